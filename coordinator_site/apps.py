@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class CoordinatorSiteConfig(AppConfig):
+    name = "coordinator_site"

@@ -1,0 +1,93 @@
+"""Values from the environment, each refused with its rule and a hint when it makes no sense."""
+
+import ipaddress
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off"})
+HIGHEST_PORT = 65535
+
+
+def boolean(name: str, value: str) -> bool:
+    """True or False; a misspelt word is refused, for a silent False is worse than a stop."""
+    word = value.strip().lower()
+    if word in TRUE_WORDS | FALSE_WORDS:
+        return word in TRUE_WORDS
+    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false: write 'true' or 'false'.")
+
+
+def whole_number(name: str, value: str, *, lowest: int, highest: int) -> int:
+    if not re.fullmatch(r"[0-9]+", value.strip()) or not lowest <= int(value) <= highest:
+        raise ImproperlyConfigured(f"{name}={value!r} is refused: a whole number from {lowest} to {highest}.")
+    return int(value)
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    if value in choices:
+        return value
+    raise ImproperlyConfigured(f"{name}={value!r} is unknown: one of {', '.join(sorted(choices))}.")
+
+
+def dns_label(name: str, value: str) -> str:
+    if DNS_LABEL.fullmatch(value):
+        return value
+    raise ImproperlyConfigured(
+        f"{name}={value!r} is not a DNS label: a-z, 0-9 and '-' inside, at most 63 characters, "
+        f"as in 'test-coordinator'."
+    )
+
+
+def networks(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """IP networks in CIDR notation."""
+    for value in values:
+        try:
+            ipaddress.ip_network(value)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}, which is no network ({error}): write it as '10.0.0.0/8'."
+            ) from error
+    return tuple(values)
+
+
+def writable_directory(name: str, path: Path) -> Path:
+    """The directory, made where it is missing."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"{name}={str(path)!r} cannot be made ({error.strerror}): "
+            f"name a directory that this user may write to."
+        ) from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(
+            f"{name}={str(path)!r} cannot be written: name a directory that this user may write to."
+        )
+    return path
+
+
+def kept_secret_key(path: Path) -> str:
+    """The secret key in this file, generated on first use.
+
+    Two processes may get here at once: each writes a file of its own and links it into place, and
+    all read what the first one left. A link, unlike a rename, never replaces.
+    """
+    if not path.exists():
+        candidate = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(50))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(candidate, path)
+        except FileExistsError:
+            pass
+        finally:
+            candidate.unlink()
+    return path.read_text()

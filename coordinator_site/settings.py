@@ -1,0 +1,149 @@
+"""Settings, read from the environment once. Every variable is listed in .env.example."""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from coordinator_site import __version__, environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")
+
+
+# What and where this is
+
+ENVIRONMENT = environment.one_of(
+    "ENVIRONMENT", env.str("ENVIRONMENT", "development"), {"development", "testing", "production", "docker"}
+)
+PRODUCTION = ENVIRONMENT == "production"
+DEBUG = environment.boolean("DEBUG", env.str("DEBUG", "false"))
+SERVICE_NAME = environment.dns_label("SERVICE_NAME", env.str("SERVICE_NAME", "test-coordinator"))
+SERVICE_INSTANCE_NAME = environment.dns_label(
+    "SERVICE_INSTANCE_NAME", env.str("SERVICE_INSTANCE_NAME", SERVICE_NAME)
+)
+SERVICE_VERSION = env.str("SERVICE_VERSION", __version__)
+PORT = environment.whole_number("PORT", env.str("PORT", "8080"), lowest=1, highest=environment.HIGHEST_PORT)
+
+DATA_DIR = environment.writable_directory(
+    "DATA_DIR", Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
+)
+
+if "SECRET_KEY" in env.ENVIRON:
+    SECRET_KEY = env.str("SECRET_KEY")
+elif PRODUCTION:
+    raise ImproperlyConfigured(
+        "SECRET_KEY is missing: ENVIRONMENT='production' needs one of at least 50 characters."
+    )
+else:
+    SECRET_KEY = environment.kept_secret_key(DATA_DIR / "secret-key")
+
+LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
+
+
+# Applications
+
+INSTALLED_APPS = [
+    "coordinator_site",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "coordinator_site.urls"
+WSGI_APPLICATION = "coordinator_site.wsgi.application"
+ASGI_APPLICATION = "coordinator_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+
+# Database
+
+DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'coordinator.sqlite3'}")}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    # Many processes write: each transaction takes the write lock at its start (no upgrade that
+    # fails), waits for it, and readers do not block writers. Measured in docs of Django 5.1 on:
+    # https://docs.djangoproject.com/en/5.2/ref/databases/#sqlite-transaction-behavior
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+# Time, language, static files
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_AUTOREFRESH = DEBUG
+
+
+# Security
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+# Prometheus and load balancers ask on the internal port, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/v1/health$", r"^api/v1/ready$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+
+
+# Tests: `manage.py test` runs pytest and the checks of the code
+
+TEST_RUNNER = "coordinator_site.test_runner.PytestRunner"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+}

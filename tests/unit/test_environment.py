@@ -1,0 +1,56 @@
+"""Values from the environment are refused when they make no sense."""
+
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from coordinator_site import environment
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("true", True), ("YES", True), ("1", True), ("off", False), ("0", False)]
+)
+def test_words_for_true_and_false_are_understood(word: str, value: bool) -> None:
+    assert environment.boolean("DEBUG", word) is value
+
+
+@pytest.mark.parametrize("word", ["ture", "", "2", "none"])
+def test_a_misspelt_boolean_is_refused_instead_of_being_false(word: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"DEBUG={word!r}"):
+        environment.boolean("DEBUG", word)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "80.5", "http", "", "٣"])
+def test_a_number_outside_its_range_is_refused_with_the_range(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="from 1 to 65535"):
+        environment.whole_number("PORT", text, lowest=1, highest=65535)
+
+
+@pytest.mark.parametrize("name", ["Exchange", "a" * 64, "-a", "a-", "a.b", "a\n"])
+def test_a_service_name_is_a_dns_label(name: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="DNS label"):
+        environment.dns_label("SERVICE_NAME", name)
+
+
+def test_an_unknown_choice_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ImproperlyConfigured, match="one of development, production"):
+        environment.one_of("ENVIRONMENT", "prod", {"production", "development"})
+
+
+def test_a_network_that_is_none_is_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"'10\.0\.0\.1/8'"):
+        environment.networks("METRICS_ALLOWED_NETWORKS", ["127.0.0.0/8", "10.0.0.1/8"])
+
+
+def test_a_directory_below_a_file_is_refused_with_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ImproperlyConfigured, match="name a directory"):
+        environment.writable_directory("DATA_DIR", tmp_path / "file" / "data")
+
+
+def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:
+    first = environment.kept_secret_key(tmp_path / "secret-key")
+    assert environment.kept_secret_key(tmp_path / "secret-key") == first
+    assert (tmp_path / "secret-key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["secret-key"]
