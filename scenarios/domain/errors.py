@@ -1,0 +1,55 @@
+"""What can go wrong with a scenario, one sentence each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error in a document; lines and columns start at 1."""
+
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"line {self.line}, column {self.column}: {self.message}{hint}"
+
+
+class ScenarioError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class InvalidDocument(ScenarioError):  # noqa: N818 - a state, as in Django's ImproperlyConfigured
+    """The document breaks rules of the language; `problems` holds every one, in order of appearance."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class InvalidVariables(ScenarioError):  # noqa: N818
+    """Values given for a run do not fit the scenario's variables; `errors` maps a name to its sentence."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(errors.values()))
+
+
+class StepFailed(ScenarioError):  # noqa: N818
+    """The target did not do what the step asked of it, or did not answer."""
+
+
+class StepNotSent(StepFailed):
+    """The step failed before anything reached the target, so that nothing can have changed there."""
+
+
+class StepImpossible(StepNotSent):
+    """The step cannot be carried out at all: an unknown service, an argument that makes no sense."""
+
+
+class LeaseLost(ScenarioError):  # noqa: N818
+    """Another process has taken the run over: nothing more may be written or injected for it."""

@@ -1,0 +1,113 @@
+"""What the engine asks of the outside: drivers to act, a clock to wait, a journal to write."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from scenarios.domain.plan import Step
+
+
+class Surroundings(Protocol):
+    """What a step may ask about the platform it acts on."""
+
+    def address_of(self, service: str) -> str:
+        """The base URL of a registered service, as `http://127.0.0.1:9101`.
+
+        Raises:
+            StepImpossible: no service has this name; the message lists the known ones.
+        """
+
+
+class Driver(Protocol):
+    """One kind of step. `Arguments` declares once what validation, JSON Schema and documentation need."""
+
+    name: ClassVar[str]
+    Arguments: ClassVar[type[BaseModel]]
+
+    async def probe(self, arguments: Any, surroundings: Surroundings) -> Mapping[str, Any]:
+        """Look, and return the fields that `expect` names. Must give way to cancellation at any await.
+
+        Raises:
+            StepFailed: the target did not answer, or not in a way that can be read.
+            StepImpossible: the step makes no sense as it stands.
+        """
+
+    async def act(self, arguments: Any, surroundings: Surroundings) -> Mapping[str, Any]:
+        """As `probe`, and raise StepFailed too where the target answered that it did not do it.
+
+        Raises:
+            StepNotSent: where nothing can have reached the target.
+        """
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time of day, aware, in UTC: for people, never for measuring."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+    def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
+        """As `asyncio.timeout`: raises TimeoutError when the time is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a run. The journal gives it its sequence number."""
+
+    kind: str
+    at: datetime
+    phase: str = ""
+    subject: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row of the ledger. `key` identifies it, `order` is its place in the order of injection."""
+
+    key: int
+    order: int
+    phase: str
+    action: str
+    driver: str
+    undo: Step
+    timeout: float
+
+
+class Ledger(Protocol):
+    """Where every fault stands before it is injected. Each method has committed when it returns.
+
+    Raises (each method):
+        LeaseLost: another process has taken the run over.
+    """
+
+    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:  # noqa: ASYNC109 - kept for the undo
+        """Write the fault as `injecting`. Only after this may the injection start."""
+
+    async def mark_active(self, fault: Fault) -> None: ...
+
+    async def mark_not_injected(self, fault: Fault, reason: str) -> None: ...
+
+    async def mark_undone(self, fault: Fault) -> None: ...
+
+    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
+        """The fault stays in the ledger as `outstanding`."""
+
+    async def remaining(self) -> Sequence[Fault]:
+        """Faults of the run that may still be injected, the newest first."""
+
+
+class Journal(Protocol):
+    async def record(self, event: Event) -> None:
+        """Keep the event; it is durable when this returns.
+
+        Raises:
+            LeaseLost: another process has taken the run over.
+        """

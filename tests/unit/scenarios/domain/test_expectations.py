@@ -1,0 +1,111 @@
+"""What holds, and the sentences for what does not."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.domain.expectations import Expectations
+
+HOLDS = [
+    ({"status": 200}, {"status": 200}),
+    ({"status": {"equals": 200.0}}, {"status": 200}),
+    ({"status": {"not": 500}}, {"status": 200}),
+    ({"status": {"in": [200, 201]}}, {"status": 201}),
+    ({"status": {"not_in": [500]}}, {"status": 201}),
+    ({"elapsed": {"above": 0.4, "below": 0.6}}, {"elapsed": 0.5}),
+    ({"n": {"at_least": 3, "at_most": 3}}, {"n": 3}),
+    ({"n": {"between": [1, 3]}}, {"n": 3}),
+    ({"body": {"matches": "^o.k"}}, {"body": "o-k!"}),
+    ({"body": {"contains": "b"}}, {"body": "abc"}),
+    ({"values": {"contains": 2}}, {"values": [1, 2]}),
+    ({"value": {"contains": "key"}}, {"value": {"key": 1}}),
+    ({"value": {"exists": True}}, {"value": None}),
+    ({"value": {"exists": False}}, {}),
+    ({"value": None}, {"value": None}),
+    ({"value": [1, {"a": True}]}, {"value": [1, {"a": True}]}),
+    ({"json": {"$.a.b": 1}}, {"json": {"a": {"b": 1}}}),
+    ({"json": {"$.a[*].b": [1, 2]}}, {"json": {"a": [{"b": 1}, {"b": 2}]}}),
+    ({"json": {"$.a[*].b": 1}}, {"json": {"a": [{"b": 1}]}}),
+    ({"json": {"$.gone": {"exists": False}}}, {"json": {}}),
+    ({"json": {"$": 5}}, {"json": 5}),
+    ({"headers": {"content-type": {"contains": "json"}}}, {"headers": {"Content-Type": "application/json"}}),
+]
+
+
+@pytest.mark.parametrize(("wanted", "fields"), HOLDS)
+def test_what_holds_has_nothing_said_about_it(wanted: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert Expectations(wanted).check(fields) == ()
+
+
+MISSES = [
+    ({"status": 200}, {"status": 503}, "'status' is 503, not 200"),
+    ({"status": 200}, {}, "there is no 'status'"),
+    ({"status": {"above": 3}}, {}, "there is no 'status'"),
+    ({"status": {"above": 3}}, {"status": "4"}, "'status' is '4', which is no number and cannot be above 3"),
+    (
+        {"status": {"above": 3}},
+        {"status": True},
+        "'status' is true, which is no number and cannot be above 3",
+    ),
+    ({"n": {"between": [1, 3]}}, {"n": None}, "'n' is null, which is no number"),
+    ({"n": {"between": [1, 3]}}, {"n": 4}, "'n' is 4, not between 1 and 3"),
+    ({"n": 1}, {"n": True}, "'n' is true, not 1"),
+    ({"n": [1]}, {"n": [True]}, "not [1]"),
+    ({"n": {"not": 1}}, {"n": 1}, "'n' is 1, which it must not be"),
+    ({"n": {"in": [0, 1]}}, {"n": True}, "none of [0, 1]"),
+    ({"n": {"not_in": [0, 1]}}, {"n": 1}, "'n' is 1, one of [0, 1]"),
+    ({"n": {"at_least": 2}}, {"n": 1}, "'n' is 1, not at least 2"),
+    ({"n": {"below": 2}}, {"n": 2}, "'n' is 2, not below 2"),
+    ({"n": {"at_most": 2}}, {"n": 3}, "'n' is 3, not at most 2"),
+    ({"b": {"matches": "x"}}, {"b": "abc"}, "'b' is 'abc', which does not match 'x'"),
+    ({"b": {"matches": "x"}}, {"b": 5}, "'b' is 5, which is no text and cannot match 'x'"),
+    ({"b": {"contains": "x"}}, {"b": "abc"}, "does not contain 'x'"),
+    ({"b": {"contains": 1}}, {"b": [True]}, "without 1"),
+    ({"b": {"contains": []}}, {"b": {"a": 1}}, "has no key []"),
+    ({"b": {"contains": 1}}, {"b": 1}, "cannot contain 1"),
+    ({"b": {"exists": False}}, {"b": 1}, "'b' exists, and it must not"),
+    ({"json": {"$.a": 1}}, {}, "there is no JSON at '$.a'"),
+    ({"json": {"$.a": 1}}, {"json": {"b": 1}}, "there is no JSON at '$.a'"),
+    ({"json": {"$.a": 1}}, {"json": "text"}, "there is no JSON at '$.a'"),
+    ({"headers": {"X-A": 1}}, {"headers": {}}, "there is no header 'X-A'"),
+    ({"headers": {"X-A": 1}}, {}, "there is no header 'X-A'"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "fields", "sentence"), MISSES)
+def test_what_does_not_hold_is_said_in_one_sentence(
+    wanted: dict[str, Any], fields: dict[str, Any], sentence: str
+) -> None:
+    (miss,) = Expectations(wanted).check(fields)
+    assert sentence in miss
+
+
+def test_several_matchers_must_all_hold_and_each_miss_is_said() -> None:
+    misses = Expectations({"n": {"above": 3, "not": 1, "below": 2}, "m": 1}).check({"n": 1})
+    assert misses == ("'n' is 1, not above 3", "'n' is 1, which it must not be", "there is no 'm'")
+
+
+@pytest.mark.parametrize("long", ["x" * 10_000_000, list(range(1_000_000)), {"k": "x" * 1_000_000}])
+def test_a_long_value_is_cut_in_sentences(long: Any) -> None:
+    (miss,) = Expectations({"body": 1}).check({"body": long})
+    assert len(miss) < 300
+    assert "…" in miss
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+MATCHERS = st.sampled_from(
+    [{"above": 3}, {"between": [0, 1]}, {"matches": "a+"}, {"contains": "x"}, {"in": [1]}, {"not": None}, 5]
+)
+
+
+@given(value=JSON, matchers=MATCHERS)
+def test_no_value_breaks_a_comparison(value: Any, matchers: Any) -> None:
+    wanted = {"value": matchers, "json": {"$..a": matchers}, "headers": {"a": matchers}}
+    fields = {"value": value, "json": value, "headers": value}
+    assert all(isinstance(miss, str) for miss in Expectations(wanted).check(fields))
