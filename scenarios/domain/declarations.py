@@ -1,0 +1,127 @@
+"""What every declaration of the language shares, and the kinds of values that its words take.
+
+A driver's `Arguments` may derive from Declaration too: rules between its keys are then reported
+together with everything else, where pydantic's own model validators wait until all fields are right.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from scenarios.domain.durations import DURATION_PATTERN, parse_duration
+
+# The type of the errors that `relations` finds: they stand at the key, not at its value.
+RELATION = "relation"
+# The default of what may be left out and is never null: pydantic does not check defaults, so that a
+# null somebody writes (an `undo:` with nothing after it) is refused, not taken for absence.
+ABSENT: Any = None
+DNS_LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+LONGEST_NAME = 200
+
+
+class Declaration(BaseModel):
+    """Strict and closed: nothing is guessed, nothing unknown is let through."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Rules between keys that `given` breaks: the key to point at ('' is the whole), and a sentence.
+
+        Values have not been checked yet: they may be of any type, or templates.
+        """
+        del given
+        yield from ()
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        del params
+        return cls.__name__
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_relations(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        own = _relation_errors(cls, data) if isinstance(data, Mapping) else []
+        try:
+            valid = handler(data)
+        except ValidationError as error:
+            if not own:
+                raise
+            raise ValidationError.from_exception_data(cls.__name__, [*_as_details(error), *own]) from error
+        if own:
+            raise ValidationError.from_exception_data(cls.__name__, own)
+        return valid
+
+
+def _relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
+    return [
+        InitErrorDetails(
+            type=PydanticCustomError(RELATION, "{sentence}", {"sentence": sentence}),
+            loc=(key,) if key else (),
+            input=data.get(key) if key else data,
+        )
+        for key, sentence in declaration.relations(data)
+    ]
+
+
+def _as_details(error: ValidationError) -> list[InitErrorDetails]:
+    return [_detail(found) for found in error.errors(include_url=False)]
+
+
+def _detail(found: Any) -> InitErrorDetails:
+    # Pydantic builds its own errors anew from their type and context, but not those of validators:
+    # each is carried over as a custom one, with the type and the context it had.
+    context = dict(found.get("ctx", {}))
+    context.setdefault("sentence", found["msg"])
+    kind = PydanticCustomError(found["type"], "{sentence}", context)
+    return InitErrorDetails(type=kind, loc=found["loc"], input=found["input"])
+
+
+def _seconds(value: object) -> float:
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise PydanticCustomError("duration", "{sentence}", {"sentence": str(error)}) from error
+
+
+def _more_than_nothing(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("'0s' is refused here: the duration must be longer than nothing")
+    return seconds
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise ValueError(f"{text!r} is empty: write a name that people understand")
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"{text[:40]!r}… is too long: a name has at most {LONGEST_NAME} characters")
+    if not text.isprintable():
+        raise ValueError(
+            f"{text!r} holds a line break or another control character: a name is one printable line"
+        )
+    return text
+
+
+DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}
+Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION_SCHEMA)]
+PositiveDuration = Annotated[
+    float, BeforeValidator(_seconds), AfterValidator(_more_than_nothing), WithJsonSchema(DURATION_SCHEMA)
+]
+Name = Annotated[
+    str,
+    AfterValidator(_name),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}),
+]
+Text = Annotated[str, Field(max_length=10_000)]

@@ -1,0 +1,81 @@
+"""Whether something listens on a TCP port."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.ports import Surroundings
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class TcpArguments(Declaration):
+    """`host` and `port`, or `service`."""
+
+    service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
+    host: Annotated[str, Field(min_length=1, max_length=253)] = Field(ABSENT)
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(ABSENT)
+    timeout: PositiveDuration = 5.0
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "service" in given:
+            for word in {"host", "port"} & given.keys():
+                yield word, f"{word!r} and 'service' exclude each other: the service has its own address"
+        elif not {"host", "port"} <= given.keys():
+            yield "", "the step has no address: give 'service', or 'host' and 'port'"
+
+
+class Tcp:
+    name: ClassVar[str] = "tcp"
+    Arguments: ClassVar[type[TcpArguments]] = TcpArguments
+
+    async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        refusal, elapsed = await self._connect(arguments, *_address(arguments, surroundings))
+        return {"connected": not refusal, "elapsed": elapsed}
+
+    async def act(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        host, port = _address(arguments, surroundings)
+        refusal, elapsed = await self._connect(arguments, host, port)
+        if refusal:
+            raise StepNotSent(f"{arguments.service or 'the target'} at {host}:{port} {refusal}")
+        return {"connected": True, "elapsed": elapsed}
+
+    async def _connect(self, arguments: TcpArguments, host: str, port: int) -> tuple[str, float]:
+        """Why there is no connection ('' is: there is one), and the seconds that it took."""
+        started = time.perf_counter()
+        refusal = ""
+        try:
+            async with asyncio.timeout(arguments.timeout):
+                _, writer = await asyncio.open_connection(host, port)
+            # Nothing was written, so there is nothing to wait for; abort also cannot be held up.
+            writer.transport.abort()
+        except TimeoutError:
+            refusal = f"did not answer within {format_duration(arguments.timeout)}"
+        except ConnectionRefusedError:
+            refusal = "refused the connection"
+        except (OSError, UnicodeError) as error:
+            refusal = f"cannot be reached: {error}"
+        return refusal, time.perf_counter() - started
+
+
+def _address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
+    if not arguments.service:
+        return arguments.host, arguments.port
+    address = surroundings.address_of(arguments.service)
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError as error:
+        message = f"{address!r}, the address of {arguments.service!r}, makes no sense: {error}"
+        raise StepImpossible(message) from error
+    if not host or not port:
+        raise StepImpossible(f"{address!r}, the address of {arguments.service!r}, names no host and port")
+    return host, port

@@ -1,0 +1,27 @@
+"""Waits, for scenarios whose time is the point."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from scenarios.domain.declarations import Declaration, Duration
+from scenarios.ports import Surroundings
+
+
+class WaitArguments(Declaration):
+    duration: Duration
+
+
+class Wait:
+    name: ClassVar[str] = "wait"
+    Arguments: ClassVar[type[WaitArguments]] = WaitArguments
+
+    async def probe(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        started = time.perf_counter()
+        await asyncio.sleep(arguments.duration)
+        return {"elapsed": time.perf_counter() - started}
+
+    async def act(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        return await self.probe(arguments, surroundings)

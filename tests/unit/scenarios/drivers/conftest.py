@@ -1,0 +1,69 @@
+"""A platform with one service, and servers on the loopback that answer as badly as a test wants."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from scenarios.domain.errors import StepImpossible
+
+Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[Respond], Awaitable[str]]
+
+
+@dataclass
+class Platform:
+    """One service, `exchange`."""
+
+    address: str = "http://127.0.0.1:1"
+
+    def address_of(self, service: str) -> str:
+        if service != "exchange":
+            raise StepImpossible(f"there is no service {service!r}: known are exchange")
+        return self.address
+
+
+@asynccontextmanager
+async def _served(respond: Respond) -> AsyncIterator[str]:
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        tasks.add(task)
+        try:
+            await respond(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client went away, or the test is over
+        finally:
+            writer.transport.abort()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        host, port = server.sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts a server that treats each connection so, and returns its URL."""
+    async with AsyncExitStack() as stack:
+        yield lambda respond: stack.enter_async_context(_served(respond))
+
+
+@pytest.fixture
+async def closed_port(serve: Serve) -> int:
+    """A port on which nothing listens (any more)."""
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port: int = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    return port

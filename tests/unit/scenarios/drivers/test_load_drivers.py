@@ -1,0 +1,34 @@
+"""Drivers are named by dotted paths, and a path that leads to none says why."""
+
+import pytest
+
+from scenarios.drivers import DriverNotLoaded, load_drivers
+
+HTTP = "scenarios.drivers.http.Http"
+
+
+def test_drivers_are_loaded_by_their_names() -> None:
+    drivers = load_drivers([HTTP, "scenarios.drivers.tcp.Tcp", "scenarios.drivers.wait.Wait"])
+    assert list(drivers) == ["http", "tcp", "wait"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("http", "no dotted path"),
+        ("", "no dotted path"),
+        ("scenarios.drivers.nothing.Nothing", "cannot be imported"),
+        ("scenarios.drivers.http.Htp", "no class 'Htp'"),
+        ("scenarios.drivers.http.MOST_BODY", "names no class"),
+        ("scenarios.drivers.http.HttpArguments", "lacks name, Arguments, probe, act"),
+    ],
+)
+def test_a_path_that_leads_to_no_driver_is_refused_with_the_reason(path: str, words: str) -> None:
+    with pytest.raises(DriverNotLoaded, match=words) as refusal:
+        load_drivers([path])
+    assert repr(path) in str(refusal.value)
+
+
+def test_two_drivers_of_one_name_are_refused() -> None:
+    with pytest.raises(DriverNotLoaded, match="second driver named 'http'"):
+        load_drivers([HTTP, HTTP])

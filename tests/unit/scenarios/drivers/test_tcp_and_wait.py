@@ -1,0 +1,67 @@
+"""The tcp and wait drivers."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.drivers.tcp import Tcp, TcpArguments
+from scenarios.drivers.wait import Wait, WaitArguments
+
+from .conftest import Platform, Serve
+
+
+async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def test_a_port_that_listens_is_connected(serve: Serve) -> None:
+    platform = Platform(await serve(silence))
+    seen = await Tcp().probe(TcpArguments(service="exchange"), platform)
+    assert seen["connected"] is True
+    assert 0 < seen["elapsed"] < 5
+    port = int(platform.address.rpartition(":")[2])
+    assert (await Tcp().act(TcpArguments(host="127.0.0.1", port=port), platform))["connected"] is True
+
+
+async def test_a_refused_port_is_not_connected_for_a_probe_and_fails_an_action(closed_port: int) -> None:
+    arguments = TcpArguments(host="127.0.0.1", port=closed_port)
+    assert (await Tcp().probe(arguments, Platform()))["connected"] is False
+    with pytest.raises(StepNotSent, match=f"127.0.0.1:{closed_port} refused the connection"):
+        await Tcp().act(arguments, Platform())
+
+
+async def test_a_host_that_does_not_resolve_is_not_connected() -> None:
+    arguments = TcpArguments(host="no-such-host.invalid", port=80)
+    assert (await Tcp().probe(arguments, Platform()))["connected"] is False
+
+
+async def test_a_service_without_a_port_makes_the_step_impossible() -> None:
+    with pytest.raises(StepImpossible, match="names no host and port"):
+        await Tcp().probe(TcpArguments(service="exchange"), Platform("exchange"))
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"host": "h"}, {"port": 80}, {"service": "s", "port": 80}, {"host": "h", "port": 0}]
+)
+def test_an_address_is_a_service_or_host_and_port(words: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TcpArguments.model_validate(words)
+
+
+async def test_a_wait_lasts_as_long_as_it_says() -> None:
+    arguments = WaitArguments.model_validate({"duration": "20ms"})
+    assert (await Wait().act(arguments, Platform()))["elapsed"] >= 0.02
+
+
+async def test_a_stop_cuts_a_wait_short() -> None:
+    wait = asyncio.create_task(Wait().probe(WaitArguments.model_validate({"duration": "1h"}), Platform()))
+    await asyncio.sleep(0)
+    started = time.perf_counter()
+    wait.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await wait
+    assert time.perf_counter() - started < 0.25
