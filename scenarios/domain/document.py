@@ -1,0 +1,224 @@
+"""From a document's text to what is known of it: `parse_document`, and `build_plan` with its variables."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from scenarios.domain import plan
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.language import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
+from scenarios.domain.schema import schema_of
+from scenarios.domain.semantics import semantic_problems, too_many_steps
+from scenarios.domain.sentences import Misfit, misfits
+from scenarios.domain.templates import names_in, substitute
+from scenarios.domain.variables import Variable, variable_values
+from scenarios.domain.yaml_tree import Node, read_tree
+
+MOST_PROBLEMS = 1_000
+_SUBSTITUTED = ("timeout", "guards", "phases")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid document. `source` is its text as it was written."""
+
+    name: str
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    variables: Mapping[str, Variable]
+    source: str
+    _tree: Node = field(repr=False)
+    _plain: Mapping[str, Any] = field(repr=False)
+    _model: type[Scenario[Any]] = field(repr=False)
+
+
+def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
+    """The document, checked against the language and the drivers' arguments.
+
+    Values that variables replace are checked with the defaults, where every variable has one.
+
+    Raises:
+        InvalidDocument: with every problem, in order of appearance.
+    """
+    tree = read_tree(source)
+    if excess := too_many_steps(tree):
+        raise InvalidDocument([excess])
+    model = scenario_model(drivers)
+    plain = tree.plain()
+    found = _checked(model, plain, tree, excuse_templates=True)[1]
+    if problems := [misfit.problem for misfit in found] + list(semantic_problems(tree)):
+        raise InvalidDocument(_in_order(problems))
+    metadata = Metadata.model_validate(plain["metadata"])
+    declared = plain["spec"].get("variables", {})
+    document = Document(
+        name=metadata.name,
+        title=metadata.title or metadata.name,
+        description=metadata.description,
+        tags=tuple(metadata.tags),
+        variables={name: Variable.model_validate(variable) for name, variable in declared.items()},
+        source=source if isinstance(source, str) else source.decode("utf-8"),
+        _tree=tree,
+        _plain=plain,
+        _model=model,
+    )
+    _try_defaults(document)
+    return document
+
+
+def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
+    """What the engine carries out: the document with its variables filled in.
+
+    Raises:
+        InvalidVariables: a value does not fit its variable, or the place where it is put.
+        InvalidDocument: a rule is broken that only shows once values stand where variables stood.
+    """
+    valid, filled, found = _filled(document, variable_values(document.variables, given))
+    if valid is not None:
+        return _plan(valid, filled["spec"])
+    blamed = [(misfit.problem, names_in(misfit.node.plain())) for misfit in found]
+    if innocent := [problem for problem, names in blamed if not names]:
+        raise InvalidDocument(_in_order(innocent))
+    raise InvalidVariables(
+        {
+            name: f"variable {name!r} does not fit where it is put: {problem}"
+            for problem, names in reversed(blamed)
+            for name in sorted(names)
+        }
+    )
+
+
+def services_of(built: plan.Plan) -> set[str]:
+    """The registered services that the plan's steps name."""
+    return {
+        step.arguments["service"]
+        for step in _steps_of(built)
+        if isinstance(step.arguments.get("service"), str)
+    }
+
+
+def _steps_of(built: plan.Plan) -> Iterator[plan.Step]:
+    for guard in built.guards:
+        yield guard.probe
+    for phase in built.phases:
+        for action in phase.actions:
+            yield from (action.do, action.undo) if action.undo else (action.do,)
+        for validation in phase.validations:
+            yield validation.probe
+
+
+def _checked(
+    model: type[Scenario[Any]], plain: Any, tree: Node, *, excuse_templates: bool
+) -> tuple[Scenario[Any] | None, list[Misfit]]:
+    try:
+        return model.model_validate(plain), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        return None, misfits(errors, tree, schema_of(model), excuse_templates=excuse_templates)
+
+
+def _filled(
+    document: Document, values: Mapping[str, Any]
+) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
+    """The scenario with these values in it, also as plain JSON, or what is wrong with it then."""
+    spec = {
+        name: substitute(part, values) if name in _SUBSTITUTED else part
+        for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
+    }
+    filled = {**document._plain, "spec": spec}  # noqa: SLF001
+    valid, found = _checked(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
+    return valid, filled, found
+
+
+def _try_defaults(document: Document) -> None:
+    """Refuses what would be refused at every start with nothing given."""
+    if "${" not in document.source or any(one.is_required for one in document.variables.values()):
+        return
+    defaults = {name: variable.default for name, variable in document.variables.items()}
+    found = _filled(document, defaults)[2]
+    if found:
+        raise InvalidDocument(_in_order([_with_origin(misfit) for misfit in found]))
+
+
+def _with_origin(misfit: Misfit) -> Problem:
+    names = ", ".join(f"'${{{name}}}'" for name in sorted(names_in(misfit.node.plain())))
+    return replace(misfit.problem, hint=f"that is the default of {names}") if names else misfit.problem
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By position, each said once (an alias shows the same place several times), and not endless."""
+    unique = {(found.line, found.column, found.message): found for found in problems}
+    ordered = sorted(unique.values(), key=lambda found: (found.line, found.column))
+    if len(ordered) <= MOST_PROBLEMS:
+        return ordered
+    last = ordered[MOST_PROBLEMS]
+    rest = f"{len(ordered) - MOST_PROBLEMS} more problems follow"
+    return [*ordered[:MOST_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
+
+
+def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
+    guards = zip(valid.spec.guards, spec.get("guards", ()), strict=True)
+    phases = zip(valid.spec.phases, spec["phases"], strict=True)
+    return plan.Plan(
+        scenario=valid.metadata.name,
+        phases=tuple(_phase(phase, words) for phase, words in phases),
+        guards=tuple(_guard(guard, words) for guard, words in guards),
+        timeout=valid.spec.timeout,
+    )
+
+
+def _phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
+    actions = zip(phase.actions, words.get("actions", ()), strict=True)
+    validations = zip(phase.validations, words.get("validations", ()), strict=True)
+    return plan.Phase(
+        name=phase.name,
+        description=phase.description,
+        hold=phase.hold,
+        actions=tuple(_action(action, own) for action, own in actions),
+        validations=tuple(_validation(validation, own) for validation, own in validations),
+        on_failure=phase.on_failure,
+    )
+
+
+def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
+    return plan.Action(
+        name=action.name,
+        do=_step(words["do"]),
+        undo=_step(words["undo"]) if "undo" in words else None,
+        at=action.at,
+        until=action.until,
+        timeout=action.timeout,
+    )
+
+
+def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:
+    return plan.Validation(
+        name=validation.name,
+        probe=_step(words["probe"]),
+        expect=Expectations(words["expect"]),
+        within=validation.within,
+        hold_for=validation.for_,
+        every=validation.every,
+        throughout=validation.throughout,
+        timeout=validation.timeout,
+    )
+
+
+def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
+    return plan.Guard(
+        name=guard.name,
+        probe=_step(words["probe"]),
+        expect=Expectations(words["expect"]),
+        every=guard.every,
+        tolerate=guard.tolerate,
+        timeout=guard.timeout,
+    )
+
+
+def _step(words: Mapping[str, Any]) -> plan.Step:
+    """As it is written: the driver reads its arguments when the step runs."""
+    ((driver, arguments),) = words.items()
+    return plan.Step(driver, arguments)

@@ -1,0 +1,101 @@
+"""Rules across a document that no single declaration sees.
+
+They look at the tree as it was written, and so hold however broken its other parts are.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from scenarios.domain.errors import Problem
+from scenarios.domain.expectations import shown
+from scenarios.domain.language import MOST_STEPS, STEP_WORDS
+from scenarios.domain.sentences import near, path_text
+from scenarios.domain.templates import references
+from scenarios.domain.yaml_tree import Node, places
+
+Path = tuple[str | int, ...]
+_TEMPLATED = ("timeout", "guards", "phases")
+
+
+def too_many_steps(root: Node) -> Problem | None:
+    """The first step beyond the limit; every alias counts with the steps it stands for."""
+    count = 0
+    for path, node in places(root):
+        if path and path[-1] in STEP_WORDS and isinstance(node.value, dict) and _is_step_path(path):
+            count += 1
+            if count > MOST_STEPS:
+                message = f"the document has more than {MOST_STEPS} steps"
+                return Problem(
+                    node.line, node.column, path_text(path), message, "split it into several scenarios"
+                )
+    return None
+
+
+def _is_step_path(path: Path) -> bool:
+    """`spec.phases[0].actions[0].do` or `spec.guards[0].probe`, and not a key in some step's arguments."""
+    return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in {4, 6}
+
+
+def semantic_problems(root: Node) -> Iterator[Problem]:
+    spec = _child(root, "spec")
+    if spec is None:
+        return
+    yield from _duplicates(_child(spec, "guards"), "guard", ("spec", "guards"))
+    phases = _child(spec, "phases")
+    yield from _duplicates(phases, "phase", ("spec", "phases"))
+    for index, phase in enumerate(phases.value if phases and isinstance(phases.value, list) else ()):
+        path: Path = ("spec", "phases", index)
+        yield from _duplicates(_child(phase, "actions"), "action", (*path, "actions"))
+        yield from _duplicates(_child(phase, "validations"), "validation", (*path, "validations"))
+    yield from _broken_references(spec)
+
+
+def _child(node: Node, name: str) -> Node | None:
+    found = node.value.get(name) if isinstance(node.value, dict) else None
+    return found if isinstance(found, Node) else None
+
+
+def _duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem]:
+    seen: dict[str, Node] = {}
+    for index, entry in enumerate(entries.value if entries and isinstance(entries.value, list) else ()):
+        name = _child(entry, "name")
+        if name is None or not isinstance(name.value, str):
+            continue
+        if name.value in seen:
+            hint = f"line {seen[name.value].line} has the first"
+            message = f"{shown(name.value)} is a duplicate: another {kind} has this name"
+            yield Problem(name.line, name.column, path_text((*path, index, "name")), message, hint)
+        seen.setdefault(name.value, name)
+
+
+def _broken_references(spec: Node) -> Iterator[Problem]:
+    declared = _child(spec, "variables")
+    # Where the declarations are no mapping at all, every reference would be reported for one mistake.
+    known = list(declared.value) if declared and isinstance(declared.value, dict) else []
+    checkable = declared is None or isinstance(declared.value, dict)
+    for name in _TEMPLATED:
+        part = _child(spec, name)
+        for path, node in places(part) if part else ():
+            whole: Path = ("spec", name, *path)
+            if isinstance(node.value, str):
+                yield from _broken_in_text(node, whole, known, checkable=checkable)
+            elif isinstance(node.value, dict):
+                yield from _broken_in_keys(node.keys, whole)
+
+
+def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
+    for reference in references(node.value):
+        if reference.broken:
+            yield Problem(node.line, node.column, path_text(path), reference.broken)
+        elif checkable and reference.name not in known:
+            declares = ", ".join(known) or "none"
+            message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
+            hint = near(reference.name, known)
+            yield Problem(node.line, node.column, path_text(path), message, hint)
+
+
+def _broken_in_keys(keys: Mapping[str, Node], path: Path) -> Iterator[Problem]:
+    for name, key in keys.items():
+        if next(references(name), None):
+            message = f"{shown(name)} is a key with a variable: they are filled in in values only"
+            hint = "'$${' writes a literal '${'"
+            yield Problem(key.line, key.column, path_text((*path, name)), message, hint)

@@ -1,0 +1,110 @@
+"""What holds for every input, found by trying many."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from scenarios.domain.document import build_plan, parse_document
+from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.wait import WaitArguments
+
+DRIVERS: dict[str, type[BaseModel]] = {"http": HttpArguments, "wait": WaitArguments}
+NAMES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12)
+DURATIONS = st.integers(1, 999).map(lambda amount: f"{amount}ms")
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63) + 1, 2**63 - 1) | NAMES
+BODIES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner), max_leaves=5)
+STEPS = st.one_of(
+    st.fixed_dictionaries({"wait": st.fixed_dictionaries({"duration": DURATIONS})}),
+    st.fixed_dictionaries({"http": st.fixed_dictionaries({"service": NAMES}, optional={"json": BODIES})}),
+)
+WORDS = st.sampled_from(
+    ["phases", "name", "do", "http", "${x}", "$${", "spec", "expect", "1s", "*a", "&a", "!!str"]
+)
+JSON = st.recursive(SCALARS | WORDS, lambda inner: st.lists(inner) | st.dictionaries(WORDS | NAMES, inner))
+
+
+def named(**words: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"name": NAMES, **words})
+
+
+def several(words: st.SearchStrategy[dict[str, Any]], least: int = 0) -> st.SearchStrategy[list[Any]]:
+    return st.lists(words, min_size=least, max_size=3, unique_by=lambda one: one["name"])
+
+
+EXPECT = st.just({"elapsed": {"below": 3}})
+PHASES = st.fixed_dictionaries(
+    {"name": NAMES},
+    optional={
+        "hold": DURATIONS,
+        "actions": several(named(do=STEPS, undo=STEPS)),
+        "validations": several(named(probe=STEPS, expect=EXPECT)),
+    },
+)
+DOCUMENTS = st.fixed_dictionaries(
+    {
+        "apiVersion": st.just("coordinator/v1"),
+        "kind": st.just("Scenario"),
+        "metadata": st.just({"name": "generated"}),
+        "spec": st.fixed_dictionaries({"phases": several(PHASES, 1)}, optional={"timeout": DURATIONS}),
+    }
+)
+
+
+def assert_read_or_refused_inside(source: str | bytes) -> None:
+    problems: tuple[Problem, ...] = ()
+    try:
+        parse_document(source, DRIVERS)
+    except InvalidDocument as refusal:
+        problems = refusal.problems
+        assert len(problems) > 0
+    lines = len(source.splitlines())
+    for problem in problems:
+        assert 1 <= problem.line <= lines + 1
+        assert problem.column >= 1
+        assert problem.message
+
+
+@given(st.binary() | st.text() | st.text("{}[]:,-&*!|>'\"#%@` \n\t?ab01.${").map(str.encode))
+def test_no_text_breaks_the_reader(source: str | bytes) -> None:
+    assert_read_or_refused_inside(source)
+
+
+@given(JSON)
+def test_no_tree_breaks_the_language(tree: Any) -> None:
+    assert_read_or_refused_inside(json.dumps(tree))
+
+
+@given(tree=JSON, document=DOCUMENTS, key=st.sampled_from(["spec", "metadata", "phases"]))
+def test_no_tree_inside_of_a_document_breaks_the_language(
+    tree: Any, document: dict[str, Any], key: str
+) -> None:
+    inner = document["spec"] if key == "phases" else document
+    assert_read_or_refused_inside(
+        json.dumps({**document, key: tree} if inner is document else document | {"spec": {key: tree}})
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(DOCUMENTS)
+def test_a_document_that_keeps_the_rules_becomes_a_plan(document: dict[str, Any]) -> None:
+    plan = build_plan(parse_document(json.dumps(document), DRIVERS), {})
+    assert [phase.name for phase in plan.phases] == [phase["name"] for phase in document["spec"]["phases"]]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(document=DOCUMENTS, data=st.data())
+def test_a_word_too_many_is_found_where_it_stands(document: dict[str, Any], data: st.DataObject) -> None:
+    document = copy.deepcopy(document)
+    places = [document, document["metadata"], document["spec"], *document["spec"]["phases"]]
+    data.draw(st.sampled_from(places))["stranger"] = 1
+    source = json.dumps(document, indent=1)
+    with pytest.raises(InvalidDocument) as refusal:
+        parse_document(source, DRIVERS)
+    (problem,) = refusal.value.problems
+    assert source.splitlines()[problem.line - 1][problem.column - 1 :].startswith('"stranger"')
