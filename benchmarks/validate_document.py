@@ -1,0 +1,98 @@
+"""How long reading a document takes: `python benchmarks/validate_document.py`; exits 1 on a missed goal.
+
+Goals: 250 ms for a document of 1,000 steps, 100 ms for the refusal of one beyond the limits.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from scenarios.domain.document import build_plan, parse_document
+from scenarios.domain.errors import InvalidDocument
+from scenarios.drivers import load_drivers
+
+DRIVERS = {
+    name: driver.Arguments
+    for name, driver in load_drivers(
+        ["scenarios.drivers.http.Http", "scenarios.drivers.tcp.Tcp", "scenarios.drivers.wait.Wait"]
+    ).items()
+}
+FULL = 256 * 1024
+ROUNDS = 7
+HEAD = """apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: large}
+spec:
+  variables: {delay: {type: integer, default: 500}}
+  phases:
+"""
+PHASE = """  - name: phase {index}
+    hold: 1s
+    actions:
+    - name: slow down
+      do: {{http: {{service: s, method: POST, path: /chaos, json: {{delay: "${{delay}}"}}}}}}
+      undo: {{http: {{service: s, method: DELETE, path: /chaos}}}}
+    validations:
+    - {{name: a, within: 5s, probe: {{http: {{service: s, path: /a}}}}, expect: {{status: 200}}}}
+    - {{name: b, probe: {{http: {{service: s, path: /b}}}}, expect: {{json: {{"$.a": {{above: 3}}}}}}}}
+"""
+
+
+def steps(count: int) -> str:
+    return HEAD + "".join(PHASE.format(index=index) for index in range(count // 4))
+
+
+def read(source: str) -> None:
+    parse_document(source, DRIVERS)
+
+
+def read_and_plan(source: str) -> None:
+    build_plan(parse_document(source, DRIVERS), {})
+
+
+def refuse(source: str) -> None:
+    try:
+        parse_document(source, DRIVERS)
+    except InvalidDocument:
+        return
+    raise AssertionError("it was not refused")
+
+
+DOUBLING = "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 21))
+CASES: list[tuple[str, Callable[[str], None], str, float]] = [
+    ("validate 1,000 steps", read, steps(1000), 250),
+    ("validate and plan 1,000 steps", read_and_plan, steps(1000), 500),
+    ("refuse 1,001 steps", refuse, steps(1004), 250),
+    ("refuse 257 KiB", refuse, "a: " + "x" * (FULL + 1024), 100),
+    ("refuse 256 KiB of [", refuse, "[" * FULL, 100),
+    ("refuse 256 KiB of '- '", refuse, "- " * (FULL // 2), 100),
+    ("refuse 131,000 values", refuse, "[" + "a," * (FULL // 2 - 1) + "]", 100),
+    ("refuse 26,000 keys", refuse, "\n".join(f"k{i}: 1" for i in range(FULL // 10)), 100),
+    ("refuse aliases that double", refuse, "a0: &a0 [x, x]\n" + DOUBLING, 100),
+    ("refuse aliases of a long text", refuse, f"a: &a {'x' * 60_000}\nb: [*a, *a, *a, *a, *a]\n", 100),
+    ("refuse a tag", refuse, "a: !!python/object:os.system x\n" + "#" * (FULL - 100), 100),
+]
+
+
+def main() -> int:
+    refuse("a: 1")  # builds the models, once for a process
+    print(f"{'what':<34}{'median ms':>10}{'goal ms':>9}")
+    missed = 0
+    for name, measure, source, goal in CASES:
+        times = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            measure(source)
+            times.append((time.perf_counter() - started) * 1000)
+        median = statistics.median(times)
+        missed += median > goal
+        print(f"{name:<34}{median:>10.1f}{goal:>9.0f}{'  MISSED' if median > goal else ''}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
