@@ -13,6 +13,8 @@ from scenarios.domain.templates import references
 from scenarios.domain.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
+# A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
+_MOST_LISTED = 20
 _TEMPLATED = ("timeout", "guards", "phases")
 
 
@@ -83,13 +85,13 @@ def _broken_references(spec: Node) -> Iterator[Problem]:
 
 
 def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
-    for reference in references(node.value):
+    for reference in dict.fromkeys(references(node.value)):
         if reference.broken:
             yield Problem(node.line, node.column, path_text(path), reference.broken)
         elif checkable and reference.name not in known:
-            declares = ", ".join(known) or "none"
+            declares = ", ".join(known[:_MOST_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
-            hint = near(reference.name, known)
+            hint = near(reference.name, known[:_MOST_LISTED])
             yield Problem(node.line, node.column, path_text(path), message, hint)
 
 

@@ -8,7 +8,8 @@ MOST_BYTES = 256 * 1024
 # What YAML 1.2 allows, minus everything a terminal, a log or a database could stumble over.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _JSON_ESCAPE = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE | re.DOTALL)
-_QUOTED_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"|\t', re.DOTALL)
+# The last quote may be missing: looking for it again from every quote would take quadratic time.
+_QUOTED_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"?|\t', re.DOTALL)
 _LINE = re.compile(r"[^\n]*\n?")
 
 

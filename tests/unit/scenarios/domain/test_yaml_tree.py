@@ -127,6 +127,7 @@ BOMBS = {
     "aliases of a long text": f"a: &a {'x' * 60_000}\nb: [*a, *a, *a, *a, *a]\n",
     "more values than any scenario has": "[" + "a," * (FULL // 2 - 1) + "]",
     "more keys than any scenario has": "\n".join(f"k{i}: 1" for i in range(FULL // 10)),
+    "an unclosed text of escaped quotes": '{"' + '\\"' * (FULL // 2 - 2),
     "tag directives": "".join(f"%TAG !a{i}! tag:x\n" for i in range(FULL // 18)) + "---\na",
 }
 
