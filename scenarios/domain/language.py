@@ -52,13 +52,13 @@ class Matchers(Declaration):
 
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")
-    in_: list[Any] = Field([], alias="in")
-    not_in: list[Any] = []
+    in_: list[Any] = Field(default_factory=list, alias="in")
+    not_in: list[Any] = Field(default_factory=list)
     above: float = 0.0
     at_least: float = 0.0
     below: float = 0.0
     at_most: float = 0.0
-    between: Annotated[list[float], Field(min_length=2, max_length=2)] = []
+    between: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default_factory=list)
     matches: Annotated[str, AfterValidator(_pattern)] = ""
     contains: Any = None
     exists: bool = True
@@ -96,7 +96,7 @@ class Expect(Declaration, extra="allow"):
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
     json_paths: JsonPaths = Field(ABSENT, alias="json")
-    headers: dict[str, Matcher] = {}
+    headers: dict[str, Matcher] = Field(default_factory=dict)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -160,15 +160,15 @@ class Phase(Declaration, Generic[AnyStep]):
     name: Name
     description: Text = ""
     hold: Duration = 0.0
-    actions: list[Action[AnyStep]] = []
-    validations: list[Validation[AnyStep]] = []
+    actions: list[Action[AnyStep]] = Field(default_factory=list)
+    validations: list[Validation[AnyStep]] = Field(default_factory=list)
     on_failure: Literal["stop", "continue"] = "stop"
 
 
 class Spec(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = 3600.0
-    variables: dict[str, Variable] = {}
-    guards: list[Guard[AnyStep]] = []
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]
 
 
@@ -178,7 +178,7 @@ class Metadata(Declaration):
     ]
     title: Name = ""
     description: Text = ""
-    tags: list[Name] = []
+    tags: list[Name] = Field(default_factory=list)
 
 
 class Scenario(Declaration, Generic[AnyStep]):

@@ -15,13 +15,14 @@ from scenarios.domain.yaml_tree import Node, places
 Path = tuple[str | int, ...]
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
+_STEP_DEPTHS = (4, 6)
 _TEMPLATED = ("timeout", "guards", "phases")
 
 
 def too_many_steps(root: Node) -> Problem | None:
     """The first step beyond the limit; every alias counts with the steps it stands for."""
     count = 0
-    for path, node in places(root):
+    for path, node in places(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] in STEP_WORDS and isinstance(node.value, dict) and _is_step_path(path):
             count += 1
             if count > MOST_STEPS:
@@ -34,7 +35,7 @@ def too_many_steps(root: Node) -> Problem | None:
 
 def _is_step_path(path: Path) -> bool:
     """`spec.phases[0].actions[0].do` or `spec.guards[0].probe`, and not a key in some step's arguments."""
-    return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in {4, 6}
+    return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in _STEP_DEPTHS
 
 
 def semantic_problems(root: Node) -> Iterator[Problem]:

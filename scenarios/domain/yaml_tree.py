@@ -282,12 +282,14 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line + 1, column + 1, "", message, "check quotes, colons and brackets")
 
 
-def places(root: Node) -> Iterator[tuple[tuple[str | int, ...], Node]]:
-    """Every node with its path, in order of appearance."""
+def places(root: Node, deepest: int = DEEPEST) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    """Every node down to this depth with its path, in order of appearance."""
     stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
     while stack:
         path, node = stack.pop()
         yield path, node
+        if len(path) >= deepest:
+            continue
         if isinstance(node.value, dict):
             stack.extend(((*path, name), child) for name, child in reversed(node.value.items()))
         elif isinstance(node.value, list):
