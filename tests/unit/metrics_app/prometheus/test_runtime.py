@@ -47,14 +47,14 @@ def test_cpu_time_never_falls_when_a_worker_is_killed(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     metrics.inc_counter("orders_total", {})
-    shown = [0.0]
+    last = 0.0
     for _ in range(3):
         with OtherProcess(directory) as other:
-            shown.append(value(scrape(metrics), CPU, worker="1"))
+            before = value(scrape(metrics), CPU, worker="1")
             other.run(BURN_CPU)
-            shown.append(value(scrape(metrics), CPU, worker="1"))
-    assert shown == sorted(shown)
-    assert shown[-1] >= 3 * 0.19
+            after = value(scrape(metrics), CPU, worker="1")
+        assert last <= before <= after - 0.19
+        last = after
 
 
 def test_cpu_time_that_no_scrape_saw_is_carried_over_when_a_worker_ends(
@@ -62,10 +62,12 @@ def test_cpu_time_that_no_scrape_saw_is_carried_over_when_a_worker_ends(
 ) -> None:
     metrics.inc_counter("orders_total", {})
     with OtherProcess(directory) as other:
-        other.run(BURN_CPU)
+        other.run("import gc; gc.disable()")
+        for _ in range(4):
+            other.run(BURN_CPU)
         other.leave()
         with OtherProcess(directory):
-            assert value(scrape(metrics), CPU, worker="1") >= 0.2
+            assert value(scrape(metrics), CPU, worker="1") >= 0.8
 
 
 def test_garbage_collections_are_counted_by_generation(metrics: PrometheusMetricsAdapter) -> None:

@@ -81,6 +81,7 @@ def test_a_forked_child_records_in_a_slot_of_its_own(
 ) -> None:
     fork = (
         "import os; metrics.inc_counter('orders_total', {}); child = os.fork(); "
+        "assert child or not [n for n in range(99) if 'slot-' in os.path.realpath(f'/proc/self/fd/{n}')]; "
         "metrics.inc_counter('orders_total', {}); child or os._exit(0); "
         "assert os.waitpid(child, 0)[1] == 0; metrics.inc_counter('orders_total', {})"
     )
