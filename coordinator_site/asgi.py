@@ -4,6 +4,9 @@ import os
 
 from django.core.asgi import get_asgi_application
 
+from coordinator_site.startup import refuse_what_checks_find
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coordinator_site.settings")
 
+refuse_what_checks_find()
 application = get_asgi_application()

@@ -49,6 +49,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
 
 INSTALLED_APPS = [
     "coordinator_site",
+    "metrics_app",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -58,6 +59,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "metrics_app.middleware.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -134,6 +136,23 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 # Prometheus and load balancers ask on the internal port, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/v1/health$", r"^api/v1/ready$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+
+
+# Metrics
+
+METRICS_BACKEND = env.str("METRICS_BACKEND", "metrics_app.adapters.prometheus.PrometheusMetricsAdapter")
+# Every process on this host shares it; a system check sees to it that it can be written.
+PROMETHEUS_MULTIPROC_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", str(DATA_DIR / "metrics"))).resolve()
+METRICS_TOKEN = env.str("METRICS_TOKEN", "")
+METRICS_ALLOWED_NETWORKS = environment.networks(
+    "METRICS_ALLOWED_NETWORKS", env.list("METRICS_ALLOWED_NETWORKS", default=[])
+)
+METRICS_MAX_LABEL_SETS = environment.whole_number(
+    "METRICS_MAX_LABEL_SETS", env.str("METRICS_MAX_LABEL_SETS", "2000"), lowest=1, highest=1_000_000
+)
+METRICS_COUNT_SCRAPES = environment.boolean(
+    "METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")
+)
 
 
 # Tests: `manage.py test` runs pytest and the checks of the code

@@ -1,0 +1,55 @@
+"""How gunicorn serves: `gunicorn` alone, in this directory, is enough."""
+
+import ipaddress
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from coordinator_site.environment import HIGHEST_PORT, whole_number
+
+
+class _Env(environ.Env):  # type: ignore[misc]
+    # A copy: what .env says must not stay in the environment, or a reload (HUP) would keep the old values.
+    ENVIRON = dict(os.environ)
+
+
+_Env.read_env(Path(__file__).resolve().parent / ".env")
+_env = _Env()
+
+
+def _number(name: str, default: str, *, lowest: int, highest: int) -> int:
+    return whole_number(name, _env.str(name, default), lowest=lowest, highest=highest)
+
+
+def _address() -> str:
+    value = _env.str("WEB_ADDRESS", "127.0.0.1")
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"WEB_ADDRESS={value!r} is no IP address: '127.0.0.1' for this machine alone, "
+            f"'0.0.0.0' for every network it is in."
+        ) from error
+    return f"[{address}]" if address.version == 6 else str(address)  # noqa: PLR2004 - IPv6
+
+
+wsgi_app = "coordinator_site.wsgi:application"
+bind = f"{_address()}:{_number('PORT', '8080', lowest=1, highest=HIGHEST_PORT)}"
+
+# Threads, for a page that follows a run keeps its connection open and would occupy a sync worker.
+worker_class = "gthread"
+threads = 8
+workers = _number("WEB_CONCURRENCY", "2", lowest=1, highest=64)
+
+# A worker is replaced after so many requests, give or take, so that not all go at once. 0: never.
+max_requests = _number("WEB_MAX_REQUESTS", "0", lowest=0, highest=10_000_000)
+max_requests_jitter = _number(
+    "WEB_MAX_REQUESTS_JITTER", str(max_requests // 10), lowest=0, highest=10_000_000
+)
+
+graceful_timeout = _number("WEB_GRACEFUL_TIMEOUT", "30", lowest=1, highest=3600)
+
+# gunicorn would open a socket in the home directory, by which it can be controlled.
+control_socket_disable = True

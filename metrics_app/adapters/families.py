@@ -1,0 +1,165 @@
+"""The series of each metric: found by their labels, created on first use, and bounded in number."""
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Generic, TypeVar
+
+from metrics_app.catalogue import CATALOGUE, DROPPED_SERIES, OVERFLOW, Definition, Kind, first_used
+from metrics_app.ports import GaugeSample, InvalidMetricNameError, Labels, MetricKindError, MetricLabelsError
+
+Series = TypeVar("Series")
+
+METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
+RESERVED = frozenset({"le", "pid", "worker"})
+
+
+class Family(Generic[Series]):
+    """One metric and its series by label values, in the order of the definition's label names."""
+
+    __slots__ = ("definition", "kind", "label_names", "series", "stored")
+
+    def __init__(self, definition: Definition, stored: set[tuple[str, ...]]) -> None:
+        self.definition = definition
+        self.kind = definition.kind
+        self.label_names = definition.label_names
+        self.series: dict[tuple[str, ...], Series] = {}
+        self.stored = stored
+
+
+class Families(Generic[Series]):
+    """Every metric of an adapter.
+
+    `lock` is re-entrant, for a finaliser that the garbage collector runs may record something in the
+    midst of a recording; `build` makes a series; `stored` tells which label sets of a metric exist
+    already, left by an earlier process; `dropped` hears of each recording that exceeds the limit, by
+    the metric's name; `unwritable` gives what takes the recordings while a series cannot be built.
+    """
+
+    def __init__(
+        self,
+        constant_labels: Mapping[str, str],
+        max_label_sets: int,
+        *,
+        lock: AbstractContextManager[bool],
+        build: Callable[[Definition, tuple[str, ...]], Series],
+        dropped: Callable[[str], None],
+        stored: Callable[[Definition], set[tuple[str, ...]]] = lambda _definition: set(),
+        unwritable: Callable[[OSError], Series] | None = None,
+    ) -> None:
+        self._constant_labels = constant_labels
+        self._max_label_sets = max_label_sets
+        self._build = build
+        self._dropped = dropped
+        self._stored = stored
+        self._unwritable = unwritable
+        self._lock = lock
+        self._families: dict[str, Family[Series]] = {}
+
+    def forget(self, lock: AbstractContextManager[bool]) -> None:
+        """Start anew: in a child that fork made another thread may have held the lock."""
+        self._lock = lock
+        self._families = {}
+
+    def all(self) -> list[Family[Series]]:
+        return list(self._families.values())
+
+    def series(self, kind: Kind, name: str, labels: Labels) -> Series:
+        return self.locate(kind, name, labels)[0]
+
+    def locate(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
+        """The series, and whether it is this label set's own (else it is the overflow series).
+
+        Raises:
+            MetricsError: the name, the type or the label names are not those of the metric.
+        """
+        family = self._families.get(name)
+        if family is not None and family.kind is kind and len(labels) == len(family.label_names):
+            try:
+                series = family.series.get(tuple([labels[label] for label in family.label_names]))
+            except KeyError:
+                series = None
+            if series is not None:
+                return series, True
+        try:
+            return self._create(kind, name, labels)
+        except OSError as error:
+            if self._unwritable is None:
+                raise
+            return self._unwritable(error), False
+
+    def definition(self, kind: Kind, name: str, labels: Labels) -> Definition:
+        """The definition by which a sample with these labels may be written.
+
+        Raises:
+            MetricsError: the name, the type or the label names are not those of the metric.
+        """
+        with self._lock:
+            family = self._families.get(name)
+            definition = family.definition if family else self._define(kind, name, labels)
+        if definition.kind is not kind:
+            raise MetricKindError(
+                f"{name!r} is used as a {kind}, but it is a {definition.kind}: choose another name."
+            )
+        self._values(definition, labels)
+        return definition
+
+    def gauge(self, sample: GaugeSample) -> Definition:
+        """The definition of a gauge that is read at the scrape; raises as `definition` does."""
+        return self.definition(Kind.GAUGE, sample.name, sample.labels)
+
+    def _define(self, kind: Kind, name: str, labels: Labels) -> Definition:
+        if name in CATALOGUE:
+            return CATALOGUE[name]
+        if not METRIC_NAME.fullmatch(name):
+            raise InvalidMetricNameError(
+                f"{name!r} is no metric name: letters, digits, '_' and ':', and no digit first, "
+                f"as in 'http_requests_total'."
+            )
+        names = [label for label, value in labels.items() if self._constant_labels.get(label) != value]
+        for label in names:
+            if not LABEL_NAME.fullmatch(label) or label in RESERVED or label in self._constant_labels:
+                raise InvalidMetricNameError(
+                    f"{label!r} is no label that {name!r} may have: letters, digits and '_', no digit "
+                    f"and no '__' first, and none of {', '.join(sorted(RESERVED))} or of the constant labels."
+                )
+        return first_used(name, kind, names)
+
+    def _values(self, definition: Definition, labels: Labels) -> tuple[str, ...]:
+        names = definition.label_names
+        surplus = {
+            label
+            for label, value in labels.items()
+            if label not in names and self._constant_labels.get(label) != value
+        }
+        missing = {label for label in names if label not in labels} - LEFT_OUT_WHEN_EMPTY
+        if surplus or missing:
+            raise MetricLabelsError(
+                f"{definition.name!r} got the labels {sorted(labels)!r}, but it has {sorted(names)!r}: "
+                f"give each of them, and no other, in every call."
+            )
+        return tuple(str(labels.get(label, "")) for label in names)
+
+    def _create(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
+        with self._lock:
+            definition = self.definition(kind, name, labels)
+            family = self._families.get(name)
+            if family is None:
+                family = self._families[name] = Family(definition, self._stored(definition))
+            values = self._values(definition, labels)
+            fits = values in family.series or values in family.stored or self._has_room(family)
+            if not fits:
+                values = (OVERFLOW,) * len(values)
+            series = family.series.get(values)
+            if series is None:
+                series = family.series[values] = self._build(definition, values)
+                family.stored.add(values)
+        if not fits and name != DROPPED_SERIES:
+            self._dropped(name)
+        return series, fits
+
+    def _has_room(self, family: Family[Series]) -> bool:
+        overflow = (OVERFLOW,) * len(family.label_names)
+        return len(family.stored) - (overflow in family.stored) < self._max_label_sets

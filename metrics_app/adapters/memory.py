@@ -1,0 +1,173 @@
+"""Keeps metrics in this process: for tests, which can read back what was recorded."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from threading import RLock
+from typing import Self
+
+from metrics_app.adapters.families import Families
+from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
+from metrics_app.catalogue import (
+    DEFAULT_MAX_LABEL_SETS,
+    DROPPED_SERIES,
+    HTTP_REQUEST_DURATION,
+    HTTP_REQUEST_ERRORS,
+    HTTP_REQUESTS,
+    HTTP_REQUESTS_IN_PROGRESS,
+    SCRAPE_GAUGES_FAILURES,
+    Definition,
+    Kind,
+)
+from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
+
+LOWEST_ERROR_CODE = 400
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class MemorySeries:
+    """Every value that one series got, in order; a counter's are its increments."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, _definition: Definition, _label_values: tuple[str, ...]) -> None:
+        self.values: list[float] = []
+
+
+class InMemoryMetricsAdapter:
+    def __init__(
+        self,
+        constant_labels: MetricsLabels | None = None,
+        *,
+        max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
+    ) -> None:
+        self._constant_labels = {
+            name: value
+            for name, value in (constant_labels or MetricsLabels()).constant_labels().items()
+            if value
+        }
+        self._lock = RLock()
+        self._families: Families[MemorySeries] = Families(
+            self._constant_labels,
+            max_label_sets,
+            lock=self._lock,
+            build=MemorySeries,
+            dropped=self._count_dropped,
+        )
+        self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
+        self._in_progress: Counter[str] = Counter()
+
+    @classmethod
+    def configured(cls, options: MetricsOptions) -> Self:
+        return cls(options.constant_labels, max_label_sets=options.max_label_sets)
+
+    @classmethod
+    def directory_written(cls, _options: MetricsOptions) -> Path | None:
+        return None
+
+    def inc_counter(self, name: str, labels: Labels) -> None:
+        self._families.series(Kind.COUNTER, name, labels).values.append(1.0)
+
+    def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
+        self._families.series(Kind.HISTOGRAM, name, labels).values.append(float(value))
+
+    def set_gauge(self, name: str, value: float, labels: Labels) -> None:
+        self._families.series(Kind.GAUGE, name, labels).values[:] = [float(value)]
+
+    def value(self, name: str, labels: Labels) -> float:
+        """A counter's total, a gauge's value or the sum of a histogram; 0 when nothing was recorded."""
+        return math.fsum(self.observations(name, labels))
+
+    def observations(self, name: str, labels: Labels) -> list[float]:
+        """What a histogram observed, in order."""
+        for family in self._families.all():
+            if family.definition.name == name:
+                key = tuple(labels.get(label, "") for label in family.label_names)
+                return list(family.series[key].values) if key in family.series else []
+        return []
+
+    def request_recorder(self) -> "InMemoryMetricsAdapter":
+        return self
+
+    def begin(self, method: str) -> None:
+        self._move_in_progress(method, 1)
+
+    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+        labels = {"method": method, "route": route, "code": str(code)}
+        self.inc_counter(HTTP_REQUESTS, labels)
+        self.observe_histogram(HTTP_REQUEST_DURATION, seconds, labels)
+        if code >= LOWEST_ERROR_CODE:
+            self.inc_counter(HTTP_REQUEST_ERRORS, labels)
+        self._move_in_progress(method, -1)
+
+    def _move_in_progress(self, method: str, step: int) -> None:
+        with self._lock:
+            self._in_progress[method] += step
+            self.set_gauge(HTTP_REQUESTS_IN_PROGRESS, self._in_progress[method], {"method": method})
+
+    def register_scrape_gauges(self, read: ScrapeGauges) -> None:
+        self._sources.register(read)
+
+    def get_http_handler(self) -> "InMemoryMetricsAdapter":
+        return self
+
+    def __call__(self, _accept: str = "", /) -> bytes:
+        """The exposition, in the text format whatever is asked for."""
+        lines = self._lines_of_scrape_gauges()
+        for family in self._families.all():
+            lines += _heading(family.definition)
+            for label_values, series in list(family.series.items()):
+                labels = dict(zip(family.label_names, label_values, strict=True))
+                for name, more, value in _samples(family.definition, list(series.values)):
+                    lines.append(self._line(name, labels | more, value))
+        return "".join(f"{line}\n" for line in lines).encode()
+
+    def content_type(self, _accept: str = "", /) -> str:
+        return TEXT_FORMAT
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _lines_of_scrape_gauges(self) -> list[str]:
+        found: dict[str, list[str]] = {}
+        for definition, sample in self._sources.read():
+            lines = found.setdefault(sample.name, _heading(definition))
+            lines.append(self._line(sample.name, dict(sample.labels), sample.value))
+        return [line for lines in found.values() for line in lines]
+
+    def _line(self, name: str, labels: dict[str, str], value: float) -> str:
+        everything = sorted((labels | self._constant_labels).items())
+        text = ",".join(f'{label}="{_escaped(value)}"' for label, value in everything)
+        return f"{name}{{{text}}} {value}" if text else f"{name} {value}"
+
+    def _count_dropped(self, name: str) -> None:
+        self.inc_counter(DROPPED_SERIES, {"metric": name})
+
+    def _count_failure(self, source: str, reason: str) -> None:
+        self.inc_counter(SCRAPE_GAUGES_FAILURES, {"source": source, "reason": reason})
+
+
+def _exposed_name(definition: Definition) -> str:
+    return definition.name.removesuffix("_total") + "_total" * (definition.kind is Kind.COUNTER)
+
+
+def _heading(definition: Definition) -> list[str]:
+    name = _exposed_name(definition)
+    return [f"# HELP {name} {definition.help}", f"# TYPE {name} {definition.kind}"]
+
+
+def _samples(definition: Definition, values: list[float]) -> Iterator[tuple[str, dict[str, str], float]]:
+    if definition.kind is not Kind.HISTOGRAM:
+        yield _exposed_name(definition), {}, math.fsum(values)
+        return
+    for bound in definition.buckets:
+        count = sum(value <= bound for value in values)
+        yield f"{definition.name}_bucket", {"le": str(float(bound))}, float(count)
+    yield f"{definition.name}_bucket", {"le": "+Inf"}, float(len(values))
+    yield f"{definition.name}_count", {}, float(len(values))
+    yield f"{definition.name}_sum", {}, math.fsum(values)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -1,0 +1,191 @@
+"""The port by prometheus_client: values in the files of this process's slot, merged at the scrape."""
+
+import atexit
+import logging
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Self, cast
+from weakref import WeakSet
+
+from prometheus_client import CollectorRegistry
+
+from metrics_app.adapters.families import Families
+from metrics_app.adapters.prometheus.cells import DOUBLE, Cell, CellSeries, SlotFiles
+from metrics_app.adapters.prometheus.collector import SlotCollector
+from metrics_app.adapters.prometheus.exposition import Exposition, LabelledRegistry, ScrapeGaugeCollector
+from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
+from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
+from metrics_app.adapters.prometheus.slots import Slot
+from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
+from metrics_app.catalogue import (
+    DEFAULT_MAX_LABEL_SETS,
+    DROPPED_SERIES,
+    SCRAPE_DURATION,
+    SCRAPE_GAUGES_FAILURES,
+    Kind,
+)
+from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_COMPLAINTS = 60
+
+
+class PrometheusMetricsAdapter:
+    """Processes that share a directory are exposed as one, by whichever of them is scraped.
+
+    Without a directory it keeps a temporary one of its own, and the metrics are those of this process
+    and of the children it forks. Making an adapter takes no slot: the first recording does.
+
+    Raises:
+        OSError: the directory cannot be made.
+    """
+
+    def __init__(
+        self,
+        constant_labels: MetricsLabels | None = None,
+        *,
+        directory: Path | None = None,
+        max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
+    ) -> None:
+        constant = (constant_labels or MetricsLabels()).constant_labels()
+        self._constant_labels = {name: value for name, value in constant.items() if value}
+        self._directory = directory or _temporary_directory()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._runtime: RuntimeRecord | None = None
+        self._next_complaint = 0.0
+        self._files = SlotFiles(self._directory, self._on_claim)
+        self._families: Families[CellSeries] = Families(
+            self._constant_labels,
+            max_label_sets,
+            lock=self._files.lock,
+            build=self._files.series,
+            dropped=self._count_dropped,
+            stored=self._files.stored_label_sets,
+            unwritable=self._record_nowhere,
+        )
+        self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
+        self._recorder = SlotRequestRecorder(self._files, self._families)
+        self._handler = Exposition(self._registry(), self._before_scrape, self._after_scrape)
+        _adapters.add(self)
+
+    @classmethod
+    def configured(cls, options: MetricsOptions) -> Self:
+        return cls(
+            options.constant_labels, directory=options.directory, max_label_sets=options.max_label_sets
+        )
+
+    @classmethod
+    def directory_written(cls, options: MetricsOptions) -> Path | None:
+        return options.directory
+
+    def inc_counter(self, name: str, labels: Labels) -> None:
+        series = self._families.series(Kind.COUNTER, name, labels)
+        with self._files.lock:
+            series.add(1.0)
+
+    def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
+        series = self._families.series(Kind.HISTOGRAM, name, labels)
+        with self._files.lock:
+            series.add(value)
+
+    def set_gauge(self, name: str, value: float, labels: Labels) -> None:
+        series = self._families.series(Kind.GAUGE, name, labels)
+        with self._files.lock:
+            cast("Cell", series).set(value)
+
+    def get_http_handler(self) -> Exposition:
+        return self._handler
+
+    def request_recorder(self) -> SlotRequestRecorder:
+        return self._recorder
+
+    def register_scrape_gauges(self, read: ScrapeGauges) -> None:
+        self._sources.register(read)
+
+    def close(self) -> None:
+        with self._files.lock:
+            self.store_cpu()
+            self._forget()
+            self._files.close()
+
+    def store_cpu(self) -> None:
+        """Write down the CPU time used so far, for the next owner of the slot."""
+        if self._runtime is not None:
+            self._runtime.store_cpu()
+
+    def after_fork_in_child(self) -> None:
+        """Hold nothing of the parent's: not its slot, its cells, nor a lock that a thread of it held."""
+        self._files.forget()
+        self._sources.forget_threads()
+        self._forget()
+
+    def _forget(self) -> None:
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+        self._families.forget(self._files.lock)
+        self._recorder.forget()
+
+    def _registry(self) -> LabelledRegistry:
+        registry = CollectorRegistry()
+        registry.register(SlotCollector(self._directory))
+        registry.register(RuntimeCollector(self._directory))
+        registry.register(ScrapeGaugeCollector(self._sources))
+        return LabelledRegistry(registry, self._constant_labels)
+
+    def _on_claim(self, slot: Slot) -> None:
+        self._runtime = RuntimeRecord(self._directory, slot.number)
+
+    def _before_scrape(self) -> None:
+        # Who serves scrapes is a worker, too: so its runtime is in the first one.
+        self._files.claim()
+
+    def _after_scrape(self, seconds: float) -> None:
+        self.set_gauge(SCRAPE_DURATION, seconds, {})
+
+    def _record_nowhere(self, error: OSError) -> CellSeries:
+        # A full disk must not fail the requests that are counted.
+        if time.monotonic() >= self._next_complaint:
+            self._next_complaint = time.monotonic() + SECONDS_BETWEEN_COMPLAINTS
+            logger.error("Nothing new is recorded, %s cannot be written: %s", self._directory, error)
+        return Cell(memoryview(bytearray(2 * DOUBLE)).cast("d"), 0)
+
+    def _count_dropped(self, name: str) -> None:
+        self.inc_counter(DROPPED_SERIES, {"metric": name})
+
+    def _count_failure(self, source: str, reason: str) -> None:
+        self.inc_counter(SCRAPE_GAUGES_FAILURES, {"source": source, "reason": reason})
+
+
+_adapters: WeakSet[PrometheusMetricsAdapter] = WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for adapter in _adapters:
+        adapter.after_fork_in_child()
+
+
+def _store_cpu() -> None:
+    for adapter in _adapters:
+        adapter.store_cpu()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(_store_cpu)
+
+
+def _temporary_directory() -> Path:
+    path = Path(tempfile.mkdtemp(prefix="metrics-"))
+    owner = os.getpid()
+
+    def remove() -> None:
+        # A forked child leaves by here, too, but the directory is its parent's.
+        if os.getpid() == owner:
+            shutil.rmtree(path, ignore_errors=True)
+
+    atexit.register(remove)
+    return path

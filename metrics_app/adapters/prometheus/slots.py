@@ -1,0 +1,162 @@
+"""Which process writes which files: each holds the lowest free slot, by a lock the kernel frees on death.
+
+A slot N is the POSIX record lock on `slot-N.lock`. Such a lock goes with its process, kill -9
+included; `F_GETLK` names its holder; fork does not hand it on. Two traps come with it:
+
+- Closing *any* descriptor of a file drops every lock this process has on it. A file whose lock this
+  process holds is therefore never opened again: `_held` knows which those are.
+- A child made by fork holds nothing, but has the parent's descriptor: it is closed at once, for
+  closing it later would drop the lock if the child had claimed the same slot by then.
+"""
+
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# struct flock: type, whence, start, length, pid; the BSDs, macOS among them, put the numbers first.
+_FLOCK, _TYPE, _PID = ("hhqqi", 0, 4) if sys.platform == "linux" else ("qqihh", 3, 2)
+
+_held: dict[Path, int] = {}
+
+
+class Slot:
+    """A slot that this process holds, until it releases it or dies."""
+
+    def __init__(self, directory: Path, number: int, descriptor: int) -> None:
+        self.number = number
+        self._path = _lock_file(directory, number)
+        self._descriptor = descriptor
+        _held[self._path] = descriptor
+
+    def release(self) -> None:
+        if _held.pop(self._path, None) is not None:
+            os.close(self._descriptor)
+
+
+def claim(directory: Path) -> Slot:
+    """The lowest slot that no process holds, its live gauges removed.
+
+    The first process of a server that finds nobody else here starts from an empty directory.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    directory = directory.resolve()
+    with directory_locked(directory):
+        if not holders(directory) and not _a_server_is_alive(directory):
+            for path in (*directory.glob("*.db"), *directory.glob("runtime-*.bin")):
+                path.unlink()
+        number, descriptor = _lock_lowest_free(directory)
+        # The last owner may have died without setting its live gauges back.
+        for path in directory.glob(f"gauge_live*_{number}.db"):
+            path.unlink()
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, _server().encode(), 0)
+        return Slot(directory, number, descriptor)
+
+
+def holders(directory: Path) -> dict[int, int]:
+    """The slots that are held, and the process that holds each: 0 when it cannot be seen from here."""
+    found = {}
+    for path in directory.resolve().glob("slot-*.lock"):
+        pid = os.getpid() if path in _held else _holder(path)
+        if pid is not None:
+            found[int(path.stem.removeprefix("slot-"))] = pid
+    return found
+
+
+@contextmanager
+def directory_locked(directory: Path) -> Iterator[None]:
+    """Nobody else claims a slot or carries a runtime counter over meanwhile."""
+    # flock, unlike a record lock, also keeps two threads of one process apart.
+    descriptor = os.open(directory / "directory.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        # Not by closing alone: a child that another thread forks just now has the descriptor, too.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+
+def _lock_file(directory: Path, number: int) -> Path:
+    return directory / f"slot-{number}.lock"
+
+
+def _lock_lowest_free(directory: Path) -> tuple[int, int]:
+    """The slot's number and the descriptor by which it is now held."""
+    number = 0
+    while (descriptor := _lock(_lock_file(directory, number))) is None:
+        number += 1
+    return number, descriptor
+
+
+def _lock(path: Path) -> int | None:
+    """The descriptor by which the lock is now held; None when somebody else holds it."""
+    if path in _held:
+        return None
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _holder(path: Path) -> int | None:
+    """Who holds this lock: None for nobody, 0 for a process in another pid namespace."""
+    question = [0, 0, 0, 0, 0]
+    question[_TYPE] = fcntl.F_WRLCK
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, *question))
+    finally:
+        os.close(descriptor)
+    fields = struct.unpack(_FLOCK, answer)
+    return None if fields[_TYPE] == fcntl.F_UNLCK else max(0, fields[_PID])
+
+
+def _a_server_is_alive(directory: Path) -> bool:
+    """Whether a server that had processes here still runs: the next ones then carry on its counters.
+
+    A server with one worker has none for a moment when it replaces it, and that is no new start.
+    """
+    servers = {path.read_text() for path in directory.glob("slot-*.lock")}
+    return any(server and server == _identity(int(server.split()[0])) for server in servers)
+
+
+def _server() -> str:
+    """The process that outlives the others of its kind here: the leader of the process group.
+
+    With gunicorn that is the master, and with a supervisor of several processes the supervisor;
+    where the leader is gone or out of sight it is the parent, else this process itself.
+    """
+    identities = (_identity(pid) for pid in (os.getpgrp(), os.getppid(), os.getpid()))
+    return next((identity for identity in identities if identity), "")
+
+
+def _identity(pid: int) -> str | None:
+    """A process by its id and start time, for ids come again; None when it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else f"{pid} {fields[19]} {boot}"
+
+
+def _close_inherited_descriptors() -> None:
+    for descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_inherited_descriptors)

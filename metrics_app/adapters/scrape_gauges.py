@@ -1,0 +1,88 @@
+"""Gauges that are read at the scrape: within a time limit that holds even if the reading hangs."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from metrics_app.catalogue import Definition
+from metrics_app.ports import GaugeSample, ScrapeGauges
+
+logger = logging.getLogger(__name__)
+
+TIME_LIMIT = 0.5
+"""Seconds that all readings of one scrape have together."""
+
+DefinedSample = tuple[Definition, GaugeSample]
+
+
+def source_name(source: ScrapeGauges) -> str:
+    return f"{source.__module__}.{getattr(source, '__qualname__', type(source).__qualname__)}"
+
+
+class _Reading:
+    """One call of a source in a thread of its own: a thread that hangs can only be left behind."""
+
+    def __init__(self, source: ScrapeGauges, define: Callable[[GaugeSample], Definition]) -> None:
+        self._source = source
+        self._define = define
+        self.samples: list[DefinedSample] | None = None
+        self.done = threading.Event()
+        threading.Thread(target=self._run, name=source_name(source), daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self.samples = [(self._define(sample), sample) for sample in self._source()]
+        except Exception:  # whatever the source raises, the scrape must answer
+            logger.warning("Gauges of %r could not be read", self._source, exc_info=True)
+        finally:
+            self.done.set()
+
+
+class ScrapeGaugeSources:
+    """Reads every registered source.
+
+    `define` tells the definition of a gauge, or raises; `failed` hears the name of a source that
+    could not be read, and 'raised' or 'hung'.
+    """
+
+    def __init__(
+        self,
+        define: Callable[[GaugeSample], Definition],
+        failed: Callable[[str, str], None],
+        time_limit: float = TIME_LIMIT,
+    ) -> None:
+        self._define = define
+        self._failed = failed
+        self._time_limit = time_limit
+        self._readings: dict[ScrapeGauges, _Reading | None] = {}
+        self._lock = threading.Lock()
+
+    def forget_threads(self) -> None:
+        """Start anew in a forked child: threads do not survive fork."""
+        self._lock = threading.Lock()
+        self._readings = dict.fromkeys(self._readings)
+
+    def register(self, read: ScrapeGauges) -> None:
+        self._readings.setdefault(read)
+
+    def read(self) -> list[DefinedSample]:
+        """The samples of every source that answers in time."""
+        end = time.monotonic() + self._time_limit
+        samples: list[DefinedSample] = []
+        for source, reading in [(source, self._start(source)) for source in list(self._readings)]:
+            if not reading.done.wait(max(0.0, end - time.monotonic())):
+                self._failed(source_name(source), "hung")
+            elif reading.samples is None:
+                self._failed(source_name(source), "raised")
+            else:
+                samples += reading.samples
+        return samples
+
+    def _start(self, source: ScrapeGauges) -> _Reading:
+        with self._lock:
+            reading = self._readings[source]
+            # One that still runs is waited for again: a source that hangs holds one thread, not one a scrape.
+            if reading is None or reading.done.is_set():
+                reading = self._readings[source] = _Reading(source, self._define)
+            return reading

@@ -1,0 +1,126 @@
+"""The metrics adapter that the settings name, one per process."""
+
+from collections.abc import Iterable
+from functools import wraps
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+from django.db import connections
+from django.utils.module_loading import import_string
+
+from metrics_app.ports import (
+    GaugeSample,
+    MetricsAdapter,
+    MetricsLabels,
+    MetricsOptions,
+    MetricsPort,
+    ScrapeGauges,
+)
+
+READ_SETTINGS = frozenset(
+    {
+        "METRICS_BACKEND",
+        "METRICS_MAX_LABEL_SETS",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "SERVICE_INSTANCE_NAME",
+        "SERVICE_NAME",
+        "SERVICE_VERSION",
+    }
+)
+
+_lock = Lock()
+_adapter: MetricsPort | None = None
+_scrape_gauges: list[ScrapeGauges] = []
+
+
+def get_metrics() -> MetricsPort:
+    """The adapter of this process.
+
+    Raises:
+        ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
+    """
+    global _adapter  # noqa: PLW0603 - one per process is the purpose
+    if _adapter is None:
+        with _lock:
+            if _adapter is None:
+                adapter = adapter_class().configured(options())
+                for read in _scrape_gauges:
+                    adapter.register_scrape_gauges(read)
+                _adapter = adapter
+    return _adapter
+
+
+def register_scrape_gauges(read: ScrapeGauges) -> None:
+    """Have gauges read from the database at each scrape: call it in an app's `ready()`.
+
+    `read` runs in a thread of its own; the database connections it opens there are closed for it. It
+    has half a second, which it should keep by one short query with a time limit of its own.
+    """
+
+    @wraps(read)
+    def read_and_disconnect() -> Iterable[GaugeSample]:
+        try:
+            return list(read())
+        finally:
+            connections.close_all()
+
+    with _lock:
+        _scrape_gauges.append(read_and_disconnect)
+        if _adapter is not None:
+            _adapter.register_scrape_gauges(read_and_disconnect)
+
+
+def adapter_class() -> type[MetricsAdapter]:
+    """The class that METRICS_BACKEND names.
+
+    Raises:
+        ImproperlyConfigured: it cannot be imported, or is no adapter.
+    """
+    path = settings.METRICS_BACKEND
+    try:
+        found = import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"METRICS_BACKEND={path!r} cannot be imported ({error}): it is the dotted path of an adapter's "
+            f"class, as in 'metrics_app.adapters.prometheus.PrometheusMetricsAdapter'."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, MetricsAdapter)):
+        raise ImproperlyConfigured(
+            f"METRICS_BACKEND={path!r} is no metrics adapter: it must have every method of "
+            f"'metrics_app.ports.MetricsAdapter'."
+        )
+    return found
+
+
+def options() -> MetricsOptions:
+    return MetricsOptions(
+        constant_labels=MetricsLabels(
+            service=settings.SERVICE_NAME,
+            instance=settings.SERVICE_INSTANCE_NAME,
+            version=settings.SERVICE_VERSION,
+        ),
+        directory=Path(settings.PROMETHEUS_MULTIPROC_DIR),
+        max_label_sets=settings.METRICS_MAX_LABEL_SETS,
+    )
+
+
+def reset() -> None:
+    """Close the adapter; the next call of `get_metrics` makes another."""
+    global _adapter
+    with _lock:
+        adapter, _adapter = _adapter, None
+    if adapter is not None:
+        adapter.close()
+
+
+def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
+    if setting in READ_SETTINGS:
+        reset()
+
+
+# Sent by override_settings, in tests alone.
+setting_changed.connect(_reset_when_a_setting_changed)

@@ -1,0 +1,121 @@
+"""Every metric that the product exposes by name: its type, meaning, labels and buckets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+DEFAULT_MAX_LABEL_SETS = 2000
+OVERFLOW = "overflow"
+"""The value of every label of the series that takes what exceeds the limit of label sets."""
+
+HTTP_REQUESTS = "http_requests_total"
+HTTP_REQUEST_DURATION = "http_request_duration_seconds"
+HTTP_REQUEST_ERRORS = "http_request_errors_total"
+HTTP_REQUESTS_IN_PROGRESS = "http_requests_in_progress"
+DROPPED_SERIES = "metrics_dropped_series_total"
+SCRAPE_DURATION = "metrics_scrape_duration_seconds"
+SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
+SKIPPED_FILES = "metrics_skipped_files"
+
+
+class Kind(StrEnum):
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+    GAUGE = "gauge"
+
+
+class Merge(StrEnum):
+    """How one gauge that several processes set becomes one value."""
+
+    LAST = "mostrecent"
+    """The value set last, even if by a process that is no more."""
+    SUM_OF_LIVING = "livesum"
+    """The sum over the processes that run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A metric. Buckets are upper bounds, ascending, without infinity; durations are in seconds."""
+
+    name: str
+    kind: Kind
+    help: str
+    label_names: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    merge: Merge = Merge.LAST
+
+
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+RUN_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
+TIME_TO_PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
+
+
+def _counter(name: str, meaning: str, *label_names: str) -> Definition:
+    return Definition(name, Kind.COUNTER, meaning, label_names)
+
+
+def _gauge(name: str, meaning: str, *label_names: str, merge: Merge = Merge.LAST) -> Definition:
+    return Definition(name, Kind.GAUGE, meaning, label_names, merge=merge)
+
+
+def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *label_names: str) -> Definition:
+    return Definition(name, Kind.HISTOGRAM, meaning, label_names, buckets)
+
+
+_REQUEST = ("method", "route", "code")
+
+_HTTP = (
+    _counter(HTTP_REQUESTS, "HTTP requests answered.", *_REQUEST),
+    _histogram(
+        HTTP_REQUEST_DURATION, "Time to answer an HTTP request to its last byte.", REQUEST_BUCKETS, *_REQUEST
+    ),
+    _counter(HTTP_REQUEST_ERRORS, "HTTP requests answered with a code of 400 or above.", *_REQUEST),
+    _gauge(HTTP_REQUESTS_IN_PROGRESS, "HTTP requests being answered.", "method", merge=Merge.SUM_OF_LIVING),
+)
+
+_SCENARIOS = (
+    _counter("scenario_runs_total", "Scenario runs that ended.", "scenario", "outcome"),
+    _histogram(
+        "scenario_run_duration_seconds", "Time a scenario run took.", RUN_BUCKETS, "scenario", "outcome"
+    ),
+    _counter(
+        "scenario_chaos_events_total",
+        "Faults injected, failed to be, undone, and failed to be undone.",
+        *("scenario", "driver", "event"),
+    ),
+    _counter("scenario_validations_total", "Validations carried out.", "scenario", "outcome"),
+    _histogram(
+        "scenario_time_to_pass_seconds",
+        "Time from the start of a validation to the moment it held.",
+        TIME_TO_PASS_BUCKETS,
+        *("scenario", "phase"),
+    ),
+    _gauge("scenario_runs", "Scenario runs that wait or run, from the database.", "state"),
+    _gauge("scenario_outstanding_faults", "Faults injected and not undone, from the database."),
+    _gauge("scenario_oldest_queued_seconds", "Time the oldest queued run has waited, from the database."),
+    _gauge(
+        "scenario_watchdog_last_seen_timestamp_seconds",
+        "When the watchdog last reported, in Unix time, from the database.",
+    ),
+)
+
+_METRICS = (
+    _counter(DROPPED_SERIES, "Recordings that went to the overflow series of a metric.", "metric"),
+    _gauge(SCRAPE_DURATION, "Time the last scrape before this one took."),
+    _counter(
+        SCRAPE_GAUGES_FAILURES,
+        "Gauges that could not be read at a scrape: the reading raised, or took too long.",
+        *("source", "reason"),
+    ),
+    _gauge(SKIPPED_FILES, "Files in the metrics directory that this scrape could not read.", "reason"),
+)
+
+CATALOGUE: dict[str, Definition] = {
+    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_METRICS)
+}
+
+
+def first_used(name: str, kind: Kind, label_names: Iterable[str]) -> Definition:
+    """The definition of a metric that the catalogue does not know."""
+    buckets = REQUEST_BUCKETS if kind is Kind.HISTOGRAM else ()
+    return Definition(name, kind, f"Not in the catalogue: {name}.", tuple(sorted(label_names)), buckets)

@@ -1,0 +1,75 @@
+"""What must be right before the first request: Django refuses to start otherwise."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
+from django.core.exceptions import ImproperlyConfigured
+
+from metrics_app import backend
+from metrics_app.catalogue import CATALOGUE, Definition
+
+MOST_BUCKETS = 20
+
+
+def register_all() -> None:
+    register(check_backend)
+    register(check_directory)
+    register(check_buckets)
+
+
+def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        backend.adapter_class()
+    except ImproperlyConfigured as error:
+        return [
+            Error(
+                str(error),
+                hint="Leave METRICS_BACKEND out for the Prometheus adapter.",
+                id="metrics_app.E001",
+            )
+        ]
+    return []
+
+
+def check_directory(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        directory = backend.adapter_class().directory_written(backend.options())
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    if directory is None:
+        return []
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return [_unusable(directory, f"cannot be made ({error.strerror})", "metrics_app.E002")]
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return [_unusable(directory, "cannot be written", "metrics_app.E003")]
+    return []
+
+
+def check_buckets(*_: Any, **__: Any) -> list[CheckMessage]:
+    return too_many_buckets(list(CATALOGUE.values()))
+
+
+def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
+    return [
+        Warning(
+            f"{definition.name!r} has {len(definition.buckets)} buckets: each label set of a histogram has "
+            f"a series per bucket, so it should have {MOST_BUCKETS} at most.",
+            hint="Choose fewer bounds, further apart.",
+            id="metrics_app.W001",
+        )
+        for definition in definitions
+        if len(definition.buckets) > MOST_BUCKETS
+    ]
+
+
+def _unusable(directory: Path, fault: str, number: str) -> Error:
+    return Error(
+        f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} {fault}: every worker keeps its metrics there.",
+        hint="Name a directory that this user may write to.",
+        id=number,
+    )

@@ -1,0 +1,136 @@
+"""What the product asks of a metrics library. Adapters fulfil it; nothing else knows a library."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+Labels = Mapping[str, str]
+"""Label names to values, as `MetricsLabels.to_dict()` gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsLabels:
+    service: str = ""
+    instance: str = ""
+    version: str = ""
+    method: str = ""
+    route: str = ""
+    code: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        """Every label that is not empty: to Prometheus an empty label is none."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def constant_labels(self) -> dict[str, str]:
+        """The labels that stand on every sample of a process."""
+        return {"service": self.service, "instance": self.instance, "version": self.version}
+
+
+class GaugeSample(NamedTuple):
+    """One value of a gauge, read at the scrape."""
+
+    name: str
+    labels: Labels
+    value: float
+
+
+ScrapeGauges = Callable[[], Iterable[GaugeSample]]
+"""Reads gauges at the scrape: in a thread of its own, with a time limit."""
+
+
+class MetricsError(ValueError):
+    """A metric is used in a way that cannot be recorded."""
+
+
+class InvalidMetricNameError(MetricsError):
+    """The name of a metric or of a label is none that Prometheus can hold."""
+
+
+class MetricKindError(MetricsError):
+    """One name is used for two types of metric."""
+
+
+class MetricLabelsError(MetricsError):
+    """A metric is used with other label names than those it was declared or first used with."""
+
+
+class HttpHandler(Protocol):
+    """Answers a scrape."""
+
+    def __call__(self, accept: str = "", /) -> bytes:
+        """The exposition, in the format that this `Accept` header asks for."""
+        ...
+
+    def content_type(self, accept: str = "", /) -> str:
+        """The content type of what a call with this `Accept` header answers."""
+        ...
+
+
+class RequestRecorder(Protocol):
+    """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
+
+    Each `begin` is followed by exactly one `finish` with the same method.
+    """
+
+    def begin(self, method: str) -> None: ...
+
+    def finish(self, method: str, route: str, code: int, seconds: float) -> None: ...
+
+
+@runtime_checkable
+class MetricsPort(Protocol):
+    """Records metrics, from any thread, and hands them out.
+
+    A metric is created on first use: as the catalogue declares it or, when it is not in there, with
+    the type and the label names of the first call. Labels of the catalogue's that `MetricsLabels`
+    leaves out when empty (method, route, code) may be missing; constant labels may be repeated.
+
+    Raises:
+        MetricsError: the name, the type or the label names are not those of the metric.
+    """
+
+    def inc_counter(self, name: str, labels: Labels) -> None: ...
+
+    def observe_histogram(self, name: str, value: float, labels: Labels) -> None: ...
+
+    def set_gauge(self, name: str, value: float, labels: Labels) -> None: ...
+
+    def get_http_handler(self) -> HttpHandler: ...
+
+    def request_recorder(self) -> RequestRecorder: ...
+
+    def register_scrape_gauges(self, read: ScrapeGauges) -> None:
+        """Have these gauges read at each scrape.
+
+        `read` runs in a thread of its own, which ends with it. When it raises or takes longer than
+        the time limit, the scrape goes on without its gauges, and
+        `metrics_scrape_gauges_failures_total` counts it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back files, slot and threads; recording again takes them anew."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """What the settings say; each adapter takes what it needs."""
+
+    constant_labels: MetricsLabels = field(default_factory=MetricsLabels)
+    directory: Path | None = None
+    max_label_sets: int = 2000
+
+
+@runtime_checkable
+class MetricsAdapter(MetricsPort, Protocol):
+    """What the setting METRICS_BACKEND names: a port that can be made from options."""
+
+    @classmethod
+    def configured(cls, options: MetricsOptions) -> Self: ...
+
+    @classmethod
+    def directory_written(cls, options: MetricsOptions) -> Path | None:
+        """The directory it needs to write to, checked at start."""
+        ...

@@ -1,0 +1,124 @@
+"""`/metrics` answers who may ask, in the form that was asked for."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+from django.test import Client, override_settings
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+
+from metrics_app.backend import get_metrics
+from metrics_app.ports import MetricsPort
+from tests.exposition import value
+
+PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4"
+
+
+def test_text_is_answered_to_who_asks_for_nothing(client: Client, metrics: MetricsPort) -> None:
+    metrics.inc_counter("orders_total", {})
+    response = client.get("/metrics")
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert response.headers["Cache-Control"] == "no-store"
+    assert value(response.content, "orders_total") == 1
+
+
+def test_head_answers_without_content_and_writing_is_not_allowed(client: Client) -> None:
+    response = client.head("/metrics")
+    assert (response.status_code, response.content) == (200, b"")
+    assert client.post("/metrics").status_code == 405
+
+
+def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        get_metrics().inc_counter("orders_total", {})
+        recorder = get_metrics().request_recorder()
+        recorder.begin("GET")
+        recorder.finish("GET", "home", 500, 0.1)
+        response = client.get("/metrics", headers={"Accept": OPENMETRICS})
+    assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+    families = {family.name for family in openmetrics_families(response.content.decode())}
+    assert {"orders", "http_requests", "http_request_duration_seconds", "process_cpu_seconds"} <= families
+
+
+@pytest.mark.parametrize(
+    "accept", ["text/plain;version=new", "application/openmetrics-text;version=x", "*/*", ";"]
+)
+def test_an_accept_header_that_makes_no_sense_gets_text(client: Client, accept: str) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        response = client.get("/metrics", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "compressed"),
+    [
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("", False),
+        ("br", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.0", False),
+    ],
+)
+def test_it_is_compressed_when_asked_for(
+    client: Client, metrics: MetricsPort, accepted: str, compressed: bool
+) -> None:
+    metrics.inc_counter("orders_total", {})
+    response = client.get("/metrics", headers={"Accept-Encoding": accepted})
+    assert (response.headers.get("Content-Encoding") == "gzip") is compressed
+    text = gzip.decompress(response.content) if compressed else response.content
+    assert value(text, "orders_total") == 1
+    assert response.headers["Vary"] == "Accept, Accept-Encoding"
+
+
+@pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer ", "Basic right", "right", "Bearer rïght"])
+def test_a_wrong_token_gets_401_and_nothing_else(client: Client, given: str | None) -> None:
+    headers = {} if given is None else {"Authorization": given}
+    with override_settings(METRICS_TOKEN="right"):
+        response = client.get("/metrics", headers=headers)
+    assert (response.status_code, response.content) == (401, b"")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("given", ["Bearer right", "bearer right"])
+def test_the_right_token_gets_the_exposition(client: Client, metrics: MetricsPort, given: str) -> None:
+    metrics.inc_counter("orders_total", {})
+    with override_settings(METRICS_TOKEN="right"):
+        response = client.get("/metrics", headers={"Authorization": given})
+    assert value(response.content, "orders_total") == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "code"),
+    [
+        ("10.1.2.3", 200),
+        ("::ffff:10.1.2.3", 200),
+        ("fd00::1", 200),
+        ("11.0.0.1", 403),
+        ("fe80::1", 403),
+        ("", 403),
+    ],
+)
+def test_only_allowed_networks_get_the_exposition(client: Client, address: str, code: int) -> None:
+    with override_settings(METRICS_ALLOWED_NETWORKS=("10.0.0.0/8", "fd00::/8")):
+        forwarded = {"X-Forwarded-For": "10.1.2.3"}
+        response = client.get("/metrics", REMOTE_ADDR=address, headers=forwarded)
+    assert response.status_code == code
+    assert (code == 200) or response.content == b""
+
+
+def test_the_adapter_that_the_settings_name_answers(client: Client, tmp_path: Path) -> None:
+    with override_settings(
+        METRICS_BACKEND=PROMETHEUS,
+        PROMETHEUS_MULTIPROC_DIR=tmp_path,
+        SERVICE_NAME="shop",
+        SERVICE_INSTANCE_NAME="shop-1",
+        SERVICE_VERSION="2.0",
+    ):
+        client.get("/shop/item/201")
+        text = client.get("/metrics").content
+    labels = {"service": "shop", "instance": "shop-1", "version": "2.0", "route": "shop:item", "code": "201"}
+    assert value(text, "http_requests_total", **labels) == 1
+    assert list(tmp_path.glob("*.db"))

@@ -1,0 +1,44 @@
+"""The catalogue is the one that dashboards and rules rely on."""
+
+import pytest
+
+from metrics_app.catalogue import CATALOGUE, Definition, Kind
+
+
+@pytest.mark.parametrize("definition", CATALOGUE.values(), ids=lambda definition: definition.name)
+def test_a_name_tells_the_type_and_the_unit(definition: Definition) -> None:
+    assert definition.name.endswith("_total") == (definition.kind is Kind.COUNTER)
+    assert definition.name.endswith("_seconds") or definition.kind is not Kind.HISTOGRAM
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"),
+    [("http_request_duration_seconds", 0.005, 10), ("scenario_run_duration_seconds", 0.1, 24 * 3600)],
+)
+def test_buckets_span_what_is_measured(name: str, lowest: float, highest: float) -> None:
+    buckets = CATALOGUE[name].buckets
+    assert (buckets[0], buckets[-1]) == (lowest, highest)
+    assert list(buckets) == sorted(set(buckets))
+
+
+def test_the_names_and_labels_are_those_documented() -> None:
+    request = ("method", "route", "code")
+    assert {name: definition.label_names for name, definition in CATALOGUE.items()} == {
+        "http_requests_total": request,
+        "http_request_duration_seconds": request,
+        "http_request_errors_total": request,
+        "http_requests_in_progress": ("method",),
+        "scenario_runs_total": ("scenario", "outcome"),
+        "scenario_run_duration_seconds": ("scenario", "outcome"),
+        "scenario_chaos_events_total": ("scenario", "driver", "event"),
+        "scenario_validations_total": ("scenario", "outcome"),
+        "scenario_time_to_pass_seconds": ("scenario", "phase"),
+        "scenario_runs": ("state",),
+        "scenario_outstanding_faults": (),
+        "scenario_oldest_queued_seconds": (),
+        "scenario_watchdog_last_seen_timestamp_seconds": (),
+        "metrics_dropped_series_total": ("metric",),
+        "metrics_scrape_duration_seconds": (),
+        "metrics_scrape_gauges_failures_total": ("source", "reason"),
+        "metrics_skipped_files": ("reason",),
+    }
