@@ -50,6 +50,10 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
 INSTALLED_APPS = [
     "coordinator_site",
     "metrics_app",
+    "scenarios",
+    "ninja",  # its API docs are then served from here instead of a CDN
+    "django_tasks",
+    "django_tasks_db",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -153,6 +157,28 @@ METRICS_MAX_LABEL_SETS = environment.whole_number(
 METRICS_COUNT_SCRAPES = environment.boolean(
     "METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")
 )
+
+
+# Tasks and runs
+
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+LEASE_SECONDS = environment.whole_number(
+    "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
+)
+
+# The kinds of step a scenario may use, as dotted paths: a site adds its own here.
+SCENARIO_DRIVERS = [
+    "scenarios.drivers.http.Http",
+    "scenarios.drivers.tcp.Tcp",
+    "scenarios.drivers.wait.Wait",
+]
+
+
+# What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free
+
+DEMO_EXCHANGE_PORT = 8081
+DEMO_RISK_MONITOR_PORT = 8082
+LOCAL_PROMETHEUS_PORT = 9090
 
 
 # Tests: `manage.py test` runs pytest and the checks of the code

@@ -8,4 +8,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("metrics", include("metrics_app.urls")),
+    path("", include("scenarios.urls")),
 ]

@@ -1,0 +1,101 @@
+"""The whole system on one machine, as `manage.py up` starts it: which processes, in which order."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from django.conf import settings
+
+from coordinator_site import ports_in_use
+from coordinator_site.supervisor import Child
+
+SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
+JOB_PORTS = {"test-coordinator": "web", "exchange": "exchange", "risk-monitor": "risk_monitor"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    web: int
+    exchange: int
+    risk_monitor: int
+    prometheus: int
+
+    def address_of(self, name: str) -> str:
+        return f"http://127.0.0.1:{getattr(self, name)}"
+
+
+def choose_ports(web: int) -> Ports:
+    """The documented ports where they are free, others for the parts that nobody has to know."""
+    taken = {web}
+    chosen = []
+    for wanted in (
+        settings.DEMO_EXCHANGE_PORT,
+        settings.DEMO_RISK_MONITOR_PORT,
+        settings.LOCAL_PROMETHEUS_PORT,
+    ):
+        port = wanted if wanted not in taken and ports_in_use.is_free(wanted) else ports_in_use.free_port()
+        taken.add(port)
+        chosen.append(port)
+    return Ports(web, *chosen)
+
+
+def children(ports: Ports) -> list[Child]:
+    """In the order of starting. They stop in reverse: a worker undoes its faults while its targets live."""
+    return [
+        demo_service("exchange", ports.exchange),
+        demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.address_of("exchange")),
+        *prometheus(ports),
+        Child(
+            "web",
+            [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
+            {"PORT": str(ports.web)},
+        ),
+        manage("watchdog", "watchdog"),
+        # The interval is the longest that a queued run waits for an idle worker.
+        manage("worker", "db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
+    ]
+
+
+def manage(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
+    manage_py = str(settings.BASE_DIR / "manage.py")
+    return Child(name, [sys.executable, manage_py, *command], environment or {})
+
+
+def demo_service(name: str, port: int, *options: str) -> Child:
+    own = {
+        "SERVICE_NAME": name,
+        "SERVICE_INSTANCE_NAME": name,
+        # Metrics of its own: on /metrics of the demo service stands the demo service.
+        "PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / f"metrics-{name}"),
+    }
+    return manage(name, "demo_service", name, "--port", str(port), *options, environment=own)
+
+
+def prometheus(ports: Ports) -> list[Child]:
+    """Prometheus with the shipped configuration, where it is installed."""
+    binary = shutil.which("prometheus")
+    if binary is None:
+        return []
+    data = settings.DATA_DIR / "prometheus"
+    data.mkdir(exist_ok=True)
+    config = data / "prometheus.yml"
+    config.write_text(config_with_ports(settings.BASE_DIR / SHIPPED_PROMETHEUS_CONFIG, ports))
+    options = [
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{ports.prometheus}",
+    ]
+    return [Child("prometheus", [binary, *options])]
+
+
+def config_with_ports(shipped: Path, ports: Ports) -> str:
+    """The shipped scrape configuration, its targets on these ports."""
+    config = yaml.safe_load(shipped.read_text())
+    for job in config["scrape_configs"]:
+        port = getattr(ports, JOB_PORTS[job["job_name"]])
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]
+    text: str = yaml.safe_dump(config, sort_keys=False)
+    return text

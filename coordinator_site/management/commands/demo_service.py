@@ -1,0 +1,26 @@
+"""`manage.py demo_service exchange --port 8081`: a service for scenarios to break."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from coordinator_site.demo_service import serve
+
+
+class Command(BaseCommand):
+    help = "Serves a small service with chaos endpoints, in memory, on loopback."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", choices=["exchange", "risk-monitor"])
+        parser.add_argument("--port", type=int, required=True)
+        parser.add_argument(
+            "--watches", default="", help="Base URL of the exchange that a risk monitor watches."
+        )
+
+    def handle(self, *_arguments: Any, name: str, port: int, watches: str, **_options: Any) -> None:
+        try:
+            serve(name, host="127.0.0.1", port=port, watches=watches)
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} cannot be served ({error.strerror}): choose another with --port."
+            ) from error

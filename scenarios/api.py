@@ -1,0 +1,161 @@
+"""The API, `/api/v1/`. Errors are RFC 9457 problem documents."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any, Literal
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import NinjaAPI, Schema
+from ninja.errors import AuthenticationError, AuthorizationError
+from ninja.security import django_auth
+
+from scenarios import readiness, services
+from scenarios.domain.document import Document
+from scenarios.domain.errors import InvalidDocument
+from scenarios.models import Scenario
+
+api = NinjaAPI(title="Test Coordinator", version="1", urls_namespace="api")
+
+
+class NameDiffersError(ValueError):
+    """A document is sent to another scenario's address."""
+
+
+class Health(Schema):
+    status: Literal["ok"]
+    service: str
+    instance: str
+    version: str
+    environment: str
+    timestamp: datetime
+
+
+class Part(Schema):
+    ready: bool
+    problem: str = ""
+
+
+class Readiness(Schema):
+    ready: bool
+    parts: dict[str, Part]
+
+
+class ProblemAt(Schema):
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str = ""
+
+
+class Problem(Schema):
+    """RFC 9457; `errors` tells where in a document."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemAt] = []
+
+
+class Valid(Schema):
+    name: str
+    title: str
+
+
+class Stored(Schema):
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    document: str
+
+
+def problem(request: HttpRequest, status: HTTPStatus, detail: str, **more: Any) -> HttpResponse:
+    body = Problem(title=status.phrase, status=status, detail=detail, **more)
+    response = api.create_response(request, body.model_dump(), status=status)
+    response["Content-Type"] = "application/problem+json"
+    return response
+
+
+@api.exception_handler(InvalidDocument)
+def invalid_document(request: HttpRequest, error: InvalidDocument) -> HttpResponse:
+    errors = [ProblemAt.model_validate(found, from_attributes=True) for found in error.problems]
+    detail = f"The document breaks {len(errors)} rules of the language: nothing was stored."
+    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
+
+
+@api.exception_handler(NameDiffersError)
+def name_differs(request: HttpRequest, error: NameDiffersError) -> HttpResponse:
+    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+
+
+@api.exception_handler(AuthenticationError)
+def not_logged_in(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
+    return problem(request, HTTPStatus.UNAUTHORIZED, "Log in first: a session of the admin is accepted.")
+
+
+@api.exception_handler(AuthorizationError)
+def not_permitted(request: HttpRequest, error: AuthorizationError) -> HttpResponse:
+    return problem(request, HTTPStatus.FORBIDDEN, str(error))
+
+
+@api.get("/health", response=Health, auth=None, url_name="health")
+def health(request: HttpRequest) -> dict[str, Any]:
+    """The process answers. Asks nothing else: see `ready`."""
+    return {
+        "status": "ok",
+        "service": settings.SERVICE_NAME,
+        "instance": settings.SERVICE_INSTANCE_NAME,
+        "version": settings.SERVICE_VERSION,
+        "environment": settings.ENVIRONMENT,
+        "timestamp": timezone.now(),
+    }
+
+
+@api.get("/ready", response={200: Readiness, 503: Readiness}, auth=None, url_name="ready")
+def ready(request: HttpRequest) -> tuple[int, dict[str, Any]]:
+    """Everything that a run needs works; 503 and the parts that do not where something is wrong."""
+    problems = readiness.check_all()
+    parts = {name: {"ready": not problem, "problem": problem} for name, problem in problems.items()}
+    everything = not any(problems.values())
+    status = HTTPStatus.OK if everything else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, {"ready": everything, "parts": parts}
+
+
+REFUSALS = {401: Problem, 403: Problem, 422: Problem}
+
+
+@api.post(
+    "/scenarios/{name}/validate", response={200: Valid, **REFUSALS}, auth=django_auth, url_name="validate"
+)
+def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Check the document in the body; nothing is stored."""
+    permit(request, "scenarios.view_scenario")
+    document = read_named(request, name)
+    return {"name": document.name, "title": document.title}
+
+
+@api.put("/scenarios/{name}", response={200: Stored, **REFUSALS}, auth=django_auth, url_name="scenario")
+def put_scenario(request: HttpRequest, name: str) -> Scenario:
+    """Store the document in the body under its name, or store nothing."""
+    permit(request, "scenarios.add_scenario", "scenarios.change_scenario")
+    return services.save_scenario(read_named(request, name), by=request.user)
+
+
+def read_named(request: HttpRequest, name: str) -> Document:
+    document = services.read_document(request.body)
+    if document.name != name:
+        raise NameDiffersError(
+            f"The address names {name!r}, the document {document.name!r}: they must be the same."
+        )
+    return document
+
+
+def permit(request: HttpRequest, *permissions: str) -> None:
+    if not request.user.has_perms(permissions):
+        raise AuthorizationError(
+            HTTPStatus.FORBIDDEN, f"This needs the permission {' and '.join(permissions)}."
+        )

@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+from django.core import checks
+
+from metrics_app.backend import get_metrics
+from scenarios.checks import check_drivers
+
+
+class ScenariosConfig(AppConfig):
+    name = "scenarios"
+
+    def ready(self) -> None:
+        from scenarios.database_gauges import read_gauges  # noqa: PLC0415 - models are loaded by now, not before
+
+        checks.register(check_drivers)
+        get_metrics().register_scrape_gauges(read_gauges)

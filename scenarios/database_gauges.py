@@ -1,0 +1,32 @@
+"""Gauges read from the database at the scrape. Every instance shows the same: take `max`, not `sum`."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+from django.utils import timezone
+
+from metrics_app.ports import GaugeSample
+from scenarios.domain.outcomes import RunState
+from scenarios.models import Fault, Heartbeat, Run
+
+
+def read_gauges() -> Iterable[GaugeSample]:
+    """Runs in a thread of the scrape's, which ends with it: so does its connection."""
+    try:
+        return list(samples())
+    finally:
+        connection.close()
+
+
+def samples() -> Iterable[GaugeSample]:
+    for state in (RunState.QUEUED, RunState.RUNNING):
+        runs = Run.objects.filter(state=state).count()
+        yield GaugeSample("scenario_runs", {"state": state.value}, runs)
+    oldest = Run.objects.queued().order_by("queued_at").values_list("queued_at", flat=True).first()
+    waited = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    yield GaugeSample("scenario_oldest_queued_seconds", {}, waited)
+    yield GaugeSample("scenario_outstanding_faults", {}, Fault.objects.outstanding().count())
+    watchdog = Heartbeat.objects.filter(name="watchdog").first()
+    if watchdog is not None:
+        seen = watchdog.seen_at.timestamp()
+        yield GaugeSample("scenario_watchdog_last_seen_timestamp_seconds", {}, seen)

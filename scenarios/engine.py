@@ -1,0 +1,300 @@
+"""Carries out a plan: asyncio alone, told of time by its clock, writing through its journal and ledger.
+
+How it reads: `carry_out` runs the phases in one task, the body. Whatever ends the run early (a failed
+validation, a guard, a stop, the timeout) calls `end`, which notes the first reason and cancels the
+body; the cancellation unwinds every probe and wait. Then every fault still in the ledger is taken back.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.domain.outputs import bounded
+from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.ports import Clock, Driver, Event, Fault, Journal, Ledger, Surroundings
+from scenarios.rollback import UNDO_DELAYS, finish, take_back
+from scenarios.steps import StepRunner
+from scenarios.validations import Judge, Judgement, Observation, observe
+
+LOST = "another process has taken the run over, with its faults"
+# Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
+SHUTDOWN_DELAYS = (0.5,)
+
+
+class Engine:
+    """One run of one plan. `end` and `abandon` may be called from the event loop's thread at any time."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        drivers: Mapping[str, Driver],
+        surroundings: Surroundings,
+        clock: Clock,
+        journal: Journal,
+        ledger: Ledger,
+    ) -> None:
+        self._plan = plan
+        self._clock = clock
+        self._journal = journal
+        self._ledger = ledger
+        self._steps = StepRunner(drivers, surroundings, clock)
+        self._body: asyncio.Task[None] | None = None
+        self._rollback: asyncio.Task[Rollback] | None = None
+        self._ending: Verdict | None = None
+        self._first_failure: str | None = None
+        self._lost = False
+
+    def end(self, outcome: Outcome, reason: str) -> None:
+        """End the run with this outcome; its faults are then undone. The first call decides."""
+        if self._ending is None:
+            self._ending = Verdict(outcome, reason)
+            self._cancel_body()
+        if outcome is Outcome.INTERRUPTED and self._rollback is not None:
+            # The worker goes down: what cannot be undone now is left to the watchdog.
+            self._rollback.cancel()
+
+    def abandon(self) -> None:
+        """End without another write or undo: another process has taken the run over, with its faults."""
+        self._lost = True
+        self._cancel_body()
+        if self._rollback is not None:
+            self._rollback.cancel()
+
+    def _cancel_body(self) -> None:
+        if self._body is not None:
+            self._body.cancel()
+
+    async def carry_out(self) -> Verdict:
+        """Run the plan to its end and take every fault back.
+
+        Raises:
+            LeaseLost: another process has taken the run over, and undoes its faults.
+        """
+        self._body = asyncio.create_task(self._run_phases())
+        if self._ending is not None or self._lost:
+            self._body.cancel()
+        await self._settle(self._body)
+        if not self._body.cancelled() and (error := self._body.exception()) is not None:
+            self._note_breakdown(error)
+        if self._lost:
+            raise LeaseLost(LOST)
+        self._rollback = asyncio.create_task(self._roll_back())
+        await self._settle(self._rollback)
+        return self._verdict(self._rollback.result())
+
+    async def _settle(self, task: asyncio.Task[Any]) -> None:
+        """Wait for the task's end. A cancellation of this run from outside becomes `interrupted`."""
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError:
+                self.end(Outcome.INTERRUPTED, "the worker was shut down")
+
+    def _note_breakdown(self, error: BaseException) -> None:
+        """Something nobody foresaw broke the body. The faults must be taken back all the same."""
+        causes = leaves(error)
+        if any(isinstance(cause, LeaseLost) for cause in causes):
+            self._lost = True
+        else:
+            sentences = "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes)
+            self.end(Outcome.ERRORED, f"the run could not go on: {sentences}")
+
+    def _verdict(self, rollback: Rollback) -> Verdict:
+        if self._ending is not None:
+            return Verdict(self._ending.outcome, self._ending.reason, rollback)
+        if self._first_failure is not None:
+            return Verdict(Outcome.FAILED, self._first_failure, rollback)
+        return Verdict(Outcome.PASSED, "every validation held", rollback)
+
+    # The phases
+
+    async def _run_phases(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(self._expire())]
+            watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
+            for phase in self._plan.phases:
+                await self._run_phase(phase)
+            for watcher in watchers:
+                watcher.cancel()
+
+    async def _expire(self) -> None:
+        await self._clock.sleep(self._plan.timeout)
+        self.end(Outcome.TIMED_OUT, f"the run reached its timeout of {format_duration(self._plan.timeout)}")
+
+    async def _watch_guard(self, guard: Guard) -> None:
+        failures = 0
+        while True:
+            started = self._clock.monotonic()
+            try:
+                seen = await observe(self._steps, guard.probe, guard.expect, guard.timeout)
+            except StepImpossible as error:
+                return self.end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
+            failures = 0 if seen.holds else failures + 1
+            if failures > guard.tolerate:
+                await self._record(
+                    "guard_tripped", subject=guard.name, reason=seen.reason, seen=bounded(seen.fields)
+                )
+                return self.end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
+            await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
+
+    async def _run_phase(self, phase: Phase) -> None:
+        started = self._clock.monotonic()
+        await self._record("phase_started", phase, hold=phase.hold)
+        async with asyncio.TaskGroup() as group:
+            timed = [
+                group.create_task(self._act_at(a, phase, started)) for a in phase.actions if a.at is not None
+            ]
+            for action in phase.actions:
+                if action.at is None:
+                    await self._act(action, phase)
+            over = asyncio.Event()
+            watched = [(v, group.create_task(self._validate(phase, v, over))) for v in phase.validations]
+            await self._clock.sleep(max(0.0, started + phase.hold - self._clock.monotonic()))
+            finite = [task for validation, task in watched if not validation.throughout]
+            if timed or finite:
+                await asyncio.wait([*timed, *finite])
+            over.set()
+        await self._end_phase(phase)
+
+    async def _end_phase(self, phase: Phase) -> None:
+        of_phase = {action.name for action in phase.actions if action.until == "phase"}
+        faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
+        remaining = await self._take_back(faults)
+        await self._record("phase_finished", phase)
+        if remaining:
+            names = ", ".join(repr(fault.action) for fault in remaining)
+            self.end(Outcome.ERRORED, f"the undo of {names} still fails")
+            await self._clock.sleep(0)
+
+    # Actions: here a fault is written before it is injected
+
+    async def _act_at(self, action: Action, phase: Phase, phase_started: float) -> None:
+        assert action.at is not None  # noqa: S101 - the caller has chosen those with a moment
+        await self._clock.sleep(max(0.0, phase_started + action.at - self._clock.monotonic()))
+        await self._act(action, phase)
+
+    async def _act(self, action: Action, phase: Phase) -> None:
+        await self._record("action_started", phase, action.name, driver=action.do.driver)
+        fault: Fault | None = None
+        if action.undo is not None:
+            # The ledger first: once this has returned, the undo is on disk, and whoever ends the run,
+            # this process or another, takes the fault back. Only then may it be injected.
+            fault = await self._ledger.open(
+                phase=phase.name, action=action.name, do=action.do, undo=action.undo, timeout=action.timeout
+            )
+        try:
+            fields = await self._steps.act(action.do, action.timeout)
+        except StepFailed as error:
+            await self._action_failed(action, phase, fault, error)
+            return
+        if fault is not None:
+            await self._mark_active(fault)
+        await self._record("action_finished", phase, action.name, seen=bounded(fields))
+
+    async def _mark_active(self, fault: Fault) -> None:
+        try:
+            await self._ledger.mark_active(fault)
+        except LeaseLost:
+            # Whoever took the run over may have undone this fault before it was injected: this process
+            # was stopped in between. An undo is safe to repeat; a fault left behind is not.
+            undo = asyncio.create_task(self._undo_unwritten(fault))
+            self.abandon()
+            await finish(undo)
+
+    async def _undo_unwritten(self, fault: Fault) -> None:
+        for delay in (0.0, *UNDO_DELAYS):
+            await self._clock.sleep(delay)
+            try:
+                await self._steps.act(fault.undo, fault.timeout)
+            except StepFailed:
+                continue
+            return
+
+    async def _action_failed(
+        self, action: Action, phase: Phase, fault: Fault | None, error: StepFailed
+    ) -> None:
+        if fault is not None and isinstance(error, StepNotSent):
+            await self._ledger.mark_not_injected(fault, str(error))
+        await self._record(
+            "action_failed",
+            phase,
+            action.name,
+            reason=str(error),
+            driver=action.do.driver,
+            fault=fault is not None,
+        )
+        self.end(Outcome.ERRORED, f"action {action.name!r} of phase {phase.name!r} failed: {error}")
+        await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
+
+    # Validations
+
+    async def _validate(self, phase: Phase, validation: Validation, phase_over: asyncio.Event) -> None:
+        async def changed(seen: Observation) -> None:
+            kind = "validation_holding" if seen.holds else "validation_not_holding"
+            await self._record(kind, phase, validation.name, reason=seen.reason, seen=bounded(seen.fields))
+
+        await self._record("validation_started", phase, validation.name)
+        judge = Judge(
+            validation, steps=self._steps, clock=self._clock, phase_over=phase_over, changed=changed
+        )
+        judgement = await judge.judge()
+        await self._record_judgement(phase, validation, judgement)
+        if judgement.outcome == "errored":
+            reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
+            self.end(Outcome.ERRORED, reason)
+        elif judgement.outcome == "failed":
+            self._validation_failed(phase, f"validation {validation.name!r} failed: {judgement.reason}")
+
+    async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
+        await self._record(
+            f"validation_{judgement.outcome}",
+            phase,
+            validation.name,
+            reason=judgement.reason,
+            attempts=judgement.attempts,
+            time_to_pass=judgement.time_to_pass,
+            seen=bounded(judgement.last.fields),
+        )
+
+    def _validation_failed(self, phase: Phase, reason: str) -> None:
+        if self._first_failure is None:
+            self._first_failure = reason
+        if phase.on_failure == "stop":
+            self.end(Outcome.FAILED, reason)
+
+    # Rollback, journal, ledger
+
+    async def _roll_back(self) -> Rollback:
+        """Take back whatever the ledger still holds. Cancelled, it ends after the round it is in."""
+        faults = await self._ledger.remaining()
+        if not faults:
+            return Rollback.CLEAN
+        await self._journal.record(
+            Event("rollback_started", self._clock.now(), detail={"faults": len(faults)})
+        )
+        interrupted = self._ending is not None and self._ending.outcome is Outcome.INTERRUPTED
+        with suppress(asyncio.CancelledError):
+            await self._take_back(faults, SHUTDOWN_DELAYS if interrupted else UNDO_DELAYS)
+        return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
+
+    async def _take_back(self, faults: Sequence[Fault], delays: Sequence[float] = UNDO_DELAYS) -> list[Fault]:
+        return await take_back(
+            faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
+        )
+
+    async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:
+        where = phase.name if phase is not None else ""
+        kept = {name: value for name, value in detail.items() if value not in (None, "", {})}
+        await self._journal.record(Event(kind, self._clock.now(), where, subject, kept))
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The plain exceptions in a group, or the one that it is."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in leaves(part)]
+    return [error]

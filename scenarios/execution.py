@@ -1,0 +1,178 @@
+"""Carries a claimed run out, or takes back what a dead worker left: where engine, journal and lease meet."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+
+from scenarios import leases
+from scenarios.clock import SystemClock
+from scenarios.domain.document import build_plan, parse_document
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost
+from scenarios.domain.outcomes import Outcome, Rollback, RunState, Verdict
+from scenarios.domain.plan import Plan
+from scenarios.engine import Engine
+from scenarios.journal import DatabaseJournal
+from scenarios.leases import Claim
+from scenarios.models import Run
+from scenarios.ports import Event
+from scenarios.rollback import take_back
+from scenarios.steps import StepRunner
+from scenarios.surroundings import RegisteredServices, installed_drivers, step_arguments
+
+STOP_LOOK_SECONDS = 0.2
+RENEWALS_PER_LEASE = 5
+
+
+def process_name(pid: int) -> str:
+    """How a process of this host is named where it holds a lease."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def this_process() -> str:
+    return process_name(os.getpid())
+
+
+def carry_out(run_id: str, attempt: int) -> Run | None:
+    """Claim the run and carry it out to its end. None where there was nothing to claim, or it was lost.
+
+    Must be called in the process's main thread: SIGTERM and SIGINT end the run `interrupted`, with its
+    faults undone, and are then handed on to whoever handled them before.
+    """
+    claim = leases.claim_run(run_id, attempt, worker=this_process())
+    if claim is None:
+        return None
+    run = Run.objects.get(id=claim.run_id)
+    try:
+        return asyncio.run(_carry_out(run, claim))
+    except LeaseLost:
+        return None
+
+
+def journal_of(run: Run, claim: Claim) -> DatabaseJournal:
+    return DatabaseJournal(
+        claim, scenario=run.scenario_name, clock=SystemClock(), lease_seconds=settings.LEASE_SECONDS
+    )
+
+
+async def _carry_out(run: Run, claim: Claim) -> Run:
+    journal = journal_of(run, claim)
+    try:
+        plan = plan_of(run)
+    except (InvalidDocument, InvalidVariables) as error:
+        return await journal.finish(Verdict(Outcome.ERRORED, f"the document no longer fits: {error}"))
+    engine = Engine(
+        plan,
+        drivers=installed_drivers(),
+        surroundings=await sync_to_async(RegisteredServices)(),
+        clock=SystemClock(),
+        journal=journal,
+        ledger=journal,
+    )
+    with signals_end(engine):
+        keeper = asyncio.create_task(keep_lease(engine, journal, claim))
+        try:
+            started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
+            await journal.record(Event("run_started", SystemClock().now(), detail=started))
+            return await journal.finish(await engine.carry_out())
+        finally:
+            keeper.cancel()
+
+
+def plan_of(run: Run) -> Plan:
+    """The plan of the run's own document, as it was when the run was started."""
+    return build_plan(parse_document(run.document, step_arguments()), run.variables)
+
+
+async def keep_lease(engine: Engine, journal: DatabaseJournal, claim: Claim) -> None:
+    """Renew the lease, and look for a request to stop, until cancelled."""
+    clock = SystemClock()
+    renew_every = settings.LEASE_SECONDS / RENEWALS_PER_LEASE
+    renew_at = clock.monotonic() + renew_every
+    try:
+        while True:
+            await clock.sleep(STOP_LOOK_SECONDS)
+            if clock.monotonic() >= renew_at:
+                await journal.renew()
+                renew_at = clock.monotonic() + renew_every
+            if (who := await journal.write(leases.stop_request, claim)) is not None:
+                engine.end(Outcome.ABORTED, f"stopped by {who}")
+    except LeaseLost:
+        engine.abandon()
+
+
+@contextmanager
+def signals_end(engine: Engine) -> Iterator[None]:
+    """SIGTERM and SIGINT end the run instead of the process; then they are sent again to this process."""
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+    handlers: dict[int, Any] = {
+        int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+
+    def end(number: int) -> None:
+        received.append(number)
+        engine.end(Outcome.INTERRUPTED, "the worker was shut down")
+
+    for number in handlers:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+        for number in received[:1]:
+            os.kill(os.getpid(), number)
+
+
+async def take_back_left_behind(run: Run, claim: Claim) -> Run:
+    """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
+
+    A run that was still running ends `interrupted`. A failing undo stays outstanding.
+    """
+    journal = journal_of(run, claim)
+    clock = SystemClock()
+    steps = StepRunner(installed_drivers(), await sync_to_async(RegisteredServices)(), clock)
+    renewing = asyncio.create_task(_renew(journal))
+    try:
+        if run.state == RunState.RUNNING:
+            await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
+        left = await take_back(await journal.remaining(), ledger=journal, steps=steps, clock=clock, delays=())
+        if run.state == RunState.RUNNING:
+            rollback = Rollback.DIRTY if left else Rollback.CLEAN
+            reason = f"its worker {run.worker} died or lost its lease"
+            return await journal.finish(Verdict(Outcome.INTERRUPTED, reason, rollback))
+    finally:
+        renewing.cancel()
+        await sync_to_async(leases.release)(claim)
+    return await Run.objects.aget(id=run.id)
+
+
+def undo_now(run: Run) -> Run | None:
+    """Undo what an ended or abandoned run left behind. None while its worker, or another, holds it."""
+    if run.state == RunState.FINISHED:
+        claim = leases.claim_finished_run(run.id, worker=this_process())
+    else:
+        claim = leases.take_over_run(run, worker=this_process())
+    return asyncio.run(take_back_left_behind(run, claim)) if claim is not None else None
+
+
+def clean_up_after(worker: str) -> list[Run]:
+    """Take over, at once, the runs of a worker that is known to be dead; return them as they then stand."""
+    leases.expire_leases(worker)
+    taken = (undo_now(run) for run in Run.objects.running().filter(worker=worker))
+    return [run for run in taken if run is not None]
+
+
+async def _renew(journal: DatabaseJournal) -> None:
+    with suppress(LeaseLost):
+        while True:
+            await asyncio.sleep(settings.LEASE_SECONDS / RENEWALS_PER_LEASE)
+            await journal.renew()

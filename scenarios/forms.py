@@ -1,0 +1,92 @@
+"""Forms of the admin. Validation lives in the domain: here its errors take the shape of a form's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from scenarios import services
+from scenarios.domain.errors import InvalidDocument
+from scenarios.domain.variables import Variable
+from scenarios.models import Scenario
+
+NEW_DOCUMENT = """\
+apiVersion: coordinator/v1
+kind: Scenario
+metadata:
+  name: my-scenario
+  title: What is broken, in a few words
+spec:
+  phases:
+    - name: baseline
+      validations:
+        - name: the exchange is healthy
+          probe: {http: {service: exchange, path: /health}}
+          expect: {status: 200}
+"""
+
+
+class ScenarioForm(forms.ModelForm[Scenario]):
+    class Meta:
+        model = Scenario
+        fields = ["document"]
+        widgets = {"document": forms.Textarea(attrs={"rows": 40, "cols": 110, "spellcheck": "false"})}
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if "document" in self.fields:  # not for one who may only view
+            self.fields["document"].initial = NEW_DOCUMENT
+            self.fields["document"].strip = False  # type: ignore[attr-defined] # lines and columns stay what they are
+
+    def clean_document(self) -> str:
+        source: str = self.cleaned_data["document"].replace("\r\n", "\n")
+        try:
+            document = services.read_document(source)
+        except InvalidDocument as error:
+            raise ValidationError([str(problem) for problem in error.problems]) from error
+        others = Scenario.objects.filter(name=document.name).exclude(pk=self.instance.pk)
+        if self.instance.pk and document.name != self.instance.name:
+            raise ValidationError(
+                f"metadata.name is {document.name!r}, and this scenario is {self.instance.name!r}: "
+                "keep the name, or add a new scenario."
+            )
+        if others.exists():
+            raise ValidationError(
+                f"There is a scenario {document.name!r} already: choose another metadata.name."
+            )
+        self.parsed = document
+        return source
+
+
+class VariablesForm(forms.Form):
+    """A field for each variable. What is left as it was given stays the default."""
+
+    def __init__(self, variables: Mapping[str, Variable], data: Any = None) -> None:
+        super().__init__(data)
+        for name, variable in variables.items():
+            self.fields[name] = field_of(name, variable)
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if value != ""}
+
+
+def field_of(name: str, variable: Variable) -> forms.Field:
+    limits = [
+        f"{word} {value}"
+        for word, value in (("at least", variable.min), ("at most", variable.max))
+        if value is not None
+    ]
+    common: dict[str, Any] = {
+        "label": name,
+        "required": variable.is_required,
+        "initial": variable.default,
+        "help_text": ". ".join(
+            part for part in (variable.description, f"{variable.type} {', '.join(limits)}".strip()) if part
+        ),
+    }
+    choices = [True, False] if variable.type == "boolean" else variable.choices
+    if choices:
+        words = [(str(choice).lower() if isinstance(choice, bool) else str(choice)) for choice in choices]
+        return forms.ChoiceField(choices=[(word, word) for word in words], **common)
+    return forms.CharField(**common)

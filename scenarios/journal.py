@@ -1,0 +1,127 @@
+"""The engine's journal and ledger: rows in the database, and the scenario metrics that follow from them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connection
+
+from metrics_app.backend import get_metrics
+from scenarios import leases
+from scenarios.domain.errors import LeaseLost
+from scenarios.domain.outcomes import Verdict
+from scenarios.domain.plan import Step
+from scenarios.leases import Claim
+from scenarios.models import Run
+from scenarios.ports import Clock, Event, Fault
+
+T = TypeVar("T")
+RETRY_SECONDS = 0.25
+
+
+class DatabaseJournal:
+    """Journal and ledger of one claimed run.
+
+    A database that is away is waited for, as long as the lease that was renewed last is good: after
+    that another process may have taken the run over, and LeaseLost is raised.
+    """
+
+    def __init__(self, claim: Claim, *, scenario: str, clock: Clock, lease_seconds: float) -> None:
+        self._claim = claim
+        self._scenario = scenario
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._held_until = clock.monotonic() + lease_seconds
+
+    async def renew(self) -> None:
+        begun = self._clock.monotonic()
+        await self.write(leases.renew_lease, self._claim)
+        self._held_until = begun + self._lease_seconds
+
+    async def write(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Call the function in the database's thread; again and again while the database is away."""
+        while True:
+            try:
+                return await sync_to_async(fresh(function))(*arguments, **named)
+            except OperationalError as error:
+                if self._clock.monotonic() >= self._held_until:
+                    raise LeaseLost(f"the database was away for longer than the lease: {error}") from error
+                await self._clock.sleep(RETRY_SECONDS)
+
+    async def record(self, event: Event) -> None:
+        await self.write(leases.append_event, self._claim, event)
+        self._count(event)
+
+    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
+        event = self._event("fault_injecting", phase, action)
+        return await self.write(leases.open_fault, self._claim, event, do=do, undo=undo, timeout=timeout)
+
+    async def mark_active(self, fault: Fault) -> None:
+        await self._mark(leases.mark_active, fault, "fault_injected", counted="injected")
+
+    async def mark_not_injected(self, fault: Fault, reason: str) -> None:
+        await self._mark(leases.mark_not_injected, fault, "fault_not_injected", reason=reason)
+
+    async def mark_undone(self, fault: Fault) -> None:
+        await self._mark(leases.mark_undone, fault, "fault_undone", counted="undone")
+
+    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
+        await self._mark(
+            leases.mark_undo_failed, fault, "fault_undo_failed", counted="undo_failed", reason=reason
+        )
+
+    async def remaining(self) -> Sequence[Fault]:
+        return await self.write(leases.faults_to_undo, self._claim)
+
+    async def finish(self, verdict: Verdict) -> Run:
+        run = await self.write(leases.finish_run, self._claim, verdict, self._clock.now())
+        labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
+        get_metrics().inc_counter("scenario_runs_total", labels)
+        if run.claimed_at is not None and run.finished_at is not None:
+            seconds = (run.finished_at - run.claimed_at).total_seconds()
+            get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
+        return run
+
+    def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:
+        return Event(kind, self._clock.now(), phase, action, detail)
+
+    async def _mark(
+        self,
+        change: Callable[[Claim, Fault, Event], None],
+        fault: Fault,
+        kind: str,
+        *,
+        counted: str = "",
+        **detail: str,
+    ) -> None:
+        await self.write(change, self._claim, fault, self._event(kind, fault.phase, fault.action, **detail))
+        if counted:
+            self._count_chaos(fault.driver, counted)
+
+    def _count(self, event: Event) -> None:
+        """The metrics of an event, once it is durable."""
+        if event.kind == "action_failed" and event.detail.get("fault"):
+            self._count_chaos(event.detail["driver"], "failed")
+        if event.kind not in {"validation_passed", "validation_failed", "validation_errored"}:
+            return
+        outcome = event.kind.removeprefix("validation_")
+        get_metrics().inc_counter(
+            "scenario_validations_total", {"scenario": self._scenario, "outcome": outcome}
+        )
+        if (seconds := event.detail.get("time_to_pass")) is not None:
+            labels = {"scenario": self._scenario, "phase": event.phase}
+            get_metrics().observe_histogram("scenario_time_to_pass_seconds", seconds, labels)
+
+    def _count_chaos(self, driver: str, what: str) -> None:
+        labels = {"scenario": self._scenario, "driver": driver, "event": what}
+        get_metrics().inc_counter("scenario_chaos_events_total", labels)
+
+
+def fresh(function: Callable[..., T]) -> Callable[..., T]:
+    """The function, on a connection that is opened anew where the last one broke."""
+
+    def call(*arguments: Any, **named: Any) -> T:
+        connection.close_if_unusable_or_obsolete()
+        return function(*arguments, **named)
+
+    return call

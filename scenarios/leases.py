@@ -1,0 +1,238 @@
+"""What the holder of a run writes: claim, renew, take over, journal, ledger, finish.
+
+A claim is the right to write, and its fence is the proof: each claim and take-over raises the run's
+fence by one, and each write names the fence it was given. A process that lost its lease, however late
+it wakes, finds another fence in the row and writes nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from scenarios.domain.errors import LeaseLost
+from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
+from scenarios.domain.plan import Step
+from scenarios.models import Event as EventRow
+from scenarios.models import Fault as FaultRow
+from scenarios.models import Run, RunQuerySet
+from scenarios.ports import Event, Fault
+
+# Seconds before an outstanding fault is tried again: doubled with each try, up to this.
+LONGEST_RETRY_DELAY = 60.0
+NOT_HELD = "run {claim.run_id} has another holder: fence {claim.fence} is no longer valid"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write to a run."""
+
+    run_id: UUID
+    fence: int
+
+
+def lease_end() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
+    """Claim a queued run for this worker; None where the message is stale or someone was quicker."""
+    waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
+    return _claim(waiting, worker, state=RunState.RUNNING, claimed_at=timezone.now())
+
+
+def take_over_run(run: Run, *, worker: str) -> Claim | None:
+    """Claim a run whose lease ran out; None where its worker renewed it or someone was quicker."""
+    return _claim(Run.objects.lease_ran_out(timezone.now()).filter(id=run.id, fence=run.fence), worker)
+
+
+def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
+    """Claim a finished run, to undo what it left behind; None while someone else is at it."""
+    free = Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now())
+    return _claim(Run.objects.filter(free, id=run_id, state=RunState.FINISHED), worker)
+
+
+def _claim(one_run: RunQuerySet, worker: str, **changes: Any) -> Claim | None:
+    with transaction.atomic():
+        row = one_run.values_list("id", "fence").first()
+        if row is None:
+            return None
+        run_id, fence = row
+        # One conditional UPDATE, and a look at the row count: of any number of processes that read
+        # the same fence, the database lets exactly one through.
+        claimed = one_run.filter(fence=fence).update(
+            fence=fence + 1, worker=worker, lease_until=lease_end(), **changes
+        )
+    return Claim(run_id, fence + 1) if claimed == 1 else None
+
+
+def renew_lease(claim: Claim) -> None:
+    """Hold the run for another lease.
+
+    Raises:
+        LeaseLost: another process has claimed it.
+    """
+    if Run.objects.filter(id=claim.run_id, fence=claim.fence).update(lease_until=lease_end()) != 1:
+        raise LeaseLost(NOT_HELD.format(claim=claim))
+
+
+def expire_leases(worker: str) -> None:
+    """Let the leases of a worker run out now: it is known to be dead, and nobody need wait."""
+    Run.objects.running().filter(worker=worker).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def release(claim: Claim) -> None:
+    """Let go of a finished run; without effect where it has another holder."""
+    Run.objects.filter(id=claim.run_id, fence=claim.fence, state=RunState.FINISHED).update(lease_until=None)
+
+
+def stop_request(claim: Claim) -> str | None:
+    """Who asked for the run's end, if anyone did.
+
+    Raises:
+        LeaseLost: another process has claimed it.
+    """
+    row = Run.objects.filter(id=claim.run_id, fence=claim.fence).values_list(
+        "stop_requested_at", "stop_requested_by"
+    )
+    for asked_at, asked_by in row:
+        return asked_by if asked_at is not None else None
+    raise LeaseLost(NOT_HELD.format(claim=claim))
+
+
+@contextmanager
+def fenced(claim: Claim, **changes: Any) -> Iterator[Run]:
+    """A transaction in which the claim still holds.
+
+    Raises:
+        LeaseLost: another process has claimed the run since.
+    """
+    with transaction.atomic():
+        held = Run.objects.filter(id=claim.run_id, fence=claim.fence)
+        # The update comes first: it locks the row, so that no take-over can slip in before the commit.
+        if held.update(last_event=F("last_event") + 1, **changes) != 1:
+            raise LeaseLost(NOT_HELD.format(claim=claim))
+        yield Run.objects.get(id=claim.run_id)
+
+
+def append_event(claim: Claim, event: Event, **changes: Any) -> None:
+    with fenced(claim, **changes) as run:
+        write_event(run, event)
+
+
+def write_event(run: Run, event: Event) -> None:
+    EventRow.objects.create(
+        run=run,
+        sequence=run.last_event,
+        kind=event.kind,
+        at=event.at,
+        phase=event.phase,
+        subject=event.subject,
+        detail=dict(event.detail),
+    )
+
+
+# The ledger: each change of a fault and the event that tells of it are one transaction
+
+
+def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: float) -> Fault:
+    """Write the fault as `injecting`; committed when this returns."""
+    with fenced(claim) as run:
+        write_event(run, event)
+        row = FaultRow.objects.create(
+            run=run,
+            order=FaultRow.objects.filter(run=run).count() + 1,
+            phase=event.phase,
+            action=event.subject,
+            driver=do.driver,
+            service=str(do.arguments.get("service") or ""),
+            undo={"driver": undo.driver, "arguments": dict(undo.arguments)},
+            timeout=timeout,
+            opened_at=event.at,
+        )
+    return as_fault(row)
+
+
+def as_fault(row: FaultRow) -> Fault:
+    undo = Step(row.undo["driver"], row.undo["arguments"])
+    return Fault(row.pk, row.order, row.phase, row.action, row.driver, undo, row.timeout)
+
+
+def faults_to_undo(claim: Claim) -> list[Fault]:
+    """The run's faults that may still be injected, the newest first."""
+    return [as_fault(row) for row in FaultRow.objects.to_undo().filter(run=claim.run_id)]
+
+
+def mark_active(claim: Claim, fault: Fault, event: Event) -> None:
+    _change_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
+
+
+def mark_not_injected(claim: Claim, fault: Fault, event: Event) -> None:
+    reason = event.detail["reason"]
+    _change_fault(claim, fault, event, state=FaultState.NOT_INJECTED, reason=reason, closed_at=event.at)
+
+
+def mark_undone(claim: Claim, fault: Fault, event: Event) -> None:
+    _change_fault(
+        claim, fault, event, state=FaultState.UNDONE, reason="", closed_at=event.at, next_try_at=None
+    )
+
+
+def mark_acknowledged(claim: Claim, fault: Fault, event: Event) -> None:
+    detail = event.detail
+    _change_fault(
+        claim,
+        fault,
+        event,
+        state=FaultState.ACKNOWLEDGED,
+        reason=detail["reason"],
+        acknowledged_by=detail["by"],
+        closed_at=event.at,
+        next_try_at=None,
+    )
+
+
+def mark_undo_failed(claim: Claim, fault: Fault, event: Event) -> None:
+    """Keep the fault as outstanding; the watchdog's next try comes later with each failure."""
+    tries = FaultRow.objects.values_list("undo_tries", flat=True).get(id=fault.key) + 1
+    delay = min(LONGEST_RETRY_DELAY, 0.5 * 2 ** min(tries, 10))
+    _change_fault(
+        claim,
+        fault,
+        event,
+        state=FaultState.OUTSTANDING,
+        reason=event.detail["reason"],
+        undo_tries=tries,
+        next_try_at=event.at + timedelta(seconds=delay),
+    )
+
+
+def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> None:
+    with fenced(claim) as run:
+        write_event(run, event)
+        FaultRow.objects.filter(id=fault.key, run=run).update(**changes)
+        if run.state == RunState.FINISHED and not FaultRow.objects.to_undo().filter(run=run).exists():
+            Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
+
+
+def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
+    """End the run; the returned row is as it then stands."""
+    detail = {"outcome": verdict.outcome, "reason": verdict.reason, "rollback": verdict.rollback}
+    append_event(
+        claim,
+        Event("run_finished", at, detail=detail),
+        state=RunState.FINISHED,
+        outcome=verdict.outcome,
+        rollback=verdict.rollback,
+        reason=verdict.reason,
+        finished_at=at,
+        lease_until=None,
+    )
+    return Run.objects.get(id=claim.run_id)

@@ -1,0 +1,24 @@
+"""`manage.py watchdog`: runs until SIGTERM or SIGINT."""
+
+import asyncio
+import signal
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from scenarios.watchdog import Watchdog
+
+
+class Command(BaseCommand):
+    help = "Takes over runs whose worker died, undoes their faults, and tries outstanding faults again."
+
+    def handle(self, *_arguments: Any, **_options: Any) -> None:
+        asyncio.run(watch_until_told())
+
+
+async def watch_until_told() -> None:
+    watchdog = Watchdog()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, watchdog.stop)
+    await watchdog.watch()

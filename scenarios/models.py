@@ -1,0 +1,218 @@
+"""What is stored: scenarios, services, runs with their events, the ledger of faults.
+
+Reads live here, writes in services.py and leases.py.
+"""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.core.validators import RegexValidator, URLValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
+
+DNS_LABEL = RegexValidator(
+    r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z",
+    "A DNS label: a-z, 0-9 and '-' inside, at most 63 characters, as in 'exchange-latency'.",
+)
+
+
+def choices_of(words: type[RunState | Outcome | Rollback | FaultState]) -> list[tuple[str, str]]:
+    return [(word.value, word.value.replace("_", " ")) for word in words]
+
+
+class Scenario(models.Model):
+    """A document that has passed validation. `name`, `title` and `tags` are the document's own."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    document = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = [("run_scenario", "Can run a scenario")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Service(models.Model):
+    """A service that scenarios act on, by name."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
+    base_url = models.CharField(
+        max_length=500,
+        validators=[URLValidator(schemes=["http", "https"])],
+        help_text="As http://127.0.0.1:9101: paths of steps are appended.",
+    )
+    description = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def queued(self) -> Self:
+        return self.filter(state=RunState.QUEUED)
+
+    def running(self) -> Self:
+        return self.filter(state=RunState.RUNNING)
+
+    def unfinished(self) -> Self:
+        return self.exclude(state=RunState.FINISHED)
+
+    def lease_ran_out(self, now: datetime) -> Self:
+        return self.running().filter(lease_until__lt=now)
+
+    def alive(self, now: datetime) -> Self:
+        return self.running().filter(lease_until__gte=now)
+
+
+class Run(models.Model):
+    """One carrying-out of a scenario. The row is the truth: whoever holds its lease may write to it.
+
+    `fence` grows with every claim and take-over. A writer names the fence it was given, so that one
+    who has lost the lease, however late it wakes, changes nothing.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    scenario = models.ForeignKey(Scenario, models.SET_NULL, null=True, related_name="runs")
+    scenario_name = models.CharField(max_length=63)
+    document = models.TextField(help_text="As it was when the run was started.")
+    variables = models.JSONField(default=dict)
+    state = models.CharField(max_length=10, choices=choices_of(RunState), default=RunState.QUEUED)
+    outcome = models.CharField(max_length=12, choices=choices_of(Outcome), blank=True)
+    rollback = models.CharField(max_length=6, choices=choices_of(Rollback), blank=True)
+    reason = models.TextField(blank=True)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+    started_from = models.CharField(max_length=20, help_text="Where the wish came from: admin, api, cli.")
+    attempt = models.PositiveIntegerField(default=1)
+    fence = models.PositiveIntegerField(default=0)
+    worker = models.CharField(max_length=200, blank=True, help_text="Host and process that hold the lease.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+    stop_requested_at = models.DateTimeField(null=True, blank=True)
+    stop_requested_by = models.CharField(max_length=200, blank=True)
+    last_event = models.PositiveIntegerField(default=0, help_text="Sequence number of the newest event.")
+    queued_at = models.DateTimeField(default=timezone.now)
+    enqueued_at = models.DateTimeField(null=True, blank=True, help_text="When the queue was last told.")
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-queued_at"]
+        permissions = [("stop_run", "Can stop a run")]
+        indexes = [
+            models.Index(fields=["-queued_at"]),
+            models.Index(fields=["state", "lease_until"]),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="run_finished_with_outcome",
+                condition=(
+                    Q(state=RunState.FINISHED, finished_at__isnull=False) & ~Q(outcome="") & ~Q(rollback="")
+                )
+                | (~Q(state=RunState.FINISHED) & Q(outcome="")),
+            ),
+            models.CheckConstraint(
+                name="run_running_with_lease",
+                condition=~Q(state=RunState.RUNNING) | Q(lease_until__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scenario_name} {str(self.id)[:8]}"
+
+    @property
+    def verdict(self) -> str:
+        """For people: the state while it goes on, then outcome and, if dirty, the rollback."""
+        if self.state != RunState.FINISHED:
+            return self.state
+        return self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback dirty"
+
+
+class Event(models.Model):
+    """Something that happened in a run; `sequence` has no gap and no repeat."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="events")
+    sequence = models.PositiveIntegerField()
+    kind = models.CharField(max_length=40)
+    at = models.DateTimeField()
+    phase = models.CharField(max_length=200, blank=True)
+    subject = models.CharField(max_length=200, blank=True)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["run", "sequence"]
+        constraints = [models.UniqueConstraint(fields=["run", "sequence"], name="event_sequence_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.sequence} {self.kind} {self.subject}".rstrip()
+
+
+class FaultQuerySet(models.QuerySet["Fault"]):
+    def to_undo(self) -> Self:
+        """Faults that may still be injected, the newest first."""
+        return self.filter(state__in=STATES_TO_UNDO).order_by("-order")
+
+    def outstanding(self) -> Self:
+        """Faults left behind by runs that have ended: someone must undo them."""
+        return self.filter(state__in=STATES_TO_UNDO, run__state=RunState.FINISHED)
+
+    def due(self, now: datetime) -> Self:
+        return self.outstanding().filter(Q(next_try_at__isnull=True) | Q(next_try_at__lte=now))
+
+
+class Fault(models.Model):
+    """A row of the ledger: written before the fault is injected, with what takes it back."""
+
+    run = models.ForeignKey(Run, models.PROTECT, related_name="faults")
+    order = models.PositiveIntegerField(help_text="Place in the order of injection within the run.")
+    phase = models.CharField(max_length=200)
+    action = models.CharField(max_length=200)
+    driver = models.CharField(max_length=63)
+    service = models.CharField(max_length=63, blank=True)
+    undo = models.JSONField(help_text="Driver and arguments of the step that takes the fault back.")
+    timeout = models.FloatField(help_text="Seconds that one undo may take.")
+    state = models.CharField(max_length=12, choices=choices_of(FaultState), default=FaultState.INJECTING)
+    reason = models.TextField(blank=True, help_text="Why the last undo failed, or why nothing was injected.")
+    undo_tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField()
+    injected_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=200, blank=True)
+
+    objects = FaultQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-opened_at"]
+        indexes = [models.Index(fields=["state", "next_try_at"])]
+        constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.action} ({self.state})"
+
+
+class Heartbeat(models.Model):
+    """When a part of the system last showed that it works; `name` is `watchdog` or `worker`."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    seen_at = models.DateTimeField()
+    detail = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.seen_at:%H:%M:%S}"

@@ -1,0 +1,152 @@
+"""Every write that an entrance asks for: scenarios, services, starting and stopping runs, faults.
+
+What a worker writes while it holds a run stands in leases.py.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+from django.utils.module_loading import import_string
+
+from scenarios.domain.document import Document, build_plan, parse_document
+from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
+from scenarios.models import Fault, Run, Scenario, Service
+from scenarios.ports import Event
+from scenarios.surroundings import step_arguments
+
+# By its name, not by an import: the task stands above the services that it calls.
+CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
+
+
+def read_document(source: str | bytes) -> Document:
+    """The document, checked against the installed drivers.
+
+    Raises:
+        InvalidDocument: with every problem at its line and column.
+    """
+    return parse_document(source, step_arguments())
+
+
+def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
+    """Store a valid document under the name it gives itself, replacing an earlier one."""
+    scenario, _created = Scenario.objects.update_or_create(
+        name=document.name,
+        defaults={
+            "title": document.title,
+            "description": document.description,
+            "tags": list(document.tags),
+            "document": document.source,
+            "changed_by": by,
+        },
+    )
+    return scenario
+
+
+def register_service(name: str, base_url: str, description: str = "") -> Service:
+    """Register the service, or give a registered one this address.
+
+    Raises:
+        ValidationError: the name is no DNS label, or the address no http(s) URL.
+    """
+    service = Service.objects.filter(name=name).first() or Service(name=name)
+    service.base_url = base_url
+    service.description = description or service.description
+    service.full_clean()
+    service.save()
+    return service
+
+
+def start_run(
+    source: str,
+    variables: Mapping[str, Any],
+    *,
+    origin: str,
+    scenario: Scenario | None = None,
+    by: User | None = None,
+) -> Run:
+    """Write the run's row, queued, and tell the queue. The row is the truth: the queue only knocks.
+
+    `scenario` is the stored scenario that the document is of, if it is of one.
+
+    Raises:
+        InvalidDocument: the document does not fit the installed drivers.
+        InvalidVariables: a value is missing, unknown, or of the wrong kind.
+    """
+    document = read_document(source)
+    build_plan(document, variables)
+    with transaction.atomic():
+        run = Run.objects.create(
+            scenario=scenario,
+            scenario_name=document.name,
+            document=document.source,
+            variables=dict(variables),
+            started_by=by,
+            started_from=origin,
+        )
+        transaction.on_commit(lambda: knock(run))
+    return run
+
+
+def knock(run: Run) -> None:
+    """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim."""
+    Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
+    import_string(CARRY_OUT_TASK).enqueue(str(run.id), run.attempt)
+
+
+def request_stop(run: Run, *, by: str) -> bool:
+    """Ask for the run's end, `aborted`. False where it has ended already.
+
+    A queued run ends at once; a running one when its worker has seen the wish and undone its faults.
+    """
+    now = timezone.now()
+    wish = {"stop_requested_at": now, "stop_requested_by": by}
+    # Two conditional updates: whichever state the run is in when each arrives, one of them applies.
+    return _end_queued_run(run, now, f"stopped by {by} before it began", wish) or bool(
+        Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**wish)
+    )
+
+
+def _end_queued_run(run: Run, now: datetime, reason: str, wish: dict[str, Any]) -> bool:
+    ending = {"outcome": Outcome.ABORTED, "rollback": Rollback.CLEAN, "reason": reason}
+    with transaction.atomic():
+        ended = (
+            Run.objects.queued()
+            .filter(id=run.id)
+            .update(
+                state=RunState.FINISHED, finished_at=now, last_event=F("last_event") + 1, **ending, **wish
+            )
+        )
+        if ended:
+            write_event(Run.objects.get(id=run.id), Event("run_finished", now, detail=ending))
+    return bool(ended)
+
+
+def retry_undo(faults: QuerySet[Fault]) -> int:
+    """Make outstanding faults due now: the watchdog tries them within a second. How many there were."""
+    return Fault.objects.outstanding().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
+
+
+def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
+    """Take an outstanding fault out of the ledger by a person's word. False where it is not outstanding.
+
+    The run's rollback becomes clean when this was its last one.
+    """
+    claim = claim_finished_run(row.run_id, worker=f"acknowledged by {by}")
+    if claim is None:
+        return False
+    try:
+        outstanding = [fault for fault in faults_to_undo(claim) if fault.key == row.pk]
+        for fault in outstanding:
+            detail = {"by": by, "reason": reason}
+            mark_acknowledged(
+                claim, fault, Event("fault_acknowledged", timezone.now(), fault.phase, fault.action, detail)
+            )
+    finally:
+        release(claim)
+    return bool(outstanding)

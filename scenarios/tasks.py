@@ -1,0 +1,26 @@
+"""What workers execute."""
+
+from django.utils import timezone
+from django_tasks import task
+
+from scenarios import execution
+from scenarios.models import Heartbeat
+
+HIGHEST_PRIORITY = 100
+
+
+@task()
+def carry_out_run(run_id: str, attempt: int) -> str:
+    """Carry the run out, if this message is not stale. The return value is for the queue's own list."""
+    run = execution.carry_out(run_id, attempt)
+    return run.verdict if run is not None else "nothing to claim"
+
+
+@task(priority=HIGHEST_PRIORITY)
+def beat() -> None:
+    """Show that the queue delivers and that a worker works: `ready` and the alerts look at it."""
+    beat_of("worker", execution.this_process())
+
+
+def beat_of(name: str, detail: str) -> None:
+    Heartbeat.objects.update_or_create(name=name, defaults={"seen_at": timezone.now(), "detail": detail})

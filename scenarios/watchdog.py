@@ -1,0 +1,124 @@
+"""Watches over runs: takes over those whose worker died, and tries outstanding faults again.
+
+Any number of watchdogs may run: whatever one does begins with a conditional UPDATE that lets one through.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, connection
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from scenarios import execution, leases, services, tasks
+from scenarios.domain.errors import LeaseLost
+from scenarios.leases import Claim
+from scenarios.models import Fault, Heartbeat, Run
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+ROUND_SECONDS = 1.0
+# A queue that lost a message is told again; one that is only busy is not flooded.
+KNOCK_AGAIN_AFTER = timedelta(seconds=30)
+BEAT_EVERY = timedelta(seconds=5)
+BEAT_LOST_AFTER = timedelta(seconds=30)
+
+
+class Watchdog:
+    """One look per second. Undoing goes on beside it, so that one hanging target keeps no other waiting."""
+
+    def __init__(self) -> None:
+        self._busy: dict[UUID, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+        self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
+
+    def stop(self) -> None:
+        """End after the undos that are under way."""
+        self._stop.set()
+
+    async def watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self.look()
+            except DatabaseError:
+                logger.exception("The database does not answer: looking again in %s s", ROUND_SECONDS)
+            try:
+                async with asyncio.timeout(ROUND_SECONDS):
+                    await self._stop.wait()
+            except TimeoutError:
+                continue
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait for the undos that are under way."""
+        if self._busy:
+            await asyncio.wait(self._busy.values())
+
+    async def look(self) -> None:
+        """One round. Undos are begun here and go on by themselves."""
+        for run in await in_database(abandoned_runs):
+            self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
+        for run in await in_database(runs_with_due_faults):
+            self._begin(run, partial(leases.claim_finished_run, run.id, worker=execution.this_process()))
+        await in_database(knock_again)
+        await in_database(self._beat)
+
+    def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
+        if run.id not in self._busy:
+            task = asyncio.create_task(self._take_back(run, claim))
+            self._busy[run.id] = task
+            task.add_done_callback(lambda _task: self._busy.pop(run.id, None))
+
+    async def _take_back(self, run: Run, claim: Callable[[], Claim | None]) -> None:
+        try:
+            if (claimed := await in_database(claim)) is None:
+                return
+            logger.warning(
+                "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
+            )
+            ended = await execution.take_back_left_behind(run, claimed)
+            logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
+        except (DatabaseError, LeaseLost):
+            logger.exception("Run %s could not be cleaned up: trying again", run.id)
+
+    def _beat(self) -> None:
+        now = timezone.now()
+        tasks.beat_of("watchdog", execution.this_process())
+        worker = Heartbeat.objects.filter(name="worker").first()
+        answered = worker is not None and worker.seen_at >= self._beat_asked_at
+        if now - self._beat_asked_at >= (BEAT_EVERY if answered else BEAT_LOST_AFTER):
+            self._beat_asked_at = now
+            DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
+            tasks.beat.enqueue()
+
+
+def abandoned_runs() -> list[Run]:
+    return list(Run.objects.lease_ran_out(timezone.now()))
+
+
+def runs_with_due_faults() -> list[Run]:
+    due = Fault.objects.due(timezone.now()).values("run")
+    return list(Run.objects.filter(id__in=due))
+
+
+def knock_again() -> None:
+    """Tell the queue again of runs it seems to have lost."""
+    for run in Run.objects.queued().exclude(enqueued_at__gte=timezone.now() - KNOCK_AGAIN_AFTER):
+        services.knock(run)
+
+
+async def in_database(function: Callable[[], T]) -> T:
+    """The function's result, from the database's thread, on a connection that works."""
+
+    def call() -> T:
+        connection.close_if_unusable_or_obsolete()
+        return function()
+
+    return await sync_to_async(call)()

@@ -1,0 +1,159 @@
+"""A clock, a journal, a ledger and a driver that live in memory, for tests and benchmarks of the engine."""
+
+import asyncio
+import selectors
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel
+
+from scenarios.domain.errors import LeaseLost
+from scenarios.domain.outcomes import FaultState
+from scenarios.domain.plan import Step
+from scenarios.ports import Event, Fault, Surroundings
+
+T = TypeVar("T")
+DAWN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    """Instead of waiting for the next timer it moves the clock there."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("deadlock: nothing is ready and no timer is set")
+            self.now += max(0.0, timeout)
+        return ready
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose hours pass in microseconds: for coroutines that wait for time alone."""
+
+    def __init__(self) -> None:
+        self._jumping = JumpingSelector()
+        super().__init__(self._jumping)
+
+    def time(self) -> float:
+        return self._jumping.now
+
+
+def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(coroutine)
+
+
+class FakeClock:
+    """A clock on the virtual loop; its day begins at DAWN."""
+
+    def now(self) -> datetime:
+        return DAWN + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def timeout(self, seconds: float | None) -> asyncio.Timeout:
+        return asyncio.timeout(seconds)
+
+
+@dataclass
+class InMemoryJournal:
+    """Journal and ledger in one. `lost` makes every further write raise LeaseLost."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    events: list[Event] = field(default_factory=list)
+    states: dict[int, FaultState] = field(default_factory=dict)
+    faults: dict[int, Fault] = field(default_factory=dict)
+    lost: bool = False
+
+    async def record(self, event: Event) -> None:
+        if self.lost:
+            raise LeaseLost("lost")
+        self.events.append(event)
+
+    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
+        key = len(self.faults) + 1
+        fault = Fault(
+            key=key, order=key, phase=phase, action=action, driver=do.driver, undo=undo, timeout=timeout
+        )
+        await self._enter(fault, FaultState.INJECTING, "fault_injecting")
+        return fault
+
+    async def mark_active(self, fault: Fault) -> None:
+        await self._enter(fault, FaultState.ACTIVE, "fault_injected")
+
+    async def mark_not_injected(self, fault: Fault, reason: str) -> None:
+        await self._enter(fault, FaultState.NOT_INJECTED, "fault_not_injected", reason)
+
+    async def mark_undone(self, fault: Fault) -> None:
+        await self._enter(fault, FaultState.UNDONE, "fault_undone")
+
+    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
+        await self._enter(fault, FaultState.OUTSTANDING, "fault_undo_failed", reason)
+
+    async def _enter(self, fault: Fault, state: FaultState, kind: str, reason: str = "") -> None:
+        await self.record(Event(kind, self.clock.now(), fault.phase, fault.action, {"reason": reason}))
+        self.faults[fault.key] = fault
+        self.states[fault.key] = state
+
+    async def remaining(self) -> Sequence[Fault]:
+        open_states = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)
+        return [
+            fault
+            for key, fault in sorted(self.faults.items(), reverse=True)
+            if self.states[key] in open_states
+        ]
+
+    def story(self) -> list[str]:
+        """The events as short words, for a test to read."""
+        return [f"{event.kind} {event.subject or event.phase}".strip() for event in self.events]
+
+    def moment(self, kind: str, subject: str = "") -> float:
+        """Seconds from the start to the first event of this kind (and subject)."""
+        for event in self.events:
+            if event.kind == kind and subject in ("", event.subject, event.phase):
+                return (event.at - DAWN).total_seconds()
+        raise AssertionError(f"no {kind!r} of {subject!r} among {self.story()}")
+
+
+class TargetCall(BaseModel):
+    """What a scripted step says."""
+
+    say: str = ""
+
+
+@dataclass
+class ScriptedDriver:
+    """Answers each word by what the test put under it: fields, an exception, or a coroutine function."""
+
+    name: ClassVar[str] = "target"
+    Arguments: ClassVar[type[BaseModel]] = TargetCall
+    answers: dict[str, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    async def probe(self, arguments: TargetCall, surroundings: Surroundings) -> Mapping[str, Any]:
+        self.said.append(arguments.say)
+        answer: Any = self.answers.get(arguments.say, {"status": 200})
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
+        if isinstance(answer, Callable):  # type: ignore[arg-type]
+            answer = await answer()
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    async def act(self, arguments: TargetCall, surroundings: Surroundings) -> Mapping[str, Any]:
+        return await self.probe(arguments, surroundings)
+
+
+class NoServices:
+    def address_of(self, service: str) -> str:
+        raise AssertionError(f"nobody should ask for {service!r}")
