@@ -1,8 +1,9 @@
 """The admin: scenarios are written and run, runs are watched and stopped, faults are tried again."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -45,7 +46,7 @@ class ScenarioAdmin(admin.ModelAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:
-        stored = services.save_scenario(form.parsed, by=request.user)
+        stored = services.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
 
@@ -93,7 +94,11 @@ class ScenarioAdmin(admin.ModelAdmin):
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
             return services.start_run(
-                scenario.document, form.given(), origin="admin", scenario=scenario, by=request.user
+                scenario.document,
+                form.given(),
+                origin="admin",
+                scenario=scenario,
+                by=cast("User", request.user),
             )
         except InvalidVariables as error:
             for name, sentence in error.errors.items():

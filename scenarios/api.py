@@ -2,9 +2,10 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from ninja import NinjaAPI, Schema
@@ -142,7 +143,7 @@ def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body under its name, or store nothing."""
     permit(request, "scenarios.add_scenario", "scenarios.change_scenario")
-    return services.save_scenario(read_named(request, name), by=request.user)
+    return services.save_scenario(read_named(request, name), by=cast("User", request.user))
 
 
 def read_named(request: HttpRequest, name: str) -> Document:

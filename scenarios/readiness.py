@@ -65,7 +65,8 @@ def worker() -> None:
     seen = Heartbeat.objects.filter(name="worker", seen_at__gte=now - WORKER_SILENT_AFTER).exists()
     if not seen and not Run.objects.alive(now).exists():
         raise NotReady(
-            f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: start one with 'manage.py db_worker'"
+            f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
+            "start one with 'manage.py db_worker'"
         )
 
 

@@ -183,7 +183,8 @@ def refuse_taken(port: int) -> None:
         holder = ports_in_use.holder_of(port)
         by = f" by {holder}" if holder else ""
         raise CommandError(
-            f"Port {port} is taken{by}: choose another with 'manage.py up --port {ports_in_use.free_port()}' or PORT."
+            f"Port {port} is taken{by}: "
+            f"choose another with 'manage.py up --port {ports_in_use.free_port()}' or PORT."
         )
 
 
@@ -198,7 +199,7 @@ def make_admin() -> str:
 
 
 def ready_answer(port: int) -> str:
-    """ "" when everything is ready, else what is not."""
+    """What is not ready; nothing at all when everything is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/api/v1/ready")

@@ -164,7 +164,7 @@ class Command(BaseCommand):
         ended = undo_now(row)
         if ended is None:
             raise refused(
-                f"Run {row.id} is {row.verdict} and held by {row.worker or 'nobody'}: it undoes its own faults "
+                f"Run {row.id} is {row.verdict} and held by {row.worker or 'nobody'}: it undoes its faults "
                 f"when it ends. Stop it with 'manage.py scenario stop {str(row.id)[:8]}'."
             )
         left = ended.faults.to_undo()
