@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI, Schema, Status
 from ninja.errors import AuthenticationError, AuthorizationError
 from ninja.security import django_auth
 
@@ -117,13 +117,13 @@ def health(request: HttpRequest) -> dict[str, Any]:
 
 
 @api.get("/ready", response={200: Readiness, 503: Readiness}, auth=None, url_name="ready")
-def ready(request: HttpRequest) -> tuple[int, dict[str, Any]]:
+def ready(request: HttpRequest) -> Status:
     """Everything that a run needs works; 503 and the parts that do not where something is wrong."""
     problems = readiness.check_all()
     parts = {name: {"ready": not problem, "problem": problem} for name, problem in problems.items()}
     everything = not any(problems.values())
     status = HTTPStatus.OK if everything else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, {"ready": everything, "parts": parts}
+    return Status(status, {"ready": everything, "parts": parts})
 
 
 REFUSALS = {401: Problem, 403: Problem, 422: Problem}

@@ -1,0 +1,135 @@
+"""Claims, fences and the ledger, on a real database."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from scenarios import leases, services
+from scenarios.domain.errors import LeaseLost
+from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
+from scenarios.domain.plan import Step
+from scenarios.leases import Claim
+from scenarios.models import Event as EventRow
+from scenarios.models import Fault, Run
+from scenarios.ports import Event
+
+pytestmark = pytest.mark.django_db
+
+DOCUMENT = (Path(__file__).parents[3] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
+DO, UNDO = (
+    Step("http", {"service": "exchange", "path": "/on"}),
+    Step("http", {"service": "exchange", "path": "/off"}),
+)
+
+
+@pytest.fixture
+def run() -> Run:
+    return services.start_run(DOCUMENT, {}, origin="cli")
+
+
+def claim(run: Run) -> Claim:
+    claimed = leases.claim_run(run.id, run.attempt, worker="a:1")
+    assert claimed is not None
+    return claimed
+
+
+def open_fault(claimed: Claim) -> None:
+    event = Event("fault_injecting", timezone.now(), "chaos", "slow")
+    leases.open_fault(claimed, event, do=DO, undo=UNDO, timeout=5)
+
+
+def test_a_second_delivery_of_the_same_message_claims_nothing(run: Run) -> None:
+    claim(run)
+    assert leases.claim_run(run.id, run.attempt, worker="b:2") is None
+
+
+def test_a_run_whose_lease_is_good_cannot_be_taken_over(run: Run) -> None:
+    claim(run)
+    run.refresh_from_db()
+    assert leases.take_over_run(run, worker="b:2") is None
+
+
+def test_whoever_lost_the_run_writes_nothing_more(run: Run) -> None:
+    first = claim(run)
+    leases.expire_leases("a:1")
+    run.refresh_from_db()
+    second = leases.take_over_run(run, worker="b:2")
+    assert second is not None
+    with pytest.raises(LeaseLost):
+        leases.append_event(first, Event("phase_started", timezone.now()))
+    with pytest.raises(LeaseLost):
+        open_fault(first)
+    with pytest.raises(LeaseLost):
+        leases.renew_lease(first)
+    assert not EventRow.objects.filter(run=run).exists()
+    assert not Fault.objects.filter(run=run).exists()
+
+
+def test_two_watchdogs_at_once_take_a_run_over_once(run: Run) -> None:
+    claim(run)
+    leases.expire_leases("a:1")
+    run.refresh_from_db()
+    taken = [leases.take_over_run(run, worker=name) for name in ("b:2", "c:3")]
+    assert [one is not None for one in taken] == [True, False]
+
+
+def test_events_are_numbered_without_gap_or_repeat(run: Run) -> None:
+    claimed = claim(run)
+    for kind in ("run_started", "phase_started"):
+        leases.append_event(claimed, Event(kind, timezone.now()))
+    open_fault(claimed)
+    numbers = EventRow.objects.filter(run=run).order_by("sequence").values_list("sequence", flat=True)
+    assert list(numbers) == [1, 2, 3]
+
+
+def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_clean_then(run: Run) -> None:
+    claimed = claim(run)
+    open_fault(claimed)
+    leases.finish_run(claimed, Verdict(Outcome.FAILED, "no", Rollback.DIRTY), timezone.now())
+    assert Fault.objects.outstanding().count() == 1
+    again = leases.claim_finished_run(run.id, worker="b:2")
+    assert again is not None
+    (fault,) = leases.faults_to_undo(again)
+    assert fault.undo == UNDO
+    leases.mark_undone(again, fault, Event("fault_undone", timezone.now(), "chaos", "slow"))
+    run.refresh_from_db()
+    assert run.rollback == Rollback.CLEAN
+    assert Fault.objects.get().state == FaultState.UNDONE
+
+
+def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
+    claimed = claim(run)
+    open_fault(claimed)
+    (fault,) = leases.faults_to_undo(claimed)
+    now = timezone.now()
+    for tries, seconds in ((1, 1.0), (2, 2.0), (3, 4.0)):
+        event = Event("fault_undo_failed", now, "chaos", "slow", {"reason": "gone"})
+        leases.mark_undo_failed(claimed, fault, event)
+        row = Fault.objects.get()
+        assert (row.undo_tries, row.next_try_at) == (tries, now + timedelta(seconds=seconds))
+
+
+def test_a_person_may_acknowledge_an_outstanding_fault_with_a_reason(run: Run) -> None:
+    claimed = claim(run)
+    open_fault(claimed)
+    leases.finish_run(claimed, Verdict(Outcome.FAILED, "no", Rollback.DIRTY), timezone.now())
+    assert services.acknowledge_fault(Fault.objects.get(), by="ann", reason="the service is retired")
+    run.refresh_from_db()
+    assert run.rollback == Rollback.CLEAN
+    assert Fault.objects.get().state == FaultState.ACKNOWLEDGED
+
+
+def test_a_queued_run_that_is_stopped_ends_at_once_and_is_never_claimed(run: Run) -> None:
+    assert services.request_stop(run, by="ann")
+    run.refresh_from_db()
+    assert (run.state, run.outcome) == (RunState.FINISHED, Outcome.ABORTED)
+    assert leases.claim_run(run.id, run.attempt, worker="a:1") is None
+
+
+def test_a_running_run_is_told_of_the_stop(run: Run) -> None:
+    claimed = claim(run)
+    assert services.request_stop(run, by="ann")
+    assert leases.stop_request(claimed) == "ann"
+    assert not services.request_stop(run, by="bob")
