@@ -117,7 +117,7 @@ def health(request: HttpRequest) -> dict[str, Any]:
 
 
 @api.get("/ready", response={200: Readiness, 503: Readiness}, auth=None, url_name="ready")
-def ready(request: HttpRequest) -> Status:
+def ready(request: HttpRequest) -> Status[dict[str, Any]]:
     """Everything that a run needs works; 503 and the parts that do not where something is wrong."""
     problems = readiness.check_all()
     parts = {name: {"ready": not problem, "problem": problem} for name, problem in problems.items()}
