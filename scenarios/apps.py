@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
-from metrics_app.backend import get_metrics
+from metrics_app.backend import register_scrape_gauges
 from scenarios.checks import check_drivers
 
 
@@ -12,4 +12,4 @@ class ScenariosConfig(AppConfig):
         from scenarios.database_gauges import read_gauges  # noqa: PLC0415 - models are loaded by now, not before
 
         checks.register(check_drivers)
-        get_metrics().register_scrape_gauges(read_gauges)
+        register_scrape_gauges(read_gauges)

@@ -100,7 +100,7 @@ def test_a_child_that_has_the_slot_of_its_dead_parent_keeps_it(
     reading, writing = os.pipe()
     with OtherProcess(directory) as other, os.fdopen(reading) as tells:
         orphan = (
-            f"import os, gc, time; child = os.fork(); end = open('/proc/{os.getpid()}/fd/{writing}', 'w'); "
+            f"import os, gc, time; end = open('/proc/{os.getpid()}/fd/{writing}', 'w'); child = os.fork(); "
             "child or [time.sleep(0.001) for _ in iter(lambda: os.getppid() == "
             f"{other.pid}, False)]; "
             "child or (metrics.inc_counter('orders_total', {}), gc.collect(), "
