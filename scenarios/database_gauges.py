@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from django.db import connection
 from django.utils import timezone
 
 from metrics_app.ports import GaugeSample
@@ -11,14 +10,6 @@ from scenarios.models import Fault, Heartbeat, Run
 
 
 def read_gauges() -> Iterable[GaugeSample]:
-    """Runs in a thread of the scrape's, which ends with it: so does its connection."""
-    try:
-        return list(samples())
-    finally:
-        connection.close()
-
-
-def samples() -> Iterable[GaugeSample]:
     for state in (RunState.QUEUED, RunState.RUNNING):
         runs = Run.objects.filter(state=state).count()
         yield GaugeSample("scenario_runs", {"state": state.value}, runs)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
+from scenarios.clock import SystemClock
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.plan import Step
@@ -48,20 +49,11 @@ def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
         return runner.run(coroutine)
 
 
-class FakeClock:
-    """A clock on the virtual loop; its day begins at DAWN."""
+class FakeClock(SystemClock):
+    """The real clock on the virtual loop; its day begins at DAWN."""
 
     def now(self) -> datetime:
         return DAWN + timedelta(seconds=self.monotonic())
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def timeout(self, seconds: float | None) -> asyncio.Timeout:
-        return asyncio.timeout(seconds)
 
 
 @dataclass
