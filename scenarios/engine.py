@@ -164,7 +164,7 @@ class Engine:
     async def _end_phase(self, phase: Phase) -> None:
         of_phase = {action.name for action in phase.actions if action.until == "phase"}
         faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
-        remaining = await self._take_back(faults)
+        remaining = await self._take_back(faults, UNDO_DELAYS)
         await self._record("phase_finished", phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
@@ -282,7 +282,7 @@ class Engine:
             await self._take_back(faults, SHUTDOWN_DELAYS if interrupted else UNDO_DELAYS)
         return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
 
-    async def _take_back(self, faults: Sequence[Fault], delays: Sequence[float] = UNDO_DELAYS) -> list[Fault]:
+    async def _take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
         return await take_back(
             faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
         )

@@ -1,6 +1,7 @@
 """The engine's journal and ledger: rows in the database, and the scenario metrics that follow from them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -10,6 +11,7 @@ from metrics_app.backend import get_metrics
 from scenarios import leases
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import Verdict
+from scenarios.domain.outputs import storable
 from scenarios.domain.plan import Step
 from scenarios.leases import Claim
 from scenarios.models import Run
@@ -49,7 +51,7 @@ class DatabaseJournal:
                 await self._clock.sleep(RETRY_SECONDS)
 
     async def record(self, event: Event) -> None:
-        await self.write(leases.append_event, self._claim, event)
+        await self.write(leases.append_event, self._claim, replace(event, detail=storable(event.detail)))
         self._count(event)
 
     async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
@@ -74,7 +76,8 @@ class DatabaseJournal:
         return await self.write(leases.faults_to_undo, self._claim)
 
     async def finish(self, verdict: Verdict) -> Run:
-        run = await self.write(leases.finish_run, self._claim, verdict, self._clock.now())
+        kept = replace(verdict, reason=storable(verdict.reason))
+        run = await self.write(leases.finish_run, self._claim, kept, self._clock.now())
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
         get_metrics().inc_counter("scenario_runs_total", labels)
         if run.claimed_at is not None and run.finished_at is not None:
@@ -83,7 +86,7 @@ class DatabaseJournal:
         return run
 
     def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:
-        return Event(kind, self._clock.now(), phase, action, detail)
+        return Event(kind, self._clock.now(), phase, action, storable(detail))
 
     async def _mark(
         self,

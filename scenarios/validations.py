@@ -46,6 +46,8 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
     except StepFailed as error:
         return Observation(holds=False, reason=str(error))
     misses = expect.check(fields)
+    if misses and (note := fields.get("note")):
+        misses = (*misses, str(note))
     return Observation(holds=not misses, reason="; ".join(misses), fields=fields)
 
 

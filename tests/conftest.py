@@ -1,0 +1,54 @@
+"""The real services of the tests: used where they are installed, named where they were left out."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from tests.servers.postgresql import PostgreSQL, postgresql, programs
+
+# What a test marked with the name needs, and the Debian package that has it.
+NEEDS = {
+    "postgresql": (programs, "postgresql"),
+    "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
+}
+
+
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def pytest_report_header() -> str:
+    return f"database: {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if is_ci():
+        return  # nothing may be left out there: what is missing fails
+    for name, (is_there, package) in NEEDS.items():
+        if is_there():
+            continue
+        left_out = pytest.mark.skip(reason=f"{name} is not installed (Debian package {package})")
+        for item in items:
+            if item.get_closest_marker(name):
+                item.add_marker(left_out)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        reasons = sorted({report.longrepr[2].removeprefix("Skipped: ") for report in skipped})
+        terminalreporter.section(f"{len(skipped)} tests were left out")
+        for reason in reasons:
+            terminalreporter.line(f"Left out: {reason}")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[PostgreSQL]:
+    found = programs()
+    assert found is not None, "PostgreSQL is not installed: apt-get install postgresql"
+    with postgresql(found) as server:
+        yield server

@@ -1,0 +1,30 @@
+"""Where real servers listen during the tests, and how a test waits for them."""
+
+import socket
+import time
+from collections.abc import Callable
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for(condition: Callable[[], object], *, what: str, seconds: float = 30.0) -> None:
+    """For other processes, which tell of their state only when they are asked.
+
+    Raises:
+        AssertionError: the condition did not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not so after {seconds:g} s"
+        time.sleep(0.02)

@@ -1,0 +1,94 @@
+"""A PostgreSQL server of the test's own, from Debian's package; `postgres` refuses to run as root."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers.loopback import free_port, is_listening, wait_for
+
+DEBIAN = Path("/usr/lib/postgresql")
+# A test's database need not outlive the machine.
+OPTIONS = {"fsync": "off", "listen_addresses": "127.0.0.1", "max_connections": "60"}
+
+
+def programs() -> Path | None:
+    """The folder with initdb and postgres; Debian keeps it off the PATH."""
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    versions = sorted(DEBIAN.glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+    return versions[-1].parent if versions else None
+
+
+class PostgreSQL:
+    """One server on a folder: it can be stopped and started again in the middle of a test."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self._folder = folder
+        self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = free_port()
+        self.url = f"postgres://coordinator@127.0.0.1:{self.port}/postgres"
+
+    def create(self) -> None:
+        shutil.chown(self._folder, self._user)
+        options = ["--username=coordinator", "--auth=trust", "--encoding=UTF8", "--no-sync"]
+        subprocess.run(
+            [self._programs / "initdb", "--pgdata", self._folder / "data", *options],
+            user=self._user,
+            cwd=self._folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def start(self) -> None:
+        options = {**OPTIONS, "port": self.port, "unix_socket_directories": self._folder}
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *settings],
+                user=self._user,
+                cwd=self._folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        wait_for(self._answers, what="PostgreSQL answers")
+
+    def stop(self) -> None:
+        """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+            self._process = None
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self._folder / "log").read_text()
+        ready: list[Path | str] = [
+            self._programs / "pg_isready",
+            "--quiet",
+            "--host=127.0.0.1",
+            f"--port={self.port}",
+        ]
+        return is_listening(self.port) and subprocess.run(ready, check=False).returncode == 0
+
+
+@contextmanager
+def postgresql(programs: Path) -> Iterator[PostgreSQL]:
+    # Not pytest's own folder: that one is closed to the other user.
+    folder = Path(tempfile.mkdtemp(prefix="coordinator-postgresql-"))
+    server = PostgreSQL(programs, folder)
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)

@@ -1,0 +1,95 @@
+"""A service for whole runs to break: it counts what is injected, and answers as badly as a path asks."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HUGE_BODY = 10 * 1024 * 1024
+LONGEST_HANG = 30.0
+BODIES = {
+    "/health": b'{"status": "healthy"}',
+    "/odd": rb'{"text": "NUL \u0000 half \ud83d"}',
+}
+
+
+class Target:
+    """POST /fault injects, DELETE /fault takes back; `active` counts between them."""
+
+    def __init__(self) -> None:
+        self.active = 0
+        self.injected = 0
+        self.undone = 0
+        self.refuse_undo = False
+        self.over = threading.Event()
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server.target = self
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self.over.set()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Server(ThreadingHTTPServer):
+    target: Target
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        """A client that has gone away is what many tests want."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        if self.path == "/late":
+            self.server.target.over.wait(LONGEST_HANG)
+            self.close_connection = True
+        elif self.path == "/garbage":
+            self.wfile.write(b"\x00\xff no HTTP at all\r\n\r\n")
+            self.close_connection = True
+        elif self.path == "/huge":
+            self.answer(200, b"x" * HUGE_BODY)
+        else:
+            self.answer(200 if self.path in BODIES else 404, BODIES.get(self.path, b""))
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.target.active += 1
+        self.server.target.injected += 1
+        self.answer(201)
+
+    def do_DELETE(self) -> None:
+        target = self.server.target
+        if target.refuse_undo:
+            return self.answer(503)
+        target.undone += 1
+        target.active = 0
+        return self.answer(200)
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: Any) -> None:
+        """The tests' own output stays readable."""
+
+
+@contextmanager
+def running_target() -> Iterator[Target]:
+    target = Target()
+    target.start()
+    try:
+        yield target
+    finally:
+        target.stop()
