@@ -11,9 +11,16 @@ from coordinator_site.fresh_machine import ensure_environment
 def main() -> None:
     ensure_environment(Path(__file__).resolve().parent, sys.argv)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coordinator_site.settings")
-    from django.core.management import execute_from_command_line  # noqa: PLC0415 - Django may have just been installed
+    # Imported late: Django may have just been installed.
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+    from django.core.management import execute_from_command_line  # noqa: PLC0415
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"Test Coordinator is misconfigured: {error}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
-from metrics_app.backend import get_metrics
+from metrics_app.backend import new_adapter
+from metrics_app.ports import MetricsPort
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,9 +83,11 @@ def number(body: Any, name: str, *, highest: float) -> float:
 class DemoService:
     """One service by its name; a risk monitor is told the address of the exchange it watches."""
 
-    def __init__(self, name: str, *, watches: str = "") -> None:
+    def __init__(self, name: str, *, metrics: MetricsPort, watches: str = "") -> None:
         self.name = name
         self.watches = watches
+        self.exposition = metrics.get_http_handler()
+        self.recorder = metrics.request_recorder()
         self.chaos = Chaos()
         self.orders: deque[dict[str, Any]] = deque(maxlen=KEPT_ORDERS)
         self.order_numbers = itertools.count(1)
@@ -109,22 +112,19 @@ class DemoService:
     @web.middleware
     async def measure(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
-        code = "500"
+        code = web.HTTPInternalServerError.status_code
+        self.recorder.begin(request.method)
         try:
             response = await handler(request)
-            code = str(response.status)
+            code = response.status
         except web.HTTPException as error:
-            code = str(error.status)
+            code = error.status
             raise
         finally:
             resource = request.match_info.route.resource
             route = resource.canonical if resource is not None else "unmatched"
-            labels = {"method": request.method, "route": route, "code": code}
             seconds = asyncio.get_running_loop().time() - started
-            get_metrics().inc_counter("http_requests_total", labels)
-            get_metrics().observe_histogram("http_request_duration_seconds", seconds, labels)
-            if code >= "400":
-                get_metrics().inc_counter("http_request_errors_total", labels)
+            self.recorder.finish(request.method, route, code, seconds)
         return response
 
     @web.middleware
@@ -161,11 +161,10 @@ class DemoService:
     async def list_alerts(self, _request: web.Request) -> web.Response:
         return web.json_response({"watches": self.watches, "alerts": self.alerts})
 
-    async def metrics(self, _request: web.Request) -> web.Response:
-        exposition = await asyncio.to_thread(get_metrics().get_http_handler())
-        return web.Response(
-            body=exposition, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+    async def metrics(self, request: web.Request) -> web.Response:
+        accept = request.headers.get("Accept", "")
+        body = await asyncio.to_thread(self.exposition, accept)
+        return web.Response(body=body, headers={"Content-Type": self.exposition.content_type(accept)})
 
     async def look(self, request: web.Request) -> web.Response:
         return web.json_response(self.chaos.state(request.match_info["kind"]))
@@ -217,5 +216,6 @@ def serve(name: str, *, host: str, port: int, watches: str = "") -> None:
     Raises:
         OSError: the port is taken.
     """
-    application = DemoService(name, watches=watches).application()
+    metrics = new_adapter()
+    application = DemoService(name, metrics=metrics, watches=watches).application()
     web.run_app(application, host=host, port=port, print=None, shutdown_timeout=1.0, access_log=None)

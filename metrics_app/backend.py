@@ -47,11 +47,20 @@ def get_metrics() -> MetricsPort:
     if _adapter is None:
         with _lock:
             if _adapter is None:
-                adapter = adapter_class().configured(options())
+                adapter = new_adapter()
                 for read in _scrape_gauges:
                     adapter.register_scrape_gauges(read)
                 _adapter = adapter
     return _adapter
+
+
+def new_adapter() -> MetricsPort:
+    """An adapter of one's own, without the gauges of the apps; most callers want `get_metrics`.
+
+    Raises:
+        ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
+    """
+    return adapter_class().configured(options())
 
 
 def register_scrape_gauges(read: ScrapeGauges) -> None:

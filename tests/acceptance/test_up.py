@@ -5,93 +5,83 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
 
-PROJECT = Path(__file__).resolve().parents[2]
+import pytest
 
+from tests.servers.coordinator import command, process_of, processes_with, read_until
+from tests.servers.loopback import free_port
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+CATALOGUE = ("exchange-errors", "exchange-outage", "slow-day")
 
 
-@contextmanager
-def manage(data: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "DATA_DIR": str(data),
-        "LEASE_SECONDS": "3",
-        "PYTHONUNBUFFERED": "1",
-    }
-    with subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
-        cwd=PROJECT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(60)
-
-
-def until(output: IO[str], words: str) -> str:
-    read = ""
-    for line in output:
-        read += line
-        if words in line:
-            return read
-    raise AssertionError(f"{words!r} never came:\n{read}")
-
-
-def processes_with(data: Path) -> list[str]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"DATA_DIR={data}".encode() in environment.split(b"\0"):
-            found.append((folder / "cmdline").read_text().replace("\0", " "))
-    return found
+def up(data: Path, *options: str, port: int | None = None) -> AbstractContextManager[subprocess.Popen[str]]:
+    return command(data, "up", "--port", str(port or free_port()), *options)
 
 
 def test_up_once_prints_a_passed_verdict_and_leaves_no_process(tmp_path: Path) -> None:
-    with manage(tmp_path, "up", "--once", "--port", str(free_port())) as process:
+    with up(tmp_path, "--once") as process:
         assert process.stdout is not None
         output = process.stdout.read()
         assert process.wait(60) == 0, output
     assert "PASSED" in output
     assert "rollback clean" in output
-    assert processes_with(tmp_path) == []
+    assert processes_with(tmp_path) == {}
 
 
-def test_a_worker_killed_in_the_middle_of_a_fault_leaves_none_and_the_run_is_interrupted(
+def test_each_scenario_of_the_catalogue_passes_and_a_worker_killed_in_a_fault_is_replaced(
     tmp_path: Path,
 ) -> None:
-    with manage(tmp_path, "up", "--port", str(free_port())) as process:
-        assert process.stdout is not None
-        until(process.stdout, "Serving")
-        with manage(tmp_path, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
+    with up(tmp_path) as process:
+        read_until(process.stdout, "Serving")
+        with command(tmp_path, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
+            read_until(run.stdout, "slow the exchange down")
+            os.kill(process_of(tmp_path, "db_worker"), signal.SIGKILL)
             assert run.stdout is not None
-            until(run.stdout, "slow the exchange down")
-            os.kill(worker_of(tmp_path), signal.SIGKILL)
             output = run.stdout.read()
             assert run.wait(30) == 6, output
-        assert "INTERRUPTED" in output
-        assert "undone: slow the exchange down" in output
-        assert "rollback clean" in output
-    assert processes_with(tmp_path) == []
+        for words in ("INTERRUPTED", "undone: slow the exchange down", "rollback clean"):
+            assert words in output
+        for name in CATALOGUE:
+            with command(tmp_path, "scenario", "run", name) as run:
+                assert run.stdout is not None
+                output = run.stdout.read()
+                assert run.wait(60) == 0, output
+    assert processes_with(tmp_path) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_up_told_to_stop_in_the_middle_of_a_fault_undoes_it_and_leaves_no_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with up(tmp_path) as process:
+        read_until(process.stdout, "Serving")
+        with command(tmp_path, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
+            read_until(run.stdout, "slow the exchange down")
+            process.send_signal(number)
+            assert run.stdout is not None
+            output = run.stdout.read()
+            assert run.wait(30) == 6, output
+        assert process.stdout is not None
+        last_words = process.stdout.read()
+        assert process.wait(30) == 0, last_words
+    assert "undone: slow the exchange down" in output
+    assert "rollback clean" in output
+    assert "Still injected" not in last_words
+    assert processes_with(tmp_path) == {}
+
+
+def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    with up(tmp_path) as first:
+        read_until(first.stdout, "Serving")
+        with up(tmp_path) as second:
+            assert second.stdout is not None
+            output = second.stdout.read()
+            assert second.wait(30) == 1
+        assert f"Another 'manage.py up' runs on {tmp_path}" in output
+        assert "DATA_DIR" in output
+        assert first.poll() is None
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path) -> None:
@@ -99,7 +89,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with manage(tmp_path, "up", "--port", str(port)) as process:
+        with up(tmp_path, port=port) as process:
             assert process.stdout is not None
             output = process.stdout.read()
             assert process.wait(30) == 1
@@ -107,13 +97,22 @@ def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path
     assert re.search(r"--port \d+", output)
 
 
-def worker_of(data: Path) -> int:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_text()
-            environment = (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if "db_worker" in command and f"DATA_DIR={data}".encode() in environment.split(b"\0"):
-            return int(folder.name)
-    raise AssertionError("there is no worker")
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("METRICS_BACKEND", "metrics_app.adapters.nowhere.Adapter", "metrics_app.adapters.prometheus"),
+        ("PROMETHEUS_MULTIPROC_DIR", "/proc/metrics", "/proc/metrics"),
+        ("ENVIRONMENT", "staging", "production"),
+        ("LEASE_SECONDS", "soon", "soon"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_at_start_with_its_value_and_a_hint(
+    tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    with command(tmp_path, "up", "--once", "--port", str(free_port()), **{name: value}) as process:
+        assert process.stdout is not None
+        output = process.stdout.read()
+        assert process.wait(60) != 0
+    assert name in output
+    assert words in output
+    assert "Traceback" not in output

@@ -1,5 +1,6 @@
 """A PostgreSQL server of the test's own, from Debian's package; `postgres` refuses to run as root."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -34,6 +35,7 @@ class PostgreSQL:
         self._folder = folder
         self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
         self.port = free_port()
         self.url = f"postgres://coordinator@127.0.0.1:{self.port}/postgres"
 
@@ -60,6 +62,13 @@ class PostgreSQL:
                 stderr=subprocess.STDOUT,
             )
         wait_for(self._answers, what="PostgreSQL answers")
+
+    def new_database(self) -> str:
+        """The address of an empty database."""
+        name = f"coordinator_{next(self._numbers)}"
+        options = ["--host=127.0.0.1", f"--port={self.port}", "--username=coordinator"]
+        subprocess.run([self._programs / "createdb", *options, name], check=True)
+        return f"postgres://coordinator@127.0.0.1:{self.port}/{name}"
 
     def stop(self) -> None:
         """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""

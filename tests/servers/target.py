@@ -1,6 +1,7 @@
 """A service for whole runs to break: it counts what is injected, and answers as badly as a path asks."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ class Target:
         self.active = 0
         self.injected = 0
         self.undone = 0
+        self.undone_at = 0.0
         self.refuse_undo = False
         self.over = threading.Event()
         self._server = Server(("127.0.0.1", 0), Handler)
@@ -72,6 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         if target.refuse_undo:
             return self.answer(503)
         target.undone += 1
+        target.undone_at = time.monotonic()
         target.active = 0
         return self.answer(200)
 

@@ -1,0 +1,108 @@
+"""However a run's worker ends, the fault is taken back in time. Real processes, on each database."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
+from tests.servers.target import Target, running_target
+
+LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
+LEASE_SECONDS = 3.0
+# The goals are medians on an idle machine, shown by benchmarks/run_latency.py; here nothing may be
+# slower than a person would forgive.
+UNDONE_WITHIN = 3.0
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with running_target() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def system(request: pytest.FixtureRequest, tmp_path: Path, target: Target) -> Iterator[Coordinator]:
+    settings = {}
+    if request.param == "postgresql":
+        settings["DATABASE_URL"] = request.getfixturevalue("postgresql_server").new_database()
+    with coordinator(tmp_path, **settings) as installed:
+        installed.set_up(target=target.url)
+        yield installed
+
+
+def run_with_fault(system: Coordinator, target: Target) -> str:
+    """The id of a run whose fault is injected now."""
+    run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
+    wait_for(lambda: target.active, what="the fault is injected")
+    return run
+
+
+def outcome_of(system: Coordinator, run: str) -> dict[str, str]:
+    asked = f"""
+import json
+from scenarios.models import Run
+run = Run.objects.get(id={run!r})
+faults = list(run.faults.values_list("state", flat=True))
+print(json.dumps([run.state, run.outcome, run.rollback, faults]))
+"""
+    state, outcome, rollback, faults = json.loads(system.manage("shell", "--no-imports", "-c", asked))
+    return {"state": state, "outcome": outcome, "rollback": rollback, "faults": ",".join(faults)}
+
+
+def ended(outcome: str) -> dict[str, str]:
+    return {"state": "finished", "outcome": outcome, "rollback": "clean", "faults": "undone"}
+
+
+def test_a_worker_killed_in_a_fault_has_it_undone_within_lease_and_three_seconds(
+    system: Coordinator, target: Target
+) -> None:
+    worker = system.start_worker()
+    system.start_watchdog()
+    run = run_with_fault(system, target)
+    killed_at = time.monotonic()
+    worker.kill()
+    wait_for(lambda: not target.active, what="the fault is undone")
+    assert target.undone_at - killed_at <= LEASE_SECONDS + 3
+    assert (target.injected, target.undone) == (1, 1)
+    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+
+
+def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordinator, target: Target) -> None:
+    worker = system.start_worker()
+    run = run_with_fault(system, target)
+    told_at = time.monotonic()
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(10) == 0, system.log_of("worker").read_text()
+    assert target.active == 0
+    assert target.undone_at - told_at <= UNDONE_WITHIN
+    assert outcome_of(system, run) == ended("interrupted")
+
+
+def test_a_stopped_run_undoes_its_fault_and_ends_aborted(system: Coordinator, target: Target) -> None:
+    system.start_worker()
+    run = run_with_fault(system, target)
+    output = system.manage("scenario", "stop", run)
+    assert "ABORTED" in output
+    assert target.active == 0
+    assert outcome_of(system, run) == ended("aborted")
+
+
+def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is_undone(
+    system: Coordinator, target: Target
+) -> None:
+    worker = system.start_worker()
+    run = run_with_fault(system, target)
+    target.refuse_undo = True
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(10)
+    dirty = {"state": "finished", "outcome": "interrupted", "rollback": "dirty", "faults": "outstanding"}
+    assert outcome_of(system, run) == dirty
+    target.refuse_undo = False
+    system.start_watchdog()
+    wait_for(lambda: not target.active, what="the watchdog undoes the fault")
+    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run is clean")

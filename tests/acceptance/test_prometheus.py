@@ -1,0 +1,132 @@
+"""A real Prometheus, with the configuration that the project ships, scrapes what `manage.py up` serves."""
+
+import json
+import re
+import subprocess
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.coordinator import PROJECT, command, read_until
+from tests.servers.loopback import free_port, wait_for
+
+pytestmark = pytest.mark.prometheus
+
+REQUESTS = 7
+TARGETS = 3
+IDENTITY = {"instance": "coordinator-a", "service": "test-coordinator", "version": "9.8.7"}
+HEALTH = '{route="api:health",method="GET",code="200"}'
+MEBIBYTE = 2**20
+
+
+class Installation:
+    def __init__(self, web: str, prometheus: str) -> None:
+        self.web = web
+        self.prometheus = prometheus
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def query(self, promql: str) -> list[dict[str, Any]]:
+        """The instant vector, by Prometheus's HTTP API."""
+        address = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            found = json.load(answer)
+        assert found["status"] == "success"
+        vector: list[dict[str, Any]] = found["data"]["result"]
+        return vector
+
+    def value(self, promql: str) -> float | None:
+        found = self.query(promql)
+        return float(found[0]["value"][1]) if len(found) == 1 else None
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A fresh database, two web workers, a worker that has carried a scenario out, and Prometheus."""
+    identity = {"SERVICE_INSTANCE_NAME": IDENTITY["instance"], "SERVICE_VERSION": IDENTITY["version"]}
+    data = tmp_path_factory.mktemp("prometheus")
+    port = free_port()
+    with command(data, "up", "--port", str(port), WEB_CONCURRENCY="2", **identity) as process:
+        output = read_until(process.stdout, "Serving")
+        assert "PASSED" in output
+        prometheus = re.search(r"Prometheus (http://\S+)", output)
+        assert prometheus, output
+        running = Installation(f"http://127.0.0.1:{port}", prometheus[1])
+        for _ in range(REQUESTS):
+            running.get("/api/v1/health")
+        wait_for(lambda: running.value(f"http_requests_total{HEALTH}") == REQUESTS, what="it is scraped")
+        wait_for(lambda: running.value("count(up)") == TARGETS, what="every target is scraped")
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("promql", "value"),
+    [
+        (f"http_requests_total{HEALTH}", REQUESTS),
+        (f"http_request_duration_seconds_count{HEALTH}", REQUESTS),
+        ('http_request_duration_seconds_bucket{route="api:health",le="+Inf"}', REQUESTS),
+        ('scenario_runs_total{scenario="exchange-latency",outcome="passed"}', 1),
+        ('scenario_chaos_events_total{scenario="exchange-latency",driver="http",event="injected"}', 1),
+        ('scenario_chaos_events_total{scenario="exchange-latency",driver="http",event="undone"}', 1),
+        ("scenario_outstanding_faults", 0),
+    ],
+)
+def test_prometheus_has_the_value_with_the_configured_identity(
+    installation: Installation, promql: str, value: float
+) -> None:
+    (series,) = installation.query(promql)
+    assert float(series["value"][1]) == value
+    labels = series["metric"]
+    assert {name: labels[name] for name in IDENTITY} == IDENTITY
+    assert labels["job"] == "test-coordinator"
+    assert "exported_instance" not in labels
+
+
+def test_every_worker_process_shows_its_memory(installation: Installation) -> None:
+    series = installation.query('process_resident_memory_bytes{job="test-coordinator"}')
+    assert len({one["metric"]["worker"] for one in series}) == len(series)
+    # Two web workers, the task worker, and the watchdog with the metrics of its undos where it has some.
+    assert len(series) in {3, 4}
+    for one in series:
+        assert 20 * MEBIBYTE < float(one["value"][1]) < 500 * MEBIBYTE
+        assert {name: one["metric"][name] for name in IDENTITY} == IDENTITY
+
+
+def test_every_target_of_the_shipped_configuration_is_up(installation: Installation) -> None:
+    up = {one["metric"]["job"]: one["value"][1] for one in installation.query("up")}
+    assert up == {"test-coordinator": "1", "exchange": "1", "risk-monitor": "1"}
+
+
+def test_the_slowness_of_the_exchange_shows_in_its_own_histogram(installation: Installation) -> None:
+    orders = 'http_request_duration_seconds_bucket{job="exchange",route="/orders",le="%s"}'
+
+    def slow_ones() -> float:
+        everything, quick = (installation.value(f"sum({orders % bound})") or 0 for bound in ("+Inf", "0.25"))
+        return everything - quick if quick else 0
+
+    wait_for(slow_ones, what="Prometheus sees quick answers and slow ones")
+
+
+def test_promtool_finds_nothing_wrong_with_the_exposition(installation: Installation) -> None:
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=installation.get("/metrics"),
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_promtool_finds_nothing_wrong_with_the_shipped_configuration() -> None:
+    shipped = Path("deploy/prometheus/prometheus.yml")
+    command_line = ["promtool", "check", "config", str(shipped)]
+    checked = subprocess.run(command_line, cwd=PROJECT, capture_output=True, check=False, timeout=30)
+    assert checked.returncode == 0, checked.stderr

@@ -1,0 +1,142 @@
+"""The coordinator's own processes, each started as a person or a service file starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from tests.servers.loopback import free_port, is_listening, wait_for
+
+PROJECT = Path(__file__).resolve().parents[2]
+WORKER = ("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload")
+
+
+class Coordinator:
+    """One installation on a data folder of its own, with an environment that holds nothing else."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "DATA_DIR": str(data),
+            "PORT": str(self.port),
+            "LEASE_SECONDS": "3",
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        }
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def manage(self, *arguments: str) -> str:
+        """What the command printed; it must end with 0."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def set_up(self, **services: str) -> None:
+        """Database, catalogue, and these services by their addresses."""
+        self.manage("migrate", "--verbosity=0")
+        self.manage("scenario", "import", "scenarios/catalogue")
+        registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
+        self.manage("shell", "--no-imports", "-c", f"from scenarios.services import *; {registering}")
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        with self.log_of(name).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *command], cwd=PROJECT, env=self.environment, stdout=log, stderr=log
+            )
+        self._processes[name] = process
+        return process
+
+    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
+        return self.start(name, "manage.py", *WORKER)
+
+    def start_watchdog(self) -> subprocess.Popen[bytes]:
+        return self.start("watchdog", "manage.py", "watchdog")
+
+    def start_web(self) -> subprocess.Popen[bytes]:
+        process = self.start("web", "-m", "gunicorn")
+        wait_for(lambda: is_listening(self.port), what="gunicorn listens")
+        return process
+
+    def log_of(self, name: str) -> Path:
+        return self.data / f"{name}.log"
+
+    def stop(self) -> None:
+        for process in reversed(self._processes.values()):
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def coordinator(data: Path, **environment: str) -> Iterator[Coordinator]:
+    installed = Coordinator(data, **environment)
+    try:
+        yield installed
+    finally:
+        installed.stop()
+
+
+@contextmanager
+def command(data: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """A command whose output can be read while it runs; told to end if it still does."""
+    with subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env={**Coordinator(data).environment, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(60)
+
+
+def read_until(output: IO[str] | None, words: str) -> str:
+    """What was printed up to the line with these words."""
+    assert output is not None
+    read = ""
+    for line in output:
+        read += line
+        if words in line:
+            return read
+    raise AssertionError(f"{words!r} never came:\n{read}")
+
+
+def processes_with(data: Path) -> dict[int, str]:
+    """The commands of the living processes whose DATA_DIR this is, by process id."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            command_line = (folder / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if f"DATA_DIR={data}".encode() in environment.split(b"\0") and command_line:
+            found[int(folder.name)] = command_line
+    return found
+
+
+def process_of(data: Path, word: str) -> int:
+    return next(pid for pid, command_line in processes_with(data).items() if word in command_line)
