@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator, command, coordinator, read_until
 from tests.servers.loopback import wait_for
+from tests.servers.postgresql import postgresql, programs
 from tests.servers.target import Target, running_target
 
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
@@ -106,3 +107,38 @@ def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is
     system.start_watchdog()
     wait_for(lambda: not target.active, what="the watchdog undoes the fault")
     wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run is clean")
+
+
+def test_ctrl_c_in_the_terminal_stops_the_run_that_it_follows(system: Coordinator, target: Target) -> None:
+    system.start_worker()
+    with command(system.data, "scenario", "run", str(LONG_FAULT), **system.environment) as following:
+        wait_for(lambda: target.active, what="the fault is injected")
+        read_until(following.stdout, "break the target")
+        following.send_signal(signal.SIGINT)
+        assert following.stdout is not None
+        output = following.stdout.read()
+        assert following.wait(15) == 4, output
+    assert "ABORTED" in output
+    assert target.active == 0
+
+
+@pytest.mark.postgresql
+def test_a_database_that_is_away_for_less_than_the_lease_is_waited_for(
+    tmp_path: Path, target: Target
+) -> None:
+    found = programs()
+    assert found is not None
+    with (
+        postgresql(found) as server,
+        coordinator(tmp_path, DATABASE_URL=server.url, LEASE_SECONDS="10") as system,
+    ):
+        system.set_up(target=target.url)
+        system.start_worker()
+        run = run_with_fault(system, target)
+        server.stop()
+        # Longer than the worker's looks for a stop request and its renewals of the lease.
+        assert not target.over.wait(3)
+        assert target.active == 1
+        server.start()
+        assert "ABORTED" in system.manage("scenario", "stop", run)
+        assert outcome_of(system, run) == ended("aborted")
