@@ -1,0 +1,93 @@
+"""How many events a journal makes durable: `python benchmarks/durable_events.py`; exits 1 on a missed goal.
+
+On a SQLite file of its own: one writer (goal: 300 events per second), then four writing processes at
+once (goal: not one `database is locked`). With DATABASE_URL set, on that empty database instead.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["DJANGO_SETTINGS_MODULE"] = "coordinator_site.settings"
+
+EVENTS = 1000
+WRITERS = 4
+GOAL_PER_SECOND = 300.0
+DOCUMENT = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: benchmark}
+spec: {phases: [{name: p, hold: 1s}]}
+"""
+
+
+def write_events(count: int) -> tuple[float, list[str]]:
+    """Seconds for so many events of one run, and the errors that were met."""
+    import django  # noqa: PLC0415 - each process sets itself up
+
+    django.setup()
+    from django.db import OperationalError  # noqa: PLC0415
+
+    from scenarios import leases, services  # noqa: PLC0415
+    from scenarios.clock import SystemClock  # noqa: PLC0415
+    from scenarios.execution import journal_of  # noqa: PLC0415
+    from scenarios.ports import Event  # noqa: PLC0415
+
+    errors: list[str] = []
+
+    def append_noting_errors(claim: leases.Claim, event: Event) -> None:
+        try:
+            leases.append_event(claim, event)
+        except OperationalError as error:
+            errors.append(str(error))
+            raise
+
+    async def record() -> float:
+        journal = journal_of(run, claim)
+        started = time.perf_counter()
+        for number in range(count):
+            event = Event("action_finished", SystemClock().now(), "p", f"a{number}", {"status": 200})
+            await journal.write(append_noting_errors, claim, event)
+        return time.perf_counter() - started
+
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    claim = leases.claim_run(run.id, run.attempt, worker=f"benchmark:{os.getpid()}")
+    assert claim is not None
+    return asyncio.run(record()), errors
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as data:
+        os.environ["DATA_DIR"] = data
+        os.environ["LOG_LEVEL"] = "ERROR"
+        spawning = multiprocessing.get_context("spawn")
+        with spawning.Pool(WRITERS, maxtasksperchild=1) as pool:
+            pool.apply(migrate)
+            seconds, _ = pool.apply(write_events, (EVENTS,))
+            started = time.perf_counter()
+            together = pool.map(write_events, [EVENTS // WRITERS] * WRITERS, chunksize=1)
+            all_seconds = time.perf_counter() - started
+    errors = [error for _, found in together for error in found]
+    alone = EVENTS / seconds
+    print(f"one writer: {alone:.0f} events per second (goal {GOAL_PER_SECOND:.0f})")
+    print(f"{WRITERS} writers: {EVENTS / max(s for s, _ in together):.0f} events per second", end=", ")
+    print(f"{len(errors)} errors (goal 0), {all_seconds:.1f} s with their start")
+    return 1 if alone < GOAL_PER_SECOND or errors else 0
+
+
+def migrate() -> None:
+    import django  # noqa: PLC0415
+
+    django.setup()
+    from django.core.management import call_command  # noqa: PLC0415
+
+    call_command("migrate", verbosity=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

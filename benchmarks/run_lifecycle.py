@@ -1,0 +1,198 @@
+"""How quickly a run begins and ends, with real processes: `python benchmarks/run_lifecycle.py [--kills 200]`.
+
+The embedded default (SQLite, django-tasks-db), one worker, one watchdog, a lease of 3 s, and a target
+that notes the moment of each injection and each undo. With `--postgresql` on a server of its own.
+Exits 1 on a missed goal.
+"""
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
+from tests.servers.postgresql import postgresql, programs
+from tests.servers.target import Target, running_target
+
+LONG_FAULT = (PROJECT / "tests" / "servers" / "long-fault.yaml").read_text()
+LEASE_SECONDS = 3.0
+START_GOAL, STOP_GOAL, SIGTERM_GOAL, KILL_GOAL = 0.5, 1.0, 0.5, LEASE_SECONDS + 3.0
+# One process that starts and stops runs as an entrance does, without the half second of a new command.
+ENTRANCE = """
+import sys, time
+from scenarios import services
+from scenarios.models import Event, Run
+print('ready', flush=True)
+for line in sys.stdin:
+    verb, *words = line.split()
+    if verb == 'start':
+        began = time.monotonic()
+        run = services.start_run(DOCUMENT, {}, origin='api')
+        while not Event.objects.filter(run=run).exists():
+            time.sleep(0.002)
+        print(run.id, time.monotonic() - began, flush=True)
+    elif verb == 'stop':
+        services.request_stop(Run.objects.get(id=words[0]), by='benchmark')
+        print('asked', flush=True)
+    else:
+        print(*Run.objects.filter(id=words[0]).values_list('state', 'outcome', 'rollback').get(), flush=True)
+"""
+
+
+@dataclass
+class Times:
+    start: list[float] = field(default_factory=list)
+    stop: list[float] = field(default_factory=list)
+    sigterm: list[float] = field(default_factory=list)
+    kill: list[float] = field(default_factory=list)
+    dirty: int = 0
+    undone_twice: int = 0
+
+
+class Bench:
+    def __init__(self, system: Coordinator, target: Target, entrance: Any) -> None:
+        self.system = system
+        self.target = target
+        self.entrance = entrance
+        self.times = Times()
+
+    def ask(self, words: str) -> list[str]:
+        self.entrance.stdin.write(words + "\n")
+        self.entrance.stdin.flush()
+        return str(self.entrance.stdout.readline()).split()
+
+    def start(self) -> str:
+        run, seconds = self.ask("start")
+        self.times.start.append(float(seconds))
+        return run
+
+    def wait_until_finished(self, run: str) -> list[str]:
+        wait_for(lambda: self.ask(f"look {run}")[0] == "finished", what=f"run {run} ends")
+        return self.ask(f"look {run}")
+
+    def stop_one(self) -> None:
+        run = self.start()
+        wait_for(lambda: self.target.active, what="injected")
+        began = time.monotonic()
+        self.ask(f"stop {run}")
+        wait_for(lambda: not self.target.active, what="undone")
+        self.times.stop.append(self.target.undone_at - began)
+        self.wait_until_finished(run)
+
+    def sigterm_one(self, worker: Any) -> None:
+        self.ask("start")  # not noted: the worker may have to start first
+        wait_for(lambda: self.target.active, what="injected")
+        began = time.monotonic()
+        worker.terminate()
+        worker.wait(30)
+        self.times.sigterm.append(self.target.undone_at - began)
+
+    def kill_one(self, worker: Any, chance: random.Random) -> None:
+        """At a random moment from the claim to well after the injection."""
+        injected, undone = self.target.injected, self.target.undone
+        run = self.ask("start")[0]
+        time.sleep(chance.uniform(0.0, 0.15))
+        worker.kill()
+        worker.wait()
+        began = time.monotonic()
+        _state, _outcome, rollback = self.wait_until_finished(run)
+        self.times.dirty += rollback != "clean" or self.target.active > 0
+        if self.target.injected > injected:
+            self.times.kill.append(self.target.undone_at - began)
+            self.times.undone_twice += self.target.undone - undone > 1
+
+
+@contextmanager
+def bench(*, on_postgresql: bool) -> Iterator[Bench]:
+    with ExitStack() as stack:
+        settings = {}
+        if on_postgresql:
+            found = programs()
+            assert found is not None, "PostgreSQL is not installed"
+            settings["DATABASE_URL"] = stack.enter_context(postgresql(found)).url
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        target = stack.enter_context(running_target())
+        system = stack.enter_context(coordinator(data, LEASE_SECONDS=f"{LEASE_SECONDS:g}", **settings))
+        system.set_up(target=target.url)
+        program = ENTRANCE.replace("DOCUMENT", repr(LONG_FAULT))
+        entrance = stack.enter_context(
+            subprocess.Popen(
+                [sys.executable, "manage.py", "shell", "--no-imports", "-c", program],
+                cwd=PROJECT,
+                env=system.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        assert entrance.stdout is not None
+        assert "ready" in entrance.stdout.readline()
+        yield Bench(system, target, entrance)
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def row(what: str, seen: float, goal: float, unit: str = "s") -> bool:
+    missed = seen > goal
+    print(f"{what:<60}{seen:>9.3f} {unit}{goal:>8g} {unit}{'  MISSED' if missed else ''}")
+    return missed
+
+
+def report(times: Times, kills: int) -> int:
+    print(f"{'what':<60}{'measured':>11}{'goal':>10}")
+    missed = row(
+        f"start to the first event, p95 of {len(times.start)}", percentile(times.start, 0.95), START_GOAL
+    )
+    missed |= row(
+        f"stop to the fault undone, p95 of {len(times.stop)}", percentile(times.stop, 0.95), STOP_GOAL
+    )
+    median = statistics.median(times.sigterm)
+    missed |= row(f"SIGTERM to the fault undone, median of {len(times.sigterm)}", median, SIGTERM_GOAL)
+    if times.kill:
+        missed |= row(
+            f"kill -9 to the fault undone, longest of {len(times.kill)}", max(times.kill), KILL_GOAL
+        )
+    missed |= row(f"runs left dirty, of {kills} killed", times.dirty, 0, "")
+    missed |= row(f"faults undone twice, of {kills} killed", times.undone_twice, 0, "")
+    return 1 if missed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--postgresql", action="store_true")
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    with bench(on_postgresql=options.postgresql) as measured:
+        worker = measured.system.start_worker()
+        measured.stop_one()  # the first run also waits for the worker's start
+        measured.times = Times()
+        for _ in range(options.rounds):
+            measured.stop_one()
+        for _ in range(options.rounds // 4):
+            measured.sigterm_one(worker)
+            worker = measured.system.start_worker()
+        measured.system.start_watchdog()
+        for _ in range(options.kills):
+            measured.kill_one(worker, chance)
+            worker = measured.system.start_worker()
+        return report(measured.times, options.kills)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
