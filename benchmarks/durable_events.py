@@ -47,7 +47,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
             errors.append(str(error))
             raise
 
-    async def record() -> float:
+    async def record(claim: leases.Claim) -> float:
         journal = journal_of(run, claim)
         started = time.perf_counter()
         for number in range(count):
@@ -58,7 +58,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
     run = services.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, run.attempt, worker=f"benchmark:{os.getpid()}")
     assert claim is not None
-    return asyncio.run(record()), errors
+    return asyncio.run(record(claim)), errors
 
 
 def main() -> int:

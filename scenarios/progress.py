@@ -86,13 +86,13 @@ class Progress:
         sign = SIGNS.get(event.kind)
         if sign is None:
             return
-        seconds = event.detail.get("time_to_pass")
+        seconds = round(event.detail.get("time_to_pass") or 0, 1)
         words = {
             "phase": event.phase,
             "subject": event.subject,
             "reason": event.detail.get("reason", ""),
             "from_worker": event.detail.get("from", ""),
-            "after": f" after {format_duration(round(seconds, 1))}" if seconds else "",
+            "after": f" after {format_duration(seconds)}" if seconds else "",
         }
         self._console.print(sign.format(**{name: escape(str(word)) for name, word in words.items()}))
 
