@@ -114,6 +114,12 @@ def _name(text: str) -> str:
     return text
 
 
+def _whole(value: Any) -> Any:
+    """JSON Schema counts 5.0 among the whole numbers: so does the language."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}
 Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION_SCHEMA)]
 PositiveDuration = Annotated[

@@ -19,6 +19,7 @@ from scenarios.domain.declarations import (
     Name,
     PositiveDuration,
     Text,
+    Whole,
 )
 from scenarios.domain.expectations import shown
 from scenarios.domain.patterns import compiled_path, compiled_pattern
@@ -152,7 +153,7 @@ class Guard(Declaration, Generic[AnyStep]):
     probe: AnyStep
     expect: Expect
     every: PositiveDuration = 1.0
-    tolerate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    tolerate: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
     timeout: PositiveDuration = 10.0
 
 
