@@ -24,7 +24,7 @@ from scenarios.models import Run
 from scenarios.ports import Event
 from scenarios.rollback import take_back
 from scenarios.steps import StepRunner
-from scenarios.surroundings import RegisteredServices, installed_drivers, step_arguments
+from scenarios.surroundings import Platform, installed_drivers, step_arguments
 
 STOP_LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 5
@@ -70,7 +70,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        surroundings=await sync_to_async(RegisteredServices)(),
+        surroundings=await sync_to_async(Platform)(),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
@@ -139,7 +139,7 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     """
     journal = journal_of(run, claim)
     clock = SystemClock()
-    steps = StepRunner(installed_drivers(), await sync_to_async(RegisteredServices)(), clock)
+    steps = StepRunner(installed_drivers(), await sync_to_async(Platform)(), clock)
     renewing = asyncio.create_task(_renew(journal))
     try:
         if run.state == RunState.RUNNING:

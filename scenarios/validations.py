@@ -8,6 +8,7 @@ from typing import Any, Literal
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import Expectations
+from scenarios.domain.outputs import storable
 from scenarios.domain.plan import Step, Validation
 from scenarios.ports import Clock
 from scenarios.steps import StepRunner
@@ -46,7 +47,11 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
     except StepFailed as error:
         return Observation(holds=False, reason=str(error))
     misses = expect.check(fields)
-    return Observation(holds=not misses, reason="; ".join(misses), fields=fields)
+    kept = steps.redactor.redact(fields)
+    if misses and kept != fields:
+        # The sentences anew, of what may be shown: they quote values and cut them.
+        misses = expect.check(kept) or ("what was returned, and holds a secret, is not what was expected",)
+    return Observation(holds=not misses, reason=storable("; ".join(misses)), fields=kept)
 
 
 class Judge:

@@ -13,7 +13,7 @@ from scenarios.domain.language import Action, Guard, Metadata, Phase, Scenario, 
 from scenarios.domain.schema import schema_of
 from scenarios.domain.semantics import semantic_problems, too_many_steps
 from scenarios.domain.sentences import Misfit, misfits
-from scenarios.domain.templates import names_in, substitute
+from scenarios.domain.templates import names_in, substitute, without_secrets
 from scenarios.domain.variables import Variable, variable_values
 from scenarios.domain.yaml_tree import Node, read_tree
 
@@ -167,6 +167,7 @@ def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
         phases=tuple(_phase(phase, words) for phase, words in phases),
         guards=tuple(_guard(guard, words) for guard, words in guards),
         timeout=valid.spec.timeout,
+        retry_interrupted=valid.spec.retry_interrupted,
     )
 
 
@@ -198,7 +199,7 @@ def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.V
     return plan.Validation(
         name=validation.name,
         probe=_step(words["probe"]),
-        expect=Expectations(words["expect"]),
+        expect=Expectations(without_secrets(words["expect"])),
         within=validation.within,
         hold_for=validation.for_,
         every=validation.every,
@@ -211,7 +212,7 @@ def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
     return plan.Guard(
         name=guard.name,
         probe=_step(words["probe"]),
-        expect=Expectations(words["expect"]),
+        expect=Expectations(without_secrets(words["expect"])),
         every=guard.every,
         tolerate=guard.tolerate,
         timeout=guard.timeout,

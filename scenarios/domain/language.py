@@ -9,11 +9,22 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from scenarios.domain.declarations import (
     ABSENT,
     DNS_LABEL_PATTERN,
+    RELATION,
     Declaration,
     Duration,
     Name,
@@ -23,6 +34,7 @@ from scenarios.domain.declarations import (
 )
 from scenarios.domain.expectations import shown
 from scenarios.domain.patterns import compiled_path, compiled_pattern
+from scenarios.domain.templates import awaits_a_secret
 from scenarios.domain.variables import Variable
 
 MOST_STEPS = 1_000
@@ -120,6 +132,18 @@ class StepWords(Declaration):
                 f"{extra!r} is a second driver in this step, beside {named[0]!r}: a step has exactly one",
             )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_what_awaits_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """A step that does not fit only where a secret will stand passes: it is checked when it runs."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            if all(awaits_a_secret(one["input"]) and one["type"] != RELATION for one in found):
+                return cls.model_construct()
+            raise
+
 
 class Action(Declaration, Generic[AnyStep]):
     name: Name
@@ -168,6 +192,7 @@ class Phase(Declaration, Generic[AnyStep]):
 
 class Spec(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = 3600.0
+    retry_interrupted: Annotated[Whole, Field(ge=0, le=100)] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]

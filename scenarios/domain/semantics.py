@@ -38,6 +38,10 @@ def _is_step_path(path: Path) -> bool:
     return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in _STEP_DEPTHS
 
 
+def _is_inside_of_a_step(path: Path) -> bool:
+    return any(len(path) > depth and path[depth - 1] in STEP_WORDS for depth in _STEP_DEPTHS)
+
+
 def semantic_problems(root: Node) -> Iterator[Problem]:
     spec = _child(root, "spec")
     if spec is None:
@@ -89,6 +93,11 @@ def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool
     for reference in dict.fromkeys(references(node.value)):
         if reference.broken:
             yield Problem(node.line, node.column, path_text(path), reference.broken)
+        elif reference.is_secret:
+            if not _is_inside_of_a_step(path):
+                message = f"'${{secret:{reference.name}}}' stands outside of a step"
+                hint = "secrets go into the arguments of 'probe', 'do' and 'undo' only"
+                yield Problem(node.line, node.column, path_text(path), message, hint)
         elif checkable and reference.name not in known:
             declares = ", ".join(known[:_MOST_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"

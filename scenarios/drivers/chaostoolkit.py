@@ -74,7 +74,8 @@ def _fields(answer: str, log: str, name: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(answer)
     except ValueError:
-        raise StepFailed(f"{name!r} ended its process without an answer: {shown(log[-500:])}") from None
+        last_line = log.strip().rpartition("\n")[2]
+        raise StepFailed(f"{name!r} ended its process without an answer: {shown(last_line)}") from None
     if "impossible" in fields:
         raise StepImpossible(f"{name!r} cannot be called: {fields['impossible']}")
     if "failed" in fields:
