@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotSent
-from scenarios.domain.outputs import storable
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
@@ -46,7 +45,7 @@ class StepRunner:
         try:
             return await self._call_driver(step, verb, time_limit)
         except StepFailed as error:
-            kept = storable(self.redactor.redact(str(error)))
+            kept = self.redactor.redact(str(error))
             if kept == str(error):
                 raise
             kind = next(kind for kind in (StepImpossible, StepNotSent, StepFailed) if isinstance(error, kind))

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.outputs import storable
 from scenarios.domain.plan import Step, Validation
 from scenarios.ports import Clock
 from scenarios.steps import StepRunner
@@ -51,7 +50,9 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
     if misses and kept != fields:
         # The sentences anew, of what may be shown: they quote values and cut them.
         misses = expect.check(kept) or ("what was returned, and holds a secret, is not what was expected",)
-    return Observation(holds=not misses, reason=storable("; ".join(misses)), fields=kept)
+    if misses and (note := kept.get("note")):
+        misses = (*misses, str(note))
+    return Observation(holds=not misses, reason="; ".join(misses), fields=kept)
 
 
 class Judge:
