@@ -9,14 +9,13 @@ from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.language import MOST_STEPS, STEP_WORDS
 from scenarios.domain.sentences import near, path_text
-from scenarios.domain.templates import references
+from scenarios.domain.templates import TEMPLATED_PARTS, references
 from scenarios.domain.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
 _STEP_DEPTHS = (4, 6)
-_TEMPLATED = ("timeout", "guards", "phases")
 
 
 def too_many_steps(root: Node) -> Problem | None:
@@ -79,7 +78,7 @@ def _broken_references(spec: Node) -> Iterator[Problem]:
     # Where the declarations are no mapping at all, every reference would be reported for one mistake.
     known = list(declared.value) if declared and isinstance(declared.value, dict) else []
     checkable = declared is None or isinstance(declared.value, dict)
-    for name in _TEMPLATED:
+    for name in TEMPLATED_PARTS:
         part = _child(spec, name)
         for path, node in places(part) if part else ():
             whole: Path = ("spec", name, *path)

@@ -254,6 +254,13 @@ def test_a_name_is_a_dns_label(example: str, problems: Problems) -> None:
     assert problem.path == "metadata.name"
 
 
+def test_no_variable_is_filled_in_outside_of_the_parts_that_are_carried_out(
+    example: str, problems: Problems
+) -> None:
+    (problem,) = problems(example.replace("name: exchange-latency ", 'name: "${service}" '))
+    assert "'${service}' is not a DNS label" in problem.message
+
+
 def test_every_problem_is_found_in_one_pass_in_order_of_appearance(example: str, problems: Problems) -> None:
     broken = (
         example.replace("timeout: 5m ", "timeout: 5 ")

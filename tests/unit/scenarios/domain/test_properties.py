@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from typing import Any
 
 import pytest
@@ -108,3 +109,35 @@ def test_a_word_too_many_is_found_where_it_stands(document: dict[str, Any], data
         parse_document(source, DRIVERS)
     (problem,) = refusal.value.problems
     assert source.splitlines()[problem.line - 1][problem.column - 1 :].startswith('"stranger"')
+
+
+def many(count: int, entry: str) -> str:
+    return ", ".join(entry.replace("#", str(index)) for index in range(count))
+
+
+HEAD = "apiVersion: coordinator/v1\nkind: Scenario\nmetadata: {name: sample}\nspec:\n  phases: "
+CHECK = HEAD + "[{name: p, validations: [{name: v, probe: {wait: {duration: 1s}}, expect: "
+FULL_OF_MISTAKES = {
+    "no phases": f"{HEAD}[{many(24_000, 'x')}]",
+    "unknown keys": f"{HEAD}[{{{many(11_000, 'k#: 1')}}}]",
+    "unknown drivers": f"{HEAD}[{{name: p, actions: [{{name: a, do: {{{many(11_000, 'd#: 1')}}}}}]}}]",
+    "no JSONPaths": f"{CHECK}{{json: {{{many(11_000, 'a#: 1')}}}}}}}]}}]",
+    "no regular expressions": CHECK + "{" + many(4_000, "a#: {matches: '(a#'}") + "}}]}]",
+    "unknown matchers": f"{CHECK}{{a: {{{many(11_000, 'a#: 1')}}}}}}}]}}]",
+    "undefined variables": f"{HEAD}[{{name: p, description: '{many(8_000, '${v#}')}'}}]",
+    "duplicates": f"{HEAD}[{many(8_000, '{name: p}')}]",
+    "tags": f"{HEAD}[{many(20_000, '!a b')}]",
+}
+
+
+@pytest.mark.parametrize("source", FULL_OF_MISTAKES.values(), ids=FULL_OF_MISTAKES)
+def test_a_document_of_thousands_of_mistakes_is_refused_in_time_with_the_first_thousand(source: str) -> None:
+    def seconds() -> float:
+        started = time.process_time()
+        with pytest.raises(InvalidDocument) as refusal:
+            parse_document(source, DRIVERS)
+        assert 1_000 <= len(refusal.value.problems) <= 1_001
+        return time.process_time() - started
+
+    # The goal is 0.1 s; this is for a machine that does other things meanwhile.
+    assert min(seconds() for _ in range(3)) < 0.5
