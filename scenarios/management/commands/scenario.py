@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from scenarios import services
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.experiments.translation import TranslationRefused
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.variables import pairs
 from scenarios.execution import undo_now
@@ -86,11 +87,17 @@ class Command(BaseCommand):
         with transaction.atomic():
             for file, source in sources.items():
                 try:
-                    scenario = services.save_scenario(services.read_document(source))
+                    found = services.read_for_import(source)
+                    scenario = services.save_scenario(found.document)
+                except TranslationRefused as error:
+                    invalid = True
+                    self.show_left_out(file, error.translation.left_out)
+                    self.show_refused_translation(file, error)
                 except InvalidDocument as error:
                     invalid = True
                     self.show_problems(file, error)
                 else:
+                    self.show_left_out(file, found.left_out)
                     self.console.print(
                         f"{escape(str(file))}: stored as {scenario.name}", style="dim" if invalid else None
                     )
@@ -98,6 +105,18 @@ class Command(BaseCommand):
         if invalid:
             self.console.print("[red]Nothing was stored.[/red]")
         return INVALID if invalid else 0
+
+    def show_left_out(self, file: Path, left_out: Sequence[Problem]) -> None:
+        for problem in left_out:
+            place = f"{file}:{problem.line}:{problem.column}"
+            hint = f" ({problem.hint})" if problem.hint else ""
+            self.console.print(f"[yellow]{escape(place)}[/yellow]: {escape(problem.message + hint)}")
+
+    def show_refused_translation(self, file: Path, error: TranslationRefused) -> None:
+        for problem in error.problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            where = f"{file}: in the scenario made of it, {problem.path}"
+            self.console.print(f"[red]{escape(where)}[/red]: {escape(problem.message + hint)}")
 
     def show_problems(self, file: Path, error: InvalidDocument) -> None:
         for problem in error.problems:
