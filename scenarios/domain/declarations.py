@@ -122,7 +122,8 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+# Stands behind an integer's limits: before them, the JSON Schema would lose them.
+WHOLE = BeforeValidator(_whole)
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}
 Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION_SCHEMA)]
 PositiveDuration = Annotated[

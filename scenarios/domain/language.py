@@ -25,12 +25,12 @@ from scenarios.domain.declarations import (
     ABSENT,
     DNS_LABEL_PATTERN,
     RELATION,
+    WHOLE,
     Declaration,
     Duration,
     Name,
     PositiveDuration,
     Text,
-    Whole,
 )
 from scenarios.domain.expectations import shown
 from scenarios.domain.patterns import compiled_path, compiled_pattern
@@ -177,7 +177,7 @@ class Guard(Declaration, Generic[AnyStep]):
     probe: AnyStep
     expect: Expect
     every: PositiveDuration = 1.0
-    tolerate: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
+    tolerate: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 0
     timeout: PositiveDuration = 10.0
 
 
@@ -192,7 +192,7 @@ class Phase(Declaration, Generic[AnyStep]):
 
 class Spec(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = 3600.0
-    retry_interrupted: Annotated[Whole, Field(ge=0, le=100)] = 0
+    retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]

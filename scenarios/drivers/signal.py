@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from django.conf import settings
 from pydantic import Field
 
-from scenarios.domain.declarations import ABSENT, Declaration, Whole
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import processes
@@ -27,9 +27,9 @@ _OWN_PROGRAMS = ("gunicorn", "db_worker", "rqworker")
 class SignalArguments(Declaration):
     """`pid`, `pidfile` or `port` (the listener on it). A probe looks for the process and sends nothing."""
 
-    pid: Annotated[Whole, Field(ge=2, le=2**31 - 1)] = Field(ABSENT)
+    pid: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(ABSENT)
     pidfile: Annotated[str, Field(min_length=1)] = Field(ABSENT)
-    port: Annotated[Whole, Field(ge=1, le=65535)] = Field(ABSENT)
+    port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
     signal: Literal["STOP", "CONT", "TERM", "KILL", "HUP", "USR1", "USR2", "INT"]
 
     @classmethod

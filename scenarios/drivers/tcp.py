@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration, Whole
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible, StepNotSent
 from scenarios.ports import Surroundings
@@ -21,7 +21,7 @@ class TcpArguments(Declaration):
 
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     host: Annotated[str, Field(min_length=1, max_length=253)] = Field(ABSENT)
-    port: Annotated[Whole, Field(ge=1, le=65535)] = Field(ABSENT)
+    port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
     timeout: PositiveDuration = 5.0
 
     @classmethod

@@ -189,6 +189,10 @@ STRANGE: st.SearchStrategy[Any] = JSON | st.sampled_from(
 )
 
 
+# Beyond every limit there is: of numbers, and of texts.
+EXTREMES = ([-1, 0, 0.5, 2**40, 200.0], ["", "x" * 300, "x" * 20_000, "5"])
+
+
 def places(tree: Any) -> Iterator[tuple[Any, Any]]:
     """Each collection in the tree with each of its keys or indices."""
     for key in [*tree] if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
@@ -201,9 +205,14 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
     """A valid document in which one to three things were changed: removed, added, renamed or replaced."""
     document: dict[str, Any] = copy.deepcopy(draw(DOCUMENTS))
     for _ in range(draw(st.integers(1, 3))):
-        where, key = draw(st.sampled_from(list(places(document)) or [(document, "kind")]))
-        change = draw(st.sampled_from(["remove", "add", "rename", "replace"]))
-        if change == "remove":
+        all_places = list(places(document)) or [(document, "kind")]
+        where, key = draw(st.sampled_from(all_places))
+        change = draw(st.sampled_from(["remove", "add", "rename", "replace", "exceed"]))
+        if change == "exceed":
+            limited = [one for one in all_places if isinstance(one[0][one[1]], str | int | float)]
+            where, key = draw(st.sampled_from(limited or all_places))
+            where[key] = draw(st.sampled_from(EXTREMES[type(where[key]) is str]))
+        elif change == "remove":
             del where[key]
         elif change == "replace" or isinstance(where, list):
             where[key] = draw(STRANGE)
