@@ -67,14 +67,14 @@ class Matchers(Declaration):
     not_: Any = Field(ABSENT, alias="not")
     in_: list[Any] = Field(default_factory=list, alias="in")
     not_in: list[Any] = Field(default_factory=list)
-    above: float = 0.0
-    at_least: float = 0.0
-    below: float = 0.0
-    at_most: float = 0.0
+    above: float = Field(ABSENT)
+    at_least: float = Field(ABSENT)
+    below: float = Field(ABSENT)
+    at_most: float = Field(ABSENT)
     between: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default_factory=list)
-    matches: Annotated[str, AfterValidator(_pattern)] = ""
+    matches: Annotated[str, AfterValidator(_pattern)] = Field(ABSENT)
     contains: Any = None
-    exists: bool = True
+    exists: bool = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -146,6 +146,11 @@ class StepWords(Declaration):
 
 
 class Action(Declaration, Generic[AnyStep]):
+    """Done in its turn, or side by side with the others `at` an offset from the phase's start.
+
+    One with an `undo` is a fault: it is taken back when its phase ends, or with `until: run` the run.
+    """
+
     name: Name
     do: AnyStep
     undo: AnyStep = Field(ABSENT)
@@ -155,6 +160,10 @@ class Action(Declaration, Generic[AnyStep]):
 
 
 class Validation(Declaration, Generic[AnyStep]):
+    """Begins when the actions without `at` are done. It looks once, or polls: it must begin to hold
+    `within` a time, and hold `for` a time without a break, or it must hold `throughout` the phase.
+    """
+
     name: Name
     probe: AnyStep
     expect: Expect
@@ -173,6 +182,8 @@ class Validation(Declaration, Generic[AnyStep]):
 
 
 class Guard(Declaration, Generic[AnyStep]):
+    """Watched from the first phase to the last; more than `tolerate` failures in a row abort the run."""
+
     name: Name
     probe: AnyStep
     expect: Expect
@@ -182,6 +193,10 @@ class Guard(Declaration, Generic[AnyStep]):
 
 
 class Phase(Declaration, Generic[AnyStep]):
+    """Ends when its `hold` is over and its validations have ended. After one that failed, later phases
+    are skipped, unless `on_failure` is `continue`.
+    """
+
     name: Name
     description: Text = ""
     hold: Duration = 0.0
@@ -191,6 +206,10 @@ class Phase(Declaration, Generic[AnyStep]):
 
 
 class Spec(Declaration, Generic[AnyStep]):
+    """`timeout` is the whole run's, without its rollback; a run that was interrupted, and has nothing
+    left injected, is begun again up to `retry_interrupted` times.
+    """
+
     timeout: PositiveDuration = 3600.0
     retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)

@@ -15,7 +15,7 @@ VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
 # What a templated string looks like, for JSON Schema.
 TEMPLATE_PATTERN = rf"\$\{{(secret:)?{VARIABLE_NAME}\}}"
 # The parts of `spec` in which variables are filled in; anywhere else a `${` is text like any other.
-TEMPLATED_PARTS = ("timeout", "guards", "phases")
+TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
 _NAME = re.compile(VARIABLE_NAME)
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _SECRET = "secret:"  # noqa: S105 - the word of the language

@@ -46,6 +46,12 @@ class ChaosToolkitArguments(Declaration):
 
 
 class ChaosToolkit:
+    """Returns `value`, what the function returned.
+
+    Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES names, and of those in them. The
+    extension must be installed beside the coordinator; it brings chaostoolkit-lib along.
+    """
+
     name: ClassVar[str] = "chaostoolkit"
     Arguments: ClassVar[type[ChaosToolkitArguments]] = ChaosToolkitArguments
 

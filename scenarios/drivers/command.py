@@ -59,6 +59,13 @@ class CommandArguments(Declaration):
 
 
 class Command:
+    """Returns `exit_code` (negative: the signal that ended it), `stdout`, `stderr`, `elapsed` (seconds).
+
+    Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
+    `env`. Each output is cut after 64 KiB. What the command leaves running ends with it. As an action
+    it fails on an exit code other than 0.
+    """
+
     name: ClassVar[str] = "command"
     Arguments: ClassVar[type[CommandArguments]] = CommandArguments
 

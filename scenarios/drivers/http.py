@@ -102,6 +102,11 @@ class _Target:
 
 
 class Http:
+    """Returns `status`, `headers`, `body`, `json` (where the body is JSON) and `elapsed` (seconds).
+
+    As an action it fails on a status of 400 and more; a probe looks at whatever comes.
+    """
+
     name: ClassVar[str] = "http"
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
 

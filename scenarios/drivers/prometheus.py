@@ -28,6 +28,11 @@ class PrometheusArguments(Declaration):
 
 
 class Prometheus:
+    """Returns `value` (the scalar, or the one sample of a vector), `values` (of all samples) and `samples`.
+
+    An empty vector has no `value`. Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`.
+    """
+
     name: ClassVar[str] = "prometheus"
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
 

@@ -47,6 +47,12 @@ class SignalArguments(Declaration):
 
 
 class Signal:
+    """Returns `pid`. As a probe it finds the process and sends nothing.
+
+    A process may be signalled when a pid file in one of ALLOWED_PIDFILE_DIRS names it, and it is older
+    than that file; for `pid` and `port` the file is called *.pid. The coordinator's own never are.
+    """
+
     name: ClassVar[str] = "signal"
     Arguments: ClassVar[type[SignalArguments]] = SignalArguments
 

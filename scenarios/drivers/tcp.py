@@ -34,6 +34,8 @@ class TcpArguments(Declaration):
 
 
 class Tcp:
+    """Returns `connected` and `elapsed` (seconds). As an action it fails where nothing listens."""
+
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
 
