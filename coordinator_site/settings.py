@@ -166,7 +166,7 @@ LEASE_SECONDS = environment.whole_number(
     "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
 )
 
-# The kinds of step a scenario may use, as dotted paths: a site adds its own here.
+# The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
@@ -175,6 +175,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.signal.Signal",
     "scenarios.drivers.tcp.Tcp",
     "scenarios.drivers.wait.Wait",
+    *env.list("EXTRA_SCENARIO_DRIVERS", default=[]),
 ]
 PROMETHEUS_URL = environment.web_address("PROMETHEUS_URL", env.str("PROMETHEUS_URL", ""))
 

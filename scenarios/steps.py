@@ -82,7 +82,7 @@ class StepRunner:
             sentences = "; ".join(
                 f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)
             )
-            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from error
+            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
 
     def _secret(self, name: str) -> str:
         secret = self.surroundings.secret(name)

@@ -17,7 +17,10 @@ from scenarios.ports import Surroundings
 
 _SCALAR = {"type": ["string", "number", "boolean"]}
 # By these, an allowed command would load a stranger's code.
-_LOADING = ("LD_", "DYLD_", "PYTHON", "PERL5", "RUBY", "NODE_", "BASH_", "ENV", "GCONV_PATH", "IFS")
+_LOADING = frozenset(
+    {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
+)
+_LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
 
 
 def _directory(path: str) -> str:
@@ -30,7 +33,7 @@ def _environment(given: dict[str, Any]) -> dict[str, str]:
     for name, value in given.items():
         if not name.isidentifier() or not name.isascii():
             raise ValueError(f"{name[:80]!r} is no variable's name: letters, digits and '_'")
-        if name.startswith(_LOADING):
+        if name in _LOADING or name.startswith(_LOADING_PREFIXES):
             raise ValueError(f"{name[:80]!r} is refused: by it a command loads code of others")
         if not isinstance(value, str | int | float):
             raise ValueError(f"{shown(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors

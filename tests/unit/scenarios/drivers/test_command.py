@@ -198,6 +198,7 @@ async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
         {"run": "sh -c true"},
         {"run": ["sh"], "cwd": "relative"},
         {"run": ["sh"], "env": {"LD_PRELOAD": "/opt/x.so"}},
+        {"run": ["sh"], "env": {"BASH_ENV": "/opt/x"}},
         {"run": ["sh"], "env": {"a b": "c"}},
         {"run": ["sh"], "env": {"a": ["c"]}},
         {"run": ["sh"], "shell": True},
