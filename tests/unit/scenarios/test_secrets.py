@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
@@ -168,6 +168,7 @@ def test_no_value_of_a_variable_becomes_a_reference_to_a_secret(value: str) -> N
 PIECES = st.text("${}secrt:AB", max_size=8) | st.sampled_from(["${secret:A}", "$", "{secret:A}", "${sec"])
 
 
+@settings(deadline=None)
 @given(st.lists(PIECES | st.none(), max_size=5))
 def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str | None]) -> None:
     document = "".join("${secret:N}" if one is None else f"${{v{at}}}" for at, one in enumerate(pieces))

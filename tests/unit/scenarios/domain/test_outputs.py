@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenarios.domain.outputs import KEPT_CHARACTERS, bounded, storable
@@ -16,6 +16,7 @@ ANYTHING = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), ANYTHING, max_size=3))
 def test_whatever_a_driver_returns_becomes_json_that_a_database_keeps(fields: dict[str, Any]) -> None:
     text = json.dumps(storable(bounded(fields)), allow_nan=False, ensure_ascii=False)

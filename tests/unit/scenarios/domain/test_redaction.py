@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from scenarios.domain.expectations import shown
@@ -47,6 +47,7 @@ def knowing(*secrets: str) -> Redactor:
 
 
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
+@settings(deadline=None)
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
 def test_a_secret_is_struck_out_however_a_step_writes_it(
     encode: Callable[[str], str], secret: str, before: str, after: str
@@ -61,6 +62,7 @@ def test_a_secret_is_struck_out_however_a_step_writes_it(
 
 @pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("lines", [0, 76, 5])
+@settings(deadline=None)
 @given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7))
 def test_a_secret_is_struck_out_of_base64_at_all_three_alignments(
     alphabet: Callable[[bytes], bytes], lines: int, secret: str, before: bytes, after: bytes
@@ -83,6 +85,7 @@ def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credential
     assert len(kept) < len("Authorization: Basic ") + 12
 
 
+@settings(deadline=None)
 @given(secret=st.text("abcdefgh0123-", min_size=12, max_size=60), before=st.text(max_size=130))
 def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -> None:
     assume(secret[:6] not in before)
@@ -110,6 +113,7 @@ def test_a_secret_that_holds_another_is_struck_out_whole() -> None:
     assert knowing("pass", "password1").redact("it is password1!") == "it is ***!"
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_without_secrets_everything_stays_as_it_is(text: str) -> None:
     value = {"a": [text]}

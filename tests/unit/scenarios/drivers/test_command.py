@@ -127,6 +127,21 @@ async def test_what_a_command_leaves_running_ends_with_it(tmp_path: Path) -> Non
     assert await pipe.ended() == ""
 
 
+async def test_a_command_that_kills_its_keeper_is_a_failed_step_and_leaves_nothing(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    script = 'exec 3>"$1"; echo started >&3; kill -9 $PPID; sleep 600'
+    step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
+    assert await pipe.first_line() == "started\n"
+    with pytest.raises(StepFailed, match="killed the process that watched over it"):
+        await step
+    assert await pipe.ended() == ""
+
+
+async def test_what_leaves_the_group_is_not_waited_for() -> None:
+    seen = await run("sh", "-c", "setsid sleep 3 & echo done", timeout="2s")
+    assert seen["stdout"] == "done\n"
+
+
 async def test_the_death_of_the_coordinator_kills_the_command(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     program = (

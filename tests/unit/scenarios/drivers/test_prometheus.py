@@ -28,8 +28,7 @@ async def ask(query: str, **words: Any) -> dict[str, Any]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real Prometheus that scrapes nothing."""
     binary = shutil.which("prometheus")
-    if binary is None:
-        pytest.skip("prometheus is not installed")
+    assert binary is not None, "Prometheus is not installed: apt-get install prometheus"
     folder: Path = tmp_path_factory.mktemp("prometheus")
     (folder / "prometheus.yml").write_text("{}\n")
     words = [binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/tsdb"]
@@ -37,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [*words, "--web.listen-address=127.0.0.1:0"], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        address = last_address_until_ready(process.stderr)
+        address = address_once_ready(process.stderr)
         drain = threading.Thread(target=process.stderr.read)
         drain.start()
         yield f"http://{address}"
@@ -45,12 +44,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         drain.join()
 
 
-def last_address_until_ready(log: IO[str]) -> str:
-    address = ""
+def address_once_ready(log: IO[str]) -> str:
+    """The two lines come in either order."""
+    address, is_ready = "", False
     for line in log:
         if "Listening on" in line:
             address = line.partition("address=")[2].strip()
-        if "Server is ready" in line:
+        is_ready = is_ready or "Server is ready" in line
+        if address and is_ready:
             return address
     raise AssertionError("Prometheus has ended")
 
