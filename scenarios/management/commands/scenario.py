@@ -72,39 +72,41 @@ class Command(BaseCommand):
     def validate(self, files: list[Path], **_options: Any) -> int:
         invalid = 0
         for file in documents_in(files):
-            try:
-                services.read_document(file.read_bytes())
-            except InvalidDocument as error:
+            if self.readable(file) is None:
                 invalid += 1
-                self.show_problems(file, error)
             else:
                 self.console.print(f"{escape(str(file))}: valid")
         return INVALID if invalid else 0
 
     def import_files(self, files: list[Path], **_options: Any) -> int:
-        sources = {file: file.read_bytes() for file in documents_in(files)}
         invalid = False
         with transaction.atomic():
-            for file, source in sources.items():
-                try:
-                    found = services.read_for_import(source)
-                    scenario = services.save_scenario(found.document)
-                except TranslationRefused as error:
+            for file in documents_in(files):
+                if (found := self.readable(file)) is None:
                     invalid = True
-                    self.show_left_out(file, error.translation.left_out)
-                    self.show_refused_translation(file, error)
-                except InvalidDocument as error:
-                    invalid = True
-                    self.show_problems(file, error)
-                else:
-                    self.show_left_out(file, found.left_out)
-                    self.console.print(
-                        f"{escape(str(file))}: stored as {scenario.name}", style="dim" if invalid else None
-                    )
+                    continue
+                scenario = services.save_scenario(found.document)
+                self.console.print(
+                    f"{escape(str(file))}: stored as {scenario.name}", style="dim" if invalid else None
+                )
             transaction.set_rollback(invalid)
         if invalid:
             self.console.print("[red]Nothing was stored.[/red]")
         return INVALID if invalid else 0
+
+    def readable(self, file: Path) -> services.Import | None:
+        """What the file holds; None, with every problem shown, where it is refused."""
+        try:
+            found = services.read_for_import(file.read_bytes())
+        except TranslationRefused as error:
+            self.show_left_out(file, error.translation.left_out)
+            self.show_refused_translation(file, error)
+            return None
+        except InvalidDocument as error:
+            self.show_problems(file, error)
+            return None
+        self.show_left_out(file, found.left_out)
+        return found
 
     def show_left_out(self, file: Path, left_out: Sequence[Problem]) -> None:
         for problem in left_out:

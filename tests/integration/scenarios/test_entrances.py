@@ -128,6 +128,8 @@ def test_import_takes_an_experiment_of_chaos_toolkit_and_lists_what_it_leaves_ou
 ) -> None:
     settings.ALLOWED_COMMANDS = ("kubectl",)
     (tmp_path / "experiment.json").write_text(EXPERIMENT)
+    call_command("scenario", "validate", str(tmp_path))
+    assert "experiment.json: valid" in capsys.readouterr().out
     call_command("scenario", "import", str(tmp_path))
     stored = Scenario.objects.get()
     assert stored.name == "the-exchange-answers"
