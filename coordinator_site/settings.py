@@ -179,6 +179,11 @@ SCENARIO_DRIVERS = [
 ]
 PROMETHEUS_URL = environment.web_address("PROMETHEUS_URL", env.str("PROMETHEUS_URL", ""))
 
+# Whether steps may only reach registered services, and no address that a document names.
+ONLY_REGISTERED_SERVICES = environment.boolean(
+    "ONLY_REGISTERED_SERVICES", env.str("ONLY_REGISTERED_SERVICES", "false")
+)
+
 # What scenarios may do on the coordinator's own host: nothing, unless it is named here.
 ALLOWED_COMMANDS = environment.commands("ALLOWED_COMMANDS", env.list("ALLOWED_COMMANDS", default=[]))
 ALLOWED_PIDFILE_DIRS = environment.absolute_directories(

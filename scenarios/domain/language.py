@@ -61,7 +61,7 @@ def _as_matchers(wanted: Any) -> Any:
 
 
 class Matchers(Declaration):
-    """Several in one mapping must all hold."""
+    """Several in one mapping must all hold. `matches` is a regular expression (RE2), searched."""
 
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")

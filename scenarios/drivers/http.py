@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
-from scenarios.domain.errors import StepFailed
+from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
 from scenarios.domain.templates import as_text
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
 _CLIENT_ERROR = 400
@@ -83,6 +84,9 @@ class HttpArguments(Declaration):
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for word in ("url", "follow_redirects"):
+            if given.get(word) and (sentence := beyond_reach(repr(word))):
+                yield word, sentence
         if "url" in given:
             for word in ("service", "path"):
                 if word in given:
@@ -126,6 +130,8 @@ def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
     if arguments.service:
         address = surroundings.address_of(arguments.service).rstrip("/")
         return _Target(address + arguments.path, f"{arguments.service} at {origin(address)}")
+    if sentence := beyond_reach("'url'"):
+        raise StepImpossible(sentence)
     return _Target(arguments.url, f"the target at {origin(arguments.url)}")
 
 

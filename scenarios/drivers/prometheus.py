@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
@@ -12,6 +12,7 @@ from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
 MOST_SECONDS = 30.0
@@ -26,6 +27,11 @@ class PrometheusArguments(Declaration):
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
     server: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
 
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "server" in given and (sentence := beyond_reach("'server'")):
+            yield "server", sentence
+
 
 class Prometheus:
     """Returns `value` (the scalar, or the one sample of a vector), `values` (of all samples) and `samples`.
@@ -38,6 +44,8 @@ class Prometheus:
 
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
+        if arguments.server and (sentence := beyond_reach("'server'")):
+            raise StepImpossible(sentence)
         server = arguments.server or settings.PROMETHEUS_URL
         if not server:
             raise StepImpossible(

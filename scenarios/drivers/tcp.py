@@ -11,6 +11,7 @@ from pydantic import Field
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -26,6 +27,8 @@ class TcpArguments(Declaration):
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "host" in given and (sentence := beyond_reach("'host'")):
+            yield "host", sentence
         if "service" in given:
             for word in {"host", "port"} & given.keys():
                 yield word, f"{word!r} and 'service' exclude each other: the service has its own address"
@@ -70,6 +73,8 @@ class Tcp:
 
 def _address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
     if not arguments.service:
+        if sentence := beyond_reach("'host'"):
+            raise StepImpossible(sentence)
         return arguments.host, arguments.port
     address = surroundings.address_of(arguments.service)
     try:
