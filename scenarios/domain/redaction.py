@@ -40,14 +40,25 @@ class Redactor:
         """The text or JSON value with MASK where secrets stood; the same object where no secret is known."""
         if not self._secrets:
             return value
+        if isinstance(value, Mapping):
+            return {self._redacted(key): self._searched(inner) for key, inner in value.items()}
+        return self._searched(value)
+
+    def _searched(self, value: Any) -> Any:
+        try:
+            return self._redacted(value)
+        except RecursionError:
+            return f"{MASK} (nested too deep to be searched for secrets)"
+
+    def _redacted(self, value: Any) -> Any:
         if isinstance(value, str):
             for secret in self._secrets.values():
                 value = secret.struck_from(value)
             return value
         if isinstance(value, Mapping):
-            return {self.redact(key): self.redact(inner) for key, inner in value.items()}
+            return {self._redacted(key): self._redacted(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
-            return [self.redact(inner) for inner in value]
+            return [self._redacted(inner) for inner in value]
         if isinstance(value, int | float) and not isinstance(value, bool):
             return MASK if str(value) in self._secrets else value
         return value

@@ -104,6 +104,14 @@ def test_a_number_a_key_and_what_is_nested_are_struck_out_as_well() -> None:
     }
 
 
+def test_what_is_nested_too_deep_to_be_searched_is_not_shown() -> None:
+    deep: Any = "hunter2"
+    for _ in range(5_000):
+        deep = [deep]
+    kept = knowing("hunter2").redact({"status": 200, "json": deep})
+    assert kept == {"status": 200, "json": "*** (nested too deep to be searched for secrets)"}
+
+
 def test_one_line_of_a_secret_of_many_lines_is_struck_out() -> None:
     key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END KEY-----\n"
     assert "MIIE" not in knowing(key).redact("line 2: MIIEvQIBADANBgkqhkiG9w0")
