@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotSent
@@ -74,6 +74,14 @@ async def run_child(
     return Ended(exit_code, out.text, err.text, time.perf_counter() - started, notes)
 
 
+def _in_memory(stdin: str) -> IO[bytes]:
+    """A file that no disk holds: there may be secrets in it."""
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(stdin.encode("utf-8", "replace"))
+    file.seek(0)
+    return file
+
+
 class _Output(asyncio.Protocol):
     """Keeps the beginning of what comes out of a pipe, and counts the rest."""
 
@@ -113,9 +121,7 @@ class _Child:
         self._socket, keepers_end = socket.socketpair()
         stack.callback(self._socket.close)
         self._socket.setblocking(False)
-        with keepers_end, tempfile.TemporaryFile() as given:
-            given.write(stdin.encode("utf-8", "surrogateescape"))
-            given.seek(0)
+        with keepers_end, _in_memory(stdin) as given:
             try:
                 # Not asyncio's own: here nothing is awaited between the start and the promise to end it.
                 self._keeper = subprocess.Popen(
