@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -13,6 +14,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 HIGHEST_PORT = 65535
+COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 def boolean(name: str, value: str) -> bool:
@@ -54,6 +56,61 @@ def networks(name: str, values: Iterable[str]) -> tuple[str, ...]:
                 f"{name} contains {value!r}, which is no network ({error}): write it as '10.0.0.0/8'."
             ) from error
     return tuple(values)
+
+
+def web_address(name: str, value: str) -> str:
+    """An http(s) URL, or nothing."""
+    parts = urlsplit(value)
+    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is no web address: write it as 'http://127.0.0.1:9090'."
+        )
+    return value
+
+
+def commands(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Executables: names that are looked for on the PATH, or absolute paths."""
+    for value in values:
+        is_path = value.startswith("/") and os.path.normpath(value) == value
+        if not COMMAND_NAME.fullmatch(value) and not is_path:
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is a command's name or absolute path, as in "
+                f"'systemctl,/usr/sbin/tc', without arguments."
+            )
+    return tuple(values)
+
+
+def absolute_directories(name: str, values: Iterable[str]) -> tuple[Path, ...]:
+    """Directories that need not be there yet."""
+    for value in values:
+        if not value.startswith("/") or os.path.normpath(value) != value or value == "/":
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is the absolute path of a directory, as in '/run/exchange'."
+            )
+    return tuple(Path(value) for value in values)
+
+
+def directory_or_none(name: str, value: str) -> Path | None:
+    return next(iter(absolute_directories(name, [value])), None) if value else None
+
+
+def module_prefixes(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Dotted names of Python modules; each stands for the module and what is in it."""
+    for value in values:
+        if not all(part.isidentifier() for part in value.split(".")):
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is the dotted name of a module, as in 'chaosaws.ec2'."
+            )
+    return tuple(values)
+
+
+def variable_prefix(name: str, value: str) -> str:
+    """How the names of environment variables begin; an empty prefix would lay all of them open."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is no beginning of a variable's name: as in 'SCENARIO_SECRET_'."
+        )
+    return value
 
 
 def writable_directory(name: str, path: Path) -> Path:

@@ -44,18 +44,24 @@ def choose_ports(web: int) -> Ports:
 
 def children(ports: Ports) -> list[Child]:
     """In the order of starting. They stop in reverse: a worker undoes its faults while its targets live."""
+    monitoring = prometheus(ports)
+    asked = settings.PROMETHEUS_URL or (ports.address_of("prometheus") if monitoring else "")
     return [
         demo_service("exchange", ports.exchange),
         demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.address_of("exchange")),
-        *prometheus(ports),
+        *monitoring,
         Child(
             "web",
             [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
             {"PORT": str(ports.web)},
         ),
-        manage("watchdog", "watchdog"),
+        manage("watchdog", "watchdog", environment={"PROMETHEUS_URL": asked}),
         # The interval is the longest that a queued run waits for an idle worker.
-        manage("worker", "db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
+        manage(
+            "worker",
+            *("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
+            environment={"PROMETHEUS_URL": asked},
+        ),
     ]
 
 

@@ -166,12 +166,39 @@ LEASE_SECONDS = environment.whole_number(
     "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
 )
 
-# The kinds of step a scenario may use, as dotted paths: a site adds its own here.
+# The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [
+    "scenarios.drivers.chaostoolkit.ChaosToolkit",
+    "scenarios.drivers.command.Command",
     "scenarios.drivers.http.Http",
+    "scenarios.drivers.prometheus.Prometheus",
+    "scenarios.drivers.signal.Signal",
     "scenarios.drivers.tcp.Tcp",
     "scenarios.drivers.wait.Wait",
+    *env.list("EXTRA_SCENARIO_DRIVERS", default=[]),
 ]
+PROMETHEUS_URL = environment.web_address("PROMETHEUS_URL", env.str("PROMETHEUS_URL", ""))
+
+# Whether steps may only reach registered services, and no address that a document names.
+ONLY_REGISTERED_SERVICES = environment.boolean(
+    "ONLY_REGISTERED_SERVICES", env.str("ONLY_REGISTERED_SERVICES", "false")
+)
+
+# What scenarios may do on the coordinator's own host: nothing, unless it is named here.
+ALLOWED_COMMANDS = environment.commands("ALLOWED_COMMANDS", env.list("ALLOWED_COMMANDS", default=[]))
+ALLOWED_PIDFILE_DIRS = environment.absolute_directories(
+    "ALLOWED_PIDFILE_DIRS", env.list("ALLOWED_PIDFILE_DIRS", default=[])
+)
+ALLOWED_CHAOSTOOLKIT_MODULES = environment.module_prefixes(
+    "ALLOWED_CHAOSTOOLKIT_MODULES", env.list("ALLOWED_CHAOSTOOLKIT_MODULES", default=[])
+)
+
+# Where ${secret:NAME} is looked for: the environment variable of this prefix and NAME, then the file
+# NAME in the directory.
+SCENARIO_SECRET_PREFIX = environment.variable_prefix(
+    "SCENARIO_SECRET_PREFIX", env.str("SCENARIO_SECRET_PREFIX", "SCENARIO_SECRET_")
+)
+SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.str("SCENARIO_SECRET_DIR", ""))
 
 
 # What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free

@@ -12,6 +12,6 @@ def check_drivers(**_options: Any) -> list[CheckMessage]:
     try:
         load_drivers(settings.SCENARIO_DRIVERS)
     except (ImportError, ValueError, TypeError) as error:
-        hint = "SCENARIO_DRIVERS lists dotted paths of classes, as 'scenarios.drivers.http.HttpDriver'."
+        hint = "EXTRA_SCENARIO_DRIVERS lists dotted paths of classes, as 'mysite.drivers.Queue'."
         return [Error(str(error), hint=hint, id="scenarios.E001")]
     return []

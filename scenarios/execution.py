@@ -24,7 +24,7 @@ from scenarios.models import Run
 from scenarios.ports import Event
 from scenarios.rollback import take_back
 from scenarios.steps import StepRunner
-from scenarios.surroundings import RegisteredServices, installed_drivers, step_arguments
+from scenarios.surroundings import Platform, installed_drivers, step_arguments
 
 STOP_LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 5
@@ -70,7 +70,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        surroundings=await sync_to_async(RegisteredServices)(),
+        surroundings=await sync_to_async(Platform)(),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
@@ -80,9 +80,27 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
             await journal.record(Event("run_started", SystemClock().now(), detail=started))
-            return await journal.finish(await engine.carry_out())
+            return await _end(run, journal, await engine.carry_out(), plan.retry_interrupted)
         finally:
             keeper.cancel()
+
+
+async def _end(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: int) -> Run:
+    """Finish the run; one that was interrupted and has retries left is queued again instead.
+
+    Not where a fault may still be injected: a second attempt would begin on top of it.
+    """
+    again = verdict.outcome is Outcome.INTERRUPTED and verdict.rollback is Rollback.CLEAN
+    if again and run.attempt <= retries and run.stop_requested_at is None:
+        return await journal.queue_again(verdict.reason)
+    return await journal.finish(verdict)
+
+
+def _retries_of(run: Run) -> int:
+    try:
+        return plan_of(run).retry_interrupted
+    except (InvalidDocument, InvalidVariables):
+        return 0
 
 
 def plan_of(run: Run) -> Plan:
@@ -135,11 +153,12 @@ def signals_end(engine: Engine) -> Iterator[None]:
 async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
 
-    A run that was still running ends `interrupted`. A failing undo stays outstanding.
+    A run that was still running ends `interrupted`, or is queued as its next attempt where the scenario
+    says so. A failing undo stays outstanding.
     """
     journal = journal_of(run, claim)
     clock = SystemClock()
-    steps = StepRunner(installed_drivers(), await sync_to_async(RegisteredServices)(), clock)
+    steps = StepRunner(installed_drivers(), await sync_to_async(Platform)(), clock)
     renewing = asyncio.create_task(_renew(journal))
     try:
         if run.state == RunState.RUNNING:
@@ -148,7 +167,8 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
         if run.state == RunState.RUNNING:
             rollback = Rollback.DIRTY if left else Rollback.CLEAN
             reason = f"its worker {run.worker} died or lost its lease"
-            return await journal.finish(Verdict(Outcome.INTERRUPTED, reason, rollback))
+            verdict = Verdict(Outcome.INTERRUPTED, reason, rollback)
+            return await _end(run, journal, verdict, _retries_of(run))
     finally:
         renewing.cancel()
         await sync_to_async(leases.release)(claim)

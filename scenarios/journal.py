@@ -75,6 +75,9 @@ class DatabaseJournal:
     async def remaining(self) -> Sequence[Fault]:
         return await self.write(leases.faults_to_undo, self._claim)
 
+    async def queue_again(self, reason: str) -> Run:
+        return await self.write(leases.queue_run_again, self._claim, reason, self._clock.now())
+
     async def finish(self, verdict: Verdict) -> Run:
         kept = replace(verdict, reason=storable(verdict.reason))
         run = await self.write(leases.finish_run, self._claim, kept, self._clock.now())

@@ -222,6 +222,21 @@ def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> N
             Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
 
 
+def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run:
+    """Queue the run as its next attempt; the watchdog tells the queue of it."""
+    append_event(
+        claim,
+        Event("run_queued_again", at, detail={"reason": reason}),
+        state=RunState.QUEUED,
+        attempt=F("attempt") + 1,
+        worker="",
+        lease_until=None,
+        claimed_at=None,
+        enqueued_at=None,
+    )
+    return Run.objects.get(id=claim.run_id)
+
+
 def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
     """End the run; the returned row is as it then stands."""
     detail = {"outcome": verdict.outcome, "reason": verdict.reason, "rollback": verdict.rollback}

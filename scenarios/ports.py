@@ -21,6 +21,13 @@ class Surroundings(Protocol):
             StepImpossible: no service has this name; the message lists the known ones.
         """
 
+    def secret(self, name: str) -> str:
+        """What `${secret:NAME}` stands for. Asked where steps are carried out, not by drivers.
+
+        Raises:
+            StepImpossible: there is no such secret.
+        """
+
 
 class Driver(Protocol):
     """One kind of step. `Arguments` declares once what validation, JSON Schema and documentation need."""

@@ -37,6 +37,7 @@ SIGNS = {
     "validation_errored": "  [red]✗ {subject}[/red]: {reason}",
     "guard_tripped": "  [red]✗ guard {subject} tripped[/red]: {reason}",
     "run_taken_over": "[yellow]taken over from {from_worker}, which died[/yellow]",
+    "run_queued_again": "[yellow]interrupted and undone; queued again[/yellow]: {reason}",
 }
 
 

@@ -4,6 +4,7 @@ What a worker writes while it holds a run stands in leases.py.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from scenarios.domain.document import Document, build_plan, parse_document
+from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
 from scenarios.models import Fault, Run, Scenario, Service
@@ -31,6 +34,33 @@ def read_document(source: str | bytes) -> Document:
         InvalidDocument: with every problem at its line and column.
     """
     return parse_document(source, step_arguments())
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A document to store; of an experiment of Chaos Toolkit, with what could not be carried over.
+
+    The places in `left_out` are the experiment's.
+    """
+
+    document: Document
+    left_out: tuple[Problem, ...] = ()
+
+
+def read_for_import(source: str | bytes) -> Import:
+    """A document of the language, or an experiment of Chaos Toolkit translated to one.
+
+    Raises:
+        InvalidDocument: with every problem at its line and column.
+        TranslationRefused: of an experiment, the scenario made of it is refused here.
+    """
+    if not is_experiment(source):
+        return Import(read_document(source))
+    translation = translate(source)
+    try:
+        return Import(read_document(translation.source), translation.left_out)
+    except InvalidDocument as error:
+        raise TranslationRefused(error.problems, translation) from error
 
 
 def save_scenario(document: Document, *, by: User | None = None) -> Scenario:

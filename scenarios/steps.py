@@ -1,27 +1,34 @@
 """One step, carried out by its driver: the one place where a driver's faults become sentences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible
+from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.plan import Step
+from scenarios.domain.redaction import Redactor
+from scenarios.domain.templates import with_secrets
 from scenarios.ports import Clock, Driver, Surroundings
 
 
 @dataclass(frozen=True, slots=True)
 class StepRunner:
-    """Runs steps with the drivers and on the platform it was given."""
+    """Runs steps with the drivers and on the platform it was given.
+
+    Here, and nowhere else, secrets are put in: what comes out has passed the redactor, except for the
+    fields that a probe returned, for they are compared first (see `validations.observe`).
+    """
 
     drivers: Mapping[str, Driver]
     surroundings: Surroundings
     clock: Clock
+    redactor: Redactor = field(default_factory=Redactor)
 
     async def probe(self, step: Step, time_limit: float) -> Mapping[str, Any]:
-        """The fields the probe returned.
+        """The fields the probe returned, with secrets if the target answered any.
 
         Raises:
             StepFailed: the target did not answer, or not in time.
@@ -31,18 +38,27 @@ class StepRunner:
 
     async def act(self, step: Step, time_limit: float) -> Mapping[str, Any]:
         """As `probe`; StepFailed too where the target did not do it, StepNotSent where it cannot have."""
-        return await self._call(step, "act", time_limit)
+        fields: Mapping[str, Any] = self.redactor.redact(await self._call(step, "act", time_limit))
+        return fields
 
     async def _call(self, step: Step, verb: str, time_limit: float) -> Mapping[str, Any]:
+        try:
+            return await self._call_driver(step, verb, time_limit)
+        except StepFailed as error:
+            kept = self.redactor.redact(str(error))
+            if kept == str(error):
+                raise
+            kind = next(kind for kind in (StepImpossible, StepNotSent, StepFailed) if isinstance(error, kind))
+            # Without its cause: a traceback would tell what the sentence no longer does.
+            raise kind(kept) from None
+
+    async def _call_driver(self, step: Step, verb: str, time_limit: float) -> Mapping[str, Any]:
         driver = self.drivers.get(step.driver)
         if driver is None:
             raise StepImpossible(
                 f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
             )
-        try:
-            arguments = driver.Arguments.model_validate(step.arguments)
-        except ValidationError as error:
-            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {error}") from error
+        arguments = self._arguments(driver, step)
         call = driver.probe if verb == "probe" else driver.act
         try:
             async with self.clock.timeout(time_limit):
@@ -57,3 +73,18 @@ class StepRunner:
             # not "never sent", so that it is undone.
             broken = StepImpossible if verb == "probe" else StepFailed
             raise broken(f"the driver {step.driver!r} broke: {type(error).__name__}: {error}") from error
+
+    def _arguments(self, driver: Driver, step: Step) -> Any:
+        try:
+            return driver.Arguments.model_validate(with_secrets(step.arguments, self._secret))
+        except ValidationError as error:
+            # Not pydantic's own text: it shows values with their middle left out, secrets too.
+            sentences = "; ".join(
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)
+            )
+            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
+
+    def _secret(self, name: str) -> str:
+        secret = self.surroundings.secret(name)
+        self.redactor.learn(secret)
+        return secret

@@ -1,7 +1,9 @@
-"""The platform around a run: the drivers that the settings name, and the services that are registered."""
+"""The platform around a run: the drivers that the settings name, registered services, secrets."""
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from pydantic import BaseModel
@@ -40,3 +42,37 @@ class RegisteredServices:
             raise StepImpossible(
                 f"there is no service {service!r}: known are {known}. Services are registered in the admin."
             ) from None
+
+
+class ConfiguredSecrets:
+    """Read anew each time: a secret that was changed meanwhile is the new one."""
+
+    def secret(self, name: str) -> str:
+        """The environment variable of the configured prefix and this name, or else the file of this name.
+
+        Raises:
+            StepImpossible: there is neither, or it is empty.
+        """
+        variable = f"{settings.SCENARIO_SECRET_PREFIX}{name}"
+        value = os.environ.get(variable)
+        if value is None and settings.SCENARIO_SECRET_DIR is not None:
+            value = self._in_file(settings.SCENARIO_SECRET_DIR / name, name)
+        if not value:
+            state = "missing" if value is None else "empty"
+            raise StepImpossible(
+                f"the secret {name!r} is {state}: set the environment variable {variable!r}, or put a file "
+                f"{name!r} into SCENARIO_SECRET_DIR"
+            )
+        return value
+
+    def _in_file(self, path: Path, name: str) -> str | None:
+        try:
+            return path.read_text("utf-8").removesuffix("\n")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StepImpossible(f"the secret {name!r} cannot be read: {type(error).__name__}") from None
+
+
+class Platform(RegisteredServices, ConfiguredSecrets):
+    """All that a run's steps may ask about."""

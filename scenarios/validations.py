@@ -46,9 +46,13 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
     except StepFailed as error:
         return Observation(holds=False, reason=str(error))
     misses = expect.check(fields)
-    if misses and (note := fields.get("note")):
+    kept = steps.redactor.redact(fields)
+    if misses and kept != fields:
+        # The sentences anew, of what may be shown: they quote values and cut them.
+        misses = expect.check(kept) or ("what was returned, and holds a secret, is not what was expected",)
+    if misses and (note := kept.get("note")):
         misses = (*misses, str(note))
-    return Observation(holds=not misses, reason="; ".join(misses), fields=fields)
+    return Observation(holds=not misses, reason="; ".join(misses), fields=kept)
 
 
 class Judge:

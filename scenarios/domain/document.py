@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -9,16 +10,17 @@ from pydantic import BaseModel, ValidationError
 from scenarios.domain import plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
 from scenarios.domain.expectations import Expectations
+from scenarios.domain.garbage import collection_postponed
 from scenarios.domain.language import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
 from scenarios.domain.schema import schema_of
 from scenarios.domain.semantics import semantic_problems, too_many_steps
 from scenarios.domain.sentences import Misfit, misfits
-from scenarios.domain.templates import names_in, substitute
+from scenarios.domain.templates import TEMPLATED_PARTS, names_in, substitute, without_secrets
 from scenarios.domain.variables import Variable, variable_values
-from scenarios.domain.yaml_tree import Node, read_tree
+from scenarios.domain.yaml_tree import MOST_PROBLEMS, Node, read_tree
 
-MOST_PROBLEMS = 1_000
-_SUBSTITUTED = ("timeout", "guards", "phases")
+# So many are looked into: nobody reads more, and each costs time.
+TOO_MANY = MOST_PROBLEMS + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,28 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     Values that variables replace are checked with the defaults, where every variable has one.
 
     Raises:
-        InvalidDocument: with every problem, in order of appearance.
+        InvalidDocument: with every problem, in order of appearance; of thousands, with the first found.
     """
+    # What was read is dropped, tree and all, before the collector is let loose: it need not look
+    # through what an exception's traceback would have kept.
+    with collection_postponed():
+        try:
+            read: Document | list[Problem] = _read(source, drivers)
+        except InvalidDocument as error:
+            read = list(error.problems)
+    if isinstance(read, Document):
+        return read
+    raise InvalidDocument(read)
+
+
+def _read(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
     tree = read_tree(source)
     if excess := too_many_steps(tree):
         raise InvalidDocument([excess])
     model = scenario_model(drivers)
     plain = tree.plain()
     found = _checked(model, plain, tree, excuse_templates=True)[1]
-    if problems := [misfit.problem for misfit in found] + list(semantic_problems(tree)):
+    if problems := [misfit.problem for misfit in found] + list(islice(semantic_problems(tree), TOO_MANY)):
         raise InvalidDocument(_in_order(problems))
     metadata = Metadata.model_validate(plain["metadata"])
     declared = plain["spec"].get("variables", {})
@@ -69,6 +84,7 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     return document
 
 
+@collection_postponed()
 def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
     """What the engine carries out: the document with its variables filled in.
 
@@ -116,7 +132,7 @@ def _checked(
     try:
         return model.model_validate(plain), []
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        errors = error.errors(include_url=False)[:TOO_MANY]
         return None, misfits(errors, tree, schema_of(model), excuse_templates=excuse_templates)
 
 
@@ -125,7 +141,7 @@ def _filled(
 ) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
     """The scenario with these values in it, also as plain JSON, or what is wrong with it then."""
     spec = {
-        name: substitute(part, values) if name in _SUBSTITUTED else part
+        name: substitute(part, values) if name in TEMPLATED_PARTS else part
         for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
     }
     filled = {**document._plain, "spec": spec}  # noqa: SLF001
@@ -155,7 +171,7 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     if len(ordered) <= MOST_PROBLEMS:
         return ordered
     last = ordered[MOST_PROBLEMS]
-    rest = f"{len(ordered) - MOST_PROBLEMS} more problems follow"
+    rest = "more problems follow"
     return [*ordered[:MOST_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
 
 
@@ -167,6 +183,7 @@ def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
         phases=tuple(_phase(phase, words) for phase, words in phases),
         guards=tuple(_guard(guard, words) for guard, words in guards),
         timeout=valid.spec.timeout,
+        retry_interrupted=valid.spec.retry_interrupted,
     )
 
 
@@ -198,7 +215,7 @@ def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.V
     return plan.Validation(
         name=validation.name,
         probe=_step(words["probe"]),
-        expect=Expectations(words["expect"]),
+        expect=Expectations(without_secrets(words["expect"])),
         within=validation.within,
         hold_for=validation.for_,
         every=validation.every,
@@ -211,7 +228,7 @@ def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
     return plan.Guard(
         name=guard.name,
         probe=_step(words["probe"]),
-        expect=Expectations(words["expect"]),
+        expect=Expectations(without_secrets(words["expect"])),
         every=guard.every,
         tolerate=guard.tolerate,
         timeout=guard.timeout,

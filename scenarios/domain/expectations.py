@@ -127,7 +127,9 @@ def _between(value: Any, limits: Any) -> str:
 def _matches(value: Any, pattern: Any) -> str:
     if not isinstance(value, str):
         return f"is {shown(value)}, which is no text and cannot match {shown(pattern)}"
-    if compiled_pattern(pattern).search(value[:_MOST_SEARCHED]):
+    # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
+    searched = value[:_MOST_SEARCHED].encode("utf-8", "replace").decode("utf-8")
+    if compiled_pattern(pattern).search(searched):
         return ""
     return f"is {shown(value)}, which does not match {shown(pattern)}"
 

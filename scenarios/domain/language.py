@@ -9,11 +9,23 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from scenarios.domain.declarations import (
     ABSENT,
     DNS_LABEL_PATTERN,
+    RELATION,
+    WHOLE,
     Declaration,
     Duration,
     Name,
@@ -22,6 +34,7 @@ from scenarios.domain.declarations import (
 )
 from scenarios.domain.expectations import shown
 from scenarios.domain.patterns import compiled_path, compiled_pattern
+from scenarios.domain.templates import awaits_a_secret
 from scenarios.domain.variables import Variable
 
 MOST_STEPS = 1_000
@@ -48,20 +61,20 @@ def _as_matchers(wanted: Any) -> Any:
 
 
 class Matchers(Declaration):
-    """Several in one mapping must all hold."""
+    """Several in one mapping must all hold. `matches` is a regular expression (RE2), searched."""
 
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")
     in_: list[Any] = Field(default_factory=list, alias="in")
     not_in: list[Any] = Field(default_factory=list)
-    above: float = 0.0
-    at_least: float = 0.0
-    below: float = 0.0
-    at_most: float = 0.0
+    above: float = Field(ABSENT)
+    at_least: float = Field(ABSENT)
+    below: float = Field(ABSENT)
+    at_most: float = Field(ABSENT)
     between: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default_factory=list)
-    matches: Annotated[str, AfterValidator(_pattern)] = ""
+    matches: Annotated[str, AfterValidator(_pattern)] = Field(ABSENT)
     contains: Any = None
-    exists: bool = True
+    exists: bool = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -119,8 +132,25 @@ class StepWords(Declaration):
                 f"{extra!r} is a second driver in this step, beside {named[0]!r}: a step has exactly one",
             )
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_what_awaits_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """A step that does not fit only where a secret will stand passes: it is checked when it runs."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            if all(awaits_a_secret(one["input"]) and one["type"] != RELATION for one in found):
+                return cls.model_construct()
+            raise
+
 
 class Action(Declaration, Generic[AnyStep]):
+    """Done in its turn, or side by side with the others `at` an offset from the phase's start.
+
+    One with an `undo` is a fault: it is taken back when its phase ends, or with `until: run` the run.
+    """
+
     name: Name
     do: AnyStep
     undo: AnyStep = Field(ABSENT)
@@ -130,6 +160,10 @@ class Action(Declaration, Generic[AnyStep]):
 
 
 class Validation(Declaration, Generic[AnyStep]):
+    """Begins when the actions without `at` are done. It looks once, or polls: it must begin to hold
+    `within` a time, and hold `for` a time without a break, or it must hold `throughout` the phase.
+    """
+
     name: Name
     probe: AnyStep
     expect: Expect
@@ -148,15 +182,21 @@ class Validation(Declaration, Generic[AnyStep]):
 
 
 class Guard(Declaration, Generic[AnyStep]):
+    """Watched from the first phase to the last; more than `tolerate` failures in a row abort the run."""
+
     name: Name
     probe: AnyStep
     expect: Expect
     every: PositiveDuration = 1.0
-    tolerate: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    tolerate: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 0
     timeout: PositiveDuration = 10.0
 
 
 class Phase(Declaration, Generic[AnyStep]):
+    """Ends when its `hold` is over and its validations have ended. After one that failed, later phases
+    are skipped, unless `on_failure` is `continue`.
+    """
+
     name: Name
     description: Text = ""
     hold: Duration = 0.0
@@ -166,7 +206,12 @@ class Phase(Declaration, Generic[AnyStep]):
 
 
 class Spec(Declaration, Generic[AnyStep]):
+    """`timeout` is the whole run's, without its rollback; a run that was interrupted, and has nothing
+    left injected, is begun again up to `retry_interrupted` times.
+    """
+
     timeout: PositiveDuration = 3600.0
+    retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]

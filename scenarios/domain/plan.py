@@ -12,7 +12,10 @@ from scenarios.domain.expectations import Expectations
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of a driver; `arguments` are JSON values, so that the ledger can keep them."""
+    """One call of a driver; `arguments` are JSON values, so that the ledger can keep them.
+
+    Secrets stand in them as `${secret:NAME}` (see templates.py).
+    """
 
     driver: str
     arguments: Mapping[str, Any]
@@ -72,3 +75,4 @@ class Plan:
     phases: tuple[Phase, ...]
     guards: tuple[Guard, ...] = ()
     timeout: float = 3600.0
+    retry_interrupted: int = 0

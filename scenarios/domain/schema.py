@@ -1,12 +1,21 @@
 """The language as JSON Schema, for editors that complete and check while typing."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
 
-from scenarios.domain.language import Scenario, scenario_model
+from scenarios.domain.language import (
+    Action,
+    Guard,
+    Phase,
+    Scenario,
+    Spec,
+    Validation,
+    scenario_model,
+)
 from scenarios.domain.templates import TEMPLATE_PATTERN
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,6 +38,9 @@ def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
         _own_name(name): _described(definition, templates=name not in _WITHOUT_TEMPLATES)
         for name, definition in schema["$defs"].items()
     }
+    for declaration in (Action, Guard, Phase, Spec, Validation):
+        # Pydantic forgets the docstring of a model once it is parametrised.
+        definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
     definitions["Step"] |= {"minProperties": 1, "maxProperties": 1}
     definitions["Matchers"] |= {"minProperties": 1}
     definitions["Expect"] |= {"minProperties": 1}

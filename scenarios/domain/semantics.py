@@ -9,14 +9,13 @@ from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.language import MOST_STEPS, STEP_WORDS
 from scenarios.domain.sentences import near, path_text
-from scenarios.domain.templates import references
+from scenarios.domain.templates import TEMPLATED_PARTS, references
 from scenarios.domain.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
 _STEP_DEPTHS = (4, 6)
-_TEMPLATED = ("timeout", "guards", "phases")
 
 
 def too_many_steps(root: Node) -> Problem | None:
@@ -36,6 +35,10 @@ def too_many_steps(root: Node) -> Problem | None:
 def _is_step_path(path: Path) -> bool:
     """`spec.phases[0].actions[0].do` or `spec.guards[0].probe`, and not a key in some step's arguments."""
     return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in _STEP_DEPTHS
+
+
+def _is_inside_of_a_step(path: Path) -> bool:
+    return any(len(path) > depth and path[depth - 1] in STEP_WORDS for depth in _STEP_DEPTHS)
 
 
 def semantic_problems(root: Node) -> Iterator[Problem]:
@@ -75,7 +78,7 @@ def _broken_references(spec: Node) -> Iterator[Problem]:
     # Where the declarations are no mapping at all, every reference would be reported for one mistake.
     known = list(declared.value) if declared and isinstance(declared.value, dict) else []
     checkable = declared is None or isinstance(declared.value, dict)
-    for name in _TEMPLATED:
+    for name in TEMPLATED_PARTS:
         part = _child(spec, name)
         for path, node in places(part) if part else ():
             whole: Path = ("spec", name, *path)
@@ -89,6 +92,11 @@ def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool
     for reference in dict.fromkeys(references(node.value)):
         if reference.broken:
             yield Problem(node.line, node.column, path_text(path), reference.broken)
+        elif reference.is_secret:
+            if not _is_inside_of_a_step(path):
+                message = f"'${{secret:{reference.name}}}' stands outside of a step"
+                hint = "secrets go into the arguments of 'probe', 'do' and 'undo' only"
+                yield Problem(node.line, node.column, path_text(path), message, hint)
         elif checkable and reference.name not in known:
             declares = ", ".join(known[:_MOST_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"

@@ -9,7 +9,7 @@ from typing import Any
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.schema import words_at
-from scenarios.domain.templates import is_templated
+from scenarios.domain.templates import TEMPLATED_PARTS, awaits_a_secret, is_templated
 from scenarios.domain.yaml_tree import Node
 
 # Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
@@ -46,16 +46,17 @@ class Misfit:
 def misfits(
     errors: Sequence[Any], root: Node, schema: Mapping[str, Any], *, excuse_templates: bool
 ) -> list[Misfit]:
-    """A Misfit for each of pydantic's errors; templates may be excused: they are checked once filled."""
+    """A Misfit for each of pydantic's errors; templates may be excused: they are checked once filled.
+
+    What a secret fills in is always excused: it is checked when the step runs.
+    """
     found = []
+    excused = is_templated if excuse_templates else awaits_a_secret
     hints_left = _MOST_HINTS
     for error in errors:
         path, key, node = _locate(error, root)
-        if (
-            excuse_templates
-            and error["type"] not in _OF_COLLECTIONS | _AT_THE_KEY
-            and is_templated(node.value)
-        ):
+        is_filled_in = path[:1] == ("spec",) and path[1:2] and path[1] in TEMPLATED_PARTS
+        if is_filled_in and error["type"] not in _OF_COLLECTIONS | _AT_THE_KEY and excused(node.value):
             continue
         if error["type"] == "extra_forbidden":
             message, hint = _unknown(path, schema, hinted=hints_left > 0)

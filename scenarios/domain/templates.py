@@ -1,51 +1,70 @@
-"""`${name}` inside strings, and `$${` for a literal `${`."""
+"""`${name}` inside strings, `${secret:NAME}`, and `$${` for a literal `${`.
+
+Variables are filled in when a run is started. References to secrets stay as they are, in the plan and
+in the ledger, until a step runs (`with_secrets`). So that nobody can smuggle one in by a variable's
+value, what is no reference but looks like one has its dollar signs doubled in a plan: an odd number
+of them before `{secret:` begins a reference, an even one does not.
+"""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
 # What a templated string looks like, for JSON Schema.
-TEMPLATE_PATTERN = rf"\$\{{{VARIABLE_NAME}\}}"
+TEMPLATE_PATTERN = rf"\$\{{(secret:)?{VARIABLE_NAME}\}}"
+# The parts of `spec` in which variables are filled in; anywhere else a `${` is text like any other.
+TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
 _NAME = re.compile(VARIABLE_NAME)
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
+_SECRET = "secret:"  # noqa: S105 - the word of the language
+_LOOKS_LIKE_A_SECRET = re.compile(r"\$+(?=\{secret:)")
+_SECRET_REFERENCE = re.compile(rf"(\$+)\{{secret:(?:({VARIABLE_NAME})\}})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One `${name}`; `broken` says what is wrong with its form, if anything."""
+    """One `${name}`, or the `${secret:name}` of a secret; `broken` says what is wrong with its form."""
 
     name: str
     broken: str = ""
+    is_secret: bool = False
 
 
 def references(text: str) -> Iterator[Reference]:
     if "${" not in text:
         return
     for found in _TOKEN.finditer(text):
-        name = found[1]
-        if name is None:
-            continue
-        if not found[2]:
-            yield Reference(
-                name, f"{found[0][:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
-            )
-        elif not _NAME.fullmatch(name):
-            rule = "a variable's name is letters, digits, '_' and '-', and begins with a letter"
-            yield Reference(name, f"{found[0][:80]!r} names no variable: {rule}")
-        else:
-            yield Reference(name)
+        if found[1] is not None:
+            yield _reference(found)
+
+
+def _reference(found: re.Match[str]) -> Reference:
+    is_secret = found[1].startswith(_SECRET)
+    name = found[1].removeprefix(_SECRET)
+    broken = ""
+    if not found[2]:
+        broken = f"{found[0][:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
+    elif not _NAME.fullmatch(name):
+        what = "secret" if is_secret else "variable"
+        rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
+        broken = f"{found[0][:80]!r} names no {what}: {rule}"
+    return Reference(name, broken, is_secret)
 
 
 def is_templated(value: object) -> bool:
     return isinstance(value, str) and next(references(value), None) is not None
 
 
+def awaits_a_secret(value: object) -> bool:
+    return isinstance(value, str) and any(reference.is_secret for reference in references(value))
+
+
 def names_in(value: Any) -> set[str]:
     """The variables that a JSON value refers to, however deep (nesting is limited by the reader)."""
     if isinstance(value, str):
-        return {reference.name for reference in references(value)}
+        return {reference.name for reference in references(value) if not reference.is_secret}
     if isinstance(value, Mapping):
         return set().union(*map(names_in, value.values()))
     if isinstance(value, list):
@@ -70,14 +89,57 @@ def _substitute_key(key: str) -> str:
 
 def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
     if (alone := _TOKEN.fullmatch(text)) and alone[1] in variables:
-        return variables[alone[1]]
-
-    def filled(found: re.Match[str]) -> str:
+        value = variables[alone[1]]
+        return _as_literal(value) if isinstance(value, str) else value
+    parts: list[str] = []
+    literal = ""
+    position = 0
+    for found in _TOKEN.finditer(text):
+        literal += text[position : found.start()]
+        position = found.end()
         if found[1] is None:
-            return "${"
-        return as_text(variables[found[1]]) if found[1] in variables else found[0]
+            literal += "${"
+        elif found[1] in variables:
+            literal += as_text(variables[found[1]])
+        elif _reference(found).is_secret:
+            parts += [_as_literal(literal, before_reference=True), found[0]]
+            literal = ""
+        else:
+            literal += found[0]
+    return "".join([*parts, _as_literal(literal + text[position:])])
 
-    return _TOKEN.sub(filled, text)
+
+def _as_literal(text: str, *, before_reference: bool = False) -> str:
+    """The text as a plan writes it: nothing in it is a reference to a secret."""
+    escaped = _LOOKS_LIKE_A_SECRET.sub(lambda dollars: dollars[0] * 2, text) if "{secret:" in text else text
+    return escaped + "$" * _dollars_at_end(escaped) if before_reference else escaped
+
+
+def _dollars_at_end(text: str) -> int:
+    return len(text) - len(text.rstrip("$"))
+
+
+def with_secrets(value: Any, secret: Callable[[str], str]) -> Any:
+    """A value of a plan, with its secrets in it: what `secret` says of each name."""
+    if isinstance(value, str):
+        return _SECRET_REFERENCE.sub(lambda found: _resolved(found, secret), value)
+    if isinstance(value, Mapping):
+        return {key: with_secrets(inner, secret) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [with_secrets(inner, secret) for inner in value]
+    return value
+
+
+def _resolved(found: re.Match[str], secret: Callable[[str], str]) -> str:
+    dollars = len(found[1])
+    if dollars % 2 and found[2]:
+        return "$" * (dollars // 2) + secret(found[2])
+    return "$" * max(1, dollars // 2) + found[0][dollars:]
+
+
+def without_secrets(value: Any) -> Any:
+    """A value of a plan in which no secret may stand, as it was meant."""
+    return with_secrets(value, lambda name: f"${{secret:{name}}}")
 
 
 def as_text(value: Any) -> str:

@@ -19,6 +19,8 @@ DEEPEST = 32
 # Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
 # some 15,000; this many are read in well under 100 ms.
 MOST_NODES = 25_000
+# Nobody reads more of them.
+MOST_PROBLEMS = 1_000
 _TOO_MANY_NODES = f"the document has more than {MOST_NODES} keys and values, aliases expanded"
 _SPLIT = "split it into several scenarios"
 _STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
@@ -245,6 +247,8 @@ class _Composer:
 
     def _note(self, node: Node, message: str, hint: str = "") -> None:
         self.problems.append(Problem(node.line, node.column, "", message, hint))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise _Refused
 
     def _refuse(self, at: Any, message: str, hint: str = _SPLIT) -> None:
         self._note(at if isinstance(at, Node) else _at(at), message, hint)

@@ -1,41 +1,26 @@
-"""One HTTP request, and an answer that is bounded whatever the target sends."""
+"""One HTTP request to a service or an address."""
 
-import asyncio
-import codecs
 import contextlib
 import json
 import re
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
-from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
 from scenarios.domain.templates import as_text
+from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
-if TYPE_CHECKING:
-    import aiohttp
-
-MOST_BODY = 1024 * 1024
 _CLIENT_ERROR = 400
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text[:80]!r} is no address for this step: it begins with 'http://' or 'https://'")
-    if parts.port == 0:
-        raise ValueError(f"{text[:80]!r} has the port 0: it is 1 to 65535")
-    return text
 
 
 def _path(text: str) -> str:
@@ -80,7 +65,7 @@ class HttpArguments(Declaration):
 
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     path: Annotated[str, AfterValidator(_path)] = "/"
-    url: Annotated[str, AfterValidator(_url)] = Field(ABSENT)
+    url: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
     method: Annotated[str, AfterValidator(_method)] = "GET"
     query: Annotated[
         dict[str, Any],
@@ -99,6 +84,9 @@ class HttpArguments(Declaration):
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for word in ("url", "follow_redirects"):
+            if given.get(word) and (sentence := beyond_reach(repr(word))):
+                yield word, sentence
         if "url" in given:
             for word in ("service", "path"):
                 if word in given:
@@ -118,6 +106,11 @@ class _Target:
 
 
 class Http:
+    """Returns `status`, `headers`, `body`, `json` (where the body is JSON) and `elapsed` (seconds).
+
+    As an action it fails on a status of 400 and more; a probe looks at whatever comes.
+    """
+
     name: ClassVar[str] = "http"
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
 
@@ -136,60 +129,23 @@ class Http:
 def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
     if arguments.service:
         address = surroundings.address_of(arguments.service).rstrip("/")
-        return _Target(address + arguments.path, f"{arguments.service} at {_origin(address)}")
-    return _Target(arguments.url, f"the target at {_origin(arguments.url)}")
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        return _Target(address + arguments.path, f"{arguments.service} at {origin(address)}")
+    if sentence := beyond_reach("'url'"):
+        raise StepImpossible(sentence)
+    return _Target(arguments.url, f"the target at {origin(arguments.url)}")
 
 
 async def _exchange(arguments: HttpArguments, target: _Target) -> dict[str, Any]:
-    # Imported when a step runs: it costs 0.3 s, which no web request and no command should pay.
-    import aiohttp  # noqa: PLC0415
-
-    started = time.perf_counter()
-    try:
-        async with (
-            asyncio.timeout(arguments.timeout),
-            _session() as session,
-            session.request(arguments.method, **_request(arguments, target)) as response,
-        ):
-            body, is_cut = await _bounded_body(response)
-            return _answer(response, body, is_cut=is_cut, elapsed=time.perf_counter() - started)
-    except TimeoutError as error:
-        limit = format_duration(arguments.timeout)
-        raise StepFailed(f"{target.name} did not answer within {limit}") from error
-    except aiohttp.InvalidURL as error:
-        reason = error.description or "it cannot be read"
-        raise StepImpossible(f"{target.url[:80]!r} is no address: {reason}") from error
-    except aiohttp.ClientConnectorError as error:
-        # After a redirect, the first request did reach somebody.
-        unsent = StepFailed if arguments.follow_redirects else StepNotSent
-        raise unsent(f"{target.name} {_why_not_connected(error)}") from error
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise StepFailed(f"{target.name} {_why_not_read(error)}") from error
-
-
-def _session() -> "aiohttp.ClientSession":
-    """One session for one request: a scenario wants each to stand for itself, with no connection,
-    cookie or proxy left from another.
-    """
-    import aiohttp  # noqa: PLC0415
-
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
+    request = _request(arguments)
+    answer = await exchange(
+        arguments.method, target.url, name=target.name, seconds=arguments.timeout, **request
     )
+    return _fields(answer)
 
 
-def _request(arguments: HttpArguments, target: _Target) -> dict[str, Any]:
+def _request(arguments: HttpArguments) -> dict[str, Any]:
     headers = {"User-Agent": "test-coordinator", **arguments.headers}
     request: dict[str, Any] = {
-        "url": target.url,
         "allow_redirects": arguments.follow_redirects,
         "headers": headers,
     }
@@ -204,78 +160,21 @@ def _request(arguments: HttpArguments, target: _Target) -> dict[str, Any]:
     return request
 
 
-async def _bounded_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool]:
-    """As much of the body as is kept, and whether there was more."""
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > MOST_BODY:
-            return b"".join(chunks)[:MOST_BODY], True
-    return b"".join(chunks), False
-
-
-def _answer(
-    response: "aiohttp.ClientResponse", body: bytes, *, is_cut: bool, elapsed: float
-) -> dict[str, Any]:
-    text = body.decode(_encoding(response), "replace")
-    answer: dict[str, Any] = {
-        "status": response.status,
-        "headers": _readable_headers(response),
-        "body": text,
-        "elapsed": elapsed,
+def _fields(answer: Answer) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "status": answer.status,
+        "headers": answer.headers,
+        "body": answer.body,
+        "elapsed": answer.elapsed,
     }
-    if is_cut:
-        answer["note"] = f"the body was cut after {MOST_BODY} bytes"
-        return answer
+    if answer.is_cut:
+        fields["note"] = f"the body was cut after {MOST_BODY} bytes"
+        return fields
     # Without JSON there is no 'json', which an expectation of one reports.
     with contextlib.suppress(ValueError, RecursionError):
-        answer["json"] = json.loads(text, parse_constant=_refuse_constant)
-    return answer
+        fields["json"] = json.loads(answer.body, parse_constant=_refuse_constant)
+    return fields
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _encoding(response: "aiohttp.ClientResponse") -> str:
-    try:
-        codec = codecs.lookup(response.charset or "utf-8")
-    except (LookupError, ValueError):
-        return "utf-8"
-    # Some codecs, such as `hex`, turn bytes into bytes.
-    return codec.name if getattr(codec, "_is_text_encoding", True) else "utf-8"
-
-
-def _readable_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in response.headers.items():
-        readable = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        headers[name] = f"{headers[name]}, {readable}" if name in headers else readable
-    return headers
-
-
-def _why_not_connected(error: "aiohttp.ClientConnectorError") -> str:
-    if isinstance(error.os_error, ConnectionRefusedError):
-        return "refused the connection"
-    if type(error).__name__ == "ClientConnectorDNSError":
-        return f"has a name that cannot be resolved: {error.host!r}"
-    if type(error).__name__ == "ClientConnectorCertificateError":
-        return f"has a certificate that is refused: {error}"
-    return f"cannot be reached: {error.os_error.strerror or error.os_error}"
-
-
-def _why_not_read(error: Exception) -> str:
-    import aiohttp  # noqa: PLC0415
-
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
-        return "closed the connection without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "broke off in the middle of its answer"
-    if isinstance(error, aiohttp.TooManyRedirects):
-        return "redirects without end"
-    if isinstance(error, aiohttp.RedirectClientError):
-        return f"redirects to what is no web address: {error}"
-    reason = getattr(error, "message", "") or str(error) or type(error).__name__
-    return f"answered what is not HTTP: {shown(reason.strip().partition(chr(10))[0])}"

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -21,11 +22,13 @@ class TcpArguments(Declaration):
 
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     host: Annotated[str, Field(min_length=1, max_length=253)] = Field(ABSENT)
-    port: Annotated[int, Field(ge=1, le=65535)] = Field(ABSENT)
+    port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
     timeout: PositiveDuration = 5.0
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "host" in given and (sentence := beyond_reach("'host'")):
+            yield "host", sentence
         if "service" in given:
             for word in {"host", "port"} & given.keys():
                 yield word, f"{word!r} and 'service' exclude each other: the service has its own address"
@@ -34,6 +37,8 @@ class TcpArguments(Declaration):
 
 
 class Tcp:
+    """Returns `connected` and `elapsed` (seconds). As an action it fails where nothing listens."""
+
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
 
@@ -68,6 +73,8 @@ class Tcp:
 
 def _address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
     if not arguments.service:
+        if sentence := beyond_reach("'host'"):
+            raise StepImpossible(sentence)
         return arguments.host, arguments.port
     address = surroundings.address_of(arguments.service)
     try:

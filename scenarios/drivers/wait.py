@@ -14,6 +14,8 @@ class WaitArguments(Declaration):
 
 
 class Wait:
+    """Returns `elapsed` (seconds)."""
+
     name: ClassVar[str] = "wait"
     Arguments: ClassVar[type[WaitArguments]] = WaitArguments
 

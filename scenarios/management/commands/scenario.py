@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from scenarios import services
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.experiments.translation import TranslationRefused
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.variables import pairs
 from scenarios.execution import undo_now
@@ -71,33 +72,53 @@ class Command(BaseCommand):
     def validate(self, files: list[Path], **_options: Any) -> int:
         invalid = 0
         for file in documents_in(files):
-            try:
-                services.read_document(file.read_bytes())
-            except InvalidDocument as error:
+            if self.readable(file) is None:
                 invalid += 1
-                self.show_problems(file, error)
             else:
                 self.console.print(f"{escape(str(file))}: valid")
         return INVALID if invalid else 0
 
     def import_files(self, files: list[Path], **_options: Any) -> int:
-        sources = {file: file.read_bytes() for file in documents_in(files)}
         invalid = False
         with transaction.atomic():
-            for file, source in sources.items():
-                try:
-                    scenario = services.save_scenario(services.read_document(source))
-                except InvalidDocument as error:
+            for file in documents_in(files):
+                if (found := self.readable(file)) is None:
                     invalid = True
-                    self.show_problems(file, error)
-                else:
-                    self.console.print(
-                        f"{escape(str(file))}: stored as {scenario.name}", style="dim" if invalid else None
-                    )
+                    continue
+                scenario = services.save_scenario(found.document)
+                self.console.print(
+                    f"{escape(str(file))}: stored as {scenario.name}", style="dim" if invalid else None
+                )
             transaction.set_rollback(invalid)
         if invalid:
             self.console.print("[red]Nothing was stored.[/red]")
         return INVALID if invalid else 0
+
+    def readable(self, file: Path) -> services.Import | None:
+        """What the file holds; None, with every problem shown, where it is refused."""
+        try:
+            found = services.read_for_import(file.read_bytes())
+        except TranslationRefused as error:
+            self.show_left_out(file, error.translation.left_out)
+            self.show_refused_translation(file, error)
+            return None
+        except InvalidDocument as error:
+            self.show_problems(file, error)
+            return None
+        self.show_left_out(file, found.left_out)
+        return found
+
+    def show_left_out(self, file: Path, left_out: Sequence[Problem]) -> None:
+        for problem in left_out:
+            place = f"{file}:{problem.line}:{problem.column}"
+            hint = f" ({problem.hint})" if problem.hint else ""
+            self.console.print(f"[yellow]{escape(place)}[/yellow]: {escape(problem.message + hint)}")
+
+    def show_refused_translation(self, file: Path, error: TranslationRefused) -> None:
+        for problem in error.problems:
+            hint = f" ({problem.hint})" if problem.hint else ""
+            where = f"{file}: in the scenario made of it, {problem.path}"
+            self.console.print(f"[red]{escape(where)}[/red]: {escape(problem.message + hint)}")
 
     def show_problems(self, file: Path, error: InvalidDocument) -> None:
         for problem in error.problems:

@@ -6,6 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 from scenarios import services
 from scenarios.models import Run, Scenario
@@ -109,3 +110,41 @@ def test_health_tells_who_answers_and_ready_tells_which_part_does_not(client: Cl
     assert parts["database"]["ready"]
     assert "manage.py db_worker" in parts["worker"]["problem"]
     assert "manage.py watchdog" in parts["watchdog"]["problem"]
+
+
+EXPERIMENT = """{
+ "title": "The exchange answers",
+ "controls": [],
+ "method": [
+  {"type": "probe", "name": "it answers", "tolerance": 200,
+   "provider": {"type": "http", "url": "http://127.0.0.1:8081/health"}},
+  {"type": "action", "name": "stop it", "provider": {"type": "process", "path": "kubectl"}}
+ ]
+}"""
+
+
+def test_import_takes_an_experiment_of_chaos_toolkit_and_lists_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], settings: Settings
+) -> None:
+    settings.ALLOWED_COMMANDS = ("kubectl",)
+    (tmp_path / "experiment.json").write_text(EXPERIMENT)
+    call_command("scenario", "validate", str(tmp_path))
+    assert "experiment.json: valid" in capsys.readouterr().out
+    call_command("scenario", "import", str(tmp_path))
+    stored = Scenario.objects.get()
+    assert stored.name == "the-exchange-answers"
+    assert stored.document.startswith("apiVersion: coordinator/v1")
+    output = capsys.readouterr().out
+    assert "experiment.json:3:2: 'controls' of the experiment is not carried over" in output
+
+
+def test_import_refuses_an_experiment_that_does_what_the_site_does_not_allow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiment.json").write_text(EXPERIMENT)
+    with pytest.raises(SystemExit) as exit_:
+        call_command("scenario", "import", str(tmp_path))
+    assert exit_.value.code == 2
+    output = capsys.readouterr().out
+    assert "spec.phases[1].actions[0].do.command.run: 'kubectl' is not allowed on this site" in output
+    assert not Scenario.objects.exists()

@@ -54,3 +54,34 @@ def test_the_secret_key_is_made_once_and_for_its_owner_only(tmp_path: Path) -> N
     assert environment.kept_secret_key(tmp_path / "secret-key") == first
     assert (tmp_path / "secret-key").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir()] == ["secret-key"]
+
+
+@pytest.mark.parametrize("value", ["tc netem", "./tc", "bin/tc", "/usr//bin/tc", "/usr/../bin/tc", "", "-x"])
+def test_an_allowed_command_is_a_name_or_an_absolute_path(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="a command's name or absolute path"):
+        environment.commands("ALLOWED_COMMANDS", ["systemctl", "/usr/sbin/tc", value])
+
+
+@pytest.mark.parametrize("value", ["run", "/", "", "/run/", "/run/../etc"])
+def test_an_allowed_folder_is_an_absolute_path_below_the_root(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="absolute path of a directory"):
+        environment.absolute_directories("ALLOWED_PIDFILE_DIRS", ["/run/exchange", value])
+
+
+@pytest.mark.parametrize("value", ["", "a-b", "a..b", ".a", "a.*"])
+def test_an_allowed_module_is_a_dotted_name(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="dotted name of a module"):
+        environment.module_prefixes("ALLOWED_CHAOSTOOLKIT_MODULES", ["chaosaws.ec2", value])
+
+
+@pytest.mark.parametrize("value", ["", "9A_", "A-", "A B"])
+def test_an_empty_or_impossible_prefix_of_secrets_is_refused(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="no beginning of a variable's name"):
+        environment.variable_prefix("SCENARIO_SECRET_PREFIX", value)
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1:9090", "ftp://x", "http://"])
+def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="no web address"):
+        environment.web_address("PROMETHEUS_URL", value)
+    assert environment.web_address("PROMETHEUS_URL", "") == ""

@@ -1,5 +1,6 @@
 """Documents: what is refused, where and why; and the plan that a valid one becomes."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 
 from scenarios.domain.document import build_plan, parse_document, services_of
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Plan, Step
 
 Drivers = Mapping[str, type[BaseModel]]
@@ -180,13 +182,22 @@ REFUSED = {
         "'(' is not a regular expression",
         "",
     ),
-    "a regular expression that may take for ever": (
+    "a regular expression that looks around": (
         phase_with(
-            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '(a+)+$'}}}]"
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '(?=a)'}}}]"
         ),
         7,
-        "'(a+)+$'",
-        "for ever",
+        "'(?=a)'",
+        "'(?=a)' is not a regular expression: invalid perl operator",
+        "",
+    ),
+    "a regular expression that repeats too much": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '(a?b?){999}'}}}]"
+        ),
+        7,
+        "'(a?b?){999}'",
+        "repeats too much",
         "",
     ),
     "a range upside down": (
@@ -254,6 +265,13 @@ def test_a_name_is_a_dns_label(example: str, problems: Problems) -> None:
     assert problem.path == "metadata.name"
 
 
+def test_no_variable_is_filled_in_outside_of_the_parts_that_are_carried_out(
+    example: str, problems: Problems
+) -> None:
+    (problem,) = problems(example.replace("name: exchange-latency ", 'name: "${service}" '))
+    assert "'${service}' is not a DNS label" in problem.message
+
+
 def test_every_problem_is_found_in_one_pass_in_order_of_appearance(example: str, problems: Problems) -> None:
     broken = (
         example.replace("timeout: 5m ", "timeout: 5 ")
@@ -282,6 +300,18 @@ def test_sentences_never_speak_pydantic(problems: Problems, with_spec: WithSpec)
     assert not [
         word for word in ("Input", "valid dictionary", "instance of", "Extra", "pydantic") if word in said
     ]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(a?){60}a{60}", "(.*)(.*)(.*)(.*)(.*)b"])
+def test_no_regular_expression_keeps_a_document_or_a_run_waiting(
+    pattern: str, with_spec: WithSpec, problems: Problems
+) -> None:
+    started = time.process_time()
+    text = "a" * 9_999
+    spec = f"variables: {{v: {{type: string, pattern: '{pattern}', default: {text}}}}}\n{WAIT}"
+    problems(with_spec(spec))
+    Expectations({"body": {"matches": pattern}}).check({"body": text * 6 + "!"})
+    assert time.process_time() - started < 2
 
 
 def test_more_than_1000_steps_are_refused_even_by_aliases(problems: Problems, with_spec: WithSpec) -> None:

@@ -51,3 +51,28 @@ def test_every_reference_leads_somewhere(drivers: Mapping[str, type[BaseModel]])
     schema = json_schema(drivers)
     known = {f"#/$defs/{name}" for name in schema["$defs"]}
     assert references(schema) <= known
+
+
+KEYWORDS = {
+    *("$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
+    *("examples", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength"),
+    *("minProperties", "minimum", "pattern", "properties", "propertyNames", "required", "title", "type"),
+}
+
+
+def keywords(schema: Any) -> set[str]:
+    if not isinstance(schema, dict):
+        return set().union(*map(keywords, schema)) if isinstance(schema, list) else set()
+    inner = [part for word, part in schema.items() if word not in {"properties", "$defs", "default"}]
+    named = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values()]
+    return set(schema).union(*map(keywords, [*inner, *named]))
+
+
+def test_every_keyword_is_one_of_json_schema(drivers: Mapping[str, type[BaseModel]]) -> None:
+    assert keywords(json_schema(drivers)) <= KEYWORDS
+
+
+def test_the_limits_of_numbers_are_in_the_schema(definitions: dict[str, Any]) -> None:
+    port = definitions["TcpArguments"]["properties"]["port"]["anyOf"][0]
+    assert (port["minimum"], port["maximum"]) == (1, 65535)
+    assert definitions["Guard"]["properties"]["tolerate"]["anyOf"][0]["minimum"] == 0

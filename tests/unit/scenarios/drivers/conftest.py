@@ -24,6 +24,9 @@ class Platform:
             raise StepImpossible(f"there is no service {service!r}: known are exchange")
         return self.address
 
+    def secret(self, name: str) -> str:
+        raise StepImpossible(f"there is no secret {name!r}")
+
 
 @asynccontextmanager
 async def _served(respond: Respond) -> AsyncIterator[str]:

@@ -1,0 +1,89 @@
+"""An activity of a Chaos Toolkit extension, of the modules that the site allows.
+
+chaoslib is imported in the child process alone: importing it costs 189 ms and 32 MiB, an activity
+may do anything to the process it runs in, and only a process can be ended from outside.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from django.conf import settings
+from pydantic import AfterValidator
+
+from scenarios.domain.declarations import Declaration
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.expectations import shown
+from scenarios.domain.templates import is_templated
+from scenarios.drivers.child.process import run_child
+from scenarios.ports import Surroundings
+
+_ACTIVITY = str(Path(__file__).parent / "child" / "chaos_activity.py")
+
+
+def _dotted_name(text: str) -> str:
+    if not all(part.isidentifier() for part in text.split(".")):
+        raise ValueError(f"{text[:80]!r} is no Python name: as in 'chaosaws.ec2.actions'")
+    return text
+
+
+class ChaosToolkitArguments(Declaration):
+    """`func` of `module`; `secrets` and `configuration` reach it where it has parameters of these names."""
+
+    module: Annotated[str, AfterValidator(_dotted_name)]
+    func: Annotated[str, AfterValidator(_dotted_name)]
+    arguments: dict[str, Any] = {}
+    configuration: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        module = given.get("module")
+        if isinstance(module, str) and not is_templated(module) and (sentence := _not_allowed(module)):
+            yield "module", sentence
+
+
+class ChaosToolkit:
+    """Returns `value`, what the function returned.
+
+    Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES names, and of those in them. The
+    extension must be installed beside the coordinator; it brings chaostoolkit-lib along.
+    """
+
+    name: ClassVar[str] = "chaostoolkit"
+    Arguments: ClassVar[type[ChaosToolkitArguments]] = ChaosToolkitArguments
+
+    async def probe(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        if sentence := _not_allowed(arguments.module):
+            raise StepImpossible(sentence)
+        # Isolated: neither PYTHON* variables nor the working directory say what is imported.
+        ended = await run_child([sys.executable, "-I", _ACTIVITY], stdin=arguments.model_dump_json())
+        return _fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")
+
+    async def act(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        return await self.probe(arguments, surroundings)
+
+
+def _not_allowed(module: str) -> str:
+    """A sentence where the site does not allow this module; '' where it does."""
+    allowed = settings.ALLOWED_CHAOSTOOLKIT_MODULES
+    if any(module == prefix or module.startswith(f"{prefix}.") for prefix in allowed):
+        return ""
+    known = ", ".join(map(repr, allowed)) or "none"
+    return f"{module[:80]!r} is not allowed on this site: ALLOWED_CHAOSTOOLKIT_MODULES names {known}"
+
+
+def _fields(answer: str, log: str, name: str) -> dict[str, Any]:
+    try:
+        fields: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        last_line = log.strip().rpartition("\n")[2]
+        raise StepFailed(f"{name!r} ended its process without an answer: {shown(last_line)}") from None
+    if "impossible" in fields:
+        raise StepImpossible(f"{name!r} cannot be called: {fields['impossible']}")
+    if "failed" in fields:
+        raise StepFailed(f"{name!r} failed: {fields['failed']}")
+    return fields

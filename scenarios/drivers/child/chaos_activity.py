@@ -1,0 +1,41 @@
+"""Calls one activity of a Chaos Toolkit extension, in a process that ends with it.
+
+The request is JSON on the standard input; the answer is JSON on the standard output, alone there:
+whatever the activity prints goes to the standard error.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+MOST_VALUE = 60 * 1024
+
+
+def call(request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        from chaoslib.exceptions import ActivityFailed  # noqa: PLC0415 - what may be missing is told apart
+        from chaoslib.provider.python import run_python_activity  # noqa: PLC0415
+    except ImportError as error:
+        return {"impossible": f"chaostoolkit-lib cannot be imported: {error}; is it installed?"}
+    provider = {name: request[name] for name in ("module", "func", "arguments")}
+    activity = {"name": "step", "provider": {"type": "python", **provider, "secrets": ["step"]}}
+    try:
+        value = run_python_activity(activity, request["configuration"], {"step": request["secrets"]})
+        encoded = json.dumps(value, default=str)
+    except ActivityFailed as error:
+        return {"failed": str(error)}
+    except (ImportError, AttributeError) as error:
+        return {"impossible": f"{type(error).__name__}: {error}"}
+    except BaseException as error:  # noqa: BLE001 - it raises bare TypeError, KeyError and SystemExit as well
+        return {"failed": f"{type(error).__name__}: {error}"}
+    if len(encoded) <= MOST_VALUE:
+        return {"value": json.loads(encoded)}
+    note = f"{len(encoded) - MOST_VALUE} more characters of the value were cut"
+    return {"value": encoded[:MOST_VALUE], "note": note}
+
+
+if __name__ == "__main__":
+    answer = os.dup(1)
+    os.dup2(2, 1)
+    os.write(answer, json.dumps(call(json.load(sys.stdin))).encode())

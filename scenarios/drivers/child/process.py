@@ -1,0 +1,164 @@
+"""Runs a program for a step: in a process group of its own, with an environment that holds no secret."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import StepFailed, StepNotSent
+
+MOST_OUTPUT = 64 * 1024
+# All that a program gets of the coordinator's environment: what it needs to be found and to speak.
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# A program that left the group may keep the pipes open: they are not waited for longer than this.
+_DRAIN_SECONDS = 0.5
+_KEEPER = str(Path(__file__).with_name("keeper.py"))
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the program ended; a negative exit code is the number of the signal that killed it."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+    elapsed: float
+    notes: tuple[str, ...] = ()
+
+
+def scrubbed_environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {"PATH": DEFAULT_PATH, **kept}
+
+
+async def run_child(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    directory: str = "/",
+    stdin: str = "",
+    seconds: float | None = None,
+) -> Ended:
+    """Run the program at `command[0]`, an absolute path, to its end.
+
+    Whatever ends this call, a result, the time limit or a cancellation, ends everything that the
+    program has started in its process group.
+
+    Raises:
+        StepNotSent: it cannot be started.
+        StepFailed: it still ran when the time was up.
+    """
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        child = _Child(stack, command, {**scrubbed_environment(), **(environment or {})}, directory, stdin)
+        try:
+            async with asyncio.timeout(seconds):
+                exit_code = await child.end()
+        except TimeoutError as error:
+            limit = format_duration(seconds or 0.0)
+            raise StepFailed(
+                f"{command[0]!r} still ran after {limit}: it was killed, with all it had started"
+            ) from error
+    out, err = child.outputs
+    notes = (*out.notes("stdout"), *err.notes("stderr"))
+    return Ended(exit_code, out.text, err.text, time.perf_counter() - started, notes)
+
+
+def _in_memory(stdin: str) -> IO[bytes]:
+    """A file that no disk holds: there may be secrets in it."""
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(stdin.encode("utf-8", "replace"))
+    file.seek(0)
+    return file
+
+
+class _Output(asyncio.Protocol):
+    """Keeps the beginning of what comes out of a pipe, and counts the rest."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.get_running_loop().create_future()
+        self._kept = bytearray()
+        self._size = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._size += len(data)
+        self._kept += data[: max(0, MOST_OUTPUT - len(self._kept))]
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    @property
+    def text(self) -> str:
+        return self._kept.decode("utf-8", "replace")
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        left_out = self._size - len(self._kept)
+        return (f"{left_out} more bytes of {name} were cut",) if left_out else ()
+
+
+class _Child:
+    def __init__(
+        self,
+        stack: ExitStack,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: str,
+        stdin: str,
+    ) -> None:
+        self._stack = stack
+        self._name = command[0]
+        self._socket, keepers_end = socket.socketpair()
+        stack.callback(self._socket.close)
+        self._socket.setblocking(False)
+        with keepers_end, _in_memory(stdin) as given:
+            try:
+                # Not asyncio's own: here nothing is awaited between the start and the promise to end it.
+                self._keeper = subprocess.Popen(
+                    [sys.executable, "-I", "-S", _KEEPER, str(keepers_end.fileno()), *command],
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=environment,
+                    cwd=directory,
+                    start_new_session=True,
+                    pass_fds=[keepers_end.fileno()],
+                )
+            except OSError as error:
+                raise StepNotSent(
+                    f"{command[0]!r} cannot be run in {directory!r}: {error.strerror}"
+                ) from error
+        stack.callback(self._kill)
+        self.outputs = (_Output(), _Output())
+
+    def _kill(self) -> None:
+        # The keeper has not been waited for: its number, and the group's, are still its own.
+        with suppress(ProcessLookupError):
+            os.killpg(self._keeper.pid, signal.SIGKILL)
+        self._keeper.wait()
+        for pipe in (self._keeper.stdout, self._keeper.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    async def end(self) -> int:
+        loop = asyncio.get_running_loop()
+        for output, pipe in zip(self.outputs, (self._keeper.stdout, self._keeper.stderr), strict=True):
+            transport, _ = await loop.connect_read_pipe(lambda output=output: output, pipe)  # type: ignore[misc]
+            self._stack.callback(transport.close)
+        word, _, number = (await loop.sock_recv(self._socket, 64)).decode().partition(" ")
+        if word == "unstarted":
+            raise StepNotSent(f"{self._name!r} cannot be run: {os.strerror(int(number))}")
+        if word != "ended":
+            raise StepFailed(f"{self._name!r} killed the process that watched over it")
+        await asyncio.wait([output.ended for output in self.outputs], timeout=_DRAIN_SECONDS)
+        return int(number)

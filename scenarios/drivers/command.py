@@ -1,0 +1,122 @@
+"""A command on the coordinator's own host, of those that the site allows."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from django.conf import settings
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.expectations import shown
+from scenarios.domain.templates import as_text, is_templated
+from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
+from scenarios.ports import Surroundings
+
+_SCALAR = {"type": ["string", "number", "boolean"]}
+# By these, an allowed command would load a stranger's code.
+_LOADING = frozenset(
+    {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
+)
+_LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
+
+
+def _directory(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"{path[:80]!r} is no absolute path: it begins with '/', as in '/var/tmp'")
+    return path
+
+
+def _environment(given: dict[str, Any]) -> dict[str, str]:
+    for name, value in given.items():
+        if not name.isidentifier() or not name.isascii():
+            raise ValueError(f"{name[:80]!r} is no variable's name: letters, digits and '_'")
+        if name in _LOADING or name.startswith(_LOADING_PREFIXES):
+            raise ValueError(f"{name[:80]!r} is refused: by it a command loads code of others")
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{shown(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors
+    return {name: as_text(value) for name, value in given.items()}
+
+
+class CommandArguments(Declaration):
+    """`run` is the command and its arguments, one by one: no shell reads them."""
+
+    run: Annotated[list[str], Field(min_length=1)]
+    cwd: Annotated[str, AfterValidator(_directory)] = "/"
+    env: Annotated[
+        dict[str, Any],
+        AfterValidator(_environment),
+        WithJsonSchema({"type": "object", "additionalProperties": _SCALAR}),
+    ] = {}
+    stdin: str = Field(ABSENT)
+    timeout: PositiveDuration = 30.0
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        run = given.get("run")
+        executable = run[0] if isinstance(run, list) and run else None
+        if isinstance(executable, str) and not is_templated(executable) and (why := _not_allowed(executable)):
+            yield "run", why
+
+
+class Command:
+    """Returns `exit_code` (negative: the signal that ended it), `stdout`, `stderr`, `elapsed` (seconds).
+
+    Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
+    `env`. Each output is cut after 64 KiB. What the command leaves running ends with it. As an action
+    it fails on an exit code other than 0.
+    """
+
+    name: ClassVar[str] = "command"
+    Arguments: ClassVar[type[CommandArguments]] = CommandArguments
+
+    async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        return _fields(await _run(arguments))
+
+    async def act(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        ended = await _run(arguments)
+        if ended.exit_code:
+            said = ended.stderr.strip() or ended.stdout.strip()
+            raise StepFailed(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {shown(said)}")
+        return _fields(ended)
+
+
+def _not_allowed(executable: str) -> str:
+    """A sentence where the site does not allow this executable; '' where it does."""
+    allowed = settings.ALLOWED_COMMANDS
+    if executable in allowed:
+        return ""
+    known = ", ".join(map(repr, allowed)) or "none"
+    return f"{executable[:80]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
+
+
+async def _run(arguments: CommandArguments) -> Ended:
+    # Again, and this time whatever the document said: templates have been filled in, settings may
+    # have changed since it was saved.
+    if sentence := _not_allowed(arguments.run[0]):
+        raise StepImpossible(sentence)
+    # By the coordinator's own PATH, not by one that the step's `env` names.
+    path = shutil.which(arguments.run[0], path=os.environ.get("PATH", DEFAULT_PATH))
+    if path is None:
+        raise StepImpossible(f"{arguments.run[0]!r} is not installed on the coordinator's host")
+    return await run_child(
+        [path, *arguments.run[1:]],
+        environment=arguments.env,
+        directory=arguments.cwd,
+        stdin=arguments.stdin or "",
+        seconds=arguments.timeout,
+    )
+
+
+def _fields(ended: Ended) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "exit_code": ended.exit_code,
+        "stdout": ended.stdout,
+        "stderr": ended.stderr,
+        "elapsed": ended.elapsed,
+    }
+    return {**fields, "note": "; ".join(ended.notes)} if ended.notes else fields

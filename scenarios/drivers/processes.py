@@ -1,0 +1,144 @@
+"""Finds processes by pid files and ports, as Linux shows them under /proc.
+
+A process is known by a descriptor (pidfd), not by its number: numbers are given to others once their
+process is gone. https://man7.org/linux/man-pages/man2/pidfd_open.2.html
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOST_IN_PIDFILE = 4096
+_PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
+_LISTENS = "0A"
+# A start is known to a hundredth of a second, the boot it is counted from to a second.
+_CLOCK_SLACK = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class PidFile:
+    """What a pid file says, and when it was written (seconds of the epoch)."""
+
+    path: str
+    pid: int
+    written_at: float
+
+
+def read_pid_file(path: str, folders: Sequence[Path]) -> PidFile:
+    """The pid file, if it really lies in one of the folders.
+
+    Raises:
+        ValueError: it does not, or it is no pid file.
+        OSError: it cannot be opened.
+    """
+    # Opened first and looked at then, so that nobody can exchange it in between; a link is not
+    # followed, and a named pipe not waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        real = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+            raise ValueError(f"{path!r} leads to {str(real)!r}, outside of the allowed folders")
+        status = os.fstat(descriptor)
+        found = _PID.match(os.read(descriptor, _MOST_IN_PIDFILE)) if stat.S_ISREG(status.st_mode) else None
+        if found is None or int(found[1]) == 0:
+            raise ValueError(f"{path!r} is no pid file: its first line is a process's number")
+        return PidFile(path, int(found[1]), status.st_mtime)
+    finally:
+        os.close(descriptor)
+
+
+def pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
+    """Every readable file *.pid in the folders."""
+    for folder in folders:
+        for path in sorted(folder.glob("*.pid")):
+            with suppress(ValueError, OSError):
+                yield read_pid_file(str(path), folders)
+
+
+def listeners(port: int) -> set[int]:
+    """The processes that listen on this TCP port, as far as this user may see them."""
+    sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port)}
+    return {pid for pid in _pids() if sockets and _holds(pid, sockets)}
+
+
+def _listening(table: str, port: int) -> Iterator[str]:
+    with suppress(OSError):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            words = line.split()
+            if words[3] == _LISTENS and int(words[1].rpartition(":")[2], 16) == port:
+                yield words[9]
+
+
+def _pids() -> Iterator[int]:
+    return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+
+
+def _holds(pid: int, sockets: set[str]) -> bool:
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if str(descriptor.readlink()) in sockets:
+                    return True
+    return False
+
+
+@contextmanager
+def process(pid: int) -> Iterator[int]:
+    """The process's descriptor.
+
+    Raises:
+        ProcessLookupError: it is gone.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ValueError as error:
+        raise ProcessLookupError(f"there is no process {pid}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, and it is not only waiting to be buried."""
+    try:
+        return _status(pid)[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
+def started_at(pid: int) -> float:
+    """When the process was started, in seconds of the epoch."""
+    boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
+    ticks = int(_status(pid)[19]) / os.sysconf("SC_CLK_TCK")
+    return (int(boot[1]) if boot else 0) + ticks
+
+
+def is_younger_than(pid: int, file: PidFile) -> bool:
+    """Whether the process began after the file was written: its number is then another's, given anew."""
+    return started_at(pid) > file.written_at + _CLOCK_SLACK
+
+
+def _status(pid: int) -> list[str]:
+    """The fields after the command's name, which may hold anything. proc(5), /proc/pid/stat."""
+    return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+
+
+def ancestry(pid: int) -> Iterator[int]:
+    """The process, its parent, and so on."""
+    while pid > 0:
+        yield pid
+        try:
+            pid = int(_status(pid)[1])
+        except OSError:
+            return
+
+
+def command_line(pid: int) -> tuple[Path, list[str]]:
+    """The working directory and the words of the process's command line."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    return Path(f"/proc/{pid}/cwd").readlink(), words

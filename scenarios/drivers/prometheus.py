@@ -1,0 +1,109 @@
+"""A PromQL query, answered by a Prometheus server for this moment."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from django.conf import settings
+from pydantic import AfterValidator, Field
+
+from scenarios.domain.declarations import ABSENT, Declaration
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.expectations import shown
+from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.reach import beyond_reach
+from scenarios.ports import Surroundings
+
+MOST_SECONDS = 30.0
+_OK = 200
+# https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
+_BAD_QUERY = 400
+
+
+class PrometheusArguments(Declaration):
+    """`query` is PromQL; `server` is the configured one where it is left out."""
+
+    query: Annotated[str, Field(min_length=1, max_length=10_000)]
+    server: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "server" in given and (sentence := beyond_reach("'server'")):
+            yield "server", sentence
+
+
+class Prometheus:
+    """Returns `value` (the scalar, or the one sample of a vector), `values` (of all samples) and `samples`.
+
+    An empty vector has no `value`. Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`.
+    """
+
+    name: ClassVar[str] = "prometheus"
+    Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
+
+    async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        if arguments.server and (sentence := beyond_reach("'server'")):
+            raise StepImpossible(sentence)
+        server = arguments.server or settings.PROMETHEUS_URL
+        if not server:
+            raise StepImpossible(
+                "no Prometheus is configured: set PROMETHEUS_URL, or give the step a 'server'"
+            )
+        name = f"Prometheus at {origin(server)}"
+        # As a form: a query may be longer than a URL.
+        answer = await exchange(
+            "POST",
+            f"{server.rstrip('/')}/api/v1/query",
+            name=name,
+            seconds=MOST_SECONDS,
+            data={"query": arguments.query},
+            headers={"User-Agent": "test-coordinator"},
+            allow_redirects=False,
+        )
+        return _fields(_result(answer, name))
+
+    async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        return await self.probe(arguments, surroundings)
+
+
+def _result(answer: Answer, name: str) -> Mapping[str, Any]:
+    if answer.is_cut:
+        raise StepFailed(f"{name} answered more than {MOST_BODY} bytes: ask for less, as by 'sum(…)'")
+    try:
+        document = json.loads(answer.body)
+        if document["status"] == "error" and answer.status == _BAD_QUERY:
+            raise StepImpossible(f"{name} refuses the query: {document['error']}")
+        if answer.status != _OK or document["status"] != "success":
+            raise StepFailed(f"{name} answered {answer.status}: {document['error']}")
+        result: Mapping[str, Any] = document["data"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise StepFailed(
+            f"{name} answered {answer.status} and what is no result of a query: {shown(answer.body)}"
+        ) from error
+    return result
+
+
+def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        kind, found = result["resultType"], result["result"]
+        if kind == "matrix":
+            raise StepImpossible(
+                "the query is a range: take one number of it, as by 'rate(…)' or 'max_over_time(…)'"
+            )
+        if kind in {"scalar", "string"}:
+            value = found[1] if kind == "string" else _number(found[1])
+            return {"value": value, "values": [value], "samples": [{"metric": {}, "value": value}]}
+        samples = [{"metric": dict(one["metric"]), "value": _number(one["value"][1])} for one in found]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise StepFailed(f"Prometheus answered a result that cannot be read: {shown(result)}") from error
+    values = [sample["value"] for sample in samples]
+    fields: dict[str, Any] = {"values": values, "samples": samples}
+    return {"value": values[0], **fields} if len(values) == 1 else fields
+
+
+def _number(text: str) -> float | str:
+    """A number, or the text 'NaN', '+Inf' or '-Inf': JSON, and so the journal, knows no such numbers."""
+    number = float(text)
+    return number if math.isfinite(number) else text

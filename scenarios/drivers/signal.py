@@ -1,0 +1,170 @@
+"""A signal to a process of the coordinator's own host, of those that the site allows.
+
+A process is allowed when a pid file in one of ALLOWED_PIDFILE_DIRS names it, however the step names it.
+"""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from django.conf import settings
+from pydantic import Field
+
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.templates import is_templated
+from scenarios.drivers import processes
+from scenarios.drivers.processes import PidFile
+from scenarios.ports import Surroundings
+
+_WAYS = ("pid", "pidfile", "port")
+_OWN_PROGRAMS = ("gunicorn", "db_worker", "rqworker")
+
+
+class SignalArguments(Declaration):
+    """`pid`, `pidfile` or `port` (the listener on it). A probe looks for the process and sends nothing."""
+
+    pid: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(ABSENT)
+    pidfile: Annotated[str, Field(min_length=1)] = Field(ABSENT)
+    port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
+    signal: Literal["STOP", "CONT", "TERM", "KILL", "HUP", "USR1", "USR2", "INT"]
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        ways = [way for way in _WAYS if way in given]
+        if not ways:
+            yield "", "the step names no process: give one of 'pid', 'pidfile' and 'port'"
+        for extra in ways[1:]:
+            yield extra, f"{extra!r} and {ways[0]!r} exclude each other: name the process in one way"
+        path = given.get("pidfile")
+        if not settings.ALLOWED_PIDFILE_DIRS and ways:
+            yield ways[0], "this site allows no signals: ALLOWED_PIDFILE_DIRS is empty"
+        elif isinstance(path, str) and not is_templated(path) and not _lies_inside(path):
+            yield "pidfile", f"{path[:80]!r} is not allowed on this site: {_allowed_folders()}"
+
+
+class Signal:
+    """Returns `pid`. As a probe it finds the process and sends nothing.
+
+    A process may be signalled when a pid file in one of ALLOWED_PIDFILE_DIRS names it, and it is older
+    than that file; for `pid` and `port` the file is called *.pid. The coordinator's own never are.
+    """
+
+    name: ClassVar[str] = "signal"
+    Arguments: ClassVar[type[SignalArguments]] = SignalArguments
+
+    async def probe(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        file = _named(arguments)
+        try:
+            with _checked(file):
+                return {"pid": file.pid}
+        except ProcessLookupError as error:
+            raise StepFailed(str(error)) from error
+
+    async def act(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        file = _named(arguments)
+        try:
+            with _checked(file) as descriptor:
+                signal.pidfd_send_signal(descriptor, signal.Signals[f"SIG{arguments.signal}"])
+        except ProcessLookupError as error:
+            if arguments.signal == "CONT":
+                # The undo of a STOP: what is gone is not stopped any more.
+                return {"pid": file.pid, "note": str(error)}
+            raise StepNotSent(str(error)) from error
+        except PermissionError as error:
+            raise StepNotSent(
+                f"process {file.pid} belongs to another user: it cannot be signalled"
+            ) from error
+        return {"pid": file.pid}
+
+
+def _allowed_folders() -> str:
+    return f"ALLOWED_PIDFILE_DIRS names {', '.join(repr(str(one)) for one in settings.ALLOWED_PIDFILE_DIRS)}"
+
+
+def _lies_inside(path: str) -> bool:
+    """As it is written: where links lead is looked at when the step runs."""
+    normal = Path(os.path.normpath(path))
+    return any(normal.is_relative_to(folder) for folder in settings.ALLOWED_PIDFILE_DIRS)
+
+
+def _named(arguments: SignalArguments) -> PidFile:
+    """The pid file of the process that the step means.
+
+    Raises:
+        StepImpossible: there is none, or it is not of the allowed ones.
+    """
+    folders = settings.ALLOWED_PIDFILE_DIRS
+    if not folders:
+        raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
+    if arguments.pidfile is not None:
+        if not _lies_inside(arguments.pidfile):
+            raise StepImpossible(f"{arguments.pidfile!r} is not allowed on this site: {_allowed_folders()}")
+        try:
+            return processes.read_pid_file(arguments.pidfile, folders)
+        except ValueError as error:
+            raise StepImpossible(str(error)) from error
+        except OSError as error:
+            raise StepImpossible(f"{arguments.pidfile!r} cannot be read: {error.strerror}") from error
+    if arguments.pid is not None:
+        meant, words = {arguments.pid}, f"process {arguments.pid}"
+    else:
+        meant, words = processes.listeners(arguments.port), f"what listens on port {arguments.port}"
+        if not meant:
+            raise StepImpossible(f"nothing listens on port {arguments.port}, as far as can be seen")
+    for file in processes.pid_files(folders):
+        if file.pid in meant:
+            return file
+    raise StepImpossible(f"no file *.pid names {words}, and it must not be signalled: {_allowed_folders()}")
+
+
+@contextmanager
+def _checked(file: PidFile) -> Iterator[int]:
+    """The descriptor of the process that the file names, once it is known to be that one.
+
+    Raises:
+        ProcessLookupError: it is gone, though its number may have been given to another process.
+        StepImpossible: it is one of the coordinator's own.
+    """
+    try:
+        with processes.process(file.pid) as descriptor:
+            # What is read below is of this process: as long as the descriptor is open and it is alive.
+            _refuse_others(file)
+            yield descriptor
+    except (FileNotFoundError, ProcessLookupError) as error:
+        own_sentence = len(error.args) == 1
+        sentence = error.args[0] if own_sentence else f"process {file.pid} of {file.path!r} is gone"
+        raise ProcessLookupError(sentence) from error
+
+
+def _refuse_others(file: PidFile) -> None:
+    if processes.is_younger_than(file.pid, file):
+        raise ProcessLookupError(
+            f"the process that {file.path!r} named is gone: "
+            f"its number, {file.pid}, is another's, which began later"
+        )
+    if not processes.is_alive(file.pid):
+        raise ProcessLookupError(f"process {file.pid} of {file.path!r} has ended")
+    if _is_own(file.pid):
+        raise StepImpossible(f"process {file.pid} is the coordinator's own: it signals only others")
+
+
+def _is_own(pid: int) -> bool:
+    """Whether it is this process, one it descends from, or another one that runs this project."""
+    if pid in processes.ancestry(os.getpid()):
+        return True
+    try:
+        directory, words = processes.command_line(pid)
+    except PermissionError:
+        return False  # another user's: it cannot be signalled either
+    runs_here = any(
+        word.endswith("manage.py") and (directory / word).resolve() == settings.BASE_DIR / "manage.py"
+        for word in words
+    ) or (directory == settings.BASE_DIR and any(word.endswith(_OWN_PROGRAMS) for word in words))
+    # The demo services are there to be broken.
+    return runs_here and "demo_service" not in words

@@ -1,0 +1,116 @@
+"""The reference of the language, written from the declarations: `manage.py language_reference`."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from scenarios.domain.durations import DURATION_PATTERN, format_duration
+from scenarios.domain.schema import json_schema
+from scenarios.ports import Driver
+
+_HEAD = """# The scenario language, `coordinator/v1`
+
+<!-- Written by `manage.py language_reference --write` from the declarations: change those, not this. -->
+
+A scenario is one document, YAML or JSON. [scenario.schema.json](scenario.schema.json) is its JSON Schema:
+with `# yaml-language-server: $schema=…` in the first line, editors complete and check while typing.
+`${variable}` is filled in inside of values everywhere but in `metadata` and `spec.variables`; a value that
+is nothing else keeps the variable's type. `$${` writes a literal `${`. In the arguments of a step,
+`${secret:NAME}` stands for a secret, and is resolved when the step runs.
+
+A duration is a number and its unit, or several: `500ms`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`.
+"""
+_DECLARATIONS = (
+    ("Scenario", "The document"),
+    ("Metadata", "`metadata`"),
+    ("Spec", "`spec`"),
+    ("Variable", "A variable, `spec.variables.NAME`"),
+    ("Guard", "A guard, `spec.guards[]`"),
+    ("Phase", "A phase, `spec.phases[]`"),
+    ("Action", "An action, `spec.phases[].actions[]`"),
+    ("Validation", "A validation, `spec.phases[].validations[]`"),
+    ("Expect", "`expect`"),
+    ("Matchers", "A matcher; a plain value is `equals`"),
+)
+_SHOWN_AS = {
+    "Expect": "[expectations](#expect)",
+    "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
+    "Matchers": "a value or a matcher",
+    "Step": "[a step](#drivers)",
+}
+
+
+def reference(drivers: Mapping[str, Driver]) -> str:
+    """Markdown: a table for each declaration, and one for each driver."""
+    schema = json_schema({name: driver.Arguments for name, driver in drivers.items()})
+    definitions = schema["$defs"]
+    parts = [_HEAD]
+    for name, title in _DECLARATIONS:
+        parts += _section(f"## {title}", schema if name == "Scenario" else definitions[name])
+    parts.append("## Drivers\n\nA step names one driver, with its arguments under it.\n")
+    for name, driver in sorted(drivers.items()):
+        declaration = definitions[driver.Arguments.__name__]
+        parts += _section(f"### `{name}`", declaration, inspect.getdoc(type(driver)) or "")
+    return "\n".join(parts)
+
+
+def _section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iterator[str]:
+    yield f"{title}\n"
+    for text in (declaration.get("description"), more):
+        if text:
+            yield f"{inspect.cleandoc(text)}\n"
+    yield "| word | value | default |"
+    yield "| --- | --- | --- |"
+    required = declaration.get("required", [])
+    for word, value in declaration.get("properties", {}).items():
+        yield f"| `{word}` | {_kind(value)} | {'required' if word in required else _default(value)} |"
+    if isinstance(extra := declaration.get("additionalProperties"), dict):
+        yield f"| any other | {_kind(extra)} | |"
+    yield ""
+
+
+def _own(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is written there, without the template that may stand for it."""
+    candidates = schema.get("anyOf", [schema])
+    own: Mapping[str, Any] = candidates[-1] if _names(candidates[-1]) == "Matchers" else candidates[0]
+    return own
+
+
+def _names(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def _kind(schema: Mapping[str, Any]) -> str:
+    own = _own(schema)
+    if name := _names(own):
+        return _SHOWN_AS.get(name, f"`{name.lower()}`")
+    if "const" in own or "enum" in own:
+        return ", ".join(f"`{choice}`" for choice in own.get("enum", [own.get("const")]))
+    if own.get("pattern") == DURATION_PATTERN:
+        return "duration"
+    if own.get("type") == "array":
+        return f"list, each {_kind(own.get('items', {}))}"
+    if own.get("type") == "object":
+        extra = own.get("additionalProperties")
+        return f"mapping of names to {_kind(extra)}" if isinstance(extra, dict) else "mapping"
+    kinds = own.get("type", "any value")
+    named = " or ".join(kinds) if isinstance(kinds, list) else kinds
+    return f"{named}{_limits(own)}"
+
+
+def _limits(own: Mapping[str, Any]) -> str:
+    low, high = own.get("minimum"), own.get("maximum")
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    if "maxLength" in own:
+        return f", at most {own['maxLength']} characters"
+    return f", `{own['pattern']}`" if "pattern" in own else ""
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    default = _own(schema).get("default", schema.get("default"))
+    if default is None or default == "":
+        return ""
+    if _kind(schema) == "duration":
+        return f"`{format_duration(default)}`"
+    return f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -1,0 +1,101 @@
+"""Whole runs with steps on the coordinator's own host, and what the database keeps of them."""
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.core import serializers
+from django.db import connections
+from pytest_django.fixtures import Settings
+
+from scenarios import execution, services
+from scenarios.domain.errors import InvalidDocument
+from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.models import Event, Fault, Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = 'pa"ss & word/+é'
+DOCUMENT = r"""
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: on-this-host}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break it
+          do: &tell
+            command:
+              run: [sh, -c, 'echo "$TOKEN"; printf %s "x$TOKEN" | base64; echo "$TOKEN" >&2; exit $CODE']
+              env: {TOKEN: "${secret:TOKEN}", CODE: 0}
+          undo: *tell
+      validations:
+        - name: it tells
+          probe: *tell
+          expect: {stdout: nothing of the kind}
+"""
+
+
+@pytest.fixture(autouse=True)
+def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    settings.ALLOWED_COMMANDS = ("sh",)
+    monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", SECRET)
+    yield
+    # A run's writes go by asgiref's own thread; its connection would keep the test's database in use.
+    asyncio.run(sync_to_async(connections.close_all)())
+
+
+def carried_out(source: str) -> Run:
+    run = services.start_run(source, {}, origin="cli")
+    ended = execution.carry_out(str(run.id), run.attempt)
+    assert ended is not None
+    return ended
+
+
+def everything_kept() -> str:
+    rows = [*Run.objects.all(), *Event.objects.all(), *Fault.objects.all()]
+    return str(serializers.serialize("json", rows, ensure_ascii=False))
+
+
+FAILING = DOCUMENT.replace("CODE: 0", "CODE: 3").replace("undo: *tell", "undo: {wait: {duration: 0s}}")
+
+
+@pytest.mark.parametrize(("source", "outcome"), [(DOCUMENT, Outcome.FAILED), (FAILING, Outcome.ERRORED)])
+def test_a_secret_that_a_command_echoes_is_nowhere_in_the_database(
+    source: str, outcome: Outcome, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert carried_out(source).outcome == outcome
+    kept = everything_kept() + caplog.text
+    assert "***" in kept
+    encoded = base64.b64encode(b"x" + SECRET.encode()).decode()[4:-4]
+    for trace in (SECRET, json.dumps(SECRET)[1:-1], quote(SECRET), encoded, "ss & word"):
+        assert trace not in kept
+    assert "${secret:TOKEN}" in kept  # in the document, and in the ledger's undo
+
+
+def test_a_fault_by_a_command_is_undone_by_a_command() -> None:
+    run = carried_out(DOCUMENT)
+    assert run.rollback == Rollback.CLEAN
+    kinds = list(run.events.values_list("kind", flat=True))
+    assert kinds.index("fault_injected") < kinds.index("fault_undone")
+
+
+def test_a_run_of_what_is_no_longer_allowed_ends_errored_and_injects_nothing(settings: Settings) -> None:
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    settings.ALLOWED_COMMANDS = ()
+    ended = execution.carry_out(str(run.id), run.attempt)
+    assert ended is not None
+    assert ended.outcome == Outcome.ERRORED
+    assert "'sh' is not allowed on this site" in ended.reason
+    assert not Fault.objects.exists()
+
+
+def test_what_the_site_does_not_allow_is_refused_when_it_is_started(settings: Settings) -> None:
+    settings.ALLOWED_COMMANDS = ("true",)
+    with pytest.raises(InvalidDocument, match="'sh' is not allowed on this site"):
+        services.start_run(DOCUMENT, {}, origin="cli")

@@ -1,0 +1,142 @@
+"""Secrets are struck out wherever they stand, however they are written there."""
+
+import base64
+import html
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from scenarios.domain.expectations import shown
+from scenarios.domain.redaction import MASK, Redactor
+
+SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=40)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ENCODERS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "URL-encoded": quote,
+    "URL-encoded, slashes too": lambda text: quote(text, safe=""),
+    "URL-encoded, in a form": quote_plus,
+    "URL-encoded, in small letters": lambda text: lowered(quote(text, safe="")),
+    "JSON-escaped": lambda text: json.dumps(text)[1:-1],
+    "JSON-escaped, with letters of all scripts": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON-escaped twice": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "JSON-escaped, slashes too": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "HTML-escaped": html.escape,
+    "HTML-escaped, but for quotes": lambda text: html.escape(text, quote=False),
+    "HTML-escaped, by numbers": lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
+    "quoted as Python does": lambda text: repr(text)[1:-1],
+}
+
+
+def lowered(encoded: str) -> str:
+    parts = encoded.split("%")
+    return "%".join([parts[0], *(part[:2].lower() + part[2:] for part in parts[1:])])
+
+
+def knowing(*secrets: str) -> Redactor:
+    redactor = Redactor()
+    for secret in secrets:
+        redactor.learn(secret)
+    return redactor
+
+
+@pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
+@settings(deadline=None)
+@given(secret=SECRETS, before=TEXTS, after=TEXTS)
+def test_a_secret_is_struck_out_however_a_step_writes_it(
+    encode: Callable[[str], str], secret: str, before: str, after: str
+) -> None:
+    written = encode(secret)
+    assume(written not in before + after and written not in MASK)
+    kept = knowing(secret).redact(f"{before}{written}{after}")
+    assert MASK in kept
+    # What stands around it may happen to form it anew, together with the mask.
+    assert written not in kept.replace(MASK, "\0")
+
+
+@pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("lines", [0, 76, 5])
+@settings(deadline=None)
+@given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7))
+def test_a_secret_is_struck_out_of_base64_at_all_three_alignments(
+    alphabet: Callable[[bytes], bytes], lines: int, secret: str, before: bytes, after: bytes
+) -> None:
+    whole = alphabet(before + secret.encode() + after).decode()
+    if lines:
+        whole = "\n".join(whole[start : start + lines] for start in range(0, len(whole), lines))
+    kept = knowing(secret).redact(whole)
+    assert MASK in kept
+    left = "".join(kept.replace(MASK, "").split())
+    assert len(left) <= 4 * ((len(before) + len(after)) // 3 + 2)
+
+
+@pytest.mark.parametrize("credentials", ["user", "us", "u"])
+def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credentials: str) -> None:
+    header = base64.b64encode(f"{credentials}:correct horse battery".encode()).decode()
+    kept = knowing("correct horse battery").redact(f"Authorization: Basic {header}")
+    assert kept.startswith("Authorization: Basic ")
+    assert MASK in kept
+    assert len(kept) < len("Authorization: Basic ") + 12
+
+
+@settings(deadline=None)
+@given(secret=st.text("abcdefgh0123-", min_size=12, max_size=60), before=st.text(max_size=130))
+def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -> None:
+    assume(secret[:6] not in before)
+    cut = shown(f"{before}{secret}{'.' * 200}")
+    left = knowing(secret).redact(cut)
+    assert secret[:6] not in left
+
+
+def test_a_number_a_key_and_what_is_nested_are_struck_out_as_well() -> None:
+    seen: dict[str, Any] = {"a": [{"token-1234": 1234}, "x 1234 y"], "b": True, "c": 12.5, "d": None}
+    assert knowing("1234").redact(seen) == {
+        "a": [{"token-***": "***"}, "x *** y"],
+        "b": True,
+        "c": 12.5,
+        "d": None,
+    }
+
+
+def test_what_is_nested_too_deep_to_be_searched_is_not_shown() -> None:
+    deep: Any = "hunter2"
+    for _ in range(5_000):
+        deep = [deep]
+    kept = knowing("hunter2").redact({"status": 200, "json": deep})
+    assert kept == {"status": 200, "json": "*** (nested too deep to be searched for secrets)"}
+
+
+def test_one_line_of_a_secret_of_many_lines_is_struck_out() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END KEY-----\n"
+    assert "MIIE" not in knowing(key).redact("line 2: MIIEvQIBADANBgkqhkiG9w0")
+
+
+def test_a_secret_that_holds_another_is_struck_out_whole() -> None:
+    assert knowing("pass", "password1").redact("it is password1!") == "it is ***!"
+
+
+@settings(deadline=None)
+@given(TEXTS)
+def test_without_secrets_everything_stays_as_it_is(text: str) -> None:
+    value = {"a": [text]}
+    assert Redactor().redact(value) is value
+
+
+def test_a_text_without_the_secret_stays_as_it_is() -> None:
+    text = "status 200, body 'correct answer', 17 orders at https://127.0.0.1:8081/orders?side=buy"
+    assert knowing("correct horse", "https://hooks.example/T0/B1", "hunter2").redact(text) == text
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "\\" * 1_000_000, "correc" * 160_000, "%25" * 300_000])
+@pytest.mark.parametrize("secret", ["correct horse battery staple", "\\" * 30, "%25%25%25%25", "a\n" * 1000])
+def test_a_megabyte_is_searched_in_time(secret: str, text: str) -> None:
+    redactor = knowing(secret)
+    started = time.process_time()
+    redactor.redact(text)
+    assert time.process_time() - started < 2

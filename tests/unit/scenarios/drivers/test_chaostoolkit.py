@@ -1,0 +1,119 @@
+"""The chaostoolkit driver: activities run by the real chaoslib, in a process of their own."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pytest_django.fixtures import Settings
+
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.drivers.chaostoolkit import ChaosToolkit, ChaosToolkitArguments
+
+from .conftest import Platform
+
+
+@pytest.fixture(autouse=True)
+def allowed(settings: Settings) -> None:
+    settings.ALLOWED_CHAOSTOOLKIT_MODULES = ("json", "posixpath", "os", "http", "chaoslib")
+
+
+def asked(module: str, func: str, **words: Any) -> ChaosToolkitArguments:
+    return ChaosToolkitArguments.model_validate({"module": module, "func": func, **words})
+
+
+async def test_a_function_of_an_extension_is_called_and_its_value_returned() -> None:
+    arguments = asked("json", "loads", arguments={"s": '{"a": [1, null]}'})
+    assert await ChaosToolkit().probe(arguments, Platform()) == {"value": {"a": [1, None]}}
+
+
+async def test_configuration_and_secrets_reach_the_function_and_fill_its_arguments() -> None:
+    arguments = asked(
+        "json", "dumps", arguments={"obj": "${host}"}, configuration={"host": "a"}, secrets={"key": "b"}
+    )
+    assert (await ChaosToolkit().act(arguments, Platform()))["value"] == '"a"'
+
+
+async def test_what_an_activity_prints_is_no_part_of_its_value() -> None:
+    arguments = asked("json.tool", "main")
+    with pytest.raises(StepFailed, match="SystemExit"):
+        await ChaosToolkit().act(arguments, Platform())
+
+
+@pytest.mark.parametrize(
+    ("module", "func", "words", "sentence"),
+    [
+        ("json", "loads", {"s": "{"}, "'json.loads' failed: json.decoder.JSONDecodeError"),
+        ("json", "loads", {"t": 1}, "failed"),
+        ("os", "_exit", {"status": 3}, "'os._exit' ended its process without an answer"),
+    ],
+)
+async def test_an_activity_that_fails_is_a_failed_step(
+    module: str, func: str, words: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(StepFailed, match=sentence):
+        await ChaosToolkit().act(asked(module, func, arguments=words), Platform())
+
+
+@pytest.mark.parametrize(("module", "func"), [("chaoslib.nowhere", "f"), ("json", "no_such_function")])
+async def test_a_function_that_is_not_there_makes_the_step_impossible(module: str, func: str) -> None:
+    with pytest.raises(StepImpossible, match=f"'{module}.{func}' cannot be called"):
+        await ChaosToolkit().act(asked(module, func), Platform())
+
+
+async def test_the_coordinator_s_environment_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "for the coordinator alone")
+    arguments = asked("os", "getenv", arguments={"key": "SECRET_KEY", "default": "nothing"})
+    assert (await ChaosToolkit().probe(arguments, Platform()))["value"] == "nothing"
+
+
+async def test_a_value_beyond_60_kib_is_cut_with_a_note() -> None:
+    arguments = asked("posixpath", "join", arguments={"a": "x" * 100_000})
+    seen = await ChaosToolkit().probe(arguments, Platform())
+    assert len(seen["value"]) == 60 * 1024
+    assert "more characters of the value were cut" in seen["note"]
+
+
+async def test_a_stop_ends_an_activity_that_goes_on_for_ever() -> None:
+    serving = asked("http.server", "test", arguments={"port": 0, "bind": "127.0.0.1"})
+    step = asyncio.create_task(ChaosToolkit().act(serving, Platform()))
+    assert (await asyncio.wait({step}, timeout=0.5))[1] == {step}
+    started = time.perf_counter()
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    assert time.perf_counter() - started < 0.25
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_module_that_the_site_does_not_allow_is_refused_when_the_document_is_read() -> None:
+    with pytest.raises(ValidationError, match="'subprocess' is not allowed on this site"):
+        asked("subprocess", "run")
+    with pytest.raises(ValidationError, match="'jsonx' is not allowed on this site"):
+        asked("jsonx", "run")
+
+
+async def test_a_module_is_checked_again_before_it_is_called(settings: Settings) -> None:
+    saved = asked("json", "loads")
+    settings.ALLOWED_CHAOSTOOLKIT_MODULES = ()
+    with pytest.raises(StepImpossible, match="ALLOWED_CHAOSTOOLKIT_MODULES names none"):
+        await ChaosToolkit().act(saved, Platform())
+
+
+def test_reading_a_document_imports_neither_chaoslib_nor_the_module_it_names() -> None:
+    script = (
+        "import sys; from django.conf import settings\n"
+        "settings.configure(ALLOWED_CHAOSTOOLKIT_MODULES=['wave'])\n"
+        "from scenarios.drivers.chaostoolkit import ChaosToolkitArguments\n"
+        "ChaosToolkitArguments.model_validate({'module': 'wave', 'func': 'open'})\n"
+        "print(sorted({'chaoslib', 'wave'} & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,224 @@
+"""The command driver, with real child processes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pytest_django.fixtures import Settings
+
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.drivers.child.process import MOST_OUTPUT
+from scenarios.drivers.command import Command, CommandArguments
+
+from .conftest import Platform
+
+
+@pytest.fixture(autouse=True)
+def allowed(settings: Settings) -> None:
+    settings.ALLOWED_COMMANDS = ("sh", "env", "cat", "/bin/echo", "no-such-command")
+
+
+def asked(*run: str, **words: Any) -> CommandArguments:
+    return CommandArguments.model_validate({"run": list(run), **words})
+
+
+async def run(*words: str, **more: Any) -> dict[str, Any]:
+    return dict(await Command().probe(asked(*words, **more), Platform()))
+
+
+async def test_a_command_returns_its_exit_code_its_outputs_and_its_time() -> None:
+    seen = await run("sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (seen["exit_code"], seen["stdout"], seen["stderr"]) == (3, "out\n", "err\n")
+    assert 0 < seen["elapsed"] < 30
+
+
+async def test_arguments_reach_the_command_as_they_are_and_no_shell_reads_them() -> None:
+    assert (await run("/bin/echo", "$HOME; *", "a  b"))["stdout"] == "$HOME; * a  b\n"
+
+
+async def test_cwd_env_and_stdin_reach_the_command(tmp_path: Path) -> None:
+    seen = await run("sh", "-c", "pwd; echo $N; cat", cwd=str(tmp_path), env={"N": 5}, stdin="told")
+    assert seen["stdout"] == f"{tmp_path}\n5\ntold"
+
+
+async def test_the_coordinator_s_environment_is_scrubbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECRET_KEY", "DATABASE_URL", "SCENARIO_SECRET_TOKEN", "HOME"):
+        monkeypatch.setenv(name, "for the coordinator alone")
+    seen = await run("env", env={"OWN": "1"})
+    names = {line.partition("=")[0] for line in seen["stdout"].splitlines()}
+    assert names <= {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "OWN"}
+    assert "OWN=1" in seen["stdout"]
+
+
+async def test_a_command_killed_by_a_signal_has_its_number_as_a_negative_exit_code() -> None:
+    assert (await run("sh", "-c", "kill -TERM $$"))["exit_code"] == -signal.SIGTERM
+
+
+async def test_an_action_fails_on_an_exit_code_other_than_0_and_says_why() -> None:
+    with pytest.raises(StepFailed, match="'sh' ended with exit code 2: 'no route'"):
+        await Command().act(asked("sh", "-c", "echo no route >&2; exit 2"), Platform())
+    assert (await Command().act(asked("sh", "-c", "true"), Platform()))["exit_code"] == 0
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+async def test_an_output_is_cut_after_64_kib_with_a_note(stream: str) -> None:
+    to = ">&2" if stream == "stderr" else ""
+    seen = await run("sh", "-c", f"head -c 200000 /dev/zero | tr '\\0' x {to}")
+    assert seen[stream] == "x" * MOST_OUTPUT
+    assert seen["note"] == f"{200_000 - MOST_OUTPUT} more bytes of {stream} were cut"
+
+
+async def test_bytes_that_are_no_text_are_replaced() -> None:
+    assert (await run("sh", "-c", r"printf 'a\377b'"))["stdout"] == "a\ufffdb"
+
+
+class Pipe:
+    """A named pipe: reading blocks until the command opens it, and ends when all who hold it have died."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "pipe"
+        os.mkfifo(self.path)
+
+    async def first_line(self) -> str:
+        self._file = await asyncio.to_thread(self.path.open)
+        return await asyncio.to_thread(self._file.readline)
+
+    async def ended(self) -> str:
+        with self._file:
+            return await asyncio.to_thread(self._file.read)
+
+
+def starting_others(pipe: Pipe, **words: Any) -> CommandArguments:
+    script = 'exec 3>"$1"; echo started >&3; for i in 1 2; do sh -c "sleep 600 & wait" & done; wait'
+    return asked("sh", "-c", script, "sh", str(pipe.path), **words)
+
+
+async def test_a_stop_kills_the_command_and_all_it_has_started(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    step = asyncio.create_task(Command().act(starting_others(pipe), Platform()))
+    assert await pipe.first_line() == "started\n"
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    assert await pipe.ended() == ""
+
+
+async def test_a_timeout_kills_the_command_and_all_it_has_started(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    step = asyncio.create_task(Command().act(starting_others(pipe, timeout="300ms"), Platform()))
+    assert await pipe.first_line() == "started\n"
+    with pytest.raises(StepFailed, match="still ran after 300ms: it was killed"):
+        await step
+    assert await pipe.ended() == ""
+
+
+async def test_what_a_command_leaves_running_ends_with_it(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    script = 'exec 3>"$1"; echo started >&3; sleep 600 & echo done'
+    step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
+    assert await pipe.first_line() == "started\n"
+    assert (await step)["stdout"] == "done\n"
+    assert await pipe.ended() == ""
+
+
+async def test_a_command_that_kills_its_keeper_is_a_failed_step_and_leaves_nothing(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    script = 'exec 3>"$1"; echo started >&3; kill -9 $PPID; sleep 600'
+    step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
+    assert await pipe.first_line() == "started\n"
+    with pytest.raises(StepFailed, match="killed the process that watched over it"):
+        await step
+    assert await pipe.ended() == ""
+
+
+async def test_what_leaves_the_group_is_not_waited_for() -> None:
+    seen = await run("sh", "-c", "setsid sleep 3 & echo done", timeout="2s")
+    assert seen["stdout"] == "done\n"
+
+
+async def test_the_death_of_the_coordinator_kills_the_command(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    program = (
+        "import asyncio, sys; from scenarios.drivers.child.process import run_child;"
+        "asyncio.run(run_child(['/bin/sh', '-c', *sys.argv[1:]]))"
+    )
+    script = 'exec 3>"$1"; echo started >&3; sleep 600'
+    coordinator = subprocess.Popen([sys.executable, "-c", program, script, "sh", str(pipe.path)])
+    assert await pipe.first_line() == "started\n"
+    coordinator.kill()
+    coordinator.wait()
+    assert await pipe.ended() == ""
+
+
+def descriptors() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
+
+
+async def test_no_descriptor_and_no_child_is_left(tmp_path: Path) -> None:
+    before = descriptors()
+    for _ in range(5):
+        await run("sh", "-c", "echo x")
+    assert descriptors() == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_command_that_the_site_does_not_allow_is_refused_when_the_document_is_read() -> None:
+    with pytest.raises(
+        ValidationError, match="'/bin/sh' is not allowed on this site: ALLOWED_COMMANDS names 'sh'"
+    ):
+        asked("/bin/sh", "-c", "true")
+
+
+async def test_a_command_is_checked_again_before_it_runs(settings: Settings) -> None:
+    saved = asked("sh", "-c", "true")
+    settings.ALLOWED_COMMANDS = ()
+    with pytest.raises(StepImpossible, match="'sh' is not allowed on this site: ALLOWED_COMMANDS names none"):
+        await Command().act(saved, Platform())
+
+
+async def test_a_template_is_no_way_around_the_list() -> None:
+    arguments = asked("${shell}", "-c", "true")
+    with pytest.raises(StepImpossible, match="is not allowed"):
+        await Command().act(arguments, Platform())
+
+
+async def test_the_step_s_own_path_does_not_say_which_program_is_run(tmp_path: Path) -> None:
+    (tmp_path / "sh").write_text("#!/bin/cat\nnot this one\n")
+    (tmp_path / "sh").chmod(0o755)
+    seen = await run("sh", "-c", "echo the real one", env={"PATH": str(tmp_path)})
+    assert seen["stdout"] == "the real one\n"
+
+
+async def test_a_command_that_is_not_installed_makes_the_step_impossible() -> None:
+    with pytest.raises(StepImpossible, match="'no-such-command' is not installed"):
+        await run("no-such-command")
+
+
+async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
+    with pytest.raises(StepNotSent, match="cannot be run in '/no/such/folder'"):
+        await run("sh", "-c", "true", cwd="/no/such/folder")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"run": []},
+        {"run": "sh -c true"},
+        {"run": ["sh"], "cwd": "relative"},
+        {"run": ["sh"], "env": {"LD_PRELOAD": "/opt/x.so"}},
+        {"run": ["sh"], "env": {"BASH_ENV": "/opt/x"}},
+        {"run": ["sh"], "env": {"a b": "c"}},
+        {"run": ["sh"], "env": {"a": ["c"]}},
+        {"run": ["sh"], "shell": True},
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        CommandArguments.model_validate(words)

@@ -1,0 +1,43 @@
+"""A site may keep steps to registered services."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from pytest_django.fixtures import Settings
+
+from scenarios.domain.errors import StepImpossible
+from scenarios.drivers.http import Http, HttpArguments
+from scenarios.drivers.prometheus import Prometheus, PrometheusArguments
+from scenarios.drivers.tcp import Tcp, TcpArguments
+
+from .conftest import Platform
+
+ADDRESSES: list[tuple[Any, type[BaseModel], dict[str, Any], str]] = [
+    (Http(), HttpArguments, {"url": "http://127.0.0.1:1/"}, "'url'"),
+    (Tcp(), TcpArguments, {"host": "127.0.0.1", "port": 1}, "'host'"),
+    (Prometheus(), PrometheusArguments, {"query": "up", "server": "http://127.0.0.1:1"}, "'server'"),
+]
+
+
+@pytest.mark.parametrize(("driver", "arguments", "words", "name"), ADDRESSES)
+async def test_an_address_of_the_document_s_own_is_refused_when_it_is_read_and_when_it_is_used(
+    driver: Any, arguments: type[BaseModel], words: dict[str, Any], name: str, *, settings: Settings
+) -> None:
+    saved = arguments.model_validate(words)
+    settings.ONLY_REGISTERED_SERVICES = True
+    with pytest.raises(ValidationError, match=f"{name} is refused: this site reaches registered services"):
+        arguments.model_validate(words)
+    with pytest.raises(StepImpossible, match=f"{name} is refused"):
+        await driver.probe(saved, Platform())
+
+
+def test_a_registered_service_stays_within_reach_but_where_it_redirects_to_does_not(
+    settings: Settings,
+) -> None:
+    settings.ONLY_REGISTERED_SERVICES = True
+    HttpArguments.model_validate({"service": "exchange", "path": "/health"})
+    TcpArguments.model_validate({"service": "exchange"})
+    PrometheusArguments.model_validate({"query": "up"})
+    with pytest.raises(ValidationError, match="'follow_redirects' is refused"):
+        HttpArguments.model_validate({"service": "exchange", "follow_redirects": True})
