@@ -13,6 +13,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from metrics_app.ports import (
+    AdapterSettingsError,
     GaugeSample,
     MetricsAdapter,
     MetricsLabels,
@@ -47,7 +48,7 @@ def get_metrics() -> MetricsPort:
     if _adapter is None:
         with _lock:
             if _adapter is None:
-                adapter = adapter_class().configured(options())
+                adapter = make_adapter()
                 for read in _scrape_gauges:
                     adapter.register_scrape_gauges(read)
                 _adapter = adapter
@@ -72,6 +73,18 @@ def register_scrape_gauges(read: ScrapeGauges) -> None:
         _scrape_gauges.append(read_and_disconnect)
         if _adapter is not None:
             _adapter.register_scrape_gauges(read_and_disconnect)
+
+
+def make_adapter() -> MetricsAdapter:
+    """An adapter beside the one of this process.
+
+    Raises:
+        ImproperlyConfigured: METRICS_BACKEND names none, or variables that the adapter reads are wrong.
+    """
+    try:
+        return adapter_class().configured(options())
+    except AdapterSettingsError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def adapter_class() -> type[MetricsAdapter]:

@@ -55,6 +55,10 @@ class MetricLabelsError(MetricsError):
     """A metric is used with other label names than those it was declared or first used with."""
 
 
+class AdapterSettingsError(ValueError):
+    """What the environment asks of an adapter makes no sense, or is more than it can do."""
+
+
 class HttpHandler(Protocol):
     """Answers a scrape."""
 
@@ -128,7 +132,13 @@ class MetricsAdapter(MetricsPort, Protocol):
     """What the setting METRICS_BACKEND names: a port that can be made from options."""
 
     @classmethod
-    def configured(cls, options: MetricsOptions) -> Self: ...
+    def configured(cls, options: MetricsOptions) -> Self:
+        """The adapter. Making one starts nothing: no thread, no connection, no slot.
+
+        Raises:
+            AdapterSettingsError: variables of its own in the environment cannot be used.
+        """
+        ...
 
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
