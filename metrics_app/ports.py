@@ -82,6 +82,18 @@ class RequestRecorder(Protocol):
     def finish(self, method: str, route: str, code: int, seconds: float) -> None: ...
 
 
+class BoundCounter(Protocol):
+    """One counter with its labels, looked up once: for what happens often."""
+
+    def inc(self, amount: float = 1.0) -> None: ...
+
+
+class BoundHistogram(Protocol):
+    """One histogram with its labels, looked up once: for what happens often."""
+
+    def observe(self, value: float) -> None: ...
+
+
 @runtime_checkable
 class MetricsPort(Protocol):
     """Records metrics, from any thread, and hands them out.
@@ -99,6 +111,14 @@ class MetricsPort(Protocol):
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None: ...
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None: ...
+
+    def bind_counter(self, name: str, labels: Labels) -> BoundCounter:
+        """The counter with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
+
+    def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
+        """The histogram with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
 
     def get_http_handler(self) -> HttpHandler: ...
 

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Self, cast
 from weakref import WeakSet
 
-from metrics_app.adapters.families import Families
+from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.opentelemetry import series
 from metrics_app.adapters.opentelemetry.environment import PushSettings, push_settings
 from metrics_app.adapters.opentelemetry.push import Pusher
@@ -81,6 +81,12 @@ class OpenTelemetryMetricsAdapter:
         gauge = cast("Level", self._families.series(Kind.GAUGE, name, labels))
         with self._lock:
             gauge.value = float(value)
+
+    def bind_counter(self, name: str, labels: Labels) -> Bound[PushedSeries]:
+        return self._families.bound(Kind.COUNTER, name, labels)
+
+    def bind_histogram(self, name: str, labels: Labels) -> Bound[PushedSeries]:
+        return self._families.bound(Kind.HISTOGRAM, name, labels)
 
     def get_http_handler(self) -> "PushNotice":
         return PushNotice(self._settings)

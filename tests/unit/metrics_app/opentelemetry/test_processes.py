@@ -16,11 +16,12 @@ from metrics_app.ports import GaugeSample, MetricsLabels
 metrics = OpenTelemetryMetricsAdapter(MetricsLabels(service="shop", instance="shop-1"))
 metrics.register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "queued"}, 1)])
 recorder = metrics.request_recorder()
+orders = metrics.bind_counter("orders_total", {})
 
 def request():
     recorder.begin("GET")
     recorder.finish("GET", "home", 200, 0.1)
-    metrics.inc_counter("orders_total", {})
+    orders.inc()
 """
 
 
