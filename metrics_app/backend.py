@@ -1,10 +1,10 @@
 """The metrics adapter that the settings name, one per process."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -33,6 +33,8 @@ READ_SETTINGS = frozenset(
     }
 )
 
+Bound = TypeVar("Bound")
+
 _lock = Lock()
 _adapter: MetricsPort | None = None
 _scrape_gauges: list[ScrapeGauges] = []
@@ -53,6 +55,23 @@ def get_metrics() -> MetricsPort:
                     adapter.register_scrape_gauges(read)
                 _adapter = adapter
     return _adapter
+
+
+class BoundByAlias(Generic[Bound]):
+    """What `bind` binds for each alias of a database or cache: once per adapter, whichever thread asks."""
+
+    def __init__(self, bind: Callable[[MetricsPort, str], Bound]) -> None:
+        self._bind = bind
+        self._bound: tuple[MetricsPort | None, dict[str, Bound]] = None, {}
+
+    def of(self, alias: str) -> Bound:
+        metrics = get_metrics()
+        adapter, bound = self._bound
+        if adapter is not metrics:
+            adapter, bound = self._bound = metrics, {}
+        if alias not in bound:
+            bound[alias] = self._bind(metrics, alias)
+        return bound[alias]
 
 
 def register_scrape_gauges(read: ScrapeGauges) -> None:

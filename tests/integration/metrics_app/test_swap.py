@@ -23,6 +23,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "coordinator_site.settings"
 import django
 django.setup()
 
+from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from metrics_app.backend import get_metrics
@@ -31,6 +32,7 @@ from scenarios import execution, services
 call_command("check", verbosity=0)
 call_command("migrate", verbosity=0)
 assert Client(headers={"host": "localhost"}).get("/api/v1/health").status_code == 200
+assert cache.get("key") is None
 services.register_service("shop", os.environ["SHOP"])
 run = services.start_run(os.environ["DOCUMENT"], {}, origin="cli")
 print("verdict:", execution.carry_out(str(run.id), run.attempt).verdict)
@@ -93,6 +95,8 @@ def environment(shop: str, receiver: Receiver, tmp_path: Path) -> dict[str, str]
         "SHOP": shop,
         "DOCUMENT": DOCUMENT,
         "SERVICE_INSTANCE_NAME": "shop-1",
+        "METRICS_DATABASE": "true",
+        "METRICS_CACHE": "true",
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
         "OTEL_METRIC_EXPORT_INTERVAL": "50",
         "NO_PROXY": "127.0.0.1",
@@ -115,6 +119,9 @@ def assert_whole_paths(exposition: bytes | str) -> None:
     for event in ("injected", "undone"):
         assert value(exposition, "scenario_chaos_events_total", driver="http", event=event) == 1
     assert value(exposition, "scenario_time_to_pass_seconds_count", phase="chaos") == 1
+    assert value(exposition, "database_connections_opened_total", alias="default") >= 1
+    assert value(exposition, "database_query_duration_seconds_count", alias="default") >= 1
+    assert value(exposition, "cache_reads_total", alias="default", outcome="miss") == 1
 
 
 def test_the_memory_adapter_works_where_prometheus_client_is_missing(environment: dict[str, str]) -> None:
