@@ -28,6 +28,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from metrics_app.adapters.families import Family
 from metrics_app.adapters.opentelemetry.environment import PushSettings
+from metrics_app.adapters.opentelemetry.runtime import runtime_samples
 from metrics_app.adapters.opentelemetry.series import Level, Observations, PushedSeries, attributes
 from metrics_app.adapters.scrape_gauges import DefinedSample
 from metrics_app.catalogue import Definition, Kind, Merge
@@ -70,10 +71,11 @@ class Sdk:
             for series in list(family.series.values()):
                 if isinstance(series, Observations):
                     histogram = self._histogram(family.definition)
-                    while series.waiting:
+                    # Not until there is none: while these are taken others come, perhaps as fast.
+                    for _ in range(len(series.waiting)):
                         histogram.record(series.waiting.popleft(), series.attributes)
 
-    def push(self, families: RecordedFamilies, scraped: list[DefinedSample]) -> None:
+    def push(self, families: RecordedFamilies, read_now: list[DefinedSample]) -> None:
         """Export everything. When that fails the exporter logs why, and the next push has the totals again.
 
         Only where OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE asks for increments are these then lost.
@@ -89,7 +91,7 @@ class Sdk:
             for series in list(family.series.values()):
                 if isinstance(series, Level):
                     observe(family.definition, series.value, series.attributes)
-        for definition, sample in scraped:
+        for definition, sample in read_now:
             observe(definition, sample.value, attributes(sample.labels))
         self._observed = observed
         self._reader.collect()
@@ -217,12 +219,12 @@ class Pusher:
             self._sdk = Sdk(self._settings.endpoint, self._resource, self._max_label_sets)
         if isinstance(order, list):
             # Without the database's gauges: others push them, too, and at exit no thread can be started.
-            self._sdk.push(order, [])
+            self._sdk.push(order, runtime_samples())
         elif order is Order.TAKE_OBSERVATIONS:
             self._sdk.take_observations(self._families())
         else:
             scraped = self._scrape()
-            self._sdk.push(self._families(), scraped)
+            self._sdk.push(self._families(), [*scraped, *runtime_samples()])
 
 
 def resource_attributes(constant_labels: Mapping[str, str]) -> dict[str, str]:

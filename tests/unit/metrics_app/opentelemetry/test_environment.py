@@ -80,4 +80,4 @@ def test_a_name_that_would_arrive_as_another_is_refused(
         pushing.inc_counter(name, {})
     pushing.inc_counter("orders_total", {})
     assert pushing.push_now()
-    assert set(receiver.pushes[-1].metrics) == {"orders_total"}
+    assert [found for found in receiver.pushes[-1].metrics if "orders" in found] == ["orders_total"]

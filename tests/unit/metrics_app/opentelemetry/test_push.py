@@ -89,7 +89,7 @@ def test_what_is_recorded_last_is_pushed_when_it_is_closed(
     pushing.inc_counter("orders_total", {})
     pushing.observe_histogram("scenario_run_duration_seconds", 1, RUN)
     pushing.close()
-    assert set(receiver.pushes[-1].metrics) == {"orders_total", "scenario_run_duration_seconds"}
+    assert {"orders_total", "scenario_run_duration_seconds"} <= set(receiver.pushes[-1].metrics)
 
 
 @pytest.fixture
