@@ -120,3 +120,18 @@ def test_observations_that_nobody_takes_are_bounded_and_told_of_now_and_then() -
 def test_making_an_adapter_starts_nothing(receiver: Receiver, options: MetricsOptions) -> None:
     OpenTelemetryMetricsAdapter.configured(options).close()
     assert receiver.pushes == []
+
+
+def test_what_the_sdk_raises_is_logged_and_the_next_push_works(
+    pushing: OpenTelemetryMetricsAdapter,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXEMPLAR_FILTER", "nonsense")
+    pushing.inc_counter("orders_total", {})
+    assert pushing.push_now(30)
+    assert "Unknown exemplar filter 'nonsense'" in caplog.text
+    monkeypatch.delenv("OTEL_METRICS_EXEMPLAR_FILTER")
+    assert pushing.push_now(30)
+    assert value(receiver.exposition(), "orders_total") == 1
