@@ -50,11 +50,23 @@ def get_metrics() -> MetricsPort:
     if _adapter is None:
         with _lock:
             if _adapter is None:
-                adapter = make_adapter()
+                adapter = new_adapter()
                 for read in _scrape_gauges:
                     adapter.register_scrape_gauges(read)
                 _adapter = adapter
     return _adapter
+
+
+def new_adapter() -> MetricsAdapter:
+    """An adapter of one's own, without the gauges of the apps; most callers want `get_metrics`.
+
+    Raises:
+        ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
+    """
+    try:
+        return adapter_class().configured(options())
+    except AdapterSettingsError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 class BoundByAlias(Generic[Bound]):
@@ -92,18 +104,6 @@ def register_scrape_gauges(read: ScrapeGauges) -> None:
         _scrape_gauges.append(read_and_disconnect)
         if _adapter is not None:
             _adapter.register_scrape_gauges(read_and_disconnect)
-
-
-def make_adapter() -> MetricsAdapter:
-    """An adapter beside the one of this process.
-
-    Raises:
-        ImproperlyConfigured: METRICS_BACKEND names none, or variables that the adapter reads are wrong.
-    """
-    try:
-        return adapter_class().configured(options())
-    except AdapterSettingsError as error:
-        raise ImproperlyConfigured(str(error)) from error
 
 
 def adapter_class() -> type[MetricsAdapter]:

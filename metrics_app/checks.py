@@ -34,7 +34,7 @@ def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
 
 def check_variables_of_the_adapter(*_: Any, **__: Any) -> list[CheckMessage]:
     try:
-        backend.make_adapter().close()
+        backend.new_adapter().close()
     except ImproperlyConfigured as error:
         if isinstance(error.__cause__, AdapterSettingsError):
             hint = "The adapter reads this variable itself; leave it out for its default."

@@ -79,4 +79,4 @@ def series(
 
 def attributes(labels: Mapping[str, str]) -> dict[str, str]:
     """The labels that are not empty, in text that can be sent: one that cannot would stop every push."""
-    return {name: value.encode(errors="backslashreplace").decode() for name, value in labels.items() if value}
+    return {name: value.encode(errors="replace").decode() for name, value in labels.items() if value}

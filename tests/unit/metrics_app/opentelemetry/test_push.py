@@ -129,7 +129,7 @@ def test_the_limit_of_label_sets_may_be_higher_than_the_one_of_the_sdk(receiver:
 def test_a_label_value_that_is_no_text_does_not_stop_the_push(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
 ) -> None:
-    pushing.inc_counter("orders_total", {"side": "\udcff"})
+    pushing.register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "\udcff"}, 1)])
     assert pushing.push_now()
-    [point] = receiver.pushes[-1].metrics["orders_total"].sum.data_points
-    assert strings(point.attributes) == {"side": r"\udcff"}
+    [point] = receiver.pushes[-1].metrics["scenario_runs"].gauge.data_points
+    assert strings(point.attributes) == {"state": "?"}
