@@ -10,8 +10,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.core.management import call_command
 from django.test import override_settings
 
-from metrics_app.ports import MetricsPort
-from tests.exposition import value
+from metrics_app.adapters.memory import InMemoryMetricsAdapter
 
 LOCAL = "django.core.cache.backends.locmem.LocMemCache"
 FILES = "django.core.cache.backends.filebased.FileBasedCache"
@@ -36,17 +35,17 @@ def _counted_cache(request: pytest.FixtureRequest, tmp_path: Path, db: None) -> 
         yield
 
 
-def reads(metrics: MetricsPort) -> tuple[float, float]:
+def reads(metrics: InMemoryMetricsAdapter) -> tuple[float, float]:
     """Hits and misses."""
-    text = metrics.get_http_handler()()
     hits, misses = (
-        value(text, "cache_reads_total", alias="default", outcome=outcome) for outcome in ("hit", "miss")
+        metrics.value("cache_reads_total", {"alias": "default", "outcome": outcome})
+        for outcome in ("hit", "miss")
     )
     return hits, misses
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_a_read_is_a_hit_or_a_miss(metrics: MetricsPort) -> None:
+def test_a_read_is_a_hit_or_a_miss(metrics: InMemoryMetricsAdapter) -> None:
     assert cache.get("key", "default") == "default"
     cache.set("key", None)
     assert cache.get("key", "default") is None
@@ -54,21 +53,21 @@ def test_a_read_is_a_hit_or_a_miss(metrics: MetricsPort) -> None:
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_each_of_many_keys_is_counted_once(metrics: MetricsPort) -> None:
+def test_each_of_many_keys_is_counted_once(metrics: InMemoryMetricsAdapter) -> None:
     cache.set_many({"a": 1, "b": 2})
     assert cache.get_many(["a", "b", "c", "a"]) == {"a": 1, "b": 2}
     assert reads(metrics) == (2, 1)
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_what_is_set_because_it_was_missing_is_one_miss(metrics: MetricsPort) -> None:
+def test_what_is_set_because_it_was_missing_is_one_miss(metrics: InMemoryMetricsAdapter) -> None:
     assert cache.get_or_set("key", lambda: 1) == 1
     assert cache.get_or_set("key", 2) == 1
     assert reads(metrics) == (1, 1)
 
 
 @pytest.mark.usefixtures("_counted_cache")
-def test_what_reads_no_value_is_not_counted(metrics: MetricsPort) -> None:
+def test_what_reads_no_value_is_not_counted(metrics: InMemoryMetricsAdapter) -> None:
     cache.add("key", 1)
     cache.incr("key")
     assert ("key" in cache, "other" in cache, cache.has_key("key")) == (True, False, True)
@@ -77,7 +76,7 @@ def test_what_reads_no_value_is_not_counted(metrics: MetricsPort) -> None:
     assert reads(metrics) == (0, 0)
 
 
-async def test_async_reads_are_counted_likewise(metrics: MetricsPort) -> None:
+async def test_async_reads_are_counted_likewise(metrics: InMemoryMetricsAdapter) -> None:
     with override_settings(CACHES={"default": counted(LOCAL, "async")}):
         assert await cache.aget("key") is None
         assert await cache.aget_or_set("key", 1) == 1
