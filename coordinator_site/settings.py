@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -157,6 +158,24 @@ METRICS_MAX_LABEL_SETS = environment.whole_number(
 METRICS_COUNT_SCRAPES = environment.boolean(
     "METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")
 )
+METRICS_DATABASE = environment.boolean("METRICS_DATABASE", env.str("METRICS_DATABASE", "false"))
+METRICS_CACHE = environment.boolean("METRICS_CACHE", env.str("METRICS_CACHE", "false"))
+
+
+# Cache: each process its own, as Django has it by default
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+}
+if METRICS_CACHE:
+    CACHES = {
+        alias: {
+            **cache,
+            "BACKEND": "metrics_app.cache.CountedCache",
+            "COUNTED": {"alias": alias, "backend": cache["BACKEND"]},
+        }
+        for alias, cache in CACHES.items()
+    }
 
 
 # Tasks and runs

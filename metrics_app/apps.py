@@ -1,6 +1,7 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
-from metrics_app import checks
+from metrics_app import checks, database
 
 
 class MetricsAppConfig(AppConfig):
@@ -8,3 +9,4 @@ class MetricsAppConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register_all()
+        connection_created.connect(database.record_connection)

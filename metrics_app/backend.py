@@ -1,10 +1,10 @@
 """The metrics adapter that the settings name, one per process."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -13,6 +13,7 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from metrics_app.ports import (
+    AdapterSettingsError,
     GaugeSample,
     MetricsAdapter,
     MetricsLabels,
@@ -31,6 +32,8 @@ READ_SETTINGS = frozenset(
         "SERVICE_VERSION",
     }
 )
+
+Bound = TypeVar("Bound")
 
 _lock = Lock()
 _adapter: MetricsPort | None = None
@@ -54,13 +57,33 @@ def get_metrics() -> MetricsPort:
     return _adapter
 
 
-def new_adapter() -> MetricsPort:
+def new_adapter() -> MetricsAdapter:
     """An adapter of one's own, without the gauges of the apps; most callers want `get_metrics`.
 
     Raises:
         ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
     """
-    return adapter_class().configured(options())
+    try:
+        return adapter_class().configured(options())
+    except AdapterSettingsError as error:
+        raise ImproperlyConfigured(str(error)) from error
+
+
+class BoundByAlias(Generic[Bound]):
+    """What `bind` binds for each alias of a database or cache: once per adapter, whichever thread asks."""
+
+    def __init__(self, bind: Callable[[MetricsPort, str], Bound]) -> None:
+        self._bind = bind
+        self._bound: tuple[MetricsPort | None, dict[str, Bound]] = None, {}
+
+    def of(self, alias: str) -> Bound:
+        metrics = get_metrics()
+        adapter, bound = self._bound
+        if adapter is not metrics:
+            adapter, bound = self._bound = metrics, {}
+        if alias not in bound:
+            bound[alias] = self._bind(metrics, alias)
+        return bound[alias]
 
 
 def register_scrape_gauges(read: ScrapeGauges) -> None:

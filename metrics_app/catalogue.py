@@ -12,6 +12,11 @@ HTTP_REQUESTS = "http_requests_total"
 HTTP_REQUEST_DURATION = "http_request_duration_seconds"
 HTTP_REQUEST_ERRORS = "http_request_errors_total"
 HTTP_REQUESTS_IN_PROGRESS = "http_requests_in_progress"
+DATABASE_CONNECTIONS = "database_connections_opened_total"
+DATABASE_QUERIES = "database_queries_total"
+DATABASE_QUERY_ERRORS = "database_query_errors_total"
+DATABASE_QUERY_DURATION = "database_query_duration_seconds"
+CACHE_READS = "cache_reads_total"
 DROPPED_SERIES = "metrics_dropped_series_total"
 SCRAPE_DURATION = "metrics_scrape_duration_seconds"
 SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
@@ -46,6 +51,7 @@ class Definition:
 
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 RUN_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
 TIME_TO_PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
@@ -99,6 +105,19 @@ _SCENARIOS = (
     ),
 )
 
+_STORES = (
+    _counter(DATABASE_CONNECTIONS, "Database connections opened.", "alias"),
+    _counter(DATABASE_QUERIES, "Database queries executed, whether they failed or not.", "alias"),
+    _counter(DATABASE_QUERY_ERRORS, "Database queries that failed.", "alias"),
+    _histogram(
+        DATABASE_QUERY_DURATION,
+        "Time to execute a database query, without fetching its rows.",
+        QUERY_BUCKETS,
+        "alias",
+    ),
+    _counter(CACHE_READS, "Keys looked up in a cache, by hit or miss.", "alias", "outcome"),
+)
+
 _METRICS = (
     _counter(DROPPED_SERIES, "Recordings that went to the overflow series of a metric.", "metric"),
     _gauge(SCRAPE_DURATION, "Time the last scrape before this one took."),
@@ -111,7 +130,7 @@ _METRICS = (
 )
 
 CATALOGUE: dict[str, Definition] = {
-    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_METRICS)
+    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_STORES, *_METRICS)
 }
 
 

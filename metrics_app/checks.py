@@ -1,15 +1,18 @@
 """What must be right before the first request: Django refuses to start otherwise."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's names
 from django.core.exceptions import ImproperlyConfigured
 
 from metrics_app import backend
 from metrics_app.catalogue import CATALOGUE, Definition
+from metrics_app.ports import AdapterSettingsError
 
 MOST_BUCKETS = 20
 
@@ -17,6 +20,7 @@ MOST_BUCKETS = 20
 def register_all() -> None:
     register(check_backend)
     register(check_directory)
+    register(check_variables_of_the_adapter)
     register(check_buckets)
 
 
@@ -24,13 +28,19 @@ def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
     try:
         backend.adapter_class()
     except ImproperlyConfigured as error:
-        return [
-            Error(
-                str(error),
-                hint="Leave METRICS_BACKEND out for the Prometheus adapter.",
-                id="metrics_app.E001",
-            )
-        ]
+        return [Error(str(error), hint=_backend_hint(error.__cause__), id="metrics_app.E001")]
+    return []
+
+
+def check_variables_of_the_adapter(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        backend.new_adapter().close()
+    except ImproperlyConfigured as error:
+        if isinstance(error.__cause__, AdapterSettingsError):
+            hint = "The adapter reads this variable itself; leave it out for its default."
+            return [Error(str(error), hint=hint, id="metrics_app.E004")]
+    except OSError:
+        return []  # E002 and E003 say so
     return []
 
 
@@ -65,6 +75,16 @@ def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
         for definition in definitions
         if len(definition.buckets) > MOST_BUCKETS
     ]
+
+
+def _backend_hint(cause: BaseException | None) -> str:
+    missing = cause.name if isinstance(cause, ImportError) else None
+    if missing and not f"{settings.METRICS_BACKEND}.".startswith(f"{missing}."):
+        return (
+            f"The adapter needs {missing.split('.')[0]!r}: install it with "
+            f"'{sys.executable} -m pip install -r requirements.txt', or choose another adapter."
+        )
+    return "Leave METRICS_BACKEND out for the Prometheus adapter."
 
 
 def _unusable(directory: Path, fault: str, number: str) -> Error:

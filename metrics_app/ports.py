@@ -55,6 +55,10 @@ class MetricLabelsError(MetricsError):
     """A metric is used with other label names than those it was declared or first used with."""
 
 
+class AdapterSettingsError(ValueError):
+    """What the environment asks of an adapter makes no sense, or is more than it can do."""
+
+
 class HttpHandler(Protocol):
     """Answers a scrape."""
 
@@ -78,6 +82,18 @@ class RequestRecorder(Protocol):
     def finish(self, method: str, route: str, code: int, seconds: float) -> None: ...
 
 
+class BoundCounter(Protocol):
+    """One counter with its labels, looked up once: for what happens often."""
+
+    def inc(self, amount: float = 1.0) -> None: ...
+
+
+class BoundHistogram(Protocol):
+    """One histogram with its labels, looked up once: for what happens often."""
+
+    def observe(self, value: float) -> None: ...
+
+
 @runtime_checkable
 class MetricsPort(Protocol):
     """Records metrics, from any thread, and hands them out.
@@ -95,6 +111,14 @@ class MetricsPort(Protocol):
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None: ...
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None: ...
+
+    def bind_counter(self, name: str, labels: Labels) -> BoundCounter:
+        """The counter with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
+
+    def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
+        """The histogram with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
 
     def get_http_handler(self) -> HttpHandler: ...
 
@@ -128,7 +152,13 @@ class MetricsAdapter(MetricsPort, Protocol):
     """What the setting METRICS_BACKEND names: a port that can be made from options."""
 
     @classmethod
-    def configured(cls, options: MetricsOptions) -> Self: ...
+    def configured(cls, options: MetricsOptions) -> Self:
+        """The adapter. Making one starts nothing: no thread, no connection, no slot.
+
+        Raises:
+            AdapterSettingsError: variables of its own in the environment cannot be used.
+        """
+        ...
 
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:

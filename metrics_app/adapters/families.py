@@ -3,12 +3,19 @@
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from metrics_app.catalogue import CATALOGUE, DROPPED_SERIES, OVERFLOW, Definition, Kind, first_used
 from metrics_app.ports import GaugeSample, InvalidMetricNameError, Labels, MetricKindError, MetricLabelsError
 
-Series = TypeVar("Series")
+
+class Recorded(Protocol):
+    """A series; who adds to it holds the lock of the families."""
+
+    def add(self, amount: float, /) -> None: ...
+
+
+Series = TypeVar("Series", bound=Recorded)
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
@@ -55,12 +62,26 @@ class Families(Generic[Series]):
         self._dropped = dropped
         self._stored = stored
         self._unwritable = unwritable
-        self._lock = lock
+        self.lock = lock
         self._families: dict[str, Family[Series]] = {}
+
+    @property
+    def generation(self) -> object:
+        """Another object each time that `forget` has made every series void."""
+        return self._families
+
+    def bound(self, kind: Kind, name: str, labels: Labels) -> "Bound[Series]":
+        """The series of this label set, to record to it without looking it up; built with its first value.
+
+        Raises:
+            MetricsError: the name, the type or the label names are not those of the metric.
+        """
+        self.definition(kind, name, labels)
+        return Bound(self, kind, name, labels)
 
     def forget(self, lock: AbstractContextManager[bool]) -> None:
         """Start anew: in a child that fork made another thread may have held the lock."""
-        self._lock = lock
+        self.lock = lock
         self._families = {}
 
     def all(self) -> list[Family[Series]]:
@@ -96,7 +117,7 @@ class Families(Generic[Series]):
         Raises:
             MetricsError: the name, the type or the label names are not those of the metric.
         """
-        with self._lock:
+        with self.lock:
             family = self._families.get(name)
             definition = family.definition if family else self._define(kind, name, labels)
         if definition.kind is not kind:
@@ -140,10 +161,11 @@ class Families(Generic[Series]):
                 f"{definition.name!r} got the labels {sorted(labels)!r}, but it has {sorted(names)!r}: "
                 f"give each of them, and no other, in every call."
             )
-        return tuple(str(labels.get(label, "")) for label in names)
+        # Half of a surrogate pair, as in a path that is no UTF-8, cannot be exposed: '?' can.
+        return tuple(str(labels.get(label, "")).encode(errors="replace").decode() for label in names)
 
     def _create(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
-        with self._lock:
+        with self.lock:
             definition = self.definition(kind, name, labels)
             family = self._families.get(name)
             if family is None:
@@ -163,3 +185,35 @@ class Families(Generic[Series]):
     def _has_room(self, family: Family[Series]) -> bool:
         overflow = (OVERFLOW,) * len(family.label_names)
         return len(family.stored) - (overflow in family.stored) < self._max_label_sets
+
+
+class Bound(Generic[Series]):
+    """One series, looked up once, and again where its adapter has forgotten it: after a fork or a close."""
+
+    __slots__ = ("_families", "_generation", "_kind", "_labels", "_name", "_series")
+
+    def __init__(self, families: Families[Series], kind: Kind, name: str, labels: Labels) -> None:
+        self._families = families
+        self._kind = kind
+        self._name = name
+        self._labels = dict(labels)
+        self._generation: object = None
+        self._series: Series | None = None
+
+    def observe(self, value: float) -> None:
+        families = self._families
+        series = self._series
+        if series is None or self._generation is not families.generation:
+            series = self._look_up()
+        with families.lock:
+            series.add(value)
+
+    def inc(self, amount: float = 1.0) -> None:
+        self.observe(amount)
+
+    def _look_up(self) -> Series:
+        generation = self._families.generation
+        series, own = self._families.locate(self._kind, self._name, self._labels)
+        # What goes to the overflow series is looked up each time: so it is counted each time.
+        self._series, self._generation = series, generation if own else None
+        return series

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Self
 
-from metrics_app.adapters.families import Families
+from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -33,6 +33,9 @@ class MemorySeries:
 
     def __init__(self, _definition: Definition, _label_values: tuple[str, ...]) -> None:
         self.values: list[float] = []
+
+    def add(self, amount: float) -> None:
+        self.values.append(amount)
 
 
 class InMemoryMetricsAdapter:
@@ -67,13 +70,19 @@ class InMemoryMetricsAdapter:
         return None
 
     def inc_counter(self, name: str, labels: Labels) -> None:
-        self._families.series(Kind.COUNTER, name, labels).values.append(1.0)
+        self._families.series(Kind.COUNTER, name, labels).add(1.0)
 
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
-        self._families.series(Kind.HISTOGRAM, name, labels).values.append(float(value))
+        self._families.series(Kind.HISTOGRAM, name, labels).add(float(value))
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None:
         self._families.series(Kind.GAUGE, name, labels).values[:] = [float(value)]
+
+    def bind_counter(self, name: str, labels: Labels) -> Bound[MemorySeries]:
+        return self._families.bound(Kind.COUNTER, name, labels)
+
+    def bind_histogram(self, name: str, labels: Labels) -> Bound[MemorySeries]:
+        return self._families.bound(Kind.HISTOGRAM, name, labels)
 
     def value(self, name: str, labels: Labels) -> float:
         """A counter's total, a gauge's value or the sum of a histogram; 0 when nothing was recorded."""

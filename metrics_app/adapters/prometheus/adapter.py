@@ -12,7 +12,7 @@ from weakref import WeakSet
 
 from prometheus_client import CollectorRegistry
 
-from metrics_app.adapters.families import Families
+from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.prometheus.cells import DOUBLE, Cell, CellSeries, SlotFiles
 from metrics_app.adapters.prometheus.collector import SlotCollector
 from metrics_app.adapters.prometheus.exposition import Exposition, LabelledRegistry, ScrapeGaugeCollector
@@ -96,6 +96,12 @@ class PrometheusMetricsAdapter:
         series = self._families.series(Kind.GAUGE, name, labels)
         with self._files.lock:
             cast("Cell", series).set(value)
+
+    def bind_counter(self, name: str, labels: Labels) -> Bound[CellSeries]:
+        return self._families.bound(Kind.COUNTER, name, labels)
+
+    def bind_histogram(self, name: str, labels: Labels) -> Bound[CellSeries]:
+        return self._families.bound(Kind.HISTOGRAM, name, labels)
 
     def get_http_handler(self) -> Exposition:
         return self._handler

@@ -6,10 +6,33 @@ from pathlib import Path
 import pytest
 
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
-from metrics_app.ports import MetricsAdapter, MetricsLabels, MetricsOptions
+from metrics_app.ports import HttpHandler, MetricsAdapter, MetricsLabels, MetricsOptions
+from tests.otlp_receiver import Receiver
 
-ADAPTERS: list[type[MetricsAdapter]] = [InMemoryMetricsAdapter, PrometheusMetricsAdapter]
+
+class ReceivedMetricsAdapter(OpenTelemetryMetricsAdapter):
+    """Answers a scrape with what a receiver got, for that is where the metrics are then."""
+
+    receiver: Receiver
+
+    def get_http_handler(self) -> HttpHandler:  # type: ignore[override]
+        return self
+
+    def __call__(self, _accept: str = "", /) -> bytes:
+        assert self.push_now(30)
+        return self.receiver.exposition()
+
+    def content_type(self, _accept: str = "", /) -> str:
+        return "text/plain"
+
+
+ADAPTERS: list[type[MetricsAdapter]] = [
+    InMemoryMetricsAdapter,
+    PrometheusMetricsAdapter,
+    ReceivedMetricsAdapter,
+]
 
 
 @pytest.fixture
@@ -21,8 +44,18 @@ def options(tmp_path: Path) -> MetricsOptions:
     )
 
 
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    with Receiver().listening() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        yield receiver
+
+
 @pytest.fixture(params=ADAPTERS, ids=lambda adapter: adapter.__name__)
 def metrics(request: pytest.FixtureRequest, options: MetricsOptions) -> Iterator[MetricsAdapter]:
+    if request.param is ReceivedMetricsAdapter:
+        ReceivedMetricsAdapter.receiver = request.getfixturevalue("receiver")
     adapter: MetricsAdapter = request.param.configured(options)
     yield adapter
     adapter.close()

@@ -108,6 +108,12 @@ def test_label_values_may_hold_anything(metrics: MetricsAdapter) -> None:
     assert value(scrape(metrics), "orders_total", side=odd) == 1
 
 
+def test_a_label_value_that_is_no_unicode_is_exposed_with_question_marks(metrics: MetricsAdapter) -> None:
+    for odd in ("caf\udce9", "caf\udcff"):
+        metrics.inc_counter("orders_total", {"side": odd})
+    assert value(scrape(metrics), "orders_total", side="caf?") == 2
+
+
 def test_label_sets_beyond_the_limit_go_to_one_overflow_series_and_are_counted(
     metrics: MetricsAdapter,
 ) -> None:
@@ -231,3 +237,61 @@ def test_recording_goes_on_after_closing(metrics: MetricsAdapter) -> None:
     metrics.close()
     metrics.inc_counter("orders_total", {})
     assert value(scrape(metrics), "orders_total") == 2
+
+
+def test_a_bound_counter_and_the_port_count_together(metrics: MetricsAdapter) -> None:
+    bound = metrics.bind_counter("http_requests_total", REQUEST)
+    assert "http_requests_total" not in samples(scrape(metrics)), "it is not there before it has counted"
+    bound.inc()
+    bound.inc(3)
+    metrics.inc_counter("http_requests_total", REQUEST)
+    assert value(scrape(metrics), "http_requests_total", **REQUEST) == 5
+
+
+def test_a_bound_histogram_observes(metrics: MetricsAdapter) -> None:
+    bound = metrics.bind_histogram("http_request_duration_seconds", REQUEST)
+    for seconds in (0.005, 99.0):
+        bound.observe(seconds)
+    text = scrape(metrics)
+    assert value(text, "http_request_duration_seconds_bucket", le="0.005") == 1
+    assert value(text, "http_request_duration_seconds_sum", **REQUEST) == pytest.approx(99.005)
+
+
+def test_what_is_bound_with_wrong_labels_is_refused_at_once(metrics: MetricsAdapter) -> None:
+    with pytest.raises(MetricLabelsError):
+        metrics.bind_counter("http_requests_total", {"colour": "red"})
+    metrics.inc_counter("orders_total", {})
+    with pytest.raises(MetricKindError):
+        metrics.bind_histogram("orders_total", {})
+
+
+def test_what_is_bound_records_on_after_closing(metrics: MetricsAdapter) -> None:
+    bound = metrics.bind_counter("orders_total", {})
+    bound.inc()
+    metrics.close()
+    bound.inc()
+    assert value(scrape(metrics), "orders_total") == 2
+
+
+def test_what_is_bound_beyond_the_limit_is_counted_as_such_each_time(metrics: MetricsAdapter) -> None:
+    for number in range(3):
+        metrics.inc_counter("orders_total", {"side": str(number)})
+    bound = metrics.bind_counter("orders_total", {"side": "one too many"})
+    for _ in range(2):
+        bound.inc()
+    text = scrape(metrics)
+    assert value(text, "orders_total", side="overflow") == 2
+    assert value(text, "metrics_dropped_series_total", metric="orders_total") == 2
+
+
+def test_nothing_that_is_bound_is_lost_between_threads(metrics: MetricsAdapter) -> None:
+    bound = metrics.bind_counter("orders_total", {})
+
+    def work() -> None:
+        for _ in range(500):
+            bound.inc()
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(work) for _ in range(8)]:
+            done.result()
+    assert value(scrape(metrics), "orders_total") == 4000

@@ -1,0 +1,70 @@
+"""Records a request in one lock and a few additions: each series is bound once per method, route and code."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from metrics_app.adapters.families import Families
+from metrics_app.adapters.opentelemetry.series import PushedSeries
+from metrics_app.catalogue import (
+    HTTP_REQUEST_DURATION,
+    HTTP_REQUEST_ERRORS,
+    HTTP_REQUESTS,
+    HTTP_REQUESTS_IN_PROGRESS,
+    Kind,
+)
+
+LOWEST_ERROR_CODE = 400
+
+Bound = tuple[PushedSeries, PushedSeries, PushedSeries | None]
+"""The requests, their durations and, for an error, the errors."""
+
+
+class PushedRequestRecorder:
+    def __init__(
+        self, families: Families[PushedSeries], lock: Callable[[], AbstractContextManager[bool]]
+    ) -> None:
+        self._families = families
+        self._lock = lock
+        self._bound: dict[tuple[str, str, int], Bound] = {}
+        self._in_progress: dict[str, PushedSeries] = {}
+
+    def forget(self) -> None:
+        """Let go of every series: nobody pushes these any more."""
+        self._bound = {}
+        self._in_progress = {}
+
+    def begin(self, method: str) -> None:
+        in_progress = self._in_progress.get(method) or self._bind_method(method)
+        with self._lock():
+            in_progress.add(1.0)
+
+    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+        requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
+            method, route, code
+        )
+        in_progress = self._in_progress.get(method) or self._bind_method(method)
+        durations.add(seconds)
+        with self._lock():
+            requests.add(1.0)
+            in_progress.add(-1.0)
+            if errors is not None:
+                errors.add(1.0)
+
+    def _bind_method(self, method: str) -> PushedSeries:
+        series, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})
+        if own:
+            self._in_progress[method] = series
+        return series
+
+    def _bind(self, method: str, route: str, code: int) -> Bound:
+        labels = {"method": method, "route": route, "code": str(code)}
+        requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
+        durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
+        errors = None
+        if code >= LOWEST_ERROR_CODE:
+            errors = self._families.series(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
+        bound = requests, durations, errors
+        # What went to the overflow series is looked up each time: so it is counted each time.
+        if own and own_durations:
+            self._bound[method, route, code] = bound
+        return bound

@@ -1,0 +1,82 @@
+"""What a recording changes: values of this process, which the push hands to the SDK."""
+
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from metrics_app.catalogue import Definition, Kind
+from metrics_app.ports import InvalidMetricNameError
+
+# The SDK writes names in small letters and knows no colon, so that two names could become one.
+INSTRUMENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,254}")
+
+MANY_WAITING = 1000
+"""Observations of one series after which the SDK is asked to take them before the next push."""
+MOST_WAITING = 100 * MANY_WAITING
+"""Observations of one series that are kept while the SDK takes none; then the oldest go."""
+
+
+class Level:
+    """The total of a counter or the value of a gauge; who changes it holds the lock."""
+
+    __slots__ = ("attributes", "value")
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.attributes = attributes
+        self.value = 0.0
+
+    def add(self, amount: float) -> None:
+        self.value += amount
+
+
+class Observations:
+    """What a histogram observed and the SDK has not taken yet.
+
+    The SDK would take each at once, but under locks that it holds while it collects, too, and that are
+    not re-entrant: a finaliser that the garbage collector runs at the wrong moment would wait for ever.
+    Appending needs no lock at all.
+    """
+
+    __slots__ = ("_many", "attributes", "waiting")
+
+    def __init__(self, attributes: Mapping[str, str], many: Callable[[], None]) -> None:
+        self.attributes = attributes
+        self.waiting: deque[float] = deque(maxlen=MOST_WAITING)
+        self._many = many
+
+    def add(self, value: float) -> None:
+        self.waiting.append(value)
+        waiting = len(self.waiting)
+        if not waiting % MANY_WAITING and waiting < MOST_WAITING:
+            self._many()
+
+
+PushedSeries = Level | Observations
+
+
+def checked(definition: Definition) -> Definition:
+    """The same definition.
+
+    Raises:
+        InvalidMetricNameError: OpenTelemetry has no such name.
+    """
+    if not INSTRUMENT_NAME.fullmatch(definition.name):
+        raise InvalidMetricNameError(
+            f"{definition.name!r} is no name that OpenTelemetry keeps as it is: small letters, digits and "
+            f"'_', a letter first, as in 'http_requests_total'."
+        )
+    return definition
+
+
+def series(
+    definition: Definition, label_values: tuple[str, ...], many_waiting: Callable[[], None]
+) -> PushedSeries:
+    labels = dict(zip(checked(definition).label_names, label_values, strict=True))
+    if definition.kind is Kind.HISTOGRAM:
+        return Observations(attributes(labels), many_waiting)
+    return Level(attributes(labels))
+
+
+def attributes(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that are not empty, in text that can be sent: one that cannot would stop every push."""
+    return {name: value.encode(errors="replace").decode() for name, value in labels.items() if value}

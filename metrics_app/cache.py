@@ -1,0 +1,116 @@
+"""Cache reads, where METRICS_CACHE puts this wrapper around each cache of the settings."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.cache import CacheHandler
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+
+from metrics_app.backend import BoundByAlias
+from metrics_app.catalogue import CACHE_READS
+from metrics_app.ports import MetricsPort
+
+ABSENT = object()
+"""The default that no cache can hold."""
+
+
+class ReadRecorder:
+    """What is recorded of one cache, bound once."""
+
+    __slots__ = ("hits", "misses")
+
+    def __init__(self, metrics: MetricsPort, alias: str) -> None:
+        self.hits = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "hit"})
+        self.misses = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "miss"})
+
+    def count(self, hits: int, misses: int) -> None:
+        if hits:
+            self.hits.inc(hits)
+        if misses:
+            self.misses.inc(misses)
+
+
+recorders = BoundByAlias(ReadRecorder)
+
+
+class CountedCache:
+    """A cache and all it can do, with each key that is read for its value counted as a hit or a miss.
+
+    It stands around the cache instead of being derived from it, for some caches read many keys by
+    reading one and others the contrary: each would be counted twice. `params` are the cache's own, and
+    `COUNTED`: its alias and its backend.
+    """
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        inner = dict(params)
+        counted = inner.pop("COUNTED")
+        self._alias: str = counted["alias"]
+        handler = CacheHandler({self._alias: {**inner, "LOCATION": location, "BACKEND": counted["backend"]}})
+        self._cache: Any = handler.create_connection(self._alias)
+
+    # Django asks some caches for their class, in its system checks and in createcachetable.
+    __class__ = property(lambda self: type(self._cache))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._cache
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        return self._found(self._cache.get(key, ABSENT, version), default)
+
+    async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        return self._found(await self._cache.aget(key, ABSENT, version), default)
+
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        wanted = list(dict.fromkeys(keys))
+        return self._found_of(wanted, self._cache.get_many(wanted, version))
+
+    async def aget_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        wanted = list(dict.fromkeys(keys))
+        return self._found_of(wanted, await self._cache.aget_many(wanted, version))
+
+    def get_or_set(
+        self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> Any:
+        missing = Default(default)
+        value = self._cache.get_or_set(key, missing, timeout, version)
+        recorders.of(self._alias).count(not missing.asked_for, missing.asked_for)
+        return value
+
+    async def aget_or_set(
+        self,
+        key: Any,
+        default: Any,
+        timeout: Any = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - Django's, and the cache's to keep it
+        version: int | None = None,
+    ) -> Any:
+        missing = Default(default)
+        value = await self._cache.aget_or_set(key, missing, timeout, version)
+        recorders.of(self._alias).count(not missing.asked_for, missing.asked_for)
+        return value
+
+    def _found(self, value: Any, default: Any) -> Any:
+        recorder = recorders.of(self._alias)
+        if value is ABSENT:
+            recorder.misses.inc()
+            return default
+        recorder.hits.inc()
+        return value
+
+    def _found_of(self, keys: list[Any], found: dict[Any, Any]) -> dict[Any, Any]:
+        recorders.of(self._alias).count(len(found), len(keys) - len(found))
+        return found
+
+
+class Default:
+    """What is put into the cache when the key is not there: it then knows that it was a miss."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+        self.asked_for = False
+
+    def __call__(self) -> Any:
+        self.asked_for = True
+        return self._value() if callable(self._value) else self._value

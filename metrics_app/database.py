@@ -1,0 +1,70 @@
+"""Connections, queries, their duration and failures, where METRICS_DATABASE asks for them.
+
+A query is what one `execute` or `executemany` sends; fetching its rows is not timed. Where the database
+has a pool, a connection counts as opened each time it is taken from there.
+"""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from metrics_app.backend import BoundByAlias
+from metrics_app.catalogue import (
+    DATABASE_CONNECTIONS,
+    DATABASE_QUERIES,
+    DATABASE_QUERY_DURATION,
+    DATABASE_QUERY_ERRORS,
+)
+from metrics_app.ports import MetricsPort
+
+
+class DatabaseRecorder:
+    """What is recorded of one database, bound once."""
+
+    __slots__ = ("connections", "durations", "errors", "queries")
+
+    def __init__(self, metrics: MetricsPort, alias: str) -> None:
+        labels = {"alias": alias}
+        self.connections = metrics.bind_counter(DATABASE_CONNECTIONS, labels)
+        self.queries = metrics.bind_counter(DATABASE_QUERIES, labels)
+        self.errors = metrics.bind_counter(DATABASE_QUERY_ERRORS, labels)
+        self.durations = metrics.bind_histogram(DATABASE_QUERY_DURATION, labels)
+
+
+recorders = BoundByAlias(DatabaseRecorder)
+
+
+class QueryWrapper:
+    """Stands around each query of a connection: an execute wrapper of Django's."""
+
+    __slots__ = ("_alias",)
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        recorder = recorders.of(self._alias)
+        start = perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        except Exception:
+            recorder.errors.inc()
+            raise
+        finally:
+            recorder.durations.observe(perf_counter() - start)
+            recorder.queries.inc()
+
+
+def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Count a connection, and its queries from now on: receives the signal `connection_created`."""
+    if not settings.METRICS_DATABASE:
+        return
+    recorders.of(connection.alias).connections.inc()
+    # A connection that is opened again keeps its wrappers.
+    if not any(isinstance(wrapper, QueryWrapper) for wrapper in connection.execute_wrappers):
+        connection.execute_wrappers.append(QueryWrapper(connection.alias))

@@ -1,0 +1,99 @@
+"""Hits and misses of real caches, where a setting asks for them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import InvalidCacheBackendError, cache, caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.management import call_command
+from django.test import override_settings
+
+from metrics_app.adapters.memory import InMemoryMetricsAdapter
+
+LOCAL = "django.core.cache.backends.locmem.LocMemCache"
+FILES = "django.core.cache.backends.filebased.FileBasedCache"
+DATABASE = "django.core.cache.backends.db.DatabaseCache"
+
+
+def counted(backend: str, location: str = "", **params: Any) -> dict[str, Any]:
+    return {
+        "BACKEND": "metrics_app.cache.CountedCache",
+        "COUNTED": {"alias": "default", "backend": backend},
+        "LOCATION": location,
+        **params,
+    }
+
+
+@pytest.fixture(params=[LOCAL, FILES, DATABASE], ids=lambda path: path.rpartition(".")[2])
+def _counted_cache(request: pytest.FixtureRequest, tmp_path: Path, db: None) -> Iterator[None]:
+    location = str(tmp_path) if request.param == FILES else "cached"
+    with override_settings(CACHES={"default": counted(request.param, location, KEY_PREFIX="shop")}):
+        call_command("createcachetable")
+        cache.clear()
+        yield
+
+
+def reads(metrics: InMemoryMetricsAdapter) -> tuple[float, float]:
+    """Hits and misses."""
+    hits, misses = (
+        metrics.value("cache_reads_total", {"alias": "default", "outcome": outcome})
+        for outcome in ("hit", "miss")
+    )
+    return hits, misses
+
+
+@pytest.mark.usefixtures("_counted_cache")
+def test_a_read_is_a_hit_or_a_miss(metrics: InMemoryMetricsAdapter) -> None:
+    assert cache.get("key", "default") == "default"
+    cache.set("key", None)
+    assert cache.get("key", "default") is None
+    assert reads(metrics) == (1, 1)
+
+
+@pytest.mark.usefixtures("_counted_cache")
+def test_each_of_many_keys_is_counted_once(metrics: InMemoryMetricsAdapter) -> None:
+    cache.set_many({"a": 1, "b": 2})
+    assert cache.get_many(["a", "b", "c", "a"]) == {"a": 1, "b": 2}
+    assert reads(metrics) == (2, 1)
+
+
+@pytest.mark.usefixtures("_counted_cache")
+def test_what_is_set_because_it_was_missing_is_one_miss(metrics: InMemoryMetricsAdapter) -> None:
+    assert cache.get_or_set("key", lambda: 1) == 1
+    assert cache.get_or_set("key", 2) == 1
+    assert reads(metrics) == (1, 1)
+
+
+@pytest.mark.usefixtures("_counted_cache")
+def test_what_reads_no_value_is_not_counted(metrics: InMemoryMetricsAdapter) -> None:
+    cache.add("key", 1)
+    cache.incr("key")
+    assert ("key" in cache, "other" in cache, cache.has_key("key")) == (True, False, True)
+    cache.touch("key", 10)
+    cache.delete("key")
+    assert reads(metrics) == (0, 0)
+
+
+async def test_async_reads_are_counted_likewise(metrics: InMemoryMetricsAdapter) -> None:
+    with override_settings(CACHES={"default": counted(LOCAL, "async")}):
+        assert await cache.aget("key") is None
+        assert await cache.aget_or_set("key", 1) == 1
+        assert await cache.aget_many(["key", "other"]) == {"key": 1}
+        assert await cache.aget("key") == 1
+    assert reads(metrics) == (2, 3)
+
+
+def test_it_passes_for_the_cache_that_it_counts() -> None:
+    with override_settings(CACHES={"default": counted(LOCAL, OPTIONS={"MAX_ENTRIES": 7})}):
+        assert isinstance(caches["default"], LocMemCache)
+        assert caches["default"]._max_entries == 7
+
+
+def test_a_backend_that_is_none_is_refused_as_django_does() -> None:
+    with (
+        override_settings(CACHES={"default": counted("nowhere.Cache")}),
+        pytest.raises(InvalidCacheBackendError, match=r"nowhere\.Cache"),
+    ):
+        caches["default"].get("key")

@@ -1,0 +1,102 @@
+"""Queries and connections of a real database, where a setting asks for them."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from django.db import Error, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import override_settings
+
+from metrics_app.adapters.memory import InMemoryMetricsAdapter
+
+pytestmark = pytest.mark.django_db
+
+DEFAULT = {"alias": "default"}
+
+
+@pytest.fixture
+def opened() -> Iterator[BaseDatabaseWrapper]:
+    """A connection of its own to the database of the tests, opened by the first query."""
+    other = connection.copy()
+    with override_settings(METRICS_DATABASE=True):
+        yield other
+    disconnect(other)
+
+
+def disconnect(database: BaseDatabaseWrapper) -> None:
+    # Not by Django's own method: it leaves an in-memory database connected.
+    if database.connection is not None:
+        database.connection.close()
+        database.connection = None
+
+
+def counted(metrics: InMemoryMetricsAdapter, what: str) -> float:
+    # Not by a scrape: the gauges that are read from the database then are queries as well.
+    return metrics.value(f"database_{what}_total", DEFAULT)
+
+
+def durations(metrics: InMemoryMetricsAdapter) -> list[float]:
+    return metrics.observations("database_query_duration_seconds", DEFAULT)
+
+
+def query(database: BaseDatabaseWrapper, sql: str = "SELECT 1") -> None:
+    with database.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def test_every_query_is_counted_and_timed_by_its_alias(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter
+) -> None:
+    for _ in range(3):
+        query(opened)
+    assert counted(metrics, "queries") == len(durations(metrics)) == 3
+    assert all(0 < seconds < 1 for seconds in durations(metrics))
+    assert counted(metrics, "query_errors") == 0
+
+
+def test_a_query_that_fails_is_counted_as_an_error_too(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter
+) -> None:
+    with pytest.raises(Error):
+        query(opened, "SELECT nothing FROM nowhere")
+    assert counted(metrics, "queries") == counted(metrics, "query_errors") == len(durations(metrics)) == 1
+
+
+def test_many_rows_sent_at_once_are_one_query(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter
+) -> None:
+    query(opened, "CREATE TEMPORARY TABLE numbers (number integer)")
+    with opened.cursor() as cursor:
+        cursor.executemany("INSERT INTO numbers VALUES (%s)", [(number,) for number in range(10)])
+    assert counted(metrics, "queries") == 2
+
+
+def test_a_connection_opened_again_is_counted_again_and_its_queries_once(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter
+) -> None:
+    for _ in range(2):
+        query(opened)
+        disconnect(opened)
+    assert counted(metrics, "connections_opened") == counted(metrics, "queries") == 2
+
+
+async def test_queries_of_async_code_are_counted(metrics: InMemoryMetricsAdapter) -> None:
+    def ask() -> None:
+        other = connection.copy()
+        query(other)
+        disconnect(other)
+
+    with override_settings(METRICS_DATABASE=True):
+        await asyncio.to_thread(ask)
+    assert counted(metrics, "connections_opened") == counted(metrics, "queries") == 1
+
+
+def test_nothing_stands_around_queries_unless_a_setting_asks(
+    metrics: InMemoryMetricsAdapter,
+) -> None:
+    other = connection.copy()
+    query(other)
+    disconnect(other)
+    assert other.execute_wrappers == []
+    assert counted(metrics, "connections_opened") == counted(metrics, "queries") == 0
