@@ -130,3 +130,17 @@ def test_promtool_finds_nothing_wrong_with_the_shipped_configuration() -> None:
     command_line = ["promtool", "check", "config", str(shipped)]
     checked = subprocess.run(command_line, cwd=PROJECT, capture_output=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_every_shipped_rule_is_loaded_and_none_fails_to_evaluate(installation: Installation) -> None:
+    def health(of_interval: float) -> list[str]:
+        with urllib.request.urlopen(f"{installation.prometheus}/api/v1/rules", timeout=10) as answer:
+            groups = json.load(answer)["data"]["groups"]
+        return [
+            rule["health"] for group in groups if group["interval"] == of_interval for rule in group["rules"]
+        ]
+
+    # Those over long windows have their turn within a minute; promtool's cases try them sooner.
+    assert (len(health(5)), len(health(60))) == (24, 11)
+    wait_for(lambda: "unknown" not in health(5), what="each was evaluated")
+    assert set(health(5)) == {"ok"}
