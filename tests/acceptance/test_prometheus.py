@@ -7,11 +7,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.servers.coordinator import PROJECT, command, read_until
+from tests.servers.installation import Installation
 from tests.servers.loopback import free_port, wait_for
 
 pytestmark = pytest.mark.prometheus
@@ -21,30 +21,6 @@ TARGETS = 3
 IDENTITY = {"instance": "coordinator-a", "service": "test-coordinator", "version": "9.8.7"}
 HEALTH = '{route="api:health",method="GET",code="200"}'
 MEBIBYTE = 2**20
-
-
-class Installation:
-    def __init__(self, web: str, prometheus: str) -> None:
-        self.web = web
-        self.prometheus = prometheus
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
-            body: bytes = answer.read()
-            return body
-
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """The instant vector, by Prometheus's HTTP API."""
-        address = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            found = json.load(answer)
-        assert found["status"] == "success"
-        vector: list[dict[str, Any]] = found["data"]["result"]
-        return vector
-
-    def value(self, promql: str) -> float | None:
-        found = self.query(promql)
-        return float(found[0]["value"][1]) if len(found) == 1 else None
 
 
 @pytest.fixture(scope="module")
