@@ -1,26 +1,21 @@
 """docs/operating.md tells the truth: its commands are run against an installation in trouble."""
 
 import re
-import shlex
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.documented import Page, run
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
-GUIDE = (PROJECT / "docs" / "operating.md").read_text()
+PAGE = Page(PROJECT / "docs" / "operating.md")
+GUIDE = PAGE.path.read_text()
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
-COMMANDS = [
-    line.strip()
-    for block in re.findall(r"^ *```sh\n(.*?)^ *```", GUIDE, re.MULTILINE | re.DOTALL)
-    for line in block.splitlines()
-]
+COMMANDS = PAGE.commands()
 
 
 def command_with(words: str) -> str:
@@ -39,23 +34,6 @@ def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
     with coordinator(tmp_path) as installed:
         installed.set_up(target=target.url)
         yield installed
-
-
-def run(system: Coordinator, line: str, **values: str) -> tuple[int, str]:
-    for name, value in values.items():
-        line = line.replace(name, value)
-    program, *arguments = shlex.split(line)
-    assert program == "python3"
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=PROJECT,
-        env=system.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def outstanding_fault(system: Coordinator, target: Target) -> str:

@@ -18,7 +18,7 @@ class Page:
 
     def blocks(self, language: str) -> list[str]:
         text = self.path.read_text()
-        return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        return re.findall(rf"^ *```{language}\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
 
     def commands(self) -> list[str]:
         lines = "".join(self.blocks("sh")).splitlines()
