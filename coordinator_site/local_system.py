@@ -98,8 +98,10 @@ def prometheus(ports: Ports) -> list[Child]:
 
 
 def config_with_ports(shipped: Path, ports: Ports) -> str:
-    """The shipped scrape configuration, its targets on these ports."""
+    """The shipped configuration, its targets on these ports, to be kept in another folder."""
     config = yaml.safe_load(shipped.read_text())
+    # Prometheus looks for them from the folder of its configuration.
+    config["rule_files"] = [str(shipped.parent / pattern) for pattern in config["rule_files"]]
     for job in config["scrape_configs"]:
         port = getattr(ports, JOB_PORTS[job["job_name"]])
         job["static_configs"] = [{"targets": [f"127.0.0.1:{port}"]}]

@@ -15,6 +15,7 @@ from tests.servers.postgresql import PostgreSQL, postgresql, programs
 NEEDS = {
     "postgresql": (programs, "postgresql"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
+    "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
 }
 
 

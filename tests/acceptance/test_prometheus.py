@@ -7,11 +7,11 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.servers.coordinator import PROJECT, command, read_until
+from tests.servers.installation import Installation
 from tests.servers.loopback import free_port, wait_for
 
 pytestmark = pytest.mark.prometheus
@@ -21,30 +21,6 @@ TARGETS = 3
 IDENTITY = {"instance": "coordinator-a", "service": "test-coordinator", "version": "9.8.7"}
 HEALTH = '{route="api:health",method="GET",code="200"}'
 MEBIBYTE = 2**20
-
-
-class Installation:
-    def __init__(self, web: str, prometheus: str) -> None:
-        self.web = web
-        self.prometheus = prometheus
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.web + path, timeout=10) as answer:
-            body: bytes = answer.read()
-            return body
-
-    def query(self, promql: str) -> list[dict[str, Any]]:
-        """The instant vector, by Prometheus's HTTP API."""
-        address = f"{self.prometheus}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
-        with urllib.request.urlopen(address, timeout=10) as answer:
-            found = json.load(answer)
-        assert found["status"] == "success"
-        vector: list[dict[str, Any]] = found["data"]["result"]
-        return vector
-
-    def value(self, promql: str) -> float | None:
-        found = self.query(promql)
-        return float(found[0]["value"][1]) if len(found) == 1 else None
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +106,17 @@ def test_promtool_finds_nothing_wrong_with_the_shipped_configuration() -> None:
     command_line = ["promtool", "check", "config", str(shipped)]
     checked = subprocess.run(command_line, cwd=PROJECT, capture_output=True, check=False, timeout=30)
     assert checked.returncode == 0, checked.stderr
+
+
+def test_every_shipped_rule_is_loaded_and_none_fails_to_evaluate(installation: Installation) -> None:
+    def health(of_interval: float) -> list[str]:
+        with urllib.request.urlopen(f"{installation.prometheus}/api/v1/rules", timeout=10) as answer:
+            groups = json.load(answer)["data"]["groups"]
+        return [
+            rule["health"] for group in groups if group["interval"] == of_interval for rule in group["rules"]
+        ]
+
+    # Those over long windows have their turn within a minute; promtool's cases try them sooner.
+    assert (len(health(5)), len(health(60))) == (24, 11)
+    wait_for(lambda: "unknown" not in health(5), what="each was evaluated")
+    assert set(health(5)) == {"ok"}

@@ -1,0 +1,165 @@
+"""The files in deploy/: what they name exists, what they start runs, what they stop may undo its faults."""
+
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from django.core.management import get_commands, load_command_class
+
+from scenarios.rollback import UNDO_DELAYS
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
+from tests.servers.manifests import DEPLOY, UNITS, Process, documents, of_kubernetes, processes
+
+PROCESSES = processes()
+TOOLS = Path(sys.executable).parent
+OF_OTHERS = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+# Of 10; a service that says nothing has 9.6.
+MOST_EXPOSED = "2.0"
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.source)
+def test_every_command_exists_and_takes_its_arguments(process: Process) -> None:
+    program, *arguments = process.command
+    assert (TOOLS / program).exists()
+    if arguments[:1] == ["manage.py"]:
+        name = arguments[1]
+        command = load_command_class(get_commands()[name], name)
+        command.create_parser("manage.py", name).parse_args(arguments[2:])
+
+
+@pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.source)
+def test_every_variable_is_described_in_the_example_of_an_environment(process: Process) -> None:
+    described = re.findall(r"^#? ?([A-Z_]+)=", (PROJECT / ".env.example").read_text(), re.MULTILINE)
+    assert process.environment.keys() - OF_OTHERS <= set(described)
+
+
+def test_whatever_may_hold_faults_has_the_time_to_undo_them_when_it_is_told_to_stop() -> None:
+    holders = [
+        process
+        for process in PROCESSES
+        if {"db_worker", "watchdog"} & set(process.command) and not process.source.startswith("Dockerfile")
+    ]
+    assert len(holders) == 6
+    assert all(process.stop_seconds > sum(UNDO_DELAYS) for process in holders)
+
+
+def test_each_kind_of_installation_runs_web_worker_and_watchdog() -> None:
+    for kind in ("compose", "test-coordinator", "kubernetes"):
+        commands = [process.command for process in PROCESSES if process.source.startswith(kind)]
+        words = {word for command in commands for word in command}
+        assert {"gunicorn", "db_worker", "watchdog"} <= words, kind
+
+
+def test_the_image_runs_as_a_numbered_user_and_copies_what_is_there() -> None:
+    text = (DEPLOY / "container" / "Dockerfile").read_text()
+    (user,) = re.findall(r"^USER (\d+)$", text, re.MULTILINE)
+    assert int(user) >= 1000
+    kept = re.findall(r"^!(.+)$", (PROJECT / ".dockerignore").read_text(), re.MULTILINE)
+    assert {"requirements.txt", "manage.py", "gunicorn.conf.py"} <= set(kept)
+    assert all((PROJECT / name).exists() for name in kept)
+
+
+def test_compose_mounts_what_is_there() -> None:
+    compose = documents(DEPLOY / "container" / "compose.yaml")[0]
+    mounts = [mount for service in compose["services"].values() for mount in service.get("volumes", [])]
+    sources = {mount.partition(":")[0] for mount in mounts}
+    files = {source for source in sources if source.startswith(".")}
+    assert files
+    assert all((DEPLOY / "container" / source).exists() for source in files)
+    assert sources - files == compose["volumes"].keys()
+
+
+def test_kubernetes_applies_each_manifest_but_the_example_of_a_secret() -> None:
+    folder = DEPLOY / "kubernetes"
+    (kustomization,) = documents(folder / "kustomization.yaml")
+    others = {"kustomization.yaml", "secret.example.yaml"}
+    assert {*kustomization["resources"], *others} == {path.name for path in folder.iterdir()}
+    assert all("kind" in document for path in folder.iterdir() for document in documents(path))
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("*/prometheus*.yml")), ids=lambda path: path.stem)
+def test_every_scrape_configuration_keeps_the_name_of_the_job_and_the_labels(path: Path) -> None:
+    jobs = {job["job_name"]: job for job in yaml.safe_load(path.read_text())["scrape_configs"]}
+    assert jobs["test-coordinator"]["honor_labels"] is True
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> list[Path]:
+    """The units, for a place that exists on this machine."""
+    placed = []
+    for unit in UNITS:
+        text = unit.read_text().replace("/opt/test-coordinator/.venv/bin", str(TOOLS))
+        path = tmp_path / unit.name
+        path.write_text(text.replace("/opt/test-coordinator", str(PROJECT)))
+        placed.append(path)
+    return placed
+
+
+@pytest.mark.systemd
+def test_systemd_finds_nothing_wrong_with_the_units(units: list[Path]) -> None:
+    verified = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.systemd
+def test_systemd_counts_the_units_among_the_little_exposed(units: list[Path]) -> None:
+    for unit in units:
+        found = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", "--no-pager", unit],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", found.stdout)
+        assert exposure, found.stdout + found.stderr
+        assert float(exposure[1]) <= float(MOST_EXPOSED)
+
+
+def test_the_pod_of_the_kubernetes_manifests_becomes_ready_and_answers_as_in_production(
+    tmp_path: Path,
+) -> None:
+    pod = [process for process in of_kubernetes() if process.source != "kubernetes migrate"]
+    address = "10.1.2.3"
+    here = {"DATA_DIR": str(tmp_path), "WEB_ADDRESS": "127.0.0.1", "SECRET_KEY": "k7!" * 20}
+    wanted = {**pod[0].environment, **here, "SERVICE_INSTANCE_NAME": "pod-a"}
+    wanted["ALLOWED_HOSTS"] = wanted["ALLOWED_HOSTS"].replace("$(POD_IP)", address)
+    del wanted["DATABASE_URL"]  # SQLite, for the manifests leave the server's address open
+    with coordinator(tmp_path, **wanted) as installed:
+        installed.manage("migrate", "--verbosity=0")
+        for process in pod:
+            start(installed, process)
+        wait_for(lambda: answer(installed, "/api/v1/ready", "localhost") == 200, what="the pod is ready")
+        assert answer(installed, "/metrics", address) == 200
+        assert answer(installed, "/metrics", "elsewhere.example.org") == 400
+        assert answer(installed, "/static/admin/css/base.css", "coordinator.example.org", "https") == 200
+
+
+def start(installed: Coordinator, process: Process) -> None:
+    program, *arguments = process.command
+    if process.stop_seconds:
+        command = arguments if program == "python" else ["-m", program, *arguments]
+        installed.start(process.source, *command)
+    else:
+        installed.manage(*arguments[1:])
+
+
+def answer(installed: Coordinator, path: str, host: str, scheme: str = "http") -> int:
+    headers = {"Host": host, "X-Forwarded-Proto": scheme}
+    request = urllib.request.Request(f"http://127.0.0.1:{installed.port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            status: int = response.status
+            return status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+    except OSError:
+        return 0

@@ -1,0 +1,97 @@
+"""docs/operating.md tells the truth: its commands are run against an installation in trouble."""
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.documented import Page, run
+from tests.servers.loopback import wait_for
+from tests.servers.target import Target, running_target
+
+PAGE = Page(PROJECT / "docs" / "operating.md")
+GUIDE = PAGE.path.read_text()
+LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
+COMMANDS = PAGE.commands()
+
+
+def command_with(words: str) -> str:
+    found: str = next(line for line in COMMANDS if words in line)
+    return found
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with running_target() as running:
+        yield running
+
+
+@pytest.fixture
+def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
+    with coordinator(tmp_path) as installed:
+        installed.set_up(target=target.url)
+        yield installed
+
+
+def outstanding_fault(system: Coordinator, target: Target) -> str:
+    """The id of a run whose worker was told to stop while the target refused to be repaired."""
+    worker = system.start_worker()
+    run_id = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
+    wait_for(lambda: target.active, what="the fault is injected")
+    target.refuse_undo = True
+    worker.send_signal(signal.SIGTERM)
+    worker.wait(10)
+    return run_id
+
+
+def test_an_outstanding_fault_is_undone_by_the_command_once_its_target_allows_it(
+    system: Coordinator, target: Target
+) -> None:
+    run_id = outstanding_fault(system, target)
+    assert "rollback dirty" in run(system, command_with("scenario runs"))[1]
+    undo = command_with("scenario undo")
+    assert run(system, undo, RUN=run_id)[0] == 3
+    target.refuse_undo = False
+    assert run(system, undo, RUN=run_id)[0] == 0
+    assert target.active == 0
+
+
+def test_an_outstanding_fault_is_taken_out_of_the_ledger_by_a_persons_word(
+    system: Coordinator, target: Target
+) -> None:
+    run_id = outstanding_fault(system, target)
+    line = command_with("acknowledge_fault")
+    code, printed = run(system, line, RUN=run_id, NAME="Ada", REASON="replaced the machine")
+    assert (code, printed.strip().splitlines()[-1]) == (0, "[True]")
+    assert "rollback dirty" not in run(system, command_with("scenario runs"))[1]
+
+
+def test_old_runs_are_deleted_by_the_commands_and_new_ones_stay(system: Coordinator) -> None:
+    system.manage("scenario", "run", str(LONG_FAULT), "--detach")
+    ended = "state='finished', outcome='passed', rollback='clean', finished_at='{}-01-01T00:00Z'"
+    delete = command_with("old.delete()")
+    for year, left in (("2199", "1"), ("2020", "0")):
+        set_ended = f"from scenarios.models import Run; Run.objects.update({ended.format(year)})"
+        system.manage("shell", "--no-imports", "-c", set_ended)
+        assert run(system, delete)[0] == 0
+        counted = "from scenarios.models import Run; print(Run.objects.count())"
+        assert system.manage("shell", "--no-imports", "-c", counted).strip() == left
+    assert run(system, command_with("prune_db_task_results"))[0] == 0
+
+
+def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
+    tried = ("scenario runs", "scenario undo", "acknowledge_fault", "old.delete()", "prune_db_task_results")
+    assert [line for line in COMMANDS if not any(words in line for words in tried)] == []
+
+
+def test_every_file_and_heading_that_the_guide_names_is_there() -> None:
+    headings = {
+        heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", GUIDE, re.MULTILINE)
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", GUIDE):
+        page, _, anchor = link.partition("#")
+        assert (PROJECT / "docs" / page).exists(), link
+        assert not anchor or anchor in headings, link
