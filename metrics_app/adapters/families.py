@@ -140,7 +140,8 @@ class Families(Generic[Series]):
                 f"{definition.name!r} got the labels {sorted(labels)!r}, but it has {sorted(names)!r}: "
                 f"give each of them, and no other, in every call."
             )
-        return tuple(str(labels.get(label, "")) for label in names)
+        # Half of a surrogate pair, as in a path that is no UTF-8, cannot be exposed: '?' can.
+        return tuple(str(labels.get(label, "")).encode(errors="replace").decode() for label in names)
 
     def _create(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
         with self._lock:

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Self, cast
 from weakref import WeakSet
 
-from prometheus_client import CollectorRegistry
-
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus.cells import DOUBLE, Cell, CellSeries, SlotFiles
+from metrics_app.adapters.prometheus.cells import Cell, CellSeries, SlotFiles
 from metrics_app.adapters.prometheus.collector import SlotCollector
-from metrics_app.adapters.prometheus.exposition import Exposition, LabelledRegistry, ScrapeGaugeCollector
+from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
+from metrics_app.adapters.prometheus.files import DOUBLE
 from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slots import Slot
+from metrics_app.adapters.prometheus.snapshot import Writer
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -69,7 +69,13 @@ class PrometheusMetricsAdapter:
         )
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
         self._recorder = SlotRequestRecorder(self._files, self._families)
-        self._handler = Exposition(self._registry(), self._before_scrape, self._after_scrape)
+        self._collector = SlotCollector(self._directory)
+        self._handler = Exposition(
+            [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
+            Writer(self._constant_labels),
+            self._before_scrape,
+            self._after_scrape,
+        )
         _adapters.add(self)
 
     @classmethod
@@ -111,6 +117,7 @@ class PrometheusMetricsAdapter:
             self.store_cpu()
             self._forget()
             self._files.close()
+            self._collector.close()
 
     def store_cpu(self) -> None:
         """Write down the CPU time used so far, for the next owner of the slot."""
@@ -121,6 +128,7 @@ class PrometheusMetricsAdapter:
         """Hold nothing of the parent's: not its slot, its cells, nor a lock that a thread of it held."""
         self._files.forget()
         self._sources.forget_threads()
+        self._collector.after_fork_in_child()
         self._forget()
 
     def _forget(self) -> None:
@@ -129,13 +137,6 @@ class PrometheusMetricsAdapter:
             self._runtime = None
         self._families.forget(self._files.lock)
         self._recorder.forget()
-
-    def _registry(self) -> LabelledRegistry:
-        registry = CollectorRegistry()
-        registry.register(SlotCollector(self._directory))
-        registry.register(RuntimeCollector(self._directory))
-        registry.register(ScrapeGaugeCollector(self._sources))
-        return LabelledRegistry(registry, self._constant_labels)
 
     def _on_claim(self, slot: Slot) -> None:
         self._runtime = RuntimeRecord(self._directory, slot.number)

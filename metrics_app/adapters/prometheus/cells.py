@@ -18,10 +18,9 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus import slots
-from metrics_app.adapters.prometheus.files import UnreadableFileError, entries, parsed
+from metrics_app.adapters.prometheus.files import DOUBLE, UnreadableFileError, stored_keys
 from metrics_app.catalogue import Definition, Kind
 
-DOUBLE = 8
 INITIAL_SIZE = 1 << 16
 
 
@@ -70,15 +69,14 @@ class ValueFile:
 
     def __init__(self, path: Path) -> None:
         try:
-            keys = [parsed(key) for key, _, _ in entries(path)]
+            keys = stored_keys(path)
         except UnreadableFileError:
             # Left by a process that died at the worst moment, or by something else: nothing to keep.
             path.unlink(missing_ok=True)
             keys = []
         self.label_sets: dict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
         for key in keys:
-            labels = sorted((name, value) for name, value in key.labels.items() if name != "le")
-            self.label_sets[key.metric].add(tuple(labels))
+            self.label_sets[key.metric].add(tuple([label for label in key.labels if label[0] != "le"]))
         _reserve(path, INITIAL_SIZE)
         self._values = MmapedDict(str(path))
         # Closes the descriptor at the latest with the process; the map lives as long as a cell of it does.

@@ -20,7 +20,9 @@ from pathlib import Path
 # struct flock: type, whence, start, length, pid; the BSDs, macOS among them, put the numbers first.
 _FLOCK, _TYPE, _PID = ("hhqqi", 0, 4) if sys.platform == "linux" else ("qqihh", 3, 2)
 
-_held: dict[Path, int] = {}
+_QUESTION = struct.pack(_FLOCK, *[fcntl.F_WRLCK if place == _TYPE else 0 for place in range(5)])
+
+_held: dict[str, int] = {}
 
 
 class Slot:
@@ -62,10 +64,13 @@ def claim(directory: Path) -> Slot:
 def holders(directory: Path) -> dict[int, int]:
     """The slots that are held, and the process that holds each: 0 when it cannot be seen from here."""
     found = {}
-    for path in directory.resolve().glob("slot-*.lock"):
-        pid = os.getpid() if path in _held else _holder(path)
-        if pid is not None:
-            found[int(path.stem.removeprefix("slot-"))] = pid
+    folder = str(directory.resolve())
+    for name in os.listdir(folder):  # noqa: PTH208 - at each scrape, and ten times as fast
+        if name.startswith("slot-") and name.endswith(".lock"):
+            path = f"{folder}/{name}"
+            pid = os.getpid() if path in _held else _holder(path)
+            if pid is not None:
+                found[int(name.removeprefix("slot-").removesuffix(".lock"))] = pid
     return found
 
 
@@ -83,8 +88,8 @@ def directory_locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _lock_file(directory: Path, number: int) -> Path:
-    return directory / f"slot-{number}.lock"
+def _lock_file(directory: Path, number: int) -> str:
+    return f"{directory}/slot-{number}.lock"
 
 
 def _lock_lowest_free(directory: Path) -> tuple[int, int]:
@@ -95,7 +100,7 @@ def _lock_lowest_free(directory: Path) -> tuple[int, int]:
     return number, descriptor
 
 
-def _lock(path: Path) -> int | None:
+def _lock(path: str) -> int | None:
     """The descriptor by which the lock is now held; None when somebody else holds it."""
     if path in _held:
         return None
@@ -108,16 +113,14 @@ def _lock(path: Path) -> int | None:
     return descriptor
 
 
-def _holder(path: Path) -> int | None:
+def _holder(path: str) -> int | None:
     """Who holds this lock: None for nobody, 0 for a process in another pid namespace."""
-    question = [0, 0, 0, 0, 0]
-    question[_TYPE] = fcntl.F_WRLCK
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return None
     try:
-        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(_FLOCK, *question))
+        answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION)
     finally:
         os.close(descriptor)
     fields = struct.unpack(_FLOCK, answer)

@@ -108,6 +108,12 @@ def test_label_values_may_hold_anything(metrics: MetricsAdapter) -> None:
     assert value(scrape(metrics), "orders_total", side=odd) == 1
 
 
+def test_a_label_value_that_is_no_unicode_is_exposed_with_question_marks(metrics: MetricsAdapter) -> None:
+    for odd in ("caf\udce9", "caf\udcff"):
+        metrics.inc_counter("orders_total", {"side": odd})
+    assert value(scrape(metrics), "orders_total", side="caf?") == 2
+
+
 def test_label_sets_beyond_the_limit_go_to_one_overflow_series_and_are_counted(
     metrics: MetricsAdapter,
 ) -> None:

@@ -9,7 +9,7 @@ from prometheus_client import mmap_dict
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.adapters.prometheus.cells import INITIAL_SIZE
-from metrics_app.adapters.prometheus.files import UnreadableFileError, entries
+from metrics_app.adapters.prometheus.files import UnreadableFileError, stored_keys
 from tests.exposition import samples, value
 
 
@@ -85,7 +85,7 @@ def test_a_file_of_the_slot_that_cannot_be_read_is_begun_anew(
 def test_a_broken_file_is_told_by_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "counter_0.db").write_bytes(content)
     with pytest.raises(UnreadableFileError, match=fault):
-        entries(tmp_path / "counter_0.db")
+        stored_keys(tmp_path / "counter_0.db")
 
 
 def test_the_key_has_the_parts_that_are_relied_on() -> None:
