@@ -18,6 +18,7 @@ def register_all() -> None:
     register(check_backend)
     register(check_directory)
     register(check_buckets)
+    register(check_limitations)
 
 
 def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
@@ -64,6 +65,21 @@ def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
         )
         for definition in definitions
         if len(definition.buckets) > MOST_BUCKETS
+    ]
+
+
+def check_limitations(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        limitations = backend.adapter_class().limitations()
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    return [
+        Warning(
+            limitation,
+            hint="Install the versions that requirements.txt names.",
+            id="metrics_app.W002",
+        )
+        for limitation in limitations
     ]
 
 

@@ -134,3 +134,8 @@ class MetricsAdapter(MetricsPort, Protocol):
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         """The directory it needs to write to, checked at start."""
         ...
+
+    @classmethod
+    def limitations(cls) -> list[str]:
+        """What it does worse in this installation than it should, a sentence each; said at start."""
+        ...

@@ -66,6 +66,10 @@ class InMemoryMetricsAdapter:
     def directory_written(cls, _options: MetricsOptions) -> Path | None:
         return None
 
+    @classmethod
+    def limitations(cls) -> list[str]:
+        return []
+
     def inc_counter(self, name: str, labels: Labels) -> None:
         self._families.series(Kind.COUNTER, name, labels).values.append(1.0)
 

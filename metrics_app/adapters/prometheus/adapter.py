@@ -6,19 +6,21 @@ import os
 import shutil
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus.cells import Cell, CellSeries, SlotFiles
-from metrics_app.adapters.prometheus.collector import SlotCollector
+from metrics_app.adapters.prometheus import cells
+from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
-from metrics_app.adapters.prometheus.files import DOUBLE
 from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
+from metrics_app.adapters.prometheus.slot_files import SlotFiles
 from metrics_app.adapters.prometheus.slots import Slot
 from metrics_app.adapters.prometheus.snapshot import Writer
+from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -69,7 +71,9 @@ class PrometheusMetricsAdapter:
         )
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
         self._recorder = SlotRequestRecorder(self._files, self._families)
-        self._collector = SlotCollector(self._directory)
+        collector: type[SlotCollector | StockCollector]
+        collector = StockCollector if cells.contract_fault() else SlotCollector
+        self._collector = collector(self._directory)
         self._handler = Exposition(
             [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
             Writer(self._constant_labels),
@@ -87,6 +91,18 @@ class PrometheusMetricsAdapter:
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         return options.directory
+
+    @classmethod
+    def limitations(cls) -> list[str]:
+        fault = cells.contract_fault()
+        if fault is None:
+            return []
+        installed = version("prometheus_client")
+        limitation = (
+            f"The installed prometheus_client {installed} is not as the adapter knows it inside ({fault}): "
+            f"requests and scrapes are measured right, but several times slower."
+        )
+        return [limitation]
 
     def inc_counter(self, name: str, labels: Labels) -> None:
         series = self._families.series(Kind.COUNTER, name, labels)
@@ -153,7 +169,7 @@ class PrometheusMetricsAdapter:
         if time.monotonic() >= self._next_complaint:
             self._next_complaint = time.monotonic() + SECONDS_BETWEEN_COMPLAINTS
             logger.error("Nothing new is recorded, %s cannot be written: %s", self._directory, error)
-        return Cell(memoryview(bytearray(2 * DOUBLE)).cast("d"), 0)
+        return UnrecordedCell()
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

@@ -1,7 +1,8 @@
 """Records a request in one lock and a few stores: every series is bound once per method, route and code."""
 
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus.cells import CellSeries, SlotFiles
+from metrics_app.adapters.prometheus.slot_files import SlotFiles
+from metrics_app.adapters.prometheus.values import CellSeries
 from metrics_app.catalogue import (
     HTTP_REQUEST_DURATION,
     HTTP_REQUEST_ERRORS,
