@@ -12,13 +12,12 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus import cells
+from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
-from metrics_app.adapters.prometheus.slots import Slot
 from metrics_app.adapters.prometheus.snapshot import Writer
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
@@ -154,12 +153,13 @@ class PrometheusMetricsAdapter:
         self._families.forget(self._files.lock)
         self._recorder.forget()
 
-    def _on_claim(self, slot: Slot) -> None:
+    def _on_claim(self, slot: slots.Slot) -> None:
         self._runtime = RuntimeRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
         # Who serves scrapes is a worker, too: so its runtime is in the first one.
         self._files.claim()
+        slots.forget_the_dead(self._directory)
 
     def _after_scrape(self, seconds: float) -> None:
         self.set_gauge(SCRAPE_DURATION, seconds, {})

@@ -22,6 +22,8 @@ _FLOCK, _TYPE, _PID = ("hhqqi", 0, 4) if sys.platform == "linux" else ("qqihh", 
 
 _QUESTION = struct.pack(_FLOCK, *[fcntl.F_WRLCK if place == _TYPE else 0 for place in range(5)])
 
+GONE = "gone"
+
 _held: dict[str, int] = {}
 
 
@@ -59,6 +61,16 @@ def claim(directory: Path) -> Slot:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, _server().encode(), 0)
         return Slot(directory, number, descriptor)
+
+
+def forget_the_dead(directory: Path) -> None:
+    """Remove the live gauges of slots that nobody holds: their last owners were killed."""
+    with directory_locked(directory):
+        held = holders(directory)
+        for name in os.listdir(directory):  # noqa: PTH208 - at each scrape
+            number = name.rpartition("_")[2].removesuffix(".db")
+            if name.startswith("gauge_live") and number.isdigit() and int(number) not in held:
+                (directory / name).unlink(missing_ok=True)
 
 
 def holders(directory: Path) -> dict[int, int]:
@@ -132,28 +144,54 @@ def _a_server_is_alive(directory: Path) -> bool:
 
     A server with one worker has none for a moment when it replaces it, and that is no new start.
     """
-    servers = {path.read_text() for path in directory.glob("slot-*.lock")}
-    return any(server and server == _identity(int(server.split()[0])) for server in servers)
+    return any(_is_alive(path.read_text()) for path in directory.glob("slot-*.lock"))
 
 
 def _server() -> str:
-    """The process that outlives the others of its kind here: the leader of the process group.
+    """What the processes of one server have in common: their process group, which outlives each of them.
 
-    With gunicorn that is the master, and with a supervisor of several processes the supervisor;
-    where the leader is gone or out of sight it is the parent, else this process itself.
+    It is told by its leader's start time, for ids come again. With gunicorn the leader is the master;
+    after USR2 the new master is in the old one's group, and the group goes on without its leader.
     """
-    identities = (_identity(pid) for pid in (os.getpgrp(), os.getppid(), os.getpid()))
-    return next((identity for identity in identities if identity), "")
+    group = os.getpgrp()
+    if group > 0:
+        return f"{group} {_start(group)} {_boot()}"
+    # The leader is out of sight, in another pid namespace.
+    pid = os.getppid() or os.getpid()
+    return f"{pid} {_start(pid)} {_boot()}"
 
 
-def _identity(pid: int) -> str | None:
-    """A process by its id and start time, for ids come again; None when it does not run."""
+def _is_alive(server: str) -> bool:
+    group, _, leader = server.partition(" ")
+    if not leader.endswith(_boot()) or not group:
+        return False
+    start = _start(int(group))
+    if start != GONE:
+        # A process that has the id now and not then is another: no id of a group that lives is given away.
+        return leader.startswith(f"{start} ")
+    try:
+        os.killpg(int(group), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _start(pid: int) -> str:
+    """When a process started, in ticks since the kernel did; GONE when it does not run."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return None
-    return None if fields[0] == "Z" else f"{pid} {fields[19]} {boot}"
+        return GONE
+    return GONE if fields[0] == "Z" else fields[19]
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "this"
 
 
 def _close_inherited_descriptors() -> None:
