@@ -4,6 +4,7 @@
 files for many processes do so; this product always does, there or in a temporary directory.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -18,14 +19,10 @@ from django.http.response import HttpResponseBase
 from django.test import override_settings
 from django.urls import include, path
 
+from benchmarks.peers.names import DJANGO_PROMETHEUS, NOTHING, OPENTELEMETRY, OURS, OURS_RED, PLAIN
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
-NOTHING = "no metrics"
-PLAIN = "plain .labels()"
-DJANGO_PROMETHEUS = "django-prometheus"
-OPENTELEMETRY = "OpenTelemetry"
-OURS = "this product"
-OURS_RED = "this product, RED alone"
 MIDDLEWARE = {
     NOTHING: [],
     PLAIN: ["benchmarks.peers.plain.PlainMiddleware"],
@@ -44,7 +41,7 @@ def view(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(b"ok")
 
 
-def missing(_request: HttpRequest, _error: Exception) -> HttpResponse:
+def missing(_request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001 - Django's name
     return HttpResponse(b"missing", status=404)
 
 
@@ -72,6 +69,7 @@ def configure() -> None:
         LOGGING_CONFIG=None,
     )
     django.setup()
+    logging.disable()  # nobody's time goes into lines about requests
     if MEASURED_BY == OPENTELEMETRY:
         _instrument()
 
