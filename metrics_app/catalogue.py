@@ -14,6 +14,7 @@ HTTP_REQUEST_ERRORS = "http_request_errors_total"
 HTTP_REQUESTS_IN_PROGRESS = "http_requests_in_progress"
 DROPPED_SERIES = "metrics_dropped_series_total"
 SCRAPE_DURATION = "metrics_scrape_duration_seconds"
+SCRAPE_SERIES = "metrics_scrape_series"
 SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
 SKIPPED_FILES = "metrics_skipped_files"
 
@@ -102,6 +103,7 @@ _SCENARIOS = (
 _METRICS = (
     _counter(DROPPED_SERIES, "Recordings that went to the overflow series of a metric.", "metric"),
     _gauge(SCRAPE_DURATION, "Time the last scrape before this one took."),
+    _gauge(SCRAPE_SERIES, "Series that the last scrape before this one had."),
     _counter(
         SCRAPE_GAUGES_FAILURES,
         "Gauges that could not be read at a scrape: the reading raised, or took too long.",

@@ -11,6 +11,7 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
+from metrics_app import trace_context
 from metrics_app.backend import get_metrics
 from metrics_app.ports import RequestRecorder
 
@@ -91,7 +92,10 @@ class _MeasuredRequest:
         return response
 
     def finish(self, code: int) -> None:
-        self._recorder.finish(self._method, route(self._request), code, perf_counter() - self._start)
+        seconds = perf_counter() - self._start
+        traceparent = self._request.META.get(trace_context.HEADER)
+        trace_id = trace_context.sampled_trace_id(traceparent) if traceparent else ""
+        self._recorder.finish(self._method, route(self._request), code, seconds, trace_id)
 
 
 def _time_stream(response: StreamingHttpResponse, finish: Finish) -> None:

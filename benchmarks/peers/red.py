@@ -9,7 +9,7 @@ class RedRecorder(SlotRequestRecorder):
     def begin(self, method: str) -> None:
         pass
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:  # noqa: ARG002 - the port's
         bound = self._bound.get((method, route, code)) or self._bind(method, route, code)
         requests, durations, errors = bound
         with self._files.lock:

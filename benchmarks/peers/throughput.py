@@ -1,4 +1,9 @@
-"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn."""
+"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn.
+
+The servers are started anew for each group of rounds, for two processes of the same program differ, too.
+Beside the rate stands the processor time that a request took, which other programs on the machine change
+less.
+"""
 
 import os
 import re
@@ -9,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 GUNICORN = (
@@ -16,11 +22,20 @@ GUNICORN = (
     *("--keep-alive", "60", "--no-control-socket", "benchmarks.peers.wsgi:application"),
 )
 RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+REQUESTS = re.compile(r"(\d+) requests in")
+WORKER = re.compile(r"Booting worker with pid: (\d+)")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Measured(NamedTuple):
+    rate: float
+    cpu_seconds: float
+    """Of the worker, per request."""
 
 
 @contextmanager
-def server(python: Path, variant: str, directory: str) -> Iterator[int]:
-    """The port of a server that listens."""
+def server(python: Path, variant: str, directory: str) -> Iterator[tuple[int, int]]:
+    """The port of a server that listens, and the process id of its worker."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -38,42 +53,48 @@ def server(python: Path, variant: str, directory: str) -> Iterator[int]:
     )
     assert process.stderr is not None
     try:
-        assert any("Booting worker" in line for line in process.stderr), f"{variant} does not start"
-        yield port
+        booted = next(filter(None, map(WORKER.search, process.stderr)), None)
+        assert booted is not None, f"{variant} does not start"
+        yield port, int(booted[1])
     finally:
         process.terminate()
         process.communicate(timeout=60)
 
 
-def requests_per_second(port: int, seconds: int) -> float:
-    wrk = ["wrk", "-t1", "-c8", f"-d{seconds}s", f"http://127.0.0.1:{port}/"]
+def measured(port: int, worker: int) -> Measured:
+    """One second under wrk."""
+    before = cpu_seconds(worker)
+    wrk = ["wrk", "-t1", "-c8", "-d1s", f"http://127.0.0.1:{port}/"]
     answer = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in answer, answer
-    found = RATE.search(answer)
-    assert found is not None, answer
-    return float(found[1])
+    rate, requests = RATE.search(answer), REQUESTS.search(answer)
+    assert rate is not None, answer
+    assert requests is not None, answer
+    return Measured(float(rate[1]), (cpu_seconds(worker) - before) / int(requests[1]))
 
 
-def ratios(
-    python: Path, variants: Sequence[str], without: str, rounds: int, seconds: int
-) -> dict[str, tuple[float, float]]:
-    """Of each variant the requests per second, and their ratio to the one without metrics: medians."""
-    rates: dict[str, list[float]] = {variant: [] for variant in variants}
-    with ExitStack() as servers:
-        ports = {}
-        for variant in variants:
-            directory = servers.enter_context(tempfile.TemporaryDirectory())
-            ports[variant] = servers.enter_context(server(python, variant, directory))
-        for port in ports.values():
-            requests_per_second(port, 1)  # creates the series
-        for number in range(rounds):
-            turn = number % len(variants)
-            for variant in (*variants[turn:], *variants[:turn]):
-                rates[variant].append(requests_per_second(ports[variant], seconds))
-    return {
-        variant: (
-            statistics.median(of_variant),
-            statistics.median([rate / base for rate, base in zip(of_variant, rates[without], strict=True)]),
-        )
-        for variant, of_variant in rates.items()
-    }
+def cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rounds(python: Path, variants: Sequence[str], groups: int, rounds_each: int) -> dict[str, list[Measured]]:
+    """What was measured of each variant in each round."""
+    found: dict[str, list[Measured]] = {variant: [] for variant in variants}
+    for _ in range(groups):
+        with ExitStack() as running:
+            servers = {}
+            for variant in variants:
+                directory = running.enter_context(tempfile.TemporaryDirectory())
+                servers[variant] = running.enter_context(server(python, variant, directory))
+                measured(*servers[variant])  # creates the series
+            for number in range(rounds_each):
+                turn = number % len(variants)
+                for variant in (*variants[turn:], *variants[:turn]):
+                    found[variant].append(measured(*servers[variant]))
+    return found
+
+
+def ratio(of: Sequence[float], without: Sequence[float]) -> float:
+    """The median over the rounds."""
+    return statistics.median([one / other for one, other in zip(of, without, strict=True)])

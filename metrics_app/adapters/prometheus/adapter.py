@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self, cast
@@ -14,18 +15,21 @@ from weakref import WeakSet
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
+from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
-from metrics_app.adapters.prometheus.snapshot import Writer
+from metrics_app.adapters.prometheus.snapshot import Series, Writer
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
     DROPPED_SERIES,
+    HTTP_REQUEST_DURATION,
     SCRAPE_DURATION,
     SCRAPE_GAUGES_FAILURES,
+    SCRAPE_SERIES,
     Kind,
 )
 from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
@@ -75,7 +79,7 @@ class PrometheusMetricsAdapter:
         self._collector = collector(self._directory)
         self._handler = Exposition(
             [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
-            Writer(self._constant_labels),
+            Writer(self._constant_labels, self._exemplars),
             self._before_scrape,
             self._after_scrape,
         )
@@ -153,16 +157,21 @@ class PrometheusMetricsAdapter:
         self._families.forget(self._files.lock)
         self._recorder.forget()
 
+    def _exemplars(self) -> Mapping[str, Mapping[Series, str]]:
+        return {HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
+
     def _on_claim(self, slot: slots.Slot) -> None:
         self._runtime = RuntimeRecord(self._directory, slot.number)
+        self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
         # Who serves scrapes is a worker, too: so its runtime is in the first one.
         self._files.claim()
         slots.forget_the_dead(self._directory)
 
-    def _after_scrape(self, seconds: float) -> None:
+    def _after_scrape(self, seconds: float, series: int) -> None:
         self.set_gauge(SCRAPE_DURATION, seconds, {})
+        self.set_gauge(SCRAPE_SERIES, float(series), {})
 
     def _record_nowhere(self, error: OSError) -> CellSeries:
         # A full disk must not fail the requests that are counted.

@@ -27,14 +27,14 @@ def _gauge(name: str, samples: Sequence[DefinedSample]) -> Snapshot:
 
 
 class Exposition:
-    """The handler that answers a scrape; `finished` hears how many seconds each one took."""
+    """The handler that answers a scrape; `finished` hears how many seconds it took and its series."""
 
     def __init__(
         self,
         sources: Sequence[Source],
         writer: Writer,
         started: Callable[[], None],
-        finished: Callable[[float], None],
+        finished: Callable[[float, int], None],
     ) -> None:
         self._sources = sources
         self._writer = writer
@@ -46,7 +46,7 @@ class Exposition:
         self._started()
         snapshots = [snapshot for source in self._sources for snapshot in source.snapshots()]
         text = self._writer.text(snapshots, *_encoder(accept))
-        self._finished(perf_counter() - start)
+        self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text
 
     def content_type(self, accept: str = "", /) -> str:

@@ -1,6 +1,7 @@
 """Records a request in one lock and a few stores: every series is bound once per method, route and code."""
 
 from metrics_app.adapters.families import Families
+from metrics_app.adapters.prometheus.exemplars import ExemplarRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
 from metrics_app.adapters.prometheus.values import CellSeries
 from metrics_app.catalogue import (
@@ -23,18 +24,21 @@ class SlotRequestRecorder:
         self._families = families
         self._bound: dict[tuple[str, str, int], Bound] = {}
         self._in_progress: dict[str, CellSeries] = {}
+        self.exemplars: ExemplarRecord | None = None
+        """Those of the slot that this process holds, as soon as it holds one."""
 
     def forget(self) -> None:
         """Let go of every cell: they are in the files of a slot that this process does not hold."""
         self._bound = {}
         self._in_progress = {}
+        self.exemplars = None
 
     def begin(self, method: str) -> None:
         cell = self._in_progress.get(method) or self._bind_method(method)
         with self._files.lock:
             cell.add(1.0)
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
         )
@@ -45,6 +49,8 @@ class SlotRequestRecorder:
             in_progress.add(-1.0)
             if errors is not None:
                 errors.add(1.0)
+            if trace_id and self.exemplars is not None and (method, route, code) in self._bound:
+                self.exemplars.store(method, route, code, seconds, trace_id)
 
     def _bind_method(self, method: str) -> CellSeries:
         cell, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})

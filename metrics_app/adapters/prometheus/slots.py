@@ -52,7 +52,7 @@ def claim(directory: Path) -> Slot:
     directory = directory.resolve()
     with directory_locked(directory):
         if not holders(directory) and not _a_server_is_alive(directory):
-            for path in (*directory.glob("*.db"), *directory.glob("runtime-*.bin")):
+            for path in (*directory.glob("*.db"), *directory.glob("*.bin")):
                 path.unlink()
         number, descriptor = _lock_lowest_free(directory)
         # The last owner may have died without setting its live gauges back.

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, dropwhile, repeat, takewhile
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from prometheus_client import Metric
@@ -23,6 +25,9 @@ MOST_FORMATS = 4
 LabelSet = tuple[tuple[str, str], ...]
 Series = tuple[str, LabelSet]
 """The name of a sample and its labels."""
+
+
+NONE: Mapping[Series, str] = MappingProxyType({})
 
 
 class Family:
@@ -88,7 +93,7 @@ class Template:
             by_shape = dict(zip(shapes, patterns, strict=True))
             self._starts = [by_shape[_shape(series)].start(series) for series in family.series]
 
-    def filled(self, values: Sequence[float]) -> str:
+    def filled(self, values: Sequence[float], exemplars: Mapping[Series, str] = NONE) -> str:
         if not self._in_order:
             return self._encoded(self.family.series, values)
         numbers = [
@@ -96,9 +101,17 @@ class Template:
             repr(value) if -SHORT < value < SHORT else floatToGoString(value)
             for value in values
         ]
+        for series, exemplar in exemplars.items():
+            place = self._places.get(series)
+            if place is not None:
+                numbers[place] += exemplar
         return self._head + "".join(
             chain.from_iterable(zip(self._starts, numbers, repeat("\n", len(numbers)), strict=True))
         )
+
+    @cached_property
+    def _places(self) -> dict[Series, int]:
+        return {series: place for place, series in enumerate(self.family.series)}
 
     def _encoded(self, series: Iterable[Series], values: Iterable[float]) -> str:
         labelled = [(name, labels + self._constant_labels) for name, labels in series]
@@ -140,10 +153,15 @@ class Writer:
     """Writes families with the constant labels on every sample; keeps the template of each.
 
     The labels are not stored with the series, so a new version of the service does not bring back
-    the series of the old one.
+    the series of the old one. `exemplars` gives those of a family's series, by its name.
     """
 
-    def __init__(self, constant_labels: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        constant_labels: Mapping[str, str],
+        exemplars: Callable[[], Mapping[str, Mapping[Series, str]]] = dict,
+    ) -> None:
+        self._exemplars = exemplars
         self._constant_labels = tuple(constant_labels.items())
         self._templates: dict[str, dict[str, Template]] = {}
 
@@ -151,14 +169,16 @@ class Writer:
         known = self._templates.get(content_type, {})
         now: dict[str, Template] = {}
         parts = []
+        openmetrics = content_type.startswith(OPENMETRICS)
+        exemplars = self._exemplars() if openmetrics else {}  # the other format has none
         for family, values in snapshots:
             template = known.get(family.name)
             if template is None or template.family is not family:
                 template = Template(family, encode, self._constant_labels)
             now[family.name] = template
-            parts.append(template.filled(values))
+            parts.append(template.filled(values, exemplars.get(family.name, NONE)))
         self._keep(content_type, now)
-        end = END_OF_OPENMETRICS if content_type.startswith(OPENMETRICS) else ""
+        end = END_OF_OPENMETRICS if openmetrics else ""
         return ("".join(parts) + end).encode()
 
     def _keep(self, content_type: str, templates: dict[str, Template]) -> None:

@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.adapters.prometheus.collector import SlotCollector
 from metrics_app.adapters.prometheus.snapshot import Families, Writer
-from tests.exposition import value
+from tests.exposition import samples, value
 
 MODES = [f"{live}{mode}" for live in ("", "live") for mode in ("all", "min", "max", "sum", "mostrecent")]
 KINDS = ["counter", "summary", "histogram", *MODES]
@@ -214,3 +214,14 @@ def test_a_file_that_vanishes_while_it_is_read_is_no_fault(directory: Path) -> N
     (directory / "counter_9.db").symlink_to(directory / "gone")
     [skipped] = SlotCollector(directory).collect()
     assert {sample.value for sample in skipped.samples} == {0}
+
+
+def test_a_scrape_tells_how_long_the_one_before_took_and_how_many_series_it_had(
+    metrics: PrometheusMetricsAdapter,
+) -> None:
+    for number in range(50):
+        metrics.inc_counter("orders_total", {"side": str(number)})
+    first = metrics.get_http_handler()()
+    second = metrics.get_http_handler()()
+    assert value(second, "metrics_scrape_series") == sum(map(len, samples(first).values())) >= 50
+    assert 0 < value(second, "metrics_scrape_duration_seconds") < 10
