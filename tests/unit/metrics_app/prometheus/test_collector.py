@@ -1,6 +1,7 @@
 """The merge of all slots is the stock collector's, sample by sample, and survives broken files."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -161,16 +162,24 @@ def test_series_that_are_added_are_found_behind_the_known_ones(directory: Path) 
     assert len(counts(collector)) == 600 + 1
 
 
+def open_files_in(directory: Path) -> list[str]:
+    targets = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor by which they are listed
+            targets.append(str(link.readlink()))
+    return [target for target in targets if target.startswith(str(directory))]
+
+
 def test_files_that_are_gone_are_not_kept_open(directory: Path) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
     collector = SlotCollector(directory)
     for process in range(20):
         counter_file(directory / f"counter_{process}.db", aa=1)
     counts(collector)
+    assert len(open_files_in(directory)) == 20
     for path in directory.iterdir():
         path.unlink()
     assert counts(collector) == {"metrics_skipped_files": 0}
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert open_files_in(directory) == []
 
 
 def test_a_folder_that_is_named_like_a_file_is_foreign(directory: Path) -> None:

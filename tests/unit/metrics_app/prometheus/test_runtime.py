@@ -55,7 +55,8 @@ def test_cpu_time_never_falls_when_a_worker_is_killed(
             before = value(scrape(metrics), CPU, worker="1")
             other.run(BURN_CPU)
             after = value(scrape(metrics), CPU, worker="1")
-        assert last <= before <= after - 0.19
+        # The kernel rounds user and system time down, each to a hundredth of a second.
+        assert last <= before <= after - 0.17
         last = after
 
 
