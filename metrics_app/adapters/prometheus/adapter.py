@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self, cast
@@ -162,7 +163,9 @@ class PrometheusMetricsAdapter:
 
     def _on_claim(self, slot: slots.Slot) -> None:
         self._runtime = RuntimeRecord(self._directory, slot.number)
-        self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
+        # On a full disk requests are counted without exemplars.
+        with suppress(OSError):
+            self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
         # Who serves scrapes is a worker, too: so its runtime is in the first one.

@@ -102,14 +102,16 @@ class Layout:
             places[metric].extend(range(place, end))
             place = end
         first = len(self._values_at)
+        groups = {}
         for metric, of_metric in places.items():
             known = self.groups.get(metric) or _new_group(self._origin, added[of_metric[0]])
             indices = [(first + place) * self._numbers_per_entry for place in of_metric]
-            self.groups[metric] = Group(
+            groups[metric] = Group(
                 self._origin,
                 (*known.keys, *[added[place] for place in of_metric]),
                 (*known.indices, *indices),
             )
+        self.groups.update(groups)
         self._values_at += values_at
         self.used = used
         self._first_key = self._first_key or raw_keys[0]
@@ -144,7 +146,8 @@ class KnownFile:
     """
 
     def __init__(self, path: str, origin: Origin) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without waiting, for a foreign file may be a pipe that nobody writes to.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self._close = weakref.finalize(self, os.close, self._descriptor)
         status = os.fstat(self._descriptor)
         self._identity = status.st_dev, status.st_ino
@@ -169,9 +172,10 @@ class KnownFile:
         data = os.pread(self._descriptor, self.layout.used + mmap.PAGESIZE, 0)
         used = used_bytes(data)
         if used > len(data):
+            # Not what a foreign file claims, which may be more memory than there is.
+            if used > os.fstat(self._descriptor).st_size:
+                raise UnreadableFileError("truncated")
             data += os.pread(self._descriptor, used - len(data), len(data))
-        if used > len(data):
-            raise UnreadableFileError("truncated")
         if used < self.layout.used or not self.layout.is_of(data):
             self.layout = Layout(self._origin)
         if used != self.layout.used:

@@ -1,5 +1,6 @@
 """The merge of all slots is the stock collector's, sample by sample, and survives broken files."""
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -182,8 +183,9 @@ def test_files_that_are_gone_are_not_kept_open(directory: Path) -> None:
     assert open_files_in(directory) == []
 
 
-def test_a_folder_that_is_named_like_a_file_is_foreign(directory: Path) -> None:
-    (directory / "counter_9.db").mkdir()
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_is_foreign(directory: Path, make: Callable[[Path], None]) -> None:
+    make(directory / "counter_9.db")
     [skipped] = SlotCollector(directory).collect()
     assert {sample.labels["reason"]: sample.value for sample in skipped.samples}["foreign"] == 1
 
@@ -193,6 +195,7 @@ def test_a_folder_that_is_named_like_a_file_is_foreign(directory: Path) -> None:
     [
         ("counter_9.db", b"", "empty"),
         ("counter_9.db", b"\x08\0", "truncated"),
+        ("counter_9.db", b"\xff\xff\xff\x7f" + bytes(5000), "truncated"),
         ("histogram_9.db", b"\xff\x00\x00\x00" + bytes(20), "truncated"),
         ("counter_9.db", b"\x28\0\0\0\0\0\0\0\x04\0\0\0null" + bytes(24), "foreign"),
         ("coordinator.db", b"SQLite format 3\0", "foreign"),
