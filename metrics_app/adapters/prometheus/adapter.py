@@ -18,7 +18,7 @@ from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
-from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
+from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
@@ -74,9 +74,10 @@ class PrometheusMetricsAdapter:
             unwritable=self._record_nowhere,
         )
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
-        self._recorder = SlotRequestRecorder(self._files, self._families)
-        collector: type[SlotCollector | StockCollector]
-        collector = StockCollector if cells.contract_fault() else SlotCollector
+        known = cells.contract_fault() is None
+        recorder = MappedRequestRecorder if known else SlotRequestRecorder
+        self._recorder = recorder(self._files, self._families)
+        collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
         self._collector = collector(self._directory)
         self._handler = Exposition(
             [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
