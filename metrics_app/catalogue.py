@@ -19,6 +19,7 @@ DATABASE_QUERY_DURATION = "database_query_duration_seconds"
 CACHE_READS = "cache_reads_total"
 DROPPED_SERIES = "metrics_dropped_series_total"
 SCRAPE_DURATION = "metrics_scrape_duration_seconds"
+SCRAPE_SERIES = "metrics_scrape_series"
 SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
 SKIPPED_FILES = "metrics_skipped_files"
 
@@ -121,6 +122,7 @@ _STORES = (
 _METRICS = (
     _counter(DROPPED_SERIES, "Recordings that went to the overflow series of a metric.", "metric"),
     _gauge(SCRAPE_DURATION, "Time the last scrape before this one took."),
+    _gauge(SCRAPE_SERIES, "Series that the last scrape before this one had."),
     _counter(
         SCRAPE_GAUGES_FAILURES,
         "Gauges that could not be read at a scrape: the reading raised, or took too long.",

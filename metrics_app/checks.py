@@ -22,6 +22,7 @@ def register_all() -> None:
     register(check_directory)
     register(check_variables_of_the_adapter)
     register(check_buckets)
+    register(check_limitations)
 
 
 def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
@@ -85,6 +86,21 @@ def _backend_hint(cause: BaseException | None) -> str:
             f"'{sys.executable} -m pip install -r requirements.txt', or choose another adapter."
         )
     return "Leave METRICS_BACKEND out for the Prometheus adapter."
+
+
+def check_limitations(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        limitations = backend.adapter_class().limitations()
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    return [
+        Warning(
+            limitation,
+            hint="Install the versions that requirements.txt names.",
+            id="metrics_app.W002",
+        )
+        for limitation in limitations
+    ]
 
 
 def _unusable(directory: Path, fault: str, number: str) -> Error:

@@ -11,7 +11,9 @@ from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 
+from metrics_app import trace_context
 from metrics_app.backend import get_metrics
+from metrics_app.ports import RequestRecorder
 
 METHODS = {
     method: method
@@ -45,57 +47,68 @@ class RequestMetricsMiddleware:
             response: HttpResponseBase | Awaitable[HttpResponseBase] = self._get_response(request)
             return response
         if self._is_async:
-            return self._record_async(request)
-        method = METHODS.get(request.method or "", OTHER_METHOD)
-        recorder = self._recorder
-        recorder.begin(method)
-        start = perf_counter()
+            return self._answer_async(request)
+        measured = _MeasuredRequest(self._recorder, request)
         try:
             answer: HttpResponseBase = self._get_response(request)
-        except BaseException:
-            recorder.finish(method, route(request), SERVER_ERROR, perf_counter() - start)
+        except BaseException as error:
+            measured.fail(error)
             raise
-        if isinstance(answer, StreamingHttpResponse):
-            self._time_stream(request, answer, method, start)
-        else:
-            recorder.finish(method, route(request), answer.status_code, perf_counter() - start)
-        return answer
+        return measured.answer(answer)
 
-    async def _record_async(self, request: HttpRequest) -> HttpResponseBase:
-        method = METHODS.get(request.method or "", OTHER_METHOD)
-        recorder = self._recorder
-        recorder.begin(method)
-        start = perf_counter()
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        measured = _MeasuredRequest(self._recorder, request)
         try:
             answer: HttpResponseBase = await self._get_response(request)
         except BaseException as error:
-            # The server cancels a view whose client has gone.
-            gone = isinstance(error, asyncio.CancelledError)
-            code = CLIENT_CLOSED_REQUEST if gone else SERVER_ERROR
-            recorder.finish(method, route(request), code, perf_counter() - start)
+            measured.fail(error)
             raise
-        if isinstance(answer, StreamingHttpResponse):
-            self._time_stream(request, answer, method, start)
-        else:
-            recorder.finish(method, route(request), answer.status_code, perf_counter() - start)
-        return answer
+        return measured.answer(answer)
 
-    def _time_stream(
-        self, request: HttpRequest, response: StreamingHttpResponse, method: str, start: float
-    ) -> None:
-        def finish(code: int) -> None:
-            self._recorder.finish(method, route(request), code, perf_counter() - start)
 
-        # Django calls `close` of the new content when the response is closed, at the latest.
-        content, status = response.streaming_content, response.status_code
-        if isinstance(content, Iterator):
-            # The server sends a file by its own means, if it has any, as long as this is set.
-            file = getattr(response, "file_to_stream", None)
-            response.streaming_content = TimedStream(content, status, finish)
-            if isinstance(response, FileResponse):
-                response.file_to_stream = file
+class _MeasuredRequest:
+    """Is in progress from the moment it is made until one of `fail`, `answer` or `finish`."""
+
+    __slots__ = ("_method", "_recorder", "_request", "_start")
+
+    def __init__(self, recorder: RequestRecorder, request: HttpRequest) -> None:
+        self._recorder = recorder
+        self._request = request
+        self._method = METHODS.get(request.method or "", OTHER_METHOD)
+        recorder.begin(self._method)
+        self._start = perf_counter()
+
+    def fail(self, error: BaseException) -> None:
+        # The server cancels a view whose client has gone.
+        gone = isinstance(error, asyncio.CancelledError)
+        self.finish(CLIENT_CLOSED_REQUEST if gone else SERVER_ERROR)
+
+    def answer(self, response: HttpResponseBase) -> HttpResponseBase:
+        """The response; one that streams finishes the request when it ends."""
+        if isinstance(response, StreamingHttpResponse):
+            _time_stream(response, self.finish)
         else:
-            response.streaming_content = TimedAsyncStream(content, status, finish)
+            self.finish(response.status_code)
+        return response
+
+    def finish(self, code: int) -> None:
+        seconds = perf_counter() - self._start
+        traceparent = self._request.META.get(trace_context.HEADER)
+        trace_id = trace_context.sampled_trace_id(traceparent) if traceparent else ""
+        self._recorder.finish(self._method, route(self._request), code, seconds, trace_id)
+
+
+def _time_stream(response: StreamingHttpResponse, finish: Finish) -> None:
+    # Django calls `close` of the new content when the response is closed, at the latest.
+    content, status = response.streaming_content, response.status_code
+    if isinstance(content, Iterator):
+        # The server sends a file by its own means, if it has any, as long as this is set.
+        file = getattr(response, "file_to_stream", None)
+        response.streaming_content = TimedStream(content, status, finish)
+        if isinstance(response, FileResponse):
+            response.file_to_stream = file
+    else:
+        response.streaming_content = TimedAsyncStream(content, status, finish)
 
 
 class _Stream:

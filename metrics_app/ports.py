@@ -74,12 +74,13 @@ class HttpHandler(Protocol):
 class RequestRecorder(Protocol):
     """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
 
-    Each `begin` is followed by exactly one `finish` with the same method.
+    Each `begin` is followed by exactly one `finish` with the same method. `trace_id` is that of a trace
+    that somebody keeps, by which a slow request can be looked at.
     """
 
     def begin(self, method: str) -> None: ...
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None: ...
+    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None: ...
 
 
 class BoundCounter(Protocol):
@@ -163,4 +164,9 @@ class MetricsAdapter(MetricsPort, Protocol):
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         """The directory it needs to write to, checked at start."""
+        ...
+
+    @classmethod
+    def limitations(cls) -> list[str]:
+        """What it does worse in this installation than it should, a sentence each; said at start."""
         ...

@@ -48,6 +48,19 @@ async def stream_async(request: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(content())
 
 
+async def stream_endless(_request: HttpRequest) -> StreamingHttpResponse:
+    async def content() -> AsyncIterator[bytes]:
+        yield CHUNKS[0]
+        await asyncio.Event().wait()
+
+    return StreamingHttpResponse(content())
+
+
+async def wait_endlessly(_request: HttpRequest) -> HttpResponse:
+    await asyncio.Event().wait()
+    return HttpResponse("never")
+
+
 def file(_request: HttpRequest) -> FileResponse:
     return FileResponse(Path(__file__).open("rb"))
 
@@ -64,6 +77,8 @@ urlpatterns = [
     path("stream", stream, name="stream"),
     path("stream-breaks", stream_that_breaks, name="stream-breaks"),
     path("stream-async", stream_async, name="stream-async"),
+    path("stream-endless", stream_endless, name="stream-endless"),
+    path("wait", wait_endlessly, name="wait"),
     path("file", file, name="file"),
     path("metrics", include("metrics_app.urls")),
 ]

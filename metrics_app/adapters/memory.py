@@ -69,6 +69,10 @@ class InMemoryMetricsAdapter:
     def directory_written(cls, _options: MetricsOptions) -> Path | None:
         return None
 
+    @classmethod
+    def limitations(cls) -> list[str]:
+        return []
+
     def inc_counter(self, name: str, labels: Labels) -> None:
         self._families.series(Kind.COUNTER, name, labels).add(1.0)
 
@@ -102,7 +106,14 @@ class InMemoryMetricsAdapter:
     def begin(self, method: str) -> None:
         self._move_in_progress(method, 1)
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",  # noqa: ARG002 - exemplars are not kept
+    ) -> None:
         labels = {"method": method, "route": route, "code": str(code)}
         self.inc_counter(HTTP_REQUESTS, labels)
         self.observe_histogram(HTTP_REQUEST_DURATION, seconds, labels)

@@ -69,6 +69,10 @@ class OpenTelemetryMetricsAdapter:
     def directory_written(cls, _options: MetricsOptions) -> Path | None:
         return None
 
+    @classmethod
+    def limitations(cls) -> list[str]:
+        return []
+
     def inc_counter(self, name: str, labels: Labels) -> None:
         counter = self._families.series(Kind.COUNTER, name, labels)
         with self._lock:

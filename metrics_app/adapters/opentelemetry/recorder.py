@@ -38,7 +38,14 @@ class PushedRequestRecorder:
         with self._lock():
             in_progress.add(1.0)
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",  # noqa: ARG002 - no exemplars are pushed
+    ) -> None:
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
         )

@@ -6,25 +6,31 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Self, cast
 from weakref import WeakSet
 
-from prometheus_client import CollectorRegistry
-
 from metrics_app.adapters.families import Bound, Families
-from metrics_app.adapters.prometheus.cells import DOUBLE, Cell, CellSeries, SlotFiles
-from metrics_app.adapters.prometheus.collector import SlotCollector
-from metrics_app.adapters.prometheus.exposition import Exposition, LabelledRegistry, ScrapeGaugeCollector
-from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder
+from metrics_app.adapters.prometheus import cells, slots
+from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
+from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
+from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
+from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
-from metrics_app.adapters.prometheus.slots import Slot
+from metrics_app.adapters.prometheus.slot_files import SlotFiles
+from metrics_app.adapters.prometheus.snapshot import Series, Writer
+from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
     DROPPED_SERIES,
+    HTTP_REQUEST_DURATION,
     SCRAPE_DURATION,
     SCRAPE_GAUGES_FAILURES,
+    SCRAPE_SERIES,
     Kind,
 )
 from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
@@ -68,8 +74,17 @@ class PrometheusMetricsAdapter:
             unwritable=self._record_nowhere,
         )
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
-        self._recorder = SlotRequestRecorder(self._files, self._families)
-        self._handler = Exposition(self._registry(), self._before_scrape, self._after_scrape)
+        known = cells.contract_fault() is None
+        recorder = MappedRequestRecorder if known else SlotRequestRecorder
+        self._recorder = recorder(self._files, self._families)
+        collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
+        self._collector = collector(self._directory)
+        self._handler = Exposition(
+            [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
+            Writer(self._constant_labels, self._exemplars),
+            self._before_scrape,
+            self._after_scrape,
+        )
         _adapters.add(self)
 
     @classmethod
@@ -81,6 +96,18 @@ class PrometheusMetricsAdapter:
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         return options.directory
+
+    @classmethod
+    def limitations(cls) -> list[str]:
+        fault = cells.contract_fault()
+        if fault is None:
+            return []
+        installed = version("prometheus_client")
+        limitation = (
+            f"The installed prometheus_client {installed} is not as the adapter knows it inside ({fault}): "
+            f"requests and scrapes are measured right, but several times slower."
+        )
+        return [limitation]
 
     def inc_counter(self, name: str, labels: Labels) -> None:
         series = self._families.series(Kind.COUNTER, name, labels)
@@ -117,6 +144,7 @@ class PrometheusMetricsAdapter:
             self.store_cpu()
             self._forget()
             self._files.close()
+            self._collector.close()
 
     def store_cpu(self) -> None:
         """Write down the CPU time used so far, for the next owner of the slot."""
@@ -127,6 +155,7 @@ class PrometheusMetricsAdapter:
         """Hold nothing of the parent's: not its slot, its cells, nor a lock that a thread of it held."""
         self._files.forget()
         self._sources.forget_threads()
+        self._collector.after_fork_in_child()
         self._forget()
 
     def _forget(self) -> None:
@@ -136,29 +165,30 @@ class PrometheusMetricsAdapter:
         self._families.forget(self._files.lock)
         self._recorder.forget()
 
-    def _registry(self) -> LabelledRegistry:
-        registry = CollectorRegistry()
-        registry.register(SlotCollector(self._directory))
-        registry.register(RuntimeCollector(self._directory))
-        registry.register(ScrapeGaugeCollector(self._sources))
-        return LabelledRegistry(registry, self._constant_labels)
+    def _exemplars(self) -> Mapping[str, Mapping[Series, str]]:
+        return {HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
 
-    def _on_claim(self, slot: Slot) -> None:
+    def _on_claim(self, slot: slots.Slot) -> None:
         self._runtime = RuntimeRecord(self._directory, slot.number)
+        # On a full disk requests are counted without exemplars.
+        with suppress(OSError):
+            self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
         # Who serves scrapes is a worker, too: so its runtime is in the first one.
         self._files.claim()
+        slots.forget_the_dead(self._directory)
 
-    def _after_scrape(self, seconds: float) -> None:
+    def _after_scrape(self, seconds: float, series: int) -> None:
         self.set_gauge(SCRAPE_DURATION, seconds, {})
+        self.set_gauge(SCRAPE_SERIES, float(series), {})
 
     def _record_nowhere(self, error: OSError) -> CellSeries:
         # A full disk must not fail the requests that are counted.
         if time.monotonic() >= self._next_complaint:
             self._next_complaint = time.monotonic() + SECONDS_BETWEEN_COMPLAINTS
             logger.error("Nothing new is recorded, %s cannot be written: %s", self._directory, error)
-        return Cell(memoryview(bytearray(2 * DOUBLE)).cast("d"), 0)
+        return UnrecordedCell()
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

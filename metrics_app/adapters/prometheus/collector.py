@@ -1,72 +1,139 @@
-"""Merges the files of all slots, as prometheus_client's own collector does, and survives broken ones."""
+"""Merges the files of all slots as prometheus_client's own collector does, with what it learnt before."""
 
-import glob
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Lock
 
 from prometheus_client import Metric
-from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.samples import Sample
 
-from metrics_app.adapters.prometheus.files import FILE_NAME, Key, UnreadableFileError, entries, parsed
+from metrics_app.adapters.prometheus.files import FAULTS, FILE_NAME, ParsedKeys, UnreadableFileError
+from metrics_app.adapters.prometheus.layout import Group, KnownFile, Origin, Values
+from metrics_app.adapters.prometheus.merge import MergedMetric
+from metrics_app.adapters.prometheus.snapshot import Family, Snapshot
 from metrics_app.catalogue import CATALOGUE, SKIPPED_FILES
 
-MERGE_MODE = "_multiprocess_mode"
+SKIPPED = Family(
+    SKIPPED_FILES,
+    CATALOGUE[SKIPPED_FILES].help,
+    "gauge",
+    [(SKIPPED_FILES, (("reason", fault),)) for fault in FAULTS],
+)
 
 
 class SlotCollector(MultiProcessCollector):
-    """The stock collector, except for files that it would fail on: they are skipped and counted."""
+    """The stock collector, with two differences: it reads a file's keys once, not at each scrape, and it
+    skips and counts the files that the stock collector would fail on.
+    """
 
     def __init__(self, directory: Path) -> None:
         super().__init__(None, str(directory))  # type: ignore[no-untyped-call]
-        self._keys: dict[str, Key] = {}
+        self._lock = Lock()
+        self._files: dict[str, KnownFile] = {}
+        self._keys = ParsedKeys()
+        self._metrics: dict[str, MergedMetric] = {}
 
     def collect(self) -> Iterable[Metric]:
-        metrics, skipped = self._read()
-        yield from self._accumulate_metrics(metrics, accumulate=True)  # type: ignore[no-untyped-call]
-        gauge = GaugeMetricFamily(SKIPPED_FILES, CATALOGUE[SKIPPED_FILES].help, labels=["reason"])
-        for reason in ("empty", "truncated", "foreign"):
-            gauge.add_metric([reason], skipped[reason])
-        yield gauge
+        return [family.metric(values) for family, values in self.snapshots()]
 
-    def _read(self) -> tuple[dict[str, Metric], Counter[str]]:
-        """The unmerged samples of all files by metric, and how many files were skipped by reason."""
-        metrics: dict[str, Metric] = {}
-        skipped: Counter[str] = Counter()
-        seen: dict[str, Key] = {}
+    def snapshots(self) -> list[Snapshot]:
+        with self._lock:
+            skipped: Counter[str] = Counter()
+            found = self._read(skipped)
+            snapshots = [self._merged(name, *in_files) for name, in_files in found.items()]
+            self._forget_what_is_gone(found)
+        return [*snapshots, Snapshot(SKIPPED, [float(skipped[fault]) for fault in FAULTS])]
+
+    def close(self) -> None:
+        """Forget everything; the next scrape learns it anew."""
+        with self._lock:
+            self._close_files(list(self._files))
+            self._metrics = {}
+            self._keys = ParsedKeys()
+
+    def after_fork_in_child(self) -> None:
+        # Another thread of the parent may have held the lock, in the midst of learning.
+        self._lock = Lock()
+        self.close()
+
+    def _read(self, skipped: Counter[str]) -> dict[str, tuple[list[Group], list[Values]]]:
+        """The series of each metric in the files that have it, and the values of these files."""
+        found: dict[str, tuple[list[Group], list[Values]]] = {}
         # In the stock collector's order: sums of floats and ties of timestamps depend on it.
-        for path in glob.glob(f"{glob.escape(self._path)}/*.db"):  # noqa: PTH207
+        listed = os.listdir(self._path)  # noqa: PTH208 - names alone
+        names = [name for name in listed if name.endswith(".db") and name[0] != "."]
+        self._close_files(self._files.keys() - set(names))
+        for name in names:
             try:
-                self._read_file(Path(path), metrics, seen)
-            except UnreadableFileError as error:
-                skipped[str(error)] += 1
-        # Only keys that are still in the files are kept from scrape to scrape.
-        self._keys = seen
-        return metrics, skipped
+                values = self._values(name)
+            except FileNotFoundError:
+                continue  # removed since it was listed
+            except (OSError, UnreadableFileError) as error:
+                skipped[str(error) if isinstance(error, UnreadableFileError) else "foreign"] += 1
+                self._close_files([name])
+                continue
+            for metric, group in self._files[name].layout.groups.items():
+                groups, of_files = found.setdefault(metric, ([], []))
+                groups.append(group)
+                of_files.append(values)
+        return found
 
-    def _read_file(self, path: Path, metrics: dict[str, Metric], seen: dict[str, Key]) -> None:
-        name = FILE_NAME.fullmatch(path.name)
-        if name is None:
-            raise UnreadableFileError("foreign")
-        samples = entries(path)
-        keys = [self._key(text) for text, _, _ in samples]
-        kind = name["type"] or "gauge"
-        for (text, value, timestamp), key in zip(samples, keys, strict=True):
-            seen[text] = key
-            metric = metrics.get(key.metric)
-            if metric is None:
-                metric = metrics[key.metric] = Metric(key.metric, key.help, kind)
-            # Until they are merged, samples have their labels as a tuple.
-            labels = tuple(sorted(key.labels.items()))
-            if kind == "gauge":
-                # The accumulation reads how to merge from the metric, and the process from a label.
-                setattr(metric, MERGE_MODE, name["mode"])
-                labels = (*labels, ("pid", name["process"]))
-                metric.samples.append(Sample(key.sample, labels, value, timestamp))  # type: ignore[arg-type]
-            else:
-                metric.samples.append(Sample(key.sample, labels, value))  # type: ignore[arg-type]
+    def _values(self, name: str) -> Values:
+        path = f"{self._path}/{name}"
+        if name in self._files and not self._files[name].is_still(path):
+            self._close_files([name])
+        if name not in self._files:
+            match = FILE_NAME.fullmatch(name)
+            if match is None:
+                raise UnreadableFileError("foreign")
+            self._files[name] = KnownFile(path, Origin.of(match))
+        return self._files[name].read(self._keys)
 
-    def _key(self, text: str) -> Key:
-        return self._keys.get(text) or parsed(text)
+    def _merged(self, name: str, groups: list[Group], of_files: list[Values]) -> Snapshot:
+        metric = self._metrics.get(name)
+        # A tuple of the same objects: comparing looks at nothing else.
+        if metric is None or metric.groups != tuple(groups):
+            metric = self._metrics[name] = MergedMetric(name, tuple(groups))
+        values = metric.values(of_files)
+        return Snapshot(metric.family, values)
+
+    def _forget_what_is_gone(self, found: Iterable[str]) -> None:
+        for name in self._metrics.keys() - set(found):
+            del self._metrics[name]
+        if len(self._keys) > 2 * sum(len(file.layout) for file in self._files.values()):
+            self._keys = ParsedKeys()
+
+    def _close_files(self, names: Iterable[str]) -> None:
+        for name in names:
+            known = self._files.pop(name, None)
+            if known is not None:
+                known.close()
+
+
+class StockCollector(MultiProcessCollector):
+    """Without any knowledge of the files, for a release of prometheus_client in which they are others."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(None, str(directory))  # type: ignore[no-untyped-call]
+
+    def snapshots(self) -> list[Snapshot]:
+        return [
+            Snapshot(
+                Family(
+                    metric.name,
+                    metric.documentation,
+                    metric.type,
+                    [(sample.name, tuple(sample.labels.items())) for sample in metric.samples],
+                ),
+                [sample.value for sample in metric.samples],
+            )
+            for metric in self.collect()  # type: ignore[no-untyped-call]
+        ]
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def after_fork_in_child(self) -> None:
+        """Nothing was learnt."""

@@ -1,69 +1,59 @@
-"""Writes the exposition: everything that is collected, with the constant labels on every sample."""
+"""Answers a scrape with the text of everything that is exposed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 
-from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily
 
-from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
+from metrics_app.adapters.prometheus.snapshot import Encode, Family, Snapshot, Source, Writer
+from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
 
 
 class ScrapeGaugeCollector:
     def __init__(self, sources: ScrapeGaugeSources) -> None:
         self._sources = sources
 
-    def collect(self) -> Iterable[Metric]:
-        found: dict[str, Metric] = {}
-        for definition, sample in self._sources.read():
-            metric = found.setdefault(sample.name, GaugeMetricFamily(sample.name, definition.help))
-            metric.add_sample(sample.name, dict(sample.labels), sample.value)
-        return found.values()
+    def snapshots(self) -> Iterable[Snapshot]:
+        found: dict[str, list[DefinedSample]] = {}
+        for defined in self._sources.read():
+            found.setdefault(defined[1].name, []).append(defined)
+        return [_gauge(name, samples) for name, samples in found.items()]
 
 
-class LabelledRegistry:
-    """What a registry collects, with the constant labels.
-
-    They are not stored, so a new version of the service does not bring back the series of the old one.
-    """
-
-    def __init__(self, registry: CollectorRegistry, constant_labels: Mapping[str, str]) -> None:
-        self._registry = registry
-        self._constant_labels = constant_labels
-
-    def collect(self) -> Iterable[Metric]:
-        for metric in self._registry.collect():
-            metric.samples = [
-                sample._replace(labels={**sample.labels, **self._constant_labels})
-                for sample in metric.samples
-            ]
-            yield metric
+def _gauge(name: str, samples: Sequence[DefinedSample]) -> Snapshot:
+    series = [(name, tuple(sample.labels.items())) for _, sample in samples]
+    family = Family(name, samples[0][0].help, "gauge", series)
+    return Snapshot(family, [float(sample.value) for _, sample in samples])
 
 
 class Exposition:
-    """The handler that answers a scrape; `finished` hears how many seconds each one took."""
+    """The handler that answers a scrape; `finished` hears how many seconds it took and its series."""
 
     def __init__(
-        self, registry: LabelledRegistry, started: Callable[[], None], finished: Callable[[float], None]
+        self,
+        sources: Sequence[Source],
+        writer: Writer,
+        started: Callable[[], None],
+        finished: Callable[[float, int], None],
     ) -> None:
-        self._registry = registry
+        self._sources = sources
+        self._writer = writer
         self._started = started
         self._finished = finished
 
     def __call__(self, accept: str = "", /) -> bytes:
         start = perf_counter()
         self._started()
-        encode, _ = _encoder(accept)
-        text = encode(self._registry)
-        self._finished(perf_counter() - start)
+        snapshots = [snapshot for source in self._sources for snapshot in source.snapshots()]
+        text = self._writer.text(snapshots, *_encoder(accept))
+        self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text
 
     def content_type(self, accept: str = "", /) -> str:
         return _encoder(accept)[1]
 
 
-def _encoder(accept: str) -> tuple[Callable[[LabelledRegistry], bytes], str]:
+def _encoder(accept: str) -> tuple[Encode, str]:
     """How to write what this `Accept` header asks for, and its content type."""
     try:
         return choose_encoder(accept)

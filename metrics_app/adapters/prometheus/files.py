@@ -1,4 +1,4 @@
-"""Reads the files of prometheus_client's multiprocess mode, and tells those that cannot be read."""
+"""The files of prometheus_client's multiprocess mode: their names, and what stands where in them."""
 
 import json
 import re
@@ -12,65 +12,111 @@ FILE_NAME = re.compile(
 )
 HEADER = 8
 LENGTH = struct.Struct("i")
-VALUE_AND_TIMESTAMP = struct.Struct("dd")
+DOUBLE = 8
+FAULTS = ("empty", "truncated", "foreign")
 
 
 class UnreadableFileError(Exception):
-    """A file in the metrics directory is not what prometheus_client writes; the argument says why."""
+    """A file in the metrics directory is not what prometheus_client writes; the argument is one of FAULTS."""
 
 
 class Key(NamedTuple):
-    """What stands before each value."""
+    """What stands before each value; the labels are sorted."""
 
     metric: str
     sample: str
-    labels: dict[str, str]
+    labels: tuple[tuple[str, str], ...]
     help: str
 
 
-def entries(path: Path) -> list[tuple[str, float, float]]:
-    """Key, value and timestamp of each entry; none when there is no such file.
+def used_bytes(data: bytes) -> int:
+    """How much of a file is used, as its beginning says; it may be more than `data` has.
 
     Raises:
-        UnreadableFileError: 'empty', 'truncated' or 'foreign'. Nothing of such a file is used, for
-            half of it would count half of what it counted at the last scrape.
+        UnreadableFileError: 'empty' or 'truncated'.
+    """
+    if not data:
+        # Between the opening of a new file and its growing to its first size, it is empty.
+        raise UnreadableFileError("empty")
+    if len(data) < HEADER:
+        raise UnreadableFileError("truncated")
+    # 0 until the one who made the file has written its first entry.
+    return int(LENGTH.unpack_from(data)[0]) or HEADER
+
+
+def scan(data: bytes, start: int, used: int) -> tuple[list[bytes], list[int]]:
+    """The key of each entry from `start` to `used`, and where its value stands; the timestamp follows it.
+
+    Raises:
+        UnreadableFileError: 'truncated' or 'foreign'. Nothing of such a file is used, for half of it
+            would count half of what it counted at the last scrape.
+    """
+    if used > len(data):
+        raise UnreadableFileError("truncated")
+    if used < HEADER or used % DOUBLE:
+        raise UnreadableFileError("foreign")
+    keys, values_at = [], []
+    numbers = memoryview(data)[:used].cast("i")
+    position = start
+    while position < used:
+        length = numbers[position >> 2]
+        begin = position + 4
+        end = begin + length
+        value_at = (end | 7) + 1  # padded by one to eight bytes
+        position = value_at + 16
+        if length < 0 or position > used:
+            raise UnreadableFileError("foreign")
+        keys.append(data[begin:end])
+        values_at.append(value_at)
+    return keys, values_at
+
+
+def stored_keys(path: Path) -> list[Key]:
+    """The keys that a file holds; none when there is no such file.
+
+    Raises:
+        UnreadableFileError: one of FAULTS.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return []
-    if not data:
-        # Between the opening of a new file and its growing to its first size, it is empty.
-        raise UnreadableFileError("empty")
-    used = LENGTH.unpack_from(data)[0] if len(data) >= HEADER else HEADER
-    if used > len(data) or len(data) < HEADER:
-        raise UnreadableFileError("truncated")
-    found, position = [], HEADER
-    while position < used:
-        length = LENGTH.unpack_from(data, position)[0] if position + LENGTH.size <= used else -1
-        start = position + LENGTH.size
-        value_at = start + length + 8 - (start + length) % 8
-        if length < 0 or value_at + VALUE_AND_TIMESTAMP.size > used:
-            raise UnreadableFileError("foreign")
-        try:
-            key = data[start : start + length].decode()
-        except UnicodeDecodeError as error:
-            raise UnreadableFileError("foreign") from error
-        found.append((key, *VALUE_AND_TIMESTAMP.unpack_from(data, value_at)))
-        position = value_at + VALUE_AND_TIMESTAMP.size
-    return found
+    keys, _ = scan(data, HEADER, used_bytes(data))
+    return [parsed(key) for key in keys]
 
 
-def parsed(key: str) -> Key:
+def parsed(key: bytes) -> Key:
     """The parts of a key.
 
     Raises:
         UnreadableFileError: 'foreign', for it has not these parts.
     """
     try:
-        metric, sample, labels, help_text = json.loads(key)
-    except (TypeError, ValueError) as error:
+        text = key.decode()
+        (metric, sample, labels, help_text), end = _decode(text)
+        types = set(map(type, (metric, sample, help_text, *labels, *labels.values())))
+    except (AttributeError, TypeError, ValueError) as error:
         raise UnreadableFileError("foreign") from error
-    if not isinstance(labels, dict):
+    if types != {str} or end != len(text):
         raise UnreadableFileError("foreign")
-    return Key(metric, sample, labels, help_text)
+    if rb"\ud" in key:
+        metric, sample, help_text = map(without_surrogates, (metric, sample, help_text))
+        labels = {without_surrogates(name): without_surrogates(value) for name, value in labels.items()}
+    return Key(metric, sample, tuple(sorted(labels.items())), help_text)
+
+
+# Half of what json.loads() costs, which skips white space that a key has not.
+_decode = json.JSONDecoder().raw_decode
+
+
+class ParsedKeys(dict[bytes, Key]):
+    """The parts of each key that was asked for: one object for what stands in many files."""
+
+    def __missing__(self, key: bytes) -> Key:
+        found = self[key] = parsed(key)
+        return found
+
+
+def without_surrogates(text: str) -> str:
+    """The text with '?' for what is no character: halves of pairs cannot be written as UTF-8."""
+    return text.encode(errors="replace").decode()

@@ -1,12 +1,19 @@
 """Records a request in one lock and a few stores: every series is bound once per method, route and code."""
 
+from bisect import bisect_left
+from typing import cast
+
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus.cells import CellSeries, SlotFiles
+from metrics_app.adapters.prometheus.cells import MappedCell
+from metrics_app.adapters.prometheus.exemplars import ExemplarRecord
+from metrics_app.adapters.prometheus.slot_files import SlotFiles
+from metrics_app.adapters.prometheus.values import CellSeries, HistogramCells
 from metrics_app.catalogue import (
     HTTP_REQUEST_DURATION,
     HTTP_REQUEST_ERRORS,
     HTTP_REQUESTS,
     HTTP_REQUESTS_IN_PROGRESS,
+    REQUEST_BUCKETS,
     Kind,
 )
 
@@ -14,6 +21,8 @@ LOWEST_ERROR_CODE = 400
 
 Bound = tuple[CellSeries, CellSeries, CellSeries | None]
 """The requests, their durations and, for an error, the errors."""
+MappedBound = tuple[MappedCell, MappedCell, list[MappedCell], MappedCell, MappedCell | None]
+"""Requests in progress, requests, buckets and sum of their durations and, for an error, the errors."""
 
 
 class SlotRequestRecorder:
@@ -22,18 +31,21 @@ class SlotRequestRecorder:
         self._families = families
         self._bound: dict[tuple[str, str, int], Bound] = {}
         self._in_progress: dict[str, CellSeries] = {}
+        self.exemplars: ExemplarRecord | None = None
+        """Those of the slot that this process holds, as soon as it holds one."""
 
     def forget(self) -> None:
         """Let go of every cell: they are in the files of a slot that this process does not hold."""
         self._bound = {}
         self._in_progress = {}
+        self.exemplars = None
 
     def begin(self, method: str) -> None:
         cell = self._in_progress.get(method) or self._bind_method(method)
         with self._files.lock:
             cell.add(1.0)
 
-    def finish(self, method: str, route: str, code: int, seconds: float) -> None:
+    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
         )
@@ -44,6 +56,8 @@ class SlotRequestRecorder:
             in_progress.add(-1.0)
             if errors is not None:
                 errors.add(1.0)
+            if trace_id and self.exemplars is not None and (method, route, code) in self._bound:
+                self.exemplars.store(method, route, code, seconds, trace_id)
 
     def _bind_method(self, method: str) -> CellSeries:
         cell, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})
@@ -64,3 +78,57 @@ class SlotRequestRecorder:
         if own and own_durations:
             self._bound[method, route, code] = bound
         return bound
+
+
+class MappedRequestRecorder(SlotRequestRecorder):
+    """The same without a call for each cell, where the cells are places in a map.
+
+    In a server, whose other work empties the processor's caches, calls are most of what recording costs.
+    """
+
+    def __init__(self, files: SlotFiles, families: Families[CellSeries]) -> None:
+        super().__init__(files, families)
+        self._mapped: dict[tuple[str, str, int], MappedBound] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self._mapped = {}
+
+    def begin(self, method: str) -> None:
+        cell = self._in_progress.get(method)
+        if type(cell) is not MappedCell:
+            super().begin(method)
+            return
+        with self._files.lock:
+            cell.value = value = cell.value + 1.0
+            cell.view[cell.index] = value
+
+    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
+        bound = self._mapped.get((method, route, code))
+        if bound is None or trace_id:
+            super().finish(method, route, code, seconds, trace_id)
+            self._map(method, route, code)
+            return
+        in_progress, requests, buckets, total, errors = bound
+        bucket = buckets[bisect_left(REQUEST_BUCKETS, seconds)]
+        with self._files.lock:
+            requests.value = value = requests.value + 1.0
+            requests.view[requests.index] = value
+            bucket.value = value = bucket.value + 1.0
+            bucket.view[bucket.index] = value
+            total.value = value = total.value + seconds
+            total.view[total.index] = value
+            in_progress.value = value = in_progress.value - 1.0
+            in_progress.view[in_progress.index] = value
+            if errors is not None:
+                errors.add(1.0)
+
+    def _map(self, method: str, route: str, code: int) -> None:
+        bound, in_progress = self._bound.get((method, route, code)), self._in_progress.get(method)
+        if bound is None or in_progress is None:
+            return
+        requests, durations, errors = bound
+        if not isinstance(durations, HistogramCells):
+            return
+        cells = (in_progress, requests, durations.buckets, durations.sum, errors)
+        self._mapped[method, route, code] = cast("MappedBound", cells)

@@ -12,13 +12,13 @@ import platform
 import resource
 import struct
 import time
+import weakref
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import Metric
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
 from metrics_app.adapters.prometheus import slots
+from metrics_app.adapters.prometheus.snapshot import Family, LabelSet, Snapshot
 
 GENERATIONS = 3
 CPU_BEFORE, CPU_OWN, CPU_EXPOSED, COLLECTIONS = 0, 1, 2, 3
@@ -28,6 +28,7 @@ DOUBLE = 8
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
+MOST_OF_STAT = 4096
 
 
 def _file(directory: Path, number: int) -> Path:
@@ -71,81 +72,109 @@ class RuntimeCollector:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._workers: dict[tuple[int, int], _Worker] = {}
+        self._families: tuple[tuple[int, ...], list[Family]] = (), []
 
-    def collect(self) -> Iterable[Metric]:
-        families = _Families()
+    def snapshots(self) -> Iterable[Snapshot]:
         # No slot changes hands meanwhile, and no other scrape shows another CPU time.
         with slots.directory_locked(self._directory):
-            for number, pid in sorted(slots.holders(self._directory).items()):
-                if pid:
-                    self._collect_worker(families, number, pid)
-        return families.all()
+            holders = sorted(slots.holders(self._directory).items())
+            self._workers = {of: known for of, known in self._workers.items() if of in holders}
+            rows = {number: row for number, pid in holders if pid and (row := self._row(number, pid))}
+        for family, column in zip(self._families_of(tuple(rows)), COLUMNS, strict=True):
+            values = [value for row in rows.values() for value in row[column.first : column.end]]
+            yield Snapshot(family, values)
 
-    def _collect_worker(self, families: "_Families", number: int, pid: int) -> None:
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-            open_files = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - names alone, and fast
-            most_open_files = resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
-            numbers = self._carry_on(number, (int(fields[11]) + int(fields[12])) / TICKS)
-        except OSError:
-            return  # it ended just now, or belongs to another user
-        worker = str(number)
-        families.cpu.add_metric([worker], numbers[CPU_EXPOSED])
-        families.virtual.add_metric([worker], float(fields[20]))
-        families.resident.add_metric([worker], float(fields[21]) * PAGE)
-        families.threads.add_metric([worker], float(fields[17]))
-        families.start.add_metric([worker], BOOT_TIME + float(fields[19]) / TICKS)
-        families.open_files.add_metric([worker], open_files)
-        families.most_open_files.add_metric([worker], float(most_open_files))
-        for generation in range(GENERATIONS):
-            labels = [worker, str(generation)]
-            families.collections.add_metric(labels, numbers[COLLECTIONS + generation])
-            families.collected.add_metric(labels, numbers[COLLECTED + generation])
-            families.uncollectable.add_metric(labels, numbers[UNCOLLECTABLE + generation])
-        families.info.add_metric([worker, *PYTHON.values()], 1.0)
+    def _row(self, number: int, pid: int) -> tuple[float, ...]:
+        """The numbers of one worker in the order of COLUMNS; none when it cannot be looked at."""
+        for _ in range(2):
+            try:
+                if (number, pid) not in self._workers:
+                    self._workers[number, pid] = _Worker(self._directory, number, pid)
+                return self._workers[number, pid].row()
+            except OSError:
+                # It ended just now, belongs to another user, or is another one with the same id.
+                self._workers.pop((number, pid), None)
+        return ()
 
-    def _carry_on(self, number: int, cpu_seconds: float) -> tuple[float, ...]:
-        """The numbers of a slot, with the CPU time that is shown now written down for its next owner."""
-        descriptor = os.open(_file(self._directory, number), os.O_RDWR)
-        try:
-            numbers = list(NUMBERS.unpack(os.pread(descriptor, NUMBERS.size, 0)))
-            numbers[CPU_EXPOSED] = max(numbers[CPU_EXPOSED], numbers[CPU_BEFORE] + cpu_seconds)
-            os.pwrite(descriptor, struct.pack("d", numbers[CPU_EXPOSED]), CPU_EXPOSED * DOUBLE)
-        finally:
-            os.close(descriptor)
-        return tuple(numbers)
+    def _families_of(self, numbers: tuple[int, ...]) -> list[Family]:
+        known, families = self._families
+        if known != numbers or not families:
+            families = [column.family(numbers) for column in COLUMNS]
+            self._families = numbers, families
+        return families
 
 
-class _Families:
-    """Names and meanings as prometheus_client has them for a single process."""
+class _Worker:
+    """A live process, with the files about it that a scrape reads.
 
-    def __init__(self) -> None:
-        worker, generation = ["worker"], ["worker", "generation"]
-        gauge, counter = GaugeMetricFamily, CounterMetricFamily
-        self.cpu = counter(
-            "process_cpu_seconds", "User and system CPU time spent, in seconds.", labels=worker
+    Raises:
+        OSError: it cannot be looked at.
+    """
+
+    def __init__(self, directory: Path, number: int, pid: int) -> None:
+        self._pid = pid
+        # Opening them anew costs more than reading them.
+        self._stat = _opened(f"/proc/{pid}/stat", os.O_RDONLY)
+        weakref.finalize(self, os.close, self._stat)
+        self._numbers = _opened(str(_file(directory, number)), os.O_RDWR)
+        weakref.finalize(self, os.close, self._numbers)
+
+    def row(self) -> tuple[float, ...]:
+        fields = os.pread(self._stat, MOST_OF_STAT, 0).rpartition(b")")[2].split()
+        numbers = self._carried_on((int(fields[11]) + int(fields[12])) / TICKS)
+        return (
+            numbers[CPU_EXPOSED],
+            float(fields[20]),
+            float(fields[21]) * PAGE,
+            float(fields[17]),
+            BOOT_TIME + float(fields[19]) / TICKS,
+            _open_files(self._pid),
+            float(resource.prlimit(self._pid, resource.RLIMIT_NOFILE)[0]),
+            *numbers[COLLECTIONS:],
+            1.0,
         )
-        self.virtual = gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.", labels=worker)
-        self.resident = gauge(
-            "process_resident_memory_bytes", "Resident memory size in bytes.", labels=worker
-        )
-        self.threads = gauge("process_threads", "Number of threads.", labels=worker)
-        self.start = gauge("process_start_time_seconds", "Start of the process in Unix time.", labels=worker)
-        self.open_files = gauge("process_open_fds", "Number of open file descriptors.", labels=worker)
-        self.most_open_files = gauge("process_max_fds", "Most file descriptors it may open.", labels=worker)
-        self.collections = counter(
-            "python_gc_collections", "Number of times this generation was collected", labels=generation
-        )
-        self.collected = counter(
-            "python_gc_objects_collected", "Objects collected during gc", labels=generation
-        )
-        self.uncollectable = counter(
-            "python_gc_objects_uncollectable", "Uncollectable objects found during GC", labels=generation
-        )
-        self.info = gauge("python_info", "Python platform information", labels=[*worker, *PYTHON])
 
-    def all(self) -> list[Metric]:
-        return list(vars(self).values())
+    def _carried_on(self, cpu_seconds: float) -> list[float]:
+        """The numbers of the slot, with the CPU time that is shown now written down for its next owner."""
+        numbers = list(NUMBERS.unpack(os.pread(self._numbers, NUMBERS.size, 0)))
+        exposed = max(numbers[CPU_EXPOSED], numbers[CPU_BEFORE] + cpu_seconds)
+        if exposed > numbers[CPU_EXPOSED]:
+            os.pwrite(self._numbers, struct.pack("d", exposed), CPU_EXPOSED * DOUBLE)
+            numbers[CPU_EXPOSED] = exposed
+        return numbers
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CLOEXEC)
+
+
+def _open_files(pid: int) -> float:
+    # Linux tells the number as the size of the folder, from 6.2 on; 0 before.
+    path = f"/proc/{pid}/fd"
+    return float(os.stat(path).st_size or len(os.listdir(path)))  # noqa: PTH116, PTH208 - fast
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric, and where in a worker's row its values stand; `labels` are those of each value."""
+
+    name: str
+    type: str
+    help: str
+    first: int
+    labels: tuple[LabelSet, ...] = ((),)
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.labels)
+
+    def family(self, workers: Iterable[int]) -> Family:
+        sample = f"{self.name}_total" if self.type == "counter" else self.name
+        series = [
+            (sample, (("worker", str(worker)), *labels)) for worker in workers for labels in self.labels
+        ]
+        return Family(self.name, self.help, self.type, series)
 
 
 def _boot_time() -> float:
@@ -162,4 +191,27 @@ BOOT_TIME = _boot_time()
 PYTHON = dict(
     zip(("major", "minor", "patchlevel"), platform.python_version_tuple(), strict=True),
     implementation=platform.python_implementation(),
+)
+BY_GENERATION: tuple[LabelSet, ...] = tuple([(("generation", str(number)),) for number in range(GENERATIONS)])
+# Names and meanings as prometheus_client has them for a single process.
+COLUMNS = (
+    Column("process_cpu_seconds", "counter", "User and system CPU time spent, in seconds.", 0),
+    Column("process_virtual_memory_bytes", "gauge", "Virtual memory size in bytes.", 1),
+    Column("process_resident_memory_bytes", "gauge", "Resident memory size in bytes.", 2),
+    Column("process_threads", "gauge", "Number of threads.", 3),
+    Column("process_start_time_seconds", "gauge", "Start of the process in Unix time.", 4),
+    Column("process_open_fds", "gauge", "Number of open file descriptors.", 5),
+    Column("process_max_fds", "gauge", "Most file descriptors it may open.", 6),
+    Column(
+        "python_gc_collections", "counter", "Number of times this generation was collected", 7, BY_GENERATION
+    ),
+    Column("python_gc_objects_collected", "counter", "Objects collected during gc", 10, BY_GENERATION),
+    Column(
+        "python_gc_objects_uncollectable",
+        "counter",
+        "Uncollectable objects found during GC",
+        13,
+        BY_GENERATION,
+    ),
+    Column("python_info", "gauge", "Python platform information", 16, (tuple(PYTHON.items()),)),
 )

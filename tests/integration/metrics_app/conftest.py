@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.core.signals import request_finished
+from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
 from django.test import override_settings
 
@@ -26,7 +26,9 @@ def metrics(tmp_path: Path) -> Iterator[MetricsPort]:
         MIDDLEWARE=["metrics_app.middleware.RequestMetricsMiddleware"],
         ALLOWED_HOSTS=["testserver"],
     ):
-        # As in Django's own test client: a closed response leaves the connections of the tests alone.
-        request_finished.disconnect(close_old_connections)
+        # As in Django's own test client: a request leaves the connections of the tests alone.
+        for signal in (request_started, request_finished):
+            signal.disconnect(close_old_connections)
         yield get_metrics()
-        request_finished.connect(close_old_connections)
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)

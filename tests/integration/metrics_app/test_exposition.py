@@ -41,6 +41,16 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
     assert {"orders", "http_requests", "http_request_duration_seconds", "process_cpu_seconds"} <= families
 
 
+@pytest.mark.parametrize(("flags", "named"), [("01", True), ("00", False), ("zz", False)])
+def test_a_request_of_a_trace_is_named_by_its_bucket(client: Client, flags: str, named: bool) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        client.get("/", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-{flags}"})
+        text = client.get("/metrics", headers={"Accept": OPENMETRICS}).content.decode()
+    assert (f'# {{trace_id="{trace}"}}' in text) is named
+    assert list(openmetrics_families(text))
+
+
 @pytest.mark.parametrize(
     "accept", ["text/plain;version=new", "application/openmetrics-text;version=x", "*/*", ";"]
 )

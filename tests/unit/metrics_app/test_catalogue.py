@@ -44,6 +44,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "cache_reads_total": ("alias", "outcome"),
         "metrics_dropped_series_total": ("metric",),
         "metrics_scrape_duration_seconds": (),
+        "metrics_scrape_series": (),
         "metrics_scrape_gauges_failures_total": ("source", "reason"),
         "metrics_skipped_files": ("reason",),
     }

@@ -1,6 +1,5 @@
 """The values stand in the files as prometheus_client 0.26 would have written them."""
 
-import json
 import time
 from pathlib import Path
 
@@ -8,8 +7,9 @@ import pytest
 from prometheus_client import mmap_dict
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
-from metrics_app.adapters.prometheus.cells import INITIAL_SIZE
-from metrics_app.adapters.prometheus.files import UnreadableFileError, entries
+from metrics_app.adapters.prometheus.cells import contract_fault
+from metrics_app.adapters.prometheus.files import UnreadableFileError, stored_keys
+from metrics_app.adapters.prometheus.values import INITIAL_SIZE
 from tests.exposition import samples, value
 
 
@@ -85,9 +85,9 @@ def test_a_file_of_the_slot_that_cannot_be_read_is_begun_anew(
 def test_a_broken_file_is_told_by_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "counter_0.db").write_bytes(content)
     with pytest.raises(UnreadableFileError, match=fault):
-        entries(tmp_path / "counter_0.db")
+        stored_keys(tmp_path / "counter_0.db")
 
 
-def test_the_key_has_the_parts_that_are_relied_on() -> None:
-    key = mmap_dict.mmap_key("a", "a_total", ["x"], ["1"], "help")
-    assert json.loads(key) == ["a", "a_total", {"x": "1"}, "help"]
+def test_the_installed_prometheus_client_is_inside_as_it_is_relied_on() -> None:
+    contract_fault.cache_clear()
+    assert contract_fault() is None

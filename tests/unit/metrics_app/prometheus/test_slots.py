@@ -52,6 +52,15 @@ def test_a_killed_process_has_nothing_in_progress(directory: Path, metrics: Prom
     with OtherProcess(directory) as other:
         other.run("metrics.request_recorder().begin('GET')")
         assert value(scrape(metrics), "http_requests_in_progress") == 1
+    assert value(scrape(metrics), "http_requests_in_progress") == 0
+
+
+def test_the_next_owner_of_a_killed_processs_slot_has_nothing_in_progress(
+    directory: Path, metrics: PrometheusMetricsAdapter
+) -> None:
+    metrics.inc_counter("orders_total", {})
+    with OtherProcess(directory) as other:
+        other.run("metrics.request_recorder().begin('GET')")
     with OtherProcess(directory):
         assert value(scrape(metrics), "http_requests_in_progress") == 0
 
@@ -133,6 +142,21 @@ def test_a_server_that_replaces_its_only_worker_carries_on(directory: Path) -> N
     assert slots.holders(directory) == {}
     with OtherProcess(directory) as next_worker:
         next_worker.run("assert b'orders_total 2.0' in metrics.get_http_handler()()")
+
+
+def test_a_server_whose_first_process_is_gone_carries_on(directory: Path) -> None:
+    # As gunicorn after USR2: the new master belongs to the group that the old one led.
+    reading, writing = os.pipe()
+    with OtherProcess(directory, own_server=True) as leader, os.fdopen(reading) as tells:
+        leader.run(
+            f"import os, time; end = open('/proc/{os.getpid()}/fd/{writing}', 'w'); child = os.fork(); "
+            f"child or [time.sleep(0.001) for _ in iter(lambda: os.getppid() == {leader.pid}, False)]; "
+            "child or (metrics.inc_counter('orders_total', {}), "
+            "print(b'orders_total 2.0' in metrics.get_http_handler()(), file=end, flush=True), os._exit(0))"
+        )
+        leader.kill()
+        os.close(writing)
+        assert tells.read() == "True\n"
 
 
 def test_a_holder_in_another_pid_namespace_has_no_usable_id(

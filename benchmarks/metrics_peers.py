@@ -1,0 +1,221 @@
+"""This product's metrics beside those of its peers, in one run, and whether each goal is reached.
+
+    python -m benchmarks.metrics_peers [--repeats 5] [--requests 20000] [--output FILE]
+
+It makes a throw-away environment with the peers in it: django-prometheus, OpenTelemetry's Django
+instrumentation with its SDK, and a middleware that is written as one would first write it. Every figure
+is a median over processes that take turns, so that a machine that changes its pace changes all of them.
+It takes about ten minutes, prints Markdown, and ends with status 1 when a goal is missed, which it names.
+
+- Request path: what measuring adds to a request to a trivial view through Django's handler.
+- Throughput: gunicorn with one worker under wrk (Debian's package), which is left out where it is missing.
+- Scrape: the stock `MultiProcessCollector` and this product's, to the same finished text.
+- Growth: the cost of a scrape after 500 replaced workers, against before.
+- Series: how many are added by 300 made-up methods and 300 made-up paths.
+- Exactness: what the server counts against what its client was answered.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import report, throughput
+from benchmarks.peers.names import DJANGO_PROMETHEUS, NOTHING, OPENTELEMETRY, OURS, OURS_RED, PLAIN
+
+PEERS = (
+    "django-prometheus",
+    "opentelemetry-instrumentation-django",
+    "opentelemetry-sdk",
+    "opentelemetry-exporter-prometheus",
+)
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = [(workers, series) for workers in (1, 4, 16) for series in (500, 5000)]
+
+
+class Environment:
+    """The peers beside what the running Python has; every measurement is a process of its own there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.python = directory / "bin" / "python"
+        self._directory = directory
+        venv.create(directory, with_pip=True, symlinks=True)
+        paths = {"base": str(directory), "platbase": str(directory)}
+        packages = Path(sysconfig.get_path("purelib", vars=paths))
+        (packages / "project.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        subprocess.run([self.python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
+
+    def versions(self) -> str:
+        names = ("Django", "prometheus-client", *PEERS[:2], "gunicorn")
+        code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+        found = subprocess.check_output([self.python, "-c", code, *names], text=True).split()
+        return ", ".join(f"{name} {version}" for name, version in zip(names, found, strict=True))
+
+    def run(self, module: str, *options: str, variant: str = NOTHING, many: bool = True) -> Any:
+        """What a module of benchmarks/peers prints; `many` is for the mode of many processes."""
+        with tempfile.TemporaryDirectory() as directory:
+            environment = {**os.environ, "MEASURED_BY": variant}
+            environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+            if many:
+                environment["PROMETHEUS_MULTIPROC_DIR"] = directory
+            # The server is started by a script that the project's own environment has.
+            python = sys.executable if module == "exactness" else self.python
+            command = [python, "-m", f"benchmarks.peers.{module}", *options]
+            return json.loads(subprocess.check_output(command, cwd=ROOT, env=environment, text=True))
+
+
+def request_path(environment: Environment, repeats: int) -> report.Section:
+    variants = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS, OURS_RED)
+    added: dict[tuple[str, bool], list[float]] = {}
+    for _ in range(repeats):
+        for many in (False, True):
+            for variant in variants:
+                found = environment.run("request_path", variant=variant, many=many)
+                added.setdefault((variant, many), []).append(found)
+    median = {of: statistics.median(times) for of, times in added.items()}
+    cheaper = {v: median[DJANGO_PROMETHEUS, True] / median[v, True] for v in (OURS, OURS_RED)}
+    return report.Section(
+        "Time that measuring adds to a request, in µs",
+        ["", "one process", "many processes"],
+        [[v, f"{median[v, False]:.2f}", f"{median[v, True]:.2f}"] for v in variants],
+        [
+            report.Goal("whole catalogue, times cheaper than django-prometheus", cheaper[OURS], at_least=12),
+            report.Goal("RED alone, times cheaper than django-prometheus", cheaper[OURS_RED], at_least=18),
+        ],
+    )
+
+
+def under_load(environment: Environment, repeats: int) -> report.Section:
+    title = "Throughput under wrk"
+    if shutil.which("wrk") is None:
+        return report.Section(f"{title}: left out, for wrk is not installed (Debian's package)", [], [], [])
+    variants = (NOTHING, PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS)
+    found = throughput.rounds(environment.python, variants, groups=repeats, rounds_each=10)
+    rates = {variant: [one.rate for one in found[variant]] for variant in variants}
+    cpu = {variant: [one.cpu_seconds for one in found[variant]] for variant in variants}
+    ratios = {variant: throughput.ratio(rates[variant], rates[NOTHING]) for variant in variants}
+    rows = [
+        [
+            variant,
+            f"{statistics.median(rates[variant]):.0f}",
+            f"{ratios[variant]:.3f}",
+            f"{statistics.median(cpu[variant]) * 1e6:.0f}",
+            f"{throughput.ratio(cpu[NOTHING], cpu[variant]):.3f}",
+        ]
+        for variant in variants
+    ]
+    heads = [
+        "",
+        "requests a second",
+        "ratio to no metrics",
+        "µs of CPU a request",
+        "ratio of no metrics to it",
+    ]
+    goal = report.Goal("throughput, ratio to no metrics", ratios[OURS], at_least=0.97)
+    return report.Section(title, heads, rows, [goal])
+
+
+def scrape(environment: Environment, repeats: int) -> report.Section:
+    took: dict[tuple[int, int], list[dict[str, float]]] = {}
+    for _ in range(repeats):
+        for size in SIZES:
+            options = ("--workers", str(size[0]), "--series", str(size[1]))
+            took.setdefault(size, []).append(environment.run("scrape", *options))
+    rows = []
+    for size, of_size in took.items():
+        stock, cold, warm = (
+            statistics.median(t[name] for t in of_size) for name in ("stock", "cold", "warm")
+        )
+        rows.append([*size, stock, cold, warm, stock / cold, stock / warm])
+    largest = rows[-1]
+    runtime = statistics.median(environment.run("runtime") for _ in range(repeats))
+    return report.Section(
+        "Scrape to the finished text, in ms",
+        ["workers", "series each", "stock", "cold", "warm", "stock / cold", "stock / warm"],
+        [[str(w), str(n), *(f"{number:.1f}" for number in numbers)] for w, n, *numbers in rows],
+        [
+            report.Goal("cold scrape of 16 × 5,000 series, times faster than stock", largest[5], at_least=2),
+            report.Goal("warm scrape of 16 × 5,000 series, times faster than stock", largest[6], at_least=15),
+            report.Goal("runtime metrics, µs per worker and scrape", runtime, at_most=50),
+        ],
+    )
+
+
+def growth(environment: Environment) -> report.Section:
+    found = environment.run("growth", "--workers", "500")
+    rows = [
+        [name, f"{before:.2f}", f"{after:.2f}", f"{after / before:.2f}"]
+        for name, (before, after) in found.items()
+    ]
+    before, after = found["ours"]
+    return report.Section(
+        "Scrape before and after 500 replaced workers, in ms",
+        ["", "before", "after", "ratio"],
+        rows,
+        [report.Goal("scrape after 500 replaced workers, ratio", after / before, at_most=1.2)],
+    )
+
+
+def attack(environment: Environment) -> report.Section:
+    variants = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS)
+    # In one process: what is added to one registry is what the library lets in.
+    added = {variant: environment.run("attack", variant=variant, many=False) for variant in variants}
+    return report.Section(
+        "Series added by 300 made-up methods and 300 made-up paths",
+        ["", "series"],
+        [[variant, str(series)] for variant, series in added.items()],
+        [report.Goal("series added by made-up methods and paths", added[OURS], at_most=40)],
+    )
+
+
+def exactness(environment: Environment, requests: int) -> report.Section:
+    found = environment.run("exactness", "--requests", str(requests), many=False)
+    answered, failed, counted = found["answered"], found["failed"], found["counted"]
+    return report.Section(
+        f"{requests} requests under max_requests, 4 × kill -9, HUP and USR2",
+        ["answered", "failed in flight", "counted", "scrapes without a fall", "files"],
+        [[str(answered), str(failed), f"{counted:.0f}", str(found["scrapes"]), str(found["files"])]],
+        [
+            report.Goal("answered and not counted", max(0, answered - counted), at_most=0),
+            report.Goal("counted, but not asked", max(0, counted - answered - failed), at_most=0),
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        environment = Environment(Path(directory))
+        sections = [
+            request_path(environment, arguments.repeats),
+            under_load(environment, arguments.repeats),
+            scrape(environment, arguments.repeats),
+            growth(environment),
+            attack(environment),
+            exactness(environment, arguments.requests),
+        ]
+        text = report.written(sections, datetime.now(tz=UTC), environment.versions())
+    print(text)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text)
+    missed = [goal for section in sections for goal in section.goals if not goal.reached]
+    if missed:
+        sys.exit("Missed: " + "; ".join(map(str, missed)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The result of a benchmark as Markdown, and the goals that it judges."""
+
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Goal:
+    what: str
+    measured: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        return (self.at_least is None or self.measured >= self.at_least) and (
+            self.at_most is None or self.measured <= self.at_most
+        )
+
+    @property
+    def wanted(self) -> str:
+        return f"≥ {self.at_least:g}" if self.at_least is not None else f"≤ {self.at_most:g}"
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.measured:.2f}, wanted {self.wanted}"
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    goals: Sequence[Goal]
+
+
+def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
+    goals = [goal for section in sections for goal in section.goals]
+    parts = [
+        "# Metrics beside their peers",
+        f"{date:%Y-%m-%d %H:%M} UTC; {_machine()}; {versions}.",
+        "## Goals",
+        _table(
+            ["", "measured", "goal", ""],
+            [
+                [goal.what, f"{goal.measured:.2f}", goal.wanted, "reached" if goal.reached else "**missed**"]
+                for goal in goals
+            ],
+        ),
+    ]
+    for section in sections:
+        parts.append(f"## {section.title}")
+        if section.rows:
+            parts.append(_table(section.heads, section.rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.machine()
+    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"

@@ -1,0 +1,37 @@
+"""Microseconds per worker and scrape for its runtime metrics, to the finished text: one number.
+
+python -m benchmarks.peers.runtime
+"""
+
+import statistics
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from time import perf_counter
+
+from prometheus_client import generate_latest
+
+from metrics_app.adapters.prometheus.runtime import RuntimeCollector
+from metrics_app.adapters.prometheus.snapshot import Writer
+from tests.other_process import OtherProcess
+
+WORKERS = 8
+SCRAPES = 500
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as workers:
+        directory = Path(name)
+        for _ in range(WORKERS):
+            workers.enter_context(OtherProcess(directory))
+        collector, writer = RuntimeCollector(directory), Writer({"service": "shop"})
+        took = []
+        for _ in range(SCRAPES):
+            start = perf_counter()
+            writer.text(collector.snapshots(), generate_latest, "text/plain")
+            took.append((perf_counter() - start) * 1e6 / WORKERS)
+    print(statistics.median(took))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn.
+
+The servers are started anew for each group of rounds, for two processes of the same program differ, too.
+Beside the rate stands the processor time that a request took, which other programs on the machine change
+less.
+"""
+
+import os
+import re
+import socket
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+GUNICORN = (
+    *("-m", "gunicorn", "--workers", "1", "--worker-class", "gthread", "--threads", "4"),
+    *("--keep-alive", "60", "--no-control-socket", "benchmarks.peers.wsgi:application"),
+)
+RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
+REQUESTS = re.compile(r"(\d+) requests in")
+WORKER = re.compile(r"Booting worker with pid: (\d+)")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Measured(NamedTuple):
+    rate: float
+    cpu_seconds: float
+    """Of the worker, per request."""
+
+
+@contextmanager
+def server(python: Path, variant: str, directory: str) -> Iterator[tuple[int, int]]:
+    """The port of a server that listens, and the process id of its worker."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    process = subprocess.Popen(
+        [python, *GUNICORN, "--bind", f"127.0.0.1:{port}"],
+        cwd=directory,  # not in the project's folder, where gunicorn finds a configuration
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MEASURED_BY": variant,
+            "PROMETHEUS_MULTIPROC_DIR": directory,
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        booted = next(filter(None, map(WORKER.search, process.stderr)), None)
+        assert booted is not None, f"{variant} does not start"
+        yield port, int(booted[1])
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def measured(port: int, worker: int) -> Measured:
+    """One second under wrk."""
+    before = cpu_seconds(worker)
+    wrk = ["wrk", "-t1", "-c8", "-d1s", f"http://127.0.0.1:{port}/"]
+    answer = subprocess.run(wrk, capture_output=True, text=True, check=True).stdout
+    assert "Non-2xx" not in answer, answer
+    rate, requests = RATE.search(answer), REQUESTS.search(answer)
+    assert rate is not None, answer
+    assert requests is not None, answer
+    return Measured(float(rate[1]), (cpu_seconds(worker) - before) / int(requests[1]))
+
+
+def cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rounds(python: Path, variants: Sequence[str], groups: int, rounds_each: int) -> dict[str, list[Measured]]:
+    """What was measured of each variant in each round."""
+    found: dict[str, list[Measured]] = {variant: [] for variant in variants}
+    for _ in range(groups):
+        with ExitStack() as running:
+            servers = {}
+            for variant in variants:
+                directory = running.enter_context(tempfile.TemporaryDirectory())
+                servers[variant] = running.enter_context(server(python, variant, directory))
+                measured(*servers[variant])  # creates the series
+            for number in range(rounds_each):
+                turn = number % len(variants)
+                for variant in (*variants[turn:], *variants[:turn]):
+                    found[variant].append(measured(*servers[variant]))
+    return found
+
+
+def ratio(of: Sequence[float], without: Sequence[float]) -> float:
+    """The median over the rounds."""
+    return statistics.median([one / other for one, other in zip(of, without, strict=True)])

@@ -1,0 +1,80 @@
+"""Exemplars of the request histogram: for each bucket the newest request of a trace that somebody keeps.
+
+Each slot has a file of fixed size beside its others, with a record per bucket: so they are there in many
+processes, too, and bounded. A record names the series it belongs to. Whoever reads it while it is
+written sees that by its checksum, and leaves it out.
+"""
+
+import mmap
+import time
+from bisect import bisect_left
+from collections.abc import Mapping
+from pathlib import Path
+from struct import Struct
+from zlib import crc32
+
+from prometheus_client.utils import floatToGoString
+
+from metrics_app.adapters.prometheus.snapshot import Series
+from metrics_app.adapters.prometheus.values import reserve
+from metrics_app.catalogue import HTTP_REQUEST_DURATION, REQUEST_BUCKETS
+
+BOUNDS = (*REQUEST_BUCKETS, float("inf"))
+CHECKSUM = Struct("=I")
+RECORD_SIZE = 512
+# The length of the label values, the duration, when that was, the trace and the label values.
+BODY = Struct(f"=H2xdd32s{RECORD_SIZE - CHECKSUM.size - 52}s")
+MOST_OF_LABELS = RECORD_SIZE - CHECKSUM.size - 52
+SEPARATOR = "\0"
+FILE_SIZE = len(BOUNDS) * RECORD_SIZE
+
+
+class ExemplarRecord:
+    """The exemplars of the slot that this process holds; who stores one holds the lock of the files."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        path = directory / f"exemplars-{number}.bin"
+        reserve(path, FILE_SIZE)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), FILE_SIZE)
+
+    def store(self, method: str, route: str, code: int, seconds: float, trace_id: str) -> None:
+        labels = SEPARATOR.join((method, route, str(code))).encode(errors="replace")
+        if len(labels) > MOST_OF_LABELS:
+            return
+        body = BODY.pack(len(labels), seconds, time.time(), trace_id.encode(), labels)
+        begin = bisect_left(REQUEST_BUCKETS, seconds) * RECORD_SIZE
+        self._map[begin : begin + RECORD_SIZE] = CHECKSUM.pack(crc32(body)) + body
+
+
+def stored_exemplars(directory: Path) -> Mapping[Series, str]:
+    """For each bucket of a series that has one its newest exemplar, as OpenMetrics writes it."""
+    newest: dict[Series, tuple[float, str]] = {}
+    for path in directory.glob("exemplars-*.bin"):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue  # removed since it was listed
+        for number, bound in enumerate(BOUNDS):
+            found = _exemplar(content[number * RECORD_SIZE : (number + 1) * RECORD_SIZE], bound)
+            if found is not None:
+                series, at, text = found
+                newest[series] = max(newest.get(series, (at, text)), (at, text))
+    return {series: text for series, (_, text) in newest.items()}
+
+
+def _exemplar(record: bytes, bound: float) -> tuple[Series, float, str] | None:
+    """The series, when it was, and the text; None for a record that is none, or is being written."""
+    body = record[CHECKSUM.size :]
+    if len(record) != RECORD_SIZE or CHECKSUM.unpack_from(record)[0] != crc32(body) or not any(body):
+        return None
+    length, seconds, at, trace_id, labels = BODY.unpack(body)
+    values = labels[:length].decode().split(SEPARATOR)
+    if len(values) != 3:  # noqa: PLR2004 - method, route and code
+        return None
+    method, route, code = values
+    series = (
+        f"{HTTP_REQUEST_DURATION}_bucket",
+        (("code", code), ("method", method), ("route", route), ("le", floatToGoString(bound))),
+    )
+    return series, at, f' # {{trace_id="{trace_id.decode()}"}} {floatToGoString(seconds)} {at}'

@@ -1,0 +1,186 @@
+"""What was learnt of a file at an earlier scrape, so that the next one reads its values alone.
+
+A file only ever grows at its end: keys stay where they are, and what is new stands behind them. Who
+begins anew removes the file first. As long as a file is kept open its inode is given to no other, so a
+file that was replaced is told by its inode. It is read and not mapped: a map of a file that somebody
+cuts short kills the process that looks at it (SIGBUS).
+"""
+
+import mmap
+import os
+import re
+import weakref
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter, sub
+from struct import Struct
+from typing import NamedTuple
+
+from prometheus_client import Metric
+
+from metrics_app.adapters.prometheus.files import (
+    DOUBLE,
+    HEADER,
+    Key,
+    ParsedKeys,
+    UnreadableFileError,
+    scan,
+    used_bytes,
+)
+
+Values = tuple[float, ...]
+"""The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not."""
+
+
+class Origin(NamedTuple):
+    """What the name of a file says: `mode` is how gauges are merged, empty for other types."""
+
+    type: str
+    mode: str
+    process: str
+
+    @classmethod
+    def of(cls, name: re.Match[str]) -> "Origin":
+        return cls(name["type"] or "gauge", name["mode"] or "", name["process"])
+
+
+class Group:
+    """The series of one metric in one file, and where in the file's `Values` theirs stand.
+
+    It never changes: as long as a file has the same group, it has the same series of this metric.
+    """
+
+    __slots__ = ("indices", "keys", "origin")
+
+    def __init__(self, origin: Origin, keys: tuple[Key, ...], indices: tuple[int, ...]) -> None:
+        self.origin = origin
+        self.keys = keys
+        self.indices = indices
+
+
+class Layout:
+    """Which series stand where in a file, as far as it was read."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.groups: dict[str, Group] = {}
+        self.used = HEADER
+        self._origin = origin
+        # The timestamp of a gauge tells which process set it last; others have none.
+        self._numbers_per_entry = 2 if origin.type == "gauge" else 1
+        self._values_at: list[int] = []
+        self._unpack: Callable[[bytes], tuple[float, ...]] = Struct("").unpack_from
+        self._first_key = self._last_key = b""
+
+    def __len__(self) -> int:
+        return len(self._values_at)
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether the file still begins and ends, as far as it was read, with the same keys."""
+        if not self._values_at:
+            return True
+        begin = HEADER + 4
+        last = self._values_at[-1] - len(self._last_key)
+        return (
+            data.startswith(self._first_key, begin)
+            # Eight bytes of padding at most stand between a key and its value.
+            and data.find(self._last_key, last - DOUBLE, self._values_at[-1]) >= 0
+        )
+
+    def extend(self, data: bytes, used: int, keys: ParsedKeys) -> None:
+        """Learn what was added since.
+
+        Raises:
+            UnreadableFileError: 'truncated' or 'foreign'; nothing was learnt.
+        """
+        raw_keys, values_at = scan(data, self.used, used)
+        added = list(map(keys.__getitem__, raw_keys))
+        places: dict[str, list[int]] = defaultdict(list)
+        place = 0
+        for metric, run in groupby(map(itemgetter(0), added)):
+            end = place + sum(1 for _ in run)
+            places[metric].extend(range(place, end))
+            place = end
+        first = len(self._values_at)
+        groups = {}
+        for metric, of_metric in places.items():
+            known = self.groups.get(metric) or _new_group(self._origin, added[of_metric[0]])
+            indices = [(first + place) * self._numbers_per_entry for place in of_metric]
+            groups[metric] = Group(
+                self._origin,
+                (*known.keys, *[added[place] for place in of_metric]),
+                (*known.indices, *indices),
+            )
+        self.groups.update(groups)
+        self._values_at += values_at
+        self.used = used
+        self._first_key = self._first_key or raw_keys[0]
+        self._last_key = raw_keys[-1]
+        self._unpack = self._unpacker()
+
+    def values(self, data: bytes) -> Values:
+        return (*self._unpack(data), 0.0)
+
+    def _unpacker(self) -> Callable[[bytes], tuple[float, ...]]:
+        # One call for all numbers of a file, over the keys between them: 'x' leaves a byte out.
+        size = self._numbers_per_entry * DOUBLE
+        ends = [0, *[at + size for at in self._values_at]]
+        gaps = list(map(sub, self._values_at, ends))
+        formats = {gap: f"{gap}x{'d' * self._numbers_per_entry}" for gap in set(gaps)}
+        return Struct("=" + "".join(map(formats.__getitem__, gaps))).unpack_from
+
+
+def _new_group(origin: Origin, key: Key) -> Group:
+    try:
+        Metric(key.metric, key.help, origin.type)
+    except ValueError as error:
+        raise UnreadableFileError("foreign") from error
+    return Group(origin, (), ())
+
+
+class KnownFile:
+    """A file that is kept open from scrape to scrape.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+
+    def __init__(self, path: str, origin: Origin) -> None:
+        # Without waiting, for a foreign file may be a pipe that nobody writes to.
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        self._close = weakref.finalize(self, os.close, self._descriptor)
+        status = os.fstat(self._descriptor)
+        self._identity = status.st_dev, status.st_ino
+        self._origin = origin
+        self.layout = Layout(origin)
+
+    def is_still(self, path: str) -> bool:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - once per file and scrape: a Path costs more than this
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == self._identity
+
+    def read(self, keys: ParsedKeys) -> Values:
+        """The values that the file has now; `layout` then tells whose they are.
+
+        Raises:
+            UnreadableFileError: one of FAULTS.
+            OSError: it cannot be read.
+        """
+        # A page more than last time: what was added since mostly comes with it.
+        data = os.pread(self._descriptor, self.layout.used + mmap.PAGESIZE, 0)
+        used = used_bytes(data)
+        if used > len(data):
+            # Not what a foreign file claims, which may be more memory than there is.
+            if used > os.fstat(self._descriptor).st_size:
+                raise UnreadableFileError("truncated")
+            data += os.pread(self._descriptor, used - len(data), len(data))
+        if used < self.layout.used or not self.layout.is_of(data):
+            self.layout = Layout(self._origin)
+        if used != self.layout.used:
+            self.layout.extend(data, used, keys)
+        return self.layout.values(data)
+
+    def close(self) -> None:
+        self._close()

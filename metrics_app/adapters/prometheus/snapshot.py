@@ -1,0 +1,188 @@
+"""What is exposed of a metric at one moment, and the text of it."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, dropwhile, repeat, takewhile
+from types import MappingProxyType
+from typing import NamedTuple, Protocol
+
+from prometheus_client import Metric
+from prometheus_client.samples import Sample
+from prometheus_client.utils import floatToGoString
+
+Encode = Callable[["Families"], bytes]
+"""One of prometheus_client's encoders."""
+
+GAP = re.compile(r"\0(\d+)\0")
+SHORT = 1e6
+"""Below it, Python writes a number as Go does."""
+END_OF_OPENMETRICS = "# EOF\n"
+OPENMETRICS = "application/openmetrics-text"
+MOST_FORMATS = 4
+
+
+LabelSet = tuple[tuple[str, str], ...]
+Series = tuple[str, LabelSet]
+"""The name of a sample and its labels."""
+
+
+NONE: Mapping[Series, str] = MappingProxyType({})
+
+
+class Family:
+    """A metric and its series, in the order in which they are exposed; it never changes."""
+
+    __slots__ = ("help", "name", "series", "type")
+
+    def __init__(self, name: str, help_text: str, kind: str, series: Sequence[Series]) -> None:
+        self.name = name
+        self.help = help_text
+        self.type = kind
+        self.series = series
+
+    def metric(self, values: Iterable[float]) -> Metric:
+        metric = Metric(self.name, self.help, self.type)
+        metric.samples = [
+            Sample(name, dict(labels), value)
+            for (name, labels), value in zip(self.series, values, strict=True)
+        ]
+        return metric
+
+
+class Snapshot(NamedTuple):
+    """The values of a family's series at one moment."""
+
+    family: Family
+    values: Sequence[float]
+
+
+class Source(Protocol):
+    def snapshots(self) -> Iterable[Snapshot]: ...
+
+
+class Families:
+    """What the encoders take for a registry."""
+
+    def __init__(self, *metrics: Metric) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
+class Template:
+    """The text of a family with a gap for each value.
+
+    prometheus_client writes one sample of each shape, which is all but the labels' values: so names,
+    order and punctuation are its own, in each of its formats.
+    """
+
+    def __init__(self, family: Family, encode: Encode, constant_labels: LabelSet) -> None:
+        self.family = family
+        self._encode = encode
+        self._constant_labels = constant_labels
+        shapes = {_shape(series): series for series in family.series}
+        text = self._encoded([_with_gaps(series) for series in shapes.values()], repeat(0.0, len(shapes)))
+        lines = text.split("\n")[:-1]
+        self._head = "".join([f"{line}\n" for line in takewhile(_is_comment, lines)])
+        patterns = [_Pattern(line) for line in dropwhile(_is_comment, lines)]
+        # Samples as '_created' are moved to a family of their own, behind the others.
+        self._in_order = not any(map(_is_comment, dropwhile(_is_comment, lines)))
+        if self._in_order:
+            by_shape = dict(zip(shapes, patterns, strict=True))
+            self._starts = [by_shape[_shape(series)].start(series) for series in family.series]
+
+    def filled(self, values: Sequence[float], exemplars: Mapping[Series, str] = NONE) -> str:
+        if not self._in_order:
+            return self._encoded(self.family.series, values)
+        numbers = [
+            # The comparison excludes infinities and NaN, too.
+            repr(value) if -SHORT < value < SHORT else floatToGoString(value)
+            for value in values
+        ]
+        for series, exemplar in exemplars.items():
+            place = self._places.get(series)
+            if place is not None:
+                numbers[place] += exemplar
+        return self._head + "".join(
+            chain.from_iterable(zip(self._starts, numbers, repeat("\n", len(numbers)), strict=True))
+        )
+
+    @cached_property
+    def _places(self) -> dict[Series, int]:
+        return {series: place for place, series in enumerate(self.family.series)}
+
+    def _encoded(self, series: Iterable[Series], values: Iterable[float]) -> str:
+        labelled = [(name, labels + self._constant_labels) for name, labels in series]
+        family = Family(self.family.name, self.family.help, self.family.type, labelled)
+        return self._encode(Families(family.metric(values))).decode().removesuffix(END_OF_OPENMETRICS)
+
+
+class _Pattern:
+    """One line of the text, its labels' values being gaps."""
+
+    def __init__(self, line: str) -> None:
+        parts = GAP.split(line.rpartition(" ")[0].replace("%", "%%"))
+        self._format = "%s".join(parts[::2]) + " "
+        self._order = [int(number) for number in parts[1::2]]
+
+    def start(self, series: Series) -> str:
+        """What stands before the value of this series."""
+        labels = series[1]
+        return self._format % tuple([_escaped(labels[number][1]) for number in self._order])
+
+
+def _shape(series: Series) -> tuple[str, ...]:
+    return (series[0], *[name for name, _ in series[1]])
+
+
+def _with_gaps(series: Series) -> Series:
+    return series[0], tuple([(name, f"\0{number}\0") for number, (name, _) in enumerate(series[1])])
+
+
+def _is_comment(line: str) -> bool:
+    return line.startswith("#")
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+class Writer:
+    """Writes families with the constant labels on every sample; keeps the template of each.
+
+    The labels are not stored with the series, so a new version of the service does not bring back
+    the series of the old one. `exemplars` gives those of a family's series, by its name.
+    """
+
+    def __init__(
+        self,
+        constant_labels: Mapping[str, str],
+        exemplars: Callable[[], Mapping[str, Mapping[Series, str]]] = dict,
+    ) -> None:
+        self._exemplars = exemplars
+        self._constant_labels = tuple(constant_labels.items())
+        self._templates: dict[str, dict[str, Template]] = {}
+
+    def text(self, snapshots: Iterable[Snapshot], encode: Encode, content_type: str) -> bytes:
+        known = self._templates.get(content_type, {})
+        now: dict[str, Template] = {}
+        parts = []
+        openmetrics = content_type.startswith(OPENMETRICS)
+        exemplars = self._exemplars() if openmetrics else {}  # the other format has none
+        for family, values in snapshots:
+            template = known.get(family.name)
+            if template is None or template.family is not family:
+                template = Template(family, encode, self._constant_labels)
+            now[family.name] = template
+            parts.append(template.filled(values, exemplars.get(family.name, NONE)))
+        self._keep(content_type, now)
+        end = END_OF_OPENMETRICS if openmetrics else ""
+        return ("".join(parts) + end).encode()
+
+    def _keep(self, content_type: str, templates: dict[str, Template]) -> None:
+        # The format is the client's choice: whoever asks for ever new ones makes nothing grow.
+        if content_type not in self._templates and len(self._templates) == MOST_FORMATS:
+            self._templates = {}
+        self._templates[content_type] = templates

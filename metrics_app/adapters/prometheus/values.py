@@ -1,0 +1,120 @@
+"""Numbers in prometheus_client's files, by the public methods of its `MmapedDict`.
+
+They are right whatever a file looks like inside; `cells` has the same for the pinned release, faster.
+"""
+
+import os
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from prometheus_client.mmap_dict import MmapedDict
+
+from metrics_app.adapters.prometheus.files import Key, parsed
+
+INITIAL_SIZE = 1 << 16
+
+
+class Cell(Protocol):
+    """One number in a file; who changes it holds the lock of the files."""
+
+    def add(self, amount: float) -> None: ...
+
+    def set(self, value: float) -> None:
+        """Set the value and when that was, by which the last of several processes is told."""
+        ...
+
+
+class PublicCell:
+    """The same by the public methods of prometheus_client's file: for a release with other insides."""
+
+    __slots__ = ("_key", "_values", "value")
+
+    def __init__(self, values: MmapedDict, key: str) -> None:
+        self._values = values
+        self._key = key
+        self.value: float = values.read_value(key)[0]
+
+    def add(self, amount: float) -> None:
+        self.value += amount
+        self._values.write_value(self._key, self.value, 0.0)
+
+    def set(self, value: float) -> None:
+        self.value = value
+        self._values.write_value(self._key, value, time.time())
+
+
+class UnrecordedCell:
+    """Takes what cannot be written."""
+
+    def add(self, amount: float) -> None: ...
+
+    def set(self, value: float) -> None: ...
+
+
+class HistogramCells:
+    __slots__ = ("bounds", "buckets", "sum")
+
+    def __init__(self, bounds: tuple[float, ...], buckets: list[Cell], total: Cell) -> None:
+        self.bounds = bounds
+        self.buckets = buckets
+        self.sum = total
+
+    def add(self, value: float) -> None:
+        self.buckets[bisect_left(self.bounds, value)].add(1.0)
+        self.sum.add(value)
+
+
+CellSeries = Cell | HistogramCells
+
+
+class ValueFile:
+    """One file of the slot, and which label sets of each metric an earlier owner left in it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.label_sets: dict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
+        try:
+            keys = list(self._stored_keys())
+        except OSError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever the reader raises
+            # Left by a process that died at the worst moment, or by something else: nothing to keep.
+            path.unlink(missing_ok=True)
+            keys = []
+        for key in keys:
+            self.label_sets[key.metric].add(tuple([label for label in key.labels if label[0] != "le"]))
+        reserve(path, INITIAL_SIZE)
+        self._values = MmapedDict(str(path))
+        self._cells: dict[str, Cell] = {}
+
+    def cell(self, key: str) -> Cell:
+        """The one cell of this key: two would overwrite each other's value."""
+        if key not in self._cells:
+            self._cells[key] = self._made(key)
+        return self._cells[key]
+
+    def close(self) -> None:
+        self._values.close()
+
+    def _stored_keys(self) -> Iterable[Key]:
+        if self._path.exists():
+            for key, *_ in MmapedDict.read_all_values_from_file(str(self._path)):
+                yield parsed(key.encode())
+
+    def _made(self, key: str) -> Cell:
+        return PublicCell(self._values, key)
+
+
+def reserve(path: Path, size: int) -> None:
+    """Have the disk space now: to write into a map without it kills the process (SIGBUS)."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if os.fstat(descriptor).st_size < size:
+            # macOS does not have it.
+            getattr(os, "posix_fallocate", lambda fd, _start, end: os.ftruncate(fd, end))(descriptor, 0, size)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,21 @@
+"""The trace that a request belongs to, as its `traceparent` header says.
+
+https://www.w3.org/TR/trace-context/#traceparent-header
+"""
+
+import re
+
+HEADER = "HTTP_TRACEPARENT"
+# Later versions may append more; version ff is none. An id of zeros alone is none, either.
+TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
+)
+SAMPLED = 1
+
+
+def sampled_trace_id(traceparent: str) -> str:
+    """The id of the trace, 32 digits; '' when the header is not valid or nobody keeps the trace."""
+    match = TRACEPARENT.fullmatch(traceparent)
+    if match is None or (traceparent.startswith("00") and match["more"]):
+        return ""
+    return match["trace"] if int(match["flags"], 16) & SAMPLED else ""

@@ -1,0 +1,57 @@
+"""Whatever a label's value is, both formats can be read again, by parsers that are not ours."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
+
+from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
+
+FORMATS: dict[str, Callable[[str], Iterable[Metric]]] = {
+    "": text_families,
+    "application/openmetrics-text;version=1.0.0": openmetrics_families,
+}
+# Halves of surrogate pairs too: so Python reads bytes that are no UTF-8.
+anything = st.text(st.characters() | st.sampled_from('"\\\n{},= \ud800\udcff'), max_size=20)
+
+
+@given(st.sets(anything, min_size=1, max_size=5))
+@settings(deadline=None)
+def test_every_label_value_is_read_as_it_was_recorded(sides: set[str]) -> None:
+    written = {side.encode(errors="replace").decode() for side in sides}
+    with TemporaryDirectory() as directory:
+        metrics = PrometheusMetricsAdapter(directory=Path(directory))
+        for side in sides:
+            metrics.inc_counter("orders_total", {"side": side})
+        for accept, families in FORMATS.items():
+            text = metrics.get_http_handler()(accept).decode()
+            samples = [sample for family in families(text) for sample in family.samples]
+            assert {s.labels["side"] for s in samples if s.name == "orders_total"} == written
+        metrics.close()
+
+
+@pytest.mark.prometheus
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_finds_no_fault_in_the_whole_exposition(metrics: PrometheusMetricsAdapter) -> None:
+    recorder = metrics.request_recorder()
+    for code in (200, 500):
+        recorder.begin("GET")
+        recorder.finish("GET", "home", code, 0.2, "1" * 32)
+    metrics.set_gauge("scenario_runs", 1, {"state": "queued"})
+    metrics.inc_counter("metrics_dropped_series_total", {"metric": 'a "quoted" \n one'})
+    metrics.get_http_handler()()
+    promtool = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=metrics.get_http_handler()(),
+        capture_output=True,
+        check=False,
+    )
+    assert (promtool.returncode, promtool.stdout, promtool.stderr) == (0, b"", b"")
