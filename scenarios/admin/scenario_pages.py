@@ -1,4 +1,4 @@
-"""The admin: scenarios are written and run, runs are watched and stopped, faults are tried again."""
+"""Scenarios: written, run, compared with what they were."""
 
 from typing import Any, cast
 
@@ -16,9 +16,8 @@ from django.utils.safestring import SafeString
 from scenarios import services
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.forms import ScenarioForm, VariablesForm
-from scenarios.models import Event, Fault, Run, Scenario, Service
-
-SHOWN_EVENTS = 500
+from scenarios.models import Run, Scenario
+from scenarios.pictures.badges import run_badges
 
 
 @admin.register(Scenario)
@@ -37,7 +36,7 @@ class ScenarioAdmin(admin.ModelAdmin):
     @admin.display(description="last run")
     def last_verdict(self, scenario: Scenario) -> str:
         run = scenario.runs.first()
-        return run.verdict if run else "-"
+        return run_badges(run) if run else "-"
 
     @admin.display(description="")
     def run_link(self, scenario: Scenario) -> SafeString:
@@ -104,99 +103,3 @@ class ScenarioAdmin(admin.ModelAdmin):
             for name, sentence in error.errors.items():
                 form.add_error(name if name in form.fields else None, ValidationError(sentence))
             return None
-
-
-class ReadOnly(admin.ModelAdmin):
-    """Rows that only the engine writes."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Run)
-class RunAdmin(ReadOnly):
-    list_display = ["__str__", "queued_at", "verdict", "reason", "started_by", "started_from"]
-    list_filter = ["state", "outcome", "rollback", "scenario_name"]
-    list_select_related = ["started_by"]
-    date_hierarchy = "queued_at"
-    fields = [
-        "scenario_name",
-        "verdict",
-        "reason",
-        "variables",
-        ("queued_at", "claimed_at", "finished_at"),
-        ("started_by", "started_from"),
-        ("worker", "attempt", "fence", "lease_until"),
-        ("stop_requested_at", "stop_requested_by"),
-        "document",
-    ]
-    change_form_template = "admin/scenarios/run/change_form.html"
-
-    def get_urls(self) -> list[URLPattern]:
-        stop = path("<uuid:pk>/stop/", self.admin_site.admin_view(self.stop_view), name="scenarios_run_stop")
-        return [stop, *super().get_urls()]
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        events = list(Event.objects.filter(run_id=object_id).order_by("-sequence")[:SHOWN_EVENTS])
-        more = {
-            "events": events[::-1],
-            "shown_events": SHOWN_EVENTS,
-            "faults": Fault.objects.filter(run_id=object_id).order_by("order"),
-            "may_stop": request.user.has_perm("scenarios.stop_run"),
-        }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
-
-    def stop_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        if not request.user.has_perm("scenarios.stop_run") or request.method != "POST":
-            raise PermissionDenied
-        run = get_object_or_404(Run, pk=pk)
-        if services.request_stop(run, by=request.user.get_username()):
-            self.message_user(request, "The run is being stopped; its faults are undone first.")
-        else:
-            self.message_user(request, "The run has ended, or is being stopped already.", messages.WARNING)
-        return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[pk]))
-
-
-@admin.register(Fault)
-class FaultAdmin(ReadOnly):
-    list_display = [
-        "action",
-        "run",
-        "service",
-        "driver",
-        "state",
-        "opened_at",
-        "closed_at",
-        "undo_tries",
-        "reason",
-    ]
-    list_filter = ["state", "driver", "service"]
-    list_select_related = ["run"]
-    actions = ["try_again"]
-
-    @admin.action(description="Try the undo again now", permissions=["view"])
-    def try_again(self, request: HttpRequest, queryset: QuerySet[Fault]) -> None:
-        if not request.user.has_perm("scenarios.stop_run"):
-            raise PermissionDenied
-        count = services.retry_undo(queryset)
-        self.message_user(
-            request, f"{count} outstanding faults are due: the watchdog tries them within a second."
-        )
-
-
-@admin.register(Service)
-class ServiceAdmin(admin.ModelAdmin):
-    list_display = ["name", "base_url", "description"]
-    search_fields = ["name", "description"]

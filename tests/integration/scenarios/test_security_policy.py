@@ -1,0 +1,46 @@
+"""Every page forbids what is not from here, and no page needs it."""
+
+import re
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+PAGES = [
+    "/admin/",
+    "/admin/login/",
+    "/admin/scenarios/scenario/add/",
+    "/api/v1/docs",
+    "/api/v1/health",
+    "/none",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_answer_has_the_policy_and_nothing_unsafe_in_it(admin_client: Client, page: str) -> None:
+    policy = admin_client.get(page)["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self';")
+    assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("page", PAGES[:4])
+def test_no_page_has_a_script_a_style_or_an_address_that_the_policy_would_stop(
+    admin_client: Client, page: str
+) -> None:
+    content = admin_client.get(page).content.decode()
+    scripts = re.findall(r"<script(?![^>]*(?:src=|application/json))[^>]*>", content)
+    assert (scripts, re.findall(r"<style|\sstyle=|\son\w+=", content)) == ([], [])
+    assert re.findall(r'(?:src|href)="(?:https?:)?//', content) == []
+
+
+def test_the_icon_is_found_where_a_browser_asks_for_it(client: Client) -> None:
+    assert client.get("/favicon.ico")["Location"] == "/static/scenarios/favicon.svg"
+    assert finders.find("scenarios/favicon.svg")
+
+
+def test_the_brand_is_the_products_own(admin_client: Client) -> None:
+    content = admin_client.get("/admin/").content.decode()
+    assert "Test Coordinator" in content
+    assert "Django" not in content.replace("django_tasks", "").replace("Django Tasks", "")
