@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_tasks",
     "django_tasks_db",
+    "simple_history",
     "coordinator_site.apps.ControlRoomConfig",  # django.contrib.admin with pages of our own
     "django.contrib.auth",
     "django.contrib.contenttypes",
