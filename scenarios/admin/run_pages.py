@@ -1,48 +1,77 @@
-"""Runs: watched, stopped, explained."""
+"""Runs: watched live, stopped, explained, run again."""
 
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from scenarios import services
+from scenarios import live, services
 from scenarios.admin.read_only import ReadOnlyAdmin
-from scenarios.models import Event, Fault, Run
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.models import Run, Scenario
 from scenarios.pictures.badges import run_badges
 
-SHOWN_EVENTS = 500
+TEMPLATES = "admin/scenarios/run"
+
+
+class ScenarioFilter(admin.SimpleListFilter):
+    """By stored scenario: the names are not looked for among all runs, of which there are many."""
+
+    title = "scenario"
+    parameter_name = "scenario"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in Scenario.objects.values_list("name", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Run]) -> QuerySet[Run]:
+        return queryset.filter(scenario__name=self.value()) if self.value() else queryset
 
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "queued_at", "badges", "reason", "started_by", "started_from"]
-    list_filter = ["state", "outcome", "rollback", "scenario_name"]
+    list_display = ["__str__", "badges", "queued_at", "took", "reason", "started_by", "started_from"]
+    list_filter = ["state", "outcome", "rollback", "queued_at", ScenarioFilter]
     list_select_related = ["started_by"]
-    date_hierarchy = "queued_at"
-    fields = [
-        "scenario_name",
-        "verdict",
-        "reason",
-        "variables",
-        ("queued_at", "claimed_at", "finished_at"),
-        ("started_by", "started_from"),
-        ("worker", "attempt", "fence", "lease_until"),
-        ("stop_requested_at", "stop_requested_by"),
-        "document",
-    ]
-    change_form_template = "admin/scenarios/run/change_form.html"
+    list_per_page = 50
+    # A second count, of all rows, for a number that nobody asked for.
+    show_full_result_count = False
+    change_form_template = f"{TEMPLATES}/change_form.html"
 
-    @admin.display(description="verdict")
+    @admin.display(description="verdict", ordering="outcome")
     def badges(self, run: Run) -> SafeString:
         return run_badges(run)
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        rows: QuerySet[Run] = super().get_queryset(request)
+        return rows.defer("document", "variables")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "Runs", **(extra_context or {})})
+
     def get_urls(self) -> list[URLPattern]:
-        stop = path("<uuid:pk>/stop/", self.admin_site.admin_view(self.stop_view), name="scenarios_run_stop")
-        return [stop, *super().get_urls()]
+        own = [
+            path(f"<uuid:pk>/{name}/", self.admin_site.admin_view(view), name=f"scenarios_run_{name}")
+            for name, view in (
+                ("stop", self.stop_view),
+                ("again", self.again_view),
+                ("live", self.live_view),
+                ("step", self.step_view),
+                ("events", self.events_view),
+            )
+        ]
+        return [*own, *super().get_urls()]
+
+    # Looking
 
     def change_view(
         self,
@@ -51,16 +80,53 @@ class RunAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        events = list(Event.objects.filter(run_id=object_id).order_by("-sequence")[:SHOWN_EVENTS])
-        more = {
-            "events": events[::-1],
-            "shown_events": SHOWN_EVENTS,
-            "faults": Fault.objects.filter(run_id=object_id).order_by("order"),
+        run = self.visible(request, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            **live.whole_page(run),
+            "title": str(run),
+            "opts": self.opts,
             "may_stop": request.user.has_perm("scenarios.stop_run"),
+            "may_run": request.user.has_perm("scenarios.run_scenario"),
+            **(extra_context or {}),
         }
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
+        return TemplateResponse(request, self.change_form_template, context)
 
-    def stop_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
+    def visible(self, request: HttpRequest, pk: str | UUID) -> Run:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return get_object_or_404(Run.objects.select_related("scenario", "started_by"), pk=pk)
+
+    def live_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """What has changed since the poll before; 204 where nothing has."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        seen = live.Mark.read(request.GET.get("after", ""))
+        if live.mark_of(pk) == seen:
+            return HttpResponse(status=204)
+        context = live.what_changed(self.visible(request, pk), seen)
+        if context is None:
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        context["may_stop"] = request.user.has_perm("scenarios.stop_run")
+        context["may_run"] = request.user.has_perm("scenarios.run_scenario")
+        return TemplateResponse(request, f"{TEMPLATES}/live.html", context)
+
+    def step_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """What the step was given and what it returned."""
+        run = self.visible(request, pk)
+        context = live.step_details(run, request.GET.get("phase", ""), request.GET.get("name", ""))
+        return TemplateResponse(request, f"{TEMPLATES}/step.html", context)
+
+    def events_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """A page of events before the one with this number."""
+        run = self.visible(request, pk)
+        before = request.GET.get("before", "")
+        context = {"run": run, **live.events_before(run, int(before) if before.isdecimal() else None)}
+        return TemplateResponse(request, f"{TEMPLATES}/events.html", context)
+
+    # Acting
+
+    def stop_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         if not request.user.has_perm("scenarios.stop_run") or request.method != "POST":
             raise PermissionDenied
         run = get_object_or_404(Run, pk=pk)
@@ -69,3 +135,21 @@ class RunAdmin(ReadOnlyAdmin):
         else:
             self.message_user(request, "The run has ended, or is being stopped already.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[pk]))
+
+    def again_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The same document with the same variables, as a new run."""
+        if not request.user.has_perm("scenarios.run_scenario") or request.method != "POST":
+            raise PermissionDenied
+        run = get_object_or_404(Run.objects.select_related("scenario"), pk=pk)
+        try:
+            again = services.start_run(
+                run.document,
+                run.variables,
+                origin="admin",
+                scenario=run.scenario,
+                by=cast("User", request.user),
+            )
+        except (InvalidDocument, InvalidVariables) as error:
+            self.message_user(request, f"It can no longer be run: {error}", messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[pk]))
+        return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[again.pk]))

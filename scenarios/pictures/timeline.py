@@ -9,10 +9,11 @@ from scenarios.pictures.svg import element, picture, shortened, together
 
 WIDTH = 960.0
 LEFT, RIGHT = 226.0, 950.0
-HEAD, ROW, FOOT = 42.0, 24.0, 8.0
+HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
 LABEL_CHARACTERS = 34
 CHARACTER = 6.4
+FEWEST_CHARACTERS = 4
 MOST_ROWS = 200
 SMALLEST = 3.0
 
@@ -56,7 +57,7 @@ def height_of(rows: int) -> float:
 
 
 def _band(number: int, band: Band, height: float) -> SafeString:
-    fits = max(2, int((band.right - band.left - 10) / CHARACTER))
+    fits = int((band.right - band.left - 10) / CHARACTER)
     return element(
         "g",
         element("title", f"{band.name}: {band.note}" if band.note else band.name),
@@ -69,8 +70,11 @@ def _band(number: int, band: Band, height: float) -> SafeString:
             height=height,
         ),
         element("line", class_="grid", x1=band.left, x2=band.left, y1=0.0, y2=height),
-        element("text", shortened(band.name, fits), class_="head", x=band.left + 5, y=16.0),
-        element("text", shortened(band.note, fits), class_="small", x=band.left + 5, y=32.0),
+        *(
+            element("text", shortened(words, fits), class_=kind, x=band.left + 5, y=y)
+            for words, kind, y in ((band.name, "head", 16.0), (band.note, "small", 32.0))
+            if fits >= FEWEST_CHARACTERS
+        ),
     )
 
 
