@@ -119,6 +119,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+DATE_FORMAT, TIME_FORMAT, DATETIME_FORMAT = "Y-m-d", "H:i:s", "Y-m-d H:i:s"
 STATIC_URL = "static/"
 STATIC_ROOT = environment.writable_directory("DATA_DIR", DATA_DIR / "static")
 WHITENOISE_USE_FINDERS = not PRODUCTION

@@ -149,7 +149,11 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.scenario_name} {str(self.id)[:8]}"
+        return f"{self.scenario_name} {self.short_id}"
+
+    @property
+    def short_id(self) -> str:
+        return str(self.id)[:8]
 
     @property
     def took(self) -> timedelta | None:
@@ -220,6 +224,7 @@ class Fault(models.Model):
 
     class Meta:
         ordering = ["-opened_at"]
+        permissions = [("acknowledge_fault", "Can acknowledge a fault that could not be undone")]
         indexes = [models.Index(fields=["state", "next_try_at"])]
         constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
 

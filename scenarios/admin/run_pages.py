@@ -18,6 +18,7 @@ from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.models import Run, Scenario
 from scenarios.pictures.badges import run_badges
+from scenarios.pictures.words import duration
 
 TEMPLATES = "admin/scenarios/run"
 
@@ -37,7 +38,7 @@ class ScenarioFilter(admin.SimpleListFilter):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "badges", "queued_at", "took", "reason", "started_by", "started_from"]
+    list_display = ["__str__", "badges", "queued_at", "length", "reason", "started_by", "started_from"]
     list_filter = ["state", "outcome", "rollback", "queued_at", ScenarioFilter]
     list_select_related = ["started_by"]
     list_per_page = 50
@@ -48,6 +49,10 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="verdict", ordering="outcome")
     def badges(self, run: Run) -> SafeString:
         return run_badges(run)
+
+    @admin.display(description="took")
+    def length(self, run: Run) -> str:
+        return duration(run.took) or "-"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         rows: QuerySet[Run] = super().get_queryset(request)

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -13,7 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scenarios import services
+from scenarios import overview, services
 from scenarios.domain.document import Document, build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import Plan
@@ -39,19 +39,13 @@ class ScenarioAdmin(admin.ModelAdmin):
     actions = ["run_selected"]
     list_per_page = 50
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Scenario]:
-        newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
-        rows: QuerySet[Scenario] = super().get_queryset(request)
-        return rows.annotate(last_run_id=Subquery(newest))
-
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         response = super().changelist_view(request, {"title": "Scenarios", **(extra_context or {})})
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
-            rows = list(changes.result_list)
-            runs = Run.objects.for_a_list().in_bulk([row.last_run_id for row in rows if row.last_run_id])
-            for row in rows:
-                row.last_run = runs.get(row.last_run_id)
+            rows: list[Any] = list(changes.result_list)
+            for row, run in overview.with_last_run(rows):
+                row.last_run = run  # type: ignore[attr-defined]
             changes.result_list = rows
         return response
 
