@@ -133,6 +133,7 @@ class Run(models.Model):
             models.Index(fields=["-queued_at"]),
             models.Index(fields=["state", "lease_until"]),
             models.Index(fields=["scenario", "-queued_at"]),
+            models.Index(fields=["outcome", "-queued_at"]),
         ]
         constraints = [
             models.CheckConstraint(

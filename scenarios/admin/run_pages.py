@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -19,6 +19,8 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.models import Run, Scenario
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.words import duration
+from scenarios.reports import FORMATS, file_name, report
+from scenarios.reports.page import policy
 
 TEMPLATES = "admin/scenarios/run"
 
@@ -72,6 +74,7 @@ class RunAdmin(ReadOnlyAdmin):
                 ("live", self.live_view),
                 ("step", self.step_view),
                 ("events", self.events_view),
+                ("report", self.report_view),
             )
         ]
         return [*own, *super().get_urls()]
@@ -128,6 +131,19 @@ class RunAdmin(ReadOnlyAdmin):
         before = request.GET.get("before", "")
         context = {"run": run, **live.events_before(run, int(before) if before.isdecimal() else None)}
         return TemplateResponse(request, f"{TEMPLATES}/events.html", context)
+
+    def report_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The report as a file; the HTML one is shown, under the policy that stands in it."""
+        run = self.visible(request, pk)
+        name = request.GET.get("format", "html")
+        if name not in FORMATS:
+            raise Http404(f"{name!r} is no format of a report: one of {', '.join(FORMATS)}")
+        response = HttpResponse(report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8")
+        if name == "html":
+            response["Content-Security-Policy"] = policy()
+        else:
+            response["Content-Disposition"] = f'attachment; filename="{file_name(run, name)}"'
+        return response
 
     # Acting
 

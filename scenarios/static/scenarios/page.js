@@ -14,10 +14,13 @@ document.addEventListener("click", (event) => {
 });
 
 // A run's clock goes on between two polls.
-setInterval(() => {
+function tick() {
   for (const clock of document.querySelectorAll("time[data-since]")) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(clock.dataset.since)) / 1000));
     const minutes = Math.floor(seconds / 60);
     clock.textContent = minutes ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
   }
-}, 1000);
+}
+tick();
+setInterval(tick, 1000);
+document.addEventListener("htmx:afterSettle", tick);
