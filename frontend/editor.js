@@ -36,6 +36,10 @@ const look = EditorView.theme({
   ".cm-tooltip-hover > div": { padding: "6px 10px", fontFamily: "var(--font-family-primary)" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--button-bg)", color: "#fff" },
   ".cm-completionDetail": { color: "inherit", opacity: "0.8" },
+  // In place of the lint package's own pictures, which are data: addresses that the policy forbids.
+  ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--failed)", textDecorationSkipInk: "none" },
+  ".cm-lint-marker": { width: "1em", height: "1em" },
+  ".cm-lint-marker-error": { content: "normal", boxSizing: "border-box", border: "0.3em solid var(--failed)", borderRadius: "50%", margin: "0.25em 0.1em" },
   ".cm-diagnostic-error": { borderLeftColor: "var(--failed)" },
   ".cm-panels": { backgroundColor: "var(--darkened-bg)", color: "var(--body-fg)" },
   ".cm-searchMatch": { backgroundColor: "var(--selected-row)" },
@@ -77,7 +81,7 @@ class ScenarioEditor extends HTMLElement {
       linter((view) => this.judge(view.state.doc), { delay: QUIET_MILLISECONDS }),
       autocompletion({ override: [(context) => this.complete(context)] }),
       hoverTooltip((view, position) => this.explain(view.state.doc, position)),
-      EditorView.contentAttributes.of({ "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
+      EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) this.area.value = update.state.doc.toString();
       }),

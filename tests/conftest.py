@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 
 # What a test marked with the name needs, and the Debian package that has it.
 NEEDS = {
     "postgresql": (programs, "postgresql"),
+    "chromium": (chromium_program, "chromium"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
 }
 

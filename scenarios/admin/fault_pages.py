@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -98,10 +99,11 @@ class FaultAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        fault: Fault | None = self.get_object(request, unquote(object_id))
         more = {
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
-            "is_outstanding": Fault.objects.outstanding().filter(pk=object_id).exists(),
+            "is_outstanding": fault is not None and is_outstanding(fault),
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
 
@@ -142,7 +144,11 @@ class FaultAdmin(ReadOnlyAdmin):
             "title": f"Acknowledge: {fault.action}",
             "opts": self.opts,
             "fault": fault,
-            "goes_on": fault.run.state != RunState.FINISHED or fault.state not in STATES_TO_UNDO,
+            "is_outstanding": is_outstanding(fault),
             "form": form,
         }
         return TemplateResponse(request, "admin/scenarios/fault/acknowledge.html", context)
+
+
+def is_outstanding(fault: Fault) -> bool:
+    return fault.run.state == RunState.FINISHED and fault.state in STATES_TO_UNDO

@@ -4,6 +4,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -16,12 +17,13 @@ from django.utils.safestring import SafeString
 from scenarios import live, services
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
-from scenarios.models import Run, Scenario
+from scenarios.models import Run, RunQuerySet, Scenario
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.words import duration
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
 
+CHANGE_LIST = "scenarios_run_changelist"
 TEMPLATES = "admin/scenarios/run"
 
 
@@ -57,8 +59,9 @@ class RunAdmin(ReadOnlyAdmin):
         return duration(run.took) or "-"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
-        rows: QuerySet[Run] = super().get_queryset(request)
-        return rows.defer("document", "variables")
+        rows = cast("RunQuerySet", super().get_queryset(request))
+        is_list = request.resolver_match is not None and request.resolver_match.url_name == CHANGE_LIST
+        return rows.for_a_list() if is_list else rows.select_related("scenario", "started_by")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -103,7 +106,10 @@ class RunAdmin(ReadOnlyAdmin):
     def visible(self, request: HttpRequest, pk: str | UUID) -> Run:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return get_object_or_404(Run.objects.select_related("scenario", "started_by"), pk=pk)
+        run: Run | None = self.get_object(request, unquote(str(pk)))
+        if run is None:
+            raise Http404(f"there is no run {str(pk)!r}")
+        return run
 
     def live_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """What has changed since the poll before; 204 where nothing has."""

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
 from django.db.models import QuerySet
@@ -91,7 +92,7 @@ class ScenarioAdmin(admin.ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        scenario = Scenario.objects.filter(pk=object_id).first() if object_id else None
+        scenario = self.get_object(request, unquote(object_id)) if object_id else None
         more = {"show_save_and_add_another": False, **self.shown_beside(request, scenario)}
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
 
@@ -190,7 +191,9 @@ class ScenarioAdmin(admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        scenario = get_object_or_404(Scenario, pk=object_id)
+        scenario = self.get_object(request, unquote(object_id))
+        if scenario is None:
+            raise Http404(f"there is no scenario {object_id!r}")
         if not self.has_view_or_change_permission(request, scenario):
             raise PermissionDenied
         before = request.GET.get("before", "")

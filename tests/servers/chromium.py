@@ -1,6 +1,5 @@
 """Debian's Chromium, driven by Playwright, and what a page did that it must not do."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +26,6 @@ def program() -> str | None:
 def chromium() -> Iterator[Browser]:
     found = program()
     assert found is not None, "Chromium is not installed: apt-get install chromium"
-    # Playwright's loop runs in this thread, and Django would take every query for one inside a coroutine.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
         try:

@@ -10,6 +10,26 @@ from tests.servers.loopback import free_port, is_listening, wait_for
 NAME, PASSWORD = "operator", "made-up-for-the-tests"
 
 
+# Addresses by name; `{ended}` and `{running}` are ids of runs.
+PAGES = {
+    "home": "/admin/",
+    "scenarios": "/admin/scenarios/scenario/",
+    "scenario": "/admin/scenarios/scenario/2/change/",
+    "new-scenario": "/admin/scenarios/scenario/add/",
+    "run-form": "/admin/scenarios/scenario/2/run/",
+    "history": "/admin/scenarios/scenario/2/history/",
+    "runs": "/admin/scenarios/run/",
+    "run": "/admin/scenarios/run/{ended}/change/",
+    "running": "/admin/scenarios/run/{running}/change/",
+    "report": "/admin/scenarios/run/{ended}/report/",
+    "faults": "/admin/scenarios/fault/",
+    "fault": "/admin/scenarios/fault/1/change/",
+    "acknowledge": "/admin/scenarios/fault/1/acknowledge/",
+    "services": "/admin/scenarios/service/",
+    "api": "/api/v1/docs",
+}
+
+
 class ControlRoom:
     """`run` starts a scenario by the command line and returns the run's id."""
 
@@ -20,6 +40,18 @@ class ControlRoom:
     def run(self, scenario: str, **variables: str) -> str:
         given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
         return self.installed.manage("scenario", "run", scenario, *given, "--detach").strip()
+
+    def wait_for(self, verdict: str) -> None:
+        """Until the list of runs has the word."""
+        wait_for(lambda: verdict in self.installed.manage("scenario", "runs"), what=f"a run is {verdict}")
+
+    def pages(self) -> dict[str, str]:
+        """Every page's address, after something has happened that it can show; one run is left running."""
+        ended = self.run("exchange-latency")
+        self.wait_for("passed")
+        running = self.run("exchange-latency", hold="10m")
+        self.wait_for("running")
+        return {name: page.format(ended=ended, running=running) for name, page in PAGES.items()}
 
 
 @contextmanager

@@ -174,3 +174,10 @@ def test_a_service_is_asked_how_it_is_now(admin_client: Client) -> None:
     gone = services.register_service("gone", "http://127.0.0.1:1")
     answer = admin_client.get(reverse("admin:scenarios_service_health", args=[gone.pk]))
     assert "not well" in answer.content.decode()
+
+
+@pytest.mark.parametrize("page", ["scenario", "run", "fault", "service"])
+@pytest.mark.parametrize("verb", ["change", "history"])
+def test_an_address_that_names_nothing_is_not_found(admin_client: Client, page: str, verb: str) -> None:
+    answer = admin_client.get(f"/admin/scenarios/{page}/no-such-thing/{verb}/")
+    assert answer.status_code in {302, 404}
