@@ -24,15 +24,20 @@ def photograph(browser: Browser, room: ControlRoom, pages: dict[str, str], folde
             log_in(page, room.base, NAME, PASSWORD)
             for name, address in pages.items():
                 # Until the editor has asked the server; the page of a living run never stops asking.
-                page.goto(room.base + address, wait_until="load" if name == "running" else "networkidle")
+                page.goto(room.base + address, wait_until="networkidle")
                 page.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
             context.close()
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as data, control_room(Path(data)) as room, chromium() as browser:
-        photograph(browser, room, room.pages(), folder)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        control_room(Path(data)) as room,
+        room.pages(room.past()) as pages,
+        chromium() as browser,
+    ):
+        photograph(browser, room, pages, folder)
 
 
 if __name__ == "__main__":

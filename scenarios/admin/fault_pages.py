@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import yaml
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -47,15 +48,7 @@ class FaultAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     search_fields = ["action", "service", "reason"]
-    fields = [
-        ("action", "phase", "order"),
-        "run_link",
-        ("standing", "reason", "acknowledged_by"),
-        ("service", "driver", "undo", "timeout"),
-        ("opened_at", "injected_at", "closed_at"),
-        ("undo_tries", "next_try_at"),
-    ]
-    readonly_fields = ["standing", "run_link"]
+    fields = ["action"]
     actions = ["try_again"]
     change_form_template = "admin/scenarios/fault/change_form.html"
 
@@ -104,6 +97,10 @@ class FaultAdmin(ReadOnlyAdmin):
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
             "is_outstanding": fault is not None and is_outstanding(fault),
+            "standing": self.standing(fault) if fault is not None else "",
+            "undo": yaml.safe_dump(fault.undo, sort_keys=False, allow_unicode=True)
+            if fault is not None
+            else "",
         }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **more})
 

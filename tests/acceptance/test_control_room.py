@@ -20,7 +20,7 @@ MISTAKE_LINE = 1 + OWN[: OWN.index("method: POST")].count("\n")
 SERIOUS = {"serious", "critical"}
 PATIENCE = 30_000
 # They go on asking.
-LIVE = {"home", "running", "services"}
+LIVE = {"home", "running", "run-with-a-fault-left", "services"}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +36,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def pages(room: ControlRoom) -> Iterator[dict[str, str]]:
-    addresses = room.pages()
-    yield addresses
-    room.installed.manage("scenario", "stop", addresses["running"].split("/")[4])
+def past(room: ControlRoom) -> dict[str, str]:
+    return room.past()
+
+
+@pytest.fixture
+def pages(room: ControlRoom, past: dict[str, str]) -> Iterator[dict[str, str]]:
+    with room.pages(past) as addresses:
+        yield addresses
 
 
 @pytest.fixture

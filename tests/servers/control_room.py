@@ -10,7 +10,7 @@ from tests.servers.loopback import free_port, is_listening, wait_for
 NAME, PASSWORD = "operator", "made-up-for-the-tests"
 
 
-# Addresses by name; `{ended}` and `{running}` are ids of runs.
+# Addresses by name; `ended`, `running` and `left` are runs, `fault` is what the last one left behind.
 PAGES = {
     "home": "/admin/",
     "scenarios": "/admin/scenarios/scenario/",
@@ -23,11 +23,28 @@ PAGES = {
     "running": "/admin/scenarios/run/{running}/change/",
     "report": "/admin/scenarios/run/{ended}/report/",
     "faults": "/admin/scenarios/fault/",
-    "fault": "/admin/scenarios/fault/1/change/",
-    "acknowledge": "/admin/scenarios/fault/1/acknowledge/",
+    "fault": "/admin/scenarios/fault/{fault}/change/",
+    "acknowledge": "/admin/scenarios/fault/{fault}/acknowledge/",
+    "run-with-a-fault-left": "/admin/scenarios/run/{left}/change/",
+    "report-of-a-fault-left": "/admin/scenarios/run/{left}/report/",
     "services": "/admin/scenarios/service/",
     "api": "/api/v1/docs",
 }
+
+
+# In one transaction: the worker must not claim the run before its story is told.
+A_FAULT_IS_LEFT = """
+from django.db import transaction
+from scenarios.domain.outcomes import Rollback
+from scenarios.services import register_service
+from tests.integration.scenarios.story_rows import Telling
+register_service("gone", "http://127.0.0.1:1")
+with transaction.atomic():
+    telling = Telling()
+    telling.begin(service="gone")
+    telling.finish(Rollback.DIRTY)
+print(telling.run.pk, telling.run.faults.get().pk)
+"""
 
 
 class ControlRoom:
@@ -45,13 +62,22 @@ class ControlRoom:
         """Until the list of runs has the word."""
         wait_for(lambda: verdict in self.installed.manage("scenario", "runs"), what=f"a run is {verdict}")
 
-    def pages(self) -> dict[str, str]:
-        """Every page's address, after something has happened that it can show; one run is left running."""
+    def past(self) -> dict[str, str]:
+        """Ids of what has happened: a run that `ended`, one that `left` a `fault` behind."""
         ended = self.run("exchange-latency")
         self.wait_for("passed")
+        left, fault = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()
+        return {"ended": ended, "left": left, "fault": fault}
+
+    @contextmanager
+    def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:
+        """Every page's address by name, while a run goes on; it is over afterwards."""
         running = self.run("exchange-latency", hold="10m")
         self.wait_for("running")
-        return {name: page.format(ended=ended, running=running) for name, page in PAGES.items()}
+        try:
+            yield {name: page.format(running=running, **past) for name, page in PAGES.items()}
+        finally:
+            self.installed.manage("scenario", "stop", running)
 
 
 @contextmanager

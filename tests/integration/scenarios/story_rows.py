@@ -15,7 +15,6 @@ from scenarios.models import Run
 from scenarios.ports import Event
 
 DOCUMENT = (Path(__file__).parents[3] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
-UNDO = Step("http", {"service": "exchange", "method": "DELETE", "path": "/chaos/latency"})
 NOTICED, SLOWED = "the risk monitor notices the slowness", "slow the exchange down"
 
 
@@ -32,16 +31,17 @@ class Telling:
     def tell(self, kind: str, subject: str = "", *, phase: str = "chaos", **detail: Any) -> None:
         leases.append_event(self.claim, Event(kind, timezone.now(), phase, subject, detail))
 
-    def inject(self) -> None:
+    def inject(self, service: str = "exchange") -> None:
+        undo = Step("http", {"service": service, "method": "DELETE", "path": "/chaos/latency"})
         event = Event("fault_injecting", timezone.now(), "chaos", SLOWED)
-        fault = leases.open_fault(self.claim, event, do=UNDO, undo=UNDO, timeout=5)
+        fault = leases.open_fault(self.claim, event, do=undo, undo=undo, timeout=5)
         leases.mark_active(self.claim, fault, Event("fault_injected", timezone.now(), "chaos", SLOWED))
 
-    def begin(self) -> None:
+    def begin(self, service: str = "exchange") -> None:
         """A fault, and a validation that has come true after it."""
         self.tell("phase_started")
         self.tell("action_started", SLOWED)
-        self.inject()
+        self.inject(service)
         self.tell("action_finished", SLOWED)
         self.tell("validation_started", NOTICED)
         self.tell("validation_passed", NOTICED, attempts=3, time_to_pass=0.8, seen={"status": 200})
