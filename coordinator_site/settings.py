@@ -122,6 +122,12 @@ USE_I18N = False
 FORMAT_MODULE_PATH = "coordinator_site.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = environment.writable_directory("DATA_DIR", DATA_DIR / "static")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # collectstatic writes a compressed file beside each; names stay what they are, so that a machine
+    # which never collects them serves them from where they lie.
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 

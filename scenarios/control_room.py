@@ -50,6 +50,12 @@ class ControlRoom(admin.AdminSite):
     def get_urls(self) -> list[URLResolver | URLPattern]:
         return [path("now/", self.admin_view(self.now_view), name="now"), *super().get_urls()]
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if "HX-Request" in request.headers:
+            # A poll whose session has ended was sent here: the whole page is to log in, not a part of it.
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return super().login(request, extra_context)
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         context: dict[str, Any] = {"may_look": request.user.has_perms(NEEDED_BY_HOME)}
         if context["may_look"]:

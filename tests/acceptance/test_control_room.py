@@ -205,6 +205,26 @@ def describe(violation: dict[str, object]) -> str:
     return f"{violation['id']}: {[(node['target'], node['failureSummary'][:200]) for node in nodes[:3]]}"
 
 
+def test_a_page_says_when_it_can_no_longer_be_kept_up_to_date(
+    room: ControlRoom, context: BrowserContext
+) -> None:
+    page = context.new_page()  # not watched: the browser itself complains of the connection
+    log_in(page, room.base, NAME, PASSWORD)
+    context.set_offline(offline=True)
+    expect(page.locator("#stale")).to_be_visible(timeout=PATIENCE)
+    context.set_offline(offline=False)
+    expect(page.locator("#stale")).to_have_count(0, timeout=PATIENCE)
+
+
+def test_the_api_can_be_tried_out_within_the_policy(room: ControlRoom, page: Page, watch: Watch) -> None:
+    page.goto(f"{room.base}/api/v1/docs", wait_until="networkidle")
+    page.click("#operations-default-scenarios_api_health")
+    page.click("button:text-is('Try it out')")
+    page.click("button:text-is('Execute')")
+    expect(page.locator(".responses-table.live-responses-table")).to_contain_text("200")
+    assert watch.complaints == []
+
+
 def test_every_page_fits_a_width_of_360_pixels(room: ControlRoom, page: Page, pages: dict[str, str]) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     wide = {}

@@ -24,3 +24,17 @@ function tick() {
 tick();
 setInterval(tick, 1000);
 document.addEventListener("htmx:afterSettle", tick);
+
+// A page that cannot be kept up to date says so, until it can again.
+function say(isStale) {
+  let notice = document.getElementById("stale");
+  if (isStale && !notice) {
+    notice = document.createElement("p");
+    notice.id = "stale";
+    notice.setAttribute("role", "alert");
+    notice.textContent = "The server does not answer: what is shown here may be old.";
+    document.body.append(notice);
+  }
+  if (!isStale) notice?.remove();
+}
+document.addEventListener("htmx:afterRequest", (event) => say(!event.detail.successful));

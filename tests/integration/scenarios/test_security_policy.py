@@ -1,6 +1,8 @@
 """Every page forbids what is not from here, and no page needs it."""
 
+import gzip
 import re
+from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
@@ -33,6 +35,27 @@ def test_no_page_has_a_script_a_style_or_an_address_that_the_policy_would_stop(
     scripts = re.findall(r"<script(?![^>]*(?:src=|application/json))[^>]*>", content)
     assert (scripts, re.findall(r"<style|\sstyle=|\son\w+=", content)) == ([], [])
     assert re.findall(r'(?:src|href)="(?:https?:)?//', content) == []
+
+
+@pytest.mark.parametrize(("page", "most_kib"), [("/admin/", 60), ("/admin/scenarios/scenario/add/", 250)])
+def test_what_a_browser_loads_for_a_page_is_small(admin_client: Client, page: str, most_kib: int) -> None:
+    content = admin_client.get(page).content
+    loaded = [content] + [
+        file_of(name) for name in re.findall(r'(?:src|href)="/static/([^"]+)"', str(content))
+    ]
+    assert len(loaded) > 5
+    assert sum(len(gzip.compress(part)) for part in loaded) <= most_kib * 1024
+
+
+def file_of(name: str) -> bytes:
+    found = finders.find(name)
+    assert found, name
+    return Path(found).read_bytes()
+
+
+def test_a_poll_whose_session_has_ended_makes_the_page_log_in(client: Client) -> None:
+    answer = client.get("/admin/now/", headers={"HX-Request": "true"}, follow=True)
+    assert answer["HX-Refresh"] == "true"
 
 
 def test_the_icon_is_found_where_a_browser_asks_for_it(client: Client) -> None:
