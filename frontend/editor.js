@@ -79,7 +79,7 @@ class ScenarioEditor extends HTMLElement {
       look,
       lintGutter(),
       linter((view) => this.judge(view.state.doc), { delay: QUIET_MILLISECONDS }),
-      autocompletion({ override: [(context) => this.complete(context)] }),
+      autocompletion({ override: [(context) => this.complete(context)], icons: false }),
       hoverTooltip((view, position) => this.explain(view.state.doc, position)),
       EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
       EditorView.updateListener.of((update) => {

@@ -39,7 +39,7 @@ export function keysAt(schema, path) {
 export function valuesAt(schema, path) {
   const values = new Set();
   for (const declaration of declarationsAt(schema, path)) {
-    for (const value of declaration.enum ?? []) values.add(String(value));
+    for (const value of [...(declaration.enum ?? []), ...(declaration.examples ?? [])]) values.add(String(value));
     if (declaration.const !== undefined) values.add(String(declaration.const));
     if (declaration.type === "boolean") values.add("true").add("false");
   }

@@ -91,7 +91,7 @@ def field_of(name: str, variable: Variable) -> forms.Field:
         "required": variable.is_required,
         "initial": variable.default,
         "help_text": ". ".join(
-            part for part in (variable.description, f"{variable.type} {', '.join(limits)}".strip()) if part
+            part for part in (variable.description, ", ".join([variable.type.capitalize(), *limits])) if part
         ),
     }
     choices = [True, False] if variable.type == "boolean" else variable.choices

@@ -1,5 +1,6 @@
 """Scenarios: written, run, compared with what they were."""
 
+import copy
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -21,7 +22,7 @@ from scenarios.domain.plan import Plan
 from scenarios.domain.schema import json_schema
 from scenarios.dry_run import steps_of
 from scenarios.forms import ScenarioForm, VariablesForm
-from scenarios.models import Run, Scenario
+from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.plan_timeline import plan_timeline
 from scenarios.surroundings import step_arguments
@@ -128,7 +129,13 @@ class ScenarioAdmin(admin.ModelAdmin):
     def schema_view(self, request: HttpRequest) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return JsonResponse(json_schema(step_arguments()))
+        schema = copy.deepcopy(json_schema(step_arguments()))
+        for declaration in schema["$defs"].values():
+            if "service" in declaration.get("properties", {}):
+                # Only offered: a service may be registered after the scenario is written.
+                names = Service.objects.values_list("name", flat=True)
+                declaration["properties"]["service"]["examples"] = list(names)
+        return JsonResponse(schema)
 
     # Running
 

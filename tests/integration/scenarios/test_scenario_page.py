@@ -94,3 +94,17 @@ def test_the_form_of_a_run_tells_the_browser_the_limits(admin_client: Client, sc
     page = admin_client.get(reverse("admin:scenarios_scenario_change", args=[scenario.pk])).content.decode()
     assert 'type="number" name="delay_ms" value="500" min="250" max="5000" step="1"' in page
     assert "<dialog" in page
+
+
+def test_the_schema_of_the_editor_offers_the_registered_services(admin_client: Client) -> None:
+    services.register_service("exchange", "http://127.0.0.1:1")
+    address = reverse("admin:scenarios_scenario_schema")
+    offered = [
+        declaration["properties"]["service"]["examples"]
+        for declaration in admin_client.get(address).json()["$defs"].values()
+        if "service" in declaration.get("properties", {})
+    ]
+    assert offered
+    assert all(names == ["exchange"] for names in offered)
+    services.register_service("another", "http://127.0.0.1:2")
+    assert b"another" in admin_client.get(address).content
