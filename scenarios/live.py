@@ -51,7 +51,8 @@ def whole_page(run: Run) -> dict[str, Any]:
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
     """What to send to a browser that has seen so much. None: so much is new that it had better reload."""
-    new = list(run.events.filter(sequence__gt=seen.event).order_by("sequence")[: EVENTS_PER_PAGE + 1])
+    later = run.events.filter(sequence__gt=seen.event).order_by("sequence").defer("detail")
+    new = list(later[: EVENTS_PER_PAGE + 1])
     if len(new) > EVENTS_PER_PAGE:
         return None
     story = story_of(run)
