@@ -53,9 +53,11 @@ INSTALLED_APPS = [
     "metrics_app",
     "scenarios",
     "ninja",  # its API docs are then served from here instead of a CDN
+    "django_htmx",
     "django_tasks",
     "django_tasks_db",
-    "django.contrib.admin",
+    "simple_history",
+    "coordinator_site.apps.ControlRoomConfig",  # django.contrib.admin with pages of our own
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -66,6 +68,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -117,8 +120,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = "coordinator_site.formats"
 STATIC_URL = "static/"
 STATIC_ROOT = environment.writable_directory("DATA_DIR", DATA_DIR / "static")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # collectstatic writes a compressed file beside each; names stay what they are, so that a machine
+    # which never collects them serves them from where they lie.
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = DEBUG
 
@@ -140,6 +150,14 @@ SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 # Prometheus and load balancers ask on the internal port, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/v1/health$", r"^api/v1/ready$"]
+# Everything comes from here, and nothing is written into a page for the browser to run.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "base-uri": ["'none'"],
+    "object-src": ["'none'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 
 

@@ -1,11 +1,14 @@
 """Every address the site answers."""
 
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    # Asked for where no page could name it: by a JSON answer, by an old browser.
+    path("favicon.ico", RedirectView.as_view(url=static("scenarios/favicon.svg")), name="favicon"),
     path("admin/", admin.site.urls),
     path("metrics", include("metrics_app.urls")),
     path("", include("scenarios.urls")),

@@ -7,6 +7,7 @@ from scenarios.checks import check_drivers
 
 class ScenariosConfig(AppConfig):
     name = "scenarios"
+    verbose_name = "Control room"
 
     def ready(self) -> None:
         from scenarios.database_gauges import read_gauges  # noqa: PLC0415 - models are loaded by now, not before

@@ -27,11 +27,20 @@ spec:
 """
 
 
+class DocumentField(forms.Textarea):
+    """A textarea that becomes an editor where the browser runs scripts."""
+
+    template_name = "scenarios/document_field.html"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"rows": 40, "spellcheck": "false", "autocapitalize": "off", "wrap": "off"})
+
+
 class ScenarioForm(forms.ModelForm[Scenario]):
     class Meta:
         model = Scenario
         fields = ["document"]
-        widgets = {"document": forms.Textarea(attrs={"rows": 40, "cols": 110, "spellcheck": "false"})}
+        widgets = {"document": DocumentField()}
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -82,11 +91,25 @@ def field_of(name: str, variable: Variable) -> forms.Field:
         "required": variable.is_required,
         "initial": variable.default,
         "help_text": ". ".join(
-            part for part in (variable.description, f"{variable.type} {', '.join(limits)}".strip()) if part
+            part for part in (variable.description, ", ".join([variable.type.capitalize(), *limits])) if part
         ),
     }
     choices = [True, False] if variable.type == "boolean" else variable.choices
     if choices:
         words = [(str(choice).lower() if isinstance(choice, bool) else str(choice)) for choice in choices]
         return forms.ChoiceField(choices=[(word, word) for word in words], **common)
-    return forms.CharField(**common)
+    return forms.CharField(**common, widget=widget_of(variable))
+
+
+def widget_of(variable: Variable) -> forms.Widget:
+    """What the browser can hold back before it is sent; the domain judges all the same."""
+    if variable.type in ("integer", "number"):
+        limits = {
+            "min": variable.min,
+            "max": variable.max,
+            "step": 1 if variable.type == "integer" else "any",
+        }
+        return forms.NumberInput(attrs={word: value for word, value in limits.items() if value is not None})
+    if variable.type == "duration":
+        return forms.TextInput(attrs={"placeholder": "as 500ms, 2s or 1h30m", "size": 12})
+    return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})

@@ -4,7 +4,7 @@ Reads live here, writes in services.py and leases.py.
 """
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
@@ -12,6 +12,7 @@ from django.core.validators import RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from simple_history.models import HistoricalRecords
 
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
 
@@ -19,6 +20,10 @@ DNS_LABEL = RegexValidator(
     r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z",
     "A DNS label: a-z, 0-9 and '-' inside, at most 63 characters, as in 'exchange-latency'.",
 )
+
+
+def author_of(instance: "Scenario", **_named: object) -> object:
+    return instance.changed_by
 
 
 def choices_of(words: type[RunState | Outcome | Rollback | FaultState]) -> list[tuple[str, str]]:
@@ -36,6 +41,11 @@ class Scenario(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
     changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+
+    # Whoever changed it is named by the row itself: a change may come from the command line too.
+    history = HistoricalRecords(
+        excluded_fields=["created_at", "changed_at", "changed_by"], get_user=author_of
+    )
 
     class Meta:
         ordering = ["name"]
@@ -64,6 +74,10 @@ class Service(models.Model):
 
 
 class RunQuerySet(models.QuerySet["Run"]):
+    def for_a_list(self) -> Self:
+        """Without what only the run's own page shows: documents are long."""
+        return self.defer("document", "variables")
+
     def queued(self) -> Self:
         return self.filter(state=RunState.QUEUED)
 
@@ -118,6 +132,8 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["-queued_at"]),
             models.Index(fields=["state", "lease_until"]),
+            models.Index(fields=["scenario", "-queued_at"]),
+            models.Index(fields=["outcome", "-queued_at"]),
         ]
         constraints = [
             models.CheckConstraint(
@@ -134,7 +150,16 @@ class Run(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.scenario_name} {str(self.id)[:8]}"
+        return f"{self.scenario_name} {self.short_id}"
+
+    @property
+    def short_id(self) -> str:
+        return str(self.id)[:8]
+
+    @property
+    def took(self) -> timedelta | None:
+        """From the first worker's claim to the end; None while it goes on or where it never began."""
+        return self.finished_at - self.claimed_at if self.finished_at and self.claimed_at else None
 
     @property
     def verdict(self) -> str:
@@ -200,6 +225,7 @@ class Fault(models.Model):
 
     class Meta:
         ordering = ["-opened_at"]
+        permissions = [("acknowledge_fault", "Can acknowledge a fault that could not be undone")]
         indexes = [models.Index(fields=["state", "next_try_at"])]
         constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
 

@@ -64,7 +64,12 @@ def read_for_import(source: str | bytes) -> Import:
 
 
 def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
-    """Store a valid document under the name it gives itself, replacing an earlier one."""
+    """Store a valid document under the name it gives itself, replacing an earlier one.
+
+    A document that is stored already is left as it is: it makes no new version.
+    """
+    if (same := Scenario.objects.filter(name=document.name, document=document.source).first()) is not None:
+        return same
     scenario, _created = Scenario.objects.update_or_create(
         name=document.name,
         defaults={
@@ -76,6 +81,16 @@ def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
         },
     )
     return scenario
+
+
+def restore_version(scenario: Scenario, version: int, *, by: User | None = None) -> Scenario:
+    """Make an earlier version the present one. The version is written anew: nothing is lost of the history.
+
+    Raises:
+        InvalidDocument: it does not fit the drivers that are installed now.
+        ObjectDoesNotExist: the scenario has no such version.
+    """
+    return save_scenario(read_document(scenario.history.get(history_id=version).document), by=by)
 
 
 def register_service(name: str, base_url: str, description: str = "") -> Service:

@@ -9,11 +9,13 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 
 # What a test marked with the name needs, and the Debian package that has it.
 NEEDS = {
     "postgresql": (programs, "postgresql"),
+    "chromium": (chromium_program, "chromium"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
 }

@@ -1,4 +1,4 @@
-"""`manage.py scenario …`: list, validate, import, run, runs, stop, undo. Exit codes stand in README."""
+"""`manage.py scenario …`: its verbs are thin ways to services.py. Exit codes stand in README."""
 
 import sys
 from argparse import ArgumentParser
@@ -20,6 +20,8 @@ from scenarios.domain.variables import pairs
 from scenarios.execution import undo_now
 from scenarios.models import Run, Scenario
 from scenarios.progress import EXIT_CODES, INVALID, Progress, exit_code
+from scenarios.reports import FORMATS
+from scenarios.reports import report as write_report
 
 # An id's first characters are looked for among the newest runs.
 SEARCHED_RUNS = 10_000
@@ -45,6 +47,10 @@ class Command(BaseCommand):
         runs.add_argument("--limit", type=int, default=20)
         stop = self._verb(verbs, self.stop, "stop", "End a run; its faults are undone.")
         stop.add_argument("run", help="The run's id, or its first characters.")
+        report = self._verb(verbs, self.report, "report", "Write what a run did: the page's own report.")
+        report.add_argument("run", help="The run's id, or its first characters.")
+        report.add_argument("--format", choices=list(FORMATS), default="html", dest="format_name")
+        report.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
         undo = self._verb(verbs, self.undo, "undo", "Undo what a run has left behind.")
         undo.add_argument("run", help="The run's id, or its first characters.")
 
@@ -179,6 +185,17 @@ class Command(BaseCommand):
             return 0
         ended = Progress(row, self.console).follow()
         return 0 if ended.rollback == Rollback.CLEAN else EXIT_CODES[Outcome.ERRORED]
+
+    def report(self, run: str, format_name: str, output: Path | None, **_options: Any) -> int:
+        content = write_report(find_run(run), format_name)
+        if output is None:
+            self.stdout.write(content.decode(), ending="")
+            return 0
+        try:
+            output.write_bytes(content)
+        except OSError as error:
+            raise refused(f"{str(output)!r} cannot be written: {error.strerror}.") from error
+        return 0
 
     def undo(self, run: str, **_options: Any) -> int:
         row = find_run(run)

@@ -1,0 +1,213 @@
+// <scenario-editor for="textarea's id" draft="address" schema="address">: the textarea stays the field of
+// the form, and the editor writes what is typed into it. Without JavaScript the textarea alone is there.
+import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
+import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
+import { yaml } from "@codemirror/lang-yaml";
+import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { lintGutter, linter } from "@codemirror/lint";
+import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
+import { EditorState } from "@codemirror/state";
+import { drawSelection, EditorView, highlightActiveLine, hoverTooltip, keymap, lineNumbers } from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import { keysAt, summary, valuesAt } from "./schema.js";
+import { placeAt } from "./yaml_place.js";
+
+// With the answer of the server this stays under 300 ms after the last key.
+const QUIET_MILLISECONDS = 150;
+
+const colours = HighlightStyle.define([
+  { tag: [tags.propertyName, tags.definition(tags.propertyName)], color: "var(--running)" },
+  { tag: [tags.string, tags.content], color: "var(--body-fg)" },
+  { tag: [tags.attributeValue, tags.special(tags.string)], color: "var(--passed)" },
+  { tag: [tags.comment, tags.lineComment], color: "var(--body-quiet-color)", fontStyle: "italic" },
+  { tag: [tags.punctuation, tags.squareBracket, tags.brace, tags.separator], color: "var(--errored)" },
+]);
+
+const look = EditorView.theme({
+  "&": { fontSize: "13px", backgroundColor: "var(--body-bg)", color: "var(--body-fg)" },
+  "&.cm-focused": { outline: "3px solid var(--primary)", outlineOffset: "-3px" },
+  ".cm-scroller": { fontFamily: "var(--font-family-monospace)", lineHeight: "1.55", minHeight: "18rem", maxHeight: "70vh", overflow: "auto" },
+  ".cm-content": { caretColor: "var(--body-fg)" },
+  ".cm-cursor": { borderLeftColor: "var(--body-fg)" },
+  ".cm-gutters": { backgroundColor: "var(--darkened-bg)", color: "var(--body-quiet-color)", borderRight: "1px solid var(--hairline-color)" },
+  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--primary) 8%, transparent)" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "color-mix(in srgb, var(--primary) 30%, transparent)" },
+  ".cm-tooltip": { backgroundColor: "var(--body-bg)", color: "var(--body-fg)", border: "1px solid var(--border-color)", borderRadius: "6px", maxWidth: "34rem" },
+  ".cm-tooltip-hover > div": { padding: "6px 10px", fontFamily: "var(--font-family-primary)" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--button-bg)", color: "#fff" },
+  ".cm-completionDetail": { color: "inherit", opacity: "0.8" },
+  // In place of the lint package's own pictures, which are data: addresses that the policy forbids.
+  ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--failed)", textDecorationSkipInk: "none" },
+  ".cm-lint-marker": { width: "1em", height: "1em" },
+  ".cm-lint-marker-error": { content: "normal", boxSizing: "border-box", border: "0.3em solid var(--failed)", borderRadius: "50%", margin: "0.25em 0.1em" },
+  ".cm-diagnostic-error": { borderLeftColor: "var(--failed)" },
+  ".cm-panels": { backgroundColor: "var(--darkened-bg)", color: "var(--body-fg)" },
+  ".cm-searchMatch": { backgroundColor: "var(--selected-row)" },
+  ".cm-panel input, .cm-panel button": { color: "inherit", backgroundColor: "var(--body-bg)", backgroundImage: "none", border: "1px solid var(--border-color)" },
+});
+
+class ScenarioEditor extends HTMLElement {
+  connectedCallback() {
+    if (this.view) return;
+    this.area = document.getElementById(this.getAttribute("for"));
+    this.planPlace = document.getElementById("plan");
+    this.problemPlace = document.getElementById("problems");
+    this.schema = fetch(this.getAttribute("schema")).then((answer) => (answer.ok ? answer.json() : null));
+    const root = this.attachShadow({ mode: "open" });
+    this.view = new EditorView({
+      root,
+      parent: root,
+      state: EditorState.create({ doc: this.area.value, extensions: this.extensions() }),
+    });
+    this.area.hidden = true;
+    document.querySelector(`label[for="${this.area.id}"]`)?.addEventListener("click", () => this.view.focus());
+  }
+
+  extensions() {
+    return [
+      lineNumbers(),
+      history(),
+      drawSelection(),
+      indentOnInput(),
+      indentUnit.of("  "),
+      bracketMatching(),
+      closeBrackets(),
+      highlightActiveLine(),
+      highlightSelectionMatches(),
+      yaml(),
+      syntaxHighlighting(colours),
+      look,
+      lintGutter(),
+      linter((view) => this.judge(view.state.doc), { delay: QUIET_MILLISECONDS }),
+      autocompletion({ override: [(context) => this.complete(context)], icons: false }),
+      hoverTooltip((view, position) => this.explain(view.state.doc, position)),
+      EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
+      EditorView.updateListener.of((update) => {
+        if (update.docChanged) this.area.value = update.state.doc.toString();
+      }),
+      // Tab is left to the browser, so that whoever has no mouse can leave the editor.
+      keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
+    ];
+  }
+
+  save() {
+    this.area.form.querySelector('[name="_continue"]')?.click();
+    return true;
+  }
+
+  // Asks the server, which has the only judgement there is; shows its problems and its plan.
+  async judge(doc) {
+    const source = doc.toString();
+    const answer = await fetch(this.getAttribute("draft"), {
+      method: "POST",
+      headers: { "X-CSRFToken": this.area.form.elements.csrfmiddlewaretoken.value, "Content-Type": "application/yaml" },
+      body: source,
+    }).catch(() => null);
+    if (source !== this.view.state.doc.toString()) return [];
+    if (!answer?.ok) {
+      this.problemPlace.replaceChildren(said("The document could not be checked just now: the server did not answer. It is checked again when you save."));
+      return [];
+    }
+    const { problems, plan } = await answer.json();
+    if (plan && this.planPlace) this.planPlace.innerHTML = plan;
+    this.planPlace?.classList.toggle("stale", problems.length > 0);
+    this.listProblems(problems);
+    return problems.map((problem) => diagnostic(doc, problem));
+  }
+
+  listProblems(problems) {
+    const shown = problems.slice(0, 20).map((problem) => {
+      const place = document.createElement("button");
+      place.type = "button";
+      place.textContent = `line ${problem.line}, column ${problem.column}`;
+      place.addEventListener("click", () => this.goTo(problem));
+      return said(place, `: ${sentence(problem)}`);
+    });
+    if (problems.length > shown.length) shown.push(said(`and ${problems.length - shown.length} more`));
+    this.problemPlace.replaceChildren(...shown);
+  }
+
+  goTo(problem) {
+    const { from } = diagnostic(this.view.state.doc, problem);
+    this.view.dispatch({ selection: { anchor: from }, effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    this.view.focus();
+  }
+
+  async complete(context) {
+    const schema = await this.schema;
+    if (!schema) return null;
+    const place = placeAt(context.state.doc.toString(), context.pos);
+    if (place.outside || (!place.word && !context.explicit)) return null;
+    const from = place.from;
+    if (place.key !== null) {
+      const values = valuesAt(schema, [...place.path, place.key]);
+      return values.length ? { from, options: values.map((label) => ({ label, type: "constant" })) } : null;
+    }
+    const keys = keysAt(schema, place.path);
+    return keys.length ? { from, options: keys.map(option), validFor: /^\w*$/ } : null;
+  }
+
+  async explain(doc, position) {
+    const schema = await this.schema;
+    const line = doc.lineAt(position);
+    const word = /[\w-]+/g;
+    for (let match = word.exec(line.text); match && schema; match = word.exec(line.text)) {
+      const from = line.from + match.index;
+      const to = from + match[0].length;
+      if (position < from || position > to) continue;
+      if (!/^["']?\s*:/.test(line.text.slice(match.index + match[0].length))) return null;
+      const place = placeAt(doc.toString(), from);
+      const about = summary(schema, [...place.path, match[0]]);
+      if (place.key !== null || !(about.kind || about.description)) return null;
+      return { pos: from, end: to, create: () => ({ dom: card(match[0], about) }) };
+    }
+    return null;
+  }
+}
+
+function option(key) {
+  return {
+    label: key.name,
+    detail: [key.kind, key.required ? "required" : ""].filter(Boolean).join(", "),
+    info: key.description + (key.preset ? ` Default: ${key.preset}.` : "") || undefined,
+    apply: (view, _completion, from, to) => {
+      const inserted = `${key.name}: `;
+      view.dispatch({ changes: { from, to, insert: inserted }, selection: { anchor: from + inserted.length }, userEvent: "input.complete" });
+      startCompletion(view);
+    },
+    boost: key.required ? 1 : 0,
+    type: "property",
+  };
+}
+
+function card(name, about) {
+  const dom = document.createElement("div");
+  const title = document.createElement("strong");
+  title.textContent = name;
+  dom.append(title, about.kind ? ` · ${about.kind}` : "", about.preset ? ` · default ${about.preset}` : "");
+  if (about.description) {
+    const words = document.createElement("div");
+    words.textContent = about.description;
+    dom.append(words);
+  }
+  return dom;
+}
+
+function said(...parts) {
+  const item = document.createElement("li");
+  item.append(...parts);
+  return item;
+}
+
+function sentence(problem) {
+  return problem.hint ? `${problem.message} (${problem.hint})` : problem.message;
+}
+
+function diagnostic(doc, problem) {
+  const line = doc.line(Math.min(Math.max(problem.line, 1), doc.lines));
+  const from = Math.min(line.from + Math.max(problem.column - 1, 0), line.to);
+  const word = /^[^\s,:}\]]+/.exec(doc.sliceString(from, line.to));
+  return { from, to: Math.min(from + (word ? word[0].length : 1), line.to), severity: "error", message: sentence(problem) };
+}
+
+customElements.define("scenario-editor", ScenarioEditor);

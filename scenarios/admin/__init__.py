@@ -1,0 +1,9 @@
+"""The control room: Django's admin, with pages of its own. One file per kind of page.
+
+Every page is thin: what it shows is read in story.py and overview.py, what it changes goes through
+services.py.
+"""
+
+from scenarios.admin import fault_pages, run_pages, scenario_pages, service_pages
+
+__all__ = ["fault_pages", "run_pages", "scenario_pages", "service_pages"]

@@ -1,0 +1,96 @@
+"""The admin site: its name, the places in its header, its home.
+
+Not in the package `admin`: importing that registers pages with the site, which must be there by then.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
+
+from scenarios import overview, readiness
+from scenarios.models import Scenario
+from scenarios.pictures.days import days_chart
+
+# Name in the header, admin page, the permission it needs.
+PLACES = (
+    ("Scenarios", "scenarios_scenario_changelist", "scenarios.view_scenario"),
+    ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
+    ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
+    ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+)
+NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
+
+
+class ControlRoom(admin.AdminSite):
+    site_header = "Test Coordinator"
+    site_title = "Test Coordinator"
+    index_title = "Control room"
+    site_url = None
+    enable_nav_sidebar = False  # the header names every place
+    index_template = "admin/control_room.html"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "places": self.places(request)}
+
+    def places(self, request: HttpRequest) -> list[dict[str, Any]]:
+        places = []
+        for name, page, permission in PLACES:
+            try:
+                address = reverse(f"{self.name}:{page}")
+            except NoReverseMatch:
+                continue  # a site may unregister a page
+            if request.user.has_perm(permission):
+                places.append({"name": name, "address": address, "is_here": request.path.startswith(address)})
+        return places
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        return [path("now/", self.admin_view(self.now_view), name="now"), *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if "HX-Request" in request.headers:
+            # A poll whose session has ended was sent here: the whole page is to log in, not a part of it.
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        return super().login(request, extra_context)
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        context: dict[str, Any] = {"may_look": request.user.has_perms(NEEDED_BY_HOME)}
+        if context["may_look"]:
+            days = overview.runs_per_day()
+            context |= self.now(request)
+            context |= {"chart": days_chart(days), "shares": overview.shares(days)}
+            scenarios = Scenario.objects.defer("document")[: overview.MOST_SCENARIOS]
+            context["scenarios"] = overview.with_last_run(list(scenarios))
+        return super().index(request, {**context, **(extra_context or {})})
+
+    def now_view(self, request: HttpRequest) -> HttpResponse:
+        """What Home shows of this moment; 204 where the browser has seen it."""
+        if not request.user.has_perms(NEEDED_BY_HOME):
+            raise PermissionDenied
+        context = self.now(request)
+        if context["mark"] == request.GET.get("after"):
+            return HttpResponse(status=204)
+        return TemplateResponse(request, "scenarios/now.html", context)
+
+    def now(self, request: HttpRequest) -> dict[str, Any]:
+        unfinished, outstanding = overview.unfinished_runs(), overview.outstanding_faults()
+        problems = [
+            problem
+            for check in (readiness.worker, readiness.watchdog)
+            if (problem := readiness.problem_of(check))
+        ]
+        seen = [
+            f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
+        ]
+        seen += [f"{fault.pk}.{fault.undo_tries}" for fault in outstanding]
+        return {
+            "unfinished": unfinished,
+            "outstanding": outstanding,
+            "problems": problems,
+            "mark": "_".join([*seen, str(len(problems))]),
+            "may_stop": request.user.has_perm("scenarios.stop_run"),
+            "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
+        }

@@ -1,0 +1,36 @@
+"""What a run would do, step by step, with its variables filled in and its secrets left as references."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+from scenarios.domain.plan import Plan, Step
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """`role` is guard, do, undo or probe; `arguments` are YAML."""
+
+    phase: str
+    name: str
+    role: str
+    driver: str
+    arguments: str
+
+
+def steps_of(plan: Plan) -> Iterator[PlannedStep]:
+    for guard in plan.guards:
+        yield _planned("throughout", guard.name, "guard", guard.probe)
+    for phase in plan.phases:
+        for action in phase.actions:
+            yield _planned(phase.name, action.name, "do", action.do)
+            if action.undo is not None:
+                yield _planned(phase.name, action.name, "undo", action.undo)
+        for validation in phase.validations:
+            yield _planned(phase.name, validation.name, "probe", validation.probe)
+
+
+def _planned(phase: str, name: str, role: str, step: Step) -> PlannedStep:
+    arguments = yaml.safe_dump(dict(step.arguments), sort_keys=False, allow_unicode=True)
+    return PlannedStep(phase, name, role, step.driver, arguments)

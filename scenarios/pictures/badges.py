@@ -1,0 +1,43 @@
+"""A verdict as a shape, a word and a colour: whoever cannot tell the colours reads the other two."""
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
+from scenarios.domain.outcomes import Rollback, RunState
+from scenarios.models import Run
+
+_LINE = 'fill="none" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"'
+# Drawn in a square of 12.
+SHAPES = {
+    "passed": f'<path d="M1.5 6.5l3 3.2 6-7.4" {_LINE}/>',
+    "failed": f'<path d="M2 2l8 8M10 2l-8 8" {_LINE}/>',
+    "errored": '<path d="M6 1l5.4 10H.6z" stroke="none"/>',
+    "aborted": '<path d="M2 2h8v8H2z" stroke="none"/>',
+    "timed_out": f'<circle cx="6" cy="6" r="4.8" {_LINE}/><path d="M6 3.2V6l2 1.4" {_LINE}/>',
+    "interrupted": f'<path d="M1 6h2.6M8.4 6H11M4.8 10l2.4-8" {_LINE}/>',
+    "running": '<path d="M2.5 1l8 5-8 5z" stroke="none"/>',
+    "queued": (
+        '<circle cx="2" cy="6" r="1.4"/><circle cx="6" cy="6" r="1.4"/><circle cx="10" cy="6" r="1.4"/>'
+    ),
+    "dirty": '<path d="M7.5 0L2 7h3.2l-1 5L10 5H6.6z" stroke="none"/>',
+}
+WORDS = {"timed_out": "timed out", "dirty": "rollback dirty"}
+
+
+def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:
+    """The badge of one of SHAPES' verdicts, with its own word or this one."""
+    return format_html(
+        '<span class="verdict {}{}"><svg viewBox="0 0 12 12" aria-hidden="true">{}</svg>{}</span>',
+        verdict,
+        " big" if big else "",
+        mark_safe(SHAPES[verdict]),  # noqa: S308 - a constant of this file
+        word or WORDS.get(verdict, verdict),
+    )
+
+
+def run_badges(run: Run, *, big: bool = False) -> SafeString:
+    """How the run stands: its state until it ends, then outcome, and the rollback where it is dirty."""
+    verdicts = [run.outcome if run.state == RunState.FINISHED else run.state]
+    if run.rollback == Rollback.DIRTY:
+        verdicts.append("dirty")
+    return format_html_join(" ", "{}", ((badge(verdict, big=big),) for verdict in verdicts))

@@ -1,0 +1,70 @@
+"""Runs per day as bars, those that passed below the others, and the pass rate as a line."""
+
+from collections.abc import Iterator, Sequence
+
+from django.utils.safestring import SafeString
+
+from scenarios.overview import Day
+from scenarios.pictures.svg import element, picture
+
+WIDTH, HEIGHT = 960.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 34.0, 916.0, 12.0, 162.0
+GAP = 4.0
+# A bar is never lower, so that one run beside a thousand is seen.
+LOWEST = 2.0
+
+
+def days_chart(days: Sequence[Day]) -> SafeString:
+    most = max((day.runs for day in days), default=0)
+    total = sum(day.runs for day in days)
+    title = f"Runs per day over {len(days)} days: {total} in all"
+    if not most:
+        return picture(WIDTH, HEIGHT, title, *_axes(days, 1))
+    return picture(WIDTH, HEIGHT, title, *_axes(days, most), *_bars(days, most), *_rate(days))
+
+
+def _place(number: int, days: Sequence[Day]) -> tuple[float, float]:
+    width = (RIGHT - LEFT) / len(days)
+    return LEFT + number * width, width
+
+
+def _axes(days: Sequence[Day], most: int) -> Iterator[SafeString]:
+    for share in (0.0, 0.5, 1.0):
+        y = BOTTOM - (BOTTOM - TOP) * share
+        yield element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=y, y2=y)
+        if share != 0.5 or most % 2 == 0:  # noqa: PLR2004 - no half runs
+            yield element("text", f"{most * share:g}", class_="small", x=LEFT - 6, y=y + 4, text_anchor="end")
+        yield element("text", f"{share:.0%}", class_="small", x=RIGHT + 6, y=y + 4)
+    for number, day in enumerate(days):
+        if number % 7 == (len(days) - 1) % 7:
+            x, width = _place(number, days)
+            words = f"{day.day:%d %b}"
+            yield element("text", words, class_="small", x=x + width / 2, y=BOTTOM + 18, text_anchor="middle")
+
+
+def _bars(days: Sequence[Day], most: int) -> Iterator[SafeString]:
+    for number, day in enumerate(days):
+        x, width = _place(number, days)
+        y = BOTTOM
+        for kind, count in (("passed", day.passed), ("not-passed", day.runs - day.passed)):
+            if not count:
+                continue
+            height = max(LOWEST, (BOTTOM - TOP) * count / most)
+            y -= height
+            told = element("title", f"{day.day}: {count} {kind.replace('-', ' ')} of {day.runs}")
+            yield element(
+                "rect", told, class_=f"bar {kind}", x=x + GAP / 2, y=y, width=width - GAP, height=height
+            )
+
+
+def _rate(days: Sequence[Day]) -> Iterator[SafeString]:
+    points = []
+    for number, day in enumerate(days):
+        if day.runs:
+            x, width = _place(number, days)
+            points.append((x + width / 2, BOTTOM - (BOTTOM - TOP) * day.passed / day.runs, day))
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _day in points)
+    yield element("polyline", class_="rate", points=path)
+    for x, y, day in points:
+        told = element("title", f"{day.day}: {day.passed / day.runs:.0%} passed")
+        yield element("circle", told, class_="rate-point", cx=x, cy=y, r=3.0)

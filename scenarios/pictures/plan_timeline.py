@@ -1,0 +1,101 @@
+"""A plan as a timeline: what will be broken when, and what must hold meanwhile, before anything runs."""
+
+from collections.abc import Callable, Iterator
+
+from django.utils.safestring import SafeString
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, drawn, line, mark, span
+
+# A phase of no length is drawn this wide; the rest of the room is shared by length.
+NARROWEST = 96.0
+Place = Callable[[float], float]
+
+
+def plan_timeline(plan: Plan) -> SafeString:
+    bands = list(_bands(plan))
+    rows = [_guard(guard) for guard in plan.guards]
+    for phase, band in zip(plan.phases, bands, strict=True):
+        rows += _rows(phase, band)
+    return drawn(f"The plan of {plan.scenario}: {_sentence(plan)}", bands, rows)
+
+
+def _sentence(plan: Plan) -> str:
+    actions = [action for phase in plan.phases for action in phase.actions]
+    faults = sum(action.undo is not None for action in actions)
+    validations = sum(len(phase.validations) for phase in plan.phases)
+    return f"{len(plan.phases)} phases, {faults} faults, {validations} validations, {len(plan.guards)} guards"
+
+
+def longest(phase: Phase) -> float:
+    """Seconds that the phase may last: its hold, its last action's moment, its validations' time."""
+    moments = [action.at or 0.0 for action in phase.actions]
+    limits = [(one.within or 0.0) + (one.hold_for or 0.0) for one in phase.validations]
+    return max(phase.hold, *moments, *limits, 0.0)
+
+
+def _bands(plan: Plan) -> Iterator[Band]:
+    room = RIGHT - LEFT
+    narrowest = min(NARROWEST, room / len(plan.phases))
+    lengths = [longest(phase) for phase in plan.phases]
+    shared = room - narrowest * len(lengths)
+    total = sum(lengths)
+    left = LEFT
+    for phase, length in zip(plan.phases, lengths, strict=True):
+        width = narrowest + shared * (length / total if total else 1 / len(lengths))
+        yield Band(phase.name, _length(phase, length), left, left + width)
+        left += width
+
+
+def _length(phase: Phase, length: float) -> str:
+    if not length:
+        return "at once"
+    if phase.hold == length:
+        return format_duration(length)
+    least = f"{format_duration(phase.hold)} to " if phase.hold else "up to "
+    return least + format_duration(length)
+
+
+def _guard(guard: Guard) -> Row:
+    title = f"guard: {guard.name}, every {format_duration(guard.every)}"
+    return Row(guard.name, [line(LEFT, RIGHT, "guard", title)])
+
+
+def _rows(phase: Phase, band: Band) -> Iterator[Row]:
+    length = longest(phase)
+
+    def place(seconds: float) -> float:
+        return band.left + 8 + (band.right - band.left - 14) * (seconds / length if length else 0.0)
+
+    for action in phase.actions:
+        yield _action(action, band, place)
+    for validation in phase.validations:
+        yield _validation(validation, band, place)
+
+
+def _action(action: Action, band: Band, place: Place) -> Row:
+    begins = place(action.at or 0.0)
+    when = f" at {format_duration(action.at)}" if action.at is not None else ""
+    if action.undo is None:
+        return Row(action.name, [mark(begins, "action", f"{action.name}{when}")])
+    ends = RIGHT if action.until == "run" else band.right - 2
+    until = "the run's end" if action.until == "run" else "the phase's end"
+    return Row(action.name, [span(begins, ends, "fault", f"fault: {action.name}{when}, until {until}")])
+
+
+def _validation(validation: Validation, band: Band, place: Place) -> Row:
+    begins = place(0.0)
+    if validation.throughout:
+        title = f"{validation.name}: as long as the phase lasts"
+        return Row(validation.name, [span(begins, band.right - 2, "span", title, thin=True)])
+    if validation.within is None:
+        return Row(validation.name, [mark(begins, "once", f"{validation.name}: once")])
+    title = f"{validation.name}: within {format_duration(validation.within)}"
+    if validation.hold_for:
+        title += f", for {format_duration(validation.hold_for)}"
+    deadline = place(validation.within)
+    return Row(
+        validation.name,
+        [span(begins, deadline, "may", title, thin=True), mark(deadline, "once", title)],
+    )

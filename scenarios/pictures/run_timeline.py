@@ -1,0 +1,92 @@
+"""A run as a timeline: what was broken when, and what was seen meanwhile. To scale."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
+from scenarios.models import Fault
+from scenarios.pictures.svg import element
+from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, height_of, mark, span
+from scenarios.story import StepStory, Story
+
+STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400)
+MOST_TICKS = 6
+
+
+def run_timeline(story: Story) -> SafeString:
+    scale = _Scale(story)
+    bands = [
+        Band(
+            phase.name,
+            format_duration(round(story.offset(phase.ended) - story.offset(phase.began), 1)),
+            scale.at(phase.began),
+            scale.at(phase.ended),
+        )
+        for phase in story.phases
+    ]
+    rows = [_row(step, scale) for step in story.steps]
+    title = f"The run of {story.run.scenario_name} over {format_duration(round(scale.seconds, 1))}"
+    return drawn(title, bands, rows, *scale.ticks(len(rows)))
+
+
+class _Scale:
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.seconds = max(story.offset(story.ends), 0.1)
+        self.goes_on = story.run.state != RunState.FINISHED
+
+    def at(self, moment: datetime | None) -> float:
+        """Pixels; None is the end, or now."""
+        return LEFT + (RIGHT - LEFT) * min(1.0, self.story.offset(moment) / self.seconds)
+
+    def ticks(self, rows: int) -> Iterator[SafeString]:
+        step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MOST_TICKS), self.seconds)
+        height = height_of(rows)
+        for number in range(1, int(self.seconds / step) + 1):
+            x = LEFT + (RIGHT - LEFT) * number * step / self.seconds
+            yield element("line", class_="grid", x1=x, x2=x, y1=height - 18, y2=height - 12)
+            label = format_duration(number * step)
+            yield element("text", label, class_="small", x=x, y=height - 2, text_anchor="end")
+        if self.goes_on:
+            yield element("line", class_="now", x1=RIGHT, x2=RIGHT, y1=0.0, y2=height - 18)
+
+
+def _row(step: StepStory, scale: _Scale) -> Row:
+    if step.kind == "validation":
+        return Row(step.name, list(_validation(step, scale)))
+    if step.fault is not None:
+        return Row(step.name, list(_fault(step, step.fault, scale)))
+    verdict = {"passed": "action", "failed": "failed"}.get(step.verdict, "once")
+    return Row(
+        step.name, [mark(scale.at(step.began), verdict, f"{step.name}: {step.reason or step.verdict}")]
+    )
+
+
+def _fault(step: StepStory, fault: Fault, scale: _Scale) -> Iterator[SafeString]:
+    if fault.injected_at is None and fault.closed_at is not None:
+        yield mark(scale.at(step.began), "failed", f"{step.name}: nothing was injected: {fault.reason}")
+        return
+    left = fault.state in STATES_TO_UNDO
+    title = f"fault: {step.name}, {fault.get_state_display()}"
+    kind = "fault left" if left and not scale.goes_on else "fault"
+    yield span(
+        scale.at(fault.injected_at or fault.opened_at),
+        scale.at(None if left else fault.closed_at),
+        kind,
+        title,
+    )
+
+
+def _validation(step: StepStory, scale: _Scale) -> Iterator[SafeString]:
+    title = f"{step.name}: {step.reason or step.verdict}"
+    kind = f"span {step.verdict}" if step.verdict != "not judged" else "span"
+    yield span(scale.at(step.began), scale.at(step.ended), kind, title, thin=True)
+    for at, holds in step.changes:
+        verdict, seen = ("passed", "holds") if holds else ("failed", "does not hold")
+        told = element("title", f"{step.name}: {seen}")
+        yield element("circle", told, class_=f"mark {verdict}", cx=scale.at(at), cy=MIDDLE, r=2.5)
+    if step.ended is not None:
+        yield mark(min(scale.at(step.ended), RIGHT - 6), step.verdict, title)

@@ -1,0 +1,41 @@
+"""Elements of SVG as text. Everything that is put in is escaped; no style attribute, no script.
+
+Colours come from classes: the page's style sheet, or the report's own, says what they look like.
+"""
+
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
+
+
+def element(name: str, *children: str, **attributes: str | float) -> SafeString:
+    """`class_` is written as class, `text_anchor` as text-anchor, numbers with one decimal at most."""
+    words = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{conditional_escape(_written(value))}"'
+        for key, value in attributes.items()
+    )
+    inside = "".join(conditional_escape(child) for child in children)
+    return mark_safe(f"<{name}{words}>{inside}</{name}>")  # noqa: S308 - escaped above
+
+
+def together(*parts: str) -> SafeString:
+    return mark_safe("".join(conditional_escape(part) for part in parts))  # noqa: S308 - escaped here
+
+
+def picture(width: float, height: float, title: str, *children: str) -> SafeString:
+    return element(
+        "svg",
+        *children,
+        xmlns="http://www.w3.org/2000/svg",
+        class_="picture",
+        viewBox=f"0 0 {width:g} {height:g}",
+        role="img",
+        aria_label=title,
+    )
+
+
+def shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _written(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")

@@ -1,0 +1,38 @@
+"""The report of a run, for the page, the command line and whoever else asks: the same bytes for all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scenarios.models import Run
+from scenarios.reports import data, junit, markdown, page
+from scenarios.reports.facts import Facts, facts_of
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    media_type: str
+    suffix: str
+    written: Callable[[Facts], str]
+
+
+FORMATS = {
+    "html": Format("text/html", "html", page.written),
+    "json": Format("application/json", "json", data.written),
+    "junit": Format("application/xml", "xml", junit.written),
+    "md": Format("text/markdown", "md", markdown.written),
+}
+
+
+def report(run: Run, format_name: str) -> bytes:
+    """The report in one of FORMATS, in UTF-8. That of an ended run is the same whenever it is asked for.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if format_name not in FORMATS:
+        raise ValueError(f"{format_name!r} is no format of a report: one of {', '.join(FORMATS)}")
+    return FORMATS[format_name].written(facts_of(run)).encode()
+
+
+def file_name(run: Run, format_name: str) -> str:
+    return f"{run.scenario_name}-{run.short_id}.{FORMATS[format_name].suffix}"

@@ -1,0 +1,80 @@
+"""The report as JSON."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from scenarios.models import Fault
+from scenarios.reports.facts import Facts
+from scenarios.story import StepStory
+
+
+def written(facts: Facts) -> str:
+    return json.dumps(content(facts), indent=2, ensure_ascii=False) + "\n"
+
+
+def content(facts: Facts) -> dict[str, Any]:
+    run, story = facts.run, facts.story
+    return {
+        "run": str(run.pk),
+        "scenario": run.scenario_name,
+        "title": facts.title,
+        "description": facts.description,
+        "state": run.state,
+        "outcome": run.outcome,
+        "rollback": run.rollback,
+        "reason": run.reason,
+        "variables": run.variables,
+        "started_by": str(run.started_by or ""),
+        "started_from": run.started_from,
+        "attempt": run.attempt,
+        "queued_at": _moment(run.queued_at),
+        "began_at": _moment(run.claimed_at),
+        "finished_at": _moment(run.finished_at),
+        "seconds": run.took.total_seconds() if run.took else None,
+        "time_to_detect_seconds": story.time_to_detect,
+        "time_to_recover_seconds": story.time_to_recover,
+        "phases": [
+            {"name": phase.name, "began_at": _moment(phase.began), "ended_at": _moment(phase.ended)}
+            for phase in story.phases
+        ],
+        "faults": [_fault(fault) for fault in story.faults],
+        "steps": [_step(step, facts) for step in story.steps],
+        "version": facts.version,
+        "document": run.document,
+    }
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {
+        "order": fault.order,
+        "phase": fault.phase,
+        "action": fault.action,
+        "driver": fault.driver,
+        "service": fault.service,
+        "state": fault.state,
+        "reason": fault.reason,
+        "acknowledged_by": fault.acknowledged_by,
+        "injected_at": _moment(fault.injected_at),
+        "closed_at": _moment(fault.closed_at),
+        "undo_tries": fault.undo_tries,
+    }
+
+
+def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
+    return {
+        "kind": step.kind,
+        "phase": step.phase,
+        "name": step.name,
+        "verdict": step.verdict,
+        "reason": step.reason,
+        "began_at": _moment(step.began),
+        "ended_at": _moment(step.ended),
+        "attempts": step.attempts,
+        "time_to_pass_seconds": step.time_to_pass,
+        "seen": facts.output_of(step),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

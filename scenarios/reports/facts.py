@@ -1,0 +1,65 @@
+"""What every report tells of a run, whatever its shape."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from scenarios.domain.document import Document, parse_document
+from scenarios.domain.errors import InvalidDocument
+from scenarios.models import Event, Run
+from scenarios.story import VERDICTS, StepStory, Story, story_of
+from scenarios.surroundings import step_arguments
+
+# A report is mailed: what a step returned is cut here once more.
+MOST_OUTPUT = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """`version` counts the scenario's versions from 1; None where the document is none of them."""
+
+    run: Run
+    story: Story
+    title: str
+    description: str
+    version: int | None
+    outputs: dict[tuple[str, str, str], Any]
+
+    def output_of(self, step: StepStory) -> Any:
+        return self.outputs.get((step.kind, step.phase, step.name))
+
+
+def facts_of(run: Run) -> Facts:
+    document = _document(run)
+    return Facts(
+        run=run,
+        story=story_of(run),
+        title=document.title if document else run.scenario_name,
+        description=document.description if document else "",
+        version=_version(run),
+        outputs=_outputs(run),
+    )
+
+
+def _document(run: Run) -> Document | None:
+    try:
+        return parse_document(run.document, step_arguments())
+    except InvalidDocument:
+        return None  # of another time: the report tells what was carried out all the same
+
+
+def _version(run: Run) -> int | None:
+    if run.scenario is None:
+        return None
+    versions = run.scenario.history.order_by("history_id").values_list("history_id", "document")
+    numbers = [number for number, (_key, document) in enumerate(versions, 1) if document == run.document]
+    return numbers[-1] if numbers else None
+
+
+def _outputs(run: Run) -> dict[tuple[str, str, str], Any]:
+    """What each step returned last, as its final event keeps it."""
+    rows = Event.objects.filter(run=run, kind__in=VERDICTS).order_by("sequence")
+    return {
+        (kind.partition("_")[0], phase, subject): seen
+        for kind, phase, subject, seen in rows.values_list("kind", "phase", "subject", "detail__seen")
+        if seen
+    }

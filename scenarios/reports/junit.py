@@ -1,0 +1,74 @@
+"""The report as JUnit XML, for CI: a test for each validation, one for the run and one for its rollback.
+
+As Jenkins and GitLab read it: https://github.com/testmoapp/junitxml
+"""
+
+import re
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.reports.facts import Facts
+from scenarios.story import StepStory
+
+# Characters that XML 1.0 cannot hold, not even escaped.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CHILDREN = {"failed": "failure", "errored": "error", "running": "skipped", "not judged": "skipped"}
+
+
+def written(facts: Facts) -> str:
+    run, story = facts.run, facts.story
+    suite = Element(
+        "testsuite",
+        name=run.scenario_name,
+        timestamp=story.began.isoformat(),
+        time=f"{story.offset(story.ends):.3f}",
+        id=str(run.pk),
+    )
+    for step in story.validations:
+        _validation(suite, step, facts)
+    _run(suite, facts)
+    _rollback(suite, facts)
+    for word, child in (("tests", "testcase"), *((f"{kind}s", kind) for kind in ("failure", "error"))):
+        suite.set(word, str(len(list(suite.iter(child)))))
+    suite.set("skipped", str(len(list(suite.iter("skipped")))))
+    suites = Element("testsuites")
+    suites.append(suite)
+    indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(suites, encoding="unicode") + "\n"
+
+
+def _case(suite: Element, name: str, classname: str, seconds: float) -> Element:
+    return SubElement(
+        suite, "testcase", name=_clean(name), classname=_clean(classname), time=f"{seconds:.3f}"
+    )
+
+
+def _validation(suite: Element, step: StepStory, facts: Facts) -> None:
+    story = facts.story
+    seconds = story.offset(step.ended) - story.offset(step.began)
+    case = _case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)
+    if child := _CHILDREN.get(step.verdict):
+        found = SubElement(case, child, message=_clean(step.reason or step.verdict))
+        if (seen := facts.output_of(step)) is not None:
+            found.text = _clean(f"seen: {seen!r}")
+
+
+def _run(suite: Element, facts: Facts) -> None:
+    """Whatever ended the run otherwise than by its validations is an error of its own."""
+    run = facts.run
+    case = _case(suite, "the run comes to its end", run.scenario_name, facts.story.offset(facts.story.ends))
+    if run.state != RunState.FINISHED:
+        SubElement(case, "skipped", message=f"the run is {run.state}")
+    elif run.outcome not in (Outcome.PASSED, Outcome.FAILED):
+        SubElement(case, "error", message=_clean(f"{run.outcome}: {run.reason}"))
+
+
+def _rollback(suite: Element, facts: Facts) -> None:
+    case = _case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
+    if facts.run.rollback == Rollback.DIRTY:
+        left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.story.outstanding)
+        SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)

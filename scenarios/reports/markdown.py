@@ -1,0 +1,84 @@
+"""The report as Markdown, for a chat or a pull request."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from scenarios.domain.outcomes import Rollback, RunState
+from scenarios.models import Fault
+from scenarios.pictures.words import duration, moment
+from scenarios.reports.facts import Facts
+from scenarios.story import StepStory
+
+SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
+
+
+def written(facts: Facts) -> str:
+    return "\n".join(_lines(facts)) + "\n"
+
+
+def _lines(facts: Facts) -> Iterator[str]:
+    run, story = facts.run, facts.story
+    sign = SIGNS.get(run.outcome, "❌" if run.state == RunState.FINISHED else "▶️")
+    yield f"## {sign} {_plain(facts.title)}: {_plain(run.verdict)}"
+    yield ""
+    if run.reason:
+        yield _plain(run.reason)
+        yield ""
+    if run.rollback == Rollback.DIRTY:
+        names = ", ".join(f"**{_plain(fault.action)}**" for fault in story.outstanding)
+        yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
+        yield ""
+    yield from _table(("Fact", "Value"), _facts(facts))
+    yield ""
+    if story.faults:
+        yield from _table(
+            ("Fault", "Service", "State", "Injected", "Closed", "Why"), (_fault(one) for one in story.faults)
+        )
+        yield ""
+    if story.steps:
+        yield from _table(("", "Step", "Phase", "After", "Reason"), (_step(step) for step in story.steps))
+
+
+def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
+    run, story = facts.run, facts.story
+    yield "Scenario", f"{run.scenario_name}{f', version {facts.version}' if facts.version else ''}"
+    yield "Run", str(run.pk)
+    yield "Queued", f"{run.queued_at:%Y-%m-%d %H:%M:%S} UTC"
+    yield "Started by", f"{run.started_by or 'nobody named'}, from {run.started_from}"
+    for name, length in (
+        ("Took", run.took),
+        ("Time to detect", story.time_to_detect),
+        ("Time to recover", story.time_to_recover),
+    ):
+        if length is not None:
+            yield name, duration(length)
+    for name, value in run.variables.items():
+        yield name, str(value)
+
+
+def _fault(fault: Fault) -> tuple[str, ...]:
+    state = str(fault.get_state_display())
+    return (
+        fault.action,
+        fault.service,
+        state,
+        moment(fault.injected_at),
+        moment(fault.closed_at),
+        fault.reason,
+    )
+
+
+def _step(step: StepStory) -> tuple[str, ...]:
+    return SIGNS[step.verdict], step.name, step.phase, duration(step.time_to_pass), step.reason
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{' --- |' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(_plain(cell) for cell in row)} |"
+
+
+def _plain(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

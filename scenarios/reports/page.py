@@ -1,0 +1,45 @@
+"""The report as one HTML file: no script, nothing from elsewhere, and a policy of its own that says so."""
+
+import base64
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+from django.template.loader import render_to_string
+
+from scenarios.domain.outputs import cut
+from scenarios.pictures.run_timeline import run_timeline
+from scenarios.reports.facts import MOST_OUTPUT, Facts
+
+STYLE = Path(__file__).parent.parent / "static" / "scenarios" / "report.css"
+
+
+def written(facts: Facts) -> str:
+    context = {
+        "facts": facts,
+        "run": facts.run,
+        "story": facts.story,
+        "timeline": run_timeline(facts.story) if facts.story.steps else "",
+        "steps": [(step, _text(facts.output_of(step))) for step in facts.story.steps],
+        "style": style(),
+        "policy": policy(),
+    }
+    return render_to_string("scenarios/report.html", context)
+
+
+@lru_cache(maxsize=1)
+def style() -> str:
+    return STYLE.read_text()
+
+
+@lru_cache(maxsize=1)
+def policy() -> str:
+    """The one style sheet in the file is allowed by its digest; all else is forbidden."""
+    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _text(seen: object) -> str:
+    text = yaml.safe_dump(seen, sort_keys=False, allow_unicode=True, width=100) if seen else ""
+    return cut(text, MOST_OUTPUT)

@@ -1,0 +1,40 @@
+// Small conveniences; every page works without them.
+"use strict";
+
+// A link with data-opens shows a dialog of this page instead of going to a page of its own.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-opens]");
+  const dialog = opener && document.getElementById(opener.dataset.opens);
+  if (dialog) {
+    event.preventDefault();
+    dialog.showModal();
+  }
+  const closer = event.target.closest("[data-closes]");
+  if (closer) document.getElementById(closer.dataset.closes).close();
+});
+
+// A run's clock goes on between two polls.
+function tick() {
+  for (const clock of document.querySelectorAll("time[data-since]")) {
+    const seconds = Math.max(0, Math.round((Date.now() - Date.parse(clock.dataset.since)) / 1000));
+    const minutes = Math.floor(seconds / 60);
+    clock.textContent = minutes ? `${minutes}m${seconds % 60}s` : `${seconds}s`;
+  }
+}
+tick();
+setInterval(tick, 1000);
+document.addEventListener("htmx:afterSettle", tick);
+
+// A page that cannot be kept up to date says so, until it can again.
+function say(isStale) {
+  let notice = document.getElementById("stale");
+  if (isStale && !notice) {
+    notice = document.createElement("p");
+    notice.id = "stale";
+    notice.setAttribute("role", "alert");
+    notice.textContent = "The server does not answer: what is shown here may be old.";
+    document.body.append(notice);
+  }
+  if (!isStale) notice?.remove();
+}
+document.addEventListener("htmx:afterRequest", (event) => say(!event.detail.successful));

@@ -1,0 +1,187 @@
+"""A run as a story: its phases, steps and faults, read from its events and the ledger.
+
+What the run page shows and what every report tells is read here, so that they cannot differ.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from django.utils import timezone
+
+from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
+from scenarios.models import Event, Fault, Run
+
+StepVerdict = Literal["running", "passed", "failed", "errored", "not judged"]
+# Events that say why or how long. The others are many, and what they carry is long: it is left in the
+# database until someone opens the step.
+TELLING = (
+    "phase_started",
+    "action_failed",
+    "validation_passed",
+    "validation_failed",
+    "validation_errored",
+    "guard_tripped",
+)
+VERDICTS: dict[str, StepVerdict] = {
+    "action_finished": "passed",
+    "action_failed": "failed",
+    "validation_passed": "passed",
+    "validation_failed": "failed",
+    "validation_errored": "errored",
+    "guard_tripped": "failed",
+}
+MOST_CHANGES = 100
+
+
+@dataclass(slots=True)
+class PhaseStory:
+    name: str
+    began: datetime
+    ended: datetime | None = None
+
+
+@dataclass(slots=True)
+class StepStory:
+    """An action, a validation, or a guard that tripped. `changes`: when a validation changed its mind."""
+
+    number: int
+    kind: Literal["action", "validation", "guard"]
+    phase: str
+    name: str
+    began: datetime
+    ended: datetime | None = None
+    verdict: StepVerdict = "running"
+    reason: str = ""
+    attempts: int | None = None
+    time_to_pass: float | None = None
+    last_event: int = 0
+    changes: list[tuple[datetime, bool]] = field(default_factory=list)
+    fault: Fault | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        return self.fault is not None
+
+
+@dataclass(slots=True)
+class Story:
+    """`ends` is the run's end, or now while it goes on."""
+
+    run: Run
+    began: datetime
+    ends: datetime
+    phases: list[PhaseStory]
+    steps: list[StepStory]
+    faults: list[Fault]
+
+    @property
+    def validations(self) -> list[StepStory]:
+        return [step for step in self.steps if step.kind == "validation"]
+
+    @property
+    def outstanding(self) -> list[Fault]:
+        return [fault for fault in self.faults if fault.state in STATES_TO_UNDO]
+
+    @property
+    def time_to_detect(self) -> float | None:
+        """Seconds until the first validation beside an injected fault came true after it did not hold."""
+        found = [
+            step.time_to_pass
+            for step in self.validations
+            if step.time_to_pass and any(fault.phase == step.phase for fault in self.injected)
+        ]
+        return min(found, default=None)
+
+    @property
+    def time_to_recover(self) -> float | None:
+        """Seconds from the last undo until the last later validation began to hold."""
+        undone = [fault.closed_at for fault in self.injected if fault.closed_at]
+        if not undone or self.outstanding:
+            return None
+        last = max(undone)
+        held = [
+            (step.began - last).total_seconds() + step.time_to_pass
+            for step in self.validations
+            if step.time_to_pass is not None and step.began >= last
+        ]
+        return max(held, default=None)
+
+    @property
+    def injected(self) -> list[Fault]:
+        return [fault for fault in self.faults if fault.injected_at]
+
+    def offset(self, moment: datetime | None) -> float:
+        """Seconds since the run began."""
+        return max(0.0, ((moment or self.ends) - self.began).total_seconds())
+
+
+def story_of(run: Run) -> Story:
+    events = Event.objects.filter(run=run).order_by("sequence")
+    told: dict[int, Mapping[str, Any]] = {
+        row["sequence"]: row
+        for row in events.filter(kind__in=TELLING).values(
+            "sequence", "detail__reason", "detail__attempts", "detail__time_to_pass"
+        )
+    }
+    rows = events.values_list("sequence", "kind", "at", "phase", "subject")
+    faults = list(Fault.objects.filter(run=run).order_by("order"))
+    reader = _Reader({(fault.phase, fault.action): fault for fault in faults}, told)
+    first = reader.read(rows)
+    began = run.claimed_at or first or run.queued_at
+    finished = run.state == RunState.FINISHED
+    if finished:
+        reader.close()
+    ends = run.finished_at if finished and run.finished_at else timezone.now()
+    return Story(run, began, max(began, ends), reader.phases, list(reader.steps.values()), faults)
+
+
+class _Reader:
+    def __init__(self, faults: dict[tuple[str, str], Fault], told: Mapping[int, Mapping[str, Any]]) -> None:
+        self.phases: list[PhaseStory] = []
+        self.steps: dict[tuple[str, str, str], StepStory] = {}
+        self._faults = faults
+        self._told = told
+
+    def read(self, rows: Iterable[tuple[int, str, datetime, str, str]]) -> datetime | None:
+        """The first event's moment."""
+        first = None
+        for sequence, kind, at, phase, subject in rows:
+            first = first or at
+            family, _, what = kind.partition("_")
+            if family == "phase":
+                self._phase(what, at, phase)
+            elif family in ("action", "validation", "guard"):
+                self._step(sequence, kind, at, phase, subject)
+        return first
+
+    def close(self) -> None:
+        """The run has ended: what was not judged by then never will be."""
+        for step in self.steps.values():
+            if step.verdict == "running":
+                step.verdict = "not judged"
+
+    def _phase(self, what: str, at: datetime, name: str) -> None:
+        if what == "started":
+            self.phases.append(PhaseStory(name, at))
+        elif self.phases:
+            self.phases[-1].ended = at
+
+    def _step(self, sequence: int, kind: str, at: datetime, phase: str, name: str) -> None:
+        family: Any = kind.partition("_")[0]
+        key = (family, phase, name)
+        step = self.steps.get(key)
+        if step is None:
+            step = self.steps[key] = StepStory(len(self.steps) + 1, family, phase, name, at)
+            step.fault = self._faults.get((phase, name)) if family == "action" else None
+        step.last_event = sequence
+        if kind in ("validation_holding", "validation_not_holding"):
+            if len(step.changes) < MOST_CHANGES:
+                step.changes.append((at, kind == "validation_holding"))
+        elif kind in VERDICTS:
+            step.ended, step.verdict = at, VERDICTS[kind]
+            told = self._told.get(sequence, {})
+            step.reason = told.get("detail__reason") or ""
+            step.attempts = told.get("detail__attempts")
+            step.time_to_pass = told.get("detail__time_to_pass")

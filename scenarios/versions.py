@@ -1,0 +1,68 @@
+"""The versions of a scenario, each with what it changed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import unified_diff
+
+from scenarios.models import Scenario
+
+VERSIONS_PER_PAGE = 20
+KINDS = {"+": "added", "-": "removed", "@": "place"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`key` is its place in the history table, `number` counts a scenario's own versions from 1."""
+
+    key: int
+    number: int
+    at: datetime
+    by: str
+    is_present: bool
+    lines: tuple[Line, ...]
+
+    @property
+    def added(self) -> int:
+        return sum(line.kind == "added" for line in self.lines)
+
+    @property
+    def removed(self) -> int:
+        return sum(line.kind == "removed" for line in self.lines)
+
+
+def versions_of(scenario: Scenario, *, before: int | None = None) -> list[Version]:
+    """A page of versions, the newest first; `before` is the key of the one after the page's first."""
+    rows = scenario.history.select_related("history_user").order_by("-history_id")
+    if before is not None:
+        rows = rows.filter(history_id__lt=before)
+    total = rows.count()
+    # One more than is shown: the last one's change is against it.
+    page = list(rows[: VERSIONS_PER_PAGE + 1])
+    versions = []
+    for place, row in enumerate(page[:VERSIONS_PER_PAGE]):
+        earlier = page[place + 1].document if place + 1 < len(page) else ""
+        versions.append(
+            Version(
+                key=row.history_id,
+                number=total - place,
+                at=row.history_date,
+                by=str(row.history_user or ""),
+                is_present=row.document == scenario.document,
+                lines=tuple(diff(earlier, row.document)),
+            )
+        )
+    return versions
+
+
+def diff(earlier: str, later: str) -> Iterator[Line]:
+    found = unified_diff(earlier.splitlines(), later.splitlines(), lineterm="", n=2)
+    for number, text in enumerate(found):
+        if number > 1:  # the first two name files
+            yield Line(KINDS.get(text[0], ""), text)

@@ -1,0 +1,79 @@
+"""Runs as rows, without an engine: as long as a test wants them."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.utils import timezone
+
+from scenarios import leases, services
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.domain.plan import Step
+from scenarios.leases import Claim
+from scenarios.models import Event as EventRow
+from scenarios.models import Run
+from scenarios.ports import Event
+
+DOCUMENT = (Path(__file__).parents[3] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
+NOTICED, SLOWED = "the risk monitor notices the slowness", "slow the exchange down"
+
+
+class Telling:
+    """Tells a run's story event by event, as its worker would."""
+
+    def __init__(self) -> None:
+        stored = services.save_scenario(services.read_document(DOCUMENT))
+        self.run = services.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+        claim = leases.claim_run(self.run.id, 1, worker="here:1")
+        assert claim is not None
+        self.claim: Claim = claim
+
+    def tell(self, kind: str, subject: str = "", *, phase: str = "chaos", **detail: Any) -> None:
+        leases.append_event(self.claim, Event(kind, timezone.now(), phase, subject, detail))
+
+    def inject(self, service: str = "exchange") -> None:
+        undo = Step("http", {"service": service, "method": "DELETE", "path": "/chaos/latency"})
+        event = Event("fault_injecting", timezone.now(), "chaos", SLOWED)
+        fault = leases.open_fault(self.claim, event, do=undo, undo=undo, timeout=5)
+        leases.mark_active(self.claim, fault, Event("fault_injected", timezone.now(), "chaos", SLOWED))
+
+    def begin(self, service: str = "exchange") -> None:
+        """A fault, and a validation that has come true after it."""
+        self.tell("phase_started")
+        self.tell("action_started", SLOWED)
+        self.inject(service)
+        self.tell("action_finished", SLOWED)
+        self.tell("validation_started", NOTICED)
+        self.tell("validation_passed", NOTICED, attempts=3, time_to_pass=0.8, seen={"status": 200})
+
+    def finish(self, rollback: Rollback = Rollback.CLEAN) -> Run:
+        if rollback is Rollback.CLEAN:
+            for fault in leases.faults_to_undo(self.claim):
+                undone = Event("fault_undone", timezone.now(), "chaos", SLOWED)
+                leases.mark_undone(self.claim, fault, undone)
+        else:
+            for fault in leases.faults_to_undo(self.claim):
+                failed = {"reason": "the exchange answered 503"}
+                event = Event("fault_undo_failed", timezone.now(), "chaos", SLOWED, failed)
+                leases.mark_undo_failed(self.claim, fault, event)
+        verdict = Verdict(Outcome.PASSED, "every validation held", rollback)
+        return leases.finish_run(self.claim, verdict, timezone.now())
+
+    def flicker(self, times: int) -> None:
+        """A validation that changes its mind so often, in bulk."""
+        self.run.refresh_from_db()
+        begun = timezone.now() - timedelta(seconds=times)
+        kinds = ("validation_holding", "validation_not_holding")
+        EventRow.objects.bulk_create(
+            EventRow(
+                run=self.run,
+                sequence=self.run.last_event + number,
+                kind=kinds[number % 2],
+                at=begun + timedelta(seconds=number),
+                phase="chaos",
+                subject=NOTICED,
+                detail={"seen": {"status": 200, "body": "x" * 500}},
+            )
+            for number in range(1, times + 1)
+        )
+        Run.objects.filter(pk=self.run.pk).update(last_event=self.run.last_event + times)

@@ -1,0 +1,169 @@
+"""The run page tells what happened, sends only what changed, and stays quick however long the run."""
+
+import re
+import statistics
+import time
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
+
+from scenarios.domain.outcomes import Rollback
+from scenarios.models import Run
+from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def telling() -> Telling:
+    return Telling()
+
+
+def address(name: str, run: Run) -> str:
+    return reverse(f"admin:scenarios_run_{name}", args=[run.pk])
+
+
+def page(client: Client, run: Run) -> str:
+    return client.get(address("change", run)).content.decode()
+
+
+def next_poll(content: str) -> str:
+    found = re.search(r'id="poll" hx-get="([^"]+)"', content)
+    return found[1] if found else ""
+
+
+def milliseconds(ask: Callable[[], object], times: int = 5) -> float:
+    taken = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        ask()
+        taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
+
+
+def test_the_page_shows_verdict_fault_and_validation_of_an_ended_run(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    content = page(admin_client, telling.finish())
+    for words in ("every validation held", 'class="fault"', "after 800ms", SLOWED, NOTICED, "Time to detect"):
+        assert words in content
+
+
+def test_polling_ends_with_the_run(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    poll = next_poll(page(admin_client, telling.run))
+    assert poll
+    telling.finish()
+    answer = admin_client.get(poll)
+    assert next_poll(answer.content.decode()) == ""
+    assert 'id="poll"' in answer.content.decode()
+
+
+def test_a_poll_sends_what_changed_and_nothing_that_did_not(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    poll = next_poll(page(admin_client, telling.run))
+    assert admin_client.get(poll).status_code == 204
+    telling.tell("validation_started", "orders are still accepted")
+    content = admin_client.get(poll).content.decode()
+    assert "orders are still accepted" in content
+    assert 'hx-swap-oob="beforeend:#steps"' in content
+    assert 'id="faults"' not in content
+    assert f'class="what">{SLOWED}' not in content
+    assert admin_client.get(next_poll(content)).status_code == 204
+
+
+def test_a_step_that_goes_on_is_replaced_and_not_repeated(admin_client: Client, telling: Telling) -> None:
+    telling.tell("validation_started", NOTICED)
+    poll = next_poll(page(admin_client, telling.run))
+    telling.tell("validation_failed", NOTICED, reason="not within 5s")
+    content = admin_client.get(poll).content.decode()
+    assert '<summary id="step-1" hx-swap-oob="true">' in content
+    assert "beforeend:#steps" not in content
+
+
+def test_a_wish_to_stop_is_a_change(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    poll = next_poll(page(admin_client, telling.run))
+    admin_client.post(address("stop", telling.run))
+    assert "being stopped by admin" in admin_client.get(poll).content.decode()
+
+
+def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    content = page(admin_client, telling.finish(Rollback.DIRTY))
+    for words in ("rollback dirty", "1 still injected", "the exchange answered 503"):
+        assert words in content
+    assert next_poll(content)
+
+
+def test_a_step_opens_with_what_it_was_given_and_what_it_returned(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    answer = admin_client.get(address("step", telling.run), {"phase": "chaos", "name": NOTICED})
+    content = answer.content.decode()
+    assert "path: /alerts" in content
+    assert "status: 200" in content
+
+
+def test_run_again_starts_the_same_document_with_the_same_variables(
+    admin_client: Client, telling: Telling
+) -> None:
+    run = telling.finish()
+    assert admin_client.get(address("again", run)).status_code == 403
+    admin_client.post(address("again", run))
+    again = Run.objects.exclude(pk=run.pk).get()
+    assert (again.document, again.variables, again.started_from) == (run.document, run.variables, "admin")
+
+
+def test_a_viewer_sees_and_can_neither_stop_nor_run_again(client: Client, telling: Telling) -> None:
+    viewer = User.objects.create_user("viewer", is_staff=True)
+    client.force_login(viewer)
+    assert client.get(address("change", telling.run)).status_code == 403
+    assert client.get(address("live", telling.run)).status_code == 403
+    viewer.user_permissions.add(Permission.objects.get(codename="view_run"))
+    content = page(client, telling.run)
+    assert "Stop</button>" not in content
+    for name in ("stop", "again"):
+        assert client.post(address(name, telling.run)).status_code == 403
+
+
+def test_what_a_browser_missed_too_much_of_is_loaded_anew(admin_client: Client, telling: Telling) -> None:
+    telling.begin()
+    telling.flicker(150)
+    answer = admin_client.get(address("live", telling.run), {"after": "1-free"})
+    assert answer["HX-Refresh"] == "true"
+
+
+def test_the_page_of_2000_events_answers_within_200_ms_and_pages_its_events(
+    admin_client: Client, telling: Telling, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    telling.begin()
+    telling.flicker(2000)
+    with django_assert_max_num_queries(10):
+        content = page(admin_client, telling.run)
+    assert milliseconds(lambda: admin_client.get(address("change", telling.run))) <= 200
+    assert content.count('<td class="number">') < 250
+    earlier = re.search(r'hx-get="([^"]+before=\d+)"', content)
+    assert earlier is not None
+    assert NOTICED in admin_client.get(earlier[1]).content.decode()
+
+
+def test_a_poll_without_a_change_takes_at_most_20_ms_3_queries_and_no_body(
+    admin_client: Client, telling: Telling, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    telling.begin()
+    telling.flicker(2000)
+    poll = next_poll(page(admin_client, telling.run))
+    with django_assert_max_num_queries(3):
+        answer = admin_client.get(poll)
+    size = len(answer.content) + sum(len(name) + len(value) + 4 for name, value in answer.items())
+    assert size <= 5 * 1024
+    assert milliseconds(lambda: admin_client.get(poll)) <= 20
