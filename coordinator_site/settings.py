@@ -202,6 +202,12 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 LEASE_SECONDS = environment.whole_number(
     "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
 )
+MAX_CONCURRENT_RUNS = environment.whole_number(
+    "MAX_CONCURRENT_RUNS", env.str("MAX_CONCURRENT_RUNS", "3"), lowest=1, highest=1000
+)
+RETENTION_DAYS = environment.whole_number(
+    "RETENTION_DAYS", env.str("RETENTION_DAYS", "90"), lowest=1, highest=36_500
+)
 
 # The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [

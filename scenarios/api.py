@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import NinjaAPI, Schema, Status
+from ninja import Field, NinjaAPI, Schema, Status
 from ninja.errors import AuthenticationError, AuthorizationError
 from ninja.security import django_auth
 
@@ -126,6 +126,14 @@ def ready(request: HttpRequest) -> Status[dict[str, Any]]:
     return Status(status, {"ready": everything, "parts": parts})
 
 
+class WhyStop(Schema):
+    reason: str = Field(min_length=1, max_length=300)
+
+
+class Stopped(Schema):
+    stopped_runs: int
+
+
 REFUSALS = {401: Problem, 403: Problem, 422: Problem}
 
 
@@ -144,6 +152,21 @@ def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body under its name, or store nothing."""
     permit(request, "scenarios.add_scenario", "scenarios.change_scenario")
     return services.save_scenario(read_named(request, name), by=cast("User", request.user))
+
+
+@api.post("/stop", response={200: Stopped, **REFUSALS}, auth=django_auth, url_name="stop")
+def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
+    """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
+    permit(request, "scenarios.pull_globalstop")
+    return {"stopped_runs": services.pull_global_stop(by=request.user.get_username(), reason=why.reason)}
+
+
+@api.delete("/stop", response={204: None, **REFUSALS}, auth=django_auth, url_name="release")
+def release_global_stop(request: HttpRequest) -> Status[None]:
+    """Let runs begin again."""
+    permit(request, "scenarios.pull_globalstop")
+    services.release_global_stop()
+    return Status(HTTPStatus.NO_CONTENT, None)
 
 
 def read_named(request: HttpRequest, name: str) -> Document:

@@ -5,14 +5,14 @@ Not in the package `admin`: importing that registers pages with the site, which 
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
-from scenarios import overview, readiness
-from scenarios.models import Scenario
+from scenarios import overview, readiness, services
+from scenarios.models import GlobalStop, Scenario
 from scenarios.pictures.days import days_chart
 
 # Name in the header, admin page, the permission it needs.
@@ -48,7 +48,26 @@ class ControlRoom(admin.AdminSite):
         return places
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        return [path("now/", self.admin_view(self.now_view), name="now"), *super().get_urls()]
+        return [
+            path("now/", self.admin_view(self.now_view), name="now"),
+            path("stop/", self.admin_view(self.stop_view), name="global_stop"),
+            *super().get_urls(),
+        ]
+
+    def stop_view(self, request: HttpRequest) -> HttpResponse:
+        """Pulls the global stop, with a reason, or releases it."""
+        if request.method != "POST" or not request.user.has_perm("scenarios.pull_globalstop"):
+            raise PermissionDenied
+        if "release" in request.POST:
+            services.release_global_stop()
+            messages.success(request, "The global stop is released: runs may begin again.")
+        else:
+            reason = request.POST.get("reason", "").strip() or "no reason given"
+            stopped = services.pull_global_stop(by=request.user.get_username(), reason=reason)
+            messages.warning(
+                request, f"{stopped} runs are being stopped, and their faults undone. No run begins now."
+            )
+        return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if "HX-Request" in request.headers:
@@ -61,6 +80,8 @@ class ControlRoom(admin.AdminSite):
         if context["may_look"]:
             days = overview.runs_per_day()
             context |= self.now(request)
+            context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
+            context["may_pull"] = request.user.has_perm("scenarios.pull_globalstop")
             context |= {"chart": days_chart(days), "shares": overview.shares(days)}
             scenarios = Scenario.objects.defer("document")[: overview.MOST_SCENARIOS]
             context["scenarios"] = overview.with_last_run(list(scenarios))

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.outputs import bounded
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
@@ -48,6 +48,9 @@ class Engine:
         self._ending: Verdict | None = None
         self._first_failure: str | None = None
         self._lost = False
+        self._unreachable = False
+        # What this process has in the ledger and has not undone: all there is while that is unreachable.
+        self._open: dict[int, Fault] = {}
 
     def end(self, outcome: Outcome, reason: str) -> None:
         """End the run with this outcome; its faults are then undone. The first call decides."""
@@ -58,9 +61,14 @@ class Engine:
             # The worker goes down: what cannot be undone now is left to the watchdog.
             self._rollback.cancel()
 
-    def abandon(self) -> None:
-        """End without another write or undo: another process has taken the run over, with its faults."""
+    def abandon(self, *, taking_back: bool = False) -> None:
+        """End without another write: another process has taken the run over, with its faults.
+
+        With `taking_back` nobody may have: the ledger cannot be reached. What this process knows to be
+        injected is undone then without it, and once more by whoever finds it in the ledger later.
+        """
         self._lost = True
+        self._unreachable = self._unreachable or taking_back
         self._cancel_body()
         if self._rollback is not None:
             self._rollback.cancel()
@@ -81,10 +89,15 @@ class Engine:
         await self._settle(self._body)
         if not self._body.cancelled() and (error := self._body.exception()) is not None:
             self._note_breakdown(error)
-        if self._lost:
+        if not self._lost:
+            self._rollback = asyncio.create_task(self._roll_back())
+            await self._settle(self._rollback)
+            if not self._rollback.cancelled() and (error := self._rollback.exception()) is not None:
+                self._note_breakdown(error)
+        if self._unreachable:
+            await finish(asyncio.create_task(self._undo_unwritten(list(self._open.values())[::-1])))
+        if self._lost or self._rollback is None:
             raise LeaseLost(LOST)
-        self._rollback = asyncio.create_task(self._roll_back())
-        await self._settle(self._rollback)
         return self._verdict(self._rollback.result())
 
     async def _settle(self, task: asyncio.Task[Any]) -> None:
@@ -100,6 +113,7 @@ class Engine:
         causes = leaves(error)
         if any(isinstance(cause, LeaseLost) for cause in causes):
             self._lost = True
+            self._unreachable = any(isinstance(cause, LedgerUnreachable) for cause in causes)
         else:
             sentences = "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes)
             self.end(Outcome.ERRORED, f"the run could not go on: {sentences}")
@@ -187,6 +201,11 @@ class Engine:
             fault = await self._ledger.open(
                 phase=phase.name, action=action.name, do=action.do, undo=action.undo, timeout=action.timeout
             )
+            self._open[fault.key] = fault
+            if not self._ledger.is_held():
+                # This process was stopped for longer than the lease, and has just been woken: the fault is
+                # in the ledger, for whoever has taken the run over, and must not be injected any more.
+                raise LeaseLost(LOST)
         try:
             fields = await self._steps.act(action.do, action.timeout)
         except StepFailed as error:
@@ -202,24 +221,31 @@ class Engine:
         except LeaseLost:
             # Whoever took the run over may have undone this fault before it was injected: this process
             # was stopped in between. An undo is safe to repeat; a fault left behind is not.
-            undo = asyncio.create_task(self._undo_unwritten(fault))
+            undo = asyncio.create_task(self._undo_unwritten([fault]))
             self.abandon()
             await finish(undo)
 
-    async def _undo_unwritten(self, fault: Fault) -> None:
+    async def _undo_unwritten(self, faults: list[Fault]) -> None:
+        """Undo without the ledger, in this order, each until it succeeds or the tries are used up."""
         for delay in (0.0, *UNDO_DELAYS):
             await self._clock.sleep(delay)
-            try:
-                await self._steps.act(fault.undo, fault.timeout)
-            except StepFailed:
-                continue
-            return
+            faults = [fault for fault in faults if not await self._is_undone(fault)]
+            if not faults:
+                return
+
+    async def _is_undone(self, fault: Fault) -> bool:
+        try:
+            await self._steps.act(fault.undo, fault.timeout)
+        except StepFailed:
+            return False
+        return True
 
     async def _action_failed(
         self, action: Action, phase: Phase, fault: Fault | None, error: StepFailed
     ) -> None:
         if fault is not None and isinstance(error, StepNotSent):
             await self._ledger.mark_not_injected(fault, str(error))
+            del self._open[fault.key]
         await self._record(
             "action_failed",
             phase,
@@ -283,9 +309,13 @@ class Engine:
         return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
 
     async def _take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
-        return await take_back(
+        remaining = await take_back(
             faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
         )
+        for fault in faults:
+            if fault not in remaining:
+                self._open.pop(fault.key, None)
+        return remaining
 
     async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:
         where = phase.name if phase is not None else ""

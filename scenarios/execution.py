@@ -10,11 +10,12 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
-from scenarios import leases
+from scenarios import leases, services
 from scenarios.clock import SystemClock
 from scenarios.domain.document import build_plan, parse_document
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.engine import Engine
@@ -50,9 +51,11 @@ def carry_out(run_id: str, attempt: int) -> Run | None:
         return None
     run = Run.objects.get(id=claim.run_id)
     try:
-        return asyncio.run(_carry_out(run, claim))
+        ended = asyncio.run(_carry_out(run, claim))
     except LeaseLost:
         return None
+    services.knock_waiting()
+    return ended
 
 
 def journal_of(run: Run, claim: Claim) -> DatabaseJournal:
@@ -121,6 +124,8 @@ async def keep_lease(engine: Engine, journal: DatabaseJournal, claim: Claim) -> 
                 renew_at = clock.monotonic() + renew_every
             if (who := await journal.write(leases.stop_request, claim)) is not None:
                 engine.end(Outcome.ABORTED, f"stopped by {who}")
+    except LedgerUnreachable:
+        engine.abandon(taking_back=True)
     except LeaseLost:
         engine.abandon()
 
@@ -180,7 +185,8 @@ def undo_now(run: Run) -> Run | None:
     if run.state == RunState.FINISHED:
         claim = leases.claim_finished_run(run.id, worker=this_process())
     else:
-        claim = leases.take_over_run(run, worker=this_process())
+        ran_out = run.lease_until is not None and run.lease_until < timezone.now()
+        claim = leases.take_over_run(run, worker=this_process()) if ran_out else None
     return asyncio.run(take_back_left_behind(run, claim)) if claim is not None else None
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection
 
 from metrics_app.backend import get_metrics
 from scenarios import leases
-from scenarios.domain.errors import LeaseLost
+from scenarios.domain.errors import LedgerUnreachable
 from scenarios.domain.outcomes import Verdict
 from scenarios.domain.outputs import storable
 from scenarios.domain.plan import Step
@@ -25,7 +25,7 @@ class DatabaseJournal:
     """Journal and ledger of one claimed run.
 
     A database that is away is waited for, as long as the lease that was renewed last is good: after
-    that another process may have taken the run over, and LeaseLost is raised.
+    that another process may have taken the run over, and LedgerUnreachable is raised.
     """
 
     def __init__(self, claim: Claim, *, scenario: str, clock: Clock, lease_seconds: float) -> None:
@@ -45,10 +45,15 @@ class DatabaseJournal:
         while True:
             try:
                 return await sync_to_async(fresh(function))(*arguments, **named)
-            except OperationalError as error:
-                if self._clock.monotonic() >= self._held_until:
-                    raise LeaseLost(f"the database was away for longer than the lease: {error}") from error
+            except (OperationalError, InterfaceError) as error:
+                if not self.is_held():
+                    raise LedgerUnreachable(
+                        f"the database was away for longer than the lease: {error}"
+                    ) from error
                 await self._clock.sleep(RETRY_SECONDS)
+
+    def is_held(self) -> bool:
+        return self._clock.monotonic() < self._held_until
 
     async def record(self, event: Event) -> None:
         await self.write(leases.append_event, self._claim, replace(event, detail=storable(event.detail)))

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from scenarios import admission
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -43,14 +44,31 @@ def lease_end() -> datetime:
 
 
 def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
-    """Claim a queued run for this worker; None where the message is stale or someone was quicker."""
+    """Claim a queued run for this worker, and hold its services.
+
+    None where the message is stale, someone was quicker, or the run cannot begin now: then it says what it
+    waits for, and the queue is told of it again.
+    """
     waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
-    return _claim(waiting, worker, state=RunState.RUNNING, claimed_at=timezone.now())
+    with transaction.atomic():
+        stop = admission.lock()
+        run = waiting.first()
+        if run is None:
+            return None
+        if obstacle := admission.obstacle_to(run, stop):
+            waiting.update(waiting_for=obstacle[:500])
+            return None
+        now = timezone.now()
+        claim = _claim(waiting, worker, state=RunState.RUNNING, claimed_at=now, waiting_for="")
+        if claim is not None:
+            admission.hold(run)
+    return claim
 
 
 def take_over_run(run: Run, *, worker: str) -> Claim | None:
     """Claim a run whose lease ran out; None where its worker renewed it or someone was quicker."""
-    return _claim(Run.objects.lease_ran_out(timezone.now()).filter(id=run.id, fence=run.fence), worker)
+    unchanged = Run.objects.running().filter(id=run.id, fence=run.fence, lease_until=run.lease_until)
+    return _claim(unchanged, worker)
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
@@ -218,36 +236,27 @@ def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> N
     with fenced(claim) as run:
         write_event(run, event)
         FaultRow.objects.filter(id=fault.key, run=run).update(**changes)
-        if run.state == RunState.FINISHED and not FaultRow.objects.to_undo().filter(run=run).exists():
-            Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
+        if run.state == RunState.FINISHED:
+            admission.let_go(run)
+            if not FaultRow.objects.to_undo().filter(run=run).exists():
+                Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
 
 
 def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run:
     """Queue the run as its next attempt; the watchdog tells the queue of it."""
-    append_event(
-        claim,
-        Event("run_queued_again", at, detail={"reason": reason}),
-        state=RunState.QUEUED,
-        attempt=F("attempt") + 1,
-        worker="",
-        lease_until=None,
-        claimed_at=None,
-        enqueued_at=None,
-    )
+    changes = {"attempt": F("attempt") + 1, "worker": "", "lease_until": None}
+    again = {"state": RunState.QUEUED, "claimed_at": None, "enqueued_at": None}
+    with fenced(claim, **changes, **again) as run:
+        write_event(run, Event("run_queued_again", at, detail={"reason": reason}))
+        admission.let_go(run)
     return Run.objects.get(id=claim.run_id)
 
 
 def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
     """End the run; the returned row is as it then stands."""
     detail = {"outcome": verdict.outcome, "reason": verdict.reason, "rollback": verdict.rollback}
-    append_event(
-        claim,
-        Event("run_finished", at, detail=detail),
-        state=RunState.FINISHED,
-        outcome=verdict.outcome,
-        rollback=verdict.rollback,
-        reason=verdict.reason,
-        finished_at=at,
-        lease_until=None,
-    )
+    ending = {"state": RunState.FINISHED, "finished_at": at, "lease_until": None}
+    with fenced(claim, **detail, **ending) as run:
+        write_event(run, Event("run_finished", at, detail=detail))
+        admission.let_go(run)
     return Run.objects.get(id=claim.run_id)

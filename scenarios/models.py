@@ -81,14 +81,15 @@ class RunQuerySet(models.QuerySet["Run"]):
     def queued(self) -> Self:
         return self.filter(state=RunState.QUEUED)
 
+    def waiting(self) -> Self:
+        """Queued runs that a worker has seen and could not begin yet, the first in line first."""
+        return self.queued().exclude(waiting_for="").order_by("queued_at")
+
     def running(self) -> Self:
         return self.filter(state=RunState.RUNNING)
 
     def unfinished(self) -> Self:
         return self.exclude(state=RunState.FINISHED)
-
-    def lease_ran_out(self, now: datetime) -> Self:
-        return self.running().filter(lease_until__lt=now)
 
     def alive(self, now: datetime) -> Self:
         return self.running().filter(lease_until__gte=now)
@@ -116,6 +117,8 @@ class Run(models.Model):
     fence = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True, help_text="Host and process that hold the lease.")
     lease_until = models.DateTimeField(null=True, blank=True)
+    services = models.JSONField(default=list, help_text="Those its actions touch: held while it runs.")
+    waiting_for = models.CharField(max_length=500, blank=True, help_text="What kept it from beginning.")
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_requested_by = models.CharField(max_length=200, blank=True)
     last_event = models.PositiveIntegerField(default=0, help_text="Sequence number of the newest event.")
@@ -231,6 +234,33 @@ class Fault(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} ({self.state})"
+
+
+class Hold(models.Model):
+    """A service that a run has for itself, until nothing of the run is left injected there."""
+
+    service = models.CharField(max_length=63, primary_key=True)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="holds")
+
+    def __str__(self) -> str:
+        ended = " with a fault that is not undone" if self.run.state == RunState.FINISHED else ""
+        return f"{self.run}{ended}"
+
+
+class GlobalStop(models.Model):
+    """One row: while the stop is pulled no run begins. Whoever claims a run locks it first."""
+
+    ONLY = 1
+
+    pulled_at = models.DateTimeField(null=True, blank=True)
+    pulled_by = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        permissions = [("pull_globalstop", "Can pull and release the global stop")]
+
+    def __str__(self) -> str:
+        return f"the global stop, pulled by {self.pulled_by} ({self.reason})"
 
 
 class Heartbeat(models.Model):

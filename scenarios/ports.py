@@ -110,6 +110,9 @@ class Ledger(Protocol):
     async def remaining(self) -> Sequence[Fault]:
         """Faults of the run that may still be injected, the newest first."""
 
+    def is_held(self) -> bool:
+        """Whether the lease is good by this process's own clock, which goes on while it is stopped."""
+
 
 class Journal(Protocol):
     async def record(self, event: Event) -> None:

@@ -55,6 +55,7 @@ class Progress:
         self._console = console
         self._last = 0
         self._told_of_worker = False
+        self._waits_for = ""
         self._injected: set[str] = set()
 
     def follow(self) -> Run:
@@ -97,11 +98,19 @@ class Progress:
         }
         self._console.print(sign.format(**{name: escape(str(word)) for name, word in words.items()}))
 
+    def _tell_what_it_waits_for(self) -> None:
+        waits_for = Run.objects.filter(id=self._run.id).values_list("waiting_for", flat=True).get()
+        if waits_for and waits_for != self._waits_for:
+            self._console.print(f"[yellow]Waiting: {escape(waits_for)}.[/yellow]")
+        self._waits_for = waits_for
+
     def _idle(self, seconds: float) -> None:
+        if not self._last:
+            self._tell_what_it_waits_for()
         if seconds < WORKER_EXPECTED_SECONDS or self._told_of_worker:
             return
         self._told_of_worker = True
-        if Run.objects.queued().filter(id=self._run.id).exists():
+        if Run.objects.queued().filter(id=self._run.id, waiting_for="").exists():
             seen = Heartbeat.objects.filter(name="worker").first()
             when = (
                 f"the last one showed itself at {seen.seen_at:%H:%M:%S}"

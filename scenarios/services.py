@@ -6,6 +6,7 @@ What a worker writes while it holds a run stands in leases.py.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -14,17 +15,20 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from scenarios import admission
 from scenarios.domain.document import Document, build_plan, parse_document
-from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.domain.errors import CannotBegin, InvalidDocument, Problem
 from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
+from scenarios.models import Event as EventRow
 from scenarios.models import Fault, Run, Scenario, Service
 from scenarios.ports import Event
 from scenarios.surroundings import step_arguments
 
 # By its name, not by an import: the task stands above the services that it calls.
 CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
+MOST_TOLD_AT_ONCE = 50
 
 
 def read_document(source: str | bytes) -> Document:
@@ -114,26 +118,33 @@ def start_run(
     origin: str,
     scenario: Scenario | None = None,
     by: User | None = None,
+    wait: bool = True,
 ) -> Run:
     """Write the run's row, queued, and tell the queue. The row is the truth: the queue only knocks.
 
-    `scenario` is the stored scenario that the document is of, if it is of one.
+    `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
+    now, because another holds a service that it touches, it waits; or is refused, without `wait`.
 
     Raises:
+        CannotBegin: what stands in its way, without `wait`.
         InvalidDocument: the document does not fit the installed drivers.
         InvalidVariables: a value is missing, unknown, or of the wrong kind.
     """
     document = read_document(source)
-    build_plan(document, variables)
+    plan = build_plan(document, variables)
+    run = Run(
+        scenario=scenario,
+        scenario_name=document.name,
+        document=document.source,
+        variables=dict(variables),
+        services=sorted(plan.touched_services()),
+        started_by=by,
+        started_from=origin,
+    )
     with transaction.atomic():
-        run = Run.objects.create(
-            scenario=scenario,
-            scenario_name=document.name,
-            document=document.source,
-            variables=dict(variables),
-            started_by=by,
-            started_from=origin,
-        )
+        if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
+            raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
+        run.save(force_insert=True)
         transaction.on_commit(lambda: knock(run))
     return run
 
@@ -142,6 +153,63 @@ def knock(run: Run) -> None:
     """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim."""
     Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
     import_string(CARRY_OUT_TASK).enqueue(str(run.id), run.attempt)
+
+
+def knock_waiting() -> int:
+    """Tell the queue of the waiting runs that can begin by now; how many they are."""
+    if not Run.objects.waiting().exists():
+        return 0
+    told = 0
+    with transaction.atomic():
+        stop = admission.lock()
+        for run in Run.objects.waiting().for_a_list()[:MOST_TOLD_AT_ONCE]:
+            obstacle = admission.obstacle_to(run, stop)[:500]
+            if obstacle != run.waiting_for:
+                Run.objects.queued().filter(id=run.id).update(waiting_for=obstacle)
+            if not obstacle:
+                told += 1
+                transaction.on_commit(partial(knock, run))
+    return told
+
+
+def pull_global_stop(*, by: str, reason: str) -> int:
+    """Let no run begin, and end every running one `aborted` with its faults undone; how many those are.
+
+    Pulled again, it keeps who pulled it first, and stops what may be running all the same.
+    """
+    with transaction.atomic():
+        stop = admission.lock()
+        if stop.pulled_at is None:
+            stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]
+            stop.save()
+        wish = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}
+        return Run.objects.running().filter(stop_requested_at__isnull=True).update(**wish)
+
+
+def release_global_stop() -> bool:
+    """Let runs begin again. False where the stop was not pulled."""
+    with transaction.atomic():
+        stop = admission.lock()
+        was_pulled = stop.pulled_at is not None
+        stop.pulled_at, stop.pulled_by, stop.reason = None, "", ""
+        stop.save()
+    knock_waiting()
+    return was_pulled
+
+
+def prune(before: datetime, *, at_most: int) -> int:
+    """Delete finished runs that ended before, with their events and faults; how many they were.
+
+    Never one that may have left something injected.
+    """
+    with transaction.atomic():
+        left = Fault.objects.to_undo().values("run")
+        old = Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).exclude(id__in=left)
+        ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
+        Fault.objects.filter(run__in=ids).delete()
+        EventRow.objects.filter(run__in=ids).delete()
+        Run.objects.filter(id__in=ids).delete()
+    return len(ids)
 
 
 def request_stop(run: Run, *, by: str) -> bool:

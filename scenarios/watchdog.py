@@ -5,6 +5,7 @@ Any number of watchdogs may run: whatever one does begins with a conditional UPD
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -12,12 +13,14 @@ from typing import TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from scenarios import execution, leases, services, tasks
 from scenarios.domain.errors import LeaseLost
+from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
 from scenarios.models import Fault, Heartbeat, Run
 
@@ -27,6 +30,8 @@ T = TypeVar("T")
 ROUND_SECONDS = 1.0
 # A queue that lost a message is told again; one that is only busy is not flooded.
 KNOCK_AGAIN_AFTER = timedelta(seconds=30)
+PRUNE_EVERY_SECONDS = 600.0
+PRUNED_AT_ONCE = 100
 BEAT_EVERY = timedelta(seconds=5)
 BEAT_LOST_AFTER = timedelta(seconds=30)
 
@@ -37,6 +42,8 @@ class Watchdog:
     def __init__(self) -> None:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
+        self._leases = LeaseWatch(settings.LEASE_SECONDS)
+        self._pruned_at = 0.0
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
 
     def stop(self) -> None:
@@ -63,11 +70,14 @@ class Watchdog:
 
     async def look(self) -> None:
         """One round. Undos are begun here and go on by themselves."""
-        for run in await in_database(abandoned_runs):
+        running = await in_database(running_runs)
+        for run in self._leases.ran_out(running, time.monotonic()):
             self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
         for run in await in_database(runs_with_due_faults):
             self._begin(run, partial(leases.claim_finished_run, run.id, worker=execution.this_process()))
         await in_database(knock_again)
+        await in_database(services.knock_waiting)
+        await in_database(self._prune)
         await in_database(self._beat)
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
@@ -88,6 +98,14 @@ class Watchdog:
         except (DatabaseError, LeaseLost):
             logger.exception("Run %s could not be cleaned up: trying again", run.id)
 
+    def _prune(self) -> None:
+        """Batch by batch while there is something old, then again after a while."""
+        if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
+            return
+        before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
+        if services.prune(before, at_most=PRUNED_AT_ONCE) < PRUNED_AT_ONCE:
+            self._pruned_at = time.monotonic()
+
     def _beat(self) -> None:
         now = timezone.now()
         tasks.beat_of("watchdog", execution.this_process())
@@ -99,8 +117,8 @@ class Watchdog:
             tasks.beat.enqueue()
 
 
-def abandoned_runs() -> list[Run]:
-    return list(Run.objects.lease_ran_out(timezone.now()))
+def running_runs() -> list[Run]:
+    return list(Run.objects.running())
 
 
 def runs_with_due_faults() -> list[Run]:

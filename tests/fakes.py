@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel
 
 from scenarios.clock import SystemClock
-from scenarios.domain.errors import LeaseLost
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.plan import Step
 from scenarios.ports import Event, Fault, Surroundings
@@ -58,15 +58,18 @@ class FakeClock(SystemClock):
 
 @dataclass
 class InMemoryJournal:
-    """Journal and ledger in one. `lost` makes every further write raise LeaseLost."""
+    """Journal and ledger in one. After `lost` every write raises LeaseLost, or LedgerUnreachable."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Event] = field(default_factory=list)
     states: dict[int, FaultState] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
     lost: bool = False
+    unreachable: bool = False
 
     async def record(self, event: Event) -> None:
+        if self.unreachable:
+            raise LedgerUnreachable("unreachable")
         if self.lost:
             raise LeaseLost("lost")
         self.events.append(event)
@@ -95,6 +98,9 @@ class InMemoryJournal:
         await self.record(Event(kind, self.clock.now(), fault.phase, fault.action, {"reason": reason}))
         self.faults[fault.key] = fault
         self.states[fault.key] = state
+
+    def is_held(self) -> bool:
+        return not self.lost
 
     async def remaining(self) -> Sequence[Fault]:
         open_states = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)

@@ -39,6 +39,10 @@ class InvalidVariables(ScenarioError):  # noqa: N818
         super().__init__("\n".join(errors.values()))
 
 
+class CannotBegin(ScenarioError):  # noqa: N818
+    """The run would have to wait, and was not to."""
+
+
 class StepFailed(ScenarioError):  # noqa: N818
     """The target did not do what the step asked of it, or did not answer."""
 
@@ -53,3 +57,7 @@ class StepImpossible(StepNotSent):
 
 class LeaseLost(ScenarioError):  # noqa: N818
     """Another process has taken the run over: nothing more may be written or injected for it."""
+
+
+class LedgerUnreachable(LeaseLost):
+    """The ledger could not be written for as long as the lease: its faults are taken back without it."""

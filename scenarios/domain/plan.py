@@ -76,3 +76,10 @@ class Plan:
     guards: tuple[Guard, ...] = ()
     timeout: float = 3600.0
     retry_interrupted: int = 0
+
+    def touched_services(self) -> set[str]:
+        """The services that the actions name: these a run has for itself. What is only probed is shared."""
+        actions = [action for phase in self.phases for action in phase.actions]
+        steps = [step for action in actions for step in (action.do, action.undo) if step is not None]
+        named = (step.arguments.get("service") for step in steps)
+        return {service for service in named if isinstance(service, str)}

@@ -1,6 +1,7 @@
 """However a run's worker ends, the fault is taken back in time. Real processes, on each database."""
 
 import json
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -142,3 +143,60 @@ def test_a_database_that_is_away_for_less_than_the_lease_is_waited_for(
         server.start()
         assert "ABORTED" in system.manage("scenario", "stop", run)
         assert outcome_of(system, run) == ended("aborted")
+
+
+def test_a_worker_that_was_stopped_for_longer_than_its_lease_is_fenced_when_it_wakes(
+    system: Coordinator, target: Target
+) -> None:
+    worker = system.start_worker()
+    system.start_watchdog()
+    run = run_with_fault(system, target)
+    worker.send_signal(signal.SIGSTOP)
+    wait_for(lambda: not target.active, what="the watchdog undoes the fault")
+    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    told = system.manage("scenario", "report", run, "--format", "json")
+    worker.send_signal(signal.SIGCONT)
+    next_run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
+    wait_for(lambda: target.active, what="the woken worker carries the next run out")
+    assert target.injected == 2
+    assert system.manage("scenario", "report", run, "--format", "json") == told
+    assert "ABORTED" in system.manage("scenario", "stop", next_run)
+
+
+@pytest.mark.postgresql
+def test_a_database_that_is_away_for_longer_than_the_lease_leaves_no_fault_behind(
+    tmp_path: Path, target: Target
+) -> None:
+    found = programs()
+    assert found is not None
+    with postgresql(found) as server, coordinator(tmp_path, DATABASE_URL=server.url) as system:
+        system.set_up(target=target.url)
+        system.start_worker()
+        system.start_watchdog()
+        run = run_with_fault(system, target)
+        server.stop()
+        wait_for(lambda: not target.active, what="the fault is undone without the database")
+        server.start()
+        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+
+
+def test_a_full_disk_under_the_worker_leaves_no_fault_behind(tmp_path: Path, target: Target) -> None:
+    with coordinator(tmp_path) as system:
+        system.set_up(target=target.url)
+        worker = system.start_worker()
+        run = run_with_fault(system, target)
+        # Its writes fail from now on, as on a full disk; the watchdog's, elsewhere, do not.
+        resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (1, 1))
+        wait_for(lambda: not target.active, what="the fault is undone without the ledger")
+        system.start_watchdog()
+        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+
+
+def test_two_watchdogs_at_once_undo_a_fault_once(system: Coordinator, target: Target) -> None:
+    worker = system.start_worker()
+    for name in ("first", "second"):
+        system.start(name, "manage.py", "watchdog")
+    run = run_with_fault(system, target)
+    worker.kill()
+    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    assert (target.injected, target.undone) == (1, 1)

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from scenarios import services
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables, Problem
 from scenarios.domain.experiments.translation import TranslationRefused
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.variables import pairs
@@ -45,8 +45,14 @@ class Command(BaseCommand):
         run.add_argument("--detach", action="store_true", help="Print the run's id and do not follow.")
         runs = self._verb(verbs, self.list_runs, "runs", "The newest runs.")
         runs.add_argument("--limit", type=int, default=20)
-        stop = self._verb(verbs, self.stop, "stop", "End a run; its faults are undone.")
-        stop.add_argument("run", help="The run's id, or its first characters.")
+        run.add_argument(
+            "--no-wait", action="store_true", help="Refuse the run where another holds its services."
+        )
+        stop = self._verb(verbs, self.stop, "stop", "End a run, or all of them; faults are undone.")
+        stop.add_argument("run", nargs="?", default="", help="The run's id, or its first characters.")
+        stop.add_argument("--all", action="store_true", dest="everything", help="The global stop.")
+        stop.add_argument("--reason", default="", help="Of the global stop; whoever waits is told.")
+        self._verb(verbs, self.release, "release", "Release the global stop: runs may begin again.")
         report = self._verb(verbs, self.report, "report", "Write what a run did: the page's own report.")
         report.add_argument("run", help="The run's id, or its first characters.")
         report.add_argument("--format", choices=list(FORMATS), default="html", dest="format_name")
@@ -134,13 +140,15 @@ class Command(BaseCommand):
 
     # Runs
 
-    def run(self, scenario: str, variables: list[str], *, detach: bool, **_options: Any) -> int:
+    def run(
+        self, scenario: str, variables: list[str], *, detach: bool, no_wait: bool, **_options: Any
+    ) -> int:
         try:
-            run = self.start(scenario, pairs(variables))
+            run = self.start(scenario, pairs(variables), wait=not no_wait)
         except InvalidDocument as error:
             self.show_problems(Path(scenario), error)
             return INVALID
-        except InvalidVariables as error:
+        except (InvalidVariables, CannotBegin) as error:
             self.console.print(f"[red]{escape(str(error))}[/red]")
             return INVALID
         if detach:
@@ -148,15 +156,15 @@ class Command(BaseCommand):
             return 0
         return self.follow(run)
 
-    def start(self, name: str, variables: dict[str, str]) -> Run:
+    def start(self, name: str, variables: dict[str, str], *, wait: bool) -> Run:
         if Path(name).suffix in SUFFIXES:
             source = services.read_document(read_file(Path(name))).source
-            return services.start_run(source, variables, origin="cli")
+            return services.start_run(source, variables, origin="cli", wait=wait)
         stored = Scenario.objects.filter(name=name).first()
         if stored is None:
             known = ", ".join(Scenario.objects.values_list("name", flat=True)) or "none: import some first"
             raise refused(f"There is no scenario {name!r}. Stored are {known}.")
-        return services.start_run(stored.document, variables, origin="cli", scenario=stored)
+        return services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
 
     def follow(self, run: Run) -> int:
         self.console.print(f"Run {run.id} of [bold]{escape(run.scenario_name)}[/bold]")
@@ -178,13 +186,30 @@ class Command(BaseCommand):
         self.console.print(table)
         return 0
 
-    def stop(self, run: str, **_options: Any) -> int:
+    def stop(self, run: str, *, everything: bool, reason: str, **_options: Any) -> int:
+        if everything == bool(run):
+            raise refused("Name one run, or stop them all with '--all'.")
+        if everything:
+            return self.stop_all(reason)
         row = find_run(run)
         if not services.request_stop(row, by="the command line"):
             self.console.print(f"Run {row.id} is {row.verdict}: there is nothing to stop.")
             return 0
         ended = Progress(row, self.console).follow()
         return 0 if ended.rollback == Rollback.CLEAN else EXIT_CODES[Outcome.ERRORED]
+
+    def stop_all(self, reason: str) -> int:
+        stopped = services.pull_global_stop(by="the command line", reason=reason or "no reason given")
+        self.console.print(
+            f"{stopped} runs are being stopped and their faults undone. No run begins until "
+            "'manage.py scenario release'."
+        )
+        return 0
+
+    def release(self, **_options: Any) -> int:
+        was_pulled = services.release_global_stop()
+        self.console.print("Runs may begin again." if was_pulled else "The global stop was not pulled.")
+        return 0
 
     def report(self, run: str, format_name: str, output: Path | None, **_options: Any) -> int:
         content = write_report(find_run(run), format_name)

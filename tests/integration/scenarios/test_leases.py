@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import execution, leases, services
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -46,8 +46,10 @@ def test_a_second_delivery_of_the_same_message_claims_nothing(run: Run) -> None:
 
 
 def test_a_run_whose_lease_is_good_cannot_be_taken_over(run: Run) -> None:
-    claim(run)
+    claimed = claim(run)
     run.refresh_from_db()
+    assert execution.undo_now(run) is None
+    leases.renew_lease(claimed)
     assert leases.take_over_run(run, worker="b:2") is None
 
 

@@ -12,6 +12,7 @@ from scenarios import execution, leases, services
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Step
+from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
 from scenarios.models import Fault, Run
 from scenarios.ports import Event
@@ -110,6 +111,7 @@ def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
 
     async def two_looks() -> None:
         watchdog = Watchdog()
+        watchdog._leases = LeaseWatch(0)  # has seen enough of the lease
         await watchdog.look()
         await watchdog.settle()
         await watchdog.look()

@@ -1,5 +1,6 @@
 """The engine, by the fake clock: hours pass in milliseconds."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -201,3 +202,45 @@ def test_a_fault_of_24_hours_in_36_hours_of_scenario_takes_no_time() -> None:
     assert verdict.outcome is Outcome.PASSED
     assert journal.moment("fault_undone") - journal.moment("fault_injected") == day
     assert journal.moment("phase_finished", "rest") == 36 * 3600
+
+
+def test_a_process_woken_after_its_lease_injects_nothing_more() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    journal.is_held = lambda: False  # type: ignore[method-assign] # as after a SIGSTOP that lasted longer
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(engine.carry_out())
+    assert driver.said == []
+    assert journal.states == {1: FaultState.INJECTING}
+
+
+def test_where_the_ledger_cannot_be_reached_faults_are_undone_without_it_in_reverse_order() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    actions = fault("a", until="run"), fault("b", until="run")
+    engine = engine_of(Plan("test", (Phase("chaos", hold=600, actions=actions),)), driver, journal)
+
+    async def lose_the_database() -> Verdict:
+        running = asyncio.create_task(engine.carry_out())
+        await asyncio.sleep(60)
+        journal.unreachable = True
+        engine.abandon(taking_back=True)
+        return await running
+
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(lose_the_database())
+    assert driver.said == ["break a", "break b", "mend b", "mend a"]
+    assert set(journal.states.values()) == {FaultState.ACTIVE}
+
+
+def test_a_ledger_lost_in_the_middle_of_the_rollback_keeps_no_fault_injected() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+
+    async def lose() -> dict[str, Any]:
+        journal.unreachable = True
+        return {"status": 200}
+
+    driver.answers["mend a"] = lose
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(engine.carry_out())
+    assert driver.said == ["break a", "mend a", "mend a"]

@@ -1,0 +1,58 @@
+"""Which queued run may begin now: the global stop, held services and MAX_CONCURRENT_RUNS may keep it.
+
+Claims and the global stop lock the same row first, so that of two runs that want one service, and of a
+claim and a stop at the same moment, one sees what the other has done.
+"""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from scenarios.models import Fault, GlobalStop, Hold, Run
+
+
+def lock() -> GlobalStop:
+    """The row that says whether the global stop is pulled; must be called within a transaction."""
+    GlobalStop.objects.get_or_create(pk=GlobalStop.ONLY)
+    return GlobalStop.objects.select_for_update().get(pk=GlobalStop.ONLY)
+
+
+def obstacle_to(run: Run, stop: GlobalStop) -> str:
+    """Why the queued run cannot begin now, as a sentence; "" where it can."""
+    if stop.pulled_at is not None:
+        return f"{stop}: release it to go on"
+    return _held(run.services) or _no_place() or _queued_earlier(run)
+
+
+def _held(services: Iterable[str]) -> str:
+    hold = Hold.objects.filter(service__in=list(services)).select_related("run").first()
+    if hold is None:
+        return ""
+    return f"service {hold.service!r} is held by {hold}"
+
+
+def _no_place() -> str:
+    running = Run.objects.running().count()
+    if running < settings.MAX_CONCURRENT_RUNS:
+        return ""
+    return f"{running} runs are running already: MAX_CONCURRENT_RUNS is {settings.MAX_CONCURRENT_RUNS}"
+
+
+def _queued_earlier(run: Run) -> str:
+    """Whoever waits for a service longer gets it first: else a run that needs two might never begin."""
+    waiting = Run.objects.waiting().filter(queued_at__lt=run.queued_at).for_a_list()
+    for other in waiting:
+        if shared := sorted(set(other.services) & set(run.services)):
+            return f"service {shared[0]!r} is waited for by {other}, which was queued earlier"
+    return ""
+
+
+def hold(run: Run) -> None:
+    """Hold every service that the run's actions touch."""
+    Hold.objects.bulk_create([Hold(service=service, run=run) for service in run.services])
+
+
+def let_go(run: Run) -> None:
+    """Let go of an ended run's services, except of those where it left a fault."""
+    left = Fault.objects.to_undo().filter(run=run).values("service")
+    Hold.objects.filter(run=run).exclude(service__in=left).delete()

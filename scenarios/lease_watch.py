@@ -1,0 +1,30 @@
+"""Which leases ran out, told by this process's own clock: no wall clock, set back or ahead, can deceive it.
+
+A lease that is alive changes: its holder renews it several times while it lasts. One that has stood
+unchanged for as long as it lasts has no holder any more. As in Kubernetes' leader election:
+https://pkg.go.dev/k8s.io/client-go/tools/leaderelection
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from scenarios.models import Run
+
+
+class LeaseWatch:
+    """Must be shown the running runs more often than a lease lasts."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        self._lease_seconds = lease_seconds
+        self._unchanged_since: dict[UUID, tuple[int, datetime | None, float]] = {}
+
+    def ran_out(self, running: Sequence[Run], now: float) -> list[Run]:
+        """Those of the runs whose lease has not changed for a lease's time; `now` is a monotonic clock's."""
+        before, self._unchanged_since = self._unchanged_since, {}
+        for run in running:
+            fence, until, since = before.get(run.id, (run.fence, run.lease_until, now))
+            if (fence, until) != (run.fence, run.lease_until):
+                since = now
+            self._unchanged_since[run.id] = (run.fence, run.lease_until, since)
+        return [run for run in running if now - self._unchanged_since[run.id][2] >= self._lease_seconds]

@@ -1,0 +1,143 @@
+"""Which queued run may begin: services are held, places are counted, the global stop keeps all."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from scenarios import leases, services
+from scenarios.domain.errors import CannotBegin
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.domain.plan import Step
+from scenarios.leases import Claim
+from scenarios.models import Hold, Run
+from scenarios.ports import Event
+
+pytestmark = pytest.mark.django_db
+
+DOCUMENT = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {{name: touching}}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break it
+          do: {{http: {{service: {service}, method: POST, path: /fault}}}}
+          undo: {{http: {{service: {service}, method: DELETE, path: /fault}}}}
+      validations:
+        - {{name: look, probe: {{http: {{service: observed, path: /health}}}}, expect: {{status: 200}}}}
+"""
+
+
+def queued(service: str, **options: Any) -> Run:
+    return services.start_run(DOCUMENT.format(service=service), {}, origin="cli", **options)
+
+
+def claim(run: Run) -> Claim | None:
+    return leases.claim_run(run.id, run.attempt, worker="a:1")
+
+
+def waits_for(run: Run) -> str:
+    run.refresh_from_db()
+    return run.waiting_for
+
+
+def finish(claimed: Claim | None, rollback: Rollback = Rollback.CLEAN) -> None:
+    assert claimed is not None
+    leases.finish_run(claimed, Verdict(Outcome.PASSED, "", rollback), timezone.now())
+
+
+def test_two_runs_that_touch_one_service_never_overlap() -> None:
+    first, second = queued("exchange"), queued("exchange")
+    claimed = claim(first)
+    assert claim(second) is None
+    assert waits_for(second) == f"service 'exchange' is held by {first}"
+    assert services.knock_waiting() == 0
+    finish(claimed)
+    assert services.knock_waiting() == 1
+    assert claim(second) is not None
+    assert Hold.objects.get().run == second
+
+
+def test_runs_on_different_services_go_side_by_side_and_what_is_only_probed_is_shared() -> None:
+    assert claim(queued("exchange")) is not None
+    assert claim(queued("custodian")) is not None
+
+
+def test_no_more_runs_go_on_than_the_setting_allows(settings: Any) -> None:
+    settings.MAX_CONCURRENT_RUNS = 1
+    claimed = claim(queued("exchange"))
+    third = queued("custodian")
+    assert claim(third) is None
+    assert "MAX_CONCURRENT_RUNS is 1" in waits_for(third)
+    finish(claimed)
+    assert claim(third) is not None
+
+
+def test_whoever_waits_longer_for_a_service_gets_it_first() -> None:
+    claimed = claim(queued("exchange"))
+    second, third = queued("exchange"), queued("exchange")
+    assert claim(second) is None
+    finish(claimed)
+    assert claim(third) is None
+    assert "queued earlier" in waits_for(third)
+    assert claim(second) is not None
+
+
+def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
+    run = queued("exchange")
+    claimed = claim(run)
+    assert claimed is not None
+    step = Step("http", {"service": "exchange", "path": "/fault"})
+    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
+    leases.open_fault(claimed, event, do=step, undo=step, timeout=5)
+    finish(claimed, Rollback.DIRTY)
+    waiting = queued("exchange")
+    assert claim(waiting) is None
+    assert "with a fault that is not undone" in waits_for(waiting)
+    assert services.acknowledge_fault(run.faults.get(), by="ann", reason="the service is retired")
+    assert claim(waiting) is not None
+
+
+def test_a_run_that_is_not_to_wait_is_refused_with_the_reason_and_nothing_is_stored() -> None:
+    claim(queued("exchange"))
+    with pytest.raises(CannotBegin, match="service 'exchange' is held by"):
+        queued("exchange", wait=False)
+    assert Run.objects.count() == 1
+
+
+def test_the_global_stop_ends_running_runs_and_keeps_new_ones_queued_until_it_is_released() -> None:
+    claimed = claim(queued("exchange"))
+    assert claimed is not None
+    assert services.pull_global_stop(by="ann", reason="an incident") == 1
+    assert leases.stop_request(claimed) == "the global stop, pulled by ann (an incident)"
+    waiting = queued("custodian")
+    assert claim(waiting) is None
+    assert "pulled by ann" in waits_for(waiting)
+    assert services.release_global_stop()
+    assert waits_for(waiting) == ""
+    assert claim(waiting) is not None
+
+
+def test_the_global_stop_is_pulled_and_released_on_home_and_by_the_api(admin_client: Client) -> None:
+    home, api = reverse("admin:index"), reverse("api:stop")
+    admin_client.post(reverse("admin:global_stop"), {"reason": "an incident"})
+    assert b"an incident" in admin_client.get(home).content
+    admin_client.post(reverse("admin:global_stop"), {"release": "yes"})
+    assert b"Stop everything" in admin_client.get(home).content
+    answer = admin_client.post(api, {"reason": "by the API"}, content_type="application/json")
+    assert answer.json() == {"stopped_runs": 0}
+    assert b"by the API" in admin_client.get(home).content
+    assert admin_client.delete(api).status_code == 204
+
+
+def test_nobody_pulls_the_global_stop_without_the_permission(client: Client, django_user_model: type) -> None:
+    user = django_user_model.objects.create_user("viewer", password="secret-viewer", is_staff=True)  # type: ignore[attr-defined]
+    client.force_login(user)
+    assert client.post(reverse("admin:global_stop"), {"reason": "mine"}).status_code == 403
+    answer = client.post(reverse("api:stop"), {"reason": "mine"}, content_type="application/json")
+    assert answer.status_code == 403

@@ -1,0 +1,39 @@
+"""A lease that stands unchanged for as long as it lasts has run out, whatever the wall clock says."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from scenarios.lease_watch import LeaseWatch
+from scenarios.models import Run
+
+UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def run(*, fence: int = 1, later: float = 0.0) -> Run:
+    return Run(id=UUID(int=1), fence=fence, lease_until=UNTIL + timedelta(seconds=later))
+
+
+def test_a_lease_that_stands_unchanged_for_as_long_as_it_lasts_has_run_out() -> None:
+    watch = LeaseWatch(15)
+    assert watch.ran_out([run()], now=100.0) == []
+    assert watch.ran_out([run()], now=114.9) == []
+    assert len(watch.ran_out([run()], now=115.0)) == 1
+
+
+def test_a_lease_that_is_renewed_never_runs_out_even_when_the_wall_clock_is_set_back() -> None:
+    watch = LeaseWatch(15)
+    for number in range(100):
+        assert watch.ran_out([run(later=-3600 * number)], now=10.0 * number) == []
+
+
+def test_a_take_over_begins_another_lease() -> None:
+    watch = LeaseWatch(15)
+    watch.ran_out([run()], now=0.0)
+    assert watch.ran_out([run(fence=2)], now=15.0) == []
+
+
+def test_a_run_that_has_ended_is_forgotten() -> None:
+    watch = LeaseWatch(15)
+    watch.ran_out([run()], now=0.0)
+    watch.ran_out([], now=1.0)
+    assert watch.ran_out([run()], now=20.0) == []
