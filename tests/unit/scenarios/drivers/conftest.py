@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,18 @@ from scenarios.domain.errors import StepImpossible
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[[Respond], Awaitable[str]]
+
+
+def child_processes() -> set[int]:
+    """Of this process, dead ones that nobody has waited for included; servers of other tests among them."""
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in children_of(task)}
+
+
+def children_of(task: Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except OSError:
+        return []  # a thread that has just ended
 
 
 @dataclass
