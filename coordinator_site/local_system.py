@@ -11,6 +11,7 @@ from django.conf import settings
 
 from coordinator_site import ports_in_use
 from coordinator_site.supervisor import Child
+from scenarios.readiness import WORKER_COMMANDS
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
 JOB_PORTS = {"test-coordinator": "web", "exchange": "exchange", "risk-monitor": "risk_monitor"}
@@ -56,13 +57,20 @@ def children(ports: Ports) -> list[Child]:
             {"PORT": str(ports.web)},
         ),
         manage("watchdog", "watchdog", environment={"PROMETHEUS_URL": asked}),
-        # The interval is the longest that a queued run waits for an idle worker.
         manage(
             "worker",
-            *("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
+            *worker_command(),
             environment={"PROMETHEUS_URL": asked},
         ),
     ]
+
+
+def worker_command() -> list[str]:
+    command = WORKER_COMMANDS[settings.TASK_BACKEND].split()
+    if settings.TASK_BACKEND == "db":
+        # The interval is the longest that a queued run waits for an idle worker.
+        command += ["--interval", "0.1", "--no-startup-delay", "--no-reload"]
+    return command
 
 
 def manage(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:

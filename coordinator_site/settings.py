@@ -198,7 +198,19 @@ if METRICS_CACHE:
 
 # Tasks and runs
 
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+TASK_BACKEND = environment.one_of("TASK_BACKEND", env.str("TASK_BACKEND", "db"), {"db", "rq"})
+REDIS_URL = env.str("REDIS_URL", "")
+if TASK_BACKEND == "rq":
+    if not REDIS_URL:
+        raise ImproperlyConfigured(
+            "REDIS_URL is missing: TASK_BACKEND='rq' needs one, as in 'redis://127.0.0.1:6379/0'."
+        )
+    INSTALLED_APPS += ["django_rq"]
+    TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
+    # No time limit of the queue's: a run has its own, and may last for days.
+    RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1}}
+else:
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 LEASE_SECONDS = environment.whole_number(
     "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
 )

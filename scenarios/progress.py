@@ -3,12 +3,14 @@
 import time
 from collections.abc import Iterator
 
+from django.conf import settings
 from rich.console import Console
 from rich.markup import escape
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.models import Event, Heartbeat, Run
+from scenarios.readiness import WORKER_COMMANDS
 
 LOOK_SECONDS = 0.1
 WORKER_EXPECTED_SECONDS = 10.0
@@ -118,7 +120,8 @@ class Progress:
                 else "none has ever shown itself"
             )
             self._console.print(
-                f"[yellow]Still waiting for a worker: {when}. Start one with 'manage.py db_worker'.[/yellow]"
+                f"[yellow]Still waiting for a worker: {when}. Start one with "
+                f"'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'.[/yellow]"
             )
 
 

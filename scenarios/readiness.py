@@ -16,6 +16,12 @@ from scenarios.models import Heartbeat, Run
 WATCHDOG_SILENT_AFTER = timedelta(seconds=10)
 # The watchdog asks a worker for a beat every 5 seconds; one that is busy shows itself by its lease.
 WORKER_SILENT_AFTER = timedelta(seconds=30)
+# What carries runs out, by TASK_BACKEND. RQ's simple worker, for a run looks after SIGTERM itself: the
+# usual one would hide it from the run, in a child process that goes on.
+WORKER_COMMANDS = {
+    "db": "db_worker",
+    "rq": "rqworker --worker-class rq.SimpleWorker --job-class django_tasks_rq.Job",
+}
 
 
 class NotReady(Exception):  # noqa: N818 - a state
@@ -58,6 +64,18 @@ def queue() -> None:
         raise NotReady(f"the task queue cannot be used: {error}") from error
     if problems:
         raise NotReady(f"the task queue is misconfigured: {problems[0]}")
+    if settings.TASK_BACKEND == "rq":
+        redis()
+
+
+def redis() -> None:
+    from django_rq import get_connection  # noqa: PLC0415 - an app of its own, there with this backend alone
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    try:
+        get_connection().ping()
+    except RedisError as error:
+        raise NotReady(f"Redis does not answer at REDIS_URL: {error}") from error
 
 
 def worker() -> None:
@@ -66,7 +84,7 @@ def worker() -> None:
     if not seen and not Run.objects.alive(now).exists():
         raise NotReady(
             f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
-            "start one with 'manage.py db_worker'"
+            f"start one with 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'"
         )
 
 

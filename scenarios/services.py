@@ -3,6 +3,7 @@
 What a worker writes while it holds a run stands in leases.py.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ from scenarios.models import Event as EventRow
 from scenarios.models import Fault, Run, Scenario, Service
 from scenarios.ports import Event
 from scenarios.surroundings import step_arguments
+
+logger = logging.getLogger(__name__)
 
 # By its name, not by an import: the task stands above the services that it calls.
 CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
@@ -150,9 +153,16 @@ def start_run(
 
 
 def knock(run: Run) -> None:
-    """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim."""
+    """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim.
+
+    A queue that cannot be reached loses nothing: the run waits, and the watchdog tells the queue again.
+    """
     Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
-    import_string(CARRY_OUT_TASK).enqueue(str(run.id), run.attempt)
+    try:
+        import_string(CARRY_OUT_TASK).enqueue(str(run.id), run.attempt)
+    except Exception:  # whichever the queue's own are: of Redis, of a database
+        logger.warning("The queue could not be told of run %s: it is told again", run.id, exc_info=True)
+        Run.objects.filter(id=run.id).update(enqueued_at=None)
 
 
 def knock_waiting() -> int:

@@ -16,10 +16,16 @@ def carry_out_run(run_id: str, attempt: int) -> str:
     return run.verdict if run is not None else "nothing to claim"
 
 
-@task(priority=HIGHEST_PRIORITY)
+@task()
 def beat() -> None:
     """Show that the queue delivers and that a worker works: `ready` and the alerts look at it."""
     beat_of("worker", execution.this_process())
+
+
+def ask_for_beat() -> None:
+    """Ahead of the waiting runs, where the queue knows priorities: RQ does not."""
+    first = beat.using(priority=HIGHEST_PRIORITY) if beat.get_backend().supports_priority else beat
+    first.enqueue()
 
 
 def beat_of(name: str, detail: str) -> None:

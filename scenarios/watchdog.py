@@ -113,8 +113,13 @@ class Watchdog:
         answered = worker is not None and worker.seen_at >= self._beat_asked_at
         if now - self._beat_asked_at >= (BEAT_EVERY if answered else BEAT_LOST_AFTER):
             self._beat_asked_at = now
-            DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
-            tasks.beat.enqueue()
+            if settings.TASK_BACKEND == "db":
+                # RQ forgets results by itself.
+                DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
+            try:
+                tasks.ask_for_beat()
+            except Exception:  # whichever the queue's own are
+                logger.warning("The queue does not answer: no beat was asked for", exc_info=True)
 
 
 def running_runs() -> list[Run]:

@@ -16,6 +16,7 @@ from tests.servers.postgresql import PostgreSQL, postgresql, programs
 NEEDS = {
     "postgresql": (programs, "postgresql"),
     "chromium": (chromium_program, "chromium"),
+    "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
 }

@@ -12,7 +12,10 @@ from typing import IO
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-WORKER = ("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload")
+WORKERS = {
+    "db": ("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
+    "rq": ("rqworker", "--worker-class", "rq.SimpleWorker", "--job-class", "django_tasks_rq.Job"),
+}
 
 
 class Coordinator:
@@ -26,6 +29,7 @@ class Coordinator:
             "DATA_DIR": str(data),
             "PORT": str(self.port),
             "LEASE_SECONDS": "3",
+            "TASK_BACKEND": "db",
             "PYTHONUNBUFFERED": "1",
             **environment,
         }
@@ -52,16 +56,17 @@ class Coordinator:
         registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
         self.manage("shell", "--no-imports", "-c", f"from scenarios.services import *; {registering}")
 
-    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+        own = {**self.environment, **environment}
         with self.log_of(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=PROJECT, env=self.environment, stdout=log, stderr=log
+                [sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
             )
         self._processes[name] = process
         return process
 
-    def start_worker(self, name: str = "worker") -> subprocess.Popen[bytes]:
-        return self.start(name, "manage.py", *WORKER)
+    def start_worker(self, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
+        return self.start(name, "manage.py", *WORKERS[self.environment["TASK_BACKEND"]], **environment)
 
     def start_watchdog(self) -> subprocess.Popen[bytes]:
         return self.start("watchdog", "manage.py", "watchdog")

@@ -1,0 +1,89 @@
+"""Several workers, each as on a machine of its own: every run is carried out once, by either queue."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.coordinator import Coordinator, coordinator
+from tests.servers.loopback import wait_for
+from tests.servers.redis_server import Redis, redis_server
+from tests.servers.target import Target, running_target
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+
+WORKERS = 3
+RUNS = 30
+QUEUE_RUNS = f"""
+from scenarios.services import start_run
+document = '''
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {{name: short}}
+spec: {{phases: [{{name: p, actions: [{{name: wait, do: {{wait: {{duration: 10ms}}}}}}]}}]}}
+'''
+for _ in range({RUNS}):
+    start_run(document, {{}}, origin="cli")
+"""
+STORY = """
+import json
+from django.db.models import Count, Q
+from scenarios.models import Run
+runs = Run.objects.annotate(starts=Count("events", filter=Q(events__kind="run_started")))
+print(json.dumps([list(row) for row in runs.values_list("outcome", "attempt", "fence", "starts", "worker")]))
+"""
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with redis_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    with running_target() as running:
+        yield running
+
+
+@pytest.fixture(params=["db", "rq"])
+def system(
+    request: pytest.FixtureRequest, tmp_path: Path, redis: Redis, target: Target
+) -> Iterator[Coordinator]:
+    database = request.getfixturevalue("postgresql_server").new_database()
+    queue = {"TASK_BACKEND": request.param, "REDIS_URL": redis.url, "MAX_CONCURRENT_RUNS": "100"}
+    with coordinator(tmp_path, DATABASE_URL=database, **queue) as installed:
+        installed.set_up(target=target.url)
+        yield installed
+
+
+def start_workers(system: Coordinator) -> None:
+    """Each with a metrics directory of its own, as on another machine."""
+    for number in range(WORKERS):
+        directory = system.data / f"metrics-{number}"
+        system.start_worker(f"worker-{number}", PROMETHEUS_MULTIPROC_DIR=str(directory))
+
+
+def story(system: Coordinator) -> list[list[object]]:
+    found: list[list[object]] = json.loads(system.manage("shell", "--no-imports", "-c", STORY))
+    return found
+
+
+def test_workers_that_race_for_many_runs_carry_each_out_once(system: Coordinator) -> None:
+    system.manage("shell", "--no-imports", "-c", QUEUE_RUNS)
+    start_workers(system)
+    wait_for(lambda: all(row[0] for row in story(system)), what="every run has ended", seconds=90)
+    runs = story(system)
+    assert len(runs) == RUNS
+    assert {tuple(row[:4]) for row in runs} == {("passed", 1, 1, 1)}
+    assert len({row[4] for row in runs}) > 1
+
+
+def test_a_queue_that_is_away_loses_no_run(system: Coordinator, redis: Redis) -> None:
+    redis.stop()
+    system.manage("shell", "--no-imports", "-c", QUEUE_RUNS)
+    redis.start()
+    start_workers(system)
+    system.start_watchdog()
+    wait_for(lambda: all(row[0] == "passed" for row in story(system)), what="every run passed", seconds=90)
