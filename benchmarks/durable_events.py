@@ -65,6 +65,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as data:
         os.environ["DATA_DIR"] = data
         os.environ["LOG_LEVEL"] = "ERROR"
+        os.environ["MAX_CONCURRENT_RUNS"] = "100"
         spawning = multiprocessing.get_context("spawn")
         with spawning.Pool(WRITERS, maxtasksperchild=1) as pool:
             pool.apply(migrate)
