@@ -3,8 +3,10 @@
 import json
 import resource
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,37 @@ def test_two_watchdogs_at_once_undo_a_fault_once(system: Coordinator, target: Ta
     worker.kill()
     wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
     assert (target.injected, target.undone) == (1, 1)
+
+
+def test_a_sqlite_file_that_another_program_locks_for_a_while_is_waited_for(
+    tmp_path: Path, target: Target
+) -> None:
+    with coordinator(tmp_path, LEASE_SECONDS="10") as system:
+        system.set_up(target=target.url)
+        system.start_worker()
+        run = run_with_fault(system, target)
+        with closing(sqlite3.connect(tmp_path / "coordinator.sqlite3", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            # Longer than the worker's looks for a stop request and its renewals of the lease.
+            assert not target.over.wait(4)
+            assert target.active == 1
+        assert "ABORTED" in system.manage("scenario", "stop", run)
+        assert outcome_of(system, run) == ended("aborted")
+
+
+def test_a_clock_that_is_set_back_keeps_no_fault_of_a_dead_worker(
+    system: Coordinator, target: Target
+) -> None:
+    worker = system.start_worker()
+    system.start_watchdog()
+    run = run_with_fault(system, target)
+    worker.kill()
+    worker.wait()
+    # To every process that looks at its clock now, the lease ends in an hour.
+    later = "timezone.now() + timedelta(hours=1)"
+    imports = (
+        "from datetime import timedelta; from django.utils import timezone; from scenarios.models import Run"
+    )
+    system.manage("shell", "--no-imports", "-c", f"{imports}; Run.objects.update(lease_until={later})")
+    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    assert target.active == 0
