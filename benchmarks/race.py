@@ -1,4 +1,4 @@
-"""Workers that race for runs on PostgreSQL: `python benchmarks/race.py [--queue rq] [--workers 8] [--runs 500]`.
+"""Workers that race for runs on PostgreSQL: `python benchmarks/race.py [--queue rq] [--runs 500]`.
 
 Each worker has a metrics directory of its own, as on a machine of its own. Ends with 1 unless every run was
 carried out once.
