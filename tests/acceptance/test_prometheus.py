@@ -3,16 +3,21 @@
 import json
 import re
 import subprocess
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.servers.coordinator import PROJECT, command, read_until
 from tests.servers.installation import Installation
 from tests.servers.loopback import free_port, wait_for
+from tests.servers.prometheus_server import prometheus
 
 pytestmark = pytest.mark.prometheus
 
@@ -99,6 +104,58 @@ def test_promtool_finds_nothing_wrong_with_the_exposition(installation: Installa
         timeout=30,
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+class AsText(BaseHTTPRequestHandler):
+    """Passes a scrape on without its Accept header: Prometheus would always ask for OpenMetrics."""
+
+    origin = ""
+
+    def do_GET(self) -> None:
+        with urllib.request.urlopen(f"{self.origin}{self.path}", timeout=10) as answer:
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers["Content-Type"])
+            self.end_headers()
+            self.wfile.write(answer.read())
+
+    def log_message(self, *_arguments: Any) -> None:
+        """The tests' own output stays readable."""
+
+
+@contextmanager
+def served_as_text(origin: str) -> Iterator[int]:
+    handler = type("AsTextOfOrigin", (AsText,), {"origin": origin})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_prometheus_accepts_both_formats(installation: Installation, tmp_path: Path) -> None:
+    with served_as_text(installation.web) as as_text:
+        ports = {"openmetrics": installation.web.rpartition(":")[2], "text": as_text}
+        jobs = [
+            {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+            for name, port in ports.items()
+        ]
+        config = tmp_path / "prometheus.yml"
+        config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+        with prometheus(config, tmp_path / "data") as own:
+            running = Installation(installation.web, own)
+            wait_for(lambda: running.value("count(up == 1)") == len(jobs), what="both are scraped")
+            with urllib.request.urlopen(f"{own}/api/v1/targets", timeout=10) as answer:
+                targets = json.load(answer)["data"]["activeTargets"]
+            requests = running.query(f"http_requests_total{HEALTH}")
+    assert {target["labels"]["job"]: target["lastError"] for target in targets} == {
+        "openmetrics": "",
+        "text": "",
+    }
+    assert len({one["value"][1] for one in requests}) == 1
+    assert len(requests) == len(jobs)
 
 
 def test_promtool_finds_nothing_wrong_with_the_shipped_configuration() -> None:
