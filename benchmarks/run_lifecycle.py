@@ -27,6 +27,8 @@ from tests.servers.target import Target, running_target
 
 LONG_FAULT = (PROJECT / "tests" / "servers" / "long-fault.yaml").read_text()
 LEASE_SECONDS = 3.0
+# Seconds from the first event to the kill: a new worker also loads its drivers in that time.
+LONGEST_LIFE = 0.6
 START_GOAL, STOP_GOAL, SIGTERM_GOAL, KILL_GOAL = 0.5, 1.0, 0.5, LEASE_SECONDS + 3.0
 # One process that starts and stops runs as an entrance does, without the half second of a new command.
 ENTRANCE = """
@@ -102,7 +104,7 @@ class Bench:
         """At a random moment from the claim to well after the injection."""
         injected, undone = self.target.injected, self.target.undone
         run = self.ask("start")[0]
-        time.sleep(chance.uniform(0.0, 0.15))
+        time.sleep(chance.uniform(0.0, LONGEST_LIFE))
         worker.kill()
         worker.wait()
         began = time.monotonic()

@@ -43,7 +43,7 @@ class Watchdog:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
-        self._pruned_at = 0.0
+        self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
 
     def stop(self) -> None:

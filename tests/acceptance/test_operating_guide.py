@@ -59,31 +59,42 @@ def test_an_outstanding_fault_is_undone_by_the_command_once_its_target_allows_it
     assert target.active == 0
 
 
-def test_an_outstanding_fault_is_taken_out_of_the_ledger_by_a_persons_word(
+def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release(
     system: Coordinator, target: Target
 ) -> None:
-    run_id = outstanding_fault(system, target)
-    line = command_with("acknowledge_fault")
-    code, printed = run(system, line, RUN=run_id, NAME="Ada", REASON="replaced the machine")
-    assert (code, printed.strip().splitlines()[-1]) == (0, "[True]")
-    assert "rollback dirty" not in run(system, command_with("scenario runs"))[1]
-
-
-def test_old_runs_are_deleted_by_the_commands_and_new_ones_stay(system: Coordinator) -> None:
+    system.start_worker()
+    system.start_watchdog()
     system.manage("scenario", "run", str(LONG_FAULT), "--detach")
-    ended = "state='finished', outcome='passed', rollback='clean', finished_at='{}-01-01T00:00Z'"
-    delete = command_with("old.delete()")
-    for year, left in (("2199", "1"), ("2020", "0")):
-        set_ended = f"from scenarios.models import Run; Run.objects.update({ended.format(year)})"
-        system.manage("shell", "--no-imports", "-c", set_ended)
-        assert run(system, delete)[0] == 0
-        counted = "from scenarios.models import Run; print(Run.objects.count())"
-        assert system.manage("shell", "--no-imports", "-c", counted).strip() == left
+    wait_for(lambda: target.active, what="the fault is injected")
+    assert "1 runs are being stopped" in run(system, command_with("scenario stop --all"))[1]
+    wait_for(lambda: not target.active, what="the fault is undone")
+    system.manage("scenario", "run", str(LONG_FAULT), "--detach")
+    assert target.injected == 1
+    assert "Runs may begin again" in run(system, command_with("scenario release"))[1]
+    wait_for(lambda: target.active, what="the next run begins")
+
+
+def test_the_watchdog_deletes_old_runs_and_the_command_what_the_queue_remembers(system: Coordinator) -> None:
+    system.manage("scenario", "run", str(LONG_FAULT), "--detach")
+    ended = "state='finished', outcome='passed', rollback='clean', finished_at='2020-01-01T00:00Z'"
+    set_ended = f"from scenarios.models import Run; Run.objects.update({ended})"
+    system.manage("shell", "--no-imports", "-c", set_ended)
+    system.start_watchdog()
+    counted = "from scenarios.models import Run; print(Run.objects.count())"
+    wait_for(
+        lambda: system.manage("shell", "--no-imports", "-c", counted).strip() == "0", what="it is deleted"
+    )
     assert run(system, command_with("prune_db_task_results"))[0] == 0
 
 
 def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
-    tried = ("scenario runs", "scenario undo", "acknowledge_fault", "old.delete()", "prune_db_task_results")
+    tried = (
+        "scenario runs",
+        "scenario undo",
+        "scenario stop --all",
+        "scenario release",
+        "prune_db_task_results",
+    )
     assert [line for line in COMMANDS if not any(words in line for words in tried)] == []
 
 
