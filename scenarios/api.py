@@ -3,6 +3,7 @@
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Literal, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -15,13 +16,17 @@ from ninja.security import django_auth
 from scenarios import readiness, services
 from scenarios.domain.document import Document
 from scenarios.domain.errors import InvalidDocument
-from scenarios.models import Scenario
+from scenarios.models import Run, Scenario
 
 api = NinjaAPI(title="Test Coordinator", version="1", urls_namespace="api")
 
 
 class NameDiffersError(ValueError):
     """A document is sent to another scenario's address."""
+
+
+class NoSuchRunError(LookupError):
+    """The address names a run that is not stored."""
 
 
 class Health(Schema):
@@ -93,6 +98,11 @@ def name_differs(request: HttpRequest, error: NameDiffersError) -> HttpResponse:
     return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
 
 
+@api.exception_handler(NoSuchRunError)
+def no_such_run(request: HttpRequest, error: NoSuchRunError) -> HttpResponse:
+    return problem(request, HTTPStatus.NOT_FOUND, str(error))
+
+
 @api.exception_handler(AuthenticationError)
 def not_logged_in(request: HttpRequest, _error: AuthenticationError) -> HttpResponse:
     return problem(request, HTTPStatus.UNAUTHORIZED, "Log in first: a session of the admin is accepted.")
@@ -134,7 +144,15 @@ class Stopped(Schema):
     stopped_runs: int
 
 
+class StopOfRun(Schema):
+    """`stopping` is false where the run has ended already, or is being stopped."""
+
+    run: UUID
+    stopping: bool
+
+
 REFUSALS = {401: Problem, 403: Problem, 422: Problem}
+OF_A_RUN = {**REFUSALS, 404: Problem}
 
 
 @api.post(
@@ -159,6 +177,16 @@ def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
     """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
     permit(request, "scenarios.pull_globalstop")
     return {"stopped_runs": services.pull_global_stop(by=request.user.get_username(), reason=why.reason)}
+
+
+@api.post("/runs/{run_id}/stop", response={200: StopOfRun, **OF_A_RUN}, auth=django_auth, url_name="stop_run")
+def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """End the run `aborted`; its faults are undone first."""
+    permit(request, "scenarios.stop_run")
+    run = Run.objects.filter(id=run_id).first()
+    if run is None:
+        raise NoSuchRunError(f"There is no run {str(run_id)!r}.")
+    return {"run": run.id, "stopping": services.request_stop(run, by=request.user.get_username())}
 
 
 @api.delete("/stop", response={204: None, **REFUSALS}, auth=django_auth, url_name="release")

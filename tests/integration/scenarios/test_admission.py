@@ -1,6 +1,7 @@
 """Which queued run may begin: services are held, places are counted, the global stop keeps all."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -135,9 +136,22 @@ def test_the_global_stop_is_pulled_and_released_on_home_and_by_the_api(admin_cli
     assert admin_client.delete(api).status_code == 204
 
 
+def test_a_run_is_stopped_by_the_api_and_one_that_is_not_there_is_a_problem(admin_client: Client) -> None:
+    run = queued("exchange")
+    claimed = claim(run)
+    assert claimed is not None
+    answer = admin_client.post(reverse("api:stop_run", args=[run.id]))
+    assert answer.json() == {"run": str(run.id), "stopping": True}
+    assert leases.stop_request(claimed) == "admin"
+    assert admin_client.post(reverse("api:stop_run", args=[run.id])).json()["stopping"] is False
+    missing = admin_client.post(reverse("api:stop_run", args=[uuid4()]))
+    assert (missing.status_code, missing["Content-Type"]) == (404, "application/problem+json")
+
+
 def test_nobody_pulls_the_global_stop_without_the_permission(client: Client, django_user_model: type) -> None:
     user = django_user_model.objects.create_user("viewer", password="secret-viewer", is_staff=True)  # type: ignore[attr-defined]
     client.force_login(user)
     assert client.post(reverse("admin:global_stop"), {"reason": "mine"}).status_code == 403
+    assert client.post(reverse("api:stop_run", args=[uuid4()])).status_code == 403
     answer = client.post(reverse("api:stop"), {"reason": "mine"}, content_type="application/json")
     assert answer.status_code == 403
