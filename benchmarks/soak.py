@@ -43,7 +43,9 @@ class Sizes:
 
 def sizes(data: Path, besides: int) -> Sizes:
     """Kibibytes and open descriptors by process; how many files the metrics directory holds."""
-    pids = [pid for pid in processes_with(data) if pid != besides]
+    # Not Prometheus, which keeps what it has scraped.
+    ours = [pid for pid, command_line in processes_with(data).items() if "python" in command_line]
+    pids = [pid for pid in ours if pid != besides]
     resident = {
         pid: int(line.split()[1])
         for pid in pids
