@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from scenarios.domain.document import build_plan, parse_document, services_of
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
-from scenarios.domain.outcomes import STATES_TO_UNDO, Outcome, Rollback
-from scenarios.models import Event, Fault, Run, Scenario
+from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.models import Event, Fault, Hold, Run, Scenario
 from scenarios.surroundings import step_arguments
 
 DAYS = 30
@@ -72,14 +72,9 @@ def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | N
     return [(row, runs.get(keys[row.pk])) for row in scenarios]
 
 
-def holders() -> dict[str, list[Run]]:
-    """By service, the runs that may have a fault in it now."""
-    held: dict[str, list[Run]] = {}
-    for fault in Fault.objects.filter(state__in=STATES_TO_UNDO).exclude(service="").select_related("run"):
-        runs = held.setdefault(fault.service, [])
-        if fault.run not in runs:
-            runs.append(fault.run)
-    return held
+def holders() -> dict[str, Run]:
+    """By service, the run that has it for itself."""
+    return {hold.service: hold.run for hold in Hold.objects.select_related("run")}
 
 
 def scenarios_by_service() -> dict[str, list[tuple[int, str]]]:

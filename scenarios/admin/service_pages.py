@@ -32,7 +32,7 @@ class ServiceAdmin(admin.ModelAdmin):
             held, touching = overview.holders(), overview.scenarios_by_service()
             rows = list(changes.result_list)
             for row in rows:
-                row.holders, row.scenarios = held.get(row.name, []), touching.get(row.name, [])
+                row.holder, row.scenarios = held.get(row.name), touching.get(row.name, [])
             changes.result_list = rows
         return response
 
@@ -50,14 +50,10 @@ class ServiceAdmin(admin.ModelAdmin):
 
     @admin.display(description="held by")
     def held_by(self, service: Any) -> str:
-        return (
-            format_html_join(
-                ", ",
-                '<a href="{}">{}</a>',
-                ((reverse("admin:scenarios_run_change", args=[run.pk]), run) for run in service.holders),
-            )
-            or "-"
-        )
+        if service.holder is None:
+            return "-"
+        run = reverse("admin:scenarios_run_change", args=[service.holder.pk])
+        return format_html('<a href="{}">{}</a>', run, service.holder)
 
     @admin.display(description="touched by")
     def touched_by(self, service: Any) -> str:
