@@ -27,6 +27,12 @@ WORKER = re.compile(r"Booting worker with pid: (\d+)")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+class Variant(NamedTuple):
+    measured_by: str
+    many: bool
+    """In the mode of many processes, whose libraries write to files."""
+
+
 class Measured(NamedTuple):
     rate: float
     cpu_seconds: float
@@ -34,20 +40,19 @@ class Measured(NamedTuple):
 
 
 @contextmanager
-def server(python: Path, variant: str, directory: str) -> Iterator[tuple[int, int]]:
+def server(python: Path, variant: Variant, directory: str) -> Iterator[tuple[int, int]]:
     """The port of a server that listens, and the process id of its worker."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MEASURED_BY": variant.measured_by}
+    environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if variant.many:
+        environment["PROMETHEUS_MULTIPROC_DIR"] = directory
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     process = subprocess.Popen(
         [python, *GUNICORN, "--bind", f"127.0.0.1:{port}"],
         cwd=directory,  # not in the project's folder, where gunicorn finds a configuration
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "MEASURED_BY": variant,
-            "PROMETHEUS_MULTIPROC_DIR": directory,
-        },
+        env=environment,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -78,9 +83,11 @@ def cpu_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def rounds(python: Path, variants: Sequence[str], groups: int, rounds_each: int) -> dict[str, list[Measured]]:
+def rounds(
+    python: Path, variants: Sequence[Variant], groups: int, rounds_each: int
+) -> dict[Variant, list[Measured]]:
     """What was measured of each variant in each round."""
-    found: dict[str, list[Measured]] = {variant: [] for variant in variants}
+    found: dict[Variant, list[Measured]] = {variant: [] for variant in variants}
     for _ in range(groups):
         with ExitStack() as running:
             servers = {}
