@@ -112,6 +112,7 @@ def follow_to_the_report(page: Page) -> None:
     page.evaluate("window.notReloaded = true")
     expect(page.locator("#steps li")).to_have_count(7, timeout=PATIENCE)
     expect(header.locator(".verdict.passed")).to_be_visible(timeout=PATIENCE)
+    every_event_is_a_row_in_its_order(page)
     assert page.evaluate("window.notReloaded")
     expect(page.locator("#timeline .fault")).to_have_count(1)
     page.locator("#steps summary").nth(2).click()
@@ -119,6 +120,14 @@ def follow_to_the_report(page: Page) -> None:
     page.click(".reports a:text-is('page')")
     expect(page.locator("h1")).to_have_text("The exchange answers slowly")
     assert page.locator("h1").evaluate("title => getComputedStyle(title).fontSize") == "24px"
+
+
+def every_event_is_a_row_in_its_order(page: Page) -> None:
+    page.locator("#events-title").click()
+    rows = page.locator("#events tr td:first-child").all_inner_texts()
+    told = page.locator("#run-header dt:text-is('Events') + dd").inner_text()
+    assert rows == [str(number) for number in range(1, int(told) + 1)]
+    assert "run_finished" not in page.locator("#content").inner_text().split("Timeline")[0]
 
 
 def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoom, page: Page) -> None:
