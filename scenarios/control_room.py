@@ -7,20 +7,21 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
-from scenarios import overview, readiness, services
+from scenarios import guide, overview, readiness, services
 from scenarios.models import GlobalStop, Scenario
 from scenarios.pictures.days import days_chart
 
-# Name in the header, admin page, the permission it needs.
+# Name in the header, admin page, the permission it needs, if any.
 PLACES = (
     ("Scenarios", "scenarios_scenario_changelist", "scenarios.view_scenario"),
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
     ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+    ("Guide", "guide_index", ""),
 )
 NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
 
@@ -43,7 +44,7 @@ class ControlRoom(admin.AdminSite):
                 address = reverse(f"{self.name}:{page}")
             except NoReverseMatch:
                 continue  # a site may unregister a page
-            if request.user.has_perm(permission):
+            if not permission or request.user.has_perm(permission):
                 places.append({"name": name, "address": address, "is_here": request.path.startswith(address)})
         return places
 
@@ -51,6 +52,8 @@ class ControlRoom(admin.AdminSite):
         return [
             path("now/", self.admin_view(self.now_view), name="now"),
             path("stop/", self.admin_view(self.stop_view), name="global_stop"),
+            path("guide/", self.admin_view(self.guide_view), name="guide_index"),
+            path("guide/<slug:name>/", self.admin_view(self.guide_view), name="guide"),
             *super().get_urls(),
         ]
 
@@ -68,6 +71,14 @@ class ControlRoom(admin.AdminSite):
                 request, f"{stopped} runs are being stopped, and their faults undone. No run begins now."
             )
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
+
+    def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:
+        try:
+            page = guide.read_page(name)
+        except KeyError as error:
+            raise Http404(f"The guide has no page {name!r}, but {', '.join(guide.PAGES)}.") from error
+        context = {**self.each_context(request), "title": page.title, "page": page, "pages": guide.PAGES}
+        return TemplateResponse(request, "admin/guide.html", context)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if "HX-Request" in request.headers:

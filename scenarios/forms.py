@@ -11,6 +11,7 @@ from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.variables import Variable
 from scenarios.models import Scenario
 
+# A whole scenario against the demo services: it can be run as it stands, and each line then changed.
 NEW_DOCUMENT = """\
 apiVersion: coordinator/v1
 kind: Scenario
@@ -19,11 +20,28 @@ metadata:
   title: What is broken, in a few words
 spec:
   phases:
-    - name: baseline
+    - name: baseline  # what must hold before anything is broken
       validations:
         - name: the exchange is healthy
           probe: {http: {service: exchange, path: /health}}
           expect: {status: 200}
+    - name: chaos  # what is broken, how it is taken back, and what must hold meanwhile
+      hold: 5s
+      actions:
+        - name: slow the exchange down
+          do: {http: {service: exchange, method: POST, path: /chaos/latency, json: {delay_ms: 500}}}
+          undo: {http: {service: exchange, method: DELETE, path: /chaos/latency}}
+      validations:
+        - name: orders are still accepted
+          throughout: true
+          probe: {http: {service: exchange, path: /orders, method: POST, json: {side: buy}}}
+          expect: {status: {in: [200, 201]}}
+    - name: recovery  # what must be well again once the fault is taken back
+      validations:
+        - name: answers are quick again
+          within: 10s
+          probe: {http: {service: exchange, path: /orders}}
+          expect: {status: 200, elapsed: {below: 0.2}}
 """
 
 

@@ -70,6 +70,14 @@ class ScenarioAdmin(admin.ModelAdmin):
         obj.pk = stored.pk
         obj.refresh_from_db()
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """A copy is begun from another scenario's document; nothing is stored before it has its own name."""
+        key = request.GET.get("copy_of", "")
+        original = Scenario.objects.filter(pk=int(key)).first() if key.isdecimal() else None
+        if original is None or not self.has_view_permission(request, original):
+            return {}
+        return {"document": original.document}
+
     def get_urls(self) -> list[URLPattern]:
         admin_view = self.admin_site.admin_view
         own = [

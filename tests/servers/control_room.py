@@ -28,6 +28,8 @@ PAGES = {
     "run-with-a-fault-left": "/admin/scenarios/run/{left}/change/",
     "report-of-a-fault-left": "/admin/scenarios/run/{left}/report/",
     "services": "/admin/scenarios/service/",
+    "guide": "/admin/guide/",
+    "guide-of-the-language": "/admin/guide/scenario-language/",
     "api": "/api/v1/docs",
 }
 

@@ -103,11 +103,12 @@ class Command(BaseCommand):
 
     def tell_addresses(self, supervisor: Supervisor, ports: local_system.Ports, password: str) -> None:
         web = ports.address_of("web")
-        lines = [f"Admin     {web}/admin/", f"Metrics   {web}/metrics", f"API docs  {web}/api/v1/docs"]
-        lines += [f"Exchange  {ports.address_of('exchange')}/metrics"]
+        places = {"Admin": f"{web}/admin/", "Metrics": f"{web}/metrics", "API docs": f"{web}/api/v1/docs"}
+        places["Exchange"] = f"{ports.address_of('exchange')}/metrics"
         if any(child.name == "prometheus" for child in supervisor.children):
-            lines += [f"Prometheus {ports.address_of('prometheus')}"]
-        lines += [f"Logs      {settings.DATA_DIR / 'logs'}"]
+            places["Prometheus"] = ports.address_of("prometheus")
+        places["Logs"] = str(settings.DATA_DIR / "logs")
+        lines = [f"{place:<12}{address}" for place, address in places.items()]
         if password:
             lines += [
                 f"Log in as [bold]admin[/bold] with the password [bold]{password}[/bold] (shown this once)"

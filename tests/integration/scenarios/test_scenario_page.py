@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from scenarios import services
+from scenarios.domain.document import build_plan
 from scenarios.models import Run, Scenario
 
 pytestmark = pytest.mark.django_db
@@ -108,3 +109,24 @@ def test_the_schema_of_the_editor_offers_the_registered_services(admin_client: C
     assert all(names == ["exchange"] for names in offered)
     services.register_service("another", "http://127.0.0.1:2")
     assert b"another" in admin_client.get(address).content
+
+
+def test_a_new_scenario_is_begun_with_one_that_can_be_run_as_it_stands(admin_client: Client) -> None:
+    page = admin_client.get(reverse("admin:scenarios_scenario_add"))
+    begun = page.context["adminform"].form["document"].value()
+    plan = build_plan(services.read_document(begun), {})
+    assert [phase.name for phase in plan.phases] == ["baseline", "chaos", "recovery"]
+
+
+def test_a_copy_is_begun_with_the_document_of_the_other(admin_client: Client, scenario: Scenario) -> None:
+    page = admin_client.get(reverse("admin:scenarios_scenario_add"), {"copy_of": scenario.pk})
+    assert page.context["adminform"].form["document"].value() == scenario.document
+    answer = admin_client.post(reverse("admin:scenarios_scenario_add"), {"document": scenario.document})
+    assert "choose another metadata.name" in answer.content.decode()
+    assert Scenario.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", ["0", "x", "999"])
+def test_a_copy_of_nothing_is_a_new_scenario(admin_client: Client, key: str) -> None:
+    page = admin_client.get(reverse("admin:scenarios_scenario_add"), {"copy_of": key})
+    assert "my-scenario" in page.context["adminform"].form["document"].value()
