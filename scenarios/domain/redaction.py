@@ -29,7 +29,8 @@ class Redactor:
     def learn(self, secret: str) -> None:
         """From now on, strike this secret out; each longer line of it, too."""
         lines = [line for line in secret.splitlines() if len(line) >= _LEAST_LINE]
-        new = [one for one in (secret, *lines) if one and one not in self._secrets]
+        misread = [_read_as_latin_1(one) for one in (secret, *lines) if not one.isascii()]
+        new = [one for one in (secret, *lines, *misread) if one and one not in self._secrets]
         if new:
             known = [*self._secrets, *new]
             # The longest first: a shorter one may be a part of it.
@@ -52,8 +53,11 @@ class Redactor:
 
     def _redacted(self, value: Any) -> Any:
         if isinstance(value, str):
+            # Each one whole before any that was only begun: two may begin alike.
             for secret in self._secrets.values():
                 value = secret.struck_from(value)
+            for secret in self._secrets.values():
+                value = secret.beginnings_struck_from(value)
             return value
         if isinstance(value, Mapping):
             return {self._redacted(key): self._redacted(inner) for key, inner in value.items()}
@@ -62,6 +66,11 @@ class Redactor:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return MASK if str(value) in self._secrets else value
         return value
+
+
+def _read_as_latin_1(secret: str) -> str:
+    """As servers take the UTF-8 of a header, and give it back."""
+    return secret.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 class _Secret:
@@ -74,7 +83,9 @@ class _Secret:
         self._beginnings = _written_in_one_piece(secret)
 
     def struck_from(self, text: str) -> str:
-        text = self._whole.sub(MASK, text)
+        return self._whole.sub(MASK, text)
+
+    def beginnings_struck_from(self, text: str) -> str:
         for written in self._beginnings:
             text = _without_beginning(text, written)
         return text

@@ -17,6 +17,7 @@ from scenarios.domain.errors import InvalidDocument, StepFailed, StepImpossible
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import FaultState, Outcome
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
+from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import substitute, with_secrets
 from scenarios.drivers.http import HttpArguments
 from scenarios.drivers.tcp import TcpArguments
@@ -246,3 +247,16 @@ def test_no_other_variable_of_the_environment_is_within_reach(
     monkeypatch.setenv("SECRET_KEY", "for the coordinator alone")
     with pytest.raises(StepImpossible, match="is missing"):
         ConfiguredSecrets().secret("SECRET_KEY")
+
+
+def test_a_secret_that_a_server_took_for_latin_1_is_struck_out() -> None:
+    redactor = Redactor()
+    redactor.learn("pässword of nobody")
+    assert redactor.redact("you said pÃ¤ssword of nobody!") == "you said ***!"
+
+
+def test_of_two_secrets_that_begin_alike_neither_leaves_its_end_behind() -> None:
+    redactor, secrets = Redactor(), ('the-key"of the first, a longer one', 'the-key"of the second')
+    for secret in secrets:
+        redactor.learn(secret)
+    assert redactor.redact(" and ".join(secrets)) == "*** and ***"

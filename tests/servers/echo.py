@@ -1,0 +1,51 @@
+"""A service that gives away what it was told: all of it comes back, in several encodings."""
+
+import base64
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import quote
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        told = self.headers.get("X-Token", "") or body
+        echoed = {
+            "plain": told,
+            "base64": base64.b64encode(told.encode()).decode(),
+            "in an address": quote(told, safe=""),
+            "body": body,
+        }
+        self.answer(json.dumps(echoed, ensure_ascii=False).encode())
+
+    def do_DELETE(self) -> None:
+        self.do_POST()
+
+    def answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-You-Said", quote(self.headers.get("X-Token", ""), safe=""))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: Any) -> None:
+        """The tests' own output stays readable."""
+
+
+@contextmanager
+def running_echo() -> Iterator[str]:
+    """Its address."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
