@@ -11,6 +11,7 @@ from django.db import connection
 
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
+from tests.servers.redis_server import redis_server
 
 # What a test marked with the name needs, and the Debian package that has it.
 NEEDS = {
@@ -56,6 +57,22 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
     """A file, as in use: several threads on one database in memory share locks, and none can close it."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["embedded", pytest.param("servers", marks=[pytest.mark.postgresql, pytest.mark.redis])],
+)
+def installation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Settings of either kind: everything on this machine, or PostgreSQL, and RQ on Redis."""
+    if request.param == "embedded":
+        yield {}
+        return
+    with redis_server(tmp_path_factory.mktemp("redis")) as queue:
+        database = request.getfixturevalue("postgresql_server").new_database()
+        yield {"TASK_BACKEND": "rq", "REDIS_URL": queue.url, "DATABASE_URL": database}
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,6 @@ import requests
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.echo import running_echo
 from tests.servers.loopback import wait_for
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.redis_server import redis_server
 
 DOCUMENT = PROJECT / "tests" / "servers" / "keeps-a-secret.yaml"
 # With what each encoding writes otherwise, and long enough to be found by chance nowhere.
@@ -36,25 +34,15 @@ def forms_of(secret: str) -> list[bytes]:
     return [*(text.encode() for text in written), inner_base64]
 
 
-@pytest.fixture(params=["embedded", pytest.param("many", marks=[pytest.mark.postgresql, pytest.mark.redis])])
-def system(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Coordinator]:
-    """Where everything is on this machine, and where database and queue are servers."""
+@pytest.fixture
+def system(installation: dict[str, str], tmp_path: Path) -> Iterator[Coordinator]:
     environment = {
         "SCENARIO_SECRET_TOKEN": SECRET,
         "ALLOWED_COMMANDS": "/usr/bin/printenv",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+        **installation,
     }
-    if request.param == "embedded":
-        yield from installed(tmp_path, environment)
-        return
-    with redis_server(tmp_path) as queue:
-        server: PostgreSQL = request.getfixturevalue("postgresql_server")
-        environment |= {"TASK_BACKEND": "rq", "REDIS_URL": queue.url, "DATABASE_URL": server.new_database()}
-        yield from installed(tmp_path, environment)
-
-
-def installed(data: Path, environment: dict[str, str]) -> Iterator[Coordinator]:
-    with running_echo() as echo, coordinator(data, **environment) as system:
+    with running_echo() as echo, coordinator(tmp_path, **environment) as system:
         system.set_up(echo=echo)
         system.manage("createsuperuser", "--noinput", "--username", NAME, "--email", "operator@example.com")
         system.start_watchdog()
