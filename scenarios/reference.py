@@ -16,7 +16,8 @@ A scenario is one document, YAML or JSON. [scenario.schema.json](scenario.schema
 with `# yaml-language-server: $schema=…` in the first line, editors complete and check while typing.
 `${variable}` is filled in inside of values everywhere but in `metadata` and `spec.variables`; a value that
 is nothing else keeps the variable's type. `$${` writes a literal `${`. In the arguments of a step,
-`${secret:NAME}` stands for a secret, and is resolved when the step runs.
+`${secret:NAME}` stands for a secret, and is resolved when the step runs; a run that names one which is
+missing ends before it breaks anything.
 
 A duration is a number and its unit, or several: `500ms`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`.
 """

@@ -1,6 +1,6 @@
 """From a document's text to what is known of it: `parse_document`, and `build_plan` with its variables."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -110,20 +110,8 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
 def services_of(built: plan.Plan) -> set[str]:
     """The registered services that the plan's steps name."""
     return {
-        step.arguments["service"]
-        for step in _steps_of(built)
-        if isinstance(step.arguments.get("service"), str)
+        step.arguments["service"] for step in built.steps() if isinstance(step.arguments.get("service"), str)
     }
-
-
-def _steps_of(built: plan.Plan) -> Iterator[plan.Step]:
-    for guard in built.guards:
-        yield guard.probe
-    for phase in built.phases:
-        for action in phase.actions:
-            yield from (action.do, action.undo) if action.undo else (action.do,)
-        for validation in phase.validations:
-            yield validation.probe
 
 
 def _checked(

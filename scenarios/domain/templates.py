@@ -137,6 +137,18 @@ def _resolved(found: re.Match[str], secret: Callable[[str], str]) -> str:
     return "$" * max(1, dollars // 2) + found[0][dollars:]
 
 
+def secrets_in(value: Any) -> set[str]:
+    """The names of the secrets that a value of a plan refers to."""
+    names: set[str] = set()
+
+    def note(name: str) -> str:
+        names.add(name)
+        return ""
+
+    with_secrets(value, note)
+    return names
+
+
 def without_secrets(value: Any) -> Any:
     """A value of a plan in which no secret may stand, as it was meant."""
     return with_secrets(value, lambda name: f"${{secret:{name}}}")

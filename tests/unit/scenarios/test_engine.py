@@ -193,6 +193,37 @@ def test_a_lease_lost_while_injecting_is_followed_by_the_undo() -> None:
     assert driver.said == ["break a", "mend a"]
 
 
+def test_a_lease_lost_while_an_injection_is_cut_off_is_followed_by_the_undo() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    driver.answers["break a"] = lambda: asyncio.sleep(600)
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+
+    async def lose_the_lease() -> Verdict:
+        running = asyncio.create_task(engine.carry_out())
+        await asyncio.sleep(10)
+        journal.lost = True
+        engine.abandon()
+        return await running
+
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(lose_the_lease())
+    assert driver.said == ["break a", "mend a"]
+
+
+def test_a_lease_lost_while_an_injection_fails_is_followed_by_the_undo() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+
+    async def lose() -> dict[str, Any]:
+        journal.lost = True
+        raise StepFailed("no answer within 30s")
+
+    driver.answers["break a"] = lose
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(engine.carry_out())
+    assert driver.said == ["break a", "mend a"]
+
+
 def test_a_fault_of_24_hours_in_36_hours_of_scenario_takes_no_time() -> None:
     day = 24 * 3600
     late = Action("late", do=say("break late"), undo=say("mend late"), at=6 * 3600)
