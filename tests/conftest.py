@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests.servers import wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 
@@ -16,6 +17,7 @@ from tests.servers.postgresql import PostgreSQL, postgresql, programs
 NEEDS = {
     "postgresql": (programs, "postgresql"),
     "chromium": (chromium_program, "chromium"),
+    "faketime": (wall_clock.library, "faketime"),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),

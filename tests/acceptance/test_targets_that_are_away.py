@@ -2,14 +2,11 @@
 
 import os
 import signal
-import sqlite3
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -57,20 +54,20 @@ def system(tmp_path: Path, first: LastingTarget, second: LastingTarget) -> Itera
         yield installed
 
 
-def rows(system: Coordinator, query: str, *values: str) -> list[Any]:
-    with closing(sqlite3.connect(system.data / "coordinator.sqlite3", timeout=20)) as database:
-        return [row[0] if len(row) == 1 else row for row in database.execute(query, values)]
-
-
 def first_verdict(system: Coordinator) -> tuple[str, str]:
-    return tuple(rows(system, "SELECT outcome, rollback FROM scenarios_run ORDER BY queued_at")[0])
+    outcome, rollback = system.rows("SELECT outcome, rollback FROM scenarios_run ORDER BY queued_at")[0]
+    return outcome, rollback
+
+
+def held(system: Coordinator) -> list[str]:
+    return [service for (service,) in system.rows("SELECT service FROM scenarios_hold ORDER BY service")]
 
 
 def seconds_between_undos(system: Coordinator, action: str) -> list[float]:
     query = (
         "SELECT at FROM scenarios_event WHERE kind = 'fault_undo_failed' AND subject = ? ORDER BY sequence"
     )
-    moments = map(datetime.fromisoformat, rows(system, query, action))
+    moments = (datetime.fromisoformat(at) for (at,) in system.rows(query, action))
     return [(later - earlier).total_seconds() for earlier, later in pairwise(moments)]
 
 
@@ -109,15 +106,15 @@ def test_faults_whose_targets_are_away_hold_their_services_and_are_tried_again_u
     soon, later = seconds_between_undos(system, "break the first")[:2]
     assert later > soon
     assert first_verdict(system) == ("interrupted", "dirty")
-    assert rows(system, "SELECT service FROM scenarios_hold ORDER BY service") == ["first", "second"]
+    assert held(system) == ["first", "second"]
     assert metric(system, "scenario_outstanding_faults") == 2
     first.come()
     wait_for(lambda: "undone" in first.story, what="the fault of the first is undone")
-    wait_for(lambda: rows(system, "SELECT service FROM scenarios_hold") == ["second"], what="it is let go")
+    wait_for(lambda: held(system) == ["second"], what="it is let go")
     assert first_verdict(system) == ("interrupted", "dirty")
     second.wake()
     wait_for(lambda: first.is_broken and second.is_broken, what="the run that waited begins")
     assert first_verdict(system) == ("interrupted", "clean")
     assert metric(system, "scenario_outstanding_faults") == 0
     assert metric(system, "scenario_chaos_events_total", event="undone") == 2
-    assert rows(system, "SELECT count(*) FROM scenarios_event WHERE kind = 'fault_undone'") == [2]
+    assert system.rows("SELECT count(*) FROM scenarios_event WHERE kind = 'fault_undone'") == [(2,)]
