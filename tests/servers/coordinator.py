@@ -10,13 +10,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from scenarios.worker_commands import quick_worker
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-WORKERS = {
-    "db": ("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
-    "rq": ("rqworker", "--worker-class", "rq.SimpleWorker", "--job-class", "django_tasks_rq.Job"),
-}
 
 
 class Coordinator:
@@ -67,7 +64,7 @@ class Coordinator:
         return process
 
     def start_worker(self, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
-        return self.start(name, "manage.py", *WORKERS[self.environment["TASK_BACKEND"]], **environment)
+        return self.start(name, "manage.py", *quick_worker(self.environment["TASK_BACKEND"]), **environment)
 
     def start_watchdog(self, **environment: str) -> subprocess.Popen[bytes]:
         return self.start("watchdog", "manage.py", "watchdog", **environment)
