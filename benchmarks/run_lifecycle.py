@@ -28,9 +28,9 @@ from tests.servers.target import Target, running_target
 
 LONG_FAULT = (PROJECT / "tests" / "servers" / "long-fault.yaml").read_text()
 LEASE_SECONDS = 3.0
-# Seconds from the fault's entry in the ledger to the kill. Injecting it takes some hundredths of them:
-# half of the kills fall around there, half into its life, and every tenth before there is a fault at all.
-AROUND_THE_INJECTION, IN_ITS_LIFE, BEFORE_IT = 0.02, 0.3, 0.4
+# A kill falls so many seconds at most after a moment that is waited for, by these shares: the run's first
+# event, the fault's entry in the ledger, or the moment at which the target sees its injection.
+MOMENTS = {"begun": (0.1, 0.4), "written": (0.3, 0.05), "injected": (0.4, 0.02), "active": (0.2, 0.3)}
 START_GOAL, STOP_GOAL, SIGTERM_GOAL, KILL_GOAL = 0.5, 1.0, 0.5, LEASE_SECONDS + 3.0
 # One process that starts and stops runs as an entrance does, without the half second of a new command.
 ENTRANCE = """
@@ -113,11 +113,13 @@ class Bench:
         """At a random moment of the fault's life, or of the run's before it."""
         injected, undone = self.target.injected, self.target.undone
         run = self.ask("start")[0]
-        if chance.random() < 0.1:
-            time.sleep(chance.uniform(0.0, BEFORE_IT))
-        else:
+        (moment,) = chance.choices(list(MOMENTS), [share for share, _ in MOMENTS.values()])
+        if moment == "written":
             self.ask(f"written {run}")
-            time.sleep(chance.uniform(0.0, chance.choice([AROUND_THE_INJECTION, IN_ITS_LIFE])))
+        elif moment != "begun":
+            while self.target.injected == injected:
+                time.sleep(0.001)
+        time.sleep(chance.uniform(0.0, MOMENTS[moment][1]))
         worker.kill()
         worker.wait()
         began = time.monotonic()
@@ -182,7 +184,9 @@ def report(times: Times, kills: int) -> int:
             f"kill -9 to the fault undone, longest of {len(times.kill)}", max(times.kill), KILL_GOAL
         )
     met = ", ".join(f"{count} {state}" for state, count in times.met.most_common())
-    print(f"faults that the {kills} kills met: {met}")
+    print(
+        f"faults that the {kills} kills met, by the ledger: {met}; {len(times.kill)} had reached the target"
+    )
     missed |= row(f"runs left dirty, of {kills} killed", times.dirty, 0, "")
     missed |= row(f"faults undone twice, of {kills} killed", times.undone_twice, 0, "")
     return 1 if missed else 0

@@ -5,7 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -54,11 +54,14 @@ class Coordinator:
         registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
         self.manage("shell", "--no-imports", "-c", f"from scenarios.services import *; {registering}")
 
-    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, *command: str, inside: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """`inside`: the words before the command that take it to another machine."""
         own = {**self.environment, **environment}
         with self.log_of(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
+                [*inside, sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
             )
         self._processes[name] = process
         return process
