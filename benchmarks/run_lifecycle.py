@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -27,14 +28,15 @@ from tests.servers.target import Target, running_target
 
 LONG_FAULT = (PROJECT / "tests" / "servers" / "long-fault.yaml").read_text()
 LEASE_SECONDS = 3.0
-# Seconds from the first event to the kill: a new worker also loads its drivers in that time.
-LONGEST_LIFE = 0.6
+# A kill falls so many seconds at most after a moment that is waited for, by these shares: the run's first
+# event, the fault's entry in the ledger, or the moment at which the target sees its injection.
+MOMENTS = {"begun": (0.1, 0.4), "written": (0.3, 0.05), "injected": (0.4, 0.02), "active": (0.2, 0.3)}
 START_GOAL, STOP_GOAL, SIGTERM_GOAL, KILL_GOAL = 0.5, 1.0, 0.5, LEASE_SECONDS + 3.0
 # One process that starts and stops runs as an entrance does, without the half second of a new command.
 ENTRANCE = """
 import sys, time
 from scenarios import services
-from scenarios.models import Event, Run
+from scenarios.models import Event, Fault, Run
 print('ready', flush=True)
 for line in sys.stdin:
     verb, *words = line.split()
@@ -44,6 +46,12 @@ for line in sys.stdin:
         while not Event.objects.filter(run=run).exists():
             time.sleep(0.002)
         print(run.id, time.monotonic() - began, flush=True)
+    elif verb == 'written':
+        while not Fault.objects.filter(run=words[0]).exists():
+            time.sleep(0.001)
+        print('written', flush=True)
+    elif verb == 'fault':
+        print(*Fault.objects.filter(run=words[0]).values_list('state', flat=True), flush=True)
     elif verb == 'stop':
         services.request_stop(Run.objects.get(id=words[0]), by='benchmark')
         print('asked', flush=True)
@@ -58,6 +66,7 @@ class Times:
     stop: list[float] = field(default_factory=list)
     sigterm: list[float] = field(default_factory=list)
     kill: list[float] = field(default_factory=list)
+    met: Counter[str] = field(default_factory=Counter)
     dirty: int = 0
     undone_twice: int = 0
 
@@ -101,13 +110,20 @@ class Bench:
         self.times.sigterm.append(self.target.undone_at - began)
 
     def kill_one(self, worker: Any, chance: random.Random) -> None:
-        """At a random moment from the claim to well after the injection."""
+        """At a random moment of the fault's life, or of the run's before it."""
         injected, undone = self.target.injected, self.target.undone
         run = self.ask("start")[0]
-        time.sleep(chance.uniform(0.0, LONGEST_LIFE))
+        (moment,) = chance.choices(list(MOMENTS), [share for share, _ in MOMENTS.values()])
+        if moment == "written":
+            self.ask(f"written {run}")
+        elif moment != "begun":
+            while self.target.injected == injected:
+                time.sleep(0.001)
+        time.sleep(chance.uniform(0.0, MOMENTS[moment][1]))
         worker.kill()
         worker.wait()
         began = time.monotonic()
+        self.times.met[" ".join(self.ask(f"fault {run}")) or "none"] += 1
         _state, _outcome, rollback = self.wait_until_finished(run)
         self.times.dirty += rollback != "clean" or self.target.active > 0
         if self.target.injected > injected:
@@ -167,6 +183,10 @@ def report(times: Times, kills: int) -> int:
         missed |= row(
             f"kill -9 to the fault undone, longest of {len(times.kill)}", max(times.kill), KILL_GOAL
         )
+    met = ", ".join(f"{count} {state}" for state, count in times.met.most_common())
+    print(
+        f"faults that the {kills} kills met, by the ledger: {met}; {len(times.kill)} had reached the target"
+    )
     missed |= row(f"runs left dirty, of {kills} killed", times.dirty, 0, "")
     missed |= row(f"faults undone twice, of {kills} killed", times.undone_twice, 0, "")
     return 1 if missed else 0

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from coordinator_site import ports_in_use
 from coordinator_site.supervisor import Child
-from scenarios.readiness import WORKER_COMMANDS
+from scenarios.worker_commands import quick_worker
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
 JOB_PORTS = {"test-coordinator": "web", "exchange": "exchange", "risk-monitor": "risk_monitor"}
@@ -59,18 +59,10 @@ def children(ports: Ports) -> list[Child]:
         manage("watchdog", "watchdog", environment={"PROMETHEUS_URL": asked}),
         manage(
             "worker",
-            *worker_command(),
+            *quick_worker(settings.TASK_BACKEND),
             environment={"PROMETHEUS_URL": asked},
         ),
     ]
-
-
-def worker_command() -> list[str]:
-    command = WORKER_COMMANDS[settings.TASK_BACKEND].split()
-    if settings.TASK_BACKEND == "db":
-        # The interval is the longest that a queued run waits for an idle worker.
-        command += ["--interval", "0.1", "--no-startup-delay", "--no-reload"]
-    return command
 
 
 def manage(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:

@@ -14,7 +14,7 @@ def read_gauges() -> Iterable[GaugeSample]:
         runs = Run.objects.filter(state=state).count()
         yield GaugeSample("scenario_runs", {"state": state.value}, runs)
     oldest = Run.objects.queued().order_by("queued_at").values_list("queued_at", flat=True).first()
-    waited = (timezone.now() - oldest).total_seconds() if oldest else 0.0
+    waited = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
     yield GaugeSample("scenario_oldest_queued_seconds", {}, waited)
     yield GaugeSample("scenario_outstanding_faults", {}, Fault.objects.outstanding().count())
     watchdog = Heartbeat.objects.filter(name="watchdog").first()

@@ -3,24 +3,25 @@
 How it reads: `carry_out` runs the phases in one task, the body. Whatever ends the run early (a failed
 validation, a guard, a stop, the timeout) calls `end`, which notes the first reason and cancels the
 body; the cancellation unwinds every probe and wait. Then every fault still in the ledger is taken back.
+Where a fault is written before it is injected, and why, stands in injection.py.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.outputs import bounded
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
-from scenarios.ports import Clock, Driver, Event, Fault, Journal, Ledger, Surroundings
-from scenarios.rollback import UNDO_DELAYS, finish, take_back
+from scenarios.injection import Injector
+from scenarios.ports import Clock, Driver, Event, Journal, Ledger, Surroundings
+from scenarios.rollback import UNDO_DELAYS, finish
 from scenarios.steps import StepRunner
 from scenarios.validations import Judge, Judgement, Observation, observe
 
-LOST = "another process has taken the run over, with its faults"
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
 SHUTDOWN_DELAYS = (0.5,)
 
@@ -43,14 +44,13 @@ class Engine:
         self._journal = journal
         self._ledger = ledger
         self._steps = StepRunner(drivers, surroundings, clock)
+        self._injector = Injector(steps=self._steps, ledger=ledger, clock=clock)
         self._body: asyncio.Task[None] | None = None
         self._rollback: asyncio.Task[Rollback] | None = None
         self._ending: Verdict | None = None
         self._first_failure: str | None = None
         self._lost = False
         self._unreachable = False
-        # What this process has in the ledger and has not undone: all there is while that is unreachable.
-        self._open: dict[int, Fault] = {}
 
     def end(self, outcome: Outcome, reason: str) -> None:
         """End the run with this outcome; its faults are then undone. The first call decides."""
@@ -94,10 +94,10 @@ class Engine:
             await self._settle(self._rollback)
             if not self._rollback.cancelled() and (error := self._rollback.exception()) is not None:
                 self._note_breakdown(error)
-        if self._unreachable:
-            await finish(asyncio.create_task(self._undo_unwritten(list(self._open.values())[::-1])))
         if self._lost or self._rollback is None:
-            raise LeaseLost(LOST)
+            left = self._injector.take_back_lost(unreachable=self._unreachable)
+            await finish(asyncio.create_task(left))
+            raise LeaseLost("another process has taken the run over, with its faults")
         return self._verdict(self._rollback.result())
 
     async def _settle(self, task: asyncio.Task[Any]) -> None:
@@ -128,6 +128,7 @@ class Engine:
     # The phases
 
     async def _run_phases(self) -> None:
+        await self._learn_secrets()
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._expire())]
             watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
@@ -135,6 +136,14 @@ class Engine:
                 await self._run_phase(phase)
             for watcher in watchers:
                 watcher.cancel()
+
+    async def _learn_secrets(self) -> None:
+        """All that the plan names: one that is missing ends the run here, before anything is broken."""
+        try:
+            self._steps.learn_secrets(self._plan.secrets())
+        except StepImpossible as error:
+            self.end(Outcome.ERRORED, str(error))
+            await self._clock.sleep(0)  # the cancellation arrives here
 
     async def _expire(self) -> None:
         await self._clock.sleep(self._plan.timeout)
@@ -178,14 +187,14 @@ class Engine:
     async def _end_phase(self, phase: Phase) -> None:
         of_phase = {action.name for action in phase.actions if action.until == "phase"}
         faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
-        remaining = await self._take_back(faults, UNDO_DELAYS)
+        remaining = await self._injector.take_back(faults, UNDO_DELAYS)
         await self._record("phase_finished", phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
             self.end(Outcome.ERRORED, f"the undo of {names} still fails")
             await self._clock.sleep(0)
 
-    # Actions: here a fault is written before it is injected
+    # Actions
 
     async def _act_at(self, action: Action, phase: Phase, phase_started: float) -> None:
         assert action.at is not None  # noqa: S101 - the caller has chosen those with a moment
@@ -194,65 +203,21 @@ class Engine:
 
     async def _act(self, action: Action, phase: Phase) -> None:
         await self._record("action_started", phase, action.name, driver=action.do.driver)
-        fault: Fault | None = None
-        if action.undo is not None:
-            # The ledger first: once this has returned, the undo is on disk, and whoever ends the run,
-            # this process or another, takes the fault back. Only then may it be injected.
-            fault = await self._ledger.open(
-                phase=phase.name, action=action.name, do=action.do, undo=action.undo, timeout=action.timeout
-            )
-            self._open[fault.key] = fault
-            if not self._ledger.is_held():
-                # This process was stopped for longer than the lease, and has just been woken: the fault is
-                # in the ledger, for whoever has taken the run over, and must not be injected any more.
-                raise LeaseLost(LOST)
         try:
-            fields = await self._steps.act(action.do, action.timeout)
+            fields = await self._injector.act(action, phase.name)
         except StepFailed as error:
-            await self._action_failed(action, phase, fault, error)
+            await self._action_failed(action, phase, error)
             return
-        if fault is not None:
-            await self._mark_active(fault)
         await self._record("action_finished", phase, action.name, seen=bounded(fields))
 
-    async def _mark_active(self, fault: Fault) -> None:
-        try:
-            await self._ledger.mark_active(fault)
-        except LeaseLost:
-            # Whoever took the run over may have undone this fault before it was injected: this process
-            # was stopped in between. An undo is safe to repeat; a fault left behind is not.
-            undo = asyncio.create_task(self._undo_unwritten([fault]))
-            self.abandon()
-            await finish(undo)
-
-    async def _undo_unwritten(self, faults: list[Fault]) -> None:
-        """Undo without the ledger, in this order, each until it succeeds or the tries are used up."""
-        for delay in (0.0, *UNDO_DELAYS):
-            await self._clock.sleep(delay)
-            faults = [fault for fault in faults if not await self._is_undone(fault)]
-            if not faults:
-                return
-
-    async def _is_undone(self, fault: Fault) -> bool:
-        try:
-            await self._steps.act(fault.undo, fault.timeout)
-        except StepFailed:
-            return False
-        return True
-
-    async def _action_failed(
-        self, action: Action, phase: Phase, fault: Fault | None, error: StepFailed
-    ) -> None:
-        if fault is not None and isinstance(error, StepNotSent):
-            await self._ledger.mark_not_injected(fault, str(error))
-            del self._open[fault.key]
+    async def _action_failed(self, action: Action, phase: Phase, error: StepFailed) -> None:
         await self._record(
             "action_failed",
             phase,
             action.name,
             reason=str(error),
             driver=action.do.driver,
-            fault=fault is not None,
+            fault=action.undo is not None,
         )
         self.end(Outcome.ERRORED, f"action {action.name!r} of phase {phase.name!r} failed: {error}")
         await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
@@ -293,7 +258,7 @@ class Engine:
         if phase.on_failure == "stop":
             self.end(Outcome.FAILED, reason)
 
-    # Rollback, journal, ledger
+    # Rollback and journal
 
     async def _roll_back(self) -> Rollback:
         """Take back whatever the ledger still holds. Cancelled, it ends after the round it is in."""
@@ -305,17 +270,8 @@ class Engine:
         )
         interrupted = self._ending is not None and self._ending.outcome is Outcome.INTERRUPTED
         with suppress(asyncio.CancelledError):
-            await self._take_back(faults, SHUTDOWN_DELAYS if interrupted else UNDO_DELAYS)
+            await self._injector.take_back(faults, SHUTDOWN_DELAYS if interrupted else UNDO_DELAYS)
         return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
-
-    async def _take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
-        remaining = await take_back(
-            faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
-        )
-        for fault in faults:
-            if fault not in remaining:
-                self._open.pop(fault.key, None)
-        return remaining
 
     async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:
         where = phase.name if phase is not None else ""

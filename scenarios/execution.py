@@ -15,7 +15,13 @@ from django.utils import timezone
 from scenarios import leases, services
 from scenarios.clock import SystemClock
 from scenarios.domain.document import build_plan, parse_document
-from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost, LedgerUnreachable
+from scenarios.domain.errors import (
+    InvalidDocument,
+    InvalidVariables,
+    LeaseLost,
+    LedgerUnreachable,
+    StepImpossible,
+)
 from scenarios.domain.outcomes import Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.engine import Engine
@@ -99,16 +105,16 @@ async def _end(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: in
     return await journal.finish(verdict)
 
 
-def _retries_of(run: Run) -> int:
-    try:
-        return plan_of(run).retry_interrupted
-    except (InvalidDocument, InvalidVariables):
-        return 0
-
-
 def plan_of(run: Run) -> Plan:
     """The plan of the run's own document, as it was when the run was started."""
     return build_plan(parse_document(run.document, step_arguments()), run.variables)
+
+
+def _plan_if_it_fits(run: Run) -> Plan | None:
+    try:
+        return plan_of(run)
+    except (InvalidDocument, InvalidVariables):
+        return None
 
 
 async def keep_lease(engine: Engine, journal: DatabaseJournal, claim: Claim) -> None:
@@ -165,6 +171,10 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     clock = SystemClock()
     steps = StepRunner(installed_drivers(), await sync_to_async(Platform)(), clock)
     renewing = asyncio.create_task(_renew(journal))
+    plan = _plan_if_it_fits(run)
+    if plan is not None:
+        with suppress(StepImpossible):  # of another step: an undo that lacks a secret says so itself
+            steps.learn_secrets(plan.secrets())
     try:
         if run.state == RunState.RUNNING:
             await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
@@ -173,7 +183,7 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
             rollback = Rollback.DIRTY if left else Rollback.CLEAN
             reason = f"its worker {run.worker} died or lost its lease"
             verdict = Verdict(Outcome.INTERRUPTED, reason, rollback)
-            return await _end(run, journal, verdict, _retries_of(run))
+            return await _end(run, journal, verdict, plan.retry_interrupted if plan else 0)
     finally:
         renewing.cancel()
         await sync_to_async(leases.release)(claim)

@@ -88,9 +88,8 @@ class DatabaseJournal:
         run = await self.write(leases.finish_run, self._claim, kept, self._clock.now())
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
         get_metrics().inc_counter("scenario_runs_total", labels)
-        if run.claimed_at is not None and run.finished_at is not None:
-            seconds = (run.finished_at - run.claimed_at).total_seconds()
-            get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
+        if run.took is not None:
+            get_metrics().observe_histogram("scenario_run_duration_seconds", run.took.total_seconds(), labels)
         return run
 
     def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:

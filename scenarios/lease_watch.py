@@ -13,18 +13,18 @@ from scenarios.models import Run
 
 
 class LeaseWatch:
-    """Must be shown the running runs more often than a lease lasts."""
+    """Must be shown the runs that are held more often than a lease lasts."""
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
         self._unchanged_since: dict[UUID, tuple[int, datetime | None, float]] = {}
 
-    def ran_out(self, running: Sequence[Run], now: float) -> list[Run]:
+    def ran_out(self, held: Sequence[Run], now: float) -> list[Run]:
         """Those of the runs whose lease has not changed for a lease's time; `now` is a monotonic clock's."""
         before, self._unchanged_since = self._unchanged_since, {}
-        for run in running:
+        for run in held:
             fence, until, since = before.get(run.id, (run.fence, run.lease_until, now))
             if (fence, until) != (run.fence, run.lease_until):
                 since = now
             self._unchanged_since[run.id] = (run.fence, run.lease_until, since)
-        return [run for run in running if now - self._unchanged_since[run.id][2] >= self._lease_seconds]
+        return [run for run in held if now - self._unchanged_since[run.id][2] >= self._lease_seconds]

@@ -21,13 +21,11 @@ from scenarios import admission
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
+from scenarios.models import LONGEST_RETRY_DELAY, Run, RunQuerySet
 from scenarios.models import Event as EventRow
 from scenarios.models import Fault as FaultRow
-from scenarios.models import Run, RunQuerySet
 from scenarios.ports import Event, Fault
 
-# Seconds before an outstanding fault is tried again: doubled with each try, up to this.
-LONGEST_RETRY_DELAY = 60.0
 NOT_HELD = "run {claim.run_id} has another holder: fence {claim.fence} is no longer valid"
 
 
@@ -66,13 +64,16 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
 
 
 def take_over_run(run: Run, *, worker: str) -> Claim | None:
-    """Claim a run whose lease ran out; None where its worker renewed it or someone was quicker."""
-    unchanged = Run.objects.running().filter(id=run.id, fence=run.fence, lease_until=run.lease_until)
-    return _claim(unchanged, worker)
+    """Claim a run as it was seen, with a lease that ran out, or ended and held by nobody.
+
+    None where its holder has renewed the lease since, or someone was quicker.
+    """
+    begun = Run.objects.exclude(state=RunState.QUEUED)
+    return _claim(begun.filter(id=run.id, fence=run.fence, lease_until=run.lease_until), worker)
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
-    """Claim a finished run, to undo what it left behind; None while someone else is at it."""
+    """Claim a finished run by a person's wish, to undo what it left; None while someone else is at it."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now())
     return _claim(Run.objects.filter(free, id=run_id, state=RunState.FINISHED), worker)
 

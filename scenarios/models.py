@@ -91,6 +91,10 @@ class RunQuerySet(models.QuerySet["Run"]):
     def unfinished(self) -> Self:
         return self.exclude(state=RunState.FINISHED)
 
+    def held(self) -> Self:
+        """Those that some process holds, to carry them out or to undo what they left behind."""
+        return self.exclude(state=RunState.QUEUED).filter(lease_until__isnull=False)
+
     def alive(self, now: datetime) -> Self:
         return self.running().filter(lease_until__gte=now)
 
@@ -162,7 +166,9 @@ class Run(models.Model):
     @property
     def took(self) -> timedelta | None:
         """From the first worker's claim to the end; None while it goes on or where it never began."""
-        return self.finished_at - self.claimed_at if self.finished_at and self.claimed_at else None
+        if self.finished_at is None or self.claimed_at is None:
+            return None
+        return max(self.finished_at - self.claimed_at, timedelta(0))  # the clock may have been set back
 
     @property
     def verdict(self) -> str:
@@ -191,6 +197,10 @@ class Event(models.Model):
         return f"{self.sequence} {self.kind} {self.subject}".rstrip()
 
 
+# Seconds before an outstanding fault is tried again: doubled with each try, up to this.
+LONGEST_RETRY_DELAY = 60.0
+
+
 class FaultQuerySet(models.QuerySet["Fault"]):
     def to_undo(self) -> Self:
         """Faults that may still be injected, the newest first."""
@@ -201,7 +211,10 @@ class FaultQuerySet(models.QuerySet["Fault"]):
         return self.filter(state__in=STATES_TO_UNDO, run__state=RunState.FINISHED)
 
     def due(self, now: datetime) -> Self:
-        return self.outstanding().filter(Q(next_try_at__isnull=True) | Q(next_try_at__lte=now))
+        """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
+        ahead = now + timedelta(seconds=LONGEST_RETRY_DELAY)
+        never_tried = Q(next_try_at__isnull=True)
+        return self.outstanding().filter(never_tried | Q(next_try_at__lte=now) | Q(next_try_at__gt=ahead))
 
 
 class Fault(models.Model):

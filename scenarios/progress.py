@@ -10,7 +10,7 @@ from rich.markup import escape
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.models import Event, Heartbeat, Run
-from scenarios.readiness import WORKER_COMMANDS
+from scenarios.worker_commands import WORKER_COMMANDS
 
 LOOK_SECONDS = 0.1
 WORKER_EXPECTED_SECONDS = 10.0

@@ -12,16 +12,11 @@ from django_tasks import default_task_backend
 from django_tasks.exceptions import TaskException
 
 from scenarios.models import Heartbeat, Run
+from scenarios.worker_commands import WORKER_COMMANDS
 
 WATCHDOG_SILENT_AFTER = timedelta(seconds=10)
 # The watchdog asks a worker for a beat every 5 seconds; one that is busy shows itself by its lease.
 WORKER_SILENT_AFTER = timedelta(seconds=30)
-# What carries runs out, by TASK_BACKEND. RQ's simple worker, for a run looks after SIGTERM itself: the
-# usual one would hide it from the run, in a child process that goes on.
-WORKER_COMMANDS = {
-    "db": "db_worker",
-    "rq": "rqworker --worker-class rq.SimpleWorker --job-class django_tasks_rq.Job",
-}
 
 
 class NotReady(Exception):  # noqa: N818 - a state

@@ -5,18 +5,25 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scenarios.domain.durations import DURATION_PATTERN, format_duration
+from scenarios.domain.language import MOST_STEPS
 from scenarios.domain.schema import json_schema
+from scenarios.domain.semantics import MOST_PATTERNS
+from scenarios.domain.yaml_tree import MOST_ENTRIES
 from scenarios.ports import Driver
 
-_HEAD = """# The scenario language, `coordinator/v1`
+_HEAD = f"""# The scenario language, `coordinator/v1`
 
 <!-- Written by `manage.py language_reference --write` from the declarations: change those, not this. -->
 
 A scenario is one document, YAML or JSON. [scenario.schema.json](scenario.schema.json) is its JSON Schema:
 with `# yaml-language-server: $schema=…` in the first line, editors complete and check while typing.
-`${variable}` is filled in inside of values everywhere but in `metadata` and `spec.variables`; a value that
-is nothing else keeps the variable's type. `$${` writes a literal `${`. In the arguments of a step,
-`${secret:NAME}` stands for a secret, and is resolved when the step runs.
+`${{variable}}` is filled in inside of values everywhere but in `metadata` and `spec.variables`; a value that
+is nothing else keeps the variable's type. `$${{` writes a literal `${{`. In the arguments of a step,
+`${{secret:NAME}}` stands for a secret, and is resolved when the step runs; a run that names one which is
+missing ends before it breaks anything.
+
+A document has at most 256 KiB, {MOST_STEPS:,} steps, {MOST_ENTRIES:,} entries in one list or mapping, and
+{MOST_PATTERNS} different regular expressions and JSONPaths.
 
 A duration is a number and its unit, or several: `500ms`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`.
 """

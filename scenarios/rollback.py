@@ -53,6 +53,23 @@ async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
     return True
 
 
+async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner, clock: Clock) -> None:
+    """Undo the faults, in the order given, each until it succeeds or the tries are used up."""
+    for delay in (0.0, *UNDO_DELAYS):
+        if not faults:
+            return
+        await clock.sleep(delay)
+        faults = [fault for fault in faults if not await _is_undone(fault, steps)]
+
+
+async def _is_undone(fault: Fault, steps: StepRunner) -> bool:
+    try:
+        await steps.act(fault.undo, fault.timeout)
+    except StepFailed:
+        return False
+    return True
+
+
 async def finish(task: "asyncio.Task[T]") -> T:
     """Wait for the task's end even when cancelled meanwhile, and only then pass the cancellation on."""
     cancelled: asyncio.CancelledError | None = None

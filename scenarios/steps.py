@@ -1,6 +1,6 @@
 """One step, carried out by its driver: the one place where a driver's faults become sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,21 @@ class StepRunner:
     surroundings: Surroundings
     clock: Clock
     redactor: Redactor = field(default_factory=Redactor)
+
+    def learn_secrets(self, names: Iterable[str]) -> None:
+        """Know these secrets already before a step is told one: a target may say it earlier.
+
+        Raises:
+            StepImpossible: a secret cannot be had; with a sentence for each one, and the rest learnt.
+        """
+        misses = []
+        for name in sorted(names):
+            try:
+                self._secret(name)
+            except StepImpossible as error:
+                misses.append(str(error))
+        if misses:
+            raise StepImpossible("; ".join(misses))
 
     async def probe(self, step: Step, time_limit: float) -> Mapping[str, Any]:
         """The fields the probe returned, with secrets if the target answered any.

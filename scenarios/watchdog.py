@@ -70,11 +70,9 @@ class Watchdog:
 
     async def look(self) -> None:
         """One round. Undos are begun here and go on by themselves."""
-        running = await in_database(running_runs)
-        for run in self._leases.ran_out(running, time.monotonic()):
+        abandoned = self._leases.ran_out(await in_database(held_runs), time.monotonic())
+        for run in (*abandoned, *await in_database(runs_with_due_faults)):
             self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
-        for run in await in_database(runs_with_due_faults):
-            self._begin(run, partial(leases.claim_finished_run, run.id, worker=execution.this_process()))
         await in_database(knock_again)
         await in_database(services.knock_waiting)
         await in_database(self._prune)
@@ -122,18 +120,21 @@ class Watchdog:
                 logger.warning("The queue does not answer: no beat was asked for", exc_info=True)
 
 
-def running_runs() -> list[Run]:
-    return list(Run.objects.running())
+def held_runs() -> list[Run]:
+    return list(Run.objects.held())
 
 
 def runs_with_due_faults() -> list[Run]:
+    """Those that nobody is at; of the others, the lease tells when nobody is any more."""
     due = Fault.objects.due(timezone.now()).values("run")
-    return list(Run.objects.filter(id__in=due))
+    return list(Run.objects.filter(id__in=due, lease_until__isnull=True))
 
 
 def knock_again() -> None:
     """Tell the queue again of runs it seems to have lost."""
-    for run in Run.objects.queued().exclude(enqueued_at__gte=timezone.now() - KNOCK_AGAIN_AFTER):
+    # Ahead of this clock: told before the clock was set back.
+    lately = (timezone.now() - KNOCK_AGAIN_AFTER, timezone.now() + KNOCK_AGAIN_AFTER)
+    for run in Run.objects.queued().exclude(enqueued_at__range=lately):
         services.knock(run)
 
 

@@ -9,6 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from tests.servers import network_namespaces, wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
@@ -17,6 +18,8 @@ from tests.servers.redis_server import redis_server
 NEEDS = {
     "postgresql": (programs, "postgresql"),
     "chromium": (chromium_program, "chromium"),
+    "faketime": (wall_clock.library, "faketime"),
+    "network_namespaces": (network_namespaces.can_be_had, "iproute2, and to be root"),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
     model_validator,
 )
@@ -31,7 +32,24 @@ ABSENT: Any = None
 DNS_LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 LONGEST_NAME = 200
 # Of one declaration: nobody reads more, and finding them costs time.
-_MOST_RELATIONS = 1_000
+_MOST_RELATIONS = 200
+
+
+class Patience:
+    """How many mistakes are still looked for: nobody reads thousands, and finding them costs time.
+
+    The context of a validation. A mistake counts once for each declaration around it.
+    """
+
+    def __init__(self, mistakes: int) -> None:
+        self._left = mistakes
+
+    def note(self, mistakes: int) -> None:
+        self._left -= mistakes
+
+    @property
+    def is_over(self) -> bool:
+        return self._left <= 0
 
 
 class Declaration(BaseModel):
@@ -55,7 +73,18 @@ class Declaration(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _with_relations(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _with_relations(cls, data: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
+        if isinstance(info.context, Patience) and info.context.is_over:
+            return cls.model_construct()  # the whole is refused anyway
+        try:
+            return cls._checked(data, handler)
+        except ValidationError as error:
+            if isinstance(info.context, Patience):
+                info.context.note(error.error_count())
+            raise
+
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         own = _relation_errors(cls, data) if isinstance(data, Mapping) else []
         try:
             valid = handler(data)

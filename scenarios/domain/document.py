@@ -1,6 +1,6 @@
 """From a document's text to what is known of it: `parse_document`, and `build_plan` with its variables."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -8,19 +8,30 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from scenarios.domain import plan
+from scenarios.domain.declarations import Patience
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.garbage import collection_postponed
 from scenarios.domain.language import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
 from scenarios.domain.schema import schema_of
-from scenarios.domain.semantics import semantic_problems, too_many_steps
+from scenarios.domain.semantics import semantic_problems, too_many_patterns, too_many_steps
 from scenarios.domain.sentences import Misfit, misfits
-from scenarios.domain.templates import TEMPLATED_PARTS, names_in, substitute, without_secrets
+from scenarios.domain.templates import (
+    TEMPLATED_PARTS,
+    as_text,
+    length_of_values,
+    names_in,
+    substitute,
+    without_secrets,
+)
 from scenarios.domain.variables import Variable, variable_values
+from scenarios.domain.yaml_text import MOST_BYTES
 from scenarios.domain.yaml_tree import MOST_PROBLEMS, Node, read_tree
 
 # So many are looked into: nobody reads more, and each costs time.
 TOO_MANY = MOST_PROBLEMS + 1
+# A mistake lies in up to five declarations: of a step, its action, phase, `spec` and the document.
+PATIENCE = 5 * TOO_MANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
 
 def _read(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
     tree = read_tree(source)
-    if excess := too_many_steps(tree):
+    if excess := too_many_steps(tree) or too_many_patterns(tree):
         raise InvalidDocument([excess])
     model = scenario_model(drivers)
     plain = tree.plain()
@@ -110,27 +121,15 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
 def services_of(built: plan.Plan) -> set[str]:
     """The registered services that the plan's steps name."""
     return {
-        step.arguments["service"]
-        for step in _steps_of(built)
-        if isinstance(step.arguments.get("service"), str)
+        step.arguments["service"] for step in built.steps() if isinstance(step.arguments.get("service"), str)
     }
-
-
-def _steps_of(built: plan.Plan) -> Iterator[plan.Step]:
-    for guard in built.guards:
-        yield guard.probe
-    for phase in built.phases:
-        for action in phase.actions:
-            yield from (action.do, action.undo) if action.undo else (action.do,)
-        for validation in phase.validations:
-            yield validation.probe
 
 
 def _checked(
     model: type[Scenario[Any]], plain: Any, tree: Node, *, excuse_templates: bool
 ) -> tuple[Scenario[Any] | None, list[Misfit]]:
     try:
-        return model.model_validate(plain), []
+        return model.model_validate(plain, context=Patience(PATIENCE)), []
     except ValidationError as error:
         errors = error.errors(include_url=False)[:TOO_MANY]
         return None, misfits(errors, tree, schema_of(model), excuse_templates=excuse_templates)
@@ -139,7 +138,12 @@ def _checked(
 def _filled(
     document: Document, values: Mapping[str, Any]
 ) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
-    """The scenario with these values in it, also as plain JSON, or what is wrong with it then."""
+    """The scenario with these values in it, also as plain JSON, or what is wrong with it then.
+
+    Raises:
+        InvalidVariables: a value is so long, and stands so often, that the document would burst.
+    """
+    _refuse_growth(document, values)
     spec = {
         name: substitute(part, values) if name in TEMPLATED_PARTS else part
         for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
@@ -149,12 +153,29 @@ def _filled(
     return valid, filled, found
 
 
+def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
+    lengths = {name: len(as_text(value)) for name, value in values.items()}
+    spec = document._plain["spec"]  # noqa: SLF001
+    grown = sum(length_of_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
+    if grown > MOST_BYTES:
+        longest = max(lengths, key=lengths.__getitem__)
+        rule = f"filled in, the document would grow beyond {MOST_BYTES} bytes (256 KiB)"
+        sentence = f"variable {longest!r} has {lengths[longest]} characters: {rule}"
+        raise InvalidVariables({longest: sentence})
+
+
 def _try_defaults(document: Document) -> None:
     """Refuses what would be refused at every start with nothing given."""
     if "${" not in document.source or any(one.is_required for one in document.variables.values()):
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
-    found = _filled(document, defaults)[2]
+    try:
+        found = _filled(document, defaults)[2]
+    except InvalidVariables as error:
+        ((name, sentence),) = error.errors.items()
+        place = document._tree.value["spec"].value["variables"].keys[name]  # noqa: SLF001
+        path = f"spec.variables.{name}"
+        raise InvalidDocument([Problem(place.line, place.column, path, sentence, "shorten it")]) from error
     if found:
         raise InvalidDocument(_in_order([_with_origin(misfit) for misfit in found]))
 

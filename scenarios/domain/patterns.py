@@ -8,11 +8,17 @@ from jsonpath import JSONPath as CompiledPath
 from jsonpath import JSONPathEnvironment, JSONPathError
 
 LONGEST_PATTERN = 500
+LONGEST_PATH = 200
 _PATHS = JSONPathEnvironment(strict=True)
 # Larger ones take a second for what is searched at most.
 _LARGEST_PROGRAM = 1_000
+_TOO_LARGE = "pattern too large"
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+# With so little memory, a pattern that would take a tenth of a second to compile is given up at once.
+_FRUGAL = re2.Options()
+_FRUGAL.log_errors = False
+_FRUGAL.max_mem = 64 * 1024
 
 
 @lru_cache(maxsize=1024)
@@ -30,15 +36,17 @@ def compiled_pattern(text: str) -> Any:
             f"{text[:40]!r}… is too long for a regular expression: at most {LONGEST_PATTERN} characters"
         )
     try:
-        pattern = re2.compile(text, _OPTIONS)
+        is_small = re2.compile(text, _FRUGAL).programsize <= _LARGEST_PROGRAM
     except UnicodeError as error:
         raise ValueError(f"{text!r} is not a regular expression: it is no text") from error
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "it cannot be read"
-        raise ValueError(f"{text!r} is not a regular expression: {reason}") from error
-    if pattern.programsize > _LARGEST_PROGRAM:
+        is_small = _TOO_LARGE not in reason
+        if is_small:
+            raise ValueError(f"{text!r} is not a regular expression: {reason}") from error
+    if not is_small:
         raise ValueError(f"{text!r} repeats too much for a regular expression: count to less")
-    return pattern
+    return re2.compile(text, _OPTIONS)
 
 
 @lru_cache(maxsize=1024)
@@ -46,8 +54,8 @@ def compiled_path(text: str) -> CompiledPath:
     """Raises:
     ValueError: not a JSONPath as of RFC 9535.
     """
-    if len(text) > LONGEST_PATTERN:
-        raise ValueError(f"{text[:40]!r}… is too long for a JSONPath: at most {LONGEST_PATTERN} characters")
+    if len(text) > LONGEST_PATH:
+        raise ValueError(f"{text[:40]!r}… is too long for a JSONPath: at most {LONGEST_PATH} characters")
     try:
         path = _PATHS.compile(text)
     except (JSONPathError, RecursionError) as error:

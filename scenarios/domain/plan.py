@@ -3,11 +3,12 @@
 All times are seconds (float). Immutable, so that no one changes what is being carried out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from scenarios.domain.expectations import Expectations
+from scenarios.domain.templates import secrets_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,19 @@ class Plan:
     guards: tuple[Guard, ...] = ()
     timeout: float = 3600.0
     retry_interrupted: int = 0
+
+    def steps(self) -> Iterator[Step]:
+        for guard in self.guards:
+            yield guard.probe
+        for phase in self.phases:
+            for action in phase.actions:
+                yield from (action.do, action.undo) if action.undo else (action.do,)
+            for validation in phase.validations:
+                yield validation.probe
+
+    def secrets(self) -> set[str]:
+        """The names of all secrets that its steps refer to."""
+        return set().union(*(secrets_in(step.arguments) for step in self.steps()))
 
     def touched_services(self) -> set[str]:
         """The services that the actions name: these a run has for itself. What is only probed is shared."""

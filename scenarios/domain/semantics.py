@@ -4,6 +4,7 @@ They look at the tree as it was written, and so hold however broken its other pa
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
@@ -13,6 +14,8 @@ from scenarios.domain.templates import TEMPLATED_PARTS, references
 from scenarios.domain.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
+# Each takes up to half a millisecond to compile, and one that stands often is compiled once.
+MOST_PATTERNS = 100
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
 _STEP_DEPTHS = (4, 6)
@@ -30,6 +33,42 @@ def too_many_steps(root: Node) -> Problem | None:
                     node.line, node.column, path_text(path), message, "split it into several scenarios"
                 )
     return None
+
+
+def too_many_patterns(root: Node) -> Problem | None:
+    """The first regular expression or JSONPath beyond the limit; one that stands often counts once."""
+    seen: set[Any] = set()
+    for node in _patterns(_child(root, "spec")):
+        seen.add(node.value)
+        if len(seen) > MOST_PATTERNS:
+            message = (
+                f"the document has more than {MOST_PATTERNS} different regular expressions and JSONPaths"
+            )
+            return Problem(node.line, node.column, "", message, "split it into several scenarios")
+    return None
+
+
+def _patterns(spec: Node | None) -> Iterator[Node]:
+    for variable in _children(_child(spec, "variables")):
+        yield from _texts(_child(variable, "pattern"))
+    phases = _children(_child(spec, "phases"))
+    checks = [check for phase in phases for check in _children(_child(phase, "validations"))]
+    for check in (*_children(_child(spec, "guards")), *checks):
+        expect = _child(check, "expect")
+        paths, headers = _child(expect, "json"), _child(expect, "headers")
+        yield from paths.keys.values() if paths else ()
+        for matchers in (*_children(expect), *_children(paths), *_children(headers)):
+            yield from _texts(_child(matchers, "matches"))
+
+
+def _texts(node: Node | None) -> Iterator[Node]:
+    if node is not None and isinstance(node.value, str):
+        yield node
+
+
+def _children(node: Node | None) -> list[Node]:
+    value = node.value if node is not None else None
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _is_step_path(path: Path) -> bool:
@@ -55,8 +94,8 @@ def semantic_problems(root: Node) -> Iterator[Problem]:
     yield from _broken_references(spec)
 
 
-def _child(node: Node, name: str) -> Node | None:
-    found = node.value.get(name) if isinstance(node.value, dict) else None
+def _child(node: Node | None, name: str) -> Node | None:
+    found = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
     return found if isinstance(found, Node) else None
 
 

@@ -9,6 +9,7 @@ of them before `{secret:` begins a reference, an even one does not.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
@@ -37,19 +38,21 @@ def references(text: str) -> Iterator[Reference]:
         return
     for found in _TOKEN.finditer(text):
         if found[1] is not None:
-            yield _reference(found)
+            yield _reference(found[0], found[1], found[2])
 
 
-def _reference(found: re.Match[str]) -> Reference:
-    is_secret = found[1].startswith(_SECRET)
-    name = found[1].removeprefix(_SECRET)
+# A document may refer to one variable tens of thousands of times.
+@lru_cache(maxsize=1024)
+def _reference(text: str, inside: str, end: str) -> Reference:
+    is_secret = inside.startswith(_SECRET)
+    name = inside.removeprefix(_SECRET)
     broken = ""
-    if not found[2]:
-        broken = f"{found[0][:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
+    if not end:
+        broken = f"{text[:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
     elif not _NAME.fullmatch(name):
         what = "secret" if is_secret else "variable"
         rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
-        broken = f"{found[0][:80]!r} names no {what}: {rule}"
+        broken = f"{text[:80]!r} names no {what}: {rule}"
     return Reference(name, broken, is_secret)
 
 
@@ -83,6 +86,17 @@ def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
     return value
 
 
+def length_of_values(value: Any, lengths: Mapping[str, int]) -> int:
+    """How many characters of variables' values, which are so long, would be put into the JSON value."""
+    if isinstance(value, str):
+        return sum(lengths.get(found[1], 0) for found in _TOKEN.finditer(value)) if "${" in value else 0
+    if isinstance(value, Mapping):
+        return sum(length_of_values(child, lengths) for child in value.values())
+    if isinstance(value, list):
+        return sum(length_of_values(child, lengths) for child in value)
+    return 0
+
+
 def _substitute_key(key: str) -> str:
     return key.replace("$${", "${") if "$${" in key else key
 
@@ -101,7 +115,7 @@ def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
             literal += "${"
         elif found[1] in variables:
             literal += as_text(variables[found[1]])
-        elif _reference(found).is_secret:
+        elif _reference(found[0], found[1], found[2]).is_secret:
             parts += [_as_literal(literal, before_reference=True), found[0]]
             literal = ""
         else:
@@ -135,6 +149,18 @@ def _resolved(found: re.Match[str], secret: Callable[[str], str]) -> str:
     if dollars % 2 and found[2]:
         return "$" * (dollars // 2) + secret(found[2])
     return "$" * max(1, dollars // 2) + found[0][dollars:]
+
+
+def secrets_in(value: Any) -> set[str]:
+    """The names of the secrets that a value of a plan refers to."""
+    names: set[str] = set()
+
+    def note(name: str) -> str:
+        names.add(name)
+        return ""
+
+    with_secrets(value, note)
+    return names
 
 
 def without_secrets(value: Any) -> Any:

@@ -19,8 +19,10 @@ DEEPEST = 32
 # Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
 # some 15,000; this many are read in well under 100 ms.
 MOST_NODES = 25_000
+# Of one list or mapping: as many variables, phases or actions as there may be steps.
+MOST_ENTRIES = 1_000
 # Nobody reads more of them.
-MOST_PROBLEMS = 1_000
+MOST_PROBLEMS = 200
 _TOO_MANY_NODES = f"the document has more than {MOST_NODES} keys and values, aliases expanded"
 _SPLIT = "split it into several scenarios"
 _STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
@@ -205,6 +207,10 @@ class _Composer:
             self.root = node
             return
         parent = self._open[-1]
+        if len(parent.node.value) >= MOST_ENTRIES:
+            self._refuse(
+                node, f"this is entry {MOST_ENTRIES + 1} of one collection: {MOST_ENTRIES} are the most"
+            )
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
         elif parent.key is None:

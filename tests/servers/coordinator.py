@@ -2,20 +2,18 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from scenarios.worker_commands import quick_worker
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-WORKERS = {
-    "db": ("db_worker", "--interval", "0.1", "--no-startup-delay", "--no-reload"),
-    "rq": ("rqworker", "--worker-class", "rq.SimpleWorker", "--job-class", "django_tasks_rq.Job"),
-}
 
 
 class Coordinator:
@@ -56,25 +54,33 @@ class Coordinator:
         registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
         self.manage("shell", "--no-imports", "-c", f"from scenarios.services import *; {registering}")
 
-    def start(self, name: str, *command: str, **environment: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, name: str, *command: str, inside: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen[bytes]:
+        """`inside`: the words before the command that take it to another machine."""
         own = {**self.environment, **environment}
         with self.log_of(name).open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
+                [*inside, sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
             )
         self._processes[name] = process
         return process
 
     def start_worker(self, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
-        return self.start(name, "manage.py", *WORKERS[self.environment["TASK_BACKEND"]], **environment)
+        return self.start(name, "manage.py", *quick_worker(self.environment["TASK_BACKEND"]), **environment)
 
-    def start_watchdog(self) -> subprocess.Popen[bytes]:
-        return self.start("watchdog", "manage.py", "watchdog")
+    def start_watchdog(self, **environment: str) -> subprocess.Popen[bytes]:
+        return self.start("watchdog", "manage.py", "watchdog", **environment)
 
     def start_web(self) -> subprocess.Popen[bytes]:
         process = self.start("web", "-m", "gunicorn")
         wait_for(lambda: is_listening(self.port), what="gunicorn listens")
         return process
+
+    def rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        """What the query finds in the installation's SQLite file: quicker than a new process of Django's."""
+        with closing(sqlite3.connect(self.data / "coordinator.sqlite3", timeout=20)) as database:
+            return database.execute(query, values).fetchall()
 
     def log_of(self, name: str) -> Path:
         return self.data / f"{name}.log"

@@ -15,7 +15,8 @@ from tests.servers.loopback import free_port, is_listening, wait_for
 
 DEBIAN = Path("/usr/lib/postgresql")
 # A test's database need not outlive the machine.
-OPTIONS = {"fsync": "off", "listen_addresses": "127.0.0.1", "max_connections": "60"}
+OPTIONS = {"fsync": "off", "max_connections": "60"}
+LOOPBACK = "127.0.0.1"
 
 
 def programs() -> Path | None:
@@ -30,14 +31,15 @@ def programs() -> Path | None:
 class PostgreSQL:
     """One server on a folder: it can be stopped and started again in the middle of a test."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, address: str) -> None:
         self._programs = programs
         self._folder = folder
+        self._address = address
         self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
         self.port = free_port()
-        self.url = f"postgres://coordinator@127.0.0.1:{self.port}/postgres"
+        self.url = f"postgres://coordinator@{address}:{self.port}/postgres"
 
     def create(self) -> None:
         shutil.chown(self._folder, self._user)
@@ -49,9 +51,17 @@ class PostgreSQL:
             check=True,
             stdout=subprocess.DEVNULL,
         )
+        with (self._folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet trust\n")
 
     def start(self) -> None:
-        options = {**OPTIONS, "port": self.port, "unix_socket_directories": self._folder}
+        addresses = f"{LOOPBACK},{self._address}"
+        options = {
+            **OPTIONS,
+            "port": self.port,
+            "listen_addresses": addresses,
+            "unix_socket_directories": self._folder,
+        }
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -90,10 +100,11 @@ class PostgreSQL:
 
 
 @contextmanager
-def postgresql(programs: Path) -> Iterator[PostgreSQL]:
+def postgresql(programs: Path, address: str = LOOPBACK) -> Iterator[PostgreSQL]:
+    """With `address` it listens there too, for the machines of that network."""
     # Not pytest's own folder: that one is closed to the other user.
     folder = Path(tempfile.mkdtemp(prefix="coordinator-postgresql-"))
-    server = PostgreSQL(programs, folder)
+    server = PostgreSQL(programs, folder, address)
     try:
         server.create()
         server.start()

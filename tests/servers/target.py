@@ -18,16 +18,16 @@ BODIES = {
 class Target:
     """POST /fault injects, DELETE /fault takes back; `active` counts between them."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self.active = 0
         self.injected = 0
         self.undone = 0
         self.undone_at = 0.0
         self.refuse_undo = False
         self.over = threading.Event()
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((address, 0), Handler)
         self._server.target = self
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{address}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def start(self) -> None:
@@ -89,8 +89,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running_target() -> Iterator[Target]:
-    target = Target()
+def running_target(address: str = "127.0.0.1") -> Iterator[Target]:
+    target = Target(address)
     target.start()
     try:
         yield target

@@ -1,7 +1,8 @@
-"""Runs a program for a step: in a process group of its own, with an environment that holds no secret."""
+"""Runs a program for a step, with an environment that holds no secret, and ends all that it has started."""
 
 import asyncio
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -15,13 +16,16 @@ from typing import IO
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotSent
+from scenarios.drivers import processes
 
 MOST_OUTPUT = 64 * 1024
 # All that a program gets of the coordinator's environment: what it needs to be found and to speak.
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# A program that left the group may keep the pipes open: they are not waited for longer than this.
+# A program that was handed the pipes by other ways may keep them open: not waited for longer than this.
 _DRAIN_SECONDS = 0.5
+# As long as the kernel may take over the end of killed programs, one that hangs on a dead disk excepted.
+_END_SECONDS = 2.0
 _KEEPER = str(Path(__file__).with_name("keeper.py"))
 
 
@@ -52,7 +56,7 @@ async def run_child(
     """Run the program at `command[0]`, an absolute path, to its end.
 
     Whatever ends this call, a result, the time limit or a cancellation, ends everything that the
-    program has started in its process group.
+    program has started, in whichever session it is by then. So does the death of this process.
 
     Raises:
         StepNotSent: it cannot be started.
@@ -142,7 +146,14 @@ class _Child:
         self.outputs = (_Output(), _Output())
 
     def _kill(self) -> None:
-        # The keeper has not been waited for: its number, and the group's, are still its own.
+        # Now that nobody listens to it, the keeper ends what the command has started, and itself.
+        self._socket.close()
+        ended = select.poll()
+        with processes.process(self._keeper.pid) as keeper:
+            ended.register(keeper, select.POLLIN)
+            ended.poll(_END_SECONDS * 1000)
+        # For a keeper that was killed itself, or hangs. It has not been waited for: its number, and the
+        # group's, are still its own.
         with suppress(ProcessLookupError):
             os.killpg(self._keeper.pid, signal.SIGKILL)
         self._keeper.wait()

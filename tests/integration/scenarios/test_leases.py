@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from scenarios import execution, leases, services
+from scenarios import execution, leases, services, watchdog
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
+from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
+from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run
 from scenarios.models import Event as EventRow
-from scenarios.models import Fault, Run
 from scenarios.ports import Event
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +85,51 @@ def test_events_are_numbered_without_gap_or_repeat(run: Run) -> None:
     open_fault(claimed)
     numbers = EventRow.objects.filter(run=run).order_by("sequence").values_list("sequence", flat=True)
     assert list(numbers) == [1, 2, 3]
+
+
+def left_behind(run: Run) -> Run:
+    """The run, ended with a fault that is still injected."""
+    claimed = claim(run)
+    open_fault(claimed)
+    leases.finish_run(claimed, Verdict(Outcome.FAILED, "no", Rollback.DIRTY), timezone.now())
+    run.refresh_from_db()
+    return run
+
+
+def test_a_fault_whose_next_try_is_far_ahead_is_due_for_the_clock_was_set_back(run: Run) -> None:
+    left_behind(run)
+    soon, longest = timedelta(seconds=30), timedelta(seconds=LONGEST_RETRY_DELAY)
+    Fault.objects.update(next_try_at=timezone.now() + soon)
+    assert watchdog.runs_with_due_faults() == []
+    Fault.objects.update(next_try_at=timezone.now() + longest + soon)
+    assert watchdog.runs_with_due_faults() == [run]
+
+
+def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_time_of_day(run: Run) -> None:
+    left_behind(run)
+    assert leases.take_over_run(run, worker="b:2") is not None
+    for hours in (-1, +1):  # by a clock that is ahead, or behind
+        Run.objects.update(lease_until=timezone.now() + timedelta(hours=hours))
+        assert watchdog.runs_with_due_faults() == []
+        (seen,) = watchdog.held_runs()
+        watch = LeaseWatch(15)
+        assert watch.ran_out([seen], now=0.0) == []
+        assert watch.ran_out([seen], now=15.0) == [seen]
+    assert leases.take_over_run(seen, worker="c:3") is not None
+
+
+def test_a_run_that_waits_is_told_to_the_queue_again_also_when_the_clock_was_set_back(run: Run) -> None:
+    Run.objects.update(enqueued_at=timezone.now() + timedelta(hours=1))
+    watchdog.knock_again()
+    run.refresh_from_db()
+    assert run.enqueued_at is not None
+    assert run.enqueued_at <= timezone.now()
+
+
+def test_a_run_whose_clock_was_set_back_meanwhile_took_no_time_rather_than_less(run: Run) -> None:
+    run.claimed_at = timezone.now()
+    run.finished_at = run.claimed_at - timedelta(hours=1)
+    assert run.took == timedelta(0)
 
 
 def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_clean_then(run: Run) -> None:

@@ -4,18 +4,23 @@ import asyncio
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.core import serializers
 from django.db import connections
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import execution, services
+from scenarios import execution, leases, services
+from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.models import Event, Fault, Run
+from scenarios.ports import Event as PortEvent
+from scenarios.surroundings import step_arguments
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,3 +104,57 @@ def test_what_the_site_does_not_allow_is_refused_when_it_is_started(settings: Se
     settings.ALLOWED_COMMANDS = ("true",)
     with pytest.raises(InvalidDocument, match="'sh' is not allowed on this site"):
         services.start_run(DOCUMENT, {}, origin="cli")
+
+
+AHEAD = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: ahead}
+spec:
+  phases:
+    - name: early
+      actions:
+        - name: leak
+          do: {command: {run: [sh, -c, "echo leaked Zebra-42-crossing"]}}
+          undo: {command: {run: [sh, -c, "echo leaked Zebra-42-crossing >&2; exit 1"]}}
+    - name: late
+      actions: [{name: log in, do: {command: {run: [sh, -c, "true"], stdin: "${secret:LATER}"}}}]
+"""
+
+
+def test_a_secret_in_a_file_is_struck_out_before_the_step_that_names_it_has_run(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.SCENARIO_SECRET_DIR = tmp_path
+    (tmp_path / "LATER").write_text("Zebra-42-crossing\n")
+    run = services.start_run(AHEAD.replace("; exit 1", ""), {}, origin="cli")
+    ended = execution.carry_out(str(run.id), run.attempt)
+    assert ended is not None
+    assert ended.outcome == Outcome.PASSED
+    assert "leaked ***" in str(list(Event.objects.values_list("detail", flat=True)))
+
+
+def test_the_watchdog_s_undo_knows_the_secrets_of_the_whole_document(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.SCENARIO_SECRET_DIR = tmp_path
+    (tmp_path / "LATER").write_text("Zebra-42-crossing\n")
+    run = services.start_run(AHEAD, {}, origin="cli")
+    claim = leases.claim_run(run.id, 1, worker="dead:1")
+    assert claim is not None
+    fault = next(iter(build_plan(parse_document(AHEAD, step_arguments()), {}).phases)).actions[0]
+    assert fault.undo is not None
+    opened = PortEvent("fault_injecting", timezone.now(), "early", "leak")
+    leases.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
+    (left,) = execution.clean_up_after("dead:1")
+    assert left.rollback == Rollback.DIRTY
+    assert "leaked ***" in Fault.objects.get().reason
+
+
+def test_a_run_whose_secret_is_missing_ends_before_it_breaks_anything() -> None:
+    run = services.start_run(AHEAD, {}, origin="cli")
+    ended = execution.carry_out(str(run.id), run.attempt)
+    assert ended is not None
+    assert (ended.outcome, ended.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
+    assert "the secret 'LATER' is missing" in ended.reason
+    assert not Fault.objects.exists()

@@ -131,6 +131,36 @@ def test_the_timeout_ends_the_run_and_undoes_its_faults() -> None:
     assert journal.moment("fault_undone") == 60
 
 
+POLLED = Validation("back", say("look"), HEALTHY, within=600)
+STOPPED_IN = {
+    "a hold": (Phase("chaos", hold=600, actions=(fault("a"),)), {}),
+    "polling": (Phase("chaos", actions=(fault("a"),), validations=(POLLED,)), {"look": {"status": 503}}),
+    "a call that hangs": (
+        Phase("chaos", actions=(fault("a"),), validations=(POLLED,)),
+        {"look": lambda: asyncio.sleep(600)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("phase", "answers"), STOPPED_IN.values(), ids=STOPPED_IN)
+def test_a_stop_cuts_through_whatever_the_run_is_at_and_the_reason_says_who_it_was(
+    phase: Phase, answers: dict[str, Any]
+) -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver(answers=answers)
+    engine = engine_of(Plan("test", (phase, Phase("later"))), driver, journal)
+
+    async def stop() -> Verdict:
+        running = asyncio.create_task(engine.carry_out())
+        await asyncio.sleep(7)
+        engine.end(Outcome.ABORTED, "stopped by ann")
+        return await running
+
+    verdict = run_in_virtual_time(stop())
+    assert verdict == Verdict(Outcome.ABORTED, "stopped by ann", Rollback.CLEAN)
+    assert journal.moment("fault_undone") == 7
+    assert "phase_started later" not in journal.story()
+
+
 def test_an_action_that_fails_ends_the_run_errored_and_its_fault_is_undone_all_the_same() -> None:
     verdict, journal, driver = carry_out(
         Phase("chaos", actions=(fault("a"), fault("b"))), answers={"break a": StepFailed("status 500")}
@@ -185,6 +215,37 @@ def test_a_lease_lost_while_injecting_is_followed_by_the_undo() -> None:
     async def lose() -> dict[str, Any]:
         journal.lost = True
         return {"status": 200}
+
+    driver.answers["break a"] = lose
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(engine.carry_out())
+    assert driver.said == ["break a", "mend a"]
+
+
+def test_a_lease_lost_while_an_injection_is_cut_off_is_followed_by_the_undo() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    driver.answers["break a"] = lambda: asyncio.sleep(600)
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+
+    async def lose_the_lease() -> Verdict:
+        running = asyncio.create_task(engine.carry_out())
+        await asyncio.sleep(10)
+        journal.lost = True
+        engine.abandon()
+        return await running
+
+    with pytest.raises(LeaseLost):
+        run_in_virtual_time(lose_the_lease())
+    assert driver.said == ["break a", "mend a"]
+
+
+def test_a_lease_lost_while_an_injection_fails_is_followed_by_the_undo() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+
+    async def lose() -> dict[str, Any]:
+        journal.lost = True
+        raise StepFailed("no answer within 30s")
 
     driver.answers["break a"] = lose
     engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)

@@ -45,6 +45,22 @@ def fault(name: str, more: str = "") -> str:
     return f"{{name: {name}, do: {do}, undo: {undo}{more}}}"
 
 
+def test_what_a_document_leaves_out_has_the_defaults_of_the_language() -> None:
+    source = f"""{HEAD}
+  guards: [{{name: g, {LOOK}}}]
+  phases: [{{name: p, actions: [{fault("a")}], validations: [{{name: v, {LOOK}}}]}}]
+"""
+    plan = build_plan(parse_document(source, {"target": TargetCall}), {})
+    (guard,), (phase,) = plan.guards, plan.phases
+    (action,), (validation,) = phase.actions, phase.validations
+    assert (plan.timeout, plan.retry_interrupted) == (3600, 0)
+    assert (guard.every, guard.tolerate, guard.timeout) == (1, 0, 10)
+    assert (phase.hold, phase.on_failure) == (0, "stop")
+    assert (action.at, action.until, action.timeout) == (None, "phase", 30)
+    once = (validation.within, validation.throughout)
+    assert (once, validation.every, validation.timeout) == ((None, False), 1, 10)
+
+
 # Actions
 
 

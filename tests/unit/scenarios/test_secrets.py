@@ -15,13 +15,14 @@ from pytest_django.fixtures import Settings
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument, StepFailed, StepImpossible
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.outcomes import FaultState, Outcome
+from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import substitute, with_secrets
 from scenarios.drivers.http import HttpArguments
 from scenarios.drivers.tcp import TcpArguments
 from scenarios.engine import Engine
+from scenarios.ports import Surroundings
 from scenarios.surroundings import ConfiguredSecrets
 from tests.fakes import (
     FakeClock,
@@ -51,12 +52,14 @@ class EchoingDriver(ScriptedDriver):
         return {"body": said, "status": 200}
 
 
-def carried_out(plan: Plan, driver: ScriptedDriver) -> tuple[InMemoryJournal, Any]:
+def carried_out(
+    plan: Plan, driver: ScriptedDriver, surroundings: Surroundings | None = None
+) -> tuple[InMemoryJournal, Any]:
     journal = InMemoryJournal()
     engine = Engine(
         plan,
         drivers={"target": driver},
-        surroundings=NoServices(),
+        surroundings=surroundings or NoServices(),
         clock=FakeClock(),
         journal=journal,
         ledger=journal,
@@ -116,6 +119,36 @@ def test_the_ledger_keeps_the_reference_and_the_undo_is_told_the_secret() -> Non
     assert journal.states[1] is FaultState.UNDONE
     assert driver.said == ["break", f"token={SECRET};"]
     assert verdict.outcome is Outcome.PASSED
+
+
+def test_a_secret_that_a_target_tells_before_the_step_that_names_it_is_struck_out_too() -> None:
+    early = Step("target", {"say": f"early: {SECRET}"})
+    phases = (
+        Phase("early", validations=(Validation("look", early, Expectations({"status": 200})),)),
+        Phase("late", actions=(Action("act", do=TELLS),)),
+    )
+    driver = EchoingDriver(str)
+    journal, verdict = carried_out(Plan("test", phases), driver)
+    assert verdict.outcome is Outcome.PASSED
+    assert driver.said == [f"early: {SECRET}", f"token={SECRET};"]
+    assert "horse" not in repr(journal.events)
+    assert "early: ***" in repr(journal.events)
+
+
+def test_a_run_whose_secrets_are_missing_breaks_nothing_and_names_them_all() -> None:
+    class NoSecrets(NoServices):
+        def secret(self, name: str) -> str:
+            raise StepImpossible(f"the secret {name!r} is missing")
+
+    undo = Step("target", {"say": "${secret:FIRST} ${secret:SECOND}"})
+    plan = Plan("test", (Phase("p", actions=(Action("a", do=Step("target", {"say": "break"}), undo=undo),)),))
+    driver = EchoingDriver(str)
+    journal, verdict = carried_out(plan, driver, NoSecrets())
+    assert verdict == Verdict(
+        Outcome.ERRORED, "the secret 'FIRST' is missing; the secret 'SECOND' is missing", Rollback.CLEAN
+    )
+    assert driver.said == []
+    assert journal.states == {}
 
 
 def test_what_a_probe_returned_is_compared_with_its_secrets_in_it() -> None:

@@ -321,6 +321,51 @@ def test_more_than_1000_steps_are_refused_even_by_aliases(problems: Problems, wi
     assert "more than 1000 steps" in problem.message
 
 
+def test_more_than_1000_entries_of_one_collection_are_refused(
+    problems: Problems, with_spec: WithSpec
+) -> None:
+    def declared(count: int) -> str:
+        variables = "".join(f"  v{index}: {{type: integer, default: 1}}\n" for index in range(count))
+        return with_spec(f"variables:\n{variables}{WAIT}")
+
+    assert problems(declared(1_000)) == ()
+    (problem,) = problems(declared(1_001))
+    assert (problem.line, problem.message) == (
+        1_006,
+        "this is entry 1001 of one collection: 1000 are the most",
+    )
+
+
+def test_more_than_100_different_patterns_and_paths_are_refused_however_often_one_stands(
+    problems: Problems, with_spec: WithSpec
+) -> None:
+    def checked(count: int) -> str:
+        paths = ", ".join(f'"$.a{index}": {{matches: same}}' for index in range(count))
+        check = f"{{name: v, probe: {{wait: {{duration: 1s}}}}, expect: {{json: {{{paths}}}}}}}"
+        return with_spec(f"phases: [{{name: p, validations: [{check}]}}]")
+
+    assert problems(checked(99)) == ()
+    (problem,) = problems(checked(100))
+    assert "more than 100 different regular expressions and JSONPaths" in problem.message
+
+
+BURSTING = """
+variables: {{long: {{type: string, default: {default}}}}}
+phases: [{{name: p, description: "{references}"}}]
+"""
+
+
+def test_variables_that_would_burst_the_document_are_refused_before_they_are_filled_in(
+    problems: Problems, with_spec: WithSpec, drivers: Drivers
+) -> None:
+    many = "${long}" * 1_000
+    (problem,) = problems(with_spec(BURSTING.format(default="x" * 1_000, references=many)))
+    assert (problem.line, problem.path) == (5, "spec.variables.long")
+    assert "'long' has 1000 characters: filled in, the document would grow beyond" in problem.message
+    with pytest.raises(InvalidVariables, match="'long' has 9000 characters"):
+        plan_of(BURSTING.format(default="x", references=many), {"long": "x" * 9_000}, with_spec, drivers)
+
+
 def plan_of(spec: str, given: Mapping[str, Any], with_spec: WithSpec, drivers: Drivers) -> Plan:
     return build_plan(parse_document(with_spec(spec), drivers), given)
 

@@ -157,29 +157,45 @@ def many(count: int, entry: str) -> str:
     return ", ".join(entry.replace("#", str(index)) for index in range(count))
 
 
-HEAD = "apiVersion: coordinator/v1\nkind: Scenario\nmetadata: {name: sample}\nspec:\n  phases: "
-CHECK = HEAD + "[{name: p, validations: [{name: v, probe: {wait: {duration: 1s}}, expect: "
+HEAD = "apiVersion: coordinator/v1\nkind: Scenario\nmetadata: {name: sample}\nspec:\n  phases:\n"
+
+
+def phases(count: int, words: str) -> str:
+    return HEAD + "".join(f"  - {{name: p{index}, {words}}}\n" for index in range(count))
+
+
+def checks(count: int, expect: str) -> str:
+    return phases(count, f"validations: [{{name: v, probe: {{wait: {{duration: 1s}}}}, expect: {expect}}}]")
+
+
 FULL_OF_MISTAKES = {
-    "no phases": f"{HEAD}[{many(24_000, 'x')}]",
-    "unknown keys": f"{HEAD}[{{{many(11_000, 'k#: 1')}}}]",
-    "unknown drivers": f"{HEAD}[{{name: p, actions: [{{name: a, do: {{{many(11_000, 'd#: 1')}}}}}]}}]",
-    "no JSONPaths": f"{CHECK}{{json: {{{many(11_000, 'a#: 1')}}}}}}}]}}]",
-    "no regular expressions": CHECK + "{" + many(4_000, "a#: {matches: '(a#'}") + "}}]}]",
-    "unknown matchers": f"{CHECK}{{a: {{{many(11_000, 'a#: 1')}}}}}}}]}}]",
-    "undefined variables": f"{HEAD}[{{name: p, description: '{many(8_000, '${v#}')}'}}]",
-    "duplicates": f"{HEAD}[{many(8_000, '{name: p}')}]",
-    "tags": f"{HEAD}[{many(20_000, '!a b')}]",
+    "no actions": phases(24, f"actions: [{many(990, 'x')}]"),
+    "unknown keys": phases(12, many(900, "k#: 1")),
+    "unknown drivers": phases(12, f"actions: [{{name: a, do: {{{many(900, 'd#: 1')}}}}}]"),
+    "unknown matchers": checks(12, f"{{a: {{{many(900, 'a#: 1')}}}}}"),
+    "undefined variables": phases(1, f"description: '{many(8_000, '${v#}')}'"),
+    "duplicates": phases(8, f"actions: [{many(900, '{name: a}')}]"),
+    "tags": phases(20, f"actions: [{many(900, '!a b')}]"),
 }
 
 
-@pytest.mark.parametrize("source", FULL_OF_MISTAKES.values(), ids=FULL_OF_MISTAKES)
-def test_a_document_of_thousands_of_mistakes_is_refused_in_time_with_the_first_thousand(source: str) -> None:
-    def seconds() -> float:
-        started = time.process_time()
-        with pytest.raises(InvalidDocument) as refusal:
-            parse_document(source, DRIVERS)
-        assert 1_000 <= len(refusal.value.problems) <= 1_001
-        return time.process_time() - started
+def seconds_to_refuse(source: str, problems: range) -> float:
+    started = time.process_time()
+    with pytest.raises(InvalidDocument) as refusal:
+        parse_document(source, DRIVERS)
+    assert len(refusal.value.problems) in problems
+    return time.process_time() - started
 
-    # Benchmarks hold the goal of 0.25 s; this is for a machine that does other things meanwhile.
-    assert min(seconds() for _ in range(3)) < 1
+
+# Benchmarks hold the goal of 0.1 s; these are for a machine that does other things meanwhile.
+
+
+@pytest.mark.parametrize("source", FULL_OF_MISTAKES.values(), ids=FULL_OF_MISTAKES)
+def test_a_document_of_thousands_of_mistakes_is_refused_in_time_with_the_first_200(source: str) -> None:
+    assert min(seconds_to_refuse(source, range(200, 202)) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("pattern", [r"(?i)\pL{1,1000}", r"(\pL{1,300}x){1,3}", r"(((a?){10}){10}){10}"])
+def test_regular_expressions_that_are_slow_to_compile_are_refused_in_time(pattern: str) -> None:
+    source = checks(1, "{" + many(99, f"a#: {{matches: '{pattern}#'}}") + "}")
+    assert seconds_to_refuse(source, range(99, 100)) < 0.5

@@ -137,18 +137,50 @@ async def test_a_command_that_kills_its_keeper_is_a_failed_step_and_leaves_nothi
     assert await pipe.ended() == ""
 
 
-async def test_what_leaves_the_group_is_not_waited_for() -> None:
-    seen = await run("sh", "-c", "setsid sleep 3 & echo done", timeout="2s")
-    assert seen["stdout"] == "done\n"
+# A daemon by the book: forked twice, in a session of its own, deaf to SIGTERM; its child is so again.
+DAEMON = (
+    'exec 3>"$1"; trap "" TERM HUP INT; '
+    "(setsid sh -c '(setsid sh -c \"echo started >&3; sleep 600\" &) ; sleep 600' &) ; "
+)
 
 
-async def test_the_death_of_the_coordinator_kills_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize("then", ["sleep 600", "kill -TERM 0; sleep 600"], ids=["waits", "kills its group"])
+async def test_a_stop_kills_what_has_left_the_process_group(tmp_path: Path, then: str) -> None:
+    pipe = Pipe(tmp_path)
+    step = asyncio.create_task(
+        Command().act(asked("sh", "-c", DAEMON + then, "sh", str(pipe.path)), Platform())
+    )
+    assert await pipe.first_line() == "started\n"
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    assert await pipe.ended() == ""
+
+
+async def test_a_daemon_that_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    script = DAEMON + "sleep 0.2; echo done"
+    step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
+    assert await pipe.first_line() == "started\n"
+    seen = await step
+    assert (seen["stdout"], seen["elapsed"] < 5) == ("done\n", True)
+    assert await pipe.ended() == ""
+
+
+async def test_orphans_that_end_are_buried_while_the_command_runs() -> None:
+    children_of_the_keeper = "cat /proc/$PPID/task/*/children | wc -w"
+    script = f'for i in 1 2 3 4 5; do (sh -c "sleep 0" &); done; sleep 0.5; {children_of_the_keeper}'
+    assert (await run("sh", "-c", script))["stdout"] == "1\n"
+
+
+@pytest.mark.parametrize("before", ['exec 3>"$1"; echo started >&3; ', DAEMON], ids=["group", "daemon"])
+async def test_the_death_of_the_coordinator_kills_the_command(tmp_path: Path, before: str) -> None:
     pipe = Pipe(tmp_path)
     program = (
         "import asyncio, sys; from scenarios.drivers.child.process import run_child;"
         "asyncio.run(run_child(['/bin/sh', '-c', *sys.argv[1:]]))"
     )
-    script = 'exec 3>"$1"; echo started >&3; sleep 600'
+    script = before + "sleep 600"
     coordinator = subprocess.Popen([sys.executable, "-c", program, script, "sh", str(pipe.path)])
     assert await pipe.first_line() == "started\n"
     coordinator.kill()

@@ -1,0 +1,87 @@
+"""Carries actions out. This is the one place where a fault is injected, and the ledger always knows it first.
+
+Why: this process may be killed at any moment, also between a request and its answer. Whatever it began
+then stands on disk with what takes it back, and whoever ends the run, this process or another, finds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scenarios.domain.errors import LeaseLost, StepNotSent
+from scenarios.domain.plan import Action, Step
+from scenarios.ports import Clock, Fault, Ledger
+from scenarios.rollback import take_back, take_back_without_ledger
+from scenarios.steps import StepRunner
+
+
+class Injector:
+    """Knows the faults that this process has injected and has not undone."""
+
+    def __init__(self, *, steps: StepRunner, ledger: Ledger, clock: Clock) -> None:
+        self._steps = steps
+        self._ledger = ledger
+        self._clock = clock
+        # What this process has in the ledger and has not undone: all there is while that is unreachable.
+        self._open: dict[int, Fault] = {}
+        # Of these, the faults whose injection has begun, and whose end the ledger has not been told.
+        self._begun: dict[int, Fault] = {}
+
+    async def act(self, action: Action, phase: str) -> Mapping[str, Any]:
+        """What the target answered. An action with an undo is a fault, and is written before it is done.
+
+        Raises:
+            StepFailed: the target did not do it, or not for sure: the fault is then still in the ledger.
+            LeaseLost: another process has taken the run over, with its faults.
+        """
+        if action.undo is None:
+            return await self._steps.act(action.do, action.timeout)
+        fault = await self._write(action, action.undo, phase)
+        return await self._inject(action, fault)
+
+    async def _write(self, action: Action, undo: Step, phase: str) -> Fault:
+        fault = await self._ledger.open(
+            phase=phase, action=action.name, do=action.do, undo=undo, timeout=action.timeout
+        )
+        # From here on the undo is on disk. Only now may the fault be injected.
+        self._open[fault.key] = fault
+        if not self._ledger.is_held():
+            # This process was stopped for longer than the lease, and has just been woken: the fault is
+            # in the ledger, for whoever has taken the run over, and must not be injected any more.
+            raise LeaseLost("the lease ran out before the fault was injected")
+        return fault
+
+    async def _inject(self, action: Action, fault: Fault) -> Mapping[str, Any]:
+        self._begun[fault.key] = fault
+        try:
+            fields = await self._steps.act(action.do, action.timeout)
+        except StepNotSent as error:
+            self._forget(fault)
+            await self._ledger.mark_not_injected(fault, str(error))
+            raise
+        await self._ledger.mark_active(fault)
+        del self._begun[fault.key]
+        return fields
+
+    async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
+        """Undo the faults in this order; return those whose undo still fails."""
+        remaining = await take_back(
+            faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
+        )
+        for fault in faults:
+            if fault not in remaining:
+                self._forget(fault)
+        return remaining
+
+    async def take_back_lost(self, *, unreachable: bool) -> None:
+        """The run is another's now: undo, without the ledger, what that one may not have undone.
+
+        Who took the run over may have undone a fault before its injection arrived: this process was
+        stopped in between. An undo is safe to repeat; a fault left behind is not. Where the ledger cannot
+        be reached, there may be nobody else: then it is everything this process has injected.
+        """
+        left = self._open if unreachable else self._begun
+        await take_back_without_ledger(list(left.values())[::-1], steps=self._steps, clock=self._clock)
+
+    def _forget(self, fault: Fault) -> None:
+        self._open.pop(fault.key, None)
+        self._begun.pop(fault.key, None)
