@@ -67,6 +67,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
+    "scenarios.api.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -261,6 +262,11 @@ SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.s
 DEMO_EXCHANGE_PORT = 8081
 DEMO_RISK_MONITOR_PORT = 8082
 LOCAL_PROMETHEUS_PORT = 9090
+
+# The API: unknown tokens that an address may send in a minute before it is told to wait.
+API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(
+    "API_FAILED_TOKENS_PER_MINUTE", env.str("API_FAILED_TOKENS_PER_MINUTE", "30"), lowest=1, highest=1_000_000
+)
 
 
 # Tests: `manage.py test` runs pytest and the checks of the code
