@@ -263,7 +263,11 @@ DEMO_EXCHANGE_PORT = 8081
 DEMO_RISK_MONITOR_PORT = 8082
 LOCAL_PROMETHEUS_PORT = 9090
 
-# The API: unknown tokens that an address may send in a minute before it is told to wait.
+# The API: readers of event streams that each web process may keep a thread for (gunicorn.conf.py has 8).
+API_WAITING_STREAMS = environment.whole_number(
+    "API_WAITING_STREAMS", env.str("API_WAITING_STREAMS", "2"), lowest=0, highest=1000
+)
+# Unknown tokens that an address may send in a minute before it is told to wait.
 API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(
     "API_FAILED_TOKENS_PER_MINUTE", env.str("API_FAILED_TOKENS_PER_MINUTE", "30"), lowest=1, highest=1_000_000
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 
 from scenarios.api.idempotency import PARAMETER
 from scenarios.api.problems import MEDIA_TYPE, Problem
@@ -13,6 +14,10 @@ PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 # What any operation that knows its callers may answer; those of a body may answer 400 and 413, too.
 REFUSALS = {401: Problem, 403: Problem, 422: Problem, 429: Problem, 503: Problem}
 OF_ONE = {**REFUSALS, 404: Problem}
+# gunicorn's own answer, before a request gets here.
+TOO_LONG = {
+    414: {"description": "The address is too long.", "content": {"text/html": {"schema": {"type": "string"}}}}
+}
 OF_A_BODY = {400: Problem, 413: Problem}
 WRITES_ONCE = {"parameters": [PARAMETER]}
 
@@ -24,13 +29,17 @@ def body_of(*media_types: str, description: str) -> dict[str, Any]:
 
 
 class DescribedAPI(NinjaAPI):
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        name: str = operation.view_func.__name__
+        return name
+
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**where)
         for operation in operations_of(schema):
             # Keys are written as text: as numbers they would be others in the document than here.
             operation["responses"] = {
                 str(status): described(int(status), answer)
-                for status, answer in operation["responses"].items()
+                for status, answer in {**operation["responses"], **TOO_LONG}.items()
             }
         return schema
 

@@ -8,6 +8,7 @@ from ninja.decorators import decorate_view
 
 from scenarios import services
 from scenarios.api.access import permit
+from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.domain.outputs import storable
@@ -15,7 +16,7 @@ from scenarios.domain.outputs import storable
 router = Router(tags=["the global stop"])
 
 
-class WhyStop(Schema):
+class WhyStop(Body):
     reason: str = Field(min_length=1, max_length=300)
 
 

@@ -1,6 +1,7 @@
 """Lists in pages. A page begins behind the last row of the one before: any is as quick as the first."""
 
 import binascii
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from django.db.models import QuerySet
 from ninja import Schema
-from pydantic import Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationInfo, model_validator
 
 from scenarios.api.problems import ProblemAt, RefusedError
 
@@ -16,6 +17,17 @@ DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 200
 SEPARATOR = "|"
 # PostgreSQL takes no NUL character, and no database half of a surrogate pair.
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
+
+
+def written_as_moment(value: Any) -> Any:
+    """Otherwise a bare number would be taken for seconds since 1970."""
+    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+        raise ValueError("a moment as RFC 3339 has it, as 2026-11-23T21:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(written_as_moment)]
 
 
 class Filters(Schema):

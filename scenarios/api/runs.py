@@ -10,14 +10,15 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
-from pydantic import AwareDatetime, JsonValue, StringConstraints
+from pydantic import JsonValue, StringConstraints
 
 from scenarios import services
 from scenarios.api.access import Caller, permit
+from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import run_of, scenario_named
-from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.paging import Filters, Moment, Order, Words, page_of
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.domain.outputs import storable
@@ -109,13 +110,13 @@ class RunFilters(Filters):
     scenario: Words | None = None
     status: Standing | None = None
     rollback: Rollback | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     by: Words | None = None
     id: Beginning | None = None
 
 
-class NewRun(Schema):
+class NewRun(Body):
     """With `wait: false` it is refused where it could not begin at once."""
 
     variables: dict[str, JsonValue] = {}
