@@ -112,6 +112,8 @@ def invalid_variables(error: InvalidVariables) -> HttpResponse:
 
 
 def http_error(error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, MalformedJSONError):
+        error = error.__cause__  # the framework has put an error of its own before it
     return problem(error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {}))
 
 

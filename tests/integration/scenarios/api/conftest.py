@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.http import HttpResponse
 from django.test import Client
 
 from scenarios import api_tokens, services
@@ -49,12 +48,18 @@ def program(owner: User, *scopes: str) -> Program:
     return Program(api_tokens.create_token(owner, "a test", scopes or ALL)[1], Client())
 
 
-def problem_of(answer: HttpResponse, status: int) -> Any:
+def problem_of(answer: Any, status: int) -> Any:
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     content = json.loads(answer.content)
     assert content["status"] == status
     return content
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    """Without a password, which would take long to be hashed."""
+    return User.objects.create_superuser("admin")
 
 
 @pytest.fixture
