@@ -17,6 +17,7 @@ from ninja.utils import check_csrf
 from scenarios import api_tokens
 from scenarios.api.failed_tokens import failures
 from scenarios.api_models import ApiToken
+from scenarios.client_address import client_address
 
 REALM = 'Bearer realm="test-coordinator"'
 _used: ContextVar[ApiToken | None] = ContextVar("used_token", default=None)
@@ -59,7 +60,7 @@ class TokenAuth(HttpBearer):
         found = api_tokens.find_token(token.strip())
         if found is None:
             # A good token always passes: behind a proxy, all share one address.
-            if seconds := failures.note(request.META.get("REMOTE_ADDR", "")):
+            if seconds := failures.note(client_address(request)):
                 raise TooManyFailuresError(seconds)
             raise NotAuthenticatedError(
                 "The token is unknown, expired or revoked, or its owner is deactivated.",
