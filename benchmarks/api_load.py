@@ -109,9 +109,7 @@ async def streams(clients: Clients, run: str, readers: int) -> bool:
             told(f"  beside {readers} readers (wait={wait})", beside, None)
             answers = sum(reader.answers for reader in reading)
             failed = f"{len(failures)} failed, {gaps} events missing"
-            print(
-                f"    p99 × {times:.2f}; in {took:.1f} s {answers} answers to readers, {failed}", flush=True
-            )
+            print(f"    p99 × {times:.2f}; in {took:.1f} s {answers} answers, {failed}", flush=True)
             fine &= times <= MOST_TIMES and not failures and not gaps
     return fine
 
