@@ -2,24 +2,42 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
-from tests.servers.coordinator import PROJECT, Coordinator
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
 
 RULES = PROJECT / "tests" / "servers" / "schemathesis.toml"
 
 
-def fuzzed_installation(data: Path) -> tuple[Coordinator, str]:
+@contextmanager
+def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordinator, str]]:
     """A coordinator with something of everything in it, and a token that may do everything."""
-    installed = Coordinator(data, API_FAILED_TOKENS_PER_MINUTE="1000000")
-    installed.set_up(exchange="http://127.0.0.1:9")
-    installed.manage("shell", "--no-imports", "-c", SOMETHING_OF_EVERYTHING)
-    scopes = [part for scope in ALL_SCOPES for part in ("--scope", scope)]
-    printed = installed.manage("api_token", "create", "fuzz", "--name", "fuzzing", *scopes)
-    installed.start_worker()
-    installed.start_watchdog()
-    installed.start_web()
-    return installed, next(line for line in printed.splitlines() if line.startswith("tc_"))
+    environment["API_FAILED_TOKENS_PER_MINUTE"] = "1000000"  # the tool tries many
+    with coordinator(data, **environment) as installed:
+        installed.set_up(exchange="http://127.0.0.1:9")
+        installed.manage("shell", "--no-imports", "-c", SOMETHING_OF_EVERYTHING)
+        scopes = [part for scope in ALL_SCOPES for part in ("--scope", scope)]
+        token = installed.manage("api_token", "create", "fuzz", "--name", "fuzzing", *scopes).strip()
+        installed.start_worker()
+        installed.start_watchdog()
+        installed.start_web()
+        address = f"http://127.0.0.1:{installed.port}/api/v1/ready"
+        wait_for(lambda: answers(address), what="everything is ready")
+        yield installed, token
+
+
+def answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=10) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except HTTPError:
+        return False
 
 
 def fuzz(installed: Coordinator, token: str, *options: str) -> "subprocess.CompletedProcess[str]":
