@@ -1,6 +1,7 @@
 """Settings, read from the environment once. Every variable is listed in .env.example."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
     "django_tasks",
     "django_tasks_db",
     "simple_history",
+    "axes",
     "coordinator_site.apps.ControlRoomConfig",  # django.contrib.admin with pages of our own
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -67,6 +69,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
+    "scenarios.api.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -76,6 +79,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "coordinator_site.urls"
@@ -145,6 +149,32 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# How many proxies of one's own stand before the web process, each of which adds to X-Forwarded-For.
+TRUSTED_PROXIES = environment.whole_number(
+    "TRUSTED_PROXIES", env.str("TRUSTED_PROXIES", "0"), lowest=0, highest=10
+)
+# Who guesses passwords is kept out by name and address together: an address alone may be a proxy's, with
+# everybody behind it, and by a name alone anybody could keep out whoever has it.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "scenarios.client_address.client_address"
+AXES_FAILURE_LIMIT = environment.whole_number(
+    "LOGIN_FAILURES", env.str("LOGIN_FAILURES", "5"), lowest=1, highest=1000
+)
+# Failures older than this are deleted at the next login, so that they do not pile up.
+AXES_COOLOFF_TIME = timedelta(
+    minutes=environment.whole_number(
+        "LOGIN_LOCKOUT_MINUTES", env.str("LOGIN_LOCKOUT_MINUTES", "15"), lowest=1, highest=10_080
+    )
+)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_VERBOSE = False
+AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
@@ -261,6 +291,15 @@ SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.s
 DEMO_EXCHANGE_PORT = 8081
 DEMO_RISK_MONITOR_PORT = 8082
 LOCAL_PROMETHEUS_PORT = 9090
+
+# The API: readers of event streams that each web process may keep a thread for (gunicorn.conf.py has 8).
+API_WAITING_STREAMS = environment.whole_number(
+    "API_WAITING_STREAMS", env.str("API_WAITING_STREAMS", "2"), lowest=0, highest=1000
+)
+# Unknown tokens that an address may send in a minute before it is told to wait.
+API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(
+    "API_FAILED_TOKENS_PER_MINUTE", env.str("API_FAILED_TOKENS_PER_MINUTE", "30"), lowest=1, highest=1_000_000
+)
 
 
 # Tests: `manage.py test` runs pytest and the checks of the code

@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
+from scenarios import api_models  # noqa: F401 - models, too: Django looks for them here
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
 
 DNS_LABEL = RegexValidator(
@@ -141,6 +142,8 @@ class Run(models.Model):
             models.Index(fields=["state", "lease_until"]),
             models.Index(fields=["scenario", "-queued_at"]),
             models.Index(fields=["outcome", "-queued_at"]),
+            models.Index(fields=["rollback", "-queued_at"]),
+            models.Index(fields=["started_by", "-queued_at"]),
         ]
         constraints = [
             models.CheckConstraint(

@@ -1,5 +1,6 @@
-from django.urls import path
+from django.urls import path, re_path
 
 from scenarios.api import api
+from scenarios.api.problems import unknown_address
 
-urlpatterns = [path("api/v1/", api.urls)]
+urlpatterns = [path("api/v1/", api.urls), re_path("^api/v1/", unknown_address)]

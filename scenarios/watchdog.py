@@ -20,6 +20,7 @@ from django_tasks_db.models import DBTaskResult
 
 from scenarios import execution, leases, services, tasks
 from scenarios.domain.errors import LeaseLost
+from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
 from scenarios.models import Fault, Heartbeat, Run
@@ -101,7 +102,8 @@ class Watchdog:
         if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
             return
         before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
-        if services.prune(before, at_most=PRUNED_AT_ONCE) < PRUNED_AT_ONCE:
+        answers = prune_answers(timezone.now(), at_most=PRUNED_AT_ONCE)
+        if max(answers, services.prune(before, at_most=PRUNED_AT_ONCE)) < PRUNED_AT_ONCE:
             self._pruned_at = time.monotonic()
 
     def _beat(self) -> None:

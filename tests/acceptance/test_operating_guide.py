@@ -87,6 +87,14 @@ def test_the_watchdog_deletes_old_runs_and_the_command_what_the_queue_remembers(
     assert run(system, command_with("prune_db_task_results"))[0] == 0
 
 
+def test_the_command_opens_the_lock_of_who_failed_to_log_in(system: Coordinator) -> None:
+    failed = "from axes.models import AccessAttempt as A; A(username='ada', failures_since_start=9).save()"
+    system.manage("shell", "--no-imports", "-c", failed)
+    code, printed = run(system, command_with("axes_reset_username"), NAME="ada")
+    assert code == 0
+    assert "1 attempts removed." in printed
+
+
 def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
     tried = (
         "scenario runs",
@@ -94,6 +102,7 @@ def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
         "scenario stop --all",
         "scenario release",
         "prune_db_task_results",
+        "axes_reset_username",
     )
     assert [line for line in COMMANDS if not any(words in line for words in tried)] == []
 

@@ -22,6 +22,8 @@ PAGES = {
     "run": "/admin/scenarios/run/{ended}/change/",
     "running": "/admin/scenarios/run/{running}/change/",
     "report": "/admin/scenarios/run/{ended}/report/",
+    "tokens": "/admin/scenarios/apitoken/",
+    "new-token": "/admin/scenarios/apitoken/add/",
     "faults": "/admin/scenarios/fault/",
     "fault": "/admin/scenarios/fault/{fault}/change/",
     "acknowledge": "/admin/scenarios/fault/{fault}/acknowledge/",

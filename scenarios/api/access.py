@@ -1,0 +1,144 @@
+"""Who asks, and what they may: a token of the API, or a session of the admin."""
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.signals import request_finished
+from django.db import DatabaseError
+from django.http import HttpRequest
+from ninja.errors import AuthenticationError, AuthorizationError, HttpError
+from ninja.security import APIKeyCookie, HttpBearer
+from ninja.utils import check_csrf
+
+from scenarios import api_tokens
+from scenarios.api.failed_tokens import failures
+from scenarios.api_models import ApiToken
+from scenarios.client_address import client_address
+
+REALM = 'Bearer realm="test-coordinator"'
+_used: ContextVar[ApiToken | None] = ContextVar("used_token", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person, or a program with a token, which may do no more than the token's owner."""
+
+    user: User
+    token: ApiToken | None = None
+
+    def __str__(self) -> str:
+        return f"token {self.token.pk}" if self.token else f"user {self.user.pk}"
+
+    def may(self, permission: str) -> bool:
+        if self.token is not None and permission not in api_tokens.permitted_by(self.token.scopes):
+            return False
+        return self.user.has_perm(permission)
+
+
+class NotAuthenticatedError(AuthenticationError):
+    def __init__(self, sentence: str, challenge: str = REALM) -> None:
+        super().__init__(message=sentence)
+        self.headers = {"WWW-Authenticate": challenge}
+
+
+class TooManyFailuresError(HttpError):
+    def __init__(self, seconds: int) -> None:
+        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, "Too many unknown tokens came from this address.")
+        self.headers = {"Retry-After": str(seconds)}
+
+
+class TokenAuth(HttpBearer):
+    def __call__(self, request: HttpRequest) -> Any:
+        # Asked once more where a write is to be carried out once: see idempotency.py.
+        return known_caller(request) or super().__call__(request)
+
+    def authenticate(self, request: HttpRequest, token: str) -> Caller:
+        found = api_tokens.find_token(token.strip())
+        if found is None:
+            # A good token always passes: behind a proxy, all share one address.
+            if seconds := failures.note(client_address(request)):
+                raise TooManyFailuresError(seconds)
+            raise NotAuthenticatedError(
+                "The token is unknown, expired or revoked, or its owner is deactivated.",
+                f'{REALM}, error="invalid_token"',
+            )
+        _used.set(found)
+        return remember(request, Caller(found.owner, found))
+
+
+class SessionAuth(APIKeyCookie):
+    """A session of the admin; what writes needs its CSRF token, too."""
+
+    param_name: str = settings.SESSION_COOKIE_NAME
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if known_caller(request) is None and not request.user.is_authenticated:
+            raise NotAuthenticatedError("Send a token, as 'Authorization: Bearer tc_…', or log in.")
+        return known_caller(request) or super().__call__(request)
+
+    def _get_key(self, request: HttpRequest) -> str | None:
+        if check_csrf(request) is not None:
+            raise AuthorizationError(message="With a session, a write needs the header X-CSRFToken.")
+        return request.COOKIES.get(self.param_name)
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
+        return remember(request, Caller(cast("User", request.user)))
+
+
+ACCESS = [TokenAuth(), SessionAuth()]
+
+
+def known_caller(request: HttpRequest) -> Caller | None:
+    return getattr(request, "caller", None)
+
+
+def remember(request: HttpRequest, caller: Caller) -> Caller:
+    request.caller = caller  # type: ignore[attr-defined]
+    return caller
+
+
+def authenticate(request: HttpRequest) -> Caller:
+    """Whoever asks.
+
+    Raises:
+        HttpError: nobody who is known does.
+    """
+    for way in ACCESS:
+        if caller := way(request):
+            return cast("Caller", caller)
+    raise NotAuthenticatedError("Send a token, as 'Authorization: Bearer tc_…', or log in.")
+
+
+def permit(request: HttpRequest, *permissions: str) -> Caller:
+    """Who asks, and may do this.
+
+    Raises:
+        AuthorizationError: they may not.
+    """
+    caller = authenticate(request)
+    missing = [permission for permission in permissions if not caller.may(permission)]
+    if missing:
+        whose = "The token's scopes and its owner's permissions" if caller.token else "Your permissions"
+        raise AuthorizationError(message=f"This needs {' and '.join(missing)}. {whose} do not hold it.")
+    return caller
+
+
+def note_use_of_token(**_named: Any) -> None:
+    """After the answer has been sent: whoever asked does not wait for this write, however busy the
+    database is.
+    """
+    token = _used.get()
+    if token is None:
+        return
+    _used.set(None)
+    try:
+        api_tokens.note_use(token)
+    except DatabaseError:
+        return  # the next request says it
+
+
+request_finished.connect(note_use_of_token, dispatch_uid="scenarios.api.note_use_of_token")

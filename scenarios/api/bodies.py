@@ -1,0 +1,11 @@
+"""What a request's body may hold."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Body(BaseModel):
+    """Nothing but what is declared. Not the framework's own base: that takes any JSON value for an object
+    without fields.
+    """
+
+    model_config = ConfigDict(extra="forbid")

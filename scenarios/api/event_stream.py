@@ -1,0 +1,129 @@
+"""A run's events as Server-Sent Events, without a thread of the server for each reader.
+
+A gthread worker has few threads, and a stream that stays open holds one. So an answer sends what is new and
+ends; the reader asks again after `retry`, and says by Last-Event-ID what it has seen: every EventSource does
+so by itself. Only a few readers of each process may wait for more, and not for long.
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from django.conf import settings
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from ninja.responses import NinjaJSONEncoder
+
+from scenarios.domain.outcomes import RunState
+from scenarios.models import Event, Run
+
+MEDIA_TYPE = "text/event-stream"
+RETRY_MILLISECONDS = 1000
+LOOK_SECONDS = 0.25
+# A reader that has gone is noticed when something is sent to it.
+SIGN_OF_LIFE_SECONDS = 5.0
+MOST_AT_ONCE = 1000
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+class WaitingPlaces:
+    """How many readers of this process are being waited for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def take(self) -> bool:
+        with self._lock:
+            if self._taken >= settings.API_WAITING_STREAMS:
+                return False
+            self._taken += 1
+            return True
+
+    def give_back(self) -> None:
+        with self._lock:
+            self._taken -= 1
+
+
+places = WaitingPlaces()
+
+
+class Reading:
+    """One reader's answer: what it has not seen, and that the run has ended, once it has."""
+
+    def __init__(self, run: Run, after: int) -> None:
+        self._run = run
+        self._seen = after
+        self._has_ended = False
+
+    def answer(self, wait: float) -> HttpResponseBase:
+        new = self.what_is_new()
+        if self._has_ended and not new:
+            # The word by which a reader knows that asking again is of no use.
+            return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=HEADERS)
+        if self._has_ended or not wait:
+            return HttpResponse(
+                f"retry: {RETRY_MILLISECONDS}\n\n{new}", content_type=MEDIA_TYPE, headers=HEADERS
+            )
+        return StreamingHttpResponse(self.waited_for(new, wait), content_type=MEDIA_TYPE, headers=HEADERS)
+
+    def waited_for(self, new: str, wait: float) -> Iterator[str]:
+        yield f"retry: {RETRY_MILLISECONDS}\n\n{new}"
+        # Taken here and not before: an answer that is never read never begins, and would keep its place.
+        if not places.take():
+            return
+        try:
+            yield from self._until(time.monotonic() + wait)
+        finally:
+            places.give_back()
+
+    def _until(self, end: float) -> Iterator[str]:
+        silent_since = time.monotonic()
+        while not self._has_ended and (now := time.monotonic()) < end:
+            if new := self.what_is_new():
+                silent_since = now
+                yield new
+            elif now - silent_since >= SIGN_OF_LIFE_SECONDS:
+                silent_since = now
+                yield ": waiting\n\n"
+            if not self._has_ended:
+                time.sleep(LOOK_SECONDS)
+
+    def what_is_new(self) -> str:
+        newest = Run.objects.filter(pk=self._run.pk).values_list("last_event", "state").first()
+        if newest is None:
+            self._has_ended = True  # deleted meanwhile
+            return ""
+        last_event, state = newest
+        if last_event <= self._seen:
+            self._has_ended = state == RunState.FINISHED
+            return ""
+        rows = Event.objects.filter(run=self._run, sequence__gt=self._seen).order_by("sequence")[
+            :MOST_AT_ONCE
+        ]
+        written = "".join(map(self._written, rows))
+        self._has_ended = state == RunState.FINISHED and self._seen >= last_event
+        return written + (self._end() if self._has_ended else "")
+
+    def _written(self, event: Event) -> str:
+        self._seen = event.sequence
+        return f"id: {event.sequence}\ndata: {json.dumps(told(event), cls=NinjaJSONEncoder)}\n\n"
+
+    def _end(self) -> str:
+        run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)
+        ending = {"status": run.outcome, "rollback": run.rollback, "reason": run.reason}
+        return f"event: end\ndata: {json.dumps(ending)}\n\n"
+
+
+def told(event: Event) -> dict[str, object]:
+    return {
+        "sequence": event.sequence,
+        "at": event.at,
+        "kind": event.kind,
+        "phase": event.phase,
+        "step": event.subject,
+        "data": event.detail,
+    }

@@ -1,0 +1,100 @@
+"""The events of a run: in pages, or as a stream."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpRequest
+from ninja import Field, Query, Router, Schema
+from pydantic import JsonValue
+
+from scenarios.api.access import permit
+from scenarios.api.description import OF_ONE
+from scenarios.api.event_stream import MEDIA_TYPE, Reading
+from scenarios.api.names import run_of
+from scenarios.api.paging import Filters, Order, page_of
+from scenarios.api.problems import RefusedError
+from scenarios.models import Event
+
+router = Router(tags=["runs"])
+ORDER = Order(("sequence",), (int,))
+HIGHEST_SEQUENCE = 2**31 - 1
+LONGEST_WAIT_SECONDS = 20
+
+
+class EventOfRun(Schema):
+    """`sequence` counts from 1 without a gap; `data` is redacted."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    phase: str
+    step: str = Field(alias="subject")
+    data: dict[str, JsonValue] = Field(alias="detail")
+
+
+class EventPage(Schema):
+    items: list[EventOfRun]
+    next_cursor: str | None
+
+
+class EventFilters(Filters):
+    after: int = Field(0, ge=0, le=HIGHEST_SEQUENCE, description="Only events after this sequence number.")
+    wait: int = Field(
+        0,
+        ge=0,
+        le=LONGEST_WAIT_SECONDS,
+        description="Of a stream: stay for so many seconds and send what comes, where there is room to.",
+    )
+
+
+LAST_SEEN = "Last-Event-ID"
+STREAM = {
+    "parameters": [
+        {
+            "name": LAST_SEEN,
+            "in": "header",
+            "required": False,
+            "description": "Of a stream: the newest `id` that was read.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": HIGHEST_SEQUENCE},
+        }
+    ],
+    "responses": {
+        200: {
+            "content": {
+                MEDIA_TYPE: {"schema": {"type": "string"}},
+            }
+        },
+        204: {"description": "Of a stream: the run has ended, and nothing is new. Do not ask again."},
+    },
+}
+
+
+@router.get(
+    "/runs/{run_id}/events",
+    response={200: EventPage, **OF_ONE},
+    url_name="events",
+    openapi_extra=STREAM,
+)
+def list_events(
+    request: HttpRequest,
+    run_id: UUID,
+    filters: Query[EventFilters],
+) -> Any:
+    """The run's events in their order, as a page; or, with `Accept: text/event-stream`, as a stream.
+
+    A stream sends what is new, and ends: ask again after `retry`, with `Last-Event-ID`. The last it sends of
+    a run is an event `end` with status and rollback.
+    """
+    permit(request, "scenarios.view_run")
+    run, seen = run_of(run_id), last_seen(request)
+    if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
+        return Reading(run, max(filters.after, seen)).answer(filters.wait)
+    return page_of(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters)
+
+
+def last_seen(request: HttpRequest) -> int:
+    word = request.headers.get(LAST_SEEN) or "0"
+    if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= HIGHEST_SEQUENCE:
+        raise RefusedError(f"{LAST_SEEN} {word[:80]!r} is refused: an event's sequence number.")
+    return int(word)

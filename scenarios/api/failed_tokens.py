@@ -1,0 +1,37 @@
+"""How many unknown tokens came from an address lately; counted by each process for itself."""
+
+import math
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from django.conf import settings
+
+WINDOW_SECONDS = 60.0
+MOST_ADDRESSES = 10_000
+
+
+class FailedTokens:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._failed: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def note(self, address: str) -> int:
+        """One more; how many seconds the address should wait, 0 while there were few enough."""
+        most, now = settings.API_FAILED_TOKENS_PER_MINUTE, self._clock()
+        with self._lock:
+            times = self._failed.setdefault(address, deque(maxlen=most))
+            self._failed.move_to_end(address)
+            if len(self._failed) > MOST_ADDRESSES:
+                self._failed.popitem(last=False)
+            while times and times[0] <= now - WINDOW_SECONDS:
+                times.popleft()
+            if len(times) == most:
+                return math.ceil(times[0] + WINDOW_SECONDS - now)
+            times.append(now)
+        return 0
+
+
+failures = FailedTokens()

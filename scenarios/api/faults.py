@@ -1,0 +1,133 @@
+"""The ledger of faults, and what can be done about the outstanding ones."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from ninja import Field, Path, Query, Router, Schema
+from ninja.decorators import decorate_view
+
+from scenarios import services
+from scenarios.api.access import permit
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import fault_of
+from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.problems import ConflictError, Problem
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
+from scenarios.domain.outputs import storable
+from scenarios.models import Fault
+
+router = Router(tags=["faults"])
+ORDER = Order(("id",), (int,), descending=True)
+HIGHEST_ID = 2**63 - 1
+NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
+
+
+class FaultOfRun(Schema):
+    """`outstanding`: its run has ended, and it may still be injected."""
+
+    id: int
+    run: UUID = Field(alias="run_id")
+    scenario: str = Field(alias="run.scenario_name")
+    phase: str
+    action: str
+    driver: str
+    service: str
+    state: FaultState
+    outstanding: bool
+    reason: str
+    undo_tries: int
+    opened_at: datetime
+    injected_at: datetime | None
+    closed_at: datetime | None
+    next_try_at: datetime | None
+    acknowledged_by: str
+
+    @staticmethod
+    def resolve_outstanding(fault: Fault) -> bool:
+        return fault.state in STATES_TO_UNDO and fault.run.state == RunState.FINISHED
+
+
+class FaultPage(Schema):
+    items: list[FaultOfRun]
+    next_cursor: str | None
+
+
+class FaultFilters(Filters):
+    state: FaultState | None = None
+    outstanding: Literal["true"] | None = Field(None, description="Only those left behind by an ended run.")
+    run: UUID | None = None
+    service: Words | None = None
+    driver: Words | None = None
+
+
+class WhyGone(Body):
+    reason: str = Field(min_length=1, max_length=1000, description="How do you know that it is gone?")
+
+
+FaultId = Annotated[int, Field(ge=1, le=HIGHEST_ID)]
+
+
+@router.get("/faults", response={200: FaultPage, **REFUSALS}, url_name="faults")
+def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
+    """Every fault ever injected, the newest first."""
+    permit(request, "scenarios.view_fault")
+    rows = Fault.objects.select_related("run").defer("run__document", "run__variables")
+    return page_of(chosen(rows, filters), ORDER, filters)
+
+
+def chosen(rows: QuerySet[Fault], filters: FaultFilters) -> QuerySet[Fault]:
+    asked = {
+        "state": filters.state,
+        "run_id": filters.run,
+        "service": filters.service,
+        "driver": filters.driver,
+        "run__state": RunState.FINISHED if filters.outstanding else None,
+        "state__in": STATES_TO_UNDO if filters.outstanding else None,
+    }
+    return rows.filter(**{field: value for field, value in asked.items() if value is not None})
+
+
+@router.get("/faults/{fault_id}", response={200: FaultOfRun, **OF_ONE}, url_name="fault")
+def get_fault(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
+    permit(request, "scenarios.view_fault")
+    return fault_of(fault_id)
+
+
+@router.post(
+    "/faults/{fault_id}/retry",
+    response={200: FaultOfRun, **OF_ONE, 409: Problem},
+    url_name="retry_undo",
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def retry_undo(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
+    """Have the watchdog try the undo again, within a second."""
+    permit(request, "scenarios.stop_run")
+    fault = fault_of(fault_id)
+    if not services.retry_undo(Fault.objects.filter(pk=fault.pk)):
+        raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
+    return fault_of(fault_id)
+
+
+@router.post(
+    "/faults/{fault_id}/acknowledge",
+    response={200: FaultOfRun, **OF_ONE, **OF_A_BODY, 409: Problem},
+    url_name="acknowledge",
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[FaultId]) -> Fault:
+    """Take an outstanding fault out of the ledger by your word."""
+    caller = permit(request, "scenarios.acknowledge_fault")
+    fault = fault_of(fault_id)
+    if not services.acknowledge_fault(fault, by=caller.user.get_username(), reason=storable(why.reason)):
+        raise ConflictError(
+            NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
+            + " Or its undo is being tried this moment: look again."
+        )
+    return fault_of(fault_id)

@@ -1,0 +1,59 @@
+"""`Idempotency-Key` on writes: whoever heard no answer may ask again, and it is carried out once.
+
+As https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from ninja.errors import HttpError
+
+from scenarios.api.access import authenticate
+from scenarios.api.problems import RefusedError, answer_to
+from scenarios.kept_answers import LONGEST_KEY, Answer, KeyUsedOtherwise, fingerprint, once
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+PARAMETER = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Sent again with the same key, within 24 hours, the write is answered as before "
+    "and not carried out again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+}
+View = Callable[..., HttpResponse]
+
+
+def carried_out_once(run: View) -> View:
+    @wraps(run)
+    def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+        if (key := request.headers.get(HEADER)) is None:
+            return run(request, *arguments, **named)
+        try:
+            caller = str(authenticate(request))
+            whole = fingerprint(str(request.method), request.get_full_path(), request.body)
+            answer, was_kept = once(
+                caller, checked(key), whole, lambda: taken_apart(run(request, *arguments, **named))
+            )
+        except (HttpError, RefusedError, KeyUsedOtherwise) as error:
+            return answer_to(error)
+        again = {REPLAYED: "true"} if was_kept else {}
+        return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, **again})
+
+    return answered
+
+
+def checked(key: str) -> str:
+    if not 0 < len(key) <= LONGEST_KEY or not all("!" <= character <= "~" for character in key):
+        raise RefusedError(
+            f"The Idempotency-Key {key[:80]!r} is refused: 1 to {LONGEST_KEY} visible ASCII characters, "
+            "a new UUID for example."
+        )
+    return key
+
+
+def taken_apart(response: HttpResponse) -> Answer:
+    return Answer(response.status_code, dict(response.items()), response.content)

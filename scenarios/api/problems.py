@@ -1,0 +1,194 @@
+"""Whatever goes wrong, as an RFC 9457 problem document: https://www.rfc-editor.org/rfc/rfc9457"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse
+from ninja import NinjaAPI, Schema
+from ninja.errors import HttpError, Throttled, ValidationError
+from ninja.parser import Parser
+
+from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
+from scenarios.kept_answers import KeyUsedOtherwise
+from scenarios.synchronisation import CannotRemove
+
+MEDIA_TYPE = "application/problem+json"
+SECONDS_BEFORE_A_RETRY = 5
+LONGEST_NAME_SHOWN = 200
+
+
+class ProblemAt(Schema):
+    """One thing that is wrong: `path` within the document or the request; lines and columns start at 1."""
+
+    path: str
+    message: str
+    hint: str = ""
+    line: int | None = None
+    column: int | None = None
+
+
+class Problem(Schema):
+    """RFC 9457; `errors` tells each thing that is wrong, and where."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[ProblemAt] = []
+
+
+class NotFoundError(LookupError):
+    """The address names something that is not stored."""
+
+
+class ConflictError(ValueError):
+    """What was asked for does not fit the present state of things."""
+
+
+class RefusedError(ValueError):
+    """The request makes no sense; `errors` tells where."""
+
+    def __init__(self, detail: str, errors: Sequence[ProblemAt] = ()) -> None:
+        super().__init__(detail)
+        self.errors = list(errors)
+
+
+class MalformedJSONError(HttpError):
+    def __init__(self, error: json.JSONDecodeError | None) -> None:
+        super().__init__(HTTPStatus.BAD_REQUEST, "The body is no JSON.")
+        self.errors = [
+            ProblemAt(path="body", message=error.msg, line=error.lineno, column=error.colno)
+            if error
+            else ProblemAt(path="body", message="it is not UTF-8, or nested too deep")
+        ]
+
+
+class JSONParser(Parser):
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        try:
+            body: dict[str, Any] = json.loads(request.body)
+        except json.JSONDecodeError as error:
+            raise MalformedJSONError(error) from error
+        except (ValueError, RecursionError) as error:
+            raise MalformedJSONError(None) from error
+        return body
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[ProblemAt] = (), headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    phrase = HTTPStatus(status).phrase
+    body = Problem(title=phrase, status=status, detail=detail, errors=list(errors))
+    # A name in the request may hold half a surrogate pair, which JSON can carry only escaped.
+    content = json.dumps(body.model_dump(exclude_none=True))
+    return HttpResponse(content, status=status, content_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def faults_of(error: ValidationError) -> list[ProblemAt]:
+    return [
+        ProblemAt(path=".".join(map(str, one["loc"]))[:LONGEST_NAME_SHOWN], message=str(one["msg"]))
+        for one in error.errors
+    ]
+
+
+def invalid_document(error: InvalidDocument) -> HttpResponse:
+    errors = [ProblemAt.model_validate(found, from_attributes=True) for found in error.problems]
+    detail = f"The document breaks {len(errors)} rules of the language: nothing was stored."
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+
+
+def invalid_variables(error: InvalidVariables) -> HttpResponse:
+    errors = [
+        ProblemAt(path=f"body.variables.{name}"[:LONGEST_NAME_SHOWN], message=sentence)
+        for name, sentence in error.errors.items()
+    ]
+    return problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The values given do not fit the scenario's variables.", errors
+    )
+
+
+def http_error(error: HttpError) -> HttpResponse:
+    if isinstance(error.__cause__, MalformedJSONError):
+        error = error.__cause__  # the framework has put an error of its own before it
+    return problem(error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {}))
+
+
+def refused_request(error: SuspiciousOperation) -> HttpResponse:
+    if isinstance(error, RequestDataTooBig):
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB.")
+    return problem(HTTPStatus.BAD_REQUEST, "The request is refused.")
+
+
+def database_away(_error: OperationalError) -> HttpResponse:
+    headers = {"Retry-After": str(SECONDS_BEFORE_A_RETRY)}
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer, or is busy.", headers=headers
+    )
+
+
+ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
+    InvalidDocument: invalid_document,
+    InvalidVariables: invalid_variables,
+    HttpError: http_error,
+    Throttled: http_error,
+    SuspiciousOperation: refused_request,
+    OperationalError: database_away,
+    ValidationError: lambda error: problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit its description.", faults_of(error)
+    ),
+    NotFoundError: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
+    RefusedError: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
+    KeyUsedOtherwise: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
+    ConflictError: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+}
+
+
+def answer_with_problems(api: NinjaAPI) -> None:
+    for kind in ANSWERS:
+        api.add_exception_handler(kind, lambda _request, error: answer_to(cast("Exception", error)))
+
+
+def answer_to(error: Exception) -> HttpResponse:
+    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
+    return ANSWERS[kind](error)
+
+
+def unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
+    return problem(
+        HTTPStatus.NOT_FOUND, f"There is nothing at {request.path[:LONGEST_NAME_SHOWN]!r}: see /api/v1/docs."
+    )
+
+
+class ProblemMiddleware:
+    """Gives the API's shape to what never reaches it: a method it does not know, a host that is not
+    allowed, an error of the server.
+    """
+
+    PLACE = "/api/v1/"
+    KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if not request.path.startswith(self.PLACE) or response.status_code < HTTPStatus.BAD_REQUEST:
+            return response
+        if "json" in response.get("Content-Type", ""):
+            return response
+        kept = {name: response[name] for name in self.KEPT_HEADERS if name in response}
+        return problem(response.status_code, self.sentence(request, response), headers=kept)
+
+    def sentence(self, request: HttpRequest, response: HttpResponse) -> str:
+        status = HTTPStatus(response.status_code)
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            return f"{request.method} does nothing here: allowed are {response.get('Allow', '')}."
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            return "The request could not be carried out: the server's log says why."
+        return status.description or status.phrase

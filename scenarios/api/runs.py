@@ -1,0 +1,253 @@
+"""Runs: started, found, followed, stopped, reported."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Field, Query, Router, Schema, Status
+from ninja.decorators import decorate_view
+from pydantic import JsonValue, StringConstraints
+
+from scenarios import services
+from scenarios.api.access import Caller, permit
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import run_of, scenario_named
+from scenarios.api.paging import Filters, Moment, Order, Words, page_of
+from scenarios.api.problems import Problem
+from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.domain.outputs import storable
+from scenarios.models import Run, Scenario
+from scenarios.reports import FORMATS, file_name, report
+from scenarios.reports.page import policy
+from scenarios.story import story_of
+
+router = Router(tags=["runs"])
+ORDER = Order(("queued_at", "id"), (datetime.fromisoformat, UUID), descending=True)
+Standing = Literal["queued", "running", "passed", "failed", "errored", "aborted", "timed_out", "interrupted"]
+ENDS = {outcome.value for outcome in Outcome}
+Beginning = Annotated[
+    str, StringConstraints(pattern=r"^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$")
+]
+
+
+class RunInList(Schema):
+    """`status` is how it ended, or `queued` or `running` until then; `rollback` is null until then."""
+
+    id: UUID
+    scenario: str = Field(alias="scenario_name")
+    title: str
+    status: Standing
+    rollback: Rollback | None
+    reason: str
+    created_at: datetime = Field(alias="queued_at")
+    started_at: datetime | None = Field(alias="claimed_at")
+    finished_at: datetime | None
+    created_by: str | None
+    origin: str = Field(alias="started_from", description="Where the wish came from: admin, api, cli.")
+    variables: dict[str, JsonValue]
+    attempt: int
+    waiting_for: str = Field(description="What keeps it from beginning; empty where nothing does.")
+    stopping: bool = Field(description="Whether its end was asked for.")
+    last_event: int = Field(description="Sequence number of its newest event.")
+    url: str = Field(description="Its page, for a person.")
+
+    @staticmethod
+    def resolve_title(run: Run) -> str:
+        return run.scenario.title if run.scenario and run.scenario.title else run.scenario_name
+
+    @staticmethod
+    def resolve_status(run: Run) -> str:
+        return run.outcome or run.state
+
+    @staticmethod
+    def resolve_rollback(run: Run) -> str | None:
+        return run.rollback or None
+
+    @staticmethod
+    def resolve_created_by(run: Run) -> str | None:
+        return run.started_by.get_username() if run.started_by else None
+
+    @staticmethod
+    def resolve_stopping(run: Run) -> bool:
+        return run.stop_requested_at is not None and run.state != RunState.FINISHED
+
+    @staticmethod
+    def resolve_url(run: Run, context: dict[str, Any]) -> str:
+        address: str = context["request"].build_absolute_uri(
+            reverse("admin:scenarios_run_change", args=[run.pk])
+        )
+        return address
+
+
+class OneRun(RunInList):
+    """With what takes a look at its events."""
+
+    time_to_detect: float | None = Field(description="Seconds; null where nothing was to be detected.")
+    time_to_recover: float | None = Field(description="Seconds; null where it did not recover.")
+
+    @classmethod
+    def of(cls, run: Run, request: HttpRequest) -> "OneRun":
+        story = story_of(run)
+        run.time_to_detect = story.time_to_detect  # type: ignore[attr-defined]
+        run.time_to_recover = story.time_to_recover  # type: ignore[attr-defined]
+        return cls.model_validate(run, context={"request": request})
+
+
+class RunPage(Schema):
+    items: list[RunInList]
+    next_cursor: str | None
+
+
+class RunFilters(Filters):
+    """`by` is a user's name; `since` and `until` bound when it was created; `id` may be its beginning."""
+
+    scenario: Words | None = None
+    status: Standing | None = None
+    rollback: Rollback | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    by: Words | None = None
+    id: Beginning | None = None
+
+
+class NewRun(Body):
+    """With `wait: false` it is refused where it could not begin at once."""
+
+    variables: dict[str, JsonValue] = {}
+    wait: bool = True
+
+
+class NewRunOfDocument(NewRun):
+    document: str = Field(description="The document to carry out; it is not stored as a scenario.")
+
+
+class StopOfRun(Schema):
+    """`stopping` is false where the run has ended already, or is being stopped."""
+
+    run: UUID
+    stopping: bool
+
+
+@router.get("/runs", response={200: RunPage, **REFUSALS}, url_name="runs")
+def list_runs(request: HttpRequest, filters: Query[RunFilters]) -> dict[str, Any]:
+    """Runs, the newest first."""
+    permit(request, "scenarios.view_run")
+    return page_of(chosen(rows_of_list(), filters), ORDER, filters)
+
+
+@router.get("/scenarios/{name}/runs", response={200: RunPage, **OF_ONE}, url_name="scenario_runs")
+def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filters]) -> dict[str, Any]:
+    """The scenario's runs, the newest first."""
+    permit(request, "scenarios.view_run")
+    return page_of(rows_of_list().filter(scenario=scenario_named(name)), ORDER, filters)
+
+
+def rows_of_list() -> QuerySet[Run]:
+    rows = Run.objects.select_related("scenario", "started_by")
+    return rows.defer("document", "scenario__document", "scenario__description")
+
+
+def chosen(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
+    asked = {
+        "scenario__name": filters.scenario,
+        "rollback": filters.rollback,
+        "started_by__username": filters.by,
+        "queued_at__gte": filters.since,
+        "queued_at__lte": filters.until,
+        "outcome" if filters.status in ENDS else "state": filters.status,
+    }
+    rows = rows.filter(**{field: value for field, value in asked.items() if value is not None})
+    if filters.id:
+        digits = filters.id.replace("-", "")
+        rows = rows.filter(id__range=(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))))
+    return rows
+
+
+@router.post(
+    "/scenarios/{name}/runs",
+    response={201: OneRun, **OF_ONE, **OF_A_BODY, 409: Problem},
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def start_run(request: HttpRequest, response: HttpResponse, name: str, wish: NewRun) -> Status[OneRun]:
+    """Run the scenario with these variables. It waits its turn where another run holds its services."""
+    caller = permit(request, "scenarios.run_scenario")
+    stored = scenario_named(name)
+    run = started(caller, stored.document, wish, stored)
+    response["Location"] = reverse("api:run", args=[run.pk])
+    return Status(HTTPStatus.CREATED, OneRun.of(run, request))
+
+
+@router.post(
+    "/runs", response={201: OneRun, **REFUSALS, **OF_A_BODY, 409: Problem}, openapi_extra=WRITES_ONCE
+)
+@decorate_view(carried_out_once)
+def start_run_of_document(
+    request: HttpRequest, response: HttpResponse, wish: NewRunOfDocument
+) -> Status[OneRun]:
+    """Run a document that is not stored. It needs the permissions to store one, too."""
+    caller = permit(request, "scenarios.run_scenario", "scenarios.add_scenario", "scenarios.change_scenario")
+    run = started(caller, wish.document, wish, None)
+    response["Location"] = reverse("api:run", args=[run.pk])
+    return Status(HTTPStatus.CREATED, OneRun.of(run, request))
+
+
+def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
+    return services.start_run(
+        source, storable(wish.variables), origin="api", scenario=stored, by=caller.user, wait=wish.wait
+    )
+
+
+@router.get("/runs/{run_id}", response={200: OneRun, **OF_ONE}, url_name="run")
+def get_run(request: HttpRequest, run_id: UUID) -> OneRun:
+    """The run as it is now."""
+    permit(request, "scenarios.view_run")
+    return OneRun.of(run_of(run_id), request)
+
+
+@router.post(
+    "/runs/{run_id}/stop", response={200: StopOfRun, **OF_ONE}, url_name="stop_run", openapi_extra=WRITES_ONCE
+)
+@decorate_view(carried_out_once)
+def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
+    """End the run `aborted`; its faults are undone first."""
+    caller = permit(request, "scenarios.stop_run")
+    run = run_of(run_id)
+    return {"run": run.id, "stopping": services.request_stop(run, by=caller.user.get_username())}
+
+
+class ReportFormat(Schema):
+    format: Literal["html", "json", "junit", "md"] = "json"
+
+
+@router.get(
+    "/runs/{run_id}/report",
+    response={200: None, **OF_ONE},
+    url_name="report",
+    openapi_extra={
+        "responses": {
+            200: {
+                "description": "The report, the same bytes as on the run's page and by the command line.",
+                "content": {
+                    one.media_type: {"schema": {"type": "object"} if name == "json" else {"type": "string"}}
+                    for name, one in FORMATS.items()
+                },
+            }
+        }
+    },
+)
+def get_report(request: HttpRequest, run_id: UUID, wanted: Query[ReportFormat]) -> HttpResponse:
+    """What the run did, in one of four formats."""
+    permit(request, "scenarios.view_run")
+    run, name = run_of(run_id), wanted.format
+    answer = HttpResponse(report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8")
+    answer["Content-Disposition"] = f'inline; filename="{file_name(run, name)}"'
+    if name == "html":
+        answer["Content-Security-Policy"] = policy()
+    return answer

@@ -1,0 +1,134 @@
+"""Scenarios: stored, found, checked, deleted."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from ninja import Query, Router, Schema, Status
+from ninja.decorators import decorate_view
+
+from scenarios import services
+from scenarios.api.access import permit
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE, body_of
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import scenario_named
+from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.problems import Problem, RefusedError
+from scenarios.domain.document import Document
+from scenarios.models import Scenario
+from scenarios.synchronisation import remove_scenario
+
+router = Router(tags=["scenarios"])
+ORDER = Order(("name",), (str,))
+DOCUMENT = body_of("application/yaml", "application/json", description="The scenario's document.")
+
+
+class Valid(Schema):
+    name: str
+    title: str
+
+
+class ScenarioInList(Schema):
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    created_at: datetime
+    changed_at: datetime
+    changed_by: str | None
+
+    @staticmethod
+    def resolve_changed_by(row: Scenario) -> str | None:
+        return row.changed_by.get_username() if row.changed_by else None
+
+
+class StoredScenario(ScenarioInList):
+    document: str
+
+
+class ScenarioPage(Schema):
+    items: list[ScenarioInList]
+    next_cursor: str | None
+
+
+class ScenarioFilters(Filters):
+    """`name` and `text` are a part of it, `tag` is one whole tag."""
+
+    name: Words | None = None
+    tag: Words | None = None
+    text: Words | None = None
+
+
+@router.get("/scenarios", response={200: ScenarioPage, **REFUSALS}, url_name="scenarios")
+def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
+    """The stored scenarios by name, without their documents."""
+    permit(request, "scenarios.view_scenario")
+    rows = Scenario.objects.select_related("changed_by").defer("document")
+    return page_of(chosen(rows, filters), ORDER, filters)
+
+
+def chosen(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scenario]:
+    if filters.name:
+        rows = rows.filter(name__contains=filters.name)
+    if filters.text:
+        words = filters.text
+        rows = rows.filter(
+            Q(name__icontains=words) | Q(title__icontains=words) | Q(description__icontains=words)
+        )
+    if filters.tag:
+        # No operator for it is common to the databases, and scenarios are hundreds, not millions.
+        tagged = [key for key, tags in rows.values_list("pk", "tags") if filters.tag in tags]
+        rows = rows.filter(pk__in=tagged)
+    return rows
+
+
+@router.get("/scenarios/{name}", response={200: StoredScenario, **OF_ONE}, url_name="scenario")
+def get_scenario(request: HttpRequest, name: str) -> Scenario:
+    """The scenario with its document."""
+    permit(request, "scenarios.view_scenario")
+    return scenario_named(name)
+
+
+@router.put(
+    "/scenarios/{name}",
+    response={200: StoredScenario, **REFUSALS, **OF_A_BODY},
+    openapi_extra={**DOCUMENT, **WRITES_ONCE},
+)
+@decorate_view(carried_out_once)
+def put_scenario(request: HttpRequest, name: str) -> Scenario:
+    """Store the document in the body under its name, or store nothing."""
+    caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario")
+    return services.save_scenario(read_named(request, name), by=caller.user)
+
+
+@router.delete("/scenarios/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
+@decorate_view(carried_out_once)
+def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the scenario; its runs stay. Refused while a run of it goes on or has left a fault."""
+    caller = permit(request, "scenarios.delete_scenario")
+    remove_scenario(scenario_named(name).name, by=caller.user)
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@router.post(
+    "/scenarios/{name}/validate",
+    response={200: Valid, **REFUSALS, **OF_A_BODY},
+    url_name="validate",
+    openapi_extra=DOCUMENT,
+)
+def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Check the document in the body; nothing is stored."""
+    permit(request, "scenarios.view_scenario")
+    document = read_named(request, name)
+    return {"name": document.name, "title": document.title}
+
+
+def read_named(request: HttpRequest, name: str) -> Document:
+    document = services.read_document(request.body)
+    if document.name != name:
+        raise RefusedError(
+            f"The address names {name[:80]!r}, the document {document.name!r}: they must be the same."
+        )
+    return document

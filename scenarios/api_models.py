@@ -1,0 +1,67 @@
+"""What the API stores for itself: tokens, and the answers kept for a request that is sent again."""
+
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    def valid(self, now: datetime) -> Self:
+        """Those that still open something: neither revoked nor expired, and of someone who may log in."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True, owner__is_active=True
+        )
+
+
+class ApiToken(models.Model):
+    """A person's permissions, or some of them, for a program. The secret itself is stored nowhere."""
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text="What it is for, as 'the nightly build'.")
+    # Of 256 random bits, so that there is nothing to guess: a salt or a slow hash would protect nothing.
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    beginning = models.CharField(max_length=16, editable=False, help_text="By which a person knows it again.")
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiTokenQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.beginning}…)"
+
+    @property
+    def state(self) -> str:
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= timezone.now():
+            return "expired"
+        return "valid" if self.owner.is_active else "owner deactivated"
+
+
+class KeptAnswer(models.Model):
+    """What a write that named an Idempotency-Key answered; written in the write's own transaction."""
+
+    caller = models.CharField(max_length=40, help_text="Whose key it is: 'token 5', 'user 3'.")
+    key = models.CharField(max_length=255)
+    request = models.CharField(max_length=64, help_text="SHA-256 of method, address and body.")
+    status = models.PositiveSmallIntegerField(default=0)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(default=bytes)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="kept_answer_key_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.status} for {self.key!r} of {self.caller}"

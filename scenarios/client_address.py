@@ -1,0 +1,15 @@
+"""Where a request comes from, also behind proxies."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address of the client, as the outermost of one's own proxies saw it.
+
+    What stands further left in X-Forwarded-For was sent by the client, who may write there what he likes.
+    """
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    proxies = settings.TRUSTED_PROXIES
+    seen = forwarded[-proxies].strip() if 0 < proxies <= len(forwarded) else ""
+    return seen or str(request.META.get("REMOTE_ADDR", ""))

@@ -1,0 +1,85 @@
+"""`manage.py api_token …`: tokens of the API made, listed and revoked."""
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from scenarios.api_models import ApiToken
+from scenarios.api_tokens import SCOPES, TokenRefused, create_token, revoke_token
+
+INVALID = 2
+DEFAULT_DAYS = 90
+
+
+class Command(BaseCommand):
+    help = "Makes, lists and revokes tokens of the API."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+        create = self._verb(
+            verbs, self.create, "create", "Make a token; it is printed once, and never again."
+        )
+        create.add_argument("owner", help="The user whose permissions it has, as far as its scopes allow.")
+        create.add_argument("--name", required=True, help="What it is for.")
+        create.add_argument(
+            "--scope", action="append", required=True, dest="scopes", metavar="SCOPE", help=", ".join(SCOPES)
+        )
+        create.add_argument(
+            "--days", type=int, default=DEFAULT_DAYS, help=f"Until it expires; 0: never. ({DEFAULT_DAYS})"
+        )
+        listing = self._verb(verbs, self.list_tokens, "list", "The tokens, without their secrets.")
+        listing.add_argument("--owner", default="")
+        revoke = self._verb(verbs, self.revoke, "revoke", "End a token now, for good.")
+        revoke.add_argument("beginning", help="As 'list' shows it, or the whole token.")
+
+    def _verb(self, verbs: Any, function: Callable[..., None], name: str, help_text: str) -> ArgumentParser:
+        parser: ArgumentParser = verbs.add_parser(name, help=help_text, description=help_text)
+        parser.set_defaults(function=function)
+        return parser
+
+    def handle(self, *_arguments: Any, function: Callable[..., None], **options: Any) -> None:
+        function(**options)
+
+    def create(self, owner: str, name: str, scopes: list[str], days: int, **_options: Any) -> None:
+        user = User.objects.filter(username=owner).first()
+        if user is None:
+            raise refused(f"There is no user {owner!r}: 'manage.py createsuperuser' or the admin makes one.")
+        expires = timezone.now() + timedelta(days=days) if days else None
+        try:
+            _token, secret = create_token(user, name, scopes, expires_at=expires)
+        except TokenRefused as error:
+            raise refused(str(error)) from error
+        # Alone on standard output, so that a script can take it from there.
+        self.stderr.write("Keep it: it is shown only now.")
+        self.stdout.write(secret)
+
+    def list_tokens(self, owner: str, **_options: Any) -> None:
+        tokens = ApiToken.objects.select_related("owner")
+        for token in tokens.filter(owner__username=owner) if owner else tokens:
+            used = f"last used {moment(token.last_used_at)}" if token.last_used_at else "never used"
+            ends = f"until {moment(token.expires_at)}" if token.expires_at else "without an end"
+            words = (token.state, token.owner.get_username(), ",".join(token.scopes), ends, used, token.name)
+            self.stdout.write("  ".join((f"{token.beginning}…", *words)))
+
+    def revoke(self, beginning: str, **_options: Any) -> None:
+        found = [
+            token for token in ApiToken.objects.all() if beginning.rstrip("…").startswith(token.beginning)
+        ]
+        if len(found) != 1:
+            what = "no token" if not found else f"{len(found)} tokens"
+            raise refused(f"There is {what} of {beginning[:11]!r}: 'manage.py api_token list' lists them.")
+        done = revoke_token(found[0])
+        self.stdout.write(f"{found[0]}: {'revoked' if done else 'was revoked before'}.")
+
+
+def moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def refused(sentence: str) -> CommandError:
+    return CommandError(sentence, returncode=INVALID)

@@ -1,0 +1,53 @@
+"""The API keeps to its own description, and streams keep no thread from plain requests."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.api_fuzzing import fuzz, fuzzed_installation
+from tests.servers.api_load import TELL_ON, Clients
+from tests.servers.coordinator import Coordinator
+from tests.servers.loopback import wait_for
+
+Installation = tuple[Coordinator, str]
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder: Path = tmp_path_factory.mktemp("api")
+    with fuzzed_installation(folder, WEB_CONCURRENCY="2") as installed:
+        yield installed
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_whatever_the_description_allows_or_forbids_is_answered_as_it_says(
+    installation: Installation, is_known: bool
+) -> None:
+    installed, token = installation
+    done = fuzz(installed, token if is_known else "", "--max-examples", "2", "--seed", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    counted = re.search(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert counted is not None
+    assert int(counted[1]) > 300
+
+
+def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(installation: Installation) -> None:
+    installed, token = installation
+    installed.start("teller", "manage.py", "shell", "--no-imports", "-c", TELL_ON)
+    log = installed.log_of("teller")
+    wait_for(lambda: log.read_text().strip(), what="a run goes on")
+    clients = Clients(installed, token)
+
+    async def ask() -> list[float]:
+        # More readers than the two processes have threads, all of whom would stay for 20 seconds.
+        async with clients.reading(30, f"runs/{log.read_text().strip()}/events?wait=20") as readers:
+            took = await clients.at_once(40, "runs?limit=1")
+        assert [reader.failures for reader in readers if reader.failures] == []
+        assert sum(reader.gaps for reader in readers) == 0
+        assert all(reader.seen for reader in readers)
+        return took
+
+    assert max(asyncio.run(ask())) < 10

@@ -1,0 +1,159 @@
+"""Who may ask: tokens and sessions, their scopes and permissions, and how each ends."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from scenarios import api_tokens, services
+from scenarios.api.failed_tokens import FailedTokens
+from scenarios.api_models import ApiToken
+from scenarios.models import Scenario
+from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.story_rows import DOCUMENT
+
+pytestmark = pytest.mark.django_db
+
+
+def test_nobody_known_is_told_how_to_authenticate(client: Client) -> None:
+    for ask in (client.get, client.post):
+        answer = ask("/api/v1/runs")
+        problem_of(answer, 401)
+        assert answer["WWW-Authenticate"] == 'Bearer realm="test-coordinator"'
+
+
+def test_a_token_opens_until_it_is_revoked(ci: Program) -> None:
+    assert ci.get("runs").status_code == 200
+    token = ApiToken.objects.get()
+    assert api_tokens.revoke_token(token)
+    assert not api_tokens.revoke_token(token)
+    answer = ci.get("runs")
+    problem_of(answer, 401)
+    assert 'error="invalid_token"' in answer["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("end", ["expiry", "owner"])
+def test_a_token_ends_with_its_time_and_with_its_owner(ci: Program, admin_user: User, end: str) -> None:
+    if end == "expiry":
+        ApiToken.objects.update(expires_at=timezone.now())
+    else:
+        User.objects.update(is_active=False)
+    problem_of(ci.get("runs"), 401)
+
+
+def test_the_secret_is_stored_nowhere(ci: Program) -> None:
+    row = ApiToken.objects.values().get()
+    assert ci.secret not in str(row)
+    assert row["beginning"] == ci.secret[:11]
+    assert len(ci.secret) >= 40
+
+
+def test_a_token_permits_no_more_than_its_scopes(admin_user: User, stored: Scenario) -> None:
+    reader = program(admin_user, "read")
+    assert reader.get(f"scenarios/{stored.name}").status_code == 200
+    found = problem_of(reader.post(f"scenarios/{stored.name}/runs", {}), 403)
+    assert "scenarios.run_scenario" in found["detail"]
+
+
+def test_a_token_permits_no_more_than_its_owner_may_now(stored: Scenario) -> None:
+    owner = person("scenarios.view_scenario")
+    everything = program(owner)
+    assert everything.get("scenarios").status_code == 200
+    problem_of(everything.post(f"scenarios/{stored.name}/runs", {}), 403)
+    owner.user_permissions.clear()
+    problem_of(everything.get("scenarios"), 403)
+
+
+def test_every_scope_stands_for_permissions_that_exist() -> None:
+    user = person(*api_tokens.permitted_by(api_tokens.SCOPES))
+    for permission in api_tokens.permitted_by(api_tokens.SCOPES):
+        assert user.has_perm(permission), permission
+
+
+def test_a_session_reads_without_and_writes_with_its_csrf_token(stored: Scenario, admin_user: User) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(admin_user)
+    assert browser.get("/api/v1/runs").status_code == 200
+    address = f"/api/v1/scenarios/{stored.name}/runs"
+    problem_of(browser.post(address, {}, content_type="application/json"), 403)
+    browser.get("/admin/scenarios/scenario/add/")
+    token = browser.cookies["csrftoken"].value
+    answer = browser.post(address, {}, content_type="application/json", headers={"X-CSRFToken": token})
+    assert answer.status_code == 201
+
+
+def test_the_last_use_is_remembered_at_most_once_a_minute(ci: Program) -> None:
+    ci.get("runs")
+    first = ApiToken.objects.get().last_used_at
+    assert first is not None
+    ci.get("runs")
+    assert ApiToken.objects.get().last_used_at == first
+    ApiToken.objects.update(last_used_at=first - timedelta(minutes=2))
+    ci.get("runs")
+    assert ApiToken.objects.get().last_used_at >= first  # type: ignore[operator]
+
+
+def test_unknown_tokens_are_slowed_down_and_good_ones_never(
+    ci: Program, settings: Settings, client: Client
+) -> None:
+    settings.API_FAILED_TOKENS_PER_MINUTE = 2
+    wrong = Program("tc_wrong", client)
+    place = {"REMOTE_ADDR": "192.0.2.7"}
+    wrong.client.defaults.update(place)
+    ci.client.defaults.update(place)
+    assert [wrong.get("runs").status_code for _ in range(3)] == [401, 401, 429]
+    assert 0 < int(wrong.get("runs")["Retry-After"]) <= 60
+    assert ci.get("runs").status_code == 200
+
+
+def test_after_a_minute_an_address_may_try_again(settings: Settings) -> None:
+    settings.API_FAILED_TOKENS_PER_MINUTE = 1
+    now = [0.0]
+    failed = FailedTokens(lambda: now[0])
+    assert [failed.note("a"), failed.note("a"), failed.note("b")] == [0, 60, 0]
+    now[0] = 60.0
+    assert failed.note("a") == 0
+
+
+def test_the_command_makes_lists_and_revokes_tokens(admin_user: User, client: Client) -> None:
+    made, listed = StringIO(), StringIO()
+    call_command(
+        "api_token", "create", "admin", "--name", "CI", "--scope", "read", stdout=made, stderr=StringIO()
+    )
+    secret = made.getvalue().strip()
+    assert Program(secret, client).get("runs").status_code == 200
+    call_command("api_token", "list", stdout=listed)
+    assert secret[:11] in listed.getvalue()
+    assert secret not in listed.getvalue()
+    call_command("api_token", "revoke", secret[:11], stdout=StringIO())
+    assert Program(secret, client).get("runs").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("nobody", "--name", "x", "--scope", "read"), "no user 'nobody'"),
+        (("admin", "--name", "x", "--scope", "reed"), "'reed' is no scope: one or more of read"),
+        (("admin", "--name", "x", "--scope", "read", "--days", "-1"), "is in the past"),
+        (("admin", "--name", " ", "--scope", "read"), "name is empty"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_refused(
+    admin_user: User, options: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(CommandError, match=sentence):
+        call_command("api_token", "create", *options)
+    assert not ApiToken.objects.exists()
+
+
+def test_what_a_token_does_has_its_owner_as_author(ci: Program) -> None:
+    answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
+    assert answer.json()["changed_by"] == "admin"
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    ci.post(f"runs/{run.pk}/stop")
+    assert "stopped by admin" in ci.get(f"runs/{run.pk}").json()["reason"]

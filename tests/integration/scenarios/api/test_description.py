@@ -1,0 +1,56 @@
+"""docs/openapi.json is what the API says of itself, and says everything that it may answer."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from scenarios.api.problems import MEDIA_TYPE
+
+COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
+WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2", "--output")
+OPEN = {"health", "ready"}
+WRITING = {"put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
+
+
+def operations() -> dict[str, Any]:
+    paths = json.loads(COMMITTED.read_text())["paths"]
+    return {one["operationId"]: one for methods in paths.values() for one in methods.values()}
+
+
+def test_the_committed_description_is_the_present_one(tmp_path: Path) -> None:
+    call_command(*WRITE, str(tmp_path / "openapi.json"))
+    hint = f"the API has changed: 'manage.py {' '.join(WRITE)} docs/openapi.json', and CHANGELOG"
+    assert COMMITTED.read_text() == (tmp_path / "openapi.json").read_text(), hint
+
+
+def test_every_operation_that_knows_its_callers_declares_its_refusals() -> None:
+    for name, operation in operations().items():
+        refusals = set() if name in OPEN else {"401", "403", "422", "429", "503"}
+        assert refusals <= set(operation["responses"]), name
+        assert ("security" in operation) == (name not in OPEN), name
+
+
+def test_whatever_names_one_thing_declares_that_it_may_not_be_there() -> None:
+    for name, operation in operations().items():
+        names_one = any(parameter["in"] == "path" for parameter in operation["parameters"])
+        stores_or_checks = name in {"put_scenario", "validate_scenario"}
+        assert ("404" in operation["responses"]) == (names_one and not stores_or_checks), name
+
+
+def test_every_write_takes_a_key_and_every_refusal_is_a_problem() -> None:
+    for name, operation in operations().items():
+        keyed = any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
+        assert keyed == (name.partition("_")[0] in WRITING), name
+        for status, answer in operation["responses"].items():
+            if status >= "400" and status not in {"414", "503"}:
+                assert list(answer["content"]) == [MEDIA_TYPE], (name, status)
+
+
+@pytest.mark.django_db
+def test_the_docs_are_open_and_come_from_here(client: Client) -> None:
+    assert client.get("/api/v1/docs").status_code == 200
+    assert client.get("/api/v1/openapi.json").json() == json.loads(COMMITTED.read_text())

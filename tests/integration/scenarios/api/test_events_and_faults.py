@@ -1,0 +1,134 @@
+"""Events in pages and as a stream; faults tried again and acknowledged."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from scenarios.api.event_stream import Reading, places
+from scenarios.domain.outcomes import Rollback
+from scenarios.models import Fault, Run
+from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.test_lists import rows_of_all_pages
+from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
+
+pytestmark = pytest.mark.django_db
+STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def telling() -> Telling:
+    begun = Telling()
+    begun.begin()
+    return begun
+
+
+def ids(stream: bytes) -> list[int]:
+    return [int(line.partition(": ")[2]) for line in stream.decode().splitlines() if line.startswith("id: ")]
+
+
+def test_events_come_in_pages_by_their_number(ci: Program, telling: Telling) -> None:
+    rows = rows_of_all_pages(ci, f"runs/{telling.run.pk}/events", 2)
+    assert [row["sequence"] for row in rows] == list(range(1, 8))
+    assert rows[-1]["kind"] == "validation_passed"
+    assert rows[-1]["step"] == NOTICED
+    assert rows[-1]["data"]["time_to_pass"] == 0.8
+    after = ci.get(f"runs/{telling.run.pk}/events?after=5").json()["items"]
+    assert [row["sequence"] for row in after] == [6, 7]
+
+
+def test_a_stream_sends_what_is_new_and_says_when_to_ask_again(ci: Program, telling: Telling) -> None:
+    address = f"runs/{telling.run.pk}/events"
+    answer = ci.get(address, **STREAM)
+    assert answer["Content-Type"] == "text/event-stream"
+    assert answer.content.startswith(b"retry: 1000\n\nid: 1\ndata: {")
+    assert ids(answer.content) == list(range(1, 8))
+    telling.tell("phase_finished")
+    assert ids(ci.get(address, **STREAM, **{"Last-Event-ID": "7"}).content) == [8]
+    assert ids(ci.get(address, **STREAM, **{"Last-Event-ID": "8"}).content) == []
+
+
+def test_a_stream_ends_with_the_verdict_and_then_says_not_to_ask_again(ci: Program, telling: Telling) -> None:
+    telling.finish()
+    address = f"runs/{telling.run.pk}/events"
+    content = ci.get(address, **STREAM).content
+    *_, last = content.decode().strip().split("\n\n")
+    assert last.startswith("event: end\ndata: ")
+    assert json.loads(last.partition("data: ")[2])["status"] == "passed"
+    seen = str(ids(content)[-1])
+    assert ci.get(address, **STREAM, **{"Last-Event-ID": seen}).status_code == 204
+
+
+def test_a_stream_of_a_run_with_more_events_than_one_answer_holds_goes_on(
+    ci: Program, telling: Telling
+) -> None:
+    telling.flicker(1500)
+    address = f"runs/{telling.run.pk}/events"
+    seen, total = 0, 0
+    while new := ids(ci.get(address, **STREAM, **{"Last-Event-ID": str(seen)}).content):
+        assert new[0] == seen + 1
+        seen, total = new[-1], total + len(new)
+    assert total == 1507
+
+
+def test_a_reader_that_waits_gets_what_comes(telling: Telling) -> None:
+    answer: Any = Reading(telling.run, 7).answer(5)
+    parts = iter(answer)
+    assert next(parts) == b"retry: 1000\n\n"
+    telling.tell("phase_finished")
+    assert ids(next(parts)) == [8]
+    telling.finish()
+    assert b"event: end" in b"".join(parts)
+
+
+def test_where_no_place_is_free_a_reader_is_sent_off_to_ask_again(
+    telling: Telling, settings: Settings
+) -> None:
+    settings.API_WAITING_STREAMS = 0
+    answer: Any = Reading(telling.run, 7).answer(20)
+    assert b"".join(answer) == b"retry: 1000\n\n"
+
+
+def test_a_reader_that_leaves_gives_its_place_back(telling: Telling, settings: Settings) -> None:
+    settings.API_WAITING_STREAMS = 1
+    answer: Any = Reading(telling.run, 0).answer(20)
+    parts = iter(answer)
+    next(parts)
+    telling.tell("phase_finished")
+    next(parts)
+    assert not places.take()
+    answer.close()
+    assert places.take()
+    places.give_back()
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "99999999999", "²"])
+def test_a_last_event_that_makes_no_sense_is_refused(ci: Program, telling: Telling, word: str) -> None:
+    problem_of(ci.get(f"runs/{telling.run.pk}/events", **STREAM, **{"Last-Event-ID": word}), 422)
+
+
+def test_a_run_that_is_not_there_has_no_events(ci: Program) -> None:
+    problem_of(ci.get(f"runs/{uuid4()}/events", **STREAM), 404)
+
+
+def test_an_outstanding_fault_is_found_tried_again_and_acknowledged(ci: Program, telling: Telling) -> None:
+    telling.finish(Rollback.DIRTY)
+    (told,) = ci.get("faults?outstanding=true").json()["items"]
+    assert (told["action"], told["outstanding"], told["scenario"]) == (SLOWED, True, "exchange-latency")
+    assert ci.post(f"faults/{told['id']}/retry").status_code == 200
+    done = ci.post(f"faults/{told['id']}/acknowledge", {"reason": "repaired by hand"}).json()
+    assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "admin")
+    assert Run.objects.get().rollback == Rollback.CLEAN
+    problem_of(ci.post(f"faults/{told['id']}/retry"), 409)
+    problem_of(ci.post(f"faults/{told['id']}/acknowledge", {"reason": "again"}), 409)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("state=active", 1), ("service=exchange", 1), ("driver=tcp", 0), ("outstanding=true", 0)],
+)
+def test_faults_are_found_by_what_they_are(ci: Program, telling: Telling, query: str, found: int) -> None:
+    assert len(ci.get(f"faults?{query}").json()["items"]) == found
+    assert ci.get(f"faults/{Fault.objects.get().pk}").json()["run"] == str(telling.run.pk)

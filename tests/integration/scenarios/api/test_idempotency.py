@@ -1,0 +1,124 @@
+"""A write that is sent again with its key is carried out once."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from scenarios import kept_answers, services
+from scenarios.api_models import KeptAnswer
+from scenarios.models import Run, Scenario
+from tests.integration.scenarios.api.conftest import Program, problem_of, program
+from tests.integration.scenarios.story_rows import DOCUMENT
+
+pytestmark = pytest.mark.django_db
+KEY = {"Idempotency-Key": "build-4711"}
+START = "scenarios/exchange-latency/runs"
+
+
+def test_the_same_request_again_gets_the_same_answer_and_starts_nothing(
+    ci: Program, stored: Scenario
+) -> None:
+    first = ci.post(START, {}, **KEY)
+    again = ci.post(START, {}, **KEY)
+    assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
+    assert again["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in first
+    assert Run.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [(START, {"wait": False}), (f"{START}?x=1", {}), ("stop", {"reason": "other"})]
+)
+def test_the_key_of_another_request_is_refused(ci: Program, stored: Scenario, path: str, body: Any) -> None:
+    ci.post(START, {}, **KEY)
+    assert "another request" in problem_of(ci.post(path, body, **KEY), 422)["detail"]
+    assert Run.objects.count() == 1
+
+
+def test_a_key_is_its_callers_own(ci: Program, admin_user: User, stored: Scenario) -> None:
+    ci.post(START, {}, **KEY)
+    assert program(admin_user).post(START, {}, **KEY).status_code == 201
+    assert Run.objects.count() == 2
+
+
+def test_a_refused_request_is_judged_anew(ci: Program) -> None:
+    problem_of(ci.post(START, {}, **KEY), 404)
+    assert not KeptAnswer.objects.exists()
+    services.save_scenario(services.read_document(DOCUMENT))
+    assert ci.post(START, {}, **KEY).status_code == 201
+
+
+@pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
+def test_a_key_that_makes_no_sense_is_refused(ci: Program, stored: Scenario, key: str) -> None:
+    problem_of(ci.post(START, {}, **{"Idempotency-Key": key}), 422)
+
+
+def test_a_key_helps_nobody_who_is_not_known(ci: Program) -> None:
+    problem_of(Program("tc_wrong", ci.client).post(START, {}, **KEY), 401)
+
+
+def test_what_ends_the_process_in_the_middle_leaves_neither_run_nor_answer(
+    ci: Program, stored: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def power_cut(_answer: object) -> None:
+        assert Run.objects.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(kept_answers.Answer, "is_kept", property(power_cut))
+    with pytest.raises(KeyboardInterrupt):
+        ci.post(START, {}, **KEY)
+    monkeypatch.undo()
+    assert not Run.objects.exists()
+    assert ci.post(START, {}, **KEY).status_code == 201
+    assert Run.objects.count() == 1
+
+
+def test_an_answer_is_kept_for_a_day_and_then_deleted_in_batches(ci: Program, stored: Scenario) -> None:
+    for number in range(3):
+        ci.post(START, {}, **{"Idempotency-Key": f"k{number}"})
+    now = timezone.now()
+    assert kept_answers.prune_answers(now + timedelta(hours=23), at_most=10) == 0
+    later = now + timedelta(hours=25)
+    assert [kept_answers.prune_answers(later, at_most=2) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_key_is_free_again_after_a_day_even_if_nobody_deleted_it(ci: Program, stored: Scenario) -> None:
+    ci.post(START, {}, **KEY)
+    KeptAnswer.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    assert "Idempotency-Replayed" not in ci.post(START, {}, **KEY)
+    assert Run.objects.count() == 2
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_at_once_with_one_key_one_starts_a_run_and_all_get_its_answer(
+    threads: ThreadPoolExecutor, admin_user: User
+) -> None:
+    services.save_scenario(services.read_document(DOCUMENT))
+    one = program(admin_user)
+    together = threading.Barrier(8)
+
+    def start(_number: int) -> tuple[int, bytes]:
+        together.wait(10)
+        try:
+            answer = Program(one.secret, type(one.client)()).post(START, {}, **KEY)
+            return answer.status_code, answer.content
+        finally:
+            connection.close()
+
+    answers = set(threads.map(start, range(8)))
+    assert len(answers) == 1
+    assert answers.pop()[0] == 201
+    assert Run.objects.count() == 1

@@ -1,0 +1,101 @@
+"""Every refusal is a problem document that says what is wrong, and where."""
+
+import pytest
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from scenarios import services
+from scenarios.models import Run, Scenario
+from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.story_rows import DOCUMENT
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("path", ["nothing", "runs/", "runs/x/y", "scenarios/", ""])
+def test_an_unknown_address_is_a_problem(client: Client, path: str) -> None:
+    assert problem_of(client.get(f"/api/v1/{path}"), 404)["title"] == "Not Found"
+
+
+def test_a_method_that_does_nothing_is_a_problem_and_says_which_do(ci: Program) -> None:
+    answer = ci.ask("PATCH", "runs")
+    assert "PATCH does nothing here" in problem_of(answer, 405)["detail"]
+    assert {word.strip() for word in answer["Allow"].split(",")} == {"GET", "POST"}
+
+
+@pytest.mark.parametrize(
+    ("query", "path", "words"),
+    [
+        ("limit=0", "query.limit", "greater than or equal to 1"),
+        ("limit=201", "query.limit", "less than or equal to 200"),
+        ("staus=failed", "query", "no filter 'staus': there are limit"),
+        ("status=lost", "query.status", "'queued', 'running'"),
+        ("since=yesterday", "query.since", "RFC 3339"),
+        ("since=2026-01-01T00:00:00", "query.since", "timezone"),
+        ("by=a%00b", "query.by", "match"),
+        ("cursor=x", "query.cursor", "'x' is no cursor"),
+        ("cursor=%C3%A9", "query.cursor", "no cursor"),
+    ],
+)
+def test_a_question_that_makes_no_sense_is_refused_by_its_place(
+    ci: Program, query: str, path: str, words: str
+) -> None:
+    found = problem_of(ci.get(f"runs?{query}"), 422)["errors"][0]
+    assert path in found["path"]
+    assert words in found["message"]
+
+
+def test_a_body_that_is_no_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
+    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", '{\n "variables": {,}}'), 400)["errors"][0]
+    assert (found["line"], found["column"]) == (2, 16)
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000])
+def test_a_body_that_nobody_can_read_is_refused(ci: Program, stored: Scenario, body: bytes) -> None:
+    problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 400)
+
+
+@pytest.mark.parametrize("body", ["true", "[]", '{"variable": {}}', "null", '{"variables": 3}'])
+def test_a_body_of_another_shape_is_refused(ci: Program, stored: Scenario, body: str) -> None:
+    assert problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 422)["errors"]
+    assert not Run.objects.exists()
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(ci: Program) -> None:
+    problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000), 413)
+
+
+def test_what_a_database_cannot_hold_is_refused_or_replaced(ci: Program, stored: Scenario) -> None:
+    problem_of(ci.post(f"scenarios/{stored.name}/runs", '{"variables": {"x\\ud800": "\\u0000"}}'), 422)
+    problem_of(ci.get("scenarios/a%00b"), 404)
+    problem_of(ci.post("stop", '{"reason": "\\ud800"}'), 422)
+    assert ci.post("stop", '{"reason": "an incident \\u0000"}').status_code == 200
+
+
+def test_an_error_of_the_server_tells_nothing_of_its_inside(
+    ci: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_arguments: object, **_named: object) -> None:
+        raise RuntimeError("the password is hunter2")
+
+    monkeypatch.setattr(services, "save_scenario", broken)
+    ci.client.raise_request_exception = False
+    answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
+    assert "log" in problem_of(answer, 500)["detail"]
+    assert b"hunter2" not in answer.content
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_a_host_that_is_not_allowed_is_a_problem(client: Client, settings: Settings, debug: bool) -> None:
+    settings.DEBUG = debug
+    problem_of(client.get("/api/v1/runs", headers={"Host": "evil.example"}), 400)
+
+
+def test_pages_of_people_keep_their_own_shape(admin_client: Client) -> None:
+    assert admin_client.get("/admin/none/")["Content-Type"].startswith("text/html")
+
+
+def test_readiness_keeps_its_own_shape_when_something_is_missing(client: Client) -> None:
+    answer = client.get("/api/v1/ready")
+    assert answer.status_code == 503
+    assert answer.json()["parts"]

@@ -1,0 +1,96 @@
+"""Runs over the API: started, found, stopped, reported."""
+
+import pytest
+
+from scenarios import services
+from scenarios.domain.outcomes import Rollback
+from scenarios.models import Run, Scenario
+from scenarios.reports import FORMATS, report
+from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.story_rows import DOCUMENT, Telling
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_run_is_started_with_its_variables_and_says_where_it_is(ci: Program, stored: Scenario) -> None:
+    answer = ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 700}})
+    assert answer.status_code == 201
+    told = answer.json()
+    assert answer["Location"] == f"/api/v1/runs/{told['id']}"
+    assert ci.get(f"runs/{told['id']}").json() == told
+    assert (told["scenario"], told["status"], told["rollback"]) == (stored.name, "queued", None)
+    assert (told["variables"], told["created_by"], told["origin"]) == ({"delay_ms": 700}, "admin", "api")
+    assert told["title"] == stored.title
+    assert told["url"] == f"http://testserver/admin/scenarios/run/{told['id']}/change/"
+
+
+def test_a_value_that_does_not_fit_is_refused_by_its_place(ci: Program, stored: Scenario) -> None:
+    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 9000}}), 422)
+    assert found["errors"][0]["path"] == "body.variables.delay_ms"
+    assert "at most" in found["errors"][0]["message"]
+    assert not Run.objects.exists()
+
+
+def test_a_document_that_is_not_stored_can_be_run(ci: Program) -> None:
+    told = ci.post("runs", {"document": DOCUMENT}).json()
+    assert (told["scenario"], told["title"]) == ("exchange-latency", "exchange-latency")
+    assert not Scenario.objects.exists()
+
+
+def test_a_run_that_would_have_to_wait_is_refused_on_request(ci: Program, stored: Scenario) -> None:
+    services.pull_global_stop(by="ada", reason="an incident")
+    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"wait": False}), 409)
+    assert "an incident" in found["detail"]
+
+
+def test_an_ended_run_tells_what_it_measured(ci: Program) -> None:
+    telling = Telling()
+    telling.begin()
+    run = telling.finish(Rollback.DIRTY)
+    told = ci.get(f"runs/{run.pk}").json()
+    assert (told["status"], told["rollback"], told["time_to_detect"]) == ("passed", "dirty", 0.8)
+    assert told["started_at"]
+    assert told["finished_at"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("scenario=exchange-latency", True),
+        ("scenario=other", False),
+        ("status=queued", True),
+        ("status=passed", False),
+        ("rollback=dirty", False),
+        ("by=ada", False),
+        ("since=2020-01-01T00:00:00Z", True),
+        ("until=2020-01-01T00:00:00%2B02:00", False),
+    ],
+)
+def test_runs_are_found_by_what_they_are(ci: Program, stored: Scenario, query: str, found: bool) -> None:
+    services.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+    assert len(ci.get(f"runs?{query}").json()["items"]) == found
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    for length in (1, 8, 11, 36):
+        assert ci.get(f"runs?id={str(run.pk)[:length]}").json()["items"][0]["id"] == str(run.pk)
+    other = "0" if str(run.pk)[0] != "0" else "1"
+    assert ci.get(f"runs?id={other}").json()["items"] == []
+
+
+def test_a_queued_run_is_stopped_at_once(ci: Program) -> None:
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    assert ci.post(f"runs/{run.pk}/stop").json() == {"run": str(run.pk), "stopping": True}
+    assert ci.post(f"runs/{run.pk}/stop").json()["stopping"] is False
+    assert ci.get(f"runs/{run.pk}").json()["status"] == "aborted"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_report_has_the_bytes_that_the_page_and_the_command_line_give(ci: Program, name: str) -> None:
+    telling = Telling()
+    telling.begin()
+    run = telling.finish()
+    answer = ci.get(f"runs/{run.pk}/report?format={name}")
+    assert answer.content == report(run, name)
+    assert answer["Content-Type"].startswith(FORMATS[name].media_type)

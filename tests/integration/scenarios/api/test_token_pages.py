@@ -1,0 +1,61 @@
+"""The admin makes a token for whoever asks, shows it once, and revokes it."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from scenarios.api_models import ApiToken
+from tests.integration.scenarios.api.conftest import Program, person
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/scenarios/apitoken/"
+
+
+def browser_of(user: User) -> Client:
+    User.objects.filter(pk=user.pk).update(is_staff=True)
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def make(client: Client, **fields: Any) -> Any:
+    return client.post(f"{LIST}add/", {"name": "the nightly build", "scopes": ["read"], "days": 30, **fields})
+
+
+def test_a_token_is_made_for_oneself_and_shown_once(admin_user: User) -> None:
+    client = browser_of(admin_user)
+    assert "read: scenarios.view_scenario" in client.get(f"{LIST}add/").content.decode()
+    page = make(client).content.decode()
+    secret = re.findall(r"<code>(tc_[-\w]+)</code>", page)[0]
+    assert Program(secret, Client()).get("runs").status_code == 200
+    token = ApiToken.objects.get()
+    assert (token.owner, token.scopes) == (admin_user, ["read"])
+    for address in (LIST, reverse("admin:scenarios_apitoken_change", args=[token.pk])):
+        content = client.get(address).content.decode()
+        assert secret not in content
+        assert secret[:11] in content
+
+
+def test_a_token_without_a_scope_is_not_made(admin_user: User) -> None:
+    assert "required" in make(browser_of(admin_user), scopes=[]).content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_the_list_revokes_a_token(admin_user: User) -> None:
+    client = browser_of(admin_user)
+    make(client)
+    token = ApiToken.objects.get()
+    client.post(LIST, {"action": "revoke", "_selected_action": [token.pk]})
+    token.refresh_from_db()
+    assert token.state == "revoked"
+
+
+def test_nobody_sees_the_tokens_of_others_or_makes_one_without_the_permission(admin_user: User) -> None:
+    make(browser_of(admin_user))
+    other = browser_of(person("scenarios.view_apitoken"))
+    assert "the nightly build" not in other.get(LIST).content.decode()
+    assert make(other).status_code == 403

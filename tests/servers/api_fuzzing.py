@@ -1,0 +1,69 @@
+"""Schemathesis against a running coordinator, by the description that it gives of itself."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
+
+RULES = PROJECT / "tests" / "servers" / "schemathesis.toml"
+
+
+@contextmanager
+def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordinator, str]]:
+    """A coordinator with something of everything in it, and a token that may do everything."""
+    environment["API_FAILED_TOKENS_PER_MINUTE"] = "1000000"  # the tool tries many
+    with coordinator(data, **environment) as installed:
+        installed.set_up(exchange="http://127.0.0.1:9")
+        installed.manage("shell", "--no-imports", "-c", SOMETHING_OF_EVERYTHING)
+        scopes = [part for scope in ALL_SCOPES for part in ("--scope", scope)]
+        token = installed.manage("api_token", "create", "fuzz", "--name", "fuzzing", *scopes).strip()
+        installed.start_worker()
+        installed.start_watchdog()
+        installed.start_web()
+        address = f"http://127.0.0.1:{installed.port}/api/v1/ready"
+        wait_for(lambda: answers(address), what="everything is ready")
+        yield installed, token
+
+
+def answers(address: str) -> bool:
+    try:
+        with urlopen(address, timeout=10) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except HTTPError:
+        return False
+
+
+def fuzz(installed: Coordinator, token: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    address = f"http://127.0.0.1:{installed.port}/api/v1/openapi.json"
+    authorised = ("--header", f"Authorization: Bearer {token}") if token else ()
+    return subprocess.run(
+        [
+            str(Path(sys.executable).with_name("schemathesis")),
+            *("--config-file", str(RULES), "run", address, "--checks", "all", *authorised, *options),
+        ],
+        cwd=installed.data,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3600,
+    )
+
+
+ALL_SCOPES = ("read", "edit", "run", "stop", "acknowledge", "global-stop")
+SOMETHING_OF_EVERYTHING = """
+from django.contrib.auth.models import User
+from tests.integration.scenarios.story_rows import Telling
+from scenarios.domain.outcomes import Rollback
+User.objects.create_superuser("fuzz")
+for rollback in (Rollback.CLEAN, Rollback.DIRTY):
+    telling = Telling()
+    telling.begin()
+    telling.finish(rollback)
+"""
