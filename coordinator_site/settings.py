@@ -1,13 +1,12 @@
 """Settings, read from the environment once. Every variable is listed in .env.example."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, environment
+from coordinator_site import __version__, environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -67,6 +66,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
+    "coordinator_site.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -267,10 +267,12 @@ LOCAL_PROMETHEUS_PORT = 9090
 
 TEST_RUNNER = "coordinator_site.test_runner.PytestRunner"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-}
+
+# Logs: each line with its request's or run's id, and without secrets
+
+LOG_FORMAT = environment.one_of(
+    "LOG_FORMAT", env.str("LOG_FORMAT", logs.default_format(production=PRODUCTION)), logs.FORMATS
+)
+LOG_LEVEL = environment.one_of("LOG_LEVEL", env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS)
+LOGGING = logs.logging_config(LOG_FORMAT, LOG_LEVEL, service=SERVICE_NAME, instance=SERVICE_INSTANCE_NAME)
+logs.learn_secrets(env.ENVIRON, SECRET_KEY)
