@@ -256,6 +256,11 @@ SCENARIO_SECRET_PREFIX = environment.variable_prefix(
 SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.str("SCENARIO_SECRET_DIR", ""))
 
 
+# What `manage.py scenario --server` shows to the coordinator elsewhere
+
+TEST_COORDINATOR_TOKEN = env.str("TEST_COORDINATOR_TOKEN", "")
+
+
 # What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free
 
 DEMO_EXCHANGE_PORT = 8081

@@ -136,6 +136,11 @@ class RunFilter:
 class Coordinator(Protocol):
     """Raises CommandRefused, InvalidDocument, InvalidVariables and CannotBegin, wherever it is."""
 
+    @property
+    def look_seconds(self) -> float:
+        """How often it may be asked how a run is doing."""
+        ...
+
     def scenarios(self) -> Sequence[ScenarioFacts]: ...
 
     def scenario(self, name: str) -> ScenarioFacts: ...

@@ -34,6 +34,8 @@ EVENTS_PER_PAGE = 500
 
 
 class LocalCoordinator:
+    look_seconds = 0.1
+
     # Scenarios
 
     def scenarios(self) -> list[ScenarioFacts]:

@@ -9,7 +9,6 @@ from scenarios.command_line.terminal import Terminal, plain
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import RunState
 
-LOOK_SECONDS = 0.1
 WORKER_EXPECTED_SECONDS = 10.0
 # A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
 SILENCE_BORNE_SECONDS = 60.0
@@ -67,7 +66,7 @@ class Watch:
             if self.run.state == RunState.FINISHED:
                 return
             yield None
-            time.sleep(LOOK_SECONDS)
+            time.sleep(self._coordinator.look_seconds)
 
 
 class Progress:

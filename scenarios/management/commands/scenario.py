@@ -4,6 +4,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
@@ -15,29 +16,40 @@ from scenarios.command_line import (
     run_verbs,
     scenario_verbs,
 )
-from scenarios.command_line.coordinator import CommandRefused
+from scenarios.command_line.coordinator import CommandRefused, Coordinator
+from scenarios.command_line.http_api import HttpApi
 from scenarios.command_line.local import LocalCoordinator
+from scenarios.command_line.remote import RemoteCoordinator
 from scenarios.command_line.terminal import Terminal
-from scenarios.command_line.verbs import Session, Verb
+from scenarios.command_line.verbs import SERVER_HELP, Session, Verb
+
+
+def coordinator_at(server: str) -> Coordinator:
+    """That of this machine's database, or one elsewhere."""
+    if not server:
+        return LocalCoordinator()
+    return RemoteCoordinator(HttpApi(server, settings.TEST_COORDINATOR_TOKEN))
 
 
 class Command(BaseCommand):
     help = "Stores, runs and looks after scenarios."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         for group in (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs):
             group.add_to(verbs)
 
-    def handle(self, *_arguments: Any, function: Verb, wants_json: bool = False, **options: Any) -> None:
+    def handle(
+        self, *_arguments: Any, function: Verb, server: str, wants_json: bool = False, **options: Any
+    ) -> None:
         terminal = Terminal(
             wants_json=wants_json,
             no_color=options["no_color"],
             write=partial(self.stdout.write, ending=""),
         )
-        session = Session(LocalCoordinator(), terminal)
         try:
-            code = function(session, **options)
+            code = function(Session(coordinator_at(server), terminal), **options)
         except CommandRefused as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
         except OperationalError as error:
