@@ -7,7 +7,9 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site.environment import HIGHEST_PORT, whole_number
+from coordinator_site import logs
+from coordinator_site.environment import HIGHEST_PORT, one_of, whole_number
+from coordinator_site.gunicorn_logger import logger_writing
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -50,6 +52,19 @@ max_requests_jitter = _number(
 )
 
 graceful_timeout = _number("WEB_GRACEFUL_TIMEOUT", "30", lowest=1, highest=3600)
+
+_production = _env.str("ENVIRONMENT", "development") == "production"
+_service = _env.str("SERVICE_NAME", "test-coordinator")
+logger_class = logger_writing(
+    logs.logging_config(
+        one_of(
+            "LOG_FORMAT", _env.str("LOG_FORMAT", logs.default_format(production=_production)), logs.FORMATS
+        ),
+        one_of("LOG_LEVEL", _env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS),
+        service=_service,
+        instance=_env.str("SERVICE_INSTANCE_NAME", _service),
+    )
+)
 
 # gunicorn would open a socket in the home directory, by which it can be controlled.
 control_socket_disable = True

@@ -1,6 +1,5 @@
 """Settings, read from the environment once. Every variable is listed in .env.example."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, environment
+from coordinator_site import __version__, environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -69,6 +68,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
+    "coordinator_site.request_id.RequestIdMiddleware",
     "scenarios.api.problems.ProblemMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
@@ -286,6 +286,11 @@ SCENARIO_SECRET_PREFIX = environment.variable_prefix(
 SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.str("SCENARIO_SECRET_DIR", ""))
 
 
+# What `manage.py scenario --server` shows to the coordinator elsewhere
+
+TEST_COORDINATOR_TOKEN = env.str("TEST_COORDINATOR_TOKEN", "")
+
+
 # What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free
 
 DEMO_EXCHANGE_PORT = 8081
@@ -306,10 +311,12 @@ API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(
 
 TEST_RUNNER = "coordinator_site.test_runner.PytestRunner"
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
-}
+
+# Logs: each line with its request's or run's id, and without secrets
+
+LOG_FORMAT = environment.one_of(
+    "LOG_FORMAT", env.str("LOG_FORMAT", logs.default_format(production=PRODUCTION)), logs.FORMATS
+)
+LOG_LEVEL = environment.one_of("LOG_LEVEL", env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS)
+LOGGING = logs.logging_config(LOG_FORMAT, LOG_LEVEL, service=SERVICE_NAME, instance=SERVICE_INSTANCE_NAME)
+logs.learn_secrets(env.ENVIRON, SECRET_KEY)

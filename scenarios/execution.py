@@ -1,6 +1,7 @@
 """Carries a claimed run out, or takes back what a dead worker left: where engine, journal and lease meet."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import leases, log_context, services
 from scenarios.clock import SystemClock
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import (
@@ -32,6 +33,8 @@ from scenarios.ports import Event
 from scenarios.rollback import take_back
 from scenarios.steps import StepRunner
 from scenarios.surroundings import Platform, installed_drivers, step_arguments
+
+logger = logging.getLogger(__name__)
 
 STOP_LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 5
@@ -56,10 +59,14 @@ def carry_out(run_id: str, attempt: int) -> Run | None:
     if claim is None:
         return None
     run = Run.objects.get(id=claim.run_id)
-    try:
-        ended = asyncio.run(_carry_out(run, claim))
-    except LeaseLost:
-        return None
+    with log_context.binding(run_id=str(run.id)):
+        logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
+        try:
+            ended = asyncio.run(_carry_out(run, claim))
+        except LeaseLost:
+            logger.warning("The run of %s was lost to another process", run.scenario_name)
+            return None
+        logger.info("The run of %s: %s", run.scenario_name, ended.verdict)
     services.knock_waiting()
     return ended
 

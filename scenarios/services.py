@@ -77,15 +77,17 @@ def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
     """
     if (same := Scenario.objects.filter(name=document.name, document=document.source).first()) is not None:
         return same
+    written = {
+        "title": document.title,
+        "description": document.description,
+        "tags": list(document.tags),
+        "document": document.source,
+        "changed_by": by,
+    }
+    # One that was removed goes on with its own history.
+    removed = Scenario.history.filter(name=document.name).values_list("id", flat=True).first()
     scenario, _created = Scenario.objects.update_or_create(
-        name=document.name,
-        defaults={
-            "title": document.title,
-            "description": document.description,
-            "tags": list(document.tags),
-            "document": document.source,
-            "changed_by": by,
-        },
+        name=document.name, defaults=written, create_defaults={**written, "pk": removed}
     )
     return scenario
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from pydantic import BaseModel
 
+from scenarios import log_context
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers import load_drivers
 from scenarios.models import Service
@@ -63,6 +64,7 @@ class ConfiguredSecrets:
                 f"the secret {name!r} is {state}: set the environment variable {variable!r}, or put a file "
                 f"{name!r} into SCENARIO_SECRET_DIR"
             )
+        log_context.redactor.learn(value)
         return value
 
     def _in_file(self, path: Path, name: str) -> str | None:

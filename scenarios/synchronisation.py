@@ -1,15 +1,66 @@
-"""The stored scenarios made the same as a set of documents."""
+"""The stored scenarios made the same as a set of documents, all at once or not at all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import ProtectedError
 
+from scenarios import services
+from scenarios.domain.document import Document
 from scenarios.domain.errors import ScenarioError
 from scenarios.models import Fault, Scenario
 
 
 class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
     """A scenario is still needed: by a run that goes on, by a fault, by what else refers to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one scenario; `after` is empty where it is removed."""
+
+    kind: Literal["new", "changed", "unchanged", "removed"]
+    name: str
+    before: str
+    after: str
+
+
+def changes_for(documents: Sequence[Document], *, prune: bool) -> list[Change]:
+    """What `synchronise` would do now; nothing is written."""
+    stored = dict(Scenario.objects.values_list("name", "document"))
+    changes = [_change(document, stored.get(document.name)) for document in documents]
+    if prune:
+        kept = {document.name for document in documents}
+        gone = sorted(stored.keys() - kept)
+        changes += [Change("removed", name, stored[name], "") for name in gone]
+    return changes
+
+
+def _change(document: Document, before: str | None) -> Change:
+    if before is None:
+        return Change("new", document.name, "", document.source)
+    kind: Literal["changed", "unchanged"] = "unchanged" if before == document.source else "changed"
+    return Change(kind, document.name, before, document.source)
+
+
+def synchronise(documents: Sequence[Document], *, prune: bool, by: User | None = None) -> list[Change]:
+    """Store the documents; with `prune`, remove every other scenario. All of it, or nothing.
+
+    Raises:
+        CannotRemove: another scenario is still needed.
+    """
+    with transaction.atomic():
+        changes = changes_for(documents, prune=prune)
+        # In one order, so that two at once never wait for each other's rows.
+        for document in sorted(documents, key=lambda one: one.name):
+            services.save_scenario(document, by=by)
+        for change in changes:
+            if change.kind == "removed":
+                remove_scenario(change.name, by=by)
+    return changes
 
 
 @transaction.atomic

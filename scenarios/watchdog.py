@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from scenarios import execution, leases, services, tasks
+from scenarios import execution, leases, log_context, services, tasks
 from scenarios.domain.errors import LeaseLost
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
@@ -81,7 +81,8 @@ class Watchdog:
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:
-            task = asyncio.create_task(self._take_back(run, claim))
+            with log_context.binding(run_id=str(run.id)):  # the task keeps it
+                task = asyncio.create_task(self._take_back(run, claim))
             self._busy[run.id] = task
             task.add_done_callback(lambda _task: self._busy.pop(run.id, None))
 

@@ -22,8 +22,11 @@ from rich.console import Console
 from coordinator_site import local_system, ports_in_use
 from coordinator_site.supervisor import Child, Supervisor
 from scenarios import execution, services
+from scenarios.command_line import exit_codes
+from scenarios.command_line.local import LocalCoordinator
+from scenarios.command_line.progress import Progress
+from scenarios.command_line.terminal import Terminal
 from scenarios.models import Fault, Scenario
-from scenarios.progress import Progress, exit_code
 
 FIRST_SCENARIO = "exchange-latency"
 READY_SECONDS = 40.0
@@ -119,7 +122,7 @@ class Command(BaseCommand):
         scenario = Scenario.objects.get(name=FIRST_SCENARIO)
         run = services.start_run(scenario.document, {}, origin="cli", scenario=scenario)
         self.console.print(f"[bold]{scenario.title}[/bold] ({scenario.name})")
-        return exit_code(Progress(run, self.console).follow())
+        return exit_codes.of_run(Progress(LocalCoordinator(), str(run.id), Terminal()).follow())
 
     def keep_running(self, supervisor: Supervisor) -> None:
         while True:

@@ -1,0 +1,196 @@
+"""The port that the verbs speak to: a coordinator here (local.py) or elsewhere (remote.py)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Protocol
+
+from scenarios.domain.errors import Problem, ScenarioError
+from scenarios.domain.outcomes import Rollback, RunState
+from scenarios.dry_run import PlannedStep
+from scenarios.synchronisation import Change
+
+MOST_NAMES_TOLD = 10
+
+
+class CommandRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
+    """What was asked cannot be done; the sentence is for a person."""
+
+
+class NoSuchScenario(CommandRefused):
+    """No scenario of that name is stored."""
+
+    def __init__(self, name: str, stored: Sequence[str]) -> None:
+        close = get_close_matches(name, stored, n=1)
+        if close:
+            hint = f"did you mean {close[0]!r}?"
+        elif stored:
+            more = f" and {len(stored) - MOST_NAMES_TOLD} more" if len(stored) > MOST_NAMES_TOLD else ""
+            hint = f"stored are {', '.join(stored[:MOST_NAMES_TOLD])}{more}."
+        else:
+            hint = "none is stored: 'scenario import' stores some."
+        super().__init__(f"There is no scenario {name!r}: {hint}")
+
+
+class NoSuchRun(CommandRefused):
+    """No run, or more than one, has an id that begins so."""
+
+    def __init__(self, beginning: str, *, found: int = 0) -> None:
+        what = f"There are {found} runs" if found else "There is no run"
+        hint = "give more of the id" if found else "'scenario runs' lists them"
+        super().__init__(f"{what} whose id begins with {beginning!r}: {hint}.")
+
+
+class NothingToUndo(CommandRefused):
+    """The run is held by a worker, or by whoever undoes its faults already."""
+
+
+class CoordinatorSilent(CommandRefused):
+    """The coordinator cannot be asked now; asked again later it may answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioFacts:
+    """`document` is empty in lists; `last_run` is a verdict, "" where it was never run."""
+
+    name: str
+    title: str
+    description: str
+    tags: Sequence[str]
+    changed_at: datetime | None
+    last_run: str = ""
+    document: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    id: str
+    scenario: str
+    state: str
+    outcome: str
+    rollback: str
+    reason: str
+    waiting_for: str
+    started_by: str
+    started_from: str
+    attempt: int
+    queued_at: datetime
+    began_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:8]
+
+    @property
+    def verdict(self) -> str:
+        if self.state != RunState.FINISHED:
+            return self.state
+        return self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback dirty"
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    sequence: int
+    kind: str
+    at: datetime
+    phase: str
+    subject: str
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultFacts:
+    run: str
+    scenario: str
+    phase: str
+    action: str
+    driver: str
+    service: str
+    state: str
+    reason: str
+    undo_tries: int
+    injected_at: datetime | None
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A valid document. `left_out`: what of a Chaos Toolkit experiment could not be carried over."""
+
+    name: str
+    source: str
+    left_out: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Empty fields let every run through; `status` is a state or an outcome."""
+
+    scenario: str = ""
+    status: str = ""
+    limit: int = 20
+
+
+class Coordinator(Protocol):
+    """Raises CommandRefused, InvalidDocument, InvalidVariables and CannotBegin, wherever it is."""
+
+    @property
+    def look_seconds(self) -> float:
+        """How often it may be asked how a run is doing."""
+        ...
+
+    def scenarios(self) -> Sequence[ScenarioFacts]: ...
+
+    def scenario(self, name: str) -> ScenarioFacts: ...
+
+    def read(self, source: bytes) -> ReadDocument:
+        """The document, checked where it would run; nothing is stored."""
+        ...
+
+    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
+        """What `store` would do now."""
+        ...
+
+    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]: ...
+
+    def planned(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
+
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts: ...
+
+    def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+        """Carry out a document that need not be stored."""
+        ...
+
+    def runs(self, which: RunFilter) -> Sequence[RunFacts]: ...
+
+    def run_id(self, beginning: str) -> str:
+        """The whole id of the one run whose id begins so."""
+        ...
+
+    def run(self, run_id: str) -> RunFacts: ...
+
+    def events(self, run_id: str, after: int) -> Sequence[EventFacts]:
+        """The next events, by number; not more than fit into a page."""
+        ...
+
+    def why_no_worker(self, run: RunFacts) -> str:
+        """Where a queued run may wait for a worker that is not there: a sentence, else ""."""
+        ...
+
+    def stop(self, run_id: str) -> bool:
+        """False where the run has ended, or is being stopped already."""
+        ...
+
+    def stop_all(self, reason: str) -> int: ...
+
+    def release(self) -> bool: ...
+
+    def report(self, run_id: str, format_name: str) -> bytes: ...
+
+    def faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultFacts]: ...
+
+    def undo(self, run_id: str) -> Sequence[FaultFacts]:
+        """Undo what the run left behind; what is still injected afterwards."""
+        ...

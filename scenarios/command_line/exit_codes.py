@@ -1,0 +1,29 @@
+"""How a command ends, for CI: documented in docs/command-line.md."""
+
+from scenarios.command_line.coordinator import RunFacts
+from scenarios.domain.outcomes import Outcome, Rollback, RunState
+
+DONE = 0
+WOULD_CHANGE = 1
+REFUSED = 2
+"""A usage that makes no sense, an invalid document, or a coordinator that cannot be asked."""
+LEFT_INJECTED = 3
+LEFT_ALONE = 130
+"""Ctrl-C while following, as shells say it: the run goes on."""
+
+OF_OUTCOMES = {
+    Outcome.PASSED: 0,
+    Outcome.FAILED: 1,
+    Outcome.ERRORED: 3,
+    Outcome.ABORTED: 4,
+    Outcome.TIMED_OUT: 5,
+    Outcome.INTERRUPTED: 6,
+}
+
+
+def of_run(run: RunFacts) -> int:
+    """0 only where the run has passed and nothing is left injected."""
+    if run.state != RunState.FINISHED:
+        return LEFT_INJECTED  # nothing can be promised of a run that has not ended
+    code = OF_OUTCOMES[Outcome(run.outcome)]
+    return LEFT_INJECTED if code == DONE and run.rollback != Rollback.CLEAN else code

@@ -1,0 +1,53 @@
+"""runs and report: what was carried out."""
+
+from pathlib import Path
+from typing import Any
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import CommandRefused, RunFilter
+from scenarios.command_line.files import write_whole
+from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
+from scenarios.domain.outcomes import Outcome, RunState
+from scenarios.reports import FORMATS
+
+STATUSES = [word.value for word in (*RunState, *Outcome)]
+MOST_LISTED = 1000
+
+
+def add_to(verbs: Any) -> None:
+    runs = add_verb(verbs, list_runs, "runs", "The newest runs.", shows=True)
+    runs.add_argument("--scenario", default="", metavar="NAME", help="Only those of this scenario.")
+    runs.add_argument("--status", default="", choices=STATUSES, help="Only those that stand or ended so.")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help=f"From 1 to {MOST_LISTED}.")
+    report = add_verb(verbs, write_report, "report", "Write what a run did: the page's own report.")
+    report.add_argument("run", metavar="RUN", help=RUN_HELP)
+    report.add_argument("--format", choices=list(FORMATS), default="html", dest="format_name")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
+
+
+def limited(limit: int) -> int:
+    if not 1 <= limit <= MOST_LISTED:
+        raise CommandRefused(f"'--limit {limit}' is refused: from 1 to {MOST_LISTED}.")
+    return limit
+
+
+def list_runs(session: Session, scenario: str, status: str, limit: int, **_options: Any) -> int:
+    found = session.coordinator.runs(RunFilter(scenario, status, limited(limit)))
+    columns = {
+        "Run": [run.short_id for run in found],
+        "Scenario": [run.scenario for run in found],
+        "Queued": [f"{run.queued_at:%Y-%m-%d %H:%M:%S}" for run in found],
+        "Verdict": [run.verdict for run in found],
+        "Reason": [run.reason or run.waiting_for for run in found],
+    }
+    session.terminal.rows(found, columns, empty="There is no such run.")
+    return exit_codes.DONE
+
+
+def write_report(session: Session, run: str, format_name: str, output: Path | None, **_options: Any) -> int:
+    content = session.coordinator.report(session.coordinator.run_id(run), format_name)
+    if output is None:
+        session.terminal.text(content)
+    else:
+        write_whole(output, content)
+    return exit_codes.DONE

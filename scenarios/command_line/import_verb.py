@@ -1,0 +1,107 @@
+"""import: the stored scenarios made what files say, as GitOps wants it."""
+
+from collections.abc import Sequence
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import CommandRefused
+from scenarios.command_line.files import documents_in
+from scenarios.command_line.reading import FileProblem, ReadFile, read_all, show_problems
+from scenarios.command_line.scenario_verbs import FILES_HELP
+from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.verbs import Session, add_verb
+from scenarios.domain.errors import Problem
+from scenarios.synchronisation import Change
+
+COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+DONE_WORDS = {"new": "stored", "changed": "stored anew", "unchanged": "unchanged", "removed": "removed"}
+CHECKED_WORDS = {"new": "new", "changed": "changed", "unchanged": "unchanged", "removed": "would be removed"}
+
+
+def add_to(verbs: Any) -> None:
+    parser = add_verb(verbs, import_files, "import", "Store documents: all of them, or none.", shows=True)
+    parser.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
+    parser.add_argument(
+        "--prune", action="store_true", help="Remove what is stored and in none of the folders; runs stay."
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="Store nothing; show what would change, and end with 1 if any."
+    )
+
+
+def import_files(session: Session, files: list[Path], *, prune: bool, check: bool, **_options: Any) -> int:
+    if prune and (single := [file for file in files if not file.is_dir()]):
+        raise CommandRefused(
+            f"'--prune' removes what is in no folder, and {str(single[0])!r} is none: import a folder."
+        )
+    read, problems = read_all(session, documents_in(files))
+    twins = _twins(read)
+    show_problems(session.terminal, twins)
+    problems += twins
+    changes: Sequence[Change] = []
+    refused = any(problem.refused for problem in problems)
+    if not refused:
+        documents = [document for _, document in read]
+        work = session.coordinator.changes if check else session.coordinator.store
+        changes = work(documents, prune=prune)
+    _tell(session.terminal, changes, problems, read, check=check, refused=refused)
+    if refused:
+        return exit_codes.REFUSED
+    would_change = check and any(change.kind != "unchanged" for change in changes)
+    return exit_codes.WOULD_CHANGE if would_change else exit_codes.DONE
+
+
+def _twins(read: Sequence[ReadFile]) -> list[FileProblem]:
+    """Of two files with one name the later would win, by the alphabet: refused."""
+    first: dict[str, Path] = {}
+    found = []
+    for file, document in read:
+        if (earlier := first.setdefault(document.name, file)) is not file:
+            message = f"{document.name!r} is also the name of the scenario in {str(earlier)!r}"
+            problem = Problem(1, 1, "metadata.name", message, "give one of them another name")
+            found.append(FileProblem(file, problem))
+    return found
+
+
+def _tell(
+    terminal: Terminal,
+    changes: Sequence[Change],
+    problems: Sequence[FileProblem],
+    read: Sequence[ReadFile],
+    *,
+    check: bool,
+    refused: bool,
+) -> None:
+    if terminal.wants_json:
+        items = [{"name": change.name, "change": change.kind} for change in changes]
+        found = [problem.as_json() for problem in problems]
+        terminal.document({"stored": not (check or refused), "changes": items, "problems": found})
+        return
+    if refused:
+        terminal.say("[red]Nothing was stored.[/red]")
+        return
+    file_of = {document.name: file for file, document in read}
+    words = CHECKED_WORDS if check else DONE_WORDS
+    for change in changes:
+        place = f" ({plain(file_of[change.name])})" if change.name in file_of else ""
+        terminal.say(f"{plain(change.name)}: {words[change.kind]}{place}")
+        if check:
+            _show_difference(terminal, change, str(file_of.get(change.name, "")))
+
+
+def _show_difference(terminal: Terminal, change: Change, file: str) -> None:
+    """As `git diff` has it; the whole of a new or removed document would tell nothing more."""
+    if change.kind != "changed":
+        return
+    lines = unified_diff(
+        change.before.splitlines(),
+        change.after.splitlines(),
+        f"stored/{change.name}",
+        file,
+        lineterm="",
+    )
+    for line in lines:
+        colour = COLOURS.get(line[0], "default")
+        terminal.say(f"[{colour}]{plain(line)}[/{colour}]")

@@ -1,0 +1,207 @@
+"""The coordinator whose database this is: by the services that every entrance calls."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import OuterRef, Subquery
+
+from scenarios import services, synchronisation
+from scenarios.command_line.coordinator import (
+    CommandRefused,
+    EventFacts,
+    FaultFacts,
+    NoSuchRun,
+    NoSuchScenario,
+    NothingToUndo,
+    ReadDocument,
+    RunFacts,
+    RunFilter,
+    ScenarioFacts,
+)
+from scenarios.domain.document import build_plan
+from scenarios.domain.outcomes import RunState
+from scenarios.dry_run import PlannedStep, steps_of
+from scenarios.execution import undo_now
+from scenarios.models import Event, Fault, Heartbeat, Run, Scenario
+from scenarios.reports import report
+from scenarios.synchronisation import CannotRemove, Change
+from scenarios.worker_commands import WORKER_COMMANDS
+
+WHO = "the command line"
+DIGITS_OF_ID = 32
+EVENTS_PER_PAGE = 500
+
+
+class LocalCoordinator:
+    look_seconds = 0.1
+
+    # Scenarios
+
+    def scenarios(self) -> list[ScenarioFacts]:
+        newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
+        rows = list(Scenario.objects.defer("document").annotate(last=Subquery(newest)))
+        runs = Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
+        return [_scenario_facts(row, runs.get(row.last)) for row in rows]
+
+    def scenario(self, name: str) -> ScenarioFacts:
+        row = _stored(name)
+        return _scenario_facts(row, row.runs.for_a_list().first(), document=row.document)
+
+    def read(self, source: bytes) -> ReadDocument:
+        found = services.read_for_import(source)
+        return ReadDocument(found.document.name, found.document.source, found.left_out)
+
+    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+        parsed = [services.read_document(document.source) for document in documents]
+        return synchronisation.changes_for(parsed, prune=prune)
+
+    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+        parsed = [services.read_document(document.source) for document in documents]
+        try:
+            return synchronisation.synchronise(parsed, prune=prune)
+        except CannotRemove as error:
+            raise CommandRefused(f"{error} Nothing was changed.") from error
+
+    # Runs
+
+    def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
+        return list(steps_of(build_plan(services.read_document(source), variables)))
+
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+        stored = _stored(name)
+        run = services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
+        return run_facts(run)
+
+    def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+        # A run of what is stored under the document's name is one of that scenario's.
+        stored = Scenario.objects.filter(name=services.read_document(source).name, document=source).first()
+        return run_facts(services.start_run(source, variables, origin="cli", scenario=stored, wait=wait))
+
+    def runs(self, which: RunFilter) -> list[RunFacts]:
+        rows = Run.objects.for_a_list().select_related("started_by")
+        if which.scenario:
+            rows = rows.filter(scenario_name=which.scenario)
+        if which.status:
+            field = "state" if which.status in set(RunState) else "outcome"
+            rows = rows.filter(**{field: which.status})
+        return [run_facts(row) for row in rows[: which.limit]]
+
+    def run_id(self, beginning: str) -> str:
+        digits = beginning.replace("-", "").lower()
+        try:
+            first = UUID(digits.ljust(DIGITS_OF_ID, "0"))
+            last = UUID(digits.ljust(DIGITS_OF_ID, "f"))
+        except ValueError:
+            raise NoSuchRun(beginning) from None
+        found = list(Run.objects.filter(id__range=(first, last)).values_list("id", flat=True)[:2])
+        if len(found) != 1 or not digits:
+            count = Run.objects.filter(id__range=(first, last)).count()
+            raise NoSuchRun(beginning, found=count)
+        return str(found[0])
+
+    def run(self, run_id: str) -> RunFacts:
+        return run_facts(_run(run_id))
+
+    def events(self, run_id: str, after: int) -> list[EventFacts]:
+        rows = Event.objects.filter(run_id=run_id, sequence__gt=after).order_by("sequence")
+        return [
+            EventFacts(row.sequence, row.kind, row.at, row.phase, row.subject, row.detail)
+            for row in rows[:EVENTS_PER_PAGE]
+        ]
+
+    def why_no_worker(self, run: RunFacts) -> str:
+        if not Run.objects.queued().filter(id=run.id, waiting_for="").exists():
+            return ""
+        seen = Heartbeat.objects.filter(name="worker").first()
+        when = (
+            f"the last one showed itself at {seen.seen_at:%H:%M:%S}" if seen else "none has ever shown itself"
+        )
+        command = WORKER_COMMANDS[settings.TASK_BACKEND]
+        return f"Still waiting for a worker: {when}. Start one with 'manage.py {command}'."
+
+    def stop(self, run_id: str) -> bool:
+        return services.request_stop(_run(run_id), by=WHO)
+
+    def stop_all(self, reason: str) -> int:
+        return services.pull_global_stop(by=WHO, reason=reason)
+
+    def release(self) -> bool:
+        return services.release_global_stop()
+
+    def report(self, run_id: str, format_name: str) -> bytes:
+        return report(_run(run_id), format_name)
+
+    # Faults
+
+    def faults(self, *, outstanding: bool, limit: int) -> list[FaultFacts]:
+        rows = Fault.objects.outstanding() if outstanding else Fault.objects.all()
+        rows = rows.select_related("run").defer("run__document", "run__variables")
+        return [_fault_facts(row) for row in rows[:limit]]
+
+    def undo(self, run_id: str) -> list[FaultFacts]:
+        run = _run(run_id)
+        ended = undo_now(run)
+        if ended is None:
+            raise NothingToUndo(
+                f"Run {run.id} is {run.verdict} and held by {run.worker or 'nobody'}: it undoes its faults "
+                f"when it ends. Stop it with 'manage.py scenario stop {run.short_id}'."
+            )
+        return [_fault_facts(row) for row in ended.faults.to_undo().select_related("run")]
+
+
+def _stored(name: str) -> Scenario:
+    row = Scenario.objects.filter(name=name).first()
+    if row is None:
+        raise NoSuchScenario(name, list(Scenario.objects.values_list("name", flat=True)))
+    return row
+
+
+def _run(run_id: str) -> Run:
+    return Run.objects.select_related("started_by").get(id=run_id)
+
+
+def _scenario_facts(row: Scenario, last: Run | None, *, document: str = "") -> ScenarioFacts:
+    return ScenarioFacts(
+        name=row.name,
+        title=row.title,
+        description=row.description,
+        tags=row.tags,
+        changed_at=row.changed_at,
+        last_run=last.verdict if last else "",
+        document=document,
+    )
+
+
+def run_facts(row: Run) -> RunFacts:
+    return RunFacts(
+        id=str(row.id),
+        scenario=row.scenario_name,
+        state=row.state,
+        outcome=row.outcome,
+        rollback=row.rollback,
+        reason=row.reason,
+        waiting_for=row.waiting_for if row.state == RunState.QUEUED else "",
+        started_by=str(row.started_by or ""),
+        started_from=row.started_from,
+        attempt=row.attempt,
+        queued_at=row.queued_at,
+        began_at=row.claimed_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _fault_facts(row: Fault) -> FaultFacts:
+    return FaultFacts(
+        run=str(row.run_id),
+        scenario=row.run.scenario_name,
+        phase=row.phase,
+        action=row.action,
+        driver=row.driver,
+        service=row.service,
+        state=row.state,
+        reason=row.reason,
+        undo_tries=row.undo_tries,
+        injected_at=row.injected_at,
+        closed_at=row.closed_at,
+    )

@@ -1,0 +1,142 @@
+"""A run as it goes on: followed event by event until it ends."""
+
+import time
+from collections.abc import Iterator
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent, EventFacts, RunFacts
+from scenarios.command_line.terminal import Terminal, plain
+from scenarios.domain.durations import format_duration
+from scenarios.domain.outcomes import RunState
+
+WORKER_EXPECTED_SECONDS = 10.0
+# A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
+SILENCE_BORNE_SECONDS = 60.0
+SILENT_LOOK_SECONDS = 1.0
+
+SIGNS = {
+    "phase_started": "[bold]{phase}[/bold]",
+    "action_failed": "  [red]✗ {subject}[/red]: {reason}",
+    "action_finished": "  • {subject}",
+    "fault_injected": "  [yellow]⚡ {subject}[/yellow]",
+    "fault_not_injected": "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
+    "fault_undone": "  [cyan]↩ undone: {subject}[/cyan]",
+    "fault_undo_failed": "  [red]✗ undo of {subject} failed[/red]: {reason}",
+    "validation_passed": "  [green]✓ {subject}[/green]{after}",
+    "validation_failed": "  [red]✗ {subject}[/red]: {reason}",
+    "validation_errored": "  [red]✗ {subject}[/red]: {reason}",
+    "guard_tripped": "  [red]✗ guard {subject} tripped[/red]: {reason}",
+    "run_taken_over": "[yellow]taken over from {from_worker}, which died[/yellow]",
+    "run_queued_again": "[yellow]interrupted and undone; queued again[/yellow]: {reason}",
+}
+
+
+class Watch:
+    """A run's events until it ends. Interrupted, it can be gone through again from where it was."""
+
+    def __init__(self, coordinator: Coordinator, run_id: str, *, after: int = 0) -> None:
+        self._coordinator = coordinator
+        self._run_id = run_id
+        self.last = after
+        self.run: RunFacts | None = None
+        self._heard_at = time.monotonic()
+
+    def events(self) -> Iterator[EventFacts | None]:
+        """None where nothing is new. `run` is how the run stood at the last look.
+
+        Raises:
+            CoordinatorSilent: it could not be asked for a minute.
+        """
+        while True:
+            try:
+                # The state is read before the events: what was written before the end is then not missed.
+                self.run = self._coordinator.run(self._run_id)
+                new = self._coordinator.events(self._run_id, self.last)
+            except CoordinatorSilent:
+                if time.monotonic() - self._heard_at > SILENCE_BORNE_SECONDS:
+                    raise
+                time.sleep(SILENT_LOOK_SECONDS)
+                continue
+            self._heard_at = time.monotonic()
+            for event in new:
+                self.last = event.sequence
+                yield event
+            if new:
+                continue
+            if self.run.state == RunState.FINISHED:
+                return
+            yield None
+            time.sleep(self._coordinator.look_seconds)
+
+
+class Progress:
+    """Prints a run's events for a person, each as one line."""
+
+    def __init__(self, coordinator: Coordinator, run_id: str, terminal: Terminal) -> None:
+        self._coordinator = coordinator
+        self._watch = Watch(coordinator, run_id)
+        self._terminal = terminal
+        self._told_of_worker = False
+        self._waits_for = ""
+        self._phase = ""
+        self._injected: set[str] = set()
+
+    def follow(self) -> RunFacts:
+        """Print until the run ends, then its verdict. Interrupted, it can be called again."""
+        began = quiet_since = time.monotonic()
+        with self._terminal.status("waiting") as status:
+            for event in self._watch.events():
+                if event is not None:
+                    quiet_since = time.monotonic()
+                    self.show(event)
+                else:
+                    self._idle(time.monotonic() - quiet_since)
+                if status is not None:
+                    took = format_duration(round(time.monotonic() - began))
+                    status.update(f"{plain(self._phase or 'waiting to begin')} · {took}")
+        run = self._watch.run
+        assert run is not None  # noqa: S101 - the watch has looked at it
+        self._terminal.say(verdict_line(run))
+        return run
+
+    def show(self, event: EventFacts) -> None:
+        if event.kind == "phase_started":
+            self._phase = event.phase
+        if event.kind == "fault_injected":
+            self._injected.add(event.subject)
+        if event.kind == "action_finished" and event.subject in self._injected:
+            return  # its fault_injected has told of it
+        if (sign := SIGNS.get(event.kind)) is not None:
+            self._terminal.say(sign.format(**_words(event)))
+
+    def _idle(self, seconds: float) -> None:
+        run = self._watch.run
+        if run is None or run.state != RunState.QUEUED:
+            return
+        if run.waiting_for and run.waiting_for != self._waits_for:
+            self._terminal.say(f"[yellow]Waiting: {plain(run.waiting_for)}.[/yellow]")
+        self._waits_for = run.waiting_for
+        if seconds < WORKER_EXPECTED_SECONDS or self._told_of_worker:
+            return
+        self._told_of_worker = True
+        if sentence := self._coordinator.why_no_worker(run):
+            self._terminal.say(f"[yellow]{plain(sentence)}[/yellow]")
+
+
+def _words(event: EventFacts) -> dict[str, str]:
+    seconds = round(event.detail.get("time_to_pass") or 0, 1)
+    return {
+        "phase": plain(event.phase),
+        "subject": plain(event.subject),
+        "reason": plain(event.detail.get("reason", "")),
+        "from_worker": plain(event.detail.get("from", "")),
+        "after": f" after {format_duration(seconds)}" if seconds else "",
+    }
+
+
+def verdict_line(run: RunFacts) -> str:
+    colour = "green" if exit_codes.of_run(run) == exit_codes.DONE else "red"
+    begun, ended = run.began_at, run.finished_at
+    took = f" in {format_duration(round((ended - begun).total_seconds(), 1))}" if begun and ended else ""
+    verdict = f"[bold {colour}]{run.outcome.upper()}[/bold {colour}]"
+    return f"{verdict}{took}, rollback {run.rollback}: {plain(run.reason)}"

@@ -1,0 +1,73 @@
+"""Many files read as documents, with every problem of every file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scenarios.command_line.coordinator import ReadDocument
+from scenarios.command_line.files import content_of
+from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.verbs import Session
+from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.domain.experiments.translation import TranslationRefused
+
+ReadFile = tuple[Path, ReadDocument]
+
+
+@dataclass(frozen=True, slots=True)
+class FileProblem:
+    """`refused` is false of what an experiment of Chaos Toolkit has and a scenario cannot have.
+
+    `translated`: the place is in the scenario made of the experiment, so that its path tells more.
+    """
+
+    file: Path
+    problem: Problem
+    refused: bool = True
+    translated: bool = False
+
+    def markup(self) -> str:
+        found = self.problem
+        where = f"{self.file}:{found.line}:{found.column}"
+        if self.translated:
+            where = f"{self.file}: in the scenario made of it, {found.path}"
+        hint = f" ({found.hint})" if found.hint else ""
+        colour = "red" if self.refused else "yellow"
+        return f"[{colour}]{plain(where)}[/{colour}]: {plain(found.message + hint)}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"file": str(self.file), "refused": self.refused, **asdict(self.problem)}
+
+
+def read_all(
+    session: Session, files: Sequence[Path], *, told: Callable[[Path, ReadDocument], str] | None = None
+) -> tuple[list[ReadFile], list[FileProblem]]:
+    """What could be read, and every problem, shown as it is found; `told` is said of each valid file."""
+    read: list[ReadFile] = []
+    problems: list[FileProblem] = []
+    for file in files:
+        document, found = _read(session, file)
+        show_problems(session.terminal, found)
+        problems += found
+        if document is not None:
+            read.append((file, document))
+            if told is not None and not session.terminal.wants_json:
+                session.terminal.say(told(file, document))
+    return read, problems
+
+
+def _read(session: Session, file: Path) -> tuple[ReadDocument | None, list[FileProblem]]:
+    try:
+        document = session.coordinator.read(content_of(file))
+    except TranslationRefused as error:
+        left_out = [FileProblem(file, one, refused=False) for one in error.translation.left_out]
+        return None, left_out + [FileProblem(file, one, translated=True) for one in error.problems]
+    except InvalidDocument as error:
+        return None, [FileProblem(file, one) for one in error.problems]
+    return document, [FileProblem(file, one, refused=False) for one in document.left_out]
+
+
+def show_problems(terminal: Terminal, problems: Sequence[FileProblem]) -> None:
+    for problem in problems:
+        terminal.say(problem.markup())

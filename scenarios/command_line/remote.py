@@ -1,0 +1,236 @@
+"""A coordinator elsewhere, by its API: no database is asked here."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from scenarios.command_line.answers import (
+    event_of,
+    fault_of,
+    refusals_of_documents,
+    run_of,
+    scenario_of,
+    understood,
+)
+from scenarios.command_line.coordinator import (
+    CommandRefused,
+    EventFacts,
+    FaultFacts,
+    NoSuchRun,
+    NoSuchScenario,
+    NothingToUndo,
+    ReadDocument,
+    RunFacts,
+    RunFilter,
+    ScenarioFacts,
+)
+from scenarios.command_line.http_api import PAGE, HttpApi, Refusal
+from scenarios.domain.document import build_plan, parse_document
+from scenarios.domain.errors import CannotBegin, InvalidDocument
+from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
+from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
+from scenarios.domain.yaml_tree import read_tree
+from scenarios.dry_run import PlannedStep, steps_of
+from scenarios.surroundings import step_arguments
+from scenarios.synchronisation import Change
+
+UNDO_LOOK_SECONDS, UNDO_SECONDS = 0.5, 90.0
+# The API checks a document under the name that it gives itself; one that gives none is refused anyway.
+NAMELESS = "unnamed"
+
+
+class RemoteCoordinator:
+    look_seconds = 1.0
+
+    def __init__(self, api: HttpApi) -> None:
+        self._api = api
+
+    # Scenarios
+
+    def scenarios(self) -> list[ScenarioFacts]:
+        rows = list(self._api.items("scenarios"))
+        newest: dict[str, RunFacts] = {}
+        for run in self.runs(RunFilter(limit=PAGE)):
+            newest.setdefault(run.scenario, run)
+        return [scenario_of(row, self._last_run(row["name"], newest)) for row in rows]
+
+    def _last_run(self, name: str, newest: Mapping[str, RunFacts]) -> RunFacts | None:
+        """Of the newest runs; asked for by itself where it is older."""
+        found = newest.get(name)
+        return found or next(iter(self.runs(RunFilter(scenario=name, limit=1))), None)
+
+    def scenario(self, name: str) -> ScenarioFacts:
+        row = self._stored(name)
+        return scenario_of(row, next(iter(self.runs(RunFilter(scenario=name, limit=1))), None))
+
+    def _stored(self, name: str) -> Any:
+        try:
+            return self._api.json("GET", f"scenarios/{_word(name)}")
+        except Refusal as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise NoSuchScenario(name, self._names()) from None
+            raise
+
+    def _names(self) -> list[str]:
+        return [understood(row, "name") for row in self._api.items("scenarios")]
+
+    def read(self, source: bytes) -> ReadDocument:
+        if not is_experiment(source):
+            return ReadDocument(self._checked(source), source.decode())
+        translation = translate(source)
+        try:
+            name = self._checked(translation.source.encode())
+        except InvalidDocument as error:
+            raise TranslationRefused(error.problems, translation) from error
+        return ReadDocument(name, translation.source, translation.left_out)
+
+    def _checked(self, source: bytes) -> str:
+        with_name = read_tree(source).plain()
+        metadata = with_name.get("metadata") if isinstance(with_name, dict) else None
+        name = str(metadata.get("name") or NAMELESS) if isinstance(metadata, dict) else NAMELESS
+        with refusals_of_documents():
+            answer = self._api.json("POST", f"scenarios/{_word(name)}/validate", **_yaml(source))
+        return str(understood(answer, "name"))
+
+    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+        stored = set(self._names())
+        changes = []
+        for document in documents:
+            before = ""
+            if document.name in stored:
+                before = understood(self._stored(document.name), "document")
+            known = "unchanged" if before == document.source else "changed"
+            kind: Any = known if document.name in stored else "new"
+            changes.append(Change(kind, document.name, before, document.source))
+        gone = sorted(stored - {document.name for document in documents}) if prune else []
+        return changes + [Change("removed", name, "", "") for name in gone]
+
+    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+        """One after the other: each was checked, but over the API there is no "all or none"."""
+        changes = self.changes(documents, prune=prune)
+        done = 0
+        try:
+            for change in changes:
+                if change.kind in ("new", "changed"):
+                    with refusals_of_documents():
+                        source = change.after.encode()
+                        self._api.json("PUT", f"scenarios/{_word(change.name)}", **_yaml(source))
+                elif change.kind == "removed":
+                    self._api.json("DELETE", f"scenarios/{_word(change.name)}")
+                done += change.kind != "unchanged"
+        except CommandRefused as error:
+            raise CommandRefused(f"{error} {done} changes were made before: import again.") from error
+        return changes
+
+    # Runs
+
+    def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
+        """By the drivers and settings of this machine."""
+        return list(steps_of(build_plan(parse_document(source, step_arguments()), variables)))
+
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+        wish = {"variables": dict(variables), "wait": wait}
+        try:
+            return self._started(f"scenarios/{_word(name)}/runs", wish)
+        except Refusal as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise NoSuchScenario(name, self._names()) from None
+            raise
+
+    def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+        return self._started("runs", {"document": source, "variables": dict(variables), "wait": wait})
+
+    def _started(self, path: str, wish: Mapping[str, Any]) -> RunFacts:
+        try:
+            with refusals_of_documents():
+                return run_of(self._api.json("POST", path, json=wish))
+        except Refusal as error:
+            if error.status == HTTPStatus.CONFLICT:
+                raise CannotBegin(str(error)) from error
+            raise
+
+    def runs(self, which: RunFilter) -> list[RunFacts]:
+        asked = {"scenario": which.scenario, "status": which.status}
+        given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+        if which.status == RunState.FINISHED:
+            del given["status"]  # the API knows how a run ended, not that it did
+            rows = map(run_of, self._api.items("runs", **given))
+            ended = (run for run in rows if run.state == RunState.FINISHED)
+            return [run for run, _ in zip(ended, range(which.limit), strict=False)]
+        return [run_of(row) for row in self._api.items("runs", limit=which.limit, **given)]
+
+    def run_id(self, beginning: str) -> str:
+        try:
+            found = [run_of(row).id for row in self._api.items("runs", limit=2, id=beginning.lower())]
+        except Refusal as error:
+            if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+                raise NoSuchRun(beginning) from None  # it is the beginning of no id
+            raise
+        if len(found) != 1:
+            raise NoSuchRun(beginning, found=len(found))
+        return found[0]
+
+    def run(self, run_id: str) -> RunFacts:
+        return run_of(self._api.json("GET", f"runs/{run_id}"))
+
+    def events(self, run_id: str, after: int) -> list[EventFacts]:
+        return [event_of(row) for row in self._api.items(f"runs/{run_id}/events", limit=PAGE, after=after)]
+
+    def why_no_worker(self, run: RunFacts) -> str:
+        if run.waiting_for:
+            return ""
+        problem = self._api.problem_of("worker")
+        return f"Still waiting for a worker: {problem}" if problem else ""
+
+    def stop(self, run_id: str) -> bool:
+        return bool(understood(self._api.json("POST", f"runs/{run_id}/stop"), "stopping"))
+
+    def stop_all(self, reason: str) -> int:
+        return int(understood(self._api.json("POST", "stop", json={"reason": reason}), "stopped_runs"))
+
+    def release(self) -> bool:
+        """The API does not tell whether it was pulled."""
+        self._api.json("DELETE", "stop")
+        return True
+
+    def report(self, run_id: str, format_name: str) -> bytes:
+        return self._api.content(f"runs/{run_id}/report", format=format_name)
+
+    # Faults
+
+    def faults(self, *, outstanding: bool, limit: int) -> list[FaultFacts]:
+        more: dict[str, Any] = {"outstanding": "true"} if outstanding else {}
+        return [fault_of(row) for row in self._api.items("faults", limit=limit, **more)]
+
+    def undo(self, run_id: str) -> list[FaultFacts]:
+        """By the watchdog there; waited for until it has tried each."""
+        run = self.run(run_id)
+        if run.state != RunState.FINISHED:
+            raise NothingToUndo(
+                f"Run {run.id} is {run.verdict}: it undoes its faults when it ends. Stop it with "
+                f"'manage.py scenario stop {run.short_id}'."
+            )
+        tried = {row["id"]: row["undo_tries"] for row in self._left(run_id)}
+        for key in tried:
+            self._api.json("POST", f"faults/{key}/retry")
+        until = time.monotonic() + UNDO_SECONDS
+        while left := list(self._left(run_id)):
+            if all(row["undo_tries"] > tried.get(row["id"], 0) for row in left) or time.monotonic() > until:
+                break
+            time.sleep(UNDO_LOOK_SECONDS)
+        return [fault_of(row) for row in left]
+
+    def _left(self, run_id: str) -> Iterator[Any]:
+        rows = self._api.items("faults", run=run_id, outstanding="true")
+        return (row for row in rows if understood(row, "state") in STATES_TO_UNDO)
+
+
+def _word(name: str) -> str:
+    """As one part of an address."""
+    return quote(name, safe="")
+
+
+def _yaml(source: bytes) -> dict[str, Any]:
+    return {"data": source, "headers": {"Content-Type": "application/yaml"}}

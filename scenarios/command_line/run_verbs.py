@@ -1,0 +1,197 @@
+"""run and follow: a run begun, or watched, until its verdict."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent, EventFacts, RunFacts
+from scenarios.command_line.files import (
+    content_of,
+    documents_in,
+    is_file_name,
+    refuse_unwritable,
+    write_whole,
+)
+from scenarios.command_line.progress import Progress, Watch, verdict_line
+from scenarios.command_line.reading import FileProblem, show_problems
+from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
+from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
+from scenarios.domain.experiments.translation import TranslationRefused
+from scenarios.domain.variables import pairs
+
+
+def add_to(verbs: Any) -> None:
+    parser = add_verb(verbs, run, "run", "Run a scenario and follow it to its verdict.", shows=True)
+    parser.add_argument("scenario", metavar="NAME-OR-FILE", help="A stored scenario, or a document's file.")
+    parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", dest="variables")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--dry-run", action="store_true", help="Show what it would do; nothing is started.")
+    how.add_argument("--detach", action="store_true", help="Print the run's id and do not follow.")
+    parser.add_argument(
+        "--no-wait", action="store_true", help="Refuse the run where another holds its services."
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="Write a report for CI, however it ends.")
+    watching = add_verb(verbs, follow, "follow", "A run's log, live until its verdict.", shows=True)
+    watching.add_argument("run", metavar="RUN", help=RUN_HELP)
+    watching.add_argument("--after", type=int, default=0, metavar="N", help="Go on after event N.")
+
+
+def run(
+    session: Session,
+    scenario: str,
+    variables: list[str],
+    *,
+    dry_run: bool,
+    detach: bool,
+    junit: Path | None,
+    **options: Any,
+) -> int:
+    if junit is not None:
+        if dry_run or detach:
+            raise CommandRefused("'--junit' tells how a run ended: not with '--dry-run' or '--detach'.")
+        refuse_unwritable(junit)
+    try:
+        given = pairs(variables)
+        if dry_run:
+            return _dry_run(session, scenario, given)
+        started = _start(session, scenario, given, wait=not options["no_wait"])
+    except TranslationRefused as error:
+        return _refused_document(session, scenario, error, translated=True)
+    except InvalidDocument as error:
+        return _refused_document(session, scenario, error, translated=False)
+    except (InvalidVariables, CannotBegin) as error:
+        raise CommandRefused(str(error)) from error
+    if detach:
+        return _tell_started(session.terminal, started)
+    return _follow_to_the_end(session, started, junit)
+
+
+def _refused_document(session: Session, scenario: str, error: InvalidDocument, *, translated: bool) -> int:
+    found = [FileProblem(Path(scenario), one, translated=translated) for one in error.problems]
+    show_problems(session.terminal, found)
+    if session.terminal.wants_json:
+        session.terminal.document({"problems": [problem.as_json() for problem in found]})
+    return exit_codes.REFUSED
+
+
+def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool) -> RunFacts:
+    if is_file_name(scenario):
+        return session.coordinator.start_document(_source_of(session, scenario), given, wait=wait)
+    return session.coordinator.start(scenario, given, wait=wait)
+
+
+def _source_of(session: Session, scenario: str) -> str:
+    if not is_file_name(scenario):
+        return session.coordinator.scenario(scenario).document
+    (file,) = documents_in([Path(scenario)])
+    return session.coordinator.read(content_of(file)).source
+
+
+def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
+    steps = session.coordinator.planned(_source_of(session, scenario), given)
+    terminal = session.terminal
+    if terminal.wants_json:
+        terminal.document({"scenario": scenario, "steps": steps})
+        return exit_codes.DONE
+    phase = None
+    for step in steps:
+        if step.phase != phase:
+            phase = step.phase
+            terminal.say(f"[bold]{plain(phase)}[/bold]")
+        terminal.say(f"  {step.role}: {plain(step.name)} ({plain(step.driver)})")
+        for line in step.arguments.rstrip().splitlines():
+            terminal.say(f"      {plain(line)}")
+    terminal.say("Nothing was started.")
+    return exit_codes.DONE
+
+
+def _tell_started(terminal: Terminal, started: RunFacts) -> int:
+    if terminal.wants_json:
+        terminal.document(started)
+    else:
+        terminal.say(started.id)
+    return exit_codes.DONE
+
+
+def _follow_to_the_end(session: Session, started: RunFacts, junit: Path | None) -> int:
+    terminal = session.terminal
+    terminal.say(f"Run {started.id} of [bold]{plain(started.scenario)}[/bold]")
+    progress = Progress(session.coordinator, started.id, terminal)
+    with sigterm_as_ctrl_c():
+        try:
+            ended = _unless_silent(progress.follow, started)
+        except KeyboardInterrupt:
+            terminal.say(
+                "[yellow]Stopping the run and undoing its faults; Ctrl-C again leaves it alone.[/yellow]"
+            )
+            session.coordinator.stop(started.id)
+            ended = _unless_silent(progress.follow, started)
+    if junit is not None:
+        write_whole(junit, session.coordinator.report(ended.id, "junit"))
+    if terminal.wants_json:
+        terminal.text(session.coordinator.report(ended.id, "json"))
+    return exit_codes.of_run(ended)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """A CI job that is cancelled is told so by SIGTERM: its run must not go on without it."""
+
+    def raise_interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _unless_silent(watched: Callable[[], RunFacts], started: RunFacts) -> RunFacts:
+    try:
+        return watched()
+    except CoordinatorSilent as error:
+        raise CoordinatorSilent(
+            f"{error} The run may go on: 'scenario follow {started.short_id}' shows it once the coordinator "
+            "answers."
+        ) from error
+
+
+def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
+    found = session.coordinator.run(session.coordinator.run_id(run))
+    watch = Watch(session.coordinator, found.id, after=after)
+    show: Callable[[EventFacts], None] = _line_shown(session.terminal)
+    with session.terminal.status(f"{plain(found.scenario)} · Ctrl-C ends this view, not the run"):
+        for event in _unless_silent_events(watch, found):
+            show(event)
+    ended = watch.run or found
+    if not session.terminal.wants_json:
+        session.terminal.say(verdict_line(ended))
+    return exit_codes.of_run(ended)
+
+
+def _unless_silent_events(watch: Watch, found: RunFacts) -> Iterator[EventFacts]:
+    try:
+        yield from (event for event in watch.events() if event is not None)
+    except CoordinatorSilent as error:
+        raise CoordinatorSilent(
+            f"{error} Go on with 'scenario follow {found.short_id} --after {watch.last}'."
+        ) from error
+
+
+def _line_shown(terminal: Terminal) -> Callable[[EventFacts], None]:
+    if terminal.wants_json:
+        return terminal.line
+
+    def show(event: EventFacts) -> None:
+        place = " · ".join(plain(word) for word in (event.phase, event.subject) if word)
+        reason = event.detail.get("reason", "")
+        because = f": {plain(reason)}" if reason else ""
+        terminal.say(f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {plain(event.kind)}  {place}{because}")
+
+    return show

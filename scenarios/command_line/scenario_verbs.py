@@ -1,0 +1,105 @@
+"""list, show, validate, export: what is stored, and whether a file could be."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import CommandRefused, RunFacts, RunFilter, ScenarioFacts
+from scenarios.command_line.files import documents_in, write_whole
+from scenarios.command_line.reading import read_all
+from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.verbs import Session, add_verb
+
+LAST_RUNS = 5
+FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json)."
+
+
+def add_to(verbs: Any) -> None:
+    add_verb(verbs, list_scenarios, "list", "The stored scenarios and their last verdicts.", shows=True)
+    show = add_verb(verbs, show_scenario, "show", "A scenario, its last runs and its document.", shows=True)
+    show.add_argument("name", metavar="NAME")
+    validate = add_verb(verbs, validate_files, "validate", "Check documents; nothing is stored.", shows=True)
+    validate.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
+    export = add_verb(verbs, export_scenario, "export", "The stored text of a scenario, byte for byte.")
+    export.add_argument("name", nargs="?", default="", metavar="NAME")
+    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
+    export.add_argument(
+        "--all", type=Path, metavar="FOLDER", dest="folder", help="Every scenario as FOLDER/NAME.yaml."
+    )
+
+
+def list_scenarios(session: Session, **_options: Any) -> int:
+    found = session.coordinator.scenarios()
+    columns = {
+        "Name": [one.name for one in found],
+        "Title": [one.title for one in found],
+        "Last run": [one.last_run or "-" for one in found],
+    }
+    items = [_without_document(one) for one in found]
+    session.terminal.rows(items, columns, empty="No scenario is stored: 'scenario import' stores some.")
+    return exit_codes.DONE
+
+
+def show_scenario(session: Session, name: str, **_options: Any) -> int:
+    scenario = session.coordinator.scenario(name)
+    runs = session.coordinator.runs(RunFilter(scenario=name, limit=LAST_RUNS))
+    if session.terminal.wants_json:
+        session.terminal.document({**asdict(scenario), "runs": runs})
+    else:
+        _tell(session.terminal, scenario, runs)
+    return exit_codes.DONE
+
+
+def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunFacts] | Any) -> None:
+    terminal.say(f"[bold]{plain(scenario.name)}[/bold]  {plain(scenario.title)}")
+    if scenario.description:
+        terminal.say("\n".join(plain(line) for line in scenario.description.strip().splitlines()))
+    if scenario.tags:
+        terminal.say(f"Tags: {plain(', '.join(scenario.tags))}")
+    if scenario.changed_at:
+        terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S}")
+    for run in runs:
+        terminal.say(f"Run {run.short_id}, {run.queued_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
+    terminal.say("")
+    terminal.say("\n".join(plain(line) for line in scenario.document.splitlines()))
+
+
+def validate_files(session: Session, files: list[Path], **_options: Any) -> int:
+    terminal = session.terminal
+    read, problems = read_all(session, documents_in(files), told=lambda file, _: f"{plain(file)}: valid")
+    if terminal.wants_json:
+        valid = [{"file": str(file), "name": document.name} for file, document in read]
+        terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
+    return exit_codes.REFUSED if any(problem.refused for problem in problems) else exit_codes.DONE
+
+
+def export_scenario(
+    session: Session, name: str, output: Path | None, folder: Path | None, **_options: Any
+) -> int:
+    if bool(name) == bool(folder) or (folder and output):
+        raise CommandRefused("Name one scenario, or export them all with '--all FOLDER'.")
+    if folder:
+        return _export_all(session, folder)
+    content = session.coordinator.scenario(name).document.encode()
+    if output:
+        write_whole(output, content)
+    else:
+        session.terminal.text(content)
+    return exit_codes.DONE
+
+
+def _export_all(session: Session, folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandRefused(f"{str(folder)!r} cannot be made: {error.strerror}.") from error
+    for found in session.coordinator.scenarios():
+        file = folder / f"{found.name}.yaml"
+        write_whole(file, session.coordinator.scenario(found.name).document.encode())
+        session.terminal.say(plain(file))
+    return exit_codes.DONE
+
+
+def _without_document(scenario: ScenarioFacts) -> dict[str, Any]:
+    return {word: value for word, value in asdict(scenario).items() if word != "document"}

@@ -1,0 +1,160 @@
+"""`scenario --server URL`: the same verbs against a coordinator elsewhere, by its API, without a database."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import wait_for
+from tests.servers.target import Target, running_target
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(find_spec("scenarios.api_tokens") is None, reason="this version's API has no tokens"),
+]
+
+LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
+SHORT = """apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: short}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break the target
+          do: {http: {service: target, method: POST, path: /fault}}
+          undo: {http: {service: target, method: DELETE, path: /fault}}
+      validations:
+        - name: it answers
+          probe: {http: {service: target, path: /health}}
+          expect: {status: STATUS}
+"""
+TOKEN_OF_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('ci')"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A command line with an address and a token, and a DATABASE_URL at which nobody answers."""
+
+    url: str
+    token: str
+    data: Path
+
+    def __call__(self, *words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "manage.py", "scenario", *map(str, words), "--server", self.url],
+            cwd=PROJECT,
+            env={
+                "PATH": "/usr/bin",
+                "DATA_DIR": str(self.data),
+                "DATABASE_URL": "postgres://nobody@127.0.0.1:1/none",
+                "TEST_COORDINATOR_TOKEN": self.token,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    with running_target() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator[Coordinator]:
+    with coordinator(tmp_path_factory.mktemp("there")) as installed:
+        installed.set_up(target=target.url)
+        installed.manage("shell", "--no-imports", "-c", TOKEN_OF_ADMIN)
+        installed.start_worker()
+        installed.start_watchdog()
+        installed.start_web()
+        yield installed
+
+
+@pytest.fixture(scope="module")
+def scenario(system: Coordinator, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
+    token = system.manage("api_token", "create", "ci", "--name", "ci", "--scope", "admin").strip()
+    return Elsewhere(f"http://127.0.0.1:{system.port}", token, tmp_path_factory.mktemp("here"))
+
+
+def test_a_folder_is_checked_imported_run_followed_reported_and_pruned(
+    scenario: Elsewhere, tmp_path: Path
+) -> None:
+    (tmp_path / "short.yaml").write_text(SHORT.replace("STATUS", "200"))
+    checked = scenario("import", tmp_path, "--check")
+    assert (checked.returncode, "short: new" in checked.stdout) == (1, True), checked.stderr
+    assert scenario("import", tmp_path).returncode == 0
+    exported = scenario("export", "short")
+    assert exported.stdout == (tmp_path / "short.yaml").read_text()
+    ran = scenario("run", "short", "--json", "--junit", tmp_path / "junit.xml")
+    assert ran.returncode == 0, ran.stderr
+    run_id = json.loads(ran.stdout)["run"]
+    assert "<testsuites>" in (tmp_path / "junit.xml").read_text()
+    followed = scenario("follow", run_id[:13])
+    assert "fault_undone" in followed.stdout
+    assert followed.stdout.splitlines()[-1].startswith("PASSED")
+    (tmp_path / "short.yaml").write_text(SHORT.replace("STATUS", "201"))
+    assert "+          expect: {status: 201}" in scenario("import", tmp_path, "--check").stdout
+    pruned = scenario("import", tmp_path, "--prune")
+    assert "exchange-latency: removed" in pruned.stdout, pruned.stderr
+    assert [one["name"] for one in json.loads(scenario("list", "--json").stdout)["items"]] == ["short"]
+
+
+def test_a_file_that_fails_fails_the_command_and_is_not_stored(scenario: Elsewhere, tmp_path: Path) -> None:
+    file = tmp_path / "failing.yaml"
+    file.write_text(SHORT.replace("STATUS", "201").replace("short", "failing"))
+    failed = scenario("run", file)
+    assert failed.returncode == 1, failed.stderr
+    assert "↩ undone: break the target" in failed.stdout
+    runs = json.loads(scenario("runs", "--status", "failed", "--json").stdout)["items"]
+    assert runs[0]["scenario"] == "failing"
+    assert runs[0]["started_from"] == "api"
+
+
+def test_mistakes_have_their_line_and_names_what_was_meant(scenario: Elsewhere, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(SHORT.replace("method: POST", "metod: POST").replace("STATUS", "200"))
+    refused = scenario("validate", file)
+    assert refused.returncode == 2
+    assert f"{file}:9:" in refused.stdout
+    assert "did you mean 'method'?" in refused.stdout
+    assert scenario("run", file).returncode == 2
+    asked = scenario("run", "exchange-latncy", "--var", "x=1")
+    assert (asked.returncode, "There is no scenario 'exchange-latncy'" in asked.stderr) == (2, True)
+
+
+def test_a_run_is_stopped_and_a_fault_that_stayed_is_undone(
+    scenario: Elsewhere, system: Coordinator, target: Target
+) -> None:
+    run_id = scenario("run", LONG_FAULT, "--detach").stdout.strip()
+    wait_for(lambda: target.active, what="the fault is injected")
+    target.refuse_undo = True
+    stopped = scenario("stop", run_id[:8])
+    assert (stopped.returncode, "rollback dirty" in stopped.stdout) == (3, True), stopped.stderr
+    assert "break the target" in scenario("faults", "--outstanding").stdout
+    target.refuse_undo = False
+    undone = scenario("undo", run_id)
+    assert (undone.returncode, undone.stdout) == (0, "Nothing is left injected.\n"), undone.stderr
+    assert target.active == 0
+
+
+def test_the_global_stop_is_pulled_and_released(scenario: Elsewhere) -> None:
+    assert "0 runs are being stopped" in scenario("stop", "--all", "--reason", "a test").stdout
+    assert scenario("release").stdout == "Runs may begin again.\n"
+
+
+def test_a_token_that_is_unknown_is_refused_and_not_shown(scenario: Elsewhere) -> None:
+    stranger = Elsewhere(scenario.url, "tc_nobody-knows-this-one", scenario.data)
+    refused = stranger("list")
+    assert refused.returncode == 2
+    assert "The token is read from TEST_COORDINATOR_TOKEN." in refused.stderr
+    assert "nobody-knows" not in refused.stdout + refused.stderr

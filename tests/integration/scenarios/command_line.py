@@ -1,0 +1,36 @@
+"""`manage.py scenario …` within this process: its exit code, and what it said where."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> Said:
+        self._capsys.readouterr()
+        code, refused = 0, ""
+        try:
+            call_command("scenario", *map(str, words))
+        except CommandError as error:
+            code, refused = error.returncode, str(error)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        said = self._capsys.readouterr()
+        return Said(code, said.out, said.err + refused)

@@ -1,0 +1,121 @@
+"""Log lines: one shape for all, with the ids of what they belong to, and without secrets."""
+
+import json
+import logging
+import logging.config
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from coordinator_site import environment, logs
+from coordinator_site.request_id import request_id
+from scenarios import log_context
+
+
+@contextmanager
+def logging_as(shape: str) -> Iterator[tuple[logging.Logger, StringIO]]:
+    """A logger of its own, its lines in the shape."""
+    written = StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.formatter(shape=shape, service="coordinator", instance="one"))
+    logger = logging.Logger("scenarios.watchdog")  # noqa: LOG001 - known to nobody else
+    logger.addHandler(handler)
+    yield logger, written
+
+
+def line_of(words: str, *arguments: Any, **more: Any) -> dict[str, Any]:
+    with logging_as("json") as (logger, written):
+        logger.warning(words, *arguments, **more)
+    (line,) = written.getvalue().splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_line_is_json_with_its_level_its_words_its_logger_and_its_instance() -> None:
+    line = line_of("run %s is lost", "a1")
+    assert list(line)[:4] == ["timestamp", "level", "event", "logger"]
+    assert line["event"] == "run a1 is lost"
+    assert (line["level"], line["logger"], line["instance"]) == ("warning", "scenarios.watchdog", "one")
+
+
+def test_a_line_carries_what_is_bound_and_no_more_after_it() -> None:
+    log_context.begin(request_id="r-1")
+    with log_context.binding(run_id="a1"):
+        assert (line_of("x")["request_id"], line_of("x")["run_id"]) == ("r-1", "a1")
+    assert "run_id" not in line_of("x")
+    log_context.begin(request_id="r-2")
+    assert line_of("x")["request_id"] == "r-2"
+
+
+def test_an_exception_is_shown_without_the_values_of_variables() -> None:
+    password = "elbairav a ni"[::-1]  # so that the line of code does not show it
+    try:
+        int(password[:4])
+    except ValueError:
+        line = line_of("failed", exc_info=True)
+    assert "ValueError: invalid literal" in line["exception"]
+    assert password not in json.dumps(line)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Authorization: Bearer abcdef.123",
+        "token tc_0123456789abcdef was refused",
+        "postgres://coordinator:abcdef123@host/name",
+        "it answered hunter-2-hunter",
+        "it answered hunter%2D2%2Dhunter",
+    ],
+)
+def test_no_line_shows_a_secret_or_what_looks_like_one(words: str) -> None:
+    logs.learn_secrets({"SCENARIO_SECRET_KEY_OF_IT": "hunter-2-hunter", "SHORT_TOKEN": "e"})
+    line = json.dumps(line_of(words))
+    assert "***" in line
+    for secret in ("abcdef", "0123456789", "hunter"):
+        assert secret not in line
+
+
+def test_a_password_in_an_address_of_the_environment_is_known() -> None:
+    logs.learn_secrets({"DATABASE_URL": "postgres://user:p%40ss-w0rd@host/name"})
+    assert line_of("FATAL: p@ss-w0rd")["event"] == "FATAL: ***"
+
+
+def test_a_request_in_the_extras_is_not_shown() -> None:
+    line = line_of("Not Found: /x", extra={"status_code": 404, "request": "GET /x?token=1"})
+    assert line["status_code"] == 404
+    assert "request" not in line
+
+
+def test_in_a_terminal_no_word_can_steer_it_or_make_up_a_line() -> None:
+    with logging_as("console") as (logger, written):
+        logger.warning("a\n2026 [info] made up \x1b[2J")
+    assert written.getvalue().count("\n") == 1
+    assert "\\x1b[2J" in written.getvalue()
+
+
+@pytest.mark.parametrize("sent", ["a1", "Root=1-67891233-abcdef012345678912345678", "x" * 128])
+def test_a_request_keeps_the_id_it_was_sent_with(sent: str) -> None:
+    assert request_id(sent) == sent
+
+
+@pytest.mark.parametrize("sent", [None, "", "x" * 129, "a b", "a\nb", 'a"b', "é", "<b>"])
+def test_a_request_with_no_id_or_an_odd_one_gets_a_new_one(sent: str | None) -> None:
+    new = request_id(sent)
+    assert new != sent
+    assert len(new) == 32
+
+
+@pytest.mark.parametrize(("name", "value"), [("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD")])
+def test_an_unknown_format_or_level_is_refused(name: str, value: str) -> None:
+    known = logs.FORMATS if name == "LOG_FORMAT" else logs.LEVELS
+    with pytest.raises(ImproperlyConfigured, match=f"{name}='{value}' is unknown: one of"):
+        environment.one_of(name, value, known)
+
+
+def test_production_and_whatever_is_no_terminal_write_json() -> None:
+    assert logs.default_format(production=True) == "json"
+    assert logs.default_format(production=False) == "json"  # under pytest nobody looks at standard error

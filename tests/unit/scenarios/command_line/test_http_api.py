@@ -1,0 +1,148 @@
+"""Whatever answers, or does not: the command line says it in one sentence, and never shows the token."""
+
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenarios.command_line import http_api
+from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent
+from scenarios.command_line.http_api import Garbled, HttpApi, Refusal
+from tests.servers.loopback import free_port
+from tests.servers.scripted_api import Answer, problem, scripted_api
+
+TOKEN = "tc_the-token-of-the-tests"
+
+
+@pytest.fixture(autouse=True)
+def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_api, "LONGEST_DELAY", 0.05)
+    monkeypatch.setattr(http_api, "READ_SECONDS", 0.3)
+
+
+def test_a_request_carries_the_token_and_a_netrc_does_not_replace_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    with scripted_api(Answer({})) as server:
+        HttpApi(server.url, TOKEN).json("GET", "runs")
+    assert server.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
+    assert server.asked[0].path == "/api/v1/runs"
+
+
+def test_a_write_that_was_not_answered_is_sent_again_with_the_same_key() -> None:
+    with scripted_api(
+        Answer(cut=True), problem(503, "busy", **{"Retry-After": "9"}), Answer({"a": 1})
+    ) as server:
+        assert HttpApi(server.url, TOKEN).json("POST", "runs", json={"document": "x"}) == {"a": 1}
+    assert len(server.asked) == 3
+    assert len({asked.headers["Idempotency-Key"] for asked in server.asked}) == 1
+    assert {asked.body for asked in server.asked} == {b'{"document": "x"}'}
+
+
+def test_pages_are_gone_through_until_the_last_or_the_limit() -> None:
+    pages = [Answer({"items": [1, 2], "next_cursor": "b/+"}), Answer({"items": [3], "next_cursor": None})]
+    with scripted_api(*pages) as server:
+        assert list(HttpApi(server.url, "").items("runs", status="passed")) == [1, 2, 3]
+    assert server.asked[1].path == "/api/v1/runs?status=passed&limit=200&cursor=b%2F%2B"
+    with scripted_api(pages[0]) as server:
+        assert list(HttpApi(server.url, "").items("runs", limit=3)) == [1, 2, 1]
+
+
+REFUSED: list[tuple[Answer, type[CommandRefused], str]] = [
+    (
+        problem(401, "The token is unknown."),
+        Refusal,
+        "The token is unknown. The token is read from TEST_COORD",
+    ),
+    (problem(403, "This needs scenarios.run_scenario."), Refusal, "This needs scenarios.run_scenario."),
+    (problem(404, "There is no run 'x'."), Refusal, "There is no run 'x'."),
+    (problem(429, "Too many."), CoordinatorSilent, ": Too many."),
+    (problem(500, "The server's log says why."), Refusal, "The server's log says why."),
+    (Answer(b"<h1>Bad gateway</h1>", 502), CoordinatorSilent, ": it answers 502."),
+    (Answer(b"<h1>Not found</h1>", 404), Garbled, "answers 404 without saying why: is it a coordinator's"),
+    (Answer(b"[1]", 404, {"Content-Type": "application/problem+json"}), Garbled, "without saying why"),
+    (
+        Answer(b"", 301, {"Location": "https://x"}),
+        Garbled,
+        "a redirect to 'https://x', which is not followed",
+    ),
+    (Answer(b"<html>", 200, {"Content-Type": "text/html"}), Garbled, "'text/html', which is no JSON"),
+    (Answer(b"\xff\xfe", 200), Garbled, "which is no JSON"),
+    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), Garbled, "what is not HTTP"),
+    (Answer(cut=True), CoordinatorSilent, "cannot be reached: "),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "words"), REFUSED)
+def test_each_way_of_not_answering_is_a_sentence_without_the_token(
+    answer: Answer, kind: type[CommandRefused], words: str
+) -> None:
+    with scripted_api(answer) as server, pytest.raises(CommandRefused) as refused:
+        HttpApi(server.url, TOKEN).json("GET", "runs")
+    assert type(refused.value) is kind
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize("page", [[], {"items": []}, {"next_cursor": None}, None, "x"])
+def test_a_page_that_is_none_is_no_coordinators_answer(page: Any) -> None:
+    with scripted_api(Answer(page)) as server, pytest.raises(Garbled, match="with no list"):
+        list(HttpApi(server.url, TOKEN).items("runs"))
+
+
+def test_an_address_where_nobody_listens_cannot_be_reached() -> None:
+    with pytest.raises(CoordinatorSilent, match=r"cannot be reached: Connection refused\."):
+        HttpApi(f"http://127.0.0.1:{free_port()}", TOKEN).json("GET", "runs")
+    with pytest.raises(CoordinatorSilent, match="cannot be reached: "):
+        HttpApi("http://nobody.invalid", TOKEN).json("GET", "runs")
+
+
+def test_an_answer_that_is_too_long_or_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_api, "MOST_BYTES", 1000)
+    with scripted_api(Answer(b"x" * 200_000)) as server, pytest.raises(Garbled, match="more than 1000 bytes"):
+        HttpApi(server.url, TOKEN).json("GET", "runs")
+
+
+def test_a_server_that_accepts_and_says_nothing_did_not_answer_in_time() -> None:
+    nobody_serves_it = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    with nobody_serves_it as silent, pytest.raises(CoordinatorSilent, match=r"did not answer in time\."):
+        HttpApi(f"http://127.0.0.1:{silent.server_port}", TOKEN).json("GET", "runs")
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused_at_once(tmp_path: Path) -> None:
+    words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out own.pem"
+    subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "own.pem", tmp_path / "key.pem")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        serving = threading.Thread(target=server.handle_request)
+        serving.start()
+        with pytest.raises(CommandRefused, match=r"The certificate of https://localhost:\d+ is not accepted"):
+            HttpApi(f"https://localhost:{server.server_port}", TOKEN).json("GET", "runs")
+        serving.join()
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["coordinator", "ftp://host", "http://", "http://user:word@host", "http://host?x=1", "http://host:99999"],
+)
+def test_an_address_that_is_none_or_holds_a_password_is_refused_without_showing_it(server: str) -> None:
+    with pytest.raises(CommandRefused, match="'--server' is refused") as refused:
+        HttpApi(server, TOKEN)
+    assert "word@" not in str(refused.value)
+
+
+@pytest.mark.parametrize("token", ["tc_a\nX-Other: b", "tc_é", "tc a"])
+def test_a_token_that_is_none_is_refused_without_showing_it(token: str) -> None:
+    with pytest.raises(CommandRefused) as refused:
+        HttpApi("http://127.0.0.1", token)
+    assert token not in str(refused.value)
