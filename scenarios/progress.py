@@ -27,6 +27,8 @@ EXIT_CODES = {
 INVALID = 2
 
 SIGNS = {
+    "approval_asked": "[yellow]Waiting: {reason}.[/yellow]",
+    "run_approved": "[cyan]Approved by {by}[/cyan]{why}",
     "phase_started": "[bold]{phase}[/bold]",
     "action_failed": "  [red]✗ {subject}[/red]: {reason}",
     "action_finished": "  • {subject}",
@@ -95,6 +97,8 @@ class Progress:
             "phase": event.phase,
             "subject": event.subject,
             "reason": event.detail.get("reason", ""),
+            "by": event.detail.get("by", ""),
+            "why": f": {event.detail['reason']}" if event.detail.get("reason") else "",
             "from_worker": event.detail.get("from", ""),
             "after": f" after {format_duration(seconds)}" if seconds else "",
         }
