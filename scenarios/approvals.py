@@ -7,6 +7,7 @@ import hashlib
 import json
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -17,6 +18,7 @@ from scenarios import protection, services
 from scenarios.domain.document import build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.plan import Plan
 from scenarios.leases import write_event
 from scenarios.models import Approval, Run, Scenario, Schedule
 from scenarios.ports import Event
@@ -132,6 +134,26 @@ def approval_of(schedule: Schedule, fingerprint: str) -> Approval | None:
     """The approval that covers the schedule as it is."""
     given = Approval.objects.filter(schedule=schedule, state=ApprovalState.APPROVED)
     return given.filter(fingerprint=fingerprint).select_related("schedule").first()
+
+
+def plan_of(approval: Approval) -> Plan | None:
+    """What would be carried out: the run's own document, or that of the schedule's scenario now.
+
+    Raises:
+        InvalidDocument: the document does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the document.
+    """
+    if approval.run is not None:
+        source = approval.run.document
+    else:
+        name = approval.schedule.scenario_name if approval.schedule else ""
+        source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
+    return build_plan(services.read_document(source), variables_of(approval)) if source else None
+
+
+def variables_of(approval: Approval) -> dict[str, Any]:
+    of: Run | Schedule | None = approval.run or approval.schedule
+    return of.variables if of is not None else {}
 
 
 def protected_services(schedule: Schedule) -> list[str]:

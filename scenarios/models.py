@@ -16,10 +16,11 @@ from simple_history.models import HistoricalRecords
 
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
 from scenarios.fields import DNS_LABEL, choices_of
-from scenarios.planning_models import Approval, Schedule, ScheduledTime
+from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 
 __all__ = [
     "Approval",
+    "ApprovalQuerySet",
     "Event",
     "Fault",
     "FaultQuerySet",

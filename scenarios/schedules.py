@@ -9,6 +9,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import islice
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -48,14 +49,24 @@ def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     Raises:
         InvalidSchedule: with a sentence for each field that makes no sense.
     """
-    timetable = schedule.timetable()
-    check_scenario(schedule)
+    timetable = check_schedule(schedule)
     schedule.changed_by = by
     schedule.next_at = None if schedule.is_paused else timetable.next_after(timezone.now())
     with transaction.atomic():
         schedule.save()
         approvals.ask_for_schedule(schedule)
     return schedule
+
+
+def check_schedule(schedule: Schedule) -> Timetable:
+    """Its timetable.
+
+    Raises:
+        InvalidSchedule: with a sentence for each field that makes no sense.
+    """
+    timetable = schedule.timetable()
+    check_scenario(schedule)
+    return timetable
 
 
 def check_scenario(schedule: Schedule) -> None:
@@ -79,6 +90,28 @@ def pause(schedule: Schedule, *, paused: bool) -> None:
     """
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
+
+
+def upcoming(schedule: Schedule, count: int = 5) -> list[datetime]:
+    """The next due times.
+
+    Raises:
+        InvalidSchedule: its cron line, zone or window makes no sense any more.
+    """
+    return list(islice(schedule.timetable().after(timezone.now()), count))
+
+
+def obstacle_to(schedule: Schedule) -> str:
+    """What would keep it from starting a run if it were due now; "" where nothing would."""
+    try:
+        _may_start(schedule)
+        check_scenario(schedule)
+        protected = approvals.protected_services(schedule)
+    except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
+        return str(error)
+    if protected and approvals.approval_of(schedule, approvals.fingerprint_of(schedule, protected)) is None:
+        return admission.needs_approval(protected)
+    return ""
 
 
 # What the watchdog does

@@ -237,11 +237,11 @@ def test_any_change_of_what_was_approved_asks_anew(
     elif what == "protection":
         stored(DOCUMENT.replace("service: exchange, method: D", "service: custodian, method: D"), by=ann)
     else:
-        changed: dict[str, Any] = {
+        changes: dict[str, dict[str, Any]] = {
             "variables": {"variables": {"delay": 9}},
             "times": {"cron": "*/2 * * * *"},
-        }[what]
-        for name, value in changed.items():
+        }
+        for name, value in changes[what].items():
             setattr(schedule, name, value)
         schedules.save_schedule(schedule, by=ann)
     schedules.ask_for_approvals()
