@@ -25,7 +25,6 @@ from scenarios.pictures.badges import badge
 from scenarios.pictures.plan_timeline import plan_timeline
 
 BADGES = {
-    ApprovalState.PENDING: "awaiting_approval",
     ApprovalState.APPROVED: "passed",
     ApprovalState.REFUSED: "failed",
     ApprovalState.EXPIRED: "timed_out",
@@ -147,6 +146,8 @@ class ApprovalAdmin(ReadOnlyAdmin):
 
 
 def standing(approval: Approval) -> SafeString:
+    if approval.state == ApprovalState.PENDING:
+        return badge("awaiting_approval")
     return badge(BADGES[ApprovalState(approval.state)], approval.get_state_display())
 
 

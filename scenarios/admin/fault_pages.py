@@ -187,16 +187,16 @@ class FaultAdmin(ReadOnlyAdmin):
 
 def how_undone(fault: Fault) -> str:
     """By whom, in a few words, and after how many tries that failed."""
-    failed = f", after {fault.undo_tries} that failed" if fault.undo_tries else ""
+    failed = f", after {fault.undo_tries} tries that failed" if fault.undo_tries else ""
     if fault.state == FaultState.ACKNOWLEDGED:
         return f"acknowledged by {fault.acknowledged_by}{failed}"
     if fault.state == FaultState.NOT_INJECTED:
         return "nothing was injected"
     if fault.state != FaultState.UNDONE or fault.closed_at is None:
-        return f"not yet{failed.replace(', after', ':')}"
+        return f"not yet; tries that failed: {fault.undo_tries}" if fault.undo_tries else "not yet"
     ended = fault.run.finished_at
     by = "after the run had ended" if ended and fault.closed_at > ended else "by its run"
-    return f"{by}, by {fault.undo['driver']}{failed}"
+    return f"{by}, with {fault.undo['driver']}{failed}"
 
 
 def is_outstanding(fault: Fault) -> bool:

@@ -28,7 +28,7 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 @admin.register(Schedule)
 class ScheduleAdmin(admin.ModelAdmin):
     form = ScheduleForm
-    list_display = ["name", "scenario_name", "in_words", "next_time", "last_time", "changed_by"]
+    list_display = ["name", "next_time", "last_time", "in_words", "scenario_name", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
     list_select_related = ["changed_by"]
     search_fields = ["name", "scenario_name"]

@@ -71,10 +71,18 @@ class Window:
         return not self.days or day.isoweekday() in self.days
 
     def __str__(self) -> str:
-        days = ", ".join(WEEK[day - 1] for day in sorted(self.days)) or "every day"
+        days = _days_in_words(sorted(self.days))
         if self.begins is None or self.ends is None:
             return days
         return f"{days}, {self.begins:%H:%M} to {self.ends:%H:%M}"
+
+
+def _days_in_words(days: Sequence[int]) -> str:
+    if not days or len(days) == len(WEEK):
+        return "every day"
+    names = [WEEK[day - 1] for day in days]
+    is_row = len(days) > 2 and days[-1] - days[0] == len(days) - 1  # noqa: PLR2004 - two are named
+    return f"{names[0]} to {names[-1]}" if is_row else ", ".join(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +133,7 @@ class Timetable:
 
     def in_words(self) -> str:
         words = CronSim(self.cron, datetime.now(UTC)).explain()
-        within = f"; {self.window}" if self.window != Window() else ""
+        within = f"; window: {self.window}" if self.window != Window() else ""
         return f"{words}, {self.zone.key}{within}"
 
 

@@ -26,7 +26,10 @@ def moment_in_zone(at: datetime, zone: str) -> str:
     except (KeyError, ValueError):  # the zone is not known here, or no more
         local = at.astimezone(UTC)
     now = timezone.now()
-    distance = f"in {timeuntil(at, now)}" if at > now else f"{timesince(at, now)} ago"
+    if abs(at - now) < timedelta(minutes=1):
+        distance = "now"
+    else:
+        distance = f"in {timeuntil(at, now)}" if at > now else f"{timesince(at, now)} ago"
     return f"{local:%a %d %b %Y, %H:%M %Z}, {distance}".replace("\xa0", " ")
 
 

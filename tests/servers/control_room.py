@@ -64,7 +64,7 @@ from scenarios import schedules, services
 from scenarios.models import Scenario, Schedule
 ann = User.objects.create_user("ann", is_staff=True)
 ann.groups.add(Group.objects.get(name="Editor"))
-service = services.register_service("custody", "http://127.0.0.1:1", "Keeps what is traded")
+service = services.register_service("custody", "http://127.0.0.1:2", "Keeps what is traded")
 service.is_protected = True
 services.save_service(service)
 source = Scenario.objects.get(name="exchange-latency").document
@@ -76,7 +76,7 @@ schedule = Schedule(name="nightly-custody", scenario_name=scenario.name, variabl
 schedule.cron, schedule.time_zone, schedule.window_days = "30 2 * * MON-FRI", "Europe/Berlin", [1, 2, 3, 4, 5]
 schedule.window_from, schedule.window_to = time(1), time(5)
 schedules.save_schedule(schedule, by=ann)
-schedule.times.create(due_at=timezone.now(), outcome="skipped", reason="the approval of the schedule is missing")
+schedule.times.create(due_at=timezone.now(), outcome="skipped", reason="not approved")
 other = Schedule(name="hourly-latency", scenario_name="exchange-latency", cron="0 * * * *", is_paused=True)
 schedules.save_schedule(other, by=ann)
 print(run.pk, run.approval.pk, schedule.pk, schedule.approvals.get().pk, service.pk)
@@ -99,7 +99,7 @@ class ControlRoom:
         wait_for(lambda: verdict in self.installed.manage("scenario", "runs"), what=f"a run is {verdict}")
 
     def past(self) -> dict[str, str]:
-        """Ids of what there is: a run that `ended`, one that `left` a `fault` behind, one that is `awaiting`."""
+        """Ids of what there is: a run that `ended`, one that `left` a `fault`, one that is `awaiting`."""
         ended = self.run("exchange-latency")
         self.wait_for("passed")
         left, fault = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()

@@ -109,7 +109,10 @@ def test_a_line_of_every_minute_finds_the_next_window_at_once(moment: str) -> No
 def test_it_is_told_in_words() -> None:
     window = Window(frozenset({1, 3}), time(2), time(4))
     words = timetable("30 2 * * MON-FRI", BERLIN, window).in_words()
-    assert words == "At 02:30 on Monday through Friday, Europe/Berlin; Monday, Wednesday, 02:00 to 04:00"
+    assert (
+        words == "At 02:30 on Monday through Friday, Europe/Berlin; window: Monday, Wednesday, 02:00 to 04:00"
+    )
+    assert str(Window(frozenset({1, 2, 3}))) == "Monday to Wednesday"
 
 
 @pytest.mark.parametrize(
