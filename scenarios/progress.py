@@ -27,7 +27,6 @@ EXIT_CODES = {
 INVALID = 2
 
 SIGNS = {
-    "approval_asked": "[yellow]Waiting: {reason}.[/yellow]",
     "run_approved": "[cyan]Approved by {by}[/cyan]{why}",
     "phase_started": "[bold]{phase}[/bold]",
     "action_failed": "  [red]✗ {subject}[/red]: {reason}",
@@ -60,6 +59,7 @@ class Progress:
         self._last = 0
         self._told_of_worker = False
         self._waits_for = ""
+        self._begun = False
         self._injected: set[str] = set()
 
     def follow(self) -> Run:
@@ -85,6 +85,8 @@ class Progress:
             time.sleep(LOOK_SECONDS)
 
     def show(self, event: Event) -> None:
+        if event.kind == "run_started":
+            self._begun = True
         if event.kind == "fault_injected":
             self._injected.add(event.subject)
         if event.kind == "action_finished" and event.subject in self._injected:
@@ -111,7 +113,7 @@ class Progress:
         self._waits_for = waits_for
 
     def _idle(self, seconds: float) -> None:
-        if not self._last:
+        if not self._begun:
             self._tell_what_it_waits_for()
         if seconds < WORKER_EXPECTED_SECONDS or self._told_of_worker:
             return

@@ -153,6 +153,8 @@ class Command(BaseCommand):
             return INVALID
         if detach:
             self.console.print(str(run.id))
+            if run.waiting_for:
+                self.stderr.write(f"Waiting: {run.waiting_for}.")
             return 0
         return self.follow(run)
 

@@ -89,7 +89,7 @@ class Verb:
     def status(self, client: Client, world: World) -> int:
         keys = [reduce(getattr, self.of.split("."), world)] if self.of else []
         name = self.page if ":" in self.page else f"admin:scenarios_{self.page}"
-        options = {"content_type": self.content_type} if self.content_type else {}
+        options: dict[str, Any] = {"content_type": self.content_type} if self.content_type else {}
         send = client.put if self.method == "PUT" else client.post
         return send(reverse(name, args=keys), self.sent, **options).status_code
 
