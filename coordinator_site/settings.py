@@ -250,6 +250,9 @@ MAX_CONCURRENT_RUNS = environment.whole_number(
 RETENTION_DAYS = environment.whole_number(
     "RETENTION_DAYS", env.str("RETENTION_DAYS", "90"), lowest=1, highest=36_500
 )
+APPROVAL_HOURS = environment.whole_number(
+    "APPROVAL_HOURS", env.str("APPROVAL_HOURS", "24"), lowest=1, highest=8760
+)
 
 # The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [

@@ -97,6 +97,11 @@ _SCENARIOS = (
         TIME_TO_PASS_BUCKETS,
         *("scenario", "phase"),
     ),
+    _counter(
+        "scenario_scheduled_times_total",
+        "Times at which a schedule was due, by what came of them: started or skipped.",
+        *("schedule", "outcome"),
+    ),
     _gauge("scenario_runs", "Scenario runs that wait or run, from the database.", "state"),
     _gauge("scenario_outstanding_faults", "Faults injected and not undone, from the database."),
     _gauge("scenario_oldest_queued_seconds", "Time the oldest queued run has waited, from the database."),

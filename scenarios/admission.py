@@ -1,4 +1,5 @@
-"""Which queued run may begin now: the global stop, held services and MAX_CONCURRENT_RUNS may keep it.
+"""Which queued run may begin now: the global stop, a missing approval, held services and
+MAX_CONCURRENT_RUNS may keep it.
 
 Claims and the global stop lock the same row first, so that of two runs that want one service, and of a
 claim and a stop at the same moment, one sees what the other has done.
@@ -8,7 +9,8 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from scenarios.models import Fault, GlobalStop, Hold, Run
+from scenarios.domain.outcomes import ApprovalState
+from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, Service
 
 
 def lock() -> GlobalStop:
@@ -21,7 +23,24 @@ def obstacle_to(run: Run, stop: GlobalStop) -> str:
     """Why the queued run cannot begin now, as a sentence; "" where it can."""
     if stop.pulled_at is not None:
         return f"{stop}: release it to go on"
+    if services := unapproved(run):
+        return needs_approval(services)
     return _held(run.services) or _no_place() or _queued_earlier(run)
+
+
+def unapproved(run: Run) -> list[str]:
+    """The protected services that the run touches and nobody has approved it for."""
+    protected = Service.objects.filter(is_protected=True, name__in=run.services).order_by("name")
+    names = list(protected.values_list("name", flat=True))
+    if not names:
+        return []
+    given = Approval.objects.filter(run_id=run.pk, state=ApprovalState.APPROVED).first()
+    return [name for name in names if given is None or name not in given.services]
+
+
+def needs_approval(services: Iterable[str]) -> str:
+    names = ", ".join(repr(name) for name in services)
+    return f"it needs the approval of a second person: {names} is protected"
 
 
 def _held(services: Iterable[str]) -> str:

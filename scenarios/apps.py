@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.core import checks
+from django.db.models.signals import post_migrate
 
 from metrics_app.backend import register_scrape_gauges
 from scenarios.checks import check_drivers
@@ -10,7 +11,10 @@ class ScenariosConfig(AppConfig):
     verbose_name = "Control room"
 
     def ready(self) -> None:
-        from scenarios.database_gauges import read_gauges  # noqa: PLC0415 - models are loaded by now, not before
+        # Models are loaded by now, not before.
+        from scenarios.database_gauges import read_gauges  # noqa: PLC0415
+        from scenarios.groups import make_groups  # noqa: PLC0415
 
         checks.register(check_drivers)
         register_scrape_gauges(read_gauges)
+        post_migrate.connect(make_groups, sender=self)

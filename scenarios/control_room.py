@@ -21,6 +21,8 @@ PLACES = (
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
     ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+    ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
+    ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),
     ("Guide", "guide_index", ""),
 )
 NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
@@ -118,9 +120,13 @@ class ControlRoom(admin.AdminSite):
             f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
         ]
         seen += [f"{fault.pk}.{fault.undo_tries}" for fault in outstanding]
+        may_view_approvals = request.user.has_perm("scenarios.view_approval")
+        approvals = overview.pending_approvals() if may_view_approvals else []
+        seen += [f"a{approval.pk}" for approval in approvals]
         return {
             "unfinished": unfinished,
             "outstanding": outstanding,
+            "approvals": approvals,
             "problems": problems,
             "mark": "_".join([*seen, str(len(problems))]),
             "may_stop": request.user.has_perm("scenarios.stop_run"),

@@ -10,7 +10,7 @@ from scenarios.models import Fault, Heartbeat, Run
 
 
 def read_gauges() -> Iterable[GaugeSample]:
-    for state in (RunState.QUEUED, RunState.RUNNING):
+    for state in (RunState.AWAITING_APPROVAL, RunState.QUEUED, RunState.RUNNING):
         runs = Run.objects.filter(state=state).count()
         yield GaugeSample("scenario_runs", {"state": state.value}, runs)
     oldest = Run.objects.queued().order_by("queued_at").values_list("queued_at", flat=True).first()

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from scenarios import services
-from scenarios.domain.errors import InvalidDocument
-from scenarios.domain.variables import Variable
-from scenarios.models import Scenario
+from scenarios import schedules, services
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.timetable import WEEK
+from scenarios.domain.variables import Variable, pairs
+from scenarios.models import Scenario, Schedule
 
 # A whole scenario against the demo services: it can be run as it stands, and each line then changed.
 NEW_DOCUMENT = """\
@@ -131,3 +133,81 @@ def widget_of(variable: Variable) -> forms.Widget:
     if variable.type == "duration":
         return forms.TextInput(attrs={"placeholder": "as 500ms, 2s or 1h30m", "size": 12})
     return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
+
+
+class ScheduleForm(forms.ModelForm[Schedule]):
+    scenario_name = forms.ChoiceField(label="Scenario")
+    variables_text = forms.CharField(
+        label="Variables",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "hold=2s", "spellcheck": "false"}),
+        help_text="One a line, as name=value; the others keep their defaults.",
+    )
+    window_days = forms.TypedMultipleChoiceField(
+        label="Days",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(WEEK, 1)),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: every day.",
+    )
+
+    class Meta:
+        model = Schedule
+        fields = [
+            *("name", "scenario_name", "cron", "time_zone", "grace_minutes", "is_paused"),
+            *("window_days", "window_from", "window_to"),
+        ]
+        widgets = {
+            "cron": forms.TextInput(attrs={"placeholder": "30 2 * * MON-FRI", "spellcheck": "false"}),
+            "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
+            "window_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "window_to": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        }
+        labels = {
+            "grace_minutes": "Grace in minutes",
+            "is_paused": "Paused",
+            "window_from": "From",
+            "window_to": "To",
+        }
+        help_texts = {
+            "name": "As in 'nightly-latency': a-z, 0-9 and '-'.",
+            "cron": "Minute, hour, day of month, month, day of week.",
+            "time_zone": "As in Europe/Berlin or UTC.",
+            "grace_minutes": "A time missed while nothing was at work is caught up, once, within so many.",
+            "window_to": "Where it is not after the beginning, the window lasts over midnight.",
+        }
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if "scenario_name" not in self.fields:  # not for one who may only view
+            return
+        names = list(Scenario.objects.values_list("name", flat=True))
+        if (own := self.instance.scenario_name) and own not in names:
+            names.append(own)
+        self.fields["scenario_name"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+        given = self.instance.variables.items()
+        self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in given)
+
+    def clean_variables_text(self) -> str:
+        text: str = self.cleaned_data["variables_text"]
+        try:
+            self.instance.variables = pairs([line for line in text.splitlines() if line.strip()])
+        except InvalidVariables as error:
+            raise ValidationError(list(error.errors.values())) from error
+        return text
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            schedules.check_schedule(self.instance)
+        except InvalidSchedule as error:
+            places = {"window": "window_from", "variables": "variables_text"}
+            for name, sentence in error.errors.items():
+                self.add_error(places.get(name, name), sentence)
+
+
+def time_zones() -> list[str]:
+    return sorted(available_timezones())

@@ -45,9 +45,11 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     """Claim a queued run for this worker, and hold its services.
 
     None where the message is stale, someone was quicker, or the run cannot begin now: then it says what it
-    waits for, and the queue is told of it again.
+    waits for, and the queue is told of it again. One whose schedule's window has closed is left to the
+    watchdog, which ends it.
     """
     waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
+    waiting = waiting.exclude(begin_before__lte=timezone.now())
     with transaction.atomic():
         stop = admission.lock()
         run = waiting.first()

@@ -11,7 +11,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import plan_of
-from scenarios.models import Event, Run
+from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.story import Story, story_of
 
@@ -75,6 +75,7 @@ def _parts(run: Run, story: Story) -> dict[str, Any]:
         "run": run,
         "original": run,
         "story": story,
+        "approval": Approval.objects.filter(run=run).first(),
         "timeline": run_timeline(story) if story.steps else "",
         "mark": Mark(run.last_event, run.stop_requested_at is not None),
         "goes_on": goes_on,

@@ -1,4 +1,4 @@
-"""What is stored: scenarios, services, runs with their events, the ledger of faults.
+"""What is stored: scenarios, services, runs with their events, the ledger of faults; what is planned.
 
 Reads live here, writes in services.py and leases.py.
 """
@@ -8,27 +8,37 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.core.validators import RegexValidator, URLValidator
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from scenarios import api_models  # noqa: F401 - models, too: Django looks for them here
-from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
+from scenarios.domain.outcomes import STATES_TO_UNDO, UNBEGUN, FaultState, Outcome, Rollback, RunState
+from scenarios.fields import DNS_LABEL, choices_of
+from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 
-DNS_LABEL = RegexValidator(
-    r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z",
-    "A DNS label: a-z, 0-9 and '-' inside, at most 63 characters, as in 'exchange-latency'.",
-)
+__all__ = [
+    "Approval",
+    "ApprovalQuerySet",
+    "Event",
+    "Fault",
+    "FaultQuerySet",
+    "GlobalStop",
+    "Heartbeat",
+    "Hold",
+    "Run",
+    "RunQuerySet",
+    "Scenario",
+    "Schedule",
+    "ScheduledTime",
+    "Service",
+]
 
 
 def author_of(instance: "Scenario", **_named: object) -> object:
     return instance.changed_by
-
-
-def choices_of(words: type[RunState | Outcome | Rollback | FaultState]) -> list[tuple[str, str]]:
-    return [(word.value, word.value.replace("_", " ")) for word in words]
 
 
 class Scenario(models.Model):
@@ -66,9 +76,15 @@ class Service(models.Model):
         help_text="As http://127.0.0.1:9101: paths of steps are appended.",
     )
     description = models.TextField(blank=True)
+    is_protected = models.BooleanField(
+        "protected",
+        default=False,
+        help_text="A run that acts on it begins only after a second person has approved it.",
+    )
 
     class Meta:
         ordering = ["name"]
+        permissions = [("protect_service", "Can protect a service, and change a protected one")]
 
     def __str__(self) -> str:
         return self.name
@@ -85,6 +101,9 @@ class RunQuerySet(models.QuerySet["Run"]):
     def waiting(self) -> Self:
         """Queued runs that a worker has seen and could not begin yet, the first in line first."""
         return self.queued().exclude(waiting_for="").order_by("queued_at")
+
+    def not_begun(self) -> Self:
+        return self.filter(state__in=UNBEGUN)
 
     def running(self) -> Self:
         return self.filter(state=RunState.RUNNING)
@@ -112,12 +131,16 @@ class Run(models.Model):
     scenario_name = models.CharField(max_length=63)
     document = models.TextField(help_text="As it was when the run was started.")
     variables = models.JSONField(default=dict)
-    state = models.CharField(max_length=10, choices=choices_of(RunState), default=RunState.QUEUED)
+    state = models.CharField(max_length=20, choices=choices_of(RunState), default=RunState.QUEUED)
     outcome = models.CharField(max_length=12, choices=choices_of(Outcome), blank=True)
     rollback = models.CharField(max_length=6, choices=choices_of(Rollback), blank=True)
     reason = models.TextField(blank=True)
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
-    started_from = models.CharField(max_length=20, help_text="Where the wish came from: admin, api, cli.")
+    started_from = models.CharField(
+        max_length=20, help_text="Where the wish came from: admin, api, cli, schedule."
+    )
+    schedule = models.ForeignKey(Schedule, models.SET_NULL, null=True, related_name="runs")
+    begin_before = models.DateTimeField(null=True, blank=True, help_text="When its schedule's window closes.")
     attempt = models.PositiveIntegerField(default=1)
     fence = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True, help_text="Host and process that hold the lease.")
@@ -177,7 +200,7 @@ class Run(models.Model):
     def verdict(self) -> str:
         """For people: the state while it goes on, then outcome and, if dirty, the rollback."""
         if self.state != RunState.FINISHED:
-            return self.state
+            return self.get_state_display()
         return self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback dirty"
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from scenarios.domain.document import build_plan, parse_document, services_of
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, Rollback
-from scenarios.models import Event, Fault, Hold, Run, Scenario
+from scenarios.models import Approval, Event, Fault, Hold, Run, Scenario
 from scenarios.surroundings import step_arguments
 
 DAYS = 30
@@ -95,6 +95,14 @@ def services_named(source: str) -> frozenset[str]:
     except (InvalidDocument, InvalidVariables):
         # Without its variables there is no plan: what is written plainly is better than nothing.
         return frozenset(_SERVICE.findall(source))
+
+
+def scenario_named(name: str) -> Scenario | None:
+    return Scenario.objects.filter(name=name).defer("document").first()
+
+
+def pending_approvals() -> list[Approval]:
+    return list(Approval.objects.pending().for_a_list()[:MOST_UNFINISHED])
 
 
 def shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:

@@ -16,14 +16,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from scenarios import admission
+from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
 from scenarios.domain.errors import CannotBegin, InvalidDocument, Problem
 from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
-from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
-from scenarios.models import Event as EventRow
-from scenarios.models import Fault, Run, Scenario, Service
+from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.surroundings import step_arguments
 
@@ -111,9 +110,27 @@ def register_service(name: str, base_url: str, description: str = "") -> Service
     service = Service.objects.filter(name=name).first() or Service(name=name)
     service.base_url = base_url
     service.description = description or service.description
+    return save_service(service)
+
+
+def save_service(service: Service) -> Service:
+    """Store the service. Runs that touch a protected one, queued ones too, then need an approval.
+
+    Raises:
+        ValidationError: the name is no DNS label, or the address no http(s) URL.
+    """
     service.full_clean()
     service.save()
     return service
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What a schedule says of a run that it starts; `approval` is its own, where it needed one."""
+
+    schedule: Schedule
+    begin_before: datetime | None = None
+    approval: Approval | None = None
 
 
 def start_run(
@@ -124,11 +141,13 @@ def start_run(
     scenario: Scenario | None = None,
     by: User | None = None,
     wait: bool = True,
+    scheduled: Scheduled | None = None,
 ) -> Run:
-    """Write the run's row, queued, and tell the queue. The row is the truth: the queue only knocks.
+    """Write the run's row, and tell the queue. The row is the truth: the queue only knocks.
 
     `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
-    now, because another holds a service that it touches, it waits; or is refused, without `wait`.
+    now, because another holds a service that it touches, or because one is protected and a second person
+    must approve, it waits; or is refused, without `wait`.
 
     Raises:
         CannotBegin: what stands in its way, without `wait`.
@@ -142,15 +161,22 @@ def start_run(
         scenario_name=document.name,
         document=document.source,
         variables=dict(variables),
-        services=sorted(plan.touched_services()),
+        services=protection.touched_services(plan),
         started_by=by,
         started_from=origin,
+        schedule=scheduled.schedule if scheduled else None,
+        begin_before=scheduled.begin_before if scheduled else None,
     )
     with transaction.atomic():
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
         run.save(force_insert=True)
-        transaction.on_commit(lambda: knock(run))
+        if scheduled and scheduled.approval:
+            protection.cover_by_schedule(run, scheduled.approval)
+        if services := admission.unapproved(run):
+            protection.ask_for_run(run, services)
+        else:
+            transaction.on_commit(lambda: knock(run))
     return run
 
 
@@ -168,13 +194,19 @@ def knock(run: Run) -> None:
 
 
 def knock_waiting() -> int:
-    """Tell the queue of the waiting runs that can begin by now; how many they are."""
+    """Tell the queue of the waiting runs that can begin by now; how many they are.
+
+    One whose service has been protected meanwhile waits for an approval from then on.
+    """
     if not Run.objects.waiting().exists():
         return 0
     told = 0
     with transaction.atomic():
         stop = admission.lock()
         for run in Run.objects.waiting().for_a_list()[:MOST_TOLD_AT_ONCE]:
+            if services := admission.unapproved(run):  # protected since it was queued
+                protection.ask_for_run(run, services)
+                continue
             obstacle = admission.obstacle_to(run, stop)[:500]
             if obstacle != run.waiting_for:
                 Run.objects.queued().filter(id=run.id).update(waiting_for=obstacle)
@@ -209,46 +241,35 @@ def release_global_stop() -> bool:
     return was_pulled
 
 
-def prune(before: datetime, *, at_most: int) -> int:
-    """Delete finished runs that ended before, with their events and faults; how many they were.
-
-    Never one that may have left something injected.
-    """
-    with transaction.atomic():
-        left = Fault.objects.to_undo().values("run")
-        old = Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).exclude(id__in=left)
-        ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
-        Fault.objects.filter(run__in=ids).delete()
-        EventRow.objects.filter(run__in=ids).delete()
-        Run.objects.filter(id__in=ids).delete()
-    return len(ids)
-
-
 def request_stop(run: Run, *, by: str) -> bool:
     """Ask for the run's end, `aborted`. False where it has ended already.
 
-    A queued run ends at once; a running one when its worker has seen the wish and undone its faults.
+    One that has not begun ends at once; a running one when its worker has seen the wish and undone its
+    faults.
     """
     now = timezone.now()
-    wish = {"stop_requested_at": now, "stop_requested_by": by}
+    wish: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": by}
     # Two conditional updates: whichever state the run is in when each arrives, one of them applies.
-    return _end_queued_run(run, now, f"stopped by {by} before it began", wish) or bool(
+    return end_unbegun_run(run, f"stopped by {by} before it began", **wish) or bool(
         Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**wish)
     )
 
 
-def _end_queued_run(run: Run, now: datetime, reason: str, wish: dict[str, Any]) -> bool:
+def end_unbegun_run(
+    run: Run, reason: str, *, approval: ApprovalState = ApprovalState.WITHDRAWN, **changes: Any
+) -> bool:
+    """End a run that is queued or awaits approval, `aborted`. False where it has begun, or ended.
+
+    What still waits for its approval is then in the state `approval`.
+    """
+    now = timezone.now()
     ending = {"outcome": Outcome.ABORTED, "rollback": Rollback.CLEAN, "reason": reason}
+    ended_at = {"state": RunState.FINISHED, "finished_at": now, "last_event": F("last_event") + 1}
     with transaction.atomic():
-        ended = (
-            Run.objects.queued()
-            .filter(id=run.id)
-            .update(
-                state=RunState.FINISHED, finished_at=now, last_event=F("last_event") + 1, **ending, **wish
-            )
-        )
+        ended = Run.objects.not_begun().filter(id=run.id).update(**ended_at, **ending, **changes)
         if ended:
             write_event(Run.objects.get(id=run.id), Event("run_finished", now, detail=ending))
+            protection.close(run, approval, now)
     return bool(ended)
 
 

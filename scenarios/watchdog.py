@@ -18,7 +18,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from scenarios import execution, leases, log_context, services, tasks
+from scenarios import approvals, execution, leases, log_context, retention, schedules, services, tasks
 from scenarios.domain.errors import LeaseLost
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
@@ -33,6 +33,7 @@ ROUND_SECONDS = 1.0
 KNOCK_AGAIN_AFTER = timedelta(seconds=30)
 PRUNE_EVERY_SECONDS = 600.0
 PRUNED_AT_ONCE = 100
+ASK_EVERY_SECONDS = 20.0
 BEAT_EVERY = timedelta(seconds=5)
 BEAT_LOST_AFTER = timedelta(seconds=30)
 
@@ -45,6 +46,7 @@ class Watchdog:
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
         self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
+        self._asked_at = -ASK_EVERY_SECONDS
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
 
     def stop(self) -> None:
@@ -76,6 +78,7 @@ class Watchdog:
             self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
         await in_database(knock_again)
         await in_database(services.knock_waiting)
+        await in_database(self._carry_out_plans)
         await in_database(self._prune)
         await in_database(self._beat)
 
@@ -98,13 +101,24 @@ class Watchdog:
         except (DatabaseError, LeaseLost):
             logger.exception("Run %s could not be cleaned up: trying again", run.id)
 
+    def _carry_out_plans(self) -> None:
+        """Schedules that are due, and what has waited too long to begin."""
+        now = timezone.now()
+        schedules.start_due(now)
+        schedules.end_late(now)
+        approvals.expire(now)
+        if time.monotonic() - self._asked_at >= ASK_EVERY_SECONDS:
+            self._asked_at = time.monotonic()
+            schedules.ask_for_approvals()
+
     def _prune(self) -> None:
         """Batch by batch while there is something old, then again after a while."""
         if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
             return
         before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
         answers = prune_answers(timezone.now(), at_most=PRUNED_AT_ONCE)
-        if max(answers, services.prune(before, at_most=PRUNED_AT_ONCE)) < PRUNED_AT_ONCE:
+        if max(answers, retention.prune(before, at_most=PRUNED_AT_ONCE)) < PRUNED_AT_ONCE:
+            retention.prune_plans(before)
             self._pruned_at = time.monotonic()
 
     def _beat(self) -> None:

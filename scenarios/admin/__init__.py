@@ -4,6 +4,22 @@ Every page is thin: what it shows is read in story.py and overview.py, what it c
 services.py.
 """
 
-from scenarios.admin import fault_pages, run_pages, scenario_pages, service_pages, token_pages
+from scenarios.admin import (
+    approval_pages,
+    fault_pages,
+    run_pages,
+    scenario_pages,
+    schedule_pages,
+    service_pages,
+    token_pages,
+)
 
-__all__ = ["fault_pages", "run_pages", "scenario_pages", "service_pages", "token_pages"]
+__all__ = [
+    "approval_pages",
+    "fault_pages",
+    "run_pages",
+    "scenario_pages",
+    "schedule_pages",
+    "service_pages",
+    "token_pages",
+]

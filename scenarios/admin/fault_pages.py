@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -32,6 +33,18 @@ BADGES = {
 }
 
 
+class LeftBehindFilter(admin.SimpleListFilter):
+    title = "what is left"
+    parameter_name = "left"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "still injected, and the run has ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Fault]) -> QuerySet[Fault]:
+        left = Fault.objects.outstanding().values("pk")
+        return queryset.filter(pk__in=left) if self.value() else queryset
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         label="How do you know that it is gone?",
@@ -43,8 +56,20 @@ class ReasonForm(forms.Form):
 
 @admin.register(Fault)
 class FaultAdmin(ReadOnlyAdmin):
-    list_display = ["action", "standing", "run_link", "service", "opened_at", "lived", "undo_tries", "reason"]
-    list_filter = ["state", "driver", "service"]
+    list_display = [
+        *(
+            "action",
+            "standing",
+            "run_link",
+            "injected_by",
+            "service",
+            "opened_at",
+            "lived",
+            "undone",
+            "reason",
+        )
+    ]
+    list_filter = [LeftBehindFilter, "state", "driver", "service"]
     list_per_page = 50
     show_full_result_count = False
     search_fields = ["action", "service", "reason"]
@@ -54,7 +79,7 @@ class FaultAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Fault]:
         rows: QuerySet[Fault] = super().get_queryset(request)
-        return rows.select_related("run").defer("run__document", "run__variables")
+        return rows.select_related("run__started_by").defer("run__document", "run__variables")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -71,11 +96,21 @@ class FaultAdmin(ReadOnlyAdmin):
             '<a href="{}">{}</a>', reverse("admin:scenarios_run_change", args=[fault.run_id]), fault.run
         )
 
+    @admin.display(description="by")
+    def injected_by(self, fault: Fault) -> str:
+        return f"{fault.run.started_by or 'nobody named'}, from {fault.run.started_from}"
+
+    @admin.display(description="how it was undone")
+    def undone(self, fault: Fault) -> str:
+        return how_undone(fault)
+
     @admin.display(description="lived")
     def lived(self, fault: Fault) -> str:
-        if fault.injected_at is None or fault.closed_at is None:
+        if fault.injected_at is None:
             return "-"
-        return format_duration(round((fault.closed_at - fault.injected_at).total_seconds(), 1))
+        length = (fault.closed_at or timezone.now()) - fault.injected_at
+        so_far = "" if fault.closed_at else " so far"
+        return f"{format_duration(round(length.total_seconds(), 1))}{so_far}"
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
@@ -98,6 +133,9 @@ class FaultAdmin(ReadOnlyAdmin):
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
             "is_outstanding": fault is not None and is_outstanding(fault),
             "standing": self.standing(fault) if fault is not None else "",
+            "lived": self.lived(fault) if fault is not None else "",
+            "how_undone": how_undone(fault) if fault is not None else "",
+            "injected_by": self.injected_by(fault) if fault is not None else "",
             "undo": yaml.safe_dump(fault.undo, sort_keys=False, allow_unicode=True)
             if fault is not None
             else "",
@@ -145,6 +183,20 @@ class FaultAdmin(ReadOnlyAdmin):
             "form": form,
         }
         return TemplateResponse(request, "admin/scenarios/fault/acknowledge.html", context)
+
+
+def how_undone(fault: Fault) -> str:
+    """By whom, in a few words, and after how many tries that failed."""
+    failed = f", after {fault.undo_tries} tries that failed" if fault.undo_tries else ""
+    if fault.state == FaultState.ACKNOWLEDGED:
+        return f"acknowledged by {fault.acknowledged_by}{failed}"
+    if fault.state == FaultState.NOT_INJECTED:
+        return "nothing was injected"
+    if fault.state != FaultState.UNDONE or fault.closed_at is None:
+        return f"not yet; tries that failed: {fault.undo_tries}" if fault.undo_tries else "not yet"
+    ended = fault.run.finished_at
+    by = "after the run had ended" if ended and fault.closed_at > ended else "by its run"
+    return f"{by}, with {fault.undo['driver']}{failed}"
 
 
 def is_outstanding(fault: Fault) -> bool:

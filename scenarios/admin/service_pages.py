@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -11,14 +12,20 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scenarios import overview
+from scenarios import overview, services
 from scenarios.health import health_of
 from scenarios.models import Service
+from scenarios.pictures.badges import badge
+
+PROTECT = "scenarios.protect_service"
 
 
 @admin.register(Service)
 class ServiceAdmin(admin.ModelAdmin):
-    list_display = ["name", "base_url", "health", "held_by", "touched_by", "description"]
+    list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
+    list_filter = ["is_protected"]
+    fields = ["name", "base_url", "description", "is_protected"]
+    change_form_template = "admin/scenarios/service/change_form.html"
     search_fields = ["name", "description"]
     list_per_page = 50
     change_list_template = "admin/scenarios/service/change_list.html"
@@ -36,6 +43,39 @@ class ServiceAdmin(admin.ModelAdmin):
             changes.result_list = rows
         return response
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        service: Any = self.get_object(request, unquote(object_id)) if object_id else None
+        more: dict[str, Any] = {}
+        if service is not None:
+            service.holder = overview.holders().get(service.name)
+            service.scenarios = overview.scenarios_by_service().get(service.name, [])
+            more = {"health": self.health(service), "held_by": self.held_by(service)}
+            more["touched_by"] = self.touched_by(service)
+        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
+
+    # Whoever could move a protected service, or take it away, could as well take its protection away.
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> list[str]:
+        return [] if request.user.has_perm(PROTECT) else ["is_protected"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self.may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self.may_touch(request, obj)
+
+    def may_touch(self, request: HttpRequest, service: Service | None) -> bool:
+        return service is None or not service.is_protected or request.user.has_perm(PROTECT)
+
+    def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
+        services.save_service(obj)
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.health_view)
         return [path("<int:pk>/health/", view, name="scenarios_service_health"), *super().get_urls()]
@@ -47,6 +87,10 @@ class ServiceAdmin(admin.ModelAdmin):
             '<span hx-get="{}" hx-trigger="load, every 10s" aria-live="polite">asking…</span>',
             reverse("admin:scenarios_service_health", args=[service.pk]),
         )
+
+    @admin.display(description="protection", ordering="is_protected")
+    def protection(self, service: Service) -> SafeString | str:
+        return badge("protected") if service.is_protected else "-"
 
     @admin.display(description="held by")
     def held_by(self, service: Any) -> str:

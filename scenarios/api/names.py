@@ -5,7 +5,8 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 
 from scenarios.api.problems import NotFoundError
-from scenarios.models import DNS_LABEL, Fault, Run, Scenario
+from scenarios.fields import DNS_LABEL
+from scenarios.models import Fault, Run, Scenario
 
 
 def scenario_named(name: str) -> Scenario:

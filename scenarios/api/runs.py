@@ -29,7 +29,17 @@ from scenarios.story import story_of
 
 router = Router(tags=["runs"])
 ORDER = Order(("queued_at", "id"), (datetime.fromisoformat, UUID), descending=True)
-Standing = Literal["queued", "running", "passed", "failed", "errored", "aborted", "timed_out", "interrupted"]
+Standing = Literal[
+    "awaiting_approval",
+    "queued",
+    "running",
+    "passed",
+    "failed",
+    "errored",
+    "aborted",
+    "timed_out",
+    "interrupted",
+]
 ENDS = {outcome.value for outcome in Outcome}
 Beginning = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$")
@@ -37,7 +47,7 @@ Beginning = Annotated[
 
 
 class RunInList(Schema):
-    """`status` is how it ended, or `queued` or `running` until then; `rollback` is null until then."""
+    """`status` is how it ended, or how it stands until then; `rollback` is null until then."""
 
     id: UUID
     scenario: str = Field(alias="scenario_name")

@@ -83,7 +83,7 @@ def scenario_of(row: Any, last: RunFacts | None) -> ScenarioFacts:
 
 def run_of(row: Any) -> RunFacts:
     status = _text(row, "status")
-    goes_on = status in (RunState.QUEUED, RunState.RUNNING)
+    goes_on = status in set(RunState)
     if not goes_on and status not in set(Outcome):
         raise NotUnderstood("status")
     return RunFacts(

@@ -20,7 +20,7 @@ from scenarios.command_line.coordinator import (
     ScenarioFacts,
 )
 from scenarios.domain.document import build_plan
-from scenarios.domain.outcomes import RunState
+from scenarios.domain.outcomes import UNBEGUN, RunState
 from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import undo_now
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario
@@ -181,7 +181,7 @@ def run_facts(row: Run) -> RunFacts:
         outcome=row.outcome,
         rollback=row.rollback,
         reason=row.reason,
-        waiting_for=row.waiting_for if row.state == RunState.QUEUED else "",
+        waiting_for=row.waiting_for if row.state in UNBEGUN else "",
         started_by=str(row.started_by or ""),
         started_from=row.started_from,
         attempt=row.attempt,

@@ -7,7 +7,7 @@ from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent, EventFacts, RunFacts
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.domain.durations import format_duration
-from scenarios.domain.outcomes import RunState
+from scenarios.domain.outcomes import UNBEGUN, RunState
 
 WORKER_EXPECTED_SECONDS = 10.0
 # A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
@@ -15,6 +15,7 @@ SILENCE_BORNE_SECONDS = 60.0
 SILENT_LOOK_SECONDS = 1.0
 
 SIGNS = {
+    "run_approved": "[cyan]Approved by {by}[/cyan]{why}",
     "phase_started": "[bold]{phase}[/bold]",
     "action_failed": "  [red]✗ {subject}[/red]: {reason}",
     "action_finished": "  • {subject}",
@@ -111,7 +112,7 @@ class Progress:
 
     def _idle(self, seconds: float) -> None:
         run = self._watch.run
-        if run is None or run.state != RunState.QUEUED:
+        if run is None or run.state not in UNBEGUN:
             return
         if run.waiting_for and run.waiting_for != self._waits_for:
             self._terminal.say(f"[yellow]Waiting: {plain(run.waiting_for)}.[/yellow]")
@@ -125,10 +126,13 @@ class Progress:
 
 def _words(event: EventFacts) -> dict[str, str]:
     seconds = round(event.detail.get("time_to_pass") or 0, 1)
+    reason = plain(event.detail.get("reason", ""))
     return {
         "phase": plain(event.phase),
         "subject": plain(event.subject),
-        "reason": plain(event.detail.get("reason", "")),
+        "reason": reason,
+        "why": f": {reason}" if reason else "",
+        "by": plain(event.detail.get("by", "")),
         "from_worker": plain(event.detail.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",
     }

@@ -115,6 +115,8 @@ def _tell_started(terminal: Terminal, started: RunFacts) -> int:
         terminal.document(started)
     else:
         terminal.say(started.id)
+        if started.waiting_for:
+            terminal.errors.print(f"Waiting: {plain(started.waiting_for)}.")
     return exit_codes.DONE
 
 

@@ -43,6 +43,22 @@ class CannotBegin(ScenarioError):  # noqa: N818
     """The run would have to wait, and was not to."""
 
 
+class InvalidSchedule(ScenarioError):  # noqa: N818
+    """What is given for a schedule makes no sense; `errors` maps a field to its sentence."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        self.errors = errors
+        super().__init__("\n".join(errors.values()))
+
+
+class NotWaiting(ScenarioError):  # noqa: N818
+    """What was to be approved or refused waits for nobody any more."""
+
+
+class OwnRequest(ScenarioError):  # noqa: N818
+    """Whoever asked for something is no second person for it."""
+
+
 class StepFailed(ScenarioError):  # noqa: N818
     """The target did not do what the step asked of it, or did not answer."""
 

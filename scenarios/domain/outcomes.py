@@ -5,9 +5,13 @@ from enum import StrEnum
 
 
 class RunState(StrEnum):
+    AWAITING_APPROVAL = "awaiting_approval"
     QUEUED = "queued"
     RUNNING = "running"
     FINISHED = "finished"
+
+
+UNBEGUN = frozenset({RunState.AWAITING_APPROVAL, RunState.QUEUED})
 
 
 class Outcome(StrEnum):
@@ -36,6 +40,23 @@ class FaultState(StrEnum):
 
 
 STATES_TO_UNDO = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)
+
+
+class ApprovalState(StrEnum):
+    """`withdrawn`: what was asked for has changed or ended before anyone decided."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+
+
+class DueOutcome(StrEnum):
+    """What came of a time at which a schedule was due."""
+
+    STARTED = "started"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)

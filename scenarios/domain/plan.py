@@ -6,9 +6,12 @@ All times are seconds (float). Immutable, so that no one changes what is being c
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.templates import secrets_in
+
+_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,31 @@ class Plan:
 
     def touched_services(self) -> set[str]:
         """The services that the actions name: these a run has for itself. What is only probed is shared."""
-        actions = [action for phase in self.phases for action in phase.actions]
-        steps = [step for action in actions for step in (action.do, action.undo) if step is not None]
-        named = (step.arguments.get("service") for step in steps)
+        named = (step.arguments.get("service") for step in self._steps_of_actions())
         return {service for service in named if isinstance(service, str)}
+
+    def touched_addresses(self) -> set[tuple[str, int]]:
+        """Host and port of the addresses that the actions name themselves, by `url` or `host` and `port`."""
+        found = (_address_in(step.arguments) for step in self._steps_of_actions())
+        return {address for address in found if address is not None}
+
+    def _steps_of_actions(self) -> Iterator[Step]:
+        for phase in self.phases:
+            for action in phase.actions:
+                yield from (step for step in (action.do, action.undo) if step is not None)
+
+
+def address_of(url: str) -> tuple[str, int] | None:
+    """Host and port; None where the URL names none, as where a secret stands in their place."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname, parts.port or _PORTS.get(parts.scheme, 80)) if parts.hostname else None
+    except ValueError:
+        return None
+
+
+def _address_in(arguments: Mapping[str, Any]) -> tuple[str, int] | None:
+    if isinstance(url := arguments.get("url"), str):
+        return address_of(url)
+    host, port = arguments.get("host"), arguments.get("port")
+    return (host.lower(), port) if isinstance(host, str) and isinstance(port, int) else None

@@ -19,9 +19,14 @@ SHAPES = {
     "queued": (
         '<circle cx="2" cy="6" r="1.4"/><circle cx="6" cy="6" r="1.4"/><circle cx="10" cy="6" r="1.4"/>'
     ),
+    "awaiting_approval": (
+        '<circle cx="4" cy="3.2" r="2.2"/><path d="M.4 11a3.6 4 0 0 1 7.2 0z"/><path d="M10 3v4M8 5h4" '
+        f"{_LINE}/>"
+    ),
+    "protected": f'<path d="M6 1l4 1.6v3.2c0 2.6-1.6 4.5-4 5.4-2.4-.9-4-2.8-4-5.4V2.6z" {_LINE}/>',
     "dirty": '<path d="M7.5 0L2 7h3.2l-1 5L10 5H6.6z" stroke="none"/>',
 }
-WORDS = {"timed_out": "timed out", "dirty": "rollback dirty"}
+WORDS = {"awaiting_approval": "awaiting approval", "dirty": "rollback dirty", "timed_out": "timed out"}
 
 
 def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:

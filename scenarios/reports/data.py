@@ -4,7 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from scenarios.models import Fault
+from scenarios.models import Approval, Fault
 from scenarios.reports.facts import Facts
 from scenarios.story import StepStory
 
@@ -27,6 +27,8 @@ def content(facts: Facts) -> dict[str, Any]:
         "variables": run.variables,
         "started_by": str(run.started_by or ""),
         "started_from": run.started_from,
+        "schedule": str(run.schedule or ""),
+        "approval": _approval(facts.approval) if facts.approval else None,
         "attempt": run.attempt,
         "queued_at": _moment(run.queued_at),
         "began_at": _moment(run.claimed_at),
@@ -42,6 +44,18 @@ def content(facts: Facts) -> dict[str, Any]:
         "steps": [_step(step, facts) for step in story.steps],
         "version": facts.version,
         "document": run.document,
+    }
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    return {
+        "state": approval.state,
+        "services": approval.services,
+        "asked_by": approval.asked_by_name,
+        "asked_at": _moment(approval.asked_at),
+        "decided_by": approval.decided_by_name,
+        "decided_at": _moment(approval.decided_at),
+        "reason": approval.reason,
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from scenarios.domain.document import Document, parse_document
 from scenarios.domain.errors import InvalidDocument
-from scenarios.models import Event, Run
+from scenarios.models import Approval, Event, Run
 from scenarios.story import VERDICTS, StepStory, Story, story_of
 from scenarios.surroundings import step_arguments
 
@@ -23,6 +23,7 @@ class Facts:
     description: str
     version: int | None
     outputs: dict[tuple[str, str, str], Any]
+    approval: Approval | None = None
 
     def output_of(self, step: StepStory) -> Any:
         return self.outputs.get((step.kind, step.phase, step.name))
@@ -37,6 +38,7 @@ def facts_of(run: Run) -> Facts:
         description=document.description if document else "",
         version=_version(run),
         outputs=_outputs(run),
+        approval=Approval.objects.filter(run=run).first(),
     )
 
 

@@ -46,6 +46,8 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Run", str(run.pk)
     yield "Queued", f"{run.queued_at:%Y-%m-%d %H:%M:%S} UTC"
     yield "Started by", f"{run.started_by or 'nobody named'}, from {run.started_from}"
+    if facts.approval is not None:
+        yield "Approval", facts.approval.in_words
     for name, length in (
         ("Took", run.took),
         ("Time to detect", story.time_to_detect),

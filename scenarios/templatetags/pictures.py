@@ -1,4 +1,4 @@
-"""`{% run_badges run %}`, `{% badge "passed" %}`, `|duration` and `|moment`, for templates."""
+"""`{% run_badges run %}`, `{% badge "passed" %}`, `|duration`, `|moment` and `|in_zone`, for templates."""
 
 from django import template
 from django.utils.safestring import SafeString
@@ -9,6 +9,7 @@ from scenarios.pictures import badges, words
 register = template.Library()
 register.filter("duration", words.duration)
 register.filter("moment", words.moment)
+register.filter("in_zone", words.moment_in_zone)
 
 
 @register.simple_tag

@@ -20,7 +20,7 @@ MISTAKE_LINE = 1 + OWN[: OWN.index("method: POST")].count("\n")
 SERIOUS = {"serious", "critical"}
 PATIENCE = 30_000
 # They go on asking.
-LIVE = {"home", "running", "run-with-a-fault-left", "services"}
+LIVE = {"home", "running", "run-with-a-fault-left", "run-that-awaits-approval", "service", "services"}
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,14 @@ PAGES = {
     "run-with-a-fault-left": "/admin/scenarios/run/{left}/change/",
     "report-of-a-fault-left": "/admin/scenarios/run/{left}/report/",
     "services": "/admin/scenarios/service/",
+    "service": "/admin/scenarios/service/{service}/change/",
+    "schedules": "/admin/scenarios/schedule/",
+    "schedule": "/admin/scenarios/schedule/{schedule}/change/",
+    "new-schedule": "/admin/scenarios/schedule/add/",
+    "approvals": "/admin/scenarios/approval/",
+    "approval": "/admin/scenarios/approval/{approval}/change/",
+    "approval-of-a-schedule": "/admin/scenarios/approval/{schedules_approval}/change/",
+    "run-that-awaits-approval": "/admin/scenarios/run/{awaiting}/change/",
     "guide": "/admin/guide/",
     "guide-of-the-language": "/admin/guide/scenario-language/",
     "api": "/api/v1/docs",
@@ -51,6 +59,34 @@ print(telling.run.pk, telling.run.faults.get().pk)
 """
 
 
+# Someone asks for a run of a protected service, and has a schedule of it; one was due, and was skipped.
+A_RUN_AWAITS_APPROVAL = """
+from datetime import time
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from scenarios import schedules, services
+from scenarios.models import Scenario, Schedule
+ann = User.objects.create_user("ann", is_staff=True)
+ann.groups.add(Group.objects.get(name="Editor"))
+service = services.register_service("custody", "http://127.0.0.1:2", "Keeps what is traded")
+service.is_protected = True
+services.save_service(service)
+source = Scenario.objects.get(name="exchange-latency").document
+source = source.replace("name: exchange-latency", "name: custody-latency", 1)
+source = source.replace("service: exchange,", "service: custody,")
+scenario = services.save_scenario(services.read_document(source), by=ann)
+run = services.start_run(source, {"hold": "2s"}, origin="admin", scenario=scenario, by=ann)
+schedule = Schedule(name="nightly-custody", scenario_name=scenario.name, variables={"hold": "2s"})
+schedule.cron, schedule.time_zone, schedule.window_days = "30 2 * * MON-FRI", "Europe/Berlin", [1, 2, 3, 4, 5]
+schedule.window_from, schedule.window_to = time(1), time(5)
+schedules.save_schedule(schedule, by=ann)
+schedule.times.create(due_at=timezone.now(), outcome="skipped", reason="not approved")
+other = Schedule(name="hourly-latency", scenario_name="exchange-latency", cron="0 * * * *", is_paused=True)
+schedules.save_schedule(other, by=ann)
+print(run.pk, run.approval.pk, schedule.pk, schedule.approvals.get().pk, service.pk)
+"""
+
+
 class ControlRoom:
     """`run` starts a scenario by the command line and returns the run's id."""
 
@@ -67,11 +103,13 @@ class ControlRoom:
         wait_for(lambda: verdict in self.installed.manage("scenario", "runs"), what=f"a run is {verdict}")
 
     def past(self) -> dict[str, str]:
-        """Ids of what has happened: a run that `ended`, one that `left` a `fault` behind."""
+        """Ids of what there is: a run that `ended`, one that `left` a `fault`, one that is `awaiting`."""
         ended = self.run("exchange-latency")
         self.wait_for("passed")
         left, fault = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()
-        return {"ended": ended, "left": left, "fault": fault}
+        waits = self.installed.manage("shell", "--no-imports", "-c", A_RUN_AWAITS_APPROVAL).split()
+        names = ("awaiting", "approval", "schedule", "schedules_approval", "service")
+        return {"ended": ended, "left": left, "fault": fault, **dict(zip(names, waits, strict=True))}
 
     @contextmanager
     def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:

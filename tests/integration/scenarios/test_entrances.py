@@ -67,7 +67,7 @@ def test_the_admin_asks_for_the_variables_and_shows_what_does_not_fit(admin_clie
         assert admin_client.get(reverse(name, args=[target])).status_code == 200
 
 
-@pytest.mark.parametrize("page", ["scenario", "run", "fault", "service"])
+@pytest.mark.parametrize("page", ["scenario", "run", "fault", "service", "schedule", "approval"])
 def test_each_list_of_the_admin_opens(admin_client: Client, page: str) -> None:
     assert admin_client.get(reverse(f"admin:scenarios_{page}_changelist")).status_code == 200
 

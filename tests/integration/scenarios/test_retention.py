@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import leases, retention, services
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import Event as EventRow
@@ -36,9 +36,9 @@ def ended(days_ago: float, *, dirty: bool = False) -> Run:
 def test_runs_that_ended_earlier_are_deleted_with_their_events_and_faults_the_oldest_first() -> None:
     oldest, old, young = ended(100), ended(91), ended(89)
     before = NOW - timedelta(days=90)
-    assert services.prune(before, at_most=1) == 1
+    assert retention.prune(before, at_most=1) == 1
     assert not Run.objects.filter(id=oldest.id).exists()
-    assert services.prune(before, at_most=10) == 1
+    assert retention.prune(before, at_most=10) == 1
     assert list(Run.objects.all()) == [young]
     assert not EventRow.objects.filter(run=old.id).exists()
     assert not Fault.objects.filter(run=old.id).exists()
@@ -46,10 +46,10 @@ def test_runs_that_ended_earlier_are_deleted_with_their_events_and_faults_the_ol
 
 def test_a_run_with_an_outstanding_fault_is_kept_however_old_it_is() -> None:
     run = ended(1000, dirty=True)
-    assert services.prune(NOW, at_most=10) == 0
+    assert retention.prune(NOW, at_most=10) == 0
     assert Run.objects.get() == run
 
 
 def test_a_run_that_has_not_ended_is_kept() -> None:
     services.start_run(DOCUMENT, {}, origin="cli")
-    assert services.prune(NOW + timedelta(days=1), at_most=10) == 0
+    assert retention.prune(NOW + timedelta(days=1), at_most=10) == 0

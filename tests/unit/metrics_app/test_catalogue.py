@@ -33,6 +33,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "scenario_chaos_events_total": ("scenario", "driver", "event"),
         "scenario_validations_total": ("scenario", "outcome"),
         "scenario_time_to_pass_seconds": ("scenario", "phase"),
+        "scenario_scheduled_times_total": ("schedule", "outcome"),
         "scenario_runs": ("state",),
         "scenario_outstanding_faults": (),
         "scenario_oldest_queued_seconds": (),

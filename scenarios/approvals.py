@@ -1,0 +1,179 @@
+"""What a second person decides: runs and schedules that touch protected services.
+
+Whoever asked is no second person, superuser or not. Entrances ask for the permission `approve_run` first.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from scenarios import protection, services
+from scenarios.domain.document import build_plan
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
+from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.plan import Plan
+from scenarios.leases import write_event
+from scenarios.models import Approval, Run, Scenario, Schedule
+from scenarios.ports import Event
+
+PERMISSION = "scenarios.approve_run"
+
+
+def approve(approval: Approval, *, by: User, reason: str = "") -> None:
+    """Let the run begin, or the schedule's runs as it is now.
+
+    Raises:
+        NotWaiting: it is decided, expired, stopped, or something of it has changed since.
+        OwnRequest: `by` asked for it; or wrote what the schedule would run.
+    """
+    if by.pk in requesters(approval):
+        raise OwnRequest(f"{by.get_username()!r} asked for this: a second person must approve it.")
+    with transaction.atomic():
+        if approval.run is not None:
+            _let_run_go_on(approval.run, by=by, approval=approval, reason=reason)
+        elif approval.schedule is None or fingerprint_of(approval.schedule) != approval.fingerprint:
+            raise NotWaiting("The schedule or its scenario has changed since: look at what it is now.")
+        _decide(approval, ApprovalState.APPROVED, by=by, reason=reason)
+
+
+def refuse(approval: Approval, *, by: User, reason: str) -> None:
+    """End the run; or leave the schedule without an approval, until it is changed.
+
+    Raises:
+        NotWaiting: it is decided, expired or stopped already.
+    """
+    with transaction.atomic():
+        # The run first, as where it is stopped: two who lock the same rows lock them in the same order.
+        if approval.run is not None:
+            sentence = f"refused by {by.get_username()}: {reason}"
+            if not services.end_unbegun_run(approval.run, sentence, approval=ApprovalState.PENDING):
+                raise NotWaiting("The run waits for nobody any more.")
+        _decide(approval, ApprovalState.REFUSED, by=by, reason=reason)
+
+
+def requesters(approval: Approval) -> set[int]:
+    """Keys of the accounts that asked: for a schedule also whoever wrote what it runs."""
+    keys = {approval.asked_by_id}
+    if approval.schedule is not None:
+        keys.add(approval.schedule.changed_by_id)
+        written = Scenario.objects.filter(name=approval.schedule.scenario_name)
+        keys.update(written.values_list("changed_by_id", flat=True))
+    return {key for key in keys if key is not None}
+
+
+def expire(now: datetime) -> int:
+    """End the runs that nobody has approved in time; how many."""
+    ended = 0
+    for approval in Approval.objects.of_runs().expired(now).select_related("run"):
+        if approval.run is not None:
+            waited = approval.expires_at - approval.asked_at if approval.expires_at else None
+            reason = f"nobody approved it within {waited}"
+            ended += services.end_unbegun_run(approval.run, reason, approval=ApprovalState.EXPIRED)
+    return ended
+
+
+def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> None:
+    awaiting = Run.objects.filter(id=run.id, state=RunState.AWAITING_APPROVAL)
+    if not awaiting.update(state=RunState.QUEUED, waiting_for="", last_event=F("last_event") + 1):
+        raise NotWaiting("The run waits for nobody any more.")
+    run = Run.objects.get(id=run.id)
+    detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
+    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    transaction.on_commit(partial(services.knock, run))
+
+
+def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) -> None:
+    now = timezone.now()
+    pending = Approval.objects.pending().filter(pk=approval.pk).exclude(expires_at__lte=now)
+    decision = {"decided_by": by, "decided_by_name": by.get_username(), "decided_at": now, "reason": reason}
+    if not pending.update(state=state, **decision):
+        raise NotWaiting("It is decided already, or has expired.")
+
+
+# Schedules: approved once for what they are, so that nobody need be awake when they are due
+
+
+def ask_for_schedule(schedule: Schedule) -> list[str]:
+    """Ask for the approval of the schedule as it is, once. The protected services it lacks approval for.
+
+    Raises:
+        InvalidDocument: the scenario does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the scenario.
+        ObjectDoesNotExist: there is no such scenario.
+    """
+    protected = protected_services(schedule)
+    fingerprint = fingerprint_of(schedule, protected)
+    with transaction.atomic():
+        Schedule.objects.select_for_update().get(
+            pk=schedule.pk
+        )  # of two that ask, the second finds the first's
+        of_schedule = Approval.objects.filter(schedule=schedule)
+        withdrawn = {"state": ApprovalState.WITHDRAWN, "decided_at": timezone.now()}
+        of_schedule.pending().exclude(fingerprint=fingerprint).update(**withdrawn)
+        if not protected or approval_of(schedule, fingerprint) is not None:
+            return []
+        if not of_schedule.filter(fingerprint=fingerprint).exclude(state=ApprovalState.WITHDRAWN).exists():
+            Approval.objects.create(
+                schedule=schedule,
+                fingerprint=fingerprint,
+                services=protected,
+                asked_by=schedule.changed_by,
+                asked_by_name=protection.name_of(schedule.changed_by),
+            )
+    return protected
+
+
+def approval_of(schedule: Schedule, fingerprint: str) -> Approval | None:
+    """The approval that covers the schedule as it is."""
+    given = Approval.objects.filter(schedule=schedule, state=ApprovalState.APPROVED)
+    return given.filter(fingerprint=fingerprint).select_related("schedule").first()
+
+
+def plan_of(approval: Approval) -> Plan | None:
+    """What would be carried out: the run's own document, or that of the schedule's scenario now.
+
+    Raises:
+        InvalidDocument: the document does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the document.
+    """
+    if approval.run is not None:
+        source = approval.run.document
+    else:
+        name = approval.schedule.scenario_name if approval.schedule else ""
+        source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
+    return build_plan(services.read_document(source), variables_of(approval)) if source else None
+
+
+def variables_of(approval: Approval) -> dict[str, Any]:
+    of: Run | Schedule | None = approval.run or approval.schedule
+    return of.variables if of is not None else {}
+
+
+def protected_services(schedule: Schedule) -> list[str]:
+    scenario = Scenario.objects.get(name=schedule.scenario_name)
+    plan = build_plan(services.read_document(scenario.document), schedule.variables)
+    return protection.protected_among(protection.touched_services(plan))
+
+
+def fingerprint_of(schedule: Schedule, protected: list[str] | None = None) -> str:
+    """Of everything that an approval is about; "" where the schedule cannot run as it is."""
+    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
+    try:
+        touched = protected_services(schedule) if protected is None else protected
+    except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):
+        return ""
+    facts = [
+        scenario.document if scenario else "",
+        schedule.scenario_name,
+        schedule.variables,
+        [schedule.cron, schedule.time_zone, str(schedule.window)],
+        touched,
+    ]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

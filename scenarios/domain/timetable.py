@@ -1,0 +1,176 @@
+"""When a schedule's runs are due: a cron line in a time zone, and the window in which they may start.
+
+When clocks change it is as with Debian's cron: a time of day that does not exist is due when the gap ends,
+one that exists twice is due the first time; lines that come round every hour or oftener follow real time.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from itertools import islice
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
+
+from scenarios.domain.errors import InvalidSchedule
+
+WEEK = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FIELDS = 5
+# So many openings of the window are looked into for a time that the cron line names: four years of days.
+MOST_OPENINGS = 1_500
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days of the week (1 is Monday; none: all) and times of day (none: the whole day).
+
+    One whose end is not after its beginning lasts over midnight, and is of the day on which it begins.
+    """
+
+    days: frozenset[int] = frozenset()
+    begins: time | None = None
+    ends: time | None = None
+
+    def holds(self, local: datetime) -> bool:
+        return self._day_of(local) is not None
+
+    def closes(self, local: datetime) -> datetime | None:
+        """When the window that holds this moment closes; None where it never does, or holds it not."""
+        day = self._day_of(local)
+        if day is None or (self.ends is None and len(self.days) in (0, len(WEEK))):
+            return None
+        if self.ends is not None:
+            last = day if self.begins is not None and self.begins < self.ends else day + DAY
+            return datetime.combine(last, self.ends, local.tzinfo)
+        while self._is_day(day):
+            day += DAY
+        return datetime.combine(day, time(), local.tzinfo)
+
+    def opens(self, local: datetime) -> datetime:
+        """The first opening at this moment or after."""
+        begins = self.begins or time()
+        days = (local.date() + DAY * number for number in range(len(WEEK) + 2))
+        openings = (datetime.combine(day, begins, local.tzinfo) for day in days if self._is_day(day))
+        return next(opening for opening in openings if opening >= local)
+
+    def _day_of(self, local: datetime) -> date | None:
+        """The day on which the window began that holds this moment."""
+        today, clock = local.date(), local.time()
+        if self.begins is None or self.ends is None:
+            return today if self._is_day(today) else None
+        if self.begins < self.ends:
+            return today if self._is_day(today) and self.begins <= clock < self.ends else None
+        if self._is_day(today) and clock >= self.begins:
+            return today
+        return today - DAY if self._is_day(today - DAY) and clock < self.ends else None
+
+    def _is_day(self, day: date) -> bool:
+        return not self.days or day.isoweekday() in self.days
+
+    def __str__(self) -> str:
+        days = _days_in_words(sorted(self.days))
+        if self.begins is None or self.ends is None:
+            return days
+        return f"{days}, {self.begins:%H:%M} to {self.ends:%H:%M}"
+
+
+def _days_in_words(days: Sequence[int]) -> str:
+    if not days or len(days) == len(WEEK):
+        return "every day"
+    names = [WEEK[day - 1] for day in days]
+    is_row = len(days) > 2 and days[-1] - days[0] == len(days) - 1  # noqa: PLR2004 - two are named
+    return f"{names[0]} to {names[-1]}" if is_row else ", ".join(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """Made by `timetable`, which checks it. Moments given and returned are aware; those returned in UTC."""
+
+    cron: str
+    zone: ZoneInfo
+    window: Window
+
+    def after(self, moment: datetime) -> Iterator[datetime]:
+        """The due times after this moment, in order; they may end."""
+        found = CronSim(self.cron, moment.astimezone(self.zone))
+        openings = 0
+        while openings < MOST_OPENINGS:
+            try:
+                local = next(found)
+            except StopIteration:
+                return
+            if self.window.holds(local):
+                openings = 0
+                yield local.astimezone(UTC)
+                continue
+            # Not time by time: a line of every minute has 10,000 in a week without a window.
+            opening = self.window.opens(local)
+            found = CronSim(self.cron, opening - SECOND)
+            openings += 1
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        return next(self.after(moment), None)
+
+    def between(self, after: datetime, until: datetime, at_most: int) -> list[datetime]:
+        """The due times after the one moment up to the other, which included."""
+        found: list[datetime] = []
+        for moment in islice(self.after(after), at_most):
+            if moment > until:
+                break
+            found.append(moment)
+        return found
+
+    def may_start(self, moment: datetime) -> bool:
+        return self.window.holds(moment.astimezone(self.zone))
+
+    def closes(self, moment: datetime) -> datetime | None:
+        """The end of the window that holds this moment."""
+        closing = self.window.closes(moment.astimezone(self.zone))
+        return closing.astimezone(UTC) if closing is not None else None
+
+    def in_words(self) -> str:
+        words = CronSim(self.cron, datetime.now(UTC)).explain()
+        within = f"; window: {self.window}" if self.window != Window() else ""
+        return f"{words}, {self.zone.key}{within}"
+
+
+@lru_cache(maxsize=512)
+def timetable(cron: str, zone: str, window: Window) -> Timetable:
+    """The checked timetable.
+
+    Raises:
+        InvalidSchedule: with a sentence for each of `cron`, `time_zone`, `window` that makes no sense.
+    """
+    errors = {name: sentence for name, sentence in _problems(cron, zone, window) if sentence}
+    if errors:
+        raise InvalidSchedule(errors)
+    checked = Timetable(cron, ZoneInfo(zone), window)
+    if checked.next_after(datetime.now(UTC)) is None:
+        where = " within its window" if window != Window() else ""
+        raise InvalidSchedule({"cron": f"{cron!r} names no time that will come{where}: change one of them"})
+    return checked
+
+
+def _problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, str]]:
+    yield "cron", _problem_of_cron(cron.split(), cron)
+    if zone not in available_timezones():
+        yield "time_zone", f"{zone!r} is no time zone: name one as 'Europe/Berlin' or 'UTC'"
+    if (window.begins is None) != (window.ends is None):
+        yield "window", "the window has only one of its two times: give both, or neither for whole days"
+
+
+def _problem_of_cron(fields: Sequence[str], cron: str) -> str:
+    if len(fields) != FIELDS:
+        return (
+            f"{cron!r} has {len(fields)} fields: a cron line has five, "
+            "minute, hour, day of month, month and day of week, as in '30 2 * * MON-FRI'"
+        )
+    try:
+        CronSim(cron, datetime.now(UTC))
+    except CronSimError as error:
+        what = str(error).removeprefix("Bad ")
+        return f"{cron!r} is no cron line: its {what} makes no sense; write it as in '30 2 * * MON-FRI'"
+    return ""

@@ -1,0 +1,90 @@
+"""Protected services: which ones a plan acts on, and the wish that a second person approves it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.utils import timezone
+
+from scenarios import admission
+from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.plan import Plan, address_of
+from scenarios.leases import write_event
+from scenarios.models import Approval, Run, Service
+from scenarios.ports import Event
+
+NOBODY_NAMED = "nobody named"
+
+
+def touched_services(plan: Plan) -> list[str]:
+    """The services that the plan's actions touch: by name, or by the address at which one is registered.
+
+    A service that is registered twice is touched under both names. What `command`, `signal` and
+    `chaostoolkit` steps do is not seen: the settings name what those may do at all.
+    """
+    names, addresses = plan.touched_services(), plan.touched_addresses()
+    registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
+    addresses |= {address for name in names if (address := registered.get(name)) is not None}
+    return sorted(names | {name for name, address in registered.items() if address in addresses})
+
+
+def protected_among(services: Iterable[str]) -> list[str]:
+    found = Service.objects.filter(is_protected=True, name__in=list(services))
+    return list(found.order_by("name").values_list("name", flat=True))
+
+
+def ask_for_run(run: Run, services: list[str]) -> None:
+    """Have the queued run wait until a second person approves it; within the caller's transaction."""
+    now, reason = timezone.now(), admission.needs_approval(services)
+    waits = {"state": RunState.AWAITING_APPROVAL, "waiting_for": reason[:500]}
+    if not Run.objects.queued().filter(id=run.id).update(last_event=F("last_event") + 1, **waits):
+        return  # stopped meanwhile
+    run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
+    detail = {"services": services, "by": name_of(run.started_by), "reason": reason}
+    write_event(run, Event("approval_asked", now, detail=detail))
+    asked: dict[str, Any] = {
+        "services": services,
+        "state": ApprovalState.PENDING,
+        "asked_by": run.started_by,
+        "asked_by_name": name_of(run.started_by),
+        "asked_at": now,
+        "expires_at": now + timedelta(hours=settings.APPROVAL_HOURS),
+        "decided_by": None,
+        "decided_by_name": "",
+        "decided_at": None,
+        "reason": "",
+    }
+    Approval.objects.update_or_create(run=run, defaults=asked)
+
+
+def cover_by_schedule(run: Run, approval: Approval) -> None:
+    """Note in the new run who approved its schedule; within the caller's transaction."""
+    run.last_event += 1
+    run.save(update_fields=["last_event"])
+    reason = f"with the schedule {approval.schedule}"
+    detail = {"services": approval.services, "by": approval.decided_by_name, "reason": reason}
+    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    Approval.objects.create(
+        run=run,
+        services=approval.services,
+        state=ApprovalState.APPROVED,
+        asked_by=approval.asked_by,
+        asked_by_name=approval.asked_by_name,
+        asked_at=approval.asked_at,
+        decided_by=approval.decided_by,
+        decided_by_name=approval.decided_by_name,
+        decided_at=approval.decided_at,
+        reason=reason,
+    )
+
+
+def close(run: Run, state: ApprovalState, now: datetime) -> None:
+    """Whoever still waits for the run's approval waits no more."""
+    Approval.objects.pending().filter(run=run).update(state=state, decided_at=now)
+
+
+def name_of(user: User | None) -> str:
+    return user.get_username() if user is not None else NOBODY_NAMED

@@ -1,0 +1,241 @@
+"""Schedules: written, paused, and carried out when they are due.
+
+The watchdog calls `start_due` each second; any number of watchdogs may. A time that was missed, because
+none of them was at work, is caught up once if it is no longer ago than the schedule's grace; all others are
+skipped. Every due time is noted with what came of it.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from metrics_app.backend import get_metrics
+from scenarios import admission, approvals, services
+from scenarios.domain.document import build_plan
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.outcomes import DueOutcome
+from scenarios.domain.timetable import Timetable
+from scenarios.models import GlobalStop, Run, Scenario, Schedule, ScheduledTime
+
+logger = logging.getLogger(__name__)
+
+# A watchdog looks every second; one that is this late is not late.
+ON_TIME = timedelta(minutes=1)
+MOST_COUNTED = 1_000
+TIMES_METRIC = "scenario_scheduled_times_total"
+
+
+class Skipped(Exception):  # noqa: N818 - a state
+    """The schedule is due and starts no run; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A time to start at, if one is left, and how many before it were missed."""
+
+    at: datetime | None
+    missed: int
+
+
+def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
+    """Store the schedule, its next time counted from now; ask for an approval where it needs one.
+
+    Raises:
+        InvalidSchedule: with a sentence for each field that makes no sense.
+    """
+    timetable = check_schedule(schedule)
+    schedule.changed_by = by
+    schedule.next_at = None if schedule.is_paused else timetable.next_after(timezone.now())
+    with transaction.atomic():
+        schedule.save()
+        approvals.ask_for_schedule(schedule)
+    return schedule
+
+
+def check_schedule(schedule: Schedule) -> Timetable:
+    """Its timetable.
+
+    Raises:
+        InvalidSchedule: with a sentence for each field that makes no sense.
+    """
+    timetable = schedule.timetable()
+    check_scenario(schedule)
+    return timetable
+
+
+def check_scenario(schedule: Schedule) -> None:
+    """Raises InvalidSchedule where its scenario is not stored, is invalid, or refuses its variables."""
+    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
+    if scenario is None:
+        raise InvalidSchedule({"scenario_name": f"there is no scenario {schedule.scenario_name!r}"})
+    try:
+        build_plan(services.read_document(scenario.document), schedule.variables)
+    except InvalidDocument as error:
+        raise InvalidSchedule({"scenario_name": f"{scenario.name!r} is invalid: {error}"}) from error
+    except InvalidVariables as error:
+        raise InvalidSchedule({"variables": str(error)}) from error
+
+
+def pause(schedule: Schedule, *, paused: bool) -> None:
+    """Pause it, or let it go on from now: what was due in between is not caught up.
+
+    Raises:
+        InvalidSchedule: its cron line, zone or window makes no sense any more.
+    """
+    following = None if paused else schedule.timetable().next_after(timezone.now())
+    Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
+
+
+def upcoming(schedule: Schedule, count: int = 5) -> list[datetime]:
+    """The next due times.
+
+    Raises:
+        InvalidSchedule: its cron line, zone or window makes no sense any more.
+    """
+    return list(islice(schedule.timetable().after(timezone.now()), count))
+
+
+def obstacle_to(schedule: Schedule) -> str:
+    """What would keep it from starting a run if it were due now; "" where nothing would."""
+    try:
+        _may_start(schedule)
+        check_scenario(schedule)
+        protected = approvals.protected_services(schedule)
+    except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
+        return str(error)
+    if protected and approvals.approval_of(schedule, approvals.fingerprint_of(schedule, protected)) is None:
+        return admission.needs_approval(protected)
+    return ""
+
+
+# What the watchdog does
+
+
+def start_due(now: datetime) -> int:
+    """Start the run of each schedule that is due, or note why not; how many were due."""
+    due = list(Schedule.objects.due(now).select_related("changed_by"))
+    for schedule in due:
+        try:
+            with transaction.atomic():
+                _take_turn(schedule, now)
+        except InvalidSchedule:
+            logger.exception("Schedule %s is paused", schedule)
+            Schedule.objects.filter(pk=schedule.pk).update(is_paused=True, next_at=None)
+    return len(due)
+
+
+def end_late(now: datetime) -> int:
+    """End scheduled runs that wait though their schedule's window has closed; how many."""
+    late = Run.objects.not_begun().filter(begin_before__lte=now).for_a_list()
+    sentence = "it could not begin before {:%H:%M} UTC, when its schedule's window closed"
+    return sum(
+        services.end_unbegun_run(run, sentence.format(run.begin_before)) for run in late if run.begin_before
+    )
+
+
+def ask_for_approvals() -> None:
+    """Ask before they are due: a scenario, or the protection of a service, may have changed."""
+    for schedule in Schedule.objects.filter(is_paused=False).select_related("changed_by"):
+        try:
+            approvals.ask_for_schedule(schedule)
+        except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):
+            continue  # told where it is due, and on its page
+
+
+def _take_turn(schedule: Schedule, now: datetime) -> None:
+    """Within a transaction: the next time, the run and the note of it are written together, or nothing is."""
+    timetable = schedule.timetable()
+    unchanged = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, is_paused=False)
+    # One conditional UPDATE, and a look at the row count: of any number of watchdogs that read the same
+    # time, the database lets exactly one through.
+    if unchanged.update(next_at=timetable.next_after(now)) != 1 or schedule.next_at is None:
+        return
+    due = due_now(schedule.next_at, timetable, schedule.grace_minutes, now)
+    if due.missed:
+        at_least = "at least " if due.missed >= MOST_COUNTED else ""
+        reason = f"{at_least}{due.missed} missed: no watchdog was at work, and only one is caught up"
+        if due.missed == 1:
+            reason = "missed: no watchdog was at work"
+        _note(schedule, schedule.next_at, DueOutcome.SKIPPED, reason)
+    if due.at is not None:
+        _begin(schedule, due.at, timetable, now)
+
+
+def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
+    """Of the times from the first to now, the last where it is within the grace; the others are missed."""
+    since = max(first, now - max(ON_TIME, timedelta(minutes=grace_minutes)))
+    moment = timedelta(microseconds=1)
+    within = timetable.between(since - moment, now, 24 * 60 + 1)
+    last = within[-1] if within else None
+    earlier = timetable.between(first - moment, (last or now + moment) - moment, MOST_COUNTED)
+    return Due(last, len(earlier))
+
+
+def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime) -> None:
+    if ScheduledTime.objects.filter(schedule=schedule, due_at=at).exists():
+        return  # the clock was set back: it has been started already
+    late = now - at
+    reason = f"caught up {late.total_seconds() / 60:.0f} minutes late" if late > ON_TIME else ""
+    try:
+        run = _start(schedule, timetable, now)
+    except Skipped as error:
+        _note(schedule, at, DueOutcome.SKIPPED, str(error))
+    else:
+        _note(schedule, at, DueOutcome.STARTED, reason, run)
+
+
+def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
+    if not timetable.may_start(now):
+        raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
+    _may_start(schedule)
+    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
+    if scenario is None:
+        raise Skipped(f"there is no scenario {schedule.scenario_name!r}")
+    try:
+        if lacking := approvals.ask_for_schedule(schedule):
+            raise Skipped(f"{admission.needs_approval(lacking)}; the approval of the schedule is missing")
+        return services.start_run(
+            scenario.document,
+            schedule.variables,
+            origin="schedule",
+            scenario=scenario,
+            by=schedule.changed_by,
+            scheduled=services.Scheduled(
+                schedule,
+                begin_before=timetable.closes(now),
+                approval=approvals.approval_of(schedule, approvals.fingerprint_of(schedule)),
+            ),
+        )
+    except InvalidDocument as error:
+        raise Skipped(f"the scenario is invalid: {error}") from error
+    except InvalidVariables as error:
+        raise Skipped(f"its variables no longer fit the scenario: {error}") from error
+
+
+def _may_start(schedule: Schedule) -> None:
+    """Raises Skipped where something other than its scenario stands in the way."""
+    stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
+    if stop is not None:
+        raise Skipped(str(stop))
+    if (run := Run.objects.unfinished().filter(schedule=schedule).for_a_list().first()) is not None:
+        raise Skipped(f"its run {run} has not ended ({run.verdict})")
+    author = schedule.changed_by
+    if author is None or not author.is_active or not author.has_perm("scenarios.run_scenario"):
+        who = f"{author.get_username()!r}, who saved it last," if author else "whoever saved it last"
+        raise Skipped(f"{who} may not run scenarios any more: someone who may must save it anew")
+
+
+def _note(schedule: Schedule, at: datetime, outcome: DueOutcome, reason: str, run: Run | None = None) -> None:
+    ScheduledTime.objects.update_or_create(
+        schedule=schedule, due_at=at, defaults={"outcome": outcome, "reason": reason, "run": run}
+    )
+    if outcome is DueOutcome.SKIPPED:
+        logger.warning("Schedule %s, due %s, started no run: %s", schedule, at.isoformat(), reason)
+    labels = {"schedule": schedule.name, "outcome": outcome.value}
+    transaction.on_commit(partial(get_metrics().inc_counter, TIMES_METRIC, labels))

@@ -1,0 +1,65 @@
+"""A scenario on a service, people who may do something, and schedules of it, for tests of what is planned."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+from django.utils import timezone
+
+from scenarios import schedules, services
+from scenarios.models import Approval, Run, Scenario, Schedule, Service
+
+DOCUMENT = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: break-exchange}
+spec:
+  variables:
+    delay: {type: integer, default: 5, max: 100}
+  phases:
+    - name: chaos
+      actions:
+        - name: break it
+          do: {http: {service: exchange, method: POST, path: "/fault/${delay}"}}
+          undo: {http: {service: exchange, method: DELETE, path: /fault}}
+"""
+ADDRESS = "http://127.0.0.1:9101"
+
+
+def someone(name: str, *permissions: str, **fields: Any) -> User:
+    user = User.objects.create_user(name, is_staff=True, **fields)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    return user
+
+
+def stored(document: str = DOCUMENT, *, by: User | None = None) -> Scenario:
+    return services.save_scenario(services.read_document(document), by=by)
+
+
+def exchange(*, is_protected: bool = False) -> Service:
+    service = services.register_service("exchange", ADDRESS)
+    service.is_protected = is_protected
+    return services.save_service(service)
+
+
+def asked_run(by: User | None, document: str = DOCUMENT, **options: Any) -> Run:
+    return services.start_run(document, {}, origin="admin", by=by, **options)
+
+
+def approval_of(run: Run) -> Approval:
+    return Approval.objects.get(run=run)
+
+
+def scheduled(by: User | None, *, due: datetime | None = None, **fields: Any) -> Schedule:
+    """A schedule of every minute; with `due`, that is its next time."""
+    given = {"name": "nightly", "scenario_name": "break-exchange", "cron": "* * * * *", **fields}
+    schedule = schedules.save_schedule(Schedule(**given), by=by)
+    if due is not None:
+        Schedule.objects.filter(pk=schedule.pk).update(next_at=due)
+        schedule.refresh_from_db()
+    return schedule
+
+
+def minute(ago: int = 0) -> datetime:
+    """A whole minute, so many ago."""
+    return timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=ago)
