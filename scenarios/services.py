@@ -23,8 +23,9 @@ from scenarios.domain.experiments.translation import TranslationRefused, is_expe
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
 from scenarios.models import Event as EventRow
-from scenarios.models import Fault, Run, Scenario, Service
+from scenarios.models import Fault, Run, RunCharts, Scenario, Service
 from scenarios.ports import Event
+from scenarios.service_queries import give_default_queries
 from scenarios.surroundings import step_arguments
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def restore_version(scenario: Scenario, version: int, *, by: User | None = None)
 
 
 def register_service(name: str, base_url: str, description: str = "") -> Service:
-    """Register the service, or give a registered one this address.
+    """Register the service, with the default queries for charts, or give a registered one this address.
 
     Raises:
         ValidationError: the name is no DNS label, or the address no http(s) URL.
@@ -110,7 +111,11 @@ def register_service(name: str, base_url: str, description: str = "") -> Service
     service.base_url = base_url
     service.description = description or service.description
     service.full_clean()
-    service.save()
+    with transaction.atomic():
+        is_new = service.pk is None
+        service.save()
+        if is_new:
+            give_default_queries(service)
     return service
 
 
@@ -148,6 +153,7 @@ def start_run(
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
         run.save(force_insert=True)
+        RunCharts.objects.create(run=run)
         transaction.on_commit(lambda: knock(run))
     return run
 
@@ -208,7 +214,7 @@ def release_global_stop() -> bool:
 
 
 def prune(before: datetime, *, at_most: int) -> int:
-    """Delete finished runs that ended before, with their events and faults; how many they were.
+    """Delete finished runs that ended before, with events, faults and charts; how many they were.
 
     Never one that may have left something injected.
     """
@@ -218,6 +224,7 @@ def prune(before: datetime, *, at_most: int) -> int:
         ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
         Fault.objects.filter(run__in=ids).delete()
         EventRow.objects.filter(run__in=ids).delete()
+        RunCharts.objects.filter(run__in=ids).delete()
         Run.objects.filter(id__in=ids).delete()
     return len(ids)
 

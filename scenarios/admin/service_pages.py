@@ -12,12 +12,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview
+from scenarios.admin.service_queries import QueriesInline
 from scenarios.health import health_of
 from scenarios.models import Service
 
 
 @admin.register(Service)
 class ServiceAdmin(admin.ModelAdmin):
+    inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "held_by", "touched_by", "description"]
     search_fields = ["name", "description"]
     list_per_page = 50
