@@ -41,7 +41,7 @@ def axis(lowest: float, highest: float, marks: int = 3) -> list[float]:
 
     From zero, unless all values lie close together and far from it.
     """
-    lowest, highest = max(lowest, -_FARTHEST), min(highest, _FARTHEST)
+    lowest, highest = (min(_FARTHEST, max(-_FARTHEST, value)) for value in (lowest, highest))
     if lowest >= 0 and lowest < highest * 3 / 4:
         lowest = 0.0
     if highest <= lowest:
