@@ -3,7 +3,8 @@
 Faults are shaded, judged validations are marked on the bar that is the run. All lengths are in pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -156,46 +157,44 @@ def _words_above(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
 
 
 def _lines(chart: Chart, frame: _Frame) -> Iterator[SafeString]:
+    moments = chart.moments
+    inside = range(bisect_left(moments, frame.begin), bisect_right(moments, frame.end))
+    across = {place: f"{frame.x(moments[place]):.1f}" for place in inside}
     for number, series in enumerate(chart.series, 1):
-        path = "".join(_stroke(points) for points in _strokes(chart, series.values, frame))
+        strokes = _strokes(moments, series.values, frame, across)
+        # A point by itself becomes a dot, by the line's round ends.
+        path = "".join(f"M{'L'.join(stroke)}{'' if len(stroke) > 1 else 'h.01'}" for stroke in strokes)
         if path:
             told = [element("title", series.name)] if series.name else []
             yield element("path", *told, class_=f"series series-{number}", d=path)
 
 
-def _strokes(chart: Chart, values: Sequence[Value], frame: _Frame) -> Iterator[list[tuple[float, float]]]:
+def _strokes(
+    moments: Sequence[float], values: Sequence[Value], frame: _Frame, across: Mapping[int, str]
+) -> Iterator[list[str]]:
     """Points that belong together: what is between two of these is not known."""
-    points: list[tuple[float, float]] = []
-    before: tuple[float, float] | None = None
-    for moment, value in zip(chart.moments, values, strict=False):
-        here = (moment, value) if isinstance(value, float) else None
-        points += [(frame.x(at), frame.y(of)) for at, of in _within(before, here, frame)]
-        if here is None and points:
+    points = list(_crossing(moments, values, frame, frame.begin))
+    for place, x in across.items():
+        value = values[place]
+        if isinstance(value, float):
+            points.append(f"{x} {frame.y(value):.1f}")
+        elif points:
             yield points
             points = []
-        before = here
+    points += _crossing(moments, values, frame, frame.end)
     if points:
         yield points
 
 
-def _within(
-    before: tuple[float, float] | None, here: tuple[float, float] | None, frame: _Frame
-) -> Iterator[tuple[float, float]]:
-    """The new point where it lies in the frame; where the line crosses an edge of it, that place, too."""
-    if here is None:
+def _crossing(moments: Sequence[float], values: Sequence[Value], frame: _Frame, edge: float) -> Iterator[str]:
+    """Where the line crosses an edge of the frame."""
+    after = bisect_right(moments, edge)
+    if not 0 < after < len(moments) or moments[after - 1] == edge:
         return
-    for edge in (frame.begin, frame.end):
-        if before is not None and before[0] < edge < here[0]:
-            share = (edge - before[0]) / (here[0] - before[0])
-            yield edge, before[1] + (here[1] - before[1]) * share
-    if frame.begin <= here[0] <= frame.end:
-        yield here
-
-
-def _stroke(points: Sequence[tuple[float, float]]) -> str:
-    """A path; a point by itself becomes a dot, by the line's round ends."""
-    (x, y), *more = points
-    return f"M{x:.1f} {y:.1f}" + ("".join(f"L{x:.1f} {y:.1f}" for x, y in more) or "h.01")
+    one, other = values[after - 1], values[after]
+    if isinstance(one, float) and isinstance(other, float):
+        share = (edge - moments[after - 1]) / (moments[after] - moments[after - 1])
+        yield f"{frame.x(edge):.1f} {frame.y(one + (other - one) * share):.1f}"
 
 
 # The run, and when

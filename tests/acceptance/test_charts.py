@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import free_port, is_listening, wait_for
-from tests.servers.prometheus_server import prometheus
+from tests.servers.prometheus_server import measuring
 
 pytestmark = pytest.mark.prometheus
 
@@ -56,20 +55,11 @@ def start_services(installed: Coordinator, port: int) -> None:
     """The exchange, and the risk monitor that asks it four times a second."""
     address = f"http://127.0.0.1:{port}"
     installed.set_up(exchange=address)
-    own = {"SERVICE_NAME": "exchange", "PROMETHEUS_MULTIPROC_DIR": str(installed.data / "metrics-exchange")}
-    installed.start("exchange", "manage.py", "demo_service", "exchange", "--port", str(port), **own)
+    installed.start_demo_service("exchange", port)
     wait_for(lambda: is_listening(port), what="the exchange listens")
-    options = ("--port", str(free_port()), "--watches", address)
-    installed.start("risk-monitor", "manage.py", "demo_service", "risk-monitor", *options)
+    installed.start_demo_service("risk-monitor", free_port(), "--watches", address)
     installed.start_watchdog()
     installed.start_worker()
-
-
-def scraping(config: Path, port: int) -> Path:
-    targets = [{"targets": [f"127.0.0.1:{port}"]}]
-    job = {"job_name": "exchange", "honor_labels": True, "static_configs": targets}
-    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
-    return config
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +67,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
     """Prometheus is gone after the run, and was asked again in vain."""
     folder, port = tmp_path_factory.mktemp("charts"), free_port()
     with ExitStack() as while_measured:
-        server = prometheus(scraping(folder / "prometheus.yml", port), folder / "data")
-        address = while_measured.enter_context(server)
-        with coordinator(folder, PROMETHEUS_URL=address, PROMETHEUS_SCRAPE_SECONDS="1") as installed:
+        environment = while_measured.enter_context(measuring(folder, port))
+        with coordinator(folder, **environment) as installed:
             start_services(installed, port)
             run = Measured(installed, installed.manage("scenario", "run", str(DOCUMENT), "--detach").strip())
             wait_for(run.readings, what="the charts are read after the run's end", seconds=60)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.loopback import free_port, is_listening, wait_for
+from tests.servers.prometheus_server import measuring
 
 NAME, PASSWORD = "operator", "made-up-for-the-tests"
 
@@ -28,6 +29,8 @@ PAGES = {
     "run-with-a-fault-left": "/admin/scenarios/run/{left}/change/",
     "report-of-a-fault-left": "/admin/scenarios/run/{left}/report/",
     "services": "/admin/scenarios/service/",
+    "service": "/admin/scenarios/service/1/change/",
+    "new-service": "/admin/scenarios/service/add/",
     "api": "/api/v1/docs",
 }
 
@@ -82,8 +85,11 @@ class ControlRoom:
 
 @contextmanager
 def control_room(data: Path) -> Iterator[ControlRoom]:
-    with coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD) as installed:
-        ports = {"exchange": free_port(), "risk-monitor": free_port()}
+    ports = {"exchange": free_port(), "risk-monitor": free_port()}
+    with (
+        measuring(data, ports["exchange"]) as measured,
+        coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD, **measured) as installed,
+    ):
         installed.set_up(**{name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
         installed.manage(
             "createsuperuser", "--noinput", "--username", NAME, "--email", "operator@example.com"
@@ -91,7 +97,7 @@ def control_room(data: Path) -> Iterator[ControlRoom]:
         watched = f"http://127.0.0.1:{ports['exchange']}"
         for name, port in ports.items():
             options = ("--watches", watched) if name == "risk-monitor" else ()
-            installed.start(name, "manage.py", "demo_service", name, "--port", str(port), *options)
+            installed.start_demo_service(name, port, *options)
         for name, port in ports.items():
             wait_for(lambda port=port: is_listening(port), what=f"{name} listens")  # type: ignore[misc]
         installed.start_watchdog()
