@@ -14,6 +14,8 @@ from coordinator_site.supervisor import Child
 from scenarios.worker_commands import quick_worker
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
+# Often: the faults of a demonstration last for a few seconds, and the charts shall show them.
+SCRAPE_SECONDS = 1
 JOB_PORTS = {"test-coordinator": "web", "exchange": "exchange", "risk-monitor": "risk_monitor"}
 
 
@@ -46,7 +48,7 @@ def choose_ports(web: int) -> Ports:
 def children(ports: Ports) -> list[Child]:
     """In the order of starting. They stop in reverse: a worker undoes its faults while its targets live."""
     monitoring = prometheus(ports)
-    asked = settings.PROMETHEUS_URL or (ports.address_of("prometheus") if monitoring else "")
+    measured = where_it_is_measured(ports) if monitoring and not settings.PROMETHEUS_URL else {}
     return [
         demo_service("exchange", ports.exchange),
         demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.address_of("exchange")),
@@ -54,15 +56,18 @@ def children(ports: Ports) -> list[Child]:
         Child(
             "web",
             [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py"],
-            {"PORT": str(ports.web)},
+            {"PORT": str(ports.web), **measured},
         ),
-        manage("watchdog", "watchdog", environment={"PROMETHEUS_URL": asked}),
-        manage(
-            "worker",
-            *quick_worker(settings.TASK_BACKEND),
-            environment={"PROMETHEUS_URL": asked},
-        ),
+        manage("watchdog", "watchdog", environment=measured),
+        manage("worker", *quick_worker(settings.TASK_BACKEND), environment=measured),
     ]
+
+
+def where_it_is_measured(ports: Ports) -> dict[str, str]:
+    return {
+        "PROMETHEUS_URL": ports.address_of("prometheus"),
+        "PROMETHEUS_SCRAPE_SECONDS": str(SCRAPE_SECONDS),
+    }
 
 
 def manage(name: str, *command: str, environment: Mapping[str, str] | None = None) -> Child:
@@ -100,6 +105,7 @@ def prometheus(ports: Ports) -> list[Child]:
 def config_with_ports(shipped: Path, ports: Ports) -> str:
     """The shipped configuration, its targets on these ports, to be kept in another folder."""
     config = yaml.safe_load(shipped.read_text())
+    config["global"]["scrape_interval"] = f"{SCRAPE_SECONDS}s"
     # Prometheus looks for them from the folder of its configuration.
     config["rule_files"] = [str(shipped.parent / pattern) for pattern in config["rule_files"]]
     for job in config["scrape_configs"]:

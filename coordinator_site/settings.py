@@ -266,6 +266,9 @@ SCENARIO_DRIVERS = [
     *env.list("EXTRA_SCENARIO_DRIVERS", default=[]),
 ]
 PROMETHEUS_URL = environment.web_address("PROMETHEUS_URL", env.str("PROMETHEUS_URL", ""))
+PROMETHEUS_SCRAPE_SECONDS = environment.whole_number(
+    "PROMETHEUS_SCRAPE_SECONDS", env.str("PROMETHEUS_SCRAPE_SECONDS", "15"), lowest=1, highest=3600
+)
 
 # Whether steps may only reach registered services, and no address that a document names.
 ONLY_REGISTERED_SERVICES = environment.boolean(

@@ -11,7 +11,8 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import plan_of
-from scenarios.models import Approval, Event, Run
+from scenarios.models import Approval, Event, Run, RunCharts
+from scenarios.pictures.run_charts import views_of
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.story import Story, story_of
 
@@ -19,6 +20,8 @@ EVENTS_PER_PAGE = 100
 EVENTS_PER_STEP = 20
 # One poll a second while it runs; where only the watchdog still tries an undo, there is no hurry.
 SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
+# Charts are read by the watchdog: whether there is something newer is one short query.
+SECONDS_CHARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,17 @@ def mark_of(pk: UUID) -> Mark:
 
 def whole_page(run: Run) -> dict[str, Any]:
     story = story_of(run)
-    return {**_parts(run, story), "steps": story.steps, **events_before(run, None)}
+    return {**_parts(run, story), "steps": story.steps, **charts_of(run, story), **events_before(run, None)}
+
+
+def charts_of(run: Run, story: Story | None = None) -> dict[str, Any]:
+    """The charts that are kept, and how often to look for newer ones."""
+    charts = views_of(run, story or story_of(run))
+    return {"run": run, "charts": charts, "charts_poll_seconds": 0 if charts.complete else SECONDS_CHARTS}
+
+
+def charts_version(pk: UUID) -> int:
+    return RunCharts.objects.filter(run=pk).values_list("version", flat=True).first() or 0
 
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ from datetime import datetime
 from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.models import Approval, Event, Fault, Run, ScheduledTime
+from scenarios.models import Approval, Event, Fault, Run, RunCharts, ScheduledTime
 
 
 def prune(before: datetime, *, at_most: int) -> int:
-    """Delete finished runs that ended before, with their events and faults; how many they were.
+    """Delete finished runs that ended before, with events, faults and charts; how many they were.
 
     Never one that may have left something injected.
     """
@@ -19,6 +19,7 @@ def prune(before: datetime, *, at_most: int) -> int:
         ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
         Fault.objects.filter(run__in=ids).delete()
         Event.objects.filter(run__in=ids).delete()
+        RunCharts.objects.filter(run__in=ids).delete()
         Run.objects.filter(id__in=ids).delete()
     return len(ids)
 

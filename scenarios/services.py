@@ -22,8 +22,9 @@ from scenarios.domain.errors import CannotBegin, InvalidDocument, Problem
 from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
-from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service
+from scenarios.models import Approval, Fault, Run, RunCharts, Scenario, Schedule, Service
 from scenarios.ports import Event
+from scenarios.service_queries import give_default_queries
 from scenarios.surroundings import step_arguments
 
 logger = logging.getLogger(__name__)
@@ -102,15 +103,20 @@ def restore_version(scenario: Scenario, version: int, *, by: User | None = None)
 
 
 def register_service(name: str, base_url: str, description: str = "") -> Service:
-    """Register the service, or give a registered one this address.
+    """Register the service, with the default queries for charts, or give a registered one this address.
 
     Raises:
         ValidationError: the name is no DNS label, or the address no http(s) URL.
     """
     service = Service.objects.filter(name=name).first() or Service(name=name)
+    is_new = service.pk is None
     service.base_url = base_url
     service.description = description or service.description
-    return save_service(service)
+    with transaction.atomic():
+        save_service(service)
+        if is_new:
+            give_default_queries(service)
+    return service
 
 
 def save_service(service: Service) -> Service:
@@ -171,6 +177,7 @@ def start_run(
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
         run.save(force_insert=True)
+        RunCharts.objects.create(run=run)
         if scheduled and scheduled.approval:
             protection.cover_by_schedule(run, scheduled.approval)
         if services := admission.unapproved(run):

@@ -1,4 +1,4 @@
-"""Watches over runs: takes over those whose worker died, and tries outstanding faults again.
+"""Watches over runs: takes over those whose worker died, tries outstanding faults again, reads charts.
 
 Any number of watchdogs may run: whatever one does begins with a conditional UPDATE that lets one through.
 """
@@ -19,6 +19,7 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from scenarios import approvals, execution, leases, log_context, retention, schedules, services, tasks
+from scenarios.charts.reader import ChartReader
 from scenarios.domain.errors import LeaseLost
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
@@ -45,6 +46,7 @@ class Watchdog:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
+        self._charts = ChartReader()
         self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
         self._asked_at = -ASK_EVERY_SECONDS
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
@@ -68,6 +70,7 @@ class Watchdog:
 
     async def settle(self) -> None:
         """Wait for the undos that are under way."""
+        await self._charts.stop()
         if self._busy:
             await asyncio.wait(self._busy.values())
 
@@ -81,6 +84,7 @@ class Watchdog:
         await in_database(self._carry_out_plans)
         await in_database(self._prune)
         await in_database(self._beat)
+        self._charts.go_on()
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:

@@ -75,6 +75,7 @@ class RunAdmin(ReadOnlyAdmin):
                 ("stop", self.stop_view),
                 ("again", self.again_view),
                 ("live", self.live_view),
+                ("charts", self.charts_view),
                 ("step", self.step_view),
                 ("events", self.events_view),
                 ("report", self.report_view),
@@ -124,6 +125,15 @@ class RunAdmin(ReadOnlyAdmin):
         context["may_stop"] = request.user.has_perm("scenarios.stop_run")
         context["may_run"] = request.user.has_perm("scenarios.run_scenario")
         return TemplateResponse(request, f"{TEMPLATES}/live.html", context)
+
+    def charts_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The charts, where newer ones are kept than the browser has; 204 where not."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if str(live.charts_version(pk)) == request.GET.get("seen", ""):
+            return HttpResponse(status=204)
+        context = live.charts_of(self.visible(request, pk))
+        return TemplateResponse(request, f"{TEMPLATES}/charts.html", context)
 
     def step_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """What the step was given and what it returned."""

@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
+from scenarios.admin.service_queries import QueriesInline
 from scenarios.health import health_of
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
@@ -22,6 +23,7 @@ PROTECT = "scenarios.protect_service"
 
 @admin.register(Service)
 class ServiceAdmin(admin.ModelAdmin):
+    inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
     list_filter = ["is_protected"]
     fields = ["name", "base_url", "description", "is_protected"]

@@ -44,28 +44,46 @@ class Prometheus:
 
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
-        if arguments.server and (sentence := beyond_reach("'server'")):
-            raise StepImpossible(sentence)
-        server = arguments.server or settings.PROMETHEUS_URL
-        if not server:
-            raise StepImpossible(
-                "no Prometheus is configured: set PROMETHEUS_URL, or give the step a 'server'"
-            )
-        name = f"Prometheus at {origin(server)}"
-        # As a form: a query may be longer than a URL.
-        answer = await exchange(
-            "POST",
-            f"{server.rstrip('/')}/api/v1/query",
-            name=name,
-            seconds=MOST_SECONDS,
-            data={"query": arguments.query},
-            headers={"User-Agent": "test-coordinator"},
-            allow_redirects=False,
-        )
-        return _fields(_result(answer, name))
+        server = server_asked(arguments.server)
+        return _fields(await ask(server, "query", {"query": arguments.query}, seconds=MOST_SECONDS))
 
     async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self.probe(arguments, surroundings)
+
+
+def server_asked(named: str) -> str:
+    """The server that a step names, or else the configured one.
+
+    Raises:
+        StepImpossible: the site allows no other than the configured one, or there is none at all.
+    """
+    if named and (sentence := beyond_reach("'server'")):
+        raise StepImpossible(sentence)
+    server = named or str(settings.PROMETHEUS_URL)
+    if not server:
+        raise StepImpossible("no Prometheus is configured: set PROMETHEUS_URL, or give the step a 'server'")
+    return server
+
+
+async def ask(server: str, endpoint: str, words: Mapping[str, str], *, seconds: float) -> Mapping[str, Any]:
+    """The `data` of the answer of `/api/v1/{endpoint}`.
+
+    Raises:
+        StepImpossible: the query is refused.
+        StepFailed: there was no answer within the time, or none that can be read.
+    """
+    name = f"Prometheus at {origin(server)}"
+    # As a form: a query may be longer than a URL.
+    answer = await exchange(
+        "POST",
+        f"{server.rstrip('/')}/api/v1/{endpoint}",
+        name=name,
+        seconds=seconds,
+        data=dict(words),
+        headers={"User-Agent": "test-coordinator"},
+        allow_redirects=False,
+    )
+    return _result(answer, name)
 
 
 def _result(answer: Answer, name: str) -> Mapping[str, Any]:

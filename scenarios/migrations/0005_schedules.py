@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scenarios', '0003_holds_and_global_stop'),
+        ('scenarios', '0004_charts'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

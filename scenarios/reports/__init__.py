@@ -24,7 +24,8 @@ FORMATS = {
 
 
 def report(run: Run, format_name: str) -> bytes:
-    """The report in one of FORMATS, in UTF-8. That of an ended run is the same whenever it is asked for.
+    """The report in one of FORMATS, in UTF-8. That of an ended run, from the moment its charts are complete,
+    is the same whenever it is asked for.
 
     Raises:
         ValueError: there is no such format.

@@ -4,7 +4,9 @@ import json
 from datetime import datetime
 from typing import Any
 
+from scenarios.charts.kept import Chart
 from scenarios.models import Approval, Fault
+from scenarios.pictures.run_charts import Views
 from scenarios.reports.facts import Facts
 from scenarios.story import StepStory
 
@@ -42,6 +44,7 @@ def content(facts: Facts) -> dict[str, Any]:
         ],
         "faults": [_fault(fault) for fault in story.faults],
         "steps": [_step(step, facts) for step in story.steps],
+        "charts": _charts(facts.charts),
         "version": facts.version,
         "document": run.document,
     }
@@ -87,6 +90,31 @@ def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
         "attempts": step.attempts,
         "time_to_pass_seconds": step.time_to_pass,
         "seen": facts.output_of(step),
+    }
+
+
+def _charts(charts: Views) -> dict[str, Any]:
+    """`values` are one for each of `moments`, which are Unix seconds: null where there was no sample."""
+    return {
+        "read_at": _moment(charts.read_at),
+        "complete": charts.complete,
+        "drawn": [_chart(view.chart) for view in charts.drawn],
+        "without": [{"why": why, "charts": list(names)} for why, names in charts.without.items()],
+        "left_out": list(charts.left_out),
+    }
+
+
+def _chart(chart: Chart) -> dict[str, Any]:
+    return {
+        "title": chart.title,
+        "about": chart.about,
+        "query": chart.query,
+        "unit": chart.unit,
+        "server": chart.server,
+        "problem": chart.problem,
+        "moments": chart.moments,
+        "series": [{"name": one.name, "values": one.values} for one in chart.series],
+        "left_out": {"count": chart.left_out_count, "names": chart.left_out},
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from scenarios.domain.document import Document, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.models import Approval, Event, Run
+from scenarios.pictures.run_charts import Views, views_of
 from scenarios.story import VERDICTS, StepStory, Story, story_of
 from scenarios.surroundings import step_arguments
 
@@ -23,6 +24,7 @@ class Facts:
     description: str
     version: int | None
     outputs: dict[tuple[str, str, str], Any]
+    charts: Views
     approval: Approval | None = None
 
     def output_of(self, step: StepStory) -> Any:
@@ -31,13 +33,15 @@ class Facts:
 
 def facts_of(run: Run) -> Facts:
     document = _document(run)
+    story = story_of(run)
     return Facts(
         run=run,
-        story=story_of(run),
+        story=story,
         title=document.title if document else run.scenario_name,
         description=document.description if document else "",
         version=_version(run),
         outputs=_outputs(run),
+        charts=views_of(run, story),
         approval=Approval.objects.filter(run=run).first(),
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.models import Fault
+from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
 from scenarios.story import StepStory
@@ -38,6 +39,27 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield ""
     if story.steps:
         yield from _table(("", "Step", "Phase", "After", "Reason"), (_step(step) for step in story.steps))
+    yield from _charts(facts.charts)
+
+
+def _charts(charts: Views) -> Iterator[str]:
+    """Their numbers: the pictures are in the HTML report."""
+    rows = [(view.chart, row) for view in charts.drawn for row in view.rows]
+    if rows:
+        yield ""
+        yield from _table(
+            ("Chart", f"Before {charts.turning}", "From then to the end", "After the run"),
+            (
+                (
+                    f"{chart.title} ({chart.about}{f', {row.name}' if row.name else ''})",
+                    *(one.text for one in (row.before, row.during, row.after)),
+                )
+                for chart, row in rows
+            ),
+        )
+    for why, names in charts.without.items():
+        yield ""
+        yield f"No chart of {_plain(', '.join(names))}: {_plain(why)}."
 
 
 def _facts(facts: Facts) -> Iterator[tuple[str, str]]:

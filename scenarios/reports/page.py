@@ -22,6 +22,7 @@ def written(facts: Facts) -> str:
         "story": facts.story,
         "timeline": run_timeline(facts.story) if facts.story.steps else "",
         "steps": [(step, _text(facts.output_of(step))) for step in facts.story.steps],
+        "charts": facts.charts,
         "style": style(),
         "policy": policy(),
     }

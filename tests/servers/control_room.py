@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.loopback import free_port, is_listening, wait_for
+from tests.servers.prometheus_server import measuring
 
 NAME, PASSWORD = "operator", "made-up-for-the-tests"
 
@@ -31,6 +32,7 @@ PAGES = {
     "report-of-a-fault-left": "/admin/scenarios/run/{left}/report/",
     "services": "/admin/scenarios/service/",
     "service": "/admin/scenarios/service/{service}/change/",
+    "new-service": "/admin/scenarios/service/add/",
     "schedules": "/admin/scenarios/schedule/",
     "schedule": "/admin/scenarios/schedule/{schedule}/change/",
     "new-schedule": "/admin/scenarios/schedule/add/",
@@ -124,8 +126,11 @@ class ControlRoom:
 
 @contextmanager
 def control_room(data: Path) -> Iterator[ControlRoom]:
-    with coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD) as installed:
-        ports = {"exchange": free_port(), "risk-monitor": free_port()}
+    ports = {"exchange": free_port(), "risk-monitor": free_port()}
+    with (
+        measuring(data, ports["exchange"]) as measured,
+        coordinator(data, DJANGO_SUPERUSER_PASSWORD=PASSWORD, **measured) as installed,
+    ):
         installed.set_up(**{name: f"http://127.0.0.1:{port}" for name, port in ports.items()})
         installed.manage(
             "createsuperuser", "--noinput", "--username", NAME, "--email", "operator@example.com"
@@ -133,7 +138,7 @@ def control_room(data: Path) -> Iterator[ControlRoom]:
         watched = f"http://127.0.0.1:{ports['exchange']}"
         for name, port in ports.items():
             options = ("--watches", watched) if name == "risk-monitor" else ()
-            installed.start(name, "manage.py", "demo_service", name, "--port", str(port), *options)
+            installed.start_demo_service(name, port, *options)
         for name, port in ports.items():
             wait_for(lambda port=port: is_listening(port), what=f"{name} listens")  # type: ignore[misc]
         installed.start_watchdog()

@@ -69,6 +69,11 @@ class Coordinator:
     def start_worker(self, name: str = "worker", **environment: str) -> subprocess.Popen[bytes]:
         return self.start(name, "manage.py", *quick_worker(self.environment["TASK_BACKEND"]), **environment)
 
+    def start_demo_service(self, name: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+        """With metrics of its own, by its own name."""
+        own = {"SERVICE_NAME": name, "PROMETHEUS_MULTIPROC_DIR": str(self.data / f"metrics-{name}")}
+        return self.start(name, "manage.py", "demo_service", name, "--port", str(port), *options, **own)
+
     def start_watchdog(self, **environment: str) -> subprocess.Popen[bytes]:
         return self.start("watchdog", "manage.py", "watchdog", **environment)
 

@@ -1,5 +1,7 @@
 """A Prometheus of the test's own, on the loopback."""
 
+import json
+import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -36,3 +38,23 @@ def prometheus(config: Path, data: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(15)
+
+
+def scraping(config: Path, port: int) -> Path:
+    """A configuration that scrapes the exchange each second."""
+    targets = [{"targets": [f"127.0.0.1:{port}"]}]
+    job = {"job_name": "exchange", "honor_labels": True, "static_configs": targets}
+    config.write_text(json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}))
+    return config
+
+
+@contextmanager
+def measuring(folder: Path, port: int) -> Iterator[dict[str, str]]:
+    """What the coordinator's environment says of a Prometheus that scrapes the exchange; nothing where
+    Prometheus is not installed.
+    """
+    if shutil.which("prometheus") is None:
+        yield {}
+        return
+    with prometheus(scraping(folder / "prometheus.yml", port), folder / "tsdb") as address:
+        yield {"PROMETHEUS_URL": address, "PROMETHEUS_SCRAPE_SECONDS": "1"}

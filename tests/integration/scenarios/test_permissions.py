@@ -104,7 +104,8 @@ SCHEDULE = {
     "time_zone": "Europe/Berlin",
     "grace_minutes": "15",
 }
-NEW_SERVICE = {"name": "market-data", "base_url": "http://127.0.0.1:9200"}
+NO_QUERIES = {"queries-TOTAL_FORMS": 0, "queries-INITIAL_FORMS": 0}
+NEW_SERVICE = {"name": "market-data", "base_url": "http://127.0.0.1:9200", **NO_QUERIES}
 WHY = {"reason": "so"}
 JSON = "application/json"
 VERBS = {
@@ -263,9 +264,8 @@ def test_protection_is_taken_away_by_those_alone_who_may_protect(client: Client,
         admin("service_changelist"), {"action": "delete_selected", "_selected_action": "1", "post": "yes"}
     )
     other = Service.objects.create(name="other", base_url="http://127.0.0.1:9300")
-    client.post(
-        admin("service_change", other.pk), {"name": "other", "base_url": "http://x", "is_protected": "on"}
-    )
+    wish = {"name": "other", "base_url": "http://x", "is_protected": "on", **NO_QUERIES}
+    assert client.post(admin("service_change", other.pk), wish).status_code == 302
     protected = dict(Service.objects.values_list("name", "is_protected"))
     assert protected == {"exchange": True, "other": False}
 

@@ -1,0 +1,61 @@
+"""The queries that charts of runs on a service show, on the service's page."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+
+from scenarios.charts.check import refusal_of
+from scenarios.models import ServiceQuery
+from scenarios.service_queries import DEFAULTS
+
+
+class QueryForm(forms.ModelForm):
+    class Meta:
+        model = ServiceQuery
+        fields = ("title", "query", "unit")
+        widgets = {"query": forms.Textarea(attrs={"rows": 3, "cols": 70, "spellcheck": "false"})}
+
+    def has_changed(self) -> bool:
+        """One of the filled-in ones that was emptied is none, whatever its unit."""
+        return super().has_changed() and self.changed_data != ["unit"]
+
+    def clean_query(self) -> str:
+        query = str(self.cleaned_data["query"])
+        if "query" in self.changed_data and (sentence := refusal_of(query)):
+            raise ValidationError(sentence)
+        return query
+
+
+class QueriesOfService(forms.BaseInlineFormSet):
+    """A new service's are filled in with those of this project's own metrics."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if self.instance.pk is None and not self.is_bound:
+            self.initial_extra = [
+                {"title": title, "query": query, "unit": unit} for title, query, unit in DEFAULTS
+            ]
+
+
+class QueriesInline(admin.StackedInline):
+    """Who may change a service may change its queries."""
+
+    model = ServiceQuery
+    form = QueryForm
+    formset = QueriesOfService
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **_named: Any) -> int:
+        return len(DEFAULTS) if obj is None else 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("scenarios.view_service") or self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perms(
+            ["scenarios.add_service" if obj is None else "scenarios.change_service"]
+        )
+
+    has_add_permission = has_delete_permission = has_change_permission

@@ -1,0 +1,118 @@
+"""A question, put to Prometheus over a window of time, and its answer as a chart, bounded in every way."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from scenarios.charts.kept import Chart, Series, Value
+from scenarios.charts.questions import Question
+from scenarios.charts.window import Window
+from scenarios.domain.errors import StepFailed
+from scenarios.domain.expectations import shown
+from scenarios.domain.outputs import cut
+from scenarios.domain.templates import with_secrets
+from scenarios.drivers.http_exchange import origin
+from scenarios.drivers.prometheus import ask, server_asked
+
+# By the labels of a series, its value at each moment.
+Samples = dict[tuple[tuple[str, str], ...], dict[float, Value]]
+
+SECONDS = 4.0
+MOST_SERIES = 6
+MOST_NAMES_LEFT_OUT = 10
+LONGEST_NAME = 120
+LONGEST_QUERY = 2000
+LONGEST_PROBLEM = 500
+# Digits that a picture of a few hundred pixels can show, with some to spare.
+DIGITS = 6
+
+
+async def chart_of(question: Question, windows: Sequence[Window], secret: Callable[[str], str]) -> Chart:
+    """The chart; where Prometheus does not answer or refuses, with a sentence for a problem.
+
+    Later windows are finer: within one of them the earlier ones' samples are not kept.
+    """
+    blank = Chart(
+        title=question.title,
+        about=question.about,
+        query=cut(question.shown_query, LONGEST_QUERY),
+        unit=question.unit,
+    )
+    try:
+        server = server_asked(str(with_secrets(question.server, secret)))
+        blank = blank.model_copy(update={"server": origin(server)})
+        query = str(with_secrets(question.query, secret))
+        samples: Samples = {}
+        moments: list[float] = []
+        for window in windows:
+            moments = [one for one in moments if not window.start <= one <= window.end] + window.moments()
+            _add(samples, await ask(server, "query_range", _words(query, window), seconds=SECONDS), window)
+        return _with_series(blank, sorted(moments), samples)
+    except StepFailed as error:
+        return blank.model_copy(update={"problem": cut(str(error), LONGEST_PROBLEM)})
+
+
+def _words(query: str, window: Window) -> dict[str, str]:
+    return {
+        "query": query,
+        "start": f"{window.start:.3f}",
+        "end": f"{window.end:.3f}",
+        "step": f"{window.step:g}",
+        "timeout": f"{SECONDS:g}s",
+    }
+
+
+def _add(samples: Samples, data: Mapping[str, Any], window: Window) -> None:
+    """The answer's samples to those that are known, by labels and moment."""
+    moments = window.moments()
+    try:
+        for one in data["result"]:
+            labels = tuple(sorted((str(name), str(value)) for name, value in one["metric"].items()))
+            known = samples.setdefault(labels, {})
+            # A series of histograms has no `values`: it is one without samples.
+            for at, text in one.get("values", ()):
+                place = window.place_of(float(at))
+                if place is not None:
+                    known[moments[place]] = _kept(float(text))
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
+        raise StepFailed(f"Prometheus answered what is no series of samples: {shown(data)}") from error
+
+
+def _kept(value: float) -> Value:
+    if math.isfinite(value):
+        return float(f"{value:.{DIGITS}g}")
+    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+
+
+def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
+    """The highest series, in the order of their names: a chart of more lines cannot be read."""
+    names = _names([dict(labels) for labels in samples])
+    named = [
+        Series(name=name, values=[known.get(moment) for moment in moments])
+        for name, known in zip(names, samples.values(), strict=True)
+    ]
+    ranked = sorted(named, key=lambda one: (-_peak(one.values), one.name))
+    return blank.model_copy(
+        update={
+            "moments": moments,
+            "series": sorted(ranked[:MOST_SERIES], key=lambda one: one.name),
+            "left_out": [one.name for one in ranked[MOST_SERIES : MOST_SERIES + MOST_NAMES_LEFT_OUT]],
+            "left_out_count": max(0, len(ranked) - MOST_SERIES),
+        }
+    )
+
+
+def _names(labels: Sequence[Mapping[str, str]]) -> list[str]:
+    """What tells each series from the others: the labels in which they differ."""
+    keys = sorted({key for one in labels for key in one})
+    telling = [key for key in keys if len({one.get(key) for one in labels}) > 1]
+    return [
+        cut(", ".join(f"{key}={one[key]}" for key in telling if key in one), LONGEST_NAME) or "(no labels)"
+        if len(labels) > 1
+        else ""
+        for one in labels
+    ]
+
+
+def _peak(values: Sequence[Value]) -> float:
+    return max((abs(value) for value in values if isinstance(value, float)), default=-math.inf)

@@ -1,0 +1,84 @@
+"""Which queries the charts of a run ask: those of its probes, and those of the services it touches."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.plan import Plan, Step
+from scenarios.domain.promql import filled_in
+from scenarios.domain.templates import without_secrets
+from scenarios.domain.units import Unit
+from scenarios.execution import plan_of
+from scenarios.models import Run, ServiceQuery
+
+DRIVER = "prometheus"
+MOST_QUESTIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`query` and `server` are as in a plan: secrets stand in them as references.
+
+    `service` is that of a service's query, in which `$service` and `$window` are to be filled in.
+    """
+
+    title: str
+    about: str
+    query: str
+    unit: Unit = Unit.NUMBER
+    server: str = ""
+    service: str = ""
+
+    def with_window(self, seconds: int) -> "Question":
+        if not self.service:
+            return self
+        return replace(self, query=filled_in(self.query, service=self.service, window=seconds))
+
+    @property
+    def shown_query(self) -> str:
+        return str(without_secrets(self.query))
+
+
+def questions_of(run: Run) -> tuple[list[Question], list[str]]:
+    """What to ask, and the titles of those that are too many."""
+    asked: list[Question] = []
+    # A document of another time: the services' queries are asked all the same.
+    with suppress(InvalidDocument, InvalidVariables):
+        asked += of_plan(plan_of(run))
+    asked += of_services(run.services)
+    return asked[:MOST_QUESTIONS], [question.title for question in asked[MOST_QUESTIONS:]]
+
+
+def of_services(names: Sequence[str]) -> Iterator[Question]:
+    rows = ServiceQuery.objects.filter(service__name__in=names).select_related("service")
+    for row in rows.order_by("service__name", "id"):
+        name = row.service.name
+        yield Question(row.title, name, row.query, Unit(row.unit), service=name)
+
+
+def of_plan(plan: Plan) -> list[Question]:
+    """Each query of the plan once, by the first step that asks it."""
+    first: dict[tuple[str, str], Question] = {}
+    more: dict[tuple[str, str], int] = {}
+    for name, about, step in _steps(plan):
+        query, server = step.arguments.get("query"), step.arguments.get("server") or ""
+        if step.driver != DRIVER or not isinstance(query, str) or not isinstance(server, str):
+            continue
+        key = (server, query)
+        more[key] = more.get(key, -1) + 1
+        first.setdefault(key, Question(name, about, query, server=server))
+    return [
+        replace(question, about=f"{question.about}, and {more[key]} more") if more[key] else question
+        for key, question in first.items()
+    ]
+
+
+def _steps(plan: Plan) -> Iterable[tuple[str, str, Step]]:
+    for guard in plan.guards:
+        yield guard.name, "guard", guard.probe
+    for phase in plan.phases:
+        for action in phase.actions:
+            yield action.name, f"action in {phase.name}", action.do
+        for validation in phase.validations:
+            yield validation.name, f"validation in {phase.name}", validation.probe

@@ -1,0 +1,70 @@
+"""Reads what is due, one run after the other, beside whatever else the process does."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.utils import timezone
+
+from scenarios.charts import keeping
+from scenarios.charts.keeping import Taken
+from scenarios.charts.kept import Charts
+from scenarios.charts.questions import questions_of
+from scenarios.charts.reading import read_charts
+from scenarios.charts.window import windows_around
+from scenarios.journal import fresh
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class ChartReader:
+    """For a process that looks again and again: a Prometheus that hangs keeps nothing else waiting."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def go_on(self) -> None:
+        """Begin to read what is due, if that is not under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(read_due_charts())
+
+    async def stop(self) -> None:
+        """At once: what was taken is due again in a minute."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+
+async def read_due_charts() -> None:
+    try:
+        while (taken := await _in_database(keeping.take_due, timezone.now())) is not None:
+            await _read(taken)
+    except Exception:  # charts must not end who reads them
+        logger.exception("Charts could not be read: trying again")
+
+
+async def _read(taken: Taken) -> None:
+    run, now = taken.run, timezone.now()
+    try:
+        charts = Charts()
+        if run.claimed_at is not None:
+            asked, left_out = await _in_database(questions_of, run)
+            scrape = settings.PROMETHEUS_SCRAPE_SECONDS
+            windows = windows_around(run.claimed_at, run.finished_at, now, scrape=scrape)
+            charts = await read_charts(asked, windows)
+            charts.left_out = left_out
+    except Exception:
+        await _in_database(keeping.let_go, taken, now)
+        raise
+    await _in_database(keeping.keep, taken, charts, now)
+
+
+async def _in_database(function: Callable[..., T], *arguments: Any) -> T:
+    return await sync_to_async(fresh(function))(*arguments)

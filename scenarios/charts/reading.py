@@ -1,0 +1,65 @@
+"""Reads all charts of a run, within a time, whatever Prometheus does."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+from scenarios.charts.answers import chart_of
+from scenarios.charts.kept import Chart, Charts
+from scenarios.charts.questions import Question
+from scenarios.charts.window import Window, rate_window
+from scenarios.domain.outputs import storable
+from scenarios.domain.redaction import Redactor
+from scenarios.surroundings import ConfiguredSecrets
+
+AT_ONCE = 5
+# Never reached by so many questions that each have their own time limit; it bounds what is not foreseen.
+SECONDS = 40.0
+
+
+def settle() -> timedelta:
+    """How long a sample may take to arrive: two scrapes."""
+    return timedelta(seconds=2 * settings.PROMETHEUS_SCRAPE_SECONDS)
+
+
+async def read_charts(questions: Sequence[Question], windows: Sequence[Window]) -> Charts:
+    """The questions' charts, with no secret in them.
+
+    Raises:
+        TimeoutError: they were not all read in time.
+    """
+    redactor = Redactor()
+    places = asyncio.Semaphore(AT_ONCE)
+    # Of the finest: what lies between two points of the others is not shown anyway.
+    seconds = rate_window(settings.PROMETHEUS_SCRAPE_SECONDS, windows[-1].step)
+
+    def secret(name: str) -> str:
+        value = ConfiguredSecrets().secret(name)
+        redactor.learn(value)
+        return value
+
+    async def read(question: Question) -> Chart:
+        async with places:
+            return await chart_of(question.with_window(seconds), windows, secret)
+
+    async with asyncio.timeout(SECONDS):
+        charts = await asyncio.gather(*map(read, questions))
+    # Redacted when all secrets are known: one question's answer may show another's.
+    return Charts.model_validate(_storable([chart.model_dump(mode="json") for chart in charts], redactor))
+
+
+def _storable(charts: list[dict[str, Any]], redactor: Redactor) -> dict[str, Any]:
+    kept = [
+        {
+            key: value if key in {"series", "moments"} else storable(redactor.redact(value))
+            for key, value in chart.items()
+        }
+        for chart in charts
+    ]
+    for chart in kept:
+        for series in chart["series"]:
+            series["name"] = storable(redactor.redact(series["name"]))
+    return {"charts": kept}

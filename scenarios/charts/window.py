@@ -1,0 +1,90 @@
+"""Over which time a run's charts reach, how finely, and when they are read again."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+# The run, and as much before and after it.
+AROUND = timedelta(minutes=10)
+MOST_POINTS = 240
+# A run is read once more by itself where all around it is longer than so many times the run.
+SMALL_PART = 1.5
+LEAST_SCRAPES, LEAST_MARGIN = 6, timedelta(seconds=15)
+STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
+# While the run goes on: the picture changes visibly no more often than this share of its length.
+OFTENEST, RAREST = timedelta(seconds=5), timedelta(seconds=60)
+READINGS_PER_LENGTH = 60
+# After its end: at once, when late scrapes have come in, while it recovers, when the ten minutes are over.
+AFTER_THE_END = (timedelta(seconds=20), timedelta(seconds=60), timedelta(minutes=4))
+# A Prometheus that is away when the last reading is due is asked again for so long.
+PATIENCE = timedelta(hours=1)
+ASK_AGAIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Unix seconds. `start` is a multiple of `step`: a later reading has its points at the same places."""
+
+    start: float
+    end: float
+    step: float
+
+    def moments(self) -> list[float]:
+        return [self.start + number * self.step for number in range(self._points())]
+
+    def place_of(self, moment: float) -> int | None:
+        """Which of the moments it is, if it is one of them."""
+        place = round((moment - self.start) / self.step)
+        return place if 0 <= place < self._points() else None
+
+    def _points(self) -> int:
+        return int((self.end - self.start) / self.step) + 1
+
+
+def close_around(began: datetime, ends: datetime, *, goes_on: bool, scrape: float) -> tuple[float, float]:
+    """What is shown large, in Unix seconds: the run, and as much before and after as it lasted, but a few
+    scrapes at least, and no more than is read.
+    """
+    margin = min(AROUND, max(ends - began, LEAST_MARGIN, LEAST_SCRAPES * timedelta(seconds=scrape)))
+    return (began - margin).timestamp(), (ends if goes_on else ends + margin).timestamp()
+
+
+def windows_around(began: datetime, ended: datetime | None, now: datetime, *, scrape: float) -> list[Window]:
+    """What is read: all around the run, and the run itself more finely where it is a small part of that."""
+    start = (began - AROUND).timestamp()
+    end = max(start, (min(ended + AROUND, now) if ended else now).timestamp())
+    left, right = close_around(began, ended or now, goes_on=ended is None, scrape=scrape)
+    right = max(left, min(right, end))
+    if (right - left) * SMALL_PART > end - start:
+        return [_window(start, end, MOST_POINTS)]
+    return [_window(start, end, MOST_POINTS // 2), _window(left, right, MOST_POINTS // 2)]
+
+
+def _window(start: float, end: float, points: int) -> Window:
+    # The moments are the start and as many after it as there are whole steps, one more by the rounding.
+    wanted = (end - start) / (points - 2)
+    step = next((float(one) for one in STEPS if one >= wanted), STEPS[-1] * math.ceil(wanted / STEPS[-1]))
+    return Window(math.floor(start / step) * step, end, float(step))
+
+
+def rate_window(scrape_seconds: float, step: float) -> int:
+    """Seconds over which a rate is taken: four scrapes survive a lost one, and no sample falls between two
+    points. As Grafana's `$__rate_interval`:
+    https://grafana.com/blog/2020/09/28/new-in-grafana-7.2-__rate_interval-for-prometheus-rate-queries-that-just-work/
+    """
+    return math.ceil(max(4 * scrape_seconds, step + scrape_seconds))
+
+
+def next_reading(
+    began: datetime, ended: datetime | None, now: datetime, *, settle: timedelta, complete: bool
+) -> datetime | None:
+    """When the charts are read again after a reading at `now`; None where nothing new can come.
+
+    `settle` is how long a sample may take to arrive; `complete` says that nothing was missing this time.
+    """
+    if ended is None:
+        return now + min(RAREST, max(OFTENEST, (now - began) / READINGS_PER_LENGTH))
+    last = ended + AROUND + settle
+    if now < last:
+        return next((ended + after for after in AFTER_THE_END if ended + after > now), last)
+    return now + ASK_AGAIN if not complete and now < last + PATIENCE else None

@@ -1,0 +1,266 @@
+"""A chart of one query: its series over the run, and small below it over the ten minutes around.
+
+Faults are shaded, judged validations are marked on the bar that is the run. All lengths are in pixels.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.utils.safestring import SafeString
+
+from scenarios.charts.kept import Chart, Value
+from scenarios.domain.durations import format_duration
+from scenarios.pictures.quantities import axis, quantity
+from scenarios.pictures.svg import element, picture
+from scenarios.pictures.timeline import mark
+
+WIDTH = 400.0
+LEFT, RIGHT = 58.0, 390.0
+TOP, BOTTOM = 22.0, 148.0
+BAR, BAR_HEIGHT = 152.0, 16.0
+TICKS_AT = 182.0
+STRIP_TOP, STRIP_BOTTOM = 194.0, 222.0
+HEIGHT, HEIGHT_WITH_STRIP = 188.0, 240.0
+STEPS_OF_TIME = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 604800)
+MOST_TICKS = 5
+WORD_FITS = 34.0
+NEAR = 9.0
+NARROWEST = 2.0
+# A strip that shows hardly more than the chart says nothing.
+WORTH_A_STRIP = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`ends` is None while it is injected. Unix seconds."""
+
+    name: str
+    begins: float
+    ends: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A validation, or a guard, that was judged at a moment."""
+
+    name: str
+    verdict: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What happened while it was measured. `left` and `right` bound what is shown large, `around` the small
+    strip, in Unix seconds.
+    """
+
+    began: float
+    ends: float
+    goes_on: bool
+    left: float
+    right: float
+    around: tuple[float, float]
+    faults: Sequence[Fault]
+    judged: Sequence[Judged]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A part of the picture in which moments go from left to right and values from bottom to top."""
+
+    begin: float
+    end: float
+    top: float
+    bottom: float
+    lowest: float
+    highest: float
+
+    def x(self, moment: float) -> float:
+        share = (moment - self.begin) / ((self.end - self.begin) or 1.0)
+        return LEFT + (RIGHT - LEFT) * min(1.0, max(0.0, share))
+
+    def y(self, value: float) -> float:
+        share = (value - self.lowest) / (self.highest - self.lowest)
+        return self.bottom - (self.bottom - self.top) * min(1.0, max(0.0, share))
+
+    def shows(self, begin: float, end: float) -> bool:
+        return begin <= self.end and end >= self.begin
+
+
+def drawn(chart: Chart, scene: Scene, words: str) -> SafeString:
+    """The picture; `words` tell what it shows to whoever does not see it."""
+    shown = [value for one in chart.series for value in chart.numbers(one, scene.left, scene.right + 1e-3)]
+    marks = axis(min(shown, default=0.0), max(shown, default=0.0))
+    frame = _Frame(scene.left, scene.right, TOP, BOTTOM, marks[0], marks[-1])
+    has_strip = scene.around[1] - scene.around[0] > WORTH_A_STRIP * (scene.right - scene.left)
+    return picture(
+        WIDTH,
+        HEIGHT_WITH_STRIP if has_strip else HEIGHT,
+        words,
+        *_value_axis(marks, frame, chart),
+        *_faults(frame, scene),
+        *_words_above(frame, scene),
+        *_lines(chart, frame),
+        *_run(frame, scene),
+        *_time_axis(frame, scene),
+        *(_strip(chart, scene) if has_strip else ()),
+    )
+
+
+def _value_axis(marks: Sequence[float], frame: _Frame, chart: Chart) -> Iterator[SafeString]:
+    for value in marks:
+        y = frame.y(value)
+        yield element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=y, y2=y)
+        label = quantity(value, chart.unit)
+        yield element("text", label, class_="small", x=LEFT - 6, y=y + 4, text_anchor="end")
+
+
+def _faults(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
+    for fault, left, right in _windows(frame, scene):
+        is_left = fault.ends is None and not scene.goes_on
+        yield element(
+            "rect",
+            element("title", f"fault: {fault.name}"),
+            class_="fault left" if is_left else "fault",
+            x=left,
+            y=frame.top,
+            width=max(NARROWEST, right - left),
+            height=frame.bottom - frame.top,
+        )
+
+
+def _windows(frame: _Frame, scene: Scene) -> list[tuple[Fault, float, float]]:
+    ends = [(fault, frame.end if fault.ends is None else fault.ends) for fault in scene.faults]
+    return [
+        (fault, frame.x(fault.begins), frame.x(end)) for fault, end in ends if frame.shows(fault.begins, end)
+    ]
+
+
+def _words_above(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
+    """One for windows that overlap, where there is room for it."""
+    groups: list[tuple[float, float, int]] = []
+    for _fault, left, right in sorted(_windows(frame, scene), key=lambda window: window[1]):
+        if groups and left < groups[-1][1] + NEAR:
+            first, last, count = groups.pop()
+            groups.append((first, max(last, right), count + 1))
+        else:
+            groups.append((left, right, 1))
+    for left, right, count in groups:
+        if right - left >= WORD_FITS:
+            word = "fault" if count == 1 else f"{count} faults"
+            yield element("text", word, class_="small", x=(left + right) / 2, y=TOP - 6, text_anchor="middle")
+
+
+# Lines
+
+
+def _lines(chart: Chart, frame: _Frame) -> Iterator[SafeString]:
+    moments = chart.moments
+    inside = range(bisect_left(moments, frame.begin), bisect_right(moments, frame.end))
+    across = {place: f"{frame.x(moments[place]):.1f}" for place in inside}
+    for number, series in enumerate(chart.series, 1):
+        strokes = _strokes(moments, series.values, frame, across)
+        # A point by itself becomes a dot, by the line's round ends.
+        path = "".join(f"M{'L'.join(stroke)}{'' if len(stroke) > 1 else 'h.01'}" for stroke in strokes)
+        if path:
+            told = [element("title", series.name)] if series.name else []
+            yield element("path", *told, class_=f"series series-{number}", d=path)
+
+
+def _strokes(
+    moments: Sequence[float], values: Sequence[Value], frame: _Frame, across: Mapping[int, str]
+) -> Iterator[list[str]]:
+    """Points that belong together: what is between two of these is not known."""
+    points = list(_crossing(moments, values, frame, frame.begin))
+    for place, x in across.items():
+        value = values[place]
+        if isinstance(value, float):
+            points.append(f"{x} {frame.y(value):.1f}")
+        elif points:
+            yield points
+            points = []
+    points += _crossing(moments, values, frame, frame.end)
+    if points:
+        yield points
+
+
+def _crossing(moments: Sequence[float], values: Sequence[Value], frame: _Frame, edge: float) -> Iterator[str]:
+    """Where the line crosses an edge of the frame."""
+    after = bisect_right(moments, edge)
+    if not 0 < after < len(moments) or moments[after - 1] == edge:
+        return
+    one, other = values[after - 1], values[after]
+    if isinstance(one, float) and isinstance(other, float):
+        share = (edge - moments[after - 1]) / (moments[after] - moments[after - 1])
+        yield f"{frame.x(edge):.1f} {frame.y(one + (other - one) * share):.1f}"
+
+
+# The run, and when
+
+
+def _run(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
+    """A bar as long as the run, and what was judged on it: of several close together one is drawn."""
+    begins, ends = frame.x(scene.began), frame.x(scene.ends)
+    told = element("title", "the run")
+    width = max(NARROWEST, ends - begins)
+    yield element("rect", told, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
+    if scene.goes_on:
+        yield element("line", class_="now", x1=ends, x2=ends, y1=TOP, y2=BAR + BAR_HEIGHT)
+    for verdict, x, names in _marks(frame, scene):
+        shape = mark(x, verdict, f"{verdict}: {', '.join(names)}")
+        yield element("g", shape, transform=f"translate(0 {BAR - 4:g})")
+
+
+def _marks(frame: _Frame, scene: Scene) -> list[tuple[str, float, list[str]]]:
+    drawn_ones: list[tuple[str, float, list[str]]] = []
+    for one in sorted(scene.judged, key=lambda one: one.at):
+        x = frame.x(one.at)
+        near = [names for verdict, at, names in drawn_ones if verdict == one.verdict and x - at < NEAR]
+        if near:
+            near[-1].append(one.name)
+        else:
+            drawn_ones.append((one.verdict, x, [one.name]))
+    return drawn_ones
+
+
+def _time_axis(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
+    length = frame.end - frame.begin
+    step = next((one for one in STEPS_OF_TIME if length / one <= MOST_TICKS), length)
+    first = int((frame.begin - scene.began) // step) + 1
+    for number in range(first, int((frame.end - scene.began) // step) + 1):
+        x = frame.x(scene.began + number * step)
+        yield element("line", class_="grid", x1=x, x2=x, y1=TOP, y2=BOTTOM)
+        label = _since(number * step)
+        if LEFT + 8 < x < RIGHT - 4:
+            yield element("text", label, class_="small", x=x, y=TICKS_AT, text_anchor="middle")
+    began = f"{datetime.fromtimestamp(scene.began, UTC):%H:%M:%S} UTC"
+    yield element("text", f"0 = {began}", class_="small", x=2.0, y=TOP - 9)
+
+
+def _since(seconds: float) -> str:
+    if seconds == 0:
+        return "0"
+    return f"{'-' if seconds < 0 else '+'}{format_duration(abs(seconds))}"
+
+
+# The ten minutes around
+
+
+def _strip(chart: Chart, scene: Scene) -> Iterator[SafeString]:
+    values = [value for one in chart.series for value in one.values if isinstance(value, float)]
+    marks = axis(min(values, default=0.0), max(values, default=0.0))
+    frame = _Frame(*scene.around, STRIP_TOP, STRIP_BOTTOM, marks[0], marks[-1])
+    left, right = frame.x(scene.left), frame.x(scene.right)
+    told = element("title", "the time that is shown large above")
+    height = STRIP_BOTTOM - STRIP_TOP
+    yield element("rect", class_="phase-odd", x=LEFT, y=STRIP_TOP, width=RIGHT - LEFT, height=height)
+    yield from _faults(frame, scene)
+    yield from _lines(chart, frame)
+    yield element("rect", told, class_="shown", x=left, y=STRIP_TOP, width=right - left, height=height)
+    for moment, anchor in zip(scene.around, ("start", "end"), strict=True):
+        label = _since(round(moment - scene.began))
+        yield element(
+            "text", label, class_="small", x=frame.x(moment), y=HEIGHT_WITH_STRIP - 4, text_anchor=anchor
+        )

@@ -1,0 +1,127 @@
+"""A real Prometheus measures a service that is broken: the charts show it, and outlive Prometheus."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import pytest
+
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.loopback import free_port, is_listening, wait_for
+from tests.servers.prometheus_server import measuring
+
+pytestmark = pytest.mark.prometheus
+
+DOCUMENT = PROJECT / "tests" / "servers" / "slow-and-measured.yaml"
+P99 = "Duration, 99th percentile"
+READINGS = """
+from scenarios.models import RunCharts
+print(*RunCharts.objects.filter(run='{run}', saw_end=True).values_list("version", flat=True))
+"""
+HURRY = """
+from django.utils import timezone
+from scenarios.models import RunCharts
+RunCharts.objects.filter(run='{run}').update(due_at=timezone.now())
+"""
+
+
+class Measured:
+    """A coordinator, and a run of its that has ended."""
+
+    def __init__(self, installed: Coordinator, run: str) -> None:
+        self._installed = installed
+        self._run = run
+
+    def readings(self) -> int:
+        """How often the charts were read, once they were read after the run's end."""
+        return int(self._shell(READINGS).strip() or 0)
+
+    def hurry(self) -> None:
+        """Let the charts be due now: their next reading may be minutes away."""
+        self._shell(HURRY)
+
+    def report(self, name: str) -> str:
+        return self._installed.manage("scenario", "report", self._run, "--format", name)
+
+    def _shell(self, code: str) -> str:
+        return self._installed.manage("shell", "--no-imports", "-c", code.format(run=self._run))
+
+
+def start_services(installed: Coordinator, port: int) -> None:
+    """The exchange, and the risk monitor that asks it four times a second."""
+    address = f"http://127.0.0.1:{port}"
+    installed.set_up(exchange=address)
+    installed.start_demo_service("exchange", port)
+    wait_for(lambda: is_listening(port), what="the exchange listens")
+    installed.start_demo_service("risk-monitor", free_port(), "--watches", address)
+    installed.start_watchdog()
+    installed.start_worker()
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
+    """Prometheus is gone after the run, and was asked again in vain."""
+    folder, port = tmp_path_factory.mktemp("charts"), free_port()
+    with ExitStack() as while_measured:
+        environment = while_measured.enter_context(measuring(folder, port))
+        with coordinator(folder, **environment) as installed:
+            start_services(installed, port)
+            run = Measured(installed, installed.manage("scenario", "run", str(DOCUMENT), "--detach").strip())
+            wait_for(run.readings, what="the charts are read after the run's end", seconds=60)
+            while_measured.close()
+            before = run.readings()
+            run.hurry()
+            wait_for(lambda: run.readings() > before, what="the charts are read again, in vain")
+            yield run
+
+
+@pytest.fixture(scope="module")
+def told(measured: Measured) -> dict[str, Any]:
+    """The JSON report, asked for when Prometheus was gone."""
+    report: dict[str, Any] = json.loads(measured.report("json"))
+    return report
+
+
+def charts(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {chart["title"]: chart for chart in told["charts"]["drawn"]}
+
+
+def test_every_query_of_probes_and_touched_services_has_a_chart_with_samples(told: dict[str, Any]) -> None:
+    found = charts(told)
+    probes = {"requests are measured", "slow requests are measured"}
+    assert set(found) == probes | {"Requests", "Errors (5xx)", P99}
+    for chart in found.values():
+        assert sum(isinstance(value, float) for value in chart["series"][0]["values"]) >= 5
+
+
+def test_the_fault_shows_between_its_injection_and_its_end(told: dict[str, Any]) -> None:
+    assert told["outcome"] == "passed"
+    (fault,) = told["faults"]
+    chart = charts(told)[P99]
+    pairs = list(zip(chart["moments"], chart["series"][0]["values"], strict=True))
+    injected, undone = (unix(fault[name]) for name in ("injected_at", "closed_at"))
+    before = [value for at, value in pairs if isinstance(value, float) and at < injected]
+    during = [value for at, value in pairs if isinstance(value, float) and injected <= at <= undone]
+    # One request may be slow by itself on a busy machine.
+    assert median(before) < 0.25
+    assert max(during) >= 0.4
+
+
+def test_samples_lie_as_close_together_as_they_were_scraped(told: dict[str, Any]) -> None:
+    assert min(later - earlier for earlier, later in pairwise(charts(told)[P99]["moments"])) == 1.0
+
+
+def test_the_reports_have_the_charts_when_prometheus_is_gone_and_say_so(measured: Measured) -> None:
+    page = measured.report("html")
+    assert page.count("<figure") == 5
+    assert page.count("Nothing newer: Prometheus at http://127.0.0.1:") == 5
+    assert "refused the connection" in page
+    assert f"| {P99} (exchange) |" in measured.report("md")
+
+
+def unix(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
