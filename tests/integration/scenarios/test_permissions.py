@@ -264,7 +264,7 @@ def test_protection_is_taken_away_by_those_alone_who_may_protect(client: Client,
         admin("service_changelist"), {"action": "delete_selected", "_selected_action": "1", "post": "yes"}
     )
     other = Service.objects.create(name="other", base_url="http://127.0.0.1:9300")
-    wish = {"name": "other", "base_url": "http://x", "is_protected": "on", **NO_QUERIES}
+    wish = {"name": "other", "base_url": "http://127.0.0.1:9301", "is_protected": "on", **NO_QUERIES}
     assert client.post(admin("service_change", other.pk), wish).status_code == 302
     protected = dict(Service.objects.values_list("name", "is_protected"))
     assert protected == {"exchange": True, "other": False}
