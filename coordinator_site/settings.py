@@ -44,6 +44,10 @@ else:
 
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
+# By which people reach the site: links in what is told to the outside begin with it.
+PUBLIC_URL = environment.web_address("PUBLIC_URL", env.str("PUBLIC_URL", f"http://localhost:{PORT}")).rstrip(
+    "/"
+)
 
 
 # Applications
@@ -254,6 +258,16 @@ SCENARIO_SECRET_PREFIX = environment.variable_prefix(
     "SCENARIO_SECRET_PREFIX", env.str("SCENARIO_SECRET_PREFIX", "SCENARIO_SECRET_")
 )
 SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.str("SCENARIO_SECRET_DIR", ""))
+
+
+# The outside: to whom webhooks may be sent, and where the faults' windows are drawn
+
+WEBHOOK_ALLOWED_HOSTS = environment.host_names(
+    "WEBHOOK_ALLOWED_HOSTS",
+    env.list("WEBHOOK_ALLOWED_HOSTS", default=[] if PRODUCTION else LOOPBACK_NAMES),
+)
+GRAFANA_URL = environment.web_address("GRAFANA_URL", env.str("GRAFANA_URL", "")).rstrip("/")
+GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 
 
 # What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free

@@ -21,6 +21,7 @@ PLACES = (
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
     ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+    ("Webhooks", "scenarios_webhook_changelist", "scenarios.view_webhook"),
 )
 NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
 

@@ -15,6 +15,20 @@ from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Outcome, Rollback, RunState
+from scenarios.webhook_models import Delivery, Webhook
+
+__all__ = [
+    "Delivery",
+    "Event",
+    "Fault",
+    "GlobalStop",
+    "Heartbeat",
+    "Hold",
+    "Run",
+    "Scenario",
+    "Service",
+    "Webhook",
+]
 
 DNS_LABEL = RegexValidator(
     r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z",

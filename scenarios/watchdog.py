@@ -18,7 +18,8 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from scenarios import execution, leases, services, tasks
+from scenarios import deliveries, execution, leases, services, tasks
+from scenarios.dispatch import Dispatcher
 from scenarios.domain.errors import LeaseLost
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
@@ -43,6 +44,7 @@ class Watchdog:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
+        self._dispatcher = Dispatcher()
         self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
 
@@ -64,9 +66,10 @@ class Watchdog:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait for the undos that are under way."""
+        """Wait for the undos and the messages that are under way."""
         if self._busy:
             await asyncio.wait(self._busy.values())
+        await self._dispatcher.settle()
 
     async def look(self) -> None:
         """One round. Undos are begun here and go on by themselves."""
@@ -77,6 +80,7 @@ class Watchdog:
             self._begin(run, partial(leases.claim_finished_run, run.id, worker=execution.this_process()))
         await in_database(knock_again)
         await in_database(services.knock_waiting)
+        await self._dispatcher.look()
         await in_database(self._prune)
         await in_database(self._beat)
 
@@ -103,7 +107,10 @@ class Watchdog:
         if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
             return
         before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
-        if services.prune(before, at_most=PRUNED_AT_ONCE) < PRUNED_AT_ONCE:
+        pruned = [
+            prune(before, at_most=PRUNED_AT_ONCE) for prune in (services.prune, deliveries.prune_deliveries)
+        ]
+        if max(pruned) < PRUNED_AT_ONCE:
             self._pruned_at = time.monotonic()
 
     def _beat(self) -> None:

@@ -4,6 +4,20 @@ Every page is thin: what it shows is read in story.py and overview.py, what it c
 services.py.
 """
 
-from scenarios.admin import fault_pages, run_pages, scenario_pages, service_pages
+from scenarios.admin import (
+    delivery_pages,
+    fault_pages,
+    run_pages,
+    scenario_pages,
+    service_pages,
+    webhook_pages,
+)
 
-__all__ = ["fault_pages", "run_pages", "scenario_pages", "service_pages"]
+__all__ = [
+    "delivery_pages",
+    "fault_pages",
+    "run_pages",
+    "scenario_pages",
+    "service_pages",
+    "webhook_pages",
+]

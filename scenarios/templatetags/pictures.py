@@ -1,4 +1,4 @@
-"""`{% run_badges run %}`, `{% badge "passed" %}`, `|duration` and `|moment`, for templates."""
+"""`{% run_badges run %}`, `{% delivery_badge delivery %}`, `{% badge "passed" %}`, `|duration`, `|moment`."""
 
 from django import template
 from django.utils.safestring import SafeString
@@ -9,6 +9,7 @@ from scenarios.pictures import badges, words
 register = template.Library()
 register.filter("duration", words.duration)
 register.filter("moment", words.moment)
+register.simple_tag(badges.delivery_badge)
 
 
 @register.simple_tag

@@ -85,3 +85,11 @@ def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="no web address"):
         environment.web_address("PROMETHEUS_URL", value)
     assert environment.web_address("PROMETHEUS_URL", "") == ""
+
+
+@pytest.mark.parametrize(
+    "value", ["*", "", "https://a.example", "a.example:443", "*.example.com", "a..b", "."]
+)
+def test_a_host_that_webhooks_may_be_sent_to_is_a_name_and_never_all_of_them(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="a host's name without a port"):
+        environment.host_names("WEBHOOK_ALLOWED_HOSTS", ["hooks.example.com", ".example.com", "[::1]", value])

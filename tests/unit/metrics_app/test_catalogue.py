@@ -37,6 +37,8 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "scenario_outstanding_faults": (),
         "scenario_oldest_queued_seconds": (),
         "scenario_watchdog_last_seen_timestamp_seconds": (),
+        "webhook_deliveries_total": ("result",),
+        "grafana_annotations_total": ("result",),
         "database_connections_opened_total": ("alias",),
         "database_queries_total": ("alias",),
         "database_query_errors_total": ("alias",),
