@@ -80,6 +80,20 @@ def host_names(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(value.lower() for value in values)
 
 
+def pairs(name: str, values: Iterable[str]) -> dict[str, str]:
+    """Of 'theirs=ours' each: names of groups there, and of groups here."""
+    found: dict[str, str] = {}
+    for value in values:
+        theirs, _, ours = (part.strip() for part in value.rpartition("="))
+        if not theirs or not ours or theirs in found:
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is a name there and one here, as in 'sre=operators', "
+                f"and each name there stands once."
+            )
+        found[theirs] = ours
+    return found
+
+
 def commands(name: str, values: Iterable[str]) -> tuple[str, ...]:
     """Executables: names that are looked for on the PATH, or absolute paths."""
     for value in values:

@@ -149,6 +149,20 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+# Login by OpenID Connect, beside the passwords of this site: off without an issuer.
+OIDC_ISSUER = environment.web_address("OIDC_ISSUER", env.str("OIDC_ISSUER", ""))
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = env.list("OIDC_SCOPES", default=["profile", "email"])
+OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", "preferred_username")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_STAFF_GROUPS = env.list("OIDC_STAFF_GROUPS", default=[])
+OIDC_SUPERUSER_GROUPS = env.list("OIDC_SUPERUSER_GROUPS", default=[])
+OIDC_GROUP_MAP = environment.pairs("OIDC_GROUP_MAP", env.list("OIDC_GROUP_MAP", default=[]))
+OIDC_SESSION_SECONDS = environment.whole_number(
+    "OIDC_SESSION_SECONDS", env.str("OIDC_SESSION_SECONDS", "28800"), lowest=60, highest=31_536_000
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
