@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from scenarios.domain.webhooks import DeliveryState
+from scenarios.domain.webhooks import DeliveryState, Message
 from scenarios.models import Delivery, Webhook
 
 # Seconds before each next try, for three days, as the specification of Standard Webhooks has it.
@@ -63,12 +63,13 @@ def record_failure(
     for as long as this delivery was tried, is sent nothing more until a person enables it again.
     """
     changes = {"status": status, "reason": reason[:300]}
-    if status != GONE and delivery.tries < MOST_TRIES:
+    is_test = delivery.message == Message.TEST  # whoever asked for it looks at its one answer
+    if status != GONE and not is_test and delivery.tries < MOST_TRIES:
         next_try_at = timezone.now() + timedelta(seconds=delay_after(delivery.tries, wait))
         _record(delivery, next_try_at=next_try_at, **changes)
         return DeliveryState.PENDING
     ended = _record(delivery, state=DeliveryState.FAILED, ended_at=timezone.now(), **changes)
-    if ended and delivery.webhook is not None:
+    if ended and delivery.webhook is not None and (status == GONE or not is_test):
         _disable_if_dead(delivery.webhook, delivery, status)
     return DeliveryState.FAILED
 

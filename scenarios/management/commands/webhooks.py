@@ -4,6 +4,7 @@ import asyncio
 import sys
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 from rich.console import Console
@@ -11,18 +12,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from scenarios import deliveries, dispatch, webhooks
-from scenarios.domain.webhooks import DeliveryState
+from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState
 from scenarios.models import Delivery, Webhook
 
 NOT_TAKEN = 1
 
 
 class Command(BaseCommand):
-    help = "Lists webhooks and tests them."
+    help = "Lists, adds and tests webhooks."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         verbs.add_parser("list", help="Who is told of what.")
+        add = verbs.add_parser("add", help="Add a webhook, and print its secret this one time.")
+        add.add_argument("name")
+        add.add_argument("url", help="As https://hooks.example.com/runs.")
+        add.add_argument("--event", action="append", choices=list(SUBSCRIBABLE), help="Default: every one.")
+        add.add_argument("--tag", action="append", default=[], help="Only of scenarios with one of these.")
         test = verbs.add_parser("test", help="Send a test now; 0 where it was taken, else 1.")
         test.add_argument("name", help="The webhook's name.")
 
@@ -30,8 +36,21 @@ class Command(BaseCommand):
         console = Console(highlight=False, soft_wrap=True)
         if verb == "list":
             console.print(table_of_webhooks())
+        elif verb == "add":
+            self.add(options)
         elif not self.test(console, options["name"]):
             sys.exit(NOT_TAKEN)
+
+    def add(self, options: dict[str, Any]) -> None:
+        events = options["event"] or [str(message) for message in SUBSCRIBABLE]
+        webhook = Webhook(name=options["name"], url=options["url"], events=events, tags=options["tag"])
+        try:
+            webhook.full_clean(exclude=["salt", "fingerprint"])
+            self.stdout.write(webhooks.save_webhook(webhook))
+        except ValidationError as error:
+            raise CommandError(" ".join(error.messages)) from error
+        except webhooks.AddressRefused as error:
+            raise CommandError(str(error)) from error
 
     def test(self, console: Console, name: str) -> bool:
         webhook = Webhook.objects.filter(name=name).first()

@@ -4,7 +4,7 @@ from typing import Any
 
 from scenarios import webhooks
 from scenarios.domain.webhooks import SUBSCRIBABLE
-from scenarios.models import Delivery, Webhook
+from scenarios.models import Delivery, Run, Webhook
 
 
 def a_webhook(name: str = "chat", url: str = "http://127.0.0.1:9/hook", **changes: Any) -> Webhook:
@@ -12,6 +12,11 @@ def a_webhook(name: str = "chat", url: str = "http://127.0.0.1:9/hook", **change
     webhook = Webhook(name=name, url=url, **{"events": [str(kind) for kind in SUBSCRIBABLE], **changes})
     webhooks.save_webhook(webhook)
     return webhook
+
+
+def a_message(webhook: Webhook, run: Run | None = None) -> Delivery:
+    """Of a run, by its kind: it is tried again, as no test is."""
+    return Delivery.objects.create(webhook=webhook, run=run, message="run.started", payload="{}")
 
 
 def written() -> list[str]:

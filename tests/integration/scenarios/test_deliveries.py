@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from scenarios import deliveries, services, webhooks
 from scenarios.domain.webhooks import DeliveryState
-from scenarios.models import Delivery, Run, Webhook
-from tests.integration.scenarios.outside_rows import a_webhook
+from scenarios.models import Delivery, Webhook
+from tests.integration.scenarios.outside_rows import a_message, a_webhook
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +31,7 @@ def everything() -> QuerySet[Delivery]:
 
 
 def test_a_delivery_is_claimed_by_one_of_two_senders(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     seen_by_both = Delivery.objects.get()
     assert deliveries.claim(Delivery.objects.get())
     assert not deliveries.claim(seen_by_both)
@@ -39,7 +39,7 @@ def test_a_delivery_is_claimed_by_one_of_two_senders(webhook: Webhook) -> None:
 
 
 def test_the_claim_of_a_sender_that_died_runs_out_and_its_late_word_counts_no_more(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     late = claimed(webhook)
     everything().update(next_try_at=timezone.now())
     claimed(webhook)
@@ -48,7 +48,7 @@ def test_the_claim_of_a_sender_that_died_runs_out_and_its_late_word_counts_no_mo
 
 
 def test_the_same_message_is_tried_with_longer_and_longer_delays(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     first = claimed(webhook)
     assert deliveries.record_failure(first, "refused", status=503) == DeliveryState.PENDING
     assert deliveries.claim_next(webhook.pk) is None
@@ -62,7 +62,7 @@ def test_the_same_message_is_tried_with_longer_and_longer_delays(webhook: Webhoo
 
 
 def after_the_last_try(webhook: Webhook) -> Delivery:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     everything().update(tries=deliveries.MOST_TRIES - 1)
     assert deliveries.record_failure(claimed(webhook), "refused", status=500) == DeliveryState.FAILED
     webhook.refresh_from_db()
@@ -74,12 +74,12 @@ def test_a_receiver_that_took_nothing_in_all_that_time_is_sent_nothing_more(webh
     assert (failed.state, failed.status, failed.reason) == (DeliveryState.FAILED, 500, "refused")
     assert not webhook.is_enabled
     assert "nothing has arrived there since" in webhook.disabled_because
-    webhooks.send_test(webhook)
+    a_message(webhook)
     assert deliveries.receivers_due() == []
 
 
 def test_a_receiver_that_took_something_meanwhile_stays(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     deliveries.record_arrival(claimed(webhook), 200)
     everything().update(ended_at=timezone.now() + timedelta(hours=1))
     after_the_last_try(webhook)
@@ -87,14 +87,14 @@ def test_a_receiver_that_took_something_meanwhile_stays(webhook: Webhook) -> Non
 
 
 def test_a_receiver_that_is_gone_is_sent_nothing_more(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     assert deliveries.record_failure(claimed(webhook), "gone", status=410) == DeliveryState.FAILED
     webhook.refresh_from_db()
     assert (webhook.is_enabled, "410" in webhook.disabled_because) == (False, True)
 
 
 def test_a_person_may_send_again_what_has_failed_or_arrived_or_waits(webhook: Webhook) -> None:
-    webhooks.send_test(webhook)
+    a_message(webhook)
     deliveries.record_arrival(claimed(webhook), 200)
     assert deliveries.send_again(everything()) == 1
     again = claimed(webhook)
@@ -107,25 +107,28 @@ def test_a_person_may_send_again_what_has_failed_or_arrived_or_waits(webhook: We
 
 def test_messages_of_a_run_go_in_order_until_the_first_one_fails(webhook: Webhook) -> None:
     run = services.start_run(DOCUMENT, {}, origin="cli")
-    first, second = (of_run(webhook, run) for _ in range(2))
+    first, second = (a_message(webhook, run) for _ in range(2))
     assert claimed(webhook) == first
     assert deliveries.claim_next(webhook.pk) is None
-    other = of_run(webhook, services.start_run(DOCUMENT, {}, origin="cli"))
+    other = a_message(webhook, services.start_run(DOCUMENT, {}, origin="cli"))
     assert claimed(webhook) == other
     first.refresh_from_db()
     deliveries.record_failure(first, "refused")
     assert claimed(webhook) == second
 
 
-def of_run(webhook: Webhook, run: Run) -> Delivery:
-    return Delivery.objects.create(webhook=webhook, run=run, message="run.started", payload="{}")
+def test_a_test_is_tried_once_and_disables_nothing(webhook: Webhook) -> None:
+    webhooks.send_test(webhook)
+    assert deliveries.record_failure(claimed(webhook), "refused", status=503) == DeliveryState.FAILED
+    webhook.refresh_from_db()
+    assert webhook.is_enabled
 
 
 def test_old_deliveries_are_deleted_in_batches(webhook: Webhook) -> None:
     for _ in range(3):
-        webhooks.send_test(webhook)
+        a_message(webhook)
     before = timezone.now()
-    young = webhooks.send_test(webhook)
+    young = a_message(webhook)
     assert deliveries.prune_deliveries(before, at_most=2) == 2
     assert deliveries.prune_deliveries(before, at_most=2) == 1
     assert Delivery.objects.get() == young

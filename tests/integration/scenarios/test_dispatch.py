@@ -19,7 +19,7 @@ from scenarios.dispatch import Dispatcher
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Delivery, Webhook
 from scenarios.watchdog import Watchdog
-from tests.integration.scenarios.outside_rows import a_webhook
+from tests.integration.scenarios.outside_rows import a_message, a_webhook
 from tests.integration.scenarios.story_rows import Telling
 from tests.servers.receiver import Receiver
 
@@ -88,7 +88,7 @@ def test_several_senders_at_once_send_each_message_once(receiver: Receiver, send
 def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same_id(
     receiver: Receiver, send_due: SendDue, status: int, words: str
 ) -> None:
-    webhooks.send_test(a_webhook(url=receiver.url))
+    a_message(a_webhook(url=receiver.url))
     receiver.statuses, receiver.headers = [status, 200], {"Location": "/elsewhere"}
     send_due()
     failed = Delivery.objects.get()
@@ -102,7 +102,7 @@ def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same
 
 
 def test_a_receiver_that_asks_for_time_is_given_it(receiver: Receiver, send_due: SendDue) -> None:
-    webhooks.send_test(a_webhook(url=receiver.url))
+    a_message(a_webhook(url=receiver.url))
     receiver.statuses, receiver.headers = [429], {"Retry-After": "600"}
     send_due()
     assert Delivery.objects.get().next_try_at > timezone.now() + timedelta(seconds=590)
@@ -119,7 +119,7 @@ def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_
             ("well", receiver.url),
             ("not there", "http://127.0.0.1:1"),
         ):
-            webhooks.send_test(a_webhook(name, url))
+            a_message(a_webhook(name, url))
         send_due()
     reasons = dict(Delivery.objects.values_list("webhook__name", "reason"))
     assert "did not answer within 300ms" in reasons["hangs"]

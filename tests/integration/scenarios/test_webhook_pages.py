@@ -98,15 +98,15 @@ def test_a_test_is_written_and_a_delivery_is_sent_again_by_a_button(admin_client
     admin_client.post(page_of(webhook, part="test"))
     delivery = deliveries.claim_next(webhook.pk)
     assert delivery is not None
-    deliveries.record_failure(delivery, "answered 410", status=410)
+    deliveries.record_failure(delivery, "answered 418", status=418)
     page = f"/admin/scenarios/delivery/{delivery.pk}/change/"
     for seen in (page_of(webhook), page, "/admin/scenarios/delivery/"):
         content = admin_client.get(seen).content.decode()
         assert "webhook.test" in content
-        assert "answered 410" in content
+        assert "answered 418" in content
     admin_client.post(f"/admin/scenarios/delivery/{delivery.pk}/again/")
     assert Delivery.objects.pending().count() == 1
-    assert "410" in admin_client.get(page_of(webhook)).content.decode()
+    assert "418" in admin_client.get(page_of(webhook)).content.decode()
 
 
 def test_who_may_only_look_changes_nothing_and_sends_nothing(client: Client) -> None:
@@ -151,6 +151,18 @@ def test_the_command_tests_a_webhook_at_once_and_ends_with_1_where_it_is_not_tak
     assert "run.finished" in capsys.readouterr().out
     with pytest.raises(CommandError, match="no webhook 'none'"):
         call_command("webhooks", "test", "none")
+
+
+def test_the_command_adds_a_webhook_and_prints_its_secret_this_one_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    call_command("webhooks", "add", "pager", "http://127.0.0.1:9/", "--event", "fault.outstanding")
+    assert SECRET.fullmatch(capsys.readouterr().out.strip())
+    assert Webhook.objects.get().events == ["fault.outstanding"]
+    with pytest.raises(CommandError, match="already exists"):
+        call_command("webhooks", "add", "pager", "http://127.0.0.1:9/")
+    with pytest.raises(CommandError, match="WEBHOOK_ALLOWED_HOSTS"):
+        call_command("webhooks", "add", "other", "https://hooks.example.com/")
 
 
 def test_half_of_grafanas_settings_and_links_to_nowhere_are_said_at_start(settings: Settings) -> None:
