@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -86,4 +86,10 @@ class DeliveryAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:scenarios_delivery_change", args=[pk]))
 
     def _tell(self, request: HttpRequest, count: int) -> None:
-        self.message_user(request, f"{count} deliveries are due: the watchdog sends them within a second.")
+        if count:
+            self.message_user(
+                request, f"{count} deliveries are due: the watchdog sends them within a second."
+            )
+        else:
+            words = "Nothing to do: it is being sent this moment, or due within a minute."
+            self.message_user(request, words, messages.WARNING)

@@ -28,6 +28,7 @@ class WebhookAdmin(admin.ModelAdmin):
     list_display = ["name", "url", "told_of", "standing", "last_answer"]
     search_fields = ["name", "url"]
     list_per_page = 50
+    change_list_template = "admin/scenarios/webhook/change_list.html"
     change_form_template = "admin/scenarios/webhook/change_form.html"
 
     def changelist_view(

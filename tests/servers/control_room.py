@@ -37,7 +37,8 @@ PAGES = {
 }
 
 
-# Of it a webhook is told, to which nobody listens. In one transaction: the worker must not claim the run before its story is told.
+# Of it a webhook is told, to which nobody listens. In one transaction: the worker must not claim the run
+# before its story is told.
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
