@@ -117,6 +117,10 @@ _OUTSIDE = (
         "Fault windows sent to Grafana: delivered, failed and tried again, or given up.",
         "result",
     ),
+    _gauge(
+        "oldest_undelivered_message_seconds",
+        "Time the oldest message to a webhook or to Grafana has waited to arrive, from the database.",
+    ),
 )
 
 _STORES = (

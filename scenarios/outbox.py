@@ -16,7 +16,12 @@ from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
 
-MESSAGES = {"run_started": Message.RUN_STARTED, "run_finished": Message.RUN_FINISHED}
+# By the kind of the event in the run's journal.
+MESSAGES = {
+    "approval_asked": Message.RUN_AWAITING_APPROVAL,
+    "run_started": Message.RUN_STARTED,
+    "run_finished": Message.RUN_FINISHED,
+}
 # Messages should stay below 20 kB, by the specification.
 LONGEST_REASON = 2000
 
@@ -57,6 +62,7 @@ def facts_of(run: Run) -> dict[str, Any]:
         "outcome": run.outcome,
         "rollback": run.rollback,
         "reason": run.reason[:LONGEST_REASON],
+        "waiting_for": run.waiting_for,
         "attempt": run.attempt,
         "sequence": run.last_event,
         "started_by": run.started_by.get_username() if run.started_by is not None else "",

@@ -51,6 +51,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
     def pending(self) -> Self:
         return self.filter(state=DeliveryState.PENDING)
 
+    def on_their_way(self) -> Self:
+        """What is sent as soon as its turn comes: not what waits for a person to enable its receiver."""
+        return self.pending().filter(Q(webhook__isnull=True) | Q(webhook__is_enabled=True))
+
     def due(self, now: datetime) -> Self:
         """What may be sent now, in the order of its turn.
 
@@ -60,8 +64,7 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         unanswered = Delivery.objects.pending().filter(
             webhook=OuterRef("webhook"), run=OuterRef("run"), pk__lt=OuterRef("pk"), reason=""
         )
-        enabled = Q(webhook__isnull=True) | Q(webhook__is_enabled=True)
-        due = self.pending().filter(enabled, ~Exists(unanswered), next_try_at__lte=now)
+        due = self.on_their_way().filter(~Exists(unanswered), next_try_at__lte=now)
         return due.order_by("next_try_at", "pk")
 
 

@@ -15,6 +15,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins, not one
 class Message(StrEnum):
     """The `type` of what is sent. All but the last two are chosen by a webhook."""
 
+    RUN_AWAITING_APPROVAL = "run.awaiting_approval"
     RUN_STARTED = "run.started"
     RUN_FINISHED = "run.finished"
     FAULT_OUTSTANDING = "fault.outstanding"
@@ -24,6 +25,7 @@ class Message(StrEnum):
 
 
 SUBSCRIBABLE = {
+    Message.RUN_AWAITING_APPROVAL: "A run waits for a second person's approval",
     Message.RUN_STARTED: "A run starts (each attempt)",
     Message.RUN_FINISHED: "A run ends, whatever its outcome",
     Message.FAULT_OUTSTANDING: "A run ends and leaves a fault behind",

@@ -19,6 +19,11 @@ from tests.servers.target import Target, running_target
 PAGE = Page(PROJECT / "docs" / "integrations.md")
 GUIDE = PAGE.path.read_text()
 ADD, LIST, TEST, CHECK = PAGE.commands()
+THE_CLAIM_RAN_OUT = """
+from django.utils.timezone import now
+from scenarios.models import Delivery
+Delivery.objects.update(next_try_at=now())
+"""
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 
 
@@ -94,3 +99,22 @@ def test_the_single_sign_on_of_the_page_passes_the_check_that_it_names(tmp_path:
     with command(tmp_path, *CHECK.split()[2:], **environment) as checking:
         assert checking.stdout is not None
         assert "OIDC_ISSUER needs OIDC_CLIENT_SECRET" in checking.stdout.read()
+
+
+def test_a_message_whose_sender_is_killed_in_the_middle_is_sent_again_under_the_same_id(
+    system: Coordinator,
+) -> None:
+    with Receiver().listening() as receiver:
+        receiver.hangs = True
+        assert run(system, ADD, ADDRESS=receiver.url)[0] == 0
+        sending = system.start("sender", "manage.py", *TEST.split()[2:])
+        receiver.wait_for(1)
+        sending.kill()
+        sending.wait()
+        receiver.hangs = False
+        system.manage("shell", "--no-imports", "-c", THE_CLAIM_RAN_OUT)
+        system.start_watchdog()
+        receiver.wait_for(2)
+    first, second = receiver.requests
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body

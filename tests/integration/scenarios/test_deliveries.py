@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from scenarios import deliveries, services, webhooks
+from scenarios.database_gauges import read_gauges
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Delivery, Webhook
 from tests.integration.scenarios.outside_rows import a_message, a_webhook
@@ -132,3 +133,17 @@ def test_old_deliveries_are_deleted_in_batches(webhook: Webhook) -> None:
     assert deliveries.prune_deliveries(before, at_most=2) == 2
     assert deliveries.prune_deliveries(before, at_most=2) == 1
     assert Delivery.objects.get() == young
+
+
+def test_the_gauge_tells_how_long_the_oldest_message_has_been_on_its_way(webhook: Webhook) -> None:
+    assert waited() == 0
+    a_message(webhook)
+    everything().update(created_at=timezone.now() - timedelta(minutes=20))
+    assert 1200 <= waited() < 1230
+    Webhook.objects.update(is_enabled=False)
+    assert waited() == 0
+
+
+def waited() -> float:
+    samples = {sample.name: sample.value for sample in read_gauges()}
+    return samples["oldest_undelivered_message_seconds"]

@@ -34,6 +34,12 @@ def test_a_run_is_told_of_at_its_start_and_at_its_end() -> None:
     assert facts["sequence"] == run.last_event
 
 
+def test_a_run_that_waits_for_an_approval_is_told_of() -> None:
+    a_webhook()
+    Telling().tell("approval_asked")
+    assert written() == ["run.awaiting_approval"]
+
+
 def test_what_is_taken_back_is_not_told() -> None:
     a_webhook()
     telling = Telling()

@@ -39,6 +39,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "scenario_watchdog_last_seen_timestamp_seconds": (),
         "webhook_deliveries_total": ("result",),
         "grafana_annotations_total": ("result",),
+        "oldest_undelivered_message_seconds": (),
         "database_connections_opened_total": ("alias",),
         "database_queries_total": ("alias",),
         "database_query_errors_total": ("alias",),
