@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -15,6 +16,12 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 CLIENT_ID, CLIENT_SECRET = "test-coordinator", "made-up-secret"
+
+
+@cache
+def a_key(name: str, kid: str = "") -> RSAKey:
+    """One for each name, as they take their time; `kid` is the name unless it is given."""
+    return RSAKey.generate_key(2048, {"kid": kid or name, "use": "sig"})
 
 
 class Provider:
@@ -28,7 +35,7 @@ class Provider:
         self.lies: dict[str, Any] = {}
         self.by_userinfo: dict[str, Any] = {}
         self.asked: dict[str, str] = {}
-        self.key = self.published = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+        self.key = self.published = a_key("one")
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.issuer = f"http://127.0.0.1:{self._server.server_port}"

@@ -10,12 +10,11 @@ import requests
 from django.contrib.auth.models import Group, User
 from django.http import HttpResponse
 from django.test import Client
-from joserfc.jwk import RSAKey
 from pytest_django.fixtures import Settings
 
 from coordinator_site.checks import check_single_sign_on
 from coordinator_site.models import Identity
-from tests.servers.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider
+from tests.servers.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, a_key
 from tests.without_module import run_without
 
 pytestmark = pytest.mark.django_db
@@ -131,14 +130,14 @@ def test_a_token_that_is_not_for_this_login_is_refused(
 
 
 def test_a_token_signed_by_another_key_is_refused(client: Client, provider: Provider) -> None:
-    provider.key = RSAKey.generate_key(2048, {"kid": "one", "use": "sig"})
+    provider.key = a_key("stolen", kid="one")
     assert log_in(client)["Location"] == LOGIN
     assert not User.objects.exists()
 
 
 def test_a_key_that_the_provider_changed_meanwhile_is_fetched(client: Client, provider: Provider) -> None:
     log_in(client)
-    provider.key = provider.published = RSAKey.generate_key(2048, {"kid": "two", "use": "sig"})
+    provider.key = provider.published = a_key("two")
     assert log_in(Client())["Location"] == HOME
 
 

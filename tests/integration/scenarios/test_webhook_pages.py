@@ -70,12 +70,17 @@ def test_a_new_secret_is_shown_once_too_and_an_edit_makes_none(admin_client: Cli
     ],
 )
 def test_an_address_that_the_site_does_not_send_to_is_refused_with_the_rule(
-    admin_client: Client, settings: Settings, url: str, environment: str, words: str
+    settings: Settings, url: str, environment: str, words: str
 ) -> None:
     settings.WEBHOOK_ALLOWED_HOSTS = ("hooks.example.com", "127.0.0.1")
     settings.ENVIRONMENT = environment
-    answer = admin_client.post(ADD, {**FORM, "url": url})
-    assert words in answer.content.decode()
+    with pytest.raises(webhooks.AddressRefused, match=words):
+        webhooks.check_address(url)
+
+
+def test_the_form_says_why_an_address_is_refused(admin_client: Client) -> None:
+    answer = admin_client.post(ADD, {**FORM, "url": "https://hooks.example.com/"})
+    assert "not in the setting WEBHOOK_ALLOWED_HOSTS" in answer.content.decode()
     assert not Webhook.objects.exists()
 
 
