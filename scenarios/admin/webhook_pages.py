@@ -102,7 +102,9 @@ class WebhookAdmin(admin.ModelAdmin):
         webhook = self._posted(request, pk)
         if webhook.is_enabled:
             webhooks.send_test(webhook)
-            self.message_user(request, "A test is on its way: see below, in a second or two, how it ended.")
+            self.message_user(
+                request, "A test is on its way: reload this page in a second or two to see how it ended."
+            )
         else:
             self.message_user(request, "It is disabled: nothing is sent to it.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:scenarios_webhook_change", args=[pk]))
