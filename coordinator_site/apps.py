@@ -4,6 +4,9 @@ import os
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.admin import apps as admin_apps
+from django.core import checks
+
+from coordinator_site.checks import check_single_sign_on
 
 
 class CoordinatorSiteConfig(AppConfig):
@@ -11,6 +14,7 @@ class CoordinatorSiteConfig(AppConfig):
     default = True
 
     def ready(self) -> None:
+        checks.register(check_single_sign_on)
         if settings.TASK_BACKEND == "rq":
             load_metrics_of_django_rq()
 

@@ -14,6 +14,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 HIGHEST_PORT = 65535
+HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -66,6 +67,31 @@ def web_address(name: str, value: str) -> str:
             f"{name}={value!r} is no web address: write it as 'http://127.0.0.1:9090'."
         )
     return value
+
+
+def host_names(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Hosts as in ALLOWED_HOSTS, but not all of them: '.example.com' is that name and what is below it."""
+    for value in values:
+        if not HOST_NAME.fullmatch(value):
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is a host's name without a port, as in "
+                f"'hooks.example.com' or '.example.com'; all hosts at once cannot be named."
+            )
+    return tuple(value.lower() for value in values)
+
+
+def pairs(name: str, values: Iterable[str]) -> dict[str, str]:
+    """Of 'theirs=ours' each: names of groups there, and of groups here."""
+    found: dict[str, str] = {}
+    for value in values:
+        theirs, _, ours = (part.strip() for part in value.rpartition("="))
+        if not theirs or not ours or theirs in found:
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: each is a name there and one here, as in 'sre=operators', "
+                f"and each name there stands once."
+            )
+        found[theirs] = ours
+    return found
 
 
 def commands(name: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -44,6 +44,10 @@ else:
 
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
+# By which people reach the site: links in what is told to the outside begin with it.
+PUBLIC_URL = environment.web_address("PUBLIC_URL", env.str("PUBLIC_URL", f"http://localhost:{PORT}")).rstrip(
+    "/"
+)
 
 
 # Applications
@@ -175,6 +179,21 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+
+# Login by OpenID Connect, beside the passwords of this site: off without an issuer.
+OIDC_ISSUER = environment.web_address("OIDC_ISSUER", env.str("OIDC_ISSUER", ""))
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "single sign-on")
+OIDC_SCOPES = env.list("OIDC_SCOPES", default=["profile", "email"])
+OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", "preferred_username")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_STAFF_GROUPS = env.list("OIDC_STAFF_GROUPS", default=[])
+OIDC_SUPERUSER_GROUPS = env.list("OIDC_SUPERUSER_GROUPS", default=[])
+OIDC_GROUP_MAP = environment.pairs("OIDC_GROUP_MAP", env.list("OIDC_GROUP_MAP", default=[]))
+OIDC_SESSION_SECONDS = environment.whole_number(
+    "OIDC_SESSION_SECONDS", env.str("OIDC_SESSION_SECONDS", "28800"), lowest=60, highest=31_536_000
+)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
@@ -295,6 +314,15 @@ SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.s
 # What `manage.py scenario --server` shows to the coordinator elsewhere
 
 TEST_COORDINATOR_TOKEN = env.str("TEST_COORDINATOR_TOKEN", "")
+
+# The outside: to whom webhooks may be sent, and where the faults' windows are drawn
+
+WEBHOOK_ALLOWED_HOSTS = environment.host_names(
+    "WEBHOOK_ALLOWED_HOSTS",
+    env.list("WEBHOOK_ALLOWED_HOSTS", default=[] if PRODUCTION else LOOPBACK_NAMES),
+)
+GRAFANA_URL = environment.web_address("GRAFANA_URL", env.str("GRAFANA_URL", "")).rstrip("/")
+GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 
 
 # What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free

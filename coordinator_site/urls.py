@@ -5,11 +5,15 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from coordinator_site import login_views
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     # Asked for where no page could name it: by a JSON answer, by an old browser.
     path("favicon.ico", RedirectView.as_view(url=static("scenarios/favicon.svg")), name="favicon"),
     path("admin/", admin.site.urls),
+    path("oidc/login/", login_views.start, name="oidc_login"),
+    path("oidc/callback/", login_views.callback, name="oidc_callback"),
     path("metrics", include("metrics_app.urls")),
     path("", include("scenarios.urls")),
 ]

@@ -111,6 +111,23 @@ _SCENARIOS = (
     ),
 )
 
+_OUTSIDE = (
+    _counter(
+        "webhook_deliveries_total",
+        "Messages sent to webhooks: delivered, failed and tried again, or given up.",
+        "result",
+    ),
+    _counter(
+        "grafana_annotations_total",
+        "Fault windows sent to Grafana: delivered, failed and tried again, or given up.",
+        "result",
+    ),
+    _gauge(
+        "oldest_undelivered_message_seconds",
+        "Time the oldest message to a webhook or to Grafana has waited to arrive, from the database.",
+    ),
+)
+
 _STORES = (
     _counter(DATABASE_CONNECTIONS, "Database connections opened.", "alias"),
     _counter(DATABASE_QUERIES, "Database queries executed, whether they failed or not.", "alias"),
@@ -137,7 +154,7 @@ _METRICS = (
 )
 
 CATALOGUE: dict[str, Definition] = {
-    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_STORES, *_METRICS)
+    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_OUTSIDE, *_STORES, *_METRICS)
 }
 
 

@@ -1,8 +1,10 @@
 """System checks: misconfiguration fails at start."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error
 
 from scenarios.drivers import load_drivers
@@ -15,3 +17,21 @@ def check_drivers(**_options: Any) -> list[CheckMessage]:
         hint = "EXTRA_SCENARIO_DRIVERS lists dotted paths of classes, as 'mysite.drivers.Queue'."
         return [Error(str(error), hint=hint, id="scenarios.E001")]
     return []
+
+
+def check_outside(**_options: Any) -> list[CheckMessage]:
+    """What the settings say of Grafana and of links from the outside to here."""
+    found: list[CheckMessage] = []
+    if bool(settings.GRAFANA_URL) != bool(settings.GRAFANA_TOKEN):
+        missing = "GRAFANA_TOKEN" if settings.GRAFANA_URL else "GRAFANA_URL"
+        hint = "A token of a service account that may create annotations; or set neither of both."
+        found.append(
+            Error(f"{missing} is missing: the other one of both is set.", hint=hint, id="scenarios.E002")
+        )
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    is_telling = settings.GRAFANA_URL or settings.WEBHOOK_ALLOWED_HOSTS
+    if settings.ENVIRONMENT == "production" and is_telling and host == "localhost":
+        hint = "The address by which people reach this site, as 'https://coordinator.example.com'."
+        sentence = f"PUBLIC_URL={settings.PUBLIC_URL!r}: links in messages lead nowhere."
+        found.append(checks.Warning(sentence, hint=hint, id="scenarios.W001"))
+    return found

@@ -5,6 +5,7 @@ Not in the package `admin`: importing that registers pages with the site, which 
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -23,6 +24,7 @@ PLACES = (
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),
     ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
     ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),
+    ("Webhooks", "scenarios_webhook_changelist", "scenarios.view_webhook"),
     ("Guide", "guide_index", ""),
 )
 NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
@@ -86,7 +88,12 @@ class ControlRoom(admin.AdminSite):
         if "HX-Request" in request.headers:
             # A poll whose session has ended was sent here: the whole page is to log in, not a part of it.
             return HttpResponse(headers={"HX-Refresh": "true"})
-        return super().login(request, extra_context)
+        sso = (
+            {"name": settings.OIDC_NAME, "next": request.GET.get("next", "")}
+            if settings.OIDC_ISSUER
+            else None
+        )
+        return super().login(request, {"sso": sso, **(extra_context or {})})
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         context: dict[str, Any] = {"may_look": request.user.has_perms(NEEDED_BY_HOME)}

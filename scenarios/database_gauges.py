@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from metrics_app.ports import GaugeSample
 from scenarios.domain.outcomes import RunState
-from scenarios.models import Fault, Heartbeat, Run
+from scenarios.models import Delivery, Fault, Heartbeat, Run
 
 
 def read_gauges() -> Iterable[GaugeSample]:
@@ -17,6 +17,11 @@ def read_gauges() -> Iterable[GaugeSample]:
     waited = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
     yield GaugeSample("scenario_oldest_queued_seconds", {}, waited)
     yield GaugeSample("scenario_outstanding_faults", {}, Fault.objects.outstanding().count())
+    written = (
+        Delivery.objects.on_their_way().order_by("created_at").values_list("created_at", flat=True).first()
+    )
+    unread = (timezone.now() - written).total_seconds() if written else 0.0
+    yield GaugeSample("oldest_undelivered_message_seconds", {}, unread)
     watchdog = Heartbeat.objects.filter(name="watchdog").first()
     if watchdog is not None:
         seen = watchdog.seen_at.timestamp()

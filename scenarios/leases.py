@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from scenarios import admission
+from scenarios import admission, outbox
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -158,6 +158,7 @@ def write_event(run: Run, event: Event) -> None:
         subject=event.subject,
         detail=dict(event.detail),
     )
+    outbox.tell(run, event)
 
 
 # The ledger: each change of a fault and the event that tells of it are one transaction
@@ -239,6 +240,8 @@ def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> N
     with fenced(claim) as run:
         write_event(run, event)
         FaultRow.objects.filter(id=fault.key, run=run).update(**changes)
+        if "closed_at" in changes:
+            outbox.tell_of_closed(fault.key, run)
         if run.state == RunState.FINISHED:
             admission.let_go(run)
             if not FaultRow.objects.to_undo().filter(run=run).exists():

@@ -21,10 +21,12 @@ from scenarios.domain.outcomes import STATES_TO_UNDO, UNBEGUN, FaultState, Outco
 from scenarios.domain.units import Unit
 from scenarios.fields import DNS_LABEL, choices_of
 from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
+from scenarios.webhook_models import Delivery, Webhook
 
 __all__ = [
     "Approval",
     "ApprovalQuerySet",
+    "Delivery",
     "Event",
     "Fault",
     "FaultQuerySet",
@@ -32,11 +34,14 @@ __all__ = [
     "Heartbeat",
     "Hold",
     "Run",
+    "RunCharts",
     "RunQuerySet",
     "Scenario",
     "Schedule",
     "ScheduledTime",
     "Service",
+    "ServiceQuery",
+    "Webhook",
 ]
 
 

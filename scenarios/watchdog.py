@@ -18,8 +18,19 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from scenarios import approvals, execution, leases, log_context, retention, schedules, services, tasks
+from scenarios import (
+    approvals,
+    deliveries,
+    execution,
+    leases,
+    log_context,
+    retention,
+    schedules,
+    services,
+    tasks,
+)
 from scenarios.charts.reader import ChartReader
+from scenarios.dispatch import Dispatcher
 from scenarios.domain.errors import LeaseLost
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
@@ -47,6 +58,7 @@ class Watchdog:
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
         self._charts = ChartReader()
+        self._dispatcher = Dispatcher()
         self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
         self._asked_at = -ASK_EVERY_SECONDS
         self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
@@ -69,10 +81,11 @@ class Watchdog:
         await self.settle()
 
     async def settle(self) -> None:
-        """Wait for the undos that are under way."""
+        """Wait for the undos and the messages that are under way."""
         await self._charts.stop()
         if self._busy:
             await asyncio.wait(self._busy.values())
+        await self._dispatcher.settle()
 
     async def look(self) -> None:
         """One round. Undos are begun here and go on by themselves."""
@@ -82,6 +95,7 @@ class Watchdog:
         await in_database(knock_again)
         await in_database(services.knock_waiting)
         await in_database(self._carry_out_plans)
+        await self._dispatcher.look()
         await in_database(self._prune)
         await in_database(self._beat)
         self._charts.go_on()
@@ -120,8 +134,12 @@ class Watchdog:
         if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
             return
         before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
-        answers = prune_answers(timezone.now(), at_most=PRUNED_AT_ONCE)
-        if max(answers, retention.prune(before, at_most=PRUNED_AT_ONCE)) < PRUNED_AT_ONCE:
+        pruned = [
+            prune_answers(timezone.now(), at_most=PRUNED_AT_ONCE),
+            retention.prune(before, at_most=PRUNED_AT_ONCE),
+            deliveries.prune_deliveries(before, at_most=PRUNED_AT_ONCE),
+        ]
+        if max(pruned) < PRUNED_AT_ONCE:
             retention.prune_plans(before)
             self._pruned_at = time.monotonic()
 

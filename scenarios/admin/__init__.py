@@ -6,20 +6,24 @@ services.py.
 
 from scenarios.admin import (
     approval_pages,
+    delivery_pages,
     fault_pages,
     run_pages,
     scenario_pages,
     schedule_pages,
     service_pages,
     token_pages,
+    webhook_pages,
 )
 
 __all__ = [
     "approval_pages",
+    "delivery_pages",
     "fault_pages",
     "run_pages",
     "scenario_pages",
     "schedule_pages",
     "service_pages",
     "token_pages",
+    "webhook_pages",
 ]

@@ -4,7 +4,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from scenarios.domain.outcomes import Rollback, RunState
-from scenarios.models import Run
+from scenarios.domain.webhooks import DeliveryState
+from scenarios.models import Delivery, Run
 
 _LINE = 'fill="none" stroke-width="2.2" stroke-linecap="round" stroke-linejoin="round"'
 # Drawn in a square of 12.
@@ -46,3 +47,10 @@ def run_badges(run: Run, *, big: bool = False) -> SafeString:
     if run.rollback == Rollback.DIRTY:
         verdicts.append("dirty")
     return format_html_join(" ", "{}", ((badge(verdict, big=big),) for verdict in verdicts))
+
+
+def delivery_badge(delivery: Delivery) -> SafeString:
+    """How the message to a webhook or to Grafana stands."""
+    if delivery.state == DeliveryState.PENDING:
+        return badge("running", "tried again") if delivery.reason else badge("queued", "pending")
+    return badge("passed" if delivery.state == DeliveryState.DELIVERED else "failed", delivery.state)

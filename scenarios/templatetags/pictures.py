@@ -1,4 +1,4 @@
-"""`{% run_badges run %}`, `{% badge "passed" %}`, `|duration`, `|moment` and `|in_zone`, for templates."""
+"""Badges, durations and moments for templates, as in `{% run_badges run %}` and `{{ seconds|duration }}`."""
 
 from django import template
 from django.utils.safestring import SafeString
@@ -10,6 +10,7 @@ register = template.Library()
 register.filter("duration", words.duration)
 register.filter("moment", words.moment)
 register.filter("in_zone", words.moment_in_zone)
+register.simple_tag(badges.delivery_badge)
 
 
 @register.simple_tag

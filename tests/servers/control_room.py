@@ -40,24 +40,32 @@ PAGES = {
     "approval": "/admin/scenarios/approval/{approval}/change/",
     "approval-of-a-schedule": "/admin/scenarios/approval/{schedules_approval}/change/",
     "run-that-awaits-approval": "/admin/scenarios/run/{awaiting}/change/",
+    "webhooks": "/admin/scenarios/webhook/",
+    "new-webhook": "/admin/scenarios/webhook/add/",
+    "webhook": "/admin/scenarios/webhook/{webhook}/change/",
+    "deliveries": "/admin/scenarios/delivery/",
+    "delivery": "/admin/scenarios/delivery/{delivery}/change/",
     "guide": "/admin/guide/",
     "guide-of-the-language": "/admin/guide/scenario-language/",
     "api": "/api/v1/docs",
 }
 
 
-# In one transaction: the worker must not claim the run before its story is told.
+# Of it a webhook is told, to which nobody listens. In one transaction: the worker must not claim the run
+# before its story is told.
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
 from scenarios.services import register_service
+from tests.integration.scenarios.outside_rows import a_webhook
 from tests.integration.scenarios.story_rows import Telling
 register_service("gone", "http://127.0.0.1:1")
+webhook = a_webhook("Pager of the night shift", "http://127.0.0.1:1/on-call", tags=["latency"])
 with transaction.atomic():
     telling = Telling()
     telling.begin(service="gone")
     telling.finish(Rollback.DIRTY)
-print(telling.run.pk, telling.run.faults.get().pk)
+print(telling.run.pk, telling.run.faults.get().pk, webhook.pk, webhook.deliveries.first().pk)
 """
 
 
@@ -108,10 +116,11 @@ class ControlRoom:
         """Ids of what there is: a run that `ended`, one that `left` a `fault`, one that is `awaiting`."""
         ended = self.run("exchange-latency")
         self.wait_for("passed")
-        left, fault = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()
-        waits = self.installed.manage("shell", "--no-imports", "-c", A_RUN_AWAITS_APPROVAL).split()
+        told = self.installed.manage("shell", "--no-imports", "-c", A_FAULT_IS_LEFT).split()
+        left = dict(zip(("left", "fault", "webhook", "delivery"), told, strict=True))
+        told = self.installed.manage("shell", "--no-imports", "-c", A_RUN_AWAITS_APPROVAL).split()
         names = ("awaiting", "approval", "schedule", "schedules_approval", "service")
-        return {"ended": ended, "left": left, "fault": fault, **dict(zip(names, waits, strict=True))}
+        return {"ended": ended, **left, **dict(zip(names, told, strict=True))}
 
     @contextmanager
     def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:

@@ -85,3 +85,22 @@ def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="no web address"):
         environment.web_address("PROMETHEUS_URL", value)
     assert environment.web_address("PROMETHEUS_URL", "") == ""
+
+
+@pytest.mark.parametrize(
+    "value", ["*", "", "https://a.example", "a.example:443", "*.example.com", "a..b", "."]
+)
+def test_a_host_that_webhooks_may_be_sent_to_is_a_name_and_never_all_of_them(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="a host's name without a port"):
+        environment.host_names("WEBHOOK_ALLOWED_HOSTS", ["hooks.example.com", ".example.com", "[::1]", value])
+
+
+def test_groups_there_are_mapped_to_groups_here_and_may_hold_an_equals_sign() -> None:
+    found = environment.pairs("OIDC_GROUP_MAP", ["sre = operators", "cn=qa,x=viewers"])
+    assert found == {"sre": "operators", "cn=qa,x": "viewers"}
+
+
+@pytest.mark.parametrize("value", ["sre", "=operators", "sre=", "qa=others"])
+def test_half_a_pair_or_a_second_one_of_the_same_name_is_refused(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="a name there and one here"):
+        environment.pairs("OIDC_GROUP_MAP", ["qa=viewers", value])

@@ -1,0 +1,20 @@
+"""Who a person is at the single sign-on."""
+
+from django.conf import settings
+from django.db import models
+
+
+class Identity(models.Model):
+    """A person of this site, as the provider knows them: by `sub`, the one name that it never gives again."""
+
+    issuer = models.CharField(max_length=500)
+    subject = models.CharField(max_length=255)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="identities")
+    seen_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject"], name="identity_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"

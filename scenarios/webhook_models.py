@@ -1,0 +1,112 @@
+"""What is stored of the outside: who is told of what, and each delivery until it has arrived."""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from scenarios.domain.webhooks import DeliveryState
+
+
+def new_message_id() -> str:
+    return f"msg_{uuid.uuid4().hex}"
+
+
+class Webhook(models.Model):
+    """Somebody outside who is told of runs.
+
+    The secret is not stored: it is made of SECRET_KEY and the salt, so that neither a copy of the database
+    nor a page shows it. `fingerprint` tells whether SECRET_KEY is still the one that it was made of.
+    """
+
+    name = models.CharField(max_length=100, unique=True)
+    url = models.CharField("address", max_length=500)
+    events = models.JSONField(default=list)
+    tags = models.JSONField(
+        default=list, blank=True, help_text="Only of stored scenarios with one of these tags; empty: of all."
+    )
+    is_enabled = models.BooleanField("enabled", default=True)
+    disabled_because = models.CharField(max_length=300, blank=True, editable=False)
+    salt = models.CharField(max_length=64, editable=False)
+    fingerprint = models.CharField(max_length=16, editable=False)
+    earlier_salt = models.CharField(max_length=64, blank=True, editable=False)
+    secret_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def pending(self) -> Self:
+        return self.filter(state=DeliveryState.PENDING)
+
+    def on_their_way(self) -> Self:
+        """What is sent as soon as its turn comes: not what waits for a person to enable its receiver."""
+        return self.pending().filter(Q(webhook__isnull=True) | Q(webhook__is_enabled=True))
+
+    def due(self, now: datetime) -> Self:
+        """What may be sent now, in the order of its turn.
+
+        The order of a run is kept while it is answered at once: nothing is sent to a receiver before what
+        it has not been asked about yet. Once that has failed for the first time, the next goes ahead.
+        """
+        unanswered = Delivery.objects.pending().filter(
+            webhook=OuterRef("webhook"), run=OuterRef("run"), pk__lt=OuterRef("pk"), reason=""
+        )
+        due = self.on_their_way().filter(~Exists(unanswered), next_try_at__lte=now)
+        return due.order_by("next_try_at", "pk")
+
+
+class Delivery(models.Model):
+    """One message to one receiver: written with the change it tells of, kept until it has arrived.
+
+    `tries` is raised by whoever sends it, before it is sent, and proves the right to say how that ended.
+    """
+
+    message_id = models.CharField(max_length=40, unique=True, default=new_message_id, editable=False)
+    webhook = models.ForeignKey(
+        Webhook, models.CASCADE, null=True, related_name="deliveries", help_text="None: to Grafana."
+    )
+    run = models.ForeignKey("scenarios.Run", models.CASCADE, null=True, related_name="deliveries")
+    message = models.CharField(max_length=40)
+    payload = models.TextField()
+    state = models.CharField(
+        max_length=10,
+        choices=[(state.value, state.value) for state in DeliveryState],
+        default=DeliveryState.PENDING,
+    )
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    status = models.PositiveIntegerField("answer", null=True, help_text="Of the last try that was answered.")
+    reason = models.CharField(max_length=300, blank=True, help_text="Why the last try failed.")
+    created_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "deliveries"
+        indexes = [
+            models.Index(fields=["state", "next_try_at"]),
+            models.Index(fields=["webhook", "run", "state"]),
+            models.Index(fields=["created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message} to {self.receiver}"
+
+    @property
+    def receiver(self) -> str:
+        return self.webhook.name if self.webhook is not None else "Grafana"
