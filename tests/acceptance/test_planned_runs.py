@@ -59,7 +59,8 @@ APPROVE = """
 from django.contrib.auth.models import User
 from scenarios import approvals
 from scenarios.models import Approval
-approvals.approve(Approval.objects.order_by("-asked_at")[0], by=User.objects.get(username="bob"), reason="announced")
+newest = Approval.objects.order_by("-asked_at")[0]
+approvals.approve(newest, by=User.objects.get(username="bob"), reason="announced")
 """
 
 
