@@ -59,8 +59,8 @@ APPROVE = """
 from django.contrib.auth.models import User
 from scenarios import approvals
 from scenarios.models import Approval
-newest, bob = Approval.objects.order_by("-asked_at")[0], User.objects.get(username="bob")
-approvals.approve(newest, by=bob, reason="announced")
+newest = Approval.objects.order_by("-asked_at")[0]
+approvals.approve(newest, by=User.objects.get(username="bob"), reason="announced")
 """
 
 
