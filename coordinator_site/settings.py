@@ -333,7 +333,7 @@ LOCAL_PROMETHEUS_PORT = 9090
 
 # The API: readers of event streams that each web process may keep a thread for (gunicorn.conf.py has 8).
 API_WAITING_STREAMS = environment.whole_number(
-    "API_WAITING_STREAMS", env.str("API_WAITING_STREAMS", "2"), lowest=0, highest=1000
+    "API_WAITING_STREAMS", env.str("API_WAITING_STREAMS", "2"), lowest=0, highest=6
 )
 # Unknown tokens that an address may send in a minute before it is told to wait.
 API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(

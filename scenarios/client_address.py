@@ -1,5 +1,7 @@
 """Where a request comes from, also behind proxies."""
 
+import ipaddress
+
 from django.conf import settings
 from django.http import HttpRequest
 
@@ -12,4 +14,12 @@ def client_address(request: HttpRequest) -> str:
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     proxies = settings.TRUSTED_PROXIES
     seen = forwarded[-proxies].strip() if 0 < proxies <= len(forwarded) else ""
-    return seen or str(request.META.get("REMOTE_ADDR", ""))
+    return seen if is_address(seen) else str(request.META.get("REMOTE_ADDR", ""))
+
+
+def is_address(word: str) -> bool:
+    try:
+        ipaddress.ip_address(word)
+    except ValueError:
+        return False
+    return True

@@ -12,7 +12,10 @@ from django.contrib.auth.models import Group, Permission
 
 _LOOK = tuple(
     f"scenarios.view_{model}"
-    for model in ("scenario", "run", "event", "fault", "service", "schedule", "scheduledtime", "approval")
+    for model in (
+        *("scenario", "run", "event", "fault", "service"),
+        *("schedule", "scheduledtime", "approval", "webhook", "delivery"),
+    )
 )
 _RUN = (*_LOOK, "scenarios.run_scenario", "scenarios.stop_run", "scenarios.pull_globalstop")
 _WRITE = tuple(
@@ -30,6 +33,7 @@ GROUPS = {
         *_WRITE,
         *("scenarios.approve_run", "scenarios.acknowledge_fault", "scenarios.protect_service"),
         *("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service"),
+        *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),
     ),
 }
 

@@ -94,7 +94,7 @@ def list_events(
 
 
 def last_seen(request: HttpRequest) -> int:
-    word = request.headers.get(LAST_SEEN) or "0"
+    word = request.headers.get(LAST_SEEN, "0")
     if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= HIGHEST_SEQUENCE:
         raise RefusedError(f"{LAST_SEEN} {word[:80]!r} is refused: an event's sequence number.")
     return int(word)

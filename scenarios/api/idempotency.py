@@ -8,11 +8,10 @@ from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from ninja.errors import HttpError
 
 from scenarios.api.access import authenticate
-from scenarios.api.problems import RefusedError, answer_to
-from scenarios.kept_answers import LONGEST_KEY, Answer, KeyUsedOtherwise, fingerprint, once
+from scenarios.api.problems import ANSWERS, RefusedError, answer_to
+from scenarios.kept_answers import LONGEST_KEY, Answer, fingerprint, once
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -38,7 +37,7 @@ def carried_out_once(run: View) -> View:
             answer, was_kept = once(
                 caller, checked(key), whole, lambda: taken_apart(run(request, *arguments, **named))
             )
-        except (HttpError, RefusedError, KeyUsedOtherwise) as error:
+        except tuple(ANSWERS) as error:
             return answer_to(error)
         again = {REPLAYED: "true"} if was_kept else {}
         return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, **again})

@@ -5,11 +5,20 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from django.db.models import QuerySet
 from ninja import Schema
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from scenarios.api.problems import ProblemAt, RefusedError
 
@@ -27,7 +36,27 @@ def written_as_moment(value: Any) -> Any:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(written_as_moment)]
+def in_utc(moment: datetime) -> datetime:
+    """PostgreSQL takes no offset of more than 16 hours, which ISO 8601 does."""
+    if moment.tzinfo is None:
+        raise ValueError("a moment without an offset from UTC is ambiguous")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("there is no such moment in UTC") from error
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(written_as_moment), AfterValidator(in_utc)]
+
+
+def moment_in_cursor(word: str) -> datetime:
+    return in_utc(datetime.fromisoformat(word))
+
+
+def name_in_cursor(word: str) -> str:
+    if "\0" in word:
+        raise ValueError("PostgreSQL takes no NUL character")
+    return word
 
 
 class Filters(Schema):

@@ -18,7 +18,7 @@ from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import run_of, scenario_named
-from scenarios.api.paging import Filters, Moment, Order, Words, page_of
+from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor, page_of
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.domain.outputs import storable
@@ -28,7 +28,7 @@ from scenarios.reports.page import policy
 from scenarios.story import story_of
 
 router = Router(tags=["runs"])
-ORDER = Order(("queued_at", "id"), (datetime.fromisoformat, UUID), descending=True)
+ORDER = Order(("queued_at", "id"), (moment_in_cursor, UUID), descending=True)
 Standing = Literal[
     "awaiting_approval",
     "queued",

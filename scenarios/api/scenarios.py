@@ -14,14 +14,14 @@ from scenarios.api.access import permit
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE, body_of
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import scenario_named
-from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import Problem, RefusedError
 from scenarios.domain.document import Document
 from scenarios.models import Scenario
 from scenarios.synchronisation import remove_scenario
 
 router = Router(tags=["scenarios"])
-ORDER = Order(("name",), (str,))
+ORDER = Order(("name",), (name_in_cursor,))
 DOCUMENT = body_of("application/yaml", "application/json", description="The scenario's document.")
 
 

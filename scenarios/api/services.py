@@ -9,11 +9,11 @@ from ninja import Query, Router, Schema
 from scenarios import overview
 from scenarios.api.access import permit
 from scenarios.api.description import REFUSALS
-from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.models import Service
 
 router = Router(tags=["services"])
-ORDER = Order(("name",), (str,))
+ORDER = Order(("name",), (name_in_cursor,))
 
 
 class ServiceInList(Schema):

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
@@ -28,7 +27,7 @@ def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordi
         installed.start_watchdog()
         installed.start_web()
         address = f"http://127.0.0.1:{installed.port}/api/v1/ready"
-        wait_for(lambda: answers(address), what="everything is ready")
+        wait_for(lambda: answers(address), what="everything is ready", seconds=90)
         yield installed, token
 
 
@@ -36,7 +35,7 @@ def answers(address: str) -> bool:
     try:
         with urlopen(address, timeout=10) as answer:
             return bool(answer.status == HTTPStatus.OK)
-    except HTTPError:
+    except OSError:  # 503, or it is still starting
         return False
 
 

@@ -80,6 +80,8 @@ def test_the_password_that_was_tried_is_not_kept(client: Client) -> None:
         (2, "1.1.1.1, 203.0.113.5, 10.0.0.1", "203.0.113.5"),
         (2, "203.0.113.5", "192.0.2.1"),
         (1, "", "192.0.2.1"),
+        (1, "unknown", "192.0.2.1"),
+        (1, "2001:db8::7", "2001:db8::7"),
     ],
 )
 def test_the_client_is_who_ones_own_proxies_saw(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from scenarios import kept_answers, services
@@ -58,6 +58,23 @@ def test_a_refused_request_is_judged_anew(ci: Program) -> None:
 @pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
 def test_a_key_that_makes_no_sense_is_refused(ci: Program, stored: Scenario, key: str) -> None:
     problem_of(ci.post(START, {}, **{"Idempotency-Key": key}), 422)
+
+
+def test_a_database_that_is_busy_is_told_with_when_to_come_back(
+    ci: Program, stored: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_arguments: object) -> None:
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(kept_answers, "_claim", busy)
+    answer = ci.post(START, {}, **KEY)
+    problem_of(answer, 503)
+    assert answer["Retry-After"] == "5"
+    assert not Run.objects.exists()
+
+
+def test_a_body_that_is_too_large_is_refused_with_a_key_too(ci: Program) -> None:
+    problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000, **KEY), 413)
 
 
 def test_a_key_helps_nobody_who_is_not_known(ci: Program) -> None:

@@ -1,6 +1,7 @@
 """Lists: pages that neither miss nor repeat a row, and filters."""
 
 import uuid
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -51,6 +52,37 @@ def test_pages_neither_miss_nor_repeat_a_run_even_of_one_moment(ci: Program, lim
     finished_runs(7)
     ids = [row["id"] for row in rows_of_all_pages(ci, "runs", limit)]
     assert ids == [str(run.pk) for run in Run.objects.order_by("-queued_at", "-id")]
+
+
+@pytest.mark.parametrize("moment", ["2026-11-23T21:00:00%2B20:33", "3443-01-11T10:38:28.66-23:59"])
+def test_a_moment_may_be_written_with_any_offset(ci: Program, moment: str) -> None:
+    finished_runs(1)
+    assert ci.get(f"runs?since={moment}").status_code == 200
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B01:00", "9999-12-31T23:59:59-01:00"])
+def test_a_moment_that_utc_does_not_have_is_refused(ci: Program, moment: str) -> None:
+    problem_of(ci.get(f"runs?until={moment}"), 422)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("runs", f"2026-11-23T21:00:00|{uuid.UUID(int=7)}"),
+        ("runs", f"9999-12-31T23:59:59-01:00|{uuid.UUID(int=7)}"),
+        ("runs", "2026-11-23T21:00:00+00:00"),
+        ("scenarios", "a\0b"),
+        ("services", "a\0b"),
+        ("faults", "seven"),
+    ],
+)
+def test_a_cursor_that_somebody_made_up_is_refused(ci: Program, path: str, words: str) -> None:
+    problem_of(ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}"), 422)
+
+
+@pytest.mark.parametrize(("path", "words"), [("faults", "9" * 40), ("faults", "-" + "9" * 40)])
+def test_a_number_beyond_every_row_is_a_place_in_the_list(ci: Program, path: str, words: str) -> None:
+    assert ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}").status_code == 200
 
 
 def test_a_run_that_comes_meanwhile_does_not_shift_the_next_page(ci: Program) -> None:

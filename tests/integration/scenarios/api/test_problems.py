@@ -55,7 +55,9 @@ def test_a_body_that_nobody_can_read_is_refused(ci: Program, stored: Scenario, b
     problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 400)
 
 
-@pytest.mark.parametrize("body", ["true", "[]", '{"variable": {}}', "null", '{"variables": 3}'])
+@pytest.mark.parametrize(
+    "body", ["true", "[]", '{"variable": {}}', "null", '{"variables": 3}', '{"wait": 0}']
+)
 def test_a_body_of_another_shape_is_refused(ci: Program, stored: Scenario, body: str) -> None:
     assert problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 422)["errors"]
     assert not Run.objects.exists()
