@@ -1,6 +1,8 @@
 """`scenario --server URL`: the same verbs against a coordinator elsewhere, by its API, without a database."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator, process_of, processes_with
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
@@ -35,7 +37,8 @@ spec:
           probe: {http: {service: target, path: /health}}
           expect: {status: STATUS}
 """
-TOKEN_OF_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('ci')"
+SCOPES = ("read", "edit", "run", "stop", "global-stop")
+MAKE_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('ci')"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def target() -> Iterator[Target]:
 def system(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator[Coordinator]:
     with coordinator(tmp_path_factory.mktemp("there")) as installed:
         installed.set_up(target=target.url)
-        installed.manage("shell", "--no-imports", "-c", TOKEN_OF_ADMIN)
+        installed.manage("shell", "--no-imports", "-c", MAKE_ADMIN)
         installed.start_worker()
         installed.start_watchdog()
         installed.start_web()
@@ -82,7 +85,8 @@ def system(tmp_path_factory: pytest.TempPathFactory, target: Target) -> Iterator
 
 @pytest.fixture(scope="module")
 def scenario(system: Coordinator, tmp_path_factory: pytest.TempPathFactory) -> Elsewhere:
-    token = system.manage("api_token", "create", "ci", "--name", "ci", "--scope", "admin").strip()
+    scopes = [word for scope in SCOPES for word in ("--scope", scope)]
+    token = system.manage("api_token", "create", "ci", "--name", "ci", *scopes).strip()
     return Elsewhere(f"http://127.0.0.1:{system.port}", token, tmp_path_factory.mktemp("here"))
 
 
@@ -132,15 +136,29 @@ def test_mistakes_have_their_line_and_names_what_was_meant(scenario: Elsewhere, 
     assert (asked.returncode, "There is no scenario 'exchange-latncy'" in asked.stderr) == (2, True)
 
 
-def test_a_run_is_stopped_and_a_fault_that_stayed_is_undone(
+def test_a_run_is_stopped_by_the_beginning_of_its_id(scenario: Elsewhere, target: Target) -> None:
+    run_id = scenario("run", LONG_FAULT, "--detach").stdout.strip()
+    wait_for(lambda: target.active, what="the fault is injected")
+    stopped = scenario("stop", run_id[:8])
+    assert (stopped.returncode, "ABORTED" in stopped.stdout) == (0, True), stopped.stderr
+    assert target.active == 0
+    assert "there is nothing to stop" in scenario("stop", run_id).stdout
+
+
+def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
     scenario: Elsewhere, system: Coordinator, target: Target
 ) -> None:
     run_id = scenario("run", LONG_FAULT, "--detach").stdout.strip()
     wait_for(lambda: target.active, what="the fault is injected")
+    assert "is running" in scenario("undo", run_id).stderr
     target.refuse_undo = True
-    stopped = scenario("stop", run_id[:8])
-    assert (stopped.returncode, "rollback dirty" in stopped.stdout) == (3, True), stopped.stderr
+    worker = process_of(system.data, "db_worker")
+    os.kill(worker, signal.SIGTERM)
+    wait_for(lambda: worker not in processes_with(system.data), what="the worker ends")
+    system.start_worker("next-worker")
     assert "break the target" in scenario("faults", "--outstanding").stdout
+    refused = scenario("undo", run_id)
+    assert (refused.returncode, "is still injected" in refused.stdout) == (3, True), refused.stderr
     target.refuse_undo = False
     undone = scenario("undo", run_id)
     assert (undone.returncode, undone.stdout) == (0, "Nothing is left injected.\n"), undone.stderr

@@ -179,6 +179,24 @@ def test_junit_is_refused_before_the_run_where_it_cannot_be_written_or_tells_not
     assert not Run.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_report_that_cannot_be_written_in_the_end_does_not_hide_how_the_run_ended(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    services.save_scenario(services.read_document(DOCUMENT))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def end_it_and_take_the_folder_away(run: Run) -> None:
+        services.request_stop(run, by="a test")
+        folder.rmdir()
+
+    monkeypatch.setattr(services, "knock", end_it_and_take_the_folder_away)
+    said = scenario("run", "exchange-latency", "--junit", folder / "junit.xml")
+    assert (said.code, "ABORTED" in said.out) == (4, True)
+    assert "cannot be written: No such file or directory." in said.err
+
+
 def test_a_report_is_written_whole_in_place_of_an_earlier_one(
     scenario: CommandLine, ended: Run, tmp_path: Path
 ) -> None:
