@@ -9,7 +9,7 @@ import pytest
 from scenarios import leases, services
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.models import Run
-from tests.integration.scenarios.command_line import CommandLine
+from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import DOCUMENT, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db

@@ -7,7 +7,7 @@ import pytest
 from scenarios import services
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
-from tests.integration.scenarios.command_line import CommandLine
+from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import Telling
 
 pytestmark = pytest.mark.django_db
