@@ -7,8 +7,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from scenarios import leases, services
+from scenarios.domain.document import Document
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
-from scenarios.models import Run
+from scenarios.models import Run, Scenario
 from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import DOCUMENT, SLOWED, Telling
 
@@ -151,6 +152,23 @@ def test_a_file_is_run_without_being_stored_and_counts_for_a_scenario_of_the_sam
     file.write_text(DOCUMENT.replace("method: POST", "metod: POST", 1))
     said = scenario("run", file, "--json")
     assert (said.code, said.json["problems"][0]["hint"]) == (2, "did you mean 'method'?")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_scenario_that_is_removed_while_it_is_started_is_a_sentence(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = services.save_scenario(services.read_document(DOCUMENT))
+    read = services.read_document
+
+    def read_and_remove(source: str) -> Document:
+        Scenario.objects.filter(pk=stored.pk).delete()
+        return read(source)
+
+    monkeypatch.setattr(services, "read_document", read_and_remove)
+    said = scenario("run", "exchange-latency", "--detach")
+    assert (said.code, "was removed this moment" in said.err) == (2, True)
+    assert not Run.objects.exists()
 
 
 def test_validate_as_json_names_the_file_and_the_place_of_each_problem(
