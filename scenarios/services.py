@@ -84,11 +84,16 @@ def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
         "document": document.source,
         "changed_by": by,
     }
-    # One that was removed goes on with its own history.
-    removed = Scenario.history.filter(name=document.name).values_list("id", flat=True).first()
-    scenario, _created = Scenario.objects.update_or_create(
-        name=document.name, defaults=written, create_defaults={**written, "pk": removed}
-    )
+    with transaction.atomic():
+        # One that was removed comes back with its history and its runs.
+        versions = Scenario.history.filter(name=document.name)
+        removed = versions.values_list("id", flat=True).first()
+        scenario, created = Scenario.objects.update_or_create(
+            name=document.name, defaults=written, create_defaults={**written, "pk": removed}
+        )
+        if created and removed:
+            lost = Run.objects.filter(scenario=None, scenario_name=document.name)
+            lost.filter(document__in=versions.values("document")).update(scenario=scenario)
     return scenario
 
 

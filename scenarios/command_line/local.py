@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
+from django.db import IntegrityError
 from django.db.models import OuterRef, Subquery
 
 from scenarios import services, synchronisation
@@ -70,7 +71,12 @@ class LocalCoordinator:
 
     def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
         stored = _stored(name)
-        run = services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
+        try:
+            run = services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
+        except IntegrityError as error:
+            raise CommandRefused(
+                f"Scenario {name!r} was removed this moment: nothing was started."
+            ) from error
         return run_facts(run)
 
     def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:

@@ -133,11 +133,21 @@ def _follow_to_the_end(session: Session, started: RunFacts, junit: Path | None) 
             )
             session.coordinator.stop(started.id)
             ended = _unless_silent(progress.follow, started)
+    code = exit_codes.of_run(ended)
+    try:
+        _write_results(session, ended, junit)
+    except CommandRefused as error:
+        # A full disk does not change how the run ended; but nothing may seem well without its report.
+        terminal.complain(str(error))
+        return code or exit_codes.REFUSED
+    return code
+
+
+def _write_results(session: Session, ended: RunFacts, junit: Path | None) -> None:
     if junit is not None:
         write_whole(junit, session.coordinator.report(ended.id, "junit"))
-    if terminal.wants_json:
-        terminal.text(session.coordinator.report(ended.id, "json"))
-    return exit_codes.of_run(ended)
+    if session.terminal.wants_json:
+        session.terminal.text(session.coordinator.report(ended.id, "json"))
 
 
 @contextmanager

@@ -52,6 +52,9 @@ class Terminal:
     def say(self, markup: str) -> None:
         self.talk.print(markup)
 
+    def complain(self, sentence: str) -> None:
+        self.errors.print(f"[red]{plain(sentence)}[/red]")
+
     def document(self, value: Any) -> None:
         """The one JSON document of this command."""
         self._write(json.dumps(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")

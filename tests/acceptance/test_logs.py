@@ -11,6 +11,7 @@ import pytest
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import wait_for
+from tests.servers.redis_server import redis_server
 from tests.servers.target import Target, running_target
 
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
@@ -48,6 +49,17 @@ def test_each_line_of_each_process_is_json_and_those_of_a_run_have_its_id(
     assert [line["run_id"] for line in begun] == [run]
     taken_back = [line for line in lines_of(system, "watchdog") if line["logger"] == "scenarios.watchdog"]
     assert {line["run_id"] for line in taken_back} == {run}
+
+
+@pytest.mark.redis
+def test_the_worker_of_the_other_queue_writes_the_same_shape(tmp_path: Path) -> None:
+    with (
+        redis_server(tmp_path) as queue,
+        coordinator(tmp_path, TASK_BACKEND="rq", REDIS_URL=queue.url) as system,
+    ):
+        system.start_worker()
+        wait_for(lambda: "Listening" in system.log_of("worker").read_text(), what="the worker listens")
+        assert {line["logger"] for line in lines_of(system, "worker")} == {"rq.worker"}
 
 
 def test_the_web_process_logs_no_request_unless_it_is_told_to_and_then_in_the_same_shape(

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
 
 from scenarios.command_line import (
     exit_codes,
@@ -52,9 +52,12 @@ class Command(BaseCommand):
             code = function(Session(coordinator_at(server), terminal), **options)
         except CommandRefused as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
-        except OperationalError as error:
-            sentence = f"The database does not answer: {error}".strip()
-            raise CommandError(sentence, returncode=exit_codes.REFUSED) from error
+        except (OperationalError, ProgrammingError) as error:
+            said = str(error).partition("\n")[0].rstrip(".")
+            raise CommandError(
+                f"The database cannot be used ({said}): is DATABASE_URL right, and 'manage.py migrate' done?",
+                returncode=exit_codes.REFUSED,
+            ) from error
         except KeyboardInterrupt:
             code = exit_codes.LEFT_ALONE
         if code:

@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from scenarios import leases, services
+from scenarios.domain.document import Document
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
-from scenarios.models import Run
-from tests.integration.scenarios.command_line import CommandLine
+from scenarios.models import Run, Scenario
+from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import DOCUMENT, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db
@@ -153,6 +154,23 @@ def test_a_file_is_run_without_being_stored_and_counts_for_a_scenario_of_the_sam
     assert (said.code, said.json["problems"][0]["hint"]) == (2, "did you mean 'method'?")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_scenario_that_is_removed_while_it_is_started_is_a_sentence(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = services.save_scenario(services.read_document(DOCUMENT))
+    read = services.read_document
+
+    def read_and_remove(source: str) -> Document:
+        Scenario.objects.filter(pk=stored.pk).delete()
+        return read(source)
+
+    monkeypatch.setattr(services, "read_document", read_and_remove)
+    said = scenario("run", "exchange-latency", "--detach")
+    assert (said.code, "was removed this moment" in said.err) == (2, True)
+    assert not Run.objects.exists()
+
+
 def test_validate_as_json_names_the_file_and_the_place_of_each_problem(
     scenario: CommandLine, tmp_path: Path
 ) -> None:
@@ -177,6 +195,24 @@ def test_junit_is_refused_before_the_run_where_it_cannot_be_written_or_tells_not
     ):
         assert scenario("run", "exchange-latency", *more).code == 2
     assert not Run.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_report_that_cannot_be_written_in_the_end_does_not_hide_how_the_run_ended(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    services.save_scenario(services.read_document(DOCUMENT))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def end_it_and_take_the_folder_away(run: Run) -> None:
+        services.request_stop(run, by="a test")
+        folder.rmdir()
+
+    monkeypatch.setattr(services, "knock", end_it_and_take_the_folder_away)
+    said = scenario("run", "exchange-latency", "--junit", folder / "junit.xml")
+    assert (said.code, "ABORTED" in said.out) == (4, True)
+    assert "cannot be written: No such file or directory." in said.err
 
 
 def test_a_report_is_written_whole_in_place_of_an_earlier_one(

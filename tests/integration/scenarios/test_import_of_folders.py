@@ -7,7 +7,7 @@ import pytest
 from scenarios import services
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
-from tests.integration.scenarios.command_line import CommandLine
+from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import Telling
 
 pytestmark = pytest.mark.django_db
@@ -106,7 +106,9 @@ def test_prune_removes_the_rest_and_keeps_its_runs_and_its_history(
     assert stored() == {"other"}
     assert Run.objects.get(pk=run.pk).scenario_name == "exchange-latency"
     assert "exchange-latency" in scenario("runs", "--scenario", "exchange-latency").out
+    services.start_run(DOCUMENT + "# of a file, never stored", {}, origin="cli")
     again = services.save_scenario(services.read_document(DOCUMENT))
+    assert list(again.runs.all()) == [run]
     assert [version.history_type for version in again.history.order_by("history_id")] == ["+", "-", "+"]
 
 

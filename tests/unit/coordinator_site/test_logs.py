@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from coordinator_site import environment, logs
 from coordinator_site.request_id import request_id
 from scenarios import log_context
+from scenarios.surroundings import ConfiguredSecrets
 
 
 @contextmanager
@@ -77,6 +78,14 @@ def test_no_line_shows_a_secret_or_what_looks_like_one(words: str) -> None:
     assert "***" in line
     for secret in ("abcdef", "0123456789", "hunter"):
         assert secret not in line
+
+
+def test_a_secret_that_a_step_has_resolved_is_struck_out_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SCENARIO_SECRET_EXCHANGE", "open-up-exchange")
+    assert ConfiguredSecrets().secret("EXCHANGE") == "open-up-exchange"
+    assert line_of("sent open-up-exchange")["event"] == "sent ***"
 
 
 def test_a_password_in_an_address_of_the_environment_is_known() -> None:
