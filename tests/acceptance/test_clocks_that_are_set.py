@@ -14,7 +14,9 @@ from tests.servers.wall_clock import WallClock
 
 pytestmark = pytest.mark.faketime
 
-LEASE_SECONDS = 3
+LEASE_SECONDS = 6
+# Whoever trusts a clock needs an hour more; the goal itself is held in test_ends_of_a_worker.py.
+UNDONE_WITHIN = 20
 # The waits are longer than a lease: whoever trusts the clock takes the run over in between.
 DOCUMENT = """
 apiVersion: coordinator/v1
@@ -28,8 +30,8 @@ spec:
         - name: break the target
           do: {http: {service: target, method: POST, path: /fault}}
           undo: {http: {service: target, method: DELETE, path: /fault}}
-        - {name: first wait, do: {wait: {duration: 4s}}}
-        - {name: second wait, do: {wait: {duration: 4s}}}
+        - {name: first wait, do: {wait: {duration: 7s}}}
+        - {name: second wait, do: {wait: {duration: 7s}}}
 """
 
 
@@ -64,15 +66,19 @@ def test_clocks_that_are_set_an_hour_back_and_ahead_undo_nothing_twice_and_keep_
     wait_for(lambda: target.active, what="the fault is injected")
     workers.step(hours=-1)
     watchdogs.step(hours=+1)
-    wait_for(lambda: "action_finished first wait" in events(system), what="longer than a lease is over")
+    wait_for(
+        lambda: "action_finished first wait" in events(system), what="longer than a lease is over", seconds=60
+    )
     workers.step(hours=+1)
     watchdogs.step(hours=-1)
-    wait_for(lambda: "action_finished second wait" in events(system), what="as long again is over")
+    wait_for(
+        lambda: "action_finished second wait" in events(system), what="as long again is over", seconds=60
+    )
     assert (target.active, target.undone) == (1, 0)
     worker.kill()
     killed_at = time.monotonic()
     wait_for(lambda: "run_finished " in events(system), what="the watchdog has taken the run over")
-    assert target.undone_at - killed_at <= LEASE_SECONDS + 3
+    assert target.undone_at - killed_at <= UNDONE_WITHIN
     assert (target.injected, target.undone, target.active) == (1, 1, 0)
     told = events(system)
     moments = [told[f"action_finished {name}"] for name in ("break the target", "first wait", "second wait")]
