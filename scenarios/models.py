@@ -8,17 +8,15 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import MaxLengthValidator, URLValidator
+from django.core.validators import URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 from scenarios import api_models  # noqa: F401 - models, too: Django looks for them here
-from scenarios.domain import promql
+from scenarios.chart_models import RunCharts, ServiceQuery
 from scenarios.domain.outcomes import STATES_TO_UNDO, UNBEGUN, FaultState, Outcome, Rollback, RunState
-from scenarios.domain.units import Unit
 from scenarios.fields import DNS_LABEL, choices_of
 from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.webhook_models import Delivery, Webhook
@@ -47,13 +45,6 @@ __all__ = [
 
 def author_of(instance: "Scenario", **_named: object) -> object:
     return instance.changed_by
-
-
-def placeholders_known(query: str) -> None:
-    try:
-        promql.check_placeholders(query)
-    except ValueError as error:
-        raise ValidationError(str(error)) from error
 
 
 class Scenario(models.Model):
@@ -103,27 +94,6 @@ class Service(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class ServiceQuery(models.Model):
-    """A query that the charts of every run on the service show."""
-
-    service = models.ForeignKey(Service, models.CASCADE, related_name="queries")
-    title = models.CharField(max_length=80)
-    query = models.TextField(
-        max_length=promql.LONGEST,
-        validators=[MaxLengthValidator(promql.LONGEST), placeholders_known],
-        help_text="PromQL. $service is the service's name, $window a time that fits a rate(…).",
-    )
-    unit = models.CharField(max_length=20, choices=choices_of(Unit), default=Unit.NUMBER)
-
-    class Meta:
-        ordering = ["id"]
-        verbose_name = "query for charts"
-        verbose_name_plural = "queries for charts"
-
-    def __str__(self) -> str:
-        return self.title
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -257,25 +227,6 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sequence} {self.kind} {self.subject}".rstrip()
-
-
-class RunCharts(models.Model):
-    """What Prometheus measured around a run, as `charts.kept.Charts`; read again while `due_at` says when.
-
-    Whoever reads takes the row first, for a while: of two watchdogs one reads, and what one that died had
-    taken is read by another.
-    """
-
-    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="charts")
-    content = models.JSONField(default=dict)
-    version = models.PositiveIntegerField(default=0, help_text="Grows with each reading.")
-    read_at = models.DateTimeField(null=True, blank=True)
-    due_at = models.DateTimeField(null=True, blank=True, default=timezone.now, db_index=True)
-    taken_until = models.DateTimeField(null=True, blank=True)
-    saw_end = models.BooleanField(default=False, help_text="Whether they were read after the run's end.")
-
-    def __str__(self) -> str:
-        return f"charts of {self.run}"
 
 
 # Seconds before an outstanding fault is tried again: doubled with each try, up to this.
