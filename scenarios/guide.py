@@ -15,7 +15,10 @@ from markdown_it.token import Token
 PAGES = {
     "tutorial": "Tutorial",
     "scenario-language": "The language",
+    "command-line": "Command line",
+    "api": "API",
     "operating": "Operating",
+    "integrations": "Integrations",
     "extending": "Extending",
     "chaos-toolkit": "From Chaos Toolkit",
 }
