@@ -37,7 +37,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
     with command(data, "up", "--port", str(port), WEB_CONCURRENCY="2", **identity) as process:
         output = read_until(process.stdout, "Serving")
         assert "PASSED" in output
-        prometheus = re.search(r"Prometheus (http://\S+)", output)
+        prometheus = re.search(r"Prometheus +(http://\S+)", output)
         assert prometheus, output
         running = Installation(f"http://127.0.0.1:{port}", prometheus[1])
         for _ in range(REQUESTS):
