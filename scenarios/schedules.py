@@ -6,12 +6,15 @@ skipped. Every due time is noted with what came of it.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -58,12 +61,38 @@ def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     return schedule
 
 
+@transaction.atomic
+def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Schedule:
+    """Create the schedule of this name, or give the one that there is these fields; others stay as they are.
+
+    Raises:
+        InvalidSchedule: with a sentence for each field that makes no sense.
+    """
+    admission.lock()  # of two that create the same one, the second changes the first's
+    schedule = Schedule.objects.select_for_update().filter(name=name).first() or Schedule(name=name)
+    for field, value in fields.items():
+        setattr(schedule, field, value)
+    return save_schedule(schedule, by=by)
+
+
+@transaction.atomic
+def delete_schedule(schedule: Schedule) -> None:
+    """Delete it with what is noted of its due times; its runs stay."""
+    # Locked first: a watchdog whose turn it is notes what came of it before, or finds nothing.
+    Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
+    schedule.delete()
+
+
 def check_schedule(schedule: Schedule) -> Timetable:
     """Its timetable.
 
     Raises:
         InvalidSchedule: with a sentence for each field that makes no sense.
     """
+    try:
+        schedule.clean_fields(exclude=["scenario_name", "cron", "time_zone", "changed_by"])
+    except ValidationError as error:
+        raise InvalidSchedule({name: " ".join(said) for name, said in error.message_dict.items()}) from error
     timetable = schedule.timetable()
     check_scenario(schedule)
     return timetable
