@@ -33,6 +33,7 @@ FILTERS = (
     "scenario=exchange-latency",
     "scenario=exchange-latency&rollback=dirty",
     "by=ada&status=failed",
+    "scenario=exchange-latency&status=passed",
     "id=0",
 )
 
