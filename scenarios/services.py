@@ -18,8 +18,7 @@ from django.utils.module_loading import import_string
 
 from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
-from scenarios.domain.errors import CannotBegin, InvalidDocument, Problem, ServiceHeld
-from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
+from scenarios.domain.errors import CannotBegin, ServiceHeld
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
 from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
@@ -41,33 +40,6 @@ def read_document(source: str | bytes) -> Document:
         InvalidDocument: with every problem at its line and column.
     """
     return parse_document(source, step_arguments())
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """A document to store; of an experiment of Chaos Toolkit, with what could not be carried over.
-
-    The places in `left_out` are the experiment's.
-    """
-
-    document: Document
-    left_out: tuple[Problem, ...] = ()
-
-
-def read_for_import(source: str | bytes) -> Import:
-    """A document of the language, or an experiment of Chaos Toolkit translated to one.
-
-    Raises:
-        InvalidDocument: with every problem at its line and column.
-        TranslationRefused: of an experiment, the scenario made of it is refused here.
-    """
-    if not is_experiment(source):
-        return Import(read_document(source))
-    translation = translate(source)
-    try:
-        return Import(read_document(translation.source), translation.left_out)
-    except InvalidDocument as error:
-        raise TranslationRefused(error.problems, translation) from error
 
 
 def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
