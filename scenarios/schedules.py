@@ -25,6 +25,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
 from scenarios.models import GlobalStop, Run, Scenario, Schedule, ScheduledTime
+from scenarios.planning_models import MOST_GRACE_MINUTES
 
 logger = logging.getLogger(__name__)
 
@@ -111,12 +112,15 @@ def check_scenario(schedule: Schedule) -> None:
         raise InvalidSchedule({"variables": str(error)}) from error
 
 
+@transaction.atomic
 def pause(schedule: Schedule, *, paused: bool) -> None:
     """Pause it, or let it go on from now: what was due in between is not caught up.
 
     Raises:
         InvalidSchedule: its cron line, zone or window makes no sense any more.
     """
+    # As it is by now: its next time is not counted by a cron line that somebody changes meanwhile.
+    schedule = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() or schedule
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
 
@@ -198,9 +202,10 @@ def _take_turn(schedule: Schedule, now: datetime) -> None:
 
 def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
     """Of the times from the first to now, the last where it is within the grace; the others are missed."""
-    since = max(first, now - max(ON_TIME, timedelta(minutes=grace_minutes)))
+    grace = timedelta(minutes=min(grace_minutes, MOST_GRACE_MINUTES))  # any number was taken once
+    since = max(first, now - max(ON_TIME, grace))
     moment = timedelta(microseconds=1)
-    within = timetable.between(since - moment, now, 24 * 60 + 1)
+    within = timetable.between(since - moment, now, MOST_GRACE_MINUTES + 1)
     last = within[-1] if within else None
     earlier = timetable.between(first - moment, (last or now + moment) - moment, MOST_COUNTED)
     return Due(last, len(earlier))
