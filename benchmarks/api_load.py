@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.servers.api_fuzzing import answers
 from tests.servers.api_load import MANY_RUNS, TELL_ON, Clients, percentile, rounds
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.loopback import wait_for
@@ -33,6 +34,7 @@ FILTERS = (
     "scenario=exchange-latency",
     "scenario=exchange-latency&rollback=dirty",
     "by=ada&status=failed",
+    "scenario=exchange-latency&status=passed",
     "id=0",
 )
 
@@ -54,6 +56,8 @@ def installation(runs: int) -> Iterator[tuple[Coordinator, Clients, str]]:
         system.start_worker()
         system.start_watchdog()
         system.start_web()
+        address = f"http://127.0.0.1:{system.port}/api/v1/ready"
+        wait_for(lambda: answers(address), what="everything is ready", seconds=90)
         yield system, Clients(system, token), system.log_of("teller").read_text().strip()
 
 
@@ -65,7 +69,6 @@ def told(what: str, seconds: list[float], most: float | None = MOST_SECONDS) -> 
 
 
 async def readiness(clients: Clients) -> bool:
-    await asyncio.sleep(6)  # a worker shows itself, the watchdog has asked it to
     return told("ready", await clients.one_by_one(100, "ready"))
 
 

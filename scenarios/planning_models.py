@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -14,6 +15,8 @@ from django.utils import timezone
 from scenarios.domain.outcomes import ApprovalState, DueOutcome
 from scenarios.domain.timetable import Timetable, Window, timetable
 from scenarios.fields import DNS_LABEL, choices_of
+
+MOST_GRACE_MINUTES = 24 * 60
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -36,7 +39,9 @@ class Schedule(models.Model):
     window_days = models.JSONField(default=list, blank=True, help_text="1 is Monday; none: every day.")
     window_from = models.TimeField(null=True, blank=True)
     window_to = models.TimeField(null=True, blank=True)
-    grace_minutes = models.PositiveIntegerField(default=15)
+    grace_minutes = models.PositiveIntegerField(
+        default=15, validators=[MaxValueValidator(MOST_GRACE_MINUTES, "At most a day, 1440 minutes.")]
+    )
     is_paused = models.BooleanField("paused", default=False)
     next_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

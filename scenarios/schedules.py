@@ -6,12 +6,15 @@ skipped. Every due time is noted with what came of it.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
+from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,6 +25,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
 from scenarios.models import GlobalStop, Run, Scenario, Schedule, ScheduledTime
+from scenarios.planning_models import MOST_GRACE_MINUTES
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +62,38 @@ def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     return schedule
 
 
+@transaction.atomic
+def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Schedule:
+    """Create the schedule of this name, or give the one that there is these fields; others stay as they are.
+
+    Raises:
+        InvalidSchedule: with a sentence for each field that makes no sense.
+    """
+    admission.lock()  # of two that create the same one, the second changes the first's
+    schedule = Schedule.objects.select_for_update().filter(name=name).first() or Schedule(name=name)
+    for field, value in fields.items():
+        setattr(schedule, field, value)
+    return save_schedule(schedule, by=by)
+
+
+@transaction.atomic
+def delete_schedule(schedule: Schedule) -> None:
+    """Delete it with what is noted of its due times; its runs stay."""
+    # Locked first: a watchdog whose turn it is notes what came of it before, or finds nothing.
+    Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
+    schedule.delete()
+
+
 def check_schedule(schedule: Schedule) -> Timetable:
     """Its timetable.
 
     Raises:
         InvalidSchedule: with a sentence for each field that makes no sense.
     """
+    try:
+        schedule.clean_fields(exclude=["scenario_name", "cron", "time_zone", "changed_by"])
+    except ValidationError as error:
+        raise InvalidSchedule({name: " ".join(said) for name, said in error.message_dict.items()}) from error
     timetable = schedule.timetable()
     check_scenario(schedule)
     return timetable
@@ -82,12 +112,15 @@ def check_scenario(schedule: Schedule) -> None:
         raise InvalidSchedule({"variables": str(error)}) from error
 
 
+@transaction.atomic
 def pause(schedule: Schedule, *, paused: bool) -> None:
     """Pause it, or let it go on from now: what was due in between is not caught up.
 
     Raises:
         InvalidSchedule: its cron line, zone or window makes no sense any more.
     """
+    # As it is by now: its next time is not counted by a cron line that somebody changes meanwhile.
+    schedule = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() or schedule
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
 
@@ -169,9 +202,10 @@ def _take_turn(schedule: Schedule, now: datetime) -> None:
 
 def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
     """Of the times from the first to now, the last where it is within the grace; the others are missed."""
-    since = max(first, now - max(ON_TIME, timedelta(minutes=grace_minutes)))
+    grace = timedelta(minutes=min(grace_minutes, MOST_GRACE_MINUTES))  # any number was taken once
+    since = max(first, now - max(ON_TIME, grace))
     moment = timedelta(microseconds=1)
-    within = timetable.between(since - moment, now, 24 * 60 + 1)
+    within = timetable.between(since - moment, now, MOST_GRACE_MINUTES + 1)
     last = within[-1] if within else None
     earlier = timetable.between(first - moment, (last or now + moment) - moment, MOST_COUNTED)
     return Due(last, len(earlier))

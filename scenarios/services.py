@@ -18,11 +18,10 @@ from django.utils.module_loading import import_string
 
 from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
-from scenarios.domain.errors import CannotBegin, InvalidDocument, Problem
-from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
+from scenarios.domain.errors import CannotBegin, ServiceHeld
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
-from scenarios.models import Approval, Fault, Run, RunCharts, Scenario, Schedule, Service
+from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
 from scenarios.surroundings import step_arguments
@@ -41,33 +40,6 @@ def read_document(source: str | bytes) -> Document:
         InvalidDocument: with every problem at its line and column.
     """
     return parse_document(source, step_arguments())
-
-
-@dataclass(frozen=True, slots=True)
-class Import:
-    """A document to store; of an experiment of Chaos Toolkit, with what could not be carried over.
-
-    The places in `left_out` are the experiment's.
-    """
-
-    document: Document
-    left_out: tuple[Problem, ...] = ()
-
-
-def read_for_import(source: str | bytes) -> Import:
-    """A document of the language, or an experiment of Chaos Toolkit translated to one.
-
-    Raises:
-        InvalidDocument: with every problem at its line and column.
-        TranslationRefused: of an experiment, the scenario made of it is refused here.
-    """
-    if not is_experiment(source):
-        return Import(read_document(source))
-    translation = translate(source)
-    try:
-        return Import(read_document(translation.source), translation.left_out)
-    except InvalidDocument as error:
-        raise TranslationRefused(error.problems, translation) from error
 
 
 def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
@@ -107,21 +79,40 @@ def restore_version(scenario: Scenario, version: int, *, by: User | None = None)
     return save_scenario(read_document(scenario.history.get(history_id=version).document), by=by)
 
 
-def register_service(name: str, base_url: str, description: str = "") -> Service:
+@transaction.atomic
+def register_service(
+    name: str, base_url: str, description: str | None = None, *, is_protected: bool | None = None
+) -> Service:
     """Register the service, with the default queries for charts, or give a registered one this address.
+
+    What is None stays as it is.
 
     Raises:
         ValidationError: the name is no DNS label, or the address no http(s) URL.
     """
+    admission.lock()  # of two that register the same one, the second changes the first's
     service = Service.objects.filter(name=name).first() or Service(name=name)
     is_new = service.pk is None
     service.base_url = base_url
-    service.description = description or service.description
-    with transaction.atomic():
-        save_service(service)
-        if is_new:
-            give_default_queries(service)
+    service.description = service.description if description is None else description
+    service.is_protected = service.is_protected if is_protected is None else is_protected
+    save_service(service)
+    if is_new:
+        give_default_queries(service)
     return service
+
+
+@transaction.atomic
+def delete_service(service: Service) -> None:
+    """Delete the service with its queries for charts.
+
+    Raises:
+        ServiceHeld: a run has it for itself; without its address nothing could be undone there.
+    """
+    admission.lock()  # no run takes it meanwhile
+    if hold := Hold.objects.filter(service=service.name).select_related("run").first():
+        raise ServiceHeld(f"Service {service.name!r} cannot be deleted now: it is held by {hold}.")
+    service.delete()
 
 
 def save_service(service: Service) -> Service:

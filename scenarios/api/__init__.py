@@ -1,6 +1,16 @@
 """The API, `/api/v1/`: a file for each resource. Errors are RFC 9457 problem documents."""
 
-from scenarios.api import events, faults, global_stop, health, runs, scenarios, services
+from scenarios.api import (
+    approvals,
+    events,
+    faults,
+    global_stop,
+    health,
+    runs,
+    scenarios,
+    schedules,
+    services,
+)
 from scenarios.api.access import ACCESS
 from scenarios.api.description import DescribedAPI
 from scenarios.api.problems import JSONParser, answer_with_problems
@@ -14,5 +24,5 @@ api = DescribedAPI(
     parser=JSONParser(),
 )
 answer_with_problems(api)
-for resource in (health, scenarios, runs, events, faults, services, global_stop):
+for resource in (health, scenarios, runs, events, faults, schedules, approvals, services, global_stop):
     api.add_router("", resource.router)

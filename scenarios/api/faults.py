@@ -1,7 +1,7 @@
 """The ledger of faults, and what can be done about the outstanding ones."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from scenarios.api.access import permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import fault_of
+from scenarios.api.names import RowId, fault_of
 from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
@@ -23,7 +23,6 @@ from scenarios.models import Fault
 
 router = Router(tags=["faults"])
 ORDER = Order(("id",), (int,), descending=True)
-HIGHEST_ID = 2**63 - 1
 NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
 
 
@@ -69,9 +68,6 @@ class WhyGone(Body):
     reason: str = Field(min_length=1, max_length=1000, description="How do you know that it is gone?")
 
 
-FaultId = Annotated[int, Field(ge=1, le=HIGHEST_ID)]
-
-
 @router.get("/faults", response={200: FaultPage, **REFUSALS}, url_name="faults")
 def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
     """Every fault ever injected, the newest first."""
@@ -93,7 +89,7 @@ def chosen(rows: QuerySet[Fault], filters: FaultFilters) -> QuerySet[Fault]:
 
 
 @router.get("/faults/{fault_id}", response={200: FaultOfRun, **OF_ONE}, url_name="fault")
-def get_fault(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
+def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     permit(request, "scenarios.view_fault")
     return fault_of(fault_id)
 
@@ -105,7 +101,7 @@ def get_fault(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
     openapi_extra=WRITES_ONCE,
 )
 @decorate_view(carried_out_once)
-def retry_undo(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
+def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     """Have the watchdog try the undo again, within a second."""
     permit(request, "scenarios.stop_run")
     fault = fault_of(fault_id)
@@ -121,7 +117,7 @@ def retry_undo(request: HttpRequest, fault_id: Path[FaultId]) -> Fault:
     openapi_extra=WRITES_ONCE,
 )
 @decorate_view(carried_out_once)
-def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[FaultId]) -> Fault:
+def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId]) -> Fault:
     """Take an outstanding fault out of the ledger by your word."""
     caller = permit(request, "scenarios.acknowledge_fault")
     fault = fault_of(fault_id)

@@ -1,24 +1,54 @@
 """Rows by what an address or a filter names them."""
 
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
+from ninja import Field
 
-from scenarios.api.problems import NotFoundError
+from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.fields import DNS_LABEL
-from scenarios.models import Fault, Run, Scenario
+from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service
+
+Row = TypeVar("Row", bound=Model)
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 def scenario_named(name: str) -> Scenario:
-    missing = NotFoundError(f"There is no scenario {name[:80]!r}.")
+    return named(Scenario.objects.select_related("changed_by"), name, "scenario")
+
+
+def schedule_named(name: str) -> Schedule:
+    return named(Schedule.objects.select_related("changed_by"), name, "schedule")
+
+
+def service_named(name: str) -> Service:
+    return named(Service.objects.all(), name, "service")
+
+
+def named(rows: QuerySet[Row], name: str, kind: str) -> Row:
+    found = rows.filter(name=name).first() if is_label(name) else None
+    if found is None:
+        raise NotFoundError(f"There is no {kind} {name[:80]!r}.")
+    return found
+
+
+def is_label(name: str) -> bool:
+    """Otherwise it may hold what no database takes."""
     try:
         DNS_LABEL(name)
-    except ValidationError as error:
-        raise missing from error  # it may hold what no database takes
-    found = Scenario.objects.filter(name=name).select_related("changed_by").first()
-    if found is None:
-        raise missing
-    return found
+    except ValidationError:
+        return False
+    return True
+
+
+def new_name(name: str) -> str:
+    """What something may be stored by."""
+    if not is_label(name):
+        place = ProblemAt(path="path.name", message=str(DNS_LABEL.message))
+        raise RefusedError(f"{name[:80]!r} is no name.", [place])
+    return name
 
 
 def run_of(run_id: UUID) -> Run:
@@ -32,4 +62,11 @@ def fault_of(fault_id: int) -> Fault:
     found = Fault.objects.filter(pk=fault_id).select_related("run").first()
     if found is None:
         raise NotFoundError(f"There is no fault {fault_id!r}.")
+    return found
+
+
+def approval_of(approval_id: int) -> Approval:
+    found = Approval.objects.filter(pk=approval_id).select_related("run", "schedule").first()
+    if found is None:
+        raise NotFoundError(f"There is no approval {approval_id!r}.")
     return found

@@ -6,13 +6,22 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as InvalidFields
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
-from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
+from scenarios.domain.errors import (
+    CannotBegin,
+    InvalidDocument,
+    InvalidSchedule,
+    InvalidVariables,
+    NotWaiting,
+    OwnRequest,
+    ServiceHeld,
+)
 from scenarios.kept_answers import KeyUsedOtherwise
 from scenarios.synchronisation import CannotRemove
 
@@ -111,6 +120,18 @@ def invalid_variables(error: InvalidVariables) -> HttpResponse:
     )
 
 
+# Of the fields that a body calls otherwise, or that stand in the address.
+PLACES = {"name": "path.name", "scenario_name": "body.scenario", "window": "body.window_from"}
+
+
+def invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:
+    errors = [
+        ProblemAt(path=PLACES.get(name, f"body.{name}"), message=sentence)
+        for name, sentence in sentences.items()
+    ]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "It makes no sense so: nothing was stored.", errors)
+
+
 def http_error(error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, MalformedJSONError):
         error = error.__cause__  # the framework has put an error of its own before it
@@ -133,6 +154,10 @@ def database_away(_error: OperationalError) -> HttpResponse:
 ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     InvalidDocument: invalid_document,
     InvalidVariables: invalid_variables,
+    InvalidSchedule: lambda error: invalid_fields(error.errors),
+    InvalidFields: lambda error: invalid_fields(
+        {name: " ".join(said) for name, said in error.message_dict.items()}
+    ),
     HttpError: http_error,
     Throttled: http_error,
     SuspiciousOperation: refused_request,
@@ -146,6 +171,9 @@ ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ConflictError: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    ServiceHeld: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    NotWaiting: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    OwnRequest: lambda error: problem(HTTPStatus.FORBIDDEN, str(error)),
 }
 
 

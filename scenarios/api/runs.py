@@ -23,7 +23,7 @@ from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.domain.outputs import storable
-from scenarios.models import Run, Scenario
+from scenarios.models import Approval, Run, Scenario
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
 from scenarios.story import story_of
@@ -102,6 +102,11 @@ class OneRun(RunInList):
 
     time_to_detect: float | None = Field(description="Seconds; null where nothing was to be detected.")
     time_to_recover: float | None = Field(description="Seconds; null where it did not recover.")
+    approval: int | None = Field(description="Its approval, where it needed one: see approvals/ID.")
+
+    @staticmethod
+    def resolve_approval(run: Run) -> int | None:
+        return Approval.objects.filter(run=run).values_list("pk", flat=True).first()
 
     @classmethod
     def of(cls, run: Run, request: HttpRequest) -> "OneRun":

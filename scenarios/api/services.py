@@ -1,19 +1,29 @@
 """The services that scenarios act on."""
 
+from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.http import HttpRequest
-from ninja import Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
+from ninja.decorators import decorate_view
 
-from scenarios import overview
+from scenarios import overview, services
 from scenarios.api.access import permit
-from scenarios.api.description import REFUSALS
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import new_name, service_named
 from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
+from scenarios.api.problems import Problem
+from scenarios.domain.outputs import storable
 from scenarios.models import Service
 
 router = Router(tags=["services"])
 ORDER = Order(("name",), (name_in_cursor,))
+PROTECT = "scenarios.protect_service"
 
 
 class ServiceInList(Schema):
@@ -22,6 +32,7 @@ class ServiceInList(Schema):
     name: str
     base_url: str
     description: str
+    protected: bool = Field(description="A run that acts on it needs the approval of a second person.")
     held_by: UUID | None
     touched_by: list[str]
 
@@ -37,6 +48,19 @@ class ServiceFilters(Filters):
     name: Words | None = None
 
 
+class NewService(Body):
+    """What is left out, or null, stays as it is; a new one is not protected."""
+
+    base_url: str = Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*$",
+        description="As http://127.0.0.1:9101: paths of steps are appended.",
+    )
+    description: str | None = None
+    protected: bool | None = None
+
+
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
 def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[str, Any]:
     """The registered services by name: who holds them, and which scenarios touch them."""
@@ -45,15 +69,56 @@ def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[
     if filters.name:
         rows = rows.filter(name__contains=filters.name)
     page = page_of(rows, ORDER, filters)
+    return {**page, "items": told(page["items"])}
+
+
+def told(rows: Iterable[Service]) -> list[dict[str, Any]]:
     held, touching = overview.holders(), overview.scenarios_by_service()
-    page["items"] = [
+    return [
         {
             "name": row.name,
             "base_url": row.base_url,
             "description": row.description,
+            "protected": row.is_protected,
             "held_by": held[row.name].pk if row.name in held else None,
             "touched_by": [name for _key, name in touching.get(row.name, [])],
         }
-        for row in page["items"]
+        for row in rows
     ]
-    return page
+
+
+@router.get("/services/{name}", response={200: ServiceInList, **OF_ONE}, url_name="service")
+def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
+    """The service: who holds it, and which scenarios touch it."""
+    permit(request, "scenarios.view_service")
+    return told([service_named(name)])[0]
+
+
+@router.put(
+    "/services/{name}", response={200: ServiceInList, **REFUSALS, **OF_A_BODY}, openapi_extra=WRITES_ONCE
+)
+@decorate_view(carried_out_once)
+@transaction.atomic
+def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
+    """Register the service, or change it. Of a protected one, and to protect one, it needs the permission."""
+    permit(request, "scenarios.add_service", "scenarios.change_service")
+    present = Service.objects.select_for_update().filter(name=new_name(name)).first()
+    # Whoever could move a protected service could as well take its protection away.
+    if wish.protected or (present is not None and present.is_protected):
+        permit(request, PROTECT)
+    description = None if wish.description is None else storable(wish.description)
+    saved = services.register_service(name, wish.base_url, description, is_protected=wish.protected)
+    return told([saved])[0]
+
+
+@router.delete("/services/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
+@decorate_view(carried_out_once)
+@transaction.atomic
+def delete_service(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the service with its queries for charts. Refused while a run has it for itself."""
+    permit(request, "scenarios.delete_service")
+    service = service_named(name)
+    if service.is_protected:
+        permit(request, PROTECT)
+    services.delete_service(service)
+    return Status(HTTPStatus.NO_CONTENT, None)

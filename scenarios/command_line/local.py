@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import OuterRef, Subquery
 
-from scenarios import services, synchronisation
+from scenarios import imports, services, synchronisation
 from scenarios.command_line.coordinator import (
     CommandRefused,
     EventFacts,
@@ -50,7 +50,7 @@ class LocalCoordinator:
         return _scenario_facts(row, row.runs.for_a_list().first(), document=row.document)
 
     def read(self, source: bytes) -> ReadDocument:
-        found = services.read_for_import(source)
+        found = imports.read_for_import(source)
         return ReadDocument(found.document.name, found.document.source, found.left_out)
 
     def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:

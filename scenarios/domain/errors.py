@@ -59,6 +59,10 @@ class OwnRequest(ScenarioError):  # noqa: N818
     """Whoever asked for something is no second person for it."""
 
 
+class ServiceHeld(ScenarioError):  # noqa: N818
+    """A service cannot be taken away from the run that has it for itself."""
+
+
 class StepFailed(ScenarioError):  # noqa: N818
     """The target did not do what the step asked of it, or did not answer."""
 

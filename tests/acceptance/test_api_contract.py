@@ -13,6 +13,19 @@ from tests.servers.coordinator import Coordinator
 from tests.servers.loopback import wait_for
 
 Installation = tuple[Coordinator, str]
+# Whatever was asked for before, in whichever order: a protected service, a run that holds it, the stop.
+SETTLED = """
+import time
+from scenarios import services
+from scenarios.models import Hold, Run, Service
+Service.objects.update(is_protected=False)
+for run in Run.objects.unfinished():
+    services.request_stop(run, by="a test")
+services.release_global_stop()
+while Run.objects.unfinished().exists():
+    time.sleep(0.1)
+Hold.objects.all().delete()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +49,9 @@ def test_whatever_the_description_allows_or_forbids_is_answered_as_it_says(
 
 def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(installation: Installation) -> None:
     installed, token = installation
-    installed.start("teller", "manage.py", "shell", "--no-imports", "-c", TELL_ON)
+    installed.start("teller", "manage.py", "shell", "--no-imports", "-c", SETTLED + TELL_ON)
     log = installed.log_of("teller")
-    wait_for(lambda: log.read_text().strip(), what="a run goes on")
+    wait_for(lambda: log.read_text().strip(), what="a run goes on", seconds=60)
     clients = Clients(installed, token)
 
     async def ask() -> list[float]:

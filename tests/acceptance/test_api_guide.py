@@ -10,14 +10,17 @@ from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.documented import Page, run
 
 PAGE = Page(PROJECT / "docs" / "api.md")
-ADA = "from django.contrib.auth.models import User; User.objects.create_superuser('ada')"
+PEOPLE = (
+    "from django.contrib.auth.models import User\n"
+    "for name in ('ada', 'bob'): User.objects.create_superuser(name)"
+)
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Coordinator]:
     with coordinator(tmp_path) as installed:
         installed.manage("migrate", "--verbosity=0")
-        installed.manage("shell", "--no-imports", "-c", ADA)
+        installed.manage("shell", "--no-imports", "-c", PEOPLE)
         installed.start_web()
         yield installed
 
@@ -30,12 +33,19 @@ def test_every_command_of_the_guide_does_what_it_says(system: Coordinator) -> No
         assert code == 0, (line, output)
         printed[line.replace("\\", "")] = output
         if "api_token create" in line:
-            values["TOKEN"] = next(word for word in output.split() if word.startswith("tc_"))
+            whose = "SECOND" if "--scope approve" in line else "TOKEN"
+            values[whose] = next(word for word in output.split() if word.startswith("tc_"))
+        if "approvals?" in line:
+            values["APPROVAL"] = str(json.loads(output)["items"][0]["id"])
         if "Idempotency-Key" in line:
             values["RUN"] = json.loads(output)["id"]
     assert len(printed) == len(PAGE.commands()) >= 10
     run_id = values["RUN"]
-    for words, told in (("report", "<testsuites>"), ("event-stream", "event: end"), ("aborted&", run_id)):
+    found = (
+        *(("report", "<testsuites>"), ("event-stream", "event: end"), ("aborted&", run_id)),
+        *(("nightly/resume", '"next_times": ["'), ("/approve", '"state": "approved"')),
+    )
+    for words, told in found:
         assert any(words in line and told in output for line, output in printed.items()), words
 
 

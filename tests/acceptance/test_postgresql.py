@@ -7,11 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.api_load import MANY_RUNS
+from tests.servers.coordinator import coordinator
 from tests.servers.postgresql import PostgreSQL
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.postgresql
+USERS = """
+from django.contrib.auth.models import User
+for name in ("one", "load"):
+    User.objects.create_superuser(name)
+"""
+ROWS_EXPECTED = """
+import re
+from scenarios.api.runs import RunFilters, chosen, rows_of_list
+for filters in (
+    RunFilters(by="ada", status="failed"),
+    RunFilters(by="load", status="failed"),
+    RunFilters(scenario="exchange-latency", status="passed"),
+):
+    print(re.search(r"rows=([0-9]+)", chosen(rows_of_list(), filters).explain())[1])
+"""
 
 
 def test_the_integration_tests_pass_on_postgresql(postgresql_server: PostgreSQL, tmp_path: Path) -> None:
@@ -22,3 +39,16 @@ def test_the_integration_tests_pass_on_postgresql(postgresql_server: PostgreSQL,
     )
     assert done.returncode == 0, done.stdout[-8000:]
     assert "database: postgresql" in done.stdout
+
+
+def test_filters_that_match_nothing_together_are_known_to_match_nothing(
+    postgresql_server: PostgreSQL, tmp_path: Path
+) -> None:
+    """Otherwise a page of them is looked for in every run there is."""
+    with coordinator(tmp_path, DATABASE_URL=postgresql_server.new_database()) as system:
+        system.manage("migrate", "--verbosity=0")
+        system.manage("scenario", "import", "scenarios/catalogue")
+        script = USERS + MANY_RUNS.format(count=3000) + ROWS_EXPECTED
+        expected = system.manage("shell", "--no-imports", "-c", script).split()
+    # Of 3,000 runs each third is ada's and each sixth failed, but none is both.
+    assert [int(rows) < 20 for rows in expected] == [True, False, True], expected

@@ -53,6 +53,24 @@ def test_a_due_schedule_starts_its_run_and_waits_for_the_next_time(ann: User) ->
     assert schedules.start_due(timezone.now()) == 0
 
 
+def test_a_grace_of_more_than_a_day_is_refused_and_one_that_is_stored_stops_nobody(ann: User) -> None:
+    with pytest.raises(InvalidSchedule) as refused:
+        scheduled(ann, grace_minutes=1441)
+    assert refused.value.errors == {"grace_minutes": "At most a day, 1440 minutes."}
+    Schedule.objects.filter(pk=scheduled(ann, due=minute()).pk).update(grace_minutes=2**31 - 1)
+    assert schedules.start_due(timezone.now()) == 1
+    assert Run.objects.count() == 1
+
+
+def test_one_that_goes_on_is_due_by_the_cron_line_it_has_by_now(ann: User) -> None:
+    schedule = scheduled(ann, is_paused=True)
+    Schedule.objects.update(cron="0 0 1 1 *")
+    schedules.pause(schedule, paused=False)
+    schedule.refresh_from_db()
+    assert schedule.next_at is not None
+    assert (schedule.next_at.month, schedule.next_at.day) == (1, 1)
+
+
 def test_what_comes_of_due_times_is_counted(
     ann: User, django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[list[object]]]
 ) -> None:

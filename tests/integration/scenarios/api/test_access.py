@@ -16,6 +16,7 @@ from scenarios.api_models import ApiToken
 from scenarios.models import Scenario
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
 from tests.integration.scenarios.story_rows import DOCUMENT
+from tests.servers.api_fuzzing import ALL_SCOPES
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +74,7 @@ def test_every_scope_stands_for_permissions_that_exist() -> None:
     user = person(*api_tokens.permitted_by(api_tokens.SCOPES))
     for permission in api_tokens.permitted_by(api_tokens.SCOPES):
         assert user.has_perm(permission), permission
+    assert set(ALL_SCOPES) == set(api_tokens.SCOPES)
 
 
 def test_a_session_reads_without_and_writes_with_its_csrf_token(stored: Scenario, admin_user: User) -> None:

@@ -14,6 +14,7 @@ COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2", "--output")
 OPEN = {"health", "ready"}
 WRITING = {"put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
+WRITING |= {"pause", "resume", "approve", "refuse"}
 
 
 def operations() -> dict[str, Any]:
@@ -37,7 +38,7 @@ def test_every_operation_that_knows_its_callers_declares_its_refusals() -> None:
 def test_whatever_names_one_thing_declares_that_it_may_not_be_there() -> None:
     for name, operation in operations().items():
         names_one = any(parameter["in"] == "path" for parameter in operation["parameters"])
-        stores_or_checks = name in {"put_scenario", "validate_scenario"}
+        stores_or_checks = name in {"put_scenario", "put_schedule", "put_service", "validate_scenario"}
         assert ("404" in operation["responses"]) == (names_one and not stores_or_checks), name
 
 

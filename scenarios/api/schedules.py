@@ -1,0 +1,228 @@
+"""Schedules: written by name, paused, deleted."""
+
+from datetime import datetime, time
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from ninja import Field, Query, Router, Schema, Status
+from ninja.decorators import decorate_view
+from pydantic import JsonValue, StringConstraints
+
+from scenarios import schedules
+from scenarios.api.access import permit
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import new_name, schedule_named
+from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
+from scenarios.api.problems import ConflictError, Problem
+from scenarios.domain.errors import InvalidSchedule
+from scenarios.domain.outcomes import DueOutcome
+from scenarios.domain.outputs import storable
+from scenarios.models import Schedule
+from scenarios.planning_models import MOST_GRACE_MINUTES
+
+router = Router(tags=["schedules"])
+ORDER = Order(("name",), (name_in_cursor,))
+# As in the admin: whoever writes a schedule answers for its runs, and must be one who may run.
+TO_CHANGE = ("scenarios.change_schedule", "scenarios.run_scenario")
+LAST_TIMES = 5
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
+DayOfWeek = Annotated[int, Field(ge=1, le=7)]
+
+
+class ScheduleInList(Schema):
+    """`next_at` is null while it is paused."""
+
+    name: str
+    scenario: str = Field(alias="scenario_name")
+    variables: dict[str, JsonValue]
+    cron: str
+    time_zone: str
+    window_days: list[int] = Field(description="1 is Monday; none: every day.")
+    window_from: str | None
+    window_to: str | None
+    grace_minutes: int
+    paused: bool = Field(alias="is_paused")
+    next_at: datetime | None
+    created_at: datetime
+    changed_at: datetime
+    changed_by: str | None
+    url: str = Field(description="Its page, for a person.")
+
+    @staticmethod
+    def resolve_window_from(row: Schedule) -> str | None:
+        return written(row.window_from)
+
+    @staticmethod
+    def resolve_window_to(row: Schedule) -> str | None:
+        return written(row.window_to)
+
+    @staticmethod
+    def resolve_changed_by(row: Schedule) -> str | None:
+        return row.changed_by.get_username() if row.changed_by else None
+
+    @staticmethod
+    def resolve_url(row: Schedule, context: dict[str, Any]) -> str:
+        address: str = context["request"].build_absolute_uri(
+            reverse("admin:scenarios_schedule_change", args=[row.pk])
+        )
+        return address
+
+
+class DueTime(Schema):
+    """A time at which it was due, and what came of it; `run` is null where none was started."""
+
+    due_at: datetime
+    outcome: DueOutcome
+    reason: str
+    run: UUID | None = Field(alias="run_id")
+
+
+class OneSchedule(ScheduleInList):
+    """With its due times, before and after now."""
+
+    in_words: str
+    next_times: list[datetime] = Field(description="Empty while it is paused.")
+    obstacle: str = Field(description="What would keep it from starting a run now; empty where nothing.")
+    last_times: list[DueTime] = Field(description="The newest first.")
+    approval: int | None = Field(description="Its newest, where it needed one: see approvals/ID.")
+
+    @classmethod
+    def of(cls, row: Schedule, request: HttpRequest) -> "OneSchedule":
+        told: Any = row
+        told.approval = row.approvals.values_list("pk", flat=True).first()
+        told.last_times = list(row.times.all()[:LAST_TIMES])
+        told.obstacle = schedules.obstacle_to(row)
+        try:
+            told.in_words = row.timetable().in_words()
+            told.next_times = [] if row.is_paused else schedules.upcoming(row)
+        except InvalidSchedule as error:  # it made sense when it was stored: zones change
+            told.in_words, told.next_times, told.obstacle = "", [], str(error)
+        return cls.model_validate(told, context={"request": request})
+
+
+class SchedulePage(Schema):
+    items: list[ScheduleInList]
+    next_cursor: str | None
+
+
+class ScheduleFilters(Filters):
+    """`name` is a part of it, `scenario` a whole name."""
+
+    name: Words | None = None
+    scenario: Words | None = None
+    paused: Literal["true", "false"] | None = None
+
+
+class NewSchedule(Body):
+    """With both times of the window or neither; one that ends before it begins lasts over midnight.
+
+    Without `paused` it stays as it is: a new one goes on.
+    """
+
+    scenario: Words
+    cron: str = Field(max_length=200, description="As in '30 2 * * MON-FRI'.")
+    variables: dict[str, JsonValue] = {}
+    time_zone: str = Field("UTC", max_length=64, description="As in 'Europe/Berlin'.")
+    window_days: list[DayOfWeek] = Field([], max_length=7, description="1 is Monday; none: every day.")
+    window_from: TimeOfDay | None = None
+    window_to: TimeOfDay | None = None
+    grace_minutes: int = Field(15, ge=0, le=MOST_GRACE_MINUTES)
+    paused: bool | None = None
+
+    def fields(self) -> dict[str, Any]:
+        given: dict[str, Any] = self.model_dump(exclude={"scenario", "paused"})
+        given["scenario_name"] = self.scenario
+        given["variables"] = storable(self.variables)
+        given["window_days"] = sorted(set(self.window_days))
+        given["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None
+        given["window_to"] = time.fromisoformat(self.window_to) if self.window_to else None
+        return given if self.paused is None else {**given, "is_paused": self.paused}
+
+
+def written(moment: time | None) -> str | None:
+    return moment.isoformat("seconds" if moment.second else "minutes") if moment else None
+
+
+@router.get("/schedules", response={200: SchedulePage, **REFUSALS}, url_name="schedules")
+def list_schedules(request: HttpRequest, filters: Query[ScheduleFilters]) -> dict[str, Any]:
+    """The schedules by name."""
+    permit(request, "scenarios.view_schedule")
+    return page_of(chosen(Schedule.objects.select_related("changed_by"), filters), ORDER, filters)
+
+
+def chosen(rows: QuerySet[Schedule], filters: ScheduleFilters) -> QuerySet[Schedule]:
+    asked = {
+        "name__contains": filters.name,
+        "scenario_name": filters.scenario,
+        "is_paused": None if filters.paused is None else filters.paused == "true",
+    }
+    return rows.filter(**{field: value for field, value in asked.items() if value is not None})
+
+
+@router.get("/schedules/{name}", response={200: OneSchedule, **OF_ONE}, url_name="schedule")
+def get_schedule(request: HttpRequest, name: str) -> OneSchedule:
+    """The schedule, when it is due, and what came of it last."""
+    permit(request, "scenarios.view_schedule")
+    return OneSchedule.of(schedule_named(name), request)
+
+
+@router.put(
+    "/schedules/{name}",
+    response={200: OneSchedule, **REFUSALS, **OF_A_BODY},
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def put_schedule(request: HttpRequest, name: str, wish: NewSchedule) -> OneSchedule:
+    """Create the schedule, or make it this one. It then runs by your name."""
+    caller = permit(request, "scenarios.add_schedule", *TO_CHANGE)
+    schedule = schedules.put_schedule(new_name(name), wish.fields(), by=caller.user)
+    return OneSchedule.of(schedule, request)
+
+
+@router.delete("/schedules/{name}", response={204: None, **OF_ONE}, openapi_extra=WRITES_ONCE)
+@decorate_view(carried_out_once)
+def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the schedule; its runs stay, and what has begun goes on."""
+    permit(request, "scenarios.delete_schedule")
+    schedules.delete_schedule(schedule_named(name))
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@router.post(
+    "/schedules/{name}/pause",
+    response={200: OneSchedule, **OF_ONE},
+    url_name="pause_schedule",
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def pause_schedule(request: HttpRequest, name: str) -> OneSchedule:
+    """Let no time be due until it is resumed."""
+    return paused(request, name, is_paused=True)
+
+
+@router.post(
+    "/schedules/{name}/resume",
+    response={200: OneSchedule, **OF_ONE, 409: Problem},
+    url_name="resume_schedule",
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def resume_schedule(request: HttpRequest, name: str) -> OneSchedule:
+    """Let it go on from now: what was due in between is not caught up."""
+    return paused(request, name, is_paused=False)
+
+
+def paused(request: HttpRequest, name: str, *, is_paused: bool) -> OneSchedule:
+    permit(request, *TO_CHANGE)
+    schedule = schedule_named(name)
+    try:
+        schedules.pause(schedule, paused=is_paused)
+    except InvalidSchedule as error:  # it made sense when it was stored: zones change
+        raise ConflictError(f"Schedule {name!r} cannot go on: {error}.") from error
+    return OneSchedule.of(schedule_named(name), request)

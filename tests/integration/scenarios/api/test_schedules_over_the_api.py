@@ -1,0 +1,174 @@
+"""Schedules over the API: written by name, paused, deleted."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from scenarios import schedules
+from scenarios.models import Approval, Run, Schedule
+from tests.integration.scenarios import planned_rows
+from tests.integration.scenarios.api.conftest import ALL, Program, person, problem_of, program
+
+pytestmark = pytest.mark.django_db
+WISH = {"scenario": "break-exchange", "cron": "30 2 * * MON-FRI", "time_zone": "Europe/Berlin"}
+WINDOW = {"window_days": [5, 1, 5], "window_from": "22:00", "window_to": "04:30:15"}
+PLACE = "schedules/nightly"
+VIEW = "scenarios.view_schedule"
+WRITE = ("scenarios.add_schedule", "scenarios.change_schedule")
+
+
+@pytest.fixture(autouse=True)
+def break_exchange(db: None) -> None:
+    planned_rows.stored()
+
+
+def test_a_schedule_is_created_by_its_name_and_tells_when_it_is_due(ci: Program) -> None:
+    told = ci.ask("PUT", PLACE, {**WISH, **WINDOW, "variables": {"delay": 7}}).json()
+    assert told == ci.get(PLACE).json()
+    assert (told["name"], told["scenario"], told["variables"]) == ("nightly", "break-exchange", {"delay": 7})
+    assert (told["window_days"], told["window_from"], told["window_to"]) == ([1, 5], "22:00", "04:30:15")
+    assert (told["grace_minutes"], told["paused"], told["changed_by"]) == (15, False, "admin")
+    assert (len(told["next_times"]), told["next_times"][0]) == (5, told["next_at"])
+    assert (told["obstacle"], told["approval"], told["last_times"]) == ("", None, [])
+    assert "Europe/Berlin" in told["in_words"]
+
+
+def test_written_again_it_is_changed_whole_but_stays_paused(ci: Program) -> None:
+    ci.ask("PUT", PLACE, {**WISH, **WINDOW, "paused": True})
+    told = ci.ask("PUT", PLACE, {**WISH, "cron": "0 3 * * *"}).json()
+    assert (told["cron"], told["window_days"], told["window_from"]) == ("0 3 * * *", [], None)
+    assert (told["paused"], told["next_at"], told["next_times"]) == (True, None, [])
+    assert ci.ask("PUT", PLACE, {**WISH, "paused": False}).json()["paused"] is False
+    assert Schedule.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("wish", "path", "sentence"),
+    [
+        ({"cron": "* *"}, "body.cron", "has 2 fields"),
+        ({"time_zone": "Mars"}, "body.time_zone", "no time zone"),
+        ({"scenario": "gone"}, "body.scenario", "there is no scenario 'gone'"),
+        ({"variables": {"delay": 101}}, "body.variables", "at most"),
+        ({"window_from": "22:00"}, "body.window_from", "only one of its two times"),
+        ({"window_from": "24:00"}, "body.wish.window_from", "pattern"),
+        ({"window_days": [8]}, "body.wish.window_days.0", "less than or equal to 7"),
+        ({"grace_minutes": 1441}, "body.wish.grace_minutes", "less than or equal to 1440"),
+        ({"next_at": "x"}, "body.wish.next_at", "Extra"),
+    ],
+)
+def test_what_makes_no_sense_is_told_at_its_place(ci: Program, wish: Any, path: str, sentence: str) -> None:
+    found = problem_of(ci.ask("PUT", PLACE, {**WISH, **wish}), 422)["errors"][0]
+    assert found["path"] == path
+    assert sentence in found["message"]
+    assert not Schedule.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["Nightly", "a_b", "a" * 64, "a%00b"])
+def test_a_name_that_is_no_label_is_refused_and_nothing_is_there(ci: Program, name: str) -> None:
+    found = problem_of(ci.ask("PUT", f"schedules/{name}", WISH), 422)
+    assert found["errors"][0]["path"] == "path.name"
+    problem_of(ci.get(f"schedules/{name}"), 404)
+
+
+def test_it_is_paused_and_goes_on_from_now(ci: Program, admin_user: User) -> None:
+    schedule = planned_rows.scheduled(admin_user, due=planned_rows.minute(5))
+    told = ci.post(f"{PLACE}/pause").json()
+    assert (told["paused"], told["next_at"], told["next_times"]) == (True, None, [])
+    assert schedules.start_due(timezone.now()) == 0
+    told = ci.post(f"{PLACE}/resume").json()
+    schedule.refresh_from_db()
+    assert (told["paused"], schedule.next_at is not None and schedule.next_at > timezone.now()) == (
+        False,
+        True,
+    )
+
+
+def test_one_whose_zone_is_gone_is_shown_and_cannot_go_on(ci: Program, admin_user: User) -> None:
+    planned_rows.scheduled(admin_user, is_paused=True)
+    Schedule.objects.update(time_zone="Mars/Base")
+    assert "no time zone" in ci.get(PLACE).json()["obstacle"]
+    assert "no time zone" in problem_of(ci.post(f"{PLACE}/resume"), 409)["detail"]
+
+
+def test_it_is_deleted_and_its_runs_stay(ci: Program, admin_user: User) -> None:
+    planned_rows.scheduled(admin_user, due=planned_rows.minute())
+    schedules.start_due(timezone.now())
+    (told,) = ci.get(PLACE).json()["last_times"]
+    assert (told["outcome"], told["run"]) == ("started", str(Run.objects.get().pk))
+    assert ci.ask("DELETE", PLACE).status_code == 204
+    problem_of(ci.ask("DELETE", PLACE), 404)
+    assert Run.objects.get().schedule is None
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        *[("", 1), ("name=night", 1), ("name=day", 0), ("scenario=break-exchange", 1)],
+        *[("scenario=break", 0), ("paused=false", 1), ("paused=true", 0)],
+    ],
+)
+def test_schedules_are_found_by_what_they_are(ci: Program, admin_user: User, query: str, found: int) -> None:
+    planned_rows.scheduled(admin_user)
+    assert len(ci.get(f"schedules?{query}").json()["items"]) == found
+
+
+def test_whoever_writes_one_must_be_one_who_may_run() -> None:
+    writer = program(person(VIEW, *WRITE))
+    found = problem_of(writer.ask("PUT", PLACE, WISH), 403)
+    assert "scenarios.run_scenario" in found["detail"]
+    runner = person(VIEW, *WRITE, "scenarios.run_scenario", name="bob")
+    without_scope = program(runner, *(scope for scope in ALL if scope != "run"))
+    problem_of(without_scope.ask("PUT", PLACE, WISH), 403)
+    allowed = program(runner, "schedule", "run")
+    assert allowed.ask("PUT", PLACE, WISH).json()["changed_by"] == "bob"
+    problem_of(without_scope.post(f"{PLACE}/pause"), 403)
+    problem_of(program(runner, "edit", "run").post(f"{PLACE}/resume"), 403)
+
+
+def test_one_on_a_protected_service_names_its_approval(ci: Program) -> None:
+    planned_rows.exchange(is_protected=True)
+    told = ci.ask("PUT", PLACE, WISH).json()
+    assert told["approval"] == Approval.objects.get().pk
+    assert "approval of a second person" in told["obstacle"]
+
+
+def test_sent_again_with_its_key_it_is_deleted_once(ci: Program) -> None:
+    ci.ask("PUT", PLACE, WISH)
+    key = {"Idempotency-Key": "gone-1"}
+    assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
+    key = {"Idempotency-Key": "made-1"}
+    assert [ci.ask("PUT", PLACE, WISH, **key).status_code for _ in range(2)] == [200, 200]
+    assert problem_of(ci.ask("PUT", PLACE, {**WISH, "cron": "* *"}, **{"Idempotency-Key": "x"}), 422)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(6) as pool:
+        yield pool
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_six_who_create_the_same_one_all_succeed_and_one_is_there(
+    threads: ThreadPoolExecutor, admin_user: User
+) -> None:
+    secret, together = program(admin_user).secret, threading.Barrier(6)
+
+    def put(number: int) -> int:
+        together.wait(10)
+        try:
+            status: int = (
+                Program(secret, Client()).ask("PUT", PLACE, {**WISH, "grace_minutes": number}).status_code
+            )
+            return status
+        finally:
+            connection.close()
+
+    assert list(threads.map(put, range(6))) == [200] * 6
+    assert Schedule.objects.count() == 1

@@ -1,0 +1,92 @@
+"""Services over the API: registered, changed, protected, deleted."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from scenarios import leases, services
+from scenarios.models import Service
+from tests.integration.scenarios import planned_rows
+from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+
+pytestmark = pytest.mark.django_db
+PLACE = "services/exchange"
+WISH = {"base_url": "http://127.0.0.1:9101"}
+WRITE = ("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service")
+
+
+def test_a_service_is_registered_with_the_default_queries_of_its_charts(ci: Program) -> None:
+    told = ci.ask("PUT", PLACE, {**WISH, "description": "takes orders"}).json()
+    assert told == ci.get(PLACE).json() == ci.get("services").json()["items"][0]
+    assert (told["base_url"], told["description"]) == (WISH["base_url"], "takes orders")
+    assert (told["protected"], told["held_by"], told["touched_by"]) == (False, None, [])
+    assert Service.objects.get().queries.count() == 3
+
+
+def test_what_is_left_out_stays_as_it_is(ci: Program) -> None:
+    ci.ask("PUT", PLACE, {**WISH, "description": "takes orders", "protected": True})
+    told = ci.ask("PUT", PLACE, {"base_url": "http://exchange.test"}).json()
+    assert (told["base_url"], told["description"], told["protected"]) == (
+        "http://exchange.test",
+        "takes orders",
+        True,
+    )
+    assert ci.ask("PUT", PLACE, {**WISH, "description": ""}).json()["description"] == ""
+
+
+@pytest.mark.parametrize("address", ["exchange", "ftp://exchange", "http://a b", "http://x\0", ""])
+def test_an_address_that_is_none_is_refused_at_its_place(ci: Program, address: str) -> None:
+    found = problem_of(ci.ask("PUT", PLACE, {"base_url": address}), 422)
+    assert found["errors"][0]["path"].endswith("base_url")
+    assert not Service.objects.exists()
+
+
+def test_a_name_that_is_no_label_is_refused(ci: Program) -> None:
+    for name in ("Exchange", "a%00b"):
+        found = problem_of(ci.ask("PUT", f"services/{name}", WISH), 422)
+        assert found["errors"][0]["path"] == "path.name"
+        problem_of(ci.get(f"services/{name}"), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("PUT", {**WISH, "protected": False}), ("PUT", WISH), ("DELETE", None)]
+)
+def test_a_protected_one_is_touched_by_nobody_without_that_permission(method: str, body: Any) -> None:
+    planned_rows.exchange(is_protected=True)
+    found = problem_of(program(person(*WRITE)).ask(method, PLACE, body), 403)
+    assert "scenarios.protect_service" in found["detail"]
+    assert Service.objects.get().is_protected
+    protector = program(person(*WRITE, "scenarios.protect_service", name="bob"))
+    assert protector.ask(method, PLACE, body).status_code in {200, 204}
+
+
+def test_to_protect_one_needs_the_permission_too() -> None:
+    writer = program(person(*WRITE))
+    problem_of(writer.ask("PUT", PLACE, {**WISH, "protected": True}), 403)
+    assert not Service.objects.exists()
+    assert writer.ask("PUT", PLACE, {**WISH, "protected": False}).status_code == 200
+
+
+def test_it_takes_the_scope(admin_user: User) -> None:
+    editor = program(admin_user, "read", "edit", "run")
+    problem_of(editor.ask("PUT", PLACE, WISH), 403)
+    planned_rows.exchange()
+    problem_of(editor.ask("DELETE", PLACE), 403)
+
+
+def test_one_that_a_run_has_for_itself_is_not_deleted(ci: Program) -> None:
+    planned_rows.exchange()
+    run = planned_rows.asked_run(None)
+    claim = leases.claim_run(run.id, run.attempt, worker="a:1")
+    assert claim is not None
+    found = problem_of(ci.ask("DELETE", PLACE), 409)
+    assert f"held by {run}" in found["detail"]
+    assert ci.get(PLACE).json()["held_by"] == str(run.pk)
+
+
+def test_one_is_deleted_once_even_if_it_is_asked_for_again(ci: Program) -> None:
+    services.register_service("exchange", planned_rows.ADDRESS)
+    key = {"Idempotency-Key": "gone-2"}
+    assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
+    problem_of(ci.ask("DELETE", PLACE), 404)
