@@ -8,11 +8,11 @@ from django.utils.safestring import SafeString
 from scenarios.pictures.svg import element, picture, shortened, together
 
 WIDTH = 960.0
-LEFT, RIGHT = 226.0, 950.0
+LEFT, RIGHT = 256.0, 950.0
 HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
-LABEL_CHARACTERS = 34
-CHARACTER = 6.4
+LABEL_CHARACTERS = 35
+CHARACTER = 7.2  # as wide as a wide font's: words are rather cut short than cut off
 FEWEST_CHARACTERS = 4
 MOST_ROWS = 200
 SMALLEST = 3.0
