@@ -71,9 +71,7 @@ class ControlRoom(admin.AdminSite):
         else:
             reason = request.POST.get("reason", "").strip() or "no reason given"
             stopped = services.pull_global_stop(by=request.user.get_username(), reason=reason)
-            messages.warning(
-                request, f"{stopped} runs are being stopped, and their faults undone. No run begins now."
-            )
+            messages.warning(request, f"{being_stopped(stopped)} No run begins until the stop is released.")
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:
@@ -139,3 +137,13 @@ class ControlRoom(admin.AdminSite):
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
         }
+
+
+def being_stopped(runs: int) -> str:
+    if not runs:
+        return "No run was going on."
+    return (
+        "1 run is being stopped; its faults are undone first."
+        if runs == 1
+        else (f"{runs} runs are being stopped; their faults are undone first.")
+    )

@@ -29,6 +29,11 @@ from scenarios.command_line.terminal import Terminal
 from scenarios.models import Fault, Scenario
 
 FIRST_SCENARIO = "exchange-latency"
+EXCHANGE = (
+    "Demo: accepts orders at /orders. POST to /chaos/latency with {delay_ms: 500}, to /chaos/errors with"
+    " {rate: 0.5} or to /chaos/outage breaks it, DELETE there undoes it."
+)
+RISK_MONITOR = "Demo: watches the exchange, and lists at /alerts what it noticed."
 READY_SECONDS = 40.0
 LOOK_SECONDS = 0.2
 
@@ -68,10 +73,8 @@ class Command(BaseCommand):
             # One that is there may have been changed by its user: it stays as it is.
             if not Scenario.objects.filter(name=file.stem).exists():
                 services.save_scenario(services.read_document(file.read_bytes()))
-        services.register_service("exchange", ports.address_of("exchange"), "Demo: accepts orders")
-        services.register_service(
-            "risk-monitor", ports.address_of("risk_monitor"), "Demo: watches the exchange"
-        )
+        services.register_service("exchange", ports.address_of("exchange"), EXCHANGE)
+        services.register_service("risk-monitor", ports.address_of("risk_monitor"), RISK_MONITOR)
         return make_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:
