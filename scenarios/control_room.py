@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
 from scenarios import guide, overview, readiness, services
+from scenarios.domain.counts import counted
 from scenarios.models import GlobalStop, Scenario
 from scenarios.pictures.days import days_chart
 
@@ -71,7 +72,8 @@ class ControlRoom(admin.AdminSite):
         else:
             reason = request.POST.get("reason", "").strip() or "no reason given"
             stopped = services.pull_global_stop(by=request.user.get_username(), reason=reason)
-            messages.warning(request, f"{being_stopped(stopped)} No run begins until the stop is released.")
+            words = f"Being stopped: {counted(stopped, 'run')}; faults are undone first."
+            messages.warning(request, f"{words} No run begins until the stop is released.")
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:
@@ -137,13 +139,3 @@ class ControlRoom(admin.AdminSite):
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
         }
-
-
-def being_stopped(runs: int) -> str:
-    if not runs:
-        return "No run was going on."
-    return (
-        "1 run is being stopped; its faults are undone first."
-        if runs == 1
-        else (f"{runs} runs are being stopped; their faults are undone first.")
-    )
