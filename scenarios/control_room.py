@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
 from scenarios import guide, overview, readiness, services
+from scenarios.domain.counts import counted
 from scenarios.models import GlobalStop, Scenario
 from scenarios.pictures.days import days_chart
 
@@ -71,9 +72,8 @@ class ControlRoom(admin.AdminSite):
         else:
             reason = request.POST.get("reason", "").strip() or "no reason given"
             stopped = services.pull_global_stop(by=request.user.get_username(), reason=reason)
-            messages.warning(
-                request, f"{stopped} runs are being stopped, and their faults undone. No run begins now."
-            )
+            words = f"Being stopped: {counted(stopped, 'run')}; faults are undone first."
+            messages.warning(request, f"{words} No run begins until the stop is released.")
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:

@@ -47,6 +47,14 @@ def author_of(instance: "Scenario", **_named: object) -> object:
     return instance.changed_by
 
 
+WAYS_IN = {
+    "admin": "in the browser",
+    "api": "by the API",
+    "cli": "on the command line",
+    "schedule": "by the schedule",
+}
+
+
 class Scenario(models.Model):
     """A document that has passed validation. `name`, `title` and `tags` are the document's own."""
 
@@ -194,6 +202,11 @@ class Run(models.Model):
     @property
     def short_id(self) -> str:
         return str(self.id)[:8]
+
+    @property
+    def started_in_words(self) -> str:
+        """As 'berta, in the browser'."""
+        return f"{self.started_by or 'nobody named'}, {WAYS_IN.get(self.started_from, self.started_from)}"
 
     @property
     def took(self) -> timedelta | None:

@@ -120,7 +120,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         except (NotWaiting, OwnRequest) as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, f"{approval} is approved, by your word.", messages.SUCCESS)
+            self.message_user(request, f"You approved {approval}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:scenarios_approval_change", args=[pk]))
 
     def refuse_view(self, request: HttpRequest, pk: int) -> HttpResponse:

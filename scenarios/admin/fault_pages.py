@@ -98,7 +98,7 @@ class FaultAdmin(ReadOnlyAdmin):
 
     @admin.display(description="by")
     def injected_by(self, fault: Fault) -> str:
-        return f"{fault.run.started_by or 'nobody named'}, from {fault.run.started_from}"
+        return fault.run.started_in_words
 
     @admin.display(description="how it was undone")
     def undone(self, fault: Fault) -> str:

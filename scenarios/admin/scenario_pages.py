@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
@@ -21,6 +21,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import Plan
 from scenarios.domain.schema import json_schema
 from scenarios.dry_run import steps_of
+from scenarios.forewarning import delays, forewarnings
 from scenarios.forms import ScenarioForm, VariablesForm
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
@@ -118,6 +119,7 @@ class ScenarioAdmin(admin.ModelAdmin):
         if self.has_run_permission(request):
             shown["run_form"] = VariablesForm(document.variables)
             shown["run_address"] = reverse("admin:scenarios_scenario_run", args=[scenario.pk])
+            shown["delays"] = delays_of(document)
         return shown
 
     def draft_view(self, request: HttpRequest) -> HttpResponse:
@@ -177,7 +179,7 @@ class ScenarioAdmin(admin.ModelAdmin):
         elif form.is_valid() and (run := self.start(request, scenario, form)) is not None:
             return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[run.pk]))
         context |= {**self.admin_site.each_context(request), "title": f"Run {scenario.name}"}
-        context |= {"opts": self.opts, "original": scenario, "form": form}
+        context |= {"opts": self.opts, "original": scenario, "form": form, "delays": delays_of(document)}
         return TemplateResponse(request, "admin/scenarios/scenario/run.html", context)
 
     def dry_run(self, document: Document, form: VariablesForm) -> dict[str, Any]:
@@ -186,7 +188,7 @@ class ScenarioAdmin(admin.ModelAdmin):
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
-        return {"plan": plan_timeline(plan), "steps": list(steps_of(plan))}
+        return {"plan": drawn_plan(plan), "steps": list(steps_of(plan))}
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
@@ -247,7 +249,25 @@ def picture_of(document: Document) -> str:
         plan: Plan = build_plan(document, {})
     except (InvalidVariables, InvalidDocument):
         return format_html('<p class="empty">{}</p>', NEEDS_VARIABLES)
-    return plan_timeline(plan)
+    return drawn_plan(plan)
+
+
+def drawn_plan(plan: Plan) -> SafeString:
+    """The picture, below what the writer should know before a run."""
+    told = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in forewarnings(plan)))
+    return (
+        format_html('<ul class="forewarnings">{}</ul>{}', told, plan_timeline(plan))
+        if told
+        else plan_timeline(plan)
+    )
+
+
+def delays_of(document: Document) -> list[str]:
+    """Told of the variables' defaults: where they are not enough, the run's own page tells it."""
+    try:
+        return delays(build_plan(document, {}))
+    except (InvalidVariables, InvalidDocument):
+        return []
 
 
 def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 from django.utils.safestring import SafeString
 
+from scenarios.domain.counts import counted
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, drawn, line, mark, span
@@ -25,7 +26,13 @@ def _sentence(plan: Plan) -> str:
     actions = [action for phase in plan.phases for action in phase.actions]
     faults = sum(action.undo is not None for action in actions)
     validations = sum(len(phase.validations) for phase in plan.phases)
-    return f"{len(plan.phases)} phases, {faults} faults, {validations} validations, {len(plan.guards)} guards"
+    counts = (
+        (len(plan.phases), "phase"),
+        (faults, "fault"),
+        (validations, "validation"),
+        (len(plan.guards), "guard"),
+    )
+    return ", ".join(counted(number, thing) for number, thing in counts)
 
 
 def longest(phase: Phase) -> float:

@@ -21,13 +21,14 @@ def together(*parts: str) -> SafeString:
     return mark_safe("".join(conditional_escape(part) for part in parts))  # noqa: S308 - escaped here
 
 
-def picture(width: float, height: float, title: str, *children: str) -> SafeString:
+def picture(width: float, height: float, title: str, *children: str, left: float = 0.0) -> SafeString:
+    """What lies left of `left` is not shown."""
     return element(
         "svg",
         *children,
         xmlns="http://www.w3.org/2000/svg",
         class_="picture",
-        viewBox=f"0 0 {width:g} {height:g}",
+        viewBox=f"{left:g} 0 {width - left:g} {height:g}",
         role="img",
         aria_label=title,
     )

@@ -8,11 +8,12 @@ from django.utils.safestring import SafeString
 from scenarios.pictures.svg import element, picture, shortened, together
 
 WIDTH = 960.0
-LEFT, RIGHT = 226.0, 950.0
+LEFT, RIGHT = 270.0, 950.0
 HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
-LABEL_CHARACTERS = 34
-CHARACTER = 6.4
+LABEL_CHARACTERS = 38
+LABEL_CHARACTER = 6.9
+CHARACTER = 7.2  # as wide as a wide font's: words are rather cut short than cut off
 FEWEST_CHARACTERS = 4
 MOST_ROWS = 200
 SMALLEST = 3.0
@@ -49,11 +50,18 @@ def drawn(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str)
         *(_band(number, band, height) for number, band in enumerate(bands)),
         *(_row(number, row) for number, row in enumerate(shown)),
         *overlay,
+        left=_unused(shown),
     )
 
 
 def height_of(rows: int) -> float:
     return HEAD + ROW * max(1, min(rows, MOST_ROWS + 1)) + FOOT
+
+
+def _unused(rows: Sequence[Row]) -> float:
+    """How much of the labels' column is empty in every row: a narrow screen has no room to give away."""
+    longest = max((len(row.label) for row in rows), default=0)
+    return float(max(0, round(LEFT - 20 - min(longest, LABEL_CHARACTERS) * LABEL_CHARACTER)))
 
 
 def _band(number: int, band: Band, height: float) -> SafeString:

@@ -67,7 +67,7 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Scenario", f"{run.scenario_name}{f', version {facts.version}' if facts.version else ''}"
     yield "Run", str(run.pk)
     yield "Queued", f"{run.queued_at:%Y-%m-%d %H:%M:%S} UTC"
-    yield "Started by", f"{run.started_by or 'nobody named'}, from {run.started_from}"
+    yield "Started by", run.started_in_words
     if facts.approval is not None:
         yield "Approval", facts.approval.in_words
     for name, length in (

@@ -12,7 +12,8 @@ from scenarios.domain.outputs import cut
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.reports.facts import MOST_OUTPUT, Facts
 
-STYLE = Path(__file__).parent.parent / "static" / "scenarios" / "report.css"
+STATIC = Path(__file__).parent.parent / "static" / "scenarios"
+STYLES = ("report.css", "pictures.css")
 
 
 def written(facts: Facts) -> str:
@@ -31,7 +32,7 @@ def written(facts: Facts) -> str:
 
 @lru_cache(maxsize=1)
 def style() -> str:
-    return STYLE.read_text()
+    return "\n".join((STATIC / name).read_text() for name in STYLES)
 
 
 @lru_cache(maxsize=1)

@@ -161,7 +161,7 @@ def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
 
 
 def test_the_global_stop_is_pulled_and_released(scenario: Elsewhere) -> None:
-    assert "0 runs are being stopped" in scenario("stop", "--all", "--reason", "a test").out
+    assert "Being stopped: no run;" in scenario("stop", "--all", "--reason", "a test").out
     assert scenario("release").out == "Runs may begin again.\n"
 
 

@@ -105,6 +105,25 @@ def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_li
     follow_to_the_report(page)
 
 
+def test_what_is_not_saved_is_neither_run_nor_left_behind_unasked(room: ControlRoom, page: Page) -> None:
+    page.goto(f"{room.base}/admin/")
+    page.click("text=exchange-latency >> nth=0")
+    unsaved = page.locator("dialog [data-unsaved]")
+    page.click("text=Run…")
+    expect(unsaved).to_be_hidden()
+    page.click("dialog button:text-is('Cancel')")
+    page.locator("scenario-editor .cm-content").click()
+    page.keyboard.type("# ")
+    page.click("text=Run…")
+    expect(unsaved).to_be_visible()
+    page.click("dialog button:text-is('Cancel')")
+    with page.expect_event("dialog") as asked:
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.click("nav >> text=Runs")
+    page.wait_for_url("**/run/")
+    assert asked.value.type == "beforeunload"
+
+
 def follow_to_the_report(page: Page) -> None:
     """Without another page load until the report is asked for."""
     header = page.locator("#run-header")

@@ -174,6 +174,6 @@ def test_every_shipped_rule_is_loaded_and_none_fails_to_evaluate(installation: I
         ]
 
     # Those over long windows have their turn within a minute; promtool's cases try them sooner.
-    assert (len(health(5)), len(health(60))) == (25, 11)
+    assert (len(health(5)), len(health(60))) == (26, 11)
     wait_for(lambda: "unknown" not in health(5), what="each was evaluated")
     assert set(health(5)) == {"ok"}

@@ -26,9 +26,15 @@ from scenarios.command_line import exit_codes
 from scenarios.command_line.local import LocalCoordinator
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import Terminal
+from scenarios.domain.outcomes import RunState
 from scenarios.models import Fault, Scenario
 
 FIRST_SCENARIO = "exchange-latency"
+EXCHANGE = (
+    "Demo: accepts orders at /orders. POST to /chaos/latency with {delay_ms: 500}, to /chaos/errors with"
+    " {rate: 0.5} or to /chaos/outage breaks it, DELETE there undoes it."
+)
+RISK_MONITOR = "Demo: watches the exchange, and lists at /alerts what it noticed."
 READY_SECONDS = 40.0
 LOOK_SECONDS = 0.2
 
@@ -68,10 +74,8 @@ class Command(BaseCommand):
             # One that is there may have been changed by its user: it stays as it is.
             if not Scenario.objects.filter(name=file.stem).exists():
                 services.save_scenario(services.read_document(file.read_bytes()))
-        services.register_service("exchange", ports.address_of("exchange"), "Demo: accepts orders")
-        services.register_service(
-            "risk-monitor", ports.address_of("risk_monitor"), "Demo: watches the exchange"
-        )
+        services.register_service("exchange", ports.address_of("exchange"), EXCHANGE)
+        services.register_service("risk-monitor", ports.address_of("risk_monitor"), RISK_MONITOR)
         return make_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:
@@ -80,7 +84,7 @@ class Command(BaseCommand):
             supervisor.start()
             self.wait_until_ready(supervisor, ports.web)
             self.tell_addresses(supervisor, ports, password)
-            code = self.run_first_scenario()
+            code = self.run_first_scenario(once=once)
             if not once:
                 self.console.print("\nServing. Ctrl-C stops everything.")
                 self.keep_running(supervisor)
@@ -118,10 +122,14 @@ class Command(BaseCommand):
             ]
         self.console.print("\n".join(lines) + "\n")
 
-    def run_first_scenario(self) -> int:
+    def run_first_scenario(self, *, once: bool) -> int:
         scenario = Scenario.objects.get(name=FIRST_SCENARIO)
         run = services.start_run(scenario.document, {}, origin="cli", scenario=scenario)
         self.console.print(f"[bold]{scenario.title}[/bold] ({scenario.name})")
+        if run.state == RunState.AWAITING_APPROVAL and not once:
+            # Somebody may approve it tomorrow: what was started is to be looked after from now on.
+            self.console.print(f"It waits: {run.waiting_for}. See the page Approvals.")
+            return exit_codes.DONE
         return exit_codes.of_run(Progress(LocalCoordinator(), str(run.id), Terminal()).follow())
 
     def keep_running(self, supervisor: Supervisor) -> None:

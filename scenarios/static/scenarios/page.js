@@ -7,10 +7,24 @@ document.addEventListener("click", (event) => {
   const dialog = opener && document.getElementById(opener.dataset.opens);
   if (dialog) {
     event.preventDefault();
+    for (const notice of dialog.querySelectorAll("[data-unsaved]")) notice.hidden = !isUnsaved();
     dialog.showModal();
   }
   const closer = event.target.closest("[data-closes]");
   if (closer) document.getElementById(closer.dataset.closes).close();
+});
+
+// What was written and not saved is neither run nor left behind unasked. The editor writes into the textarea.
+function isUnsaved() {
+  const area = document.getElementById("id_document");
+  return area !== null && area.value !== area.defaultValue;
+}
+let isSaving = false;
+document.addEventListener("submit", (event) => {
+  isSaving ||= event.target.contains(document.getElementById("id_document"));
+});
+addEventListener("beforeunload", (event) => {
+  if (isUnsaved() && !isSaving) event.preventDefault();
 });
 
 // A run's clock goes on between two polls.

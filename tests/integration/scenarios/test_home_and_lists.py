@@ -181,3 +181,15 @@ def test_a_service_is_asked_how_it_is_now(admin_client: Client) -> None:
 def test_an_address_that_names_nothing_is_not_found(admin_client: Client, page: str, verb: str) -> None:
     answer = admin_client.get(f"/admin/scenarios/{page}/no-such-thing/{verb}/")
     assert answer.status_code in {302, 404}
+
+
+def test_the_global_stop_says_how_many_runs_it_stops(admin_client: Client) -> None:
+    answer = admin_client.post(reverse("admin:global_stop"), {"reason": "a test"}, follow=True)
+    assert "Being stopped: no run; faults are undone first." in answer.content.decode()
+
+
+def test_whoever_is_refused_is_told_what_to_ask_for(client: Client) -> None:
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+    answer = client.get(reverse("admin:scenarios_approval_changelist"))
+    assert answer.status_code == 403
+    assert "Your account has no permission for it." in answer.content.decode()

@@ -167,3 +167,8 @@ def test_a_poll_without_a_change_takes_at_most_20_ms_3_queries_and_no_body(
     size = len(answer.content) + sum(len(name) + len(value) + 4 for name, value in answer.items())
     assert size <= 5 * 1024
     assert milliseconds(lambda: admin_client.get(poll)) <= 20
+
+
+@pytest.mark.parametrize(("origin", "words"), [("cli", "on the command line"), ("admin", "in the browser")])
+def test_who_started_a_run_is_told_with_the_way_it_was_started(origin: str, words: str) -> None:
+    assert Run(started_from=origin).started_in_words == f"nobody named, {words}"

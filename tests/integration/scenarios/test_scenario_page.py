@@ -33,10 +33,12 @@ def test_a_draft_with_a_mistake_is_answered_with_its_line_and_stored_nowhere(adm
 
 
 def test_a_valid_draft_is_answered_with_its_plan_as_a_picture(admin_client: Client) -> None:
+    services.register_service("exchange", "http://127.0.0.1:1")
+    services.register_service("risk-monitor", "http://127.0.0.1:2")
     answer = admin_client.post(reverse(DRAFT), DOCUMENT, content_type="application/yaml").json()
     assert answer["problems"] == []
     assert answer["plan"].startswith("<svg")
-    assert "3 phases, 1 faults, 6 validations, 1 guards" in answer["plan"]
+    assert "3 phases, 1 fault, 6 validations, 1 guard" in answer["plan"]
 
 
 def test_what_a_document_names_is_escaped_in_the_picture(admin_client: Client) -> None:

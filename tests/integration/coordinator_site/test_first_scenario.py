@@ -1,0 +1,28 @@
+"""`manage.py up` looks after what it started, even where its first scenario has to wait for somebody."""
+
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from coordinator_site.management.commands.up import FIRST_SCENARIO, Command
+from scenarios import services
+from scenarios.command_line import exit_codes
+from scenarios.domain.outcomes import RunState
+from scenarios.models import Run
+
+CATALOGUE = Path(__file__).parents[3] / "scenarios" / "catalogue"
+
+
+@pytest.mark.django_db
+@pytest.mark.timeout(20)
+def test_a_first_scenario_that_awaits_approval_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    services.save_scenario(services.read_document((CATALOGUE / f"{FIRST_SCENARIO}.yaml").read_text()))
+    exchange = services.register_service("exchange", "http://127.0.0.1:1")
+    exchange.is_protected = True
+    services.save_service(exchange)
+    command = Command()
+    command.console = Console(highlight=False, soft_wrap=True)
+    assert command.run_first_scenario(once=False) == exit_codes.DONE
+    assert "It waits: it needs the approval of a second person" in capsys.readouterr().out
+    assert Run.objects.get().state == RunState.AWAITING_APPROVAL
