@@ -95,7 +95,7 @@ def test_every_query_of_probes_and_touched_services_has_a_chart_with_samples(tol
     probes = {"requests are measured", "slow requests are measured"}
     assert set(found) == probes | {"Requests", "Errors (5xx)", P99}
     for chart in found.values():
-        assert sum(isinstance(value, float) for value in chart["series"][0]["values"]) >= 5
+        assert sum(isinstance(value, float) for value in chart["series"][0]["values"]) >= 3
 
 
 def test_the_fault_shows_between_its_injection_and_its_end(told: dict[str, Any]) -> None:

@@ -106,8 +106,7 @@ def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_li
 
 
 def test_what_is_not_saved_is_neither_run_nor_left_behind_unasked(room: ControlRoom, page: Page) -> None:
-    page.goto(f"{room.base}/admin/")
-    page.click("text=exchange-latency >> nth=0")
+    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
     unsaved = page.locator("dialog [data-unsaved]")
     page.click("text=Run…")
     expect(unsaved).to_be_hidden()
