@@ -16,7 +16,15 @@ from simple_history.models import HistoricalRecords
 
 from scenarios import api_models  # noqa: F401 - models, too: Django looks for them here
 from scenarios.chart_models import RunCharts, ServiceQuery
-from scenarios.domain.outcomes import STATES_TO_UNDO, UNBEGUN, FaultState, Outcome, Rollback, RunState
+from scenarios.domain.outcomes import (
+    STATES_TO_UNDO,
+    UNBEGUN,
+    UNFINISHED,
+    FaultState,
+    Outcome,
+    Rollback,
+    RunState,
+)
 from scenarios.fields import DNS_LABEL, choices_of
 from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.webhook_models import Delivery, Webhook
@@ -123,7 +131,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(state=RunState.RUNNING)
 
     def unfinished(self) -> Self:
-        return self.exclude(state=RunState.FINISHED)
+        return self.filter(state__in=UNFINISHED)
 
     def held(self) -> Self:
         """Those that some process holds, to carry them out or to undo what they left behind."""
@@ -175,7 +183,10 @@ class Run(models.Model):
         ordering = ["-queued_at"]
         permissions = [("stop_run", "Can stop a run")]
         indexes = [
-            models.Index(fields=["-queued_at"]),
+            # With what Home counts by day, so that it reads no row, and no document, of that many runs.
+            models.Index(
+                fields=["-queued_at", "outcome", "rollback", "finished_at"], name="run_by_time_with_its_end"
+            ),
             models.Index(fields=["state", "lease_until"]),
             models.Index(fields=["scenario", "-queued_at"]),
             models.Index(fields=["outcome", "-queued_at"]),
@@ -253,7 +264,9 @@ class FaultQuerySet(models.QuerySet["Fault"]):
 
     def outstanding(self) -> Self:
         """Faults left behind by runs that have ended: someone must undo them."""
-        return self.filter(state__in=STATES_TO_UNDO, run__state=RunState.FINISHED)
+        # Not `run__state=FINISHED`: SQLite would then look through all runs that have ended, of which there
+        # are many, for their faults. It has no index for NOT, and begins with the few faults.
+        return self.filter(~Q(run__state__in=UNFINISHED), state__in=STATES_TO_UNDO)
 
     def due(self, now: datetime) -> Self:
         """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
@@ -287,7 +300,7 @@ class Fault(models.Model):
     class Meta:
         ordering = ["-opened_at"]
         permissions = [("acknowledge_fault", "Can acknowledge a fault that could not be undone")]
-        indexes = [models.Index(fields=["state", "next_try_at"])]
+        indexes = [models.Index(fields=["state", "next_try_at"]), models.Index(fields=["-opened_at"])]
         constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ class RunState(StrEnum):
 
 
 UNBEGUN = frozenset({RunState.AWAITING_APPROVAL, RunState.QUEUED})
+UNFINISHED = UNBEGUN | {RunState.RUNNING}
 
 
 class Outcome(StrEnum):

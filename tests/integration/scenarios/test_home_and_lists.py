@@ -1,8 +1,8 @@
 """Home tells what goes on and what is left behind; the lists stay quick however many rows there are."""
 
-import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, time, timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -14,6 +14,7 @@ from pytest_django import DjangoAssertNumQueries
 from scenarios import overview, services
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.models import Fault, Run
+from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import DOCUMENT, SLOWED, Telling
 from tests.servers.target import running_target
 
@@ -54,11 +55,8 @@ def many_runs(count: int, *, days: int) -> None:
     )
 
 
-def seconds_of(client: Client, address: str) -> float:
-    client.get(address)
-    begun = time.perf_counter()
-    client.get(address)
-    return time.perf_counter() - begun
+# `benchmarks/control_room.py` holds the goals in milliseconds. Here: many rows take no longer than few.
+TIMES_AS_LONG = 3
 
 
 def test_home_shows_what_runs_and_in_which_phase(admin_client: Client) -> None:
@@ -96,6 +94,19 @@ def test_the_pass_rate_counts_each_day_on_its_own(admin_client: Client) -> None:
     assert 45 <= shares["rate"] <= 55
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York"])
+def test_a_day_begins_and_ends_at_midnight_where_the_reader_is(zone: str) -> None:
+    many_runs(3, days=1)
+    with timezone.override(zone):
+        today = datetime.combine(timezone.localdate(), time.min)
+        moments = [today - timedelta(seconds=1), today, today - timedelta(days=29, seconds=1)]
+        for run, moment in zip(Run.objects.all(), moments, strict=True):
+            Run.objects.filter(pk=run.pk).update(queued_at=timezone.make_aware(moment))
+        days = overview.runs_per_day()
+    assert [day.runs for day in days] == [0] * 28 + [1, 1]
+    assert days[-1].day == today.date()
+
+
 def test_someone_who_may_view_nothing_sees_nothing_on_home(client: Client, outstanding: Fault) -> None:
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     content = client.get("/admin/").content.decode()
@@ -104,24 +115,22 @@ def test_someone_who_may_view_nothing_sees_nothing_on_home(client: Client, outst
     assert client.get("/admin/now/").status_code == 403
 
 
-def test_the_list_of_100000_runs_takes_at_most_10_queries_and_100_ms(
+def test_home_and_list_take_about_as_long_and_as_many_queries_among_100000_runs_as_among_1000(
     admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
+    most_queries = {
+        "/admin/": 13,
+        "/admin/scenarios/run/": 10,
+        "/admin/scenarios/run/?outcome=failed&p=3": 10,
+    }
+    many_runs(1_000, days=300)
+    among_few = {address: quickest(partial(admin_client.get, address)) for address in most_queries}
+    Run.objects.all().delete()
     many_runs(100_000, days=300)
-    for address in ("/admin/scenarios/run/", "/admin/scenarios/run/?outcome=failed&p=3"):
-        with django_assert_max_num_queries(10):
+    for address, most in most_queries.items():
+        with django_assert_max_num_queries(most):
             admin_client.get(address)
-        fastest = min(seconds_of(admin_client, address) for _ in range(3))
-        assert fastest <= 0.1, address
-
-
-def test_home_among_many_runs_takes_at_most_13_queries(
-    admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
-) -> None:
-    many_runs(5_000, days=30)
-    with django_assert_max_num_queries(13):
-        admin_client.get("/admin/")
-    assert min(seconds_of(admin_client, "/admin/") for _ in range(3)) <= 0.25
+        assert quickest(partial(admin_client.get, address)) <= TIMES_AS_LONG * among_few[address], address
 
 
 def test_the_list_of_scenarios_asks_not_once_for_each(

@@ -1,9 +1,6 @@
 """The run page tells what happened, sends only what changed, and stays quick however long the run."""
 
 import re
-import statistics
-import time
-from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -13,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run
+from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db
@@ -36,13 +34,8 @@ def next_poll(content: str) -> str:
     return found[1] if found else ""
 
 
-def milliseconds(ask: Callable[[], object], times: int = 5) -> float:
-    taken = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        ask()
-        taken.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(taken)
+# `benchmarks/control_room.py` holds the goals in milliseconds. Here: a long run is as quick as a short one.
+TIMES_AS_LONG = 3
 
 
 def test_the_page_shows_verdict_fault_and_validation_of_an_ended_run(
@@ -142,31 +135,35 @@ def test_what_a_browser_missed_too_much_of_is_loaded_anew(admin_client: Client, 
     assert answer["HX-Refresh"] == "true"
 
 
-def test_the_page_of_2000_events_answers_within_200_ms_and_pages_its_events(
+def test_the_page_of_2000_events_takes_about_as_long_as_that_of_250_and_pages_them(
     admin_client: Client, telling: Telling, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     telling.begin()
-    telling.flicker(2000)
+    telling.flicker(250)
+    of_few = quickest(lambda: page(admin_client, telling.run))
+    telling.flicker(1750)
     with django_assert_max_num_queries(10):
         content = page(admin_client, telling.run)
-    assert milliseconds(lambda: admin_client.get(address("change", telling.run))) <= 200
+    assert quickest(lambda: page(admin_client, telling.run)) <= TIMES_AS_LONG * of_few
     assert content.count('<td class="number">') < 250
     earlier = re.search(r'hx-get="([^"]+before=\d+)"', content)
     assert earlier is not None
     assert NOTICED in admin_client.get(earlier[1]).content.decode()
 
 
-def test_a_poll_without_a_change_takes_at_most_20_ms_3_queries_and_no_body(
+def test_a_poll_without_a_change_takes_3_queries_no_body_and_no_longer_for_2000_events(
     admin_client: Client, telling: Telling, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
     telling.begin()
+    poll_of_few = next_poll(page(admin_client, telling.run))
+    of_few = quickest(lambda: admin_client.get(poll_of_few))
     telling.flicker(2000)
     poll = next_poll(page(admin_client, telling.run))
     with django_assert_max_num_queries(3):
         answer = admin_client.get(poll)
     size = len(answer.content) + sum(len(name) + len(value) + 4 for name, value in answer.items())
     assert size <= 5 * 1024
-    assert milliseconds(lambda: admin_client.get(poll)) <= 20
+    assert quickest(lambda: admin_client.get(poll)) <= TIMES_AS_LONG * of_few
 
 
 @pytest.mark.parametrize(("origin", "words"), [("cli", "on the command line"), ("admin", "in the browser")])
