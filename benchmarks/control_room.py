@@ -32,7 +32,7 @@ Fault.objects.bulk_create(
     batch_size=2000,
 )
 if connection.vendor == "postgresql":
-    connection.cursor().execute("ANALYZE scenarios_fault")
+    connection.cursor().execute("VACUUM ANALYZE scenarios_fault")
 """
 LONG_RUN = """
 from tests.integration.scenarios.story_rows import Telling

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -115,6 +116,14 @@ def test_someone_who_may_view_nothing_sees_nothing_on_home(client: Client, outst
     assert client.get("/admin/now/").status_code == 403
 
 
+def vacuum() -> None:
+    """As PostgreSQL itself does within a minute of so many rows: it counts by an index alone from then on."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE scenarios_run")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_home_and_list_take_about_as_long_and_as_many_queries_among_100000_runs_as_among_1000(
     admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
@@ -127,6 +136,7 @@ def test_home_and_list_take_about_as_long_and_as_many_queries_among_100000_runs_
     among_few = {address: quickest(partial(admin_client.get, address)) for address in most_queries}
     Run.objects.all().delete()
     many_runs(100_000, days=300)
+    vacuum()
     for address, most in most_queries.items():
         with django_assert_max_num_queries(most):
             admin_client.get(address)
