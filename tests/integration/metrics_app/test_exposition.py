@@ -41,6 +41,22 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
     assert {"orders", "http_requests", "http_request_duration_seconds", "process_cpu_seconds"} <= families
 
 
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("text/plain;version=0.0.4;q=0.6, application/openmetrics-text;version=1.0.0;q=0.3", "text/plain"),
+        ("application/openmetrics-text;q=0.3, text/plain;q=0.2", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=1.0.0; q=0", "text/plain"),
+        ("text/html, Application/OpenMetrics-Text;q=0.9, */*;q=0.1", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=high", "application/openmetrics-text"),
+    ],
+)
+def test_the_format_that_is_liked_best_is_answered(client: Client, accept: str, answered: str) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        response = client.get("/metrics", headers={"Accept": accept})
+    assert response.headers["Content-Type"].partition(";")[0] == answered
+
+
 @pytest.mark.parametrize(("flags", "named"), [("01", True), ("00", False), ("zz", False)])
 def test_a_request_of_a_trace_is_named_by_its_bucket(client: Client, flags: str, named: bool) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
