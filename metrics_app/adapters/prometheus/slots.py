@@ -36,6 +36,12 @@ class Slot:
         self._descriptor = descriptor
         _held[self._path] = descriptor
 
+    def name_server(self) -> None:
+        """Write down whose process holds it, over what stands there: that needs no room on a full disk."""
+        server = _server().encode()
+        os.pwrite(self._descriptor, server, 0)
+        os.ftruncate(self._descriptor, len(server))
+
     def release(self) -> None:
         if _held.pop(self._path, None) is not None:
             os.close(self._descriptor)
@@ -54,13 +60,16 @@ def claim(directory: Path) -> Slot:
         if not holders(directory) and not _a_server_is_alive(directory):
             for path in (*directory.glob("*.db"), *directory.glob("*.bin")):
                 path.unlink()
-        number, descriptor = _lock_lowest_free(directory)
-        # The last owner may have died without setting its live gauges back.
-        for path in directory.glob(f"gauge_live*_{number}.db"):
-            path.unlink()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _server().encode(), 0)
-        return Slot(directory, number, descriptor)
+        slot = Slot(directory, *_lock_lowest_free(directory))
+        try:
+            # The last owner may have died without setting its live gauges back.
+            for path in directory.glob(f"gauge_live*_{slot.number}.db"):
+                path.unlink()
+            slot.name_server()
+        except OSError:
+            slot.release()
+            raise
+        return slot
 
 
 def forget_the_dead(directory: Path) -> None:
@@ -144,7 +153,7 @@ def _a_server_is_alive(directory: Path) -> bool:
 
     A server with one worker has none for a moment when it replaces it, and that is no new start.
     """
-    return any(_is_alive(path.read_text()) for path in directory.glob("slot-*.lock"))
+    return any(_is_alive(path.read_text(errors="replace")) for path in directory.glob("slot-*.lock"))
 
 
 def _server() -> str:
@@ -163,7 +172,7 @@ def _server() -> str:
 
 def _is_alive(server: str) -> bool:
     group, _, leader = server.partition(" ")
-    if not leader.endswith(_boot()) or not group:
+    if not leader.endswith(_boot()) or not group.isdecimal():
         return False
     start = _start(int(group))
     if start != GONE:

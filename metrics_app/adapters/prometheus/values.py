@@ -50,9 +50,16 @@ class PublicCell:
 class UnrecordedCell:
     """Takes what cannot be written."""
 
-    def add(self, amount: float) -> None: ...
+    __slots__ = ("value",)
 
-    def set(self, value: float) -> None: ...
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def add(self, amount: float) -> None:
+        self.value += amount
+
+    def set(self, value: float) -> None:
+        self.value = value
 
 
 class HistogramCells:

@@ -192,3 +192,11 @@ def test_what_cannot_be_written_is_dropped_and_said_once(
     assert caplog.text.count("cannot be written") == 1
     metrics.inc_counter("orders_total", {})
     assert orders(metrics) == 1
+
+
+def test_a_lock_file_that_is_no_text_is_of_no_server_that_is_alive(
+    directory: Path, metrics: PrometheusMetricsAdapter
+) -> None:
+    (directory / "slot-0.lock").write_bytes(b"\xff\xfe" * 10)
+    metrics.inc_counter("orders_total", {})
+    assert orders(metrics) == 1
