@@ -17,7 +17,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000)
     requests: int = parser.parse_args().requests
-    recycled = {"WEB_CONCURRENCY": str(WORKERS), "WEB_MAX_REQUESTS": "500", "LOG_LEVEL": "CRITICAL"}
+    recycled = {"WEB_CONCURRENCY": str(WORKERS), "WEB_MAX_REQUESTS": "500"}
     with tempfile.TemporaryDirectory() as name, gunicorn(Path(name), **recycled) as server:
         load = Load(server, requests)
         kills = {requests * share // 10: server.kill_a_worker for share in (1, 2, 5, 8)}
