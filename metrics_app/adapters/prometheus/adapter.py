@@ -165,6 +165,14 @@ class PrometheusMetricsAdapter:
         self._families.forget(self._files.lock)
         self._recorder.forget()
 
+    def _begin_anew(self) -> None:
+        logger.warning("%s was emptied under this process: it counts from zero again", self._directory)
+        with self._files.lock:
+            in_progress = self._recorder.in_progress()
+            self._forget()
+            self._files.close()
+            self._recorder.carry_on(in_progress)
+
     def _exemplars(self) -> Mapping[str, Mapping[Series, str]]:
         return {HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
 
@@ -176,8 +184,10 @@ class PrometheusMetricsAdapter:
             self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
-        # Who serves scrapes is a worker, too: so its runtime is in the first one.
         try:
+            if self._files.are_lost():
+                self._begin_anew()
+            # Who serves scrapes is a worker, too: so its runtime is in the first one.
             self._files.claim()
         except OSError as error:
             self._complain(error)  # what the others recorded is there all the same

@@ -1,13 +1,14 @@
 """Records a request in one lock and a few stores: every series is bound once per method, route and code."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import cast
 
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus.cells import MappedCell
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
-from metrics_app.adapters.prometheus.values import CellSeries, HistogramCells, UnrecordedCell
+from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, UnrecordedCell
 from metrics_app.catalogue import (
     HTTP_REQUEST_DURATION,
     HTTP_REQUEST_ERRORS,
@@ -41,6 +42,15 @@ class SlotRequestRecorder:
         self._in_progress = {}
         self._unrecorded = {}
         self.exemplars = None
+
+    def in_progress(self) -> dict[str, float]:
+        """How many requests of each method have begun and not ended."""
+        cells = {**self._in_progress, **self._unrecorded}
+        return {method: cast("Cell", cell).value for method, cell in cells.items()}
+
+    def carry_on(self, in_progress: Mapping[str, float]) -> None:
+        """After `forget`, in the same process: these are still to end."""
+        self._unrecorded = {method: UnrecordedCell(number) for method, number in in_progress.items()}
 
     def begin(self, method: str) -> None:
         with self._files.lock:

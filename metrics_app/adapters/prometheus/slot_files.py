@@ -35,6 +35,11 @@ class SlotFiles:
                 self._on_claim(self._slot)
             return self._slot
 
+    def are_lost(self) -> bool:
+        """Whether the directory was emptied or replaced since the slot was claimed."""
+        with self.lock:
+            return self._slot is not None and self._slot.is_lost()
+
     def forget(self) -> None:
         """Start anew in a forked child: the slot, its files and the state of the lock are the parent's."""
         self.lock = RLock()

@@ -42,6 +42,15 @@ class Slot:
         os.pwrite(self._descriptor, server, 0)
         os.ftruncate(self._descriptor, len(server))
 
+    def is_lost(self) -> bool:
+        """Whether somebody removed its lock file: the process then counts where nobody looks."""
+        try:
+            # Not opened, which would drop the lock.
+            found = os.stat(self._path)  # noqa: PTH116 - at each scrape
+        except FileNotFoundError:
+            return True
+        return not os.path.samestat(found, os.fstat(self._descriptor))
+
     def release(self) -> None:
         if _held.pop(self._path, None) is not None:
             os.close(self._descriptor)
@@ -56,6 +65,7 @@ def claim(directory: Path) -> Slot:
         OSError: the directory cannot be written.
     """
     directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
     with directory_locked(directory):
         if not holders(directory) and not _a_server_is_alive(directory):
             for path in (*directory.glob("*.db"), *directory.glob("*.bin")):

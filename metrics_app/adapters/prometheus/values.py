@@ -21,6 +21,8 @@ INITIAL_SIZE = 1 << 16
 class Cell(Protocol):
     """One number in a file; who changes it holds the lock of the files."""
 
+    value: float
+
     def add(self, amount: float) -> None: ...
 
     def set(self, value: float) -> None:
@@ -52,8 +54,8 @@ class UnrecordedCell:
 
     __slots__ = ("value",)
 
-    def __init__(self) -> None:
-        self.value = 0.0
+    def __init__(self, value: float = 0.0) -> None:
+        self.value = value
 
     def add(self, amount: float) -> None:
         self.value += amount

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -200,3 +201,24 @@ def test_a_lock_file_that_is_no_text_is_of_no_server_that_is_alive(
     (directory / "slot-0.lock").write_bytes(b"\xff\xfe" * 10)
     metrics.inc_counter("orders_total", {})
     assert orders(metrics) == 1
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["emptied", "removed"])
+def test_a_process_whose_directory_was_emptied_counts_anew_from_the_next_scrape_on(
+    directory: Path, metrics: PrometheusMetricsAdapter, caplog: pytest.LogCaptureFixture, whole: bool
+) -> None:
+    recorder = metrics.request_recorder()
+    for _ in range(2):
+        recorder.begin("GET")
+    metrics.inc_counter("orders_total", {})
+    shutil.rmtree(directory)
+    if not whole:
+        directory.mkdir()
+    recorder.finish("GET", "home", 200, 0.1)
+    scrape(metrics)
+    assert "was emptied" in caplog.text
+    metrics.inc_counter("orders_total", {})
+    assert orders(metrics) == 1
+    recorder.finish("GET", "home", 200, 0.1)
+    assert value(scrape(metrics), "http_requests_in_progress") == 0
+    assert value(scrape(metrics), "process_threads", worker="0") >= 1
