@@ -109,7 +109,7 @@ def holders(directory: Path) -> dict[int, int]:
 def directory_locked(directory: Path) -> Iterator[None]:
     """Nobody else claims a slot or carries a runtime counter over meanwhile."""
     # flock, unlike a record lock, also keeps two threads of one process apart.
-    descriptor = os.open(directory / "directory.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(directory / "directory.lock", os.O_RDONLY | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -132,10 +132,15 @@ def _lock_lowest_free(directory: Path) -> tuple[int, int]:
 
 
 def _lock(path: str) -> int | None:
-    """The descriptor by which the lock is now held; None when somebody else holds it."""
+    """The descriptor by which the lock is now held; None when somebody else holds it or owns the file."""
     if path in _held:
         return None
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:
+        if Path(path).exists():
+            return None  # another user's, with files that this one may not write
+        raise
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -145,11 +150,13 @@ def _lock(path: str) -> int | None:
 
 
 def _holder(path: str) -> int | None:
-    """Who holds this lock: None for nobody, 0 for a process in another pid namespace."""
+    """Who holds this lock: None for nobody, 0 for a process that cannot be seen from here."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        return 0  # another user's: it may be held
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION)
     finally:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,20 @@ def test_a_process_whose_directory_was_emptied_counts_anew_from_the_next_scrape_
     recorder.finish("GET", "home", 200, 0.1)
     assert value(scrape(metrics), "http_requests_in_progress") == 0
     assert value(scrape(metrics), "process_threads", worker="0") >= 1
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000], ids=["readable", "closed"])
+def test_a_slot_of_another_user_is_left_alone(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        for file in ("slot-0.lock", "directory.lock"):
+            (directory / file).touch(0o444)
+        (directory / "slot-0.lock").chmod(mode)
+        with tempfile.TemporaryDirectory() as unused, OtherProcess(Path(unused)) as other:
+            # Root may open everything, so it becomes somebody else.
+            other.run("import os; os.geteuid() or os.setuid(65534)")
+            other.run(f"metrics = PrometheusMetricsAdapter(directory=Path({name!r}))")
+            other.run("metrics.inc_counter('orders_total', {})")
+            other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
+            assert slots.holders(directory)[1] == other.pid
