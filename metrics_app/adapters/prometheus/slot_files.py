@@ -9,7 +9,7 @@ from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
-from metrics_app.catalogue import Definition, Kind
+from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
 
 class SlotFiles:
@@ -65,7 +65,7 @@ class SlotFiles:
                 return file.cell(mmap_key(name, sample, names, values, help_text))
 
             if definition.kind is Kind.COUNTER:
-                return cell(f"{name}_total")
+                return cell(f"{definition.name.removesuffix('_total')}_total")
             if definition.kind is Kind.GAUGE:
                 return cell(name)
             bounds = (*definition.buckets, float("inf"))
@@ -98,5 +98,9 @@ class SlotFiles:
 
 
 def family_name(definition: Definition) -> str:
-    """The name in the files: a counter's goes without `_total`, which is its sample's."""
-    return definition.name.removesuffix("_total") if definition.kind is Kind.COUNTER else definition.name
+    """The name in the files: a counter's goes without `_total`, which is its sample's.
+
+    Where the catalogue has a gauge of that name, it goes with it: the collector merges by this name.
+    """
+    short = definition.name.removesuffix("_total")
+    return short if definition.kind is Kind.COUNTER and short not in CATALOGUE else definition.name

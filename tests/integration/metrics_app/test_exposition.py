@@ -8,7 +8,7 @@ from django.test import Client, override_settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 
 from metrics_app.backend import get_metrics
-from metrics_app.ports import MetricsPort
+from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
@@ -39,6 +39,18 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
     assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name for family in openmetrics_families(response.content.decode())}
     assert {"orders", "http_requests", "http_request_duration_seconds", "process_cpu_seconds"} <= families
+
+
+def test_no_two_metrics_have_one_name_in_either_format(client: Client) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        get_metrics().inc_counter("scenario_runs_total", {"scenario": "latency", "outcome": "passed"})
+        get_metrics().register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "queued"}, 3)])
+        openmetrics = client.get("/metrics", headers={"Accept": OPENMETRICS}).content.decode()
+        text = client.get("/metrics").content.decode()
+    types = {family.name: family.type for family in openmetrics_families(openmetrics)}
+    assert (types["scenario_runs"], types["scenario_runs_total"]) == ("gauge", "unknown")
+    assert "\n# TYPE scenario_runs_total counter\n" in text
+    assert value(text, "scenario_runs_total") == value(openmetrics, "scenario_runs_total") == 1
 
 
 @pytest.mark.parametrize(
