@@ -199,7 +199,9 @@ def exactness(environment: Environment, requests: int) -> report.Section:
         [[str(answered), str(failed), f"{counted:.0f}", str(found["scrapes"]), str(found["files"])]],
         [
             report.Goal("answered and not counted", max(0, answered - counted), at_most=0),
+            # What was in flight in a killed worker may have been counted before it was answered.
             report.Goal("counted, but not asked", max(0, counted - answered - failed), at_most=0),
+            report.Goal("failed, of 4 killed workers", failed, at_most=found["in_flight_at_most"]),
         ],
     )
 

@@ -74,10 +74,8 @@ class CountedCache:
     def get_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
-        missing = Default(default)
-        value = self._cache.get_or_set(key, missing, timeout, version)
-        recorders.of(self._alias).count(not missing.asked_for, missing.asked_for)
-        return value
+        missing = Default(default, recorders.of(self._alias))
+        return missing.unless(self._cache.get_or_set(key, missing, timeout, version))
 
     async def aget_or_set(
         self,
@@ -86,10 +84,8 @@ class CountedCache:
         timeout: Any = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - Django's, and the cache's to keep it
         version: int | None = None,
     ) -> Any:
-        missing = Default(default)
-        value = await self._cache.aget_or_set(key, missing, timeout, version)
-        recorders.of(self._alias).count(not missing.asked_for, missing.asked_for)
-        return value
+        missing = Default(default, recorders.of(self._alias))
+        return missing.unless(await self._cache.aget_or_set(key, missing, timeout, version))
 
     def _found(self, value: Any, default: Any) -> Any:
         recorder = recorders.of(self._alias)
@@ -105,12 +101,20 @@ class CountedCache:
 
 
 class Default:
-    """What is put into the cache when the key is not there: it then knows that it was a miss."""
+    """What is put into the cache when the key is not there: a miss, even if making the value fails."""
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, recorder: ReadRecorder) -> None:
         self._value = value
-        self.asked_for = False
+        self._recorder = recorder
+        self._asked_for = False
+
+    def unless(self, found: Any) -> Any:
+        """What the cache answered, a hit if nobody asked for the default."""
+        if not self._asked_for:
+            self._recorder.hits.inc()
+        return found
 
     def __call__(self) -> Any:
-        self.asked_for = True
+        self._asked_for = True
+        self._recorder.misses.inc()
         return self._value() if callable(self._value) else self._value

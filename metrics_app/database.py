@@ -67,4 +67,5 @@ def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     recorders.of(connection.alias).connections.inc()
     # A connection that is opened again keeps its wrappers.
     if not any(isinstance(wrapper, QueryWrapper) for wrapper in connection.execute_wrappers):
-        connection.execute_wrappers.append(QueryWrapper(connection.alias))
+        # First, for who opens it within Django's `execute_wrapper()` takes the last one away at its end.
+        connection.execute_wrappers.insert(0, QueryWrapper(connection.alias))

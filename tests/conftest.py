@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from tests.servers import network_namespaces, wall_clock
+from tests.servers import network_namespaces, small_disk, wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
@@ -22,6 +22,7 @@ NEEDS = {
     "network_namespaces": (network_namespaces.can_be_had, "iproute2, and to be root"),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
+    "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
 }
 

@@ -8,7 +8,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from tests.gunicorn_server import Load, gunicorn, scraped_meanwhile
+from tests.gunicorn_server import CLIENTS, Load, gunicorn, scraped_meanwhile
 
 WORKERS = 4
 
@@ -26,6 +26,8 @@ def main() -> None:
         result = {
             "answered": load.answered,
             "failed": load.failed,
+            # A client waits for one answer at a time, and may meet a killed worker twice.
+            "in_flight_at_most": 2 * CLIENTS * len(kills),
             "counted": server.counted(),
             "scrapes": len(totals),
             "files": len(list((Path(name) / "metrics").glob("*.db"))),

@@ -23,6 +23,7 @@ from benchmarks.peers.names import DJANGO_PROMETHEUS, NOTHING, OPENTELEMETRY, OU
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
+# Nothing else stands in the way: the product's request ids, for one, are left out, for no peer has them.
 MIDDLEWARE = {
     NOTHING: [],
     PLAIN: ["benchmarks.peers.plain.PlainMiddleware"],

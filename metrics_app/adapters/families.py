@@ -134,11 +134,13 @@ class Families(Generic[Series]):
     def _define(self, kind: Kind, name: str, labels: Labels) -> Definition:
         if name in CATALOGUE:
             return CATALOGUE[name]
-        if not METRIC_NAME.fullmatch(name):
+        # The name without `_total` is that of a counter's family.
+        if not METRIC_NAME.fullmatch(name.removesuffix("_total")):
             raise InvalidMetricNameError(
                 f"{name!r} is no metric name: letters, digits, '_' and ':', and no digit first, "
                 f"as in 'http_requests_total'."
             )
+        self._refuse_clash(kind, name)
         names = [label for label, value in labels.items() if self._constant_labels.get(label) != value]
         for label in names:
             if not LABEL_NAME.fullmatch(label) or label in RESERVED or label in self._constant_labels:
@@ -147,6 +149,18 @@ class Families(Generic[Series]):
                     f"and no '__' first, and none of {', '.join(sorted(RESERVED))} or of the constant labels."
                 )
         return first_used(name, kind, names)
+
+    def _refuse_clash(self, kind: Kind, name: str) -> None:
+        """A counter takes two names, 'orders' and 'orders_total', whichever of them it is called by."""
+        short = name.removesuffix("_total")
+        for other in (short, f"{short}_total", f"{name}_total"):
+            family = self._families.get(other)
+            known = family.definition if family else CATALOGUE.get(other)
+            if known and (known.kind is Kind.COUNTER) is not (kind is Kind.COUNTER):
+                raise MetricKindError(
+                    f"{name!r} is used as a {kind}, but {other!r} is a {known.kind}, and a counter is the "
+                    f"same metric with and without '_total': choose another name."
+                )
 
     def _values(self, definition: Definition, labels: Labels) -> tuple[str, ...]:
         names = definition.label_names

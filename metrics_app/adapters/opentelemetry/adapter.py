@@ -172,6 +172,10 @@ class PushNotice:
 
     def __call__(self, _accept: str = "", /) -> bytes:
         """An exposition without samples, in the text format: OpenMetrics has no comments."""
+        if self._settings.disabled:
+            return (
+                b"# Metrics are pushed nowhere, for OTEL_SDK_DISABLED is true; there is nothing to scrape.\n"
+            )
         where = self._settings.shown_endpoint
         return (
             f"# Metrics are pushed by OTLP to {where}, every {self._settings.interval:g} s "

@@ -20,6 +20,8 @@ class PushSettings:
 
     endpoint: str
     interval: float
+    disabled: bool = False
+    """The SDK then takes everything and pushes nothing."""
 
     @property
     def shown_endpoint(self) -> str:
@@ -35,7 +37,8 @@ def push_settings() -> PushSettings:
         AdapterSettingsError: it makes no sense, or asks for what this adapter cannot do.
     """
     _refuse_other_protocols()
-    return PushSettings(_endpoint(), _interval())
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    return PushSettings(_endpoint(), _interval(), disabled)
 
 
 def _refuse_other_protocols() -> None:

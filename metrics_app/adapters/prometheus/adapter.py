@@ -165,18 +165,32 @@ class PrometheusMetricsAdapter:
         self._families.forget(self._files.lock)
         self._recorder.forget()
 
+    def _begin_anew(self) -> None:
+        logger.warning("%s was emptied under this process: it counts from zero again", self._directory)
+        with self._files.lock:
+            in_progress = self._recorder.in_progress()
+            self._forget()
+            self._files.close()
+            self._recorder.carry_on(in_progress)
+
     def _exemplars(self) -> Mapping[str, Mapping[Series, str]]:
         return {HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
 
     def _on_claim(self, slot: slots.Slot) -> None:
-        self._runtime = RuntimeRecord(self._directory, slot.number)
-        # On a full disk requests are counted without exemplars.
+        # On a full disk requests are counted, if there is room for that, without these.
+        with suppress(OSError):
+            self._runtime = RuntimeRecord(self._directory, slot.number)
         with suppress(OSError):
             self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
-        # Who serves scrapes is a worker, too: so its runtime is in the first one.
-        self._files.claim()
+        try:
+            if self._files.are_lost():
+                self._begin_anew()
+            # Who serves scrapes is a worker, too: so its runtime is in the first one.
+            self._files.claim()
+        except OSError as error:
+            self._complain(error)  # what the others recorded is there all the same
         slots.forget_the_dead(self._directory)
 
     def _after_scrape(self, seconds: float, series: int) -> None:
@@ -185,10 +199,13 @@ class PrometheusMetricsAdapter:
 
     def _record_nowhere(self, error: OSError) -> CellSeries:
         # A full disk must not fail the requests that are counted.
+        self._complain(error)
+        return UnrecordedCell()
+
+    def _complain(self, error: OSError) -> None:
         if time.monotonic() >= self._next_complaint:
             self._next_complaint = time.monotonic() + SECONDS_BETWEEN_COMPLAINTS
             logger.error("Nothing new is recorded, %s cannot be written: %s", self._directory, error)
-        return UnrecordedCell()
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

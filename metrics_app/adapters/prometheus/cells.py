@@ -5,6 +5,7 @@ This module alone touches what prometheus_client keeps to itself: the attributes
 are as in the pinned release; where they are not, the module `values` does the same without them.
 """
 
+import mmap
 import tempfile
 import time
 import weakref
@@ -30,13 +31,14 @@ from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
 @cache
 def contract_fault() -> str | None:
     """What is otherwise in the installed prometheus_client than this module relies on; None if nothing."""
-    with tempfile.TemporaryDirectory() as directory:
-        path = Path(directory) / "counter_0.db"
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / "counter_0.db"
+            reserve(path, mmap.PAGESIZE)
             with closing(MmapedDict(str(path))) as file:
                 return _difference(file, path)
-        except Exception as error:  # noqa: BLE001 - whatever a future release raises
-            return f"{type(error).__name__}: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever a future release raises, or a disk without room
+        return f"{type(error).__name__}: {error}"
 
 
 def _difference(file: MmapedDict, path: Path) -> str | None:

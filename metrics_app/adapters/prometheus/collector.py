@@ -1,5 +1,6 @@
 """Merges the files of all slots as prometheus_client's own collector does, with what it learnt before."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -71,6 +72,8 @@ class SlotCollector(MultiProcessCollector):
             except FileNotFoundError:
                 continue  # removed since it was listed
             except (OSError, UnreadableFileError) as error:
+                if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+                    raise  # nothing is wrong with the file: without it counters would fall
                 skipped[str(error) if isinstance(error, UnreadableFileError) else "foreign"] += 1
                 self._close_files([name])
                 continue

@@ -5,8 +5,17 @@ from time import perf_counter
 
 from prometheus_client.exposition import choose_encoder
 
-from metrics_app.adapters.prometheus.snapshot import Encode, Family, Snapshot, Source, Writer
+from metrics_app.adapters.prometheus.snapshot import (
+    OPENMETRICS,
+    Encode,
+    Family,
+    Snapshot,
+    Source,
+    Writer,
+)
 from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
+
+FORMATS = {OPENMETRICS, "text/plain", "text/*", "*/*"}
 
 
 class ScrapeGaugeCollector:
@@ -54,9 +63,23 @@ class Exposition:
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:
-    """How to write what this `Accept` header asks for, and its content type."""
-    try:
-        return choose_encoder(accept)
-    except TypeError:
-        # A version that is no number, as in 'text/plain; version=new', cannot be compared.
-        return choose_encoder("")
+    """How to write what this `Accept` header likes best of what there is, and its content type."""
+    # Sorting keeps the order of what is liked as much.
+    for offer in sorted(accept.lower().split(","), key=_quality, reverse=True):
+        if offer.partition(";")[0].strip() in FORMATS and _quality(offer) > 0:
+            try:
+                return choose_encoder(offer)
+            except TypeError:
+                continue  # a version that is no number, as in 'text/plain; version=new', cannot be compared
+    return choose_encoder("")
+
+
+def _quality(offer: str) -> float:
+    for parameter in offer.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 1.0
+    return 1.0

@@ -1,13 +1,14 @@
 """Records a request in one lock and a few stores: every series is bound once per method, route and code."""
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from typing import cast
 
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus.cells import MappedCell
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
-from metrics_app.adapters.prometheus.values import CellSeries, HistogramCells
+from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, UnrecordedCell
 from metrics_app.catalogue import (
     HTTP_REQUEST_DURATION,
     HTTP_REQUEST_ERRORS,
@@ -31,6 +32,7 @@ class SlotRequestRecorder:
         self._families = families
         self._bound: dict[tuple[str, str, int], Bound] = {}
         self._in_progress: dict[str, CellSeries] = {}
+        self._unrecorded: dict[str, UnrecordedCell] = {}
         self.exemplars: ExemplarRecord | None = None
         """Those of the slot that this process holds, as soon as it holds one."""
 
@@ -38,29 +40,46 @@ class SlotRequestRecorder:
         """Let go of every cell: they are in the files of a slot that this process does not hold."""
         self._bound = {}
         self._in_progress = {}
+        self._unrecorded = {}
         self.exemplars = None
 
+    def in_progress(self) -> dict[str, float]:
+        """How many requests of each method have begun and not ended."""
+        cells = {**self._in_progress, **self._unrecorded}
+        return {method: cast("Cell", cell).value for method, cell in cells.items()}
+
+    def carry_on(self, in_progress: Mapping[str, float]) -> None:
+        """After `forget`, in the same process: these are still to end."""
+        self._unrecorded = {method: UnrecordedCell(number) for method, number in in_progress.items()}
+
     def begin(self, method: str) -> None:
-        cell = self._in_progress.get(method) or self._bind_method(method)
         with self._files.lock:
-            cell.add(1.0)
+            self._move_in_progress(method, 1.0)
 
     def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
         )
-        in_progress = self._in_progress.get(method) or self._bind_method(method)
         with self._files.lock:
             requests.add(1.0)
             durations.add(seconds)
-            in_progress.add(-1.0)
+            self._move_in_progress(method, -1.0)
             if errors is not None:
                 errors.add(1.0)
             if trace_id and self.exemplars is not None and (method, route, code) in self._bound:
                 self.exemplars.store(method, route, code, seconds, trace_id)
 
+    def _move_in_progress(self, method: str, step: float) -> None:
+        cell = self._in_progress.get(method) or self._bind_method(method)
+        cell.add(step)
+
     def _bind_method(self, method: str) -> CellSeries:
         cell, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})
+        if isinstance(cell, UnrecordedCell):
+            # What begins on a full disk may end when there is room again: both are counted, or neither.
+            return self._unrecorded.setdefault(method, cell)
+        if method in self._unrecorded:
+            cell.add(self._unrecorded.pop(method).value)
         if own:
             self._in_progress[method] = cell
         return cell
@@ -69,13 +88,13 @@ class SlotRequestRecorder:
         labels = {"method": method, "route": route, "code": str(code)}
         requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
         durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
-        errors = None
+        errors, own_errors = None, True
         if code >= LOWEST_ERROR_CODE:
-            errors = self._families.series(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
+            errors, own_errors = self._families.locate(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
         bound = requests, durations, errors
-        # What went to the overflow series is looked up each time: so it is counted each time, and
-        # what is kept here stays as bounded as the series are.
-        if own and own_durations:
+        # What went to the overflow series, or nowhere, is looked up each time: so it is counted each
+        # time, and what is kept here stays as bounded as the series are.
+        if own and own_durations and own_errors:
             self._bound[method, route, code] = bound
         return bound
 

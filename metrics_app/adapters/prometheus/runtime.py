@@ -19,6 +19,7 @@ from pathlib import Path
 
 from metrics_app.adapters.prometheus import slots
 from metrics_app.adapters.prometheus.snapshot import Family, LabelSet, Snapshot
+from metrics_app.adapters.prometheus.values import reserve
 
 GENERATIONS = 3
 CPU_BEFORE, CPU_OWN, CPU_EXPOSED, COLLECTIONS = 0, 1, 2, 3
@@ -40,11 +41,15 @@ class RuntimeRecord:
 
     A garbage collection may start anywhere, under any lock: its callback takes none and stores
     numbers that nobody else stores.
+
+    Raises:
+        OSError: there is no room for the file.
     """
 
     def __init__(self, directory: Path, number: int) -> None:
-        with _file(directory, number).open("a+b") as file:
-            file.truncate(NUMBERS.size)
+        path = _file(directory, number)
+        reserve(path, NUMBERS.size)
+        with path.open("r+b") as file:
             self._numbers = memoryview(mmap.mmap(file.fileno(), NUMBERS.size)).cast("B").cast("d")
         # A scrape may have shown more than the last owner wrote down, or the other way round.
         self._cpu_before = max(self._numbers[CPU_OWN], self._numbers[CPU_EXPOSED])
@@ -92,8 +97,9 @@ class RuntimeCollector:
                 if (number, pid) not in self._workers:
                     self._workers[number, pid] = _Worker(self._directory, number, pid)
                 return self._workers[number, pid].row()
-            except OSError:
-                # It ended just now, belongs to another user, or is another one with the same id.
+            except (OSError, struct.error):
+                # It ended just now, belongs to another user, is another one with the same id, or has
+                # made its file and not yet, or on a full disk never, given it its size.
                 self._workers.pop((number, pid), None)
         return ()
 

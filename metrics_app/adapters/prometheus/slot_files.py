@@ -9,7 +9,7 @@ from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
-from metrics_app.catalogue import Definition, Kind
+from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
 
 class SlotFiles:
@@ -34,6 +34,11 @@ class SlotFiles:
                 self._slot = slots.claim(self.directory)
                 self._on_claim(self._slot)
             return self._slot
+
+    def are_lost(self) -> bool:
+        """Whether the directory was emptied or replaced since the slot was claimed."""
+        with self.lock:
+            return self._slot is not None and self._slot.is_lost()
 
     def forget(self) -> None:
         """Start anew in a forked child: the slot, its files and the state of the lock are the parent's."""
@@ -60,7 +65,7 @@ class SlotFiles:
                 return file.cell(mmap_key(name, sample, names, values, help_text))
 
             if definition.kind is Kind.COUNTER:
-                return cell(f"{name}_total")
+                return cell(f"{definition.name.removesuffix('_total')}_total")
             if definition.kind is Kind.GAUGE:
                 return cell(name)
             bounds = (*definition.buckets, float("inf"))
@@ -93,5 +98,9 @@ class SlotFiles:
 
 
 def family_name(definition: Definition) -> str:
-    """The name in the files: a counter's goes without `_total`, which is its sample's."""
-    return definition.name.removesuffix("_total") if definition.kind is Kind.COUNTER else definition.name
+    """The name in the files: a counter's goes without `_total`, which is its sample's.
+
+    Where the catalogue has a gauge of that name, it goes with it: the collector merges by this name.
+    """
+    short = definition.name.removesuffix("_total")
+    return short if definition.kind is Kind.COUNTER and short not in CATALOGUE else definition.name

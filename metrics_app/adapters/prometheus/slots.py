@@ -36,6 +36,21 @@ class Slot:
         self._descriptor = descriptor
         _held[self._path] = descriptor
 
+    def name_server(self) -> None:
+        """Write down whose process holds it, over what stands there: that needs no room on a full disk."""
+        server = _server().encode()
+        os.pwrite(self._descriptor, server, 0)
+        os.ftruncate(self._descriptor, len(server))
+
+    def is_lost(self) -> bool:
+        """Whether somebody removed its lock file: the process then counts where nobody looks."""
+        try:
+            # Not opened, which would drop the lock.
+            found = os.stat(self._path)  # noqa: PTH116 - at each scrape
+        except FileNotFoundError:
+            return True
+        return not os.path.samestat(found, os.fstat(self._descriptor))
+
     def release(self) -> None:
         if _held.pop(self._path, None) is not None:
             os.close(self._descriptor)
@@ -50,17 +65,21 @@ def claim(directory: Path) -> Slot:
         OSError: the directory cannot be written.
     """
     directory = directory.resolve()
+    directory.mkdir(parents=True, exist_ok=True)
     with directory_locked(directory):
         if not holders(directory) and not _a_server_is_alive(directory):
             for path in (*directory.glob("*.db"), *directory.glob("*.bin")):
                 path.unlink()
-        number, descriptor = _lock_lowest_free(directory)
-        # The last owner may have died without setting its live gauges back.
-        for path in directory.glob(f"gauge_live*_{number}.db"):
-            path.unlink()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, _server().encode(), 0)
-        return Slot(directory, number, descriptor)
+        slot = Slot(directory, *_lock_lowest_free(directory))
+        try:
+            # The last owner may have died without setting its live gauges back.
+            for path in directory.glob(f"gauge_live*_{slot.number}.db"):
+                path.unlink()
+            slot.name_server()
+        except OSError:
+            slot.release()
+            raise
+        return slot
 
 
 def forget_the_dead(directory: Path) -> None:
@@ -90,7 +109,7 @@ def holders(directory: Path) -> dict[int, int]:
 def directory_locked(directory: Path) -> Iterator[None]:
     """Nobody else claims a slot or carries a runtime counter over meanwhile."""
     # flock, unlike a record lock, also keeps two threads of one process apart.
-    descriptor = os.open(directory / "directory.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(directory / "directory.lock", os.O_RDONLY | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -113,10 +132,15 @@ def _lock_lowest_free(directory: Path) -> tuple[int, int]:
 
 
 def _lock(path: str) -> int | None:
-    """The descriptor by which the lock is now held; None when somebody else holds it."""
+    """The descriptor by which the lock is now held; None when somebody else holds it or owns the file."""
     if path in _held:
         return None
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError:
+        if Path(path).exists():
+            return None  # another user's, with files that this one may not write
+        raise
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -126,11 +150,13 @@ def _lock(path: str) -> int | None:
 
 
 def _holder(path: str) -> int | None:
-    """Who holds this lock: None for nobody, 0 for a process in another pid namespace."""
+    """Who holds this lock: None for nobody, 0 for a process that cannot be seen from here."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
         return None
+    except PermissionError:
+        return 0  # another user's: it may be held
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION)
     finally:
@@ -144,7 +170,7 @@ def _a_server_is_alive(directory: Path) -> bool:
 
     A server with one worker has none for a moment when it replaces it, and that is no new start.
     """
-    return any(_is_alive(path.read_text()) for path in directory.glob("slot-*.lock"))
+    return any(_is_alive(path.read_text(errors="replace")) for path in directory.glob("slot-*.lock"))
 
 
 def _server() -> str:
@@ -163,7 +189,7 @@ def _server() -> str:
 
 def _is_alive(server: str) -> bool:
     group, _, leader = server.partition(" ")
-    if not leader.endswith(_boot()) or not group:
+    if not leader.endswith(_boot()) or not group.isdecimal():
         return False
     start = _start(int(group))
     if start != GONE:

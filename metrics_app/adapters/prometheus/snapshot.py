@@ -41,6 +41,19 @@ class Family:
         self.type = kind
         self.series = series
 
+    def named_for(self, *, openmetrics: bool) -> "Family":
+        """The same samples under a name that no other family has.
+
+        A counter's family goes without `_total`. One whose name goes with it stands beside a gauge of the
+        shorter name: OpenMetrics, which allows each name once, then gets it without a type.
+        """
+        counts = self.type == "counter" and self.name.endswith("_total")
+        if not counts or any(name != self.name for name, _ in self.series):
+            return self
+        if openmetrics:
+            return Family(self.name, self.help, "unknown", self.series)
+        return Family(self.name.removesuffix("_total"), self.help, self.type, self.series)
+
     def metric(self, values: Iterable[float]) -> Metric:
         metric = Metric(self.name, self.help, self.type)
         metric.samples = [
@@ -78,8 +91,11 @@ class Template:
     order and punctuation are its own, in each of its formats.
     """
 
-    def __init__(self, family: Family, encode: Encode, constant_labels: LabelSet) -> None:
+    def __init__(
+        self, family: Family, encode: Encode, constant_labels: LabelSet, *, openmetrics: bool = False
+    ) -> None:
         self.family = family
+        self._named = family.named_for(openmetrics=openmetrics)
         self._encode = encode
         self._constant_labels = constant_labels
         shapes = {_shape(series): series for series in family.series}
@@ -115,7 +131,7 @@ class Template:
 
     def _encoded(self, series: Iterable[Series], values: Iterable[float]) -> str:
         labelled = [(name, labels + self._constant_labels) for name, labels in series]
-        family = Family(self.family.name, self.family.help, self.family.type, labelled)
+        family = Family(self._named.name, self._named.help, self._named.type, labelled)
         return self._encode(Families(family.metric(values))).decode().removesuffix(END_OF_OPENMETRICS)
 
 
@@ -174,7 +190,7 @@ class Writer:
         for family, values in snapshots:
             template = known.get(family.name)
             if template is None or template.family is not family:
-                template = Template(family, encode, self._constant_labels)
+                template = Template(family, encode, self._constant_labels, openmetrics=openmetrics)
             now[family.name] = template
             parts.append(template.filled(values, exemplars.get(family.name, NONE)))
         self._keep(content_type, now)

@@ -97,3 +97,13 @@ def test_a_backend_that_is_none_is_refused_as_django_does() -> None:
         pytest.raises(InvalidCacheBackendError, match=r"nowhere\.Cache"),
     ):
         caches["default"].get("key")
+
+
+@pytest.mark.usefixtures("_counted_cache")
+def test_a_value_that_cannot_be_made_was_missed_all_the_same(metrics: InMemoryMetricsAdapter) -> None:
+    def failing() -> int:
+        raise RuntimeError("broken on purpose")
+
+    with pytest.raises(RuntimeError):
+        cache.get_or_set("key", failing)
+    assert reads(metrics) == (0, 1)

@@ -1,7 +1,8 @@
 """Queries and connections of a real database, where a setting asks for them."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from django.db import Error, connection
@@ -100,3 +101,16 @@ def test_nothing_stands_around_queries_unless_a_setting_asks(
     disconnect(other)
     assert other.execute_wrappers == []
     assert counted(metrics, "connections_opened") == counted(metrics, "queries") == 0
+
+
+def test_a_wrapper_around_the_opening_of_a_connection_takes_itself_away_and_not_the_count(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter
+) -> None:
+    def passed_on(execute: Callable[..., Any], *arguments: Any) -> Any:
+        return execute(*arguments)
+
+    with opened.execute_wrapper(passed_on):
+        query(opened)
+    assert passed_on not in opened.execute_wrappers
+    query(opened)
+    assert counted(metrics, "queries") == 2

@@ -8,7 +8,7 @@ from django.test import Client, override_settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 
 from metrics_app.backend import get_metrics
-from metrics_app.ports import MetricsPort
+from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
@@ -39,6 +39,34 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
     assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name for family in openmetrics_families(response.content.decode())}
     assert {"orders", "http_requests", "http_request_duration_seconds", "process_cpu_seconds"} <= families
+
+
+def test_no_two_metrics_have_one_name_in_either_format(client: Client) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        get_metrics().inc_counter("scenario_runs_total", {"scenario": "latency", "outcome": "passed"})
+        get_metrics().register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "queued"}, 3)])
+        openmetrics = client.get("/metrics", headers={"Accept": OPENMETRICS}).content.decode()
+        text = client.get("/metrics").content.decode()
+    types = {family.name: family.type for family in openmetrics_families(openmetrics)}
+    assert (types["scenario_runs"], types["scenario_runs_total"]) == ("gauge", "unknown")
+    assert "\n# TYPE scenario_runs_total counter\n" in text
+    assert value(text, "scenario_runs_total") == value(openmetrics, "scenario_runs_total") == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "answered"),
+    [
+        ("text/plain;version=0.0.4;q=0.6, application/openmetrics-text;version=1.0.0;q=0.3", "text/plain"),
+        ("application/openmetrics-text;q=0.3, text/plain;q=0.2", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=1.0.0; q=0", "text/plain"),
+        ("text/html, Application/OpenMetrics-Text;q=0.9, */*;q=0.1", "application/openmetrics-text"),
+        ("application/openmetrics-text;q=high", "application/openmetrics-text"),
+    ],
+)
+def test_the_format_that_is_liked_best_is_answered(client: Client, accept: str, answered: str) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS):
+        response = client.get("/metrics", headers={"Accept": accept})
+    assert response.headers["Content-Type"].partition(";")[0] == answered
 
 
 @pytest.mark.parametrize(("flags", "named"), [("01", True), ("00", False), ("zz", False)])

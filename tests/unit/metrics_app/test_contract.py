@@ -90,7 +90,7 @@ def test_a_name_cannot_be_two_types_of_metric(metrics: MetricsAdapter) -> None:
         metrics.set_gauge("orders_total", 1, {})
 
 
-@pytest.mark.parametrize("name", ["", "1st_total", "a-b", "a b\n", "ä"])
+@pytest.mark.parametrize("name", ["", "1st_total", "_total", "a-b", "a b\n", "ä"])
 def test_a_name_that_prometheus_cannot_hold_is_refused(metrics: MetricsAdapter, name: str) -> None:
     with pytest.raises(InvalidMetricNameError):
         metrics.inc_counter(name, {})

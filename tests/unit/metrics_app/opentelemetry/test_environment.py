@@ -81,3 +81,14 @@ def test_a_name_that_would_arrive_as_another_is_refused(
     pushing.inc_counter("orders_total", {})
     assert pushing.push_now()
     assert [found for found in receiver.pushes[-1].metrics if "orders" in found] == ["orders_total"]
+
+
+def test_a_scrape_is_told_when_nothing_is_pushed(
+    monkeypatch: pytest.MonkeyPatch, receiver: Receiver, options: MetricsOptions
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    adapter = OpenTelemetryMetricsAdapter.configured(options)
+    adapter.inc_counter("orders_total", {})
+    adapter.close()
+    assert b"pushed nowhere" in adapter.get_http_handler()()
+    assert receiver.pushes == []

@@ -1,5 +1,6 @@
 """The values stand in the files as prometheus_client 0.26 would have written them."""
 
+import tempfile
 import time
 from pathlib import Path
 
@@ -91,3 +92,14 @@ def test_a_broken_file_is_told_by_its_fault(tmp_path: Path, content: bytes, faul
 def test_the_installed_prometheus_client_is_inside_as_it_is_relied_on() -> None:
     contract_fault.cache_clear()
     assert contract_fault() is None
+
+
+def test_without_a_place_for_temporary_files_the_public_methods_do(
+    metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    contract_fault.cache_clear()
+    metrics.inc_counter("orders_total", {})
+    assert (contract_fault() or "").startswith("FileNotFoundError")
+    assert value(metrics.get_http_handler()(), "orders_total") == 1
+    contract_fault.cache_clear()

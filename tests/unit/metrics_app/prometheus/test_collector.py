@@ -1,8 +1,9 @@
 """The merge of all slots is the stock collector's, sample by sample, and survives broken files."""
 
 import os
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import resource
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -237,3 +238,26 @@ def test_a_scrape_tells_how_long_the_one_before_took_and_how_many_series_it_had(
     second = metrics.get_http_handler()()
     assert value(second, "metrics_scrape_series") == sum(map(len, samples(first).values())) >= 50
     assert 0 < value(second, "metrics_scrape_duration_seconds") < 10
+
+
+@contextmanager
+def one_descriptor_left() -> Iterator[None]:
+    free = os.dup(0)
+    os.close(free)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_without_descriptors_answers_nothing_rather_than_less_than_before(directory: Path) -> None:
+    for process in range(2):
+        with closing(MmapedDict(str(directory / f"counter_{process}.db"))) as file:
+            file.write_value(mmap_key("orders", "orders_total", [], [], "Help."), 1.0, 0.0)
+    collector = SlotCollector(directory)
+    with one_descriptor_left(), pytest.raises(OSError, match="Too many open files"):
+        collector.snapshots()
+    orders, _ = collector.collect()
+    assert [sample.value for sample in orders.samples] == [2.0]

@@ -124,3 +124,13 @@ def test_a_finaliser_may_record_while_a_recording_holds_the_lock(metrics: Promet
     with metrics._files.lock:
         Recording()
     assert value(scrape(metrics), "finalised_total") == 1
+
+
+def test_a_worker_without_room_for_its_runtime_fails_no_scrape(
+    directory: Path, metrics: PrometheusMetricsAdapter
+) -> None:
+    with OtherProcess(directory):
+        os.truncate(directory / "runtime-0.bin", 0)
+        text = scrape(metrics)
+    assert {dict(labels)["worker"] for labels in samples(text)["process_threads"]} == {"1"}
+    assert value(text, "orders_total") == 1

@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import shutil
 import struct
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -192,3 +194,49 @@ def test_what_cannot_be_written_is_dropped_and_said_once(
     assert caplog.text.count("cannot be written") == 1
     metrics.inc_counter("orders_total", {})
     assert orders(metrics) == 1
+
+
+def test_a_lock_file_that_is_no_text_is_of_no_server_that_is_alive(
+    directory: Path, metrics: PrometheusMetricsAdapter
+) -> None:
+    (directory / "slot-0.lock").write_bytes(b"\xff\xfe" * 10)
+    metrics.inc_counter("orders_total", {})
+    assert orders(metrics) == 1
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["emptied", "removed"])
+def test_a_process_whose_directory_was_emptied_counts_anew_from_the_next_scrape_on(
+    directory: Path, metrics: PrometheusMetricsAdapter, caplog: pytest.LogCaptureFixture, whole: bool
+) -> None:
+    recorder = metrics.request_recorder()
+    for _ in range(2):
+        recorder.begin("GET")
+    metrics.inc_counter("orders_total", {})
+    shutil.rmtree(directory)
+    if not whole:
+        directory.mkdir()
+    recorder.finish("GET", "home", 200, 0.1)
+    scrape(metrics)
+    assert "was emptied" in caplog.text
+    metrics.inc_counter("orders_total", {})
+    assert orders(metrics) == 1
+    recorder.finish("GET", "home", 200, 0.1)
+    assert value(scrape(metrics), "http_requests_in_progress") == 0
+    assert value(scrape(metrics), "process_threads", worker="0") >= 1
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o000], ids=["readable", "closed"])
+def test_a_slot_of_another_user_is_left_alone(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        directory.chmod(0o777)
+        for file in ("slot-0.lock", "directory.lock"):
+            (directory / file).touch(0o444)
+        (directory / "slot-0.lock").chmod(mode)
+        with tempfile.TemporaryDirectory() as unused, OtherProcess(Path(unused)) as other:
+            # Root may open everything, so it becomes somebody else.
+            other.run("import os; os.geteuid() or os.setuid(65534)")
+            other.run(f"metrics = PrometheusMetricsAdapter(directory=Path({name!r}))")
+            other.run("metrics.inc_counter('orders_total', {})")
+            other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
+            assert slots.holders(directory)[1] == other.pid

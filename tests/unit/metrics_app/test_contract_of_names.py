@@ -1,0 +1,33 @@
+"""No two metrics of an adapter are exposed under one name."""
+
+import pytest
+
+from metrics_app.ports import MetricKindError, MetricsAdapter
+from tests.exposition import value
+
+SPELLINGS = ["orders", "orders_total"]
+
+
+@pytest.mark.parametrize("counter", SPELLINGS)
+@pytest.mark.parametrize("gauge", SPELLINGS)
+def test_a_counter_keeps_both_its_names_to_itself(metrics: MetricsAdapter, counter: str, gauge: str) -> None:
+    metrics.inc_counter(counter, {})
+    with pytest.raises(MetricKindError, match=f"{gauge!r} is used as a gauge, but"):
+        metrics.set_gauge(gauge, 1, {})
+    metrics.inc_counter(counter, {})
+
+
+@pytest.mark.parametrize("counter", SPELLINGS)
+@pytest.mark.parametrize("gauge", SPELLINGS)
+def test_a_gauge_keeps_its_name_to_itself(metrics: MetricsAdapter, counter: str, gauge: str) -> None:
+    metrics.set_gauge(gauge, 1, {})
+    with pytest.raises(MetricKindError, match=f"{counter!r} is used as a counter, but"):
+        metrics.inc_counter(counter, {})
+
+
+def test_the_runs_that_ended_stand_beside_those_that_wait(metrics: MetricsAdapter) -> None:
+    metrics.inc_counter("scenario_runs_total", {"scenario": "latency", "outcome": "passed"})
+    metrics.set_gauge("scenario_runs", 3, {"state": "queued"})
+    text = metrics.get_http_handler()()
+    assert value(text, "scenario_runs_total") == 1
+    assert value(text, "scenario_runs") == 3
