@@ -305,3 +305,52 @@ def test_a_ledger_lost_in_the_middle_of_the_rollback_keeps_no_fault_injected() -
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
     assert driver.said == ["break a", "mend a", "mend a"]
+
+
+def test_a_second_signal_while_the_rollback_begins_keeps_no_fault_injected() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    engine = engine_of(Plan("test", (Phase("chaos", hold=60, actions=(fault("a"),)),)), driver, journal)
+    remaining = journal.remaining
+
+    async def slow_remaining() -> Any:
+        engine.end(Outcome.INTERRUPTED, "told twice")  # Ctrl-C, and the supervisor's SIGTERM after it
+        await asyncio.sleep(0.01)
+        return await remaining()
+
+    journal.remaining = slow_remaining  # type: ignore[method-assign]
+
+    async def told_twice() -> Verdict:
+        running = asyncio.create_task(engine.carry_out())
+        await asyncio.sleep(1)
+        engine.end(Outcome.INTERRUPTED, "told once")
+        return await running
+
+    verdict = run_in_virtual_time(told_twice())
+    assert driver.said == ["break a", "mend a"]
+    assert verdict == Verdict(Outcome.INTERRUPTED, "told once", Rollback.CLEAN)
+
+
+@pytest.mark.parametrize("at_fault", ["break a", "look", "mend b"])
+def test_a_driver_that_cancels_itself_is_broken_and_everything_else_is_undone(at_fault: str) -> None:
+    async def cancels() -> Any:
+        raise asyncio.CancelledError
+
+    check = Validation("healthy", say("look"), HEALTHY)
+    verdict, _journal, driver = carry_out(
+        Phase("chaos", actions=(fault("a"), fault("b")), validations=(check,)), answers={at_fault: cancels}
+    )
+    assert verdict.outcome is Outcome.ERRORED
+    assert "mend a" in driver.said
+
+
+def test_a_ledger_that_breaks_in_an_unforeseen_way_keeps_no_fault_injected() -> None:
+    journal, driver = InMemoryJournal(), ScriptedDriver()
+    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+
+    async def broken() -> Any:
+        raise ValueError("cannot execute UPDATE in a read-only transaction")
+
+    journal.remaining = broken  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="read-only"):
+        run_in_virtual_time(engine.carry_out())
+    assert driver.said == ["break a", "mend a"]
