@@ -13,6 +13,8 @@ from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.plan import Step, address_of, named_addresses, named_services
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, Service
 
+LONGEST_NAME = 63
+
 
 def lock() -> GlobalStop:
     """The row that says whether the global stop is pulled; must be called within a transaction."""
@@ -86,7 +88,9 @@ def touched_by(steps: Iterable[Step]) -> list[str]:
     `chaostoolkit` steps do is not seen: the settings name what those may do at all.
     """
     told = list(steps)
-    names, addresses = named_services(told), named_addresses(told)
+    # A longer one is no service's name, and could not be held: its step will say so.
+    names = {name for name in named_services(told) if len(name) <= LONGEST_NAME}
+    addresses = named_addresses(told)
     registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
     addresses |= {address for name in names if (address := registered.get(name)) is not None}
     return sorted(names | {name for name, address in registered.items() if address in addresses})

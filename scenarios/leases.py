@@ -180,7 +180,7 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
             phase=event.phase,
             action=event.subject,
             driver=do.driver,
-            service=str(do.arguments.get("service") or ""),
+            service=str(do.arguments.get("service") or "")[: admission.LONGEST_NAME],
             services=admission.touched_by([do, undo]),
             undo={"driver": undo.driver, "arguments": dict(undo.arguments)},
             timeout=timeout,

@@ -104,6 +104,16 @@ def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
     assert claim(waiting) is not None
 
 
+def test_a_name_that_no_service_can_have_keeps_its_run_from_nothing() -> None:
+    claimed = claim(queued("x" * 64))  # longer than the column, where the database looks at that
+    assert claimed is not None
+    do, event = (
+        Step("http", {"service": "x" * 64}),
+        Event("fault_injecting", timezone.now(), "chaos", "break it"),
+    )
+    leases.open_fault(claimed, event, do=do, undo=do, timeout=5)
+
+
 @pytest.mark.parametrize(
     "do",
     [
