@@ -280,7 +280,7 @@ class Engine:
         delays = SHUTDOWN_DELAYS if self._is_going_down else UNDO_DELAYS
         self._is_undoing = True
         with suppress(asyncio.CancelledError):
-            await self._injector.take_back(faults, delays)
+            await self._injector.take_back_all(faults, delays)
         self._is_undoing = False
         return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
 
