@@ -122,7 +122,8 @@ class Engine:
         causes = leaves(error)
         if any(isinstance(cause, LeaseLost) for cause in causes):
             self._lost = True
-            self._unreachable = any(isinstance(cause, LedgerUnreachable) for cause in causes)
+            # Once nobody may have taken the run over, it stays so: an undo too many does no harm.
+            self._unreachable |= any(isinstance(cause, LedgerUnreachable) for cause in causes)
         else:
             sentences = "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes)
             self.end(Outcome.ERRORED, f"the run could not go on: {sentences}")
