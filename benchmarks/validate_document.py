@@ -82,8 +82,18 @@ def variables(count: int, words: str, more: str = "hold: 1s") -> str:
     return f"{top}  variables:\n{declared}  phases: [{{name: p, {more}}}]\n"
 
 
+def bodies(count: int, value: str, *more: str) -> str:
+    values = ", ".join([value] * count + list(more))
+    return f"actions: [{{name: a, do: {{http: {{service: s, json: [{values}]}}}}}}]"
+
+
+def short_variable(source: str) -> str:
+    return source.replace("{delay: ", "{d: ", 1)
+
+
 LONG_PATH = '"$.a#[?' + "@.b=='c' && " * 13 + '@.d]": 1'
 TEMPLATE = '"${delay}"'
+SHORT = '"${d}"'
 MISTAKES = {
     "24,000 actions that are none": phases(24, f"actions: [{many(990, 'x')}]"),
     "11,000 unknown words": phases(12, many(900, "k#: 1")),
@@ -100,9 +110,10 @@ MISTAKES = {
 VALID = {
     "999 variables": variables(999, "type: integer, default: 5, min: 0, max: 9, description: d"),
     "99 long JSONPaths": checks(1, f"{{json: {{{many(99, LONG_PATH)}}}}}"),
-    "18,000 values with a variable": phases(
-        20, f"actions: [{{name: a, do: {{http: {{service: s, json: [{many(900, TEMPLATE)}]}}}}}}]"
-    ),
+    "18,000 values with a variable": phases(20, bodies(900, TEMPLATE)),
+    # As many values as a document may have, as short as they can be.
+    "24,400 values with a variable": short_variable(phases(25, bodies(976, SHORT))),
+    "... and a secret among them": short_variable(phases(25, bodies(975, SHORT, "'${secret:s}'"))),
 }
 DOUBLING = "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 21))
 CASES: list[tuple[str, Callable[[str], None], str, float]] = [

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from scenarios.domain.outcomes import ApprovalState
+from scenarios.domain.plan import Step, address_of, named_addresses, named_services
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, Service
+
+LONGEST_NAME = 63
 
 
 def lock() -> GlobalStop:
@@ -73,5 +76,27 @@ def hold(run: Run) -> None:
 
 def let_go(run: Run) -> None:
     """Let go of an ended run's services, except of those where it left a fault."""
-    left = Fault.objects.to_undo().filter(run=run).values("service")
-    Hold.objects.filter(run=run).exclude(service__in=left).delete()
+    left = Fault.objects.to_undo().filter(run=run).values_list("service", "services")
+    still_broken = {name for service, touched in left for name in (service, *touched)}
+    Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
+
+
+def touched_by(steps: Iterable[Step]) -> list[str]:
+    """The services that the steps act on: by name, or by the address at which one is registered.
+
+    A service that is registered twice is touched under both names. What `command`, `signal` and
+    `chaostoolkit` steps do is not seen: the settings name what those may do at all.
+    """
+    told = list(steps)
+    # A longer one is no service's name, and could not be held: its step will say so.
+    names = {name for name in named_services(told) if len(name) <= LONGEST_NAME}
+    addresses = named_addresses(told)
+    registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
+    addresses |= {address for name in names if (address := registered.get(name)) is not None}
+    return sorted(names | {name for name, address in registered.items() if address in addresses})
+
+
+def addresses_of(services: Iterable[str]) -> dict[str, str]:
+    """The addresses of those that are registered."""
+    found = Service.objects.filter(name__in=list(services))
+    return dict(found.values_list("name", "base_url"))

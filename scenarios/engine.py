@@ -51,15 +51,20 @@ class Engine:
         self._first_failure: str | None = None
         self._lost = False
         self._unreachable = False
+        self._is_going_down = False
+        self._is_undoing = False
 
     def end(self, outcome: Outcome, reason: str) -> None:
         """End the run with this outcome; its faults are then undone. The first call decides."""
         if self._ending is None:
             self._ending = Verdict(outcome, reason)
             self._cancel_body()
-        if outcome is Outcome.INTERRUPTED and self._rollback is not None:
-            # The worker goes down: what cannot be undone now is left to the watchdog.
-            self._rollback.cancel()
+        if outcome is Outcome.INTERRUPTED:
+            self._is_going_down = True
+            if self._rollback is not None and self._is_undoing:
+                # What cannot be undone now is left to the watchdog. Not before the first round has begun:
+                # signals often come in twos, and the second must not keep every fault injected.
+                self._rollback.cancel()
 
     def abandon(self, *, taking_back: bool = False) -> None:
         """End without another write: another process has taken the run over, with its faults.
@@ -89,16 +94,20 @@ class Engine:
         await self._settle(self._body)
         if not self._body.cancelled() and (error := self._body.exception()) is not None:
             self._note_breakdown(error)
+        broken: BaseException | None = None
         if not self._lost:
             self._rollback = asyncio.create_task(self._roll_back())
             await self._settle(self._rollback)
-            if not self._rollback.cancelled() and (error := self._rollback.exception()) is not None:
-                self._note_breakdown(error)
-        if self._lost or self._rollback is None:
-            left = self._injector.take_back_lost(unreachable=self._unreachable)
-            await finish(asyncio.create_task(left))
-            raise LeaseLost("another process has taken the run over, with its faults")
-        return self._verdict(self._rollback.result())
+            if not self._rollback.cancelled() and (broken := self._rollback.exception()) is not None:
+                self._note_breakdown(broken)
+        if not self._lost and self._rollback is not None and broken is None:
+            return self._verdict(self._rollback.result())
+        # A ledger that broke in a way nobody foresaw is as good as one that cannot be reached.
+        unreachable = self._unreachable or (broken is not None and not self._lost)
+        await finish(asyncio.create_task(self._injector.take_back_lost(unreachable=unreachable)))
+        if broken is not None and not self._lost:
+            raise broken
+        raise LeaseLost("another process has taken the run over, with its faults")
 
     async def _settle(self, task: asyncio.Task[Any]) -> None:
         """Wait for the task's end. A cancellation of this run from outside becomes `interrupted`."""
@@ -113,7 +122,8 @@ class Engine:
         causes = leaves(error)
         if any(isinstance(cause, LeaseLost) for cause in causes):
             self._lost = True
-            self._unreachable = any(isinstance(cause, LedgerUnreachable) for cause in causes)
+            # Once nobody may have taken the run over, it stays so: an undo too many does no harm.
+            self._unreachable |= any(isinstance(cause, LedgerUnreachable) for cause in causes)
         else:
             sentences = "; ".join(f"{type(cause).__name__}: {cause}" for cause in causes)
             self.end(Outcome.ERRORED, f"the run could not go on: {sentences}")
@@ -261,16 +271,18 @@ class Engine:
     # Rollback and journal
 
     async def _roll_back(self) -> Rollback:
-        """Take back whatever the ledger still holds. Cancelled, it ends after the round it is in."""
+        """Take back whatever the ledger still holds. Cancelled while undoing, it ends after the round."""
         faults = await self._ledger.remaining()
         if not faults:
             return Rollback.CLEAN
         await self._journal.record(
             Event("rollback_started", self._clock.now(), detail={"faults": len(faults)})
         )
-        interrupted = self._ending is not None and self._ending.outcome is Outcome.INTERRUPTED
+        delays = SHUTDOWN_DELAYS if self._is_going_down else UNDO_DELAYS
+        self._is_undoing = True
         with suppress(asyncio.CancelledError):
-            await self._injector.take_back(faults, SHUTDOWN_DELAYS if interrupted else UNDO_DELAYS)
+            await self._injector.take_back_all(faults, delays)
+        self._is_undoing = False
         return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
 
     async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:

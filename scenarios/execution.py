@@ -86,7 +86,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        surroundings=await sync_to_async(Platform)(),
+        surroundings=await sync_to_async(Platform)(run.addresses),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
@@ -104,11 +104,12 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
 async def _end(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: int) -> Run:
     """Finish the run; one that was interrupted and has retries left is queued again instead.
 
-    Not where a fault may still be injected: a second attempt would begin on top of it.
+    Not where a fault may still be injected, for a second attempt would begin on top of it; nor where
+    somebody wants the run stopped.
     """
     again = verdict.outcome is Outcome.INTERRUPTED and verdict.rollback is Rollback.CLEAN
-    if again and run.attempt <= retries and run.stop_requested_at is None:
-        return await journal.queue_again(verdict.reason)
+    if again and run.attempt <= retries and (queued := await journal.queue_again(verdict.reason)) is not None:
+        return queued
     return await journal.finish(verdict)
 
 
@@ -141,6 +142,10 @@ async def keep_lease(engine: Engine, journal: DatabaseJournal, claim: Claim) -> 
         engine.abandon(taking_back=True)
     except LeaseLost:
         engine.abandon()
+    except Exception:
+        # Whatever it is: nobody renews the lease any more, and nobody hears of a stop.
+        logger.exception("The lease cannot be renewed: the run is given up, and its faults are taken back")
+        engine.abandon(taking_back=True)
 
 
 @contextmanager
@@ -176,7 +181,11 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     """
     journal = journal_of(run, claim)
     clock = SystemClock()
-    steps = StepRunner(installed_drivers(), await sync_to_async(Platform)(), clock)
+    # First where the dead worker injected it. What is left by an ended run has been tried there: somebody
+    # may have given the service another address since, to have it undone.
+    has_ended = run.state == RunState.FINISHED
+    platform = await sync_to_async(Platform)(run.addresses, may_have_moved=has_ended)
+    steps = StepRunner(installed_drivers(), platform, clock)
     renewing = asyncio.create_task(_renew(journal))
     plan = _plan_if_it_fits(run)
     if plan is not None:

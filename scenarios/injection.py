@@ -4,14 +4,18 @@ Why: this process may be killed at any moment, also between a request and its an
 then stands on disk with what takes it back, and whoever ends the run, this process or another, finds it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scenarios.domain.errors import LeaseLost, StepNotSent
 from scenarios.domain.plan import Action, Step
 from scenarios.ports import Clock, Fault, Ledger
-from scenarios.rollback import take_back, take_back_without_ledger
+from scenarios.rollback import take_back, take_back_once, take_back_without_ledger
 from scenarios.steps import StepRunner
+
+# Given to a target to do what it was asked before it was cut off.
+LATE_SECONDS = 2.0
 
 
 class Injector:
@@ -25,6 +29,8 @@ class Injector:
         self._open: dict[int, Fault] = {}
         # Of these, the faults whose injection has begun, and whose end the ledger has not been told.
         self._begun: dict[int, Fault] = {}
+        # And of these, those that were cut off in the middle of their injection.
+        self._cut_off: set[int] = set()
 
     async def act(self, action: Action, phase: str) -> Mapping[str, Any]:
         """What the target answered. An action with an undo is a fault, and is written before it is done.
@@ -58,6 +64,9 @@ class Injector:
             self._forget(fault)
             await self._ledger.mark_not_injected(fault, str(error))
             raise
+        except asyncio.CancelledError:
+            self._cut_off.add(fault.key)
+            raise
         await self._ledger.mark_active(fault)
         del self._begun[fault.key]
         return fields
@@ -71,6 +80,19 @@ class Injector:
             if fault not in remaining:
                 self._forget(fault)
         return remaining
+
+    async def take_back_all(self, faults: Sequence[Fault], delays: Sequence[float]) -> None:
+        """Undo the faults in this order; a second time, after the others, those that were cut off.
+
+        A slow target goes on with what it was asked, whoever has hung up: it may only be broken when the
+        first undo has been and gone.
+        """
+        late = [fault for fault in faults if fault.key in self._cut_off]
+        await take_back_once(late, self._steps)
+        await self.take_back([fault for fault in faults if fault not in late], delays)
+        if late:
+            await self._clock.sleep(LATE_SECONDS)
+            await self.take_back(late, delays)
 
     async def take_back_lost(self, *, unreachable: bool) -> None:
         """The run is another's now: undo, without the ledger, what that one may not have undone.

@@ -1,11 +1,12 @@
 """The engine's journal and ledger: rows in the database, and the scenario metrics that follow from them."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from metrics_app.backend import get_metrics
 from scenarios import leases
@@ -19,13 +20,18 @@ from scenarios.ports import Clock, Event, Fault
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.25
+LOOK_SECONDS = 0.5
+# Looks at a call without an answer, once the lease is over, until nobody waits for it any more.
+MOST_LOOKS = 10
+# InternalError: PostgreSQL's word for a server that is read-only, as after a failover to a standby.
+AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 class DatabaseJournal:
     """Journal and ledger of one claimed run.
 
-    A database that is away is waited for, as long as the lease that was renewed last is good: after
-    that another process may have taken the run over, and LedgerUnreachable is raised.
+    A database that is away, or does not answer, is waited for as long as the lease that was renewed last is
+    good: after that another process may have taken the run over, and LedgerUnreachable is raised.
     """
 
     def __init__(self, claim: Claim, *, scenario: str, clock: Clock, lease_seconds: float) -> None:
@@ -44,13 +50,30 @@ class DatabaseJournal:
         """Call the function in the database's thread; again and again while the database is away."""
         while True:
             try:
-                return await sync_to_async(fresh(function))(*arguments, **named)
-            except (OperationalError, InterfaceError) as error:
+                return await self._answer(sync_to_async(fresh(function))(*arguments, **named))
+            except AWAY as error:
                 if not self.is_held():
                     raise LedgerUnreachable(
                         f"the database was away for longer than the lease: {error}"
                     ) from error
                 await self._clock.sleep(RETRY_SECONDS)
+
+    async def _answer(self, call: Awaitable[T]) -> T:
+        """What the database says, or LedgerUnreachable: one that hangs, as behind another's lock, never says.
+
+        Looks are counted, not seconds: a process that was stopped, and finds its lease over when it wakes,
+        hears what the database has answered meanwhile.
+        """
+        asked = asyncio.ensure_future(call)
+        looks = 0
+        try:
+            while not (await asyncio.wait({asked}, timeout=LOOK_SECONDS))[0]:
+                looks = 0 if self.is_held() else looks + 1
+                if looks == MOST_LOOKS:
+                    raise LedgerUnreachable("the database did not answer for longer than the lease")
+            return asked.result()
+        finally:
+            asked.cancel()
 
     def is_held(self) -> bool:
         return self._clock.monotonic() < self._held_until
@@ -80,7 +103,7 @@ class DatabaseJournal:
     async def remaining(self) -> Sequence[Fault]:
         return await self.write(leases.faults_to_undo, self._claim)
 
-    async def queue_again(self, reason: str) -> Run:
+    async def queue_again(self, reason: str) -> Run | None:
         return await self.write(leases.queue_run_again, self._claim, reason, self._clock.now())
 
     async def finish(self, verdict: Verdict) -> Run:

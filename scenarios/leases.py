@@ -18,15 +18,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from scenarios import admission, outbox
-from scenarios.domain.errors import LeaseLost
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import LONGEST_RETRY_DELAY, Run, RunQuerySet
 from scenarios.models import Event as EventRow
 from scenarios.models import Fault as FaultRow
 from scenarios.ports import Event, Fault
-
-NOT_HELD = "run {claim.run_id} has another holder: fence {claim.fence} is no longer valid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,8 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
             waiting.update(waiting_for=obstacle[:500])
             return None
         now = timezone.now()
-        claim = _claim(waiting, worker, state=RunState.RUNNING, claimed_at=now, waiting_for="")
+        begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": ""}
+        claim = _claim(waiting, worker, addresses=admission.addresses_of(run.services), **begun)
         if claim is not None:
             admission.hold(run)
     return claim
@@ -101,7 +100,14 @@ def renew_lease(claim: Claim) -> None:
         LeaseLost: another process has claimed it.
     """
     if Run.objects.filter(id=claim.run_id, fence=claim.fence).update(lease_until=lease_end()) != 1:
-        raise LeaseLost(NOT_HELD.format(claim=claim))
+        raise _lost(claim)
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    if Run.objects.filter(id=claim.run_id).exists():
+        return LeaseLost(f"run {claim.run_id} has another holder: fence {claim.fence} is no longer valid")
+    # As where an older backup was restored: nobody finds this run's faults in the ledger any more.
+    return LedgerUnreachable(f"run {claim.run_id} is no longer in the database")
 
 
 def expire_leases(worker: str) -> None:
@@ -125,7 +131,7 @@ def stop_request(claim: Claim) -> str | None:
     )
     for asked_at, asked_by in row:
         return asked_by if asked_at is not None else None
-    raise LeaseLost(NOT_HELD.format(claim=claim))
+    raise _lost(claim)
 
 
 @contextmanager
@@ -139,7 +145,7 @@ def fenced(claim: Claim, **changes: Any) -> Iterator[Run]:
         held = Run.objects.filter(id=claim.run_id, fence=claim.fence)
         # The update comes first: it locks the row, so that no take-over can slip in before the commit.
         if held.update(last_event=F("last_event") + 1, **changes) != 1:
-            raise LeaseLost(NOT_HELD.format(claim=claim))
+            raise _lost(claim)
         yield Run.objects.get(id=claim.run_id)
 
 
@@ -174,7 +180,8 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
             phase=event.phase,
             action=event.subject,
             driver=do.driver,
-            service=str(do.arguments.get("service") or ""),
+            service=str(do.arguments.get("service") or "")[: admission.LONGEST_NAME],
+            services=admission.touched_by([do, undo]),
             undo={"driver": undo.driver, "arguments": dict(undo.arguments)},
             timeout=timeout,
             opened_at=event.at,
@@ -248,13 +255,22 @@ def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> N
                 Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
 
 
-def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run:
-    """Queue the run as its next attempt; the watchdog tells the queue of it."""
+def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
+    """Queue the run as its next attempt; the watchdog tells the queue of it. None where a stop was asked for.
+
+    Raises:
+        LeaseLost: another process has claimed it.
+    """
     changes = {"attempt": F("attempt") + 1, "worker": "", "lease_until": None}
     again = {"state": RunState.QUEUED, "claimed_at": None, "enqueued_at": None}
-    with fenced(claim, **changes, **again) as run:
-        write_event(run, Event("run_queued_again", at, detail={"reason": reason}))
-        admission.let_go(run)
+    with transaction.atomic():
+        held = Run.objects.select_for_update().filter(id=claim.run_id, fence=claim.fence)
+        # Locked by now: no stop that is asked for from here on is forgotten.
+        if any(asked_at is not None for asked_at in held.values_list("stop_requested_at", flat=True)):
+            return None
+        with fenced(claim, **changes, **again) as run:
+            write_event(run, Event("run_queued_again", at, detail={"reason": reason}))
+            admission.let_go(run)
     return Run.objects.get(id=claim.run_id)
 
 

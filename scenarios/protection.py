@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from scenarios import admission
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.domain.plan import Plan, address_of
+from scenarios.domain.plan import Plan
 from scenarios.leases import write_event
 from scenarios.models import Approval, Run, Service
 from scenarios.ports import Event
@@ -20,15 +20,8 @@ NOBODY_NAMED = "nobody named"
 
 
 def touched_services(plan: Plan) -> list[str]:
-    """The services that the plan's actions touch: by name, or by the address at which one is registered.
-
-    A service that is registered twice is touched under both names. What `command`, `signal` and
-    `chaostoolkit` steps do is not seen: the settings name what those may do at all.
-    """
-    names, addresses = plan.touched_services(), plan.touched_addresses()
-    registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
-    addresses |= {address for name in names if (address := registered.get(name)) is not None}
-    return sorted(names | {name for name, address in registered.items() if address in addresses})
+    """Those that the plan's actions touch: a run has them for itself. What is only probed is shared."""
+    return admission.touched_by(plan.steps_of_actions())
 
 
 def protected_among(services: Iterable[str]) -> list[str]:

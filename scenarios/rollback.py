@@ -53,13 +53,22 @@ async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
     return True
 
 
+async def take_back_once(faults: Sequence[Fault], steps: StepRunner) -> None:
+    """Undo the faults, in the order given, once each, and leave them in the ledger: they are undone again."""
+    await finish(asyncio.create_task(_try_each(faults, steps)))
+
+
+async def _try_each(faults: Sequence[Fault], steps: StepRunner) -> list[Fault]:
+    return [fault for fault in faults if not await _is_undone(fault, steps)]
+
+
 async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner, clock: Clock) -> None:
     """Undo the faults, in the order given, each until it succeeds or the tries are used up."""
     for delay in (0.0, *UNDO_DELAYS):
         if not faults:
             return
         await clock.sleep(delay)
-        faults = [fault for fault in faults if not await _is_undone(fault, steps)]
+        faults = await _try_each(faults, steps)
 
 
 async def _is_undone(fault: Fault, steps: StepRunner) -> bool:

@@ -1,5 +1,6 @@
 """One step, carried out by its driver: the one place where a driver's faults become sentences."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,18 +76,25 @@ class StepRunner:
             )
         arguments = self._arguments(driver, step)
         call = driver.probe if verb == "probe" else driver.act
+        # An action's request may have left before the driver breaks: that is a failure, not "never sent",
+        # so that it is undone.
+        broken = StepImpossible if verb == "probe" else StepFailed
         try:
             async with self.clock.timeout(time_limit):
                 return await call(arguments, self.surroundings)
         except ScenarioError:
             raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled the step: it is the driver's own, and would pass for the end of the run.
+            raise broken(f"the driver {step.driver!r} broke: it cancelled itself") from error
         except TimeoutError as error:
             raise StepFailed(f"no answer within {format_duration(time_limit)}") from error
         except Exception as error:
             # A driver is a site's own code: whatever breaks in it must end the run with its faults
-            # undone. An action's request may have left before the driver broke: that is a failure,
-            # not "never sent", so that it is undone.
-            broken = StepImpossible if verb == "probe" else StepFailed
+            # undone.
             raise broken(f"the driver {step.driver!r} broke: {type(error).__name__}: {error}") from error
 
     def _arguments(self, driver: Driver, step: Step) -> Any:

@@ -30,10 +30,15 @@ def step_arguments() -> dict[str, type[BaseModel]]:
 
 
 class RegisteredServices:
-    """The registered services as they stood when this was made; one short read, no query per step."""
+    """The registered services as they stood when this was made; one short read, no query per step.
 
-    def __init__(self) -> None:
-        self._addresses = dict(Service.objects.values_list("name", "base_url"))
+    `begun_with` are the addresses that a run found: its faults are where those lead, wherever its services
+    are registered by now. With `may_have_moved` they stand in only for what is registered no more.
+    """
+
+    def __init__(self, begun_with: Mapping[str, str] | None = None, *, may_have_moved: bool = False) -> None:
+        registered, found = dict(Service.objects.values_list("name", "base_url")), begun_with or {}
+        self._addresses = {**found, **registered} if may_have_moved else {**registered, **found}
 
     def address_of(self, service: str) -> str:
         try:

@@ -31,7 +31,6 @@ from scenarios import (
 )
 from scenarios.charts.reader import ChartReader
 from scenarios.dispatch import Dispatcher
-from scenarios.domain.errors import LeaseLost
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
@@ -71,8 +70,10 @@ class Watchdog:
         while not self._stop.is_set():
             try:
                 await self.look()
-            except DatabaseError:
-                logger.exception("The database does not answer: looking again in %s s", ROUND_SECONDS)
+            except Exception:
+                # Whatever it is: a watchdog that died, however soon it is started again, has to see every
+                # lease for as long as one lasts before it may take a run over.
+                logger.exception("The look broke off: looking again in %s s", ROUND_SECONDS)
             try:
                 async with asyncio.timeout(ROUND_SECONDS):
                     await self._stop.wait()
@@ -92,13 +93,19 @@ class Watchdog:
         abandoned = self._leases.ran_out(await in_database(held_runs), time.monotonic())
         for run in (*abandoned, *await in_database(runs_with_due_faults)):
             self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
-        await in_database(knock_again)
-        await in_database(services.knock_waiting)
-        await in_database(self._carry_out_plans)
+        for duty in (knock_again, services.knock_waiting, self._carry_out_plans, self._prune, self._beat):
+            await self._see_to(duty)
         await self._dispatcher.look()
-        await in_database(self._prune)
-        await in_database(self._beat)
         self._charts.go_on()
+
+    async def _see_to(self, duty: Callable[[], object]) -> None:
+        """One that breaks keeps none of the others waiting; a database that is away keeps all."""
+        try:
+            await in_database(duty)
+        except DatabaseError:
+            raise
+        except Exception:
+            logger.exception("What the watchdog does each second broke: the rest goes on")
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:
@@ -116,7 +123,7 @@ class Watchdog:
             )
             ended = await execution.take_back_left_behind(run, claimed)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
-        except (DatabaseError, LeaseLost):
+        except Exception:  # also a driver's, of the site's own: the fault stays in the ledger
             logger.exception("Run %s could not be cleaned up: trying again", run.id)
 
     def _carry_out_plans(self) -> None:

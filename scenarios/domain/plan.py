@@ -3,7 +3,7 @@
 All times are seconds (float). Immutable, so that no one changes what is being carried out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -94,20 +94,22 @@ class Plan:
         """The names of all secrets that its steps refer to."""
         return set().union(*(secrets_in(step.arguments) for step in self.steps()))
 
-    def touched_services(self) -> set[str]:
-        """The services that the actions name: these a run has for itself. What is only probed is shared."""
-        named = (step.arguments.get("service") for step in self._steps_of_actions())
-        return {service for service in named if isinstance(service, str)}
-
-    def touched_addresses(self) -> set[tuple[str, int]]:
-        """Host and port of the addresses that the actions name themselves, by `url` or `host` and `port`."""
-        found = (_address_in(step.arguments) for step in self._steps_of_actions())
-        return {address for address in found if address is not None}
-
-    def _steps_of_actions(self) -> Iterator[Step]:
+    def steps_of_actions(self) -> Iterator[Step]:
         for phase in self.phases:
             for action in phase.actions:
                 yield from (step for step in (action.do, action.undo) if step is not None)
+
+
+def named_services(steps: Iterable[Step]) -> set[str]:
+    """The services that the steps name."""
+    named = (step.arguments.get("service") for step in steps)
+    return {service for service in named if isinstance(service, str)}
+
+
+def named_addresses(steps: Iterable[Step]) -> set[tuple[str, int]]:
+    """Host and port of the addresses that the steps name themselves, by `url` or `host` and `port`."""
+    found = (_address_in(step.arguments) for step in steps)
+    return {address for address in found if address is not None}
 
 
 def address_of(url: str) -> tuple[str, int] | None:

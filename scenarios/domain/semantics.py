@@ -10,7 +10,7 @@ from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.language import MOST_STEPS, STEP_WORDS
 from scenarios.domain.sentences import near, path_text
-from scenarios.domain.templates import TEMPLATED_PARTS, references
+from scenarios.domain.templates import TEMPLATED_PARTS, references, references_of
 from scenarios.domain.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
@@ -119,16 +119,32 @@ def _broken_references(spec: Node) -> Iterator[Problem]:
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
         part = _child(spec, name)
-        for path, node in places(part) if part else ():
+        doubtful = _doubtful(part, known, checkable=checkable) if part else ""
+        for path, node in places(part) if part and doubtful else ():
             whole: Path = ("spec", name, *path)
             if isinstance(node.value, str):
-                yield from _broken_in_text(node, whole, known, checkable=checkable)
+                if doubtful in node.value:
+                    yield from _broken_in_text(node, whole, known, checkable=checkable)
             elif isinstance(node.value, dict):
                 yield from _broken_in_keys(node.keys, whole)
 
 
+def _doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
+    """What stands in every text that may be wrong; "" where nothing may.
+
+    Looked at all together first: place by place, thousands of references take long.
+    """
+    found, in_keys = references_of(part.plain())
+    names = set(known)
+    unsound = any(one.broken or (checkable and not one.is_secret and one.name not in names) for one in found)
+    if unsound or in_keys:
+        return "${"
+    return "${secret:" if any(one.is_secret for one in found) else ""
+
+
 def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
-    for reference in dict.fromkeys(references(node.value)):
+    found = list(references(node.value))
+    for reference in found if len(found) == 1 else dict.fromkeys(found):
         if reference.broken:
             yield Problem(node.line, node.column, path_text(path), reference.broken)
         elif reference.is_secret:

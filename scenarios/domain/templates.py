@@ -18,6 +18,7 @@ TEMPLATE_PATTERN = rf"\$\{{(secret:)?{VARIABLE_NAME}\}}"
 # The parts of `spec` in which variables are filled in; anywhere else a `${` is text like any other.
 TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
 _NAME = re.compile(VARIABLE_NAME)
+_LITERAL = ("", "")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _SECRET = "secret:"  # noqa: S105 - the word of the language
 _LOOKS_LIKE_A_SECRET = re.compile(r"\$+(?=\{secret:)")
@@ -88,13 +89,41 @@ def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
 
 def length_of_values(value: Any, lengths: Mapping[str, int]) -> int:
     """How many characters of variables' values, which are so long, would be put into the JSON value."""
-    if isinstance(value, str):
-        return sum(lengths.get(found[1], 0) for found in _TOKEN.finditer(value)) if "${" in value else 0
-    if isinstance(value, Mapping):
-        return sum(length_of_values(child, lengths) for child in value.values())
-    if isinstance(value, list):
-        return sum(length_of_values(child, lengths) for child in value)
-    return 0
+    return sum(lengths.get(inside, 0) for inside, _end in _tokens_of(_templated_texts(value)[0]))
+
+
+def references_of(value: Any) -> tuple[set[Reference], bool]:
+    """Those in the values of a JSON value, each once, and whether a key may hold one.
+
+    Much quicker than text by text, for a document that has a reference in each of thousands.
+    """
+    texts, keys = _templated_texts(value)
+    tokens = set(_tokens_of(texts)) - {_LITERAL}
+    return {_reference(f"${{{inside}{end}", inside, end) for inside, end in tokens}, bool(keys)
+
+
+def _templated_texts(value: Any) -> tuple[list[str], list[str]]:
+    """The values, and the keys, in which a `${` stands."""
+    texts: list[str] = []
+    keys: list[str] = []
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            if "${" in one:
+                texts.append(one)
+        elif isinstance(one, Mapping):
+            keys += [key for key in one if "${" in key]
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+    return texts, keys
+
+
+def _tokens_of(texts: list[str]) -> list[tuple[str, str]]:
+    """What stands inside of each `${…}`, and the bracket that closes it; _LITERAL for each `$${`."""
+    # The pattern cannot reach over a bracket, nor can one be closed by the next text's.
+    return _TOKEN.findall("".join(f"{text}\n{{" for text in texts))
 
 
 def _substitute_key(key: str) -> str:

@@ -74,6 +74,8 @@ async def exchange(method: str, url: str, *, name: str, seconds: float, **reques
             )
     except TimeoutError as error:
         raise StepFailed(f"{name} did not answer within {format_duration(seconds)}") from error
+    except aiohttp.RedirectClientError as error:  # some are InvalidURLs, too, but somebody was reached
+        raise StepFailed(f"{name} {_why_not_read(error)}") from error
     except aiohttp.InvalidURL as error:
         reason = error.description or "it cannot be read"
         raise StepImpossible(f"{url[:80]!r} is no address: {reason}") from error

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.servers.coordinator import PROJECT, Coordinator, command, coordinator, read_until
 from tests.servers.loopback import wait_for
-from tests.servers.postgresql import postgresql, programs
+from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.target import Target, running_target
 
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
@@ -179,6 +180,22 @@ def test_a_database_that_is_away_for_longer_than_the_lease_leaves_no_fault_behin
         server.stop()
         wait_for(lambda: not target.active, what="the fault is undone without the database")
         server.start()
+        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+
+
+@pytest.mark.postgresql
+def test_a_database_that_neither_answers_nor_refuses_leaves_no_fault_behind(
+    tmp_path: Path, target: Target, postgresql_server: PostgreSQL
+) -> None:
+    database = postgresql_server.new_database()
+    with coordinator(tmp_path, DATABASE_URL=database) as system:
+        system.set_up(target=target.url)
+        system.start_worker()
+        system.start_watchdog()
+        run = run_with_fault(system, target)
+        with psycopg.connect(database) as other:  # closed, it lets go
+            other.execute("LOCK TABLE scenarios_run IN ACCESS EXCLUSIVE MODE")
+            wait_for(lambda: not target.active, what="the fault is undone without the database")
         wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
 
 

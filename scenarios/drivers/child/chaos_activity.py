@@ -22,12 +22,20 @@ def call(request: dict[str, Any]) -> dict[str, Any]:
     activity = {"name": "step", "provider": {"type": "python", **provider, "secrets": ["step"]}}
     try:
         value = run_python_activity(activity, request["configuration"], {"step": request["secrets"]})
-        encoded = json.dumps(value, default=str)
     except ActivityFailed as error:
         return {"failed": str(error)}
     except (ImportError, AttributeError) as error:
         return {"impossible": f"{type(error).__name__}: {error}"}
     except BaseException as error:  # noqa: BLE001 - it raises bare TypeError, KeyError and SystemExit as well
+        return {"failed": f"{type(error).__name__}: {error}"}
+    return told(value)
+
+
+def told(value: Any) -> dict[str, Any]:
+    """What the activity returned. It has been called: nothing that goes wrong here makes it impossible."""
+    try:
+        encoded = json.dumps(value, default=str)
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's object does when its text is asked for
         return {"failed": f"{type(error).__name__}: {error}"}
     if len(encoded) <= MOST_VALUE:
         return {"value": json.loads(encoded)}

@@ -13,7 +13,7 @@ from scenarios.domain.errors import CannotBegin
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.leases import Claim
-from scenarios.models import Hold, Run
+from scenarios.models import Hold, Run, Service
 from scenarios.ports import Event
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +104,39 @@ def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
     assert claim(waiting) is not None
 
 
+def test_a_name_that_no_service_can_have_keeps_its_run_from_nothing() -> None:
+    claimed = claim(queued("x" * 64))  # longer than the column, where the database looks at that
+    assert claimed is not None
+    do, event = (
+        Step("http", {"service": "x" * 64}),
+        Event("fault_injecting", timezone.now(), "chaos", "break it"),
+    )
+    leases.open_fault(claimed, event, do=do, undo=do, timeout=5)
+
+
+@pytest.mark.parametrize(
+    "do",
+    [
+        Step("http", {"url": "http://exchange.test:9101/fault", "method": "POST"}),
+        Step("tcp", {"host": "exchange.test", "port": 9101}),
+        Step("wait", {"duration": "1ms"}),  # as a command whose undo alone names the service
+        Step("http", {"service": "exchange-by-another-name", "path": "/fault"}),
+    ],
+)
+def test_a_dirty_fault_holds_its_service_however_its_steps_name_it(do: Step) -> None:
+    for name in ("exchange", "exchange-by-another-name"):
+        services.register_service(name, "http://exchange.test:9101")
+    claimed = claim(queued("exchange"))
+    assert claimed is not None
+    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
+    undo = Step("http", {"service": "exchange", "path": "/fault"})
+    leases.open_fault(claimed, event, do=do, undo=undo, timeout=5)
+    finish(claimed, Rollback.DIRTY)
+    other = queued("exchange")
+    assert claim(other) is None
+    assert "with a fault that is not undone" in waits_for(other)
+
+
 def test_a_run_that_is_not_to_wait_is_refused_with_the_reason_and_nothing_is_stored() -> None:
     claim(queued("exchange"))
     with pytest.raises(CannotBegin, match="service 'exchange' is held by"):
@@ -155,3 +188,15 @@ def test_nobody_pulls_the_global_stop_without_the_permission(client: Client, dja
     assert client.post(reverse("api:stop_run", args=[uuid4()])).status_code == 403
     answer = client.post(reverse("api:stop"), {"reason": "mine"}, content_type="application/json")
     assert answer.status_code == 403
+
+
+def test_a_service_that_is_held_is_not_deleted_in_the_admin_either(admin_client: Client) -> None:
+    service = services.register_service("exchange", "http://exchange.test:9101")
+    claim(queued("exchange"))
+    page = reverse("admin:scenarios_service_delete", args=[service.pk])
+    asked = admin_client.post(page, {"post": "yes"}, follow=True)
+    assert "it is held by touching" in asked.text
+    listed = reverse("admin:scenarios_service_changelist")
+    chosen = {"action": "delete_selected", "_selected_action": [service.pk], "post": "yes"}
+    assert "it is held by touching" in admin_client.post(listed, chosen, follow=True).text
+    assert Service.objects.filter(name="exchange").exists()

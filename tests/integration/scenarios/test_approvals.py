@@ -184,6 +184,7 @@ def test_an_attempt_after_an_interruption_needs_no_second_approval(awaiting: Run
     claimed = claim(awaiting)
     assert claimed is not None
     again = leases.queue_run_again(claimed, "its worker died", timezone.now())
+    assert again is not None
     assert claim(again) is not None
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from scenarios import execution, leases, services, watchdog
-from scenarios.domain.errors import LeaseLost
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
 from scenarios.lease_watch import LeaseWatch
@@ -68,6 +68,16 @@ def test_whoever_lost_the_run_writes_nothing_more(run: Run) -> None:
         leases.renew_lease(first)
     assert not EventRow.objects.filter(run=run).exists()
     assert not Fault.objects.filter(run=run).exists()
+
+
+def test_whoever_holds_a_run_that_the_database_has_no_more_knows_that_nobody_else_undoes_its_faults(
+    run: Run,
+) -> None:
+    claimed = claim(run)
+    Run.objects.all().delete()  # as where a backup from before the run was restored
+    for write in (leases.renew_lease, leases.stop_request, open_fault):
+        with pytest.raises(LedgerUnreachable):
+            write(claimed)
 
 
 def test_two_watchdogs_at_once_take_a_run_over_once(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -14,7 +15,7 @@ from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Step
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
-from scenarios.models import Fault, Run
+from scenarios.models import Fault, Heartbeat, Run, Schedule
 from scenarios.ports import Event
 from scenarios.watchdog import Watchdog
 
@@ -106,6 +107,14 @@ def test_a_run_that_somebody_wants_stopped_is_not_begun_again(run: Run) -> None:
     assert (run.state, run.outcome) == (RunState.FINISHED, Outcome.INTERRUPTED)
 
 
+def test_a_stop_that_comes_while_a_dead_worker_is_cleaned_up_after_is_not_forgotten(run: Run) -> None:
+    injected_by_a_worker_that_dies(run)
+    services.request_stop(Run.objects.get(id=run.id), by="ann")
+    execution.undo_now(run)  # as it was seen before somebody wanted it stopped
+    run.refresh_from_db()
+    assert (run.state, run.outcome) == (RunState.FINISHED, Outcome.INTERRUPTED)
+
+
 def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
     injected_by_a_worker_that_dies(run)
 
@@ -120,3 +129,19 @@ def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
     run.refresh_from_db()
     assert (run.state, run.attempt) == (RunState.QUEUED, 2)
     assert run.enqueued_at is not None
+
+
+def test_a_schedule_that_breaks_in_an_unforeseen_way_keeps_the_watchdog_from_nothing_else(run: Run) -> None:
+    injected_by_a_worker_that_dies(run)
+    past = timezone.now() - timedelta(minutes=1)
+    Schedule.objects.create(name="odd", scenario_name="no", cron="* * * * *", window_days=[{}], next_at=past)
+
+    async def one_look() -> None:
+        watchdog = Watchdog()
+        watchdog._leases = LeaseWatch(0)  # has seen enough of the lease
+        await watchdog.look()
+        await watchdog.settle()
+
+    asyncio.run(one_look())
+    assert Heartbeat.objects.filter(name="watchdog").exists()
+    assert Fault.objects.get().state == FaultState.UNDONE

@@ -158,3 +158,42 @@ def test_a_run_whose_secret_is_missing_ends_before_it_breaks_anything() -> None:
     assert (ended.outcome, ended.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
     assert "the secret 'LATER' is missing" in ended.reason
     assert not Fault.objects.exists()
+
+
+def shut(settings: Settings, what: str) -> None:
+    """Takes away, after the injection, what the undo needs."""
+    if what == "allowed command":
+        settings.ALLOWED_COMMANDS = ()
+    elif what == "secret":
+        settings.SCENARIO_SECRET_PREFIX = "ELSEWHERE_"
+    else:
+        settings.SCENARIO_DRIVERS = [path for path in settings.SCENARIO_DRIVERS if "command" not in path]
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("allowed command", "ALLOWED_COMMANDS names none"),
+        ("secret", "the secret 'TOKEN' is missing"),
+        ("driver", "there is no driver 'command'"),
+    ],
+)
+def test_an_undo_whose_settings_were_taken_away_says_so_and_succeeds_when_they_are_back(
+    settings: Settings, what: str, reason: str
+) -> None:
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    claim = leases.claim_run(run.id, 1, worker="dead:1")
+    assert claim is not None
+    fault = build_plan(parse_document(DOCUMENT, step_arguments()), {}).phases[0].actions[0]
+    assert fault.undo is not None
+    opened = PortEvent("fault_injecting", timezone.now(), "chaos", "break it")
+    leases.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
+    before = (settings.ALLOWED_COMMANDS, settings.SCENARIO_SECRET_PREFIX, settings.SCENARIO_DRIVERS)
+    shut(settings, what)
+    (left,) = execution.clean_up_after("dead:1")
+    assert (left.outcome, left.rollback) == (Outcome.INTERRUPTED, Rollback.DIRTY)
+    assert reason in Fault.objects.get().reason
+    settings.ALLOWED_COMMANDS, settings.SCENARIO_SECRET_PREFIX, settings.SCENARIO_DRIVERS = before
+    mended = execution.undo_now(left)
+    assert mended is not None
+    assert mended.rollback == Rollback.CLEAN

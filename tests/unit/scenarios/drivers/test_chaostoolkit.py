@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from pytest_django.fixtures import Settings
 
-from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.chaostoolkit import ChaosToolkit, ChaosToolkitArguments
 
 from .conftest import Platform, child_processes
@@ -18,7 +18,7 @@ from .conftest import Platform, child_processes
 
 @pytest.fixture(autouse=True)
 def allowed(settings: Settings) -> None:
-    settings.ALLOWED_CHAOSTOOLKIT_MODULES = ("json", "posixpath", "os", "http", "chaoslib")
+    settings.ALLOWED_CHAOSTOOLKIT_MODULES = ("email", "json", "posixpath", "os", "http", "chaoslib")
 
 
 def asked(module: str, func: str, **words: Any) -> ChaosToolkitArguments:
@@ -48,14 +48,17 @@ async def test_what_an_activity_prints_is_no_part_of_its_value() -> None:
     [
         ("json", "loads", {"s": "{"}, "'json.loads' failed: json.decoder.JSONDecodeError"),
         ("json", "loads", {"t": 1}, "failed"),
+        # It has been called, whatever becomes of what it returned: this one's text cannot be had.
+        ("email.message", "Message", {"policy": "x"}, "'email.message.Message' failed: AttributeError"),
         ("os", "_exit", {"status": 3}, "'os._exit' ended its process without an answer"),
     ],
 )
 async def test_an_activity_that_fails_is_a_failed_step(
     module: str, func: str, words: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(StepFailed, match=sentence):
+    with pytest.raises(StepFailed, match=sentence) as failure:
         await ChaosToolkit().act(asked(module, func, arguments=words), Platform())
+    assert not isinstance(failure.value, StepNotSent)
 
 
 @pytest.mark.parametrize(("module", "func"), [("chaoslib.nowhere", "f"), ("json", "no_such_function")])

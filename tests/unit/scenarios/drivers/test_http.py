@@ -188,10 +188,15 @@ async def test_redirects_are_followed_only_when_asked(serve: Serve) -> None:
     assert (await Http().probe(asked(follow_redirects=True), platform))["body"] == "here"
 
 
-async def test_a_redirect_to_what_is_no_web_address_fails(serve: Serve) -> None:
-    platform = Platform(await serve(with_body(b"", "Location: file:///etc/passwd", status="302 Found")))
-    with pytest.raises(StepFailed, match="no web address"):
-        await Http().probe(asked(follow_redirects=True), platform)
+@pytest.mark.parametrize("goal", ["file:///etc/passwd", "http://[", "http://a:b:c/", "http:///nowhere"])
+async def test_a_redirect_to_what_is_no_web_address_fails_after_the_request_was_sent(
+    serve: Serve, goal: str
+) -> None:
+    platform = Platform(await serve(with_body(b"", f"Location: {goal}", status="302 Found")))
+    with pytest.raises(StepFailed) as failure:
+        await Http().act(asked(follow_redirects=True), platform)
+    assert not isinstance(failure.value, StepNotSent)
+    assert "no web address" in str(failure.value)
 
 
 @pytest.mark.usefixtures("proxied")
