@@ -59,7 +59,9 @@ class ScenarioEditor extends HTMLElement {
       parent: root,
       state: EditorState.create({ doc: this.area.value, extensions: this.extensions() }),
     });
+    const isFirst = this.area.autofocus;
     this.area.hidden = true;
+    if (isFirst) this.begin();
     document.querySelector(`label[for="${this.area.id}"]`)?.addEventListener("click", () => this.view.focus());
   }
 
@@ -82,12 +84,21 @@ class ScenarioEditor extends HTMLElement {
       autocompletion({ override: [(context) => this.complete(context)], icons: false }),
       hoverTooltip((view, position) => this.explain(view.state.doc, position)),
       EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
+      EditorView.domEventHandlers({ beforeinput: typeOverLines }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) this.area.value = update.state.doc.toString();
       }),
       // Tab is left to the browser, so that whoever has no mouse can leave the editor.
       keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
     ];
+  }
+
+  // A new scenario's name is what must be changed first: it is selected.
+  begin() {
+    const name = /\bname: *([\w-]+)/d.exec(this.area.value);
+    const [anchor, head] = name ? name.indices[1] : [0, 0];
+    this.view.dispatch({ selection: { anchor, head } });
+    this.view.focus();
   }
 
   save() {
@@ -163,6 +174,19 @@ class ScenarioEditor extends HTMLElement {
     }
     return null;
   }
+}
+
+// The browser's own edit of several selected lines joins them by writing style attributes, which the policy
+// forbids: what is typed over them is put into the document here. Handlers of typed text, as of brackets, go first.
+function typeOverLines(event, view) {
+  const { from, to } = view.state.selection.main;
+  const isOverLines = view.state.doc.lineAt(from).to < to;
+  if (event.inputType !== "insertText" || !event.data || event.isComposing || !isOverLines || view.state.readOnly) return false;
+  event.preventDefault();
+  const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  const isTaken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, insert));
+  if (!isTaken) view.dispatch(insert());
+  return true;
 }
 
 function option(key) {

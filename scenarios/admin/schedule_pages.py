@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scenarios import overview, schedules
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.forms import ScheduleForm, time_zones
@@ -26,7 +27,7 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(admin.ModelAdmin):
+class ScheduleAdmin(DeletedByServiceAdmin):
     form = ScheduleForm
     list_display = ["name", "next_time", "last_time", "in_words", "scenario_name", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
@@ -89,6 +90,9 @@ class ScheduleAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: bool) -> None:
         schedules.save_schedule(obj, by=cast("User", request.user))
+
+    def take_away(self, row: Schedule) -> None:
+        schedules.delete_schedule(row)
 
     def get_urls(self) -> list[URLPattern]:
         pause = self.admin_site.admin_view(self.pause_view)

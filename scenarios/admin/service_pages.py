@@ -13,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.health import health_of
 from scenarios.models import Service
@@ -22,7 +23,7 @@ PROTECT = "scenarios.protect_service"
 
 
 @admin.register(Service)
-class ServiceAdmin(admin.ModelAdmin):
+class ServiceAdmin(DeletedByServiceAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
     list_filter = ["is_protected"]
@@ -77,6 +78,9 @@ class ServiceAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         services.save_service(obj)
+
+    def take_away(self, row: Service) -> None:
+        services.delete_service(row)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.health_view)

@@ -1,5 +1,6 @@
 """The control room in a real browser, against real processes: written, run, watched, stopped, explained."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,6 +189,25 @@ def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, pag
     expect(page.locator("scenario-editor .cm-content")).to_contain_text("timeout:")
     page.locator("scenario-editor .cm-line", has_text="timeout").locator("span").first.hover()
     expect(page.locator("scenario-editor .cm-tooltip-hover")).to_contain_text("string")
+
+
+def test_several_selected_lines_are_typed_over_without_a_complaint(room: ControlRoom, page: Page) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
+    document = page.locator("#id_document")
+    page.locator("scenario-editor .cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("{")
+    expect(document).to_have_value("{" + DOCUMENT + "}")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("x")
+    expect(document).to_have_value("x")  # and `watch` has heard no complaint
+
+
+def test_a_new_scenario_is_begun_by_typing_its_name(room: ControlRoom, page: Page) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
+    page.locator("scenario-editor .cm-content:focus").wait_for()
+    page.keyboard.type("typed-at-once")
+    expect(page.locator("#id_document")).to_have_value(re.compile("^  name: typed-at-once$", re.MULTILINE))
 
 
 def test_the_editor_is_left_by_the_keyboard_alone(room: ControlRoom, page: Page) -> None:

@@ -87,6 +87,24 @@ def test_what_makes_no_sense_is_said_at_its_field(
     assert not Schedule.objects.exists()
 
 
+def test_everything_that_makes_no_sense_is_said_at_once(admin_client: Client) -> None:
+    wrong = {"name": "No Label", "cron": "61 2 * * *", "time_zone": "Mars/Olympus", "window_to": ""}
+    answer = admin_client.post(ADD, {**GIVEN, **wrong, "variables_text": "delay=1000", "grace_minutes": "-1"})
+    errors = answer.context["adminform"].form.errors
+    places = {"name", "cron", "time_zone", "window_from", "variables_text", "grace_minutes"}
+    assert set(errors) == places
+    assert all(len(errors[place]) == 1 for place in places)
+
+
+def test_nothing_is_said_of_a_field_for_the_sake_of_another_that_could_not_be_read(
+    admin_client: Client, admin: User
+) -> None:
+    schedule = scheduled(admin, window_from="01:00", window_to="02:00")
+    wrong = {"scenario_name": "gone", "window_to": "never", "variables_text": "unknown=1"}
+    answer = admin_client.post(page_of(schedule), {**GIVEN, **wrong})
+    assert set(answer.context["adminform"].form.errors) == {"scenario_name", "window_to"}
+
+
 def test_it_is_paused_and_resumed_and_both_are_in_its_history(admin_client: Client, admin: User) -> None:
     schedule = scheduled(admin)
     pause = reverse("admin:scenarios_schedule_pause", args=[schedule.pk])
