@@ -286,6 +286,26 @@ def test_every_page_fits_a_width_of_360_pixels(room: ControlRoom, page: Page, pa
     assert wide == {}
 
 
+# Values outside of the picture, and such as nothing says what they are of.
+LOST = """() => [...document.querySelectorAll("#result_list tbody td, #result_list tbody th")]
+    .filter((cell) => cell.textContent.trim() !== "-" && cell.checkVisibility())
+    .filter((cell) => cell.getBoundingClientRect().right > innerWidth
+        || !("name" in cell.dataset || cell.matches("th, .action-checkbox")))
+    .map((cell) => cell.textContent)"""
+
+
+def test_a_narrow_list_shows_every_value_with_what_it_is_of(
+    room: ControlRoom, page: Page, pages: dict[str, str]
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    lists = [address for address in pages.values() if re.fullmatch(r"/admin/scenarios/[a-z]+/", address)]
+    assert len(lists) >= 9
+    for address in lists:
+        page.goto(room.base + address)
+        assert page.evaluate(LOST) == [], address
+        assert not page.locator("#result_list thead").is_visible()
+
+
 def test_no_page_asks_for_what_the_policy_forbids(
     room: ControlRoom, page: Page, watch: Watch, pages: dict[str, str]
 ) -> None:
