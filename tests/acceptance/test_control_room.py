@@ -84,8 +84,11 @@ def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_li
     expect(page.locator("#plan svg")).to_be_visible()
     page.click("text=Save and continue editing")
     page.click("text=Run…")
-    page.fill("dialog input[name=hold]", "2s")
+    page.fill("dialog input[name=hold]", "long")
     page.click("dialog button:text-is('Run')")
+    expect(page.locator("input[name=hold]:focus")).to_have_attribute("aria-invalid", "true")
+    page.fill("input[name=hold]", "2s")
+    page.click("button:text-is('Run')")
     follow_to_the_report(page)
 
 
