@@ -3,7 +3,7 @@
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
-import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, HighlightStyle, indentOnInput, indentService, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintGutter, linter } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { EditorState } from "@codemirror/state";
@@ -22,6 +22,12 @@ const colours = HighlightStyle.define([
   { tag: [tags.comment, tags.lineComment], color: "var(--body-quiet-color)", fontStyle: "italic" },
   { tag: [tags.punctuation, tags.squareBracket, tags.brace, tags.separator], color: "var(--errored)" },
 ]);
+
+// What is written below a key without a value is its value: the YAML package would begin it in the key's column.
+const belowKey = indentService.of((context, position) => {
+  const key = /^[\s-]*(?=[^\s#-][^#]*:\s*(#.*)?$)/.exec(context.lineAt(position, -1).text);
+  return key ? key[0].length + context.unit : undefined;
+});
 
 const look = EditorView.theme({
   "&": { fontSize: "13px", backgroundColor: "var(--body-bg)", color: "var(--body-fg)" },
@@ -59,7 +65,11 @@ class ScenarioEditor extends HTMLElement {
       parent: root,
       state: EditorState.create({ doc: this.area.value, extensions: this.extensions() }),
     });
+    const isFirst = this.area.autofocus;
     this.area.hidden = true;
+    this.refusals = [...this.area.form.querySelectorAll(".errornote, .errorlist")];
+    this.isRefused = this.refusals.length > 0;
+    if (isFirst) this.begin();
     document.querySelector(`label[for="${this.area.id}"]`)?.addEventListener("click", () => this.view.focus());
   }
 
@@ -70,6 +80,7 @@ class ScenarioEditor extends HTMLElement {
       drawSelection(),
       indentOnInput(),
       indentUnit.of("  "),
+      belowKey,
       bracketMatching(),
       closeBrackets(),
       highlightActiveLine(),
@@ -82,12 +93,28 @@ class ScenarioEditor extends HTMLElement {
       autocompletion({ override: [(context) => this.complete(context)], icons: false }),
       hoverTooltip((view, position) => this.explain(view.state.doc, position)),
       EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
+      EditorView.domEventHandlers({ beforeinput: typeOverLines }),
       EditorView.updateListener.of((update) => {
-        if (update.docChanged) this.area.value = update.state.doc.toString();
+        if (update.docChanged) this.changed(update.state.doc);
       }),
       // Tab is left to the browser, so that whoever has no mouse can leave the editor.
       keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
     ];
+  }
+
+  // A new scenario's name is what must be changed first: it is selected. What was refused is shown where it is.
+  begin() {
+    const name = this.isRefused ? null : /\bname: *([\w-]+)/d.exec(this.area.value);
+    const [anchor, head] = name ? name.indices[1] : [0, 0];
+    this.view.dispatch({ selection: { anchor, head } });
+    this.view.focus();
+  }
+
+  // What the server said of the document when it refused it is not true of another.
+  changed(doc) {
+    this.area.value = doc.toString();
+    for (const said of this.refusals) said.remove();
+    this.isRefused = false;
   }
 
   save() {
@@ -112,6 +139,8 @@ class ScenarioEditor extends HTMLElement {
     if (plan && this.planPlace) this.planPlace.innerHTML = plan;
     this.planPlace?.classList.toggle("stale", problems.length > 0);
     this.listProblems(problems);
+    if (this.isRefused && problems.length) this.goTo(problems[0]);
+    this.isRefused = false;
     return problems.map((problem) => diagnostic(doc, problem));
   }
 
@@ -163,6 +192,19 @@ class ScenarioEditor extends HTMLElement {
     }
     return null;
   }
+}
+
+// The browser's own edit of several selected lines joins them by writing style attributes, which the policy
+// forbids: what is typed over them is put into the document here. Handlers of typed text, as of brackets, go first.
+function typeOverLines(event, view) {
+  const { from, to } = view.state.selection.main;
+  const isOverLines = view.state.doc.lineAt(from).to < to;
+  if (event.inputType !== "insertText" || !event.data || event.isComposing || !isOverLines || view.state.readOnly) return false;
+  event.preventDefault();
+  const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  const isTaken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, event.data, insert));
+  if (!isTaken) view.dispatch(insert());
+  return true;
 }
 
 function option(key) {

@@ -67,6 +67,7 @@ class ScenarioForm(forms.ModelForm[Scenario]):
         if "document" in self.fields:  # not for one who may only view
             self.fields["document"].initial = NEW_DOCUMENT
             self.fields["document"].strip = False  # type: ignore[attr-defined] # lines and columns stay what they are
+            self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None or self.is_bound
 
     def clean_document(self) -> str:
         source: str = self.cleaned_data["document"].replace("\r\n", "\n")
@@ -135,6 +136,14 @@ def widget_of(variable: Variable) -> forms.Widget:
     return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
 
 
+# At which field of the form a fault of the schedule is told, and which others it may come of.
+PLACES = {
+    "cron": ["cron", "time_zone", "window_days", "window_from", "window_to"],
+    "window": ["window_from", "window_to"],
+    "variables": ["variables_text", "scenario_name"],
+}
+
+
 class ScheduleForm(forms.ModelForm[Schedule]):
     scenario_name = forms.ChoiceField(label="Scenario")
     variables_text = forms.CharField(
@@ -199,14 +208,14 @@ class ScheduleForm(forms.ModelForm[Schedule]):
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
-        if self.errors:
-            return
+        unread = set(self.errors)  # of them the instance has what it was before, of which nothing is said
         try:
             schedules.check_schedule(self.instance)
         except InvalidSchedule as error:
-            places = {"window": "window_from", "variables": "variables_text"}
             for name, sentence in error.errors.items():
-                self.add_error(places.get(name, name), sentence)
+                place, *others = PLACES.get(name, [name])
+                if not unread.intersection([place, *others]):
+                    self.add_error(place, sentence)
 
 
 def time_zones() -> list[str]:

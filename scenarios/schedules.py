@@ -90,13 +90,23 @@ def check_schedule(schedule: Schedule) -> Timetable:
     Raises:
         InvalidSchedule: with a sentence for each field that makes no sense.
     """
+    errors: dict[str, str] = {}
+    for check in (check_fields, Schedule.timetable, check_scenario):
+        try:
+            check(schedule)
+        except InvalidSchedule as error:
+            errors |= error.errors
+    if errors:
+        raise InvalidSchedule(errors)
+    return schedule.timetable()
+
+
+def check_fields(schedule: Schedule) -> None:
+    """Raises InvalidSchedule with a sentence for each field that breaks a rule of its own."""
     try:
         schedule.clean_fields(exclude=["scenario_name", "cron", "time_zone", "changed_by"])
     except ValidationError as error:
         raise InvalidSchedule({name: " ".join(said) for name, said in error.message_dict.items()}) from error
-    timetable = schedule.timetable()
-    check_scenario(schedule)
-    return timetable
 
 
 def check_scenario(schedule: Schedule) -> None:

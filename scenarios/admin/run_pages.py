@@ -168,7 +168,7 @@ class RunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         run = get_object_or_404(Run, pk=pk)
         if services.request_stop(run, by=request.user.get_username()):
-            self.message_user(request, "The run is being stopped; its faults are undone first.")
+            self.message_user(request, "The run was asked to stop; its faults are undone first.")
         else:
             self.message_user(request, "The run has ended, or is being stopped already.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[pk]))

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scenarios import overview, schedules
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.forms import ScheduleForm, time_zones
@@ -26,7 +27,7 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(admin.ModelAdmin):
+class ScheduleAdmin(DeletedByServiceAdmin):
     form = ScheduleForm
     list_display = ["name", "next_time", "last_time", "in_words", "scenario_name", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
@@ -65,6 +66,16 @@ class ScheduleAdmin(admin.ModelAdmin):
         may_change = super().has_change_permission(request, obj)
         return may_change and request.user.has_perm("scenarios.run_scenario")
 
+    def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        # What the page tells in words above is not told again in numbers.
+        return [(None, {"fields": ["given", "cron", "time_zone", "grace_minutes"]})]
+
+    @admin.display(description="variables")
+    def given(self, schedule: Schedule) -> str:
+        return ", ".join(f"{name}={value}" for name, value in schedule.variables.items()) or "the defaults"
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         found, counts, _needed, protected = super().get_deleted_objects(objs, request)
         # What is noted of a schedule goes with it, though nobody may delete that by itself.
@@ -89,6 +100,9 @@ class ScheduleAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: bool) -> None:
         schedules.save_schedule(obj, by=cast("User", request.user))
+
+    def take_away(self, row: Schedule) -> None:
+        schedules.delete_schedule(row)
 
     def get_urls(self) -> list[URLPattern]:
         pause = self.admin_site.admin_view(self.pause_view)

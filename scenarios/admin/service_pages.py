@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -14,6 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.health import health_of
 from scenarios.models import Service
@@ -23,7 +23,7 @@ PROTECT = "scenarios.protect_service"
 
 
 @admin.register(Service)
-class ServiceAdmin(admin.ModelAdmin):
+class ServiceAdmin(DeletedByServiceAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
     list_filter = ["is_protected"]
@@ -62,6 +62,9 @@ class ServiceAdmin(admin.ModelAdmin):
             more["touched_by"] = self.touched_by(service)
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        return super().get_form(request, obj, change, labels={"base_url": "Base URL"}, **options)
+
     # Whoever could move a protected service, or take it away, could as well take its protection away.
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> list[str]:
@@ -79,18 +82,8 @@ class ServiceAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         services.save_service(obj)
 
-    def delete_model(self, request: HttpRequest, obj: Service) -> None:
-        services.delete_service(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Service]) -> None:
-        for service in queryset:
-            services.delete_service(service)
-
-    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        found, counts, needed, protected = super().get_deleted_objects(objs, request)
-        held = overview.holders()
-        kept = [f"{one}: it is held by {held[one.name]}" for one in objs if one.name in held]
-        return found, counts, needed, [*protected, *kept]
+    def take_away(self, row: Service) -> None:
+        services.delete_service(row)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.health_view)

@@ -53,6 +53,11 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scenarios.change_apitoken")
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         """One's own, and everybody's for a superuser."""
         tokens: QuerySet[ApiToken] = super().get_queryset(request)

@@ -3,6 +3,7 @@
 Faults are shaded, judged validations are marked on the bar that is the run. All lengths are in pixels.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What happened while it was measured. `left` and `right` bound what is shown large, `around` the small
-    strip, in Unix seconds.
+    strip, in Unix seconds; `known_until` is how far a fault that is not undone is known to last.
     """
 
     began: float
@@ -64,6 +65,7 @@ class Scene:
     around: tuple[float, float]
     faults: Sequence[Fault]
     judged: Sequence[Judged]
+    known_until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ def _faults(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
 
 
 def _windows(frame: _Frame, scene: Scene) -> list[tuple[Fault, float, float]]:
-    ends = [(fault, frame.end if fault.ends is None else fault.ends) for fault in scene.faults]
+    last = min(frame.end, scene.known_until)
+    ends = [(fault, last if fault.ends is None else fault.ends) for fault in scene.faults]
     return [
         (fault, frame.x(fault.begins), frame.x(end)) for fault, end in ends if frame.shows(fault.begins, end)
     ]

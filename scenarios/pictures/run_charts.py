@@ -74,7 +74,7 @@ def views_of(run: Run, story: Story) -> Views:
     if row is None:
         return NONE  # a run of before charts were kept
     kept = Charts.model_validate(row.content)
-    scene = scene_of(story)
+    scene = scene_of(story, row.read_at or story.ends)
     return Views(
         [_view(chart, scene) for chart in kept.charts if chart.has_samples],
         _without(kept),
@@ -95,7 +95,7 @@ def _without(kept: Charts) -> dict[str, list[str]]:
     return names
 
 
-def scene_of(story: Story) -> Scene:
+def scene_of(story: Story, read_at: datetime) -> Scene:
     goes_on = story.run.state != RunState.FINISHED
     left, right = close_around(
         story.began, story.ends, goes_on=goes_on, scrape=settings.PROMETHEUS_SCRAPE_SECONDS
@@ -123,6 +123,7 @@ def scene_of(story: Story) -> Scene:
             for step in story.steps
             if step.kind != "action" and step.ended is not None
         ],
+        known_until=max(story.ends, read_at).timestamp(),
     )
 
 

@@ -71,11 +71,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         with coordinator(folder, **environment) as installed:
             start_services(installed, port)
             run = Measured(installed, installed.manage("scenario", "run", str(DOCUMENT), "--detach").strip())
-            wait_for(run.readings, what="the charts are read after the run's end", seconds=60)
+            wait_for(run.readings, what="the charts are read after the run's end", seconds=120)
             while_measured.close()
             before = run.readings()
             run.hurry()
-            wait_for(lambda: run.readings() > before, what="the charts are read again, in vain")
+            wait_for(lambda: run.readings() > before, what="they are read again, in vain", seconds=60)
             yield run
 
 
@@ -105,14 +105,16 @@ def test_the_fault_shows_between_its_injection_and_its_end(told: dict[str, Any])
     pairs = list(zip(chart["moments"], chart["series"][0]["values"], strict=True))
     injected, undone = (unix(fault[name]) for name in ("injected_at", "closed_at"))
     before = [value for at, value in pairs if isinstance(value, float) and at < injected]
-    during = [value for at, value in pairs if isinstance(value, float) and injected <= at <= undone]
+    # A point tells of the seconds before it: the first one after the end may be the first that has the fault.
+    during = [value for at, value in pairs if isinstance(value, float) and injected <= at <= undone + 1]
     # One request may be slow by itself on a busy machine.
     assert median(before) < 0.25
     assert max(during) >= 0.4
 
 
 def test_samples_lie_as_close_together_as_they_were_scraped(told: dict[str, Any]) -> None:
-    assert min(later - earlier for earlier, later in pairwise(charts(told)[P99]["moments"])) == 1.0
+    closest = min(later - earlier for earlier, later in pairwise(charts(told)[P99]["moments"]))
+    assert closest in {1.0, 2.0}  # two seconds where a busy machine has made a long run of it
 
 
 def test_the_reports_have_the_charts_when_prometheus_is_gone_and_say_so(measured: Measured) -> None:

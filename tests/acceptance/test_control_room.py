@@ -1,5 +1,6 @@
 """The control room in a real browser, against real processes: written, run, watched, stopped, explained."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.servers.chromium import Watch, chromium, log_in
+from tests.servers.chromium import Watch, chromium, log_in, write
 from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
 
@@ -18,7 +19,6 @@ DOCUMENT = (PROJECT / "scenarios" / "catalogue" / "exchange-latency.yaml").read_
 OWN = DOCUMENT.replace("name: exchange-latency", "name: written-here", 1)
 MISTAKE_LINE = 1 + OWN[: OWN.index("method: POST")].count("\n")
 SERIOUS = {"serious", "critical"}
-PATIENCE = 30_000
 # They go on asking.
 LIVE = {"home", "running", "run-with-a-fault-left", "run-that-awaits-approval", "service", "services"}
 
@@ -66,24 +66,8 @@ def watch(room: ControlRoom, context: BrowserContext) -> Iterator[Watch]:
 @pytest.fixture
 def page(room: ControlRoom, context: BrowserContext, watch: Watch) -> Page:
     opened = context.new_page()
-    opened.set_default_timeout(PATIENCE)
     log_in(opened, room.base, NAME, PASSWORD)
     return opened
-
-
-PASTE = """(content, text) => {
-    const clipboardData = new DataTransfer();
-    clipboardData.setData("text/plain", text);
-    content.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
-}"""
-
-
-def write(page: Page, text: str) -> None:
-    """Pasted, as a person brings a document."""
-    content = page.locator("scenario-editor .cm-content")
-    content.click()
-    page.keyboard.press("Control+A")
-    content.evaluate(PASTE, text)
 
 
 def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_live(
@@ -100,8 +84,11 @@ def test_a_scenario_is_written_with_an_error_at_its_line_mended_saved_and_run_li
     expect(page.locator("#plan svg")).to_be_visible()
     page.click("text=Save and continue editing")
     page.click("text=Run…")
-    page.fill("dialog input[name=hold]", "2s")
+    page.fill("dialog input[name=hold]", "long")
     page.click("dialog button:text-is('Run')")
+    expect(page.locator("input[name=hold]:focus")).to_have_attribute("aria-invalid", "true")
+    page.fill("input[name=hold]", "2s")
+    page.click("button:text-is('Run')")
     follow_to_the_report(page)
 
 
@@ -128,8 +115,8 @@ def follow_to_the_report(page: Page) -> None:
     header = page.locator("#run-header")
     expect(header).to_contain_text("2s")
     page.evaluate("window.notReloaded = true")
-    expect(page.locator("#steps li")).to_have_count(7, timeout=PATIENCE)
-    expect(header.locator(".verdict.passed")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#steps li")).to_have_count(7)
+    expect(header.locator(".verdict.passed")).to_be_visible()
     every_event_is_a_row_in_its_order(page)
     assert page.evaluate("window.notReloaded")
     expect(page.locator("#timeline .fault")).to_have_count(1)
@@ -151,9 +138,9 @@ def every_event_is_a_row_in_its_order(page: Page) -> None:
 def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoom, page: Page) -> None:
     run = room.run("exchange-latency", hold="10m")
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
-    expect(page.locator("#faults")).to_contain_text("active", timeout=PATIENCE)
+    expect(page.locator("#faults")).to_contain_text("active")
     page.click("button:text-is('Stop')")
-    expect(page.locator("#run-header .verdict.aborted")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#run-header .verdict.aborted")).to_be_visible()
     expect(page.locator("#faults")).to_contain_text("undone")
     expect(page.locator("#poll[hx-get]")).to_have_count(0)
 
@@ -162,22 +149,30 @@ def test_an_error_is_shown_within_300_ms_of_the_last_key(room: ControlRoom, page
     page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
     page.locator("scenario-editor .cm-line").first.click()
     expect(page.locator("#problems li")).to_have_count(0)
-    taken = []
-    for _ in range(5):
-        page.keyboard.press("Home")
-        begun = time.perf_counter()
-        page.keyboard.type("x")
-        page.wait_for_selector("#problems li")
-        taken.append(time.perf_counter() - begun)
-        page.keyboard.press("Backspace")
-        page.wait_for_selector("#problems:empty", state="attached")
+    taken = [key_to_error(page)]
     # The machine may be busy with other tests; the design must be able to keep the promise.
+    while min(taken) > 0.3 and len(taken) < 20:
+        taken.append(key_to_error(page))
     assert min(taken) <= 0.3, taken
+
+
+def key_to_error(page: Page) -> float:
+    """Seconds from a key to the error that it makes, which is mended again."""
+    page.keyboard.press("Home")
+    begun = time.perf_counter()
+    page.keyboard.type("x")
+    page.wait_for_selector("#problems li")
+    taken = time.perf_counter() - begun
+    page.keyboard.press("Backspace")
+    page.wait_for_selector("#problems:empty", state="attached")
+    return taken
 
 
 def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, page: Page) -> None:
     page.goto(f"{room.base}/admin/scenarios/scenario/add/")
-    write(page, "spec:\n  ti")
+    write(page, "spec:")
+    page.keyboard.press("Enter")
+    page.keyboard.type("ti")
     page.keyboard.press("Control+Space")
     offered = page.locator("scenario-editor .cm-tooltip-autocomplete")
     expect(offered).to_contain_text("timeout")
@@ -185,9 +180,40 @@ def test_keys_are_completed_and_explained_from_the_schema(room: ControlRoom, pag
         100
     )  # CodeMirror takes no key for a completion within its interactionDelay of 75 ms
     page.keyboard.press("Enter")
-    expect(page.locator("scenario-editor .cm-content")).to_contain_text("timeout:")
+    expect(page.locator("scenario-editor .cm-content")).to_contain_text("  timeout:")
     page.locator("scenario-editor .cm-line", has_text="timeout").locator("span").first.hover()
     expect(page.locator("scenario-editor .cm-tooltip-hover")).to_contain_text("string")
+
+
+def test_several_selected_lines_are_typed_over_without_a_complaint(room: ControlRoom, page: Page) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/2/change/")
+    document = page.locator("#id_document")
+    page.locator("scenario-editor .cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.type("{")
+    expect(document).to_have_value("{" + DOCUMENT + "}")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("x")
+    expect(document).to_have_value("x")  # and `watch` has heard no complaint
+
+
+def test_a_refused_document_is_shown_at_its_mistake_and_the_refusal_goes_with_it(
+    room: ControlRoom, page: Page
+) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
+    write(page, OWN.replace("method: POST", "metod: POST", 1))
+    page.click("text=Save and continue editing")
+    expect(page.locator(".errornote")).to_be_visible()
+    expect(page.locator("scenario-editor .cm-activeLine")).to_contain_text("metod: POST")
+    page.keyboard.press("Delete")
+    expect(page.locator(".errornote, .errorlist")).to_have_count(0)
+
+
+def test_a_new_scenario_is_begun_by_typing_its_name(room: ControlRoom, page: Page) -> None:
+    page.goto(f"{room.base}/admin/scenarios/scenario/add/")
+    page.locator("scenario-editor .cm-content:focus").wait_for()
+    page.keyboard.type("typed-at-once")
+    expect(page.locator("#id_document")).to_have_value(re.compile("^  name: typed-at-once$", re.MULTILINE))
 
 
 def test_the_editor_is_left_by_the_keyboard_alone(room: ControlRoom, page: Page) -> None:
@@ -238,9 +264,9 @@ def test_a_page_says_when_it_can_no_longer_be_kept_up_to_date(
     page = context.new_page()  # not watched: the browser itself complains of the connection
     log_in(page, room.base, NAME, PASSWORD)
     context.set_offline(offline=True)
-    expect(page.locator("#stale")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#stale")).to_be_visible()
     context.set_offline(offline=False)
-    expect(page.locator("#stale")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("#stale")).to_have_count(0)
 
 
 def test_the_api_can_be_tried_out_within_the_policy(room: ControlRoom, page: Page, watch: Watch) -> None:
@@ -264,6 +290,26 @@ def test_every_page_fits_a_width_of_360_pixels(room: ControlRoom, page: Page, pa
         if width > 360:
             wide[name] = width
     assert wide == {}
+
+
+# Values outside of the picture, and such as nothing says what they are of.
+LOST = """() => [...document.querySelectorAll("#result_list tbody td, #result_list tbody th")]
+    .filter((cell) => cell.textContent.trim() !== "-" && cell.checkVisibility())
+    .filter((cell) => cell.getBoundingClientRect().right > innerWidth
+        || !("name" in cell.dataset || cell.matches("th, .action-checkbox")))
+    .map((cell) => cell.textContent)"""
+
+
+def test_a_narrow_list_shows_every_value_with_what_it_is_of(
+    room: ControlRoom, page: Page, pages: dict[str, str]
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    lists = [address for address in pages.values() if re.fullmatch(r"/admin/scenarios/[a-z]+/", address)]
+    assert len(lists) >= 9
+    for address in lists:
+        page.goto(room.base + address)
+        assert page.evaluate(LOST) == [], address
+        assert not page.locator("#result_list thead").is_visible()
 
 
 def test_no_page_asks_for_what_the_policy_forbids(

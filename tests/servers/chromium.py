@@ -6,7 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 OPTIONS = [
     "--no-sandbox",  # the tests may run as root, whom Chromium refuses otherwise
@@ -17,6 +25,9 @@ OPTIONS = [
     "--no-first-run",
 ]
 
+# Milliseconds. Playwright's own 5 s are too few for a machine that is busy with other tests.
+PATIENCE = 30_000
+
 
 def program() -> str | None:
     return shutil.which("chromium")
@@ -26,6 +37,7 @@ def program() -> str | None:
 def chromium() -> Iterator[Browser]:
     found = program()
     assert found is not None, "Chromium is not installed: apt-get install chromium"
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=OPTIONS)
         try:
@@ -63,3 +75,18 @@ def log_in(page: Page, base: str, name: str, password: str) -> None:
     page.fill("#id_password", password)
     page.click("input[type=submit]")
     page.wait_for_url(f"{base}/admin/")
+
+
+PASTE = """(content, text) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    content.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true, cancelable: true}));
+}"""
+
+
+def write(page: Page, text: str) -> None:
+    """Into the scenario editor, pasted, as a person brings a document."""
+    content = page.locator("scenario-editor .cm-content")
+    content.click()
+    page.keyboard.press("Control+A")
+    content.evaluate(PASTE, text)

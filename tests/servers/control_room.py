@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.loopback import free_port, is_listening, wait_for
@@ -108,9 +109,10 @@ class ControlRoom:
         given = [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
         return self.installed.manage("scenario", "run", scenario, *given, "--detach").strip()
 
-    def wait_for(self, verdict: str) -> None:
-        """Until the list of runs has the word."""
-        wait_for(lambda: verdict in self.installed.manage("scenario", "runs"), what=f"a run is {verdict}")
+    def wait_until_running(self, run: str) -> None:
+        """It may wait for another that still lets go of the exchange."""
+        query = "select 1 from scenarios_run where id = ? and state = 'running'"
+        wait_for(lambda: self.installed.rows(query, UUID(run).hex), what=f"{run} is running", seconds=60)
 
     def past(self) -> dict[str, str]:
         """Ids of what there is: a run that `ended`, one that `left` a `fault`, one that is `awaiting`."""
@@ -126,7 +128,7 @@ class ControlRoom:
     def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:
         """Every page's address by name, while a run goes on; it is over afterwards."""
         running = self.run("exchange-latency", hold="10m")
-        self.wait_for("running")
+        self.wait_until_running(running)
         try:
             yield {name: page.format(running=running, **past) for name, page in PAGES.items()}
         finally:

@@ -27,6 +27,18 @@ addEventListener("beforeunload", (event) => {
   if (isUnsaved() && !isSaving) event.preventDefault();
 });
 
+// What was refused is mended first: the cursor stands there.
+document.querySelector('#content [aria-invalid="true"]')?.focus();
+
+// Where a list's rows are stacked, on a narrow screen, each value tells of what it is; what has none is left out.
+for (const row of document.querySelectorAll("#result_list tbody tr")) {
+  const heads = row.closest("table").tHead.rows[0].cells;
+  for (const cell of row.querySelectorAll("td:not(.action-checkbox)")) {
+    cell.dataset.name = heads[cell.cellIndex].innerText.trim();
+    cell.classList.toggle("nothing", cell.textContent.trim() === "-");
+  }
+}
+
 // A run's clock goes on between two polls.
 function tick() {
   for (const clock of document.querySelectorAll("time[data-since]")) {

@@ -269,6 +269,19 @@ def test_the_page_draws_what_is_kept_and_asks_for_newer_ones_until_they_are_comp
     assert "hx-get" not in answer.partition(">")[0]
 
 
+def test_how_long_they_are_read_again_is_said_in_words_that_the_end_of_the_run_leaves_true(
+    admin_client: Client, telling: Telling
+) -> None:
+    telling.begin()
+    make_due(telling.run)
+    read()
+    content = admin_client.get(address("change", telling.run)).content.decode()
+    telling.finish()
+    # A browser keeps what it has until there is something newer.
+    assert admin_client.get(address("charts", telling.run), {"seen": "1"}).status_code == 204
+    assert "it is read again until it reaches ten minutes beyond the run's end" in content
+
+
 def test_a_look_for_newer_charts_is_one_query_and_asks_prometheus_nothing(
     admin_client: Client,
     telling: Telling,

@@ -1,6 +1,6 @@
 """Schedules are written, paused and explained on their page; the lists stay quick."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,6 +17,7 @@ from tests.integration.scenarios.planned_rows import (
     exchange,
     minute,
     scheduled,
+    someone,
     stored,
 )
 
@@ -85,6 +86,34 @@ def test_what_makes_no_sense_is_said_at_its_field(
     answer = admin_client.post(ADD, {**GIVEN, field: value})
     assert words in str(answer.context["adminform"].form.errors[field])
     assert not Schedule.objects.exists()
+
+
+def test_everything_that_makes_no_sense_is_said_at_once(admin_client: Client) -> None:
+    wrong = {"name": "No Label", "cron": "61 2 * * *", "time_zone": "Mars/Olympus", "window_to": ""}
+    answer = admin_client.post(ADD, {**GIVEN, **wrong, "variables_text": "delay=1000", "grace_minutes": "-1"})
+    errors = answer.context["adminform"].form.errors
+    places = {"name", "cron", "time_zone", "window_from", "variables_text", "grace_minutes"}
+    assert set(errors) == places
+    assert all(len(errors[place]) == 1 for place in places)
+
+
+def test_nothing_is_said_of_a_field_for_the_sake_of_another_that_could_not_be_read(
+    admin_client: Client, admin: User
+) -> None:
+    schedule = scheduled(admin, window_from="01:00", window_to="02:00")
+    wrong = {"scenario_name": "gone", "window_to": "never", "variables_text": "unknown=1"}
+    answer = admin_client.post(page_of(schedule), {**GIVEN, **wrong})
+    assert set(answer.context["adminform"].form.errors) == {"scenario_name", "window_to"}
+
+
+def test_whoever_may_only_view_it_reads_its_variables_and_its_window(client: Client, admin: User) -> None:
+    schedule = scheduled(admin, variables={"delay": "9"}, window_days=[1, 2])
+    Schedule.objects.update(window_from=time(22), window_to=time(4))
+    client.force_login(someone("vic", "view_schedule"))
+    content = shown(client, schedule)
+    assert "delay=9" in content
+    assert "window: Monday, Tuesday, 22:00 to 04:00" in content
+    assert "[1, 2]" not in content
 
 
 def test_it_is_paused_and_resumed_and_both_are_in_its_history(admin_client: Client, admin: User) -> None:

@@ -1,6 +1,7 @@
 """A chart shows samples, gaps, faults and validations where they were."""
 
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -66,6 +67,12 @@ def test_the_fault_is_shaded_from_its_injection_to_its_end() -> None:
 def test_a_fault_that_was_left_is_shaded_to_the_end_and_marked() -> None:
     shade = elements(drawn(chart(1.0), scene(Fault("slow", 1030.0, None)), "words"), "rect", "left")[0]
     assert float(shade.get("x", "")) + float(shade.get("width", "")) == pytest.approx(RIGHT, abs=0.1)
+
+
+def test_a_fault_that_was_left_is_not_shaded_beyond_what_is_known() -> None:
+    known = replace(scene(Fault("slow", 1030.0, None)), known_until=1045.0)
+    shade = elements(drawn(chart(1.0), known, "words"), "rect", "left")[0]
+    assert float(shade.get("width", 0)) == pytest.approx((RIGHT - LEFT) / 4, abs=0.1)
 
 
 def test_windows_that_overlap_have_one_word() -> None:
