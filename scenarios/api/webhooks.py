@@ -139,9 +139,7 @@ def create_webhook(
 def put_webhook(request: HttpRequest, wish: NewWebhook, webhook_id: Path[RowId]) -> Webhook:
     """Change the webhook whole; its secret stays."""
     caller = permit(request, CHANGE)
-    # Locked: one that is deleted meanwhile is not there, instead of half changed.
-    Webhook.objects.select_for_update().filter(pk=webhook_id).first()
-    webhook = wish.given_to(webhook_of(webhook_id))
+    webhook = wish.given_to(kept_webhook(webhook_id))
     saved(webhook, by=caller.user)
     return webhook
 
@@ -162,10 +160,11 @@ def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None
     openapi_extra=WRITES_ONCE,
 )
 @decorate_view(carried_out_once)
+@transaction.atomic
 def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
     """Send it a message that tells nothing but that it arrives."""
     permit(request, CHANGE)
-    webhook = webhook_of(webhook_id)
+    webhook = kept_webhook(webhook_id)
     if not webhook.is_enabled:
         raise ConflictError(f"Webhook {webhook.name!r} is disabled: nothing is sent to it.")
     return Status(HTTPStatus.ACCEPTED, webhooks.send_test(webhook))
@@ -174,12 +173,19 @@ def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
 @router.post(
     "/webhooks/{webhook_id}/secret", response={200: WebhookWithSecret, **OF_ONE}, url_name="webhook_secret"
 )
+@transaction.atomic
 def change_secret(request: HttpRequest, webhook_id: Path[RowId]) -> WebhookWithSecret:
     """Give it a new secret, answered this one time. For a day the one before signs as well."""
     caller = permit(request, CHANGE)
-    webhook = webhook_of(webhook_id)
+    webhook = kept_webhook(webhook_id)
     secret = webhooks.change_secret(webhook, by=caller.user)
     return with_secret(webhook_of(webhook_id), secret)
+
+
+def kept_webhook(webhook_id: int) -> Webhook:
+    """The webhook, which nobody deletes until the transaction ends."""
+    Webhook.objects.select_for_update().filter(pk=webhook_id).first()
+    return webhook_of(webhook_id)
 
 
 def saved(webhook: Webhook, *, by: User) -> str:

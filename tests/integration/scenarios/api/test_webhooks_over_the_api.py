@@ -1,9 +1,13 @@
 """Webhooks over the API: added, changed, tested, deleted; a secret is answered once."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from scenarios import webhooks
@@ -122,3 +126,26 @@ def test_who_reads_does_not_see_addresses_and_who_views_changes_nothing(
     ):
         problem_of(viewer.ask(method, path, WISH if method != "DELETE" else None), 403)
     problem_of(viewer.post(f"{place}/test"), 403)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_deleted_meanwhile_is_not_there_and_nothing_breaks(ci: Program) -> None:
+    places = [f"webhooks/{made(ci, name=str(number))['id']}" for number in range(4)]
+    wishes = [
+        *(("DELETE", "", None), ("POST", "/secret", None)),
+        *(("POST", "/test", None), ("PUT", "", WISH | {"name": "pager"})),
+    ]
+
+    def answered(place: str, wish: tuple[str, str, Any]) -> int:
+        method, below, body = wish
+        try:
+            status: int = Program(ci.secret, Client()).ask(method, f"{place}{below}", body).status_code
+        finally:
+            connection.close()
+        return status
+
+    with ThreadPoolExecutor(4) as threads:
+        for place in places:
+            statuses = list(threads.map(partial(answered, place), wishes))
+            assert set(statuses) <= {200, 202, 204, 404}, statuses
+    assert not Delivery.objects.exists()
