@@ -87,8 +87,11 @@ def save_checked(webhook: Webhook, *, by: User | None = None) -> str:
     return save_webhook(webhook, by=by)
 
 
+@transaction.atomic
 def delete_webhook(webhook: Webhook) -> None:
     """Delete it with its deliveries: nothing more is sent to it."""
+    # Locked first: what is being written to it is there by then, and goes with it.
+    Webhook.objects.select_for_update().filter(pk=webhook.pk).first()
     webhook.delete()
 
 
