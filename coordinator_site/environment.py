@@ -61,8 +61,12 @@ def networks(name: str, values: Iterable[str]) -> tuple[str, ...]:
 
 def web_address(name: str, value: str) -> str:
     """An http(s) URL, or nothing."""
-    parts = urlsplit(value)
-    if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half a bracket, a port that is none
+        fits = False
+    if value and not fits:
         raise ImproperlyConfigured(
             f"{name}={value!r} is no web address: write it as 'http://127.0.0.1:9090'."
         )

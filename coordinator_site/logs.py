@@ -23,7 +23,11 @@ KEPT_EXTRAS = ["status_code"]
 # Shorter ones would be struck out of everything.
 LEAST_SECRET = 6
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|_KEY$")
-_CREDENTIALS = re.compile(r"(?i)(\bbearer\s+|\bbasic\s+|//[^/\s:@]*:)[^\s@,'\"]+(@?)|\btc_[A-Za-z0-9_-]{8,}")
+# Digits up to the end of an address, or up to its path, are a port.
+_PORT = r"(?!\d{1,5}(?:[/?#][^\s@,'\"]*)?(?:[\s,'\")]|$))"
+_CREDENTIALS = re.compile(
+    rf"(?i)(\bbearer\s+|\bbasic\s+|//(?:\[[0-9a-f:.]+\]|[^/\s:@\[]*):{_PORT})[^\s@,'\"]+(@?)|\btc_[A-Za-z0-9_-]{{8,}}"
+)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Their own handlers would write beside ours, in another shape.
 PLAIN_LOGGERS = ("django", "django.server", "gunicorn.error", "gunicorn.access", "rq.worker")

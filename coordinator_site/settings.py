@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
     "coordinator_site.request_id.RequestIdMiddleware",
     "scenarios.api.problems.ProblemMiddleware",
+    "scenarios.api.plain_http.PlainHTTPMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "coordinator_site.content_security_policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

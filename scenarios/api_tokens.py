@@ -32,6 +32,13 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.delete_service",
         "scenarios.protect_service",
     ),
+    # The view, too: an address may hold what only its receiver and its keeper should know.
+    "webhooks": (
+        "scenarios.view_webhook",
+        "scenarios.add_webhook",
+        "scenarios.change_webhook",
+        "scenarios.delete_webhook",
+    ),
     "approve": ("scenarios.approve_run",),
     "stop": ("scenarios.stop_run",),
     "acknowledge": ("scenarios.acknowledge_fault",),

@@ -13,6 +13,8 @@ from scenarios.domain.document import Document
 from scenarios.domain.errors import ScenarioError
 from scenarios.models import Fault, Scenario
 
+Kind = Literal["new", "changed", "unchanged", "removed"]
+
 
 class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
     """A scenario is still needed: by a run that goes on, by a fault, by what else refers to it."""
@@ -22,7 +24,7 @@ class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in e
 class Change:
     """What becomes of one scenario; `after` is empty where it is removed."""
 
-    kind: Literal["new", "changed", "unchanged", "removed"]
+    kind: Kind
     name: str
     before: str
     after: str

@@ -35,9 +35,13 @@ def check_address(url: str) -> None:
     Raises:
         AddressRefused: with the rule and a hint.
     """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    if parts.scheme not in {"http", "https"} or not host:
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        is_address = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
+    except ValueError:  # half a bracket, a port that is none
+        is_address = False
+    if not is_address:
         raise AddressRefused(f"{url[:80]!r} is no address: write it as 'https://hooks.example.com/runs'.")
     if parts.username or parts.password or parts.fragment:
         raise AddressRefused(
@@ -70,6 +74,25 @@ def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
     kept = ["name", "url", "events", "tags", "is_enabled", "disabled_because", "changed_by"]
     webhook.save(update_fields=kept)
     return ""
+
+
+def save_checked(webhook: Webhook, *, by: User | None = None) -> str:
+    """Store what no form has checked; the secret of a new one, else "".
+
+    Raises:
+        ValidationError: with a sentence for each field that makes no sense.
+        AddressRefused: this site sends nothing there.
+    """
+    webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"])
+    return save_webhook(webhook, by=by)
+
+
+@transaction.atomic
+def delete_webhook(webhook: Webhook) -> None:
+    """Delete it with its deliveries: nothing more is sent to it."""
+    # Locked first: what is being written to it is there by then, and goes with it.
+    Webhook.objects.select_for_update().filter(pk=webhook.pk).first()
+    webhook.delete()
 
 
 def change_secret(webhook: Webhook, *, by: User | None = None) -> str:

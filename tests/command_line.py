@@ -7,6 +7,17 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+MAKE_SCHEDULE = """
+from pathlib import Path
+from django.contrib.auth.models import User
+from scenarios import schedules, services
+from scenarios.models import Schedule
+document = Path("scenarios/catalogue/exchange-errors.yaml").read_text()
+scenario = services.save_scenario(services.read_document(document))
+schedule = Schedule(name="nightly", scenario_name=scenario.name, cron="30 2 * * *")
+schedules.save_schedule(schedule, by=User.objects.filter(is_superuser=True).first())
+"""
+
 
 @dataclass(frozen=True)
 class Said:

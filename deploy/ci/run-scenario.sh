@@ -16,10 +16,12 @@ fi
 folder=$1 name=$2 junit=${3:-junit.xml}
 api=${COORDINATOR%/}/api/v1
 
-# The token goes in by standard input: arguments can be read by everybody on the machine.
+# The token goes in by standard input: arguments can be read by everybody on the machine. A redirect is an
+# error: to log in, or to https://, is no answer of the coordinator's.
 ask() {
     printf 'header = "Authorization: Bearer %s"\n' "$TEST_COORDINATOR_TOKEN" |
-        curl --config - --silent --show-error --fail-with-body --connect-timeout 10 --max-time 60 --retry 3 "$@"
+        curl --config - --silent --show-error --fail-with-body --location --max-redirs 0 \
+            --connect-timeout 10 --max-time 60 --retry 5 --retry-connrefused "$@"
 }
 
 give_up() {
@@ -45,11 +47,16 @@ while new=$(ask --header 'Accept: text/event-stream' --header "Last-Event-ID: $s
     printf '%s\n' "$new" | sed -n 's/^data: //p'
     newest=$(printf '%s\n' "$new" | sed -n 's/^id: //p' | tail -n 1)
     seen=${newest:-$seen}
-    case $new in '' | *'event: end'*) break ;; esac
+    # At the beginning of a line: a step may have been answered with these words, too.
+    if [ -z "$new" ] || printf '%s\n' "$new" | grep -q '^event: end'; then break; fi
 done
 
+ended=$(ask "$run") || give_up "$run cannot be asked how it ended."
+ended=$(printf '%s' "$ended" | tr -d ' \n')
+case $ended in
+*'"finished_at":null'*) give_up "$run has not ended: it goes on, and cannot be followed any more." ;;
+esac
 ask --output "$junit" "$run/report?format=junit" || give_up "There is no report of $run."
-ended=$(ask "$run" | tr -d ' \n') || give_up "$run cannot be asked how it ended."
 case $ended in
 *'"rollback":"dirty"'*) verdict=1 ;;
 *'"status":"passed"'*) verdict=0 ;;

@@ -75,6 +75,13 @@ class WebhookAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.shown_secret = webhooks.save_webhook(obj, by=cast("User", request.user))
 
+    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
+        webhooks.delete_webhook(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
+        for webhook in queryset:
+            webhooks.delete_webhook(webhook)
+
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:

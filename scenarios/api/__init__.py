@@ -6,10 +6,12 @@ from scenarios.api import (
     faults,
     global_stop,
     health,
+    imports,
     runs,
     scenarios,
     schedules,
     services,
+    webhooks,
 )
 from scenarios.api.access import ACCESS
 from scenarios.api.description import DescribedAPI
@@ -24,5 +26,9 @@ api = DescribedAPI(
     parser=JSONParser(),
 )
 answer_with_problems(api)
-for resource in (health, scenarios, runs, events, faults, schedules, approvals, services, global_stop):
+RESOURCES = (
+    *(health, scenarios, imports, runs, events, faults),
+    *(schedules, approvals, services, webhooks, global_stop),
+)
+for resource in RESOURCES:
     api.add_router("", resource.router)

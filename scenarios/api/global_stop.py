@@ -1,6 +1,8 @@
 """The global stop."""
 
+from datetime import datetime
 from http import HTTPStatus
+from typing import Any
 
 from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
@@ -12,6 +14,7 @@ from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.domain.outputs import storable
+from scenarios.models import GlobalStop
 
 router = Router(tags=["the global stop"])
 
@@ -22,6 +25,24 @@ class WhyStop(Body):
 
 class Stopped(Schema):
     stopped_runs: int
+
+
+class Standing(Schema):
+    """By whom, why and since when: null and empty while it is not pulled."""
+
+    pulled: bool
+    pulled_at: datetime | None
+    pulled_by: str
+    reason: str
+
+
+@router.get("/stop", response={200: Standing, **REFUSALS})
+def get_global_stop(request: HttpRequest) -> dict[str, Any]:
+    """Whether the global stop is pulled, so that no run begins."""
+    permit(request, "scenarios.view_run")
+    stop = GlobalStop.objects.filter(pk=GlobalStop.ONLY).first() or GlobalStop()
+    standing = {"pulled_at": stop.pulled_at, "pulled_by": stop.pulled_by, "reason": stop.reason}
+    return {"pulled": stop.pulled_at is not None, **standing}
 
 
 @router.post(

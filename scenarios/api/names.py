@@ -9,7 +9,7 @@ from ninja import Field
 
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.fields import DNS_LABEL
-from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service
+from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service, Webhook
 
 Row = TypeVar("Row", bound=Model)
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -69,4 +69,11 @@ def approval_of(approval_id: int) -> Approval:
     found = Approval.objects.filter(pk=approval_id).select_related("run", "schedule").first()
     if found is None:
         raise NotFoundError(f"There is no approval {approval_id!r}.")
+    return found
+
+
+def webhook_of(webhook_id: int) -> Webhook:
+    found = Webhook.objects.filter(pk=webhook_id).select_related("changed_by").first()
+    if found is None:
+        raise NotFoundError(f"There is no webhook {webhook_id!r}.")
     return found

@@ -28,6 +28,7 @@ from scenarios.synchronisation import CannotRemove
 MEDIA_TYPE = "application/problem+json"
 SECONDS_BEFORE_A_RETRY = 5
 LONGEST_NAME_SHOWN = 200
+OF_ALL_FILTERS = (["filters"], ["wanted"])
 
 
 class ProblemAt(Schema):
@@ -99,9 +100,17 @@ def problem(
 
 def faults_of(error: ValidationError) -> list[ProblemAt]:
     return [
-        ProblemAt(path=".".join(map(str, one["loc"]))[:LONGEST_NAME_SHOWN], message=str(one["msg"]))
+        ProblemAt(path=place_of(one["loc"]), message=str(one["msg"]).removeprefix("Value error, "))
         for one in error.errors
     ]
+
+
+def place_of(location: Sequence[int | str]) -> str:
+    """Without the name that a function of ours gives to the whole body, or to all filters together."""
+    place, *names = map(str, location)
+    if place == "body" or names in OF_ALL_FILTERS:
+        del names[:1]
+    return ".".join([place, *names])[:LONGEST_NAME_SHOWN]
 
 
 def invalid_document(error: InvalidDocument) -> HttpResponse:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from scenarios.command_line.coordinator import (
     CommandRefused,
@@ -12,10 +12,12 @@ from scenarios.command_line.coordinator import (
     FaultFacts,
     RunFacts,
     ScenarioFacts,
+    ScheduleFacts,
 )
 from scenarios.command_line.http_api import Refusal
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
+from scenarios.synchronisation import Change, Kind
 
 OF_VARIABLES = "body.variables."
 
@@ -123,6 +125,25 @@ def fault_of(row: Any) -> FaultFacts:
         injected_at=_moment(row, "injected_at"),
         closed_at=_moment(row, "closed_at"),
     )
+
+
+def schedule_of(row: Any) -> ScheduleFacts:
+    words = ("name", "scenario", "cron", "time_zone")
+    known: Mapping[str, str] = {name: _text(row, name) for name in words}
+    return ScheduleFacts(
+        **known,
+        paused=_of_kind(row, "paused", bool),
+        next_at=_moment(row, "next_at"),
+        changed_by=understood(row, "changed_by") or "",
+    )
+
+
+def change_of(row: Any, after: Mapping[str, str]) -> Change:
+    kind: Any = _text(row, "change")
+    if kind not in get_args(Kind):
+        raise NotUnderstood("change")
+    name = _text(row, "name")
+    return Change(kind, name, "", after.get(name, ""))
 
 
 @contextmanager

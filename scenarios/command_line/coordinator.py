@@ -42,6 +42,13 @@ class NoSuchRun(CommandRefused):
         super().__init__(f"{what} whose id begins with {beginning!r}: {hint}.")
 
 
+class NoSuchSchedule(CommandRefused):
+    """No schedule of that name is stored."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no schedule {name!r}: 'scenario schedules' lists them.")
+
+
 class NothingToUndo(CommandRefused):
     """The run is held by a worker, or by whoever undoes its faults already."""
 
@@ -113,6 +120,19 @@ class FaultFacts:
     undo_tries: int
     injected_at: datetime | None
     closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFacts:
+    """`next_at` is None while it is paused."""
+
+    name: str
+    scenario: str
+    cron: str
+    time_zone: str
+    paused: bool
+    next_at: datetime | None
+    changed_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,4 +213,10 @@ class Coordinator(Protocol):
 
     def undo(self, run_id: str) -> Sequence[FaultFacts]:
         """Undo what the run left behind; what is still injected afterwards."""
+        ...
+
+    def schedules(self) -> Sequence[ScheduleFacts]: ...
+
+    def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
+        """Pause it, or let it go on; as it is then."""
         ...

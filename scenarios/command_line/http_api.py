@@ -208,12 +208,13 @@ def _innermost(error: BaseException) -> str:
 
 
 def _checked_address(server: str) -> str:
-    parts = urlsplit(server)
     try:
+        parts = urlsplit(server)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        fits = fits and not (parts.username or parts.password or parts.query or parts.fragment)
     except ValueError:
         fits = False
-    if not fits or parts.username or parts.password or parts.query or parts.fragment:
+    if not fits:
         raise CommandRefused(
             "'--server' is refused: the address of a coordinator, as 'https://coordinator.example', "
             "without a name, a password or a query."

@@ -7,24 +7,27 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import OuterRef, Subquery
 
-from scenarios import imports, services, synchronisation
+from scenarios import imports, schedules, services, synchronisation
 from scenarios.command_line.coordinator import (
     CommandRefused,
     EventFacts,
     FaultFacts,
     NoSuchRun,
     NoSuchScenario,
+    NoSuchSchedule,
     NothingToUndo,
     ReadDocument,
     RunFacts,
     RunFilter,
     ScenarioFacts,
+    ScheduleFacts,
 )
 from scenarios.domain.document import build_plan
+from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import UNBEGUN, RunState
 from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import undo_now
-from scenarios.models import Event, Fault, Heartbeat, Run, Scenario
+from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
 from scenarios.reports import report
 from scenarios.synchronisation import CannotRemove, Change
 from scenarios.worker_commands import WORKER_COMMANDS
@@ -155,6 +158,21 @@ class LocalCoordinator:
             )
         return [_fault_facts(row) for row in ended.faults.to_undo().select_related("run")]
 
+    # Schedules
+
+    def schedules(self) -> list[ScheduleFacts]:
+        return [_schedule_facts(row) for row in Schedule.objects.select_related("changed_by")]
+
+    def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
+        rows = Schedule.objects.select_related("changed_by").filter(name=name)
+        if (schedule := rows.first()) is None:
+            raise NoSuchSchedule(name)
+        try:
+            schedules.pause(schedule, paused=paused)
+        except InvalidSchedule as error:
+            raise CommandRefused(f"Schedule {name!r} cannot go on: {error}.") from error
+        return _schedule_facts(rows.get())
+
 
 def _stored(name: str) -> Scenario:
     row = Scenario.objects.filter(name=name).first()
@@ -210,4 +228,16 @@ def _fault_facts(row: Fault) -> FaultFacts:
         undo_tries=row.undo_tries,
         injected_at=row.injected_at,
         closed_at=row.closed_at,
+    )
+
+
+def _schedule_facts(row: Schedule) -> ScheduleFacts:
+    return ScheduleFacts(
+        name=row.name,
+        scenario=row.scenario_name,
+        cron=row.cron,
+        time_zone=row.time_zone,
+        paused=row.is_paused,
+        next_at=row.next_at,
+        changed_by=row.changed_by.get_username() if row.changed_by else "",
     )

@@ -7,24 +7,29 @@ from typing import Any
 from urllib.parse import quote
 
 from scenarios.command_line.answers import (
+    change_of,
     event_of,
     fault_of,
     refusals_of_documents,
     run_of,
     scenario_of,
+    schedule_of,
     understood,
 )
 from scenarios.command_line.coordinator import (
     CommandRefused,
+    CoordinatorSilent,
     EventFacts,
     FaultFacts,
     NoSuchRun,
     NoSuchScenario,
+    NoSuchSchedule,
     NothingToUndo,
     ReadDocument,
     RunFacts,
     RunFilter,
     ScenarioFacts,
+    ScheduleFacts,
 )
 from scenarios.command_line.http_api import PAGE, HttpApi, Refusal
 from scenarios.domain.document import build_plan, parse_document
@@ -108,21 +113,17 @@ class RemoteCoordinator:
         return changes + [Change("removed", name, "", "") for name in gone]
 
     def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        """One after the other: each was checked, but over the API there is no "all or none"."""
-        changes = self.changes(documents, prune=prune)
-        done = 0
+        """All of them, or none: in one request."""
+        wish = {"documents": [document.source for document in documents], "prune": prune}
         try:
-            for change in changes:
-                if change.kind in ("new", "changed"):
-                    with refusals_of_documents():
-                        source = change.after.encode()
-                        self._api.json("PUT", f"scenarios/{_word(change.name)}", **_yaml(source))
-                elif change.kind == "removed":
-                    self._api.json("DELETE", f"scenarios/{_word(change.name)}")
-                done += change.kind != "unchanged"
-        except CommandRefused as error:
-            raise CommandRefused(f"{error} {done} changes were made before: import again.") from error
-        return changes
+            answer = self._api.json("POST", "import", json=wish)
+        except CoordinatorSilent as error:
+            raise CommandRefused(
+                f"{error} Either everything is stored by now or nothing: 'import --check' tells, and to "
+                "import again does no harm."
+            ) from error
+        after = {document.name: document.source for document in documents}
+        return [change_of(row, after) for row in understood(answer, "changes")]
 
     # Runs
 
@@ -191,9 +192,9 @@ class RemoteCoordinator:
         return int(understood(self._api.json("POST", "stop", json={"reason": reason}), "stopped_runs"))
 
     def release(self) -> bool:
-        """The API does not tell whether it was pulled."""
+        was_pulled = bool(understood(self._api.json("GET", "stop"), "pulled"))
         self._api.json("DELETE", "stop")
-        return True
+        return was_pulled
 
     def report(self, run_id: str, format_name: str) -> bytes:
         return self._api.content(f"runs/{run_id}/report", format=format_name)
@@ -225,6 +226,20 @@ class RemoteCoordinator:
     def _left(self, run_id: str) -> Iterator[Any]:
         rows = self._api.items("faults", run=run_id, outstanding="true")
         return (row for row in rows if understood(row, "state") in STATES_TO_UNDO)
+
+    # Schedules
+
+    def schedules(self) -> list[ScheduleFacts]:
+        return [schedule_of(row) for row in self._api.items("schedules")]
+
+    def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
+        try:
+            done = self._api.json("POST", f"schedules/{_word(name)}/{'pause' if paused else 'resume'}")
+        except Refusal as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                raise NoSuchSchedule(name) from None
+            raise
+        return schedule_of(done)
 
 
 def _word(name: str) -> str:

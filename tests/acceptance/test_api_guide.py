@@ -18,7 +18,7 @@ PEOPLE = (
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Coordinator]:
-    with coordinator(tmp_path) as installed:
+    with coordinator(tmp_path, WEBHOOK_ALLOWED_HOSTS="hooks.example.com") as installed:
         installed.manage("migrate", "--verbosity=0")
         installed.manage("shell", "--no-imports", "-c", PEOPLE)
         installed.start_web()
@@ -37,6 +37,8 @@ def test_every_command_of_the_guide_does_what_it_says(system: Coordinator) -> No
             values[whose] = next(word for word in output.split() if word.startswith("tc_"))
         if "approvals?" in line:
             values["APPROVAL"] = str(json.loads(output)["items"][0]["id"])
+        if "/webhooks" in line and "secret" in output:
+            values["WEBHOOK"] = str(json.loads(output)["id"])
         if "Idempotency-Key" in line:
             values["RUN"] = json.loads(output)["id"]
     assert len(printed) == len(PAGE.commands()) >= 10
@@ -44,6 +46,7 @@ def test_every_command_of_the_guide_does_what_it_says(system: Coordinator) -> No
     found = (
         *(("report", "<testsuites>"), ("event-stream", "event: end"), ("aborted&", run_id)),
         *(("nightly/resume", '"next_times": ["'), ("/approve", '"state": "approved"')),
+        *(("hooks.example.com", "whsec_"), ("/test", "msg_")),
     )
     for words, told in found:
         assert any(words in line and told in output for line, output in printed.items()), words

@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.scripted_api import Answer, scripted_api
 from tests.servers.target import Target, running_target
 
 SCRIPT = PROJECT / "deploy" / "ci" / "run-scenario.sh"
@@ -79,9 +80,15 @@ def job(
     system: Coordinator, token: str, folder: Path, name: str, key: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """README's call, in an environment that knows nothing of this project."""
+    return ask_job(f"http://127.0.0.1:{system.port}", token, folder, name, key)
+
+
+def ask_job(
+    address: str, token: str, folder: Path, name: str, key: str = ""
+) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": os.environ["PATH"],
-        "COORDINATOR": f"http://127.0.0.1:{system.port}",
+        "COORDINATOR": address,
         "TEST_COORDINATOR_TOKEN": token,
         "RUN_KEY": key or str(uuid4()),
     }
@@ -140,3 +147,47 @@ def test_called_without_what_it_needs_it_says_how() -> None:
     )
     assert told.returncode == 2
     assert "run-scenario.sh FOLDER NAME [JUNIT-FILE]" in told.stderr
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_an_address_that_leads_elsewhere_is_no_import_and_no_verdict(folder: Path, status: int) -> None:
+    """As http:// where a proxy wants https://, or a page to log in on the way."""
+    elsewhere = Answer(b"", status, {"Location": "https://elsewhere.example/"})
+    with scripted_api(elsewhere) as server:
+        done = ask_job(server.url, "tc_made-up", folder, "passes")
+    assert (done.returncode, "was not imported" in done.stderr) == (2, True), done.stderr
+    assert not (folder.parent / "passes.xml").exists()
+    assert len(server.asked) == 1
+
+
+def test_what_a_step_has_answered_does_not_end_the_job_before_the_run(folder: Path) -> None:
+    said = 'id: 1\ndata: {"said": "event: end"}\n\n'
+    run = {"id": "1", "status": "running", "rollback": None, "finished_at": None}
+    answers = [
+        *(Answer({}), Answer({})),
+        Answer(run, 201, {"Location": "/api/v1/runs/1"}),
+        Answer(said.encode()),
+        Answer(b'event: end\ndata: {"status": "passed"}\n\n'),
+        Answer({**run, "status": "passed", "rollback": "clean", "finished_at": "2026-11-24T01:00:00Z"}),
+        Answer(b"<testsuites/>"),
+    ]
+    with scripted_api(*answers) as server:
+        done = ask_job(server.url, "tc_made-up", folder, "passes")
+    assert done.returncode == 0, done.stderr
+    assert [asked.path for asked in server.asked].count("/api/v1/runs/1/events?wait=20") == 2
+
+
+def test_a_coordinator_that_cannot_be_asked_any_more_gives_no_verdict(folder: Path) -> None:
+    created = Answer({"id": "1"}, 201, {"Location": "/api/v1/runs/1"})
+    with scripted_api(Answer({}), Answer({}), created, Answer(status=404)) as server:
+        done = ask_job(server.url, "tc_made-up", folder, "passes")
+    assert (done.returncode, "cannot be asked how it ended" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_run_that_has_not_ended_is_no_verdict(folder: Path) -> None:
+    run = {"id": "1", "status": "running", "rollback": None, "finished_at": None}
+    created = Answer(run, 201, {"Location": "/api/v1/runs/1"})
+    answers = [Answer({}), Answer({}), created, Answer(status=404), Answer(run)]
+    with scripted_api(*answers) as server:
+        done = ask_job(server.url, "tc_made-up", folder, "passes")
+    assert (done.returncode, "has not ended" in done.stderr) == (2, True), done.stderr

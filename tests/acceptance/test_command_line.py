@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import MAKE_SCHEDULE
 from tests.servers.coordinator import PROJECT, Coordinator, command, read_until
 from tests.servers.documented import Page, with_values
 from tests.servers.loopback import free_port
@@ -43,7 +44,7 @@ class System:
 
     def run_in_order(self, lines: list[str]) -> subprocess.CompletedProcess[str]:
         """In one process, for starting one for each would take most of the time."""
-        values = {"COPY": str(self.folder), "RUN": self.run_id}
+        values = {"COPY": str(self.folder), "RUN": self.run_id, "SCHEDULE": "nightly"}
         return subprocess.run(
             [sys.executable, "manage.py", "shell", "--no-imports", "-c", EACH_IN_ORDER],
             cwd=PROJECT,
@@ -73,6 +74,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with command(installed.data, "up", "--port", str(free_port()), **installed.environment) as process:
         read_until(process.stdout, "Serving")
         (first,) = json.loads(installed.manage("scenario", "runs", "--json"))["items"]
+        installed.manage("shell", "--no-imports", "-c", MAKE_SCHEDULE)
         folder = tmp_path_factory.mktemp("copy")
         installed.manage("scenario", "export", "--all", str(folder))
         yield System(installed, folder, first["id"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pytest_django.fixtures import Settings
 
-from tests.command_line import CommandLine, Said
+from tests.command_line import MAKE_SCHEDULE, CommandLine, Said
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator, process_of, processes_with
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
@@ -37,7 +37,7 @@ spec:
           probe: {http: {service: target, path: /health}}
           expect: {status: STATUS}
 """
-SCOPES = ("read", "edit", "run", "stop", "global-stop")
+SCOPES = ("read", "edit", "run", "stop", "schedule", "global-stop")
 MAKE_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('ci')"
 
 
@@ -163,6 +163,17 @@ def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
 def test_the_global_stop_is_pulled_and_released(scenario: Elsewhere) -> None:
     assert "Being stopped: no run;" in scenario("stop", "--all", "--reason", "a test").out
     assert scenario("release").out == "Runs may begin again.\n"
+    assert scenario("release").out == "The global stop was not pulled.\n"
+
+
+def test_a_schedule_is_listed_paused_and_resumed(scenario: Elsewhere, system: Coordinator) -> None:
+    system.manage("shell", "--no-imports", "-c", MAKE_SCHEDULE)
+    assert scenario("schedules", "--json").json["items"][0]["cron"] == "30 2 * * *"
+    assert "is paused" in scenario("pause", "nightly").out
+    assert "paused" in scenario("schedules").out
+    assert "goes on; next at" in scenario("resume", "nightly").out
+    unknown = scenario("pause", "weekly")
+    assert (unknown.code, "There is no schedule 'weekly'" in unknown.err) == (2, True)
 
 
 def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(

@@ -57,21 +57,24 @@ def fuzz(installed: Coordinator, token: str, *options: str) -> "subprocess.Compl
 
 # Written out: a benchmark that fuzzes has no Django. A test holds that it is all of them.
 ALL_SCOPES = (
-    *("read", "edit", "run", "schedule", "services", "approve"),
+    *("read", "edit", "run", "schedule", "services", "webhooks", "approve"),
     *("stop", "acknowledge", "global-stop"),
 )
 SOMETHING_OF_EVERYTHING = """
 from django.contrib.auth.models import User
 from tests.integration.scenarios.planned_rows import DOCUMENT, asked_run, scheduled, stored
 from tests.integration.scenarios.story_rows import Telling
-from scenarios import services
+from scenarios import services, webhooks
 from scenarios.domain.outcomes import Rollback
+from scenarios.models import Webhook
 fuzz = User.objects.create_superuser("fuzz")
 for rollback in (Rollback.CLEAN, Rollback.DIRTY):
     telling = Telling()
     telling.begin()
     telling.finish(rollback)
 services.register_service("custodian", "http://127.0.0.1:10", is_protected=True)
+webhook = Webhook(name="chat", url="http://127.0.0.1:10/runs", events=["run.finished"])
+webhooks.save_webhook(webhook, by=fuzz)
 document = DOCUMENT.replace("exchange", "custodian")
 stored(document)
 scheduled(fuzz, scenario_name="break-custodian", cron="0 0 1 1 *")

@@ -15,6 +15,7 @@ from scenarios.command_line import (
     import_verb,
     run_verbs,
     scenario_verbs,
+    schedule_verbs,
 )
 from scenarios.command_line.coordinator import CommandRefused, Coordinator
 from scenarios.command_line.http_api import HttpApi
@@ -22,6 +23,8 @@ from scenarios.command_line.local import LocalCoordinator
 from scenarios.command_line.remote import RemoteCoordinator
 from scenarios.command_line.terminal import Terminal
 from scenarios.command_line.verbs import SERVER_HELP, Session, Verb
+
+GROUPS = (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs)
 
 
 def coordinator_at(server: str) -> Coordinator:
@@ -37,7 +40,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        for group in (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs):
+        for group in GROUPS:
             group.add_to(verbs)
 
     def handle(

@@ -45,8 +45,7 @@ class Command(BaseCommand):
         events = options["event"] or [str(message) for message in SUBSCRIBABLE]
         webhook = Webhook(name=options["name"], url=options["url"], events=events, tags=options["tag"])
         try:
-            webhook.full_clean(exclude=["salt", "fingerprint"])
-            self.stdout.write(webhooks.save_webhook(webhook))
+            self.stdout.write(webhooks.save_checked(webhook))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except webhooks.AddressRefused as error:

@@ -1,9 +1,10 @@
 """What the outside is told is written with the change that it tells of, or not at all."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -14,6 +15,7 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.leases import Claim
 from scenarios.models import Delivery, Scenario
 from scenarios.ports import Event
+from scenarios.webhooks import delete_webhook
 from tests.integration.scenarios.outside_rows import a_webhook, written
 from tests.integration.scenarios.story_rows import SLOWED, Telling
 
@@ -47,6 +49,25 @@ def test_what_is_taken_back_is_not_told() -> None:
         telling.tell("run_started")
         transaction.set_rollback(True)
     assert written() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_is_deleted_meanwhile_waits_for_what_is_told_and_breaks_no_run() -> None:
+    webhook, telling = a_webhook(), Telling()
+
+    def delete() -> None:
+        try:
+            delete_webhook(webhook)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            telling.tell("run_started")
+            deleting = threads.submit(delete)
+            assert not wait([deleting], timeout=0.3).done
+        deleting.result(30)
+    assert not Delivery.objects.exists()
 
 
 def test_a_worker_that_has_lost_its_run_tells_nothing() -> None:

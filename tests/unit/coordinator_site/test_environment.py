@@ -80,7 +80,9 @@ def test_an_empty_or_impossible_prefix_of_secrets_is_refused(value: str) -> None
         environment.variable_prefix("SCENARIO_SECRET_PREFIX", value)
 
 
-@pytest.mark.parametrize("value", ["127.0.0.1:9090", "ftp://x", "http://"])
+@pytest.mark.parametrize(
+    "value", ["127.0.0.1:9090", "ftp://x", "http://", "http://[half", "http://x:99999", "http://x:0"]
+)
 def test_an_address_of_prometheus_is_a_web_address(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="no web address"):
         environment.web_address("PROMETHEUS_URL", value)

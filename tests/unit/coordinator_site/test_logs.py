@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
@@ -78,6 +79,24 @@ def test_no_line_shows_a_secret_or_what_looks_like_one(words: str) -> None:
     assert "***" in line
     for secret in ("abcdef", "0123456789", "hunter"):
         assert secret not in line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Listening at: http://127.0.0.1:8080 (4711)",
+        "GET http://exchange:9101/orders?side=sell failed",
+        "https://prometheus.example:9090, 'http://[::1]:80'",
+    ],
+)
+def test_a_port_is_no_password(words: str) -> None:
+    assert line_of(words)["event"] == words
+
+
+@pytest.mark.parametrize("words", ["redis://user:123456@host:6379/0", "http://u:1234/x@host", "//u:99999x"])
+def test_what_might_be_a_password_is_struck_out_though_it_begins_with_digits(words: str) -> None:
+    assert "***" in line_of(words)["event"]
+    assert not re.search("1234|99999", line_of(words)["event"])
 
 
 def test_a_secret_that_a_step_has_resolved_is_struck_out_from_then_on(

@@ -57,10 +57,10 @@ def test_written_again_it_is_changed_whole_but_stays_paused(ci: Program) -> None
         ({"scenario": "gone"}, "body.scenario", "there is no scenario 'gone'"),
         ({"variables": {"delay": 101}}, "body.variables", "at most"),
         ({"window_from": "22:00"}, "body.window_from", "only one of its two times"),
-        ({"window_from": "24:00"}, "body.wish.window_from", "pattern"),
-        ({"window_days": [8]}, "body.wish.window_days.0", "less than or equal to 7"),
-        ({"grace_minutes": 1441}, "body.wish.grace_minutes", "less than or equal to 1440"),
-        ({"next_at": "x"}, "body.wish.next_at", "Extra"),
+        ({"window_from": "24:00"}, "body.window_from", "pattern"),
+        ({"window_days": [8]}, "body.window_days.0", "less than or equal to 7"),
+        ({"grace_minutes": 1441}, "body.grace_minutes", "less than or equal to 1440"),
+        ({"next_at": "x"}, "body.next_at", "Extra"),
     ],
 )
 def test_what_makes_no_sense_is_told_at_its_place(ci: Program, wish: Any, path: str, sentence: str) -> None:

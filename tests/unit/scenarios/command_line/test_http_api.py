@@ -133,7 +133,15 @@ def test_a_certificate_of_an_unknown_authority_is_refused_at_once(tmp_path: Path
 
 @pytest.mark.parametrize(
     "server",
-    ["coordinator", "ftp://host", "http://", "http://user:word@host", "http://host?x=1", "http://host:99999"],
+    [
+        "coordinator",
+        "ftp://host",
+        "http://",
+        "http://user:word@host",
+        "http://host?x=1",
+        "http://host:99999",
+        "http://[half",
+    ],
 )
 def test_an_address_that_is_none_or_holds_a_password_is_refused_without_showing_it(server: str) -> None:
     with pytest.raises(CommandRefused, match="'--server' is refused") as refused:

@@ -1,0 +1,85 @@
+"""Many documents at once: stored all together, or none of them."""
+
+from http import HTTPStatus
+from typing import Any, Literal
+
+from django.http import HttpRequest
+from ninja import Field, Router, Schema
+from ninja.decorators import decorate_view
+
+from scenarios import services
+from scenarios.api.access import permit
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.problems import Problem, ProblemAt, RefusedError
+from scenarios.domain.document import Document
+from scenarios.domain.errors import InvalidDocument
+from scenarios.synchronisation import changes_for, synchronise
+
+router = Router(tags=["scenarios"])
+
+
+class Import(Body):
+    """With `prune`, every scenario that is in none of the documents is removed; its runs stay.
+
+    With `check`, nothing is stored.
+    """
+
+    documents: list[str] = Field(min_length=1, description="Each the whole text of one document.")
+    prune: bool = False
+    check: bool = False
+
+
+class ChangeOfScenario(Schema):
+    name: str
+    change: Literal["new", "changed", "unchanged", "removed"] = Field(alias="kind")
+
+
+class Imported(Schema):
+    stored: bool
+    changes: list[ChangeOfScenario]
+
+
+@router.post(
+    "/import",
+    response={HTTPStatus.OK: Imported, **REFUSALS, **OF_A_BODY, 409: Problem},
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+def import_scenarios(request: HttpRequest, wish: Import) -> dict[str, Any]:
+    """Store all documents, or none where one is refused."""
+    pruning = ("scenarios.delete_scenario",) if wish.prune else ()
+    caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
+    documents = read_all(wish.documents)
+    if wish.check:
+        return {"stored": False, "changes": changes_for(documents, prune=wish.prune)}
+    return {"stored": True, "changes": synchronise(documents, prune=wish.prune, by=caller.user)}
+
+
+def read_all(sources: list[str]) -> list[Document]:
+    """The documents.
+
+    Raises:
+        RefusedError: with every problem of every document, and of two with one name.
+    """
+    read: dict[str, Document] = {}
+    errors: list[ProblemAt] = []
+    for number, source in enumerate(sources):
+        place = f"body.documents.{number}"
+        try:
+            document = services.read_document(source)
+        except InvalidDocument as error:
+            errors += [problem_in(place, problem) for problem in error.problems]
+            continue
+        if read.setdefault(document.name, document) is not document:
+            message = f"{document.name!r} is also the name of another of these documents"
+            errors.append(ProblemAt(path=f"{place}.metadata.name", message=message))
+    if errors:
+        raise RefusedError("Not every document can be stored: none was.", errors)
+    return list(read.values())
+
+
+def problem_in(place: str, problem: Any) -> ProblemAt:
+    found = ProblemAt.model_validate(problem, from_attributes=True)
+    return found.model_copy(update={"path": f"{place}.{found.path}".rstrip(".")})

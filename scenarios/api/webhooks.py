@@ -1,0 +1,212 @@
+"""Webhooks: who is told of runs, and whether they can be reached. A secret is answered once, never kept."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, get_args
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from ninja import Field, Path, Query, Router, Schema, Status
+from ninja.decorators import decorate_view
+from pydantic import StringConstraints
+
+from scenarios import webhooks
+from scenarios.api.access import permit
+from scenarios.api.bodies import Body
+from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
+from scenarios.api.idempotency import carried_out_once
+from scenarios.api.names import RowId, webhook_of
+from scenarios.api.paging import Filters, Order, page_of
+from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
+from scenarios.domain.webhooks import DeliveryState
+from scenarios.models import Webhook
+
+router = Router(tags=["webhooks"])
+ORDER = Order(("pk",), (int,))
+CHANGE = "scenarios.change_webhook"
+LAST_DELIVERIES = 5
+NOT_SO = "It makes no sense so: nothing was stored."
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Subscribable = Literal[
+    "run.awaiting_approval", "run.started", "run.finished", "fault.outstanding", "fault.resolved"
+]
+EVERY_ONE: tuple[Subscribable, ...] = get_args(Subscribable)
+
+
+class WebhookInList(Schema):
+    id: int
+    name: str
+    url: str
+    events: list[str]
+    tags: list[str] = Field(description="Only of stored scenarios with one of these; none: of all runs.")
+    enabled: bool = Field(alias="is_enabled")
+    disabled_because: str
+    created_at: datetime
+    changed_by: str | None
+
+    @staticmethod
+    def resolve_changed_by(row: Webhook) -> str | None:
+        return row.changed_by.get_username() if row.changed_by else None
+
+
+class DeliveryToWebhook(Schema):
+    """`status` is what the receiver answered last; null where it has not."""
+
+    message: str
+    state: DeliveryState
+    tries: int
+    status: int | None
+    reason: str
+    created_at: datetime
+
+
+class OneWebhook(WebhookInList):
+    last_deliveries: list[DeliveryToWebhook] = Field(description="The newest first.")
+
+    @staticmethod
+    def resolve_last_deliveries(row: Webhook) -> list[Any]:
+        return list(row.deliveries.defer("payload")[:LAST_DELIVERIES])
+
+
+class WebhookWithSecret(OneWebhook):
+    secret: str = Field(description="What signs its messages. It is shown now, and never again.")
+
+
+class WebhookPage(Schema):
+    items: list[WebhookInList]
+    next_cursor: str | None
+
+
+class NewWebhook(Body):
+    """`events` are those of docs/integrations.md; left out, it is told of every one."""
+
+    name: Line = Field(min_length=1, max_length=100)
+    url: Line = Field(min_length=1, max_length=500, description="As https://hooks.example.com/runs.")
+    events: list[Subscribable] = Field(list(EVERY_ONE), min_length=1, max_length=len(EVERY_ONE))
+    tags: list[Line] = Field([], max_length=50)
+    enabled: bool = True
+
+    def given_to(self, webhook: Webhook) -> Webhook:
+        webhook.name, webhook.url = self.name, self.url
+        webhook.events, webhook.tags = list(dict.fromkeys(self.events)), self.tags
+        webhook.is_enabled = self.enabled
+        return webhook
+
+
+class TestOnItsWay(Schema):
+    """The watchdog sends it within a second; `last_deliveries` of the webhook tell how it ended."""
+
+    message_id: str
+
+
+@router.get("/webhooks", response={200: WebhookPage, **REFUSALS}, url_name="webhooks")
+def list_webhooks(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
+    """The webhooks, the oldest first."""
+    permit(request, "scenarios.view_webhook")
+    return page_of(Webhook.objects.select_related("changed_by"), ORDER, filters)
+
+
+@router.get("/webhooks/{webhook_id}", response={200: OneWebhook, **OF_ONE}, url_name="webhook")
+def get_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
+    """The webhook, and what came of its last deliveries."""
+    permit(request, "scenarios.view_webhook")
+    return webhook_of(webhook_id)
+
+
+# Without an Idempotency-Key: its answer would be kept, and the secret with it. Sent again, the name is taken.
+@router.post("/webhooks", response={201: WebhookWithSecret, **REFUSALS, **OF_A_BODY, 409: Problem})
+def create_webhook(
+    request: HttpRequest, response: HttpResponse, wish: NewWebhook
+) -> Status[WebhookWithSecret]:
+    """Add a webhook. The answer holds its secret, this one time."""
+    caller = permit(request, "scenarios.add_webhook")
+    webhook = wish.given_to(Webhook())
+    secret = saved(webhook, by=caller.user)
+    response["Location"] = reverse("api:webhook", args=[webhook.pk])
+    return Status(HTTPStatus.CREATED, with_secret(webhook, secret))
+
+
+@router.put(
+    "/webhooks/{webhook_id}",
+    response={200: OneWebhook, **OF_ONE, **OF_A_BODY, 409: Problem},
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+@transaction.atomic
+def put_webhook(request: HttpRequest, wish: NewWebhook, webhook_id: Path[RowId]) -> Webhook:
+    """Change the webhook whole; its secret stays."""
+    caller = permit(request, CHANGE)
+    webhook = wish.given_to(kept_webhook(webhook_id))
+    saved(webhook, by=caller.user)
+    return webhook
+
+
+@router.delete("/webhooks/{webhook_id}", response={204: None, **OF_ONE}, openapi_extra=WRITES_ONCE)
+@decorate_view(carried_out_once)
+def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
+    """Delete the webhook with its deliveries; nothing more is sent to it."""
+    permit(request, "scenarios.delete_webhook")
+    webhooks.delete_webhook(webhook_of(webhook_id))
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@router.post(
+    "/webhooks/{webhook_id}/test",
+    response={202: TestOnItsWay, **OF_ONE, 409: Problem},
+    url_name="webhook_test",
+    openapi_extra=WRITES_ONCE,
+)
+@decorate_view(carried_out_once)
+@transaction.atomic
+def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
+    """Send it a message that tells nothing but that it arrives."""
+    permit(request, CHANGE)
+    webhook = kept_webhook(webhook_id)
+    if not webhook.is_enabled:
+        raise ConflictError(f"Webhook {webhook.name!r} is disabled: nothing is sent to it.")
+    return Status(HTTPStatus.ACCEPTED, webhooks.send_test(webhook))
+
+
+@router.post(
+    "/webhooks/{webhook_id}/secret", response={200: WebhookWithSecret, **OF_ONE}, url_name="webhook_secret"
+)
+@transaction.atomic
+def change_secret(request: HttpRequest, webhook_id: Path[RowId]) -> WebhookWithSecret:
+    """Give it a new secret, answered this one time. For a day the one before signs as well."""
+    caller = permit(request, CHANGE)
+    webhook = kept_webhook(webhook_id)
+    secret = webhooks.change_secret(webhook, by=caller.user)
+    return with_secret(webhook_of(webhook_id), secret)
+
+
+def kept_webhook(webhook_id: int) -> Webhook:
+    """The webhook, which nobody deletes until the transaction ends."""
+    Webhook.objects.select_for_update().filter(pk=webhook_id).first()
+    return webhook_of(webhook_id)
+
+
+def saved(webhook: Webhook, *, by: User) -> str:
+    try:
+        with transaction.atomic():
+            return webhooks.save_checked(webhook, by=by)
+    except webhooks.AddressRefused as error:
+        raise RefusedError(NOT_SO, [ProblemAt(path="body.url", message=str(error))]) from error
+    except ValidationError as error:
+        raise RefusedError(
+            NOT_SO,
+            [
+                ProblemAt(path=f"body.{name}", message=" ".join(said))
+                for name, said in error.message_dict.items()
+            ],
+        ) from error
+    except IntegrityError as error:  # another of the name was stored this moment
+        raise ConflictError(f"There is a webhook {webhook.name!r} already.") from error
+
+
+def with_secret(webhook: Webhook, secret: str) -> WebhookWithSecret:
+    told: Any = webhook
+    told.secret = secret
+    return WebhookWithSecret.model_validate(told)

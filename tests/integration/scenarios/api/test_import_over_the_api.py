@@ -1,0 +1,65 @@
+"""Many documents at once over the API: all, or none."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from scenarios.models import Scenario
+from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.story_rows import DOCUMENT
+
+pytestmark = pytest.mark.django_db
+OTHER = DOCUMENT.replace("exchange-latency", "other", 1)
+CHANGED = DOCUMENT + "# a remark\n"
+
+
+def imported(ci: Program, *documents: str, **more: Any) -> Any:
+    return ci.post("import", {"documents": documents, **more})
+
+
+def changes(answer: Any) -> dict[str, str]:
+    return {row["name"]: row["change"] for row in answer.json()["changes"]}
+
+
+def test_documents_are_new_changed_unchanged_and_removed(ci: Program) -> None:
+    assert changes(imported(ci, DOCUMENT, OTHER)) == {"exchange-latency": "new", "other": "new"}
+    assert changes(imported(ci, CHANGED, OTHER)) == {"exchange-latency": "changed", "other": "unchanged"}
+    assert changes(imported(ci, CHANGED, prune=True)) == {
+        "exchange-latency": "unchanged",
+        "other": "removed",
+    }
+    assert Scenario.objects.get().document == CHANGED
+    assert Scenario.objects.get().changed_by == User.objects.get()
+
+
+def test_where_one_is_refused_none_is_stored_and_every_mistake_has_its_place(ci: Program) -> None:
+    found = problem_of(imported(ci, DOCUMENT, "kind: Nothing\n", OTHER, OTHER), 422)
+    assert not Scenario.objects.exists()
+    assert {error["path"].split(".")[2] for error in found["errors"]} == {"1", "3"}
+    assert found["errors"][0]["line"] >= 1
+    assert found["errors"][-1]["path"] == "body.documents.3.metadata.name"
+
+
+def test_a_check_stores_nothing(ci: Program) -> None:
+    answer = imported(ci, DOCUMENT, check=True)
+    assert (answer.json()["stored"], changes(answer)) == (False, {"exchange-latency": "new"})
+    assert not Scenario.objects.exists()
+
+
+def test_no_document_at_all_prunes_nothing(ci: Program, stored: Scenario) -> None:
+    problem_of(imported(ci, prune=True), 422)
+    assert Scenario.objects.exists()
+
+
+def test_what_still_runs_is_not_pruned_and_nothing_else_is_stored(ci: Program, stored: Scenario) -> None:
+    ci.post(f"scenarios/{stored.name}/runs", {})
+    problem_of(imported(ci, OTHER, prune=True), 409)
+    assert [scenario.name for scenario in Scenario.objects.all()] == [stored.name]
+
+
+def test_to_prune_it_takes_the_permission_to_delete(db: None) -> None:
+    writer = program(person("scenarios.add_scenario", "scenarios.change_scenario"))
+    assert imported(writer, DOCUMENT).status_code == 200
+    assert "delete_scenario" in problem_of(imported(writer, DOCUMENT, prune=True), 403)["detail"]
+    assert problem_of(imported(program(person(name="bob")), DOCUMENT), 403)

@@ -1,0 +1,151 @@
+"""Webhooks over the API: added, changed, tested, deleted; a secret is answered once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from scenarios import webhooks
+from scenarios.api_models import KeptAnswer
+from scenarios.models import Delivery, Webhook
+from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+
+pytestmark = pytest.mark.django_db
+WISH = {"name": "chat", "url": "https://hooks.example.com/runs", "events": ["run.finished"], "tags": ["eu"]}
+
+
+@pytest.fixture(autouse=True)
+def hooks_are_allowed(settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_HOSTS = ["hooks.example.com"]
+
+
+def made(ci: Program, **other: Any) -> Any:
+    answer = ci.post("webhooks", {**WISH, **other})
+    assert answer.status_code == 201, answer.content
+    return answer.json()
+
+
+def test_a_secret_is_answered_once_and_stored_nowhere(ci: Program) -> None:
+    answer = ci.post("webhooks", WISH, **{"Idempotency-Key": "once"})
+    secret = answer.json()["secret"]
+    assert secret.startswith("whsec_")
+    assert answer["Cache-Control"] == "no-store"
+    assert not KeptAnswer.objects.exists()
+    assert secret not in str(Webhook.objects.values().get())
+    told = ci.get(answer["Location"].removeprefix("/api/v1/")).json()
+    assert "secret" not in told
+    assert (told["name"], told["events"], told["tags"], told["enabled"]) == (
+        "chat",
+        *list(WISH.values())[2:],
+        True,
+    )
+    assert [row["name"] for row in ci.get("webhooks").json()["items"]] == ["chat"]
+
+
+@pytest.mark.parametrize(
+    ("other", "path"),
+    [
+        ({"url": "https://elsewhere.example.com/"}, "body.url"),
+        ({"url": "http://169.254.169.254/latest"}, "body.url"),
+        ({"url": "file:///etc/passwd"}, "body.url"),
+        ({"url": "https://hooks.example.com/\r\nX: y"}, "body.url"),
+        ({"url": "https://[half"}, "body.url"),
+        ({"url": "https://hooks.example.com:99999/"}, "body.url"),
+        ({"events": ["webhook.test"]}, "body.events.0"),
+        ({"events": []}, "body.events"),
+        ({"name": ""}, "body.name"),
+        ({"salt": "00"}, "body.salt"),
+    ],
+)
+def test_what_makes_no_sense_is_told_at_its_place(ci: Program, other: Any, path: str) -> None:
+    found = problem_of(ci.post("webhooks", {**WISH, **other}), 422)
+    assert found["errors"][0]["path"] == path
+    assert not Webhook.objects.exists()
+
+
+def test_a_name_is_given_once(ci: Program) -> None:
+    made(ci)
+    found = problem_of(ci.post("webhooks", WISH), 422)
+    assert found["errors"][0]["path"] == "body.name"
+    other = made(ci, name="other")
+    problem_of(ci.ask("PUT", f"webhooks/{other['id']}", WISH), 422)
+
+
+def test_it_is_changed_whole_and_keeps_its_secret(ci: Program) -> None:
+    place = f"webhooks/{made(ci)['id']}"
+    before = Webhook.objects.get().salt
+    told = ci.ask("PUT", place, {"name": "pager", "url": WISH["url"], "enabled": False}).json()
+    assert (told["name"], len(told["events"]), told["tags"], told["enabled"]) == ("pager", 5, [], False)
+    assert Webhook.objects.get().salt == before
+    problem_of(ci.post(f"{place}/test"), 409)
+
+
+def test_a_new_secret_is_another_and_the_one_before_signs_for_a_day(ci: Program) -> None:
+    first = made(ci)
+    second = ci.post(f"webhooks/{first['id']}/secret").json()
+    assert second["secret"] != first["secret"]
+    webhook = Webhook.objects.get()
+    assert len(webhooks.signing_keys(webhook, webhook.secret_changed_at)) == 2
+
+
+def test_a_test_is_on_its_way_and_tells_how_it_ended(ci: Program) -> None:
+    place = f"webhooks/{made(ci)['id']}"
+    answer = ci.post(f"{place}/test")
+    assert (answer.status_code, answer.json()["message_id"]) == (202, Delivery.objects.get().message_id)
+    Delivery.objects.update(state="failed", status=500, reason="it answered 500", tries=1)
+    last = ci.get(place).json()["last_deliveries"][0]
+    assert (last["message"], last["state"], last["status"]) == ("webhook.test", "failed", 500)
+
+
+def test_it_is_deleted_with_its_deliveries(ci: Program) -> None:
+    place = f"webhooks/{made(ci)['id']}"
+    ci.post(f"{place}/test")
+    assert ci.ask("DELETE", place).status_code == 204
+    assert not Delivery.objects.exists()
+    for method, path in (("GET", place), ("PUT", place), ("DELETE", place), ("POST", f"{place}/secret")):
+        problem_of(ci.ask(method, path, WISH if method == "PUT" else None), 404)
+
+
+def test_who_reads_does_not_see_addresses_and_who_views_changes_nothing(
+    ci: Program, admin_user: User
+) -> None:
+    place = f"webhooks/{made(ci)['id']}"
+    problem_of(program(admin_user, "read").get(place), 403)
+    viewer = program(person("scenarios.view_webhook"))
+    assert viewer.get(place).status_code == 200
+    for method, path in (
+        ("PUT", place),
+        ("DELETE", place),
+        ("POST", f"{place}/secret"),
+        ("POST", "webhooks"),
+    ):
+        problem_of(viewer.ask(method, path, WISH if method != "DELETE" else None), 403)
+    problem_of(viewer.post(f"{place}/test"), 403)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_deleted_meanwhile_is_not_there_and_nothing_breaks(ci: Program) -> None:
+    places = [f"webhooks/{made(ci, name=str(number))['id']}" for number in range(4)]
+    wishes = [
+        *(("DELETE", "", None), ("POST", "/secret", None)),
+        *(("POST", "/test", None), ("PUT", "", WISH | {"name": "pager"})),
+    ]
+
+    def answered(place: str, wish: tuple[str, str, Any]) -> int:
+        method, below, body = wish
+        try:
+            status: int = Program(ci.secret, Client()).ask(method, f"{place}{below}", body).status_code
+        finally:
+            connection.close()
+        return status
+
+    with ThreadPoolExecutor(4) as threads:
+        for place in places:
+            statuses = list(threads.map(partial(answered, place), wishes))
+            assert set(statuses) <= {200, 202, 204, 404}, statuses
+    assert not Delivery.objects.exists()

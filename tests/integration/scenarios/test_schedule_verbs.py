@@ -1,0 +1,52 @@
+"""`scenario schedules`, `pause` and `resume`, by this machine's database."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from scenarios.models import Schedule
+from tests.command_line import CommandLine
+from tests.integration.scenarios import planned_rows
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def nightly(db: None) -> Schedule:
+    planned_rows.stored()
+    return planned_rows.scheduled(User.objects.create_superuser("ada"), cron="30 2 * * *")
+
+
+def test_schedules_are_listed_to_people_and_to_programs(scenario: CommandLine, nightly: Schedule) -> None:
+    line = scenario("schedules").out.splitlines()[1]
+    assert [word in line for word in ("nightly", "break-exchange", "30 2 * * *", "02:30", "ada")] == [
+        True
+    ] * 5
+    (told,) = scenario("schedules", "--json").json["items"]
+    assert (told["name"], told["paused"]) == ("nightly", False)
+
+
+def test_where_there_is_none_it_is_told_who_makes_them(scenario: CommandLine) -> None:
+    assert "There is no schedule" in scenario("schedules").out
+    refused = scenario("pause", "nightly")
+    assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (2, True)
+
+
+def test_a_schedule_is_paused_and_goes_on(scenario: CommandLine, nightly: Schedule) -> None:
+    assert scenario("pause", "nightly").out.startswith("nightly is paused")
+    nightly.refresh_from_db()
+    assert (nightly.is_paused, nightly.next_at) == (True, None)
+    assert "02:30 UTC" in scenario("resume", "nightly").out
+    nightly.refresh_from_db()
+    assert not nightly.is_paused
+
+
+def test_one_that_makes_no_sense_any_more_is_not_resumed(scenario: CommandLine, nightly: Schedule) -> None:
+    Schedule.objects.update(is_paused=True, next_at=None, time_zone="Mars/Olympus")
+    refused = scenario("resume", "nightly")
+    assert (refused.code, "'nightly' cannot go on: " in refused.err) == (2, True)
+    assert "'Mars/Olympus' is no time zone" in refused.err

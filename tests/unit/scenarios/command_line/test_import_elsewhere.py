@@ -1,0 +1,45 @@
+"""`scenario import --server`: one request, so that all documents are stored, or none."""
+
+import json
+
+import pytest
+
+from scenarios.command_line.answers import NotUnderstood
+from scenarios.command_line.coordinator import CommandRefused, ReadDocument
+from scenarios.command_line.http_api import HttpApi
+from scenarios.command_line.remote import RemoteCoordinator
+from tests.servers.scripted_api import Answer, problem, scripted_api
+
+DOCUMENTS = [ReadDocument("a", "the first"), ReadDocument("b", "the second")]
+
+
+def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() -> None:
+    rows = [{"name": "a", "change": "new"}, {"name": "c", "change": "removed"}]
+    with scripted_api(Answer({"stored": True, "changes": rows})) as server:
+        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=True)
+    assert [(one.name, one.kind, one.after) for one in changes] == [
+        ("a", "new", "the first"),
+        ("c", "removed", ""),
+    ]
+    (asked,) = server.asked
+    assert json.loads(asked.body) == {"documents": ["the first", "the second"], "prune": True}
+
+
+def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> None:
+    with scripted_api(Answer(cut=True)) as server, pytest.raises(CommandRefused) as refused:
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=False)
+    assert "Either everything is stored by now or nothing" in str(refused.value)
+    assert len({asked.headers["Idempotency-Key"] for asked in server.asked}) == 1
+    assert len(server.asked) == 3
+
+
+def test_a_refusal_is_told_as_it_is() -> None:
+    refusal = problem(409, "Scenario 'c' cannot be removed now.")
+    with scripted_api(refusal) as server, pytest.raises(CommandRefused, match="cannot be removed now"):
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=True)
+
+
+def test_a_change_of_another_version_is_not_guessed_at() -> None:
+    answer = Answer({"changes": [{"name": "a", "change": "renamed"}]})
+    with scripted_api(answer) as server, pytest.raises(NotUnderstood):
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=False)
