@@ -7,7 +7,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, environment, logs
+from coordinator_site import __version__, databases, environment, logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -108,19 +108,11 @@ TEMPLATES = [
 
 # Database
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'coordinator.sqlite3'}")}
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    # Many processes write: each transaction takes the write lock at its start (no upgrade that
-    # fails), waits for it, and readers do not block writers. Measured in docs of Django 5.1 on:
-    # https://docs.djangoproject.com/en/5.2/ref/databases/#sqlite-transaction-behavior
-    DATABASES["default"]["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
-    }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DATABASES = {
+    "default": databases.for_many_processes(
+        env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'coordinator.sqlite3'}")
+    )
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 

@@ -1,5 +1,7 @@
 """Workers on machines of their own, with one PostgreSQL: in network namespaces, where Linux lets us."""
 
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -69,6 +71,20 @@ def system(
         yield installed
 
 
+ASK_AGAIN = """
+import time
+from django.db import connection
+connection.ensure_connection()
+print("connected", flush=True)
+input()
+begun = time.monotonic()
+try:
+    connection.cursor().execute("SELECT 1")
+except Exception as error:
+    print(type(error).__name__, time.monotonic() - begun)
+"""
+
+
 def passed_on(machine: Machine) -> float:
     try:
         with urllib.request.urlopen(f"http://{machine.address}:{METRICS_PORT}/metrics") as answer:
@@ -106,3 +122,28 @@ def test_a_machine_that_is_cut_off_has_its_fault_undone_by_the_others(
     carry_out_many(system, two)
     assert (target.injected, target.active) == (1, 0)
     assert "INTERRUPTED" in system.manage("scenario", "report", run, "--format", "md").upper()
+
+
+def test_a_database_whose_packets_are_lost_is_given_up_within_20_s(
+    system: Coordinator, two: list[Machine]
+) -> None:
+    """TCP alone would wait for a quarter of an hour, and so would the watchdog."""
+    asking = subprocess.Popen(
+        [*two[0].inside, sys.executable, "manage.py", "shell", "--no-imports", "-c", ASK_AGAIN],
+        cwd=PROJECT,
+        env=system.environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with asking:
+        assert asking.stdout is not None
+        assert asking.stdout.readline() == "connected\n"
+        two[0].lose_packets()
+        try:
+            error, seconds = asking.communicate("\n", timeout=60)[0].split()
+        finally:
+            asking.kill()
+            two[0].deliver_packets()
+    assert error == "OperationalError"
+    assert float(seconds) <= 20

@@ -19,6 +19,8 @@ HERE = f"{NETWORK}.1"
 class Machine:
     name: str
     address: str
+    bridge: str
+    cable: str
 
     @property
     def inside(self) -> tuple[str, ...]:
@@ -27,6 +29,13 @@ class Machine:
 
     def unplug(self) -> None:
         ip("-n", self.name, "link", "set", "eth0", "down")
+
+    def lose_packets(self) -> None:
+        """Whatever it sends is lost on the way, and nothing tells it so."""
+        ip("link", "set", self.cable, "nomaster")
+
+    def deliver_packets(self) -> None:
+        ip("link", "set", self.cable, "master", self.bridge)
 
     def plug_in(self) -> None:
         ip("-n", self.name, "link", "set", "eth0", "up")
@@ -62,10 +71,10 @@ def machines(*names: str) -> Iterator[list[Machine]]:
 
 
 def _machine(stack: ExitStack, bridge: str, name: str, number: int) -> Machine:
-    machine = Machine(name, f"{NETWORK}.{number}")
+    cable = f"v{number}-{os.getpid()}"
+    machine = Machine(name, f"{NETWORK}.{number}", bridge, cable)
     ip("netns", "add", name)
     stack.callback(ip, "netns", "delete", name)
-    cable = f"v{number}-{os.getpid()}"
     ip("link", "add", cable, "master", bridge, "type", "veth", "peer", "name", "eth0", "netns", name)
     ip("link", "set", cable, "up")
     ip("-n", name, "address", "add", f"{machine.address}/24", "dev", "eth0")

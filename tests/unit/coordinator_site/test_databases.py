@@ -1,0 +1,24 @@
+"""What this product sets of its database, and what an operator may set otherwise."""
+
+import environ
+
+from coordinator_site.databases import for_many_processes
+
+
+def options(url: str) -> dict[str, object]:
+    found: dict[str, object] = for_many_processes(environ.Env.db_url_config(url))["OPTIONS"]
+    return found
+
+
+def test_many_processes_may_write_to_one_sqlite_file() -> None:
+    assert options("sqlite:////tmp/coordinator.sqlite3")["transaction_mode"] == "IMMEDIATE"
+
+
+def test_a_connection_to_postgresql_is_given_up_within_seconds() -> None:
+    assert options("postgres://someone@database/coordinator")["tcp_user_timeout"] == 10_000
+
+
+def test_what_the_address_says_of_its_options_holds() -> None:
+    found = options("postgres://someone@database/coordinator?tcp_user_timeout=60000&sslmode=require")
+    assert (int(str(found["tcp_user_timeout"])), found["sslmode"]) == (60_000, "require")
+    assert found["connect_timeout"] == 5
