@@ -63,7 +63,9 @@ def test_clocks_that_are_set_an_hour_back_and_ahead_undo_nothing_twice_and_keep_
     document = system.data / "scenario.yaml"
     document.write_text(DOCUMENT)
     system.manage("scenario", "run", str(document), "--detach")
-    wait_for(lambda: target.active, what="the fault is injected")
+    wait_for(
+        lambda: "action_finished break the target" in events(system), what="the fault is injected and told"
+    )
     workers.step(hours=-1)
     watchdogs.step(hours=+1)
     wait_for(
