@@ -103,7 +103,7 @@ def under_load(environment: Environment, repeats: int) -> report.Section:
     libraries = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS)
     nothing = throughput.Variant(NOTHING, many=False)  # without metrics the mode changes nothing
     variants = (nothing, *(throughput.Variant(of, many) for many in (False, True) for of in libraries))
-    found = throughput.rounds(environment.python, variants, groups=2 * repeats, rounds_each=4)
+    found = throughput.rounds(environment.python, variants, groups=4 * repeats, rounds_each=2)
     rates = {variant: [one.rate for one in found[variant]] for variant in variants}
     cpu = {variant: [one.cpu_seconds for one in found[variant]] for variant in variants}
     ratios = {variant: throughput.ratio(rates[variant], rates[nothing]) for variant in variants}

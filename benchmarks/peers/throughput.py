@@ -1,4 +1,4 @@
-"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn.
+"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn, by lot.
 
 The servers are started anew for each group of rounds, for two processes of the same program differ, too.
 Beside the rate stands the processor time that a request took, which other programs on the machine change
@@ -6,6 +6,7 @@ less.
 """
 
 import os
+import random
 import re
 import socket
 import statistics
@@ -88,6 +89,7 @@ def rounds(
 ) -> dict[Variant, list[Measured]]:
     """What was measured of each variant in each round."""
     found: dict[Variant, list[Measured]] = {variant: [] for variant in variants}
+    order = random.Random(0)
     for _ in range(groups):
         with ExitStack() as running:
             servers = {}
@@ -95,9 +97,9 @@ def rounds(
                 directory = running.enter_context(tempfile.TemporaryDirectory())
                 servers[variant] = running.enter_context(server(python, variant, directory))
                 measured(*servers[variant])  # creates the series
-            for number in range(rounds_each):
-                turn = number % len(variants)
-                for variant in (*variants[turn:], *variants[:turn]):
+            for _ in range(rounds_each):
+                # By lot, so that none always comes after the same other one.
+                for variant in order.sample(list(variants), len(variants)):
                     found[variant].append(measured(*servers[variant]))
     return found
 
