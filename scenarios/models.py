@@ -94,6 +94,7 @@ class Service(models.Model):
 
     name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
     base_url = models.CharField(
+        verbose_name="base URL",
         max_length=500,
         validators=[URLValidator(schemes=["http", "https"])],
         help_text="As http://127.0.0.1:9101: paths of steps are appended.",

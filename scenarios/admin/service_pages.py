@@ -62,9 +62,6 @@ class ServiceAdmin(DeletedByServiceAdmin):
             more["touched_by"] = self.touched_by(service)
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
-        return super().get_form(request, obj, change, labels={"base_url": "Base URL"}, **options)
-
     # Whoever could move a protected service, or take it away, could as well take its protection away.
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> list[str]:
