@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook as Verifier
@@ -33,7 +31,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def send_due() -> Iterator[Callable[[], None]]:
+def send_due() -> Callable[[], None]:
     """One look of each of so many dispatchers, to the end of what they began."""
 
     async def look(dispatchers: int) -> None:
@@ -46,9 +44,7 @@ def send_due() -> Iterator[Callable[[], None]]:
     def send(dispatchers: int = 1) -> None:
         asyncio.run(look(dispatchers))
 
-    yield send
-    # Sending goes by asgiref's own thread; its connection would keep the test's database in use.
-    asyncio.run(sync_to_async(connections.close_all)())
+    return send
 
 
 SendDue = Callable[..., None]
@@ -180,7 +176,6 @@ def test_the_watchdogs_round_sends_and_does_not_wait_for_the_answer(receiver: Re
         await asyncio.to_thread(receiver.wait_for, 1)
         receiver.over.set()
         await watchdog.settle()
-        await sync_to_async(connections.close_all)()
 
     asyncio.run(one_round())
     assert Delivery.objects.get().state == DeliveryState.DELIVERED

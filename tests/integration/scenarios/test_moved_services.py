@@ -1,11 +1,8 @@
 """A fault is taken back where it was injected, wherever its service is registered by now."""
 
-import asyncio
 from collections.abc import Iterator
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.utils import timezone
 
 from scenarios import execution, leases, services
@@ -41,7 +38,6 @@ def targets() -> Iterator[tuple[Target, Target]]:
         services.register_service("target", old.url)
         old.active = 1
         yield old, new
-    asyncio.run(sync_to_async(connections.close_all)())
 
 
 @pytest.fixture

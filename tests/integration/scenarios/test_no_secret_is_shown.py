@@ -1,11 +1,6 @@
 """A secret that a run used, and that its steps printed, is on no page and in no report."""
 
-import asyncio
-from collections.abc import Iterator
-
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -36,7 +31,7 @@ spec:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Run]:
+def told(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Run:
     """A run that was approved, printed its secret, and failed with it in its hands."""
     monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", SECRET)
     settings.ALLOWED_COMMANDS = ("sh",)
@@ -50,9 +45,7 @@ def told(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[Run]:
     approvals.approve(approval_of(run), by=someone("bob"))
     ended = execution.carry_out(str(run.id), run.attempt)
     assert ended is not None
-    yield ended
-    # A run's writes go by asgiref's own thread; its connection would keep the test's database in use.
-    asyncio.run(sync_to_async(connections.close_all)())
+    return ended
 
 
 def pages(run: Run) -> list[str]:

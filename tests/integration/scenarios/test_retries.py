@@ -1,12 +1,9 @@
 """Interrupted runs are queued again, as often as the scenario says, once nothing is left injected."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 from django.utils import timezone
 
 from scenarios import execution, leases, services
@@ -38,10 +35,8 @@ WAIT, IMPOSSIBLE = Step("wait", {"duration": "1ms"}), Step("wait", {"duration": 
 
 
 @pytest.fixture
-def run() -> Iterator[Run]:
-    yield services.start_run(DOCUMENT, {}, origin="cli")
-    # A run's writes go by asgiref's own thread; its connection would keep the test's database in use.
-    asyncio.run(sync_to_async(connections.close_all)())
+def run() -> Run:
+    return services.start_run(DOCUMENT, {}, origin="cli")
 
 
 def injected_by_a_worker_that_dies(run: Run, undo: Step = WAIT) -> Claim:

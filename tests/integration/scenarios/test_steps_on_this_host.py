@@ -1,16 +1,12 @@
 """Whole runs with steps on the coordinator's own host, and what the database keeps of them."""
 
-import asyncio
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.core import serializers
-from django.db import connections
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
@@ -47,12 +43,9 @@ spec:
 
 
 @pytest.fixture(autouse=True)
-def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ALLOWED_COMMANDS = ("sh",)
     monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", SECRET)
-    yield
-    # A run's writes go by asgiref's own thread; its connection would keep the test's database in use.
-    asyncio.run(sync_to_async(connections.close_all)())
 
 
 def carried_out(source: str) -> Run:

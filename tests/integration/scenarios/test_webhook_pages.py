@@ -1,14 +1,11 @@
 """Webhooks in the admin and by the command line: kept, tested, and their secret shown once."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.core.management import CommandError, call_command
-from django.db import connections
 from django.test import Client
 from pytest_django.fixtures import Settings
 
@@ -134,15 +131,9 @@ def test_who_may_only_look_changes_nothing_and_sends_nothing(client: Client) -> 
     assert "webhook.test" in content
 
 
-@pytest.fixture
-def other_thread() -> Iterator[None]:
-    yield
-    async_to_sync(sync_to_async(connections.close_all))()
-
-
 @pytest.mark.django_db(transaction=True)
 def test_the_command_tests_a_webhook_at_once_and_ends_with_1_where_it_is_not_taken(
-    other_thread: None, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with Receiver().listening() as receiver:
         a_webhook(url=receiver.url)

@@ -1,12 +1,9 @@
 """Whole runs on a real database against a real service: they always end, with their faults undone."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
-from asgiref.sync import sync_to_async
-from django.db import connections
 
 from metrics_app.backend import get_metrics
 from scenarios import execution, services
@@ -40,8 +37,6 @@ def target() -> Iterator[Target]:
     with running_target() as running:
         services.register_service("target", running.url)
         yield running
-    # A run's writes go by asgiref's own thread; its connection would keep the test's database in use.
-    asyncio.run(sync_to_async(connections.close_all)())
 
 
 def carried_out(path: str, expect: str = "{status: 200}", *, service: str = "target") -> Run:
