@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
 from scenarios import webhooks
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.models import Webhook
 from scenarios.pictures.badges import badge
 from scenarios.webhook_forms import WebhookForm
@@ -23,7 +24,7 @@ LAST_DELIVERIES = 10
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin):
+class WebhookAdmin(DeletedByServiceAdmin):
     form = WebhookForm
     list_display = ["name", "url", "told_of", "standing", "last_answer"]
     search_fields = ["name", "url"]
@@ -75,12 +76,8 @@ class WebhookAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.shown_secret = webhooks.save_webhook(obj, by=cast("User", request.user))
 
-    def delete_model(self, request: HttpRequest, obj: Webhook) -> None:
-        webhooks.delete_webhook(obj)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Webhook]) -> None:
-        for webhook in queryset:
-            webhooks.delete_webhook(webhook)
+    def take_away(self, row: Webhook) -> None:
+        webhooks.delete_webhook(row)
 
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
