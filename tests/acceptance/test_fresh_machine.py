@@ -55,15 +55,15 @@ def begin(clone: Path, *command: str) -> subprocess.Popen[str]:
 
 
 def test_the_first_command_builds_the_environment_and_the_next_installs_nothing(clone: Path) -> None:
-    output, errors = begin(clone).communicate(timeout=120)
+    output, errors = begin(clone).communicate(timeout=300)
     assert output == f"check {clone / '.venv'}\n", errors
     assert "Installing requirements.txt" in errors
-    output, errors = begin(clone).communicate(timeout=120)
+    output, errors = begin(clone).communicate(timeout=300)
     assert (output, errors) == (f"check {clone / '.venv'}\n", "")
 
 
 def test_two_first_commands_at_once_both_work_and_install_once(clone: Path) -> None:
-    ended = [process.communicate(timeout=120) for process in [begin(clone), begin(clone)]]
+    ended = [process.communicate(timeout=300) for process in [begin(clone), begin(clone)]]
     assert [output for output, _ in ended] == [f"check {clone / '.venv'}\n"] * 2
     assert "".join(errors for _, errors in ended).count("Installing") == 1
 
@@ -74,7 +74,7 @@ def test_a_first_command_that_was_killed_half_way_can_be_repeated(clone: Path) -
     assert "Installing" in first.stderr.readline()
     first.kill()
     first.communicate()
-    output, errors = begin(clone).communicate(timeout=120)
+    output, errors = begin(clone).communicate(timeout=300)
     assert output == f"check {clone / '.venv'}\n", errors
 
 
@@ -82,7 +82,7 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(clone: Path) -
     requirements = clone / "requirements.txt"
     requirements.write_text(requirements.read_text().replace("sha256:", "sha256:0")[:-2] + "\n")
     process = begin(clone)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert output == ""
     assert "The command can be repeated" in errors
@@ -90,7 +90,7 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(clone: Path) -
 
 def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
     process = begin(clone, "-c", f"{NO_VENV}from manage import main; main()")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (1, "")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"apt-get install python{version}-venv" in errors

@@ -43,7 +43,7 @@ def outstanding_fault(system: Coordinator, target: Target) -> str:
     wait_for(lambda: target.active, what="the fault is injected")
     target.refuse_undo = True
     worker.send_signal(signal.SIGTERM)
-    worker.wait(10)
+    worker.wait(120)
     return run_id
 
 

@@ -26,7 +26,7 @@ OPTIONS = [
 ]
 
 # Milliseconds. Playwright's own 5 s are too few for a machine that is busy with other tests.
-PATIENCE = 30_000
+PATIENCE = 120_000
 
 
 def program() -> str | None:

@@ -42,7 +42,7 @@ class Coordinator:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=300,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -95,7 +95,7 @@ class Coordinator:
             process.send_signal(signal.SIGTERM)
         for process in self._processes.values():
             try:
-                process.wait(15)
+                process.wait(120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -126,7 +126,7 @@ def command(data: Path, *arguments: str, **environment: str) -> Iterator[subproc
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(60)
+                process.wait(120)
 
 
 def read_until(output: IO[str] | None, words: str) -> str:

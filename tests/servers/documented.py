@@ -49,6 +49,6 @@ def run(installed: Coordinator, line: str, **replaced: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     return done.returncode, done.stdout + done.stderr

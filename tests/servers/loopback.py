@@ -18,8 +18,8 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(condition: Callable[[], object], *, what: str, seconds: float = 30.0) -> None:
-    """For other processes, which tell of their state only when they are asked.
+def wait_for(condition: Callable[[], object], *, what: str, seconds: float = 120.0) -> None:
+    """For other processes, which tell of their state only when they are asked. Generous, for a busy machine.
 
     Raises:
         AssertionError: the condition did not come true in time.

@@ -37,7 +37,7 @@ def prometheus(config: Path, data: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def scraping(config: Path, port: int) -> Path:

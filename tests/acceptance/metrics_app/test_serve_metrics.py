@@ -44,7 +44,7 @@ def serving(data_directory: Path, **environment: str) -> Iterator[int]:
             yield port
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == os.EX_OK
+            assert process.wait(120) == os.EX_OK
 
 
 def ask(port: int, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, bytes]:
@@ -78,7 +78,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         with command(tmp_path, port) as process:
-            _, error = process.communicate(timeout=60)
+            _, error = process.communicate(timeout=300)
     assert process.returncode == 1
     assert error == (
         f"CommandError: --port={port} is taken on 127.0.0.1: another process listens there; "
@@ -89,7 +89,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("port", [0, 65536])
 def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
     with command(tmp_path, port) as process:
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=300)
     assert process.returncode == 1
     assert f"--port={port} is none" in error
 

@@ -18,7 +18,6 @@ RIGHT = "right-horse-battery"
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.AXES_FAILURE_LIMIT = 2
     for name in ("ada", "bob"):
         User.objects.create_user(name, password=RIGHT, is_staff=True)

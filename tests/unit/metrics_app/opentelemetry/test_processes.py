@@ -29,7 +29,7 @@ def run(program: str) -> None:
     # Python 3.12 warns of a fork beside threads, which is what is tried here.
     warnings = ["-W", "error", "-W", "ignore:This process:DeprecationWarning"]
     command = [sys.executable, *warnings, "-c", BEGIN + program]
-    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 

@@ -192,10 +192,10 @@ def seconds_to_refuse(source: str, problems: range) -> float:
 
 @pytest.mark.parametrize("source", FULL_OF_MISTAKES.values(), ids=FULL_OF_MISTAKES)
 def test_a_document_of_thousands_of_mistakes_is_refused_in_time_with_the_first_200(source: str) -> None:
-    assert min(seconds_to_refuse(source, range(200, 202)) for _ in range(3)) < 0.5
+    assert min(seconds_to_refuse(source, range(200, 202)) for _ in range(3)) < 3
 
 
 @pytest.mark.parametrize("pattern", [r"(?i)\pL{1,1000}", r"(\pL{1,300}x){1,3}", r"(((a?){10}){10}){10}"])
 def test_regular_expressions_that_are_slow_to_compile_are_refused_in_time(pattern: str) -> None:
     source = checks(1, "{" + many(99, f"a#: {{matches: '{pattern}#'}}") + "}")
-    assert seconds_to_refuse(source, range(99, 100)) < 0.5
+    assert seconds_to_refuse(source, range(99, 100)) < 3

