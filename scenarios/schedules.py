@@ -21,7 +21,12 @@ from django.utils import timezone
 from metrics_app.backend import get_metrics
 from scenarios import admission, approvals, services
 from scenarios.domain.document import build_plan
-from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.errors import (
+    InvalidDocument,
+    InvalidSchedule,
+    InvalidVariables,
+    ScenarioDeleted,
+)
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
 from scenarios.models import GlobalStop, Run, Scenario, Schedule, ScheduledTime
@@ -260,6 +265,8 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"the scenario is invalid: {error}") from error
     except InvalidVariables as error:
         raise Skipped(f"its variables no longer fit the scenario: {error}") from error
+    except ScenarioDeleted as error:
+        raise Skipped(str(error)) from error
 
 
 def _may_start(schedule: Schedule) -> None:

@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
-from scenarios.domain.errors import CannotBegin, ServiceHeld
+from scenarios.domain.errors import CannotBegin, ScenarioDeleted, ServiceHeld
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
 from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
@@ -155,6 +155,7 @@ def start_run(
         CannotBegin: what stands in its way, without `wait`.
         InvalidDocument: the document does not fit the installed drivers.
         InvalidVariables: a value is missing, unknown, or of the wrong kind.
+        ScenarioDeleted: `scenario` is no longer stored.
     """
     document = read_document(source)
     plan = build_plan(document, variables)
@@ -172,6 +173,7 @@ def start_run(
     with transaction.atomic():
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
+        _refuse_deleted(scenario)
         run.save(force_insert=True)
         RunCharts.objects.create(run=run)
         if scheduled and scheduled.approval:
@@ -181,6 +183,21 @@ def start_run(
         else:
             transaction.on_commit(lambda: knock(run))
     return run
+
+
+def _refuse_deleted(scenario: Scenario | None) -> None:
+    """Keep the scenario from being deleted until the transaction ends.
+
+    Without the lock, the database would refuse the run only at the commit, as a broken foreign key.
+
+    Raises:
+        ScenarioDeleted: it is no longer stored.
+    """
+    if scenario is None:
+        return
+    locked = Scenario.objects.select_for_update(no_key=True).filter(pk=scenario.pk)
+    if not locked.values_list("pk", flat=True).first():
+        raise ScenarioDeleted(scenario.name)
 
 
 def knock(run: Run) -> None:

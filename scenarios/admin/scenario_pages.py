@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -16,8 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
+from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.domain.document import Document, build_plan
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.domain.plan import Plan
 from scenarios.domain.schema import json_schema
 from scenarios.dry_run import steps_of
@@ -27,6 +28,7 @@ from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.plan_timeline import plan_timeline
 from scenarios.surroundings import step_arguments
+from scenarios.synchronisation import remove_scenario
 from scenarios.versions import VERSIONS_PER_PAGE, versions_of
 
 LAST_RUNS = 10
@@ -34,7 +36,7 @@ NEEDS_VARIABLES = "The plan is drawn for a run: some variables have no default."
 
 
 @admin.register(Scenario)
-class ScenarioAdmin(admin.ModelAdmin):
+class ScenarioAdmin(DeletedByServiceAdmin):
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]
@@ -70,6 +72,13 @@ class ScenarioAdmin(admin.ModelAdmin):
         stored = services.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        remove_scenario(str(obj), by=cast("User", request.user))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """A copy is begun from another scenario's document; nothing is stored before it has its own name."""
@@ -202,6 +211,8 @@ class ScenarioAdmin(admin.ModelAdmin):
         except InvalidVariables as error:
             show_at_fields(form, error)
             return None
+        except ScenarioDeleted as error:
+            raise Http404(str(error)) from error
 
     # Versions
 

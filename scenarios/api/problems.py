@@ -20,6 +20,7 @@ from scenarios.domain.errors import (
     InvalidVariables,
     NotWaiting,
     OwnRequest,
+    ScenarioDeleted,
     ServiceHeld,
 )
 from scenarios.kept_answers import KeyUsedOtherwise
@@ -179,6 +180,7 @@ ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     KeyUsedOtherwise: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
     ConflictError: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    ScenarioDeleted: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
     CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     ServiceHeld: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     NotWaiting: lambda error: problem(HTTPStatus.CONFLICT, str(error)),

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import OuterRef, Subquery
 
 from scenarios import imports, schedules, services, synchronisation
@@ -23,7 +22,7 @@ from scenarios.command_line.coordinator import (
     ScheduleFacts,
 )
 from scenarios.domain.document import build_plan
-from scenarios.domain.errors import InvalidSchedule
+from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
 from scenarios.domain.outcomes import UNBEGUN, RunState
 from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import undo_now
@@ -76,10 +75,8 @@ class LocalCoordinator:
         stored = _stored(name)
         try:
             run = services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
-        except IntegrityError as error:
-            raise CommandRefused(
-                f"Scenario {name!r} was removed this moment: nothing was started."
-            ) from error
+        except ScenarioDeleted as error:
+            raise CommandRefused(str(error)) from error
         return run_facts(run)
 
     def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:

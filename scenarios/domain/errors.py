@@ -43,6 +43,13 @@ class CannotBegin(ScenarioError):  # noqa: N818
     """The run would have to wait, and was not to."""
 
 
+class ScenarioDeleted(ScenarioError):  # noqa: N818
+    """The stored scenario was deleted while its run was being started: there is no run."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Scenario {name!r} was removed this moment: nothing was started.")
+
+
 class InvalidSchedule(ScenarioError):  # noqa: N818
     """What is given for a schedule makes no sense; `errors` maps a field to its sentence."""
 
