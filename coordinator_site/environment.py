@@ -15,6 +15,12 @@ TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 HIGHEST_PORT = 65535
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# By these the dynamic linker, or a language's runtime, loads code from a file that the variable names.
+LOADING_VARIABLES = frozenset(
+    {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
+)
+LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
 COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -98,16 +104,38 @@ def pairs(name: str, values: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def commands(name: str, values: Iterable[str]) -> tuple[str, ...]:
-    """Executables: names that are looked for on the PATH, or absolute paths."""
+def commands(name: str, values: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Executables, and the environment variables that a step may give to each.
+
+    An executable is a name that is looked for on the PATH, or an absolute path. Its variables follow it, each
+    after a colon: 'kubectl:KUBECONFIG:HTTPS_PROXY'.
+    """
+    found: dict[str, frozenset[str]] = {}
     for value in values:
-        is_path = value.startswith("/") and os.path.normpath(value) == value
-        if not COMMAND_NAME.fullmatch(value) and not is_path:
+        command, *variables = value.split(":")
+        is_path = command.startswith("/") and os.path.normpath(command) == command
+        if not COMMAND_NAME.fullmatch(command) and not is_path:
             raise ImproperlyConfigured(
                 f"{name} contains {value!r}: each is a command's name or absolute path, as in "
                 f"'systemctl,/usr/sbin/tc', without arguments."
             )
-    return tuple(values)
+        for variable in variables:
+            _check_variable(name, value, variable)
+        found[command] = found.get(command, frozenset()) | frozenset(variables)
+    return found
+
+
+def _check_variable(name: str, value: str, variable: str) -> None:
+    if not VARIABLE_NAME.fullmatch(variable):
+        raise ImproperlyConfigured(
+            f"{name} contains {value!r}: after each colon stands the name of an environment variable that "
+            f"steps may set for the command, as in 'kubectl:KUBECONFIG:HTTPS_PROXY'."
+        )
+    if variable in LOADING_VARIABLES or variable.startswith(LOADING_PREFIXES):
+        raise ImproperlyConfigured(
+            f"{name} contains {value!r}: whoever sets {variable!r} runs code of their own in any command. "
+            f"Start a script that sets it, and allow that."
+        )
 
 
 def absolute_directories(name: str, values: Iterable[str]) -> tuple[Path, ...]:

@@ -288,7 +288,10 @@ ONLY_REGISTERED_SERVICES = environment.boolean(
 )
 
 # What scenarios may do on the coordinator's own host: nothing, unless it is named here.
-ALLOWED_COMMANDS = environment.commands("ALLOWED_COMMANDS", env.list("ALLOWED_COMMANDS", default=[]))
+# By command, the environment variables that its steps may set: an allowed command with a PATH, HOME or
+# KUBECONFIG of the scenario's choice is another command.
+ALLOWED_COMMAND_VARIABLES = environment.commands("ALLOWED_COMMANDS", env.list("ALLOWED_COMMANDS", default=[]))
+ALLOWED_COMMANDS = tuple(ALLOWED_COMMAND_VARIABLES)
 ALLOWED_PIDFILE_DIRS = environment.absolute_directories(
     "ALLOWED_PIDFILE_DIRS", env.list("ALLOWED_PIDFILE_DIRS", default=[])
 )

@@ -15,12 +15,8 @@ from scenarios.domain.templates import as_text, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
 from scenarios.ports import Surroundings
 
+_MAX_LISTED = 10
 _SCALAR = {"type": ["string", "number", "boolean"]}
-# By these, an allowed command would load a stranger's code.
-_LOADING = frozenset(
-    {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
-)
-_LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
 
 
 def _directory(path: str) -> str:
@@ -33,8 +29,6 @@ def _environment(given: dict[str, Any]) -> dict[str, str]:
     for name, value in given.items():
         if not name.isidentifier() or not name.isascii():
             raise ValueError(f"{name[:80]!r} is no variable's name: letters, digits and '_'")
-        if name in _LOADING or name.startswith(_LOADING_PREFIXES):
-            raise ValueError(f"{name[:80]!r} is refused: by it a command loads code of others")
         if not isinstance(value, str | int | float):
             raise ValueError(f"{shown(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors
     return {name: as_text(value) for name, value in given.items()}
@@ -57,16 +51,21 @@ class CommandArguments(Declaration):
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         run = given.get("run")
         executable = run[0] if isinstance(run, list) and run else None
-        if isinstance(executable, str) and not is_templated(executable) and (why := _not_allowed(executable)):
-            yield "run", why
+        if not isinstance(executable, str) or is_templated(executable):
+            return
+        env = given.get("env")
+        if sentence := _not_allowed(executable):
+            yield "run", sentence
+        elif isinstance(env, dict) and (sentence := _refused_variables(executable, env)):
+            yield "env", sentence
 
 
 class Command:
     """Returns `exit_code` (negative: the signal that ended it), `stdout`, `stderr`, `elapsed` (seconds).
 
     Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
-    `env`. Each output is cut after 64 KiB. What the command leaves running ends with it. As an action
-    it fails on an exit code other than 0.
+    those variables of `env` that ALLOWED_COMMANDS names beside the command. Each output is cut after
+    64 KiB. What the command leaves running ends with it. As an action it fails on an exit code other than 0.
     """
 
     name: ClassVar[str] = "command"
@@ -94,10 +93,26 @@ def _not_allowed(executable: str) -> str:
     return f"{executable[:80]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
 
 
+def _refused_variables(executable: str, env: Mapping[str, Any]) -> str:
+    """A sentence where the site does not let steps set these variables for this command; '' where it does."""
+    allowed = settings.ALLOWED_COMMAND_VARIABLES.get(executable, frozenset())
+    refused = sorted(str(name)[:80] for name in env if name not in allowed)
+    if not refused:
+        return ""
+    named = ", ".join(map(repr, refused[:_MAX_LISTED]))
+    known = ", ".join(map(repr, sorted(allowed))) or "none"
+    return (
+        f"{named} may not be set for {executable[:80]!r} on this site: ALLOWED_COMMANDS names {known} beside "
+        f"it (a site allows one by '{executable[:80]}:{refused[0]}')"
+    )
+
+
 async def _run(arguments: CommandArguments) -> Ended:
     # Again, and this time whatever the document said: templates have been filled in, settings may
     # have changed since it was saved.
     if sentence := _not_allowed(arguments.run[0]):
+        raise StepImpossible(sentence)
+    if sentence := _refused_variables(arguments.run[0], arguments.env):
         raise StepImpossible(sentence)
     # By the coordinator's own PATH, not by one that the step's `env` names.
     path = shutil.which(arguments.run[0], path=os.environ.get("PATH", DEFAULT_PATH))

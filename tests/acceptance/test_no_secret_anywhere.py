@@ -38,7 +38,7 @@ def forms_of(secret: str) -> list[bytes]:
 def system(installation: dict[str, str], tmp_path: Path) -> Iterator[Coordinator]:
     environment = {
         "SCENARIO_SECRET_TOKEN": SECRET,
-        "ALLOWED_COMMANDS": "/usr/bin/printenv",
+        "ALLOWED_COMMANDS": "/usr/bin/printenv:SAID",
         "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
         **installation,
     }

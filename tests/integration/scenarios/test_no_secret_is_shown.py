@@ -35,6 +35,7 @@ def told(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Run:
     """A run that was approved, printed its secret, and failed with it in its hands."""
     monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", SECRET)
     settings.ALLOWED_COMMANDS = ("sh",)
+    settings.ALLOWED_COMMAND_VARIABLES = {"sh": {"TOKEN"}}
     service = services.register_service("exchange", "http://127.0.0.1:1")
     service.is_protected = True
     services.save_service(service)

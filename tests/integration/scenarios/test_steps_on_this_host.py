@@ -45,6 +45,7 @@ spec:
 @pytest.fixture(autouse=True)
 def site(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ALLOWED_COMMANDS = ("sh",)
+    settings.ALLOWED_COMMAND_VARIABLES = {"sh": {"TOKEN", "CODE"}}
     monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", SECRET)
 
 

@@ -62,6 +62,31 @@ def test_an_allowed_command_is_a_name_or_an_absolute_path(value: str) -> None:
         environment.commands("ALLOWED_COMMANDS", ["systemctl", "/usr/sbin/tc", value])
 
 
+def test_the_variables_of_an_allowed_command_stand_behind_it() -> None:
+    values = ["systemctl", "kubectl:HTTPS_PROXY:NO_PROXY", "/usr/sbin/tc:TC_LIB", "kubectl:LANGUAGE"]
+    assert environment.commands("ALLOWED_COMMANDS", values) == {
+        "systemctl": frozenset(),
+        "kubectl": {"HTTPS_PROXY", "NO_PROXY", "LANGUAGE"},
+        "/usr/sbin/tc": {"TC_LIB"},
+    }
+
+
+@pytest.mark.parametrize(
+    "value", ["kubectl:", "kubectl:A B", "kubectl:9A", "kubectl:*", "kubectl:A=b", "a::B"]
+)
+def test_what_stands_behind_an_allowed_command_is_the_name_of_a_variable(value: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="the name of an environment variable"):
+        environment.commands("ALLOWED_COMMANDS", [value])
+
+
+@pytest.mark.parametrize(
+    "variable", ["LD_PRELOAD", "LD_LIBRARY_PATH", "PYTHONPATH", "BASH_ENV", "NODE_OPTIONS"]
+)
+def test_a_variable_that_loads_code_is_allowed_for_no_command(variable: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"whoever sets '{variable}' runs code of their own"):
+        environment.commands("ALLOWED_COMMANDS", [f"kubectl:{variable}"])
+
+
 @pytest.mark.parametrize("value", ["run", "/", "", "/run/", "/run/../etc"])
 def test_an_allowed_folder_is_an_absolute_path_below_the_root(value: str) -> None:
     with pytest.raises(ImproperlyConfigured, match="absolute path of a directory"):

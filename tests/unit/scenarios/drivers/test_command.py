@@ -22,6 +22,7 @@ from .conftest import Platform, child_processes
 @pytest.fixture(autouse=True)
 def allowed(settings: Settings) -> None:
     settings.ALLOWED_COMMANDS = ("sh", "env", "cat", "/bin/echo", "no-such-command")
+    settings.ALLOWED_COMMAND_VARIABLES = {"sh": {"N", "PATH"}, "env": {"OWN"}}
 
 
 def asked(*run: str, **words: Any) -> CommandArguments:
@@ -226,6 +227,36 @@ async def test_the_step_s_own_path_does_not_say_which_program_is_run(tmp_path: P
     assert seen["stdout"] == "the real one\n"
 
 
+RUNS_ANOTHER_PROGRAM = [
+    "HOME",
+    "KUBECONFIG",
+    "GIT_SSH_COMMAND",
+    "JAVA_TOOL_OPTIONS",
+    "LD_PRELOAD",
+    "EDITOR",
+    "path",
+    "OWN",
+]
+
+
+@pytest.mark.parametrize("name", RUNS_ANOTHER_PROGRAM)
+def test_a_variable_that_the_site_does_not_name_beside_the_command_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=rf"'{name}' may not be set for 'sh' .* names 'N', 'PATH'"):
+        asked("sh", "-c", "true", env={"N": "1", name: "/opt/x"})
+
+
+async def test_a_template_hides_no_variable_and_neither_does_a_setting_that_has_changed(
+    settings: Settings,
+) -> None:
+    hidden = asked("${shell}", "-c", "true", env={"HOME": "/opt/x"})
+    hidden.run[0] = "sh"
+    saved = asked("sh", "-c", "true", env={"N": "1"})
+    settings.ALLOWED_COMMAND_VARIABLES = {"sh": frozenset()}
+    for arguments, name in ((hidden, "HOME"), (saved, "N")):
+        with pytest.raises(StepImpossible, match=f"'{name}' may not be set for 'sh' .* names none beside it"):
+            await Command().act(arguments, Platform())
+
+
 async def test_a_command_that_is_not_installed_makes_the_step_impossible() -> None:
     with pytest.raises(StepImpossible, match="'no-such-command' is not installed"):
         await run("no-such-command")
@@ -245,7 +276,7 @@ async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
         {"run": ["sh"], "env": {"LD_PRELOAD": "/opt/x.so"}},
         {"run": ["sh"], "env": {"BASH_ENV": "/opt/x"}},
         {"run": ["sh"], "env": {"a b": "c"}},
-        {"run": ["sh"], "env": {"a": ["c"]}},
+        {"run": ["sh"], "env": {"N": ["c"]}},
         {"run": ["sh"], "shell": True},
     ],
 )
