@@ -1,21 +1,25 @@
 """Who asks, and what they may: a token of the API, or a session of the admin."""
 
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.signals import request_finished
 from django.db import DatabaseError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from ninja.decorators import decorate_view
 from ninja.errors import AuthenticationError, AuthorizationError, HttpError
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
 from scenarios import api_tokens
 from scenarios.api.failed_tokens import failures
+from scenarios.api.problems import ANSWERS, answer_to
 from scenarios.api_models import ApiToken
 from scenarios.client_address import client_address
 
@@ -125,6 +129,41 @@ def permit(request: HttpRequest, *permissions: str) -> Caller:
         whose = "The token's scopes and its owner's permissions" if caller.token else "Your permissions"
         raise AuthorizationError(message=f"This needs {' and '.join(missing)}. {whose} do not hold it.")
     return caller
+
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def no_more(**_names: str) -> Iterable[str]:
+    return ()
+
+
+def needs(*permissions: str, also: Callable[..., Iterable[str]] = no_more) -> Callable[[View], View]:
+    """Of an operation: only a caller with these permissions gets as far as having the request read.
+
+    Written just below the router's decorator, so that it is asked before every other one. `also` gets the
+    names in the address and tells what else this one row needs.
+    """
+
+    def gate(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+        @wraps(run)
+        def answered(request: HttpRequest, *arguments: Any, **names: Any) -> HttpResponse:
+            try:
+                permit(request, *permissions)
+                permit(request, *also(**names))
+            except tuple(ANSWERS) as error:
+                return answer_to(error)
+            return run(request, *arguments, **names)
+
+        return answered
+
+    decorate: Callable[[View], View] = decorate_view(gate)
+    return decorate
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Whoever has passed `needs`."""
+    return cast("Caller", known_caller(request))
 
 
 def note_use_of_token(**_named: Any) -> None:

@@ -12,7 +12,7 @@ from ninja.decorators import decorate_view
 from pydantic import JsonValue
 
 from scenarios import approvals
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -128,9 +128,9 @@ class Refusal(Body):
 
 
 @router.get("/approvals", response={200: ApprovalPage, **REFUSALS}, url_name="approvals")
+@needs("scenarios.view_approval")
 def list_approvals(request: HttpRequest, filters: Query[ApprovalFilters]) -> dict[str, Any]:
     """What waits for a second person first, and of each the newest first."""
-    permit(request, "scenarios.view_approval")
     pending = Case(When(state=ApprovalState.PENDING, then=1), default=0, output_field=IntegerField())
     rows = Approval.objects.for_a_list().annotate(is_pending=pending)
     return page_of(chosen(rows, filters), ORDER, filters)
@@ -147,9 +147,9 @@ def chosen(rows: QuerySet[Approval], filters: ApprovalFilters) -> QuerySet[Appro
 
 
 @router.get("/approvals/{approval_id}", response={200: OneApproval, **OF_ONE}, url_name="approval")
+@needs("scenarios.view_approval")
 def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> OneApproval:
     """What would be broken, step by step."""
-    permit(request, "scenarios.view_approval")
     return OneApproval.of(approval_of(approval_id), request)
 
 
@@ -159,10 +159,11 @@ def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> OneApproval:
     url_name="approve",
     openapi_extra=WRITES_ONCE,
 )
+@needs(approvals.PERMISSION)
 @decorate_view(carried_out_once)
 def approve(request: HttpRequest, why: Consent, approval_id: Path[RowId]) -> OneApproval:
     """Let the run begin, or the schedule's runs as it is now. Refused (403) to whoever asked for it."""
-    caller = permit(request, approvals.PERMISSION)
+    caller = caller_of(request)
     approvals.approve(approval_of(approval_id), by=caller.user, reason=storable(why.reason).strip())
     return OneApproval.of(approval_of(approval_id), request)
 
@@ -173,10 +174,11 @@ def approve(request: HttpRequest, why: Consent, approval_id: Path[RowId]) -> One
     url_name="refuse",
     openapi_extra=WRITES_ONCE,
 )
+@needs(approvals.PERMISSION)
 @decorate_view(carried_out_once)
 def refuse(request: HttpRequest, why: Refusal, approval_id: Path[RowId]) -> OneApproval:
     """End the run `aborted`; a schedule stays without an approval until it is changed."""
-    caller = permit(request, approvals.PERMISSION)
+    caller = caller_of(request)
     reason = storable(why.reason).strip()
     if not reason:
         place = ProblemAt(path="body.reason", message="it is empty: what should be changed?")

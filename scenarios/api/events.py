@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import JsonValue
 
-from scenarios.api.access import permit
+from scenarios.api.access import needs
 from scenarios.api.description import OF_ONE
 from scenarios.api.event_stream import MEDIA_TYPE, Reading
 from scenarios.api.names import run_of
@@ -76,6 +76,7 @@ STREAM = {
     url_name="events",
     openapi_extra=STREAM,
 )
+@needs("scenarios.view_run")
 def list_events(
     request: HttpRequest,
     run_id: UUID,
@@ -86,7 +87,6 @@ def list_events(
     A stream sends what is new, and ends: ask again after `retry`, with `Last-Event-ID`. The last it sends of
     a run is an event `end` with status and rollback.
     """
-    permit(request, "scenarios.view_run")
     run, seen = run_of(run_id), last_seen(request)
     if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
         return Reading(run, max(filters.after, seen)).answer(filters.wait)

@@ -10,7 +10,7 @@ from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 
 from scenarios import services
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -69,9 +69,9 @@ class WhyGone(Body):
 
 
 @router.get("/faults", response={200: FaultPage, **REFUSALS}, url_name="faults")
+@needs("scenarios.view_fault")
 def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
     """Every fault ever injected, the newest first."""
-    permit(request, "scenarios.view_fault")
     rows = Fault.objects.select_related("run").defer("run__document", "run__variables")
     return page_of(chosen(rows, filters), ORDER, filters)
 
@@ -89,8 +89,8 @@ def chosen(rows: QuerySet[Fault], filters: FaultFilters) -> QuerySet[Fault]:
 
 
 @router.get("/faults/{fault_id}", response={200: FaultOfRun, **OF_ONE}, url_name="fault")
+@needs("scenarios.view_fault")
 def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
-    permit(request, "scenarios.view_fault")
     return fault_of(fault_id)
 
 
@@ -100,10 +100,10 @@ def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     url_name="retry_undo",
     openapi_extra=WRITES_ONCE,
 )
+@needs("scenarios.stop_run")
 @decorate_view(carried_out_once)
 def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     """Have the watchdog try the undo again, within a second."""
-    permit(request, "scenarios.stop_run")
     fault = fault_of(fault_id)
     if not services.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
@@ -116,10 +116,11 @@ def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     url_name="acknowledge",
     openapi_extra=WRITES_ONCE,
 )
+@needs("scenarios.acknowledge_fault")
 @decorate_view(carried_out_once)
 def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId]) -> Fault:
     """Take an outstanding fault out of the ledger by your word."""
-    caller = permit(request, "scenarios.acknowledge_fault")
+    caller = caller_of(request)
     fault = fault_of(fault_id)
     if not services.acknowledge_fault(fault, by=caller.user.get_username(), reason=storable(why.reason)):
         raise ConflictError(

@@ -9,7 +9,7 @@ from ninja import Field, Router, Schema, Status
 from ninja.decorators import decorate_view
 
 from scenarios import services
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -37,9 +37,9 @@ class Standing(Schema):
 
 
 @router.get("/stop", response={200: Standing, **REFUSALS})
+@needs("scenarios.view_run")
 def get_global_stop(request: HttpRequest) -> dict[str, Any]:
     """Whether the global stop is pulled, so that no run begins."""
-    permit(request, "scenarios.view_run")
     stop = GlobalStop.objects.filter(pk=GlobalStop.ONLY).first() or GlobalStop()
     standing = {"pulled_at": stop.pulled_at, "pulled_by": stop.pulled_by, "reason": stop.reason}
     return {"pulled": stop.pulled_at is not None, **standing}
@@ -48,18 +48,19 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 @router.post(
     "/stop", response={200: Stopped, **REFUSALS, **OF_A_BODY}, url_name="stop", openapi_extra=WRITES_ONCE
 )
+@needs("scenarios.pull_globalstop")
 @decorate_view(carried_out_once)
 def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
     """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
-    caller = permit(request, "scenarios.pull_globalstop")
+    caller = caller_of(request)
     stopped = services.pull_global_stop(by=caller.user.get_username(), reason=storable(why.reason))
     return {"stopped_runs": stopped}
 
 
 @router.delete("/stop", response={204: None, **REFUSALS}, openapi_extra=WRITES_ONCE)
+@needs("scenarios.pull_globalstop")
 @decorate_view(carried_out_once)
 def release_global_stop(request: HttpRequest) -> Status[None]:
     """Let runs begin again."""
-    permit(request, "scenarios.pull_globalstop")
     services.release_global_stop()
     return Status(HTTPStatus.NO_CONTENT, None)

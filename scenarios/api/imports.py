@@ -8,7 +8,7 @@ from ninja import Field, Router, Schema
 from ninja.decorators import decorate_view
 
 from scenarios import services
-from scenarios.api.access import permit
+from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -46,11 +46,11 @@ class Imported(Schema):
     response={HTTPStatus.OK: Imported, **REFUSALS, **OF_A_BODY, 409: Problem},
     openapi_extra=WRITES_ONCE,
 )
+@needs("scenarios.add_scenario", "scenarios.change_scenario")
 @decorate_view(carried_out_once)
 def import_scenarios(request: HttpRequest, wish: Import) -> dict[str, Any]:
     """Store all documents, or none where one is refused."""
-    pruning = ("scenarios.delete_scenario",) if wish.prune else ()
-    caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
+    caller = permit(request, *(["scenarios.delete_scenario"] if wish.prune else []))
     documents = read_all(wish.documents)
     if wish.check:
         return {"stored": False, "changes": changes_for(documents, prune=wish.prune)}

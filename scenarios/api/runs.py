@@ -14,7 +14,7 @@ from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
 from scenarios import services
-from scenarios.api.access import Caller, permit
+from scenarios.api.access import Caller, caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -152,16 +152,16 @@ class StopOfRun(Schema):
 
 
 @router.get("/runs", response={200: RunPage, **REFUSALS}, url_name="runs")
+@needs("scenarios.view_run")
 def list_runs(request: HttpRequest, filters: Query[RunFilters]) -> dict[str, Any]:
     """Runs, the newest first."""
-    permit(request, "scenarios.view_run")
     return page_of(chosen(rows_of_list(), filters), ORDER, filters)
 
 
 @router.get("/scenarios/{name}/runs", response={200: RunPage, **OF_ONE}, url_name="scenario_runs")
+@needs("scenarios.view_run")
 def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filters]) -> dict[str, Any]:
     """The scenario's runs, the newest first."""
-    permit(request, "scenarios.view_run")
     return page_of(rows_of_list().filter(scenario=scenario_named(name)), ORDER, filters)
 
 
@@ -200,10 +200,11 @@ def key_of(rows: QuerySet[Any], name: str | None) -> int | None:
     response={201: OneRun, **OF_ONE, **OF_A_BODY, 409: Problem},
     openapi_extra=WRITES_ONCE,
 )
+@needs("scenarios.run_scenario")
 @decorate_view(carried_out_once)
 def start_run(request: HttpRequest, response: HttpResponse, name: str, wish: NewRun) -> Status[OneRun]:
     """Run the scenario with these variables. It waits its turn where another run holds its services."""
-    caller = permit(request, "scenarios.run_scenario")
+    caller = caller_of(request)
     stored = scenario_named(name)
     run = started(caller, stored.document, wish, stored)
     response["Location"] = reverse("api:run", args=[run.pk])
@@ -213,12 +214,13 @@ def start_run(request: HttpRequest, response: HttpResponse, name: str, wish: New
 @router.post(
     "/runs", response={201: OneRun, **REFUSALS, **OF_A_BODY, 409: Problem}, openapi_extra=WRITES_ONCE
 )
+@needs("scenarios.run_scenario", "scenarios.add_scenario", "scenarios.change_scenario")
 @decorate_view(carried_out_once)
 def start_run_of_document(
     request: HttpRequest, response: HttpResponse, wish: NewRunOfDocument
 ) -> Status[OneRun]:
     """Run a document that is not stored. It needs the permissions to store one, too."""
-    caller = permit(request, "scenarios.run_scenario", "scenarios.add_scenario", "scenarios.change_scenario")
+    caller = caller_of(request)
     run = started(caller, wish.document, wish, None)
     response["Location"] = reverse("api:run", args=[run.pk])
     return Status(HTTPStatus.CREATED, OneRun.of(run, request))
@@ -231,19 +233,20 @@ def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) 
 
 
 @router.get("/runs/{run_id}", response={200: OneRun, **OF_ONE}, url_name="run")
+@needs("scenarios.view_run")
 def get_run(request: HttpRequest, run_id: UUID) -> OneRun:
     """The run as it is now."""
-    permit(request, "scenarios.view_run")
     return OneRun.of(run_of(run_id), request)
 
 
 @router.post(
     "/runs/{run_id}/stop", response={200: StopOfRun, **OF_ONE}, url_name="stop_run", openapi_extra=WRITES_ONCE
 )
+@needs("scenarios.stop_run")
 @decorate_view(carried_out_once)
 def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """End the run `aborted`; its faults are undone first."""
-    caller = permit(request, "scenarios.stop_run")
+    caller = caller_of(request)
     run = run_of(run_id)
     return {"run": run.id, "stopping": services.request_stop(run, by=caller.user.get_username())}
 
@@ -268,9 +271,9 @@ class ReportFormat(Schema):
         }
     },
 )
+@needs("scenarios.view_run")
 def get_report(request: HttpRequest, run_id: UUID, wanted: Query[ReportFormat]) -> HttpResponse:
     """What the run did, in one of four formats."""
-    permit(request, "scenarios.view_run")
     run, name = run_of(run_id), wanted.format
     answer = HttpResponse(report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8")
     answer["Content-Disposition"] = f'inline; filename="{file_name(run, name)}"'

@@ -10,7 +10,7 @@ from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
 from scenarios import services
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE, body_of
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import scenario_named
@@ -62,9 +62,9 @@ class ScenarioFilters(Filters):
 
 
 @router.get("/scenarios", response={200: ScenarioPage, **REFUSALS}, url_name="scenarios")
+@needs("scenarios.view_scenario")
 def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
     """The stored scenarios by name, without their documents."""
-    permit(request, "scenarios.view_scenario")
     rows = Scenario.objects.select_related("changed_by").defer("document")
     return page_of(chosen(rows, filters), ORDER, filters)
 
@@ -85,9 +85,9 @@ def chosen(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scena
 
 
 @router.get("/scenarios/{name}", response={200: StoredScenario, **OF_ONE}, url_name="scenario")
+@needs("scenarios.view_scenario")
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
     """The scenario with its document."""
-    permit(request, "scenarios.view_scenario")
     return scenario_named(name)
 
 
@@ -96,18 +96,20 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
     response={200: StoredScenario, **REFUSALS, **OF_A_BODY},
     openapi_extra={**DOCUMENT, **WRITES_ONCE},
 )
+@needs("scenarios.add_scenario", "scenarios.change_scenario")
 @decorate_view(carried_out_once)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body under its name, or store nothing."""
-    caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario")
+    caller = caller_of(request)
     return services.save_scenario(read_named(request, name), by=caller.user)
 
 
 @router.delete("/scenarios/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
+@needs("scenarios.delete_scenario")
 @decorate_view(carried_out_once)
 def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
     """Delete the scenario; its runs stay. Refused while a run of it goes on or has left a fault."""
-    caller = permit(request, "scenarios.delete_scenario")
+    caller = caller_of(request)
     remove_scenario(scenario_named(name).name, by=caller.user)
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -118,9 +120,9 @@ def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
     url_name="validate",
     openapi_extra=DOCUMENT,
 )
+@needs("scenarios.view_scenario")
 def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
     """Check the document in the body; nothing is stored."""
-    permit(request, "scenarios.view_scenario")
     document = read_named(request, name)
     return {"name": document.name, "title": document.title}
 

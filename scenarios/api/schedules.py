@@ -13,7 +13,7 @@ from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
 from scenarios import schedules
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -150,9 +150,9 @@ def written(moment: time | None) -> str | None:
 
 
 @router.get("/schedules", response={200: SchedulePage, **REFUSALS}, url_name="schedules")
+@needs("scenarios.view_schedule")
 def list_schedules(request: HttpRequest, filters: Query[ScheduleFilters]) -> dict[str, Any]:
     """The schedules by name."""
-    permit(request, "scenarios.view_schedule")
     return page_of(chosen(Schedule.objects.select_related("changed_by"), filters), ORDER, filters)
 
 
@@ -166,9 +166,9 @@ def chosen(rows: QuerySet[Schedule], filters: ScheduleFilters) -> QuerySet[Sched
 
 
 @router.get("/schedules/{name}", response={200: OneSchedule, **OF_ONE}, url_name="schedule")
+@needs("scenarios.view_schedule")
 def get_schedule(request: HttpRequest, name: str) -> OneSchedule:
     """The schedule, when it is due, and what came of it last."""
-    permit(request, "scenarios.view_schedule")
     return OneSchedule.of(schedule_named(name), request)
 
 
@@ -177,19 +177,20 @@ def get_schedule(request: HttpRequest, name: str) -> OneSchedule:
     response={200: OneSchedule, **REFUSALS, **OF_A_BODY},
     openapi_extra=WRITES_ONCE,
 )
+@needs("scenarios.add_schedule", *TO_CHANGE)
 @decorate_view(carried_out_once)
 def put_schedule(request: HttpRequest, name: str, wish: NewSchedule) -> OneSchedule:
     """Create the schedule, or make it this one. It then runs by your name."""
-    caller = permit(request, "scenarios.add_schedule", *TO_CHANGE)
+    caller = caller_of(request)
     schedule = schedules.put_schedule(new_name(name), wish.fields(), by=caller.user)
     return OneSchedule.of(schedule, request)
 
 
 @router.delete("/schedules/{name}", response={204: None, **OF_ONE}, openapi_extra=WRITES_ONCE)
+@needs("scenarios.delete_schedule")
 @decorate_view(carried_out_once)
 def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
     """Delete the schedule; its runs stay, and what has begun goes on."""
-    permit(request, "scenarios.delete_schedule")
     schedules.delete_schedule(schedule_named(name))
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -200,6 +201,7 @@ def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
     url_name="pause_schedule",
     openapi_extra=WRITES_ONCE,
 )
+@needs(*TO_CHANGE)
 @decorate_view(carried_out_once)
 def pause_schedule(request: HttpRequest, name: str) -> OneSchedule:
     """Let no time be due until it is resumed."""
@@ -212,6 +214,7 @@ def pause_schedule(request: HttpRequest, name: str) -> OneSchedule:
     url_name="resume_schedule",
     openapi_extra=WRITES_ONCE,
 )
+@needs(*TO_CHANGE)
 @decorate_view(carried_out_once)
 def resume_schedule(request: HttpRequest, name: str) -> OneSchedule:
     """Let it go on from now: what was due in between is not caught up."""
@@ -219,7 +222,6 @@ def resume_schedule(request: HttpRequest, name: str) -> OneSchedule:
 
 
 def paused(request: HttpRequest, name: str, *, is_paused: bool) -> OneSchedule:
-    permit(request, *TO_CHANGE)
     schedule = schedule_named(name)
     try:
         schedules.pause(schedule, paused=is_paused)

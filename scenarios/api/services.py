@@ -11,11 +11,11 @@ from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
 from scenarios import overview, services
-from scenarios.api.access import permit
+from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import new_name, service_named
+from scenarios.api.names import is_label, new_name, service_named
 from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import Problem
 from scenarios.domain.outputs import storable
@@ -62,9 +62,9 @@ class NewService(Body):
 
 
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
+@needs("scenarios.view_service")
 def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[str, Any]:
     """The registered services by name: who holds them, and which scenarios touch them."""
-    permit(request, "scenarios.view_service")
     rows = Service.objects.all()
     if filters.name:
         rows = rows.filter(name__contains=filters.name)
@@ -88,20 +88,26 @@ def told(rows: Iterable[Service]) -> list[dict[str, Any]]:
 
 
 @router.get("/services/{name}", response={200: ServiceInList, **OF_ONE}, url_name="service")
+@needs("scenarios.view_service")
 def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
     """The service: who holds it, and which scenarios touch it."""
-    permit(request, "scenarios.view_service")
     return told([service_named(name)])[0]
+
+
+def needed_by_service(name: str, **_named: str) -> list[str]:
+    """Whoever could move or delete a protected service could as well take its protection away."""
+    is_protected = is_label(name) and Service.objects.filter(name=name, is_protected=True).exists()
+    return [PROTECT] if is_protected else []
 
 
 @router.put(
     "/services/{name}", response={200: ServiceInList, **REFUSALS, **OF_A_BODY}, openapi_extra=WRITES_ONCE
 )
+@needs("scenarios.add_service", "scenarios.change_service", also=needed_by_service)
 @decorate_view(carried_out_once)
 @transaction.atomic
 def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
     """Register the service, or change it. Of a protected one, and to protect one, it needs the permission."""
-    permit(request, "scenarios.add_service", "scenarios.change_service")
     present = Service.objects.select_for_update().filter(name=new_name(name)).first()
     # Whoever could move a protected service could as well take its protection away.
     if wish.protected or (present is not None and present.is_protected):
@@ -112,11 +118,11 @@ def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, 
 
 
 @router.delete("/services/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
+@needs("scenarios.delete_service", also=needed_by_service)
 @decorate_view(carried_out_once)
 @transaction.atomic
 def delete_service(request: HttpRequest, name: str) -> Status[None]:
     """Delete the service with its queries for charts. Refused while a run has it for itself."""
-    permit(request, "scenarios.delete_service")
     service = service_named(name)
     if service.is_protected:
         permit(request, PROTECT)

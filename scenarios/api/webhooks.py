@@ -14,7 +14,7 @@ from ninja.decorators import decorate_view
 from pydantic import StringConstraints
 
 from scenarios import webhooks
-from scenarios.api.access import permit
+from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
@@ -103,26 +103,27 @@ class TestOnItsWay(Schema):
 
 
 @router.get("/webhooks", response={200: WebhookPage, **REFUSALS}, url_name="webhooks")
+@needs("scenarios.view_webhook")
 def list_webhooks(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
     """The webhooks, the oldest first."""
-    permit(request, "scenarios.view_webhook")
     return page_of(Webhook.objects.select_related("changed_by"), ORDER, filters)
 
 
 @router.get("/webhooks/{webhook_id}", response={200: OneWebhook, **OF_ONE}, url_name="webhook")
+@needs("scenarios.view_webhook")
 def get_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     """The webhook, and what came of its last deliveries."""
-    permit(request, "scenarios.view_webhook")
     return webhook_of(webhook_id)
 
 
 # Without an Idempotency-Key: its answer would be kept, and the secret with it. Sent again, the name is taken.
 @router.post("/webhooks", response={201: WebhookWithSecret, **REFUSALS, **OF_A_BODY, 409: Problem})
+@needs("scenarios.add_webhook")
 def create_webhook(
     request: HttpRequest, response: HttpResponse, wish: NewWebhook
 ) -> Status[WebhookWithSecret]:
     """Add a webhook. The answer holds its secret, this one time."""
-    caller = permit(request, "scenarios.add_webhook")
+    caller = caller_of(request)
     webhook = wish.given_to(Webhook())
     secret = saved(webhook, by=caller.user)
     response["Location"] = reverse("api:webhook", args=[webhook.pk])
@@ -134,21 +135,22 @@ def create_webhook(
     response={200: OneWebhook, **OF_ONE, **OF_A_BODY, 409: Problem},
     openapi_extra=WRITES_ONCE,
 )
+@needs(CHANGE)
 @decorate_view(carried_out_once)
 @transaction.atomic
 def put_webhook(request: HttpRequest, wish: NewWebhook, webhook_id: Path[RowId]) -> Webhook:
     """Change the webhook whole; its secret stays."""
-    caller = permit(request, CHANGE)
+    caller = caller_of(request)
     webhook = wish.given_to(kept_webhook(webhook_id))
     saved(webhook, by=caller.user)
     return webhook
 
 
 @router.delete("/webhooks/{webhook_id}", response={204: None, **OF_ONE}, openapi_extra=WRITES_ONCE)
+@needs("scenarios.delete_webhook")
 @decorate_view(carried_out_once)
 def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
     """Delete the webhook with its deliveries; nothing more is sent to it."""
-    permit(request, "scenarios.delete_webhook")
     webhooks.delete_webhook(webhook_of(webhook_id))
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -159,11 +161,11 @@ def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None
     url_name="webhook_test",
     openapi_extra=WRITES_ONCE,
 )
+@needs(CHANGE)
 @decorate_view(carried_out_once)
 @transaction.atomic
 def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
     """Send it a message that tells nothing but that it arrives."""
-    permit(request, CHANGE)
     webhook = kept_webhook(webhook_id)
     if not webhook.is_enabled:
         raise ConflictError(f"Webhook {webhook.name!r} is disabled: nothing is sent to it.")
@@ -173,10 +175,11 @@ def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
 @router.post(
     "/webhooks/{webhook_id}/secret", response={200: WebhookWithSecret, **OF_ONE}, url_name="webhook_secret"
 )
+@needs(CHANGE)
 @transaction.atomic
 def change_secret(request: HttpRequest, webhook_id: Path[RowId]) -> WebhookWithSecret:
     """Give it a new secret, answered this one time. For a day the one before signs as well."""
-    caller = permit(request, CHANGE)
+    caller = caller_of(request)
     webhook = kept_webhook(webhook_id)
     secret = webhooks.change_secret(webhook, by=caller.user)
     return with_secret(webhook_of(webhook_id), secret)

@@ -1,0 +1,93 @@
+"""Whoever may not do a thing is told so, and not what is wrong with how it was asked for."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from scenarios import services
+from scenarios.api import api
+from scenarios.api.description import operations_of
+from scenarios.models import Service
+from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+
+pytestmark = pytest.mark.django_db
+
+SCHEMA = api.get_openapi_schema()
+OPERATIONS = [
+    (method.upper(), path)
+    for path, methods in SCHEMA["paths"].items()
+    for method, operation in methods.items()
+    if operation.get("security")
+]
+BODIES: dict[str, Any] = {
+    "no JSON": "{",
+    "of another shape": {"wrong": True},
+    "a list": [],
+    "not UTF-8": b"\xff",
+}
+
+
+def address(path: str, filled: str) -> str:
+    return re.sub(r"{\w+}", filled, path.removeprefix("/api/v1/"))
+
+
+@pytest.fixture
+def stranger() -> Program:
+    """With a token of every scope, whose owner may do nothing."""
+    return program(person())
+
+
+def test_every_operation_is_asked() -> None:
+    assert len(OPERATIONS) > 40
+    open_to_all = [
+        path
+        for path, methods in SCHEMA["paths"].items()
+        if not any("security" in one for one in methods.values())
+    ]
+    assert sorted(open_to_all) == ["/api/v1/health", "/api/v1/ready"]
+    assert sum(1 for _ in operations_of(SCHEMA)) == len(OPERATIONS) + 2
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_without_the_permission_a_refused_request_is_answered_403(
+    stranger: Program, method: str, path: str
+) -> None:
+    for body in BODIES.values():
+        problem_of(stranger.ask(method, address(path, "1"), body), 403)
+    problem_of(stranger.ask(method, address(path, "no-such-thing"), "{"), 403)
+    problem_of(stranger.ask(method, f"{address(path, '1')}?limit=none&wait=-1&format=x", "{"), 403)
+    problem_of(stranger.ask(method, address(path, "1"), "{", **{"Idempotency-Key": "not one"}), 403)
+    problem_of(stranger.ask(method, address(path, "1"), "{", **{"Last-Event-ID": "x"}), 403)
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_without_a_token_it_is_answered_401(client: Client, method: str, path: str) -> None:
+    answer = client.generic(method, f"/api/v1/{address(path, '1')}", "{", content_type="application/json")
+    problem_of(answer, 401)
+
+
+def test_with_the_permission_it_is_told_what_is_wrong(ci: Program) -> None:
+    problem_of(ci.post("faults/1/acknowledge", {}), 422)
+    problem_of(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 422)
+    problem_of(ci.post("stop", "{"), 400)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_of_a_protected_service_it_takes_the_permission_to_protect_first(method: str) -> None:
+    services.register_service("bank", "http://127.0.0.1:9101", is_protected=True)
+    verbs = ("add", "change", "delete")
+    keeper = program(person(*(f"scenarios.{verb}_service" for verb in verbs)))
+    found = problem_of(keeper.ask(method, "services/bank", {"wrong": True}), 403)
+    assert "scenarios.protect_service" in found["detail"]
+    assert Service.objects.filter(name="bank").exists()
+
+
+def test_an_answer_that_is_kept_is_not_told_to_one_who_lost_the_permission() -> None:
+    owner = person("scenarios.pull_globalstop", "scenarios.view_run")
+    keeper, key = program(owner), {"Idempotency-Key": "k1"}
+    assert keeper.post("stop", {"reason": "now"}, **key).status_code == 200
+    assert keeper.post("stop", {"reason": "now"}, **key)["Idempotency-Replayed"] == "true"
+    owner.user_permissions.clear()
+    problem_of(keeper.post("stop", {"reason": "now"}, **key), 403)
