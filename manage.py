@@ -5,11 +5,15 @@ import os
 import sys
 from pathlib import Path
 
+from coordinator_site import __version__
 from coordinator_site.fresh_machine import ensure_environment
 
 
 def main() -> None:
     ensure_environment(Path(__file__).resolve().parent, sys.argv)
+    if sys.argv[1:2] == ["version"] or sys.argv[1:] == ["--version"]:
+        sys.stdout.write(f"{__version__}\n")  # Django's own command would tell Django's
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coordinator_site.settings")
     # Imported late: Django may have just been installed.
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415

@@ -21,6 +21,7 @@ ENVIRONMENT = environment.one_of(
     "ENVIRONMENT", env.str("ENVIRONMENT", "development"), {"development", "testing", "production", "docker"}
 )
 PRODUCTION = ENVIRONMENT == "production"
+VERSION = __version__
 DEBUG = environment.boolean("DEBUG", env.str("DEBUG", "false"))
 SERVICE_NAME = environment.dns_label("SERVICE_NAME", env.str("SERVICE_NAME", "test-coordinator"))
 SERVICE_INSTANCE_NAME = environment.dns_label(
@@ -85,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
+    "coordinator_site.login_limits.KnownBrowserMiddleware",
 ]
 
 ROOT_URLCONF = "coordinator_site.urls"
@@ -146,6 +148,7 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # also where an address to go on to is refused
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
@@ -154,12 +157,21 @@ AUTHENTICATION_BACKENDS = [
 TRUSTED_PROXIES = environment.whole_number(
     "TRUSTED_PROXIES", env.str("TRUSTED_PROXIES", "0"), lowest=0, highest=10
 )
-# Who guesses passwords is kept out by name and address together: an address alone may be a proxy's, with
-# everybody behind it, and by a name alone anybody could keep out whoever has it.
+# A name and an address together are locked out; by either alone, for a shorter time. See login_limits.py.
+AXES_HANDLER = "coordinator_site.login_limits.LoginLimits"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "scenarios.client_address.client_address"
+AXES_CLIENT_IP_CALLABLE = "scenarios.client_address.client_network"
 AXES_FAILURE_LIMIT = environment.whole_number(
     "LOGIN_FAILURES", env.str("LOGIN_FAILURES", "5"), lowest=1, highest=1000
+)
+LOGIN_FAILURES_PER_NAME = environment.whole_number(
+    "LOGIN_FAILURES_PER_NAME", env.str("LOGIN_FAILURES_PER_NAME", "15"), lowest=1, highest=100_000
+)
+LOGIN_FAILURES_PER_ADDRESS = environment.whole_number(
+    "LOGIN_FAILURES_PER_ADDRESS", env.str("LOGIN_FAILURES_PER_ADDRESS", "30"), lowest=1, highest=100_000
+)
+LOGIN_SLOWDOWN_MINUTES = environment.whole_number(
+    "LOGIN_SLOWDOWN_MINUTES", env.str("LOGIN_SLOWDOWN_MINUTES", "5"), lowest=1, highest=10_080
 )
 # Failures older than this are deleted at the next login, so that they do not pile up.
 AXES_COOLOFF_TIME = timedelta(
@@ -171,7 +183,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
-AXES_LOCKOUT_TEMPLATE = "admin/locked_out.html"
+AXES_LOCKOUT_CALLABLE = "coordinator_site.login_limits.locked_out"
 
 # Login by OpenID Connect, beside the passwords of this site: off without an issuer.
 OIDC_ISSUER = environment.web_address("OIDC_ISSUER", env.str("OIDC_ISSUER", ""))

@@ -17,6 +17,22 @@ def client_address(request: HttpRequest) -> str:
     return seen if is_address(seen) else str(request.META.get("REMOTE_ADDR", ""))
 
 
+def client_network(request: HttpRequest) -> str | None:
+    """What one client has to itself: the IPv4 address, or the /64 of which IPv6 gives everybody one.
+
+    None where it is not known: of a socket in the file system.
+    """
+    address = client_address(request)
+    if not is_address(address):
+        return None
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((int(found), 64), strict=False).network_address)
+    return str(found)
+
+
 def is_address(word: str) -> bool:
     try:
         ipaddress.ip_address(word)

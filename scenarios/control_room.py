@@ -39,6 +39,13 @@ class ControlRoom(admin.AdminSite):
     enable_nav_sidebar = False  # the header names every place
     index_template = "admin/control_room.html"
 
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        super().register(model_or_iterable, admin_class, **options)
+        for model_admin in self._registry.values():
+            # Its counts are a column for each choice of each filter: more scenarios than a database has
+            # columns are an error, and a count of every row for each is not worth the wait.
+            model_admin.show_facets = admin.ShowFacets.NEVER  # type: ignore[misc]
+
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         return {**super().each_context(request), "places": self.places(request)}
 

@@ -21,7 +21,7 @@ from scenarios import api_tokens
 from scenarios.api.failed_tokens import failures
 from scenarios.api.problems import ANSWERS, answer_to
 from scenarios.api_models import ApiToken
-from scenarios.client_address import client_address
+from scenarios.client_address import client_network
 
 REALM = 'Bearer realm="test-coordinator"'
 _used: ContextVar[ApiToken | None] = ContextVar("used_token", default=None)
@@ -64,7 +64,7 @@ class TokenAuth(HttpBearer):
         found = api_tokens.find_token(token.strip())
         if found is None:
             # A good token always passes: behind a proxy, all share one address.
-            if seconds := failures.note(client_address(request)):
+            if seconds := failures.note(client_network(request) or ""):
                 raise TooManyFailuresError(seconds)
             raise NotAuthenticatedError(
                 "The token is unknown, expired or revoked, or its owner is deactivated.",
