@@ -214,23 +214,30 @@ class Engine:
     async def _act(self, action: Action, phase: Phase) -> None:
         await self._record("action_started", phase, action.name, driver=action.do.driver)
         try:
-            fields = await self._injector.act(action, phase.name)
+            seen = await self._injector.act(action, phase.name)
         except StepFailed as error:
-            await self._action_failed(action, phase, error)
-            return
-        await self._record("action_finished", phase, action.name, seen=bounded(fields))
+            await self._action_failed(action, phase, str(error))
+            reason = f"action {action.name!r} of phase {phase.name!r} failed: {error}"
+            self.end(Outcome.ERRORED, reason)
+        else:
+            if seen.holds:
+                await self._record("action_finished", phase, action.name, seen=bounded(seen.fields))
+                return
+            await self._action_failed(action, phase, seen.reason, seen=bounded(seen.fields))
+            self._check_failed(phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}")
+        await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
 
-    async def _action_failed(self, action: Action, phase: Phase, error: StepFailed) -> None:
+    async def _action_failed(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
+        is_fault = action.undo is not None
         await self._record(
             "action_failed",
             phase,
             action.name,
-            reason=str(error),
+            reason=reason,
             driver=action.do.driver,
-            fault=action.undo is not None,
+            fault=is_fault,
+            **seen,
         )
-        self.end(Outcome.ERRORED, f"action {action.name!r} of phase {phase.name!r} failed: {error}")
-        await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
 
     # Validations
 
@@ -249,7 +256,7 @@ class Engine:
             reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
             self.end(Outcome.ERRORED, reason)
         elif judgement.outcome == "failed":
-            self._validation_failed(phase, f"validation {validation.name!r} failed: {judgement.reason}")
+            self._check_failed(phase, f"validation {validation.name!r} failed: {judgement.reason}")
 
     async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
         await self._record(
@@ -262,7 +269,7 @@ class Engine:
             seen=bounded(judgement.last.fields),
         )
 
-    def _validation_failed(self, phase: Phase, reason: str) -> None:
+    def _check_failed(self, phase: Phase, reason: str) -> None:
         if self._first_failure is None:
             self._first_failure = reason
         if phase.on_failure == "stop":

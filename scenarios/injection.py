@@ -5,15 +5,17 @@ then stands on disk with what takes it back, and whoever ends the run, this proc
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from scenarios.domain.errors import LeaseLost, StepNotSent
+from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Step
 from scenarios.ports import Clock, Fault, Ledger
 from scenarios.rollback import take_back, take_back_once, take_back_without_ledger
 from scenarios.steps import StepRunner
+from scenarios.validations import Observation, compare
 
+NOTHING_EXPECTED = Expectations({})
 # Given to a target to do what it was asked before it was cut off.
 LATE_SECONDS = 2.0
 
@@ -32,7 +34,7 @@ class Injector:
         # And of these, those that were cut off in the middle of their injection.
         self._cut_off: set[int] = set()
 
-    async def act(self, action: Action, phase: str) -> Mapping[str, Any]:
+    async def act(self, action: Action, phase: str) -> Observation:
         """What the target answered. An action with an undo is a fault, and is written before it is done.
 
         Raises:
@@ -40,9 +42,13 @@ class Injector:
             LeaseLost: another process has taken the run over, with its faults.
         """
         if action.undo is None:
-            return await self._steps.act(action.do, action.timeout)
+            return await self._act(action)
         fault = await self._write(action, action.undo, phase)
         return await self._inject(action, fault)
+
+    async def _act(self, action: Action) -> Observation:
+        fields = await self._steps.act(action.do, action.timeout, expect=action.expect)
+        return compare(self._steps, fields, action.expect or NOTHING_EXPECTED)
 
     async def _write(self, action: Action, undo: Step, phase: str) -> Fault:
         fault = await self._ledger.open(
@@ -56,10 +62,10 @@ class Injector:
             raise LeaseLost("the lease ran out before the fault was injected")
         return fault
 
-    async def _inject(self, action: Action, fault: Fault) -> Mapping[str, Any]:
+    async def _inject(self, action: Action, fault: Fault) -> Observation:
         self._begun[fault.key] = fault
         try:
-            fields = await self._steps.act(action.do, action.timeout)
+            seen = await self._act(action)
         except StepNotSent as error:
             self._forget(fault)
             await self._ledger.mark_not_injected(fault, str(error))
@@ -69,7 +75,7 @@ class Injector:
             raise
         await self._ledger.mark_active(fault)
         del self._begun[fault.key]
-        return fields
+        return seen
 
     async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails."""

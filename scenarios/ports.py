@@ -44,10 +44,17 @@ class Driver(Protocol):
         """
 
     async def act(self, arguments: Any, surroundings: Surroundings) -> Mapping[str, Any]:
-        """As `probe`, and raise StepFailed too where the target answered that it did not do it.
+        """As `probe`, and carried out.
+
+        A driver may have an `undo` beside it, which is called for undos, and returns `gone: True` where the
+        target answered that there is nothing to undo; and a class attribute `decided_by`, the field that
+        decides here whether it was done: where an action's `expect` names that field, `probe` is called
+        instead, and the expectation decides.
 
         Raises:
-            StepNotSent: where nothing can have reached the target.
+            StepFailed: the target did not answer. It may have done it, or may do it later.
+            StepNotDone: the target answered that it did not do it.
+            StepNotSent: nothing can have reached the target.
         """
 
 

@@ -45,7 +45,7 @@ async def _round(faults: Sequence[Fault], ledger: Ledger, steps: StepRunner) -> 
 
 async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
     try:
-        await steps.act(fault.undo, fault.timeout)
+        await steps.undo(fault.undo, fault.timeout)
     except StepFailed as error:
         await ledger.mark_undo_failed(fault, str(error))
         return False
@@ -73,7 +73,7 @@ async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner
 
 async def _is_undone(fault: Fault, steps: StepRunner) -> bool:
     try:
-        await steps.act(fault.undo, fault.timeout)
+        await steps.undo(fault.undo, fault.timeout)
     except StepFailed:
         return False
     return True

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
@@ -50,38 +51,62 @@ class StepRunner:
             StepFailed: the target did not answer, or not in time.
             StepImpossible: the step makes no sense, or its driver is broken.
         """
-        return await self._call(step, "probe", time_limit)
+        return await self._call(step, "probe", time_limit, is_action=False)
 
-    async def act(self, step: Step, time_limit: float) -> Mapping[str, Any]:
-        """As `probe`; StepFailed too where the target did not do it, StepNotSent where it cannot have."""
-        fields: Mapping[str, Any] = self.redactor.redact(await self._call(step, "act", time_limit))
+    async def act(
+        self, step: Step, time_limit: float, *, expect: Expectations | None = None
+    ) -> Mapping[str, Any]:
+        """As `probe`, and carried out: `expect` may judge whether it was done in the driver's place.
+
+        Raises:
+            StepFailed: nothing is known: it may have been done, or may be done later.
+            StepNotDone: the target answered that it did not do it.
+            StepNotSent: nothing can have reached the target.
+        """
+        judges = expect is not None and "ok" not in step.arguments and self._decided_by(step) in expect.fields
+        return await self._call(step, "probe" if judges else "act", time_limit, is_action=True)
+
+    async def undo(self, step: Step, time_limit: float) -> Mapping[str, Any]:
+        """As `act`; with `gone` where the target answered that there is nothing to undo."""
+        driver = self.drivers.get(step.driver)
+        verb = "undo" if hasattr(driver, "undo") else "act"
+        fields: Mapping[str, Any] = self.redactor.redact(
+            await self._call(step, verb, time_limit, is_action=True)
+        )
         return fields
 
-    async def _call(self, step: Step, verb: str, time_limit: float) -> Mapping[str, Any]:
+    def _decided_by(self, step: Step) -> str:
+        return getattr(self.drivers.get(step.driver), "decided_by", "")
+
+    async def _call(self, step: Step, verb: str, time_limit: float, *, is_action: bool) -> Mapping[str, Any]:
         try:
-            return await self._call_driver(step, verb, time_limit)
+            return await self._call_driver(step, verb, time_limit, is_action=is_action)
         except StepFailed as error:
             kept = self.redactor.redact(str(error))
             if kept == str(error):
                 raise
-            kind = next(kind for kind in (StepImpossible, StepNotSent, StepFailed) if isinstance(error, kind))
+            kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
             # Without its cause: a traceback would tell what the sentence no longer does.
             raise kind(kept) from None
 
-    async def _call_driver(self, step: Step, verb: str, time_limit: float) -> Mapping[str, Any]:
+    async def _call_driver(
+        self, step: Step, verb: str, time_limit: float, *, is_action: bool
+    ) -> Mapping[str, Any]:
         driver = self.drivers.get(step.driver)
         if driver is None:
             raise StepImpossible(
                 f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
             )
         arguments = self._arguments(driver, step)
-        call = driver.probe if verb == "probe" else driver.act
+        call = getattr(driver, verb)
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
         # so that it is undone.
-        broken = StepImpossible if verb == "probe" else StepFailed
+        broken = StepFailed if is_action else StepImpossible
         try:
             async with self.clock.timeout(time_limit):
-                return await call(arguments, self.surroundings)
+                fields: Mapping[str, Any] = await call(arguments, self.surroundings)
+                return fields
         except ScenarioError:
             raise
         except asyncio.CancelledError as error:

@@ -45,6 +45,11 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
         raise
     except StepFailed as error:
         return Observation(holds=False, reason=str(error))
+    return compare(steps, fields, expect)
+
+
+def compare(steps: StepRunner, fields: Mapping[str, Any], expect: Expectations) -> Observation:
+    """The fields as they may be kept, and whether they are what is expected."""
     misses = expect.check(fields)
     kept = steps.redactor.redact(fields)
     if misses and kept != fields:

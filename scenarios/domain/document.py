@@ -226,6 +226,7 @@ def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
         name=action.name,
         do=_step(words["do"]),
         undo=_step(words["undo"]) if "undo" in words else None,
+        expect=Expectations(without_secrets(words["expect"])) if "expect" in words else None,
         at=action.at,
         until=action.until,
         timeout=action.timeout,

@@ -74,7 +74,11 @@ class StepFailed(ScenarioError):  # noqa: N818
     """The target did not do what the step asked of it, or did not answer."""
 
 
-class StepNotSent(StepFailed):
+class StepNotDone(StepFailed):
+    """The target answered that it did not do it: nothing of the step can arrive later."""
+
+
+class StepNotSent(StepNotDone):
     """The step failed before anything reached the target, so that nothing can have changed there."""
 
 

@@ -149,11 +149,15 @@ class Action(Declaration, Generic[AnyStep]):
     """Done in its turn, or side by side with the others `at` an offset from the phase's start.
 
     One with an `undo` is a fault: it is taken back when its phase ends, or with `until: run` the run.
+    One whose answer is not what `expect` says has failed, as a validation does. Where `expect` names
+    `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), it decides alone whether the action
+    was done, unless the step says it by `ok`. One that was not done, or not answered, is errored.
     """
 
     name: Name
     do: AnyStep
     undo: AnyStep = Field(ABSENT)
+    expect: Expect = Field(ABSENT)
     at: Duration = Field(ABSENT)
     until: Literal["phase", "run"] = "phase"
     timeout: PositiveDuration = 30.0

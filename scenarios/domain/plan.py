@@ -27,11 +27,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A `do`, and how to take it back. One with an `undo` is a fault."""
+    """A `do`, and how to take it back. One with an `undo` is a fault; one that misses its `expect` failed."""
 
     name: str
     do: Step
     undo: Step | None = None
+    expect: Expectations | None = None
     at: float | None = None
     until: Literal["phase", "run"] = "phase"
     timeout: float = 30.0

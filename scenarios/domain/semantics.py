@@ -19,6 +19,7 @@ MOST_PATTERNS = 100
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
 _STEP_DEPTHS = (4, 6)
+_DRIVERS_WITH_OK = frozenset({"command", "http"})
 
 
 def too_many_steps(root: Node) -> Problem | None:
@@ -52,7 +53,8 @@ def _patterns(spec: Node | None) -> Iterator[Node]:
     for variable in _children(_child(spec, "variables")):
         yield from _texts(_child(variable, "pattern"))
     phases = _children(_child(spec, "phases"))
-    checks = [check for phase in phases for check in _children(_child(phase, "validations"))]
+    kinds = ("actions", "validations")
+    checks = [check for phase in phases for kind in kinds for check in _children(_child(phase, kind))]
     for check in (*_children(_child(spec, "guards")), *checks):
         expect = _child(check, "expect")
         paths, headers = _child(expect, "json"), _child(expect, "headers")
@@ -91,6 +93,7 @@ def semantic_problems(root: Node) -> Iterator[Problem]:
         path: Path = ("spec", "phases", index)
         yield from _duplicates(_child(phase, "actions"), "action", (*path, "actions"))
         yield from _duplicates(_child(phase, "validations"), "validation", (*path, "validations"))
+    yield from _probes_with_ok(root)
     yield from _broken_references(spec)
 
 
@@ -110,6 +113,19 @@ def _duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem
             message = f"{shown(name.value)} is a duplicate: another {kind} has this name"
             yield Problem(name.line, name.column, path_text((*path, index, "name")), message, hint)
         seen.setdefault(name.value, name)
+
+
+def _probes_with_ok(root: Node) -> Iterator[Problem]:
+    """What an answer must be is said once: by `ok` where something is done, by `expect` where it is seen."""
+    for path, node in places(root, deepest=_STEP_DEPTHS[-1]):
+        if path and path[-1] == "probe" and _is_step_path(path):
+            for driver in sorted(_DRIVERS_WITH_OK):
+                arguments = _child(node, driver)
+                if _child(arguments, "ok") is not None and arguments is not None:
+                    key = arguments.keys["ok"]
+                    message = "'ok' is unknown in a probe: it says which answers count as done"
+                    hint = "say under 'expect' what the probe must return"
+                    yield Problem(key.line, key.column, path_text((*path, driver, "ok")), message, hint)
 
 
 def _broken_references(spec: Node) -> Iterator[Problem]:

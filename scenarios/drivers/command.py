@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar
 from django.conf import settings
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
-from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
+from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.expectations import shown
 from scenarios.domain.templates import as_text, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
@@ -46,6 +46,7 @@ class CommandArguments(Declaration):
     ] = {}
     stdin: str = Field(ABSENT)
     timeout: PositiveDuration = 30.0
+    ok: Annotated[list[Annotated[int, Field(ge=-64, le=255), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -65,11 +66,13 @@ class Command:
 
     Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
     those variables of `env` that ALLOWED_COMMANDS names beside the command. Each output is cut after
-    64 KiB. What the command leaves running ends with it. As an action it fails on an exit code other than 0.
+    64 KiB. What the command leaves running ends with it. As an action it is done when the exit code is 0,
+    or one of `ok` where that is given.
     """
 
     name: ClassVar[str] = "command"
     Arguments: ClassVar[type[CommandArguments]] = CommandArguments
+    decided_by: ClassVar[str] = "exit_code"
 
     async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
@@ -78,9 +81,9 @@ class Command:
     async def act(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         ended = await _run(arguments)
-        if ended.exit_code:
+        if ended.exit_code not in (arguments.ok or (0,)):
             said = ended.stderr.strip() or ended.stdout.strip()
-            raise StepFailed(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {shown(said)}")
+            raise StepNotDone(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {shown(said)}")
         return _fields(ended)
 
 

@@ -3,22 +3,28 @@
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
-from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.expectations import shown
 from scenarios.domain.templates import as_text
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
-_CLIENT_ERROR = 400
+_DONE = range(200, 300)
+_REDIRECTS = range(300, 400)
+# Those that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({404, 410})
+# Answered by what stands before the target, which may still be at work: 524 is Cloudflare's 504.
+_OF_GATEWAYS = frozenset({502, 504, 524})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -81,6 +87,7 @@ class HttpArguments(Declaration):
     body: str = Field(ABSENT)
     timeout: PositiveDuration = 30.0
     follow_redirects: bool = False
+    ok: Annotated[list[Annotated[int, Field(ge=100, le=599), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -95,6 +102,12 @@ class HttpArguments(Declaration):
             yield "", "the step has no address: give 'service' and 'path', or 'url'"
         if "json" in given and "body" in given:
             yield "body", "'body' and 'json' exclude each other: a request has one body"
+        if given.get("follow_redirects") is True and isinstance(ok := given.get("ok"), list):
+            for status in sorted(_FOLLOWED.intersection(one for one in ok if type(one) in {int, float})):
+                yield (
+                    "ok",
+                    f"{status} is followed by 'follow_redirects': name the status at the redirect's end",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +121,47 @@ class _Target:
 class Http:
     """Returns `status`, `headers`, `body`, `json` (where the body is JSON) and `elapsed` (seconds).
 
-    As an action it fails on a status of 400 and more; a probe looks at whatever comes.
+    As an action it is done when the status is 2xx, or one of `ok` where that is given; nothing else counts
+    as done. A redirect counts only where `follow_redirects` follows it, by the status at its end. An undo
+    by DELETE is also done when the status is 404 or 410 and `ok` is not given: there is nothing to undo. A
+    probe looks at any answer.
     """
 
     name: ClassVar[str] = "http"
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
+    decided_by: ClassVar[str] = "status"
 
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await _exchange(arguments, _target(arguments, surroundings))
 
     async def act(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        return await self._act(arguments, surroundings, arguments.ok or _DONE)
+
+    async def undo(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        deletes = arguments.method == "DELETE"
+        accepted = arguments.ok or ({*_DONE, *_GONE} if deletes else _DONE)
+        answer = await self._act(arguments, surroundings, accepted)
+        return {**answer, "gone": True} if deletes and answer["status"] in _GONE else answer
+
+    async def _act(
+        self, arguments: HttpArguments, surroundings: Surroundings, accepted: Container[int]
+    ) -> dict[str, Any]:
         target = _target(arguments, surroundings)
         answer = await _exchange(arguments, target)
-        if answer["status"] >= _CLIENT_ERROR:
-            asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
-            raise StepFailed(f"{target.name} answered {answer['status']} to {asked}: {shown(answer['body'])}")
-        return answer
+        status = answer["status"]
+        if status in accepted:
+            return answer
+        asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
+        failure = StepFailed if status in _OF_GATEWAYS else StepNotDone
+        raise failure(f"{target.name} answered {status} to {asked}: {_why_not_done(answer)}")
+
+
+def _why_not_done(answer: Mapping[str, Any]) -> str:
+    if answer["status"] not in _REDIRECTS:
+        return shown(answer["body"])
+    headers = {name.lower(): value for name, value in answer["headers"].items()}
+    place = f" to {shown(headers['location'])}" if "location" in headers else ""
+    return f"a redirect{place} that was not followed: use 'follow_redirects: true', or its end as the address"
 
 
 def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:

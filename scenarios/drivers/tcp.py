@@ -41,6 +41,7 @@ class Tcp:
 
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
+    decided_by: ClassVar[str] = "connected"
 
     async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         refusal, elapsed = await self._connect(arguments, *_address(arguments, surroundings))

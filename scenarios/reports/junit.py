@@ -1,4 +1,5 @@
-"""The report as JUnit XML, for CI: a test for each validation, one for the run and one for its rollback.
+"""The report as JUnit XML, for CI: a test for each validation, each action that missed what it expects,
+one for the run and one for its rollback.
 
 As Jenkins and GitLab read it: https://github.com/testmoapp/junitxml
 """
@@ -24,8 +25,8 @@ def written(facts: Facts) -> str:
         time=f"{story.offset(story.ends):.3f}",
         id=str(run.pk),
     )
-    for step in story.validations:
-        _validation(suite, step, facts)
+    for step in (*story.validations, *_failed_actions(facts)):
+        _step(suite, step, facts)
     _run(suite, facts)
     _rollback(suite, facts)
     for word, child in (("tests", "testcase"), *((f"{kind}s", kind) for kind in ("failure", "error"))):
@@ -43,7 +44,14 @@ def _case(suite: Element, name: str, classname: str, seconds: float) -> Element:
     )
 
 
-def _validation(suite: Element, step: StepStory, facts: Facts) -> None:
+def _failed_actions(facts: Facts) -> list[StepStory]:
+    """Those whose answer was not what they expect; what could not be done at all is the run's error."""
+    if facts.run.outcome == Outcome.ERRORED:
+        return []
+    return [step for step in facts.story.steps if step.kind == "action" and step.verdict == "failed"]
+
+
+def _step(suite: Element, step: StepStory, facts: Facts) -> None:
     story = facts.story
     seconds = story.offset(step.ended) - story.offset(step.began)
     case = _case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)

@@ -24,6 +24,7 @@ class Target:
         self.undone = 0
         self.undone_at = 0.0
         self.refuse_undo = False
+        self.undo_status = 200
         self.over = threading.Event()
         self._server = Server((address, 0), Handler)
         self._server.target = self
@@ -73,6 +74,8 @@ class Handler(BaseHTTPRequestHandler):
         target = self.server.target
         if target.refuse_undo:
             return self.answer(503)
+        if target.undo_status != 200:
+            return self.answer(target.undo_status)
         target.undone += 1
         target.undone_at = time.monotonic()
         target.active = 0

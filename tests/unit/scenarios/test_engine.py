@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.domain.errors import StepFailed, StepNotSent
+from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
@@ -132,7 +132,7 @@ def test_a_stop_cuts_through_whatever_the_run_is_at_and_the_reason_says_who_it_w
 
 def test_an_action_that_fails_ends_the_run_errored_and_its_fault_is_undone_all_the_same() -> None:
     verdict, journal, driver = carry_out(
-        Phase("chaos", actions=(fault("a"), fault("b"))), answers={"break a": StepFailed("status 500")}
+        Phase("chaos", actions=(fault("a"), fault("b"))), answers={"break a": StepNotDone("status 500")}
     )
     assert verdict.outcome is Outcome.ERRORED
     assert driver.said == ["break a", "mend a"]

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 from pytest_django.fixtures import Settings
 
-from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers.child.process import MOST_OUTPUT
 from scenarios.drivers.command import Command, CommandArguments
 
@@ -283,3 +283,19 @@ async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
 def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CommandArguments.model_validate(words)
+
+
+async def test_what_the_step_calls_ok_is_done_and_no_other_exit_code() -> None:
+    for code in (2, 3):
+        words = asked("sh", "-c", f"exit {code}", ok=[2, 3])
+        assert (await Command().act(words, Platform()))["exit_code"] == code
+    with pytest.raises(StepNotDone, match="exit code 0"):
+        await Command().act(asked("sh", "-c", "exit 0", ok=[2]), Platform())
+    killed = asked("sh", "-c", "kill -KILL $$", ok=[-9])
+    assert (await Command().act(killed, Platform()))["exit_code"] == -9
+
+
+@pytest.mark.parametrize("ok", [[], [256], [-65], ["0"], 0])
+def test_what_is_no_list_of_exit_codes_is_refused(ok: Any) -> None:
+    with pytest.raises(ValidationError):
+        asked("sh", ok=ok)

@@ -80,14 +80,9 @@ async def test_an_unknown_service_makes_the_step_impossible() -> None:
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "503 Unavailable"])
-async def test_an_action_fails_on_an_answer_of_400_and_more_where_a_probe_looks(
-    serve: Serve, status: str
-) -> None:
+async def test_a_probe_looks_at_whatever_comes(serve: Serve, status: str) -> None:
     platform = Platform(await serve(with_body(b"no", status=status)))
     assert (await Http().probe(asked(), platform))["status"] == int(status[:3])
-    with pytest.raises(StepFailed, match=f"answered {status[:3]} to GET /: 'no'") as failure:
-        await Http().act(asked(), platform)
-    assert not isinstance(failure.value, StepNotSent)
 
 
 GARBAGE = {

@@ -1,0 +1,118 @@
+"""Which answers of the http driver count as done: for an action, and for an undo."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
+from scenarios.drivers.http import Http, HttpArguments
+
+from .conftest import Platform, Respond, Serve
+
+REDIRECTS = (301, 302, 303, 304, 307, 308)
+
+
+def asked(**words: Any) -> HttpArguments:
+    return HttpArguments.model_validate({"service": "exchange", "timeout": "5s", **words})
+
+
+def answering(status: int, location: str = "", end: int = 200) -> Respond:
+    """`/end` answers `end`; every other path answers `status`, with the location where there is one."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        found = end if b" /end " in request else status
+        place = f"Location: {location}\r\n" if location and found == status else ""
+        length = "" if found == 304 else "Content-Length: 0\r\n"
+        writer.write(f"HTTP/1.1 {found} X\r\n{place}{length}Connection: close\r\n\r\n".encode())
+        await writer.drain()
+
+    return respond
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 299])
+async def test_2xx_is_done(serve: Serve, status: int) -> None:
+    platform = Platform(await serve(answering(status)))
+    assert (await Http().act(asked(method="POST"), platform))["status"] == status
+    assert (await Http().undo(asked(method="POST"), platform))["status"] == status
+
+
+@pytest.mark.parametrize("status", [101, *REDIRECTS, 300, 400, 404, 409, 410, 500, 503, 599, 700])
+@pytest.mark.parametrize("verb", ["act", "undo"])
+async def test_no_other_status_is_done(serve: Serve, status: int, verb: str) -> None:
+    platform = Platform(await serve(answering(status, "/end")))
+    with pytest.raises(StepNotDone, match=f"answered {status} to POST /") as failure:
+        await getattr(Http(), verb)(asked(method="POST"), platform)
+    assert not isinstance(failure.value, StepNotSent)
+
+
+@pytest.mark.parametrize("status", [502, 504, 524])
+async def test_a_gateway_does_not_know_what_the_target_does(serve: Serve, status: int) -> None:
+    platform = Platform(await serve(answering(status)))
+    with pytest.raises(StepFailed, match=f"answered {status}") as failure:
+        await Http().act(asked(method="POST"), platform)
+    assert not isinstance(failure.value, StepNotDone)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(("end", "done"), [(200, True), (204, True), (404, False), (500, False)])
+async def test_a_redirect_that_is_followed_counts_by_its_end(
+    serve: Serve, status: int, end: int, *, done: bool
+) -> None:
+    platform = Platform(await serve(answering(status, "/end", end)))
+    arguments = asked(method="POST", follow_redirects=True)
+    if done:
+        assert (await Http().undo(arguments, platform))["status"] == end
+    else:
+        with pytest.raises(StepNotDone, match=f"answered {end}"):
+            await Http().undo(arguments, platform)
+
+
+@pytest.mark.parametrize("status", [302, 304])
+async def test_a_redirect_that_leads_nowhere_is_not_done(serve: Serve, status: int) -> None:
+    platform = Platform(await serve(answering(status)))
+    with pytest.raises(StepNotDone, match=f"answered {status}"):
+        await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
+
+
+async def test_a_redirect_says_where_it_leads_and_what_to_write(serve: Serve) -> None:
+    platform = Platform(await serve(answering(307, "/end")))
+    with pytest.raises(
+        StepNotDone, match="a redirect to '/end' that was not followed: use 'follow_redirects"
+    ):
+        await Http().undo(asked(method="DELETE"), platform)
+
+
+@pytest.mark.parametrize("status", [404, 410])
+async def test_an_undo_by_delete_of_what_is_gone_is_done(serve: Serve, status: int) -> None:
+    platform = Platform(await serve(answering(status)))
+    assert (await Http().undo(asked(method="delete"), platform))["gone"]
+    for verb in ("act", "undo"):
+        method = "DELETE" if verb == "act" else "POST"
+        with pytest.raises(StepNotDone, match=str(status)):
+            await getattr(Http(), verb)(asked(method=method), platform)
+
+
+@pytest.mark.parametrize("verb", ["act", "undo"])
+async def test_what_the_step_calls_ok_is_done_and_nothing_else(serve: Serve, verb: str) -> None:
+    step = getattr(Http(), verb)
+    accepted = asked(method="DELETE", ok=[204, 302, 409.0])
+    for status in (204, 302, 409):
+        answer = await step(accepted, Platform(await serve(answering(status))))
+        assert answer["status"] == status
+    for status in (200, 404, 500):
+        with pytest.raises(StepNotDone, match=str(status)):
+            await step(accepted, Platform(await serve(answering(status))))
+
+
+@pytest.mark.parametrize("ok", [[], [99], [600], ["200"], [True], 200, None])
+def test_what_is_no_list_of_statuses_is_refused(ok: Any) -> None:
+    with pytest.raises(ValidationError):
+        asked(ok=ok)
+
+
+def test_the_status_of_a_redirect_that_is_followed_is_refused_as_ok() -> None:
+    with pytest.raises(ValidationError, match="302 is followed by 'follow_redirects'"):
+        asked(ok=[200, 302], follow_redirects=True)
