@@ -21,6 +21,7 @@ LOADING_VARIABLES = frozenset(
     {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
 )
 LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
+HOST_IDENTITY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,56}[A-Za-z0-9])?")
 COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -88,6 +89,21 @@ def host_names(name: str, values: Iterable[str]) -> tuple[str, ...]:
                 f"'hooks.example.com' or '.example.com'; all hosts at once cannot be named."
             )
     return tuple(value.lower() for value in values)
+
+
+def host_identity(name: str, value: str) -> str:
+    """The name of a host in the ledger, or nothing."""
+    if value and not HOST_IDENTITY.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is refused: a host's name has letters, digits, '.', '-' and '_', and at most "
+            f"58 characters, as in 'shop-1'."
+        )
+    return value
+
+
+def host_identities(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Names of hosts, or '*' for all of them."""
+    return tuple(value if value == "*" else host_identity(name, value) for value in values if value)
 
 
 def pairs(name: str, values: Iterable[str]) -> dict[str, str]:

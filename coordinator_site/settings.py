@@ -278,6 +278,11 @@ APPROVAL_HOURS = environment.whole_number(
     "APPROVAL_HOURS", env.str("APPROVAL_HOURS", "24"), lowest=1, highest=8760
 )
 
+# The host on which `command` and `signal` steps of this process take effect; empty: the machine's own name.
+HOST_NAME = environment.host_identity("HOST_NAME", env.str("HOST_NAME", ""))
+# Hosts, by these names or '*', on which such steps of actions need the approval of a second person.
+PROTECTED_HOSTS = environment.host_identities("PROTECTED_HOSTS", env.list("PROTECTED_HOSTS", default=[]))
+
 # The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",

@@ -8,7 +8,9 @@ claim and a stop at the same moment, one sees what the other has done.
 from collections.abc import Iterable
 
 from django.conf import settings
+from django.db.models import Q
 
+from scenarios import hosts
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.plan import Step, address_of, named_addresses, named_services
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, Service
@@ -32,25 +34,60 @@ def obstacle_to(run: Run, stop: GlobalStop) -> str:
 
 
 def unapproved(run: Run) -> list[str]:
-    """The protected services that the run touches and nobody has approved it for."""
-    protected = Service.objects.filter(is_protected=True, name__in=run.services).order_by("name")
-    names = list(protected.values_list("name", flat=True))
-    if not names:
+    """The protected services and hosts that the run touches and nobody has approved it for."""
+    if not (names := protected_among(run.services)):
         return []
-    given = Approval.objects.filter(run_id=run.pk, state=ApprovalState.APPROVED).first()
-    return [name for name in names if given is None or name not in given.services]
+    approval = Approval.objects.filter(run_id=run.pk, state=ApprovalState.APPROVED).first()
+    approved = set(approval.services) if approval is not None else set()
+    return [name for name in names if name not in approved and not _covers_every_host(approved, name)]
+
+
+def _covers_every_host(approved: set[str], name: str) -> bool:
+    return hosts.ANY_HOST in approved and name.startswith(hosts.TARGET_PREFIX)
+
+
+def protected_among(names: Iterable[str]) -> list[str]:
+    """The protected ones of these services and hosts."""
+    touched = list(names)
+    services = Service.objects.filter(is_protected=True, name__in=touched).order_by("name")
+    return [*services.values_list("name", flat=True), *_protected_hosts(touched)]
+
+
+def _protected_hosts(touched: Iterable[str]) -> list[str]:
+    """Of a run that any worker may claim, each protected host: it may be the one."""
+    found = {name for name in touched if name.startswith(hosts.TARGET_PREFIX)}
+    every = {hosts.target_of(host) for host in settings.PROTECTED_HOSTS}
+    if hosts.ANY_HOST in every:
+        return sorted(found)
+    return sorted(every if hosts.ANY_HOST in found else found & every)
 
 
 def needs_approval(services: Iterable[str]) -> str:
-    names = ", ".join(repr(name) for name in services)
+    names = ", ".join(_quoted(name) for name in services)
     return f"it needs the approval of a second person: {names} is protected"
 
 
+def _quoted(target: str) -> str:
+    """A service's name alone: a host is called one."""
+    return named(target).removeprefix("service ")
+
+
 def _held(services: Iterable[str]) -> str:
-    hold = Hold.objects.filter(service__in=list(services)).select_related("run").first()
+    names = list(services)
+    wanted = Q(service__in=names)
+    if hosts.ANY_HOST in names:  # which one is not known before a worker claims the run
+        wanted |= Q(service__startswith=hosts.TARGET_PREFIX)
+    hold = Hold.objects.filter(wanted).select_related("run").first()
     if hold is None:
         return ""
-    return f"service {hold.service!r} is held by {hold}"
+    return f"{named(hold.service)} is held by {hold}"
+
+
+def named(target: str) -> str:
+    """As "service 'exchange'" or "host 'alpha'"."""
+    if target.startswith(hosts.TARGET_PREFIX):
+        return f"host {target.removeprefix(hosts.TARGET_PREFIX)!r}"
+    return f"service {target!r}"
 
 
 def _no_place() -> str:
@@ -65,7 +102,7 @@ def _queued_earlier(run: Run) -> str:
     waiting = Run.objects.waiting().filter(queued_at__lt=run.queued_at).for_a_list()
     for other in waiting:
         if shared := sorted(set(other.services) & set(run.services)):
-            return f"service {shared[0]!r} is waited for by {other}, which was queued earlier"
+            return f"{named(shared[0])} is waited for by {other}, which was queued earlier"
     return ""
 
 
@@ -81,19 +118,28 @@ def let_go(run: Run) -> None:
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
-def touched_by(steps: Iterable[Step]) -> list[str]:
-    """The services that the steps act on: by name, or by the address at which one is registered.
+def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST) -> list[str]:
+    """What the steps act on: services by name, or by the address at which one is registered, and `host`.
 
-    A service that is registered twice is touched under both names. What `command`, `signal` and
-    `chaostoolkit` steps do is not seen: the settings name what those may do at all.
+    A service that is registered twice is touched under both names. Steps that act on the host of their
+    process, as those of `command` and `signal`, touch that host as a whole: which of its processes a command
+    reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
     """
     told = list(steps)
     # A longer one is no service's name, and could not be held: its step will say so.
     names = {name for name in named_services(told) if len(name) <= LONGEST_NAME}
-    addresses = named_addresses(told)
+    bound = [step for step in told if hosts.is_host_bound(step)]
+    addresses = named_addresses(told).union(*map(_listened_at, bound))
     registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
     addresses |= {address for name in names if (address := registered.get(name)) is not None}
-    return sorted(names | {name for name, address in registered.items() if address in addresses})
+    names |= {name for name, address in registered.items() if address in addresses}
+    return sorted(names | {host} if bound else names)
+
+
+def _listened_at(step: Step) -> set[tuple[str, int]]:
+    """The addresses of the process that the step names by its port: services may be registered there."""
+    port = step.arguments.get("port")
+    return hosts.local_addresses(port) if isinstance(port, int) else set()
 
 
 def addresses_of(services: Iterable[str]) -> dict[str, str]:

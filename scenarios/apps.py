@@ -3,7 +3,7 @@ from django.core import checks
 from django.db.models.signals import post_migrate
 
 from metrics_app.backend import register_scrape_gauges
-from scenarios.checks import check_drivers, check_outside
+from scenarios.checks import check_drivers, check_host, check_outside
 
 
 class ScenariosConfig(AppConfig):
@@ -16,6 +16,7 @@ class ScenariosConfig(AppConfig):
         from scenarios.groups import make_groups  # noqa: PLC0415
 
         checks.register(check_drivers)
+        checks.register(check_host)
         checks.register(check_outside)
         register_scrape_gauges(read_gauges)
         post_migrate.connect(make_groups, sender=self)

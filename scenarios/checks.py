@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
+from scenarios import hosts
 from scenarios.drivers import load_drivers
 
 
@@ -35,3 +36,16 @@ def check_outside(**_options: Any) -> list[CheckMessage]:
         sentence = f"PUBLIC_URL={settings.PUBLIC_URL!r}: links in messages lead nowhere."
         found.append(checks.Warning(sentence, hint=hint, id="scenarios.W001"))
     return found
+
+
+def check_host(**_options: Any) -> list[CheckMessage]:
+    """Whether faults of `command` and `signal` steps can be told apart by the host they are on."""
+    is_named = bool(settings.HOST_NAME or hosts.machine_id())
+    if is_named or not (settings.ALLOWED_COMMANDS or settings.ALLOWED_PIDFILE_DIRS):
+        return []
+    sentence = f"This host has no machine id, and is called {hosts.this_host()!r} by its name alone."
+    hint = (
+        "Set HOST_NAME: a fault by 'command' or 'signal' is undone only on the host of this name, and a "
+        "container's own name changes when it is made again."
+    )
+    return [checks.Warning(sentence, hint=hint, id="scenarios.W002")]

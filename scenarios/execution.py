@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from scenarios import leases, log_context, services
+from scenarios import hosts, leases, log_context, services
 from scenarios.clock import SystemClock
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import (
@@ -26,13 +26,14 @@ from scenarios.domain.errors import (
 from scenarios.domain.outcomes import Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.engine import Engine
+from scenarios.installed import installed_drivers
 from scenarios.journal import DatabaseJournal
 from scenarios.leases import Claim
 from scenarios.models import Run
-from scenarios.ports import Event
+from scenarios.ports import Event, Fault
 from scenarios.rollback import take_back
 from scenarios.steps import StepRunner
-from scenarios.surroundings import Platform, installed_drivers, step_arguments
+from scenarios.surroundings import Platform, step_arguments
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +178,7 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
 
     A run that was still running ends `interrupted`, or is queued as its next attempt where the scenario
-    says so. A failing undo stays outstanding.
+    says so. A failing undo stays outstanding, and so does a fault that only another host can undo.
     """
     journal = journal_of(run, claim)
     clock = SystemClock()
@@ -194,7 +195,11 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     try:
         if run.state == RunState.RUNNING:
             await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
-        left = await take_back(await journal.remaining(), ledger=journal, steps=steps, clock=clock, delays=())
+        here, elsewhere = by_host(await journal.remaining())
+        left = await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
+        for fault in elsewhere:
+            await journal.mark_waiting_for_host(fault, hosts.waiting_reason(fault.host))
+        left += elsewhere
         if run.state == RunState.RUNNING:
             rollback = Rollback.DIRTY if left else Rollback.CLEAN
             reason = f"its worker {run.worker} died or lost its lease"
@@ -204,6 +209,13 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
         renewing.cancel()
         await sync_to_async(leases.release)(claim)
     return await Run.objects.aget(id=run.id)
+
+
+def by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
+    """The faults that a process of this host can undo, and those that it cannot."""
+    names = ("", hosts.this_host())
+    found = list(faults)
+    return [one for one in found if one.host in names], [one for one in found if one.host not in names]
 
 
 def undo_now(run: Run) -> Run | None:

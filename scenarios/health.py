@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from scenarios.clock import SystemClock
 from scenarios.domain.errors import StepFailed
 from scenarios.domain.plan import Step
+from scenarios.installed import installed_drivers
 from scenarios.steps import StepRunner
-from scenarios.surroundings import Platform, installed_drivers
+from scenarios.surroundings import Platform
 
 HEALTH_PATH = "/health"
 TIME_LIMIT = 2.0

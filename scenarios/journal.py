@@ -100,6 +100,9 @@ class DatabaseJournal:
             leases.mark_undo_failed, fault, "fault_undo_failed", counted="undo_failed", reason=reason
         )
 
+    async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
+        await self._mark(leases.mark_waiting_for_host, fault, "fault_waiting_for_host", reason=reason)
+
     async def remaining(self) -> Sequence[Fault]:
         return await self.write(leases.faults_to_undo, self._claim)
 

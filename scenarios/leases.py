@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from scenarios import admission, outbox
+from scenarios import admission, hosts, outbox
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -53,11 +53,12 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
         run = waiting.first()
         if run is None:
             return None
+        run.services = hosts.resolve_target(run.services, hosts.this_host())
         if obstacle := admission.obstacle_to(run, stop):
-            waiting.update(waiting_for=obstacle[:500])
+            waiting.update(waiting_for=obstacle[:500], services=run.services)
             return None
         now = timezone.now()
-        begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": ""}
+        begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": "", "services": run.services}
         claim = _claim(waiting, worker, addresses=admission.addresses_of(run.services), **begun)
         if claim is not None:
             admission.hold(run)
@@ -172,6 +173,7 @@ def write_event(run: Run, event: Event) -> None:
 
 def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: float) -> Fault:
     """Write the fault as `injecting`; committed when this returns."""
+    here = hosts.this_host()
     with fenced(claim) as run:
         write_event(run, event)
         row = FaultRow.objects.create(
@@ -181,7 +183,9 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
             action=event.subject,
             driver=do.driver,
             service=str(do.arguments.get("service") or "")[: admission.LONGEST_NAME],
-            services=admission.touched_by([do, undo]),
+            services=admission.touched_by([do, undo], hosts.target_of(here)),
+            # Not where the step alone that injects it is bound to this host: its undo works from anywhere.
+            host=here if hosts.is_host_bound(undo) else "",
             undo={"driver": undo.driver, "arguments": dict(undo.arguments)},
             timeout=timeout,
             opened_at=event.at,
@@ -191,7 +195,7 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
 
 def as_fault(row: FaultRow) -> Fault:
     undo = Step(row.undo["driver"], row.undo["arguments"])
-    return Fault(row.pk, row.order, row.phase, row.action, row.driver, undo, row.timeout)
+    return Fault(row.pk, row.order, row.phase, row.action, row.driver, undo, row.timeout, row.host)
 
 
 def faults_to_undo(claim: Claim) -> list[Fault]:
@@ -241,6 +245,15 @@ def mark_undo_failed(claim: Claim, fault: Fault, event: Event) -> None:
         undo_tries=tries,
         next_try_at=event.at + timedelta(seconds=delay),
     )
+
+
+def mark_waiting_for_host(claim: Claim, fault: Fault, event: Event) -> None:
+    """Leave the fault to the processes of its host, which try it at once; told once, not with every look."""
+    reason = event.detail["reason"]
+    told = FaultRow.objects.filter(id=fault.key, state=FaultState.OUTSTANDING, reason=reason)
+    if not told.exists():
+        changes = {"state": FaultState.OUTSTANDING, "reason": reason, "next_try_at": event.at}
+        _change_fault(claim, fault, event, **changes)
 
 
 def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> None:

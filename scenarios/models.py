@@ -271,6 +271,10 @@ class FaultQuerySet(models.QuerySet["Fault"]):
         # are many, for their faults. It has no index for NOT, and begins with the few faults.
         return self.filter(~Q(run__state__in=UNFINISHED), state__in=STATES_TO_UNDO)
 
+    def on_host(self, host: str) -> Self:
+        """Those that a process of this host can undo."""
+        return self.filter(host__in=("", host))
+
     def due(self, now: datetime) -> Self:
         """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
         ahead = now + timedelta(seconds=LONGEST_RETRY_DELAY)
@@ -288,6 +292,13 @@ class Fault(models.Model):
     driver = models.CharField(max_length=63)
     service = models.CharField(max_length=63, blank=True)
     services = models.JSONField(default=list, help_text="Those it touches: held until it is undone.")
+    host = models.CharField(
+        max_length=63,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Only a process of this host can undo it; empty: any process can.",
+    )
     undo = models.JSONField(help_text="Driver and arguments of the step that takes the fault back.")
     timeout = models.FloatField(help_text="Seconds that one undo may take.")
     state = models.CharField(max_length=12, choices=choices_of(FaultState), default=FaultState.INJECTING)
@@ -309,6 +320,11 @@ class Fault(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} ({self.state})"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: the service it names, or the host it is bound to."""
+        return self.service or (f"host {self.host}" if self.host else "")
 
 
 class Hold(models.Model):

@@ -101,6 +101,7 @@ def _tell_of_fault(message: Message, fault: Fault, run: Run, at: datetime) -> No
         "action": fault.action,
         "phase": fault.phase,
         "service": fault.service,
+        "host": fault.host,
         "state": fault.state,
         "reason": fault.reason[:LONGEST_REASON],
         "opened_at": fault.opened_at.isoformat(),

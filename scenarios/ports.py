@@ -30,7 +30,11 @@ class Surroundings(Protocol):
 
 
 class Driver(Protocol):
-    """One kind of step. `Arguments` declares once what validation, JSON Schema and documentation need."""
+    """One kind of step. `Arguments` declares once what validation, JSON Schema and documentation need.
+
+    A driver whose steps take effect on the host of the process that runs them says so by the class
+    attribute `is_host_bound = True`: only a process of the same host then undoes its faults.
+    """
 
     name: ClassVar[str]
     Arguments: ClassVar[type[BaseModel]]
@@ -84,7 +88,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A row of the ledger. `key` identifies it, `order` is its place in the order of injection."""
+    """A row of the ledger. `key` identifies it, `order` is its place in the order of injection.
+
+    Where `host` is not empty, only a process of that host can undo it.
+    """
 
     key: int
     order: int
@@ -93,6 +100,7 @@ class Fault:
     driver: str
     undo: Step
     timeout: float
+    host: str = ""
 
 
 class Ledger(Protocol):

@@ -1,6 +1,5 @@
 """Protected services: which ones a plan acts on, and the wish that a second person approves it."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +12,7 @@ from scenarios import admission
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
 from scenarios.leases import write_event
-from scenarios.models import Approval, Run, Service
+from scenarios.models import Approval, Run
 from scenarios.ports import Event
 
 NOBODY_NAMED = "nobody named"
@@ -24,9 +23,7 @@ def touched_services(plan: Plan) -> list[str]:
     return admission.touched_by(plan.steps_of_actions())
 
 
-def protected_among(services: Iterable[str]) -> list[str]:
-    found = Service.objects.filter(is_protected=True, name__in=list(services))
-    return list(found.order_by("name").values_list("name", flat=True))
+protected_among = admission.protected_among
 
 
 def ask_for_run(run: Run, services: list[str]) -> None:

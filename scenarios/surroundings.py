@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
@@ -10,18 +9,8 @@ from pydantic import BaseModel
 
 from scenarios import log_context
 from scenarios.domain.errors import StepImpossible
-from scenarios.drivers import load_drivers
+from scenarios.installed import installed_drivers
 from scenarios.models import Service
-from scenarios.ports import Driver
-
-
-def installed_drivers() -> Mapping[str, Driver]:
-    return _load(tuple(settings.SCENARIO_DRIVERS))
-
-
-@lru_cache(maxsize=8)
-def _load(paths: tuple[str, ...]) -> Mapping[str, Driver]:
-    return load_drivers(paths)
 
 
 def step_arguments() -> dict[str, type[BaseModel]]:

@@ -15,6 +15,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
@@ -22,6 +23,7 @@ from scenarios import (
     approvals,
     deliveries,
     execution,
+    hosts,
     leases,
     log_context,
     retention,
@@ -45,6 +47,8 @@ KNOCK_AGAIN_AFTER = timedelta(seconds=30)
 PRUNE_EVERY_SECONDS = 600.0
 PRUNED_AT_ONCE = 100
 ASK_EVERY_SECONDS = 20.0
+# An outstanding fault is due at least once a minute: by then its own host's watchdog would have tried it.
+HOST_SILENT_AFTER = timedelta(seconds=30)
 BEAT_EVERY = timedelta(seconds=5)
 BEAT_LOST_AFTER = timedelta(seconds=30)
 
@@ -171,9 +175,17 @@ def held_runs() -> list[Run]:
 
 
 def runs_with_due_faults() -> list[Run]:
-    """Those that nobody is at; of the others, the lease tells when nobody is any more."""
-    due = Fault.objects.due(timezone.now()).values("run")
-    return list(Run.objects.filter(id__in=due, lease_until__isnull=True))
+    """Those that nobody is at; of the others, the lease tells when nobody is any more.
+
+    A fault of another host is left to the watchdog there; where that one is silent, the ledger is told.
+    """
+    now = timezone.now()
+    due = Fault.objects.due(now)
+    mine = due.on_host(hosts.this_host())
+    overdue = due.filter(next_try_at__lt=now - HOST_SILENT_AFTER)
+    silent = overdue.exclude(reason__startswith=hosts.WAITING).exclude(id__in=mine.values("id"))
+    runs = (mine.values("run"), silent.values("run"))
+    return list(Run.objects.filter(Q(id__in=runs[0]) | Q(id__in=runs[1]), lease_until__isnull=True))
 
 
 def knock_again() -> None:

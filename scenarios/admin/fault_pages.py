@@ -62,7 +62,7 @@ class FaultAdmin(ReadOnlyAdmin):
             "standing",
             "run_link",
             "injected_by",
-            "service",
+            "where",
             "opened_at",
             "lived",
             "undone",
@@ -99,6 +99,10 @@ class FaultAdmin(ReadOnlyAdmin):
     @admin.display(description="by")
     def injected_by(self, fault: Fault) -> str:
         return fault.run.started_in_words
+
+    @admin.display(ordering="service")
+    def where(self, fault: Fault) -> str:
+        return fault.place
 
     @admin.display(description="how it was undone")
     def undone(self, fault: Fault) -> str:
@@ -154,8 +158,11 @@ class FaultAdmin(ReadOnlyAdmin):
     def retry_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not request.user.has_perm("scenarios.stop_run") or request.method != "POST":
             raise PermissionDenied
-        if services.retry_undo(Fault.objects.filter(pk=pk)):
-            self.message_user(request, "The watchdog tries it again within a second.")
+        rows = Fault.objects.filter(pk=pk)
+        if services.retry_undo(rows):
+            host = rows.values_list("host", flat=True).get()
+            who = f"The watchdog of host {host}" if host else "The watchdog"
+            self.message_user(request, f"{who} tries it again within a second.")
         else:
             self.message_user(request, "It is not outstanding: there is nothing to undo.", messages.WARNING)
         return HttpResponseRedirect(reverse("admin:scenarios_fault_change", args=[pk]))

@@ -27,7 +27,10 @@ NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
 
 
 class FaultOfRun(Schema):
-    """`outstanding`: its run has ended, and it may still be injected."""
+    """`outstanding`: its run has ended, and it may still be injected.
+
+    `host` is not empty where only a process of that host can undo it.
+    """
 
     id: int
     run: UUID = Field(alias="run_id")
@@ -36,6 +39,7 @@ class FaultOfRun(Schema):
     action: str
     driver: str
     service: str
+    host: str
     state: FaultState
     outstanding: bool
     reason: str
@@ -103,7 +107,7 @@ def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
 @needs("scenarios.stop_run")
 @decorate_view(carried_out_once)
 def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
-    """Have the watchdog try the undo again, within a second."""
+    """Have the watchdog, where the fault has a `host` the one there, try the undo again within a second."""
     fault = fault_of(fault_id)
     if not services.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))

@@ -121,6 +121,7 @@ def fault_of(row: Any) -> FaultFacts:
     known: Mapping[str, str] = {name: _text(row, name) for name in words}
     return FaultFacts(
         **known,
+        host=_text(row, "host") if "host" in row else "",  # a coordinator of an earlier version has none
         undo_tries=_number(row, "undo_tries"),
         injected_at=_moment(row, "injected_at"),
         closed_at=_moment(row, "closed_at"),

@@ -115,6 +115,7 @@ class FaultFacts:
     action: str
     driver: str
     service: str
+    host: str
     state: str
     reason: str
     undo_tries: int

@@ -3,7 +3,7 @@
 from typing import Any
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import CommandRefused
+from scenarios.command_line.coordinator import CommandRefused, FaultFacts
 from scenarios.command_line.history_verbs import MOST_LISTED, limited
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import plain
@@ -61,7 +61,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
         "Run": [fault.run[:8] for fault in found],
         "Scenario": [fault.scenario for fault in found],
         "Fault": [fault.action for fault in found],
-        "Service": [fault.service or "-" for fault in found],
+        "Where": [_place(fault) for fault in found],
         "State": [fault.state for fault in found],
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
@@ -69,6 +69,10 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
     nothing = "Nothing is left injected." if outstanding else "No fault was ever injected."
     session.terminal.rows(found, columns, empty=nothing)
     return exit_codes.DONE
+
+
+def _place(fault: FaultFacts) -> str:
+    return fault.service or (f"host {fault.host}" if fault.host else "-")
 
 
 def undo_faults(session: Session, run: str, **_options: Any) -> int:

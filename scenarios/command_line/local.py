@@ -220,6 +220,7 @@ def _fault_facts(row: Fault) -> FaultFacts:
         action=row.action,
         driver=row.driver,
         service=row.service,
+        host=row.host,
         state=row.state,
         reason=row.reason,
         undo_tries=row.undo_tries,

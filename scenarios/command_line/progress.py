@@ -23,6 +23,7 @@ SIGNS = {
     "fault_not_injected": "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
     "fault_undone": "  [cyan]↩ undone: {subject}[/cyan]",
     "fault_undo_failed": "  [red]✗ undo of {subject} failed[/red]: {reason}",
+    "fault_waiting_for_host": "  [red]✗ {subject} is still injected[/red]: {reason}",
     "validation_passed": "  [green]✓ {subject}[/green]{after}",
     "validation_failed": "  [red]✗ {subject}[/red]: {reason}",
     "validation_errored": "  [red]✗ {subject}[/red]: {reason}",

@@ -73,6 +73,7 @@ class Command:
     name: ClassVar[str] = "command"
     Arguments: ClassVar[type[CommandArguments]] = CommandArguments
     decided_by: ClassVar[str] = "exit_code"
+    is_host_bound: ClassVar[bool] = True
 
     async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings

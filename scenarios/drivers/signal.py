@@ -55,6 +55,7 @@ class Signal:
 
     name: ClassVar[str] = "signal"
     Arguments: ClassVar[type[SignalArguments]] = SignalArguments
+    is_host_bound: ClassVar[bool] = True
 
     async def probe(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings

@@ -69,6 +69,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "action": fault.action,
         "driver": fault.driver,
         "service": fault.service,
+        "host": fault.host,
         "state": fault.state,
         "reason": fault.reason,
         "acknowledged_by": fault.acknowledged_by,

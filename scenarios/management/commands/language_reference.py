@@ -8,8 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from scenarios.domain.schema import json_schema
+from scenarios.installed import installed_drivers
 from scenarios.reference import reference
-from scenarios.surroundings import installed_drivers, step_arguments
+from scenarios.surroundings import step_arguments
 
 REFERENCE = Path("docs/scenario-language.md")
 SCHEMA = Path("docs/scenario.schema.json")
