@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
@@ -35,7 +35,10 @@ def _environment(given: dict[str, Any]) -> dict[str, str]:
 
 
 class CommandArguments(Declaration):
-    """`run` is the command and its arguments, one by one: no shell reads them."""
+    """`run` is the command and its arguments, one by one: no shell reads them.
+
+    With `keep_running`, what the command starts stays running when the step has ended.
+    """
 
     run: Annotated[list[str], Field(min_length=1)]
     cwd: Annotated[str, AfterValidator(_directory)] = "/"
@@ -46,6 +49,7 @@ class CommandArguments(Declaration):
     ] = {}
     stdin: str = Field(ABSENT)
     timeout: PositiveDuration = 30.0
+    keep_running: bool = False
     ok: Annotated[list[Annotated[int, Field(ge=-64, le=255), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
@@ -66,8 +70,10 @@ class Command:
 
     Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
     those variables of `env` that ALLOWED_COMMANDS names beside the command. Each output is cut after
-    64 KiB. What the command leaves running ends with it. As an action it is done when the exit code is 0,
-    or one of `ok` where that is given.
+    64 KiB. As an action it is done when the exit code is 0, or one of `ok` where that is given.
+
+    What the command leaves running ends with it. With `keep_running: true` it stays once the command is
+    done: the command then runs in a session of its own, and its output goes to /dev/null.
     """
 
     name: ClassVar[str] = "command"
@@ -82,10 +88,14 @@ class Command:
     async def act(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         ended = await _run(arguments)
-        if ended.exit_code not in (arguments.ok or (0,)):
+        if ended.exit_code not in _done(arguments):
             said = ended.stderr.strip() or ended.stdout.strip()
             raise StepNotDone(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {shown(said)}")
         return _fields(ended)
+
+
+def _done(arguments: CommandArguments) -> Collection[int]:
+    return arguments.ok or (0,)
 
 
 def _not_allowed(executable: str) -> str:
@@ -128,6 +138,7 @@ async def _run(arguments: CommandArguments) -> Ended:
         directory=arguments.cwd,
         stdin=arguments.stdin or "",
         seconds=arguments.timeout,
+        keeps_running_after=_done(arguments) if arguments.keep_running else (),
     )
 
 

@@ -1,4 +1,7 @@
-"""Runs a program for a step, with an environment that holds no secret, and ends all that it has started."""
+"""Runs a program for a step, with an environment that holds no secret, and ends all that it has started.
+
+Unless what it has started is to stay: then it is told to its keeper, once the program has ended well.
+"""
 
 import asyncio
 import os
@@ -8,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import IO
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotSent
 from scenarios.drivers import processes
+from scenarios.drivers.child.keeper import KEEP
 
 MOST_OUTPUT = 64 * 1024
 # All that a program gets of the coordinator's environment: what it needs to be found and to speak.
@@ -52,11 +56,13 @@ async def run_child(
     directory: str = "/",
     stdin: str = "",
     seconds: float | None = None,
+    keeps_running_after: Collection[int] = (),
 ) -> Ended:
     """Run the program at `command[0]`, an absolute path, to its end.
 
     Whatever ends this call, a result, the time limit or a cancellation, ends everything that the
-    program has started, in whichever session it is by then. So does the death of this process.
+    program has started, in whichever session it is by then. So does the death of this process. With
+    `keeps_running_after`, what it has started stays after one of these exit codes; then it has no output.
 
     Raises:
         StepNotSent: it cannot be started.
@@ -64,7 +70,15 @@ async def run_child(
     """
     started = time.perf_counter()
     with ExitStack() as stack:
-        child = _Child(stack, command, {**scrubbed_environment(), **(environment or {})}, directory, stdin)
+        variables = {**scrubbed_environment(), **(environment or {})}
+        child = _Child(
+            stack,
+            command,
+            environment=variables,
+            directory=directory,
+            stdin=stdin,
+            keeps_running_after=keeps_running_after,
+        )
         try:
             async with asyncio.timeout(seconds):
                 exit_code = await child.end()
@@ -116,20 +130,24 @@ class _Child:
         self,
         stack: ExitStack,
         command: Sequence[str],
+        *,
         environment: Mapping[str, str],
         directory: str,
         stdin: str,
+        keeps_running_after: Collection[int],
     ) -> None:
         self._stack = stack
+        self._keeps_running_after = keeps_running_after
         self._name = command[0]
         self._socket, keepers_end = socket.socketpair()
         stack.callback(self._socket.close)
         self._socket.setblocking(False)
+        what = "keep" if keeps_running_after else "end"
         with keepers_end, _in_memory(stdin) as given:
             try:
                 # Not asyncio's own: here nothing is awaited between the start and the promise to end it.
                 self._keeper = subprocess.Popen(
-                    [sys.executable, "-I", "-S", _KEEPER, str(keepers_end.fileno()), *command],
+                    [sys.executable, "-I", "-S", _KEEPER, str(keepers_end.fileno()), what, *command],
                     stdin=given,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -171,5 +189,7 @@ class _Child:
             raise StepNotSent(f"{self._name!r} cannot be run: {os.strerror(int(number))}")
         if word != "ended":
             raise StepFailed(f"{self._name!r} killed the process that watched over it")
+        if int(number) in self._keeps_running_after:
+            await loop.sock_sendall(self._socket, KEEP)
         await asyncio.wait([output.ended for output in self.outputs], timeout=_DRAIN_SECONDS)
         return int(number)

@@ -6,6 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from pytest_django.fixtures import Settings
 
 from scenarios import services
 from scenarios.domain.document import build_plan
@@ -72,3 +73,51 @@ def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
     assert "second person: 'exchange' is protected" in protected
     page = admin_client.get(reverse("admin:scenarios_scenario_change", args=[scenario.pk])).content.decode()
     assert "No run begins before the global stop" in page.partition("<dialog")[2]
+
+
+PROCESS = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: process}
+spec:
+  phases:
+    - name: chaos
+      actions: [{name: end it, do: DO, undo: {command: UNDO}}]
+"""
+KILL = "{signal: {pidfile: /run/exchange/a.pid, signal: KILL}}"
+PAUSE = "{signal: {pidfile: /run/exchange/a.pid, signal: STOP}}"
+PKILL = "{command: {run: [pkill, exchange]}}"
+CUT = "{command: {run: [tc, qdisc, add]}}"
+
+
+@pytest.mark.parametrize(
+    ("do", "undo", "is_told"),
+    [
+        (KILL, "{run: [/opt/exchange/start]}", True),
+        (KILL.replace("KILL", "TERM"), "{run: [/opt/exchange/start]}", True),
+        (PKILL, "{run: [/opt/exchange/start]}", True),
+        (CUT, "{run: [sh, -c, 'exchange --serve & ']}", True),
+        (CUT, "{run: [sh, -c, 'nohup exchange']}", True),
+        (CUT, "{run: [setsid, exchange]}", True),
+        (KILL, "{run: [/opt/exchange/start], keep_running: true}", False),
+        (KILL, "{run: [/usr/bin/systemctl, start, exchange]}", False),
+        (PAUSE, "{run: [kill, -CONT, '77']}", False),
+        (CUT, "{run: [tc, qdisc, del]}", False),
+        (CUT, "{run: [sh, -c, 'tc qdisc del 2>&1 && echo done']}", False),
+    ],
+)
+def test_an_undo_that_starts_what_ends_with_it_is_told(
+    settings: Settings, do: str, undo: str, *, is_told: bool
+) -> None:
+    settings.ALLOWED_PIDFILE_DIRS = (Path("/run/exchange"),)
+    settings.ALLOWED_COMMANDS = (
+        "sh",
+        "tc",
+        "kill",
+        "pkill",
+        "setsid",
+        "/usr/bin/systemctl",
+        "/opt/exchange/start",
+    )
+    told = told_of(PROCESS.replace("UNDO", undo).replace("DO", do))
+    assert any("'keep_running: true'" in sentence for sentence in told) is is_told

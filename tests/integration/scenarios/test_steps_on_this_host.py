@@ -2,6 +2,9 @@
 
 import base64
 import json
+import os
+import signal
+import subprocess
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,6 +17,7 @@ from scenarios import execution, leases, services
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.drivers import processes
 from scenarios.models import Event, Fault, Run
 from scenarios.ports import Event as PortEvent
 from scenarios.surroundings import step_arguments
@@ -191,3 +195,41 @@ def test_an_undo_whose_settings_were_taken_away_says_so_and_succeeds_when_they_a
     mended = execution.undo_now(left)
     assert mended is not None
     assert mended.rollback == Rollback.CLEAN
+
+
+RESTART = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: restart}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: kill it
+          do: {signal: {pidfile: PID, signal: KILL}}
+          undo: {command: {run: [sh, START], keep_running: true}}
+    - name: recovery
+      validations:
+        - name: it is back
+          within: 30s
+          probe: {signal: {pidfile: PID, signal: STOP}}
+          expect: {pid: {above: 1}}
+"""
+
+
+def test_a_process_that_was_killed_runs_again_once_its_undo_has_started_it(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.ALLOWED_PIDFILE_DIRS = (tmp_path,)
+    pid, start = tmp_path / "exchange.pid", tmp_path / "start"
+    start.write_text(f"sleep 60 & echo $! > {pid}")
+    subprocess.run(["sh", start], check=True)
+    first = int(pid.read_text())
+    run = carried_out(RESTART.replace("PID", str(pid)).replace("START", str(start)))
+    second = int(pid.read_text())
+    try:
+        assert (run.outcome, run.rollback) == (Outcome.PASSED, Rollback.CLEAN)
+        assert second != first
+        assert processes.is_alive(second)
+    finally:
+        os.kill(second, signal.SIGKILL)
