@@ -22,6 +22,7 @@ SCRAPE_DURATION = "metrics_scrape_duration_seconds"
 SCRAPE_SERIES = "metrics_scrape_series"
 SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
 SKIPPED_FILES = "metrics_skipped_files"
+CLASHING_METRICS = "metrics_clashing_metrics"
 
 
 class Kind(StrEnum):
@@ -147,10 +148,12 @@ _METRICS = (
     _gauge(SCRAPE_SERIES, "Series that the last scrape before this one had."),
     _counter(
         SCRAPE_GAUGES_FAILURES,
-        "Gauges that could not be read at a scrape: the reading raised, or took too long.",
+        "Gauges that could not be read at a scrape: the reading raised, gave what cannot be exposed, "
+        "or took too long.",
         *("source", "reason"),
     ),
     _gauge(SKIPPED_FILES, "Files in the metrics directory that this scrape could not read.", "reason"),
+    _gauge(CLASHING_METRICS, "Metrics that this scrape left out because another one has their name."),
 )
 
 CATALOGUE: dict[str, Definition] = {

@@ -27,6 +27,10 @@ class MetricsLabels:
         return {"service": self.service, "instance": self.instance, "version": self.version}
 
 
+ConstantLabels = MetricsLabels | Mapping[str, str]
+"""What an adapter takes: the dataclass, or names and values as its `constant_labels()` gives them."""
+
+
 class GaugeSample(NamedTuple):
     """One value of a gauge, read at the scrape."""
 
@@ -53,6 +57,10 @@ class MetricKindError(MetricsError):
 
 class MetricLabelsError(MetricsError):
     """A metric is used with other label names than those it was declared or first used with."""
+
+
+class MetricValueError(MetricsError):
+    """A value is not a number, or not one that this type of metric can take."""
 
 
 class AdapterSettingsError(ValueError):
@@ -102,9 +110,15 @@ class MetricsPort(Protocol):
     A metric is created on first use: as the catalogue declares it or, when it is not in there, with
     the type and the label names of the first call. Labels of the catalogue's that `MetricsLabels`
     leaves out when empty (method, route, code) may be missing; constant labels may be repeated.
+    Label values become text.
+
+    Values are real numbers: `Decimal`, `Fraction` and numpy's scalars count as such, text does not.
+    Counters and histograms take finite numbers of 0 and above, gauges any number; OpenTelemetry's SDK
+    pushes no gauge while that is NaN or infinite.
 
     Raises:
-        MetricsError: the name, the type or the label names are not those of the metric.
+        MetricsError: the name, the type or the label names are not those of the metric, its exposed
+            names are those of another metric, or the value is refused.
     """
 
     def inc_counter(self, name: str, labels: Labels) -> None: ...
@@ -129,7 +143,8 @@ class MetricsPort(Protocol):
         """Have these gauges read at each scrape.
 
         `read` runs in a thread of its own, which ends with it. When it raises or takes longer than
-        the time limit, the scrape goes on without its gauges, and
+        the time limit, the scrape goes on without its gauges; a sample that cannot be exposed, or
+        whose name or series another metric has, is left out alone. Each time
         `metrics_scrape_gauges_failures_total` counts it.
         """
         ...
@@ -143,7 +158,7 @@ class MetricsPort(Protocol):
 class MetricsOptions:
     """What the settings say; each adapter takes what it needs."""
 
-    constant_labels: MetricsLabels = field(default_factory=MetricsLabels)
+    constant_labels: ConstantLabels = field(default_factory=MetricsLabels)
     directory: Path | None = None
     max_label_sets: int = 2000
 

@@ -20,7 +20,8 @@ def read_gauges() -> Iterable[GaugeSample]:
     written = (
         Delivery.objects.on_their_way().order_by("created_at").values_list("created_at", flat=True).first()
     )
-    unread = (timezone.now() - written).total_seconds() if written else 0.0
+    # Another host wrote it, perhaps by a clock that is ahead of this one.
+    unread = max(0.0, (timezone.now() - written).total_seconds()) if written else 0.0
     yield GaugeSample("oldest_undelivered_message_seconds", {}, unread)
     watchdog = Heartbeat.objects.filter(name="watchdog").first()
     if watchdog is not None:

@@ -115,7 +115,9 @@ class DatabaseJournal:
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
         get_metrics().inc_counter("scenario_runs_total", labels)
         if run.took is not None:
-            get_metrics().observe_histogram("scenario_run_duration_seconds", run.took.total_seconds(), labels)
+            # Between two readings of the wall clock, which may have been set back.
+            seconds = max(0.0, run.took.total_seconds())
+            get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
         return run
 
     def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:

@@ -1,12 +1,27 @@
 """The series of each metric: found by their labels, created on first use, and bounded in number."""
 
-import re
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from time import monotonic
+from typing import Generic, Protocol, TypeVar, cast
 
-from metrics_app.catalogue import CATALOGUE, DROPPED_SERIES, OVERFLOW, Definition, Kind, first_used
-from metrics_app.ports import GaugeSample, InvalidMetricNameError, Labels, MetricKindError, MetricLabelsError
+from metrics_app.adapters.conversion import to_amount, to_text
+from metrics_app.adapters.names import (
+    ExposedNames,
+    catalogue_definition,
+    check_constant_labels,
+    check_label_names,
+    check_metric_name,
+)
+from metrics_app.catalogue import DROPPED_SERIES, OVERFLOW, Definition, Kind, first_used
+from metrics_app.ports import GaugeSample, Labels, MetricKindError, MetricLabelsError, MetricsError
+
+logger = logging.getLogger(__name__)
+
+LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
 
 
 class Recorded(Protocol):
@@ -17,10 +32,9 @@ class Recorded(Protocol):
 
 Series = TypeVar("Series", bound=Recorded)
 
-METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
-LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
-RESERVED = frozenset({"le", "pid", "worker"})
+
+class ReentrantUseError(OSError):
+    """A finaliser or signal handler asks for what the code that it interrupted has half done."""
 
 
 class Family(Generic[Series]):
@@ -39,10 +53,11 @@ class Family(Generic[Series]):
 class Families(Generic[Series]):
     """Every metric of an adapter.
 
-    `lock` is re-entrant, for a finaliser that the garbage collector runs may record something in the
-    midst of a recording; `build` makes a series; `stored` tells which label sets of a metric exist
-    already, left by an earlier process; `dropped` hears of each recording that exceeds the limit, by
-    the metric's name; `unwritable` gives what takes the recordings while a series cannot be built.
+    `lock` is re-entrant, because a finaliser that the garbage collector runs, or a signal handler, may
+    record something in the midst of a recording; `build` makes a series; `stored` tells which label sets
+    of a metric exist already, left by an earlier process; `dropped` hears of each recording that exceeds
+    the limit, by the metric's name; `unwritable` gives what takes the recordings while a series cannot be
+    built.
     """
 
     def __init__(
@@ -56,19 +71,27 @@ class Families(Generic[Series]):
         stored: Callable[[Definition], set[tuple[str, ...]]] = lambda _definition: set(),
         unwritable: Callable[[OSError], Series] | None = None,
     ) -> None:
+        check_constant_labels(constant_labels)
         self._constant_labels = constant_labels
         self._max_label_sets = max_label_sets
         self._build = build
         self._dropped = dropped
         self._stored = stored
         self._unwritable = unwritable
-        self.lock = lock
-        self._families: dict[str, Family[Series]] = {}
+        self.next_look = math.inf
+        """When `look` shall be called by the next recording, by the clock `time.monotonic`."""
+        self.look: Callable[[], None] = lambda: None
+        self.forget(lock)
 
-    @property
-    def generation(self) -> object:
-        """Another object each time that `forget` has made every series void."""
-        return self._families
+    def forget(self, lock: AbstractContextManager[bool]) -> None:
+        """Start anew: in a child that fork made another thread may have held the lock."""
+        self.lock = lock
+        self._is_changing = False
+        self._deferred: deque[tuple[Kind, str, Labels, str, float]] = deque()
+        self._names = ExposedNames()
+        self._families: dict[str, Family[Series]] = {}
+        self.generation: object = self._families
+        """Another object each time that this has made every series void."""
 
     def bound(self, kind: Kind, name: str, labels: Labels) -> "Bound[Series]":
         """The series of this label set, to record to it without looking it up; built with its first value.
@@ -79,13 +102,8 @@ class Families(Generic[Series]):
         self.definition(kind, name, labels)
         return Bound(self, kind, name, labels)
 
-    def forget(self, lock: AbstractContextManager[bool]) -> None:
-        """Start anew: in a child that fork made another thread may have held the lock."""
-        self.lock = lock
-        self._families = {}
-
     def all(self) -> list[Family[Series]]:
-        return list(self._families.values())
+        return list({id(family): family for family in list(self._families.values())}.values())
 
     def series(self, kind: Kind, name: str, labels: Labels) -> Series:
         return self.locate(kind, name, labels)[0]
@@ -96,16 +114,20 @@ class Families(Generic[Series]):
         Raises:
             MetricsError: the name, the type or the label names are not those of the metric.
         """
+        if monotonic() >= self.next_look:
+            self.look()
         family = self._families.get(name)
         if family is not None and family.kind is kind and len(labels) == len(family.label_names):
             try:
                 series = family.series.get(tuple([labels[label] for label in family.label_names]))
-            except KeyError:
+            except (KeyError, TypeError):
                 series = None
             if series is not None:
                 return series, True
         try:
             return self._create(kind, name, labels)
+        except ReentrantUseError:
+            return cast("Series", Deferred(self._deferred, kind, name, labels)), False
         except OSError as error:
             if self._unwritable is None:
                 raise
@@ -118,7 +140,7 @@ class Families(Generic[Series]):
             MetricsError: the name, the type or the label names are not those of the metric.
         """
         with self.lock:
-            family = self._families.get(name)
+            family = self._find(kind, name)
             definition = family.definition if family else self._define(kind, name, labels)
         if definition.kind is not kind:
             raise MetricKindError(
@@ -129,62 +151,83 @@ class Families(Generic[Series]):
 
     def gauge(self, sample: GaugeSample) -> Definition:
         """The definition of a gauge that is read at the scrape; raises as `definition` does."""
+        if sample.name in self._families:
+            raise MetricKindError(
+                f"{sample.name!r} is read at the scrape and recorded, too: choose another name for one."
+            )
         return self.definition(Kind.GAUGE, sample.name, sample.labels)
 
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Change what exists. Whatever interrupts that and records something is recorded afterwards.
+
+        Raises:
+            ReentrantUseError: the caller itself has interrupted such a change.
+        """
+        with self.lock:
+            if self._is_changing:
+                raise ReentrantUseError
+            try:
+                self._is_changing = True
+                yield
+            finally:
+                self._is_changing = False
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Record what could not be while something else was half done."""
+        while self._deferred and not self._is_changing:
+            try:
+                kind, name, labels, operation, value = self._deferred.popleft()
+                series = self.series(kind, name, labels)
+                with self.lock:
+                    getattr(series, operation)(value)
+            except IndexError:
+                return  # another thread was faster
+            except MetricsError as error:
+                logger.warning("Not recorded: %s", error)
+
+    def _find(self, kind: Kind, name: str) -> Family[Series] | None:
+        family = self._families.get(name)
+        if family is None and kind is Kind.COUNTER:
+            twin = name.removesuffix("_total") if name.endswith("_total") else f"{name}_total"
+            found = self._families.get(twin)
+            family = found if found is not None and found.kind is kind else None
+        return family
+
     def _define(self, kind: Kind, name: str, labels: Labels) -> Definition:
-        if name in CATALOGUE:
-            return CATALOGUE[name]
-        # The name without `_total` is that of a counter's family.
-        if not METRIC_NAME.fullmatch(name.removesuffix("_total")):
-            raise InvalidMetricNameError(
-                f"{name!r} is no metric name: letters, digits, '_' and ':', and no digit first, "
-                f"as in 'http_requests_total'."
-            )
-        self._refuse_clash(kind, name)
-        names = [label for label, value in labels.items() if self._constant_labels.get(label) != value]
-        for label in names:
-            if not LABEL_NAME.fullmatch(label) or label in RESERVED or label in self._constant_labels:
-                raise InvalidMetricNameError(
-                    f"{label!r} is no label that {name!r} may have: letters, digits and '_', no digit "
-                    f"and no '__' first, and none of {', '.join(sorted(RESERVED))} or of the constant labels."
-                )
+        known = catalogue_definition(name, kind)
+        if known is not None:
+            return known
+        check_metric_name(name)
+        self._names.check(name, kind)
+        names = [label for label, value in labels.items() if not self._is_constant(label, value)]
+        check_label_names(name, names, self._constant_labels)
         return first_used(name, kind, names)
 
-    def _refuse_clash(self, kind: Kind, name: str) -> None:
-        """A counter takes two names, 'orders' and 'orders_total', whichever of them it is called by."""
-        short = name.removesuffix("_total")
-        for other in (short, f"{short}_total", f"{name}_total"):
-            family = self._families.get(other)
-            known = family.definition if family else CATALOGUE.get(other)
-            if known and (known.kind is Kind.COUNTER) is not (kind is Kind.COUNTER):
-                raise MetricKindError(
-                    f"{name!r} is used as a {kind}, but {other!r} is a {known.kind}, and a counter is the "
-                    f"same metric with and without '_total': choose another name."
-                )
+    def _is_constant(self, label: str, value: object) -> bool:
+        return label in self._constant_labels and self._constant_labels[label] == to_text(value)
 
     def _values(self, definition: Definition, labels: Labels) -> tuple[str, ...]:
         names = definition.label_names
         surplus = {
             label
             for label, value in labels.items()
-            if label not in names and self._constant_labels.get(label) != value
+            if label not in names and not self._is_constant(label, value)
         }
         missing = {label for label in names if label not in labels} - LEFT_OUT_WHEN_EMPTY
         if surplus or missing:
             raise MetricLabelsError(
-                f"{definition.name!r} got the labels {sorted(labels)!r}, but it has {sorted(names)!r}: "
-                f"give each of them, and no other, in every call."
+                f"{definition.name!r} got the labels {sorted(map(str, labels))!r}, but it has "
+                f"{sorted(names)!r}: give each of them, and no other, in every call."
             )
-        # Half of a surrogate pair, as in a path that is no UTF-8, cannot be exposed: '?' can.
-        return tuple(str(labels.get(label, "")).encode(errors="replace").decode() for label in names)
+        return tuple([to_text(labels.get(label, "")) for label in names])
 
     def _create(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
-        with self.lock:
-            definition = self.definition(kind, name, labels)
-            family = self._families.get(name)
-            if family is None:
-                family = self._families[name] = Family(definition, self._stored(definition))
-            values = self._values(definition, labels)
+        definition = self.definition(kind, name, labels)
+        values = self._values(definition, labels)
+        with self.changing():
+            family = self._family(kind, name, definition)
             fits = values in family.series or values in family.stored or self._has_room(family)
             if not fits:
                 values = (OVERFLOW,) * len(values)
@@ -196,9 +239,36 @@ class Families(Generic[Series]):
             self._dropped(name)
         return series, fits
 
+    def _family(self, kind: Kind, name: str, definition: Definition) -> Family[Series]:
+        family = self._find(kind, name)
+        if family is None:
+            # Again: another thread may have taken a name since the definition was made.
+            self._names.take(name, kind)
+            family = Family(definition, self._stored(definition))
+        self._families[name] = family
+        return family
+
     def _has_room(self, family: Family[Series]) -> bool:
         overflow = (OVERFLOW,) * len(family.label_names)
         return len(family.stored) - (overflow in family.stored) < self._max_label_sets
+
+
+class Deferred:
+    """Takes what cannot be recorded now, because the recording has interrupted another one."""
+
+    __slots__ = ("_deferred", "_metric")
+
+    def __init__(
+        self, deferred: deque[tuple[Kind, str, Labels, str, float]], kind: Kind, name: str, labels: Labels
+    ) -> None:
+        self._deferred = deferred
+        self._metric = kind, name, dict(labels)
+
+    def add(self, amount: float) -> None:
+        self._deferred.append((*self._metric, "add", amount))
+
+    def set(self, value: float) -> None:
+        self._deferred.append((*self._metric, "set", value))
 
 
 class Bound(Generic[Series]):
@@ -215,7 +285,11 @@ class Bound(Generic[Series]):
         self._series: Series | None = None
 
     def observe(self, value: float) -> None:
+        if type(value) is not float or not 0.0 <= value < math.inf:
+            value = to_amount(value)
         families = self._families
+        if monotonic() >= families.next_look:
+            families.look()
         series = self._series
         if series is None or self._generation is not families.generation:
             series = self._look_up()

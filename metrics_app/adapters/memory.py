@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Self
 
+from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
@@ -20,7 +21,7 @@ from metrics_app.catalogue import (
     Definition,
     Kind,
 )
-from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
+from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGauges
 
 LOWEST_ERROR_CODE = 400
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,19 +38,18 @@ class MemorySeries:
     def add(self, amount: float) -> None:
         self.values.append(amount)
 
+    def set(self, value: float) -> None:
+        self.values[:] = [value]
+
 
 class InMemoryMetricsAdapter:
     def __init__(
         self,
-        constant_labels: MetricsLabels | None = None,
+        constant_labels: ConstantLabels | None = None,
         *,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
     ) -> None:
-        self._constant_labels = {
-            name: value
-            for name, value in (constant_labels or MetricsLabels()).constant_labels().items()
-            if value
-        }
+        self._constant_labels = read_constant_labels(constant_labels)
         self._lock = RLock()
         self._families: Families[MemorySeries] = Families(
             self._constant_labels,
@@ -77,10 +77,12 @@ class InMemoryMetricsAdapter:
         self._families.series(Kind.COUNTER, name, labels).add(1.0)
 
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
-        self._families.series(Kind.HISTOGRAM, name, labels).add(float(value))
+        amount = to_amount(value)
+        self._families.series(Kind.HISTOGRAM, name, labels).add(amount)
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None:
-        self._families.series(Kind.GAUGE, name, labels).values[:] = [float(value)]
+        number = to_number(value)
+        self._families.series(Kind.GAUGE, name, labels).set(number)
 
     def bind_counter(self, name: str, labels: Labels) -> Bound[MemorySeries]:
         return self._families.bound(Kind.COUNTER, name, labels)
@@ -114,7 +116,7 @@ class InMemoryMetricsAdapter:
         seconds: float,
         trace_id: str = "",  # noqa: ARG002 - exemplars are not kept
     ) -> None:
-        labels = {"method": method, "route": route, "code": str(code)}
+        labels = {"method": method, "route": route, "code": str(int(code))}
         self.inc_counter(HTTP_REQUESTS, labels)
         self.observe_histogram(HTTP_REQUEST_DURATION, seconds, labels)
         if code >= LOWEST_ERROR_CODE:

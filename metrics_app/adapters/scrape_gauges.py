@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from metrics_app.adapters.conversion import to_number, to_text
 from metrics_app.catalogue import Definition
 from metrics_app.ports import GaugeSample, ScrapeGauges
 
@@ -27,23 +28,46 @@ class _Reading:
         self._source = source
         self._define = define
         self.samples: list[DefinedSample] | None = None
+        self.refused = 0
         self.done = threading.Event()
         threading.Thread(target=self._run, name=source_name(source), daemon=True).start()
 
     def _run(self) -> None:
         try:
-            self.samples = [(self._define(sample), sample) for sample in self._source()]
+            samples = [self._defined(sample) for sample in self._source()]
+            self.samples = [sample for sample in samples if sample is not None]
         except Exception:  # whatever the source raises, the scrape must answer
             logger.warning("Gauges of %r could not be read", self._source, exc_info=True)
         finally:
             self.done.set()
+
+    def _defined(self, sample: GaugeSample) -> DefinedSample | None:
+        """The sample as it is exposed; None, and counted, when it cannot be."""
+        try:
+            name, labels, value = sample
+            texts = {label: to_text(of_label) for label, of_label in labels.items()}
+            definition = self._define(GaugeSample(name, texts, to_number(value)))
+            own = {label: texts[label] for label in definition.label_names if label in texts}
+            return definition, GaugeSample(name, own, to_number(value))
+        except Exception as error:  # noqa: BLE001 - whatever its labels or its value raise
+            self.refused += 1
+            logger.warning("A gauge of %r could not be read: %s", self._source, error)
+            return None
+
+
+def _is_known(sample: DefinedSample, series: set[object]) -> bool:
+    """Whether these series have it, which they do afterwards: each may stand in a text once."""
+    _, (name, labels, _) = sample
+    before = len(series)
+    series.add((name, frozenset(labels.items())))
+    return len(series) == before
 
 
 class ScrapeGaugeSources:
     """Reads every registered source.
 
     `define` tells the definition of a gauge, or raises; `failed` hears the name of a source that
-    could not be read, and 'raised' or 'hung'.
+    could not be read, or gave what cannot be exposed, and 'raised' or 'hung'.
     """
 
     def __init__(
@@ -70,13 +94,17 @@ class ScrapeGaugeSources:
         """The samples of every source that answers in time."""
         end = time.monotonic() + self._time_limit
         samples: list[DefinedSample] = []
+        series: set[object] = set()
         for source, reading in [(source, self._start(source)) for source in list(self._readings)]:
             if not reading.done.wait(max(0.0, end - time.monotonic())):
                 self._failed(source_name(source), "hung")
             elif reading.samples is None:
                 self._failed(source_name(source), "raised")
             else:
-                samples += reading.samples
+                new = [sample for sample in reading.samples if not _is_known(sample, series)]
+                for _ in range(reading.refused + len(reading.samples) - len(new)):
+                    self._failed(source_name(source), "raised")
+                samples += new
         return samples
 
     def _start(self, source: ScrapeGauges) -> _Reading:

@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Self, cast
 from weakref import WeakSet
 
+from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.opentelemetry import series
 from metrics_app.adapters.opentelemetry.environment import PushSettings, push_settings
@@ -22,7 +23,7 @@ from metrics_app.catalogue import (
     Definition,
     Kind,
 )
-from metrics_app.ports import GaugeSample, Labels, MetricsLabels, MetricsOptions, ScrapeGauges
+from metrics_app.ports import ConstantLabels, GaugeSample, Labels, MetricsOptions, ScrapeGauges
 
 logger = logging.getLogger(__name__)
 
@@ -39,12 +40,11 @@ class OpenTelemetryMetricsAdapter:
 
     def __init__(
         self,
-        constant_labels: MetricsLabels | None = None,
+        constant_labels: ConstantLabels | None = None,
         *,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
     ) -> None:
-        constant = (constant_labels or MetricsLabels()).constant_labels()
-        self._constant_labels = {name: value for name, value in constant.items() if value}
+        self._constant_labels = read_constant_labels(constant_labels)
         self._max_label_sets = max_label_sets
         self._settings = push_settings()
         # Re-entrant, for a finaliser may record in the midst of a recording.
@@ -79,12 +79,14 @@ class OpenTelemetryMetricsAdapter:
             counter.add(1.0)
 
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
-        self._families.series(Kind.HISTOGRAM, name, labels).add(float(value))
+        amount = to_amount(value)
+        self._families.series(Kind.HISTOGRAM, name, labels).add(amount)
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None:
+        number = to_number(value)
         gauge = cast("Level", self._families.series(Kind.GAUGE, name, labels))
         with self._lock:
-            gauge.value = float(value)
+            gauge.set(number)
 
     def bind_counter(self, name: str, labels: Labels) -> Bound[PushedSeries]:
         return self._families.bound(Kind.COUNTER, name, labels)

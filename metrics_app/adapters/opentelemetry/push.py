@@ -37,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 RecordedFamilies = list[Family[PushedSeries]]
 
+IN_RESOURCE = frozenset({"service", "version", "instance"})
+"""The constant labels that have a name of their own in the semantic conventions."""
+
 
 class Sdk:
     """One meter provider, and the instruments made so far."""
@@ -84,6 +87,8 @@ class Sdk:
         observed: dict[str, list[Observation]] = {}
 
         def observe(definition: Definition, value: float, labels: Mapping[str, str]) -> None:
+            if not math.isfinite(value):
+                return  # the SDK takes none of these, and would warn at each push
             self._make_observable(definition)
             observed.setdefault(definition.name, []).append(Observation(value, dict(labels)))
 
@@ -236,6 +241,7 @@ def resource_attributes(constant_labels: Mapping[str, str]) -> dict[str, str]:
     of_this_process = uuid.uuid4().hex
     instance = constant_labels.get("instance", "")
     found = {
+        **{name: value for name, value in constant_labels.items() if name not in IN_RESOURCE},
         "service.name": constant_labels.get("service", ""),
         "service.version": constant_labels.get("version", ""),
         "service.instance.id": f"{instance}.{of_this_process}" if instance else of_this_process,

@@ -64,7 +64,7 @@ class PushedRequestRecorder:
         return series
 
     def _bind(self, method: str, route: str, code: int) -> Bound:
-        labels = {"method": method, "route": route, "code": str(code)}
+        labels = {"method": method, "route": route, "code": str(int(code))}
         requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
         durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
         errors = None

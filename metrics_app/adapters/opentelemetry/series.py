@@ -28,6 +28,9 @@ class Level:
     def add(self, amount: float) -> None:
         self.value += amount
 
+    def set(self, value: float) -> None:
+        self.value = value
+
 
 class Observations:
     """What a histogram observed and the SDK has not taken yet.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self, cast
 from weakref import WeakSet
 
+from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.families import Bound, Families
 from metrics_app.adapters.prometheus import cells, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
@@ -33,7 +34,7 @@ from metrics_app.catalogue import (
     SCRAPE_SERIES,
     Kind,
 )
-from metrics_app.ports import Labels, MetricsLabels, MetricsOptions, ScrapeGauges
+from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGauges
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +53,12 @@ class PrometheusMetricsAdapter:
 
     def __init__(
         self,
-        constant_labels: MetricsLabels | None = None,
+        constant_labels: ConstantLabels | None = None,
         *,
         directory: Path | None = None,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
     ) -> None:
-        constant = (constant_labels or MetricsLabels()).constant_labels()
-        self._constant_labels = {name: value for name, value in constant.items() if value}
+        self._constant_labels = read_constant_labels(constant_labels)
         self._directory = directory or _temporary_directory()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._runtime: RuntimeRecord | None = None
@@ -115,14 +115,16 @@ class PrometheusMetricsAdapter:
             series.add(1.0)
 
     def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
+        amount = to_amount(value)
         series = self._families.series(Kind.HISTOGRAM, name, labels)
         with self._files.lock:
-            series.add(value)
+            series.add(amount)
 
     def set_gauge(self, name: str, value: float, labels: Labels) -> None:
+        number = to_number(value)
         series = self._families.series(Kind.GAUGE, name, labels)
         with self._files.lock:
-            cast("Cell", series).set(value)
+            cast("Cell", series).set(number)
 
     def bind_counter(self, name: str, labels: Labels) -> Bound[CellSeries]:
         return self._families.bound(Kind.COUNTER, name, labels)

@@ -39,7 +39,7 @@ class ExemplarRecord:
             self._map = mmap.mmap(file.fileno(), FILE_SIZE)
 
     def store(self, method: str, route: str, code: int, seconds: float, trace_id: str) -> None:
-        labels = SEPARATOR.join((method, route, str(code))).encode(errors="replace")
+        labels = SEPARATOR.join((method, route, str(int(code)))).encode(errors="replace")
         if len(labels) > MOST_OF_LABELS:
             return
         body = BODY.pack(len(labels), seconds, time.time(), trace_id.encode(), labels)

@@ -5,6 +5,7 @@ from time import perf_counter
 
 from prometheus_client.exposition import choose_encoder
 
+from metrics_app.adapters.prometheus.clashes import Clashes
 from metrics_app.adapters.prometheus.snapshot import (
     OPENMETRICS,
     Encode,
@@ -49,11 +50,13 @@ class Exposition:
         self._writer = writer
         self._started = started
         self._finished = finished
+        self._clashes = Clashes()
 
     def __call__(self, accept: str = "", /) -> bytes:
         start = perf_counter()
         self._started()
-        snapshots = [snapshot for source in self._sources for snapshot in source.snapshots()]
+        found = [snapshot for source in self._sources for snapshot in source.snapshots()]
+        snapshots = self._clashes.resolve(found)
         text = self._writer.text(snapshots, *_encoder(accept))
         self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text

@@ -33,13 +33,20 @@ NONE: Mapping[Series, str] = MappingProxyType({})
 class Family:
     """A metric and its series, in the order in which they are exposed; it never changes."""
 
-    __slots__ = ("help", "name", "series", "type")
-
     def __init__(self, name: str, help_text: str, kind: str, series: Sequence[Series]) -> None:
         self.name = name
         self.help = help_text
         self.type = kind
         self.series = series
+
+    @cached_property
+    def sample_names(self) -> frozenset[str]:
+        return frozenset([name for name, _ in self.series])
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Every name that stands in its text."""
+        return self.sample_names | {self.name}
 
     def named_for(self, *, openmetrics: bool) -> "Family":
         """The same samples under a name that no other family has.

@@ -144,6 +144,12 @@ def test_the_gauge_tells_how_long_the_oldest_message_has_been_on_its_way(webhook
     assert waited() == 0
 
 
+def test_a_message_that_another_hosts_clock_dates_ahead_has_waited_for_no_time(webhook: Webhook) -> None:
+    a_message(webhook)
+    everything().update(created_at=timezone.now() + timedelta(minutes=10))
+    assert waited() == 0
+
+
 def waited() -> float:
     samples = {sample.name: sample.value for sample in read_gauges()}
     return samples["oldest_undelivered_message_seconds"]

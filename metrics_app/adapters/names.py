@@ -1,0 +1,138 @@
+"""The names of metrics and labels, and the names under which a metric is exposed: each belongs to one."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from metrics_app.catalogue import CATALOGUE, Definition, Kind
+from metrics_app.ports import InvalidMetricNameError, MetricKindError
+
+METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
+RESERVED_LABELS = frozenset({"le", "pid", "worker"})
+
+SUFFIXES = {
+    Kind.COUNTER: ("_total", "_created"),
+    Kind.HISTOGRAM: ("_bucket", "_sum", "_count", "_created"),
+    Kind.GAUGE: (),
+}
+"""What OpenMetrics appends to the name of a metric for its samples."""
+
+RUNTIME = {
+    "process_cpu_seconds_total": Kind.COUNTER,
+    "process_virtual_memory_bytes": Kind.GAUGE,
+    "process_resident_memory_bytes": Kind.GAUGE,
+    "process_threads": Kind.GAUGE,
+    "process_start_time_seconds": Kind.GAUGE,
+    "process_open_fds": Kind.GAUGE,
+    "process_max_fds": Kind.GAUGE,
+    "python_gc_collections_total": Kind.COUNTER,
+    "python_gc_objects_collected_total": Kind.COUNTER,
+    "python_gc_objects_uncollectable_total": Kind.COUNTER,
+    "python_info": Kind.GAUGE,
+}
+"""What the adapters expose of the processes themselves: nobody else may record it."""
+
+
+def base_name(name: str, kind: Kind) -> str:
+    """The name of a metric without its suffix: a counter is the same with and without '_total'."""
+    return name.removesuffix("_total") if kind is Kind.COUNTER else name
+
+
+def exposed_names(name: str, kind: Kind) -> set[str]:
+    """Every name that this metric's family or samples may have in the text."""
+    base = base_name(name, kind)
+    names = {base, *[base + suffix for suffix in SUFFIXES[kind]]}
+    beside = CATALOGUE.get(base)
+    if kind is Kind.COUNTER and beside is not None and beside.kind is Kind.GAUGE:
+        names.discard(base)  # there the counter's family keeps '_total' in its name
+    return names
+
+
+Owner = tuple[str, Kind]
+"""The name of a metric, without a counter's '_total', and its kind."""
+
+
+class ExposedNames:
+    """Which metric each exposed name belongs to: those of the catalogue, and those taken since."""
+
+    def __init__(self) -> None:
+        self._owners: dict[str, Owner] = dict(FIXED)
+
+    def take(self, name: str, kind: Kind) -> None:
+        """Reserve the exposed names of a metric.
+
+        Raises:
+            MetricKindError: one of them belongs to another metric.
+        """
+        self.check(name, kind)
+        owner = base_name(name, kind), kind
+        self._owners.update(dict.fromkeys(exposed_names(name, kind), owner))
+
+    def check(self, name: str, kind: Kind) -> None:
+        if name in RUNTIME:
+            raise MetricKindError(f"{name!r} is measured by the adapter itself: choose another name.")
+        owner = base_name(name, kind), kind
+        for exposed in sorted(exposed_names(name, kind)):
+            other = self._owners.get(exposed, owner)
+            if other != owner:
+                raise MetricKindError(
+                    f"{name!r} is used as a {kind}, but {other[0]!r} is a {other[1]}, and both would be "
+                    f"exposed as {exposed!r}: choose another name."
+                )
+
+
+def _fixed_names() -> dict[str, Owner]:
+    known = [(definition.name, definition.kind) for definition in CATALOGUE.values()]
+    return {
+        exposed: (base_name(name, kind), kind)
+        for name, kind in (*known, *RUNTIME.items())
+        for exposed in exposed_names(name, kind)
+    }
+
+
+FIXED: Mapping[str, Owner] = _fixed_names()
+
+
+def catalogue_definition(name: str, kind: Kind) -> Definition | None:
+    """The catalogue's definition of this metric, however a counter's name is spelt."""
+    definition = CATALOGUE.get(name)
+    if definition is None and kind is Kind.COUNTER:
+        definition = CATALOGUE.get(f"{base_name(name, kind)}_total")
+    return definition
+
+
+def check_metric_name(name: str) -> None:
+    """Raises InvalidMetricNameError unless Prometheus can hold the name."""
+    # The name without `_total` is that of a counter's family.
+    if not isinstance(name, str) or not METRIC_NAME.fullmatch(name.removesuffix("_total")):
+        raise InvalidMetricNameError(
+            f"{name!r} is no metric name: letters, digits, '_' and ':', and no digit first, "
+            f"as in 'http_requests_total'."
+        )
+
+
+def check_label_names(metric: str, labels: Iterable[str], constant_labels: Iterable[str]) -> None:
+    """Raises InvalidMetricNameError unless the metric may have labels of these names."""
+    constant = frozenset(constant_labels)
+    for label in labels:
+        if not _is_label_name(label) or label in RESERVED_LABELS or label in constant:
+            raise InvalidMetricNameError(
+                f"{label!r} is no label that {metric!r} may have: letters, digits and '_', no digit "
+                f"and no '__' first, and none of {', '.join(sorted(RESERVED_LABELS))} or of the constant "
+                f"labels."
+            )
+
+
+def check_constant_labels(labels: Iterable[str]) -> None:
+    """Raises InvalidMetricNameError for a constant label that a metric could have by itself."""
+    taken = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
+    for label in labels:
+        if not _is_label_name(label) or label in taken:
+            raise InvalidMetricNameError(
+                f"{label!r} cannot be a constant label: it is not a label name, or metrics have a label of "
+                f"that name; choose another, as in 'service'."
+            )
+
+
+def _is_label_name(label: object) -> bool:
+    return isinstance(label, str) and LABEL_NAME.fullmatch(label) is not None

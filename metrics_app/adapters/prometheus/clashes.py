@@ -1,0 +1,69 @@
+"""Names that processes which know nothing of each other gave to different metrics.
+
+A process refuses a name that another of its metrics has. Two processes can still disagree, and so can
+what one of them records and what another reads at the scrape: then the text must stay one that can be parsed.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from metrics_app.adapters.prometheus.snapshot import Family, Snapshot
+from metrics_app.catalogue import CATALOGUE, CLASHING_METRICS
+
+logger = logging.getLogger(__name__)
+
+SAMPLES = {
+    "counter": ("_total", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "summary": ("", "_sum", "_count", "_created"),
+    "gauge": ("",),
+}
+COUNT = Family(CLASHING_METRICS, CATALOGUE[CLASHING_METRICS].help, "gauge", [(CLASHING_METRICS, ())])
+
+
+class Clashes:
+    """Leaves out what has the name of something else; tells of each metric once."""
+
+    def __init__(self) -> None:
+        self._reported: set[str] = set()
+
+    def resolve(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+        """The snapshots that can stand in one text, the first of each name, and how many were left out."""
+        taken: set[str] = set()
+        kept: list[Snapshot] = []
+        left_out = 0
+        for snapshot in snapshots:
+            fitting = _without_other_types(snapshot)
+            clashes = not taken.isdisjoint(fitting.family.names)
+            if clashes or fitting is not snapshot:
+                left_out += 1
+                self._report(snapshot.family.name)
+            if not clashes:
+                taken |= fitting.family.names
+                kept.append(fitting)
+        return [*kept, Snapshot(COUNT, [float(left_out)])]
+
+    def _report(self, name: str) -> None:
+        if name not in self._reported:
+            self._reported.add(name)
+            logger.warning(
+                "%r is left out of scrapes, in part or whole: its names are another metric's", name
+            )
+
+
+def _without_other_types(snapshot: Snapshot) -> Snapshot:
+    """The samples that a family of this type may have: one process may have a gauge of a counter's name."""
+    family, values = snapshot
+    suffixes = SAMPLES.get(family.type)
+    if suffixes is None:
+        return snapshot
+    allowed = {family.name + suffix for suffix in suffixes}
+    if family.type == "counter" and family.name.endswith("_total"):
+        allowed.add(family.name)
+    if family.sample_names <= allowed:
+        return snapshot
+    places = [place for place, (name, _) in enumerate(family.series) if name in allowed]
+    series = [family.series[place] for place in places]
+    return Snapshot(
+        Family(family.name, family.help, family.type, series), [values[place] for place in places]
+    )
