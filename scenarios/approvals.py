@@ -19,7 +19,7 @@ from scenarios.domain.document import build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
-from scenarios.leases import write_event
+from scenarios.event_log import write_event
 from scenarios.models import Approval, Run, Scenario, Schedule
 from scenarios.ports import Event
 

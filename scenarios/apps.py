@@ -3,7 +3,7 @@ from django.core import checks
 from django.db.models.signals import post_migrate
 
 from metrics_app.backend import register_scrape_gauges
-from scenarios.checks import check_drivers, check_host, check_outside
+from scenarios.checks import check_database_encoding, check_drivers, check_host, check_outside
 
 
 class ScenariosConfig(AppConfig):
@@ -18,5 +18,6 @@ class ScenariosConfig(AppConfig):
         checks.register(check_drivers)
         checks.register(check_host)
         checks.register(check_outside)
+        checks.register(check_database_encoding, checks.Tags.database)
         register_scrape_gauges(read_gauges)
         post_migrate.connect(make_groups, sender=self)

@@ -1,5 +1,6 @@
 """System checks: misconfiguration fails at start."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error
 
 from scenarios import hosts
+from scenarios.database_errors import encoding_problem
 from scenarios.drivers import load_drivers
 
 
@@ -18,6 +20,13 @@ def check_drivers(**_options: Any) -> list[CheckMessage]:
         hint = "EXTRA_SCENARIO_DRIVERS lists dotted paths of classes, as 'mysite.drivers.Queue'."
         return [Error(str(error), hint=hint, id="scenarios.E001")]
     return []
+
+
+def check_database_encoding(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
+    """Run by `migrate`, and by `check --database default`: it asks the database."""
+    problems = [encoding_problem(alias) for alias in databases or ()]
+    hint = "An event or a reason that cannot be stored is kept in a reduced form only."
+    return [Error(f"{problem}.", hint=hint, id="scenarios.E003") for problem in problems if problem]
 
 
 def check_outside(**_options: Any) -> list[CheckMessage]:

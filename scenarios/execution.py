@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 STOP_LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 5
+# A run whose end breaks in the same way each time must not hide its faults behind another try.
+MAX_TAKEOVERS = 3
 
 
 def process_name(pid: int) -> str:
@@ -182,6 +184,9 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     """
     journal = journal_of(run, claim)
     clock = SystemClock()
+    if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
+        reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
+        return await journal.write(leases.give_up_run, claim, reason, clock.now())
     # First where the dead worker injected it. What is left by an ended run has been tried there: somebody
     # may have given the service another address since, to have it undone.
     has_ended = run.state == RunState.FINISHED

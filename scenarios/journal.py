@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import Error, connection
 
 from metrics_app.backend import get_metrics
 from scenarios import leases
+from scenarios.database_errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
 from scenarios.domain.outcomes import Verdict
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import KEPT_CHARACTERS, cut, kept_detail, storable
 from scenarios.domain.plan import Step
 from scenarios.leases import Claim
 from scenarios.models import Run
@@ -23,8 +24,6 @@ RETRY_SECONDS = 0.25
 LOOK_SECONDS = 0.5
 # Looks at a call without an answer, once the lease is over, until nobody waits for it any more.
 MOST_LOOKS = 10
-# InternalError: PostgreSQL's word for a server that is read-only, as after a failover to a standby.
-AWAY = (OperationalError, InterfaceError, InternalError)
 
 
 class DatabaseJournal:
@@ -51,7 +50,9 @@ class DatabaseJournal:
         while True:
             try:
                 return await self._answer(sync_to_async(fresh(function))(*arguments, **named))
-            except AWAY as error:
+            except Error as error:
+                if not is_away(error):
+                    raise
                 if not self.is_held():
                     raise LedgerUnreachable(
                         f"the database was away for longer than the lease: {error}"
@@ -79,7 +80,7 @@ class DatabaseJournal:
         return self._clock.monotonic() < self._held_until
 
     async def record(self, event: Event) -> None:
-        await self.write(leases.append_event, self._claim, replace(event, detail=storable(event.detail)))
+        await self.write(leases.append_event, self._claim, replace(event, detail=kept_detail(event.detail)))
         self._count(event)
 
     async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
@@ -110,7 +111,7 @@ class DatabaseJournal:
         return await self.write(leases.queue_run_again, self._claim, reason, self._clock.now())
 
     async def finish(self, verdict: Verdict) -> Run:
-        kept = replace(verdict, reason=storable(verdict.reason))
+        kept = replace(verdict, reason=cut(storable(verdict.reason), KEPT_CHARACTERS))
         run = await self.write(leases.finish_run, self._claim, kept, self._clock.now())
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
         get_metrics().inc_counter("scenario_runs_total", labels)
@@ -121,7 +122,7 @@ class DatabaseJournal:
         return run
 
     def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:
-        return Event(kind, self._clock.now(), phase, action, storable(detail))
+        return Event(kind, self._clock.now(), phase, action, kept_detail(detail))
 
     async def _mark(
         self,

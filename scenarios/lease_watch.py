@@ -13,7 +13,11 @@ from scenarios.models import Run
 
 
 class LeaseWatch:
-    """Must be shown the runs that are held more often than a lease lasts."""
+    """Must be shown the runs that are held more often than a lease lasts.
+
+    How long a lease lasts is in the run's row: its holder may have another LEASE_SECONDS than this process.
+    `lease_seconds` applies to rows that an older version's worker has claimed, which do not say it.
+    """
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
@@ -27,4 +31,7 @@ class LeaseWatch:
             if (fence, until) != (run.fence, run.lease_until):
                 since = now
             self._unchanged_since[run.id] = (run.fence, run.lease_until, since)
-        return [run for run in held if now - self._unchanged_since[run.id][2] >= self._lease_seconds]
+        return [run for run in held if now - self._unchanged_since[run.id][2] >= self._length(run)]
+
+    def _length(self, run: Run) -> float:
+        return self._lease_seconds if run.lease_seconds is None else run.lease_seconds

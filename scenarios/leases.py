@@ -5,24 +5,27 @@ fence by one, and each write names the fence it was given. A process that lost i
 it wakes, finds another fence in the row and writes nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from scenarios import admission, hosts, outbox
+from scenarios import admission, hosts
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
-from scenarios.domain.outcomes import FaultState, Rollback, RunState, Verdict
+from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
+from scenarios.durability import on_disk
+from scenarios.event_log import store_or_reduce, tell_of_closed, write_event, write_events
 from scenarios.models import LONGEST_RETRY_DELAY, Run, RunQuerySet
-from scenarios.models import Event as EventRow
 from scenarios.models import Fault as FaultRow
 from scenarios.ports import Event, Fault
 
@@ -48,7 +51,7 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     """
     waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
     waiting = waiting.exclude(begin_before__lte=timezone.now())
-    with transaction.atomic():
+    with on_disk():
         stop = admission.lock()
         run = waiting.first()
         if run is None:
@@ -59,6 +62,7 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
             return None
         now = timezone.now()
         begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": "", "services": run.services}
+        begun["takeovers"] = 0
         claim = _claim(waiting, worker, addresses=admission.addresses_of(run.services), **begun)
         if claim is not None:
             admission.hold(run)
@@ -71,7 +75,9 @@ def take_over_run(run: Run, *, worker: str) -> Claim | None:
     None where its holder has renewed the lease since, or someone was quicker.
     """
     begun = Run.objects.exclude(state=RunState.QUEUED)
-    return _claim(begun.filter(id=run.id, fence=run.fence, lease_until=run.lease_until), worker)
+    as_seen = begun.filter(id=run.id, fence=run.fence, lease_until=run.lease_until)
+    changes = {"takeovers": Coalesce(F("takeovers"), 0) + 1} if run.state == RunState.RUNNING else {}
+    return _claim(as_seen, worker, **changes)
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
@@ -89,18 +95,26 @@ def _claim(one_run: RunQuerySet, worker: str, **changes: Any) -> Claim | None:
         # One conditional UPDATE, and a look at the row count: of any number of processes that read
         # the same fence, the database lets exactly one through.
         claimed = one_run.filter(fence=fence).update(
-            fence=fence + 1, worker=worker, lease_until=lease_end(), **changes
+            fence=fence + 1,
+            worker=worker,
+            lease_until=lease_end(),
+            lease_seconds=settings.LEASE_SECONDS,
+            **changes,
         )
     return Claim(run_id, fence + 1) if claimed == 1 else None
 
 
 def renew_lease(claim: Claim) -> None:
-    """Hold the run for another lease.
+    """Hold the run for another lease; without effect where this holder has ended it, or let go of it.
 
     Raises:
         LeaseLost: another process has claimed it.
     """
-    if Run.objects.filter(id=claim.run_id, fence=claim.fence).update(lease_until=lease_end()) != 1:
+    own = Run.objects.filter(id=claim.run_id, fence=claim.fence)
+    # A renewal may have waited behind the end of the run: an ended run has no lease, and gets none again.
+    held = own.filter(lease_until__isnull=False)
+    changes = {"lease_until": lease_end(), "lease_seconds": settings.LEASE_SECONDS}
+    if held.update(**changes) != 1 and not own.exists():
         raise _lost(claim)
 
 
@@ -136,8 +150,8 @@ def stop_request(claim: Claim) -> str | None:
 
 
 @contextmanager
-def fenced(claim: Claim, **changes: Any) -> Iterator[Run]:
-    """A transaction in which the claim still holds.
+def fenced(claim: Claim, *, events: int = 1, **changes: Any) -> Iterator[Run]:
+    """A transaction in which the claim still holds, for so many events.
 
     Raises:
         LeaseLost: another process has claimed the run since.
@@ -145,27 +159,19 @@ def fenced(claim: Claim, **changes: Any) -> Iterator[Run]:
     with transaction.atomic():
         held = Run.objects.filter(id=claim.run_id, fence=claim.fence)
         # The update comes first: it locks the row, so that no take-over can slip in before the commit.
-        if held.update(last_event=F("last_event") + 1, **changes) != 1:
+        if held.update(last_event=F("last_event") + events, **changes) != 1:
             raise _lost(claim)
         yield Run.objects.get(id=claim.run_id)
 
 
-def append_event(claim: Claim, event: Event, **changes: Any) -> None:
-    with fenced(claim, **changes) as run:
-        write_event(run, event)
+def append_event(claim: Claim, event: Event) -> None:
+    append_events(claim, [event])
 
 
-def write_event(run: Run, event: Event) -> None:
-    EventRow.objects.create(
-        run=run,
-        sequence=run.last_event,
-        kind=event.kind,
-        at=event.at,
-        phase=event.phase,
-        subject=event.subject,
-        detail=dict(event.detail),
-    )
-    outbox.tell(run, event)
+def append_events(claim: Claim, events: Sequence[Event]) -> None:
+    """Write the events in this order, all of them or none."""
+    with fenced(claim, events=len(events)) as run:
+        write_events(run, events)
 
 
 # The ledger: each change of a fault and the event that tells of it are one transaction
@@ -174,7 +180,7 @@ def write_event(run: Run, event: Event) -> None:
 def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: float) -> Fault:
     """Write the fault as `injecting`; committed when this returns."""
     here = hosts.this_host()
-    with fenced(claim) as run:
+    with on_disk(), fenced(claim) as run:
         write_event(run, event)
         row = FaultRow.objects.create(
             run=run,
@@ -259,9 +265,11 @@ def mark_waiting_for_host(claim: Claim, fault: Fault, event: Event) -> None:
 def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> None:
     with fenced(claim) as run:
         write_event(run, event)
-        FaultRow.objects.filter(id=fault.key, run=run).update(**changes)
+        row = FaultRow.objects.filter(id=fault.key, run=run)
+        texts = {name: changes.pop(name) for name in ("reason", "acknowledged_by") if name in changes}
+        store_or_reduce(partial(row.update, **changes), **texts)
         if "closed_at" in changes:
-            outbox.tell_of_closed(fault.key, run)
+            tell_of_closed(fault.key, run)
         if run.state == RunState.FINISHED:
             admission.let_go(run)
             if not FaultRow.objects.to_undo().filter(run=run).exists():
@@ -274,8 +282,8 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
     Raises:
         LeaseLost: another process has claimed it.
     """
-    changes = {"attempt": F("attempt") + 1, "worker": "", "lease_until": None}
-    again = {"state": RunState.QUEUED, "claimed_at": None, "enqueued_at": None}
+    changes: dict[str, Any] = {"attempt": F("attempt") + 1, "worker": "", "lease_until": None}
+    again: dict[str, Any] = {"state": RunState.QUEUED, "claimed_at": None, "enqueued_at": None}
     with transaction.atomic():
         held = Run.objects.select_for_update().filter(id=claim.run_id, fence=claim.fence)
         # Locked by now: no stop that is asked for from here on is forgotten.
@@ -290,8 +298,28 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
 def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
     """End the run; the returned row is as it then stands."""
     detail = {"outcome": verdict.outcome, "reason": verdict.reason, "rollback": verdict.rollback}
-    ending = {"state": RunState.FINISHED, "finished_at": at, "lease_until": None}
-    with fenced(claim, **detail, **ending) as run:
+    with on_disk():
+        _finish(claim, detail, at)
+    return Run.objects.get(id=claim.run_id)
+
+
+def give_up_run(claim: Claim, reason: str, at: datetime) -> Run:
+    """End the run `errored`, with all that it may have left injected outstanding, and due for a try."""
+    with on_disk():
+        left = FaultRow.objects.to_undo().filter(run=claim.run_id)
+        left.filter(reason="").update(reason=reason)
+        is_dirty = left.update(state=FaultState.OUTSTANDING, next_try_at=at) > 0
+        rollback = Rollback.DIRTY if is_dirty else Rollback.CLEAN
+        _finish(claim, {"outcome": Outcome.ERRORED, "reason": reason, "rollback": rollback}, at)
+    return Run.objects.get(id=claim.run_id)
+
+
+def _finish(claim: Claim, detail: Mapping[str, Any], at: datetime) -> None:
+    # The end takes the lease away at once: a renewal that comes later finds none.
+    ending: dict[str, Any] = {"state": RunState.FINISHED, "finished_at": at, "lease_until": None}
+    ending |= {"outcome": detail["outcome"], "rollback": detail["rollback"]}
+    with fenced(claim, **ending) as run:
+        store_or_reduce(Run.objects.filter(id=run.id).update, reason=detail["reason"])
+        run.reason = detail["reason"]
         write_event(run, Event("run_finished", at, detail=detail))
         admission.let_go(run)
-    return Run.objects.get(id=claim.run_id)

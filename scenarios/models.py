@@ -169,6 +169,16 @@ class Run(models.Model):
     fence = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True, help_text="Host and process that hold the lease.")
     lease_until = models.DateTimeField(null=True, blank=True)
+    # Both nullable, and without a constraint: added without reading or rewriting a table of many rows, and an
+    # older version's processes can still write rows during an upgrade.
+    lease_seconds = models.IntegerField(
+        null=True,
+        blank=True,
+        help_text="How long the lease lasts; empty where an older version has claimed it.",
+    )
+    takeovers = models.IntegerField(
+        null=True, blank=True, help_text="How often this attempt was taken over from a holder that had died."
+    )
     services = models.JSONField(default=list, help_text="Those its actions touch: held while it runs.")
     addresses = models.JSONField(default=dict, help_text="Where those services were when it was claimed.")
     waiting_for = models.CharField(max_length=500, blank=True, help_text="What kept it from beginning.")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from scenarios import admission
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
-from scenarios.leases import write_event
+from scenarios.event_log import write_event
 from scenarios.models import Approval, Run
 from scenarios.ports import Event
 

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_tasks import default_task_backend
 from django_tasks.exceptions import TaskException
 
+from scenarios.database_errors import encoding_problem
 from scenarios.models import Heartbeat, Run
 from scenarios.worker_commands import WORKER_COMMANDS
 
@@ -42,6 +43,8 @@ def database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
         cursor.fetchone()
+    if problem := encoding_problem():
+        raise NotReady(problem)
 
 
 def migrations() -> None:

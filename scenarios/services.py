@@ -20,7 +20,9 @@ from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
 from scenarios.domain.errors import CannotBegin, ScenarioDeleted, ServiceHeld
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
-from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release, write_event
+from scenarios.durability import on_disk
+from scenarios.event_log import write_event
+from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release
 from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
@@ -241,7 +243,7 @@ def pull_global_stop(*, by: str, reason: str) -> int:
 
     Pulled again, it keeps who pulled it first, and stops what may be running all the same.
     """
-    with transaction.atomic():
+    with on_disk():  # a power cut must not release it
         stop = admission.lock()
         if stop.pulled_at is None:
             stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]

@@ -7,6 +7,12 @@ from typing import Any
 
 KEPT_CHARACTERS = 64 * 1024
 KEPT_TEXT = 4 * 1024
+# Databases parse JSON to a depth of their own: SQLite to 1000, and Python's writer breaks at about that.
+MAX_DEPTH = 64
+_TOO_DEEP = "… (nested too deep to be kept)"
+# What `plain` keeps: enough to read, for the rare event that cannot be kept as it is.
+_PLAIN_TEXT, _PLAIN_PARTS, _PLAIN_DEPTH = 1000, 20, 4
+_MAX_BITS = 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -15,9 +21,10 @@ def bounded(fields: Mapping[str, Any]) -> dict[str, Any]:
     room = KEPT_CHARACTERS
     kept: dict[str, Any] = {}
     for name, value in fields.items():
-        size = len(repr(value))
+        text = _shown(value)
+        size = len(text)
         limit = min(room, KEPT_TEXT)
-        kept[name] = value if size <= limit else cut(value if isinstance(value, str) else repr(value), limit)
+        kept[name] = value if size <= limit else cut(value if isinstance(value, str) else text, limit)
         room = max(0, room - min(size, limit))
     return kept
 
@@ -27,19 +34,57 @@ def cut(text: str, limit: int) -> str:
     return text if left_out <= 0 else f"{text[:limit]}… ({left_out} more characters)"
 
 
-def storable(value: Any) -> Any:
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):  # ValueError: of an integer with thousands of digits
+        return _TOO_DEEP.ljust(KEPT_TEXT + 1)
+
+
+def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     """The value as JSON that every database takes: whatever a service or a driver put into it.
 
     PostgreSQL refuses NUL characters, halves of surrogate pairs, NaN and the infinities.
     """
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value)
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
+    if value is None or isinstance(value, bool | int | float):
+        return _number(value)
+    if depth == 0:
+        return _TOO_DEEP
     if isinstance(value, Mapping):
-        return {storable(str(name)): storable(part) for name, part in value.items()}
+        return {storable(str(name)): storable(part, depth - 1) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(part) for part in value]
+        return [storable(part, depth - 1) for part in value]
     return storable(repr(value))
+
+
+def _number(value: float | None) -> float | str | None:
+    """Or the text that stands for what JSON cannot hold, or Python cannot write."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return f"an integer of {value.bit_length()} bits"
+    return value
+
+
+def kept_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of an event's detail: storable, and no text longer than KEPT_CHARACTERS."""
+    kept: dict[str, Any] = storable(
+        {name: cut(part, KEPT_CHARACTERS) if isinstance(part, str) else part for name, part in detail.items()}
+    )
+    return kept
+
+
+def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
+    """The value of the same kind in a form that every encoding of a database has: short, in ASCII."""
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("?", value[:_PLAIN_TEXT]).encode("ascii", "backslashreplace").decode()
+    if isinstance(value, Mapping) and depth:
+        parts = list(value.items())[:_PLAIN_PARTS]
+        return {plain(str(name)): plain(part, depth - 1) for name, part in parts}
+    if isinstance(value, list | tuple) and depth:
+        return [plain(part, depth - 1) for part in value[:_PLAIN_PARTS]]
+    if value is None or isinstance(value, bool | int | float):
+        return _number(value)
+    return plain(_shown(value))

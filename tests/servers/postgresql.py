@@ -73,10 +73,11 @@ class PostgreSQL:
             )
         wait_for(self._answers, what="PostgreSQL answers")
 
-    def new_database(self) -> str:
+    def new_database(self, encoding: str = "UTF8") -> str:
         """The address of an empty database."""
         name = f"coordinator_{next(self._numbers)}"
         options = ["--host=127.0.0.1", f"--port={self.port}", "--username=coordinator"]
+        options += ["--template=template0", f"--encoding={encoding}", "--locale=C"]
         subprocess.run([self._programs / "createdb", *options, name], check=True)
         return f"postgres://coordinator@127.0.0.1:{self.port}/{name}"
 

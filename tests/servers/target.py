@@ -9,6 +9,8 @@ from typing import Any
 
 HUGE_BODY = 10 * 1024 * 1024
 LONGEST_HANG = 30.0
+# Quoted in part, so that the cut is marked by a character beyond ASCII.
+LONG_REFUSAL = b"it is not possible now: " + b"x" * 2000
 BODIES = {
     "/health": b'{"status": "healthy"}',
     "/odd": rb'{"text": "NUL \u0000 half \ud83d"}',
@@ -73,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_DELETE(self) -> None:
         target = self.server.target
         if target.refuse_undo:
-            return self.answer(503)
+            return self.answer(503, LONG_REFUSAL)
         if target.undo_status != 200:
             return self.answer(target.undo_status)
         target.undone += 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from scenarios import execution, leases, services, watchdog
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
@@ -191,3 +192,93 @@ def test_a_running_run_is_told_of_the_stop(run: Run) -> None:
     assert services.request_stop(run, by="ann")
     assert leases.stop_request(claimed) == "ann"
     assert not services.request_stop(run, by="bob")
+
+
+def test_an_ended_run_gets_no_lease_from_a_renewal_that_comes_late(run: Run) -> None:
+    claimed = claim(run)
+    leases.finish_run(claimed, Verdict(Outcome.PASSED, "yes", Rollback.CLEAN), timezone.now())
+    leases.renew_lease(claimed)
+    run.refresh_from_db()
+    assert run.lease_until is None
+    assert watchdog.held_runs() == []
+
+
+def test_a_run_that_is_queued_again_gets_no_lease_from_a_renewal_that_comes_late(run: Run) -> None:
+    claimed = claim(run)
+    assert leases.queue_run_again(claimed, "its worker died", timezone.now()) is not None
+    leases.renew_lease(claimed)
+    assert Run.objects.get().lease_until is None
+
+
+def test_whoever_undoes_what_an_ended_run_left_renews_the_lease_until_it_is_released(run: Run) -> None:
+    left_behind(run)
+    undoing = leases.claim_finished_run(run.id, worker="b:2")
+    assert undoing is not None
+    Run.objects.update(lease_until=timezone.now())
+    before = Run.objects.get().lease_until
+    leases.renew_lease(undoing)
+    (held,) = watchdog.held_runs()
+    assert before is not None
+    assert held.lease_until is not None
+    assert held.lease_until > before
+    leases.release(undoing)
+    leases.renew_lease(undoing)
+    assert watchdog.held_runs() == []
+
+
+def test_the_length_of_the_lease_stands_in_the_row_of_whoever_holds_it(run: Run, settings: Settings) -> None:
+    settings.LEASE_SECONDS = 60
+    claimed = claim(run)
+    (held,) = watchdog.held_runs()
+    assert held.lease_seconds == 60
+    watch = LeaseWatch(15)
+    watch.ran_out([held], now=0.0)
+    assert watch.ran_out([held], now=59.0) == []
+    settings.LEASE_SECONDS = 30  # as where an older version claimed it, and a newer one goes on
+    leases.renew_lease(claimed)
+    assert watchdog.held_runs()[0].lease_seconds == 30
+
+
+def taken_over(run: Run) -> Run:
+    """The run as a watchdog leaves it that has taken it over and broke before it could end it."""
+    run.refresh_from_db()
+    assert leases.take_over_run(run, worker="b:2") is not None
+    leases.expire_leases("b:2")
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_is_taken_over_again_and_again_ends_errored_and_its_faults_are_outstanding(
+    run: Run,
+) -> None:
+    open_fault(claim(run))
+    for _time in range(3):
+        taken_over(run)
+    assert Fault.objects.outstanding().count() == 0
+    execution.undo_now(run)
+    run.refresh_from_db()
+    assert (run.state, run.outcome, run.rollback) == (RunState.FINISHED, Outcome.ERRORED, Rollback.DIRTY)
+    fault = Fault.objects.outstanding().get()
+    assert fault.state == FaultState.OUTSTANDING
+    assert "taken over 3 times" in fault.reason
+    assert watchdog.runs_with_due_faults() == [run]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_attempt_of_a_run_may_be_taken_over_as_often(run: Run) -> None:
+    for _attempt in range(5):
+        claimed = claim(run)
+        taken_over(run)
+        claimed = Claim(run.id, Run.objects.get().fence)
+        assert leases.queue_run_again(claimed, "its worker died", timezone.now()) is not None
+        run.refresh_from_db()
+    claim(run)
+    assert Run.objects.get().takeovers == 0
+
+
+def test_a_run_that_an_older_version_has_claimed_is_counted_from_its_first_take_over(run: Run) -> None:
+    claim(run)
+    Run.objects.update(takeovers=None, lease_seconds=None)
+    leases.expire_leases("a:1")
+    assert taken_over(run).takeovers == 1

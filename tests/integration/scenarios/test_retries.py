@@ -10,7 +10,6 @@ from scenarios import execution, leases, services
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Step
-from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
 from scenarios.models import Fault, Heartbeat, Run, Schedule
 from scenarios.ports import Event
@@ -45,6 +44,7 @@ def injected_by_a_worker_that_dies(run: Run, undo: Step = WAIT) -> Claim:
     event = Event("fault_injecting", timezone.now(), "chaos", "break it")
     leases.open_fault(claim, event, do=WAIT, undo=undo, timeout=5)
     leases.expire_leases("a:1")
+    Run.objects.update(lease_seconds=0)  # a watchdog has seen enough of it at its first look
     run.refresh_from_db()
     return claim
 
@@ -115,7 +115,6 @@ def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
 
     async def two_looks() -> None:
         watchdog = Watchdog()
-        watchdog._leases = LeaseWatch(0)  # has seen enough of the lease
         await watchdog.look()
         await watchdog.settle()
         await watchdog.look()
@@ -133,7 +132,6 @@ def test_a_schedule_that_breaks_in_an_unforeseen_way_keeps_the_watchdog_from_not
 
     async def one_look() -> None:
         watchdog = Watchdog()
-        watchdog._leases = LeaseWatch(0)  # has seen enough of the lease
         await watchdog.look()
         await watchdog.settle()
 

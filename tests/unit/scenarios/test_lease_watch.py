@@ -9,8 +9,9 @@ from scenarios.models import Run
 UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def run(*, fence: int = 1, later: float = 0.0) -> Run:
-    return Run(id=UUID(int=1), fence=fence, lease_until=UNTIL + timedelta(seconds=later))
+def run(*, fence: int = 1, later: float = 0.0, lasts: int | None = None) -> Run:
+    until = UNTIL + timedelta(seconds=later)
+    return Run(id=UUID(int=1), fence=fence, lease_until=until, lease_seconds=lasts)
 
 
 def test_a_lease_that_stands_unchanged_for_as_long_as_it_lasts_has_run_out() -> None:
@@ -37,3 +38,25 @@ def test_a_run_that_has_ended_is_forgotten() -> None:
     watch.ran_out([run()], now=0.0)
     watch.ran_out([], now=1.0)
     assert watch.ran_out([run()], now=20.0) == []
+
+
+def test_a_lease_lasts_as_long_as_its_holder_says_whatever_the_watchdogs_own_setting() -> None:
+    for own in (1, 15, 3600):
+        watch = LeaseWatch(own)
+        assert watch.ran_out([run(lasts=60)], now=0.0) == []
+        assert watch.ran_out([run(lasts=60)], now=59.9) == []
+        assert len(watch.ran_out([run(lasts=60)], now=60.0)) == 1
+
+
+def test_the_run_of_a_worker_of_an_older_version_has_the_watchdogs_own_length() -> None:
+    watch = LeaseWatch(15)
+    watch.ran_out([run(lasts=None)], now=0.0)
+    assert len(watch.ran_out([run(lasts=None)], now=15.0)) == 1
+
+
+def test_a_holder_that_renews_for_another_length_is_measured_by_that_one() -> None:
+    watch = LeaseWatch(15)
+    watch.ran_out([run(lasts=2)], now=0.0)
+    watch.ran_out([run(later=1, lasts=60)], now=1.0)
+    assert watch.ran_out([run(later=1, lasts=60)], now=60.9) == []
+    assert len(watch.ran_out([run(later=1, lasts=60)], now=61.0)) == 1

@@ -1,0 +1,56 @@
+"""Transactions that survive a power cut, whatever the database does with others."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection, transaction
+
+
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """A transaction that is on disk once this is left, with all that was committed before it.
+
+    Within another transaction, that one decides.
+
+    SQLite in WAL mode with `synchronous=NORMAL` leaves commits to the operating system; FULL makes the commit
+    wait for the disk. A PostgreSQL server, database or role may have `synchronous_commit` off.
+    https://www.sqlite.org/pragma.html#pragma_synchronous
+    https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
+    """
+    with _synchronous_full(), transaction.atomic():
+        _wait_for_the_disk()
+        yield
+
+
+@contextmanager
+def _synchronous_full() -> Iterator[None]:
+    if (
+        connection.vendor != "sqlite" or connection.in_atomic_block
+    ):  # it cannot be changed in the middle of one
+        yield
+        return
+    before = _pragma("PRAGMA synchronous")
+    _pragma("PRAGMA synchronous=FULL")
+    try:
+        yield
+    finally:
+        # A connection that broke meanwhile is opened with what the settings say.
+        if connection.connection is not None:
+            _pragma(f"PRAGMA synchronous={before}")
+
+
+def _pragma(words: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(words)
+        row = cursor.fetchone()
+    return int(row[0]) if row is not None else 0
+
+
+def _wait_for_the_disk() -> None:
+    """Where it is off: other values wait for the disk already, or for more than that."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('synchronous_commit', 'on', true)"
+                " WHERE current_setting('synchronous_commit') = 'off'"
+            )
