@@ -5,6 +5,7 @@ Whoever asked is no second person, superuser or not. Entrances ask for the permi
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -100,7 +101,24 @@ def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) 
 # Schedules: approved once for what they are, so that nobody need be awake when they are due
 
 
-def ask_for_schedule(schedule: Schedule) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """What a schedule would run, read once: what is approved and what is started cannot differ."""
+
+    scenario: Scenario
+    protected: list[str]
+    fingerprint: str
+
+
+def read_planned_run(schedule: Schedule) -> PlannedRun:
+    """Raises InvalidDocument, InvalidVariables and Scenario.DoesNotExist where it cannot run as it is."""
+    scenario = Scenario.objects.get(name=schedule.scenario_name)
+    plan = build_plan(services.read_document(scenario.document), schedule.variables)
+    protected = protection.protected_among(protection.touched_services(plan))
+    return PlannedRun(scenario, protected, _fingerprint(schedule, scenario.document, protected))
+
+
+def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
     """Ask for the approval of the schedule as it is, once. The protected services it lacks approval for.
 
     Raises:
@@ -108,8 +126,8 @@ def ask_for_schedule(schedule: Schedule) -> list[str]:
         InvalidVariables: the variables do not fit the scenario.
         ObjectDoesNotExist: there is no such scenario.
     """
-    protected = protected_services(schedule)
-    fingerprint = fingerprint_of(schedule, protected)
+    planned = planned or read_planned_run(schedule)
+    protected, fingerprint = planned.protected, planned.fingerprint
     with transaction.atomic():
         Schedule.objects.select_for_update().get(
             pk=schedule.pk
@@ -156,24 +174,20 @@ def variables_of(approval: Approval) -> dict[str, Any]:
     return of.variables if of is not None else {}
 
 
-def protected_services(schedule: Schedule) -> list[str]:
-    scenario = Scenario.objects.get(name=schedule.scenario_name)
-    plan = build_plan(services.read_document(scenario.document), schedule.variables)
-    return protection.protected_among(protection.touched_services(plan))
-
-
-def fingerprint_of(schedule: Schedule, protected: list[str] | None = None) -> str:
+def fingerprint_of(schedule: Schedule) -> str:
     """Of everything that an approval is about; "" where the schedule cannot run as it is."""
-    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
     try:
-        touched = protected_services(schedule) if protected is None else protected
+        return read_planned_run(schedule).fingerprint
     except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):
         return ""
+
+
+def _fingerprint(schedule: Schedule, document: str, protected: list[str]) -> str:
     facts = [
-        scenario.document if scenario else "",
+        document,
         schedule.scenario_name,
         schedule.variables,
         [schedule.cron, schedule.time_zone, str(schedule.window)],
-        touched,
+        protected,
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

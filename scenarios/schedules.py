@@ -154,11 +154,11 @@ def obstacle_to(schedule: Schedule) -> str:
     try:
         _may_start(schedule)
         check_scenario(schedule)
-        protected = approvals.protected_services(schedule)
+        planned = approvals.read_planned_run(schedule)
     except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
         return str(error)
-    if protected and approvals.approval_of(schedule, approvals.fingerprint_of(schedule, protected)) is None:
-        return admission.needs_approval(protected)
+    if planned.protected and approvals.approval_of(schedule, planned.fingerprint) is None:
+        return admission.needs_approval(planned.protected)
     return ""
 
 
@@ -198,19 +198,21 @@ def ask_for_approvals() -> None:
 
 def _take_turn(schedule: Schedule, now: datetime) -> None:
     """Within a transaction: the next time, the run and the note of it are written together, or nothing is."""
-    timetable = schedule.timetable()
-    unchanged = Schedule.objects.filter(pk=schedule.pk, next_at=schedule.next_at, is_paused=False)
-    # One conditional UPDATE, and a look at the row count: of any number of watchdogs that read the same
-    # time, the database lets exactly one through.
-    if unchanged.update(next_at=timetable.next_after(now)) != 1 or schedule.next_at is None:
+    # Locked, and read as it was saved last: of any number of watchdogs that found the same time, the database
+    # lets one through, and the next finds a later time in the row.
+    unchanged = Schedule.objects.select_for_update(of=("self",)).select_related("changed_by")
+    locked = unchanged.filter(pk=schedule.pk, next_at=schedule.next_at, is_paused=False).first()
+    if locked is None or locked.next_at is None:
         return
-    due = due_now(schedule.next_at, timetable, schedule.grace_minutes, now)
+    schedule, first, timetable = locked, locked.next_at, locked.timetable()
+    Schedule.objects.filter(pk=schedule.pk).update(next_at=timetable.next_after(now))
+    due = due_now(first, timetable, schedule.grace_minutes, now)
     if due.missed:
         at_least = "at least " if due.missed >= MOST_COUNTED else ""
         reason = f"{at_least}{due.missed} missed: no watchdog was at work, and only one is caught up"
         if due.missed == 1:
             reason = "missed: no watchdog was at work"
-        _note(schedule, schedule.next_at, DueOutcome.SKIPPED, reason)
+        _note(schedule, first, DueOutcome.SKIPPED, reason)
     if due.at is not None:
         _begin(schedule, due.at, timetable, now)
 
@@ -243,24 +245,25 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
     if not timetable.may_start(now):
         raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
     _may_start(schedule)
-    scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
-    if scenario is None:
-        raise Skipped(f"there is no scenario {schedule.scenario_name!r}")
     try:
-        if lacking := approvals.ask_for_schedule(schedule):
+        # Whatever is stored meanwhile, the document that is started is the one whose approval is looked for.
+        planned = approvals.read_planned_run(schedule)
+        if lacking := approvals.ask_for_schedule(schedule, planned):
             raise Skipped(f"{admission.needs_approval(lacking)}; the approval of the schedule is missing")
         return services.start_run(
-            scenario.document,
+            planned.scenario.document,
             schedule.variables,
             origin="schedule",
-            scenario=scenario,
+            scenario=planned.scenario,
             by=schedule.changed_by,
             scheduled=services.Scheduled(
                 schedule,
                 begin_before=timetable.closes(now),
-                approval=approvals.approval_of(schedule, approvals.fingerprint_of(schedule)),
+                approval=approvals.approval_of(schedule, planned.fingerprint),
             ),
         )
+    except Scenario.DoesNotExist as error:
+        raise Skipped(f"there is no scenario {schedule.scenario_name!r}") from error
     except InvalidDocument as error:
         raise Skipped(f"the scenario is invalid: {error}") from error
     except InvalidVariables as error:
