@@ -1,7 +1,9 @@
-"""How quick the admin is among many rows: `python benchmarks/control_room.py [--runs N] [--events N]`.
+"""How quick the control room is among many rows: `python benchmarks/control_room.py [--runs N] [--events N]
+[--scenarios N]`.
 
 On SQLite, or where DATABASE_URL says: gunicorn with one process, a session, one request after the other on a
-kept connection. Every run has a fault that was undone. Ends with 1 where a figure is missed.
+kept connection. Every run has a fault that was undone. Pages and the API's answers that many scenarios make
+slow are asked for last. Ends with 1 where a figure is missed.
 """
 
 import argparse
@@ -34,6 +36,23 @@ Fault.objects.bulk_create(
 if connection.vendor == "postgresql":
     connection.cursor().execute("VACUUM ANALYZE scenarios_fault")
 """
+MANY_SCENARIOS = """
+from scenarios import services
+from scenarios.models import NamedService, Scenario
+from tests.integration.scenarios.story_rows import DOCUMENT
+for number in range(20):
+    services.register_service(f"service-{{number}}", "http://127.0.0.1:9")
+rows = Scenario.objects.bulk_create(
+    (Scenario(name=f"scenario-{{number}}", document=DOCUMENT) for number in range({count})), batch_size=2000
+)
+NamedService.objects.bulk_create(
+    (
+        NamedService(scenario=row, service=f"service-{{n}}")
+        for row in rows for n in {{row.pk % 20, row.pk % 7}}
+    ),
+    batch_size=2000,
+)
+"""
 LONG_RUN = """
 from tests.integration.scenarios.story_rows import Telling
 telling = Telling()
@@ -55,6 +74,8 @@ print(session.session_key)
 """
 # The goal of the list of runs, for every other page among as many rows.
 ANY_PAGE = 100.0
+# Of an answer that reads no row: 5 for its query, the rest for who asks.
+OF_NO_ROW = 15.0
 
 
 class Browser:
@@ -108,6 +129,16 @@ def pages(browser: Browser, run: str) -> bool:
     return all(met)
 
 
+def among_many_scenarios(browser: Browser) -> bool:
+    rows = (
+        ("the list of services", "/admin/scenarios/service/", 50.0),
+        ("the same over the API", "/api/v1/services", 50.0),
+        ("faults left behind, over the API", "/api/v1/faults?outstanding=true", OF_NO_ROW),
+    )
+    met = [measured(browser, *row) for row in rows]
+    return all(met)
+
+
 def fill(system: Coordinator, runs: int, events: int) -> str:
     system.set_up(exchange="http://127.0.0.1:9")
     system.manage("shell", "--no-imports", "-c", MANY_RUNS.format(count=runs) + ALSO_FAULTS)
@@ -118,6 +149,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=2_000)
+    parser.add_argument("--scenarios", type=int, default=10_000)
     options = parser.parse_args()
     own = {"DATABASE_URL": os.environ["DATABASE_URL"]} if "DATABASE_URL" in os.environ else {}
     with (
@@ -128,7 +160,10 @@ def main() -> int:
         session = system.manage("shell", "--no-imports", "-c", SESSION).strip()
         system.start_web()
         print(f"{options.runs} runs with a fault each, and one of {options.events} events")
-        return 0 if pages(Browser(system.port, session), run) else 1
+        met = pages(Browser(system.port, session), run)
+        system.manage("shell", "--no-imports", "-c", MANY_SCENARIOS.format(count=options.scenarios))
+        print(f"and {options.scenarios} scenarios")
+        return 0 if among_many_scenarios(Browser(system.port, session)) and met else 1
 
 
 if __name__ == "__main__":

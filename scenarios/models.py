@@ -26,6 +26,7 @@ from scenarios.domain.outcomes import (
     RunState,
 )
 from scenarios.fields import DNS_LABEL, choices_of
+from scenarios.named_service_models import NamedService
 from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.webhook_models import Delivery, Webhook
 
@@ -39,6 +40,7 @@ __all__ = [
     "GlobalStop",
     "Heartbeat",
     "Hold",
+    "NamedService",
     "Run",
     "RunCharts",
     "RunQuerySet",
@@ -335,6 +337,11 @@ class Fault(models.Model):
     def place(self) -> str:
         """Where it is, for people: the service it names, or the host it is bound to."""
         return self.service or (f"host {self.host}" if self.host else "")
+
+    @property
+    def is_outstanding(self) -> bool:
+        """As `FaultQuerySet.outstanding` finds it."""
+        return self.run.state not in UNFINISHED and self.state in STATES_TO_UNDO
 
 
 class Hold(models.Model):

@@ -1,19 +1,16 @@
 """What Home and the lists tell of many rows at once, each in a few queries."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import lru_cache
+from typing import Any
 
-from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Count, F, OuterRef, Q, Subquery, Value, When, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
-from scenarios.domain.document import build_plan, parse_document, services_of
-from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, Rollback
-from scenarios.models import Approval, Event, Fault, Hold, Run, Scenario
-from scenarios.surroundings import step_arguments
+from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Scenario
 
 DAYS = 30
 MOST_UNFINISHED = 20
@@ -21,7 +18,6 @@ MOST_UNFINISHED = 20
 PASSED = Q(outcome=Outcome.PASSED, rollback=Rollback.CLEAN)
 MOST_OUTSTANDING = 20
 MOST_SCENARIOS = 50
-_SERVICE = re.compile(r"\bservice:\s*[\"']?([a-z0-9][-a-z0-9]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +80,43 @@ def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | N
 
 def holders() -> dict[str, Run]:
     """By service, the run that has it for itself."""
-    return {hold.service: hold.run for hold in Hold.objects.select_related("run")}
+    holds = Hold.objects.select_related("run").defer("run__document", "run__variables")
+    return {hold.service: hold.run for hold in holds}
 
 
-def scenarios_by_service() -> dict[str, list[tuple[int, str]]]:
-    """By service, the key and name of each scenario whose steps name it."""
-    touching: dict[str, list[tuple[int, str]]] = {}
-    for key, name, source in Scenario.objects.values_list("pk", "name", "document"):
-        for service in sorted(services_named(source)):
-            touching.setdefault(service, []).append((key, name))
+def scenarios_by_service(services: Iterable[str]) -> dict[str, list[str]]:
+    """By service, the names of all scenarios whose steps name it."""
+    rows = NamedService.objects.filter(service__in=list(services)).order_by("scenario__name")
+    touching: dict[str, list[str]] = {}
+    for service, name in rows.values_list("service", "scenario__name"):
+        touching.setdefault(service, []).append(name)
     return touching
 
 
-@lru_cache(maxsize=2048)
-def services_named(source: str) -> frozenset[str]:
-    """The services of the document's steps, with its variables' defaults where they have some."""
-    try:
-        document = parse_document(source, step_arguments())
-        return frozenset(services_of(build_plan(document, {})))
-    except (InvalidDocument, InvalidVariables):
-        # Without its variables there is no plan: what is written plainly is better than nothing.
-        return frozenset(_SERVICE.findall(source))
+@dataclass(frozen=True, slots=True)
+class Touching:
+    """The first scenarios whose steps name a service, by key and name, and how many there are in all."""
+
+    scenarios: list[tuple[int, str]]
+    count: int
+
+
+NOBODY = Touching([], 0)
+
+
+def first_scenarios_by_service(services: Iterable[str], *, most: int) -> dict[str, Touching]:
+    by_service: Mapping[str, Any] = {"partition_by": F("service")}
+    rows = (
+        NamedService.objects.filter(service__in=list(services))
+        .annotate(number=Window(RowNumber(), order_by="scenario__name", **by_service))
+        .annotate(count=Window(Count("pk"), **by_service))
+        .filter(number__lte=most)
+        .order_by("service", "number")
+    )
+    touching: dict[str, Touching] = {}
+    for service, key, name, count in rows.values_list("service", "scenario_id", "scenario__name", "count"):
+        touching.setdefault(service, Touching([], count)).scenarios.append((key, name))
+    return touching
 
 
 def scenario_named(name: str) -> Scenario | None:

@@ -24,6 +24,7 @@ from scenarios.durability import on_disk
 from scenarios.event_log import write_event
 from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release
 from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
+from scenarios.named_services import keep_named_services
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
 from scenarios.surroundings import step_arguments
@@ -68,6 +69,7 @@ def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
         if created and removed:
             lost = Run.objects.filter(scenario=None, scenario_name=document.name)
             lost.filter(document__in=versions.values("document")).update(scenario=scenario)
+        keep_named_services(scenario, document)
     return scenario
 
 

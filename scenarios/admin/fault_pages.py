@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from scenarios import services
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.durations import format_duration
-from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
+from scenarios.domain.outcomes import FaultState
 from scenarios.models import Fault
 from scenarios.pictures.badges import badge
 
@@ -135,7 +135,7 @@ class FaultAdmin(ReadOnlyAdmin):
         more = {
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
-            "is_outstanding": fault is not None and is_outstanding(fault),
+            "is_outstanding": fault is not None and fault.is_outstanding,
             "standing": self.standing(fault) if fault is not None else "",
             "lived": self.lived(fault) if fault is not None else "",
             "how_undone": how_undone(fault) if fault is not None else "",
@@ -186,7 +186,7 @@ class FaultAdmin(ReadOnlyAdmin):
             "title": f"Acknowledge: {fault.action}",
             "opts": self.opts,
             "fault": fault,
-            "is_outstanding": is_outstanding(fault),
+            "is_outstanding": fault.is_outstanding,
             "form": form,
         }
         return TemplateResponse(request, "admin/scenarios/fault/acknowledge.html", context)
@@ -204,7 +204,3 @@ def how_undone(fault: Fault) -> str:
     ended = fault.run.finished_at
     by = "after the run had ended" if ended and fault.closed_at > ended else "by its run"
     return f"{by}, with {fault.undo['driver']}{failed}"
-
-
-def is_outstanding(fault: Fault) -> bool:
-    return fault.run.state == RunState.FINISHED and fault.state in STATES_TO_UNDO

@@ -35,11 +35,27 @@ LAST_RUNS = 10
 NEEDS_VARIABLES = "The plan is drawn for a run: some variables have no default."
 
 
+class ServiceFilter(admin.SimpleListFilter):
+    """By a service that the scenario's steps name: offered where a link has asked for one."""
+
+    title = "service"
+    parameter_name = "service"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        asked = request.GET.get(self.parameter_name, "")
+        return [(asked, asked)] if asked else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> QuerySet[Scenario]:
+        name = (self.value() or "").replace("\0", "")
+        return queryset.filter(named_services__service=name) if name else queryset
+
+
 @admin.register(Scenario)
 class ScenarioAdmin(DeletedByServiceAdmin):
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]
+    list_filter = [ServiceFilter]
     fields = ["document"]
     actions = ["run_selected"]
     list_per_page = 50

@@ -1,5 +1,6 @@
 """The services that scenarios act on: how they are, who holds them, who touches them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from scenarios import overview, services
@@ -19,6 +21,8 @@ from scenarios.health import health_of
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
+# A service that everything uses is touched by thousands.
+FEW_SCENARIOS, MANY_SCENARIOS = 10, 100
 PROTECT = "scenarios.protect_service"
 
 
@@ -39,10 +43,10 @@ class ServiceAdmin(DeletedByServiceAdmin):
         response = super().changelist_view(request, {"title": "Services", **(extra_context or {})})
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
-            held, touching = overview.holders(), overview.scenarios_by_service()
-            rows = list(changes.result_list)
+            rows: list[Any] = list(changes.result_list)
+            held, touching = overview.holders(), touching_of(rows, FEW_SCENARIOS)
             for row in rows:
-                row.holder, row.scenarios = held.get(row.name), touching.get(row.name, [])
+                row.holder, row.touching = held.get(row.name), touching.get(row.name, overview.NOBODY)
             changes.result_list = rows
         return response
 
@@ -57,7 +61,8 @@ class ServiceAdmin(DeletedByServiceAdmin):
         more: dict[str, Any] = {}
         if service is not None:
             service.holder = overview.holders().get(service.name)
-            service.scenarios = overview.scenarios_by_service().get(service.name, [])
+            touching = touching_of([service], MANY_SCENARIOS)
+            service.touching = touching.get(service.name, overview.NOBODY)
             more = {"health": self.health(service), "held_by": self.held_by(service)}
             more["touched_by"] = self.touched_by(service)
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
@@ -107,20 +112,27 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     @admin.display(description="touched by")
     def touched_by(self, service: Any) -> str:
-        return (
-            format_html_join(
-                ", ",
-                '<a href="{}">{}</a>',
-                (
-                    (reverse("admin:scenarios_scenario_change", args=[key]), name)
-                    for key, name in service.scenarios
-                ),
-            )
-            or "-"
+        touching: overview.Touching = service.touching
+        links = format_html_join(
+            ", ",
+            '<a href="{}">{}</a>',
+            (
+                (reverse("admin:scenarios_scenario_change", args=[key]), name)
+                for key, name in touching.scenarios
+            ),
         )
+        more = touching.count - len(touching.scenarios)
+        if not more:
+            return links or "-"
+        page = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
+        return format_html('{} and <a href="{}">{} more</a>', links, page, more)
 
     def health_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         health = health_of(get_object_or_404(Service, pk=pk).name)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
+
+
+def touching_of(rows: Iterable[Service], most: int) -> dict[str, overview.Touching]:
+    return overview.first_scenarios_by_service([row.name for row in rows], most=most)

@@ -17,7 +17,7 @@ from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import RowId, fault_of
 from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import ConflictError, Problem
-from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
+from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import storable
 from scenarios.models import Fault
 
@@ -52,7 +52,7 @@ class FaultOfRun(Schema):
 
     @staticmethod
     def resolve_outstanding(fault: Fault) -> bool:
-        return fault.state in STATES_TO_UNDO and fault.run.state == RunState.FINISHED
+        return fault.is_outstanding
 
 
 class FaultPage(Schema):
@@ -76,7 +76,8 @@ class WhyGone(Body):
 @needs("scenarios.view_fault")
 def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
     """Every fault ever injected, the newest first."""
-    rows = Fault.objects.select_related("run").defer("run__document", "run__variables")
+    rows = Fault.objects.outstanding() if filters.outstanding else Fault.objects.all()
+    rows = rows.select_related("run").defer("run__document", "run__variables")
     return page_of(chosen(rows, filters), ORDER, filters)
 
 
@@ -86,8 +87,6 @@ def chosen(rows: QuerySet[Fault], filters: FaultFilters) -> QuerySet[Fault]:
         "run_id": filters.run,
         "service": filters.service,
         "driver": filters.driver,
-        "run__state": RunState.FINISHED if filters.outstanding else None,
-        "state__in": STATES_TO_UNDO if filters.outstanding else None,
     }
     return rows.filter(**{field: value for field, value in asked.items() if value is not None})
 

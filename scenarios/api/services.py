@@ -1,6 +1,6 @@
 """The services that scenarios act on."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -72,8 +72,8 @@ def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[
     return {**page, "items": told(page["items"])}
 
 
-def told(rows: Iterable[Service]) -> list[dict[str, Any]]:
-    held, touching = overview.holders(), overview.scenarios_by_service()
+def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
+    held, touching = overview.holders(), overview.scenarios_by_service(row.name for row in rows)
     return [
         {
             "name": row.name,
@@ -81,7 +81,7 @@ def told(rows: Iterable[Service]) -> list[dict[str, Any]]:
             "description": row.description,
             "protected": row.is_protected,
             "held_by": held[row.name].pk if row.name in held else None,
-            "touched_by": [name for _key, name in touching.get(row.name, [])],
+            "touched_by": touching.get(row.name, []),
         }
         for row in rows
     ]

@@ -1,0 +1,24 @@
+from django.db import migrations
+
+AT_ONCE = 500
+
+
+def note_services(apps, _schema_editor):
+    """What is found when a scenario is written, for those that were written before."""
+    from scenarios.named_services import services_named
+
+    NamedService = apps.get_model("scenarios", "NamedService")
+    stored = apps.get_model("scenarios", "Scenario").objects.order_by("pk").values_list("pk", "document")
+    rows = (
+        NamedService(scenario_id=key, service=name)
+        for key, source in stored.iterator(chunk_size=AT_ONCE)
+        for name in sorted(services_named(source))
+    )
+    NamedService.objects.bulk_create(rows, batch_size=AT_ONCE)
+
+
+class Migration(migrations.Migration):
+    # Of its own: PostgreSQL changes no table in a transaction that has written rows to it.
+    dependencies = [("scenarios", "0015_named_services")]
+
+    operations = [migrations.RunPython(note_services, migrations.RunPython.noop)]
