@@ -73,6 +73,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "metrics_app.middleware.RequestMetricsMiddleware",
+    "coordinator_site.head_requests.HeadMiddleware",
     "coordinator_site.request_id.RequestIdMiddleware",
     "scenarios.api.problems.ProblemMiddleware",
     "scenarios.api.plain_http.PlainHTTPMiddleware",

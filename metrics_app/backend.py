@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -35,7 +35,8 @@ READ_SETTINGS = frozenset(
 
 Bound = TypeVar("Bound")
 
-_lock = Lock()
+# Re-entrant, because a signal handler may record in the midst of making the adapter.
+_lock = RLock()
 _adapter: MetricsPort | None = None
 _scrape_gauges: list[ScrapeGauges] = []
 
@@ -53,7 +54,10 @@ def get_metrics() -> MetricsPort:
                 adapter = new_adapter()
                 for read in _scrape_gauges:
                     adapter.register_scrape_gauges(read)
-                _adapter = adapter
+                if _adapter is None:
+                    _adapter = adapter
+                else:
+                    adapter.close()  # a signal handler was here meanwhile, and has recorded
     return _adapter
 
 

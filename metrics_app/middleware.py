@@ -1,7 +1,9 @@
 """Rate, errors and duration of every request, by method, route and code."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Container, Iterator
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -9,11 +11,12 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from metrics_app import trace_context
 from metrics_app.backend import get_metrics
 from metrics_app.ports import RequestRecorder
+from metrics_app.scrape_paths import find_scrape_paths
+from metrics_app.views import exposition
 
 METHODS = {
     method: method
@@ -37,13 +40,13 @@ class RequestMetricsMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
         self._recorder = get_metrics().request_recorder()
-        self._scrape_path = _scrape_path()
+        self._scrape_paths: Container[str] = find_scrape_paths()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if request.path_info == self._scrape_path and not settings.METRICS_COUNT_SCRAPES:
+        if request.path_info in self._scrape_paths and not settings.METRICS_COUNT_SCRAPES:
             response: HttpResponseBase | Awaitable[HttpResponseBase] = self._get_response(request)
             return response
         if self._is_async:
@@ -63,13 +66,19 @@ class RequestMetricsMiddleware:
         except BaseException as error:
             measured.fail(error)
             raise
-        return measured.answer(answer)
+        answer = measured.answer(answer)
+        if isinstance(answer, StreamingHttpResponse):
+            _end_with_the_task(measured.stream)
+        return answer
 
 
 class _MeasuredRequest:
     """Is in progress from the moment it is made until one of `fail`, `answer` or `finish`."""
 
-    __slots__ = ("_method", "_recorder", "_request", "_start")
+    __slots__ = ("_method", "_recorder", "_request", "_start", "stream")
+
+    stream: "_Stream"
+    """What is sent, if the answer streams."""
 
     def __init__(self, recorder: RequestRecorder, request: HttpRequest) -> None:
         self._recorder = recorder
@@ -86,40 +95,69 @@ class _MeasuredRequest:
     def answer(self, response: HttpResponseBase) -> HttpResponseBase:
         """The response; one that streams finishes the request when it ends."""
         if isinstance(response, StreamingHttpResponse):
-            _time_stream(response, self.finish)
+            self.stream = _time_stream(response, self.finish)
         else:
             self.finish(response.status_code)
         return response
 
     def finish(self, code: int) -> None:
         seconds = perf_counter() - self._start
+        match = self._request.resolver_match
+        if match is not None and match.func is exposition and not settings.METRICS_COUNT_SCRAPES:
+            self._recorder.cancel(self._method)  # a second address of it, or one that only resolving tells
+            return
         traceparent = self._request.META.get(trace_context.HEADER)
         trace_id = trace_context.sampled_trace_id(traceparent) if traceparent else ""
         self._recorder.finish(self._method, route(self._request), code, seconds, trace_id)
 
 
-def _time_stream(response: StreamingHttpResponse, finish: Finish) -> None:
+def _time_stream(response: StreamingHttpResponse, finish: Finish) -> "_Stream":
     # Django calls `close` of the new content when the response is closed, at the latest.
     content, status = response.streaming_content, response.status_code
     if isinstance(content, Iterator):
         # The server sends a file by its own means, if it has any, as long as this is set.
         file = getattr(response, "file_to_stream", None)
-        response.streaming_content = TimedStream(content, status, finish)
+        stream = TimedStream(content, status, finish)
+        response.streaming_content = stream
         if isinstance(response, FileResponse):
             response.file_to_stream = file
-    else:
-        response.streaming_content = TimedAsyncStream(content, status, finish)
+        return stream
+    async_stream = TimedAsyncStream(content, status, finish)
+    response.streaming_content = async_stream
+    return async_stream
+
+
+def _end_with_the_task(stream: "_Stream") -> None:
+    """Let the stream end when the task that sends it fails: Django does not close the response then."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.add_done_callback(partial(_fail_unsent, stream))
+
+
+def _fail_unsent(stream: "_Stream", task: asyncio.Task[Any]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        stream.fail()
 
 
 class _Stream:
-    """Ends once: by its last part, by an error or, when the client goes away, by being closed."""
+    """Ends once: by its last part, by an error, by being closed when the client goes away, or, when the
+    server refuses to send it and never closes it, by being let go of.
+    """
 
     def __init__(self, status: int, finish: Finish) -> None:
         self._status = status
         self._finish: Finish | None = finish
 
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self.fail()
+
     def close(self) -> None:
         self._end(self._status)
+
+    def fail(self) -> None:
+        """The server could not send it."""
+        self._end(SERVER_ERROR)
 
     def _end(self, code: int) -> None:
         finish, self._finish = self._finish, None
@@ -171,10 +209,3 @@ def route(request: HttpRequest) -> str:
     if match is None:
         return UNMATCHED
     return match.view_name if match.url_name else match.route or "/"
-
-
-def _scrape_path() -> str | None:
-    try:
-        return "/" + reverse("metrics:exposition").removeprefix(get_script_prefix())
-    except NoReverseMatch:
-        return None

@@ -82,13 +82,17 @@ class HttpHandler(Protocol):
 class RequestRecorder(Protocol):
     """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
 
-    Each `begin` is followed by exactly one `finish` with the same method. `trace_id` is that of a trace
-    that somebody keeps, by which a slow request can be looked at.
+    Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that
+    of a trace that somebody keeps, by which a slow request can be looked at.
     """
 
     def begin(self, method: str) -> None: ...
 
     def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None: ...
+
+    def cancel(self, method: str) -> None:
+        """It has ended and is not counted."""
+        ...
 
 
 class BoundCounter(Protocol):

@@ -28,6 +28,10 @@ def exposition(request: HttpRequest) -> HttpResponse:
     if _accepts_gzip(request.headers.get("Accept-Encoding", "")):
         content = gzip.compress(content, FASTEST, mtime=0)
         headers["Content-Encoding"] = "gzip"
+    if request.method == "HEAD":
+        # The length that GET would have; some servers warn of a body that they leave out.
+        headers["Content-Length"] = str(len(content))
+        content = b""
     response = HttpResponse(content, content_type=handler.content_type(accept), headers=headers)
     patch_vary_headers(response, ("Accept", "Accept-Encoding"))
     return response

@@ -123,6 +123,9 @@ class InMemoryMetricsAdapter:
             self.inc_counter(HTTP_REQUEST_ERRORS, labels)
         self._move_in_progress(method, -1)
 
+    def cancel(self, method: str) -> None:
+        self._move_in_progress(method, -1)
+
     def _move_in_progress(self, method: str, step: int) -> None:
         with self._lock:
             self._in_progress[method] += step

@@ -57,6 +57,11 @@ class PushedRequestRecorder:
             if errors is not None:
                 errors.add(1.0)
 
+    def cancel(self, method: str) -> None:
+        in_progress = self._in_progress.get(method) or self._bind_method(method)
+        with self._lock():
+            in_progress.add(-1.0)
+
     def _bind_method(self, method: str) -> PushedSeries:
         series, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})
         if own:

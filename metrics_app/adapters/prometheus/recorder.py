@@ -69,6 +69,10 @@ class SlotRequestRecorder:
             if trace_id and self.exemplars is not None and (method, route, code) in self._bound:
                 self.exemplars.store(method, route, code, seconds, trace_id)
 
+    def cancel(self, method: str) -> None:
+        with self._files.lock:
+            self._move_in_progress(method, -1.0)
+
     def _move_in_progress(self, method: str, step: float) -> None:
         cell = self._in_progress.get(method) or self._bind_method(method)
         cell.add(step)

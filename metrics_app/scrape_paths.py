@@ -1,0 +1,47 @@
+"""The paths at which the exposition is: asked of each request before Django resolves it."""
+
+from collections.abc import Container
+
+from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
+from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.utils.translation import get_language_from_path, override
+
+
+def find_scrape_paths() -> Container[str]:
+    """Every path of the exposition; none where it has no URL."""
+    path = _reversed_path()
+    if path is None:
+        return frozenset[str]()
+    if settings.USE_I18N and is_language_prefix_patterns_used(settings.ROOT_URLCONF)[0]:
+        languages = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
+        with override(languages[0] if languages else settings.LANGUAGE_CODE):
+            localized = _reversed_path()
+        if localized and get_language_from_path(localized):
+            return LocalizedPaths(_without_language(localized))
+    return frozenset({path})
+
+
+class LocalizedPaths(Container[str]):
+    """One path behind the prefix of any language, and without one."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __contains__(self, path: object) -> bool:
+        if not isinstance(path, str) or not path.endswith(self._path):
+            return False
+        return path == self._path or (
+            _without_language(path) == self._path and get_language_from_path(path) is not None
+        )
+
+
+def _reversed_path() -> str | None:
+    try:
+        return "/" + reverse("metrics:exposition").removeprefix(get_script_prefix())
+    except NoReverseMatch:
+        return None
+
+
+def _without_language(path: str) -> str:
+    return "/" + path[1:].partition("/")[2]
