@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -78,6 +78,17 @@ def web_address(name: str, value: str) -> str:
             f"{name}={value!r} is no web address: write it as 'http://127.0.0.1:9090'."
         )
     return value
+
+
+def with_time_limits(redis_url: str) -> str:
+    """The address of Redis, with seconds that an answer is waited for, unless it names its own.
+
+    RQ's workers, which wait for messages, raise the limit for themselves.
+    """
+    parts = urlsplit(redis_url)
+    limits = {"socket_timeout": "2", "socket_connect_timeout": "2"}
+    query = {**limits, **dict(parse_qsl(parts.query, keep_blank_values=True))}
+    return urlunsplit(parts._replace(query=urlencode(query)))
 
 
 def host_names(name: str, values: Iterable[str]) -> tuple[str, ...]:

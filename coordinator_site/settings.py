@@ -263,7 +263,7 @@ if TASK_BACKEND == "rq":
     INSTALLED_APPS += ["django_rq"]
     TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
     # No time limit of the queue's: a run has its own, and may last for days.
-    RQ_QUEUES = {"default": {"URL": REDIS_URL, "DEFAULT_TIMEOUT": -1}}
+    RQ_QUEUES = {"default": {"URL": environment.with_time_limits(REDIS_URL), "DEFAULT_TIMEOUT": -1}}
 else:
     TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 LEASE_SECONDS = environment.whole_number(

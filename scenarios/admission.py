@@ -27,10 +27,15 @@ def lock() -> GlobalStop:
 def obstacle_to(run: Run, stop: GlobalStop) -> str:
     """Why the queued run cannot begin now, as a sentence; "" where it can."""
     if stop.pulled_at is not None:
-        return f"{stop}: release it to go on"
+        return stopped(stop)
     if services := unapproved(run):
         return needs_approval(services)
-    return _held(run.services) or _no_place() or _queued_earlier(run)
+    places, no_place = count_places()
+    return _held(run.services) or ("" if places > 0 else no_place) or _before(run)
+
+
+def stopped(stop: GlobalStop) -> str:
+    return f"{stop}: release it to go on"
 
 
 def unapproved(run: Run) -> list[str]:
@@ -78,8 +83,10 @@ def _held(services: Iterable[str]) -> str:
     if hosts.ANY_HOST in names:  # which one is not known before a worker claims the run
         wanted |= Q(service__startswith=hosts.TARGET_PREFIX)
     hold = Hold.objects.filter(wanted).select_related("run").first()
-    if hold is None:
-        return ""
+    return is_held(hold) if hold is not None else ""
+
+
+def is_held(hold: Hold) -> str:
     return f"{named(hold.service)} is held by {hold}"
 
 
@@ -90,20 +97,31 @@ def named(target: str) -> str:
     return f"service {target!r}"
 
 
-def _no_place() -> str:
+def count_places() -> tuple[int, str]:
+    """How many more runs may go on at once, and what to say where none may."""
     running = Run.objects.running().count()
-    if running < settings.MAX_CONCURRENT_RUNS:
+    full = f"{running} runs are running already: MAX_CONCURRENT_RUNS is {settings.MAX_CONCURRENT_RUNS}"
+    return settings.MAX_CONCURRENT_RUNS - running, full
+
+
+def _before(run: Run) -> str:
+    """Whoever is before it in line gets a service first: else a run that needs two might never begin."""
+    if not run.services:
         return ""
-    return f"{running} runs are running already: MAX_CONCURRENT_RUNS is {settings.MAX_CONCURRENT_RUNS}"
-
-
-def _queued_earlier(run: Run) -> str:
-    """Whoever waits for a service longer gets it first: else a run that needs two might never begin."""
-    waiting = Run.objects.waiting().filter(queued_at__lt=run.queued_at).for_a_list()
-    for other in waiting:
-        if shared := sorted(set(other.services) & set(run.services)):
-            return f"{named(shared[0])} is waited for by {other}, which was queued earlier"
+    for other in Run.objects.before_in_line(run).for_a_list():
+        if shared := sorted(claims_of(other) & claims_of(run)):
+            return is_before(other, shared[0])
     return ""
+
+
+def claims_of(run: Run) -> set[str]:
+    """What a queued run waits for. It is bound to no host yet: whichever worker claims it brings its own."""
+    return {hosts.ANY_HOST if name.startswith(hosts.TARGET_PREFIX) else name for name in run.services}
+
+
+def is_before(other: Run, service: str) -> str:
+    reason = f"has the priority {other.priority}" if other.priority else "was queued earlier"
+    return f"{named(service)} is waited for by {other}, which {reason}"
 
 
 def hold(run: Run) -> None:

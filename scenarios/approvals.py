@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from scenarios import protection, services
+from scenarios import protection, services, task_queue
 from scenarios.domain.document import build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, RunState
@@ -87,7 +87,7 @@ def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> No
     run = Run.objects.get(id=run.id)
     detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
     write_event(run, Event("run_approved", timezone.now(), detail=detail))
-    transaction.on_commit(partial(services.knock, run))
+    transaction.on_commit(partial(task_queue.knock, run))
 
 
 def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) -> None:

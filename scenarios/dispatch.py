@@ -6,19 +6,19 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
 from metrics_app.backend import get_metrics
 from scenarios import deliveries, receivers
+from scenarios.connections import Lane
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhooks import DeliveryState
-from scenarios.journal import fresh
 from scenarios.models import Delivery
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LANE = Lane("deliveries")
 MOST_RECEIVERS_AT_ONCE = 20
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 
@@ -46,6 +46,7 @@ class Dispatcher:
         self._is_over = True
         if self._busy:
             await asyncio.wait(self.under_way())
+        await LANE.close()
 
     def _is_done(self, receiver: int | None, _task: asyncio.Task[None]) -> None:
         del self._busy[receiver]
@@ -92,4 +93,4 @@ def count(delivery: Delivery, result: str) -> None:
 
 
 async def in_database(function: Callable[[], T]) -> T:
-    return await sync_to_async(fresh(function))()
+    return await LANE.call(function)

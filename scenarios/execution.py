@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.db import DatabaseError
 from django.utils import timezone
 
-from scenarios import hosts, leases, log_context, services
+from scenarios import hosts, leases, log_context, task_queue, unbegun
 from scenarios.clock import SystemClock
+from scenarios.connections import fresh
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import (
     InvalidDocument,
@@ -30,6 +31,7 @@ from scenarios.installed import installed_drivers
 from scenarios.journal import DatabaseJournal
 from scenarios.leases import Claim
 from scenarios.models import Run
+from scenarios.outages import describe
 from scenarios.ports import Event, Fault
 from scenarios.rollback import take_back
 from scenarios.steps import StepRunner
@@ -52,26 +54,62 @@ def this_process() -> str:
     return process_name(os.getpid())
 
 
+def carry_out_next() -> Run | None:
+    """Carry out the first run in line. None where none may begin now, or it was lost."""
+    claim = leases.claim_next_run(worker=this_process())
+    return _carry_out_claimed(claim) if claim is not None else None
+
+
 def carry_out(run_id: str, attempt: int) -> Run | None:
-    """Claim the run and carry it out to its end. None where there was nothing to claim, or it was lost.
+    """Carry this run out, if it may begin now. None where there was nothing to claim, or it was lost."""
+    claim = leases.claim_run(run_id, attempt, worker=this_process())
+    return _carry_out_claimed(claim) if claim is not None else None
+
+
+def _carry_out_claimed(claim: Claim) -> Run | None:
+    """Carry the claimed run out to its end. None where it was lost, or is queued again.
 
     Must be called in the process's main thread: SIGTERM and SIGINT end the run `interrupted`, with its
     faults undone, and are then handed on to whoever handled them before.
     """
-    claim = leases.claim_run(run_id, attempt, worker=this_process())
-    if claim is None:
-        return None
-    run = Run.objects.get(id=claim.run_id)
-    with log_context.binding(run_id=str(run.id)):
-        logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
+    with log_context.binding(run_id=str(claim.run_id)):
         try:
+            run = Run.objects.get(id=claim.run_id)
+            logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
             ended = asyncio.run(_carry_out(run, claim))
-        except LeaseLost:
-            logger.warning("The run of %s was lost to another process", run.scenario_name)
+        except LeaseLost as error:
+            logger.warning("The run was lost: %s", error)
+            give_back_unbegun(claim, error)
             return None
+        except Exception as error:
+            if give_back_unbegun(claim, error):
+                return None
+            raise
         logger.info("The run of %s: %s", run.scenario_name, ended.verdict)
-    services.knock_waiting()
+    tell_queue_of_next()
     return ended
+
+
+def tell_queue_of_next() -> None:
+    """After a run has ended, or let go of a service: whoever may begin now need not wait for a watchdog."""
+    try:
+        fresh(task_queue.knock_waiting)()
+    except DatabaseError as error:
+        logger.warning("The queue could not be told of the next run: %s", describe(error))
+
+
+def give_back_unbegun(claim: Claim, error: Exception) -> bool:
+    """Whether the run is queued again. Where the database is away, the watchdog gives it back later."""
+    try:
+        run = fresh(unbegun.give_back)(claim, describe(error))
+    except DatabaseError:
+        return False
+    if run is None:
+        return False
+    logger.warning(
+        "The run of %s could not begin and is queued again: %s", run.scenario_name, describe(error)
+    )
+    return True
 
 
 def journal_of(run: Run, claim: Claim) -> DatabaseJournal:
@@ -89,7 +127,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        surroundings=await sync_to_async(Platform)(run.addresses),
+        surroundings=await journal.write(Platform, run.addresses),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
@@ -125,6 +163,9 @@ def _plan_if_it_fits(run: Run) -> Plan | None:
     try:
         return plan_of(run)
     except (InvalidDocument, InvalidVariables):
+        return None
+    except Exception:  # what is broken here must not keep faults from being undone
+        logger.exception("The document of the run cannot be read: its faults are undone without it")
         return None
 
 
@@ -183,6 +224,8 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     says so. A failing undo stays outstanding, and so does a fault that only another host can undo.
     """
     journal = journal_of(run, claim)
+    if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
+        return queued
     clock = SystemClock()
     if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
         reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
@@ -190,7 +233,7 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     # First where the dead worker injected it. What is left by an ended run has been tried there: somebody
     # may have given the service another address since, to have it undone.
     has_ended = run.state == RunState.FINISHED
-    platform = await sync_to_async(Platform)(run.addresses, may_have_moved=has_ended)
+    platform = await journal.write(Platform, run.addresses, may_have_moved=has_ended)
     steps = StepRunner(installed_drivers(), platform, clock)
     renewing = asyncio.create_task(_renew(journal))
     plan = _plan_if_it_fits(run)
@@ -212,8 +255,12 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
             return await _end(run, journal, verdict, plan.retry_interrupted if plan else 0)
     finally:
         renewing.cancel()
-        await sync_to_async(leases.release)(claim)
-    return await Run.objects.aget(id=run.id)
+        await journal.write(leases.release, claim)
+    return await journal.write(Run.objects.get, id=run.id)
+
+
+async def _give_back(run: Run, journal: DatabaseJournal, claim: Claim) -> Run | None:
+    return await journal.write(unbegun.give_back, claim, f"its worker {run.worker} died or lost its lease")
 
 
 def by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
@@ -230,7 +277,12 @@ def undo_now(run: Run) -> Run | None:
     else:
         ran_out = run.lease_until is not None and run.lease_until < timezone.now()
         claim = leases.take_over_run(run, worker=this_process()) if ran_out else None
-    return asyncio.run(take_back_left_behind(run, claim)) if claim is not None else None
+    if claim is None:
+        return None
+    ended = asyncio.run(take_back_left_behind(run, claim))
+    if ended.state == RunState.FINISHED:
+        tell_queue_of_next()
+    return ended
 
 
 def clean_up_after(worker: str) -> list[Run]:

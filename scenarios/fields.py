@@ -1,6 +1,9 @@
 """What columns of several tables have in common."""
 
-from django.core.validators import RegexValidator
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome, FaultState, Outcome, Rollback, RunState
 from scenarios.domain.units import Unit
@@ -15,3 +18,25 @@ Words = RunState | Outcome | Rollback | FaultState | ApprovalState | DueOutcome 
 
 def choices_of(words: type[Words]) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in words]
+
+
+MIN_PRIORITY, MAX_PRIORITY = -100, 100  # as Django's tasks have them
+
+
+class PriorityField(models.SmallIntegerField):  # type: ignore[type-arg]  # not generic at run time
+    """Of runs that wait, those with the highest number begin first."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("default", 0)
+        options.setdefault("db_default", 0)  # for processes of an earlier version, which name no priority
+        options.setdefault("help_text", "From -100 to 100: of runs that wait, the highest begins first.")
+        rule = f"A whole number from {MIN_PRIORITY} to {MAX_PRIORITY}."
+        limits = [MinValueValidator(MIN_PRIORITY, rule), MaxValueValidator(MAX_PRIORITY, rule)]
+        options["validators"] = [*options.get("validators", []), *limits]
+        super().__init__(**options)
+
+    def deconstruct(self) -> Any:
+        """As the plain field that it is: migrations need no class of this project's."""
+        name, _path, arguments, options = super().deconstruct()
+        options.pop("validators", None)
+        return name, "django.db.models.SmallIntegerField", arguments, options

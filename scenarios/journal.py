@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
-from django.db import Error, connection
+from django.db import Error
 
 from metrics_app.backend import get_metrics
 from scenarios import leases
+from scenarios.connections import fresh
 from scenarios.database_errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
 from scenarios.domain.outcomes import Verdict
@@ -154,13 +155,3 @@ class DatabaseJournal:
     def _count_chaos(self, driver: str, what: str) -> None:
         labels = {"scenario": self._scenario, "driver": driver, "event": what}
         get_metrics().inc_counter("scenario_chaos_events_total", labels)
-
-
-def fresh(function: Callable[..., T]) -> Callable[..., T]:
-    """The function, on a connection that is opened anew where the last one broke."""
-
-    def call(*arguments: Any, **named: Any) -> T:
-        connection.close_if_unusable_or_obsolete()
-        return function(*arguments, **named)
-
-    return call

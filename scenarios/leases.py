@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from scenarios import admission, hosts
+from scenarios import admission, hosts, line
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -67,6 +67,25 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
         if claim is not None:
             admission.hold(run)
     return claim
+
+
+def claim_next_run(*, worker: str) -> Claim | None:
+    """Claim the first run in line that may begin now, for this worker; None where none may.
+
+    Runs that cannot begin say what they wait for, so that whoever removes that tells the queue of them again.
+    """
+    with on_disk():
+        stop = admission.lock()
+        passed: list[Run] = []
+        for run, obstacle in line.look_along(stop, timezone.now(), hosts.this_host()):
+            claim = None if obstacle else claim_run(run.id, run.attempt, worker=worker)
+            if claim is not None:
+                return claim
+            if obstacle and not run.waiting_for:
+                run.waiting_for = obstacle[:500]
+                passed.append(run)
+        Run.objects.bulk_update(passed, ["waiting_for"], batch_size=100)
+    return None
 
 
 def take_over_run(run: Run, *, worker: str) -> Claim | None:

@@ -25,7 +25,7 @@ from scenarios.domain.outcomes import (
     Rollback,
     RunState,
 )
-from scenarios.fields import DNS_LABEL, choices_of
+from scenarios.fields import DNS_LABEL, PriorityField, choices_of
 from scenarios.named_service_models import NamedService
 from scenarios.planning_models import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.webhook_models import Delivery, Webhook
@@ -128,6 +128,14 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Queued runs that a worker has seen and could not begin yet, the first in line first."""
         return self.queued().exclude(waiting_for="").order_by("queued_at")
 
+    def before_in_line(self, run: "Run") -> Self:
+        """Queued runs that may begin before this one: of a higher priority, or queued earlier."""
+        now = timezone.now()
+        earlier = Q(queued_at__lt=run.queued_at) | Q(queued_at=run.queued_at, id__lt=run.id)
+        ahead = Q(priority__gt=run.priority) | (Q(priority=run.priority) & earlier)
+        held_back = Q(begin_after__gt=now) | Q(begin_before__lte=now)
+        return self.queued().filter(ahead).exclude(held_back).order_by("-priority", "queued_at", "id")
+
     def not_begun(self) -> Self:
         return self.filter(state__in=UNBEGUN)
 
@@ -167,6 +175,10 @@ class Run(models.Model):
     )
     schedule = models.ForeignKey(Schedule, models.SET_NULL, null=True, related_name="runs")
     begin_before = models.DateTimeField(null=True, blank=True, help_text="When its schedule's window closes.")
+    begin_after = models.DateTimeField(
+        null=True, blank=True, help_text="When to try again what a worker could not begin."
+    )
+    priority = PriorityField()
     attempt = models.PositiveIntegerField(default=1)
     fence = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=200, blank=True, help_text="Host and process that hold the lease.")

@@ -12,6 +12,7 @@ from django_tasks import default_task_backend
 from django_tasks.exceptions import TaskException
 
 from scenarios.database_errors import encoding_problem
+from scenarios.heartbeats import find_trouble
 from scenarios.models import Heartbeat, Run
 from scenarios.worker_commands import WORKER_COMMANDS
 
@@ -84,6 +85,8 @@ def worker() -> None:
             f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
             f"start one with 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'"
         )
+    if trouble := find_trouble("worker", since=now - WORKER_SILENT_AFTER):
+        raise NotReady(trouble)
 
 
 def watchdog() -> None:
@@ -93,6 +96,8 @@ def watchdog() -> None:
             f"no watchdog has shown itself for {WATCHDOG_SILENT_AFTER.seconds} s: "
             "start one with 'manage.py watchdog'"
         )
+    if trouble := find_trouble("watchdog", since=since):
+        raise NotReady(f"the watchdog is in trouble: {trouble}")
 
 
 def metrics_directory() -> None:

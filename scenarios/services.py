@@ -7,14 +7,12 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
-from django.utils.module_loading import import_string
 
 from scenarios import admission, protection
 from scenarios.domain.document import Document, build_plan, parse_document
@@ -28,12 +26,9 @@ from scenarios.named_services import keep_named_services
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
 from scenarios.surroundings import step_arguments
+from scenarios.task_queue import knock, knock_waiting
 
 logger = logging.getLogger(__name__)
-
-# By its name, not by an import: the task stands above the services that it calls.
-CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
-MOST_TOLD_AT_ONCE = 50
 
 
 def read_document(source: str | bytes) -> Document:
@@ -204,42 +199,6 @@ def _refuse_deleted(scenario: Scenario | None) -> None:
         raise ScenarioDeleted(scenario.name)
 
 
-def knock(run: Run) -> None:
-    """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim.
-
-    A queue that cannot be reached loses nothing: the run waits, and the watchdog tells the queue again.
-    """
-    Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
-    try:
-        import_string(CARRY_OUT_TASK).enqueue(str(run.id), run.attempt)
-    except Exception:  # whichever the queue's own are: of Redis, of a database
-        logger.warning("The queue could not be told of run %s: it is told again", run.id, exc_info=True)
-        Run.objects.filter(id=run.id).update(enqueued_at=None)
-
-
-def knock_waiting() -> int:
-    """Tell the queue of the waiting runs that can begin by now; how many they are.
-
-    One whose service has been protected meanwhile waits for an approval from then on.
-    """
-    if not Run.objects.waiting().exists():
-        return 0
-    told = 0
-    with transaction.atomic():
-        stop = admission.lock()
-        for run in Run.objects.waiting().for_a_list()[:MOST_TOLD_AT_ONCE]:
-            if services := admission.unapproved(run):  # protected since it was queued
-                protection.ask_for_run(run, services)
-                continue
-            obstacle = admission.obstacle_to(run, stop)[:500]
-            if obstacle != run.waiting_for:
-                Run.objects.queued().filter(id=run.id).update(waiting_for=obstacle)
-            if not obstacle:
-                told += 1
-                transaction.on_commit(partial(knock, run))
-    return told
-
-
 def pull_global_stop(*, by: str, reason: str) -> int:
     """Let no run begin, and end every running one `aborted` with its faults undone; how many those are.
 
@@ -294,6 +253,7 @@ def end_unbegun_run(
         if ended:
             write_event(Run.objects.get(id=run.id), Event("run_finished", now, detail=ending))
             protection.close(run, approval, now)
+            transaction.on_commit(knock_waiting)  # whoever was behind it in line
     return bool(ended)
 
 
@@ -319,4 +279,5 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
             )
     finally:
         release(claim)
+    knock_waiting()
     return bool(outstanding)

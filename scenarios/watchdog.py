@@ -6,55 +6,44 @@ Any number of watchdogs may run: whatever one does begins with a conditional UPD
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, connection
 from django.db.models import Q
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
-from scenarios import (
-    approvals,
-    deliveries,
-    execution,
-    hosts,
-    leases,
-    log_context,
-    retention,
-    schedules,
-    services,
-    tasks,
-)
+from scenarios import approvals, deliveries, execution, hosts, leases, log_context, retention, schedules
 from scenarios.charts.reader import ChartReader
+from scenarios.connections import Lane
 from scenarios.dispatch import Dispatcher
+from scenarios.duties import Carrier, Duty
+from scenarios.heartbeats import beat_of, note_trouble
 from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
-from scenarios.models import Fault, Heartbeat, Run
+from scenarios.models import Fault, Run
+from scenarios.outages import Outage
+from scenarios.queue_duty import QueueDuty
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 ROUND_SECONDS = 1.0
-# A queue that lost a message is told again; one that is only busy is not flooded.
-KNOCK_AGAIN_AFTER = timedelta(seconds=30)
+# A duty that hangs is left behind when the watchdog ends.
+LAST_ROUND_SECONDS = 10.0
 PRUNE_EVERY_SECONDS = 600.0
 PRUNED_AT_ONCE = 100
-ASK_EVERY_SECONDS = 20.0
+RUNS_PRUNED_AT_ONCE = 20
+PRUNE_REST_SECONDS = 0.05
 # An outstanding fault is due at least once a minute: by then its own host's watchdog would have tried it.
 HOST_SILENT_AFTER = timedelta(seconds=30)
-BEAT_EVERY = timedelta(seconds=5)
-BEAT_LOST_AFTER = timedelta(seconds=30)
 
 
 class Watchdog:
-    """One look per second. Undoing goes on beside it, so that one hanging target keeps no other waiting."""
+    """Each duty goes on by itself. Undoing goes on beside them: one hanging target keeps no other waiting."""
 
     def __init__(self) -> None:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
@@ -62,27 +51,36 @@ class Watchdog:
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
         self._charts = ChartReader()
         self._dispatcher = Dispatcher()
-        self._pruned_at = -PRUNE_EVERY_SECONDS  # the first look prunes, also soon after the machine's start
-        self._asked_at = -ASK_EVERY_SECONDS
-        self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
+        self._database = Outage("The database")
+        self._undoing = Lane("undo")
+        notify = Duty("notify the queue", ROUND_SECONDS, in_lane(QueueDuty().notify))
+        self._queue = Carrier(notify, self._database)
+        self._carriers = [self._queue, *(Carrier(duty, self._database) for duty in self._duties())]
+
+    def _duties(self) -> list[Duty]:
+        return [
+            # Never later than this: a fault waits for it, and `ready` looks at its heartbeat.
+            Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
+            Duty("start schedules", ROUND_SECONDS, in_lane(_start_schedules), max_delay=ROUND_SECONDS),
+            Duty("end expired approvals", 5.0, in_lane(_expire_approvals)),
+            Duty("ask for approvals", 20.0, in_lane(schedules.ask_for_approvals)),
+            Duty("send messages", ROUND_SECONDS, self._send_messages),
+            Duty("read charts", ROUND_SECONDS, self._read_charts),
+            Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),
+        ]
 
     def stop(self) -> None:
         """End after the undos that are under way."""
         self._stop.set()
+        for carrier in self._carriers:
+            carrier.wake()
 
     async def watch(self) -> None:
-        while not self._stop.is_set():
-            try:
-                await self.look()
-            except Exception:
-                # Whatever it is: a watchdog that died, however soon it is started again, has to see every
-                # lease for as long as one lasts before it may take a run over.
-                logger.exception("The look broke off: looking again in %s s", ROUND_SECONDS)
-            try:
-                async with asyncio.timeout(ROUND_SECONDS):
-                    await self._stop.wait()
-            except TimeoutError:
-                continue
+        going_on = [asyncio.create_task(carrier.go_on(self._stop)) for carrier in self._carriers]
+        await self._stop.wait()
+        _done, hanging = await asyncio.wait(going_on, timeout=LAST_ROUND_SECONDS)
+        for task in hanging:
+            task.cancel()
         await self.settle()
 
     async def settle(self) -> None:
@@ -91,25 +89,18 @@ class Watchdog:
         if self._busy:
             await asyncio.wait(self._busy.values())
         await self._dispatcher.settle()
+        await asyncio.gather(self._undoing.close(), *(carrier.close() for carrier in self._carriers))
 
     async def look(self) -> None:
-        """One round. Undos are begun here and go on by themselves."""
-        abandoned = self._leases.ran_out(await in_database(held_runs), time.monotonic())
-        for run in (*abandoned, *await in_database(runs_with_due_faults)):
-            self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
-        for duty in (knock_again, services.knock_waiting, self._carry_out_plans, self._prune, self._beat):
-            await self._see_to(duty)
-        await self._dispatcher.look()
-        self._charts.go_on()
+        """One round of each duty, one after the other. Undos are begun here and go on by themselves."""
+        for carrier in self._carriers:
+            await carrier.round()
 
-    async def _see_to(self, duty: Callable[[], object]) -> None:
-        """One that breaks keeps none of the others waiting; a database that is away keeps all."""
-        try:
-            await in_database(duty)
-        except DatabaseError:
-            raise
-        except Exception:
-            logger.exception("What the watchdog does each second broke: the rest goes on")
+    async def _take_over(self, lane: Lane) -> None:
+        abandoned = self._leases.ran_out(await lane.call(held_runs), time.monotonic())
+        for run in (*abandoned, *await lane.call(runs_with_due_faults)):
+            self._begin(run, partial(leases.take_over_run, run, worker=execution.this_process()))
+        await lane.call(_beat, [trouble for carrier in self._carriers if (trouble := carrier.trouble())])
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:
@@ -120,7 +111,7 @@ class Watchdog:
 
     async def _take_back(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         try:
-            if (claimed := await in_database(claim)) is None:
+            if (claimed := await self._undoing.call(claim)) is None:
                 return
             logger.warning(
                 "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
@@ -129,45 +120,36 @@ class Watchdog:
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
         except Exception:  # also a driver's, of the site's own: the fault stays in the ledger
             logger.exception("Run %s could not be cleaned up: trying again", run.id)
+        self._queue.wake()  # whoever waited for its services may begin
 
-    def _carry_out_plans(self) -> None:
-        """Schedules that are due, and what has waited too long to begin."""
+    async def _prune(self, lane: Lane) -> None:
+        """Batch by batch, with rests between, so that nobody waits for long to write."""
         now = timezone.now()
-        schedules.start_due(now)
-        schedules.end_late(now)
-        approvals.expire(now)
-        if time.monotonic() - self._asked_at >= ASK_EVERY_SECONDS:
-            self._asked_at = time.monotonic()
-            schedules.ask_for_approvals()
-
-    def _prune(self) -> None:
-        """Batch by batch while there is something old, then again after a while."""
-        if time.monotonic() - self._pruned_at < PRUNE_EVERY_SECONDS:
-            return
-        before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
-        pruned = [
-            prune_answers(timezone.now(), at_most=PRUNED_AT_ONCE),
-            retention.prune(before, at_most=PRUNED_AT_ONCE),
-            deliveries.prune_deliveries(before, at_most=PRUNED_AT_ONCE),
+        before = now - timedelta(days=settings.RETENTION_DAYS)
+        batches = [
+            partial(prune_answers, now, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune, before, at_most=RUNS_PRUNED_AT_ONCE),
+            partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
         ]
-        if max(pruned) < PRUNED_AT_ONCE:
-            retention.prune_plans(before)
-            self._pruned_at = time.monotonic()
+        for prune in batches:
+            while not self._stop.is_set() and await lane.call(prune) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PRUNE_REST_SECONDS):
+                        await self._stop.wait()
+        await lane.call(retention.prune_plans, before)
 
-    def _beat(self) -> None:
-        now = timezone.now()
-        tasks.beat_of("watchdog", execution.this_process())
-        worker = Heartbeat.objects.filter(name="worker").first()
-        answered = worker is not None and worker.seen_at >= self._beat_asked_at
-        if now - self._beat_asked_at >= (BEAT_EVERY if answered else BEAT_LOST_AFTER):
-            self._beat_asked_at = now
-            if settings.TASK_BACKEND == "db":
-                # RQ forgets results by itself.
-                DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
-            try:
-                tasks.ask_for_beat()
-            except Exception:  # whichever the queue's own are
-                logger.warning("The queue does not answer: no beat was asked for", exc_info=True)
+    async def _send_messages(self, _lane: Lane) -> None:
+        await self._dispatcher.look()
+
+    async def _read_charts(self, _lane: Lane) -> None:
+        self._charts.go_on()
+
+
+def in_lane(function: Callable[[], object]) -> Callable[[Lane], Awaitable[object]]:
+    async def call(lane: Lane) -> object:
+        return await lane.call(function)
+
+    return call
 
 
 def held_runs() -> list[Run]:
@@ -188,19 +170,18 @@ def runs_with_due_faults() -> list[Run]:
     return list(Run.objects.filter(Q(id__in=runs[0]) | Q(id__in=runs[1]), lease_until__isnull=True))
 
 
-def knock_again() -> None:
-    """Tell the queue again of runs it seems to have lost."""
-    # Ahead of this clock: told before the clock was set back.
-    lately = (timezone.now() - KNOCK_AGAIN_AFTER, timezone.now() + KNOCK_AGAIN_AFTER)
-    for run in Run.objects.queued().exclude(enqueued_at__range=lately):
-        services.knock(run)
+def _beat(troubles: list[str]) -> None:
+    """Tell that faults are looked after; and of what else is not."""
+    beat_of("watchdog", execution.this_process())
+    if troubles:
+        note_trouble("watchdog", "; ".join(troubles))
 
 
-async def in_database(function: Callable[[], T]) -> T:
-    """The function's result, from the database's thread, on a connection that works."""
+def _start_schedules() -> None:
+    now = timezone.now()
+    schedules.start_due(now)
+    schedules.end_late(now)
 
-    def call() -> T:
-        connection.close_if_unusable_or_obsolete()
-        return function()
 
-    return await sync_to_async(call)()
+def _expire_approvals() -> None:
+    approvals.expire(timezone.now())

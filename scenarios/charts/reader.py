@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
@@ -16,11 +15,12 @@ from scenarios.charts.kept import Charts
 from scenarios.charts.questions import questions_of
 from scenarios.charts.reading import read_charts
 from scenarios.charts.window import windows_around
-from scenarios.journal import fresh
+from scenarios.connections import Lane
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+LANE = Lane("charts")
 
 
 class ChartReader:
@@ -40,6 +40,7 @@ class ChartReader:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
+        await LANE.close()
 
 
 async def read_due_charts() -> None:
@@ -67,4 +68,4 @@ async def _read(taken: Taken) -> None:
 
 
 async def _in_database(function: Callable[..., T], *arguments: Any) -> T:
-    return await sync_to_async(fresh(function))(*arguments)
+    return await LANE.call(function, *arguments)

@@ -18,6 +18,11 @@ class Redis:
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         program = shutil.which("redis-server")
         assert program is not None, "Redis is not installed: apt-get install redis-server"

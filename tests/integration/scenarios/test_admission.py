@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import leases, services, task_queue
 from scenarios.domain.errors import CannotBegin
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
@@ -57,9 +57,9 @@ def test_two_runs_that_touch_one_service_never_overlap() -> None:
     claimed = claim(first)
     assert claim(second) is None
     assert waits_for(second) == f"service 'exchange' is held by {first}"
-    assert services.knock_waiting() == 0
+    assert task_queue.knock_waiting() == 0
     finish(claimed)
-    assert services.knock_waiting() == 1
+    assert task_queue.knock_waiting() == 1
     assert claim(second) is not None
     assert Hold.objects.get().run == second
 

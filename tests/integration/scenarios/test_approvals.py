@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from scenarios import approvals, leases, schedules, services
+from scenarios import approvals, leases, schedules, services, task_queue
 from scenarios.domain.errors import CannotBegin, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState, Verdict
 from scenarios.models import Approval, Event, Run, Schedule
@@ -160,7 +160,7 @@ def test_a_queued_run_whose_service_is_protected_meanwhile_waits_for_an_approval
     run = asked_run(ann)
     exchange(is_protected=True)
     assert claim(run) is None
-    services.knock_waiting()
+    task_queue.knock_waiting()
     run.refresh_from_db()
     assert run.state == RunState.AWAITING_APPROVAL
     approvals.approve(approval_of(run), by=bob)
@@ -174,7 +174,7 @@ def test_an_approval_is_for_the_services_it_names_and_no_others(awaiting: Run, b
     custodian.is_protected = True
     services.save_service(custodian)
     assert claim(awaiting) is None
-    services.knock_waiting()
+    task_queue.knock_waiting()
     assert approval_of(awaiting).services == ["custodian"]
     assert approval_of(awaiting).state == ApprovalState.PENDING
 
@@ -293,7 +293,7 @@ def test_a_finished_run_is_left_alone_when_its_service_is_protected(ann: User) -
     assert claimed is not None
     leases.finish_run(claimed, Verdict(Outcome.PASSED, "", Rollback.CLEAN), timezone.now())
     exchange(is_protected=True)
-    assert services.knock_waiting() == 0
+    assert task_queue.knock_waiting() == 0
     assert Run.objects.get().state == RunState.FINISHED
 
 

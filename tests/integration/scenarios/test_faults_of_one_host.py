@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import execution, hosts, leases, services, watchdog
+from scenarios import execution, hosts, leases, services, task_queue, watchdog
 from scenarios.checks import check_host
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import CannotBegin
@@ -227,9 +227,9 @@ def test_two_runs_that_act_on_one_host_never_overlap(first: str, second: str, tm
     assert claim(waiting) is None
     waiting.refresh_from_db()
     assert waiting.waiting_for == f"host 'alpha' is held by {held}"
-    assert services.knock_waiting() == 0
+    assert task_queue.knock_waiting() == 0
     leases.finish_run(claimed, Verdict(Outcome.PASSED, ""), timezone.now())
-    assert services.knock_waiting() == 1
+    assert task_queue.knock_waiting() == 1
     assert claim(waiting) is not None
 
 

@@ -16,6 +16,7 @@ from scenarios.leases import Claim
 from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run
 from scenarios.models import Event as EventRow
 from scenarios.ports import Event
+from scenarios.queue_duty import QueueDuty
 
 pytestmark = pytest.mark.django_db
 
@@ -131,7 +132,7 @@ def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_tim
 
 def test_a_run_that_waits_is_told_to_the_queue_again_also_when_the_clock_was_set_back(run: Run) -> None:
     Run.objects.update(enqueued_at=timezone.now() + timedelta(hours=1))
-    watchdog.knock_again()
+    QueueDuty().notify()
     run.refresh_from_db()
     assert run.enqueued_at is not None
     assert run.enqueued_at <= timezone.now()

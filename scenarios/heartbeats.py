@@ -1,0 +1,26 @@
+"""What the parts of the system last told of themselves: that they work, and what troubles them."""
+
+from datetime import datetime
+
+from django.utils import timezone
+
+from scenarios.models import Heartbeat
+
+MAX_DETAIL = 200
+
+
+def beat_of(name: str, detail: str) -> None:
+    Heartbeat.objects.update_or_create(
+        name=name, defaults={"seen_at": timezone.now(), "detail": detail[:MAX_DETAIL]}
+    )
+
+
+def note_trouble(name: str, sentence: str) -> None:
+    """Have `ready` tell of it for a while. The trouble of a part is a row beside its heartbeat."""
+    beat_of(f"{name} trouble", sentence)
+
+
+def find_trouble(name: str, *, since: datetime) -> str:
+    """What a part has complained of since then; "" where of nothing."""
+    row = Heartbeat.objects.filter(name=f"{name} trouble", seen_at__gte=since).first()
+    return row.detail if row is not None else ""
