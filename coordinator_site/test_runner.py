@@ -10,10 +10,14 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-# One at a time: some of them hold how long something may take.
-INSIDE = ("tests/unit", "tests/integration")
-# Two files at a time: these wait for servers and for time to pass more than they compute.
-WITH_SERVERS = ("tests/acceptance", "-n", "2", "--dist", "loadfile")
+# Each part is one run of pytest with a verdict of its own: a style error does not look like a broken product.
+PARTS = {
+    # One test at a time, because some of them hold how long something may take.
+    "unit and integration tests": ("tests/unit", "tests/integration"),
+    # Two files at a time, because these wait for servers and for time to pass more than they compute.
+    "acceptance tests": ("tests/acceptance", "-n", "2", "--dist", "loadfile"),
+    "style and types": ("tests/style",),
+}
 
 
 class PytestRunner:
@@ -28,7 +32,7 @@ class PytestRunner:
         """Keep Django's own arguments; paths and node ids go to pytest as they are."""
 
     def run_tests(self, test_labels: list[str], **_options: Any) -> int:
-        """0 when every test passed, else pytest's exit code. Without labels all are run, in two parts."""
+        """0 when every test passed, else pytest's exit code. Without labels all parts are run."""
         try:
             import pytest  # noqa: F401, PLC0415 - asks whether it is there
         except ImportError as error:
@@ -38,7 +42,10 @@ class PytestRunner:
             ) from error
         if test_labels:
             return self._pytest(*test_labels)
-        return max(self._pytest(*INSIDE), self._pytest(*WITH_SERVERS))
+        codes = {part: self._pytest(*arguments) for part, arguments in PARTS.items()}
+        for part, code in codes.items():
+            sys.stdout.write(f"{'passed' if code == 0 else f'FAILED ({code})'}: {part}\n")
+        return max(codes.values())
 
     def _pytest(self, *arguments: str) -> int:
         command = [sys.executable, "-m", "pytest"]

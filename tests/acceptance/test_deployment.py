@@ -1,5 +1,6 @@
 """The files in deploy/: what they name exists, what they start runs, what they stop may undo its faults."""
 
+import os
 import re
 import subprocess
 import sys
@@ -163,3 +164,28 @@ def answer(installed: Coordinator, path: str, host: str, scheme: str = "http") -
             return error.code
     except OSError:
         return 0
+
+
+def test_the_deployment_check_passes_with_production_settings(tmp_path: Path) -> None:
+    production = {
+        "ENVIRONMENT": "production",
+        "SECRET_KEY": "k7!" * 12 + "abcdefghijklmnop",
+        "DATA_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+    result = subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, **production}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("module", ["scenarios.engine", "scenarios.domain.document", "metrics_app.ports"])
+def test_the_inside_loads_neither_django_nor_prometheus(module: str) -> None:
+    script = (
+        f"import sys, {module}; loaded = {{name.split('.')[0] for name in sys.modules}}; "
+        "sys.exit(', '.join({'django', 'prometheus_client'} & loaded) or 0)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
