@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from scenarios import preflight
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
@@ -138,21 +139,30 @@ class Engine:
     # The phases
 
     async def _run_phases(self) -> None:
-        await self._learn_secrets()
+        await self._look_ahead()
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._expire())]
             watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
+            first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
+                if phase is first_with_actions:
+                    await self._look_for_targets()
                 await self._run_phase(phase)
             for watcher in watchers:
                 watcher.cancel()
 
-    async def _learn_secrets(self) -> None:
-        """All that the plan names: one that is missing ends the run here, before anything is broken."""
-        try:
-            self._steps.learn_secrets(self._plan.secrets())
-        except StepImpossible as error:
-            self.end(Outcome.ERRORED, str(error))
+    async def _look_ahead(self) -> None:
+        """What would stop a step later ends the run here, before anything is broken."""
+        await self._end_for(preflight.find_problems(self._plan, self._steps))
+
+    async def _look_for_targets(self) -> None:
+        """The first fault is only injected where the targets of all faults are there."""
+        to_reach = preflight.steps_to_reach(self._plan, self._steps)
+        await self._end_for(await preflight.find_unreachable(to_reach, self._steps))
+
+    async def _end_for(self, problems: list[str]) -> None:
+        if problems:
+            self.end(Outcome.ERRORED, "; ".join(problems))
             await self._clock.sleep(0)  # the cancellation arrives here
 
     async def _expire(self) -> None:

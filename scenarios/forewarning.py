@@ -1,12 +1,18 @@
 """What a valid plan would meet when it is run: told before it is, and forbidden by nobody."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 from scenarios import admission, protection
+from scenarios.clock import SystemClock
 from scenarios.domain.plan import Plan, Step
 from scenarios.domain.sentences import near
+from scenarios.installed import installed_drivers
 from scenarios.models import GlobalStop, Service
+from scenarios.preflight import find_problems, find_unreachable, placed_steps
+from scenarios.steps import StepRunner
+from scenarios.surroundings import Platform
 
 ENDING_SIGNALS = frozenset({"KILL", "TERM", "INT"})
 # What these start is not their child, but the child of something that goes on.
@@ -42,6 +48,20 @@ def delays(plan: Plan) -> list[str]:
     if services := protection.protected_among(protection.touched_services(plan)):
         found.append(f"A run waits: {admission.needs_approval(services)}")
     return found
+
+
+def refusals(plan: Plan) -> list[str]:
+    """What would end a run of it before anything is injected, as seen from this process."""
+    return find_problems(plan, _runner())
+
+
+def unreachable(plan: Plan) -> list[str]:
+    """The targets where nothing listens at this moment; waits for each of them, some seconds at most."""
+    return asyncio.run(find_unreachable(placed_steps(plan), _runner()))
+
+
+def _runner() -> StepRunner:
+    return StepRunner(installed_drivers(), Platform(), SystemClock())
 
 
 def _unknown_services(plan: Plan) -> Iterator[str]:

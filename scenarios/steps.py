@@ -15,6 +15,9 @@ from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
 from scenarios.ports import Clock, Driver, Surroundings
 
+# Of a look whether something listens, by a driver's `reach`.
+REACH_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class StepRunner:
@@ -43,6 +46,38 @@ class StepRunner:
                 misses.append(str(error))
         if misses:
             raise StepImpossible("; ".join(misses))
+
+    def check(self, step: Step) -> None:
+        """Look, without carrying it out, whether the step makes sense as the site is now.
+
+        Raises:
+            StepImpossible: its driver, service or a secret is missing, or the site does not allow it.
+        """
+        try:
+            driver = self._driver(step)
+            arguments = self._arguments(driver, step)
+            if (check := getattr(driver, "check", None)) is not None:
+                check(arguments, self.surroundings)
+            elif isinstance(service := step.arguments.get("service"), str):
+                self.surroundings.address_of(service)
+        except StepImpossible as error:
+            raise StepImpossible(self.redactor.redact(str(error))) from None
+        except Exception as error:  # a site's own driver
+            sentence = f"the driver {step.driver!r} broke: {type(error).__name__}: {error}"
+            raise StepImpossible(self.redactor.redact(sentence)) from error
+
+    async def reach(self, step: Step) -> None:
+        """Look whether anything listens at the step's target, where its driver can tell.
+
+        Raises:
+            StepFailed: nothing does.
+        """
+        if hasattr(self.drivers.get(step.driver), "reach"):
+            await self._call(step, "reach", REACH_SECONDS, is_action=False)
+
+    def can_start_nothing(self, step: Step) -> bool:
+        """Whether the step only speaks to its target, and so starts none that a later step needs."""
+        return hasattr(self.drivers.get(step.driver), "reach")
 
     async def probe(self, step: Step, time_limit: float) -> Mapping[str, Any]:
         """The fields the probe returned, with secrets if the target answered any.
@@ -93,11 +128,7 @@ class StepRunner:
     async def _call_driver(
         self, step: Step, verb: str, time_limit: float, *, is_action: bool
     ) -> Mapping[str, Any]:
-        driver = self.drivers.get(step.driver)
-        if driver is None:
-            raise StepImpossible(
-                f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
-            )
+        driver = self._driver(step)
         arguments = self._arguments(driver, step)
         call = getattr(driver, verb)
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
@@ -121,6 +152,14 @@ class StepRunner:
             # A driver is a site's own code: whatever breaks in it must end the run with its faults
             # undone.
             raise broken(f"the driver {step.driver!r} broke: {type(error).__name__}: {error}") from error
+
+    def _driver(self, step: Step) -> Driver:
+        driver = self.drivers.get(step.driver)
+        if driver is None:
+            raise StepImpossible(
+                f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
+            )
+        return driver
 
     def _arguments(self, driver: Driver, step: Step) -> Any:
         try:

@@ -22,7 +22,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioD
 from scenarios.domain.plan import Plan
 from scenarios.domain.schema import json_schema
 from scenarios.dry_run import steps_of
-from scenarios.forewarning import delays, forewarnings
+from scenarios.forewarning import delays, forewarnings, refusals, unreachable
 from scenarios.forms import ScenarioForm, VariablesForm
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
@@ -213,7 +213,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
-        return {"plan": drawn_plan(plan), "steps": list(steps_of(plan))}
+        return {"plan": drawn_plan(plan), "steps": list(steps_of(plan)), "unreachable": unreachable(plan)}
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
@@ -292,9 +292,10 @@ def drawn_plan(plan: Plan) -> SafeString:
 def delays_of(document: Document) -> list[str]:
     """Told of the variables' defaults: where they are not enough, the run's own page tells it."""
     try:
-        return delays(build_plan(document, {}))
+        plan = build_plan(document, {})
     except (InvalidVariables, InvalidDocument):
         return []
+    return [*delays(plan), *(f"As seen from here, a run would end errored: {one}" for one in refusals(plan))]
 
 
 def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:

@@ -98,6 +98,15 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Preflight:
+    """`refusals` would end a run before it injects anything; nothing listens at what is `unreachable`."""
+
+    refusals: Sequence[str] = ()
+    unreachable: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EventFacts:
     sequence: int
     kind: str
@@ -177,6 +186,10 @@ class Coordinator(Protocol):
     def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]: ...
 
     def planned(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
+
+    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+        """What a run of the document would meet now, as far as it can be told before it is begun."""
+        ...
 
     def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts: ...
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
-from scenarios import imports, schedules, services, synchronisation
+from scenarios import forewarning, imports, schedules, services, synchronisation
 from scenarios.command_line.coordinator import (
     CommandRefused,
     EventFacts,
@@ -15,6 +15,7 @@ from scenarios.command_line.coordinator import (
     NoSuchScenario,
     NoSuchSchedule,
     NothingToUndo,
+    Preflight,
     ReadDocument,
     RunFacts,
     RunFilter,
@@ -70,6 +71,14 @@ class LocalCoordinator:
 
     def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
         return list(steps_of(build_plan(services.read_document(source), variables)))
+
+    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+        plan = build_plan(services.read_document(source), variables)
+        refused = forewarning.refusals(plan)
+        warnings = [
+            one for one in forewarning.forewarnings(plan) if not one.startswith("There is no service")
+        ]
+        return Preflight(refused, forewarning.unreachable(plan), [*warnings, *forewarning.delays(plan)])
 
     def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
         stored = _stored(name)

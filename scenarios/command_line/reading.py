@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.command_line.coordinator import ReadDocument
+from scenarios.command_line.coordinator import Preflight, ReadDocument
 from scenarios.command_line.files import content_of
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session
@@ -71,3 +71,12 @@ def _read(session: Session, file: Path) -> tuple[ReadDocument | None, list[FileP
 def show_problems(terminal: Terminal, problems: Sequence[FileProblem]) -> None:
     for problem in problems:
         terminal.say(problem.markup())
+
+
+def show_preflight(terminal: Terminal, found: Preflight) -> None:
+    for sentence in found.refusals:
+        terminal.say(f"[red]A run would end errored[/red]: {plain(sentence)}")
+    for sentence in found.unreachable:
+        terminal.say(f"[red]At this moment[/red], {plain(sentence)}")
+    for sentence in found.warnings:
+        terminal.say(f"[yellow]{plain(sentence)}[/yellow]")

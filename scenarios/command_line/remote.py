@@ -25,6 +25,7 @@ from scenarios.command_line.coordinator import (
     NoSuchScenario,
     NoSuchSchedule,
     NothingToUndo,
+    Preflight,
     ReadDocument,
     RunFacts,
     RunFilter,
@@ -130,6 +131,13 @@ class RemoteCoordinator:
     def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
         """By the drivers and settings of this machine."""
         return list(steps_of(build_plan(parse_document(source, step_arguments()), variables)))
+
+    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+        del source, variables
+        raise CommandRefused(
+            "What a run would meet is looked at by the coordinator's own machine: leave out '--live', or "
+            "'--server'."
+        )
 
     def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
         wish = {"variables": dict(variables), "wait": wait}

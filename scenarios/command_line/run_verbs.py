@@ -3,12 +3,19 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent, EventFacts, RunFacts
+from scenarios.command_line.coordinator import (
+    CommandRefused,
+    CoordinatorSilent,
+    EventFacts,
+    Preflight,
+    RunFacts,
+)
 from scenarios.command_line.files import (
     content_of,
     documents_in,
@@ -17,7 +24,7 @@ from scenarios.command_line.files import (
     write_whole,
 )
 from scenarios.command_line.progress import Progress, Watch, verdict_line
-from scenarios.command_line.reading import FileProblem, show_problems
+from scenarios.command_line.reading import FileProblem, show_preflight, show_problems
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
@@ -93,10 +100,13 @@ def _source_of(session: Session, scenario: str) -> str:
 
 
 def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
-    steps = session.coordinator.planned(_source_of(session, scenario), given)
+    source = _source_of(session, scenario)
+    steps = session.coordinator.planned(source, given)
+    # Elsewhere it is another machine that would carry it out: nothing can be told of that from here.
+    found = Preflight() if session.is_remote else session.coordinator.preflight(source, given)
     terminal = session.terminal
     if terminal.wants_json:
-        terminal.document({"scenario": scenario, "steps": steps})
+        terminal.document({"scenario": scenario, "steps": steps, **asdict(found)})
         return exit_codes.DONE
     phase = None
     for step in steps:
@@ -106,6 +116,7 @@ def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
         terminal.say(f"  {step.role}: {plain(step.name)} ({plain(step.driver)})")
         for line in step.arguments.rstrip().splitlines():
             terminal.say(f"      {plain(line)}")
+    show_preflight(terminal, found)
     terminal.say("Nothing was started.")
     return exit_codes.DONE
 

@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import CommandRefused, RunFacts, RunFilter, ScenarioFacts
+from scenarios.command_line.coordinator import (
+    CommandRefused,
+    Preflight,
+    ReadDocument,
+    RunFacts,
+    RunFilter,
+    ScenarioFacts,
+)
 from scenarios.command_line.files import documents_in, write_whole
-from scenarios.command_line.reading import read_all
+from scenarios.command_line.reading import read_all, show_preflight
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
+from scenarios.domain.errors import InvalidVariables
+from scenarios.domain.variables import pairs
 
 LAST_RUNS = 5
 FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json)."
@@ -21,6 +30,14 @@ def add_to(verbs: Any) -> None:
     show.add_argument("name", metavar="NAME")
     validate = add_verb(verbs, validate_files, "validate", "Check documents; nothing is stored.", shows=True)
     validate.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
+    validate.add_argument(
+        "--live",
+        action="store_true",
+        help="Look, too, whether a run could be carried out now: services, secrets, what the site allows.",
+    )
+    validate.add_argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", dest="variables", help="With '--live'."
+    )
     export = add_verb(verbs, export_scenario, "export", "The stored text of a scenario, byte for byte.")
     export.add_argument("name", nargs="?", default="", metavar="NAME")
     export.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
@@ -65,13 +82,32 @@ def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunFacts] | An
     terminal.say("\n".join(plain(line) for line in scenario.document.splitlines()))
 
 
-def validate_files(session: Session, files: list[Path], **_options: Any) -> int:
+def validate_files(
+    session: Session, files: list[Path], *, live: bool, variables: list[str], **_options: Any
+) -> int:
     terminal = session.terminal
     read, problems = read_all(session, documents_in(files), told=lambda file, _: f"{plain(file)}: valid")
+    found = {file: _look_live(session, file, document, variables) for file, document in read if live}
     if terminal.wants_json:
-        valid = [{"file": str(file), "name": document.name} for file, document in read]
+        valid = [
+            {"file": str(file), "name": document.name, **(asdict(found[file]) if live else {})}
+            for file, document in read
+        ]
         terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
-    return exit_codes.REFUSED if any(problem.refused for problem in problems) else exit_codes.DONE
+    refused = any(problem.refused for problem in problems)
+    cannot_run = any(one.refusals or one.unreachable for one in found.values())
+    return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
+
+
+def _look_live(session: Session, file: Path, document: ReadDocument, variables: list[str]) -> Preflight:
+    try:
+        found = session.coordinator.preflight(document.source, pairs(variables))
+    except InvalidVariables as error:
+        found = Preflight(refusals=list(error.errors.values()))
+    if not session.terminal.wants_json:
+        session.terminal.say(f"{plain(file)}: {'cannot run now' if found.refusals else 'looked at live'}")
+        show_preflight(session.terminal, found)
+    return found
 
 
 def export_scenario(

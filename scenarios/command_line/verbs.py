@@ -19,6 +19,7 @@ class Session:
 
     coordinator: Coordinator
     terminal: Terminal
+    is_remote: bool = False
 
 
 Verb = Callable[..., int]

@@ -55,10 +55,13 @@ class ChaosToolkit:
     name: ClassVar[str] = "chaostoolkit"
     Arguments: ClassVar[type[ChaosToolkitArguments]] = ChaosToolkitArguments
 
-    async def probe(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+    def check(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> None:
         del surroundings
         if sentence := _not_allowed(arguments.module):
             raise StepImpossible(sentence)
+
+    async def probe(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        self.check(arguments, surroundings)
         # Isolated: neither PYTHON* variables nor the working directory say what is imported.
         ended = await run_child([sys.executable, "-I", _ACTIVITY], stdin=arguments.model_dump_json())
         return _fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")

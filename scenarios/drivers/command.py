@@ -81,6 +81,10 @@ class Command:
     decided_by: ClassVar[str] = "exit_code"
     is_host_bound: ClassVar[bool] = True
 
+    def check(self, arguments: CommandArguments, surroundings: Surroundings) -> None:
+        del surroundings
+        _find_program(arguments)
+
     async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         return _fields(await _run(arguments))
@@ -121,7 +125,12 @@ def _refused_variables(executable: str, env: Mapping[str, Any]) -> str:
     )
 
 
-async def _run(arguments: CommandArguments) -> Ended:
+def _find_program(arguments: CommandArguments) -> str:
+    """The path of the executable.
+
+    Raises:
+        StepImpossible: the site does not allow it, or not with this environment, or has none of this name.
+    """
     # Again, and this time whatever the document said: templates have been filled in, settings may
     # have changed since it was saved.
     if sentence := _not_allowed(arguments.run[0]):
@@ -132,8 +141,12 @@ async def _run(arguments: CommandArguments) -> Ended:
     path = shutil.which(arguments.run[0], path=os.environ.get("PATH", DEFAULT_PATH))
     if path is None:
         raise StepImpossible(f"{arguments.run[0]!r} is not installed on the coordinator's host")
+    return path
+
+
+async def _run(arguments: CommandArguments) -> Ended:
     return await run_child(
-        [path, *arguments.run[1:]],
+        [_find_program(arguments), *arguments.run[1:]],
         environment=arguments.env,
         directory=arguments.cwd,
         stdin=arguments.stdin or "",

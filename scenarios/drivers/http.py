@@ -15,6 +15,7 @@ from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.expectations import shown
 from scenarios.domain.templates import as_text
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
@@ -130,6 +131,14 @@ class Http:
     name: ClassVar[str] = "http"
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
     decided_by: ClassVar[str] = "status"
+
+    def check(self, arguments: HttpArguments, surroundings: Surroundings) -> None:
+        _target(arguments, surroundings)
+
+    async def reach(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        target = _target(arguments, surroundings)
+        await require_listener(target.name, target.url)
+        return {}
 
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await _exchange(arguments, _target(arguments, surroundings))

@@ -12,6 +12,7 @@ from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
@@ -41,6 +42,16 @@ class Prometheus:
 
     name: ClassVar[str] = "prometheus"
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
+
+    def check(self, arguments: PrometheusArguments, surroundings: Surroundings) -> None:
+        del surroundings
+        server_asked(arguments.server)
+
+    async def reach(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del surroundings
+        server = server_asked(arguments.server)
+        await require_listener(f"Prometheus at {origin(server)}", server)
+        return {}
 
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings

@@ -57,6 +57,14 @@ class Signal:
     Arguments: ClassVar[type[SignalArguments]] = SignalArguments
     is_host_bound: ClassVar[bool] = True
 
+    def check(self, arguments: SignalArguments, surroundings: Surroundings) -> None:
+        """Not whether the process is there: an earlier step may start it."""
+        del surroundings
+        if not settings.ALLOWED_PIDFILE_DIRS:
+            raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
+        if arguments.pidfile is not None and not _lies_inside(arguments.pidfile):
+            raise StepImpossible(f"{arguments.pidfile!r} is not allowed on this site: {_allowed_folders()}")
+
     async def probe(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         file = _named(arguments)

@@ -1,6 +1,5 @@
 """Whether something listens on a TCP port."""
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -9,8 +8,8 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
-from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
@@ -43,6 +42,13 @@ class Tcp:
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
     decided_by: ClassVar[str] = "connected"
 
+    def check(self, arguments: TcpArguments, surroundings: Surroundings) -> None:
+        _address(arguments, surroundings)
+
+    async def reach(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        await self.act(arguments, surroundings)
+        return {}
+
     async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         refusal, elapsed = await self._connect(arguments, *_address(arguments, surroundings))
         return {"connected": not refusal, "elapsed": elapsed}
@@ -57,18 +63,7 @@ class Tcp:
     async def _connect(self, arguments: TcpArguments, host: str, port: int) -> tuple[str, float]:
         """Why there is no connection ('' is: there is one), and the seconds that it took."""
         started = time.perf_counter()
-        refusal = ""
-        try:
-            async with asyncio.timeout(arguments.timeout):
-                _, writer = await asyncio.open_connection(host, port)
-            # Nothing was written, so there is nothing to wait for; abort also cannot be held up.
-            writer.transport.abort()
-        except TimeoutError:
-            refusal = f"did not answer within {format_duration(arguments.timeout)}"
-        except ConnectionRefusedError:
-            refusal = "refused the connection"
-        except (OSError, UnicodeError) as error:
-            refusal = f"cannot be reached: {error}"
+        refusal = await find_refusal(host, port, arguments.timeout)
         return refusal, time.perf_counter() - started
 
 

@@ -19,6 +19,10 @@ class Wait:
     name: ClassVar[str] = "wait"
     Arguments: ClassVar[type[WaitArguments]] = WaitArguments
 
+    async def reach(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+        del arguments, surroundings
+        return {}
+
     async def probe(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         started = time.perf_counter()

@@ -52,7 +52,7 @@ class Command(BaseCommand):
             write=partial(self.stdout.write, ending=""),
         )
         try:
-            code = function(Session(coordinator_at(server), terminal), **options)
+            code = function(Session(coordinator_at(server), terminal, is_remote=bool(server)), **options)
         except CommandRefused as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
         except (OperationalError, ProgrammingError) as error:

@@ -1,6 +1,7 @@
 """What the verbs of `scenario` say of runs and faults, to a person and to a program."""
 
 import json
+import socket
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -137,6 +138,59 @@ def test_a_dry_run_shows_every_step_with_its_variables_and_starts_nothing(scenar
     assert {step["role"] for step in steps} == {"guard", "do", "undo", "probe"}
     assert scenario("run", "exchange-latency", "--var", "delay_ms=9000", "--dry-run").code == 2
     assert not Run.objects.exists()
+
+
+TOUCHING_TWO = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: touching-two}
+spec:
+  variables: {observed: {type: string}}
+  phases:
+    - name: chaos
+      actions:
+        - name: break it
+          do: {http: {service: away, method: POST, path: /fault}}
+          undo: {http: {service: away, method: DELETE, path: /fault}}
+      validations:
+        - {name: look, probe: {http: {service: "${observed}", path: /health}}, expect: {status: 200}}
+"""
+
+
+@pytest.fixture
+def away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    services.register_service("away", f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.usefixtures("away")
+def test_a_document_is_looked_at_live_with_its_variables(scenario: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "touching-two.yaml"
+    file.write_text(TOUCHING_TWO)
+    assert scenario("validate", file).code == 0
+    missing = scenario("validate", "--live", file)
+    assert (missing.code, "observed" in missing.out) == (2, True)
+    unknown = scenario("validate", "--live", file, "--var", "observed=gone")
+    assert (unknown.code, "there is no service 'gone'" in unknown.out) == (2, True)
+    told = scenario("validate", "--live", file, "--var", "observed=gone", "--json").json["valid"][0]
+    assert "validation 'look' of phase 'chaos'" in told["refusals"][0]
+    assert "away at" in told["unreachable"][0]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for name in ("away", "observed"):
+            services.register_service(name, address)
+        assert scenario("validate", "--live", file, "--var", "observed=observed").code == 0
+
+
+@pytest.mark.usefixtures("away")
+def test_a_dry_run_says_what_the_run_would_meet(scenario: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "touching-two.yaml"
+    file.write_text(TOUCHING_TWO)
+    told = scenario("run", file, "--var", "observed=gone", "--dry-run")
+    assert "A run would end errored: there is no service 'gone'" in told.out
+    assert "At this moment, away at" in told.out
+    assert told.code == 0
 
 
 def test_a_file_is_run_without_being_stored_and_counts_for_a_scenario_of_the_same_text(

@@ -1,5 +1,7 @@
 """The scenario page: drafts are judged, plans drawn, versions kept, runs tried out without running."""
 
+import html
+import socket
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,15 @@ def test_a_copy_is_begun_with_the_document_of_the_other(admin_client: Client, sc
 def test_a_copy_of_nothing_is_a_new_scenario(admin_client: Client, key: str) -> None:
     page = admin_client.get(reverse("admin:scenarios_scenario_add"), {"copy_of": key})
     assert "my-scenario" in page.context["adminform"].form["document"].value()
+
+
+def test_the_run_dialog_and_a_dry_run_say_what_a_run_would_meet(admin_client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    services.register_service("exchange", f"http://127.0.0.1:{port}")
+    scenario = services.save_scenario(services.read_document(DOCUMENT))
+    address = reverse("admin:scenarios_scenario_run", args=[scenario.pk])
+    page = html.unescape(admin_client.get(address).text)
+    assert "a run would end errored: there is no service 'risk-monitor'" in page
+    dry = html.unescape(admin_client.post(address, {"delay_ms": 900, "hold": "4s", "dry_run": "yes"}).text)
+    assert f"At this moment, exchange at http://127.0.0.1:{port} refused the connection" in dry

@@ -1,0 +1,39 @@
+"""Whether something listens at an address: one connection, by which nothing is sent."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import StepFailed
+
+_PORTS = {"http": 80, "https": 443}
+# Less than what a step may take by default: it is only looked at.
+MAX_SECONDS = 4.0
+
+
+async def find_refusal(host: str, port: int, seconds: float = MAX_SECONDS) -> str:
+    """Why there is no connection; "" where there is one."""
+    try:
+        async with asyncio.timeout(seconds):
+            _, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        return f"did not answer within {format_duration(seconds)}"
+    except ConnectionRefusedError:
+        return "refused the connection"
+    except (OSError, UnicodeError) as error:
+        return f"cannot be reached: {error}"
+    # Nothing was written, so there is nothing to wait for; abort also cannot be held up.
+    writer.transport.abort()
+    return ""
+
+
+async def require_listener(name: str, url: str) -> None:
+    """Look whether something listens at this web address.
+
+    Raises:
+        StepFailed: nothing does.
+    """
+    parts = urlsplit(url)
+    port = parts.port or _PORTS.get(parts.scheme)
+    if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port)):
+        raise StepFailed(f"{name} {refusal}")
