@@ -47,7 +47,7 @@ rows = Scenario.objects.bulk_create(
 )
 NamedService.objects.bulk_create(
     (
-        NamedService(scenario=row, service=f"service-{{n}}")
+        NamedService(scenario=row, scenario_name=row.name, service=f"service-{{n}}")
         for row in rows for n in {{row.pk % 20, row.pk % 7}}
     ),
     batch_size=2000,

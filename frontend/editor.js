@@ -70,6 +70,8 @@ class ScenarioEditor extends HTMLElement {
     this.refusals = [...this.area.form.querySelectorAll(".errornote, .errorlist")];
     this.isRefused = this.refusals.length > 0;
     if (isFirst) this.begin();
+    // What was kept of an earlier session is put into the field, and comes here from there.
+    this.area.addEventListener("input", () => this.takeOver(this.area.value));
     document.querySelector(`label[for="${this.area.id}"]`)?.addEventListener("click", () => this.view.focus());
   }
 
@@ -113,8 +115,14 @@ class ScenarioEditor extends HTMLElement {
   // What the server said of the document when it refused it is not true of another.
   changed(doc) {
     this.area.value = doc.toString();
+    this.area.dispatchEvent(new Event("input", { bubbles: true }));
     for (const said of this.refusals) said.remove();
     this.isRefused = false;
+  }
+
+  takeOver(text) {
+    const { doc } = this.view.state;
+    if (text !== doc.toString()) this.view.dispatch({ changes: { from: 0, to: doc.length, insert: text } });
   }
 
   save() {
@@ -131,6 +139,14 @@ class ScenarioEditor extends HTMLElement {
       body: source,
     }).catch(() => null);
     if (source !== this.view.state.doc.toString()) return [];
+    if (answer?.redirected) {
+      const again = document.createElement("a");
+      again.href = location.href;
+      again.target = "_blank";
+      again.textContent = "log in in another window";
+      this.problemPlace.replaceChildren(said("Your login has ended. Before you save, ", again, ". This browser keeps what you have written until then."));
+      return [];
+    }
     if (!answer?.ok) {
       this.problemPlace.replaceChildren(said("The document could not be checked just now: the server did not answer. It is checked again when you save."));
       return [];

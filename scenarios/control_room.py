@@ -3,10 +3,13 @@
 Not in the package `admin`: importing that registers pages with the site, which must be there by then.
 """
 
+from functools import update_wrapper
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -15,6 +18,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 from scenarios import guide, overview, readiness, services
 from scenarios.domain.counts import counted
 from scenarios.models import GlobalStop, Scenario
+from scenarios.page_after_login import page_of_form, tell_saved_page
 from scenarios.pictures.days import days_chart
 
 # Name in the header, admin page, the permission it needs, if any.
@@ -68,6 +72,23 @@ class ControlRoom(admin.AdminSite):
             path("guide/<slug:name>/", self.admin_view(self.guide_view), name="guide"),
             *super().get_urls(),
         ]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        guarded = super().admin_view(view, cacheable)
+
+        def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            if request.method != "POST":
+                return guarded(request, *arguments, **named)
+            may_enter = self.has_permission(request)
+            response = guarded(request, *arguments, **named)
+            if response.status_code != HTTPStatus.FOUND:
+                return response
+            if not may_enter and request.path != reverse(f"{self.name}:logout"):
+                return redirect_to_login(page_of_form(request), reverse(f"{self.name}:login"))
+            tell_saved_page(request, response)
+            return response
+
+        return update_wrapper(answered, guarded)
 
     def stop_view(self, request: HttpRequest) -> HttpResponse:
         """Pulls the global stop, with a reason, or releases it."""

@@ -7,14 +7,17 @@ class NamedService(models.Model):
     """Written with the scenario, in named_services.py."""
 
     scenario = models.ForeignKey("scenarios.Scenario", models.CASCADE, related_name="named_services")
+    scenario_name = models.CharField(max_length=63, help_text="It never changes: its key stands for it.")
     service = models.CharField(max_length=63, help_text="Its name: it may be registered later, or never.")
 
     class Meta:
         default_permissions = ()
         constraints = [
-            # In this order it serves those who ask for a service, too.
-            models.UniqueConstraint(fields=["service", "scenario"], name="named_service_once")
+            # In this order an index has whatever the list of services tells.
+            models.UniqueConstraint(
+                fields=["service", "scenario_name", "scenario"], name="named_service_once"
+            )
         ]
 
     def __str__(self) -> str:
-        return f"{self.service} in {self.scenario_id}"
+        return f"{self.service} in {self.scenario_name}"

@@ -18,7 +18,8 @@ def keep_named_services(scenario: Scenario, document: Document) -> None:
     if gone := kept - named:
         NamedService.objects.filter(scenario=scenario, service__in=gone).delete()
     NamedService.objects.bulk_create(
-        NamedService(scenario=scenario, service=name) for name in sorted(named - kept)
+        NamedService(scenario=scenario, scenario_name=scenario.name, service=name)
+        for name in sorted(named - kept)
     )
 
 

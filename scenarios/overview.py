@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any
 
-from django.db.models import Case, Count, F, OuterRef, Q, Subquery, Value, When, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from scenarios.domain.outcomes import Outcome, Rollback
@@ -18,6 +16,8 @@ MOST_UNFINISHED = 20
 PASSED = Q(outcome=Outcome.PASSED, rollback=Rollback.CLEAN)
 MOST_OUTSTANDING = 20
 MOST_SCENARIOS = 50
+# A service that everything uses is touched by thousands: they are listed on a page of their own.
+MOST_TOUCHING, MOST_TOUCHING_ONE = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +86,38 @@ def holders() -> dict[str, Run]:
 
 def scenarios_by_service(services: Iterable[str]) -> dict[str, list[str]]:
     """By service, the names of all scenarios whose steps name it."""
-    rows = NamedService.objects.filter(service__in=list(services)).order_by("scenario__name")
+    rows = NamedService.objects.filter(service__in=list(services)).order_by("service", "scenario_name")
     touching: dict[str, list[str]] = {}
-    for service, name in rows.values_list("service", "scenario__name"):
+    for service, name in rows.values_list("service", "scenario_name"):
         touching.setdefault(service, []).append(name)
     return touching
 
 
 @dataclass(frozen=True, slots=True)
 class Touching:
-    """The first scenarios whose steps name a service, by key and name, and how many there are in all."""
+    """How many scenarios name a service in their steps; which ones, by key and name, where they are few."""
 
-    scenarios: list[tuple[int, str]]
-    count: int
-
-
-NOBODY = Touching([], 0)
+    count: int = 0
+    scenarios: tuple[tuple[int, str], ...] = ()
 
 
-def first_scenarios_by_service(services: Iterable[str], *, most: int) -> dict[str, Touching]:
-    by_service: Mapping[str, Any] = {"partition_by": F("service")}
-    rows = (
-        NamedService.objects.filter(service__in=list(services))
-        .annotate(number=Window(RowNumber(), order_by="scenario__name", **by_service))
-        .annotate(count=Window(Count("pk"), **by_service))
-        .filter(number__lte=most)
-        .order_by("service", "number")
-    )
-    touching: dict[str, Touching] = {}
-    for service, key, name, count in rows.values_list("service", "scenario_id", "scenario__name", "count"):
-        touching.setdefault(service, Touching([], count)).scenarios.append((key, name))
-    return touching
+def few_scenarios_by_service(services: Iterable[str]) -> dict[str, Touching]:
+    """By service; the names of at most MOST_TOUCHING scenarios each."""
+    rows = NamedService.objects.filter(service__in=list(services))
+    counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
+    few = [service for service, count in counts.items() if count <= MOST_TOUCHING]
+    named: dict[str, list[tuple[int, str]]] = {}
+    told = rows.filter(service__in=few).order_by("service", "scenario_name")
+    for service, key, name in told.values_list("service", "scenario_id", "scenario_name"):
+        named.setdefault(service, []).append((key, name))
+    return {service: Touching(count, tuple(named.get(service, ()))) for service, count in counts.items()}
+
+
+def scenarios_touching(service: str) -> Touching:
+    """The first ones, for the service's own page, and how many there are in all."""
+    rows = NamedService.objects.filter(service=service).order_by("scenario_name")
+    first = rows.values_list("scenario_id", "scenario_name")[:MOST_TOUCHING_ONE]
+    return Touching(rows.count(), tuple(first))
 
 
 def scenario_named(name: str) -> Scenario | None:

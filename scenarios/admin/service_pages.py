@@ -1,6 +1,5 @@
 """The services that scenarios act on: how they are, who holds them, who touches them."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -17,12 +16,11 @@ from django.utils.safestring import SafeString
 from scenarios import overview, services
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
+from scenarios.domain.counts import counted
 from scenarios.health import health_of
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
-# A service that everything uses is touched by thousands.
-FEW_SCENARIOS, MANY_SCENARIOS = 10, 100
 PROTECT = "scenarios.protect_service"
 
 
@@ -44,9 +42,9 @@ class ServiceAdmin(DeletedByServiceAdmin):
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
             rows: list[Any] = list(changes.result_list)
-            held, touching = overview.holders(), touching_of(rows, FEW_SCENARIOS)
+            held, touching = overview.holders(), overview.few_scenarios_by_service(row.name for row in rows)
             for row in rows:
-                row.holder, row.touching = held.get(row.name), touching.get(row.name, overview.NOBODY)
+                row.holder, row.touching = held.get(row.name), touching.get(row.name, overview.Touching())
             changes.result_list = rows
         return response
 
@@ -61,8 +59,7 @@ class ServiceAdmin(DeletedByServiceAdmin):
         more: dict[str, Any] = {}
         if service is not None:
             service.holder = overview.holders().get(service.name)
-            touching = touching_of([service], MANY_SCENARIOS)
-            service.touching = touching.get(service.name, overview.NOBODY)
+            service.touching = overview.scenarios_touching(service.name)
             more = {"health": self.health(service), "held_by": self.held_by(service)}
             more["touched_by"] = self.touched_by(service)
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
@@ -125,14 +122,12 @@ class ServiceAdmin(DeletedByServiceAdmin):
         if not more:
             return links or "-"
         page = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
-        return format_html('{} and <a href="{}">{} more</a>', links, page, more)
+        return format_html(
+            '{}<a href="{}">{}</a>', links, page, f" and {more} more" if links else counted(more, "scenario")
+        )
 
     def health_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
         health = health_of(get_object_or_404(Service, pk=pk).name)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
-
-
-def touching_of(rows: Iterable[Service], most: int) -> dict[str, overview.Touching]:
-    return overview.first_scenarios_by_service([row.name for row in rows], most=most)

@@ -15,12 +15,13 @@ class Migration(migrations.Migration):
             name='NamedService',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('scenario_name', models.CharField(help_text='It never changes: its key stands for it.', max_length=63)),
                 ('service', models.CharField(help_text='Its name: it may be registered later, or never.', max_length=63)),
                 ('scenario', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='named_services', to='scenarios.scenario')),
             ],
             options={
                 'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('service', 'scenario'), name='named_service_once')],
+                'constraints': [models.UniqueConstraint(fields=('service', 'scenario_name', 'scenario'), name='named_service_once')],
             },
         ),
     ]

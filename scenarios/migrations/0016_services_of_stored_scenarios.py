@@ -8,10 +8,10 @@ def note_services(apps, _schema_editor):
     from scenarios.named_services import services_named
 
     NamedService = apps.get_model("scenarios", "NamedService")
-    stored = apps.get_model("scenarios", "Scenario").objects.order_by("pk").values_list("pk", "document")
+    stored = apps.get_model("scenarios", "Scenario").objects.order_by("pk").values_list("pk", "name", "document")
     rows = (
-        NamedService(scenario_id=key, service=name)
-        for key, source in stored.iterator(chunk_size=AT_ONCE)
+        NamedService(scenario_id=key, scenario_name=scenario, service=name)
+        for key, scenario, source in stored.iterator(chunk_size=AT_ONCE)
         for name in sorted(services_named(source))
     )
     NamedService.objects.bulk_create(rows, batch_size=AT_ONCE)
