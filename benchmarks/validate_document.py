@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scenarios.domain import patterns
+from scenarios.domain import json_queries, patterns
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers import load_drivers
@@ -140,7 +140,7 @@ def main() -> int:
     for name, measure, source, goal in CASES:
         times = []
         for _ in range(ROUNDS):
-            patterns.compiled_path.cache_clear()
+            json_queries.compiled_query.cache_clear()
             patterns.compiled_pattern.cache_clear()
             started = time.perf_counter()
             measure(source)

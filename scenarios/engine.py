@@ -15,13 +15,13 @@ from scenarios import preflight
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
-from scenarios.domain.outputs import bounded
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.injection import Injector
+from scenarios.observations import Observation, observe
 from scenarios.ports import Clock, Driver, Event, Journal, Ledger, Surroundings
 from scenarios.rollback import UNDO_DELAYS, finish
 from scenarios.steps import StepRunner
-from scenarios.validations import Judge, Judgement, Observation, observe
+from scenarios.validations import Judge, Judgement
 
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
 SHUTDOWN_DELAYS = (0.5,)
@@ -179,9 +179,7 @@ class Engine:
                 return self.end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
             failures = 0 if seen.holds else failures + 1
             if failures > guard.tolerate:
-                await self._record(
-                    "guard_tripped", subject=guard.name, reason=seen.reason, seen=bounded(seen.fields)
-                )
+                await self._record("guard_tripped", subject=guard.name, reason=seen.reason, seen=seen.fields)
                 return self.end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
             await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
 
@@ -231,9 +229,9 @@ class Engine:
             self.end(Outcome.ERRORED, reason)
         else:
             if seen.holds:
-                await self._record("action_finished", phase, action.name, seen=bounded(seen.fields))
+                await self._record("action_finished", phase, action.name, seen=seen.fields)
                 return
-            await self._action_failed(action, phase, seen.reason, seen=bounded(seen.fields))
+            await self._action_failed(action, phase, seen.reason, seen=seen.fields)
             self._check_failed(phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}")
         await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
 
@@ -254,7 +252,7 @@ class Engine:
     async def _validate(self, phase: Phase, validation: Validation, phase_over: asyncio.Event) -> None:
         async def changed(seen: Observation) -> None:
             kind = "validation_holding" if seen.holds else "validation_not_holding"
-            await self._record(kind, phase, validation.name, reason=seen.reason, seen=bounded(seen.fields))
+            await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
 
         await self._record("validation_started", phase, validation.name)
         judge = Judge(
@@ -276,7 +274,7 @@ class Engine:
             reason=judgement.reason,
             attempts=judgement.attempts,
             time_to_pass=judgement.time_to_pass,
-            seen=bounded(judgement.last.fields),
+            seen=judgement.last.fields,
         )
 
     def _check_failed(self, phase: Phase, reason: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from scenarios import admission, protection
 from scenarios.clock import SystemClock
 from scenarios.domain.plan import Plan, Step
-from scenarios.domain.sentences import near
+from scenarios.domain.spelling import near
 from scenarios.installed import installed_drivers
 from scenarios.models import GlobalStop, Service
 from scenarios.preflight import find_problems, find_unreachable, placed_steps

@@ -211,7 +211,7 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
             services=admission.touched_by([do, undo], hosts.target_of(here)),
             # Not where the step alone that injects it is bound to this host: its undo works from anywhere.
             host=here if hosts.is_host_bound(undo) else "",
-            undo={"driver": undo.driver, "arguments": dict(undo.arguments)},
+            undo={"driver": undo.driver, "arguments": dict(undo.arguments), "sensitive": undo.sensitive},
             timeout=timeout,
             opened_at=event.at,
         )
@@ -219,7 +219,7 @@ def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: flo
 
 
 def as_fault(row: FaultRow) -> Fault:
-    undo = Step(row.undo["driver"], row.undo["arguments"])
+    undo = Step(row.undo["driver"], row.undo["arguments"], row.undo.get("sensitive", False))
     return Fault(row.pk, row.order, row.phase, row.action, row.driver, undo, row.timeout, row.host)
 
 

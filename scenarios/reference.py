@@ -4,8 +4,12 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from scenarios.domain.durations import DURATION_PATTERN, format_duration
+from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
 from scenarios.domain.language import MOST_STEPS
+from scenarios.domain.results import returned_fields
 from scenarios.domain.schema import json_schema
 from scenarios.domain.semantics import MOST_PATTERNS
 from scenarios.domain.yaml_tree import MOST_ENTRIES
@@ -25,7 +29,22 @@ missing ends before it breaks anything.
 A document has at most 256 KiB, {MOST_STEPS:,} steps, {MOST_ENTRIES:,} entries in one list or mapping, and
 {MOST_PATTERNS} different regular expressions and JSONPaths.
 
+A query in `json` that is singular (RFC 9535, 2.3.5.1: names and indexes alone, as `$.nodes[0].name`)
+gives the value it selects. Any other gives a list, also of one value and of none: `"$.faults[*].id": []`
+says that there is none. `exists` asks whether anything was selected. `match()` and `search()` take RE2's
+regular expressions with the meaning of RFC 9485. A query has at most {MAX_DESCENTS} `..`; one that would
+visit more than {MAX_NODES:,} nodes of an answer ends its validation as errored.
+
 A duration is a number and its unit, or several: `500ms`, `1.5s`, `5m`, `2h`, `1d`, `1h30m`.
+"""
+_DRIVERS = """## Drivers
+
+A step names one driver, with its arguments under it. `sensitive: true`, beside the driver or among its
+arguments, keeps nothing of the answer, neither in the journal nor in reports: only whether it held.
+
+What a driver returns is declared, with its type: an unknown field, and a matcher or a value that never fits
+the field, is refused when the document is read. A field may be missing from an answer, as `json` where the
+body is not JSON.
 """
 _DECLARATIONS = (
     ("Scenario", "The document"),
@@ -54,10 +73,11 @@ def reference(drivers: Mapping[str, Driver]) -> str:
     parts = [_HEAD]
     for name, title in _DECLARATIONS:
         parts += _section(f"## {title}", schema if name == "Scenario" else definitions[name])
-    parts.append("## Drivers\n\nA step names one driver, with its arguments under it.\n")
+    parts.append(_DRIVERS)
     for name, driver in sorted(drivers.items()):
         declaration = definitions[driver.Arguments.__name__]
         parts += _section(f"### `{name}`", declaration, inspect.getdoc(type(driver)) or "")
+        parts += _returned(driver.Arguments)
     return "\n".join(parts)
 
 
@@ -69,10 +89,26 @@ def _section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iter
     yield "| word | value | default |"
     yield "| --- | --- | --- |"
     required = declaration.get("required", [])
-    for word, value in declaration.get("properties", {}).items():
+    properties = declaration.get("properties", {})
+    if declaration.get("title") == "Expect":
+        # The rest are the drivers' fields, each in its driver's section.
+        properties = {word: properties[word] for word in ("json", "headers")}
+    for word, value in properties.items():
         yield f"| `{word}` | {_kind(value)} | {'required' if word in required else _default(value)} |"
     if isinstance(extra := declaration.get("additionalProperties"), dict):
-        yield f"| any other | {_kind(extra)} | |"
+        yield f"| any other | {_kind(extra)}; of the [driver's](#drivers) fields | |"
+    yield ""
+
+
+def _returned(arguments: type[BaseModel]) -> Iterator[str]:
+    fields = returned_fields(arguments)
+    if fields is None:
+        yield "What it returns is not declared: anything may be expected.\n"
+        return
+    yield "| returned field | value | |"
+    yield "| --- | --- | --- |"
+    for name, field in fields.items():
+        yield f"| `{name}` | {field.kind if field.kind.types else 'any value'} | {field.description} |"
     yield ""
 
 

@@ -14,6 +14,9 @@ from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
 from scenarios.ports import Clock, Driver, Surroundings
+from scenarios.work_threads import beside_the_loop
+
+SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
@@ -105,10 +108,9 @@ class StepRunner:
         """As `act`; with `gone` where the target answered that there is nothing to undo."""
         driver = self.drivers.get(step.driver)
         verb = "undo" if hasattr(driver, "undo") else "act"
-        fields: Mapping[str, Any] = self.redactor.redact(
-            await self._call(step, verb, time_limit, is_action=True)
-        )
-        return fields
+        fields = await self._call(step, verb, time_limit, is_action=True)
+        kept: Mapping[str, Any] = await beside_the_loop(lambda: self.redactor.redact(fields), fields)
+        return kept
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")
@@ -120,10 +122,8 @@ class StepRunner:
             kept = self.redactor.redact(str(error))
             if kept == str(error):
                 raise
-            kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
-            kind = next(kind for kind in kinds if isinstance(error, kind))
             # Without its cause: a traceback would tell what the sentence no longer does.
-            raise kind(kept) from None
+            raise _kind_of(error)(kept) from None
 
     async def _call_driver(
         self, step: Step, verb: str, time_limit: float, *, is_action: bool
@@ -138,6 +138,11 @@ class StepRunner:
             async with self.clock.timeout(time_limit):
                 fields: Mapping[str, Any] = await call(arguments, self.surroundings)
                 return fields
+        except StepFailed as error:
+            if not step.sensitive:
+                raise
+            # Its sentence may quote the answer.
+            raise _kind_of(error)(f"the driver {step.driver!r} could not do it; {SENSITIVE}") from None
         except ScenarioError:
             raise
         except asyncio.CancelledError as error:
@@ -151,7 +156,10 @@ class StepRunner:
         except Exception as error:
             # A driver is a site's own code: whatever breaks in it must end the run with its faults
             # undone.
-            raise broken(f"the driver {step.driver!r} broke: {type(error).__name__}: {error}") from error
+            told = f"the driver {step.driver!r} broke: {type(error).__name__}"
+            if step.sensitive:
+                raise broken(f"{told}; {SENSITIVE}") from None
+            raise broken(f"{told}: {error}") from error
 
     def _driver(self, step: Step) -> Driver:
         driver = self.drivers.get(step.driver)
@@ -175,3 +183,8 @@ class StepRunner:
         secret = self.surroundings.secret(name)
         self.redactor.learn(secret)
         return secret
+
+
+def _kind_of(error: StepFailed) -> type[StepFailed]:
+    kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
+    return next(kind for kind in kinds if isinstance(error, kind))

@@ -1,25 +1,16 @@
 """Judges validations: once, within a time, or throughout a phase."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import StepFailed, StepImpossible
-from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Step, Validation
+from scenarios.domain.errors import StepImpossible
+from scenarios.domain.plan import Validation
+from scenarios.observations import Observation, observe
 from scenarios.ports import Clock
 from scenarios.steps import StepRunner
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What one attempt saw; `reason` says why it does not hold."""
-
-    holds: bool
-    reason: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +22,6 @@ class Judgement:
     reason: str = ""
     attempts: int = 1
     time_to_pass: float | None = None
-
-
-async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_limit: float) -> Observation:
-    """Probe once. A target that does not answer is seen as not holding.
-
-    Raises:
-        StepImpossible: the probe cannot be evaluated at all.
-    """
-    try:
-        fields = await steps.probe(probe, time_limit)
-    except StepImpossible:
-        raise
-    except StepFailed as error:
-        return Observation(holds=False, reason=str(error))
-    return compare(steps, fields, expect)
-
-
-def compare(steps: StepRunner, fields: Mapping[str, Any], expect: Expectations) -> Observation:
-    """The fields as they may be kept, and whether they are what is expected."""
-    misses = expect.check(fields)
-    kept = steps.redactor.redact(fields)
-    if misses and kept != fields:
-        # The sentences anew, of what may be shown: they quote values and cut them.
-        misses = expect.check(kept) or ("what was returned, and holds a secret, is not what was expected",)
-    if misses and (note := kept.get("note")):
-        misses = (*misses, str(note))
-    return Observation(holds=not misses, reason="; ".join(misses), fields=kept)
 
 
 class Judge:
@@ -78,6 +42,7 @@ class Judge:
         self._phase_over = phase_over
         self._changed = changed
         self._last: Observation | None = None
+        self._last_answer: Observation | None = None
         self._attempts = 0
 
     async def judge(self) -> Judgement:
@@ -97,6 +62,8 @@ class Judge:
         if self._last is None or self._last.holds != seen.holds:
             await self._changed(seen)
         self._last = seen
+        if seen.answered:
+            self._last_answer = seen
         return seen
 
     def _judgement(
@@ -139,9 +106,16 @@ class Judge:
             if holding_since is not None and now - holding_since >= (self._validation.hold_for or 0.0):
                 return self._judgement("passed", seen, time_to_pass=holding_since - begun)
             if holding_since is None and now >= deadline:
-                reason = f"not within {format_duration(within)}; seen last: {seen.reason}"
-                return self._judgement("failed", seen, reason=reason)
+                return self._too_late(within, seen)
             await self._clock.sleep(self._pause(started, now, deadline, holding_since))
+
+    def _too_late(self, within: float, seen: Observation) -> Judgement:
+        """With the last complete answer, where the last look got none: its time was short."""
+        reason = f"not within {format_duration(within)}; seen last: {seen.reason}"
+        if not seen.answered and self._last_answer is not None:
+            seen = replace(seen, fields=self._last_answer.fields)
+            reason += f"; the last answer before: {self._last_answer.reason or 'as expected'}"
+        return self._judgement("failed", seen, reason=reason)
 
     def _time_limit(self, now: float, deadline: float, holding_since: float | None) -> float:
         if holding_since is not None:

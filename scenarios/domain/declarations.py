@@ -5,8 +5,9 @@ together with everything else, where pydantic's own model validators wait until 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import (
     AfterValidator,
@@ -24,8 +25,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from scenarios.domain.durations import DURATION_PATTERN, parse_duration
 
-# The type of the errors that `relations` finds: they stand at the key, not at its value.
+# The types of the errors that `relations` finds: they stand at the key, not at its value. A misfit is
+# one that the JSON Schema knows, too.
 RELATION = "relation"
+MISFIT = "misfit"
 # The default of what may be left out and is never null: pydantic does not check defaults, so that a
 # null somebody writes (an `undo:` with nothing after it) is refused, not taken for absence.
 ABSENT: Any = None
@@ -52,13 +55,31 @@ class Patience:
         return self._left <= 0
 
 
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A broken rule deeper inside of a declaration: `path` leads there from the declaration.
+
+    `beside` leads to what contradicts it, whose line is told.
+    """
+
+    path: tuple[str | int, ...]
+    sentence: str
+    hint: str = ""
+    beside: tuple[str | int, ...] = ()
+    kind: str = RELATION
+
+
 class Declaration(BaseModel):
-    """Strict and closed: nothing is guessed, nothing unknown is let through."""
+    """Strict and closed: nothing is guessed, nothing unknown is let through.
+
+    `Returns` of a driver's arguments declares the fields that its steps return (see results.py).
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    Returns: ClassVar[type[BaseModel] | None] = None
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
         """Rules between keys that `given` breaks: the key to point at ('' is the whole), and a sentence.
 
         Values have not been checked yet: they may be of any type, or templates.
@@ -98,14 +119,25 @@ class Declaration(BaseModel):
 
 
 def _relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
-    return [
-        InitErrorDetails(
-            type=PydanticCustomError(RELATION, "{sentence}", {"sentence": sentence}),
-            loc=(key,) if key else (),
-            input=data.get(key) if key else data,
-        )
-        for key, sentence in islice(declaration.relations(data), _MOST_RELATIONS)
-    ]
+    broken = islice(declaration.relations(data), _MOST_RELATIONS)
+    return [_relation_error(one, data) for one in broken]
+
+
+def _relation_error(found: tuple[str, str] | Broken, data: Mapping[str, Any]) -> InitErrorDetails:
+    if not isinstance(found, Broken):
+        key, sentence = found
+        found = Broken((key,) if key else (), sentence)
+    value: Any = data
+    for part in found.path:
+        value = value[part]
+    context = {
+        "sentence": found.sentence,
+        "hint": found.hint,
+        "beside": found.beside,
+        "depth": len(found.path),
+    }
+    kind = PydanticCustomError(found.kind, "{sentence}", context)
+    return InitErrorDetails(type=kind, loc=found.path, input=value)
 
 
 def _as_details(error: ValidationError) -> list[InitErrorDetails]:

@@ -24,6 +24,7 @@ from scenarios.domain.templates import (
     substitute,
     without_secrets,
 )
+from scenarios.domain.timing import ACTION_SECONDS, PROBE_SECONDS, time_limit
 from scenarios.domain.variables import Variable, variable_values
 from scenarios.domain.yaml_text import MOST_BYTES
 from scenarios.domain.yaml_tree import MOST_PROBLEMS, Node, read_tree
@@ -229,8 +230,14 @@ def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
         expect=Expectations(without_secrets(words["expect"])) if "expect" in words else None,
         at=action.at,
         until=action.until,
-        timeout=action.timeout,
+        timeout=time_limit(words["do"], _written(action), ACTION_SECONDS),
+        undo_timeout=time_limit(words.get("undo"), _written(action), ACTION_SECONDS),
     )
+
+
+def _written(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
+    """Its `timeout`; None where it is the default."""
+    return declared.timeout if "timeout" in declared.model_fields_set else None
 
 
 def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:
@@ -242,7 +249,7 @@ def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.V
         hold_for=validation.for_,
         every=validation.every,
         throughout=validation.throughout,
-        timeout=validation.timeout,
+        timeout=time_limit(words["probe"], _written(validation), PROBE_SECONDS),
     )
 
 
@@ -253,11 +260,13 @@ def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
         expect=Expectations(without_secrets(words["expect"])),
         every=guard.every,
         tolerate=guard.tolerate,
-        timeout=guard.timeout,
+        timeout=time_limit(words["probe"], _written(guard), PROBE_SECONDS),
     )
 
 
 def _step(words: Mapping[str, Any]) -> plan.Step:
     """As it is written: the driver reads its arguments when the step runs."""
-    ((driver, arguments),) = words.items()
-    return plan.Step(driver, arguments)
+    ((driver, arguments),) = ((name, inner) for name, inner in words.items() if name != "sensitive")
+    is_sensitive = words.get("sensitive", False) or arguments.get("sensitive") is True
+    own = {name: value for name, value in arguments.items() if name != "sensitive"}
+    return plan.Step(driver, own, is_sensitive)

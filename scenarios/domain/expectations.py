@@ -1,25 +1,17 @@
 """What a probe must have returned."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from jsonpath import JSONPathError
+from scenarios.domain.json_queries import Budget, QueryTooLargeError, compiled_query
+from scenarios.domain.matchers import MISSING, OVER_LISTS, Named, misses_over, shown, value_misses
 
-from scenarios.domain.patterns import compiled_path, compiled_pattern
+__all__ = ["Expectations", "QueryTooLargeError", "shown"]
 
-_LONGEST_SHOWN = 120
-# A search in more than this could keep the whole run waiting.
-_MOST_SEARCHED = 64 * 1024
-
-
-class _Missing:
-    def __repr__(self) -> str:
-        return "nothing"
-
-
-MISSING: Final = _Missing()
+# Of the series that a query found, so many are named.
+_MOST_SERIES = 3
+_LONGEST_SERIES = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,158 +20,80 @@ class Expectations:
 
     fields: Mapping[str, Any]
 
-    def check(self, fields: Mapping[str, Any]) -> tuple[str, ...]:
-        """A sentence for each thing that does not hold; none means that all hold."""
-        return tuple(self._misses(fields))
+    def check(self, fields: Mapping[str, Any], budget: Budget | None = None) -> tuple[str, ...]:
+        """A sentence for each thing that does not hold; none means that all hold.
 
-    def _misses(self, fields: Mapping[str, Any]) -> Iterator[str]:
+        Raises:
+            QueryTooLargeError: what was returned is too much for these expectations.
+        """
+        return tuple(self._misses(fields, budget or Budget()))
+
+    def _misses(self, fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
         for field, wanted in self.fields.items():
             if field == "json":
-                yield from _json_misses(wanted, fields)
+                yield from _json_misses(wanted, fields, budget)
             elif field == "headers":
-                yield from _header_misses(wanted, fields)
+                yield from _header_misses(wanted, fields, budget)
+            elif field == "value" and (series := _series(fields)) is not None:
+                yield from _series_misses(wanted, fields, series, budget)
             else:
-                yield from _value_misses(repr(field), wanted, fields.get(field, MISSING))
+                yield from value_misses(repr(field), wanted, fields.get(field, MISSING), budget)
 
 
-def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
+def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
     document = fields.get("json", MISSING)
     for path, matchers in wanted.items():
-        try:
-            value = MISSING if document is MISSING else _value_at(path, document)
-        except (ValueError, JSONPathError, RecursionError) as error:
-            yield f"the JSON at {path!r} cannot be read: {error}"
-            continue
-        yield from _value_misses(f"JSON at {path!r}", matchers, value)
+        query = compiled_query(path)
+        value: Any = MISSING
+        if document is not MISSING:
+            found = query.values(document, budget)
+            value = found if not query.is_singular else found[0] if found else MISSING
+        subject = f"JSON at {path!r}"
+        if value == [] and not query.is_singular and isinstance(matchers, Mapping) and "exists" in matchers:
+            # As in the filters of RFC 9535: a query exists where it selects anything.
+            if matchers["exists"] is True:
+                yield f"there is no {subject}"
+            matchers = {name: expected for name, expected in matchers.items() if name != "exists"}  # noqa: PLW2901
+        yield from value_misses(subject, matchers, value, budget)
 
 
-def _value_at(path: str, document: Any) -> Any:
-    """One node's value, several nodes' values as a list, or MISSING."""
-    values = compiled_path(path).findall(document) if isinstance(document, dict | list) else []
-    if path == "$":
-        return document
-    return (values[0] if len(values) == 1 else values) if values else MISSING
-
-
-def _header_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
+def _header_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
     given = fields.get("headers")
     headers = (
         {str(name).lower(): value for name, value in given.items()} if isinstance(given, Mapping) else {}
     )
     for name, matchers in wanted.items():
-        yield from _value_misses(f"header {name!r}", matchers, headers.get(name.lower(), MISSING))
+        yield from value_misses(f"header {name!r}", matchers, headers.get(name.lower(), MISSING), budget)
 
 
-def _value_misses(subject: str, wanted: Any, value: Any) -> Iterator[str]:
+def _series(fields: Mapping[str, Any]) -> Named | None:
+    """The series of a Prometheus answer, each with its labels; None where it is another's answer."""
+    samples = fields.get("samples")
+    if not isinstance(samples, list) or not all(isinstance(one, dict) and "metric" in one for one in samples):
+        return None
+    return [(_labels(one["metric"]), one.get("value")) for one in samples]
+
+
+def _labels(metric: Any) -> str:
+    labels = metric if isinstance(metric, Mapping) else {}
+    text = ", ".join(f'{name}="{value}"' for name, value in labels.items() if name != "__name__")
+    series = f"{labels.get('__name__', '')}{{{text}}}"
+    return series if len(series) <= _LONGEST_SERIES else series[: _LONGEST_SERIES - 1] + "…"
+
+
+def _series_misses(wanted: Any, fields: Mapping[str, Any], series: Named, budget: Budget) -> Iterator[str]:
+    """`value` is that of the one series; `all`, `any` and `count` look at every series."""
     matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
-    if value is MISSING:
-        if any(name != "exists" or expected is True for name, expected in matchers.items()):
-            yield f"there is no {subject}"
-        return
+    of_one = {name: expected for name, expected in matchers.items() if name not in OVER_LISTS}
     for name, expected in matchers.items():
-        if miss := _MATCHERS[name](value, expected):
-            yield f"{subject} {miss}"
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Equality of JSON values: true is not 1, as it is in Python, at any depth."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    if isinstance(value, Mapping) and isinstance(other, Mapping):
-        return value.keys() == other.keys() and all(_same(value[key], other[key]) for key in value)
-    if isinstance(value, list | tuple) and isinstance(other, list | tuple):
-        return len(value) == len(other) and all(map(_same, value, other))
-    return bool(value == other)
-
-
-def _equals(value: Any, expected: Any) -> str:
-    return "" if _same(value, expected) else f"is {shown(value)}, not {shown(expected)}"
-
-
-def _not(value: Any, unwanted: Any) -> str:
-    return f"is {shown(value)}, which it must not be" if _same(value, unwanted) else ""
-
-
-def _in(value: Any, choices: Any) -> str:
-    return "" if any(_same(value, one) for one in choices) else f"is {shown(value)}, none of {shown(choices)}"
-
-
-def _not_in(value: Any, choices: Any) -> str:
-    return f"is {shown(value)}, one of {shown(choices)}" if any(_same(value, one) for one in choices) else ""
-
-
-def _comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[Any, Any], str]:
-    def compare(value: Any, limit: Any) -> str:
-        if not _is_number(value):
-            return f"is {shown(value)}, which is no number and cannot be {words} {shown(limit)}"
-        return "" if holds(value, limit) else f"is {shown(value)}, not {words} {shown(limit)}"
-
-    return compare
-
-
-def _between(value: Any, limits: Any) -> str:
-    low, high = limits
-    if not _is_number(value):
-        return f"is {shown(value)}, which is no number and cannot be between {shown(low)} and {shown(high)}"
-    return "" if low <= value <= high else f"is {shown(value)}, not between {shown(low)} and {shown(high)}"
-
-
-def _matches(value: Any, pattern: Any) -> str:
-    if not isinstance(value, str):
-        return f"is {shown(value)}, which is no text and cannot match {shown(pattern)}"
-    # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
-    searched = value[:_MOST_SEARCHED].encode("utf-8", "replace").decode("utf-8")
-    if compiled_pattern(pattern).search(searched):
-        return ""
-    return f"is {shown(value)}, which does not match {shown(pattern)}"
-
-
-def _contains(value: Any, part: Any) -> str:
-    if isinstance(value, str) and isinstance(part, str):
-        return "" if part in value else f"is {shown(value)}, which does not contain {shown(part)}"
-    if isinstance(value, Mapping):
-        return "" if part in [*value] else f"has no key {shown(part)}: it is {shown(value)}"
-    if isinstance(value, list | tuple):
-        return "" if any(_same(one, part) for one in value) else f"is {shown(value)}, without {shown(part)}"
-    return f"is {shown(value)}, which cannot contain {shown(part)}"
-
-
-def _exists(value: Any, expected: Any) -> str:
-    return "" if expected else f"exists, and it must not: it is {shown(value)}"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def shown(value: Any) -> str:
-    """As JSON would write it where it can, with texts in single quotes; cut when it is long."""
-    if isinstance(value, str):
-        text = repr(value[: _LONGEST_SHOWN + 1])
-    else:
-        # Cut while it is made: a list of a million numbers must not become a text of megabytes first.
-        parts: list[str] = []
-        length = 0
-        for part in json.JSONEncoder(ensure_ascii=False, default=repr).iterencode(value):
-            parts.append(part)
-            length += len(part)
-            if length > _LONGEST_SHOWN:
-                break
-        text = "".join(parts)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
-
-
-_MATCHERS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
-    "equals": _equals,
-    "not": _not,
-    "in": _in,
-    "not_in": _not_in,
-    "above": _comparison("above", lambda value, limit: value > limit),
-    "at_least": _comparison("at least", lambda value, limit: value >= limit),
-    "below": _comparison("below", lambda value, limit: value < limit),
-    "at_most": _comparison("at most", lambda value, limit: value <= limit),
-    "between": _between,
-    "matches": _matches,
-    "contains": _contains,
-    "exists": _exists,
-}
+        if name in OVER_LISTS:
+            yield from misses_over("'value'", name, expected, series, budget)
+    if of_one and len(series) > 1:
+        some = ", ".join(f"{labels} is {shown(value)}" for labels, value in series[:_MOST_SERIES])
+        more = f" and {len(series) - _MOST_SERIES} more" if len(series) > _MOST_SERIES else ""
+        yield (
+            f"there is no single 'value': the query found {len(series)} series, {some}{more}; aggregate them "
+            "in the query, as by 'max(…)', or look at all of them by 'all', 'any' or 'count'"
+        )
+    elif of_one:
+        yield from value_misses("'value'", of_one, fields.get("value", MISSING), budget)

@@ -24,17 +24,22 @@ from pydantic import (
 from scenarios.domain.declarations import (
     ABSENT,
     DNS_LABEL_PATTERN,
+    MISFIT,
     RELATION,
     WHOLE,
+    Broken,
     Declaration,
     Duration,
     Name,
     PositiveDuration,
     Text,
 )
-from scenarios.domain.expectations import shown
-from scenarios.domain.patterns import compiled_path, compiled_pattern
+from scenarios.domain.json_queries import compiled_query
+from scenarios.domain.matchers import shown
+from scenarios.domain.patterns import compiled_pattern
+from scenarios.domain.results import unfit
 from scenarios.domain.templates import awaits_a_secret
+from scenarios.domain.timing import ACTION_SECONDS, PROBE_SECONDS, RUN_SECONDS, cut_short, too_long
 from scenarios.domain.variables import Variable
 
 MOST_STEPS = 1_000
@@ -61,7 +66,12 @@ def _as_matchers(wanted: Any) -> Any:
 
 
 class Matchers(Declaration):
-    """Several in one mapping must all hold. `matches` is a regular expression (RE2), searched."""
+    """Several in one mapping must all hold. `matches` is a regular expression (RE2), searched.
+
+    `all`, `any` and `count` look at the values of a list, or at every series of a `prometheus` answer; of
+    no values, neither `all` nor `any` holds. `contains` looks for a part of a text, a value of a list or
+    a key of a mapping.
+    """
 
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")
@@ -75,6 +85,9 @@ class Matchers(Declaration):
     matches: Annotated[str, AfterValidator(_pattern)] = Field(ABSENT)
     contains: Any = None
     exists: bool = Field(ABSENT)
+    all_: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT, alias="all")
+    any_: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT, alias="any")
+    count: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -91,7 +104,11 @@ Matcher = Annotated[Matchers, BeforeValidator(_as_matchers)]
 
 
 class JsonPaths(Declaration, extra="allow"):
-    """JSONPaths (RFC 9535) into the returned JSON, and what stands there."""
+    """JSONPaths (RFC 9535) into the returned JSON, and what stands there.
+
+    A singular query, as `$.status` or `$.nodes[0].name`, gives its value. Any other, as `$.nodes[*].name`,
+    gives a list, also of one value and of none.
+    """
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
 
@@ -99,13 +116,15 @@ class JsonPaths(Declaration, extra="allow"):
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for path in given:
             try:
-                compiled_path(path)
+                compiled_query(path)
             except ValueError as error:
                 yield path, str(error)
 
 
 class Expect(Declaration, extra="allow"):
-    """Fields that the probe returned and what they must be; `json` maps JSONPath, `headers` names."""
+    """Fields that the probe's driver returns (see [drivers](#drivers)) and what they must be; `json` maps
+    JSONPath, `headers` names.
+    """
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
     json_paths: JsonPaths = Field(ABSENT, alias="json")
@@ -118,13 +137,23 @@ class Expect(Declaration, extra="allow"):
 
 
 class StepWords(Declaration):
-    """Exactly one key, the driver's name, with its arguments under it."""
+    """One driver's name, with its arguments under it. Of a step that is `sensitive`, nothing of the answer
+    is kept, only whether it held.
+    """
+
+    sensitive: bool = False
+
+    @classmethod
+    def drivers(cls) -> dict[str, type[BaseModel]]:
+        """The drivers' arguments, by the driver's name."""
+        declared = ((field.alias, field.annotation) for field in cls.model_fields.values())
+        return {name: arguments for name, arguments in declared if name and isinstance(arguments, type)}
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        drivers = sorted(field.alias or name for name, field in cls.model_fields.items())
+        drivers = sorted(cls.drivers())
         named = [name for name in given if name in drivers]
-        if not given:
+        if not given.keys() - {"sensitive"}:
             yield "", f"the step names no driver: one of {', '.join(drivers)}"
         for extra in named[1:]:
             yield (
@@ -145,6 +174,22 @@ class StepWords(Declaration):
             raise
 
 
+def _unfit_expectations(step: Any, probe: Any, expect: Any) -> Iterator[Broken]:
+    """What is expected and can never come; `step` declares the drivers, of which `probe` names one."""
+    drivers: Mapping[str, type[BaseModel]] = step.drivers()
+    named = [name for name in probe if name in drivers] if isinstance(probe, dict) else []
+    driver = named[0] if len(named) == 1 else ""
+    for path, sentence, hint in (
+        unfit(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ()
+    ):
+        yield Broken(("expect", *path), sentence, hint, kind=_kind_of_misfit(path))
+
+
+def _kind_of_misfit(path: tuple[str | int, ...]) -> str:
+    # What a query selects, JSON Schema cannot tell.
+    return RELATION if path[0] == "json" else MISFIT
+
+
 class Action(Declaration, Generic[AnyStep]):
     """Done in its turn, or side by side with the others `at` an offset from the phase's start.
 
@@ -152,6 +197,7 @@ class Action(Declaration, Generic[AnyStep]):
     One whose answer is not what `expect` says has failed, as a validation does. Where `expect` names
     `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), it decides alone whether the action
     was done, unless the step says it by `ok`. One that was not done, or not answered, is errored.
+    Without a `timeout`, a step's own longer time is what it gets.
     """
 
     name: Name
@@ -160,12 +206,20 @@ class Action(Declaration, Generic[AnyStep]):
     expect: Expect = Field(ABSENT)
     at: Duration = Field(ABSENT)
     until: Literal["phase", "run"] = "phase"
-    timeout: PositiveDuration = 30.0
+    timeout: PositiveDuration = ACTION_SECONDS
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+        yield from _unfit_expectations(
+            cls.model_fields["do"].annotation, given.get("do"), given.get("expect")
+        )
+        yield from cut_short(given, ("do", "undo"), "action")
 
 
 class Validation(Declaration, Generic[AnyStep]):
     """Begins when the actions without `at` are done. It looks once, or polls: it must begin to hold
     `within` a time, and hold `for` a time without a break, or it must hold `throughout` the phase.
+    Without a `timeout`, a probe's own longer time is what it gets.
     """
 
     name: Name
@@ -175,10 +229,13 @@ class Validation(Declaration, Generic[AnyStep]):
     for_: PositiveDuration = Field(ABSENT, alias="for")
     every: PositiveDuration = 1.0
     throughout: bool = False
-    timeout: PositiveDuration = 10.0
+    timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
+        step = cls.model_fields["probe"].annotation
+        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
+        yield from cut_short(given, ("probe",), "validation")
         if "within" in given and given.get("throughout", False) is not False:
             yield "throughout", "'throughout' and 'within' exclude each other: a validation has at most one"
         if "for" in given and "within" not in given:
@@ -193,7 +250,13 @@ class Guard(Declaration, Generic[AnyStep]):
     expect: Expect
     every: PositiveDuration = 1.0
     tolerate: Annotated[int, Field(ge=0, le=1_000_000), WHOLE] = 0
-    timeout: PositiveDuration = 10.0
+    timeout: PositiveDuration = PROBE_SECONDS
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+        step = cls.model_fields["probe"].annotation
+        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
+        yield from cut_short(given, ("probe",), "guard")
 
 
 class Phase(Declaration, Generic[AnyStep]):
@@ -211,14 +274,19 @@ class Phase(Declaration, Generic[AnyStep]):
 
 class Spec(Declaration, Generic[AnyStep]):
     """`timeout` is the whole run's, without its rollback; a run that was interrupted, and has nothing
-    left injected, is begun again up to `retry_interrupted` times.
+    left injected, is begun again up to `retry_interrupted` times. Phases that need longer at least
+    than `timeout` are refused.
     """
 
-    timeout: PositiveDuration = 3600.0
+    timeout: PositiveDuration = RUN_SECONDS
     retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+        yield from too_long(given)
 
 
 class Metadata(Declaration):
@@ -242,13 +310,22 @@ def scenario_model(drivers: Mapping[str, type[BaseModel]]) -> type[Scenario[Any]
     return _scenario_model(tuple(sorted(drivers.items())))
 
 
+def _with_sensitive(arguments: type[BaseModel]) -> type[BaseModel]:
+    """`sensitive` may stand beside the driver or among its arguments: of these it is none."""
+    if "sensitive" in arguments.model_fields:
+        return arguments
+    own = create_model(arguments.__name__, __base__=arguments, sensitive=(bool, False))
+    own.__doc__ = arguments.__doc__
+    return own
+
+
 # Building the models takes some 10 ms: as much as reading a document of hundreds of steps.
 @lru_cache(maxsize=8)
 def _scenario_model(drivers: tuple[tuple[str, type[BaseModel]], ...]) -> type[Scenario[Any]]:
     # The fields' own names are neutral: a driver may be called `copy` or `my-driver`. None of them
     # is required, yet a null is refused: a default is not validated.
     words: dict[str, Any] = {
-        f"driver_{index}": (arguments, Field(ABSENT, alias=name))
+        f"driver_{index}": (_with_sensitive(arguments), Field(ABSENT, alias=name))
         for index, (name, arguments) in enumerate(drivers)
     }
     step = create_model("Step", __base__=StepWords, __doc__=StepWords.__doc__, **words)

@@ -1,9 +1,12 @@
 """What a step returned, cut to a size that can be kept."""
 
+import json
 import math
 import re
 from collections.abc import Mapping
 from typing import Any
+
+from scenarios.domain.garbage import collection_postponed
 
 KEPT_CHARACTERS = 64 * 1024
 KEPT_TEXT = 4 * 1024
@@ -39,6 +42,27 @@ def _shown(value: Any) -> str:
         return repr(value)
     except (RecursionError, ValueError):  # ValueError: of an integer with thousands of digits
         return _TOO_DEEP.ljust(KEPT_TEXT + 1)
+
+
+def read_json(text: str) -> Any:
+    """The value that a JSON text stands for.
+
+    Raises:
+        ValueError: it is not JSON. Python's reader alone would take NaN and the infinities.
+        RecursionError: it is nested too deep.
+    """
+    with collection_postponed():
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float | str:
+    """A number that a float cannot hold, as 1e999, stays the text that it was."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def storable(value: Any, depth: int = MAX_DEPTH) -> Any:

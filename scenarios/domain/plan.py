@@ -18,16 +18,21 @@ _PORTS = {"http": 80, "https": 443}
 class Step:
     """One call of a driver; `arguments` are JSON values, so that the ledger can keep them.
 
-    Secrets stand in them as `${secret:NAME}` (see templates.py).
+    Secrets stand in them as `${secret:NAME}` (see templates.py). Of one that is `sensitive`, nothing of
+    the answer is kept.
     """
 
     driver: str
     arguments: Mapping[str, Any]
+    sensitive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A `do`, and how to take it back. One with an `undo` is a fault; one that misses its `expect` failed."""
+    """A `do`, and how to take it back. One with an `undo` is a fault; one that misses its `expect` failed.
+
+    `timeout` is of the `do`, `undo_timeout` of each try of the `undo`.
+    """
 
     name: str
     do: Step
@@ -36,6 +41,7 @@ class Action:
     at: float | None = None
     until: Literal["phase", "run"] = "phase"
     timeout: float = 30.0
+    undo_timeout: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +132,9 @@ def _address_in(arguments: Mapping[str, Any]) -> tuple[str, int] | None:
     if isinstance(url := arguments.get("url"), str):
         return address_of(url)
     host, port = arguments.get("host"), arguments.get("port")
-    return (host.lower(), port) if isinstance(host, str) and isinstance(port, int) else None
+    # An IPv6 address may stand in brackets there, as in a URL.
+    return (
+        (host.lower().removeprefix("[").removesuffix("]"), port)
+        if isinstance(host, str) and isinstance(port, int)
+        else None
+    )

@@ -16,6 +16,7 @@ from scenarios.domain.language import (
     Validation,
     scenario_model,
 )
+from scenarios.domain.schema_of_results import expect_by_driver
 from scenarios.domain.templates import TEMPLATE_PATTERN
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -41,10 +42,13 @@ def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
     for declaration in (Action, Guard, Phase, Spec, Validation):
         # Pydantic forgets the docstring of a model once it is parametrised.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
-    definitions["Step"] |= {"minProperties": 1, "maxProperties": 1}
+    definitions["Step"] |= {"minProperties": 1}
+    if drivers := _drivers_of(model):
+        definitions["Step"] |= {"oneOf": [{"required": [name]} for name in sorted(drivers)]}
     definitions["Matchers"] |= {"minProperties": 1}
     definitions["Expect"] |= {"minProperties": 1}
     definitions["JsonPaths"] |= {"propertyNames": {"pattern": r"^\$"}}
+    expect_by_driver(definitions, drivers)
     definitions["Template"] = {
         "type": "string",
         "pattern": TEMPLATE_PATTERN,
@@ -52,6 +56,13 @@ def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
     }
     document = _described({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
     return document | {"title": "Scenario", "$defs": definitions}
+
+
+def _drivers_of(model: type[Scenario[Any]]) -> Mapping[str, type[BaseModel]]:
+    """The drivers' arguments, as `scenario_model` has put them in."""
+    (step,) = model.__pydantic_generic_metadata__["args"]
+    drivers: Mapping[str, type[BaseModel]] = step.drivers()
+    return drivers
 
 
 def _own_name(name: str) -> str:

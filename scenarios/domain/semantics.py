@@ -9,7 +9,8 @@ from typing import Any
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.language import MOST_STEPS, STEP_WORDS
-from scenarios.domain.sentences import near, path_text
+from scenarios.domain.sentences import path_text
+from scenarios.domain.spelling import near
 from scenarios.domain.templates import TEMPLATED_PARTS, references, references_of
 from scenarios.domain.yaml_tree import Node, places
 
@@ -60,7 +61,14 @@ def _patterns(spec: Node | None) -> Iterator[Node]:
         paths, headers = _child(expect, "json"), _child(expect, "headers")
         yield from paths.keys.values() if paths else ()
         for matchers in (*_children(expect), *_children(paths), *_children(headers)):
-            yield from _texts(_child(matchers, "matches"))
+            yield from _patterns_of(matchers)
+
+
+def _patterns_of(matchers: Node) -> Iterator[Node]:
+    yield from _texts(_child(matchers, "matches"))
+    for name in ("all", "any", "count"):
+        if (inner := _child(matchers, name)) is not None:
+            yield from _patterns_of(inner)
 
 
 def _texts(node: Node | None) -> Iterator[Node]:

@@ -1,22 +1,22 @@
 """Turns what the declarations refuse into sentences, placed where the reader has to look."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scenarios.domain.declarations import MISFIT, RELATION
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import shown
 from scenarios.domain.schema import words_at
+from scenarios.domain.spelling import near
 from scenarios.domain.templates import TEMPLATED_PARTS, awaits_a_secret, is_templated
 from scenarios.domain.yaml_tree import Node
 
 # Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
 _MOST_HINTS = 50
-_LONGEST_HINTED = 64
 _QUOTED = re.compile(r"'([^']*)'")
-_AT_THE_KEY = frozenset({"extra_forbidden", "relation"})
+_AT_THE_KEY = frozenset({"extra_forbidden", RELATION, MISFIT})
 _OF_COLLECTIONS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
 
 Path = tuple[str | int, ...]
@@ -26,13 +26,6 @@ Sentence = tuple[str, str]
 def path_text(path: Sequence[str | int]) -> str:
     """As `spec.phases[0].actions[1].do.http.method`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-
-
-def near(name: str, known: Sequence[str]) -> str:
-    if len(name) > _LONGEST_HINTED:
-        return ""
-    match = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {match[0]!r}?" if match else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +56,7 @@ def misfits(
             hints_left -= 1
         else:
             message, hint = _sentence(error, path)
+            hint = _beside(error, root) or hint
         place = key if key is not None and error["type"] in _AT_THE_KEY else node
         found.append(Misfit(Problem(place.line, place.column, path_text(path), message, hint), node))
     return found
@@ -83,10 +77,21 @@ def _locate(error: Any, root: Node) -> tuple[Path, Node | None, Node]:
     return path, key, node
 
 
+def _beside(error: Any, root: Node) -> str:
+    """The line of what contradicts the mistake."""
+    context = error.get("ctx", {})
+    if not context.get("beside"):
+        return ""
+    around = error["loc"][: len(error["loc"]) - context["depth"]]
+    _, key, node = _locate({**error, "loc": (*around, *context["beside"])}, root)
+    return f"line {(key or node).line} has the {shown(context['beside'][-1])}"
+
+
 def _unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> Sentence:
     name = str(path[-1])
     title, words = words_at(schema, path[:-1])
     if title == "Step":
+        words = [word for word in words if word != "sensitive"]
         known = ", ".join(words) or "none is installed"
         message = f"{shown(name)} is no driver: one of {known}"
     else:
@@ -117,7 +122,7 @@ def _sentence(error: Any, path: Path) -> Sentence:
         return f"{described(value)} is refused: it must {_RULES[error['type']](context)}", ""
     # A site's own declarations may use anything of pydantic's.
     sentence = str(context.get("sentence") or error["msg"])
-    return sentence.replace("Input should", f"{described(value)} should"), ""
+    return sentence.replace("Input should", f"{described(value)} should"), str(context.get("hint", ""))
 
 
 def _no_choice(value: Any, expected: str) -> Sentence:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from scenarios.domain.declarations import Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
+from scenarios.domain.results import Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers.child.process import run_child
 from scenarios.ports import Surroundings
@@ -29,9 +30,15 @@ def _dotted_name(text: str) -> str:
     return text
 
 
+class ChaosToolkitReturned(Returned):
+    value: Any = Field(description="What the function returned.")
+    note: str = Field(description="That it was cut, where it was.")
+
+
 class ChaosToolkitArguments(Declaration):
     """`func` of `module`; `secrets` and `configuration` reach it where it has parameters of these names."""
 
+    Returns: ClassVar[type[Returned]] = ChaosToolkitReturned
     module: Annotated[str, AfterValidator(_dotted_name)]
     func: Annotated[str, AfterValidator(_dotted_name)]
     arguments: dict[str, Any] = {}
@@ -46,9 +53,7 @@ class ChaosToolkitArguments(Declaration):
 
 
 class ChaosToolkit:
-    """Returns `value`, what the function returned.
-
-    Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES names, and of those in them. The
+    """Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES names, and of those in them. The
     extension must be installed beside the coordinator; it brings chaostoolkit-lib along.
     """
 

@@ -1,5 +1,6 @@
 """A command on the coordinator's own host, of those that the site allows."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
@@ -11,6 +12,8 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.expectations import shown
+from scenarios.domain.outputs import read_json
+from scenarios.domain.results import Returned
 from scenarios.domain.templates import as_text, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
 from scenarios.ports import Surroundings
@@ -34,12 +37,22 @@ def _environment(given: dict[str, Any]) -> dict[str, str]:
     return {name: as_text(value) for name, value in given.items()}
 
 
+class CommandReturned(Returned):
+    exit_code: int = Field(description="Negative: the signal that ended it.")
+    stdout: str = Field(description="At most 64 KiB of it.")
+    stderr: str = Field(description="At most 64 KiB of it.")
+    json_output: Any = Field(alias="json", description="`stdout`, where it is JSON and whole.")
+    elapsed: float = Field(description="Seconds to its end.")
+    note: str = Field(description="What was cut, or ended with it, where anything was.")
+
+
 class CommandArguments(Declaration):
     """`run` is the command and its arguments, one by one: no shell reads them.
 
     With `keep_running`, what the command starts stays running when the step has ended.
     """
 
+    Returns: ClassVar[type[Returned]] = CommandReturned
     run: Annotated[list[str], Field(min_length=1)]
     cwd: Annotated[str, AfterValidator(_directory)] = "/"
     env: Annotated[
@@ -66,9 +79,7 @@ class CommandArguments(Declaration):
 
 
 class Command:
-    """Returns `exit_code` (negative: the signal that ended it), `stdout`, `stderr`, `elapsed` (seconds).
-
-    Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
+    """Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
     those variables of `env` that ALLOWED_COMMANDS names beside the command. Each output is cut after
     64 KiB. As an action it is done when the exit code is 0, or one of `ok` where that is given.
 
@@ -162,4 +173,9 @@ def _fields(ended: Ended) -> dict[str, Any]:
         "stderr": ended.stderr,
         "elapsed": ended.elapsed,
     }
-    return {**fields, "note": "; ".join(ended.notes)} if ended.notes else fields
+    if ended.notes:
+        return {**fields, "note": "; ".join(ended.notes)}
+    # Without JSON there is no 'json', which an expectation of one reports.
+    with contextlib.suppress(ValueError, RecursionError):
+        fields["json"] = read_json(ended.stdout)
+    return fields

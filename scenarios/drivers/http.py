@@ -12,7 +12,9 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
-from scenarios.domain.expectations import shown
+from scenarios.domain.matchers import shown
+from scenarios.domain.outputs import read_json
+from scenarios.domain.results import Returned
 from scenarios.domain.templates import as_text
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
 from scenarios.drivers.listening import require_listener
@@ -67,9 +69,19 @@ def _is_scalar(value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
+class HttpReturned(Returned):
+    status: int = Field(description="The status code.")
+    headers: dict[str, str] = Field(description="By name; case does not matter.")
+    body: str = Field(description="The body as text, at most 1 MiB of it.")
+    json_body: Any = Field(alias="json", description="The body, where it is JSON and whole.")
+    elapsed: float = Field(description="Seconds to the end of the answer.")
+    note: str = Field(description="That the body was cut, where it was.")
+
+
 class HttpArguments(Declaration):
     """`service` and `path`, or `url`; at most one of `json` and `body`."""
 
+    Returns: ClassVar[type[Returned]] = HttpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     path: Annotated[str, AfterValidator(_path)] = "/"
     url: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
@@ -120,9 +132,7 @@ class _Target:
 
 
 class Http:
-    """Returns `status`, `headers`, `body`, `json` (where the body is JSON) and `elapsed` (seconds).
-
-    As an action it is done when the status is 2xx, or one of `ok` where that is given; nothing else counts
+    """As an action it is done when the status is 2xx, or one of `ok` where that is given; nothing else counts
     as done. A redirect counts only where `follow_redirects` follows it, by the status at its end. An undo
     by DELETE is also done when the status is 404 or 410 and `ok` is not given: there is nothing to undo. A
     probe looks at any answer.
@@ -219,9 +229,5 @@ def _fields(answer: Answer) -> dict[str, Any]:
         return fields
     # Without JSON there is no 'json', which an expectation of one reports.
     with contextlib.suppress(ValueError, RecursionError):
-        fields["json"] = json.loads(answer.body, parse_constant=_refuse_constant)
+        fields["json"] = read_json(answer.body)
     return fields
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -1,6 +1,7 @@
 """Whether something listens at an address: one connection, by which nothing is sent."""
 
 import asyncio
+import socket
 from urllib.parse import urlsplit
 
 from scenarios.domain.durations import format_duration
@@ -20,7 +21,11 @@ async def find_refusal(host: str, port: int, seconds: float = MAX_SECONDS) -> st
         return f"did not answer within {format_duration(seconds)}"
     except ConnectionRefusedError:
         return "refused the connection"
-    except (OSError, UnicodeError) as error:
+    except socket.gaierror as error:
+        return f"has a name that cannot be resolved: {error.strerror}"
+    except UnicodeError:
+        return "has a name that cannot be resolved: it is not a host name"
+    except OSError as error:
         return f"cannot be reached: {error}"
     # Nothing was written, so there is nothing to wait for; abort also cannot be held up.
     writer.transport.abort()

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
+from scenarios.domain.results import Returned
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
@@ -22,9 +23,20 @@ _OK = 200
 _BAD_QUERY = 400
 
 
+class PrometheusReturned(Returned):
+    value: float | str = Field(
+        description="Of the one series, or the scalar. With several series only `all`, `any` and `count` "
+        "look at it, and of none only `count`.",
+        json_schema_extra={"series": True},
+    )
+    values: list[float | str] = Field(description="Of all series.")
+    samples: list[dict[str, Any]] = Field(description="Of all series, `metric` (the labels) and `value`.")
+
+
 class PrometheusArguments(Declaration):
     """`query` is PromQL; `server` is the configured one where it is left out."""
 
+    Returns: ClassVar[type[Returned]] = PrometheusReturned
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
     server: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
 
@@ -35,10 +47,7 @@ class PrometheusArguments(Declaration):
 
 
 class Prometheus:
-    """Returns `value` (the scalar, or the one sample of a vector), `values` (of all samples) and `samples`.
-
-    An empty vector has no `value`. Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`.
-    """
+    """Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`."""
 
     name: ClassVar[str] = "prometheus"
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.results import Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import processes
 from scenarios.drivers.processes import PidFile
@@ -24,9 +25,15 @@ _WAYS = ("pid", "pidfile", "port")
 _OWN_PROGRAMS = ("gunicorn", "db_worker", "rqworker")
 
 
+class SignalReturned(Returned):
+    pid: int = Field(description="Of the process.")
+    note: str = Field(description="That the process to continue is gone, where it is.")
+
+
 class SignalArguments(Declaration):
     """`pid`, `pidfile` or `port` (the listener on it). A probe looks for the process and sends nothing."""
 
+    Returns: ClassVar[type[Returned]] = SignalReturned
     pid: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(ABSENT)
     pidfile: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
@@ -47,7 +54,7 @@ class SignalArguments(Declaration):
 
 
 class Signal:
-    """Returns `pid`. As a probe it finds the process and sends nothing.
+    """As a probe it finds the process and sends nothing.
 
     A process may be signalled when a pid file in one of ALLOWED_PIDFILE_DIRS names it, and it is older
     than that file; for `pid` and `port` the file is called *.pid. The coordinator's own never are.

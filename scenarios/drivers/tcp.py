@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.domain.results import Returned
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
@@ -16,11 +18,32 @@ from scenarios.ports import Surroundings
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class TcpArguments(Declaration):
-    """`host` and `port`, or `service`."""
+def _host(text: str) -> str:
+    """A name or an address, without the brackets that an IPv6 address has in URLs."""
+    bare = text.removeprefix("[").removesuffix("]") if text.startswith("[") else text
+    if "/" in bare or "[" in bare or "]" in bare:
+        raise ValueError(f"{text[:80]!r} is not a host: write its name or its address alone")
+    if ":" in bare:
+        try:
+            ip_address(bare)
+        except ValueError:
+            rule = "a name and an IPv4 address hold no ':', and the port stands under 'port'"
+            raise ValueError(f"{text[:80]!r} is not a host: {rule}") from None
+    return bare
 
+
+class TcpReturned(Returned):
+    connected: bool = Field(description="Whether something listens there and took the connection.")
+    elapsed: float = Field(description="Seconds until that was known.")
+    note: str = Field(description="Why there is no connection, where there is none.")
+
+
+class TcpArguments(Declaration):
+    """`host` and `port`, or `service`. An IPv6 address may stand in brackets."""
+
+    Returns: ClassVar[type[Returned]] = TcpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
-    host: Annotated[str, Field(min_length=1, max_length=253)] = Field(ABSENT)
+    host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_host)] = Field(ABSENT)
     port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
     timeout: PositiveDuration = 5.0
 
@@ -36,7 +59,7 @@ class TcpArguments(Declaration):
 
 
 class Tcp:
-    """Returns `connected` and `elapsed` (seconds). As an action it fails where nothing listens."""
+    """As an action it fails where nothing listens."""
 
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
@@ -50,14 +73,16 @@ class Tcp:
         return {}
 
     async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        refusal, elapsed = await self._connect(arguments, *_address(arguments, surroundings))
-        return {"connected": not refusal, "elapsed": elapsed}
+        host, port = _address(arguments, surroundings)
+        refusal, elapsed = await self._connect(arguments, host, port)
+        fields: dict[str, Any] = {"connected": not refusal, "elapsed": elapsed}
+        return {**fields, "note": f"{_spoken(host, port)} {refusal}"} if refusal else fields
 
     async def act(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         host, port = _address(arguments, surroundings)
         refusal, elapsed = await self._connect(arguments, host, port)
         if refusal:
-            raise StepNotSent(f"{arguments.service or 'the target'} at {host}:{port} {refusal}")
+            raise StepNotSent(f"{arguments.service or 'the target'} at {_spoken(host, port)} {refusal}")
         return {"connected": True, "elapsed": elapsed}
 
     async def _connect(self, arguments: TcpArguments, host: str, port: int) -> tuple[str, float]:
@@ -65,6 +90,10 @@ class Tcp:
         started = time.perf_counter()
         refusal = await find_refusal(host, port, arguments.timeout)
         return refusal, time.perf_counter() - started
+
+
+def _spoken(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:

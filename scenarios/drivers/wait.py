@@ -5,17 +5,23 @@ import time
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from scenarios.domain.declarations import Declaration, Duration
+from scenarios.domain.results import Returned
 from scenarios.ports import Surroundings
 
 
+class WaitReturned(Returned):
+    elapsed: float = Field(description="Seconds.")
+
+
 class WaitArguments(Declaration):
+    Returns: ClassVar[type[Returned]] = WaitReturned
     duration: Duration
 
 
 class Wait:
-    """Returns `elapsed` (seconds)."""
-
     name: ClassVar[str] = "wait"
     Arguments: ClassVar[type[WaitArguments]] = WaitArguments
 

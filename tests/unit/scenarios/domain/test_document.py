@@ -129,7 +129,9 @@ REFUSED = {
     "a negative duration": (phase_with("hold: -5s"), 7, "-5s", "'-5s' is not a duration", ""),
     "an empty duration": (phase_with("hold: ''"), 7, "''", "empty duration", ""),
     "no time between polls": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: 1}, every: 0s}]"),
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, every: 0s}]"
+        ),
         7,
         "0s}",
         "longer than nothing",
@@ -137,7 +139,7 @@ REFUSED = {
     ),
     "within and throughout": (
         phase_with(
-            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: 1}, within: 1s,"
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, within: 1s,"
             " throughout: true}]"
         ),
         7,
@@ -146,28 +148,28 @@ REFUSED = {
         "",
     ),
     "for without within": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: 1}, for: 1s}]"),
+        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, for: 1s}]"),
         7,
         "for",
         "'for' goes only with 'within'",
         "",
     ),
     "an unknown matcher": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {abov: 1}}}]"),
+        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: {abov: 1}}}]"),
         7,
         "abov",
-        "'abov' is unknown in 'a'",
+        "'abov' is unknown in 'elapsed'",
         "did you mean 'above'?",
     ),
     "a bad JSONPath": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {json: {status: 1}}}]"),
+        phase_with("validations: [{name: v, probe: {http: {service: s}}, expect: {json: {status: 1}}}]"),
         7,
         "status",
         "'status' is not a JSONPath",
         "",
     ),
     "a bad regular expression": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '('}}}]"),
+        phase_with("validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '('}}}]"),
         7,
         "'('",
         "'(' is not a regular expression",
@@ -175,7 +177,7 @@ REFUSED = {
     ),
     "a regular expression that looks around": (
         phase_with(
-            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '(?=a)'}}}]"
+            "validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '(?=a)'}}}]"
         ),
         7,
         "'(?=a)'",
@@ -184,7 +186,7 @@ REFUSED = {
     ),
     "a regular expression that repeats too much": (
         phase_with(
-            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {matches: '(a?b?){999}'}}}]"
+            "validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '(a?b?){999}'}}}]"
         ),
         7,
         "'(a?b?){999}'",
@@ -192,7 +194,9 @@ REFUSED = {
         "",
     ),
     "a range upside down": (
-        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {a: {between: [3, 1]}}}]"),
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: {between: [3, 1]}}}]"
+        ),
         7,
         "between",
         "no range",

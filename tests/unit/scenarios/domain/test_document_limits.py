@@ -48,7 +48,7 @@ def test_more_than_100_different_patterns_and_paths_are_refused_however_often_on
 ) -> None:
     def checked(count: int) -> str:
         paths = ", ".join(f'"$.a{index}": {{matches: same}}' for index in range(count))
-        check = f"{{name: v, probe: {{wait: {{duration: 1s}}}}, expect: {{json: {{{paths}}}}}}}"
+        check = f"{{name: v, probe: {{http: {{service: s}}}}, expect: {{json: {{{paths}}}}}}}"
         return with_spec(f"phases: [{{name: p, validations: [{check}]}}]")
 
     assert problems(checked(99)) == ()

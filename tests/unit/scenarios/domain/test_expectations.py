@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 
 from scenarios.domain.expectations import Expectations
 
+
+def series(*values: Any) -> dict[str, Any]:
+    """As the driver prometheus returns them."""
+    samples = [{"metric": {"pod": f"p{index}"}, "value": value} for index, value in enumerate(values)]
+    fields: dict[str, Any] = {"values": [*values], "samples": samples}
+    return {"value": values[0], **fields} if len(values) == 1 else fields
+
+
+NO_SERIES, ONE_SERIES, MANY_SERIES = series(), series(1), series(1, 2)
 HOLDS = [
     ({"status": 200}, {"status": 200}),
     ({"status": {"equals": 200.0}}, {"status": 200}),
@@ -27,7 +36,25 @@ HOLDS = [
     ({"value": [1, {"a": True}]}, {"value": [1, {"a": True}]}),
     ({"json": {"$.a.b": 1}}, {"json": {"a": {"b": 1}}}),
     ({"json": {"$.a[*].b": [1, 2]}}, {"json": {"a": [{"b": 1}, {"b": 2}]}}),
-    ({"json": {"$.a[*].b": 1}}, {"json": {"a": [{"b": 1}]}}),
+    ({"json": {"$.a[*].b": [1]}}, {"json": {"a": [{"b": 1}]}}),
+    ({"json": {"$.a[*].b": []}}, {"json": {"a": []}}),
+    ({"json": {"$.a[*].b": {"count": 0}}}, {"json": {}}),
+    ({"json": {"$.a[*].b": {"exists": False}}}, {"json": {"a": []}}),
+    ({"json": {"$..b": {"exists": True}}}, {"json": {"a": [{"b": None}]}}),
+    ({"json": {"$.a": []}}, {"json": {"a": []}}),
+    ({"json": {"$.a[0].b": 1}}, {"json": {"a": [{"b": 1}]}}),
+    ({"json": {"$['a'][-1]": {"contains": "x"}}}, {"json": {"a": ["xyz"]}}),
+    ({"json": {"$.a[*]": {"contains": "x"}}}, {"json": {"a": ["x"]}}),
+    ({"json": {"$.a[?@ > 1]": {"all": {"above": 1}, "count": {"at_least": 2}}}}, {"json": {"a": [1, 2, 3]}}),
+    ({"values": {"all": {"below": 3}}}, {"values": [1, 2]}),
+    ({"values": {"any": 2}}, {"values": [1, 2]}),
+    ({"values": {"count": 2}}, {"values": [1, 2]}),
+    ({"values": {"all": {"all": {"above": 0}}}}, {"values": [[1], [2, 3]]}),
+    ({"value": {"all": {"below": 3}, "count": 2}}, MANY_SERIES),
+    ({"value": {"any": {"above": 1}}}, MANY_SERIES),
+    ({"value": {"count": 0}}, NO_SERIES),
+    ({"value": {"exists": False}}, NO_SERIES),
+    ({"value": {"below": 3, "all": {"below": 3}}}, ONE_SERIES),
     ({"json": {"$.gone": {"exists": False}}}, {"json": {}}),
     ({"json": {"$": 5}}, {"json": 5}),
     ({"headers": {"content-type": {"contains": "json"}}}, {"headers": {"Content-Type": "application/json"}}),
@@ -71,6 +98,38 @@ MISSES = [
     ({"json": {"$.a": 1}}, {"json": "text"}, "there is no JSON at '$.a'"),
     ({"headers": {"X-A": 1}}, {"headers": {}}, "there is no header 'X-A'"),
     ({"headers": {"X-A": 1}}, {}, "there is no header 'X-A'"),
+    ({"json": {"$.a[*].b": 1}}, {"json": {"a": [{"b": 1}]}}, "JSON at '$.a[*].b' is [1], not 1"),
+    ({"json": {"$.a[*]": {"contains": "b-1"}}}, {"json": {"a": ["b-10"]}}, "[\"b-10\"], without 'b-1'"),
+    ({"json": {"$..a": {"exists": True}}}, {"json": {}}, "there is no JSON at '$..a'"),
+    ({"json": {"$..a": {"exists": False}}}, {"json": {"a": 1}}, "exists, and it must not: it is [1]"),
+    ({"json": {"$..a": []}}, {}, "there is no JSON at '$..a'"),
+    ({"json": {"$..a": {"all": {"above": 1}}}}, {"json": {}}, "has no values, so that 'all' does not hold"),
+    ({"n": {"all": {"above": 1}}}, {"n": 5}, "'n' is 5, which is not a list"),
+    (
+        {"n": {"all": {"above": 1}}},
+        {"n": [0, 2, 1, 0, 0, 0]},
+        "5 of 6 values of 'n' do not hold: [0] is 0, not above 1; [2] is 1, not above 1; [3] is 0",
+    ),
+    ({"n": {"any": 3}}, {"n": [1, 2]}, "none of 2 values of 'n' holds: [0] is 1, not 3; [1] is 2, not 3"),
+    ({"n": {"count": {"at_least": 3}}}, {"n": [1]}, "the number of values of 'n' is 1, not at least 3"),
+    (
+        {"value": {"below": 3}},
+        series(0, 1, 2, 3, 4),
+        'the query found 5 series, {pod="p0"} is 0, {pod="p1"} is 1, {pod="p2"} is 2 and 2 more',
+    ),
+    ({"value": {"exists": False}}, MANY_SERIES, "the query found 2 series"),
+    ({"value": {"below": 3}}, NO_SERIES, "there is no 'value'"),
+    (
+        {"value": {"all": {"below": 3}}},
+        series(0, 5),
+        "1 of 2 values of 'value' do not hold: {pod=\"p1\"} is 5, not below 3",
+    ),
+    ({"value": {"all": {"below": 3}}}, NO_SERIES, "has no values"),
+    ({"elapsed": {"below": 1}}, {"elapsed": 1.0211380170003395}, "'elapsed' is 1.021, not below 1"),
+    ({"elapsed": {"below": 1}}, {"elapsed": 1.00000001}, "'elapsed' is 1.00000001, not below 1"),
+    ({"elapsed": {"above": 1}}, {"elapsed": 0.01234567}, "'elapsed' is 0.0123, not above 1"),
+    ({"n": 0.3}, {"n": 0.1 + 0.2}, "'n' is 0.30000000000000004, not 0.3"),
+    ({"n": [1]}, {"n": {"a": [1.23456789]}}, "'n' is {\"a\": [1.235]}, not [1]"),
 ]
 
 

@@ -205,10 +205,17 @@ TOLERANCES: list[tuple[Any, dict[str, Any]]] = [
     (200, {"status": {"equals": 200}}),
     ([200, 201], {"status": {"in": [200, 201]}}),
     ({"type": "regex", "pattern": "^ok"}, {"body": {"matches": "^ok"}}),
-    ({"type": "regex", "target": "status", "pattern": "20."}, {"status": {"matches": "20."}}),
     ({"type": "range", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
     ({"type": "jsonpath", "path": "$.a", "expect": ["x"]}, {"json": {"$.a": {"equals": "x"}}}),
+    ({"type": "jsonpath", "path": "$.a", "expect": "x"}, {"json": {"$.a": {"equals": "x"}}}),
+    ({"type": "jsonpath", "path": "$.a", "expect": []}, {"json": {"$.a": {"exists": False}}}),
     ({"type": "jsonpath", "path": "$.a"}, {"json": {"$.a": {"exists": True}}}),
+    ({"type": "jsonpath", "path": "$.a", "count": 0}, {"json": {"$.a": {"exists": False}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": "x"}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": ["x"]}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": []}, {"json": {"$.a[*]": {"equals": []}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "count": 3}, {"json": {"$.a[*]": {"count": 3}}}),
+    ({"type": "jsonpath", "path": "$..a"}, {"json": {"$..a": {"exists": True}}}),
 ]
 
 
@@ -220,6 +227,46 @@ def test_a_tolerance_becomes_what_is_expected(tolerance: Any, expect: dict[str, 
     assert left_out == ()
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expect"),
+    [
+        ("20.", {"between": [200, 209]}),
+        ("^2", {"between": [200, 299]}),
+        ("^(200|404)$", {"in": [200, 404]}),
+        ("5$", {"in": [number for number in range(100, 600) if number % 10 == 5]}),
+    ],
+)
+def test_a_pattern_for_a_status_becomes_the_numbers_that_match_and_a_note_says_so(
+    pattern: str, expect: dict[str, Any]
+) -> None:
+    tolerance = {"type": "regex", "target": "status", "pattern": pattern}
+    document, (note,) = translated(method=[{**HEALTHY, "tolerance": tolerance}])
+    assert phases(document)["method"]["validations"][0]["expect"] == {"status": expect}
+    assert "compares a number as text" in note.message
+
+
+OF_OUTPUTS = [
+    ({"type": "jsonpath", "target": "stdout", "path": "$.a", "expect": 1}, {"json": {"$.a": {"equals": 1}}}),
+    ({"type": "range", "target": "stdout", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
+    ([0, 2], {"exit_code": {"in": [0, 2]}}),
+]
+
+
+@pytest.mark.parametrize(("tolerance", "expect"), OF_OUTPUTS)
+def test_a_tolerance_of_a_process_looks_into_what_it_wrote(tolerance: Any, expect: dict[str, Any]) -> None:
+    probe = {"type": "probe", "name": "p", "provider": {"type": "process", "path": "kubectl"}}
+    document, left_out = translated(method=[{**probe, "tolerance": tolerance}])
+    assert phases(document)["method"]["validations"][0]["expect"] == expect
+    assert left_out == ()
+
+
+def test_two_numbers_that_a_function_may_return_are_a_range_as_for_chaoslib() -> None:
+    provider = {"type": "python", "module": "chaosaws.ec2", "func": "count"}
+    probe = {"type": "probe", "name": "p", "provider": provider, "tolerance": [1, 5]}
+    document, _ = translated(method=[probe])
+    assert phases(document)["method"]["validations"][0]["expect"] == {"value": {"between": [1, 5]}}
+
+
 LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     ({"controls": [{"name": "c"}]}, "'controls' of the experiment is not carried over"),
     ({"method": [action("a", {"type": "ssh"})]}, "its provider is of type 'ssh'"),
@@ -229,6 +276,18 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
         "a shell reads its arguments, 'get | grep x'",
     ),
     ({"method": [{**HEALTHY, "tolerance": {"type": "probe", "name": "p"}}]}, "the tolerance of"),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a[", "expect": 1}}]},
+        "the tolerance",
+    ),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a", "count": 2}}]},
+        "the tolerance",
+    ),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "regex", "target": "status", "pattern": "ok"}}]},
+        "the tolerance of",
+    ),
     (
         {"method": [action("a", {"type": "http", "url": "http://x/", "verify_tls": False})]},
         "'verify_tls' of activity 'a'",

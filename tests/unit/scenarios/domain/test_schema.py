@@ -24,8 +24,9 @@ def references(schema: Any) -> set[str]:
 
 def test_a_step_has_exactly_one_of_the_installed_drivers(definitions: dict[str, Any]) -> None:
     step = definitions["Step"]
-    assert set(step["properties"]) == {"http", "tcp", "wait"}
-    assert (step["minProperties"], step["maxProperties"], step["additionalProperties"]) == (1, 1, False)
+    assert set(step["properties"]) == {"http", "tcp", "wait", "sensitive"}
+    assert step["oneOf"] == [{"required": [driver]} for driver in ("http", "tcp", "wait")]
+    assert step["additionalProperties"] is False
 
 
 def test_unknown_words_are_refused_wherever_words_are_fixed(definitions: dict[str, Any]) -> None:
@@ -54,6 +55,7 @@ def test_every_reference_leads_somewhere(drivers: Mapping[str, type[BaseModel]])
 
 
 KEYWORDS = {
+    *("allOf", "if", "then", "oneOf"),
     *("$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
     *("examples", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength"),
     *("minProperties", "minimum", "pattern", "properties", "propertyNames", "required", "title", "type"),

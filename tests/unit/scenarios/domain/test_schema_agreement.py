@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from scenarios.domain.document import parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.language import scenario_model
+from scenarios.domain.results import ANY, TEXT, Kind, returned_fields, usable
 from scenarios.domain.schema import json_schema
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import load_drivers
@@ -116,17 +117,66 @@ STEPS = st.one_of(
         }
     ),
 )
-MATCHERS: st.SearchStrategy[Any] = SCALARS | st.lists(SCALARS, max_size=2)
-MATCHERS |= words({"equals": JSON}, not_=JSON, contains=JSON, exists=st.booleans())
-MATCHERS |= words({"in_": st.lists(JSON, max_size=2)}, not_in=st.lists(JSON, max_size=2))
-MATCHERS |= words({"above": NUMBERS}, at_least=NUMBERS, below=NUMBERS, at_most=NUMBERS)
-MATCHERS |= words({"between": st.just([1, 2.5])}, matches=st.just("^a+$"))
-EXPECT = words(
-    {"status": MATCHERS},
-    json=st.dictionaries(st.sampled_from(["$", "$.a", "$..b"]), MATCHERS, max_size=2),
-    headers=st.dictionaries(NAMES, MATCHERS, max_size=2),
-)
-PROBES = {"name": NAMES, "probe": STEPS, "expect": EXPECT}
+# What may be expected of each driver's fields, by the kinds that it declares
+
+JSON_TYPES: dict[str, st.SearchStrategy[Any]] = {
+    "integer": st.integers(-(2**40), 2**40) | st.just(200.0),
+    "number": NUMBERS,
+    "string": TEXTS,
+    "boolean": st.booleans(),
+    "array": st.lists(JSON, max_size=2),
+    "object": objects(JSON),
+}
+
+
+def equal_to(kind: Kind) -> st.SearchStrategy[Any]:
+    return st.one_of([JSON_TYPES[one] for one in sorted(kind.types)]) if kind.types else JSON
+
+
+def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
+    """Values of the kind, and matchers that some of them meet."""
+    own = equal_to(kind)
+    plain = own.filter(lambda value: not isinstance(value, dict))
+    inner = matchers(kind.of_values, depth - 1) if depth else st.just(1) if kind == ANY else plain
+    number: st.SearchStrategy[Any]
+    number, several = st.just({"at_least": 1}) | st.integers(0, 3), st.lists(own, max_size=2)
+    part = JSON if kind.may_be("array") else TEXTS
+    comparing = dict.fromkeys(("above", "at_least", "below", "at_most"), NUMBERS)
+    known = {"equals": own, "not": own, "in": several, "not_in": several, "exists": st.booleans()}
+    known |= comparing | {"between": st.just([1, 2.5]), "matches": st.just("^a+$"), "contains": part}
+    known |= {"all": inner, "any": inner, "count": number}
+    fitting = {name: values for name, values in known.items() if usable(name, kind)}
+    pairs = [st.fixed_dictionaries({name: values}) for name, values in fitting.items()]
+    return plain | st.one_of(pairs) | st.fixed_dictionaries({}, optional=fitting).filter(bool)
+
+
+def expected_of(driver: str) -> st.SearchStrategy[dict[str, Any]]:
+    returned = returned_fields(DRIVERS[driver])
+    assert returned is not None
+    free = matchers(ANY)
+    fields = {name: matchers(field.kind) for name, field in returned.items()}
+    if "json" in fields:
+        fields["json"] = st.dictionaries(st.sampled_from(["$", "$.a", "$.b[0]"]), free, max_size=2)
+    if "headers" in fields:
+        fields["headers"] = st.dictionaries(NAMES, matchers(TEXT), max_size=2)
+    return st.fixed_dictionaries({}, optional=fields).filter(bool)
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> dict[str, Any]:
+    """A probe, and what may be expected of it."""
+    step = draw(STEPS)
+    (driver,) = step
+    expect = draw(expected_of(driver))
+    if draw(st.booleans()):
+        step["sensitive"] = draw(st.booleans())
+    return {"name": draw(NAMES), "probe": step, "expect": expect}
+
+
+def checks(**optional: Any) -> st.SearchStrategy[dict[str, Any]]:
+    return st.builds(lambda look, more: look | more, looks(), words({}, **optional))
+
+
 FAULTS = words(
     {"name": NAMES, "do": STEPS},
     undo=STEPS,
@@ -134,10 +184,9 @@ FAULTS = words(
     until=st.sampled_from(["phase", "run"]),
     timeout=DURATIONS,
 )
-CHECKS = words(PROBES, every=DURATIONS, timeout=DURATIONS)
-CHECKS |= words({**PROBES, "within": DURATIONS}, for_=DURATIONS)
-CHECKS |= words({**PROBES, "throughout": st.booleans()})
-GUARDS = words(PROBES, every=DURATIONS, tolerate=st.integers(0, 5) | st.just(2.0), timeout=DURATIONS)
+CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans())
+CHECKS |= checks(within=DURATIONS).map(lambda one: one | ({"for": "2s"} if "within" in one else {}))
+GUARDS = checks(every=DURATIONS, tolerate=st.integers(0, 5) | st.just(2.0), timeout=DURATIONS)
 VARIABLES = st.one_of(
     words({"type": st.just("string")}, default=st.just("a"), description=TEXTS, choices=st.just(["a", "b"])),
     words({"type": st.just("integer")}, default=st.just(3), min=st.just(1), max=st.just(5)),
@@ -184,6 +233,7 @@ SLOW = settings(
 # What they are made of, changed
 
 KEYS = ["name", "spec", "phases", "do", "probe", "http", "tcp", "timeout", "json", "above", "stranger"]
+KEYS += ["status", "value", "connected", "matches", "contains", "all", "count", "sensitive"]
 STRANGE: st.SearchStrategy[Any] = JSON | st.sampled_from(
     [[], {}, "", 0, -1, 1.5, 2.0, "5", "0s", "5s", True, None, 99999, "x" * 300]
 )

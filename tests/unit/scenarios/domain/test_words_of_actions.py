@@ -37,9 +37,15 @@ REFUSED = {
         "'belo' is unknown in 'elapsed'",
         "did you mean 'below'?",
     ),
-    "a bad pattern": (ACTION % "expect: {a: {matches: '('}}", 5, "'('", "not a regular expression", ""),
+    "a bad pattern": (
+        HTTP % "}}, expect: {body: {matches: '('}}}]}]#",
+        5,
+        "'('",
+        "not a regular expression",
+        "",
+    ),
     "a secret": (
-        ACTION % "expect: {a: '${secret:NAME}'}",
+        HTTP % "}}, expect: {body: '${secret:NAME}'}}]}]#",
         5,
         "'${secret:NAME}'",
         "stands outside of a step",

@@ -1,0 +1,221 @@
+"""Matchers: what one value must be, and a sentence for each that does not hold."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from scenarios.domain.json_queries import Budget, same
+from scenarios.domain.patterns import compiled_pattern
+
+_LONGEST_SHOWN = 120
+_DEEPEST_SHOWN = 20
+# A search in more than this could keep the whole run waiting.
+_MOST_SEARCHED = 64 * 1024
+# Of a list's values that do not hold, so many are named.
+_MOST_NAMED = 3
+_DECIMALS = 3
+# Matchers that look at the values of a list, not at the list.
+OVER_LISTS = frozenset({"all", "any", "count"})
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+MISSING: Final = _Missing()
+# A list's values, each with how it is spoken of.
+Named = Sequence[tuple[str, Any]]
+
+
+def value_misses(subject: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
+    """A sentence for each matcher that the value does not meet."""
+    matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
+    if value is MISSING:
+        if any(name != "exists" or expected is True for name, expected in matchers.items()):
+            yield f"there is no {subject}"
+        return
+    for name, expected in matchers.items():
+        if name in OVER_LISTS:
+            yield from _list_misses(subject, name, expected, value, budget)
+        elif name in _OF_WHOLE_VALUES:
+            if miss := _OF_WHOLE_VALUES[name](value, expected, budget):
+                yield f"{subject} {miss}"
+        elif miss := _OF_SCALARS[name](value, expected):
+            yield f"{subject} {miss}"
+
+
+def _list_misses(subject: str, name: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
+    if not isinstance(value, list | tuple):
+        yield f"{subject} is {shown(value)}, which is not a list, so that {name!r} has nothing to look at"
+        return
+    named = [(f"[{index}]", one) for index, one in enumerate(value)]
+    yield from misses_over(subject, name, wanted, named, budget)
+
+
+def misses_over(subject: str, name: str, wanted: Any, named: Named, budget: Budget) -> Iterator[str]:
+    """As `value_misses`, for one of OVER_LISTS. Of no values at all, neither `all` nor `any` holds."""
+    if name == "count":
+        yield from value_misses(f"the number of values of {subject}", wanted, len(named), budget)
+        return
+    if not named:
+        yield f"{subject} has no values, so that {name!r} does not hold"
+        return
+    budget.spend(len(named))
+    misses = [list(value_misses(label, wanted, value, budget)) for label, value in named]
+    found = [sentences[0] for sentences in misses if sentences]
+    if name == "all" and found:
+        yield f"{len(found)} of {len(named)} values of {subject} do not hold: {_some(found)}"
+    elif name == "any" and len(found) == len(named):
+        yield f"none of {len(named)} values of {subject} holds: {_some(found)}"
+
+
+def _some(sentences: Sequence[str]) -> str:
+    more = len(sentences) - _MOST_NAMED
+    return "; ".join(sentences[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _equals(value: Any, expected: Any, budget: Budget) -> str:
+    return "" if same(value, expected, budget) else f"is {_beside(value, expected)}, not {shown(expected)}"
+
+
+def _not(value: Any, unwanted: Any, budget: Budget) -> str:
+    return f"is {shown(value)}, which it must not be" if same(value, unwanted, budget) else ""
+
+
+def _in(value: Any, choices: Any, budget: Budget) -> str:
+    found = any(same(value, one, budget) for one in choices)
+    return "" if found else f"is {shown(value)}, none of {shown(choices)}"
+
+
+def _not_in(value: Any, choices: Any, budget: Budget) -> str:
+    found = any(same(value, one, budget) for one in choices)
+    return f"is {shown(value)}, one of {shown(choices)}" if found else ""
+
+
+def _contains(value: Any, part: Any, budget: Budget) -> str:
+    if isinstance(value, str) and isinstance(part, str):
+        return "" if part in value else f"is {shown(value)}, which does not contain {shown(part)}"
+    if isinstance(value, Mapping):
+        is_key = isinstance(part, str) and part in value
+        return "" if is_key else f"has no key {shown(part)}: it is {shown(value)}"
+    if isinstance(value, list | tuple):
+        budget.spend(len(value))
+        found = any(same(one, part, budget) for one in value)
+        return "" if found else f"is {shown(value)}, without {shown(part)}"
+    return f"is {shown(value)}, which cannot contain {shown(part)}"
+
+
+def _comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[Any, Any], str]:
+    def compare(value: Any, limit: Any) -> str:
+        if not is_number(value):
+            return f"is {shown(value)}, which is no number and cannot be {words} {shown(limit)}"
+        return "" if holds(value, limit) else f"is {_beside(value, limit)}, not {words} {shown(limit)}"
+
+    return compare
+
+
+def _between(value: Any, limits: Any) -> str:
+    low, high = limits
+    if not is_number(value):
+        return f"is {shown(value)}, which is no number and cannot be between {shown(low)} and {shown(high)}"
+    if low <= value <= high:
+        return ""
+    return f"is {_beside(value, low, high)}, not between {shown(low)} and {shown(high)}"
+
+
+def _matches(value: Any, pattern: Any) -> str:
+    if not isinstance(value, str):
+        return f"is {shown(value)}, which is no text and cannot match {shown(pattern)}"
+    # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
+    searched = value[:_MOST_SEARCHED].encode("utf-8", "replace").decode("utf-8")
+    if compiled_pattern(pattern).search(searched):
+        return ""
+    return f"is {shown(value)}, which does not match {shown(pattern)}"
+
+
+def _exists(value: Any, expected: Any) -> str:
+    return "" if expected else f"exists, and it must not: it is {shown(value)}"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _beside(value: Any, *limits: Any) -> str:
+    """The value as it stands beside its limits: exactly, where rounded it would equal one of them."""
+    if isinstance(value, float) and any(is_number(limit) and _rounded(value) == limit for limit in limits):
+        return repr(value)
+    return shown(value)
+
+
+def _rounded(number: float) -> float:
+    if not math.isfinite(number):
+        return number
+    return round(number, _DECIMALS) if abs(number) >= 1 else float(f"{number:.{_DECIMALS}g}")
+
+
+def shown(value: Any) -> str:
+    """As JSON would write it where it can, with texts in single quotes; cut when it is long.
+
+    Decimals are rounded: a person reads them.
+    """
+    if isinstance(value, str):
+        text = repr(value[: _LONGEST_SHOWN + 1])
+    else:
+        # Cut while it is made: a list of a million numbers must not become a text of megabytes first.
+        parts: list[str] = []
+        length = 0
+        for part in _written(value, 0):
+            parts.append(part)
+            length += len(part)
+            if length > _LONGEST_SHOWN:
+                break
+        text = "".join(parts)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def _written(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, float):
+        yield repr(_rounded(value))
+    elif isinstance(value, str):
+        yield json.dumps(value[: _LONGEST_SHOWN + 1], ensure_ascii=False)
+    elif value is None or isinstance(value, bool | int):
+        yield json.dumps(value)
+    elif depth > _DEEPEST_SHOWN:
+        yield "…"
+    elif isinstance(value, Mapping):
+        begin = "{"
+        for name, part in value.items():
+            yield f"{begin}{json.dumps(str(name)[: _LONGEST_SHOWN + 1], ensure_ascii=False)}: "
+            yield from _written(part, depth + 1)
+            begin = ", "
+        yield "{}" if begin == "{" else "}"
+    elif isinstance(value, list | tuple):
+        begin = "["
+        for part in value:
+            yield begin
+            yield from _written(part, depth + 1)
+            begin = ", "
+        yield "[]" if begin == "[" else "]"
+    else:
+        yield repr(value)
+
+
+_OF_WHOLE_VALUES: Final[Mapping[str, Callable[[Any, Any, Budget], str]]] = {
+    "equals": _equals,
+    "not": _not,
+    "in": _in,
+    "not_in": _not_in,
+    "contains": _contains,
+}
+_OF_SCALARS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
+    "above": _comparison("above", lambda value, limit: value > limit),
+    "at_least": _comparison("at least", lambda value, limit: value >= limit),
+    "below": _comparison("below", lambda value, limit: value < limit),
+    "at_most": _comparison("at most", lambda value, limit: value <= limit),
+    "between": _between,
+    "matches": _matches,
+    "exists": _exists,
+}

@@ -1,0 +1,115 @@
+"""What may be expected of each driver's fields, as JSON Schema: the same rules as in results.py.
+
+`Expect` lists the fields of all drivers, for editors that complete. Beside it, validations and guards say
+by the driver of their probe which of them, and which matchers, there are.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from scenarios.domain.results import ANY, TEXT, WHOLE_NUMBER, Field, Kind, returned_fields, usable
+
+Schema = dict[str, Any]
+_TEMPLATE = {"$ref": "#/$defs/Template"}
+_MATCHERS = {"$ref": "#/$defs/Matchers"}
+_LITERAL = {"type": ["string", "number", "boolean", "null", "array"]}
+
+
+def expect_by_driver(definitions: dict[str, Any], drivers: Mapping[str, type[BaseModel]]) -> None:
+    """Adds it to the schema's definitions."""
+    writer = _Writer(definitions)
+    count = writer.wanted(WHOLE_NUMBER)
+    definitions["Matchers"]["properties"]["count"] |= count
+    definitions["Matchers"]["properties"]["count"].pop("$ref", None)
+    expect = definitions["Expect"]
+    expect["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
+    declared_by: dict[str, Schema] = {}
+    for driver, fields in sorted(_declared(drivers)):
+        name = f"ExpectOf_{driver}"
+        definitions[name] = {
+            "title": f"Expect of {driver}",
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": False,
+            "properties": {field: writer.field(field, declared) for field, declared in fields.items()},
+        }
+        declared_by[driver] = {"$ref": f"#/$defs/{name}"}
+        for field, declared in fields.items():
+            about = {"description": f"{declared.description} Returned by {driver}."}
+            expect["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
+    for owner, step in (("Action", "do"), ("Validation", "probe"), ("Guard", "probe")):
+        definitions[owner]["allOf"] = [_of_driver(step, *one) for one in declared_by.items()]
+
+
+def _declared(drivers: Mapping[str, type[BaseModel]]) -> Iterator[tuple[str, Mapping[str, Field]]]:
+    for driver, arguments in drivers.items():
+        if (fields := returned_fields(arguments)) is not None:
+            yield driver, fields
+
+
+def _of_driver(step: str, driver: str, expect: Schema) -> Schema:
+    named = {"type": "object", "required": [driver]}
+    return {
+        "if": {"required": [step], "properties": {step: named}},
+        "then": {"properties": {"expect": expect}},
+    }
+
+
+class _Writer:
+    def __init__(self, definitions: dict[str, Any]) -> None:
+        self._definitions = definitions
+
+    def field(self, name: str, declared: Field) -> Schema:
+        if name in {"json", "headers"}:
+            own: Schema = self._definitions["Expect"]["properties"][name]
+            return {**own, "description": declared.description}
+        return {**self.wanted(declared.kind), "description": declared.description}
+
+    def wanted(self, kind: Kind) -> Schema:
+        """A plain value of the kind, or matchers that fit it."""
+        if kind == ANY:
+            return {"anyOf": [_LITERAL, _MATCHERS]}
+        # A mapping is always one of matchers, never a plain value.
+        types = sorted(kind.types - {"object"}) or ["array"]
+        plain = [_equal(Kind(frozenset(types)))] if kind.types - {"object"} else [_TEMPLATE]
+        return {"anyOf": [*plain, {"$ref": f"#/$defs/{self._matchers(kind)}"}]}
+
+    def _matchers(self, kind: Kind) -> str:
+        name = f"MatchersOf_{_name(kind)}"
+        if name not in self._definitions:
+            definition: Schema = {"title": "Matchers", "type": "object", "minProperties": 1}
+            self._definitions[name] = definition
+            general = self._definitions["Matchers"]
+            definition["additionalProperties"] = False
+            definition["properties"] = {
+                matcher: self._matcher(matcher, kind, schema)
+                for matcher, schema in general["properties"].items()
+                if usable(matcher, kind)
+            }
+        return name
+
+    def _matcher(self, name: str, kind: Kind, general: Schema) -> Schema:
+        if name in {"equals", "not"}:
+            return _equal(kind)
+        if name in {"in", "not_in"}:
+            return {"type": "array", "items": _equal(kind)}
+        if name in {"all", "any"}:
+            return self.wanted(kind.of_values)
+        if name == "contains" and not kind.may_be("array"):
+            return {"type": "string"}
+        return general
+
+
+def _name(kind: Kind) -> str:
+    own = "_or_".join(sorted(kind.types)) or "anything"
+    if kind.series:
+        return f"series_of_{own}"
+    return f"{own}_of_{_name(kind.items)}" if kind.items is not None else own
+
+
+def _equal(kind: Kind) -> Schema:
+    """Values that may equal one of the kind; a template may become one."""
+    own: Schema = {} if kind == ANY else {"type": sorted(kind.types)}
+    return own if kind == ANY or "string" in kind.types else {"anyOf": [own, _TEMPLATE]}

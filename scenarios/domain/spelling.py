@@ -1,0 +1,13 @@
+"""What somebody may have meant."""
+
+import difflib
+from collections.abc import Sequence
+
+_LONGEST_HINTED = 64
+
+
+def near(name: str, known: Sequence[str]) -> str:
+    if len(name) > _LONGEST_HINTED:
+        return ""
+    match = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {match[0]!r}?" if match else ""
