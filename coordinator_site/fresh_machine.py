@@ -3,15 +3,20 @@
 Imported before anything is installed: the standard library alone.
 """
 
+import errno
 import fcntl
 import hashlib
 import importlib.util
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
+DEFAULT_PORT = "8080"
+HIGHEST_PORT = 65535
 
 
 def ensure_environment(project: Path, arguments: list[str]) -> None:
@@ -28,6 +33,9 @@ def ensure_environment(project: Path, arguments: list[str]) -> None:
         return
     wanted = requirement_files(project, arguments)
     if not is_installed(environment, wanted):
+        if not inside:
+            refuse_without_venv()
+        refuse_taken_port(project, arguments)
         install(environment, wanted, build=not inside)
     if not inside:
         python = environment / "bin" / "python"
@@ -74,13 +82,57 @@ def install(environment: Path, wanted: list[Path], *, build: bool) -> None:
             stamp_of(environment, file).touch()
 
 
-def build_environment(environment: Path) -> None:
+def refuse_taken_port(project: Path, arguments: list[str]) -> None:
+    """Installing takes minutes: that `up` could not serve then is said before.
+
+    What makes no sense as a port is left to `up` itself.
+    """
+    if arguments[1:2] != ["up"]:
+        return
+    port = asked_port(project, arguments)
+    if port.isascii() and port.isdecimal() and 0 < int(port) <= HIGHEST_PORT and is_taken(int(port)):
+        sys.exit(
+            f"Port {port} is taken: choose another with 'manage.py up --port N' or PORT. "
+            "Nothing was installed."
+        )
+
+
+def asked_port(project: Path, arguments: list[str]) -> str:
+    """By --port, PORT in the environment or in .env, or else the default."""
+    words = " ".join(arguments[2:])
+    if given := re.search(r"--port[= ](\S+)", words):
+        return given[1]
+    if "PORT" in os.environ:
+        return os.environ["PORT"]
+    try:
+        lines = (project / ".env").read_text(errors="replace")
+    except OSError:
+        return DEFAULT_PORT
+    found = re.findall(r"^(?:export )?PORT=[\"']?(\d+)", lines, re.MULTILINE)
+    return found[-1] if found else DEFAULT_PORT
+
+
+def is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        # As servers do: a port in TIME_WAIT counts as free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
+
+
+def refuse_without_venv() -> None:
     if any(importlib.util.find_spec(module) is None for module in ("venv", "ensurepip")):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.exit(
             f"This Python ({sys.executable}) comes without venv. Install it, then repeat the command:\n"
             f"  Debian, Ubuntu: apt-get install python{version}-venv"
         )
+
+
+def build_environment(environment: Path) -> None:
     run_or_exit(
         [sys.executable, "-m", "venv", str(environment)],
         hint=f"Is there room on the disk, and may this user write to {environment.parent}?",

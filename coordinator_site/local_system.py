@@ -48,7 +48,7 @@ def choose_ports(web: int) -> Ports:
 def children(ports: Ports) -> list[Child]:
     """In the order of starting. They stop in reverse: a worker undoes its faults while its targets live."""
     monitoring = prometheus(ports)
-    measured = where_it_is_measured(ports) if monitoring and not settings.PROMETHEUS_URL else {}
+    measured = where_it_is_measured(ports) if monitoring else {}
     return [
         demo_service("exchange", ports.exchange),
         demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.address_of("exchange")),
@@ -86,9 +86,9 @@ def demo_service(name: str, port: int, *options: str) -> Child:
 
 
 def prometheus(ports: Ports) -> list[Child]:
-    """Prometheus with the shipped configuration, where it is installed."""
+    """Prometheus with the shipped configuration, where it is installed and the settings name no other."""
     binary = shutil.which("prometheus")
-    if binary is None:
+    if binary is None or settings.PROMETHEUS_URL:
         return []
     data = settings.DATA_DIR / "prometheus"
     data.mkdir(exist_ok=True)

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 LISTEN = "0A"
+CONNECT_SECONDS = 1.0
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -12,9 +13,13 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+            probe.listen()
         except OSError:
             return False
-    return True
+    # Nobody here has it, and still somebody may answer: the kernel may forward it to a container.
+    with socket.socket() as caller:
+        caller.settimeout(CONNECT_SECONDS)
+        return caller.connect_ex((host, port)) != 0
 
 
 def free_port(host: str = "127.0.0.1") -> int:

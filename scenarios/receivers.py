@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from scenarios.domain.errors import ScenarioError
+from scenarios.domain.retry_after import seconds_to_wait
 from scenarios.domain.webhooks import signed_headers
 from scenarios.drivers.http_exchange import Answer, exchange, origin
 from scenarios.models import Delivery, Webhook
@@ -81,20 +81,13 @@ async def _sent(method: str, url: str, **request: Any) -> int:
     answer = await _asked(method, url, **request)
     if answer.status not in SUCCESS:
         where = " to another address, which is not followed" if answer.status in REDIRECTS else ""
-        raise NotTaken(
-            answer.status, f"{origin(url)} answered {answer.status}{where}", _wait_of(answer.headers)
-        )
+        wait = seconds_to_wait(answer.headers, timezone.now())
+        raise NotTaken(answer.status, f"{origin(url)} answered {answer.status}{where}", wait)
     return answer.status
 
 
 async def _asked(method: str, url: str, **request: Any) -> Answer:
     return await exchange(method, url, name=origin(url), seconds=SECONDS, allow_redirects=False, **request)
-
-
-def _wait_of(headers: Mapping[str, str]) -> float:
-    """Seconds of a `Retry-After`; a date, which hardly anybody sends, is not understood."""
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return float(value) if value.isascii() and value.isdecimal() and len(value) < 10 else 0.0  # noqa: PLR2004 - seconds of 30 years
 
 
 def _is_list_of_some(text: str) -> bool:

@@ -1,6 +1,7 @@
 """Documents in files and folders, and files written whole or not at all."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,13 +9,16 @@ from pathlib import Path
 from scenarios.command_line.coordinator import CommandRefused
 
 SUFFIXES = (".yaml", ".yml", ".json")
+STANDARD_INPUT = Path("-")
+# Far more than a document may have: whatever is longer is refused by its beginning.
+MAX_INPUT_BYTES = 4 * 1024 * 1024
 
 
 def documents_in(paths: list[Path]) -> list[Path]:
     """The files, and those in the folders with one of SUFFIXES.
 
     What begins with a dot is passed over: `.git`, `.github`, and the folders by which Kubernetes swaps a
-    mounted ConfigMap. None is named twice.
+    mounted ConfigMap. None is named twice. `-` is standard input.
 
     Raises:
         CommandRefused: a file is missing, or there is none at all.
@@ -23,7 +27,7 @@ def documents_in(paths: list[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             files += sorted(_in_folder(path))
-        elif path.is_file():
+        elif path == STANDARD_INPUT or path.is_file():
             files.append(path)
         else:
             raise CommandRefused(f"There is no file {str(path)!r}.")
@@ -41,10 +45,12 @@ def _in_folder(folder: Path) -> Iterator[Path]:
 
 def is_file_name(word: str) -> bool:
     """Scenarios have names without a dot."""
-    return Path(word).suffix in SUFFIXES
+    return Path(word) == STANDARD_INPUT or Path(word).suffix in SUFFIXES
 
 
 def content_of(file: Path) -> bytes:
+    if file == STANDARD_INPUT:
+        return sys.stdin.buffer.read(MAX_INPUT_BYTES)
     try:
         return file.read_bytes()
     except OSError as error:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from requests.auth import AuthBase
 
 from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent
 from scenarios.domain.errors import Problem
+from scenarios.domain.retry_after import seconds_to_wait
 
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 30.0, 120.0
 MOST_BYTES = 64 * 1024 * 1024
@@ -192,8 +194,7 @@ class HttpApi:
 
 
 def _delay(answer: requests.Response, otherwise: float) -> float:
-    word = answer.headers.get("Retry-After", "")
-    return min(float(word), LONGEST_DELAY) if word.isascii() and word.isdecimal() else otherwise
+    return min(seconds_to_wait(answer.headers, datetime.now(UTC)), LONGEST_DELAY) or otherwise
 
 
 def _innermost(error: BaseException) -> str:

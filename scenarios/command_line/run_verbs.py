@@ -34,7 +34,9 @@ from scenarios.domain.variables import pairs
 
 def add_to(verbs: Any) -> None:
     parser = add_verb(verbs, run, "run", "Run a scenario and follow it to its verdict.", shows=True)
-    parser.add_argument("scenario", metavar="NAME-OR-FILE", help="A stored scenario, or a document's file.")
+    parser.add_argument(
+        "scenario", metavar="NAME-OR-FILE", help="A stored scenario, or a document's file, or '-'."
+    )
     parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", dest="variables")
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--dry-run", action="store_true", help="Show what it would do; nothing is started.")

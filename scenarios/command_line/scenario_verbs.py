@@ -21,7 +21,7 @@ from scenarios.domain.errors import InvalidVariables
 from scenarios.domain.variables import pairs
 
 LAST_RUNS = 5
-FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json)."
+FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json); '-' is standard input."
 
 
 def add_to(verbs: Any) -> None:

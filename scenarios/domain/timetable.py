@@ -1,7 +1,8 @@
 """When a schedule's runs are due: a cron line in a time zone, and the window in which they may start.
 
-When clocks change it is as with Debian's cron: a time of day that does not exist is due when the gap ends,
-one that exists twice is due the first time; lines that come round every hour or oftener follow real time.
+When clocks change it is as with Debian's cron. A line whose minutes or hours begin with `*` is due whenever
+the clock shows a time that it names: never at one that is left out, twice at one that comes twice. Any other
+line is due once: at a time that is left out when the gap ends, at one that comes twice the first time.
 """
 
 from collections.abc import Iterator, Sequence

@@ -76,6 +76,12 @@ def test_compose_mounts_what_is_there() -> None:
     assert sources - files == compose["volumes"].keys()
 
 
+def test_a_migration_that_comes_before_its_database_is_tried_again_and_so_is_what_needs_it() -> None:
+    services = documents(DEPLOY / "container" / "compose.yaml")[0]["services"]
+    assert services["migrate"]["restart"] == "on-failure"
+    assert {services[name]["restart"] for name in ("web", "worker", "watchdog")} == {"unless-stopped"}
+
+
 def test_kubernetes_applies_each_manifest_but_the_example_of_a_secret() -> None:
     folder = DEPLOY / "kubernetes"
     (kustomization,) = documents(folder / "kustomization.yaml")

@@ -2,9 +2,11 @@
 
 import hashlib
 import shutil
+import socket
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,11 +45,11 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def begin(clone: Path, *command: str) -> subprocess.Popen[str]:
+def begin(clone: Path, *command: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*PYTHON, *(command or ("manage.py", "check"))],
         cwd=clone,
-        env={"PATH": "/usr/bin:/bin"},
+        env={"PATH": "/usr/bin:/bin", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -94,3 +96,27 @@ def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
     assert (process.returncode, output) == (1, "")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert f"apt-get install python{version}-venv" in errors
+
+
+@pytest.fixture
+def taken_port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        yield str(holder.getsockname()[1])
+
+
+@pytest.mark.parametrize("way", ["--port N", "--port=N", "PORT", ".env"])
+def test_a_taken_port_is_told_before_anything_is_installed(clone: Path, taken_port: str, way: str) -> None:
+    words = [word.replace("N", taken_port) for word in way.split() if way.startswith("--")]
+    if way == ".env":
+        (clone / ".env").write_text(f"DEBUG=false\nPORT={taken_port}\n")
+    more = {"PORT": taken_port} if way == "PORT" else {}
+    process = begin(clone, "manage.py", "up", *words, **more)
+    output, errors = process.communicate(timeout=300)
+    assert (process.returncode, output) == (1, "")
+    assert f"Port {taken_port} is taken" in errors
+    assert not (clone / ".venv").exists()
+
+
+def test_only_up_looks_at_its_port(clone: Path, taken_port: str) -> None:
+    output, errors = begin(clone, "manage.py", "check", PORT=taken_port).communicate(timeout=300)
+    assert output == f"check {clone / '.venv'}\n", errors

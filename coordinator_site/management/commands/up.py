@@ -99,6 +99,7 @@ class Command(BaseCommand):
         deadline = time.monotonic() + READY_SECONDS
         answer = "nothing"
         while time.monotonic() < deadline:
+            self.do_without_prometheus(supervisor)
             for child in supervisor.children:
                 if not child.running:
                     raise CommandError(f"{child.name} ended at its start:\n{tail(supervisor.log_of(child))}")
@@ -108,12 +109,22 @@ class Command(BaseCommand):
             time.sleep(LOOK_SECONDS)
         raise CommandError(f"Not ready after {READY_SECONDS:g} s. /api/v1/ready answers: {answer}")
 
+    def do_without_prometheus(self, supervisor: Supervisor) -> None:
+        """Charts stay empty without it; everything else works."""
+        ended = [child for child in supervisor.children if child.name == "prometheus" and not child.running]
+        for child in ended:
+            log = supervisor.log_of(child)
+            self.console.print(f"[yellow]Prometheus ended at its start: charts stay empty[/yellow]: {log}")
+            supervisor.children.remove(child)
+
     def tell_addresses(self, supervisor: Supervisor, ports: local_system.Ports, password: str) -> None:
         web = ports.address_of("web")
         places = {"Admin": f"{web}/admin/", "Metrics": f"{web}/metrics", "API docs": f"{web}/api/v1/docs"}
         places["Exchange"] = f"{ports.address_of('exchange')}/metrics"
         if any(child.name == "prometheus" for child in supervisor.children):
             places["Prometheus"] = ports.address_of("prometheus")
+        elif settings.PROMETHEUS_URL:
+            places["Prometheus"] = f"{settings.PROMETHEUS_URL} (PROMETHEUS_URL: none is started here)"
         places["Logs"] = str(settings.DATA_DIR / "logs")
         lines = [f"{place:<12}{address}" for place, address in places.items()]
         if password:

@@ -1,5 +1,6 @@
 """What the verbs of `scenario` say of runs and faults, to a person and to a program."""
 
+import io
 import json
 import socket
 from pathlib import Path
@@ -191,6 +192,26 @@ def test_a_dry_run_says_what_the_run_would_meet(scenario: CommandLine, tmp_path:
     assert "A run would end errored: there is no service 'gone'" in told.out
     assert "At this moment, away at" in told.out
     assert told.code == 0
+
+
+def test_a_document_is_read_from_standard_input(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def given(text: str) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    given(DOCUMENT)
+    assert scenario("validate", "-").code == 0
+    given(DOCUMENT.replace("metadata:", "metdata:"))
+    refused = scenario("import", "-")
+    assert (refused.code, "-:" in refused.out) == (2, True)
+    given(DOCUMENT)
+    assert scenario("import", "-").code == 0
+    assert Scenario.objects.get().document == DOCUMENT
+    given(DOCUMENT)
+    assert "Nothing was started" in scenario("run", "-", "--dry-run").out
+    given("x" * 5_000_000)
+    assert scenario("validate", "-").code == 2
 
 
 def test_a_file_is_run_without_being_stored_and_counts_for_a_scenario_of_the_same_text(

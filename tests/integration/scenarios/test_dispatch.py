@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from email.utils import format_datetime
 
 import pytest
 from django.utils import timezone
@@ -97,11 +98,16 @@ def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same
     assert len({sent.body for sent in receiver.requests}) == 1
 
 
-def test_a_receiver_that_asks_for_time_is_given_it(receiver: Receiver, send_due: SendDue) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("by_date", [False, True])
+def test_a_receiver_that_asks_for_time_is_given_it(
+    receiver: Receiver, send_due: SendDue, status: int, *, by_date: bool
+) -> None:
     a_message(a_webhook(url=receiver.url))
-    receiver.statuses, receiver.headers = [429], {"Retry-After": "600"}
+    moment = format_datetime(timezone.now() + timedelta(seconds=600), usegmt=True)
+    receiver.statuses, receiver.headers = [status], {"Retry-After": moment if by_date else "600"}
     send_due()
-    assert Delivery.objects.get().next_try_at > timezone.now() + timedelta(seconds=590)
+    assert Delivery.objects.get().next_try_at > timezone.now() + timedelta(seconds=500)
 
 
 def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_other_waiting(

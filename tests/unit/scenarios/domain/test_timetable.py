@@ -135,3 +135,26 @@ def test_what_makes_no_sense_is_refused_with_the_value_and_the_rule(
     with pytest.raises(InvalidSchedule) as refused:
         timetable(cron, zone, window)
     assert words in refused.value.errors[field]
+
+
+@pytest.mark.parametrize(
+    ("cron", "in_spring", "in_autumn"),
+    [
+        ("0 */2 * * *", ["00:00", "04:00"], ["00:00", "02:00", "02:00", "04:00"]),
+        ("30 */2 * * *", ["00:30", "04:30"], ["00:30", "02:30", "02:30", "04:30"]),
+        ("30 * * * *", ["01:30", "03:30"], ["01:30", "02:30", "02:30", "03:30"]),
+        ("*/30 2 * * *", [], ["02:00", "02:30", "02:00", "02:30"]),
+        ("30 2 * * *", ["03:00"], ["02:30"]),
+        ("0 2,3 * * *", ["03:00"], ["02:00", "03:00"]),
+    ],
+)
+def test_when_clocks_change_lines_with_a_star_follow_the_clock_and_others_are_due_once(
+    cron: str, in_spring: list[str], in_autumn: list[str]
+) -> None:
+    """As docs/operating.md has it: 02:00 to 03:00 is left out on one day, and comes twice on the other."""
+    for day, expected in (("2026-03-29", in_spring), ("2026-10-25", in_autumn)):
+        moments = timetable(cron, BERLIN, ANY).after(at(f"{day}T00:00", BERLIN) - timedelta(seconds=1))
+        local = [moment.astimezone(ZoneInfo(BERLIN)) for moment in islice(moments, 8)]
+        found = [f"{moment:%H:%M}" for moment in local if f"{moment:%Y-%m-%d}" == day]
+        first, last = (expected[0], expected[-1]) if expected else ("00:00", "00:00")
+        assert [one for one in found if first <= one <= last] == expected

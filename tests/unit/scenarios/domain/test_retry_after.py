@@ -1,0 +1,40 @@
+"""What a `Retry-After` asks for, in each of its forms."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from scenarios.domain.retry_after import seconds_to_wait
+
+NOW = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120.0),
+        (" 120 ", 120.0),
+        ("0", 0.0),
+        ("Fri, 06 Nov 2026 08:51:37 GMT", 120.0),
+        ("Friday, 06-Nov-26 08:51:37 GMT", 120.0),
+        ("Fri Nov  6 08:51:37 2026", 120.0),
+        ("Fri, 06 Nov 2026 09:51:37 +0100", 120.0),
+        ("Fri, 06 Nov 2026 08:51:37 -0000", 120.0),
+        ("Fri, 06 Nov 2026 08:00:00 GMT", 0.0),  # over already
+        ("", 0.0),
+        ("soon", 0.0),
+        ("-5", 0.0),
+        ("1.5", 0.0),
+        ("1e9", 0.0),
+        ("9" * 400, 0.0),
+        ("Fri, 99 Nov 2026 08:51:37 GMT", 0.0),
+        ("Fri, 06 Nov 99999999999 08:51:37 GMT", 0.0),
+        ("\u0663\u0663", 0.0),
+    ],
+)
+def test_seconds_and_dates_are_understood_and_nonsense_asks_for_nothing(value: str, seconds: float) -> None:
+    assert seconds_to_wait({"retry-AFTER": value}, NOW) == seconds
+
+
+def test_without_the_header_nothing_is_asked_for() -> None:
+    assert seconds_to_wait({}, NOW) == 0.0
