@@ -124,7 +124,7 @@ def pairs(name: str, values: Iterable[str]) -> dict[str, str]:
         theirs, _, ours = (part.strip() for part in value.rpartition("="))
         if not theirs or not ours or theirs in found:
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is a name there and one here, as in 'sre=operators', "
+                f"{name} contains {value!r}: each is a name there and one here, as in 'sre=Editor', "
                 f"and each name there stands once."
             )
         found[theirs] = ours

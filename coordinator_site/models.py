@@ -11,6 +11,10 @@ class Identity(models.Model):
     subject = models.CharField(max_length=255)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="identities")
     seen_at = models.DateTimeField(auto_now=True)
+    entered_at = models.DateTimeField(null=True, blank=True, help_text="When the provider last let them in.")
+    given_groups = models.JSONField(
+        default=list, blank=True, help_text="Groups here that a group there gave at the last login."
+    )
 
     class Meta:
         verbose_name_plural = "identities"

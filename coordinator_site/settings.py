@@ -84,6 +84,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "coordinator_site.login_views.SingleSignOnMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -200,6 +201,11 @@ OIDC_GROUP_MAP = environment.pairs("OIDC_GROUP_MAP", env.list("OIDC_GROUP_MAP", 
 OIDC_SESSION_SECONDS = environment.whole_number(
     "OIDC_SESSION_SECONDS", env.str("OIDC_SESSION_SECONDS", "28800"), lowest=60, highest=31_536_000
 )
+OIDC_TOKEN_SECONDS = environment.whole_number(
+    "OIDC_TOKEN_SECONDS", env.str("OIDC_TOKEN_SECONDS", "604800"), lowest=60, highest=31_536_000
+)
+# Asked of an API token's owner, beside whether the account is active.
+API_TOKEN_OWNER_CHECK = "coordinator_site.single_sign_on.rights_are_present"  # noqa: S105 - a path
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION

@@ -8,6 +8,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from coordinator_site.models import Identity
 
@@ -131,7 +133,8 @@ def claims_of(request: HttpRequest) -> Mapping[str, Any]:
 def user_of(claims: Mapping[str, Any]) -> User | None:
     """The person of these claims, with the rights that their groups give; None who has none and is unknown.
 
-    Called at each login: rights that a group gave go with it. The caller looks whether they may enter.
+    Called at each login: whatever the provider or the settings no longer give is taken away. The caller looks
+    whether they may enter.
     """
     groups = groups_in(claims)
     may_enter = not groups.isdisjoint([*settings.OIDC_STAFF_GROUPS, *settings.OIDC_SUPERUSER_GROUPS])
@@ -142,14 +145,27 @@ def user_of(claims: Mapping[str, Any]) -> User | None:
         identity = Identity(issuer=settings.OIDC_ISSUER, subject=claims["sub"], user=_new_user(claims))
     user = identity.user
     user.is_staff = may_enter
-    if settings.OIDC_SUPERUSER_GROUPS:
-        user.is_superuser = not groups.isdisjoint(settings.OIDC_SUPERUSER_GROUPS)
+    user.is_superuser = not groups.isdisjoint(settings.OIDC_SUPERUSER_GROUPS)
     user.email = _text(claims, "email", 254)
     user.first_name, user.last_name = _text(claims, "given_name", 150), _text(claims, "family_name", 150)
     user.save()
+    if may_enter:
+        identity.entered_at = timezone.now()
+    _join_groups(identity, groups)
     identity.save()
-    _join_groups(user, groups)
     return user
+
+
+def rights_are_present(user: User) -> bool:
+    """Whether what the provider said of a person's rights is recent enough for a token of theirs.
+
+    Of somebody whom no provider knows nothing expires.
+    """
+    seen = list(user.identities.values_list("entered_at", flat=True))
+    if not seen:
+        return True
+    oldest = timezone.now() - timedelta(seconds=settings.OIDC_TOKEN_SECONDS)
+    return user.is_staff and any(at is not None and at > oldest for at in seen)
 
 
 def groups_in(claims: Mapping[str, Any]) -> frozenset[str]:
@@ -160,13 +176,17 @@ def groups_in(claims: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(name) for name in named) if isinstance(named, list) else frozenset()
 
 
-def _join_groups(user: User, groups: frozenset[str]) -> None:
-    """Exactly those Django groups, of the mapped ones; what a person was given here by hand stays."""
-    for name in sorted(set(settings.OIDC_GROUP_MAP.values())):
-        group, _created = Group.objects.get_or_create(name=name)
-        giving = {theirs for theirs, ours in settings.OIDC_GROUP_MAP.items() if ours == name}
-        change = user.groups.remove if groups.isdisjoint(giving) else user.groups.add
-        change(group)
+def _join_groups(identity: Identity, groups: frozenset[str]) -> None:
+    """Exactly those groups here that the mapping gives now; what a person was given by hand stays."""
+    wanted = {ours for theirs, ours in settings.OIDC_GROUP_MAP.items() if theirs in groups}
+    ours = set(settings.OIDC_GROUP_MAP.values()) | set(identity.given_groups)
+    known = {group.name: group for group in Group.objects.filter(name__in=ours)}
+    for name in sorted(wanted - known.keys()):
+        # Not made here: an empty group would let nobody do anything, and hide that it is misspelt.
+        logger.error("OIDC_GROUP_MAP names the group %r, which does not exist here: nobody joins it", name)
+    identity.user.groups.remove(*(known[name] for name in known.keys() - wanted))
+    identity.user.groups.add(*(known[name] for name in known.keys() & wanted))
+    identity.given_groups = sorted(known.keys() & wanted)
 
 
 def _new_user(claims: Mapping[str, Any]) -> User:

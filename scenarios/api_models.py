@@ -1,12 +1,14 @@
 """What the API stores for itself: tokens, and the answers kept for a request that is sent again."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
@@ -40,13 +42,20 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.beginning}…)"
 
+    def owner_may_use_it(self) -> bool:
+        """Whether what the site knows of its owner's rights still counts: see API_TOKEN_OWNER_CHECK."""
+        check: Callable[[Any], bool] = import_string(settings.API_TOKEN_OWNER_CHECK)
+        return check(self.owner)
+
     @property
     def state(self) -> str:
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= timezone.now():
             return "expired"
-        return "valid" if self.owner.is_active else "owner deactivated"
+        if not self.owner.is_active:
+            return "owner deactivated"
+        return "valid" if self.owner_may_use_it() else "waits for its owner's next login"
 
 
 class KeptAnswer(models.Model):

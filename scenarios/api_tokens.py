@@ -94,7 +94,9 @@ def find_token(secret: str) -> ApiToken | None:
     digest = digest_of(secret)
     found = ApiToken.objects.valid(timezone.now()).filter(digest=digest).select_related("owner").first()
     # The index was asked with a digest: how long it took tells nothing of a secret.
-    return found if found is not None and hmac.compare_digest(found.digest, digest) else None
+    if found is None or not hmac.compare_digest(found.digest, digest):
+        return None
+    return found if found.owner_may_use_it() else None
 
 
 def note_use(token: ApiToken) -> None:

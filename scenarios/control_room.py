@@ -3,6 +3,7 @@
 Not in the package `admin`: importing that registers pages with the site, which must be there by then.
 """
 
+from collections.abc import Callable
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Any
@@ -74,7 +75,7 @@ class ControlRoom(admin.AdminSite):
         ]
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        guarded = super().admin_view(view, cacheable)
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
 
         def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
             if request.method != "POST":

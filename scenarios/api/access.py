@@ -67,7 +67,8 @@ class TokenAuth(HttpBearer):
             if seconds := failures.note(client_network(request) or ""):
                 raise TooManyFailuresError(seconds)
             raise NotAuthenticatedError(
-                "The token is unknown, expired or revoked, or its owner is deactivated.",
+                "The token is unknown, expired or revoked, or its owner is deactivated or has to log in by "
+                "single sign-on again.",
                 f'{REALM}, error="invalid_token"',
             )
         _used.set(found)
