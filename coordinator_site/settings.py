@@ -275,6 +275,9 @@ else:
 LEASE_SECONDS = environment.whole_number(
     "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
 )
+LATE_INJECTION_SECONDS = environment.whole_number(
+    "LATE_INJECTION_SECONDS", env.str("LATE_INJECTION_SECONDS", "30"), lowest=1, highest=86_400
+)
 MAX_CONCURRENT_RUNS = environment.whole_number(
     "MAX_CONCURRENT_RUNS", env.str("MAX_CONCURRENT_RUNS", "3"), lowest=1, highest=1000
 )

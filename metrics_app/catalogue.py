@@ -104,7 +104,11 @@ _SCENARIOS = (
         *("schedule", "outcome"),
     ),
     _gauge("scenario_runs", "Scenario runs that wait or run, from the database.", "state"),
-    _gauge("scenario_outstanding_faults", "Faults injected and not undone, from the database."),
+    _gauge("scenario_outstanding_faults", "Faults not undone for sure, from the database."),
+    _gauge(
+        "scenario_unverified_faults",
+        "Of the outstanding faults, those that were undone and whose injection may still arrive.",
+    ),
     _gauge("scenario_oldest_queued_seconds", "Time the oldest queued run has waited, from the database."),
     _gauge(
         "scenario_watchdog_last_seen_timestamp_seconds",

@@ -130,8 +130,8 @@ def hold(run: Run) -> None:
 
 
 def let_go(run: Run) -> None:
-    """Let go of an ended run's services, except of those where it left a fault."""
-    left = Fault.objects.to_undo().filter(run=run).values_list("service", "services")
+    """Let go of an ended run's services, except of those where it left a fault, or one may still arrive."""
+    left = Fault.objects.still_open().filter(run=run).values_list("service", "services")
     still_broken = {name for service, touched in left for name in (service, *touched)}
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 

@@ -18,6 +18,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
 from scenarios import guide, overview, readiness, services
 from scenarios.domain.counts import counted
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
 from scenarios.models import GlobalStop, Scenario
 from scenarios.page_after_login import page_of_form, tell_saved_page
 from scenarios.pictures.days import days_chart
@@ -155,13 +156,15 @@ class ControlRoom(admin.AdminSite):
         seen = [
             f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
         ]
-        seen += [f"{fault.pk}.{fault.undo_tries}" for fault in outstanding]
+        seen += [f"{fault.pk}.{fault.state}.{fault.undo_tries}" for fault in outstanding]
         may_view_approvals = request.user.has_perm("scenarios.view_approval")
         approvals = overview.pending_approvals() if may_view_approvals else []
         seen += [f"a{approval.pk}" for approval in approvals]
         return {
             "unfinished": unfinished,
             "outstanding": outstanding,
+            "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
+            "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
             "approvals": approvals,
             "problems": problems,
             "mark": "_".join([*seen, str(len(problems))]),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.utils import timezone
 
 from metrics_app.ports import GaugeSample
-from scenarios.domain.outcomes import RunState
+from scenarios.domain.outcomes import FaultState, RunState
 from scenarios.models import Delivery, Fault, Heartbeat, Run
 
 
@@ -16,7 +16,10 @@ def read_gauges() -> Iterable[GaugeSample]:
     oldest = Run.objects.queued().order_by("queued_at").values_list("queued_at", flat=True).first()
     waited = max(0.0, (timezone.now() - oldest).total_seconds()) if oldest else 0.0
     yield GaugeSample("scenario_oldest_queued_seconds", {}, waited)
-    yield GaugeSample("scenario_outstanding_faults", {}, Fault.objects.outstanding().count())
+    outstanding = Fault.objects.outstanding()
+    yield GaugeSample("scenario_outstanding_faults", {}, outstanding.count())
+    unverified = outstanding.filter(state=FaultState.UNVERIFIED).count()
+    yield GaugeSample("scenario_unverified_faults", {}, unverified)
     written = (
         Delivery.objects.on_their_way().order_by("created_at").values_list("created_at", flat=True).first()
     )

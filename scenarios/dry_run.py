@@ -10,7 +10,7 @@ from scenarios.domain.plan import Plan, Step
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """`role` is guard, do, undo or probe; `arguments` are YAML."""
+    """`role` is guard, do, undo, undone or probe; `arguments` are YAML."""
 
     phase: str
     name: str
@@ -27,6 +27,8 @@ def steps_of(plan: Plan) -> Iterator[PlannedStep]:
             yield _planned(phase.name, action.name, "do", action.do)
             if action.undo is not None:
                 yield _planned(phase.name, action.name, "undo", action.undo)
+            if action.undone is not None:
+                yield _planned(phase.name, action.name, "undone", action.undone.probe)
         for validation in phase.validations:
             yield _planned(phase.name, validation.name, "probe", validation.probe)
 

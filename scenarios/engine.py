@@ -28,7 +28,10 @@ SHUTDOWN_DELAYS = (0.5,)
 
 
 class Engine:
-    """One run of one plan. `end` and `abandon` may be called from the event loop's thread at any time."""
+    """One run of one plan. `end` and `abandon` may be called from the event loop's thread at any time.
+
+    `late_seconds`: how long an injection that was not answered may still arrive.
+    """
 
     def __init__(
         self,
@@ -39,13 +42,14 @@ class Engine:
         clock: Clock,
         journal: Journal,
         ledger: Ledger,
+        late_seconds: float = 0.0,
     ) -> None:
         self._plan = plan
         self._clock = clock
         self._journal = journal
         self._ledger = ledger
         self._steps = StepRunner(drivers, surroundings, clock)
-        self._injector = Injector(steps=self._steps, ledger=ledger, clock=clock)
+        self._injector = Injector(steps=self._steps, ledger=ledger, clock=clock, late_seconds=late_seconds)
         self._body: asyncio.Task[None] | None = None
         self._rollback: asyncio.Task[Rollback] | None = None
         self._ending: Verdict | None = None
@@ -289,16 +293,16 @@ class Engine:
         """Take back whatever the ledger still holds. Cancelled while undoing, it ends after the round."""
         faults = await self._ledger.remaining()
         if not faults:
-            return Rollback.CLEAN
+            return await self._ledger.rollback()
         await self._journal.record(
             Event("rollback_started", self._clock.now(), detail={"faults": len(faults)})
         )
         delays = SHUTDOWN_DELAYS if self._is_going_down else UNDO_DELAYS
         self._is_undoing = True
         with suppress(asyncio.CancelledError):
-            await self._injector.take_back_all(faults, delays)
+            await self._injector.take_back(faults, delays)
         self._is_undoing = False
-        return Rollback.DIRTY if await self._ledger.remaining() else Rollback.CLEAN
+        return await self._ledger.rollback()
 
     async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:
         where = phase.name if phase is not None else ""

@@ -8,6 +8,7 @@ taken over again and again, and its fault would not be seen.
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.db.models import Max
 
 from scenarios import outbox
 from scenarios.database_errors import UNSTORABLE, is_refused
+from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import plain
 from scenarios.models import Event as EventRow
 from scenarios.models import Run
@@ -45,9 +47,9 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
             logger.error("What webhooks are told of %s of run %s could not be stored", event.kind, run.id)
 
 
-def tell_of_closed(fault_id: int, run: Run) -> None:
-    """Tell webhooks that a fault is over; where that cannot be stored, the fault is over all the same."""
-    if not _is_stored(partial(outbox.tell_of_closed, fault_id, run)):
+def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
+    """Tell webhooks that a fault is over, or back; where that cannot be stored, it is so all the same."""
+    if not _is_stored(partial(outbox.tell_of_change, fault_id, run, before=before, at=at)):
         logger.error("What webhooks are told of fault %s of run %s could not be stored", fault_id, run.id)
 
 

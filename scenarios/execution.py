@@ -131,6 +131,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
+        late_seconds=settings.LATE_INJECTION_SECONDS,
     )
     with signals_end(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal, claim))
@@ -217,11 +218,12 @@ def signals_end(engine: Engine) -> Iterator[None]:
             os.kill(os.getpid(), number)
 
 
-async def take_back_left_behind(run: Run, claim: Claim) -> Run:
+async def take_back_left_behind(run: Run, claim: Claim, *, only_due: bool = False) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
 
     A run that was still running ends `interrupted`, or is queued as its next attempt where the scenario
-    says so. A failing undo stays outstanding, and so does a fault that only another host can undo.
+    says so. A failing undo stays outstanding, and so does a fault that only another host can undo. What was
+    undone and may still arrive is undone again; with `only_due` only when it is time for that.
     """
     journal = journal_of(run, claim)
     if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
@@ -230,10 +232,7 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
         reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
         return await journal.write(leases.give_up_run, claim, reason, clock.now())
-    # First where the dead worker injected it. What is left by an ended run has been tried there: somebody
-    # may have given the service another address since, to have it undone.
-    has_ended = run.state == RunState.FINISHED
-    platform = await journal.write(Platform, run.addresses, may_have_moved=has_ended)
+    platform = await journal.write(Platform, run.addresses)
     steps = StepRunner(installed_drivers(), platform, clock)
     renewing = asyncio.create_task(_renew(journal))
     plan = _plan_if_it_fits(run)
@@ -243,15 +242,16 @@ async def take_back_left_behind(run: Run, claim: Claim) -> Run:
     try:
         if run.state == RunState.RUNNING:
             await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
-        here, elsewhere = by_host(await journal.remaining())
-        left = await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
+        faults = list(await journal.remaining())
+        if run.state == RunState.FINISHED:
+            faults += await journal.awaited(due=clock.now() if only_due else None)
+        here, elsewhere = by_host(faults)
+        await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
             await journal.mark_waiting_for_host(fault, hosts.waiting_reason(fault.host))
-        left += elsewhere
         if run.state == RunState.RUNNING:
-            rollback = Rollback.DIRTY if left else Rollback.CLEAN
             reason = f"its worker {run.worker} died or lost its lease"
-            verdict = Verdict(Outcome.INTERRUPTED, reason, rollback)
+            verdict = Verdict(Outcome.INTERRUPTED, reason, await journal.rollback())
             return await _end(run, journal, verdict, plan.retry_interrupted if plan else 0)
     finally:
         renewing.cancel()

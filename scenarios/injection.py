@@ -2,37 +2,39 @@
 
 Why: this process may be killed at any moment, also between a request and its answer. Whatever it began
 then stands on disk with what takes it back, and whoever ends the run, this process or another, finds it.
+
+A fault counts as answered once the target has said whether it did what it was asked. Until then it may
+still be injected, whoever has hung up, and the ledger keeps it for a while after its undo.
 """
 
-import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
-from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotSent
+from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Step
 from scenarios.observations import Observation, judge
 from scenarios.ports import Clock, Fault, Ledger
-from scenarios.rollback import take_back, take_back_once, take_back_without_ledger
+from scenarios.rollback import take_back, take_back_without_ledger
 from scenarios.steps import StepRunner
 
 NOTHING_EXPECTED = Expectations({})
-# Given to a target to do what it was asked before it was cut off.
-LATE_SECONDS = 2.0
 
 
 class Injector:
     """Knows the faults that this process has injected and has not undone."""
 
-    def __init__(self, *, steps: StepRunner, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, *, steps: StepRunner, ledger: Ledger, clock: Clock, late_seconds: float) -> None:
         self._steps = steps
         self._ledger = ledger
         self._clock = clock
+        self._late_seconds = late_seconds
         # What this process has in the ledger and has not undone: all there is while that is unreachable.
         self._open: dict[int, Fault] = {}
         # Of these, the faults whose injection has begun, and whose end the ledger has not been told.
         self._begun: dict[int, Fault] = {}
-        # And of these, those that were cut off in the middle of their injection.
-        self._cut_off: set[int] = set()
+        # Those of which the target has said that it did not do what was asked.
+        self._refused: set[int] = set()
 
     async def act(self, action: Action, phase: str) -> Observation:
         """What the target answered. An action with an undo is a fault, and is written before it is done.
@@ -56,8 +58,9 @@ class Injector:
             raise StepFailed(str(error)) from None
 
     async def _write(self, action: Action, undo: Step, phase: str) -> Fault:
+        late = max(self._late_seconds, action.timeout) if self._steps.arrives_late(action.do) else 0.0
         fault = await self._ledger.open(
-            phase=phase, action=action.name, do=action.do, undo=undo, timeout=action.undo_timeout
+            phase=phase, action=action, address=self._steps.address_of(undo), late_seconds=late
         )
         # From here on the undo is on disk. Only now may the fault be injected.
         self._open[fault.key] = fault
@@ -75,8 +78,8 @@ class Injector:
             self._forget(fault)
             await self._ledger.mark_not_injected(fault, str(error))
             raise
-        except asyncio.CancelledError:
-            self._cut_off.add(fault.key)
+        except StepNotDone:
+            self._refused.add(fault.key)
             raise
         await self._ledger.mark_active(fault)
         del self._begun[fault.key]
@@ -84,26 +87,17 @@ class Injector:
 
     async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails."""
+        known = [
+            replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
+        ]
         remaining = await take_back(
-            faults, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
+            known, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
         )
+        left = {fault.key for fault in remaining}
         for fault in faults:
-            if fault not in remaining:
+            if fault.key not in left:
                 self._forget(fault)
         return remaining
-
-    async def take_back_all(self, faults: Sequence[Fault], delays: Sequence[float]) -> None:
-        """Undo the faults in this order; a second time, after the others, those that were cut off.
-
-        A slow target goes on with what it was asked, whoever has hung up: it may only be broken when the
-        first undo has been and gone.
-        """
-        late = [fault for fault in faults if fault.key in self._cut_off]
-        await take_back_once(late, self._steps)
-        await self.take_back([fault for fault in faults if fault not in late], delays)
-        if late:
-            await self._clock.sleep(LATE_SECONDS)
-            await self.take_back(late, delays)
 
     async def take_back_lost(self, *, unreachable: bool) -> None:
         """The run is another's now: undo, without the ledger, what that one may not have undone.

@@ -3,22 +3,23 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import Error
 
 from metrics_app.backend import get_metrics
-from scenarios import leases
+from scenarios import leases, ledger
 from scenarios.connections import fresh
 from scenarios.database_errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
-from scenarios.domain.outcomes import Verdict
+from scenarios.domain.outcomes import FaultState, Rollback, Verdict
 from scenarios.domain.outputs import KEPT_CHARACTERS, cut, kept_detail, storable
-from scenarios.domain.plan import Step
+from scenarios.domain.plan import Action
 from scenarios.leases import Claim
 from scenarios.models import Run
-from scenarios.ports import Clock, Event, Fault
+from scenarios.ports import Clock, Event, Fault, UndoResult
 
 T = TypeVar("T")
 RETRY_SECONDS = 0.25
@@ -84,29 +85,54 @@ class DatabaseJournal:
         await self.write(leases.append_event, self._claim, replace(event, detail=kept_detail(event.detail)))
         self._count(event)
 
-    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
-        event = self._event("fault_injecting", phase, action)
-        return await self.write(leases.open_fault, self._claim, event, do=do, undo=undo, timeout=timeout)
-
-    async def mark_active(self, fault: Fault) -> None:
-        await self._mark(leases.mark_active, fault, "fault_injected", counted="injected")
-
-    async def mark_not_injected(self, fault: Fault, reason: str) -> None:
-        await self._mark(leases.mark_not_injected, fault, "fault_not_injected", reason=reason)
-
-    async def mark_undone(self, fault: Fault) -> None:
-        await self._mark(leases.mark_undone, fault, "fault_undone", counted="undone")
-
-    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
-        await self._mark(
-            leases.mark_undo_failed, fault, "fault_undo_failed", counted="undo_failed", reason=reason
+    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
+        event = self._event("fault_injecting", phase, action.name)
+        return await self.write(
+            ledger.open_fault,
+            self._claim,
+            event,
+            do=action.do,
+            undo=action.undo,
+            timeout=action.undo_timeout,
+            proof=action.undone,
+            address=address,
+            late_seconds=late_seconds,
         )
 
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
-        await self._mark(leases.mark_waiting_for_host, fault, "fault_waiting_for_host", reason=reason)
+        await self._mark(ledger.mark_waiting_for_host, fault, "fault_waiting_for_host", reason=reason)
+
+    async def mark_active(self, fault: Fault) -> None:
+        await self._mark(ledger.mark_active, fault, "fault_injected")
+        self._count_chaos(fault.driver, "injected")
+
+    async def mark_not_injected(self, fault: Fault, reason: str) -> None:
+        await self._mark(ledger.mark_not_injected, fault, "fault_not_injected", reason=reason)
+
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
+        def change(claim: Claim, fault: Fault, event: Event) -> FaultState:
+            return ledger.mark_undone(claim, fault, event, result)
+
+        state = await self._mark(change, fault, "fault_undone", **_places(result))
+        if state == FaultState.UNDONE:
+            self._count_chaos(fault.driver, "undone")
+
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
+        detail = {"reason": result.reason, **_places(result)}
+        await self._mark(ledger.mark_undo_failed, fault, "fault_undo_failed", **detail)
+        self._count_chaos(fault.driver, "undo_failed")
 
     async def remaining(self) -> Sequence[Fault]:
-        return await self.write(leases.faults_to_undo, self._claim)
+        return await self.write(ledger.faults_to_undo, self._claim)
+
+    async def awaited(self, *, due: datetime | None = None) -> Sequence[Fault]:
+        return await self.write(ledger.awaited_faults, self._claim, due=due)
+
+    async def moved_to(self, fault: Fault) -> str:
+        return await self.write(ledger.registered_elsewhere, fault)
+
+    async def rollback(self) -> Rollback:
+        return await self.write(ledger.rollback_of, self._claim.run_id)
 
     async def queue_again(self, reason: str) -> Run | None:
         return await self.write(leases.queue_run_again, self._claim, reason, self._clock.now())
@@ -122,21 +148,14 @@ class DatabaseJournal:
             get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
         return run
 
-    def _event(self, kind: str, phase: str, action: str, **detail: str) -> Event:
+    def _event(self, kind: str, phase: str, action: str, **detail: Any) -> Event:
         return Event(kind, self._clock.now(), phase, action, kept_detail(detail))
 
     async def _mark(
-        self,
-        change: Callable[[Claim, Fault, Event], None],
-        fault: Fault,
-        kind: str,
-        *,
-        counted: str = "",
-        **detail: str,
-    ) -> None:
-        await self.write(change, self._claim, fault, self._event(kind, fault.phase, fault.action, **detail))
-        if counted:
-            self._count_chaos(fault.driver, counted)
+        self, change: Callable[[Claim, Fault, Event], T], fault: Fault, kind: str, **detail: Any
+    ) -> T:
+        event = self._event(kind, fault.phase, fault.action, **detail)
+        return await self.write(change, self._claim, fault, event)
 
     def _count(self, event: Event) -> None:
         """The metrics of an event, once it is durable."""
@@ -155,3 +174,8 @@ class DatabaseJournal:
     def _count_chaos(self, driver: str, what: str) -> None:
         labels = {"scenario": self._scenario, "driver": driver, "event": what}
         get_metrics().inc_counter("scenario_chaos_events_total", labels)
+
+
+def _places(result: UndoResult) -> dict[str, Any]:
+    """Where it was undone, for an event's detail."""
+    return {"places": dict(result.places)} if result.places else {}

@@ -1,4 +1,4 @@
-"""What the holder of a run writes: claim, renew, take over, journal, ledger, finish.
+"""What the holder of a run writes: claim, renew, take over, journal, finish. Its faults: see ledger.py.
 
 A claim is the right to write, and its fence is the proof: each claim and take-over raises the run's
 fence by one, and each write names the fence it was given. A process that lost its lease, however late
@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +20,11 @@ from django.utils import timezone
 
 from scenarios import admission, hosts, line
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
-from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
-from scenarios.domain.plan import Step
+from scenarios.domain.outcomes import FaultState, Outcome, RunState, Verdict
 from scenarios.durability import on_disk
-from scenarios.event_log import store_or_reduce, tell_of_closed, write_event, write_events
-from scenarios.models import LONGEST_RETRY_DELAY, Run, RunQuerySet
-from scenarios.models import Fault as FaultRow
-from scenarios.ports import Event, Fault
+from scenarios.event_log import store_or_reduce, write_event, write_events
+from scenarios.models import Fault, Run, RunQuerySet
+from scenarios.ports import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,110 +190,10 @@ def append_events(claim: Claim, events: Sequence[Event]) -> None:
         write_events(run, events)
 
 
-# The ledger: each change of a fault and the event that tells of it are one transaction
-
-
-def open_fault(claim: Claim, event: Event, *, do: Step, undo: Step, timeout: float) -> Fault:
-    """Write the fault as `injecting`; committed when this returns."""
-    here = hosts.this_host()
-    with on_disk(), fenced(claim) as run:
-        write_event(run, event)
-        row = FaultRow.objects.create(
-            run=run,
-            order=FaultRow.objects.filter(run=run).count() + 1,
-            phase=event.phase,
-            action=event.subject,
-            driver=do.driver,
-            service=str(do.arguments.get("service") or "")[: admission.LONGEST_NAME],
-            services=admission.touched_by([do, undo], hosts.target_of(here)),
-            # Not where the step alone that injects it is bound to this host: its undo works from anywhere.
-            host=here if hosts.is_host_bound(undo) else "",
-            undo={"driver": undo.driver, "arguments": dict(undo.arguments), "sensitive": undo.sensitive},
-            timeout=timeout,
-            opened_at=event.at,
-        )
-    return as_fault(row)
-
-
-def as_fault(row: FaultRow) -> Fault:
-    undo = Step(row.undo["driver"], row.undo["arguments"], row.undo.get("sensitive", False))
-    return Fault(row.pk, row.order, row.phase, row.action, row.driver, undo, row.timeout, row.host)
-
-
-def faults_to_undo(claim: Claim) -> list[Fault]:
-    """The run's faults that may still be injected, the newest first."""
-    return [as_fault(row) for row in FaultRow.objects.to_undo().filter(run=claim.run_id)]
-
-
-def mark_active(claim: Claim, fault: Fault, event: Event) -> None:
-    _change_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
-
-
-def mark_not_injected(claim: Claim, fault: Fault, event: Event) -> None:
-    reason = event.detail["reason"]
-    _change_fault(claim, fault, event, state=FaultState.NOT_INJECTED, reason=reason, closed_at=event.at)
-
-
-def mark_undone(claim: Claim, fault: Fault, event: Event) -> None:
-    _change_fault(
-        claim, fault, event, state=FaultState.UNDONE, reason="", closed_at=event.at, next_try_at=None
-    )
-
-
-def mark_acknowledged(claim: Claim, fault: Fault, event: Event) -> None:
-    detail = event.detail
-    _change_fault(
-        claim,
-        fault,
-        event,
-        state=FaultState.ACKNOWLEDGED,
-        reason=detail["reason"],
-        acknowledged_by=detail["by"],
-        closed_at=event.at,
-        next_try_at=None,
-    )
-
-
-def mark_undo_failed(claim: Claim, fault: Fault, event: Event) -> None:
-    """Keep the fault as outstanding; the watchdog's next try comes later with each failure."""
-    tries = FaultRow.objects.values_list("undo_tries", flat=True).get(id=fault.key) + 1
-    delay = min(LONGEST_RETRY_DELAY, 0.5 * 2 ** min(tries, 10))
-    _change_fault(
-        claim,
-        fault,
-        event,
-        state=FaultState.OUTSTANDING,
-        reason=event.detail["reason"],
-        undo_tries=tries,
-        next_try_at=event.at + timedelta(seconds=delay),
-    )
-
-
-def mark_waiting_for_host(claim: Claim, fault: Fault, event: Event) -> None:
-    """Leave the fault to the processes of its host, which try it at once; told once, not with every look."""
-    reason = event.detail["reason"]
-    told = FaultRow.objects.filter(id=fault.key, state=FaultState.OUTSTANDING, reason=reason)
-    if not told.exists():
-        changes = {"state": FaultState.OUTSTANDING, "reason": reason, "next_try_at": event.at}
-        _change_fault(claim, fault, event, **changes)
-
-
-def _change_fault(claim: Claim, fault: Fault, event: Event, **changes: Any) -> None:
-    with fenced(claim) as run:
-        write_event(run, event)
-        row = FaultRow.objects.filter(id=fault.key, run=run)
-        texts = {name: changes.pop(name) for name in ("reason", "acknowledged_by") if name in changes}
-        store_or_reduce(partial(row.update, **changes), **texts)
-        if "closed_at" in changes:
-            tell_of_closed(fault.key, run)
-        if run.state == RunState.FINISHED:
-            admission.let_go(run)
-            if not FaultRow.objects.to_undo().filter(run=run).exists():
-                Run.objects.filter(id=run.id).update(rollback=Rollback.CLEAN)
-
-
 def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
-    """Queue the run as its next attempt; the watchdog tells the queue of it. None where a stop was asked for.
+    """Queue the run as its next attempt; the watchdog tells the queue of it.
+
+    None where a stop was asked for, or where a fault of this attempt is not closed.
 
     Raises:
         LeaseLost: another process has claimed it.
@@ -307,6 +204,8 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
         held = Run.objects.select_for_update().filter(id=claim.run_id, fence=claim.fence)
         # Locked by now: no stop that is asked for from here on is forgotten.
         if any(asked_at is not None for asked_at in held.values_list("stop_requested_at", flat=True)):
+            return None
+        if Fault.objects.still_open().filter(run=claim.run_id).exists():
             return None
         with fenced(claim, **changes, **again) as run:
             write_event(run, Event("run_queued_again", at, detail={"reason": reason}))
@@ -325,11 +224,14 @@ def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
 def give_up_run(claim: Claim, reason: str, at: datetime) -> Run:
     """End the run `errored`, with all that it may have left injected outstanding, and due for a try."""
     with on_disk():
-        left = FaultRow.objects.to_undo().filter(run=claim.run_id)
+        faults = Fault.objects.filter(run=claim.run_id)
+        left = faults.to_undo()
+        for fault in left.filter(state=FaultState.INJECTING, late_seconds__gt=0.0):
+            left.filter(id=fault.pk).update(late_until=at + timedelta(seconds=fault.late_seconds))
         left.filter(reason="").update(reason=reason)
-        is_dirty = left.update(state=FaultState.OUTSTANDING, next_try_at=at) > 0
-        rollback = Rollback.DIRTY if is_dirty else Rollback.CLEAN
-        _finish(claim, {"outcome": Outcome.ERRORED, "reason": reason, "rollback": rollback}, at)
+        left.update(state=FaultState.OUTSTANDING, next_try_at=at)
+        detail = {"outcome": Outcome.ERRORED, "reason": reason, "rollback": faults.rollback()}
+        _finish(claim, detail, at)
     return Run.objects.get(id=claim.run_id)
 
 

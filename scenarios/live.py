@@ -93,7 +93,7 @@ def _parts(run: Run, story: Story) -> dict[str, Any]:
         "mark": Mark(run.last_event, run.stop_requested_at is not None),
         "goes_on": goes_on,
         "phase": story.phases[-1].name if goes_on and story.phases else "",
-        "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback == Rollback.DIRTY),
+        "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
     }
 
 

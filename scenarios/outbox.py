@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from scenarios.domain.outcomes import FaultState, Rollback, RunState
+from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
@@ -38,12 +38,16 @@ def tell(run: Run, event: Event) -> None:
             _tell_of_fault(Message.FAULT_OUTSTANDING, fault, run, event.at)
 
 
-def tell_of_closed(fault_id: int, run: Run) -> None:
-    """Tell that a fault is over, in the transaction in which it ended."""
+def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
+    """Tell that a fault is over, or back, in the transaction in which its state changed from `before`."""
     fault = Fault.objects.get(id=fault_id)
+    has_ended = run.state == RunState.FINISHED
+    if has_ended and before in STATES_AWAITED and fault.state == FaultState.OUTSTANDING:
+        _tell_of_fault(Message.FAULT_OUTSTANDING, fault, run, at)
     if fault.state not in {FaultState.UNDONE, FaultState.ACKNOWLEDGED} or fault.closed_at is None:
         return
-    if run.state == RunState.FINISHED:
+    # What nobody was told of is not resolved: it was undone once, and undone again to be sure.
+    if has_ended and (before not in STATES_AWAITED or fault.undo_tries):
         _tell_of_fault(Message.FAULT_RESOLVED, fault, run, fault.closed_at)
     if settings.GRAFANA_URL:
         delivery = Delivery(run=run, message=Message.ANNOTATION)

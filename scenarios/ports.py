@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from scenarios.domain.plan import Step
+from scenarios.domain.outcomes import Rollback
+from scenarios.domain.plan import Action, Proof, Step
 
 
 class Surroundings(Protocol):
@@ -58,7 +59,8 @@ class Driver(Protocol):
         A driver may have an `undo` beside it, which is called for undos, and returns `gone: True` where the
         target answered that there is nothing to undo; and a class attribute `decided_by`, the field that
         decides here whether it was done: where an action's `expect` names that field, `probe` is called
-        instead, and the expectation decides.
+        instead, and the expectation decides; and `arrives_late = False` where nothing of a step that was cut
+        off can be done later.
 
         Raises:
             StepFailed: the target did not answer. It may have done it, or may do it later.
@@ -96,6 +98,8 @@ class Fault:
     """A row of the ledger. `key` identifies it, `order` is its place in the order of injection.
 
     Where `host` is not empty, only a process of that host can undo it.
+    `address` is where the undo's service was when it was injected. Where the injection was not answered it
+    may arrive for `late_seconds` more.
     """
 
     key: int
@@ -106,6 +110,22 @@ class Fault:
     undo: Step
     timeout: float
     host: str = ""
+    proof: Proof | None = None
+    address: str = ""
+    late_seconds: float = 0.0
+    is_answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UndoResult:
+    """`reason` says why the fault may still be there; "" where it was undone.
+
+    `is_seen_gone`: somebody looked, and it is not there now. `places`: what came of it, by address.
+    """
+
+    reason: str = ""
+    is_seen_gone: bool = False
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 class Ledger(Protocol):
@@ -115,20 +135,27 @@ class Ledger(Protocol):
         LeaseLost: another process has taken the run over.
     """
 
-    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:  # noqa: ASYNC109 - kept for the undo
-        """Write the fault as `injecting`. Only after this may the injection start."""
+    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
+        """Write the action's fault as `injecting`. Only after this may the injection start."""
 
     async def mark_active(self, fault: Fault) -> None: ...
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None: ...
 
-    async def mark_undone(self, fault: Fault) -> None: ...
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
+        """Close the fault. One whose injection may still arrive stays, to be undone again."""
 
-    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
         """The fault stays in the ledger as `outstanding`."""
 
     async def remaining(self) -> Sequence[Fault]:
-        """Faults of the run that may still be injected, the newest first."""
+        """Faults of the run that have not been undone, the newest first."""
+
+    async def moved_to(self, fault: Fault) -> str:
+        """Where the undo's service is registered by now; "" where that is where it was."""
+
+    async def rollback(self) -> Rollback:
+        """What can be said of the run's faults."""
 
     def is_held(self) -> bool:
         """Whether the lease is good by this process's own clock, which goes on while it is stopped."""

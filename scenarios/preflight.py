@@ -73,6 +73,9 @@ def placed_steps(plan: Plan) -> Iterator[PlacedStep]:
     for phase in plan.phases:
         for action in phase.actions:
             yield from _of_action(action, phase.name)
+            if action.undone is not None:
+                place = f"'undone' of action {action.name!r} of phase {phase.name!r}"
+                yield PlacedStep(place, action.undone.probe)
         for validation in phase.validations:
             yield PlacedStep(f"validation {validation.name!r} of phase {phase.name!r}", validation.probe)
 

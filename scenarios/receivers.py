@@ -10,9 +10,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from scenarios.domain.errors import ScenarioError
+from scenarios.domain.plan import origin
 from scenarios.domain.retry_after import seconds_to_wait
 from scenarios.domain.webhooks import signed_headers
-from scenarios.drivers.http_exchange import Answer, exchange, origin
+from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
 from scenarios.webhooks import check_address, signing_keys
 

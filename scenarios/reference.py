@@ -54,6 +54,7 @@ _DECLARATIONS = (
     ("Guard", "A guard, `spec.guards[]`"),
     ("Phase", "A phase, `spec.phases[]`"),
     ("Action", "An action, `spec.phases[].actions[]`"),
+    ("Undone", "`undone`, of an action"),
     ("Validation", "A validation, `spec.phases[].validations[]`"),
     ("Expect", "`expect`"),
     ("Matchers", "A matcher; a plain value is `equals`"),
@@ -63,6 +64,7 @@ _SHOWN_AS = {
     "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
     "Matchers": "a value or a matcher",
     "Step": "[a step](#drivers)",
+    "Undone": "[`undone`](#undone-of-an-action)",
 }
 
 

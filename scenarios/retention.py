@@ -14,7 +14,7 @@ def prune(before: datetime, *, at_most: int) -> int:
     Never one that may have left something injected.
     """
     with transaction.atomic():
-        left = Fault.objects.to_undo().values("run")
+        left = Fault.objects.still_open().values("run")
         old = Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).exclude(id__in=left)
         ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
         Fault.objects.filter(run__in=ids).delete()

@@ -4,14 +4,19 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from scenarios.domain.errors import StepFailed
-from scenarios.ports import Clock, Fault, Ledger
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.plan import Proof, origin, service_of
+from scenarios.observations import observe
+from scenarios.ports import Clock, Fault, Ledger, UndoResult
 from scenarios.steps import StepRunner
 
 T = TypeVar("T")
 
 # Seconds between the rounds of undo, 60 in all; what is left then is outstanding, and the watchdog's.
 UNDO_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 28.5)
+# Between two looks for whether a fault is gone, and what one look gets at least.
+LOOK_SECONDS = 0.5
+MIN_LOOK_SECONDS = 1.0
 
 
 async def take_back(
@@ -44,22 +49,73 @@ async def _round(faults: Sequence[Fault], ledger: Ledger, steps: StepRunner) -> 
 
 
 async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
-    try:
-        await steps.undo(fault.undo, fault.timeout)
-    except StepFailed as error:
-        await ledger.mark_undo_failed(fault, str(error))
+    result = await undo(fault, steps, moved_to=await ledger.moved_to(fault))
+    if result.reason:
+        await ledger.mark_undo_failed(fault, result)
         return False
-    await ledger.mark_undone(fault)
+    await ledger.mark_undone(fault, result)
     return True
 
 
-async def take_back_once(faults: Sequence[Fault], steps: StepRunner) -> None:
-    """Undo the faults, in the order given, once each, and leave them in the ledger: they are undone again."""
-    await finish(asyncio.create_task(_try_each(faults, steps)))
+async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoResult:
+    """Undo the fault where it was injected, and where its service has moved to.
+
+    Only the first decides: a new host that has nothing to undo says nothing of the old one.
+    """
+    service = service_of(fault.undo)
+    there = steps.at({service: fault.address}) if fault.address else steps
+    if not moved_to:
+        result = await _undo_there(fault, there)
+        return UndoResult(result.reason, result.is_seen_gone, _named(fault.address, result.reason))
+    result, elsewhere = await asyncio.gather(
+        _undo_there(fault, there), _send(fault, steps.at({service: moved_to}))
+    )
+    places = _named(fault.address, result.reason) | _named(moved_to, elsewhere.reason)
+    reason = result.reason
+    if reason:
+        reason += (
+            f"; it was injected at {origin(fault.address)}, and {service!r} is registered at "
+            f"{origin(moved_to)} by now, where {elsewhere.reason or 'it is undone'}"
+        )
+    return UndoResult(reason, result.is_seen_gone, places)
 
 
-async def _try_each(faults: Sequence[Fault], steps: StepRunner) -> list[Fault]:
-    return [fault for fault in faults if not await _is_undone(fault, steps)]
+def _named(address: str, reason: str) -> dict[str, str]:
+    return {origin(address): reason or "undone"} if address else {}
+
+
+async def _send(fault: Fault, steps: StepRunner) -> UndoResult:
+    try:
+        return UndoResult(is_seen_gone=await steps.undo(fault.undo, fault.timeout))
+    except StepFailed as error:
+        return UndoResult(str(error))
+
+
+async def _undo_there(fault: Fault, steps: StepRunner) -> UndoResult:
+    started = steps.clock.monotonic()
+    sent = await _send(fault, steps)
+    if fault.proof is None:
+        return sent
+    deadline = started + fault.timeout
+    while True:
+        seen = await _look(fault.proof, steps, deadline)
+        # An undo that failed is not waited for: it is tried again.
+        is_over = bool(sent.reason) or steps.clock.monotonic() + LOOK_SECONDS >= deadline
+        if not seen:
+            return UndoResult(is_seen_gone=True)
+        if is_over:
+            return UndoResult("; ".join(filter(None, (sent.reason, seen))))
+        await steps.clock.sleep(LOOK_SECONDS)
+
+
+async def _look(proof: Proof, steps: StepRunner, deadline: float) -> str:
+    """Why it cannot be said that the fault is gone; "" where it is."""
+    left = max(MIN_LOOK_SECONDS, deadline - steps.clock.monotonic())
+    try:
+        seen = await observe(steps, proof.probe, proof.expect, min(left, proof.timeout))
+    except StepImpossible as error:
+        return f"whether it is undone cannot be seen: {error}"
+    return "" if seen.holds else f"it is not undone: {seen.reason}"
 
 
 async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner, clock: Clock) -> None:
@@ -68,15 +124,7 @@ async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner
         if not faults:
             return
         await clock.sleep(delay)
-        faults = await _try_each(faults, steps)
-
-
-async def _is_undone(fault: Fault, steps: StepRunner) -> bool:
-    try:
-        await steps.undo(fault.undo, fault.timeout)
-    except StepFailed:
-        return False
-    return True
+        faults = [fault for fault in faults if (await undo(fault, steps)).reason]
 
 
 async def finish(task: "asyncio.Task[T]") -> T:

@@ -20,7 +20,8 @@ from scenarios.domain.errors import CannotBegin, ScenarioDeleted, ServiceHeld
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.durability import on_disk
 from scenarios.event_log import write_event
-from scenarios.leases import claim_finished_run, faults_to_undo, mark_acknowledged, release
+from scenarios.leases import claim_finished_run, release
+from scenarios.ledger import mark_acknowledged, open_faults
 from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
 from scenarios.named_services import keep_named_services
 from scenarios.ports import Event
@@ -259,7 +260,7 @@ def end_unbegun_run(
 
 def retry_undo(faults: QuerySet[Fault]) -> int:
     """Make outstanding faults due now: the watchdog tries them within a second. How many there were."""
-    return Fault.objects.outstanding().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
+    return Fault.objects.left_behind().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
 
 
 def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
@@ -271,7 +272,7 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
     if claim is None:
         return False
     try:
-        outstanding = [fault for fault in faults_to_undo(claim) if fault.key == row.pk]
+        outstanding = [fault for fault in open_faults(claim) if fault.key == row.pk]
         for fault in outstanding:
             detail = {"by": by, "reason": reason}
             mark_acknowledged(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,16 +10,29 @@ from pydantic import ValidationError
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Step
+from scenarios.domain.plan import Step, service_of
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
 from scenarios.ports import Clock, Driver, Surroundings
-from scenarios.work_threads import beside_the_loop
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The platform, with these services at these addresses, wherever they are registered."""
+
+    surroundings: Surroundings
+    addresses: Mapping[str, str]
+
+    def address_of(self, service: str) -> str:
+        return self.addresses.get(service) or self.surroundings.address_of(service)
+
+    def secret(self, name: str) -> str:
+        return self.surroundings.secret(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +117,28 @@ class StepRunner:
         judges = expect is not None and "ok" not in step.arguments and self._decided_by(step) in expect.fields
         return await self._call(step, "probe" if judges else "act", time_limit, is_action=True)
 
-    async def undo(self, step: Step, time_limit: float) -> Mapping[str, Any]:
-        """As `act`; with `gone` where the target answered that there is nothing to undo."""
-        driver = self.drivers.get(step.driver)
-        verb = "undo" if hasattr(driver, "undo") else "act"
-        fields = await self._call(step, verb, time_limit, is_action=True)
-        kept: Mapping[str, Any] = await beside_the_loop(lambda: self.redactor.redact(fields), fields)
-        return kept
+    async def undo(self, step: Step, time_limit: float) -> bool:
+        """As `act`, but True where the target answered that there is nothing to undo."""
+        if not hasattr(self.drivers.get(step.driver), "undo"):
+            await self._call(step, "act", time_limit, is_action=True)
+            return False
+        fields = await self._call(step, "undo", time_limit, is_action=True)
+        return bool(fields.get("gone"))
+
+    def at(self, addresses: Mapping[str, str]) -> "StepRunner":
+        """The same, with these services at these addresses."""
+        return replace(self, surroundings=Pinned(self.surroundings, addresses))
+
+    def address_of(self, step: Step) -> str:
+        """Where the service is that the step names; "" where it names none that is known."""
+        try:
+            return self.surroundings.address_of(service) if (service := service_of(step)) else ""
+        except StepImpossible:
+            return ""
+
+    def arrives_late(self, step: Step) -> bool:
+        """Whether what the step asks for may be done after it was cut off."""
+        return bool(getattr(self.drivers.get(step.driver), "arrives_late", True))
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from django.utils import timezone
 
-from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Event, Fault, Run
 
 StepVerdict = Literal["running", "passed", "failed", "errored", "not judged"]
@@ -85,6 +85,11 @@ class Story:
         return [fault for fault in self.faults if fault.state in STATES_TO_UNDO]
 
     @property
+    def unverified(self) -> list[Fault]:
+        """Those that were undone, but whose injection may still arrive."""
+        return [fault for fault in self.faults if fault.state == FaultState.UNVERIFIED]
+
+    @property
     def time_to_detect(self) -> float | None:
         """Seconds until the first validation beside an injected fault came true after it did not hold."""
         found = [
@@ -127,6 +132,8 @@ def story_of(run: Run) -> Story:
     }
     rows = events.values_list("sequence", "kind", "at", "phase", "subject")
     faults = list(Fault.objects.filter(run=run).order_by("order"))
+    for fault in faults:
+        fault.run = run
     reader = _Reader({(fault.phase, fault.action): fault for fault in faults}, told)
     first = reader.read(rows)
     began = run.claimed_at or first or run.queued_at

@@ -22,12 +22,11 @@ class RegisteredServices:
     """The registered services as they stood when this was made; one short read, no query per step.
 
     `begun_with` are the addresses that a run found: its faults are where those lead, wherever its services
-    are registered by now. With `may_have_moved` they stand in only for what is registered no more.
+    are registered by now.
     """
 
-    def __init__(self, begun_with: Mapping[str, str] | None = None, *, may_have_moved: bool = False) -> None:
-        registered, found = dict(Service.objects.values_list("name", "base_url")), begun_with or {}
-        self._addresses = {**found, **registered} if may_have_moved else {**registered, **found}
+    def __init__(self, begun_with: Mapping[str, str] | None = None) -> None:
+        self._addresses = {**dict(Service.objects.values_list("name", "base_url")), **(begun_with or {})}
 
     def address_of(self, service: str) -> str:
         try:

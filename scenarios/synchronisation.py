@@ -91,6 +91,6 @@ def remove_scenario(name: str, *, by: User | None = None) -> None:
 def _why_needed(scenario: Scenario) -> str:
     if (run := scenario.runs.unfinished().first()) is not None:
         return f"run {run.short_id} of it is {run.state}"
-    if (fault := Fault.objects.to_undo().filter(run__scenario=scenario).first()) is not None:
+    if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:
         return f"fault {fault.action!r} of its run {fault.run.short_id} is not undone"
     return ""

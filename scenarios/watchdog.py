@@ -116,7 +116,7 @@ class Watchdog:
             logger.warning(
                 "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
             )
-            ended = await execution.take_back_left_behind(run, claimed)
+            ended = await execution.take_back_left_behind(run, claimed, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
         except Exception:  # also a driver's, of the site's own: the fault stays in the ledger
             logger.exception("Run %s could not be cleaned up: trying again", run.id)

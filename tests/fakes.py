@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from scenarios.clock import SystemClock
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
-from scenarios.domain.outcomes import FaultState
-from scenarios.domain.plan import Step
-from scenarios.ports import Event, Fault, Surroundings
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
+from scenarios.domain.plan import Action, service_of
+from scenarios.ports import Event, Fault, Surroundings, UndoResult
 
 T = TypeVar("T")
 DAWN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -64,6 +64,8 @@ class InMemoryJournal:
     events: list[Event] = field(default_factory=list)
     states: dict[int, FaultState] = field(default_factory=dict)
     faults: dict[int, Fault] = field(default_factory=dict)
+    late_until: dict[int, float] = field(default_factory=dict)
+    moved: dict[str, str] = field(default_factory=dict)
     lost: bool = False
     unreachable: bool = False
 
@@ -74,10 +76,20 @@ class InMemoryJournal:
             raise LeaseLost("lost")
         self.events.append(event)
 
-    async def open(self, *, phase: str, action: str, do: Step, undo: Step, timeout: float) -> Fault:
+    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
         key = len(self.faults) + 1
+        assert action.undo is not None
         fault = Fault(
-            key=key, order=key, phase=phase, action=action, driver=do.driver, undo=undo, timeout=timeout
+            key=key,
+            order=key,
+            phase=phase,
+            action=action.name,
+            driver=action.do.driver,
+            undo=action.undo,
+            timeout=action.undo_timeout,
+            proof=action.undone,
+            address=address,
+            late_seconds=late_seconds,
         )
         await self._enter(fault, FaultState.INJECTING, "fault_injecting")
         return fault
@@ -88,11 +100,31 @@ class InMemoryJournal:
     async def mark_not_injected(self, fault: Fault, reason: str) -> None:
         await self._enter(fault, FaultState.NOT_INJECTED, "fault_not_injected", reason)
 
-    async def mark_undone(self, fault: Fault) -> None:
-        await self._enter(fault, FaultState.UNDONE, "fault_undone")
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
+        if self._may_arrive(fault):
+            state = FaultState.WATCHED if result.is_seen_gone else FaultState.UNVERIFIED
+            await self._enter(fault, state, f"fault_{state}")
+        else:
+            await self._enter(fault, FaultState.UNDONE, "fault_undone")
 
-    async def mark_undo_failed(self, fault: Fault, reason: str) -> None:
-        await self._enter(fault, FaultState.OUTSTANDING, "fault_undo_failed", reason)
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
+        self._may_arrive(fault)
+        await self._enter(fault, FaultState.OUTSTANDING, "fault_undo_failed", result.reason)
+
+    def _may_arrive(self, fault: Fault) -> bool:
+        """For so long from its first undo on, as in the database's ledger."""
+        if self.states[fault.key] is FaultState.INJECTING and not fault.is_answered and fault.late_seconds:
+            self.late_until[fault.key] = self.clock.monotonic() + fault.late_seconds
+        return self.clock.monotonic() < self.late_until.get(fault.key, 0.0)
+
+    async def moved_to(self, fault: Fault) -> str:
+        return self.moved.get(service_of(fault.undo), "")
+
+    async def rollback(self) -> Rollback:
+        left = {self.states[fault.key] for fault in self.faults.values()}
+        if left.intersection(STATES_TO_UNDO):
+            return Rollback.DIRTY
+        return Rollback.UNVERIFIED if FaultState.UNVERIFIED in left else Rollback.CLEAN
 
     async def _enter(self, fault: Fault, state: FaultState, kind: str, reason: str = "") -> None:
         await self.record(Event(kind, self.clock.now(), fault.phase, fault.action, {"reason": reason}))
@@ -103,11 +135,10 @@ class InMemoryJournal:
         return not self.lost
 
     async def remaining(self) -> Sequence[Fault]:
-        open_states = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)
         return [
             fault
             for key, fault in sorted(self.faults.items(), reverse=True)
-            if self.states[key] in open_states
+            if self.states[key] in STATES_TO_UNDO
         ]
 
     def story(self) -> list[str]:

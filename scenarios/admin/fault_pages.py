@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from scenarios import services
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.durations import format_duration
-from scenarios.domain.outcomes import FaultState
+from scenarios.domain.outcomes import STATES_AWAITED, FaultState
 from scenarios.models import Fault
 from scenarios.pictures.badges import badge
 
@@ -28,6 +28,8 @@ BADGES = {
     FaultState.ACTIVE: "running",
     FaultState.INJECTING: "running",
     FaultState.OUTSTANDING: "dirty",
+    FaultState.UNVERIFIED: "unverified",
+    FaultState.WATCHED: "unverified",
     FaultState.NOT_INJECTED: "aborted",
     FaultState.ACKNOWLEDGED: "interrupted",
 }
@@ -38,7 +40,7 @@ class LeftBehindFilter(admin.SimpleListFilter):
     parameter_name = "left"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "still injected, and the run has ended")]
+        return [("yes", "outstanding")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Fault]) -> QuerySet[Fault]:
         left = Fault.objects.outstanding().values("pk")
@@ -88,7 +90,7 @@ class FaultAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def standing(self, fault: Fault) -> SafeString:
-        return badge(BADGES[FaultState(fault.state)], fault.get_state_display())
+        return badge(BADGES[FaultState(fault.state)], fault.standing)
 
     @admin.display(description="run", ordering="run")
     def run_link(self, fault: Fault) -> SafeString:
@@ -136,6 +138,7 @@ class FaultAdmin(ReadOnlyAdmin):
             "may_stop": request.user.has_perm("scenarios.stop_run"),
             "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
             "is_outstanding": fault is not None and fault.is_outstanding,
+            "is_awaited": fault is not None and fault.state in STATES_AWAITED,
             "standing": self.standing(fault) if fault is not None else "",
             "lived": self.lived(fault) if fault is not None else "",
             "how_undone": how_undone(fault) if fault is not None else "",
@@ -199,6 +202,11 @@ def how_undone(fault: Fault) -> str:
         return f"acknowledged by {fault.acknowledged_by}{failed}"
     if fault.state == FaultState.NOT_INJECTED:
         return "nothing was injected"
+    if fault.state in STATES_AWAITED:
+        seen = "seen to be gone" if fault.state == FaultState.WATCHED else "its undo has succeeded"
+        return (
+            f"{seen}, but its injection was never answered: it is undone again when it cannot arrive any more"
+        )
     if fault.state != FaultState.UNDONE or fault.closed_at is None:
         return f"not yet; tries that failed: {fault.undo_tries}" if fault.undo_tries else "not yet"
     ended = fault.run.finished_at

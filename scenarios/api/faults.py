@@ -19,7 +19,8 @@ from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import storable
-from scenarios.models import Fault
+from scenarios.domain.plan import origin
+from scenarios.models import Fault, FaultQuerySet
 
 router = Router(tags=["faults"])
 ORDER = Order(("id",), (int,), descending=True)
@@ -27,7 +28,11 @@ NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
 
 
 class FaultOfRun(Schema):
-    """`outstanding`: its run has ended, and it may still be injected.
+    """`outstanding`: its undo has failed, or its run has ended and nobody can say that it is gone.
+
+    `unverified` (outstanding) and `watched` (not outstanding) are undone faults whose injection was never
+    answered: it may still arrive until `late_until`, and they are undone again then. `standing` is the
+    state in words. `address` is where the undo's service was when the fault was injected.
 
     `host` is not empty where only a process of that host can undo it.
     """
@@ -40,19 +45,22 @@ class FaultOfRun(Schema):
     driver: str
     service: str
     host: str
+    address: str
     state: FaultState
-    outstanding: bool
+    standing: str
+    outstanding: bool = Field(alias="is_outstanding")
     reason: str
     undo_tries: int
     opened_at: datetime
     injected_at: datetime | None
     closed_at: datetime | None
     next_try_at: datetime | None
+    late_until: datetime | None
     acknowledged_by: str
 
     @staticmethod
-    def resolve_outstanding(fault: Fault) -> bool:
-        return fault.is_outstanding
+    def resolve_address(fault: Fault) -> str:
+        return origin(fault.address) if fault.address else ""
 
 
 class FaultPage(Schema):
@@ -62,7 +70,10 @@ class FaultPage(Schema):
 
 class FaultFilters(Filters):
     state: FaultState | None = None
-    outstanding: Literal["true"] | None = Field(None, description="Only those left behind by an ended run.")
+    outstanding: Literal["true"] | None = Field(
+        None,
+        description="Only those whose undo has failed, or that an ended run left and nobody saw gone.",
+    )
     run: UUID | None = None
     service: Words | None = None
     driver: Words | None = None
@@ -81,13 +92,15 @@ def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str,
     return page_of(chosen(rows, filters), ORDER, filters)
 
 
-def chosen(rows: QuerySet[Fault], filters: FaultFilters) -> QuerySet[Fault]:
+def chosen(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
     asked = {
         "state": filters.state,
         "run_id": filters.run,
         "service": filters.service,
         "driver": filters.driver,
     }
+    if filters.outstanding:
+        rows = rows.outstanding()
     return rows.filter(**{field: value for field, value in asked.items() if value is not None})
 
 

@@ -10,8 +10,8 @@ from scenarios.charts.window import Window
 from scenarios.domain.errors import StepFailed
 from scenarios.domain.expectations import shown
 from scenarios.domain.outputs import cut
+from scenarios.domain.plan import origin
 from scenarios.domain.templates import with_secrets
-from scenarios.drivers.http_exchange import origin
 from scenarios.drivers.prometheus import ask, server_asked
 
 # By the labels of a series, its value at each moment.

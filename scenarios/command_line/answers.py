@@ -122,6 +122,7 @@ def fault_of(row: Any) -> FaultFacts:
     return FaultFacts(
         **known,
         host=_text(row, "host") if "host" in row else "",  # a coordinator of an earlier version has none
+        standing=_text(row, "standing" if "standing" in row else "state"),
         undo_tries=_number(row, "undo_tries"),
         injected_at=_moment(row, "injected_at"),
         closed_at=_moment(row, "closed_at"),

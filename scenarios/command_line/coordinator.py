@@ -94,7 +94,9 @@ class RunFacts:
     def verdict(self) -> str:
         if self.state != RunState.FINISHED:
             return self.state
-        return self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback dirty"
+        return (
+            self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback {self.rollback}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class FaultFacts:
     service: str
     host: str
     state: str
+    standing: str
     reason: str
     undo_tries: int
     injected_at: datetime | None
@@ -226,7 +229,7 @@ class Coordinator(Protocol):
     def faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultFacts]: ...
 
     def undo(self, run_id: str) -> Sequence[FaultFacts]:
-        """Undo what the run left behind; what is still injected afterwards."""
+        """Undo what the run left behind; what is outstanding afterwards."""
         ...
 
     def schedules(self) -> Sequence[ScheduleFacts]: ...

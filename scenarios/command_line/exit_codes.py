@@ -22,8 +22,8 @@ OF_OUTCOMES = {
 
 
 def of_run(run: RunFacts) -> int:
-    """0 only where the run has passed and nothing is left injected."""
+    """0 only where the run has passed and nothing is left injected; `unverified` counts as `clean`."""
     if run.state != RunState.FINISHED:
         return LEFT_INJECTED  # nothing can be promised of a run that has not ended
     code = OF_OUTCOMES[Outcome(run.outcome)]
-    return LEFT_INJECTED if code == DONE and run.rollback != Rollback.CLEAN else code
+    return LEFT_INJECTED if code == DONE and run.rollback == Rollback.DIRTY else code

@@ -9,7 +9,7 @@ from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.counts import counted
-from scenarios.domain.outcomes import Rollback
+from scenarios.domain.outcomes import STATES_TO_UNDO, Rollback
 
 
 def add_to(verbs: Any) -> None:
@@ -19,7 +19,7 @@ def add_to(verbs: Any) -> None:
     stop.add_argument("--reason", default="", help="Of the global stop; whoever waits is told.")
     add_verb(verbs, release, "release", "Release the global stop: runs may begin again.")
     faults = add_verb(verbs, list_faults, "faults", "Every fault of every run, the newest first.", shows=True)
-    faults.add_argument("--outstanding", action="store_true", help="Only those that ended runs left behind.")
+    faults.add_argument("--outstanding", action="store_true", help="Only those that are not undone.")
     faults.add_argument("--limit", type=int, default=50, metavar="N", help=f"From 1 to {MOST_LISTED}.")
     undo = add_verb(verbs, undo_faults, "undo", "Undo what a run has left behind.")
     undo.add_argument("run", metavar="RUN", help=RUN_HELP)
@@ -37,7 +37,7 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
             session.terminal.say(f"Run {found.id} is {found.verdict}: there is nothing to stop.")
             return exit_codes.DONE
     ended = Progress(session.coordinator, found.id, session.terminal).follow()
-    return exit_codes.DONE if ended.rollback == Rollback.CLEAN else exit_codes.LEFT_INJECTED
+    return exit_codes.LEFT_INJECTED if ended.rollback == Rollback.DIRTY else exit_codes.DONE
 
 
 def _stop_all(session: Session, reason: str) -> int:
@@ -62,7 +62,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
         "Scenario": [fault.scenario for fault in found],
         "Fault": [fault.action for fault in found],
         "Where": [_place(fault) for fault in found],
-        "State": [fault.state for fault in found],
+        "State": [fault.standing for fault in found],
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
     }
@@ -77,8 +77,13 @@ def _place(fault: FaultFacts) -> str:
 
 def undo_faults(session: Session, run: str, **_options: Any) -> int:
     left = session.coordinator.undo(session.coordinator.run_id(run))
+    injected = [fault for fault in left if fault.state in STATES_TO_UNDO]
     for fault in left:
-        session.terminal.say(f"[red]{plain(fault.action)} is still injected[/red]: {plain(fault.reason)}")
+        if fault in injected:
+            line = f"[red]{plain(fault.action)} is still injected[/red]: {plain(fault.reason)}"
+        else:
+            line = f"[yellow]{plain(fault.action)} is undone[/yellow]: {plain(fault.standing)}"
+        session.terminal.say(line)
     if not left:
         session.terminal.say("[green]Nothing is left injected.[/green]")
-    return exit_codes.LEFT_INJECTED if left else exit_codes.DONE
+    return exit_codes.LEFT_INJECTED if injected else exit_codes.DONE

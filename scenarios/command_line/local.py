@@ -162,7 +162,8 @@ class LocalCoordinator:
                 f"Run {run.id} is {run.verdict} and held by {run.worker or 'nobody'}: it undoes its faults "
                 f"when it ends. Stop it with 'manage.py scenario stop {run.short_id}'."
             )
-        return [_fault_facts(row) for row in ended.faults.to_undo().select_related("run")]
+        left = Fault.objects.outstanding().filter(run=ended).select_related("run")
+        return [_fault_facts(row) for row in left.order_by("-order")]
 
     # Schedules
 
@@ -231,6 +232,7 @@ def _fault_facts(row: Fault) -> FaultFacts:
         service=row.service,
         host=row.host,
         state=row.state,
+        standing=row.standing,
         reason=row.reason,
         undo_tries=row.undo_tries,
         injected_at=row.injected_at,

@@ -22,6 +22,8 @@ SIGNS = {
     "fault_injected": "  [yellow]⚡ {subject}[/yellow]",
     "fault_not_injected": "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
     "fault_undone": "  [cyan]↩ undone: {subject}[/cyan]",
+    "fault_unverified": "  [cyan]↩ undone: {subject}[/cyan], but it was never answered and may still arrive",
+    "fault_watched": "  [cyan]↩ gone: {subject}[/cyan], but it was never answered and may still arrive",
     "fault_undo_failed": "  [red]✗ undo of {subject} failed[/red]: {reason}",
     "fault_waiting_for_host": "  [red]✗ {subject} is still injected[/red]: {reason}",
     "validation_passed": "  [green]✓ {subject}[/green]{after}",

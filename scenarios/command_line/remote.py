@@ -221,19 +221,20 @@ class RemoteCoordinator:
                 f"Run {run.id} is {run.verdict}: it undoes its faults when it ends. Stop it with "
                 f"'manage.py scenario stop {run.short_id}'."
             )
-        tried = {row["id"]: row["undo_tries"] for row in self._left(run_id)}
+        tried = {row["id"]: row["undo_tries"] for row in self._left(run_id) if _is_injected(row)}
         for key in tried:
             self._api.json("POST", f"faults/{key}/retry")
         until = time.monotonic() + UNDO_SECONDS
         while left := list(self._left(run_id)):
-            if all(row["undo_tries"] > tried.get(row["id"], 0) for row in left) or time.monotonic() > until:
+            waiting = [row for row in left if _is_injected(row)]
+            has_tried = all(row["undo_tries"] > tried.get(row["id"], 0) for row in waiting)
+            if has_tried or time.monotonic() > until:
                 break
             time.sleep(UNDO_LOOK_SECONDS)
         return [fault_of(row) for row in left]
 
     def _left(self, run_id: str) -> Iterator[Any]:
-        rows = self._api.items("faults", run=run_id, outstanding="true")
-        return (row for row in rows if understood(row, "state") in STATES_TO_UNDO)
+        return self._api.items("faults", run=run_id, outstanding="true")
 
     # Schedules
 
@@ -248,6 +249,10 @@ class RemoteCoordinator:
                 raise NoSuchSchedule(name) from None
             raise
         return schedule_of(done)
+
+
+def _is_injected(row: Any) -> bool:
+    return understood(row, "state") in STATES_TO_UNDO
 
 
 def _word(name: str) -> str:

@@ -227,6 +227,7 @@ def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
         name=action.name,
         do=_step(words["do"]),
         undo=_step(words["undo"]) if "undo" in words else None,
+        undone=_proof(words["undone"]) if "undone" in words else None,
         expect=Expectations(without_secrets(words["expect"])) if "expect" in words else None,
         at=action.at,
         until=action.until,
@@ -238,6 +239,14 @@ def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
 def _written(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
     """Its `timeout`; None where it is the default."""
     return declared.timeout if "timeout" in declared.model_fields_set else None
+
+
+def _proof(words: Mapping[str, Any]) -> plan.Proof:
+    return plan.Proof(
+        probe=_step(words["probe"]),
+        expect=Expectations(without_secrets(words["expect"])),
+        timeout=time_limit(words["probe"], None, PROBE_SECONDS),
+    )
 
 
 def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:

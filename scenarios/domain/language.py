@@ -190,6 +190,21 @@ def _kind_of_misfit(path: tuple[str | int, ...]) -> str:
     return RELATION if path[0] == "json" else MISFIT
 
 
+class Undone(Declaration, Generic[AnyStep]):
+    """What shows that a fault is gone. It is looked at after the undo until it holds, at most for the
+    action's `timeout` from the undo's beginning on. A fault of which it does not hold is outstanding, and
+    undone again.
+    """
+
+    probe: AnyStep
+    expect: Expect
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+        step = cls.model_fields["probe"].annotation
+        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
+
+
 class Action(Declaration, Generic[AnyStep]):
     """Done in its turn, or side by side with the others `at` an offset from the phase's start.
 
@@ -198,22 +213,29 @@ class Action(Declaration, Generic[AnyStep]):
     `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), it decides alone whether the action
     was done, unless the step says it by `ok`. One that was not done, or not answered, is errored.
     Without a `timeout`, a step's own longer time is what it gets.
+
+    A fault that was not answered may still arrive after its undo. It stays in the ledger, and its services
+    are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is undone
+    again. The run does not wait for that.
     """
 
     name: Name
     do: AnyStep
     undo: AnyStep = Field(ABSENT)
+    undone: Undone[AnyStep] = Field(ABSENT)
     expect: Expect = Field(ABSENT)
     at: Duration = Field(ABSENT)
     until: Literal["phase", "run"] = "phase"
     timeout: PositiveDuration = ACTION_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
         yield from _unfit_expectations(
             cls.model_fields["do"].annotation, given.get("do"), given.get("expect")
         )
         yield from cut_short(given, ("do", "undo"), "action")
+        if "undone" in given and "undo" not in given:
+            yield "undone", "'undone' goes only with 'undo': say how the fault is taken back"
 
 
 class Validation(Declaration, Generic[AnyStep]):

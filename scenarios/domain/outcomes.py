@@ -25,22 +25,39 @@ class Outcome(StrEnum):
 
 
 class Rollback(StrEnum):
-    """`dirty` as long as an undo still fails; `clean` also when there was nothing to undo."""
+    """`dirty` as long as an undo still fails; `clean` also when there was nothing to undo.
+
+    `unverified`: every undo has succeeded, but an injection that was never answered may still arrive.
+    """
 
     CLEAN = "clean"
+    UNVERIFIED = "unverified"
     DIRTY = "dirty"
 
 
 class FaultState(StrEnum):
+    """`outstanding`: its undo has failed, and is tried again.
+
+    Of a fault whose injection was never answered, and may still arrive: `unverified` where its undo has
+    succeeded, `watched` where it was seen to be gone. Both are undone again when its time is over.
+    """
+
     INJECTING = "injecting"
     ACTIVE = "active"
     OUTSTANDING = "outstanding"
+    UNVERIFIED = "unverified"
+    WATCHED = "watched"
     UNDONE = "undone"
     NOT_INJECTED = "not_injected"
     ACKNOWLEDGED = "acknowledged"
 
 
 STATES_TO_UNDO = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)
+# Undone once, and undone again later.
+STATES_AWAITED = (FaultState.UNVERIFIED, FaultState.WATCHED)
+OPEN_STATES = STATES_TO_UNDO + STATES_AWAITED
+# Of a run that has ended, nobody can say of these that the fault is gone.
+OUTSTANDING_STATES = (*STATES_TO_UNDO, FaultState.UNVERIFIED)
 
 
 class ApprovalState(StrEnum):

@@ -28,6 +28,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Proof:
+    """What shows that a fault is gone: the probe returns what is expected."""
+
+    probe: Step
+    expect: Expectations
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """A `do`, and how to take it back. One with an `undo` is a fault; one that misses its `expect` failed.
 
@@ -37,11 +46,19 @@ class Action:
     name: str
     do: Step
     undo: Step | None = None
+    undone: Proof | None = None
     expect: Expectations | None = None
     at: float | None = None
     until: Literal["phase", "run"] = "phase"
     timeout: float = 30.0
     undo_timeout: float = 30.0
+
+    def steps(self) -> Iterator[Step]:
+        yield self.do
+        if self.undo is not None:
+            yield self.undo
+        if self.undone is not None:
+            yield self.undone.probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +110,7 @@ class Plan:
             yield guard.probe
         for phase in self.phases:
             for action in phase.actions:
-                yield from (action.do, action.undo) if action.undo else (action.do,)
+                yield from action.steps()
             for validation in phase.validations:
                 yield validation.probe
 
@@ -107,6 +124,12 @@ class Plan:
                 yield from (step for step in (action.do, action.undo) if step is not None)
 
 
+def service_of(step: Step) -> str:
+    """The service that the step names; "" where it names none."""
+    named = step.arguments.get("service")
+    return named if isinstance(named, str) else ""
+
+
 def named_services(steps: Iterable[Step]) -> set[str]:
     """The services that the steps name."""
     named = (step.arguments.get("service") for step in steps)
@@ -117,6 +140,12 @@ def named_addresses(steps: Iterable[Step]) -> set[tuple[str, int]]:
     """Host and port of the addresses that the steps name themselves, by `url` or `host` and `port`."""
     found = (_address_in(step.arguments) for step in steps)
     return {address for address in found if address is not None}
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port, without the password that a URL may hold."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def address_of(url: str) -> tuple[str, int] | None:

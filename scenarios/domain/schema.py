@@ -13,6 +13,7 @@ from scenarios.domain.language import (
     Phase,
     Scenario,
     Spec,
+    Undone,
     Validation,
     scenario_model,
 )
@@ -39,7 +40,7 @@ def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
         _own_name(name): _described(definition, templates=name not in _WITHOUT_TEMPLATES)
         for name, definition in schema["$defs"].items()
     }
-    for declaration in (Action, Guard, Phase, Spec, Validation):
+    for declaration in (Action, Guard, Phase, Spec, Undone, Validation):
         # Pydantic forgets the docstring of a model once it is parametrised.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
     definitions["Step"] |= {"minProperties": 1}

@@ -19,7 +19,8 @@ Path = tuple[str | int, ...]
 MOST_PATTERNS = 100
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
 _MOST_LISTED = 20
-_STEP_DEPTHS = (4, 6)
+# Of `spec.guards[0].probe`, `spec.phases[0].actions[0].do` and `spec.phases[0].actions[0].undone.probe`.
+_STEP_DEPTHS = (4, 6, 7)
 _DRIVERS_WITH_OK = frozenset({"command", "http"})
 
 
@@ -56,7 +57,8 @@ def _patterns(spec: Node | None) -> Iterator[Node]:
     phases = _children(_child(spec, "phases"))
     kinds = ("actions", "validations")
     checks = [check for phase in phases for kind in kinds for check in _children(_child(phase, kind))]
-    for check in (*_children(_child(spec, "guards")), *checks):
+    proofs = [proof for check in checks if (proof := _child(check, "undone")) is not None]
+    for check in (*_children(_child(spec, "guards")), *checks, *proofs):
         expect = _child(check, "expect")
         paths, headers = _child(expect, "json"), _child(expect, "headers")
         yield from paths.keys.values() if paths else ()
@@ -83,11 +85,16 @@ def _children(node: Node | None) -> list[Node]:
 
 def _is_step_path(path: Path) -> bool:
     """`spec.phases[0].actions[0].do` or `spec.guards[0].probe`, and not a key in some step's arguments."""
-    return path[:2] in {("spec", "phases"), ("spec", "guards")} and len(path) in _STEP_DEPTHS
+    if path[:2] not in {("spec", "phases"), ("spec", "guards")}:
+        return False
+    return len(path) in _STEP_DEPTHS[:2] or (len(path) == _STEP_DEPTHS[2] and path[5] == "undone")
 
 
 def _is_inside_of_a_step(path: Path) -> bool:
-    return any(len(path) > depth and path[depth - 1] in STEP_WORDS for depth in _STEP_DEPTHS)
+    return any(
+        len(path) > depth and path[depth - 1] in STEP_WORDS and _is_step_path(path[:depth])
+        for depth in _STEP_DEPTHS
+    )
 
 
 def semantic_problems(root: Node) -> Iterator[Problem]:

@@ -14,9 +14,10 @@ from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDu
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.matchers import shown
 from scenarios.domain.outputs import read_json
+from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
 from scenarios.domain.templates import as_text
-from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings

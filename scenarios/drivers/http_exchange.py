@@ -41,12 +41,6 @@ def web_address(text: str) -> str:
     return text
 
 
-def origin(url: str) -> str:
-    """Scheme, host and port, without the password that a URL may hold."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
 async def exchange(method: str, url: str, *, name: str, seconds: float, **request: Any) -> Answer:
     """Ask once. `name` is how the target is spoken of; `request` goes to aiohttp.
 

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field
 from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
+from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
-from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, origin, web_address
+from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings

@@ -63,6 +63,7 @@ class Signal:
     name: ClassVar[str] = "signal"
     Arguments: ClassVar[type[SignalArguments]] = SignalArguments
     is_host_bound: ClassVar[bool] = True
+    arrives_late: ClassVar[bool] = False
 
     def check(self, arguments: SignalArguments, surroundings: Surroundings) -> None:
         """Not whether the process is there: an earlier step may start it."""

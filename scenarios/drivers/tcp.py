@@ -63,6 +63,7 @@ class Tcp:
 
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
+    arrives_late: ClassVar[bool] = False
     decided_by: ClassVar[str] = "connected"
 
     def check(self, arguments: TcpArguments, surroundings: Surroundings) -> None:

@@ -24,6 +24,7 @@ class WaitArguments(Declaration):
 class Wait:
     name: ClassVar[str] = "wait"
     Arguments: ClassVar[type[WaitArguments]] = WaitArguments
+    arrives_late: ClassVar[bool] = False
 
     async def reach(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del arguments, surroundings

@@ -25,9 +25,17 @@ SHAPES = {
         f"{_LINE}/>"
     ),
     "protected": f'<path d="M6 1l4 1.6v3.2c0 2.6-1.6 4.5-4 5.4-2.4-.9-4-2.8-4-5.4V2.6z" {_LINE}/>',
+    "unverified": (
+        f'<path d="M3.2 4.2A2.8 2.8 0 1 1 6 7v1.2" {_LINE}/><circle cx="6" cy="10.8" r="1.1" stroke="none"/>'
+    ),
     "dirty": '<path d="M7.5 0L2 7h3.2l-1 5L10 5H6.6z" stroke="none"/>',
 }
-WORDS = {"awaiting_approval": "awaiting approval", "dirty": "rollback dirty", "timed_out": "timed out"}
+WORDS = {
+    "awaiting_approval": "awaiting approval",
+    "dirty": "rollback dirty",
+    "timed_out": "timed out",
+    "unverified": "rollback unverified",
+}
 
 
 def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:
@@ -42,10 +50,10 @@ def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:
 
 
 def run_badges(run: Run, *, big: bool = False) -> SafeString:
-    """How the run stands: its state until it ends, then outcome, and the rollback where it is dirty."""
+    """How the run stands: its state until it ends, then outcome, and the rollback unless it is clean."""
     verdicts = [run.outcome if run.state == RunState.FINISHED else run.state]
-    if run.rollback == Rollback.DIRTY:
-        verdicts.append("dirty")
+    if run.rollback in (Rollback.DIRTY, Rollback.UNVERIFIED):
+        verdicts.append(run.rollback)
     return format_html_join(" ", "{}", ((badge(verdict, big=big),) for verdict in verdicts))
 
 

@@ -88,7 +88,9 @@ def _action(action: Action, band: Band, place: Place) -> Row:
         return Row(action.name, [mark(begins, "action", f"{action.name}{when}")])
     ends = RIGHT if action.until == "run" else band.right - 2
     until = "the run's end" if action.until == "run" else "the phase's end"
-    return Row(action.name, [span(begins, ends, "fault", f"fault: {action.name}{when}, until {until}")])
+    proven = f", undone only when {action.undone.probe.driver!r} shows it" if action.undone else ""
+    title = f"fault: {action.name}{when}, until {until}{proven}"
+    return Row(action.name, [span(begins, ends, "fault", title)])
 
 
 def _validation(validation: Validation, band: Band, place: Place) -> Row:

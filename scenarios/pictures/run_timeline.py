@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils.safestring import SafeString
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Fault
 from scenarios.pictures.svg import element
 from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, height_of, mark, span
@@ -66,11 +66,11 @@ def _row(step: StepStory, scale: _Scale) -> Row:
 
 
 def _fault(step: StepStory, fault: Fault, scale: _Scale) -> Iterator[SafeString]:
-    if fault.injected_at is None and fault.closed_at is not None:
+    if fault.state == FaultState.NOT_INJECTED:
         yield mark(scale.at(step.began), "failed", f"{step.name}: nothing was injected: {fault.reason}")
         return
     left = fault.state in STATES_TO_UNDO
-    title = f"fault: {step.name}, {fault.get_state_display()}"
+    title = f"fault: {step.name}, {fault.standing}"
     kind = "fault left" if left and not scale.goes_on else "fault"
     yield span(
         scale.at(fault.injected_at or fault.opened_at),

@@ -71,6 +71,7 @@ def _fault(fault: Fault) -> dict[str, Any]:
         "service": fault.service,
         "host": fault.host,
         "state": fault.state,
+        "late_until": _moment(fault.late_until),
         "reason": fault.reason,
         "acknowledged_by": fault.acknowledged_by,
         "injected_at": _moment(fault.injected_at),

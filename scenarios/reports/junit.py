@@ -76,6 +76,9 @@ def _rollback(suite: Element, facts: Facts) -> None:
     if facts.run.rollback == Rollback.DIRTY:
         left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.story.outstanding)
         SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))
+    elif facts.run.rollback == Rollback.UNVERIFIED:
+        left = "; ".join(f"{fault.action}: {fault.standing}" for fault in facts.story.unverified)
+        SubElement(case, "system-out").text = _clean(f"rollback unverified: {left}")
 
 
 def _clean(text: str) -> str:

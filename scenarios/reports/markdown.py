@@ -30,6 +30,10 @@ def _lines(facts: Facts) -> Iterator[str]:
         names = ", ".join(f"**{_plain(fault.action)}**" for fault in story.outstanding)
         yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
         yield ""
+    if run.rollback == Rollback.UNVERIFIED:
+        names = ", ".join(f"**{_plain(fault.action)}**" for fault in story.unverified)
+        yield f"⚠️ **Not verified:** {names}. The undo has succeeded; the injection may still arrive."
+        yield ""
     yield from _table(("Fact", "Value"), _facts(facts))
     yield ""
     if story.faults:
@@ -82,11 +86,10 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
 
 
 def _fault(fault: Fault) -> tuple[str, ...]:
-    state = str(fault.get_state_display())
     return (
         fault.action,
         fault.service,
-        state,
+        fault.standing,
         moment(fault.injected_at),
         moment(fault.closed_at),
         fault.reason,

@@ -45,6 +45,8 @@ def run_with_fault(system: Coordinator, target: Target) -> str:
     """The id of a run whose fault is injected now."""
     run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
     wait_for(lambda: target.active, what="the fault is injected")
+    # A worker that is killed before it has heard the answer has its fault awaited for a while.
+    wait_for(lambda: outcome_of(system, run)["faults"] == "active", what="the ledger says so too")
     return run
 
 

@@ -18,7 +18,10 @@ BODIES = {
 
 
 class Target:
-    """POST /fault injects, DELETE /fault takes back; `active` counts between them."""
+    """POST /fault injects, DELETE /fault takes back; `active` counts between them.
+
+    What it is `asked` it does `late_by` seconds later.
+    """
 
     def __init__(self, address: str) -> None:
         self.active = 0
@@ -27,6 +30,8 @@ class Target:
         self.undone_at = 0.0
         self.refuse_undo = False
         self.undo_status = 200
+        self.asked = 0
+        self.late_by = 0.0
         self.over = threading.Event()
         self._server = Server((address, 0), Handler)
         self._server.target = self
@@ -68,8 +73,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.server.target.active += 1
-        self.server.target.injected += 1
+        target = self.server.target
+        target.asked += 1
+        # It goes on with what it was asked, whoever has hung up meanwhile.
+        target.over.wait(target.late_by)
+        target.active += 1
+        target.injected += 1
         self.answer(201)
 
     def do_DELETE(self) -> None:

@@ -164,7 +164,8 @@ class Command(BaseCommand):
                 self.console.print(f"A worker had died in {run.scenario_name}: {run.verdict}")
         left = Fault.objects.outstanding()
         for fault in left:
-            self.console.print(f"[red]Still injected: {fault.action} of {fault.run}[/red]: {fault.reason}")
+            why = fault.reason or fault.standing
+            self.console.print(f"[red]Outstanding: {fault.action} of {fault.run}[/red]: {why}")
         if left:
             self.console.print("The watchdog of the next 'manage.py up' goes on trying to undo them.")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import leases, ledger, services
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.leases import Claim
@@ -34,8 +34,8 @@ class Telling:
     def inject(self, service: str = "exchange") -> None:
         undo = Step("http", {"service": service, "method": "DELETE", "path": "/chaos/latency"})
         event = Event("fault_injecting", timezone.now(), "chaos", SLOWED)
-        fault = leases.open_fault(self.claim, event, do=undo, undo=undo, timeout=5)
-        leases.mark_active(self.claim, fault, Event("fault_injected", timezone.now(), "chaos", SLOWED))
+        fault = ledger.open_fault(self.claim, event, do=undo, undo=undo, timeout=5)
+        ledger.mark_active(self.claim, fault, Event("fault_injected", timezone.now(), "chaos", SLOWED))
 
     def begin(self, service: str = "exchange") -> None:
         """A fault, and a validation that has come true after it."""
@@ -48,14 +48,14 @@ class Telling:
 
     def finish(self, rollback: Rollback = Rollback.CLEAN) -> Run:
         if rollback is Rollback.CLEAN:
-            for fault in leases.faults_to_undo(self.claim):
+            for fault in ledger.faults_to_undo(self.claim):
                 undone = Event("fault_undone", timezone.now(), "chaos", SLOWED)
-                leases.mark_undone(self.claim, fault, undone)
+                ledger.mark_undone(self.claim, fault, undone)
         else:
-            for fault in leases.faults_to_undo(self.claim):
+            for fault in ledger.faults_to_undo(self.claim):
                 failed = {"reason": "the exchange answered 503"}
                 event = Event("fault_undo_failed", timezone.now(), "chaos", SLOWED, failed)
-                leases.mark_undo_failed(self.claim, fault, event)
+                ledger.mark_undo_failed(self.claim, fault, event)
         verdict = Verdict(Outcome.PASSED, "every validation held", rollback)
         return leases.finish_run(self.claim, verdict, timezone.now())
 

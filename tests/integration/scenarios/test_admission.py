@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from scenarios import leases, services, task_queue
+from scenarios import leases, ledger, services, task_queue
 from scenarios.domain.errors import CannotBegin
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
@@ -95,7 +95,7 @@ def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
     assert claimed is not None
     step = Step("http", {"service": "exchange", "path": "/fault"})
     event = Event("fault_injecting", timezone.now(), "chaos", "break it")
-    leases.open_fault(claimed, event, do=step, undo=step, timeout=5)
+    ledger.open_fault(claimed, event, do=step, undo=step, timeout=5)
     finish(claimed, Rollback.DIRTY)
     waiting = queued("exchange")
     assert claim(waiting) is None
@@ -111,7 +111,7 @@ def test_a_name_that_no_service_can_have_keeps_its_run_from_nothing() -> None:
         Step("http", {"service": "x" * 64}),
         Event("fault_injecting", timezone.now(), "chaos", "break it"),
     )
-    leases.open_fault(claimed, event, do=do, undo=do, timeout=5)
+    ledger.open_fault(claimed, event, do=do, undo=do, timeout=5)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_dirty_fault_holds_its_service_however_its_steps_name_it(do: Step) -> 
     assert claimed is not None
     event = Event("fault_injecting", timezone.now(), "chaos", "break it")
     undo = Step("http", {"service": "exchange", "path": "/fault"})
-    leases.open_fault(claimed, event, do=do, undo=undo, timeout=5)
+    ledger.open_fault(claimed, event, do=do, undo=undo, timeout=5)
     finish(claimed, Rollback.DIRTY)
     other = queued("exchange")
     assert claim(other) is None

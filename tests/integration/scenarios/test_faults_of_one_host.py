@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import execution, hosts, leases, services, task_queue, watchdog
+from scenarios import execution, hosts, leases, ledger, services, task_queue, watchdog
 from scenarios.checks import check_host
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import CannotBegin
@@ -95,8 +95,8 @@ def broken_on_alpha(file: Path) -> Run:
     for action in build_plan(parse_document(document, step_arguments()), {}).phases[0].actions:
         assert action.undo is not None
         event = Event("fault_injecting", timezone.now(), "chaos", action.name)
-        fault = leases.open_fault(claimed, event, do=action.do, undo=action.undo, timeout=5)
-        leases.mark_active(claimed, fault, event)
+        fault = ledger.open_fault(claimed, event, do=action.do, undo=action.undo, timeout=5)
+        ledger.mark_active(claimed, fault, event)
     file.touch()
     leases.expire_leases("dead:1")
     return Run.objects.get(id=run.id)

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import execution, leases, services, watchdog
+from scenarios import execution, leases, ledger, services, watchdog
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
@@ -40,7 +40,7 @@ def claim(run: Run) -> Claim:
 
 def open_fault(claimed: Claim) -> None:
     event = Event("fault_injecting", timezone.now(), "chaos", "slow")
-    leases.open_fault(claimed, event, do=DO, undo=UNDO, timeout=5)
+    ledger.open_fault(claimed, event, do=DO, undo=UNDO, timeout=5)
 
 
 def test_a_second_delivery_of_the_same_message_claims_nothing(run: Run) -> None:
@@ -151,9 +151,9 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
     assert Fault.objects.outstanding().count() == 1
     again = leases.claim_finished_run(run.id, worker="b:2")
     assert again is not None
-    (fault,) = leases.faults_to_undo(again)
+    (fault,) = ledger.faults_to_undo(again)
     assert fault.undo == UNDO
-    leases.mark_undone(again, fault, Event("fault_undone", timezone.now(), "chaos", "slow"))
+    ledger.mark_undone(again, fault, Event("fault_undone", timezone.now(), "chaos", "slow"))
     run.refresh_from_db()
     assert run.rollback == Rollback.CLEAN
     assert Fault.objects.get().state == FaultState.UNDONE
@@ -162,11 +162,11 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
 def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
     claimed = claim(run)
     open_fault(claimed)
-    (fault,) = leases.faults_to_undo(claimed)
+    (fault,) = ledger.faults_to_undo(claimed)
     now = timezone.now()
     for tries, seconds in ((1, 1.0), (2, 2.0), (3, 4.0)):
         event = Event("fault_undo_failed", now, "chaos", "slow", {"reason": "gone"})
-        leases.mark_undo_failed(claimed, fault, event)
+        ledger.mark_undo_failed(claimed, fault, event)
         row = Fault.objects.get()
         assert (row.undo_tries, row.next_try_at) == (tries, now + timedelta(seconds=seconds))
 

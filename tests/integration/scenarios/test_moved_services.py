@@ -1,15 +1,16 @@
 """A fault is taken back where it was injected, wherever its service is registered by now."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from scenarios import execution, leases, services
+from scenarios import execution, leases, ledger, services
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback
 from scenarios.domain.plan import Step
-from scenarios.models import Fault, Run, Service
-from scenarios.ports import Event
+from scenarios.models import Event, Fault, Run, Service
+from scenarios.ports import Event as PortEvent
 from tests.servers.target import Target, running_target
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,37 +47,95 @@ def run(targets: tuple[Target, Target]) -> Run:
     run = services.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
-    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
-    leases.open_fault(claim, event, do=DO, undo=UNDO, timeout=5)
+    event = PortEvent("fault_injecting", timezone.now(), "chaos", "break it")
+    ledger.open_fault(claim, event, do=DO, undo=UNDO, timeout=5)
     leases.expire_leases("a:1")
     return Run.objects.get(id=run.id)
 
 
-@pytest.mark.parametrize("away", [False, True])
-def test_the_fault_of_a_dead_worker_is_undone_where_it_was_injected(
-    run: Run, targets: tuple[Target, Target], *, away: bool
+def only_event(kind: str) -> dict[str, Any]:
+    (event,) = Event.objects.filter(kind=kind)
+    detail: dict[str, Any] = event.detail
+    return detail
+
+
+def test_the_fault_of_a_dead_worker_is_undone_where_it_was_injected_and_where_its_service_is_now(
+    run: Run, targets: tuple[Target, Target]
 ) -> None:
     old, new = targets
     services.register_service("target", new.url)
-    if away:
-        Service.objects.all().delete()
     execution.undo_now(run)
-    assert (old.active, old.undone, new.undone) == (0, 1, 0)
+    assert (old.active, old.undone, new.undone) == (0, 1, 1)
     assert Fault.objects.get().state == FaultState.UNDONE
+    assert only_event("fault_undone")["places"] == {old.url: "undone", new.url: "undone"}
 
 
-def test_a_fault_that_stays_outstanding_is_undone_where_its_service_is_registered_then(
+def test_a_service_that_is_no_longer_registered_is_found_where_the_fault_was_injected(
+    run: Run, targets: tuple[Target, Target]
+) -> None:
+    old, _new = targets
+    Service.objects.all().delete()
+    execution.undo_now(run)
+    assert (old.active, old.undone) == (0, 1)
+    assert only_event("fault_undone")["places"] == {old.url: "undone"}
+
+
+def test_an_undo_at_the_new_address_does_not_close_a_fault_that_is_still_at_the_old_one(
     run: Run, targets: tuple[Target, Target]
 ) -> None:
     old, new = targets
     old.refuse_undo = True
-    left = execution.undo_now(run)
-    assert left is not None
-    assert (left.outcome, left.rollback) == (Outcome.INTERRUPTED, Rollback.DIRTY)
     services.register_service("target", new.url)
-    mended = execution.undo_now(left)
+    for tries in (1, 2):
+        left = execution.undo_now(Run.objects.get())
+        assert left is not None
+        assert (left.rollback, old.active, new.undone) == (Rollback.DIRTY, 1, tries)
+    fault = Fault.objects.get()
+    assert fault.state == FaultState.OUTSTANDING
+    assert f"it was injected at {old.url}" in fault.reason
+    assert f"registered at {new.url} by now, where it is undone" in fault.reason
+    old.refuse_undo = False
+    mended = execution.undo_now(Run.objects.get())
     assert mended is not None
-    assert (new.undone, mended.rollback) == (1, Rollback.CLEAN)
+    assert (mended.rollback, old.active) == (Rollback.CLEAN, 0)
+    assert only_event("fault_undone")["places"] == {old.url: "undone", new.url: "undone"}
+
+
+def test_a_new_host_that_refuses_the_undo_keeps_no_fault_open(
+    run: Run, targets: tuple[Target, Target]
+) -> None:
+    old, new = targets
+    new.refuse_undo = True
+    services.register_service("target", new.url)
+    execution.undo_now(run)
+    assert (Fault.objects.get().state, old.active) == (FaultState.UNDONE, 0)
+    places = only_event("fault_undone")["places"]
+    assert places[old.url] == "undone"
+    assert "answered 503" in places[new.url]
+
+
+def test_a_run_whose_service_moves_meanwhile_asks_both_addresses(
+    targets: tuple[Target, Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scenarios.engine.UNDO_DELAYS", ())
+    old, new = targets
+    old.active, old.refuse_undo = 0, True
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    real = leases.claim_run
+
+    def claim_and_move(*arguments: Any, **named: Any) -> Any:
+        claim = real(*arguments, **named)
+        services.register_service("target", new.url)
+        return claim
+
+    monkeypatch.setattr(leases, "claim_run", claim_and_move)
+    ended = execution.carry_out(str(run.id), 1)
+    assert ended is not None
+    assert (old.active, new.undone) == (1, 2)  # at the phase's end and at the run's
+    assert (ended.outcome, ended.rollback) == (Outcome.ERRORED, Rollback.DIRTY)
+    assert Fault.objects.get().address == old.url
+    for event in Event.objects.filter(kind="fault_undo_failed"):
+        assert event.detail["places"][new.url] == "undone"
 
 
 def test_a_fault_whose_service_was_renamed_meanwhile_is_undone_all_the_same(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from scenarios import leases, retention, services
+from scenarios import leases, ledger, retention, services
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import Event as EventRow
@@ -25,9 +25,9 @@ def ended(days_ago: float, *, dirty: bool = False) -> Run:
     assert claim is not None
     step = Step("http", {"service": "exchange", "path": "/x"})
     event = Event("fault_injecting", NOW, "chaos", "slow")
-    fault = leases.open_fault(claim, event, do=step, undo=step, timeout=5)
+    fault = ledger.open_fault(claim, event, do=step, undo=step, timeout=5)
     if not dirty:
-        leases.mark_undone(claim, fault, Event("fault_undone", NOW, "chaos", "slow"))
+        ledger.mark_undone(claim, fault, Event("fault_undone", NOW, "chaos", "slow"))
     rollback = Rollback.DIRTY if dirty else Rollback.CLEAN
     leases.finish_run(claim, Verdict(Outcome.PASSED, "", rollback), NOW - timedelta(days=days_ago))
     return run

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from scenarios import execution, leases, services
+from scenarios import execution, leases, ledger, services
 from scenarios.domain.errors import LeaseLost
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Step
@@ -42,7 +42,7 @@ def injected_by_a_worker_that_dies(run: Run, undo: Step = WAIT) -> Claim:
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
     event = Event("fault_injecting", timezone.now(), "chaos", "break it")
-    leases.open_fault(claim, event, do=WAIT, undo=undo, timeout=5)
+    ledger.open_fault(claim, event, do=WAIT, undo=undo, timeout=5)
     leases.expire_leases("a:1")
     Run.objects.update(lease_seconds=0)  # a watchdog has seen enough of it at its first look
     run.refresh_from_db()

@@ -13,7 +13,7 @@ from django.core import serializers
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import execution, leases, services
+from scenarios import execution, leases, ledger, services
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.outcomes import Outcome, Rollback
@@ -143,7 +143,7 @@ def test_the_watchdog_s_undo_knows_the_secrets_of_the_whole_document(
     fault = next(iter(build_plan(parse_document(AHEAD, step_arguments()), {}).phases)).actions[0]
     assert fault.undo is not None
     opened = PortEvent("fault_injecting", timezone.now(), "early", "leak")
-    leases.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
+    ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
     (left,) = execution.clean_up_after("dead:1")
     assert left.rollback == Rollback.DIRTY
     assert "leaked ***" in Fault.objects.get().reason
@@ -185,7 +185,7 @@ def test_an_undo_whose_settings_were_taken_away_says_so_and_succeeds_when_they_a
     fault = build_plan(parse_document(DOCUMENT, step_arguments()), {}).phases[0].actions[0]
     assert fault.undo is not None
     opened = PortEvent("fault_injecting", timezone.now(), "chaos", "break it")
-    leases.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
+    ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
     before = (settings.ALLOWED_COMMANDS, settings.SCENARIO_SECRET_PREFIX, settings.SCENARIO_DRIVERS)
     shut(settings, what)
     (left,) = execution.clean_up_after("dead:1")

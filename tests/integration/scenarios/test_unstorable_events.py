@@ -7,7 +7,7 @@ import pytest
 from django.db import OperationalError, connection, models
 from django.utils import timezone
 
-from scenarios import leases, services
+from scenarios import leases, ledger, services
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
 from scenarios.leases import Claim
@@ -77,14 +77,14 @@ def test_an_event_that_cannot_be_stored_is_stored_in_a_reduced_form(claim: Claim
 def test_the_failure_of_an_undo_is_kept_whatever_its_event_holds(claim: Claim, odd: str) -> None:
     fault = open_fault(claim)
     detail = {"reason": "no\ud83d", "seen": ODD[odd]}
-    leases.mark_undo_failed(claim, fault, Event("fault_undo_failed", AT, "p", "a", detail))
+    ledger.mark_undo_failed(claim, fault, Event("fault_undo_failed", AT, "p", "a", detail))
     row = Fault.objects.get()
     assert (row.state, row.undo_tries, row.reason[:2]) == (FaultState.OUTSTANDING, 1, "no")
     assert EventRow.objects.get(kind="fault_undo_failed").sequence == 2
 
 
 def open_fault(claim: Claim) -> LedgerFault:
-    return leases.open_fault(claim, Event("fault_injecting", AT, "p", "a"), do=STEP, undo=STEP, timeout=5)
+    return ledger.open_fault(claim, Event("fault_injecting", AT, "p", "a"), do=STEP, undo=STEP, timeout=5)
 
 
 def test_a_run_ends_whatever_its_reason_holds(claim: Claim) -> None:
@@ -114,14 +114,14 @@ def test_an_event_whose_number_is_taken_goes_behind_the_last_one(claim: Claim) -
 def test_a_fault_is_marked_where_nothing_can_be_told_to_webhooks(
     claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(*_arguments: object) -> None:
+    def refused(*_arguments: object, **_named: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute("SELECT no_such_column")
 
     monkeypatch.setattr("scenarios.outbox.tell", refused)
-    monkeypatch.setattr("scenarios.outbox.tell_of_closed", refused)
+    monkeypatch.setattr("scenarios.outbox.tell_of_change", refused)
     fault = open_fault(claim)
-    leases.mark_undone(claim, fault, Event("fault_undone", AT, "p", "a"))
+    ledger.mark_undone(claim, fault, Event("fault_undone", AT, "p", "a"))
     run = leases.finish_run(claim, Verdict(Outcome.PASSED, "yes", Rollback.CLEAN), AT)
     assert (run.state, Fault.objects.get().state) == (RunState.FINISHED, FaultState.UNDONE)
 

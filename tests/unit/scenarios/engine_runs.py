@@ -8,6 +8,7 @@ from scenarios.domain.plan import Action, Phase, Plan, Step
 from scenarios.engine import Engine
 from tests.fakes import FakeClock, InMemoryJournal, NoServices, ScriptedDriver, run_in_virtual_time
 
+LATE_SECONDS = 30.0
 HEALTHY = Expectations({"status": 200})
 
 
@@ -28,6 +29,7 @@ def engine_of(plan: Plan, driver: ScriptedDriver, journal: InMemoryJournal) -> E
         clock=clock,
         journal=journal,
         ledger=journal,
+        late_seconds=LATE_SECONDS,
     )
 
 

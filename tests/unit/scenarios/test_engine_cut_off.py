@@ -155,29 +155,3 @@ def test_a_ledger_that_breaks_in_an_unforeseen_way_keeps_no_fault_injected() -> 
     with pytest.raises(ValueError, match="read-only"):
         run_in_virtual_time(engine.carry_out())
     assert driver.said == ["break a", "mend a"]
-
-
-@pytest.mark.parametrize("outcome", [Outcome.ABORTED, Outcome.INTERRUPTED])
-def test_an_injection_that_was_cut_off_and_arrives_after_its_undo_is_undone_again(outcome: Outcome) -> None:
-    journal, driver, broken = InMemoryJournal(), ScriptedDriver(), set[str]()
-
-    async def slow() -> dict[str, Any]:
-        asyncio.get_running_loop().call_later(2, broken.add, "b")  # the target goes on, whoever has hung up
-        await asyncio.sleep(60)
-        return {}
-
-    async def mend() -> dict[str, Any]:
-        broken.clear()
-        return {}
-
-    driver.answers = {"break b": slow, "mend b": mend}
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"), fault("b"))),)), driver, journal)
-
-    async def stop_in_the_middle() -> Verdict:
-        asyncio.get_running_loop().call_later(1, engine.end, outcome, "stopped")
-        return await engine.carry_out()
-
-    verdict = run_in_virtual_time(stop_in_the_middle())
-    assert (verdict, broken) == (Verdict(outcome, "stopped", Rollback.CLEAN), set())
-    assert driver.said == ["break a", "break b", "mend b", "mend a", "mend b"]
-    assert journal.moment("fault_undone", "a") == 1
