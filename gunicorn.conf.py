@@ -66,5 +66,13 @@ logger_class = logger_writing(
     )
 )
 
+
+def post_worker_init(_worker: object) -> None:
+    """A worker is shown before its first request, also where the application was loaded before the fork."""
+    from metrics_app.backend import get_metrics  # noqa: PLC0415 - Django's settings are there only now
+
+    get_metrics().announce()
+
+
 # gunicorn would open a socket in the home directory, by which it can be controlled.
 control_socket_disable = True

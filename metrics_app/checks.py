@@ -15,11 +15,13 @@ from metrics_app.catalogue import CATALOGUE, Definition
 from metrics_app.ports import AdapterSettingsError
 
 MOST_BUCKETS = 20
+MAX_NAMES_SHOWN = 3
 
 
 def register_all() -> None:
     register(check_backend)
     register(check_directory)
+    register(check_files_in_directory)
     register(check_variables_of_the_adapter)
     register(check_buckets)
     register(check_limitations)
@@ -59,6 +61,46 @@ def check_directory(*_: Any, **__: Any) -> list[CheckMessage]:
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return [_unusable(directory, "cannot be written", "metrics_app.E003")]
     return []
+
+
+def check_files_in_directory(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        adapter = backend.adapter_class()
+        directory = adapter.directory_written(backend.options())
+        if directory is None:
+            return []
+        foreign, unreadable = adapter.foreign_files(directory), adapter.unreadable_files(directory)
+    except (ImproperlyConfigured, OSError):
+        return []  # E001 to E003 say so
+    if directory.resolve() in {Path("/"), Path.home()}:
+        foreign = foreign or ["whatever is put there"]
+    messages: list[CheckMessage] = []
+    if foreign:
+        messages.append(_shared(directory, foreign))
+    if unreadable:
+        messages.append(
+            Warning(
+                f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} has files that this user cannot open: "
+                f"{_listed(unreadable)}. What they hold is missing from scrapes.",
+                hint="Another user ran a command of this service: give the files to this user, or remove "
+                "them while nothing runs.",
+                id="metrics_app.W003",
+            )
+        )
+    return messages
+
+
+def _shared(directory: Path, foreign: list[str]) -> Error:
+    return Error(
+        f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} holds what is not of metrics: {_listed(foreign)}.",
+        hint="Name a directory of its own, as DATA_DIR/metrics is: nothing else may be kept there.",
+        id="metrics_app.E005",
+    )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:MAX_NAMES_SHOWN]))
+    return f"{shown} and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else shown
 
 
 def check_buckets(*_: Any, **__: Any) -> list[CheckMessage]:

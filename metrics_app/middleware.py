@@ -39,7 +39,9 @@ class RequestMetricsMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        self._recorder = get_metrics().request_recorder()
+        metrics = get_metrics()
+        metrics.announce()
+        self._recorder = metrics.request_recorder()
         self._scrape_paths: Container[str] = find_scrape_paths()
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:

@@ -153,6 +153,10 @@ class MetricsPort(Protocol):
         """
         ...
 
+    def announce(self) -> None:
+        """This process serves from now on: show it before it has recorded anything, where that can be."""
+        ...
+
     def close(self) -> None:
         """Give back files, slot and threads; recording again takes them anew."""
         ...
@@ -183,6 +187,16 @@ class MetricsAdapter(MetricsPort, Protocol):
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         """The directory it needs to write to, checked at start."""
+        ...
+
+    @classmethod
+    def foreign_files(cls, directory: Path) -> list[str]:
+        """The names of what does not belong into the directory it writes to."""
+        ...
+
+    @classmethod
+    def unreadable_files(cls, directory: Path) -> list[str]:
+        """The names of its own files in there that this user cannot open."""
         ...
 
     @classmethod

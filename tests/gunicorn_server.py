@@ -40,6 +40,10 @@ class Log:
             assert self._changed.wait_for(said, SECONDS_TO_START), f"{text!r} was not said {times} times"
             assert not self._ended, "the server has ended: " + "".join(self._lines)
 
+    def lines(self) -> list[str]:
+        with self._changed:
+            return list(self._lines)
+
     def join(self) -> None:
         self._reader.join()
         self._stream.close()
@@ -58,13 +62,13 @@ class Server:
     def __init__(self, process: subprocess.Popen[str], log: Log, port: int, data_directory: Path) -> None:
         self._process = process
         self._pid_file = data_directory / "gunicorn.pid"
-        self._port = port
+        self.port = port
         self._upgrades = 0
         self.log = log
         self.metrics_directory = data_directory / "metrics"
 
     def get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()

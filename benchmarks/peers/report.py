@@ -41,7 +41,7 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
     goals = [goal for section in sections for goal in section.goals]
     parts = [
         "# Metrics beside their peers",
-        f"{date:%Y-%m-%d %H:%M} UTC; {_machine()}; {versions}.",
+        f"{date:%Y-%m-%d %H:%M} UTC; {describe_machine()}; {versions}.",
         "## Goals",
         _table(
             ["", "measured", "goal", ""],
@@ -54,6 +54,7 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
     for section in sections:
         parts.append(f"## {section.title}")
         if section.rows:
+            parts.append(f"On {describe_processor()}:")
             parts.append(_table(section.heads, section.rows))
     return "\n\n".join(parts) + "\n"
 
@@ -63,8 +64,12 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _machine() -> str:
+def describe_machine() -> str:
+    """The processor, which decides the figures, and what ran on it."""
+    return f"{describe_processor()}, Linux {platform.release()}, Python {platform.python_version()}"
+
+
+def describe_processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    model = models[0] if models else platform.machine()
-    return f"{os.cpu_count()} × {model}, Linux {platform.release()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} × {models[0] if models else platform.machine()}"

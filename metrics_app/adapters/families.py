@@ -81,13 +81,18 @@ class Families(Generic[Series]):
         self.next_look = math.inf
         """When `look` shall be called by the next recording, by the clock `time.monotonic`."""
         self.look: Callable[[], None] = lambda: None
-        self.forget(lock)
+        self.after_fork(lock)
+        self.forget()
 
-    def forget(self, lock: AbstractContextManager[bool]) -> None:
-        """Start anew: in a child that fork made another thread may have held the lock."""
+    def after_fork(self, lock: AbstractContextManager[bool]) -> None:
+        """In a child that fork made another thread may have held the lock, in the midst of a change."""
         self.lock = lock
-        self._is_changing = False
+        self.is_changing = False
+        self._is_catching_up = False
         self._deferred: deque[tuple[Kind, str, Labels, str, float]] = deque()
+
+    def forget(self) -> None:
+        """Let go of every series."""
         self._names = ExposedNames()
         self._families: dict[str, Family[Series]] = {}
         self.generation: object = self._families
@@ -165,27 +170,35 @@ class Families(Generic[Series]):
             ReentrantUseError: the caller itself has interrupted such a change.
         """
         with self.lock:
-            if self._is_changing:
+            if self.is_changing:
                 raise ReentrantUseError
             try:
-                self._is_changing = True
+                self.is_changing = True
                 yield
             finally:
-                self._is_changing = False
+                self.is_changing = False
         self.catch_up()
 
     def catch_up(self) -> None:
         """Record what could not be while something else was half done."""
-        while self._deferred and not self._is_changing:
+        # In the order in which it came, so not again from within the series that this makes.
+        while self._deferred and not (self.is_changing or self._is_catching_up):
             try:
-                kind, name, labels, operation, value = self._deferred.popleft()
-                series = self.series(kind, name, labels)
-                with self.lock:
-                    getattr(series, operation)(value)
+                self._is_catching_up = True
+                while self._deferred:
+                    self._record_deferred(*self._deferred.popleft())
             except IndexError:
-                return  # another thread was faster
-            except MetricsError as error:
-                logger.warning("Not recorded: %s", error)
+                continue  # another thread was faster
+            finally:
+                self._is_catching_up = False
+
+    def _record_deferred(self, kind: Kind, name: str, labels: Labels, operation: str, value: float) -> None:
+        try:
+            series = self.series(kind, name, labels)
+            with self.lock:
+                getattr(series, operation)(value)
+        except MetricsError as error:
+            logger.warning("Not recorded: %s", error)
 
     def _find(self, kind: Kind, name: str) -> Family[Series] | None:
         family = self._families.get(name)

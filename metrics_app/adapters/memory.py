@@ -70,6 +70,14 @@ class InMemoryMetricsAdapter:
         return None
 
     @classmethod
+    def foreign_files(cls, _directory: Path) -> list[str]:
+        return []
+
+    @classmethod
+    def unreadable_files(cls, _directory: Path) -> list[str]:
+        return []
+
+    @classmethod
     def limitations(cls) -> list[str]:
         return []
 
@@ -150,6 +158,9 @@ class InMemoryMetricsAdapter:
 
     def content_type(self, _accept: str = "", /) -> str:
         return TEXT_FORMAT
+
+    def announce(self) -> None:
+        """There is one process."""
 
     def close(self) -> None:
         """Nothing is held."""

@@ -70,6 +70,14 @@ class OpenTelemetryMetricsAdapter:
         return None
 
     @classmethod
+    def foreign_files(cls, _directory: Path) -> list[str]:
+        return []
+
+    @classmethod
+    def unreadable_files(cls, _directory: Path) -> list[str]:
+        return []
+
+    @classmethod
     def limitations(cls) -> list[str]:
         return []
 
@@ -110,6 +118,9 @@ class OpenTelemetryMetricsAdapter:
             pusher = self._pusher
         return pusher is not None and pusher.push_now(seconds)
 
+    def announce(self) -> None:
+        """The first recording starts the push: a master that forks has no thread, and pushes nothing."""
+
     def close(self) -> None:
         with self._lock:
             families = self._families.all()
@@ -124,11 +135,12 @@ class OpenTelemetryMetricsAdapter:
         """Hold nothing of the parent's: it pushes what it counted, and its thread is not here."""
         self._lock = RLock()
         self._sources.forget_threads()
+        self._families.after_fork(self._lock)
         self._forget()
 
     def _forget(self) -> Pusher | None:
         pusher, self._pusher = self._pusher, None
-        self._families.forget(self._lock)
+        self._families.forget()
         self._recorder.forget()
         return pusher
 

@@ -14,11 +14,12 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, Families
-from metrics_app.adapters.prometheus import cells, slots
+from metrics_app.adapters.families import Bound, Families, ReentrantUseError
+from metrics_app.adapters.prometheus import cells, folder, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
+from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
@@ -39,6 +40,7 @@ from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGaug
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_COMPLAINTS = 60
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class PrometheusMetricsAdapter:
@@ -73,6 +75,7 @@ class PrometheusMetricsAdapter:
             stored=self._files.stored_label_sets,
             unwritable=self._record_nowhere,
         )
+        self._families.look, self._families.next_look = self._look, 0.0
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
         known = cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
@@ -96,6 +99,14 @@ class PrometheusMetricsAdapter:
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
         return options.directory
+
+    @classmethod
+    def foreign_files(cls, directory: Path) -> list[str]:
+        return folder.foreign_files(directory)
+
+    @classmethod
+    def unreadable_files(cls, directory: Path) -> list[str]:
+        return folder.unreadable_files(directory)
 
     @classmethod
     def limitations(cls) -> list[str]:
@@ -141,6 +152,16 @@ class PrometheusMetricsAdapter:
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
         self._sources.register(read)
 
+    def announce(self) -> None:
+        """Take a slot, so that this worker's runtime is exposed before it has recorded anything."""
+        try:
+            with self._families.changing():
+                self._files.claim()
+        except ReentrantUseError:
+            return  # what was interrupted takes one
+        except OSError as error:
+            self._complain(error)  # what the others recorded is there all the same
+
     def close(self) -> None:
         with self._files.lock:
             self.store_cpu()
@@ -158,18 +179,35 @@ class PrometheusMetricsAdapter:
         self._files.forget()
         self._sources.forget_threads()
         self._collector.after_fork_in_child()
+        self._families.after_fork(self._files.lock)
         self._forget()
+
+    def after_fork_in_parent(self) -> None:
+        """Give the slot back where nothing was recorded: what forks before it serves is a master."""
+        if not self._families.is_changing and not self._families.all():
+            with self._files.lock:
+                self._forget()
+                self._files.release()
 
     def _forget(self) -> None:
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
-        self._families.forget(self._files.lock)
+        self._families.forget()
         self._recorder.forget()
 
+    def _look(self) -> None:
+        """Make sure, now and then, that what is recorded goes where it is read."""
+        self._families.next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        if self._files.are_lost():
+            with suppress(ReentrantUseError):
+                self._begin_anew()
+
     def _begin_anew(self) -> None:
-        logger.warning("%s was emptied under this process: it counts from zero again", self._directory)
-        with self._files.lock:
+        with self._families.changing():
+            if not self._files.are_lost():
+                return  # another thread was faster
+            logger.warning("%s was emptied under this process: it counts from zero again", self._directory)
             in_progress = self._recorder.in_progress()
             self._forget()
             self._files.close()
@@ -186,16 +224,16 @@ class PrometheusMetricsAdapter:
             self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
 
     def _before_scrape(self) -> None:
+        self._look()
+        # Who serves scrapes is a worker, too: so its runtime is in the first one.
+        self.announce()
         try:
-            if self._files.are_lost():
-                self._begin_anew()
-            # Who serves scrapes is a worker, too: so its runtime is in the first one.
-            self._files.claim()
+            slots.forget_the_dead(self._directory, SECONDS_A_SCRAPE_WAITS)
         except OSError as error:
-            self._complain(error)  # what the others recorded is there all the same
-        slots.forget_the_dead(self._directory)
+            self._complain(error)
 
     def _after_scrape(self, seconds: float, series: int) -> None:
+        self._families.catch_up()
         self.set_gauge(SCRAPE_DURATION, seconds, {})
         self.set_gauge(SCRAPE_SERIES, float(series), {})
 
@@ -224,12 +262,17 @@ def _after_fork_in_child() -> None:
         adapter.after_fork_in_child()
 
 
+def _after_fork_in_parent() -> None:
+    for adapter in list(_adapters):
+        adapter.after_fork_in_parent()
+
+
 def _store_cpu() -> None:
     for adapter in _adapters:
         adapter.store_cpu()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)
 atexit.register(_store_cpu)
 
 

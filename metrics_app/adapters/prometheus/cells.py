@@ -7,12 +7,12 @@ are as in the pinned release; where they are not, the module `values` does the s
 
 import mmap
 import tempfile
-import time
 import weakref
 from collections.abc import Iterable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
+from time import monotonic
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
@@ -25,6 +25,7 @@ from metrics_app.adapters.prometheus.files import (
     stored_keys,
     used_bytes,
 )
+from metrics_app.adapters.prometheus.folder import MAGIC
 from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
 
 
@@ -50,6 +51,8 @@ def _difference(file: MmapedDict, path: Path) -> str | None:
         if file.read_value(key) != (3.5, 2.5) or view[index + 1] != 2.5:  # noqa: PLR2004 - as written
             return "a value does not stand where it was looked for"
     data = path.read_bytes()
+    if any(data[4:8]):
+        return "the bytes that mark a file as the adapter's own are not free"
     if used_bytes(data) != file._used:  # noqa: SLF001
         return "a file does not begin with how much of it is used"
     keys, values_at = scan(data, HEADER, used_bytes(data))
@@ -75,7 +78,7 @@ class MappedCell:
     def set(self, value: float) -> None:
         self.value = value
         self.view[self.index] = value
-        self.view[self.index + 1] = time.time()
+        self.view[self.index + 1] = monotonic()
 
 
 class MappedFile(ValueFile):
@@ -84,6 +87,7 @@ class MappedFile(ValueFile):
         # Closes the descriptor at the latest with the process; the map lives as long as a cell of it does.
         self._close = weakref.finalize(self, self._values._f.close)  # noqa: SLF001
         self._view = self._map()
+        self._values._m[4:8] = MAGIC  # noqa: SLF001
 
     def close(self) -> None:
         self._close()

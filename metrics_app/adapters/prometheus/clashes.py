@@ -35,7 +35,7 @@ class Clashes:
         for snapshot in snapshots:
             fitting = _without_other_types(snapshot)
             clashes = not taken.isdisjoint(fitting.family.names)
-            if clashes or fitting is not snapshot:
+            if clashes or fitting is not snapshot or fitting.family.is_mixed:
                 left_out += 1
                 self._report(snapshot.family.name)
             if not clashes:

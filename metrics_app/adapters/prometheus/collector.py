@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 from prometheus_client import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from metrics_app.adapters.prometheus.files import FAULTS, FILE_NAME, ParsedKeys, UnreadableFileError
+from metrics_app.adapters.prometheus.folder import is_readable
 from metrics_app.adapters.prometheus.layout import Group, KnownFile, Origin, Values
 from metrics_app.adapters.prometheus.merge import MergedMetric
 from metrics_app.adapters.prometheus.snapshot import Family, Snapshot
@@ -121,6 +123,10 @@ class StockCollector(MultiProcessCollector):
     def __init__(self, directory: Path) -> None:
         super().__init__(None, str(directory))  # type: ignore[no-untyped-call]
 
+    def collect(self) -> Iterable[Metric]:
+        files = [str(path) for path in sorted(Path(self._path).glob("*.db")) if is_readable(path)]
+        return cast("Iterable[Metric]", self.merge(files, accumulate=True))  # type: ignore[no-untyped-call]
+
     def snapshots(self) -> list[Snapshot]:
         return [
             Snapshot(
@@ -132,7 +138,7 @@ class StockCollector(MultiProcessCollector):
                 ),
                 [sample.value for sample in metric.samples],
             )
-            for metric in self.collect()  # type: ignore[no-untyped-call]
+            for metric in self.collect()
         ]
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from prometheus_client.utils import floatToGoString
 
+from metrics_app.adapters.prometheus.folder import RECORD_MAGIC, is_own, mark_own
 from metrics_app.adapters.prometheus.snapshot import Series
 from metrics_app.adapters.prometheus.values import reserve
 from metrics_app.catalogue import HTTP_REQUEST_DURATION, REQUEST_BUCKETS
@@ -22,19 +23,22 @@ from metrics_app.catalogue import HTTP_REQUEST_DURATION, REQUEST_BUCKETS
 BOUNDS = (*REQUEST_BUCKETS, float("inf"))
 CHECKSUM = Struct("=I")
 RECORD_SIZE = 512
-# The length of the label values, the duration, when that was, the trace and the label values.
-BODY = Struct(f"=H2xdd32s{RECORD_SIZE - CHECKSUM.size - 52}s")
-MOST_OF_LABELS = RECORD_SIZE - CHECKSUM.size - 52
+MOST_OF_LABELS = RECORD_SIZE - CHECKSUM.size - 60
+# The length of the label values, the duration, when that was by the host's clock that nobody sets and
+# by the wall clock, the trace and the label values.
+BODY = Struct(f"=H2xddd32s{MOST_OF_LABELS}s")
 SEPARATOR = "\0"
-FILE_SIZE = len(BOUNDS) * RECORD_SIZE
+BEGIN = len(RECORD_MAGIC)
+FILE_SIZE = BEGIN + len(BOUNDS) * RECORD_SIZE
 
 
 class ExemplarRecord:
     """The exemplars of the slot that this process holds; who stores one holds the lock of the files."""
 
     def __init__(self, directory: Path, number: int) -> None:
-        path = directory / f"exemplars-{number}.bin"
+        path = directory / f"slot-{number}.exemplars"
         reserve(path, FILE_SIZE)
+        mark_own(path, RECORD_MAGIC, 0)
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), FILE_SIZE)
 
@@ -42,21 +46,22 @@ class ExemplarRecord:
         labels = SEPARATOR.join((method, route, str(int(code)))).encode(errors="replace")
         if len(labels) > MOST_OF_LABELS:
             return
-        body = BODY.pack(len(labels), seconds, time.time(), trace_id.encode(), labels)
-        begin = bisect_left(REQUEST_BUCKETS, seconds) * RECORD_SIZE
+        now = time.monotonic(), time.time()
+        body = BODY.pack(len(labels), seconds, *now, trace_id.encode(), labels)
+        begin = BEGIN + bisect_left(REQUEST_BUCKETS, seconds) * RECORD_SIZE
         self._map[begin : begin + RECORD_SIZE] = CHECKSUM.pack(crc32(body)) + body
 
 
 def stored_exemplars(directory: Path) -> Mapping[Series, str]:
     """For each bucket of a series that has one its newest exemplar, as OpenMetrics writes it."""
     newest: dict[Series, tuple[float, str]] = {}
-    for path in directory.glob("exemplars-*.bin"):
+    for path in directory.glob("slot-*.exemplars"):
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if is_own(path) else b""
         except OSError:
             continue  # removed since it was listed
         for number, bound in enumerate(BOUNDS):
-            found = _exemplar(content[number * RECORD_SIZE : (number + 1) * RECORD_SIZE], bound)
+            found = _exemplar(content[BEGIN + number * RECORD_SIZE :][:RECORD_SIZE], bound)
             if found is not None:
                 series, at, text = found
                 newest[series] = max(newest.get(series, (at, text)), (at, text))
@@ -68,7 +73,7 @@ def _exemplar(record: bytes, bound: float) -> tuple[Series, float, str] | None:
     body = record[CHECKSUM.size :]
     if len(record) != RECORD_SIZE or CHECKSUM.unpack_from(record)[0] != crc32(body) or not any(body):
         return None
-    length, seconds, at, trace_id, labels = BODY.unpack(body)
+    length, seconds, at, wall, trace_id, labels = BODY.unpack(body)
     values = labels[:length].decode().split(SEPARATOR)
     if len(values) != 3:  # noqa: PLR2004 - method, route and code
         return None
@@ -77,4 +82,4 @@ def _exemplar(record: bytes, bound: float) -> tuple[Series, float, str] | None:
         f"{HTTP_REQUEST_DURATION}_bucket",
         (("code", code), ("method", method), ("route", route), ("le", floatToGoString(bound))),
     )
-    return series, at, f' # {{trace_id="{trace_id.decode()}"}} {floatToGoString(seconds)} {at}'
+    return series, at, f' # {{trace_id="{trace_id.decode()}"}} {floatToGoString(seconds)} {wall}'

@@ -193,7 +193,8 @@ class MergedMetric:
         return [found[number] for number in order]
 
     def _expose(self, series: list[Series]) -> None:
-        self.family = Family(self._name, self.groups[0].keys[0].help, self._type, series)
+        mixed = any(group.origin.type != self._type for group in self.groups)
+        self.family = Family(self._name, self.groups[0].keys[0].help, self._type, series, is_mixed=mixed)
 
 
 def _by_labels(series: Iterable[Series]) -> list[int]:

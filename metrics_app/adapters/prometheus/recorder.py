@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from time import monotonic
 from typing import cast
 
 from metrics_app.adapters.families import Families
@@ -57,6 +58,8 @@ class SlotRequestRecorder:
             self._move_in_progress(method, 1.0)
 
     def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
+        if monotonic() >= self._families.next_look:
+            self._families.look()
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
         )
@@ -127,6 +130,8 @@ class MappedRequestRecorder(SlotRequestRecorder):
             cell.view[cell.index] = value
 
     def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
+        if monotonic() >= self._families.next_look:
+            self._families.look()
         bound = self._mapped.get((method, route, code))
         if bound is None or trace_id:
             super().finish(method, route, code, seconds, trace_id)

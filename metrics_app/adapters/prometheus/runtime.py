@@ -6,6 +6,7 @@ What a slot's owner cannot tell any more after kill -9, the last scrape has writ
 """
 
 import gc
+import logging
 import mmap
 import os
 import platform
@@ -18,14 +19,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metrics_app.adapters.prometheus import slots
+from metrics_app.adapters.prometheus.folder import (
+    RECORD_MAGIC,
+    SECONDS_A_SCRAPE_WAITS,
+    directory_locked,
+    mark_own,
+)
 from metrics_app.adapters.prometheus.snapshot import Family, LabelSet, Snapshot
 from metrics_app.adapters.prometheus.values import reserve
+
+logger = logging.getLogger(__name__)
 
 GENERATIONS = 3
 CPU_BEFORE, CPU_OWN, CPU_EXPOSED, COLLECTIONS = 0, 1, 2, 3
 COLLECTED, UNCOLLECTABLE = COLLECTIONS + GENERATIONS, COLLECTIONS + 2 * GENERATIONS
 NUMBERS = struct.Struct(f"{COLLECTIONS + 3 * GENERATIONS}d")
 DOUBLE = 8
+BEGIN = len(RECORD_MAGIC)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
@@ -33,7 +43,7 @@ MOST_OF_STAT = 4096
 
 
 def _file(directory: Path, number: int) -> Path:
-    return directory / f"runtime-{number}.bin"
+    return directory / f"slot-{number}.runtime"
 
 
 class RuntimeRecord:
@@ -48,9 +58,11 @@ class RuntimeRecord:
 
     def __init__(self, directory: Path, number: int) -> None:
         path = _file(directory, number)
-        reserve(path, NUMBERS.size)
+        reserve(path, BEGIN + NUMBERS.size)
+        mark_own(path, RECORD_MAGIC, 0)
         with path.open("r+b") as file:
-            self._numbers = memoryview(mmap.mmap(file.fileno(), NUMBERS.size)).cast("B").cast("d")
+            view = memoryview(mmap.mmap(file.fileno(), BEGIN + NUMBERS.size))
+            self._numbers = view.cast("B").cast("d")[BEGIN // DOUBLE :]
         # A scrape may have shown more than the last owner wrote down, or the other way round.
         self._cpu_before = max(self._numbers[CPU_OWN], self._numbers[CPU_EXPOSED])
         self._numbers[CPU_BEFORE] = self._cpu_before
@@ -81,14 +93,21 @@ class RuntimeCollector:
         self._families: tuple[tuple[int, ...], list[Family]] = (), []
 
     def snapshots(self) -> Iterable[Snapshot]:
-        # No slot changes hands meanwhile, and no other scrape shows another CPU time.
-        with slots.directory_locked(self._directory):
-            holders = sorted(slots.holders(self._directory).items())
-            self._workers = {of: known for of, known in self._workers.items() if of in holders}
-            rows = {number: row for number, pid in holders if pid and (row := self._row(number, pid))}
+        try:
+            rows = self._rows()
+        except OSError as error:
+            logger.warning("No runtime metrics in this scrape: %s", error)
+            return
         for family, column in zip(self._families_of(tuple(rows)), COLUMNS, strict=True):
             values = [value for row in rows.values() for value in row[column.first : column.end]]
             yield Snapshot(family, values)
+
+    def _rows(self) -> dict[int, tuple[float, ...]]:
+        # No slot changes hands meanwhile, and no other scrape shows another CPU time.
+        with directory_locked(self._directory, SECONDS_A_SCRAPE_WAITS):
+            holders = sorted(slots.holders(self._directory).items())
+            self._workers = {of: known for of, known in self._workers.items() if of in holders}
+            return {number: row for number, pid in holders if pid and (row := self._row(number, pid))}
 
     def _row(self, number: int, pid: int) -> tuple[float, ...]:
         """The numbers of one worker in the order of COLUMNS; none when it cannot be looked at."""
@@ -143,10 +162,10 @@ class _Worker:
 
     def _carried_on(self, cpu_seconds: float) -> list[float]:
         """The numbers of the slot, with the CPU time that is shown now written down for its next owner."""
-        numbers = list(NUMBERS.unpack(os.pread(self._numbers, NUMBERS.size, 0)))
+        numbers = list(NUMBERS.unpack(os.pread(self._numbers, NUMBERS.size, BEGIN)))
         exposed = max(numbers[CPU_EXPOSED], numbers[CPU_BEFORE] + cpu_seconds)
         if exposed > numbers[CPU_EXPOSED]:
-            os.pwrite(self._numbers, struct.pack("d", exposed), CPU_EXPOSED * DOUBLE)
+            os.pwrite(self._numbers, struct.pack("d", exposed), BEGIN + CPU_EXPOSED * DOUBLE)
             numbers[CPU_EXPOSED] = exposed
         return numbers
 

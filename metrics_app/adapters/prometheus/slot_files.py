@@ -1,15 +1,20 @@
 """The files of the slot that this process holds, and the cells of each series in them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from threading import RLock
+from time import monotonic
 
 from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus import cells, slots
+from metrics_app.adapters.prometheus.folder import values_file
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
+
+SECONDS_BETWEEN_TRIES = 10
 
 
 class SlotFiles:
@@ -19,7 +24,9 @@ class SlotFiles:
         self.directory = directory
         # One lock for all values, re-entrant, for a finaliser may record in the midst of a recording.
         self.lock = RLock()
+        self._presence = slots.arrive(directory, may_empty=True)
         self._slot: slots.Slot | None = None
+        self._next_try = 0.0
         self._on_claim = on_claim
         self._files: dict[str, ValueFile] = {}
 
@@ -31,14 +38,28 @@ class SlotFiles:
         """
         with self.lock:
             if self._slot is None:
-                self._slot = slots.claim(self.directory)
+                self._slot = self._claimed()
+                if self._presence is None:
+                    self._presence = slots.arrive(self.directory, may_empty=False)
                 self._on_claim(self._slot)
             return self._slot
 
+    def _claimed(self) -> slots.Slot:
+        if monotonic() < self._next_try:
+            raise TimeoutError("another process keeps the metrics directory locked")
+        try:
+            return slots.claim(self.directory)
+        except TimeoutError:
+            # Not each recording waits for one that was stopped in the midst of a change.
+            self._next_try = monotonic() + SECONDS_BETWEEN_TRIES
+            raise
+
     def are_lost(self) -> bool:
-        """Whether the directory was emptied or replaced since the slot was claimed."""
+        """Whether the directory, or a file of this slot, was removed since the slot was claimed."""
         with self.lock:
-            return self._slot is not None and self._slot.is_lost()
+            if self._slot is None:
+                return False
+            return self._slot.is_lost() or any(file.is_lost() for file in self._files.values())
 
     def forget(self) -> None:
         """Start anew in a forked child: the slot, its files and the state of the lock are the parent's."""
@@ -46,12 +67,21 @@ class SlotFiles:
         self._slot = None
         self._close_files()
 
+    def release(self) -> None:
+        """Give the slot back, and stay in the directory."""
+        with self.lock:
+            # First of all, so that what a finaliser records meanwhile goes to a slot of its own.
+            slot, self._slot = self._slot, None
+            self._close_files()
+            if slot is not None:
+                slot.release()
+
     def close(self) -> None:
         with self.lock:
-            if self._slot is not None:
-                self._slot.release()
-            self._slot = None
-            self._close_files()
+            presence, self._presence = self._presence, None
+            self.release()
+            if presence is not None:
+                os.close(presence)
 
     def series(self, definition: Definition, label_values: tuple[str, ...]) -> CellSeries:
         """The cells of one series, with what an earlier owner of the slot left in them."""
@@ -84,15 +114,15 @@ class SlotFiles:
         return found
 
     def _close_files(self) -> None:
-        for file in self._files.values():
+        files, self._files = self._files, {}
+        for file in files.values():
             file.close()
-        self._files = {}
 
     def _file(self, definition: Definition) -> ValueFile:
         prefix = f"gauge_{definition.merge}" if definition.kind is Kind.GAUGE else str(definition.kind)
         slot = self.claim()
         if prefix not in self._files:
-            path = self.directory / f"{prefix}_{slot.number}.db"
+            path = self.directory / values_file(prefix, slot.number)
             self._files[prefix] = ValueFile(path) if cells.contract_fault() else cells.MappedFile(path)
         return self._files[prefix]
 

@@ -5,24 +5,42 @@ included; `F_GETLK` names its holder; fork does not hand it on. Two traps come w
 
 - Closing *any* descriptor of a file drops every lock this process has on it. A file whose lock this
   process holds is therefore never opened again: `_held` knows which those are.
-- A child made by fork holds nothing, but has the parent's descriptor: it is closed at once, for
+- A child made by fork holds nothing, but has the parent's descriptor: it is closed at once, because
   closing it later would drop the lock if the child had claimed the same slot by then.
 """
 
+import errno
 import fcntl
+import logging
 import os
+import stat
 import struct
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
+
+from metrics_app.adapters.prometheus import servers
+from metrics_app.adapters.prometheus.folder import (
+    FIRST_VERSION,
+    LIVE_GAUGE,
+    OWN_NAME,
+    SLOT_LOCK,
+    directory_locked,
+    is_own,
+    open_own,
+    share,
+    take_shared,
+)
+
+logger = logging.getLogger(__name__)
 
 # struct flock: type, whence, start, length, pid; the BSDs, macOS among them, put the numbers first.
 _FLOCK, _TYPE, _PID = ("hhqqi", 0, 4) if sys.platform == "linux" else ("qqihh", 3, 2)
 
 _QUESTION = struct.pack(_FLOCK, *[fcntl.F_WRLCK if place == _TYPE else 0 for place in range(5)])
 
-GONE = "gone"
+NOT_LOCKABLE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+"""A symlink, a folder or a pipe has the name of a lock file."""
 
 _held: dict[str, int] = {}
 
@@ -36,18 +54,18 @@ class Slot:
         self._descriptor = descriptor
         _held[self._path] = descriptor
 
-    def name_server(self) -> None:
+    def record_server(self) -> None:
         """Write down whose process holds it, over what stands there: that needs no room on a full disk."""
-        server = _server().encode()
-        os.pwrite(self._descriptor, server, 0)
-        os.ftruncate(self._descriptor, len(server))
+        record = servers.add_server(_recorded(self._descriptor)).encode()
+        os.pwrite(self._descriptor, record, 0)
+        os.ftruncate(self._descriptor, len(record))
 
     def is_lost(self) -> bool:
         """Whether somebody removed its lock file: the process then counts where nobody looks."""
         try:
             # Not opened, which would drop the lock.
-            found = os.stat(self._path)  # noqa: PTH116 - at each scrape
-        except FileNotFoundError:
+            found = os.stat(self._path)  # noqa: PTH116 - every second
+        except OSError:
             return True
         return not os.path.samestat(found, os.fstat(self._descriptor))
 
@@ -56,10 +74,24 @@ class Slot:
             os.close(self._descriptor)
 
 
+def arrive(directory: Path, *, may_empty: bool) -> int | None:
+    """Hold the directory as one that lives here; the descriptor by which it is held until closed.
+
+    Who finds nobody here removes what those before left: a server that starts begins at zero.
+    """
+    directory = directory.resolve()
+    descriptor, alone = take_shared(directory)
+    if descriptor is None or not alone:
+        return descriptor
+    # Processes of the first version hold slots and nothing else.
+    with suppress(OSError):
+        if may_empty and not holders(directory) and not _a_server_is_alive(directory):
+            _empty(directory)
+    return share(descriptor)
+
+
 def claim(directory: Path) -> Slot:
     """The lowest slot that no process holds, its live gauges removed.
-
-    The first process of a server that finds nobody else here starts from an empty directory.
 
     Raises:
         OSError: the directory cannot be written.
@@ -67,29 +99,35 @@ def claim(directory: Path) -> Slot:
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     with directory_locked(directory):
-        if not holders(directory) and not _a_server_is_alive(directory):
-            for path in (*directory.glob("*.db"), *directory.glob("*.bin")):
-                path.unlink()
         slot = Slot(directory, *_lock_lowest_free(directory))
         try:
             # The last owner may have died without setting its live gauges back.
-            for path in directory.glob(f"gauge_live*_{slot.number}.db"):
-                path.unlink()
-            slot.name_server()
+            for path in directory.glob(f"gauge_live*_slot-{slot.number}.db"):
+                if is_own(path):
+                    path.unlink()
+            slot.record_server()
         except OSError:
             slot.release()
             raise
         return slot
 
 
-def forget_the_dead(directory: Path) -> None:
-    """Remove the live gauges of slots that nobody holds: their last owners were killed."""
-    with directory_locked(directory):
+def forget_the_dead(directory: Path, seconds: float) -> None:
+    """Remove the live gauges of slots that nobody holds: their last owners were killed.
+
+    Raises:
+        OSError: the directory cannot be written, or somebody is in the midst of a change.
+    """
+    with directory_locked(directory, seconds):
         held = holders(directory)
         for name in os.listdir(directory):  # noqa: PTH208 - at each scrape
-            number = name.rpartition("_")[2].removesuffix(".db")
-            if name.startswith("gauge_live") and number.isdigit() and int(number) not in held:
-                (directory / name).unlink(missing_ok=True)
+            live = LIVE_GAUGE.fullmatch(name)
+            if live and int(live["number"]) not in held and _may_remove(directory / name):
+                # Its slot is locked meanwhile: who claims without the directory's lock takes another.
+                descriptor = _lock(_lock_file(directory.resolve(), int(live["number"])))
+                if descriptor is not None:
+                    (directory / name).unlink(missing_ok=True)
+                    os.close(descriptor)
 
 
 def holders(directory: Path) -> dict[int, int]:
@@ -97,26 +135,35 @@ def holders(directory: Path) -> dict[int, int]:
     found = {}
     folder = str(directory.resolve())
     for name in os.listdir(folder):  # noqa: PTH208 - at each scrape, and ten times as fast
-        if name.startswith("slot-") and name.endswith(".lock"):
+        if name.startswith("slot-") and (match := SLOT_LOCK.fullmatch(name)):
             path = f"{folder}/{name}"
             pid = os.getpid() if path in _held else _holder(path)
             if pid is not None:
-                found[int(name.removeprefix("slot-").removesuffix(".lock"))] = pid
+                found[int(match[1])] = pid
     return found
 
 
-@contextmanager
-def directory_locked(directory: Path) -> Iterator[None]:
-    """Nobody else claims a slot or carries a runtime counter over meanwhile."""
-    # flock, unlike a record lock, also keeps two threads of one process apart.
-    descriptor = os.open(directory / "directory.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+def _empty(directory: Path) -> None:
+    for path in list(directory.iterdir()):
+        if _may_remove(path):
+            path.unlink(missing_ok=True)
+
+
+def _may_remove(path: Path) -> bool:
+    """Whether the adapter wrote it, in this version or in the first one."""
+    if OWN_NAME.fullmatch(path.name):
+        return is_own(path)
+    old = FIRST_VERSION.fullmatch(path.name)
+    if old is None or path.is_symlink():
+        return False
+    # prometheus_client's files have the same names: those are the adapter's beside its lock file alone.
+    lock = _lock_file(path.parent.resolve(), int(old[1] or old[2]))
+    if lock in _held:
+        return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        # Not by closing alone: a child that another thread forks just now has the descriptor, too.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        return servers.is_of_first_version(Path(lock).read_text(errors="replace"))
+    except OSError:
+        return False
 
 
 def _lock_file(directory: Path, number: int) -> str:
@@ -126,9 +173,31 @@ def _lock_file(directory: Path, number: int) -> str:
 def _lock_lowest_free(directory: Path) -> tuple[int, int]:
     """The slot's number and the descriptor by which it is now held."""
     number = 0
-    while (descriptor := _lock(_lock_file(directory, number))) is None:
+    while True:
+        descriptor = _lock(_lock_file(directory, number))
+        if descriptor is not None:
+            if _is_usable(directory, number, descriptor):
+                return number, descriptor
+            os.close(descriptor)
         number += 1
-    return number, descriptor
+
+
+def _is_usable(directory: Path, number: int, descriptor: int) -> bool:
+    """Whether no file of this slot is somebody else's, another user's among them."""
+    if servers.is_of_first_version(_recorded(descriptor)) and any(
+        (match := FIRST_VERSION.fullmatch(path.name)) and int(match[1] or match[2]) == number
+        for path in directory.iterdir()
+    ):
+        return False  # its files are read as they are until the directory is emptied
+    of_slot = [
+        path
+        for path in directory.iterdir()
+        if (name := OWN_NAME.fullmatch(path.name)) and int(name["values"] or name["record"]) == number
+    ]
+    foreign = [path for path in of_slot if not is_own(path) or not os.access(path, os.R_OK | os.W_OK)]
+    if foreign:
+        logger.warning("Slot %d of %s is left alone: %s is not this adapter's", number, directory, foreign[0])
+    return not foreign
 
 
 def _lock(path: str) -> int | None:
@@ -136,29 +205,33 @@ def _lock(path: str) -> int | None:
     if path in _held:
         return None
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except PermissionError:
-        if Path(path).exists():
+        descriptor = open_own(Path(path), os.O_RDWR | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in NOT_LOCKABLE or (isinstance(error, PermissionError) and os.path.lexists(path)):
             return None  # another user's, with files that this one may not write
         raise
     try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
     except (BlockingIOError, PermissionError):
-        os.close(descriptor)
-        return None
-    return descriptor
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _holder(path: str) -> int | None:
     """Who holds this lock: None for nobody, 0 for a process that cannot be seen from here."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return None
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
         return 0  # another user's: it may be held
+    except OSError:
+        return None
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION)
+    except OSError:
+        return None  # a folder
     finally:
         os.close(descriptor)
     fields = struct.unpack(_FLOCK, answer)
@@ -166,58 +239,17 @@ def _holder(path: str) -> int | None:
 
 
 def _a_server_is_alive(directory: Path) -> bool:
-    """Whether a server that had processes here still runs: the next ones then carry on its counters.
-
-    A server with one worker has none for a moment when it replaces it, and that is no new start.
-    """
-    return any(_is_alive(path.read_text(errors="replace")) for path in directory.glob("slot-*.lock"))
-
-
-def _server() -> str:
-    """What the processes of one server have in common: their process group, which outlives each of them.
-
-    It is told by its leader's start time, for ids come again. With gunicorn the leader is the master;
-    after USR2 the new master is in the old one's group, and the group goes on without its leader.
-    """
-    group = os.getpgrp()
-    if group > 0:
-        return f"{group} {_start(group)} {_boot()}"
-    # The leader is out of sight, in another pid namespace.
-    pid = os.getppid() or os.getpid()
-    return f"{pid} {_start(pid)} {_boot()}"
+    """Whether a server that had processes here still runs: the next ones then carry on its counters."""
+    records = [
+        path.read_text(errors="replace")
+        for path in directory.glob("slot-*.lock")
+        if path.is_file() and not path.is_symlink()
+    ]
+    return any(servers.is_alive(line) for record in records for line in record.splitlines() if line.strip())
 
 
-def _is_alive(server: str) -> bool:
-    group, _, leader = server.partition(" ")
-    if not leader.endswith(_boot()) or not group.isdecimal():
-        return False
-    start = _start(int(group))
-    if start != GONE:
-        # A process that has the id now and not then is another: no id of a group that lives is given away.
-        return leader.startswith(f"{start} ")
-    try:
-        os.killpg(int(group), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _start(pid: int) -> str:
-    """When a process started, in ticks since the kernel did; GONE when it does not run."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return GONE
-    return GONE if fields[0] == "Z" else fields[19]
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return "this"
+def _recorded(descriptor: int) -> str:
+    return os.pread(descriptor, servers.MAX_RECORD, 0).decode(errors="replace")
 
 
 def _close_inherited_descriptors() -> None:

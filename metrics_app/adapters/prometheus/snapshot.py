@@ -33,11 +33,15 @@ NONE: Mapping[Series, str] = MappingProxyType({})
 class Family:
     """A metric and its series, in the order in which they are exposed; it never changes."""
 
-    def __init__(self, name: str, help_text: str, kind: str, series: Sequence[Series]) -> None:
+    def __init__(
+        self, name: str, help_text: str, kind: str, series: Sequence[Series], *, is_mixed: bool = False
+    ) -> None:
         self.name = name
         self.help = help_text
         self.type = kind
         self.series = series
+        self.is_mixed = is_mixed
+        """Whether processes have metrics of different types under this name."""
 
     @cached_property
     def sample_names(self) -> frozenset[str]:

@@ -4,16 +4,17 @@ They are right whatever a file looks like inside; `cells` has the same for the p
 """
 
 import os
-import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from prometheus_client.mmap_dict import MmapedDict
 
 from metrics_app.adapters.prometheus.files import Key, parsed
+from metrics_app.adapters.prometheus.folder import open_own
 
 INITIAL_SIZE = 1 << 16
 
@@ -26,7 +27,10 @@ class Cell(Protocol):
     def add(self, amount: float) -> None: ...
 
     def set(self, value: float) -> None:
-        """Set the value and when that was, by which the last of several processes is told."""
+        """Set the value and when that was, by which the last of several processes is told.
+
+        By a clock that all processes of the host share and nobody sets: the wall clock may be set back.
+        """
         ...
 
 
@@ -46,7 +50,7 @@ class PublicCell:
 
     def set(self, value: float) -> None:
         self.value = value
-        self._values.write_value(self._key, value, time.time())
+        self._values.write_value(self._key, value, monotonic())
 
 
 class UnrecordedCell:
@@ -99,12 +103,22 @@ class ValueFile:
         reserve(path, INITIAL_SIZE)
         self._values = MmapedDict(str(path))
         self._cells: dict[str, Cell] = {}
+        status = path.stat()
+        self._identity = status.st_dev, status.st_ino
 
     def cell(self, key: str) -> Cell:
         """The one cell of this key: two would overwrite each other's value."""
         if key not in self._cells:
             self._cells[key] = self._made(key)
         return self._cells[key]
+
+    def is_lost(self) -> bool:
+        """Whether somebody removed or replaced the file: what is written to it is then seen by nobody."""
+        try:
+            status = os.stat(self._path)  # noqa: PTH116 - every second
+        except OSError:
+            return True
+        return (status.st_dev, status.st_ino) != self._identity
 
     def close(self) -> None:
         self._values.close()
@@ -120,7 +134,7 @@ class ValueFile:
 
 def reserve(path: Path, size: int) -> None:
     """Have the disk space now: to write into a map without it kills the process (SIGBUS)."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = open_own(path, os.O_RDWR)
     try:
         if os.fstat(descriptor).st_size < size:
             # macOS does not have it.

@@ -1,10 +1,12 @@
 """What a real gunicorn counts is what its clients were answered, however its workers come and go."""
 
+import http.client
 from pathlib import Path
 
 import pytest
 
 from tests.gunicorn_server import CLIENTS, Load, gunicorn, scraped_meanwhile
+from tests.other_process import OtherProcess
 
 WORKERS = 3
 FILES_PER_SLOT = 4
@@ -53,3 +55,36 @@ def test_a_server_with_one_worker_keeps_its_counts_when_that_is_replaced(tmp_pat
         load = Load(server, 100)
         load.run()
         assert server.counted() == load.answered
+
+
+@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
+def test_every_worker_is_shown_although_some_have_answered_nothing(
+    tmp_path: Path, preload: tuple[str, ...]
+) -> None:
+    with gunicorn(tmp_path, preload, WEB_CONCURRENCY="4") as server:
+        while (shown := len(server.scrape().get("process_threads", {}))) < 4:
+            continue  # they are still starting
+        assert shown == 4
+
+
+def test_commands_that_record_after_a_reload_take_no_counts_away(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, WEB_CONCURRENCY="2") as server:
+        Load(server, 21).run()
+        server.reload()
+        server.log.wait_for("Booting worker", 4)
+        for _ in range(2):
+            with OtherProcess(tmp_path / "metrics", own_server=True):
+                pass
+        assert server.counted() == 21
+        Load(server, 1).run()
+        assert server.counted() == 22
+
+
+def test_no_server_warns_of_answers_to_head(tmp_path: Path) -> None:
+    with gunicorn(tmp_path, WEB_CONCURRENCY="1") as server:
+        for path in ("/metrics", "/admin/login/", "/nothing/here", "/static/admin/css/base.css"):
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            connection.request("HEAD", path, headers={"Connection": "close"})
+            assert connection.getresponse().read() == b""
+            connection.close()
+        assert not [line for line in server.log.lines() if "HEAD" in line or "body" in line.lower()]

@@ -18,7 +18,7 @@ from metrics_app import backend
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.catalogue import Definition, Kind
-from metrics_app.checks import check_directory, too_many_buckets
+from metrics_app.checks import check_directory, check_files_in_directory, too_many_buckets
 from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
 
@@ -132,3 +132,46 @@ def test_gauges_registered_once_are_read_by_every_adapter_and_leave_no_connectio
         backend.reset()
     assert len(connections) == 2
     assert connections[0] is not connections[1]
+
+
+def check_messages(directory: Path) -> list[tuple[str | None, str]]:
+    with override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=directory):
+        return [(message.id, message.msg) for message in check_files_in_directory()]
+
+
+def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    for name in ("app.db", "model.bin", "counter_slot-0.db"):
+        (tmp_path / name).write_text("somebody else's")
+    (tmp_path / "folder").mkdir()
+    [(number, text)] = check_messages(tmp_path)
+    assert number == "metrics_app.E005"
+    assert "'app.db', 'counter_slot-0.db', 'folder' and 1 more" in text
+    with (
+        override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=tmp_path),
+        pytest.raises(SystemCheckError, match=r"metrics_app\.E005"),
+    ):
+        call_command("check")
+
+
+@pytest.mark.parametrize("directory", [Path("/"), Path.home()])
+def test_a_directory_that_is_everybodys_is_refused(directory: Path) -> None:
+    assert [number for number, _ in check_messages(directory)] == ["metrics_app.E005"]
+
+
+def test_a_directory_with_the_adapters_files_and_those_of_prometheus_client_is_fine(tmp_path: Path) -> None:
+    with override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=tmp_path):
+        metrics = backend.get_metrics()
+        metrics.request_recorder().begin("GET")
+        metrics.request_recorder().finish("GET", "home", 200, 0.1, "1" * 32)
+    for name in ("counter_4242.db", "gauge_liveall_17.db", "runtime-0.bin", ".nfs0001"):
+        (tmp_path / name).touch()
+    (tmp_path / "lost+found").mkdir()
+    assert check_messages(tmp_path) == []
+
+
+def test_files_that_another_user_closed_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "directory.lock").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
+    assert [number for number, _ in check_messages(tmp_path)] == ["metrics_app.W003"]

@@ -25,15 +25,15 @@ def test_prometheus_client_reads_what_is_written(directory: Path, metrics: Prome
     key = mmap_dict.mmap_key(
         "orders", "orders_total", ["market", "side"], ["ä", "buy"], "Not in the catalogue: orders_total."
     )
-    assert read_by_prometheus_client(directory / "counter_0.db") == {key: (2.0, 0.0)}
+    assert read_by_prometheus_client(directory / "counter_slot-0.db") == {key: (2.0, 0.0)}
 
 
 def test_a_gauge_tells_when_it_was_set(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
-    before = time.time()
+    before = time.monotonic()
     metrics.set_gauge("scenario_runs", 3, {"state": "queued"})
-    [(number, timestamp)] = read_by_prometheus_client(directory / "gauge_mostrecent_0.db").values()
+    [(number, timestamp)] = read_by_prometheus_client(directory / "gauge_mostrecent_slot-0.db").values()
     assert number == 3
-    assert before <= timestamp <= time.time()
+    assert before <= timestamp <= time.monotonic()
 
 
 def test_cells_keep_counting_while_their_file_grows(
@@ -42,7 +42,7 @@ def test_cells_keep_counting_while_their_file_grows(
     for _ in range(2):
         for number in range(1000):
             metrics.inc_counter("orders_total", {"side": f"{number:0100}"})
-    file = directory / "counter_0.db"
+    file = directory / "counter_slot-0.db"
     assert file.stat().st_size > INITIAL_SIZE
     assert [number for number, _ in read_by_prometheus_client(file).values()] == [2.0] * 1000
 
@@ -68,7 +68,7 @@ def test_label_sets_that_an_earlier_owner_left_count_towards_the_limit(directory
 def test_a_file_of_the_slot_that_cannot_be_read_is_begun_anew(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
-    (directory / "counter_0.db").write_bytes(b"\xff" * 100)
+    (directory / "counter_slot-0.db").write_bytes(b"\xff" * 100)
     metrics.inc_counter("orders_total", {})
     assert value(metrics.get_http_handler()(), "orders_total") == 1
 
@@ -84,9 +84,9 @@ def test_a_file_of_the_slot_that_cannot_be_read_is_begun_anew(
     ],
 )
 def test_a_broken_file_is_told_by_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
-    (tmp_path / "counter_0.db").write_bytes(content)
+    (tmp_path / "counter_slot-0.db").write_bytes(content)
     with pytest.raises(UnreadableFileError, match=fault):
-        stored_keys(tmp_path / "counter_0.db")
+        stored_keys(tmp_path / "counter_slot-0.db")
 
 
 def test_the_installed_prometheus_client_is_inside_as_it_is_relied_on() -> None:

@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_read_is_skipped_and_counted(
 def test_half_of_a_file_is_not_counted(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
     metrics.inc_counter("orders_total", {"side": "buy"})
     metrics.inc_counter("orders_total", {"side": "sell"})
-    content = bytearray((directory / "counter_0.db").read_bytes())
+    content = bytearray((directory / "counter_slot-0.db").read_bytes())
     content[content.rindex(b'["orders"')] = 0xFF
     (directory / "counter_9.db").write_bytes(content)
     text = metrics.get_http_handler()()

@@ -60,7 +60,7 @@ def test_the_traces_of_all_processes_are_there_and_of_those_that_are_no_more(
         other.run(finish.format("'shop'", 0.2, THIRD))
     found = {place: one.labels["trace_id"] for place, one in exemplars(metrics).items()}
     assert found == {("home", "0.005"): SECOND, ("shop", "0.25"): THIRD}
-    assert {path.stat().st_size for path in directory.glob("exemplars-*.bin")} == {FILE_SIZE}
+    assert {path.stat().st_size for path in directory.glob("slot-*.exemplars")} == {FILE_SIZE}
 
 
 def test_the_text_format_has_no_exemplars(metrics: PrometheusMetricsAdapter) -> None:
@@ -81,7 +81,7 @@ def test_a_file_that_is_damaged_has_no_exemplars(
     directory: Path, metrics: PrometheusMetricsAdapter, damage: bytes
 ) -> None:
     record(metrics, "home", 0.003)
-    (directory / "exemplars-7.bin").write_bytes(damage)
+    (directory / "slot-7.exemplars").write_bytes(damage)
     assert exemplars(metrics) == {}
 
 
@@ -90,7 +90,7 @@ def test_a_record_that_is_being_written_is_left_out(
 ) -> None:
     record(metrics, "home", 0.003, FIRST)
     record(metrics, "home", 0.007, SECOND)
-    path = directory / "exemplars-0.bin"
+    path = directory / "slot-0.exemplars"
     content = bytearray(path.read_bytes())
     content[RECORD_SIZE - 300] ^= 1
     path.write_bytes(content)

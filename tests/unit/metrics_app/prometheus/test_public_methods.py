@@ -10,6 +10,7 @@ from prometheus_client import mmap_dict
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, cells
 from metrics_app.adapters.prometheus.cells import contract_fault
+from metrics_app.adapters.prometheus.folder import MAGIC
 from metrics_app.adapters.prometheus.values import ValueFile
 from metrics_app.checks import check_limitations
 from tests.exposition import value
@@ -107,4 +108,6 @@ def test_the_two_ways_write_the_same_file(tmp_path: Path) -> None:
         for number, key in enumerate(keys):
             file.cell(key).add(number)
         file.close()
-    assert (tmp_path / "mapped").read_bytes() == (tmp_path / "public").read_bytes()
+    mapped, public = (tmp_path / "mapped").read_bytes(), (tmp_path / "public").read_bytes()
+    # Between the size and the first entry stands what marks a file as the adapter's own.
+    assert (mapped[:4], mapped[4:8], mapped[8:]) == (public[:4], MAGIC, public[8:])

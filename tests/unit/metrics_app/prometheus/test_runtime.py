@@ -130,7 +130,7 @@ def test_a_worker_without_room_for_its_runtime_fails_no_scrape(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     with OtherProcess(directory):
-        os.truncate(directory / "runtime-0.bin", 0)
+        os.truncate(directory / "slot-0.runtime", 0)
         text = scrape(metrics)
     assert {dict(labels)["worker"] for labels in samples(text)["process_threads"]} == {"1"}
     assert value(text, "orders_total") == 1

@@ -1,0 +1,91 @@
+"""The request path of two checkouts of this product, side by side in one run.
+
+    python -m benchmarks.request_path_of_two BEFORE AFTER [--rounds 150]
+
+Each checkout answers in a process of its own, and the two take turns round by round: a machine that
+changes its pace changes both. Of each round the time is taken that the metrics add to a request to a
+trivial view; what is printed is the median, and the median of the ratios of neighbouring rounds.
+It ends with status 1 when the second checkout is more than 5 % slower.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.peers.names import OURS, OURS_RED
+from benchmarks.peers.report import describe_machine
+
+AT_MOST = 1.05
+
+CHILD = """
+import gc, sys
+from django.conf import settings
+from django.test import RequestFactory
+from benchmarks.peers import site
+site.configure()
+factory, number = RequestFactory(), 300
+measured, plain = site.handler(settings.MIDDLEWARE), site.handler([])
+gc.collect()
+for line in sys.stdin:
+    took = {}
+    for answer in (measured, plain) if int(line) % 2 else (plain, measured):
+        requests = [factory.get("/") for _ in range(number)]
+        took[answer is measured] = site.seconds_per_request(answer, requests)
+    print(took[True] - took[False], flush=True)
+"""
+
+
+class Checkout:
+    def __init__(self, directory: Path, measured_by: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", CHILD],
+            cwd=directory,
+            env={"MEASURED_BY": measured_by, "PATH": "", "PYTHONPATH": str(directory)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def added(self, number: int) -> float:
+        """Microseconds that were added to a request of this round."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(number, file=self._process.stdin, flush=True)
+        return float(self._process.stdout.readline()) * 1e6
+
+    def end(self) -> None:
+        self._process.communicate()
+
+
+def compare(before: Path, after: Path, measured_by: str, rounds: int) -> float:
+    """How many times as long the second one takes."""
+    checkouts = [Checkout(directory, measured_by) for directory in (before, after)]
+    found: list[list[float]] = [[], []]
+    for number in range(rounds + 1):
+        for place in (0, 1) if number % 2 else (1, 0):
+            found[place].append(checkouts[place].added(number // 2))
+    for checkout in checkouts:
+        checkout.end()
+    # The first round creates the series.
+    medians = [statistics.median(times[1:]) for times in found]
+    ratio = medians[1] / medians[0]
+    print(f"{measured_by}: {medians[0]:.3f} µs before, {medians[1]:.3f} µs after, {ratio:.3f} times as long")
+    return ratio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path)
+    parser.add_argument("--rounds", type=int, default=150)
+    arguments = parser.parse_args()
+    print(describe_machine())
+    checkouts = arguments.before.resolve(), arguments.after.resolve()
+    slower = [compare(*checkouts, measured_by, arguments.rounds) for measured_by in (OURS, OURS_RED)]
+    sys.exit(1 if max(slower) > AT_MOST else 0)
+
+
+if __name__ == "__main__":
+    main()

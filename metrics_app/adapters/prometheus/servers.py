@@ -1,0 +1,81 @@
+"""Which server a process belongs to, and whether that server still runs.
+
+This is asked only where no process holds the directory any more: a server with one worker has none for a
+moment when it replaces it, and that is no new start.
+"""
+
+import os
+from pathlib import Path
+
+GONE = "gone"
+MAX_RECORD = 4096
+"""Bytes that the servers of one slot take at most."""
+
+
+def describe_server() -> str:
+    """What the processes of one server have in common: their process group, which outlives each of them.
+
+    It is told by its leader's start time, because ids come again. With gunicorn the leader is the master;
+    after USR2 the new master is in the old one's group, and the group goes on without its leader. An id
+    means something in its own pid namespace alone.
+    """
+    # 0: the leader is out of sight, in another pid namespace.
+    server = os.getpgrp() or os.getppid() or os.getpid()
+    return f"{server} {_start(server)} {_pid_namespace()} {_boot()}"
+
+
+def add_server(recorded: str) -> str:
+    """The record of a slot's servers with this one, and without those that have ended."""
+    own = describe_server()
+    others = [line for line in recorded.splitlines() if line != own and is_alive(line)]
+    lines = [own, *others]
+    while len(text := "\n".join(lines)) > MAX_RECORD:
+        lines.pop()
+    return text
+
+
+def is_alive(server: str) -> bool:
+    """Whether a server that can be seen from here runs. The first version wrote no namespace."""
+    group, *started = server.split() or [""]
+    namespaces = [_pid_namespace()] if len(started) > 2 else []  # noqa: PLR2004 - as written above
+    if started[1:] != [*namespaces, _boot()] or not group.isdecimal():
+        return False
+    start = _start(int(group))
+    if start != GONE:
+        # A process that has the id now and not then is another: no id of a group that lives is given away.
+        return started[0] == start
+    try:
+        os.killpg(int(group), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def is_of_first_version(recorded: str) -> bool:
+    """Whether the first version, whose files had other names, recorded this."""
+    return len(recorded.partition("\n")[0].split()) == 3  # noqa: PLR2004 - without the namespace
+
+
+def _start(pid: int) -> str:
+    """When a process started, in ticks since the kernel did; GONE when it does not run."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return GONE
+    return GONE if fields[0] == "Z" else fields[19]
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "this"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "this"
