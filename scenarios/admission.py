@@ -6,16 +6,19 @@ claim and a stop at the same moment, one sees what the other has done.
 """
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 
-from scenarios import hosts
+from scenarios import hosts, registry
 from scenarios.domain.outcomes import ApprovalState
-from scenarios.domain.plan import Step, address_of, named_addresses, named_services
-from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, Service
+from scenarios.domain.plan import Step
+from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunQuerySet, Service
+from scenarios.registry import Targets
 
-LONGEST_NAME = 63
+MAX_RUNS_LOOKED_UP = 100
+NEEDS_APPROVAL = "it needs the approval of a second person"
 
 
 def lock() -> GlobalStop:
@@ -40,9 +43,14 @@ def stopped(stop: GlobalStop) -> str:
 
 def unapproved(run: Run) -> list[str]:
     """The protected services and hosts that the run touches and nobody has approved it for."""
-    if not (names := protected_among(run.services)):
+    return without_approval(run.pk, protected_among(run.services))
+
+
+def without_approval(run_id: UUID, names: list[str]) -> list[str]:
+    """Those of the protected services and hosts that nobody has approved the run for."""
+    if not names:
         return []
-    approval = Approval.objects.filter(run_id=run.pk, state=ApprovalState.APPROVED).first()
+    approval = Approval.objects.filter(run_id=run_id, state=ApprovalState.APPROVED).first()
     approved = set(approval.services) if approval is not None else set()
     return [name for name in names if name not in approved and not _covers_every_host(approved, name)]
 
@@ -69,7 +77,7 @@ def _protected_hosts(touched: Iterable[str]) -> list[str]:
 
 def needs_approval(services: Iterable[str]) -> str:
     names = ", ".join(_quoted(name) for name in services)
-    return f"it needs the approval of a second person: {names} is protected"
+    return f"{NEEDS_APPROVAL}: {names} is protected"
 
 
 def _quoted(target: str) -> str:
@@ -136,22 +144,35 @@ def let_go(run: Run) -> None:
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
-def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST) -> list[str]:
-    """What the steps act on: services by name, or by the address at which one is registered, and `host`.
+def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
+    """What the steps act on: services by name, or by where one is registered however it is spelt, and `host`.
 
     A service that is registered twice is touched under both names. Steps that act on the host of their
     process, as those of `command` and `signal`, touch that host as a whole: which of its processes a command
     reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
     """
     told = list(steps)
-    # A longer one is no service's name, and could not be held: its step will say so.
-    names = {name for name in named_services(told) if len(name) <= LONGEST_NAME}
-    bound = [step for step in told if hosts.is_host_bound(step)]
-    addresses = named_addresses(told).union(*map(_listened_at, bound))
-    registered = {name: address_of(url) for name, url in Service.objects.values_list("name", "base_url")}
-    addresses |= {address for name in names if (address := registered.get(name)) is not None}
-    names |= {name for name, address in registered.items() if address in addresses}
-    return sorted(names | {host} if bound else names)
+    touched = registry.touched_by(targets_of(told), lookups=lookups)
+    return sorted(touched | {host} if hosts.are_host_bound(told) else touched)
+
+
+def targets_of(steps: Iterable[Step]) -> Targets:
+    """What the steps name; of one that is bound to its host, where the process listens that it names."""
+    told = list(steps)
+    return Targets.of(told, set().union(*(_listened_at(step) for step in told if hosts.is_host_bound(step))))
+
+
+def look_up(runs: RunQuerySet) -> None:
+    """Have what the first of the runs, and the registered services, name resolved, for `touched_now`."""
+    rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
+    wanted = [Targets.from_json(targets) for targets in rows]
+    registry.touched_by(Targets(frozenset(), frozenset().union(*(one.endpoints for one in wanted))))
+
+
+def touched_now(run: Run) -> list[str]:
+    """What the run touches as services are registered now; no name server is asked."""
+    found = registry.touched_by(Targets.from_json(run.targets), lookups=False)
+    return hosts.resolve_target({*run.services, *found}, hosts.this_host())
 
 
 def _listened_at(step: Step) -> set[tuple[str, int]]:

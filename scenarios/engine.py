@@ -18,7 +18,7 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.injection import Injector
 from scenarios.observations import Observation, observe
-from scenarios.ports import Clock, Driver, Event, Journal, Ledger, Surroundings
+from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Surroundings
 from scenarios.rollback import UNDO_DELAYS, finish
 from scenarios.steps import StepRunner
 from scenarios.validations import Judge, Judgement
@@ -43,12 +43,13 @@ class Engine:
         journal: Journal,
         ledger: Ledger,
         late_seconds: float = 0.0,
+        gate: Gate | None = None,
     ) -> None:
         self._plan = plan
         self._clock = clock
         self._journal = journal
         self._ledger = ledger
-        self._steps = StepRunner(drivers, surroundings, clock)
+        self._steps = StepRunner(drivers, surroundings, clock, gate=gate)
         self._injector = Injector(steps=self._steps, ledger=ledger, clock=clock, late_seconds=late_seconds)
         self._body: asyncio.Task[None] | None = None
         self._rollback: asyncio.Task[Rollback] | None = None

@@ -27,6 +27,7 @@ from scenarios.domain.errors import (
 from scenarios.domain.outcomes import Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.engine import Engine
+from scenarios.gate import RunGate
 from scenarios.installed import installed_drivers
 from scenarios.journal import DatabaseJournal
 from scenarios.leases import Claim
@@ -57,12 +58,16 @@ def this_process() -> str:
 def carry_out_next() -> Run | None:
     """Carry out the first run in line. None where none may begin now, or it was lost."""
     claim = leases.claim_next_run(worker=this_process())
+    if claim is None:
+        task_queue.ask_where_unapproved()
     return _carry_out_claimed(claim) if claim is not None else None
 
 
 def carry_out(run_id: str, attempt: int) -> Run | None:
     """Carry this run out, if it may begin now. None where there was nothing to claim, or it was lost."""
     claim = leases.claim_run(run_id, attempt, worker=this_process())
+    if claim is None:
+        task_queue.ask_where_unapproved()
     return _carry_out_claimed(claim) if claim is not None else None
 
 
@@ -132,6 +137,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         journal=journal,
         ledger=journal,
         late_seconds=settings.LATE_INJECTION_SECONDS,
+        gate=RunGate(run),
     )
     with signals_end(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal, claim))
@@ -233,7 +239,7 @@ async def take_back_left_behind(run: Run, claim: Claim, *, only_due: bool = Fals
         reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
         return await journal.write(leases.give_up_run, claim, reason, clock.now())
     platform = await journal.write(Platform, run.addresses)
-    steps = StepRunner(installed_drivers(), platform, clock)
+    steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
     renewing = asyncio.create_task(_renew(journal))
     plan = _plan_if_it_fits(run)
     if plan is not None:

@@ -45,6 +45,7 @@ class Injector:
         """
         if action.undo is None:
             return await self._act(action)
+        await self._steps.admit_undo(action.undo)
         fault = await self._write(action, action.undo, phase)
         return await self._inject(action, fault)
 

@@ -46,6 +46,12 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     waits for, and the queue is told of it again. One whose schedule's window has closed is left to the
     watchdog, which ends it.
     """
+    # Before the lock, which no name server may hold up.
+    admission.look_up(Run.objects.queued().filter(id=run_id))
+    return _claim_queued(run_id, attempt, worker=worker)
+
+
+def _claim_queued(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
     waiting = waiting.exclude(begin_before__lte=timezone.now())
     with on_disk():
@@ -53,7 +59,7 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
         run = waiting.first()
         if run is None:
             return None
-        run.services = hosts.resolve_target(run.services, hosts.this_host())
+        run.services = admission.touched_now(run)
         if obstacle := admission.obstacle_to(run, stop):
             waiting.update(waiting_for=obstacle[:500], services=run.services)
             return None
@@ -71,11 +77,12 @@ def claim_next_run(*, worker: str) -> Claim | None:
 
     Runs that cannot begin say what they wait for, so that whoever removes that tells the queue of them again.
     """
+    admission.look_up(line.in_line(timezone.now()))
     with on_disk():
         stop = admission.lock()
         passed: list[Run] = []
         for run, obstacle in line.look_along(stop, timezone.now(), hosts.this_host()):
-            claim = None if obstacle else claim_run(run.id, run.attempt, worker=worker)
+            claim = None if obstacle else _claim_queued(run.id, run.attempt, worker=worker)
             if claim is not None:
                 return claim
             if obstacle and not run.waiting_for:

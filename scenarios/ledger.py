@@ -21,6 +21,7 @@ from scenarios.leases import Claim, fenced
 from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
 from scenarios.ports import Fault as FaultFacts
+from scenarios.registry import MAX_NAME_LENGTH
 
 # To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
 LEAST_AWAITED = timedelta(seconds=2)
@@ -47,8 +48,8 @@ def open_fault(
             phase=event.phase,
             action=event.subject,
             driver=do.driver,
-            service=service_of(do)[: admission.LONGEST_NAME],
-            services=admission.touched_by([do, undo], hosts.target_of(here)),
+            service=service_of(do)[:MAX_NAME_LENGTH],
+            services=admission.touched_by([do, undo], hosts.target_of(here), lookups=False),
             # Not where the step alone that injects it is bound to this host: its undo works from anywhere.
             host=here if hosts.is_host_bound(undo) else "",
             undo=_kept(undo),

@@ -5,7 +5,7 @@ Reads live here, writes in services.py and leases.py.
 
 import uuid
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.core.validators import URLValidator
@@ -110,6 +110,9 @@ class Service(models.Model):
         default=False,
         help_text="A run that acts on it begins only after a second person has approved it.",
     )
+    protected_since = models.DateTimeField(
+        null=True, editable=False, help_text="Since when it is protected at this address."
+    )
 
     class Meta:
         ordering = ["name"]
@@ -117,6 +120,14 @@ class Service(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *arguments: Any, **named: Any) -> None:
+        present = Service.objects.filter(pk=self.pk, base_url=self.base_url, is_protected=True)
+        if not self.is_protected:
+            self.protected_since = None
+        elif self.pk is None or not present.exists():
+            self.protected_since = timezone.now()
+        super().save(*arguments, **named)
 
 
 class RunQuerySet(models.QuerySet["Run"]):
@@ -197,6 +208,8 @@ class Run(models.Model):
         null=True, blank=True, help_text="How often this attempt was taken over from a holder that had died."
     )
     services = models.JSONField(default=list, help_text="Those its actions touch: held while it runs.")
+    # Nullable: added without rewriting a table of many rows.
+    targets = models.JSONField(null=True, help_text="Services and addresses that its acting steps name.")
     addresses = models.JSONField(default=dict, help_text="Where those services were when it was claimed.")
     waiting_for = models.CharField(max_length=500, blank=True, help_text="What kept it from beginning.")
     stop_requested_at = models.DateTimeField(null=True, blank=True)

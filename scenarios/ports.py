@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.domain.plan import Action, Proof, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One that is about to be made: the host as it is spelt, and the socket addresses it was resolved to."""
+
+    host: str
+    addresses: tuple[tuple[str, int], ...]
 
 
 class Surroundings(Protocol):
@@ -27,6 +36,48 @@ class Surroundings(Protocol):
 
         Raises:
             StepImpossible: there is no such secret.
+        """
+
+
+class Intent(StrEnum):
+    """What a step wants of what it connects to."""
+
+    READ = "read"
+    ACT = "act"
+    UNDO = "undo"  # of a fault that is injected already: nothing that came later keeps it from being undone
+
+
+class Gate(Protocol):
+    """Decides for a run, where its bytes go, what it may touch."""
+
+    async def admit(self, connection: Connection, intent: Intent) -> None:
+        """Let the run connect.
+
+        Raises:
+            StepImpossible: it may not touch what is there.
+        """
+
+
+@runtime_checkable
+class GatedSurroundings(Protocol):
+    """What the steps of a run get beside `Surroundings`."""
+
+    @property
+    def intent(self) -> Intent: ...
+
+    @property
+    def secret_arguments(self) -> frozenset[str]:
+        """The words of the step whose values hold a secret."""
+
+    async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
+        """Asked before each connection, with the very addresses that the driver then connects to.
+
+        `reads` says that nothing is changed there, whatever the step does elsewhere; `was_sent` that the
+        step has reached somebody before, who redirected it and may have done it.
+
+        Raises:
+            StepImpossible: the run may not touch what is there.
+            StepNotDone: the same of an action, with `was_sent`.
         """
 
 
@@ -80,6 +131,12 @@ class Clock(Protocol):
 
     def timeout(self, seconds: float | None) -> AbstractAsyncContextManager[Any]:
         """As `asyncio.timeout`: raises TimeoutError when the time is up."""
+
+
+def acts_when_probed(driver: Driver, arguments: Mapping[str, Any]) -> bool:
+    """Whether a probe with these arguments, as they stand in the plan, changes something at its target."""
+    decides = getattr(driver, "acts_when_probed", None)
+    return decides is not None and bool(decides(arguments))
 
 
 @dataclass(frozen=True, slots=True)

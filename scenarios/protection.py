@@ -10,17 +10,31 @@ from django.utils import timezone
 
 from scenarios import admission
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.domain.plan import Plan
+from scenarios.domain.plan import Plan, Step
 from scenarios.event_log import write_event
+from scenarios.installed import installed_drivers
 from scenarios.models import Approval, Run
-from scenarios.ports import Event
+from scenarios.ports import Event, acts_when_probed
 
 NOBODY_NAMED = "nobody named"
 
 
 def touched_services(plan: Plan) -> list[str]:
-    """Those that the plan's actions touch: a run has them for itself. What is only probed is shared."""
-    return admission.touched_by(plan.steps_of_actions())
+    """Those that the plan acts on: a run has them for itself. What is only looked at is shared."""
+    return admission.touched_by(acting_steps(plan))
+
+
+def acting_steps(plan: Plan) -> list[Step]:
+    """The steps of actions, and probes that change something, as a POST does.
+
+    Where a secret stands in an address, only the request itself shows what it touches: see gate.py.
+    """
+    return [*plan.steps_of_actions(), *filter(_acts_when_probed, plan.probes())]
+
+
+def _acts_when_probed(probe: Step) -> bool:
+    driver = installed_drivers().get(probe.driver)
+    return driver is not None and acts_when_probed(driver, probe.arguments)
 
 
 protected_among = admission.protected_among

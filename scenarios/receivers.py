@@ -88,7 +88,7 @@ async def _sent(method: str, url: str, **request: Any) -> int:
 
 
 async def _asked(method: str, url: str, **request: Any) -> Answer:
-    return await exchange(method, url, name=origin(url), seconds=SECONDS, allow_redirects=False, **request)
+    return await exchange(method, url, name=origin(url), seconds=SECONDS, **request)
 
 
 def _is_list_of_some(text: str) -> bool:

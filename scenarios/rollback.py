@@ -112,7 +112,7 @@ async def _look(proof: Proof, steps: StepRunner, deadline: float) -> str:
     """Why it cannot be said that the fault is gone; "" where it is."""
     left = max(MIN_LOOK_SECONDS, deadline - steps.clock.monotonic())
     try:
-        seen = await observe(steps, proof.probe, proof.expect, min(left, proof.timeout))
+        seen = await observe(steps.undoing(), proof.probe, proof.expect, min(left, proof.timeout))
     except StepImpossible as error:
         return f"whether it is undone cannot be seen: {error}"
     return "" if seen.holds else f"it is not undone: {seen.reason}"

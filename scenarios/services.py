@@ -14,9 +14,15 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from scenarios import admission, protection
+from scenarios import addresses, admission, protection, registry
 from scenarios.domain.document import Document, build_plan, parse_document
-from scenarios.domain.errors import CannotBegin, ScenarioDeleted, ServiceHeld
+from scenarios.domain.errors import (
+    AddressProtected,
+    AddressUnknown,
+    CannotBegin,
+    ScenarioDeleted,
+    ServiceHeld,
+)
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.durability import on_disk
 from scenarios.event_log import write_event
@@ -77,6 +83,35 @@ def restore_version(scenario: Scenario, version: int, *, by: User | None = None)
         ObjectDoesNotExist: the scenario has no such version.
     """
     return save_scenario(read_document(scenario.history.get(history_id=version).document), by=by)
+
+
+def check_address(service: Service) -> None:
+    """For whoever may not protect services: the service must not stand at the address of a protected one.
+
+    Every request of a run is compared with the protected addresses anyway; this is so that nobody believes
+    to have registered a service of their own.
+
+    Raises:
+        AddressProtected: a protected service is registered where this address leads.
+        AddressUnknown: it cannot be resolved, and protected services are registered.
+    """
+    others = [one for one in registry.read_services() if one.name != service.name]
+    endpoint = addresses.endpoint_of(service.base_url)
+    if endpoint is None or not any(one.is_protected for one in others):
+        return
+    host, port = endpoint
+    known = addresses.names.resolve([host]).get(host)
+    if protected := registry.Registry(others).protected_at(addresses.places_of(endpoint)):
+        raise AddressProtected(
+            f"{service.base_url!r} leads to {', '.join(map(repr, protected))}, which is protected: to "
+            "register a service there needs the permission 'protect_service'."
+        )
+    if not known:
+        raise AddressUnknown(
+            f"{host!r} cannot be resolved here, so that {host}:{port} cannot be compared with the "
+            "addresses of protected services: name one that can be, or ask someone with the "
+            "permission 'protect_service'."
+        )
 
 
 @transaction.atomic
@@ -165,6 +200,7 @@ def start_run(
         document=document.source,
         variables=dict(variables),
         services=protection.touched_services(plan),
+        targets=admission.targets_of(protection.acting_steps(plan)).as_json(),
         started_by=by,
         started_from=origin,
         schedule=scheduled.schedule if scheduled else None,

@@ -13,7 +13,8 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Step, service_of
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import with_secrets
-from scenarios.ports import Clock, Driver, Surroundings
+from scenarios.ports import Clock, Driver, Gate, Surroundings
+from scenarios.step_surroundings import StepSurroundings, admit_undo, intent_of, secret_arguments
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
@@ -47,6 +48,8 @@ class StepRunner:
     surroundings: Surroundings
     clock: Clock
     redactor: Redactor = field(default_factory=Redactor)
+    gate: Gate | None = None
+    undoes: bool = False
 
     def learn_secrets(self, names: Iterable[str]) -> None:
         """Know these secrets already before a step is told one: a target may say it earlier.
@@ -119,11 +122,12 @@ class StepRunner:
 
     async def undo(self, step: Step, time_limit: float) -> bool:
         """As `act`, but True where the target answered that there is nothing to undo."""
-        if not hasattr(self.drivers.get(step.driver), "undo"):
-            await self._call(step, "act", time_limit, is_action=True)
-            return False
         fields = await self._call(step, "undo", time_limit, is_action=True)
-        return bool(fields.get("gone"))
+        return hasattr(self.drivers.get(step.driver), "undo") and bool(fields.get("gone"))
+
+    def undoing(self) -> "StepRunner":
+        """The same, whose probes look whether a fault is undone, and are refused no more than its undo."""
+        return replace(self, undoes=True)
 
     def at(self, addresses: Mapping[str, str]) -> "StepRunner":
         """The same, with these services at these addresses."""
@@ -139,6 +143,15 @@ class StepRunner:
     def arrives_late(self, step: Step) -> bool:
         """Whether what the step asks for may be done after it was cut off."""
         return bool(getattr(self.drivers.get(step.driver), "arrives_late", True))
+
+    async def admit_undo(self, step: Step) -> None:
+        """Asked before a fault is injected: once it is, its undo is not to be refused.
+
+        Raises:
+            StepImpossible: the run may not touch what the undo names.
+        """
+        if self.gate is not None:
+            await admit_undo(self.gate, with_secrets(step.arguments, self._secret), self.surroundings)
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")
@@ -158,13 +171,19 @@ class StepRunner:
     ) -> Mapping[str, Any]:
         driver = self._driver(step)
         arguments = self._arguments(driver, step)
-        call = getattr(driver, verb)
+        call = getattr(driver, verb, driver.act)  # most have no undo of their own
+        surroundings = StepSurroundings(
+            self.surroundings,
+            self.gate,
+            intent_of(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
+            secret_arguments(step),
+        )
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
         # so that it is undone.
         broken = StepFailed if is_action else StepImpossible
         try:
             async with self.clock.timeout(time_limit):
-                fields: Mapping[str, Any] = await call(arguments, self.surroundings)
+                fields: Mapping[str, Any] = await call(arguments, surroundings)
                 return fields
         except StepFailed as error:
             if not step.sensitive:

@@ -37,6 +37,17 @@ def knock_waiting() -> int:
     return tell_queue(find_untold(timezone.now()), unless_away_for=REST_SECONDS)
 
 
+def ask_where_unapproved() -> None:
+    """Have the queued runs that a worker may not claim without an approval wait for one."""
+    if not Run.objects.queued().filter(waiting_for__startswith=admission.NEEDS_APPROVAL).exists():
+        return
+    with transaction.atomic():
+        admission.lock()
+        for run in Run.objects.queued().filter(waiting_for__startswith=admission.NEEDS_APPROVAL):
+            if unapproved := admission.unapproved(run):
+                protection.ask_for_run(run, unapproved)
+
+
 def find_untold(now: datetime, knock_again_after: timedelta = KNOCK_AGAIN_AFTER) -> list[Run]:
     """The runs that may begin now, the first in line first, without those the queue was just told of.
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -17,11 +18,25 @@ from scenarios import overview, services
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.domain.counts import counted
+from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.health import health_of
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
 PROTECT = "scenarios.protect_service"
+
+
+class AddressForm(forms.ModelForm):
+    """Of whoever may not protect services: refuses the address of a protected one."""
+
+    def clean(self) -> dict[str, Any] | None:
+        cleaned = super().clean()
+        if base_url := self.cleaned_data.get("base_url"):
+            try:
+                services.check_address(Service(name=self.cleaned_data.get("name", ""), base_url=base_url))
+            except (AddressProtected, AddressUnknown) as error:
+                self.add_error("base_url", str(error))
+        return cleaned
 
 
 @admin.register(Service)
@@ -68,6 +83,10 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> list[str]:
         return [] if request.user.has_perm(PROTECT) else ["is_protected"]
+
+    def get_form(self, request: HttpRequest, *arguments: Any, **named: Any) -> type[forms.ModelForm]:
+        form = {} if request.user.has_perm(PROTECT) else {"form": AddressForm}
+        return super().get_form(request, *arguments, **{**form, **named})
 
     def has_change_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
         return super().has_change_permission(request, obj) and self.may_touch(request, obj)

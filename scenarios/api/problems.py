@@ -14,6 +14,8 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.domain.errors import (
+    AddressProtected,
+    AddressUnknown,
     CannotBegin,
     InvalidDocument,
     InvalidSchedule,
@@ -179,6 +181,8 @@ ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     RefusedError: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
     KeyUsedOtherwise: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
     ConflictError: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    AddressProtected: lambda error: problem(HTTPStatus.FORBIDDEN, str(error)),
+    AddressUnknown: lambda error: invalid_fields({"base_url": str(error)}),
     CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     ScenarioDeleted: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
     CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),

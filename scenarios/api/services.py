@@ -105,9 +105,17 @@ def needed_by_service(name: str, **_named: str) -> list[str]:
 )
 @needs("scenarios.add_service", "scenarios.change_service", also=needed_by_service)
 @decorate_view(carried_out_once)
-@transaction.atomic
 def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
-    """Register the service, or change it. Of a protected one, and to protect one, it needs the permission."""
+    """Register the service, or change it. Of a protected one, to protect one, and to register one at the
+    address of a protected one, it needs the permission.
+    """
+    if not permit(request).may(PROTECT):
+        services.check_address(Service(name=name, base_url=wish.base_url))
+    return put(request, name, wish)
+
+
+@transaction.atomic
+def put(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
     present = Service.objects.select_for_update().filter(name=new_name(name)).first()
     # Whoever could move a protected service could as well take its protection away.
     if wish.protected or (present is not None and present.is_protected):

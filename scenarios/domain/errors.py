@@ -70,6 +70,14 @@ class ServiceHeld(ScenarioError):  # noqa: N818
     """A service cannot be taken away from the run that has it for itself."""
 
 
+class AddressProtected(ScenarioError):  # noqa: N818
+    """A service may be registered at the address of a protected one only by whoever may protect services."""
+
+
+class AddressUnknown(ScenarioError):  # noqa: N818
+    """An address cannot be resolved, and so cannot be compared with those of protected services."""
+
+
 class StepFailed(ScenarioError):  # noqa: N818
     """The target did not do what the step asked of it, or did not answer."""
 

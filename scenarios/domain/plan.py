@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.templates import secrets_in
 
-_PORTS = {"http": 80, "https": 443}
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -118,6 +116,12 @@ class Plan:
         """The names of all secrets that its steps refer to."""
         return set().union(*(secrets_in(step.arguments) for step in self.steps()))
 
+    def probes(self) -> Iterator[Step]:
+        yield from (guard.probe for guard in self.guards)
+        for phase in self.phases:
+            yield from (action.undone.probe for action in phase.actions if action.undone is not None)
+            yield from (validation.probe for validation in phase.validations)
+
     def steps_of_actions(self) -> Iterator[Step]:
         for phase in self.phases:
             for action in phase.actions:
@@ -136,34 +140,20 @@ def named_services(steps: Iterable[Step]) -> set[str]:
     return {service for service in named if isinstance(service, str)}
 
 
-def named_addresses(steps: Iterable[Step]) -> set[tuple[str, int]]:
-    """Host and port of the addresses that the steps name themselves, by `url` or `host` and `port`."""
-    found = (_address_in(step.arguments) for step in steps)
-    return {address for address in found if address is not None}
+def named_urls(steps: Iterable[Step]) -> set[str]:
+    """The addresses that the steps name themselves: by `url`, `server`, or `host` and `port`."""
+    return {url for step in steps for url in _urls_in(step.arguments)}
+
+
+def _urls_in(arguments: Mapping[str, Any]) -> Iterator[str]:
+    yield from (url for word in ("url", "server") if isinstance(url := arguments.get(word), str))
+    host, port = arguments.get("host"), arguments.get("port")
+    if isinstance(host, str) and isinstance(port, int):
+        bare = host.removeprefix("[").removesuffix("]")
+        yield f"tcp://[{bare}]:{port}" if ":" in bare else f"tcp://{bare}:{port}"
 
 
 def origin(url: str) -> str:
     """Scheme, host and port, without the password that a URL may hold."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-
-
-def address_of(url: str) -> tuple[str, int] | None:
-    """Host and port; None where the URL names none, as where a secret stands in their place."""
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname, parts.port or _PORTS.get(parts.scheme, 80)) if parts.hostname else None
-    except ValueError:
-        return None
-
-
-def _address_in(arguments: Mapping[str, Any]) -> tuple[str, int] | None:
-    if isinstance(url := arguments.get("url"), str):
-        return address_of(url)
-    host, port = arguments.get("host"), arguments.get("port")
-    # An IPv6 address may stand in brackets there, as in a URL.
-    return (
-        (host.lower().removeprefix("[").removesuffix("]"), port)
-        if isinstance(host, str) and isinstance(port, int)
-        else None
-    )

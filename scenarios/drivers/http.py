@@ -20,6 +20,7 @@ from scenarios.domain.templates import as_text
 from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
+from scenarios.drivers.redirects import READING_METHODS
 from scenarios.ports import Surroundings
 
 _DONE = range(200, 300)
@@ -148,11 +149,14 @@ class Http:
 
     async def reach(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         target = _target(arguments, surroundings)
-        await require_listener(target.name, target.url)
+        await require_listener(target.name, target.url, surroundings)
         return {}
 
+    def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
+        return str(arguments.get("method", "GET")).upper() not in READING_METHODS
+
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await _exchange(arguments, _target(arguments, surroundings))
+        return await _exchange(arguments, _target(arguments, surroundings), surroundings)
 
     async def act(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self._act(arguments, surroundings, arguments.ok or _DONE)
@@ -167,7 +171,7 @@ class Http:
         self, arguments: HttpArguments, surroundings: Surroundings, accepted: Container[int]
     ) -> dict[str, Any]:
         target = _target(arguments, surroundings)
-        answer = await _exchange(arguments, target)
+        answer = await _exchange(arguments, target, surroundings)
         status = answer["status"]
         if status in accepted:
             return answer
@@ -193,10 +197,15 @@ def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
     return _Target(arguments.url, f"the target at {origin(arguments.url)}")
 
 
-async def _exchange(arguments: HttpArguments, target: _Target) -> dict[str, Any]:
+async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> dict[str, Any]:
     request = _request(arguments)
     answer = await exchange(
-        arguments.method, target.url, name=target.name, seconds=arguments.timeout, **request
+        arguments.method,
+        target.url,
+        name=target.name,
+        seconds=arguments.timeout,
+        surroundings=surroundings,
+        **request,
     )
     return _fields(answer)
 
@@ -204,7 +213,7 @@ async def _exchange(arguments: HttpArguments, target: _Target) -> dict[str, Any]
 def _request(arguments: HttpArguments) -> dict[str, Any]:
     headers = {"User-Agent": "test-coordinator", **arguments.headers}
     request: dict[str, Any] = {
-        "allow_redirects": arguments.follow_redirects,
+        "follow_redirects": arguments.follow_redirects,
         "headers": headers,
     }
     if arguments.query:

@@ -6,6 +6,7 @@ aiohttp is imported when a step runs: it costs 0.3 s, which no web request and n
 import asyncio
 import codecs
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from urllib.parse import urlsplit
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.expectations import shown
+from scenarios.drivers.gate import AddressInfo, admitted, pinned_resolver, secret_arguments, undoes
+from scenarios.drivers.redirects import READING_METHODS, Hop
+from scenarios.ports import Surroundings
 
 if TYPE_CHECKING:
     import aiohttp
@@ -41,54 +45,99 @@ def web_address(text: str) -> str:
     return text
 
 
-async def exchange(method: str, url: str, *, name: str, seconds: float, **request: Any) -> Answer:
-    """Ask once. `name` is how the target is spoken of; `request` goes to aiohttp.
+async def exchange(
+    method: str,
+    url: str,
+    *,
+    name: str,
+    seconds: float,
+    surroundings: Surroundings | None = None,
+    follow_redirects: bool = False,
+    reads: bool = False,
+    headers: Mapping[str, str],
+    data: Any = None,
+    params: Any = None,
+) -> Answer:
+    """Ask once, and whoever the answer redirects to. `name` is how the target is spoken of.
+
+    Each connection passes the gate of the surroundings; `reads` says to it that nothing is changed there.
 
     Raises:
         StepNotSent: no connection could be made.
-        StepImpossible: the URL makes no sense.
+        StepImpossible: the URL makes no sense, or the run may not touch what is there.
         StepFailed: there was no answer, or none that can be read.
     """
     import aiohttp  # noqa: PLC0415
+    from yarl import URL  # noqa: PLC0415
 
     started = time.perf_counter()
+    hop: Hop | None = None
     try:
-        async with (
-            asyncio.timeout(seconds),
-            _session() as session,
-            session.request(method, url, **request) as response,
-        ):
-            body, is_cut = await _bounded_body(response)
-            return Answer(
-                status=response.status,
-                headers=_readable_headers(response),
-                body=body.decode(_encoding(response), "replace"),
-                is_cut=is_cut,
-                elapsed=time.perf_counter() - started,
-            )
+        secret_body = bool({"json", "body"} & secret_arguments(surroundings))
+        hop = Hop(method, URL(url), headers, data, body_is_secret=secret_body)
+        resolver = pinned_resolver()
+        async with asyncio.timeout(seconds), _session(resolver) as session:
+            while True:
+                resolver.found = await _admitted(hop, name, surroundings, reads=reads)
+                answer = await _request(session, hop, started, params=params if hop.number == 0 else None)
+                location = _location(answer) if follow_redirects else None
+                following = hop.next(answer.status, location, name)
+                if following is None:
+                    return answer
+                hop = following
     except TimeoutError as error:
         raise StepFailed(f"{name} did not answer within {format_duration(seconds)}") from error
-    except aiohttp.RedirectClientError as error:  # some are InvalidURLs, too, but somebody was reached
-        raise StepFailed(f"{name} {_why_not_read(error)}") from error
     except aiohttp.InvalidURL as error:
         reason = error.description or "it cannot be read"
         raise StepImpossible(f"{url[:80]!r} is no address: {reason}") from error
     except aiohttp.ClientConnectorError as error:
         # After a redirect, the first request did reach somebody.
-        unsent = StepFailed if request.get("allow_redirects", True) else StepNotSent
+        unsent = StepFailed if hop is not None and hop.number else StepNotSent
         raise unsent(f"{name} {_why_not_connected(error)}") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise StepFailed(f"{name} {_why_not_read(error)}") from error
 
 
-def _session() -> "aiohttp.ClientSession":
+async def _admitted(
+    hop: Hop, name: str, surroundings: Surroundings | None, *, reads: bool
+) -> list[AddressInfo]:
+    """What the client is to connect to for this request."""
+    host, port = hop.url.raw_host or "", hop.url.port or 0
+    undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and undoes(surroundings)
+    try:
+        return await admitted(host, port, surroundings, reads=reads or undoes_no_more, was_sent=hop.was_sent)
+    except (OSError, UnicodeError) as error:
+        unsent = StepFailed if hop.number else StepNotSent
+        raise unsent(f"{name} has a name that cannot be resolved: {host!r}") from error
+
+
+async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *, params: Any) -> Answer:
+    request = session.request(
+        hop.method, hop.url, headers=hop.headers, data=hop.body, params=params, allow_redirects=False
+    )
+    async with request as response:
+        body, is_cut = await _bounded_body(response)
+        return Answer(
+            status=response.status,
+            headers=_readable_headers(response),
+            body=body.decode(_encoding(response), "replace"),
+            is_cut=is_cut,
+            elapsed=time.perf_counter() - started,
+        )
+
+
+def _location(answer: Answer) -> str | None:
+    return next((value for name, value in answer.headers.items() if name.lower() == "location"), None)
+
+
+def _session(resolver: Any) -> "aiohttp.ClientSession":
     """One session for one request: a scenario wants each to stand for itself, with no connection,
     cookie or proxy left from another.
     """
     import aiohttp  # noqa: PLC0415
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True),
+        connector=aiohttp.TCPConnector(force_close=True, resolver=resolver, use_dns_cache=False),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=False,
@@ -127,8 +176,6 @@ def _readable_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
 def _why_not_connected(error: "aiohttp.ClientConnectorError") -> str:
     if isinstance(error.os_error, ConnectionRefusedError):
         return "refused the connection"
-    if type(error).__name__ == "ClientConnectorDNSError":
-        return f"has a name that cannot be resolved: {error.host!r}"
     if type(error).__name__ == "ClientConnectorCertificateError":
         return f"has a certificate that is refused: {error}"
     return f"cannot be reached: {error.os_error.strerror or error.os_error}"
@@ -141,9 +188,5 @@ def _why_not_read(error: Exception) -> str:
         return "closed the connection without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "broke off in the middle of its answer"
-    if isinstance(error, aiohttp.TooManyRedirects):
-        return "redirects without end"
-    if isinstance(error, aiohttp.RedirectClientError):
-        return f"redirects to what is no web address: {error}"
     reason = getattr(error, "message", "") or str(error) or type(error).__name__
     return f"answered what is not HTTP: {shown(reason.strip().partition(chr(10))[0])}"

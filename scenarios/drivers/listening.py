@@ -6,17 +6,23 @@ from urllib.parse import urlsplit
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed
+from scenarios.drivers.gate import admitted, connect
+from scenarios.ports import Surroundings
 
 _PORTS = {"http": 80, "https": 443}
 # Less than what a step may take by default: it is only looked at.
 MAX_SECONDS = 4.0
 
 
-async def find_refusal(host: str, port: int, seconds: float = MAX_SECONDS) -> str:
-    """Why there is no connection; "" where there is one."""
+async def find_refusal(host: str, port: int, surroundings: Surroundings, seconds: float = MAX_SECONDS) -> str:
+    """Why there is no connection; "" where there is one.
+
+    Raises:
+        StepImpossible: the run may not touch what is there.
+    """
     try:
         async with asyncio.timeout(seconds):
-            _, writer = await asyncio.open_connection(host, port)
+            await connect(await admitted(host, port, surroundings))
     except TimeoutError:
         return f"did not answer within {format_duration(seconds)}"
     except ConnectionRefusedError:
@@ -27,18 +33,16 @@ async def find_refusal(host: str, port: int, seconds: float = MAX_SECONDS) -> st
         return "has a name that cannot be resolved: it is not a host name"
     except OSError as error:
         return f"cannot be reached: {error}"
-    # Nothing was written, so there is nothing to wait for; abort also cannot be held up.
-    writer.transport.abort()
     return ""
 
 
-async def require_listener(name: str, url: str) -> None:
+async def require_listener(name: str, url: str, surroundings: Surroundings) -> None:
     """Look whether something listens at this web address.
 
     Raises:
-        StepFailed: nothing does.
+        StepFailed: nothing does, or the run may not touch what is there.
     """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme)
-    if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port)):
+    if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port, surroundings)):
         raise StepFailed(f"{name} {refusal}")

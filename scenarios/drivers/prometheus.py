@@ -58,18 +58,25 @@ class Prometheus:
         server_asked(arguments.server)
 
     async def reach(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
         server = server_asked(arguments.server)
-        await require_listener(f"Prometheus at {origin(server)}", server)
+        await require_listener(f"Prometheus at {origin(server)}", server, surroundings)
         return {}
 
+    def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
+        """A query is sent by POST, and what stands at a server of the step's own need not be a Prometheus."""
+        return not _is_configured(str(arguments.get("server") or settings.PROMETHEUS_URL))
+
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
         server = server_asked(arguments.server)
-        return _fields(await ask(server, "query", {"query": arguments.query}, seconds=MOST_SECONDS))
+        query = {"query": arguments.query}
+        return _fields(await ask(server, "query", query, seconds=MOST_SECONDS, surroundings=surroundings))
 
     async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self.probe(arguments, surroundings)
+
+
+def _is_configured(server: str) -> bool:
+    return server.rstrip("/") == str(settings.PROMETHEUS_URL).rstrip("/")
 
 
 def server_asked(named: str) -> str:
@@ -86,7 +93,14 @@ def server_asked(named: str) -> str:
     return server
 
 
-async def ask(server: str, endpoint: str, words: Mapping[str, str], *, seconds: float) -> Mapping[str, Any]:
+async def ask(
+    server: str,
+    endpoint: str,
+    words: Mapping[str, str],
+    *,
+    seconds: float,
+    surroundings: Surroundings | None = None,
+) -> Mapping[str, Any]:
     """The `data` of the answer of `/api/v1/{endpoint}`.
 
     Raises:
@@ -102,7 +116,8 @@ async def ask(server: str, endpoint: str, words: Mapping[str, str], *, seconds: 
         seconds=seconds,
         data=dict(words),
         headers={"User-Agent": "test-coordinator"},
-        allow_redirects=False,
+        surroundings=surroundings,
+        reads=_is_configured(server),
     )
     return _result(answer, name)
 

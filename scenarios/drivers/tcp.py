@@ -75,21 +75,23 @@ class Tcp:
 
     async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         host, port = _address(arguments, surroundings)
-        refusal, elapsed = await self._connect(arguments, host, port)
+        refusal, elapsed = await self._connect(arguments, surroundings, host, port)
         fields: dict[str, Any] = {"connected": not refusal, "elapsed": elapsed}
         return {**fields, "note": f"{_spoken(host, port)} {refusal}"} if refusal else fields
 
     async def act(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         host, port = _address(arguments, surroundings)
-        refusal, elapsed = await self._connect(arguments, host, port)
+        refusal, elapsed = await self._connect(arguments, surroundings, host, port)
         if refusal:
             raise StepNotSent(f"{arguments.service or 'the target'} at {_spoken(host, port)} {refusal}")
         return {"connected": True, "elapsed": elapsed}
 
-    async def _connect(self, arguments: TcpArguments, host: str, port: int) -> tuple[str, float]:
+    async def _connect(
+        self, arguments: TcpArguments, surroundings: Surroundings, host: str, port: int
+    ) -> tuple[str, float]:
         """Why there is no connection ('' is: there is one), and the seconds that it took."""
         started = time.perf_counter()
-        refusal = await find_refusal(host, port, arguments.timeout)
+        refusal = await find_refusal(host, port, surroundings, arguments.timeout)
         return refusal, time.perf_counter() - started
 
 

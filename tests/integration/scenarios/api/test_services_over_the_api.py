@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from scenarios import leases, services
 from scenarios.models import Service
@@ -90,3 +92,54 @@ def test_one_is_deleted_once_even_if_it_is_asked_for_again(ci: Program) -> None:
     key = {"Idempotency-Key": "gone-2"}
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
     problem_of(ci.ask("DELETE", PLACE), 404)
+
+
+SAME_PLACE = [
+    "http://localhost:9101",
+    "http://127.0.0.2:9101/x",
+    "http://[::1]:9101",
+    "http://LOCALHOST:9101",
+]
+
+
+@pytest.mark.parametrize("address", SAME_PLACE)
+@pytest.mark.parametrize("name", ["alias", "moved"])
+def test_to_stand_at_the_address_of_a_protected_one_needs_that_permission(name: str, address: str) -> None:
+    planned_rows.exchange(is_protected=True)
+    services.register_service("moved", "http://127.0.0.1:9102")
+    found = problem_of(program(person(*WRITE)).ask("PUT", f"services/{name}", {"base_url": address}), 403)
+    assert f"{address!r} leads to 'exchange', which is protected" in found["detail"]
+    assert set(Service.objects.values_list("name", "base_url")) == {
+        ("exchange", WISH["base_url"]),
+        ("moved", "http://127.0.0.1:9102"),
+    }
+    protector = program(person(*WRITE, "scenarios.protect_service", name="bob"))
+    assert protector.ask("PUT", f"services/{name}", {"base_url": address}).status_code == 200
+
+
+def test_an_address_that_cannot_be_compared_is_refused_with_the_reason() -> None:
+    writer, body = program(person(*WRITE)), {"base_url": "http://no-such-host.invalid"}
+    assert writer.ask("PUT", "services/first", body).status_code == 200  # nothing is protected yet
+    planned_rows.exchange(is_protected=True)
+    found = problem_of(writer.ask("PUT", "services/second", body), 422)
+    assert found["errors"][0]["path"] == "body.base_url"
+    assert "'no-such-host.invalid' cannot be resolved" in found["errors"][0]["message"]
+    assert writer.ask("PUT", "services/third", {"base_url": "http://127.0.0.1:9103"}).status_code == 200
+
+
+def test_the_admin_refuses_that_address_at_its_field(client: Client) -> None:
+    planned_rows.exchange(is_protected=True)
+    client.force_login(planned_rows.someone("carl", "add_service", "change_service", "view_service"))
+    queries = {f"queries-{word}_FORMS": "0" for word in ("TOTAL", "INITIAL")}
+    sent = {"name": "alias", "base_url": "http://localhost:9101", **queries}
+    answer = client.post(reverse("admin:scenarios_service_add"), sent)
+    assert "leads to 'exchange', which is protected" in answer.context["adminform"].form.errors["base_url"][0]
+    other = services.register_service("other", "http://127.0.0.1:9102")
+    page = reverse("admin:scenarios_service_change", args=[other.pk])
+    assert client.post(page, {**sent, "name": "other"}).status_code == 200
+    assert (
+        client.post(page, {**sent, "name": "other", "base_url": "http://127.0.0.1:9104"}).status_code == 302
+    )
+    assert list(Service.objects.filter(name="other").values_list("base_url", flat=True)) == [
+        "http://127.0.0.1:9104"
+    ]

@@ -1,0 +1,82 @@
+"""Redirects, followed one by one: each connection passes the gate, and no secret goes to another origin."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from scenarios.domain.errors import StepFailed
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+MAX_REDIRECTS = 10
+READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SEE_OTHER = 303
+# By custom, a POST becomes a GET with these: https://www.rfc-editor.org/rfc/rfc9110#section-15.4
+_MOVED = frozenset({301, 302})
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+# All others may hold what only the first origin is to know, as X-Api-Key does.
+_KEPT_FOR_OTHERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One request. `body_is_secret`: its body is for the first origin alone.
+
+    `was_sent`: an earlier hop may have done what was asked; a target that answers 307 or 308 has not.
+    """
+
+    method: str
+    url: "URL"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    body_is_secret: bool = False
+    was_sent: bool = False
+    number: int = 0
+
+    def next(self, status: int, location: str | None, name: str) -> "Hop | None":
+        """The request that the answer asks for; None where the answer is the last.
+
+        Raises:
+            StepFailed: it leads to what is no web address, or redirects have no end.
+        """
+        if status not in _FOLLOWED or location is None:
+            return None
+        if self.number >= MAX_REDIRECTS:
+            raise StepFailed(f"{name} redirects without end")
+        hop = replace(self, url=_joined(self.url, location, name), number=self.number + 1)
+        if (status == _SEE_OTHER and self.method != "HEAD") or (status in _MOVED and self.method == "POST"):
+            is_change = self.method not in READING_METHODS
+            hop = replace(hop, method="GET", body=None, headers=_without_body(self.headers))
+            hop = replace(hop, was_sent=self.was_sent or is_change)
+        if hop.url.origin() != self.url.origin():
+            return _for_another_origin(hop)
+        if hop.url.user is None and hop.url.password is None:
+            hop = replace(hop, url=hop.url.with_user(self.url.user).with_password(self.url.password))
+        return hop
+
+
+def _for_another_origin(hop: Hop) -> Hop:
+    headers = {name: value for name, value in hop.headers.items() if name.lower() in _KEPT_FOR_OTHERS}
+    if hop.body_is_secret:
+        return replace(hop, body=None, headers=_without_body(headers))
+    return replace(hop, headers=headers)
+
+
+def _without_body(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
+
+
+def _joined(url: "URL", location: str, name: str) -> "URL":
+    from yarl import URL  # noqa: PLC0415
+
+    sentence = f"{name} redirects to what is no web address: {location[:200]!r}"
+    try:
+        target = URL(location)
+        found = target if target.scheme else url.join(target)
+        origin = found.origin()
+    except ValueError as error:
+        raise StepFailed(sentence) from error
+    if found.scheme not in {"http", "https"} or not origin.host:
+        raise StepFailed(sentence)
+    return found

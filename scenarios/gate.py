@@ -1,0 +1,105 @@
+"""What a run may touch, decided for each connection by the socket addresses that it is made to."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import transaction
+
+from scenarios import admission
+from scenarios.addresses import Place, endpoint_of, names, places_at, places_of
+from scenarios.domain.errors import StepImpossible
+from scenarios.domain.outcomes import FaultState
+from scenarios.models import Fault, Hold, Run
+from scenarios.ports import Connection, Intent
+from scenarios.registry import Registered, Registry, read_services
+
+_RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES)"
+
+
+class RunGate:
+    """The gate of one run, whichever process carries it out or undoes its faults.
+
+    Services are read anew for each connection, so that protection holds from the moment it is given.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run_id: UUID = run.pk
+        self._claimed_at: datetime | None = run.claimed_at
+        self._begun_with: Mapping[str, str] = run.addresses
+
+    async def admit(self, connection: Connection, intent: Intent) -> None:
+        """Raises StepImpossible where the run may not touch what is there."""
+        if intent is Intent.READ and not settings.ONLY_REGISTERED_SERVICES:
+            return
+        services = await sync_to_async(read_services)()
+        # In a thread of its own: the one in which the database is asked also renews the lease.
+        known = await asyncio.to_thread(Registry, services)
+        places = places_at(connection.host, connection.addresses)
+        if intent is Intent.UNDO:
+            await sync_to_async(self._refuse_undo)(known, places, connection.host)
+            return
+        if settings.ONLY_REGISTERED_SERVICES:
+            await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
+        if intent is Intent.ACT and (touched := known.services_at(places)):
+            await sync_to_async(self._take)(known.services, touched, connection.host)
+
+    def _refuse_undo(self, known: Registry, places: Iterable[Place], host: str) -> None:
+        """Only what was protected before the run began, to which somebody has redirected the undo."""
+        protected = known.protected_before(self._claimed_at, places)
+        if not protected:
+            return
+        if names_left := admission.without_approval(self._run_id, protected):
+            raise StepImpossible(_unapproved(host, names_left))
+
+    def _refuse_strangers(self, known: Registry, places: frozenset[Place], host: str) -> None:
+        if known.services_at(places):
+            return
+        own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
+        endpoints = [endpoint for url in own if (endpoint := endpoint_of(url)) is not None]
+        names.resolve(one for one, _ in endpoints)
+        if not any(places & places_of(endpoint, lookups=False) for endpoint in endpoints):
+            raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")
+
+    def _take(self, services: Mapping[str, Registered], touched: Iterable[str], host: str) -> None:
+        """Hold what the run does not hold yet, because a secret or a redirect hid it until now.
+
+        Raises:
+            StepImpossible: nobody has approved it, or another run holds it.
+        """
+        found = sorted(touched)
+        protected = [name for name in found if services[name].is_protected]
+        if unapproved := admission.without_approval(self._run_id, protected):
+            raise StepImpossible(_unapproved(host, unapproved))
+        held = dict(Hold.objects.filter(service__in=found).values_list("service", "run"))
+        if all(held.get(name) == self._run_id for name in found):
+            return
+        with transaction.atomic():
+            admission.lock()
+            for hold in (
+                Hold.objects.filter(service__in=found).exclude(run=self._run_id).select_related("run")
+            ):
+                raise StepImpossible(
+                    f"{host!r} leads to {admission.named(hold.service)}, which is held by {hold}: nothing "
+                    "was sent there"
+                )
+            self._hold([name for name in found if name not in held])
+
+    def _hold(self, missing: list[str]) -> None:
+        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in missing])
+        run = Run.objects.select_for_update().get(pk=self._run_id)
+        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *missing}))
+        # Of the fault that is being injected there, so that the hold outlasts the run with it.
+        for fault in Fault.objects.filter(run=run, state=FaultState.INJECTING):
+            Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
+
+
+def _unapproved(host: str, protected: Iterable[str]) -> str:
+    listed = ", ".join(map(repr, protected))
+    return (
+        f"{host!r} leads to {listed}, which is protected, and nobody has approved that this run touches it: "
+        "nothing was sent there. Name the service by 'service', so that a second person is asked"
+    )
