@@ -1,6 +1,5 @@
 """The report as Markdown, for a chat or a pull request."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from scenarios.domain.outcomes import Rollback, RunState
@@ -8,10 +7,10 @@ from scenarios.models import Fault
 from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
+from scenarios.reports.markdown_text import paragraph, plain_text
 from scenarios.story import StepStory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~])")
 
 
 def written(facts: Facts) -> str:
@@ -21,13 +20,13 @@ def written(facts: Facts) -> str:
 def _lines(facts: Facts) -> Iterator[str]:
     run, story = facts.run, facts.story
     sign = SIGNS.get(run.outcome, "❌" if run.state == RunState.FINISHED else "▶️")
-    yield f"## {sign} {_plain(facts.title)}: {_plain(run.verdict)}"
+    yield f"## {sign} {plain_text(facts.title)}: {plain_text(run.verdict)}"
     yield ""
     if run.reason:
-        yield _plain(run.reason)
+        yield paragraph(run.reason)
         yield ""
     if run.rollback == Rollback.DIRTY:
-        names = ", ".join(f"**{_plain(fault.action)}**" for fault in story.outstanding)
+        names = ", ".join(f"**{plain_text(fault.action)}**" for fault in story.outstanding)
         yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
         yield ""
     if run.rollback == Rollback.UNVERIFIED:
@@ -63,7 +62,7 @@ def _charts(charts: Views) -> Iterator[str]:
         )
     for why, names in charts.without.items():
         yield ""
-        yield f"No chart of {_plain(', '.join(names))}: {_plain(why)}."
+        yield f"No chart of {plain_text(', '.join(names))}: {plain_text(why)}."
 
 
 def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
@@ -101,11 +100,7 @@ def _step(step: StepStory) -> tuple[str, ...]:
 
 
 def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
+    yield f"| {' | '.join(plain_text(head) for head in heads)} |"
     yield f"|{' --- |' * len(heads)}"
     for row in rows:
-        yield f"| {' | '.join(_plain(cell) for cell in row)} |"
-
-
-def _plain(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+        yield f"| {' | '.join(plain_text(cell) for cell in row)} |"
