@@ -1,8 +1,10 @@
 """The run page's parts, and which of them have changed since a browser saw them last."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 from uuid import UUID
+from zlib import crc32
 
 import yaml
 from django.http import Http404
@@ -26,25 +28,31 @@ SECONDS_CHARTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a browser has seen a run: its newest event, and whether a stop was asked for."""
+    """How far a browser has seen a run: its newest event, whether a stop was asked for, what it waits for."""
 
     event: int
     stopping: bool
+    waiting: str = ""
 
     @classmethod
     def read(cls, word: str) -> Self:
-        number, _, stopping = word.partition("-")
-        return cls(int(number) if number.isdecimal() else 0, stopping == "stopping")
+        number, stopping, waiting = [*word.split("-", 2), "", ""][:3]
+        return cls(int(number) if number.isdecimal() else 0, stopping == "stopping", waiting)
+
+    @classmethod
+    def of(cls, event: int, stop_requested_at: datetime | None, waiting_for: str) -> Self:
+        waiting = f"{crc32(waiting_for.encode()):x}" if waiting_for else ""
+        return cls(event, stop_requested_at is not None, waiting)
 
     def __str__(self) -> str:
-        return f"{self.event}-{'stopping' if self.stopping else 'free'}"
+        return f"{self.event}-{'stopping' if self.stopping else 'free'}-{self.waiting}"
 
 
 def mark_of(pk: UUID) -> Mark:
-    row = Run.objects.filter(pk=pk).values_list("last_event", "stop_requested_at").first()
+    row = Run.objects.filter(pk=pk).values_list("last_event", "stop_requested_at", "waiting_for").first()
     if row is None:
         raise Http404(f"there is no run {pk}")
-    return Mark(row[0], row[1] is not None)
+    return Mark.of(*row)
 
 
 def whole_page(run: Run) -> dict[str, Any]:
@@ -90,7 +98,7 @@ def _parts(run: Run, story: Story) -> dict[str, Any]:
         "story": story,
         "approval": Approval.objects.filter(run=run).first(),
         "timeline": run_timeline(story) if story.steps else "",
-        "mark": Mark(run.last_event, run.stop_requested_at is not None),
+        "mark": Mark.of(run.last_event, run.stop_requested_at, run.waiting_for),
         "goes_on": goes_on,
         "phase": story.phases[-1].name if goes_on and story.phases else "",
         "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),

@@ -28,7 +28,7 @@ from scenarios.durability import on_disk
 from scenarios.event_log import write_event
 from scenarios.leases import claim_finished_run, release
 from scenarios.ledger import mark_acknowledged, open_faults
-from scenarios.models import Approval, Fault, Hold, Run, RunCharts, Scenario, Schedule, Service
+from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunCharts, Scenario, Schedule, Service
 from scenarios.named_services import keep_named_services
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
@@ -210,6 +210,8 @@ def start_run(
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
         _refuse_deleted(scenario)
+        if stop := GlobalStop.objects.filter(pulled_at__isnull=False).first():
+            run.waiting_for = admission.stopped(stop)[:500]
         run.save(force_insert=True)
         RunCharts.objects.create(run=run)
         if scheduled and scheduled.approval:
@@ -246,6 +248,7 @@ def pull_global_stop(*, by: str, reason: str) -> int:
         if stop.pulled_at is None:
             stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]
             stop.save()
+        Run.objects.queued().update(waiting_for=admission.stopped(stop)[:500])
         wish = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}
         return Run.objects.running().filter(stop_requested_at__isnull=True).update(**wish)
 
@@ -257,6 +260,8 @@ def release_global_stop() -> bool:
         was_pulled = stop.pulled_at is not None
         stop.pulled_at, stop.pulled_by, stop.reason = None, "", ""
         stop.save()
+        # Whatever they wait for besides is told anew; the queue hears of each that can begin.
+        Run.objects.queued().update(waiting_for="", enqueued_at=None)
     knock_waiting()
     return was_pulled
 

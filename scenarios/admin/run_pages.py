@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 from scenarios import live, services
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.outcomes import UNBEGUN
 from scenarios.models import Run, RunQuerySet, Scenario
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.words import duration
@@ -42,7 +43,7 @@ class ScenarioFilter(admin.SimpleListFilter):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "badges", "queued_at", "length", "reason", "started_by", "started_from"]
+    list_display = ["__str__", "badges", "queued_at", "length", "why", "started_by", "started_from"]
     list_filter = ["state", "outcome", "rollback", "queued_at", ScenarioFilter]
     list_select_related = ["started_by"]
     list_per_page = 50
@@ -53,6 +54,12 @@ class RunAdmin(ReadOnlyAdmin):
     @admin.display(description="verdict", ordering="outcome")
     def badges(self, run: Run) -> SafeString:
         return run_badges(run)
+
+    @admin.display(description="reason")
+    def why(self, run: Run) -> str:
+        """Why it ended so, or what it waits for."""
+        is_waiting = run.state in UNBEGUN and run.waiting_for
+        return f"waiting: {run.waiting_for}" if is_waiting else run.reason
 
     @admin.display(description="took")
     def length(self, run: Run) -> str:

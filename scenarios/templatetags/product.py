@@ -1,7 +1,9 @@
-"""Which version of the product a page is of."""
+"""What every page tells: the product's version, and whether everything is stopped."""
 
 from django import template
 from django.conf import settings
+
+from scenarios.models import GlobalStop
 
 register = template.Library()
 
@@ -9,3 +11,8 @@ register = template.Library()
 @register.simple_tag
 def product_version() -> str:
     return str(settings.VERSION)
+
+
+@register.simple_tag
+def pulled_global_stop() -> GlobalStop | None:
+    return GlobalStop.objects.filter(pulled_at__isnull=False).first()

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from django.test import Client
 from django.urls import reverse
 
 from coordinator_site import __version__
+from scenarios import services
 from scenarios.models import Scenario
+from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +24,7 @@ LISTS = [
     reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     for model in admin.site._registry
 ]
+PAGES = ["/admin/", "/admin/guide/", "/admin/scenarios/scenario/add/", "/admin/password_change/", *LISTS]
 FOOT = re.compile(r'<footer id="footer">(.*?)</footer>', re.DOTALL)
 
 
@@ -56,6 +60,49 @@ def test_the_page_that_refuses_tells_it_too(client: Client) -> None:
     client.force_login(User.objects.create_user("eve", is_staff=True))
     answer = client.get("/admin/scenarios/run/")
     assert (answer.status_code, f"Test Coordinator {__version__}" in answer.content.decode()) == (403, True)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/admin/", "/admin/guide/", "/admin/scenarios/scenario/add/", "/admin/password_change/", *LISTS],
+)
+def test_every_page_tells_that_everything_is_stopped(logged_in: Client, address: str) -> None:
+    assert "Everything is stopped" not in logged_in.get(address).content.decode()
+    services.pull_global_stop(by="berta", reason="an <incident>")
+    content = logged_in.get(address).content.decode()
+    assert content.count("Everything is stopped") == 1
+    assert "berta" in content
+    assert "an &lt;incident&gt;" in content
+
+
+@pytest.mark.parametrize("is_pulled_first", [True, False])
+def test_a_run_under_the_global_stop_tells_what_it_waits_for(
+    logged_in: Client, is_pulled_first: bool
+) -> None:
+    stop = partial(services.pull_global_stop, by="berta", reason="an incident")
+    if is_pulled_first:
+        stop()
+    run = services.start_run(DOCUMENT, {}, origin="cli")
+    if not is_pulled_first:
+        stop()
+    page = reverse("admin:scenarios_run_change", args=[run.pk])
+    api = f"/api/v1/runs/{run.pk}"
+    for address in (page, reverse("admin:scenarios_run_changelist"), api, "/admin/now/"):
+        assert "the global stop, pulled by berta (an incident)" in logged_in.get(address).content.decode()
+    assert "waiting for a worker" not in logged_in.get(page).content.decode()
+    live = reverse("admin:scenarios_run_live", args=[run.pk])
+    seen = live_mark(logged_in.get(page).content.decode())
+    assert logged_in.get(live, {"after": seen}).status_code == 204
+    services.release_global_stop()
+    changed = logged_in.get(live, {"after": seen})
+    assert "waiting for a worker" in changed.content.decode()
+    assert logged_in.get(api).json()["waiting_for"] == ""
+
+
+def live_mark(content: str) -> str:
+    found = re.search(r'/live/\?after=([^"]+)"', content)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("address", LISTS)

@@ -14,7 +14,9 @@ from scenarios.reports.markdown_text import paragraph, plain_text
 from tests.integration.scenarios.story_rows import Telling
 
 # As GitHub's flavour has them in the text of a finished page: addresses, mails, people, issues.
-RECOGNISED = re.compile(r"https?://|www\.\w|[\w.+-]+@[\w-]+\.|(?<!\w)@\w|#\d|\bGH-\d|:[a-z_]\w*:", re.IGNORECASE)
+RECOGNISED = re.compile(
+    r"https?://|www\.\w|[\w.+-]+@[\w-]+\.|(?<!\w)@\w|#\d|\bGH-\d|:[a-z_]\w*:", re.IGNORECASE
+)
 OURS = {"h2", "p", "strong", "table", "thead", "tbody", "tr", "th", "td"}
 LIES = [
     "[click](javascript:alert(1))",
