@@ -30,7 +30,7 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
         yield ""
     if run.rollback == Rollback.UNVERIFIED:
-        names = ", ".join(f"**{_plain(fault.action)}**" for fault in story.unverified)
+        names = ", ".join(f"**{plain_text(fault.action)}**" for fault in story.unverified)
         yield f"⚠️ **Not verified:** {names}. The undo has succeeded; the injection may still arrive."
         yield ""
     yield from _table(("Fact", "Value"), _facts(facts))
