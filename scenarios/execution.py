@@ -248,10 +248,10 @@ async def take_back_left_behind(run: Run, claim: Claim, *, only_due: bool = Fals
     try:
         if run.state == RunState.RUNNING:
             await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
-        faults = list(await journal.remaining())
+        here, elsewhere = by_host(await journal.remaining())
         if run.state == RunState.FINISHED:
-            faults += await journal.awaited(due=clock.now() if only_due else None)
-        here, elsewhere = by_host(faults)
+            # What may still arrive on another host is looked after there.
+            here += by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
         await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
             await journal.mark_waiting_for_host(fault, hosts.waiting_reason(fault.host))

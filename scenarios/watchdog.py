@@ -20,6 +20,7 @@ from scenarios import approvals, deliveries, execution, hosts, leases, log_conte
 from scenarios.charts.reader import ChartReader
 from scenarios.connections import Lane
 from scenarios.dispatch import Dispatcher
+from scenarios.domain.outcomes import STATES_TO_UNDO
 from scenarios.duties import Carrier, Duty
 from scenarios.heartbeats import beat_of, note_trouble
 from scenarios.kept_answers import prune_answers
@@ -164,7 +165,7 @@ def runs_with_due_faults() -> list[Run]:
     now = timezone.now()
     due = Fault.objects.due(now)
     mine = due.on_host(hosts.this_host())
-    overdue = due.filter(next_try_at__lt=now - HOST_SILENT_AFTER)
+    overdue = due.filter(state__in=STATES_TO_UNDO, next_try_at__lt=now - HOST_SILENT_AFTER)
     silent = overdue.exclude(reason__startswith=hosts.WAITING).exclude(id__in=mine.values("id"))
     runs = (mine.values("run"), silent.values("run"))
     return list(Run.objects.filter(Q(id__in=runs[0]) | Q(id__in=runs[1]), lease_until__isnull=True))

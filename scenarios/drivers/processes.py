@@ -6,6 +6,7 @@ process is gone. https://man7.org/linux/man-pages/man2/pidfd_open.2.html
 
 import os
 import re
+import select
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -101,6 +102,18 @@ def process(pid: int) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def has_ended(descriptor: int) -> bool:
+    """Whether the process of this descriptor has ended, seen or not."""
+    ended = select.poll()
+    ended.register(descriptor, select.POLLIN)
+    return bool(ended.poll(0))
+
+
+def is_hidden(pid: int) -> bool:
+    """Whether /proc shows no such process: there is none, or it is hidden from this user (hidepid)."""
+    return not Path(f"/proc/{pid}").exists()
 
 
 def is_alive(pid: int) -> bool:

@@ -151,12 +151,22 @@ def _checked(file: PidFile) -> Iterator[int]:
     try:
         with processes.process(file.pid) as descriptor:
             # What is read below is of this process: as long as the descriptor is open and it is alive.
+            _refuse_hidden(file, descriptor)
             _refuse_others(file)
             yield descriptor
     except (FileNotFoundError, ProcessLookupError) as error:
         own_sentence = len(error.args) == 1
         sentence = error.args[0] if own_sentence else f"process {file.pid} of {file.path!r} is gone"
         raise ProcessLookupError(sentence) from error
+
+
+def _refuse_hidden(file: PidFile, descriptor: int) -> None:
+    """A process that is there and cannot be seen must not pass for one that is gone, and so needs no undo."""
+    if processes.is_hidden(file.pid) and not processes.has_ended(descriptor):
+        raise StepImpossible(
+            f"process {file.pid} of {file.path!r} is another user's, and hidden from this one: worker and "
+            "watchdog need to see it in /proc (of a systemd unit: ProtectProc=default)"
+        )
 
 
 def _refuse_others(file: PidFile) -> None:

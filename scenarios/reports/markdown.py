@@ -37,7 +37,7 @@ def _lines(facts: Facts) -> Iterator[str]:
     yield ""
     if story.faults:
         yield from _table(
-            ("Fault", "Service", "State", "Injected", "Closed", "Why"), (_fault(one) for one in story.faults)
+            ("Fault", "Where", "State", "Injected", "Closed", "Why"), (_fault(one) for one in story.faults)
         )
         yield ""
     if story.steps:
@@ -87,7 +87,7 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
 def _fault(fault: Fault) -> tuple[str, ...]:
     return (
         fault.action,
-        fault.service,
+        fault.place,
         fault.standing,
         moment(fault.injected_at),
         moment(fault.closed_at),

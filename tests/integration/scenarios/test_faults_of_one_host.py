@@ -86,16 +86,18 @@ def claim(run: Run) -> Claim | None:
     return leases.claim_run(run.id, run.attempt, worker="dead:1")
 
 
-def broken_on_alpha(file: Path) -> Run:
-    """A run whose worker on 'alpha' died with both of its faults injected."""
-    document = DOCUMENT.replace("FILE", str(file))
+def broken_on_alpha(file: Path, document: str = DOCUMENT) -> Run:
+    """A run whose worker on 'alpha' died with all of its faults injected."""
+    document = document.replace("FILE", str(file))
     run = queued(document)
     claimed = claim(run)
     assert claimed is not None
     for action in build_plan(parse_document(document, step_arguments()), {}).phases[0].actions:
         assert action.undo is not None
         event = Event("fault_injecting", timezone.now(), "chaos", action.name)
-        fault = ledger.open_fault(claimed, event, do=action.do, undo=action.undo, timeout=5)
+        fault = ledger.open_fault(
+            claimed, event, do=action.do, undo=action.undo, proof=action.undone, timeout=5
+        )
         ledger.mark_active(claimed, fault, event)
     file.touch()
     leases.expire_leases("dead:1")
@@ -320,3 +322,40 @@ def test_a_host_without_a_machine_id_is_to_be_given_a_name_where_commands_are_al
     assert (warning.id, "Set HOST_NAME" in str(warning.hint)) == ("scenarios.W002", True)
     settings.ALLOWED_COMMANDS = settings.ALLOWED_PIDFILE_DIRS = ()
     assert check_host() == []
+
+
+PROVED = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: proved}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break the rest
+          do: {wait: {duration: 0s}}
+          undo: {wait: {duration: 0s}}
+          undone: {probe: {command: {run: [sh, -c, "exit 0"]}}, expect: {exit_code: 0}}
+"""
+
+
+def test_a_fault_whose_end_only_its_host_can_see_is_bound_to_it_too(file: Path) -> None:
+    broken_on_alpha(file, PROVED)
+    assert Fault.objects.get().host == "alpha"
+
+
+def test_a_fault_that_was_undone_and_may_still_arrive_is_looked_after_by_its_own_host(
+    file: Path, settings: Settings
+) -> None:
+    run = broken_on_alpha(file)
+    execution.undo_now(run)
+    ago = timezone.now() - timedelta(minutes=1)
+    waits = {"state": FaultState.UNVERIFIED, "late_seconds": 3600, "next_try_at": ago}
+    until = timezone.now() + timedelta(hours=1)
+    Fault.objects.filter(host="alpha").update(late_until=until, **waits)
+    settings.HOST_NAME = "beta"
+    assert watchdog.runs_with_due_faults() == []
+    execution.undo_now(Run.objects.get())
+    assert Fault.objects.get(host="alpha").state == FaultState.UNVERIFIED
+    settings.HOST_NAME = "alpha"
+    assert watchdog.runs_with_due_faults() == [run]

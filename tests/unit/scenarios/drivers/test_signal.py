@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.drivers import processes
 from scenarios.drivers.signal import Signal, SignalArguments
 
 from .conftest import Platform
@@ -227,3 +228,16 @@ async def test_the_folders_are_checked_again_before_a_signal_is_sent(
 def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SignalArguments.model_validate({"signal": "STOP", **words})
+
+
+async def test_a_process_that_is_hidden_from_this_user_does_not_pass_for_one_that_is_gone(
+    target: subprocess.Popen[bytes], pidfile: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a unit with ProtectProc=invisible: CONT would count as done, and the process stay stopped."""
+    monkeypatch.setattr(processes, "is_hidden", lambda _pid: True)
+    for signal_name in ("STOP", "CONT"):
+        with pytest.raises(StepImpossible, match="hidden from this one"):
+            await send(signal_name, pidfile=str(pidfile))
+    target.kill()
+    target.wait()
+    assert "is gone" in (await send("CONT", pidfile=str(pidfile)))["note"]
