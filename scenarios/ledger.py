@@ -50,16 +50,9 @@ def open_fault(
             phase=event.phase,
             action=event.subject,
             driver=do.driver,
-<<<<<<< HEAD
             service=service_of(do)[:MAX_NAME_LENGTH],
             services=admission.touched_by([do, undo], hosts.target_of(here), lookups=False),
-            # Not where the step alone that injects it is bound to this host: its undo works from anywhere.
-            host=here if hosts.is_host_bound(undo) else "",
-=======
-            service=service_of(do)[: admission.LONGEST_NAME],
-            services=admission.touched_by([do, undo], hosts.target_of(here)),
             host=here if hosts.are_host_bound(taking_back) else "",
->>>>>>> e06e689 (Take a hidden process for no dead one, and bind proofs to their host)
             undo=_kept(undo),
             proof=_kept_proof(proof),
             address=address,
