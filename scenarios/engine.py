@@ -25,6 +25,8 @@ from scenarios.validations import Judge, Judgement
 
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
 SHUTDOWN_DELAYS = (0.5,)
+# Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
+BEGUN_AT_ONCE = 16
 
 
 class Engine:
@@ -199,7 +201,11 @@ class Engine:
                 if action.at is None:
                     await self._act(action, phase)
             over = asyncio.Event()
-            watched = [(v, group.create_task(self._validate(phase, v, over))) for v in phase.validations]
+            watched = []
+            for validation in phase.validations:
+                watched.append((validation, group.create_task(self._validate(phase, validation, over))))
+                if len(watched) % BEGUN_AT_ONCE == 0:
+                    await self._clock.sleep(0)
             await self._clock.sleep(max(0.0, started + phase.hold - self._clock.monotonic()))
             finite = [task for validation, task in watched if not validation.throughout]
             if timed or finite:

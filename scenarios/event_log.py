@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Max
@@ -45,6 +46,14 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
         run.last_event = number
         if event.kind in outbox.MESSAGES and not _is_stored(partial(outbox.tell, run, event)):
             logger.error("What webhooks are told of %s of run %s could not be stored", event.kind, run.id)
+
+
+def find_event(run_id: UUID, event: Event) -> EventRow | None:
+    """The row of this event, by its moment: the end of an undo is reported in one of several kinds."""
+    family = event.kind.partition("_")[0]
+    names = (event.subject[:MAX_NAME], plain(event.subject)[:MAX_NAME])
+    rows = EventRow.objects.filter(run=run_id, at=event.at, kind__startswith=family, subject__in=names)
+    return rows.first()
 
 
 def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:

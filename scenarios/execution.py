@@ -1,11 +1,13 @@
 """Carries a claimed run out, or takes back what a dead worker left: where engine, journal and lease meet."""
 
 import asyncio
+import gc
+import importlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -15,7 +17,7 @@ from django.utils import timezone
 
 from scenarios import hosts, leases, log_context, task_queue, unbegun
 from scenarios.clock import SystemClock
-from scenarios.connections import fresh
+from scenarios.connections import Lane, fresh
 from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import (
     InvalidDocument,
@@ -81,7 +83,8 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
         try:
             run = Run.objects.get(id=claim.run_id)
             logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
-            ended = asyncio.run(_carry_out(run, claim))
+            with few_collected():
+                ended = asyncio.run(_carry_out(run, claim))
         except LeaseLost as error:
             logger.warning("The run was lost: %s", error)
             give_back_unbegun(claim, error)
@@ -93,6 +96,19 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
         logger.info("The run of %s: %s", run.scenario_name, ended.verdict)
     tell_queue_of_next()
     return ended
+
+
+@contextmanager
+def few_collected() -> Iterator[None]:
+    """Keep the garbage collector to what is made meanwhile.
+
+    It would stop the event loop for a tenth of a second, to look through all that Django has loaded.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def tell_queue_of_next() -> None:
@@ -117,9 +133,13 @@ def give_back_unbegun(claim: Claim, error: Exception) -> bool:
     return True
 
 
-def journal_of(run: Run, claim: Claim) -> DatabaseJournal:
+def journal_of(run: Run, claim: Claim, renewals: Lane | None = None) -> DatabaseJournal:
     return DatabaseJournal(
-        claim, scenario=run.scenario_name, clock=SystemClock(), lease_seconds=settings.LEASE_SECONDS
+        claim,
+        scenario=run.scenario_name,
+        clock=SystemClock(),
+        lease_seconds=settings.LEASE_SECONDS,
+        renewals=renewals,
     )
 
 
@@ -140,13 +160,23 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         gate=RunGate(run),
     )
     with signals_end(engine):
-        keeper = asyncio.create_task(keep_lease(engine, journal, claim))
+        keeper = asyncio.create_task(keep_lease(engine, journal))
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
             await journal.record(Event("run_started", SystemClock().now(), detail=started))
+            await asyncio.to_thread(load_libraries, plan)
             return await _end(run, journal, await engine.carry_out(), plan.retry_interrupted)
         finally:
             keeper.cancel()
+            await journal.close()
+
+
+def load_libraries(plan: Plan) -> None:
+    """Import what the drivers of the plan's steps need: in the event loop it would stand still meanwhile."""
+    drivers = installed_drivers()
+    for name in {step.driver for step in plan.steps()}:
+        for library in getattr(drivers.get(name), "libraries", ()):
+            importlib.import_module(library)
 
 
 async def _end(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: int) -> Run:
@@ -176,27 +206,37 @@ def _plan_if_it_fits(run: Run) -> Plan | None:
         return None
 
 
-async def keep_lease(engine: Engine, journal: DatabaseJournal, claim: Claim) -> None:
-    """Renew the lease, and look for a request to stop, until cancelled."""
-    clock = SystemClock()
-    renew_every = settings.LEASE_SECONDS / RENEWALS_PER_LEASE
-    renew_at = clock.monotonic() + renew_every
+async def keep_lease(engine: Engine, journal: DatabaseJournal) -> None:
+    """Renew the lease, and look for a request to stop, until cancelled: neither waits for the other."""
+    await asyncio.gather(
+        _while_held(engine, _renew(journal)), _while_held(engine, _look_for_stop(engine, journal))
+    )
+
+
+async def _while_held(engine: Engine, keeping: Coroutine[Any, Any, None]) -> None:
     try:
-        while True:
-            await clock.sleep(STOP_LOOK_SECONDS)
-            if clock.monotonic() >= renew_at:
-                await journal.renew()
-                renew_at = clock.monotonic() + renew_every
-            if (who := await journal.write(leases.stop_request, claim)) is not None:
-                engine.end(Outcome.ABORTED, f"stopped by {who}")
+        await keeping
     except LedgerUnreachable:
         engine.abandon(taking_back=True)
     except LeaseLost:
         engine.abandon()
     except Exception:
-        # Whatever it is: nobody renews the lease any more, and nobody hears of a stop.
+        # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
         logger.exception("The lease cannot be renewed: the run is given up, and its faults are taken back")
         engine.abandon(taking_back=True)
+
+
+async def _look_for_stop(engine: Engine, journal: DatabaseJournal) -> None:
+    while True:
+        await asyncio.sleep(STOP_LOOK_SECONDS)
+        if (who := await journal.stop_request()) is not None:
+            engine.end(Outcome.ABORTED, f"stopped by {who}")
+
+
+async def _renew(journal: DatabaseJournal) -> None:
+    while True:
+        await asyncio.sleep(settings.LEASE_SECONDS / RENEWALS_PER_LEASE)
+        await journal.renew()
 
 
 @contextmanager
@@ -224,24 +264,27 @@ def signals_end(engine: Engine) -> Iterator[None]:
             os.kill(os.getpid(), number)
 
 
-async def take_back_left_behind(run: Run, claim: Claim, *, only_due: bool = False) -> Run:
+async def take_back_left_behind(
+    run: Run, claim: Claim, renewals: Lane | None = None, *, only_due: bool = False
+) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
 
     A run that was still running ends `interrupted`, or is queued as its next attempt where the scenario
     says so. A failing undo stays outstanding, and so does a fault that only another host can undo. What was
-    undone and may still arrive is undone again; with `only_due` only when it is time for that.
+    undone and may still arrive is undone again; with `only_due` only when it is time for that. `renewals` is
+    the thread in which leases are renewed, where several such runs share one.
     """
-    journal = journal_of(run, claim)
+    journal = journal_of(run, claim, renewals)
     if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
         return queued
     clock = SystemClock()
     if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
         reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
-        return await journal.write(leases.give_up_run, claim, reason, clock.now())
+        return await journal.give_up(reason)
     platform = await journal.write(Platform, run.addresses)
     steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
-    renewing = asyncio.create_task(_renew(journal))
-    plan = _plan_if_it_fits(run)
+    renewing = asyncio.create_task(_renew_while_held(journal))
+    plan = await asyncio.to_thread(_plan_if_it_fits, run)
     if plan is not None:
         with suppress(StepImpossible):  # of another step: an undo that lacks a secret says so itself
             steps.learn_secrets(plan.secrets())
@@ -261,6 +304,7 @@ async def take_back_left_behind(run: Run, claim: Claim, *, only_due: bool = Fals
             return await _end(run, journal, verdict, plan.retry_interrupted if plan else 0)
     finally:
         renewing.cancel()
+        await journal.close()
         await journal.write(leases.release, claim)
     return await journal.write(Run.objects.get, id=run.id)
 
@@ -298,8 +342,6 @@ def clean_up_after(worker: str) -> list[Run]:
     return [run for run in taken if run is not None]
 
 
-async def _renew(journal: DatabaseJournal) -> None:
+async def _renew_while_held(journal: DatabaseJournal) -> None:
     with suppress(LeaseLost):
-        while True:
-            await asyncio.sleep(settings.LEASE_SECONDS / RENEWALS_PER_LEASE)
-            await journal.renew()
+        await _renew(journal)

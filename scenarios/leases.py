@@ -22,7 +22,7 @@ from scenarios import admission, hosts, line
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Outcome, RunState, Verdict
 from scenarios.durability import on_disk
-from scenarios.event_log import store_or_reduce, write_event, write_events
+from scenarios.event_log import find_event, store_or_reduce, write_event, write_events
 from scenarios.models import Fault, Run, RunQuerySet
 from scenarios.ports import Event
 
@@ -195,6 +195,20 @@ def append_events(claim: Claim, events: Sequence[Event]) -> None:
     """Write the events in this order, all of them or none."""
     with fenced(claim, events=len(events)) as run:
         write_events(run, events)
+
+
+def is_written(claim: Claim, event: Event) -> bool:
+    """Whether an earlier try has written this event, whose answer was lost.
+
+    Raises:
+        LeaseLost: another process has claimed the run.
+    """
+    with transaction.atomic():
+        # A server that has not seen the connection break may still be at it, with a lock on the row.
+        own = Run.objects.filter(id=claim.run_id, fence=claim.fence)
+        if own.update(fence=F("fence")) != 1:
+            raise _lost(claim)
+        return find_event(claim.run_id, event) is not None
 
 
 def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:

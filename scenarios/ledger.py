@@ -133,6 +133,17 @@ def registered_elsewhere(fault: FaultFacts) -> str:
     return "" if address.rstrip("/") == fault.address.rstrip("/") else address
 
 
+def find_opened(claim: Claim, event: Event) -> FaultFacts:
+    """The fault that was opened with this event."""
+    rows = Fault.objects.filter(run=claim.run_id, opened_at=event.at, action=event.subject)
+    (fault,) = _facts(claim, rows.order_by("-order")[:1])
+    return fault
+
+
+def find_state(fault: FaultFacts) -> FaultState:
+    return FaultState(Fault.objects.values_list("state", flat=True).get(id=fault.key))
+
+
 def rollback_of(run_id: UUID) -> Rollback:
     return Fault.objects.filter(run=run_id).rollback()
 

@@ -50,6 +50,7 @@ class Watchdog:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
+        self._renewals = Lane("lease")  # one for all: there may be hundreds of runs to clean up after
         self._charts = ChartReader()
         self._dispatcher = Dispatcher()
         self._database = Outage("The database")
@@ -89,6 +90,7 @@ class Watchdog:
         await self._charts.stop()
         if self._busy:
             await asyncio.wait(self._busy.values())
+        await self._renewals.close()
         await self._dispatcher.settle()
         await asyncio.gather(self._undoing.close(), *(carrier.close() for carrier in self._carriers))
 
@@ -117,7 +119,7 @@ class Watchdog:
             logger.warning(
                 "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
             )
-            ended = await execution.take_back_left_behind(run, claimed, only_due=True)
+            ended = await execution.take_back_left_behind(run, claimed, self._renewals, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
         except Exception:  # also a driver's, of the site's own: the fault stays in the ledger
             logger.exception("Run %s could not be cleaned up: trying again", run.id)

@@ -141,6 +141,7 @@ class Http:
     """
 
     name: ClassVar[str] = "http"
+    libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
     decided_by: ClassVar[str] = "status"
 

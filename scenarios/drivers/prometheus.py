@@ -51,6 +51,7 @@ class Prometheus:
     """Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`."""
 
     name: ClassVar[str] = "prometheus"
+    libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
 
     def check(self, arguments: PrometheusArguments, surroundings: Surroundings) -> None:
