@@ -17,10 +17,11 @@ class Import:
 
     document: Document
     left_out: tuple[Problem, ...] = ()
+    is_translated: bool = False
 
 
-def read_for_import(source: str | bytes) -> Import:
-    """A document of the language, or an experiment of Chaos Toolkit translated to one.
+def read_for_import(source: str | bytes, *, name: str = "") -> Import:
+    """A document of the language, or an experiment of Chaos Toolkit translated to one, under this name.
 
     Raises:
         InvalidDocument: with every problem at its line and column.
@@ -28,8 +29,8 @@ def read_for_import(source: str | bytes) -> Import:
     """
     if not is_experiment(source):
         return Import(read_document(source))
-    translation = translate(source)
+    translation = translate(source, name=name)
     try:
-        return Import(read_document(translation.source), translation.left_out)
+        return Import(read_document(translation.source), translation.left_out, is_translated=True)
     except InvalidDocument as error:
         raise TranslationRefused(error.problems, translation) from error

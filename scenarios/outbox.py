@@ -4,7 +4,6 @@ So nothing is lost when the power goes, and nothing is told that did not happen.
 somebody else: no run waits for a receiver.
 """
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from html import escape
@@ -14,6 +13,7 @@ from django.conf import settings
 from django.db import connection
 
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
+from scenarios.domain.outputs import json_text
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
@@ -146,4 +146,4 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json_text(value, separators=(",", ":"))

@@ -1,6 +1,6 @@
 """The stored scenarios made the same as a set of documents, all at once or not at all."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +18,18 @@ Kind = Literal["new", "changed", "unchanged", "removed"]
 
 class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
     """A scenario is still needed: by a run that goes on, by a fault, by what else refers to it."""
+
+
+class NameTaken(ScenarioError):  # noqa: N818
+    """Another scenario is stored under the name of one that was to be new."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        several = len(names) > 1
+        super().__init__(
+            f"{', '.join(map(repr, names))} {'are' if several else 'is'} stored already, with "
+            f"{'other documents' if several else 'another document'}: choose another name, or replace "
+            f"{'them' if several else 'it'}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +60,23 @@ def _change(document: Document, before: str | None) -> Change:
     return Change(kind, document.name, before, document.source)
 
 
-def synchronise(documents: Sequence[Document], *, prune: bool, by: User | None = None) -> list[Change]:
+def synchronise(
+    documents: Sequence[Document],
+    *,
+    prune: bool,
+    by: User | None = None,
+    only_new: Collection[str] = (),
+) -> list[Change]:
     """Store the documents; with `prune`, remove every other scenario. All of it, or nothing.
 
     Raises:
         CannotRemove: another scenario is still needed.
+        NameTaken: of the names in `only_new`, some are stored with another document.
     """
     with transaction.atomic():
         changes = changes_for(documents, prune=prune)
+        if taken := names_taken(changes, only_new):
+            raise NameTaken(taken)
         # In one order, so that two at once never wait for each other's rows.
         for document in sorted(documents, key=lambda one: one.name):
             services.save_scenario(document, by=by)
@@ -63,6 +84,10 @@ def synchronise(documents: Sequence[Document], *, prune: bool, by: User | None =
             if change.kind == "removed":
                 remove_scenario(change.name, by=by)
     return changes
+
+
+def names_taken(changes: Sequence[Change], only_new: Collection[str]) -> list[str]:
+    return [change.name for change in changes if change.kind == "changed" and change.name in only_new]
 
 
 @transaction.atomic

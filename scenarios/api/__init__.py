@@ -16,6 +16,7 @@ from scenarios.api import (
 from scenarios.api.access import ACCESS
 from scenarios.api.description import DescribedAPI
 from scenarios.api.problems import JSONParser, answer_with_problems
+from scenarios.api.standard_json import StandardJSON
 
 api = DescribedAPI(
     title="Test Coordinator",
@@ -24,6 +25,7 @@ api = DescribedAPI(
     urls_namespace="api",
     auth=ACCESS,
     parser=JSONParser(),
+    renderer=StandardJSON(),
 )
 answer_with_problems(api)
 RESOURCES = (

@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from ninja.responses import NinjaJSONEncoder
 
 from scenarios.domain.outcomes import RunState
+from scenarios.domain.outputs import json_text
 from scenarios.models import Event, Run
 
 MEDIA_TYPE = "text/event-stream"
@@ -110,7 +111,7 @@ class Reading:
 
     def _written(self, event: Event) -> str:
         self._seen = event.sequence
-        return f"id: {event.sequence}\ndata: {json.dumps(told(event), cls=NinjaJSONEncoder)}\n\n"
+        return f"id: {event.sequence}\ndata: {json_text(told(event), cls=NinjaJSONEncoder)}\n\n"
 
     def _end(self) -> str:
         run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)

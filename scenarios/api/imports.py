@@ -15,7 +15,7 @@ from scenarios.api.idempotency import carried_out_once
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.document import Document
 from scenarios.domain.errors import InvalidDocument
-from scenarios.synchronisation import changes_for, synchronise
+from scenarios.synchronisation import NameTaken, changes_for, names_taken, synchronise
 
 router = Router(tags=["scenarios"])
 
@@ -23,12 +23,14 @@ router = Router(tags=["scenarios"])
 class Import(Body):
     """With `prune`, every scenario that is in none of the documents is removed; its runs stay.
 
-    With `check`, nothing is stored.
+    With `check`, nothing is stored. Nothing is stored either where a name in `only_new` is that of a stored
+    scenario with another document.
     """
 
     documents: list[str] = Field(min_length=1, description="Each the whole text of one document.")
     prune: bool = False
     check: bool = False
+    only_new: list[str] = Field(default=[], description="Names of which none may be replaced.")
 
 
 class ChangeOfScenario(Schema):
@@ -53,8 +55,14 @@ def import_scenarios(request: HttpRequest, wish: Import) -> dict[str, Any]:
     caller = permit(request, *(["scenarios.delete_scenario"] if wish.prune else []))
     documents = read_all(wish.documents)
     if wish.check:
-        return {"stored": False, "changes": changes_for(documents, prune=wish.prune)}
-    return {"stored": True, "changes": synchronise(documents, prune=wish.prune, by=caller.user)}
+        changes = changes_for(documents, prune=wish.prune)
+        if taken := names_taken(changes, wish.only_new):
+            raise NameTaken(taken)
+        return {"stored": False, "changes": changes}
+    return {
+        "stored": True,
+        "changes": synchronise(documents, prune=wish.prune, by=caller.user, only_new=wish.only_new),
+    }
 
 
 def read_all(sources: list[str]) -> list[Document]:

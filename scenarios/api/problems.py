@@ -26,7 +26,7 @@ from scenarios.domain.errors import (
     ServiceHeld,
 )
 from scenarios.kept_answers import KeyUsedOtherwise
-from scenarios.synchronisation import CannotRemove
+from scenarios.synchronisation import CannotRemove, NameTaken
 
 MEDIA_TYPE = "application/problem+json"
 SECONDS_BEFORE_A_RETRY = 5
@@ -186,6 +186,7 @@ ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     ScenarioDeleted: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
     CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
+    NameTaken: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     ServiceHeld: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     NotWaiting: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
     OwnRequest: lambda error: problem(HTTPStatus.FORBIDDEN, str(error)),

@@ -1,6 +1,6 @@
 """The port that the verbs speak to: a coordinator here (local.py) or elsewhere (remote.py)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
@@ -155,6 +155,7 @@ class ReadDocument:
     name: str
     source: str
     left_out: tuple[Problem, ...] = ()
+    is_translated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +179,19 @@ class Coordinator(Protocol):
 
     def scenario(self, name: str) -> ScenarioFacts: ...
 
-    def read(self, source: bytes) -> ReadDocument:
-        """The document, checked where it would run; nothing is stored."""
+    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
+        """The document, checked where it would run; nothing is stored. `name` is for an experiment."""
         ...
 
     def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
         """What `store` would do now."""
         ...
 
-    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]: ...
+    def store(
+        self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
+    ) -> Sequence[Change]:
+        """All of them, or none; refused where a name of `only_new` is stored with another document."""
+        ...
 
     def planned(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
 

@@ -13,7 +13,7 @@ from scenarios.command_line.scenario_verbs import FILES_HELP
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import Problem
-from scenarios.synchronisation import Change
+from scenarios.synchronisation import Change, names_taken
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 DONE_WORDS = {"new": "stored", "changed": "stored anew", "unchanged": "unchanged", "removed": "removed"}
@@ -29,28 +29,76 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--check", action="store_true", help="Store nothing; show what would change, and end with 1 if any."
     )
+    parser.add_argument(
+        "--name", default="", help="The scenario's name, of one experiment of Chaos Toolkit: not its title's."
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="Let an experiment of Chaos Toolkit replace what is stored under the name made of its title.",
+    )
 
 
-def import_files(session: Session, files: list[Path], *, prune: bool, check: bool, **_options: Any) -> int:
+def import_files(
+    session: Session,
+    files: list[Path],
+    *,
+    prune: bool,
+    check: bool,
+    name: str,
+    replace: bool,
+    **_options: Any,
+) -> int:
     if prune and (single := [file for file in files if not file.is_dir()]):
         raise CommandRefused(
             f"'--prune' removes what is in no folder, and {str(single[0])!r} is none: import a folder."
         )
-    read, problems = read_all(session, documents_in(files))
+    read, problems = read_all(session, _to_read(files, name), name=name)
     twins = _twins(read)
     show_problems(session.terminal, twins)
     problems += twins
     changes: Sequence[Change] = []
     refused = any(problem.refused for problem in problems)
     if not refused:
-        documents = [document for _, document in read]
-        work = session.coordinator.changes if check else session.coordinator.store
-        changes = work(documents, prune=prune)
+        _refuse_name_of_a_document(read, name)
+        changes = _change(session, read, prune=prune, check=check, replace=replace)
     _tell(session.terminal, changes, problems, read, check=check, refused=refused)
     if refused:
         return exit_codes.REFUSED
     would_change = check and any(change.kind != "unchanged" for change in changes)
     return exit_codes.WOULD_CHANGE if would_change else exit_codes.DONE
+
+
+def _to_read(files: list[Path], name: str) -> list[Path]:
+    found = documents_in(files)
+    if name and len(found) > 1:
+        raise CommandRefused(f"'--name' is that of one scenario, and there are {len(found)} files.")
+    return found
+
+
+def _refuse_name_of_a_document(read: Sequence[ReadFile], name: str) -> None:
+    for file, document in read:
+        if name and not document.is_translated:
+            raise CommandRefused(
+                f"'--name' is for an experiment of Chaos Toolkit, and {str(file)!r} is a scenario: its "
+                "own stands in 'metadata.name'."
+            )
+
+
+def _change(
+    session: Session, read: Sequence[ReadFile], *, prune: bool, check: bool, replace: bool
+) -> Sequence[Change]:
+    """A document says which scenario it is; the title of an experiment may be that of another one, too."""
+    documents = [document for _, document in read]
+    file_of = {document.name: file for file, document in read if document.is_translated and not replace}
+    changes = session.coordinator.changes(documents, prune=prune) if check or file_of else []
+    if taken := names_taken(changes, file_of):
+        raise CommandRefused(
+            f"Scenario {taken[0]!r} is stored already, with another document, and the experiment in "
+            f"{str(file_of[taken[0]])!r} has the same title: give it a name by '--name', or let it replace "
+            "the stored one by '--replace'. Nothing was stored."
+        )
+    return changes if check else session.coordinator.store(documents, prune=prune, only_new=file_of.keys())
 
 
 def _twins(read: Sequence[ReadFile]) -> list[FileProblem]:

@@ -1,6 +1,6 @@
 """The coordinator whose database this is: by the services that every entrance calls."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -29,7 +29,7 @@ from scenarios.dry_run import PlannedStep, steps_of
 from scenarios.execution import undo_now
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
 from scenarios.reports import report
-from scenarios.synchronisation import CannotRemove, Change
+from scenarios.synchronisation import CannotRemove, Change, NameTaken
 from scenarios.worker_commands import WORKER_COMMANDS
 
 WHO = "the command line"
@@ -52,19 +52,22 @@ class LocalCoordinator:
         row = _stored(name)
         return _scenario_facts(row, row.runs.for_a_list().first(), document=row.document)
 
-    def read(self, source: bytes) -> ReadDocument:
-        found = imports.read_for_import(source)
-        return ReadDocument(found.document.name, found.document.source, found.left_out)
+    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
+        found = imports.read_for_import(source, name=name)
+        document = found.document
+        return ReadDocument(document.name, document.source, found.left_out, found.is_translated)
 
     def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
         parsed = [services.read_document(document.source) for document in documents]
         return synchronisation.changes_for(parsed, prune=prune)
 
-    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+    def store(
+        self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
+    ) -> list[Change]:
         parsed = [services.read_document(document.source) for document in documents]
         try:
-            return synchronisation.synchronise(parsed, prune=prune)
-        except CannotRemove as error:
+            return synchronisation.synchronise(parsed, prune=prune, only_new=only_new)
+        except (CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
 
     # Runs

@@ -41,13 +41,20 @@ class FileProblem:
 
 
 def read_all(
-    session: Session, files: Sequence[Path], *, told: Callable[[Path, ReadDocument], str] | None = None
+    session: Session,
+    files: Sequence[Path],
+    *,
+    told: Callable[[Path, ReadDocument], str] | None = None,
+    name: str = "",
 ) -> tuple[list[ReadFile], list[FileProblem]]:
-    """What could be read, and every problem, shown as it is found; `told` is said of each valid file."""
+    """What could be read, and every problem, shown as it is found; `told` is said of each valid file.
+
+    `name` is for an experiment of Chaos Toolkit.
+    """
     read: list[ReadFile] = []
     problems: list[FileProblem] = []
     for file in files:
-        document, found = _read(session, file)
+        document, found = _read(session, file, name)
         show_problems(session.terminal, found)
         problems += found
         if document is not None:
@@ -57,9 +64,9 @@ def read_all(
     return read, problems
 
 
-def _read(session: Session, file: Path) -> tuple[ReadDocument | None, list[FileProblem]]:
+def _read(session: Session, file: Path, name: str) -> tuple[ReadDocument | None, list[FileProblem]]:
     try:
-        document = session.coordinator.read(content_of(file))
+        document = session.coordinator.read(content_of(file), name=name)
     except TranslationRefused as error:
         left_out = [FileProblem(file, one, refused=False) for one in error.translation.left_out]
         return None, left_out + [FileProblem(file, one, translated=True) for one in error.problems]

@@ -1,7 +1,7 @@
 """A coordinator elsewhere, by its API: no database is asked here."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -82,15 +82,15 @@ class RemoteCoordinator:
     def _names(self) -> list[str]:
         return [understood(row, "name") for row in self._api.items("scenarios")]
 
-    def read(self, source: bytes) -> ReadDocument:
+    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
         if not is_experiment(source):
             return ReadDocument(self._checked(source), source.decode())
-        translation = translate(source)
+        translation = translate(source, name=name)
         try:
-            name = self._checked(translation.source.encode())
+            own_name = self._checked(translation.source.encode())
         except InvalidDocument as error:
             raise TranslationRefused(error.problems, translation) from error
-        return ReadDocument(name, translation.source, translation.left_out)
+        return ReadDocument(own_name, translation.source, translation.left_out, is_translated=True)
 
     def _checked(self, source: bytes) -> str:
         with_name = read_tree(source).plain()
@@ -113,9 +113,13 @@ class RemoteCoordinator:
         gone = sorted(stored - {document.name for document in documents}) if prune else []
         return changes + [Change("removed", name, "", "") for name in gone]
 
-    def store(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+    def store(
+        self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
+    ) -> list[Change]:
         """All of them, or none: in one request."""
-        wish = {"documents": [document.source for document in documents], "prune": prune}
+        wish: dict[str, Any] = {"documents": [document.source for document in documents], "prune": prune}
+        if only_new:
+            wish["only_new"] = sorted(only_new)
         try:
             answer = self._api.json("POST", "import", json=wish)
         except CoordinatorSilent as error:

@@ -1,6 +1,5 @@
 """What a command says: people's lines, colours where someone looks, JSON for programs."""
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
+
+from scenarios.domain.outputs import json_text
 
 # What a target answered is shown in reasons: no character of it may steer the terminal.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -57,7 +58,7 @@ class Terminal:
 
     def document(self, value: Any) -> None:
         """The one JSON document of this command."""
-        self._write(json.dumps(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")
+        self._write(json_text(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")
 
     def text(self, content: bytes) -> None:
         """What is a document already, as it is."""
@@ -65,7 +66,7 @@ class Terminal:
 
     def line(self, value: Any) -> None:
         """One of many JSON documents, each on a line."""
-        self._write(json.dumps(value, default=_as_json, ensure_ascii=False) + "\n")
+        self._write(json_text(value, default=_as_json, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:

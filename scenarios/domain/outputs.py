@@ -92,6 +92,30 @@ def _number(value: float | None) -> float | str | None:
     return value
 
 
+def json_text(value: Any, **how: Any) -> str:
+    """The value as JSON by the standard, which knows neither NaN nor the infinities: texts stand for them.
+
+    `how` are the parameters of `json.dumps`.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **how)
+    except ValueError:
+        if "default" in how:
+            plainly = how["default"]
+            how["default"] = lambda one: _with_finite_numbers(plainly(one))
+        return json.dumps(_with_finite_numbers(value), allow_nan=False, **how)
+
+
+def _with_finite_numbers(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, Mapping):
+        return {name: _with_finite_numbers(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_finite_numbers(part) for part in value]
+    return value
+
+
 def kept_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of an event's detail: storable, and no text longer than KEPT_CHARACTERS."""
     kept: dict[str, Any] = storable(

@@ -1,10 +1,10 @@
 """The report as JSON."""
 
-import json
 from datetime import datetime
 from typing import Any
 
 from scenarios.charts.kept import Chart
+from scenarios.domain.outputs import json_text
 from scenarios.models import Approval, Fault
 from scenarios.pictures.run_charts import Views
 from scenarios.reports.facts import Facts
@@ -12,7 +12,7 @@ from scenarios.story import StepStory
 
 
 def written(facts: Facts) -> str:
-    return json.dumps(content(facts), indent=2, ensure_ascii=False) + "\n"
+    return json_text(content(facts), indent=2, ensure_ascii=False) + "\n"
 
 
 def content(facts: Facts) -> dict[str, Any]:

@@ -61,15 +61,15 @@ def is_experiment(source: str | bytes) -> bool:
     return "apiVersion" not in words and bool(words & {"method", "steady-state-hypothesis"})
 
 
-def translate(source: str | bytes) -> Translation:
-    """The experiment as a scenario.
+def translate(source: str | bytes, *, name: str = "") -> Translation:
+    """The experiment as a scenario; its name is made of the title where none is given.
 
     Raises:
         InvalidDocument: it is not YAML or JSON, or breaks the limits of a document.
     """
     experiment = read_tree(source)
     notes = Notes()
-    document = _Translator(experiment, notes).document()
+    document = _Translator(experiment, notes).document(name)
     written = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     ordered = sorted(notes.problems, key=lambda found: (found.line, found.column))
     return Translation(written, tuple(ordered))
@@ -109,13 +109,13 @@ class _Translator:
         self._hypothesis = entries(fields(self._parts.get("steady-state-hypothesis")).get("probes"))
         self._method = entries(self._parts.get("method"))
 
-    def document(self) -> dict[str, Any]:
+    def document(self, name: str) -> dict[str, Any]:
         self._notes.add_unknown(self._experiment, _KNOWN, "the experiment")
         spec: dict[str, Any] = {"variables": self._values.variables} if self._values.variables else {}
         spec["phases"] = self._phases() or [{"name": "method"}]
         title = text(self._parts.get("title"), "An experiment of Chaos Toolkit")
         metadata = {
-            "name": re.sub(r"[^a-z0-9]+", "-", title.lower())[:63].strip("-") or "experiment",
+            "name": name or re.sub(r"[^a-z0-9]+", "-", title.lower())[:63].strip("-") or "experiment",
             "title": title,
             "description": str(plain(self._parts.get("description")) or "")[:10_000],
             "tags": list(self._tags()),

@@ -97,3 +97,9 @@ def test_an_unknown_format_or_a_run_that_is_not_there_is_refused(admin_client: C
     assert answer.status_code == 404
     with pytest.raises(ValueError, match="'pdf' is no format of a report: one of html, json, junit, md"):
         report(run, "pdf")
+
+
+def test_numbers_that_json_does_not_know_stand_as_texts(run: Run) -> None:
+    run.variables = {"limit": float("nan"), "limits": [float("inf")]}
+    written = json.loads(report(run, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert written["variables"] == {"limit": "nan", "limits": ["inf"]}

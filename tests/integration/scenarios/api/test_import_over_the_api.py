@@ -63,3 +63,12 @@ def test_to_prune_it_takes_the_permission_to_delete(db: None) -> None:
     assert imported(writer, DOCUMENT).status_code == 200
     assert "delete_scenario" in problem_of(imported(writer, DOCUMENT, prune=True), 403)["detail"]
     assert problem_of(imported(program(person(name="bob")), DOCUMENT), 403)
+
+
+def test_a_name_that_must_be_new_replaces_nothing(ci: Program) -> None:
+    imported(ci, DOCUMENT)
+    for more in ({}, {"check": True}):
+        problem_of(imported(ci, CHANGED, OTHER, only_new=["exchange-latency"], **more), 409)
+    assert [row.document for row in Scenario.objects.all()] == [DOCUMENT]
+    same = imported(ci, DOCUMENT, OTHER, only_new=["exchange-latency", "other"])
+    assert changes(same) == {"exchange-latency": "unchanged", "other": "new"}

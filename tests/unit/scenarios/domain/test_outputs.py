@@ -1,13 +1,14 @@
 """What is kept of a step's output can be kept by every database."""
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.domain.outputs import KEPT_CHARACTERS, bounded, storable
+from scenarios.domain.outputs import KEPT_CHARACTERS, bounded, json_text, read_json, storable
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=3),
@@ -33,3 +34,30 @@ def test_at_most_64_kib_of_a_step_are_kept_and_what_was_cut_is_counted() -> None
 @pytest.mark.parametrize(("value", "kept"), [(float("nan"), "nan"), ("a\0b", "a\ufffdb"), (b"x", "b'x'")])
 def test_what_json_cannot_hold_is_kept_as_text(value: Any, kept: str) -> None:
     assert storable({"value": value}) == {"value": kept}
+
+
+def strictly(text: str) -> Any:
+    return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_in_json_stands_as_a_text(number: float) -> None:
+    written = json_text({"a": [{"b": number}, 1.5]}, indent=2)
+    assert strictly(written) == {"a": [{"b": repr(number)}, 1.5]}
+    own = json_text({"a": Own(number)}, default=lambda one: {"value": one.value})
+    assert strictly(own) == {"a": {"value": repr(number)}}
+
+
+@dataclass
+class Own:
+    value: float
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}', "[" * 100_000])
+def test_what_is_not_json_is_not_read_as_json(text: str) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        read_json(text)
+
+
+def test_a_number_beyond_every_float_stays_the_text_that_it_was() -> None:
+    assert read_json("[1e999, -1e999, 1.5]") == ["1e999", "-1e999", 1.5]

@@ -31,6 +31,22 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "HTML-escaped, but for quotes": lambda text: html.escape(text, quote=False),
     "HTML-escaped, by numbers": lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
     "quoted as Python does": lambda text: repr(text)[1:-1],
+    "URL-encoded twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "URL-encoded, each byte": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "in capitals": lambda text: "".join(one.upper() if one.isascii() else one for one in text),
+    "in hexadecimal digits": lambda text: text.encode().hex(),
+    "in capital hexadecimal digits": lambda text: text.encode().hex().upper(),
+    "in hexadecimal digits, byte by byte": lambda text: text.encode().hex(" "),
+    "in Python's bytes": lambda text: "".join(rf"\x{byte:02x}" for byte in text.encode()),
+    "in octal escapes": lambda text: "".join(rf"\{byte:03o}" for byte in text.encode()),
+    "in numbers": lambda text: str([*text.encode()]),
+    "in JSON escapes of each": lambda text: "".join(rf"\u{ord(one):04x}" for one in text if ord(one) < 2**16),
+    "in references of HTML": lambda text: "".join(f"&#x{ord(one):X};" for one in text),
+    "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
+    "backwards": lambda text: text[::-1],
+    "base64 of base64": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 of hexadecimal digits": lambda text: base64.b64encode(text.encode().hex().encode()).decode(),
+    "hexadecimal digits of base64": lambda text: base64.b64encode(text.encode()).hex(),
 }
 
 
@@ -47,11 +63,14 @@ def knowing(*secrets: str) -> Redactor:
 
 
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
-@settings(deadline=None)
+@settings(deadline=None, max_examples=12)
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
 def test_a_secret_is_struck_out_however_a_step_writes_it(
     encode: Callable[[str], str], secret: str, before: str, after: str
 ) -> None:
+    assume(len(secret) > 4 or encode is not ENCODERS["backwards"])
+    if encode is ENCODERS["in JSON escapes of each"]:
+        assume(max(map(ord, secret)) < 2**16)
     written = encode(secret)
     assume(written not in before + after and written not in MASK)
     kept = knowing(secret).redact(f"{before}{written}{after}")
@@ -62,7 +81,7 @@ def test_a_secret_is_struck_out_however_a_step_writes_it(
 
 @pytest.mark.parametrize("alphabet", [base64.b64encode, base64.urlsafe_b64encode])
 @pytest.mark.parametrize("lines", [0, 76, 5])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7))
 def test_a_secret_is_struck_out_of_base64_at_all_three_alignments(
     alphabet: Callable[[bytes], bytes], lines: int, secret: str, before: bytes, after: bytes
@@ -85,13 +104,45 @@ def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credential
     assert len(kept) < len("Authorization: Basic ") + 12
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(secret=st.text("abcdefgh0123-", min_size=12, max_size=60), before=st.text(max_size=130))
 def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -> None:
     assume(secret[:6] not in before)
     cut = shown(f"{before}{secret}{'.' * 200}")
     left = knowing(secret).redact(cut)
     assert secret[:6] not in left
+
+
+@pytest.mark.parametrize("before", [b"", b"a", b"ab", b"abc", b"abcd"])
+def test_a_secret_is_struck_out_of_base32_at_all_five_alignments(before: bytes) -> None:
+    for encoded in (base64.b32encode(before + b"correct horse battery"),):
+        for written in (encoded.decode(), encoded.decode().lower()):
+            kept = knowing("correct horse battery").redact(f"x {written} y")
+            assert MASK in kept
+            assert len(kept) < 25
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        lambda data: [*data],
+        lambda data: [byte - 256 if byte > 127 else byte for byte in data],
+        lambda data: [f"{byte:02x}" for byte in data],
+        lambda data: [hex(byte) for byte in data],
+        lambda data: [*data.decode()],
+    ],
+)
+def test_a_list_of_bytes_or_characters_is_struck_out(spelt: Callable[[bytes], list[Any]]) -> None:
+    kept = knowing("s3cr3t-\xfc-pw").redact(
+        {"json": {"a": [spelt("s3cr3t-\xfc-pw".encode())], "b": [1, 2, 3, 4]}}
+    )
+    assert kept == {"json": {"a": [[MASK]], "b": [1, 2, 3, 4]}}
+
+
+def test_a_long_secret_is_struck_out_to_its_end() -> None:
+    secret = "".join(f"{index:03x}." for index in range(1_000))
+    kept = knowing(secret).redact(f"a {secret} b {secret.upper()} c {secret.encode().hex()} d")
+    assert not any(part in kept.lower() for part in ("010.", "100.", "3e7.", "3130302e"))
 
 
 def test_a_number_a_key_and_what_is_nested_are_struck_out_as_well() -> None:
@@ -134,7 +185,9 @@ def test_a_text_without_the_secret_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 1_000_000, "\\" * 1_000_000, "correc" * 160_000, "%25" * 300_000])
-@pytest.mark.parametrize("secret", ["correct horse battery staple", "\\" * 30, "%25%25%25%25", "a\n" * 1000])
+@pytest.mark.parametrize(
+    "secret", ["correct horse battery staple", "\\" * 30, "%25%25%25%25", "a\n" * 1000, "x" * 2000]
+)
 def test_a_megabyte_is_searched_in_time(secret: str, text: str) -> None:
     redactor = knowing(secret)
     started = time.process_time()

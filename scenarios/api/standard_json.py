@@ -1,0 +1,13 @@
+"""Answers as JSON by the standard, whatever a run or a service has put into the database."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from ninja.renderers import JSONRenderer
+
+from scenarios.domain.outputs import json_text
+
+
+class StandardJSON(JSONRenderer):
+    def render(self, request: HttpRequest, data: Any, *, response_status: int) -> str:
+        return json_text(data, cls=self.encoder_class)

@@ -1,0 +1,175 @@
+"""A pattern for a secret in every form in which a target may write it.
+
+RE2 searches a megabyte for it in milliseconds, in time proportional to the text, and lets other threads go
+on meanwhile.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Iterable, Iterator
+from html.entities import codepoint2name
+from typing import Any, Final
+from urllib.parse import quote
+
+import re2
+
+# Shorter ones in base64, base32 or hexadecimal digits cannot be told from other text.
+MIN_ENCODED = 4
+# Of a longer one, each piece is searched for by itself: a pattern grows by what stands for a character.
+_MAX_PIECE = 120
+_SHORT_ESCAPES = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
+_MAX_WHOLE_PIECES = 2
+_ASCII = 0x7F
+_BYTE = 0xFF
+_SIGN = 0x80
+# Any number of backslashes: each level of JSON, or of Python's repr(), doubles them.
+_BACKSLASHES: Final = r"\\+"
+# Between two bytes in hexadecimal digits: "68 75", "68:75", "0x68, 0x75", r"\x68\x75".
+_BETWEEN_DIGITS: Final = r"[\s:,;-]{0,2}(?:0x|\\*x)?"
+_BETWEEN_NUMBERS: Final = r"[\s,;]{1,3}"
+# Quoted-printable breaks its lines so.
+_SOFT_BREAK: Final = r"(?:=\r?\n)?"
+_OPTIONS = re2.Options()
+_OPTIONS.log_errors = False
+_OPTIONS.max_mem = 64 * 1024 * 1024
+
+
+def compiled(secret: str) -> Any:
+    """A pattern with the methods of Python's own."""
+    parts = list(dict.fromkeys(_short(secret) if len(secret) <= _MAX_PIECE else _long(secret)))
+    try:
+        return re2.compile("|".join(parts), _OPTIONS)
+    except (re2.error, UnicodeError):
+        # Half of a surrogate pair, or a pattern that is too large: as it is, at least.
+        return re.compile(re.escape(secret))
+
+
+def _short(secret: str) -> Iterator[str]:
+    data = secret.encode("utf-8", "surrogatepass")
+    if len(data) < MIN_ENCODED:
+        yield _each(secret)
+        return
+    yield _any_case(_each(secret))
+    yield from _encoded(data)
+    if len(secret) > MIN_ENCODED:
+        yield _any_case(_literal(secret[::-1]))
+
+
+def _long(secret: str) -> Iterator[str]:
+    """Its beginning in every form, the rest in the usual ones: a pattern of thousands of forms is slow."""
+    pieces = list(dict.fromkeys(_pieces(secret)))
+    for index, piece in enumerate(pieces):
+        data = piece.encode("utf-8", "surrogatepass")
+        yield _any_case(_each(piece) if index < _MAX_WHOLE_PIECES else _literal(piece))
+        yield _any_case(data.hex())
+        yield from map(in_lines, base64_cores(data))
+
+
+def _pieces(secret: str) -> list[str]:
+    """Side by side: one that overlapped another would be left over where that one is struck out."""
+    half = _MAX_PIECE // 2
+    last = (len(secret) // half - 1) * half
+    return [*(secret[start : start + half] for start in range(0, last, half)), secret[last:]]
+
+
+def _any_case(pattern: str) -> str:
+    return f"(?i:{pattern})"
+
+
+def _literal(text: str) -> str:
+    return re.escape(text)
+
+
+def _each(secret: str) -> str:
+    """The secret with each of its characters in any of its forms, whichever the others have."""
+    forms = (list(dict.fromkeys(_forms(character))) for character in secret)
+    return _SOFT_BREAK.join(one[0] if len(one) == 1 else f"(?:{'|'.join(one)})" for one in forms)
+
+
+def _forms(character: str) -> Iterator[str]:
+    yield _BACKSLASHES if character == "\\" else _literal(character)
+    code = ord(character)
+    data = character.encode("utf-8", "surrogatepass")
+    for form in (_in_url, _in_digits, _in_octal, _in_quoted_printable):
+        yield "".join(map(form, data))
+    if _ASCII < code <= _BYTE:
+        yield _in_digits(code)
+    units = character.encode("utf-16-be", "surrogatepass")
+    pairs = (units[index : index + 2].hex() for index in range(0, len(units), 2))
+    yield "".join(rf"{_BACKSLASHES}u{pair}" for pair in pairs)
+    yield rf"{_BACKSLASHES}(?:U{code:08x}|u\{{0*{code:x}\}})"
+    yield rf"&(?:amp;)*#(?:0*{code}|x0*{code:x});"
+    if name := "apos" if character == "'" else codepoint2name.get(code):
+        yield f"&(?:amp;)*{name};"
+    if character in _SHORT_ESCAPES:
+        yield _BACKSLASHES + _literal(_SHORT_ESCAPES[character])
+    if character == " ":
+        yield r"\+"
+
+
+def _in_url(byte: int) -> str:
+    return f"%(?:25)*{byte:02x}"
+
+
+def _in_digits(byte: int) -> str:
+    return rf"{_BACKSLASHES}x{byte:02x}"
+
+
+def _in_octal(byte: int) -> str:
+    return rf"{_BACKSLASHES}0*{byte:o}"
+
+
+def _in_quoted_printable(byte: int) -> str:
+    return f"={byte:02x}"
+
+
+def _encoded(data: bytes) -> Iterator[str]:
+    """As a whole: in hexadecimal digits, numbers, base32 and base64, and these in base64 or digits again."""
+    yield _any_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in data))
+    yield rf"\b{_BETWEEN_NUMBERS.join(map(_number, data))}\b"
+    in_base64 = base64_cores(data)
+    in_base32 = _cores(data, base64.b32encode, group=5, bits=5)
+    yield from map(in_lines, in_base64)
+    yield from (_any_case(core) for core in in_base32)
+    urlsafe = [core.translate(str.maketrans("+/", "-_")) for core in in_base64]
+    in_url = quote(data, safe="")
+    once = dict.fromkeys([*in_base64, *urlsafe, *in_base32, data.hex(), data.hex().upper(), in_url])
+    for form in once:
+        yield from map(in_lines, base64_cores(form.encode()))
+        yield _any_case(form.encode().hex())
+
+
+def _number(byte: int) -> str:
+    """As a language without unsigned bytes has it, too."""
+    return str(byte) if byte < _SIGN else f"(?:{byte}|{byte - 2 * _SIGN})"
+
+
+def base64_cores(data: bytes) -> list[str]:
+    """Base64 of the data behind 0, 1 and 2 other bytes, without the characters that others share."""
+    return _cores(data, base64.b64encode, group=3, bits=6)
+
+
+def _cores(data: bytes, encode: Callable[[bytes], bytes], *, group: int, bits: int) -> list[str]:
+    cores = []
+    for before in range(group):
+        whole = encode(bytes(before) + data).decode().rstrip("=")
+        first = -(-before * 8 // bits)
+        end = (before + len(data)) * 8 // bits
+        cores.append(whole[first:end])
+    return [core for core in dict.fromkeys(cores) if core]
+
+
+def in_lines(core: str) -> str:
+    """Base64 in both alphabets, in lines of any length, and inside a URL; with the character at either end
+    that shares its bits with a neighbour.
+    """
+    forms = {"+": r"(?:[-+]|%2[bB])", "/": r"(?:[/_]|\\/|%2[fF])"}
+    shared = r"[A-Za-z0-9+/_-]?"
+    return shared + r"[\r\n]*".join(forms.get(one, one) for one in core) + shared + "={0,2}"
+
+
+def joined(values: Iterable[Any]) -> Iterator[str]:
+    """A list of bytes or characters, as the texts in which a secret would be found."""
+    texts = [str(value) for value in values]
+    yield ", ".join(texts)
+    yield "".join(texts)
