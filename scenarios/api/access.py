@@ -139,18 +139,22 @@ def no_more(**_names: str) -> Iterable[str]:
     return ()
 
 
-def needs(*permissions: str, also: Callable[..., Iterable[str]] = no_more) -> Callable[[View], View]:
+def needs(
+    *permissions: str, otherwise: str = "", also: Callable[..., Iterable[str]] = no_more
+) -> Callable[[View], View]:
     """Of an operation: only a caller with these permissions gets as far as having the request read.
 
     Written just below the router's decorator, so that it is asked before every other one. `also` gets the
-    names in the address and tells what else this one row needs.
+    names in the address and tells what else this one row needs. With `otherwise` that permission is enough to
+    be read, and the operation looks at the others itself.
     """
 
     def gate(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @wraps(run)
         def answered(request: HttpRequest, *arguments: Any, **names: Any) -> HttpResponse:
             try:
-                permit(request, *permissions)
+                if not (otherwise and authenticate(request).may(otherwise)):
+                    permit(request, *permissions)
                 permit(request, *also(**names))
             except tuple(ANSWERS) as error:
                 return answer_to(error)

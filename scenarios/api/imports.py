@@ -23,8 +23,8 @@ router = Router(tags=["scenarios"])
 class Import(Body):
     """With `prune`, every scenario that is in none of the documents is removed; its runs stay.
 
-    With `check`, nothing is stored. Nothing is stored either where a name in `only_new` is that of a stored
-    scenario with another document.
+    With `check`, nothing is stored, and to view scenarios is enough; each change tells what is stored now.
+    Nothing is stored either where a name in `only_new` is that of a stored scenario with another document.
     """
 
     documents: list[str] = Field(min_length=1, description="Each the whole text of one document.")
@@ -36,6 +36,7 @@ class Import(Body):
 class ChangeOfScenario(Schema):
     name: str
     change: Literal["new", "changed", "unchanged", "removed"] = Field(alias="kind")
+    before: str | None = Field(None, description="With `check`: the document that is stored now, or empty.")
 
 
 class Imported(Schema):
@@ -48,21 +49,20 @@ class Imported(Schema):
     response={HTTPStatus.OK: Imported, **REFUSALS, **OF_A_BODY, 409: Problem},
     openapi_extra=WRITES_ONCE,
 )
-@needs("scenarios.add_scenario", "scenarios.change_scenario")
+@needs("scenarios.add_scenario", "scenarios.change_scenario", otherwise="scenarios.view_scenario")
 @decorate_view(carried_out_once)
 def import_scenarios(request: HttpRequest, wish: Import) -> dict[str, Any]:
     """Store all documents, or none where one is refused."""
-    caller = permit(request, *(["scenarios.delete_scenario"] if wish.prune else []))
-    documents = read_all(wish.documents)
     if wish.check:
-        changes = changes_for(documents, prune=wish.prune)
-        if taken := names_taken(changes, wish.only_new):
+        checked = changes_for(read_all(wish.documents), prune=wish.prune)
+        if taken := names_taken(checked, wish.only_new):
             raise NameTaken(taken)
-        return {"stored": False, "changes": changes}
-    return {
-        "stored": True,
-        "changes": synchronise(documents, prune=wish.prune, by=caller.user, only_new=wish.only_new),
-    }
+        return {"stored": False, "changes": checked}
+    pruning = ("scenarios.delete_scenario",) if wish.prune else ()
+    caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
+    documents = read_all(wish.documents)
+    done = synchronise(documents, prune=wish.prune, by=caller.user, only_new=wish.only_new)
+    return {"stored": True, "changes": [{"name": one.name, "kind": one.kind} for one in done]}
 
 
 def read_all(sources: list[str]) -> list[Document]:

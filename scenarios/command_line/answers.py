@@ -145,7 +145,7 @@ def change_of(row: Any, after: Mapping[str, str]) -> Change:
     if kind not in get_args(Kind):
         raise NotUnderstood("change")
     name = _text(row, "name")
-    return Change(kind, name, "", after.get(name, ""))
+    return Change(kind, name, row.get("before") or "", after.get(name, ""))
 
 
 @contextmanager

@@ -101,17 +101,11 @@ class RemoteCoordinator:
         return str(understood(answer, "name"))
 
     def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        stored = set(self._names())
-        changes = []
-        for document in documents:
-            before = ""
-            if document.name in stored:
-                before = understood(self._stored(document.name), "document")
-            known = "unchanged" if before == document.source else "changed"
-            kind: Any = known if document.name in stored else "new"
-            changes.append(Change(kind, document.name, before, document.source))
-        gone = sorted(stored - {document.name for document in documents}) if prune else []
-        return changes + [Change("removed", name, "", "") for name in gone]
+        """In one request, however many are stored."""
+        wish = {"documents": [document.source for document in documents], "prune": prune, "check": True}
+        after = {document.name: document.source for document in documents}
+        answer = self._api.json("POST", "import", json=wish)
+        return [change_of(row, after) for row in understood(answer, "changes")]
 
     def store(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()

@@ -72,3 +72,17 @@ def test_a_name_that_must_be_new_replaces_nothing(ci: Program) -> None:
     assert [row.document for row in Scenario.objects.all()] == [DOCUMENT]
     same = imported(ci, DOCUMENT, OTHER, only_new=["exchange-latency", "other"])
     assert changes(same) == {"exchange-latency": "unchanged", "other": "new"}
+
+
+def test_a_check_tells_what_is_stored_in_one_answer_to_whoever_may_look(ci: Program) -> None:
+    imported(ci, DOCUMENT, OTHER)
+    reader = program(person("scenarios.view_scenario", name="reader"), "read")
+    answer = imported(reader, CHANGED, check=True, prune=True)
+    assert answer.status_code == 200
+    assert {row["name"]: row["before"] for row in answer.json()["changes"]} == {
+        "exchange-latency": DOCUMENT,
+        "other": OTHER,
+    }
+    assert Scenario.objects.count() == 2
+    problem_of(imported(reader, CHANGED), 403)
+    assert Scenario.objects.get(name="exchange-latency").document == DOCUMENT

@@ -43,3 +43,18 @@ def test_a_change_of_another_version_is_not_guessed_at() -> None:
     answer = Answer({"changes": [{"name": "a", "change": "renamed"}]})
     with scripted_api(answer) as server, pytest.raises(NotUnderstood):
         RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=False)
+
+
+def test_a_check_asks_once_however_many_scenarios_are_stored() -> None:
+    rows = [
+        {"name": f"stored-{number}", "change": "removed", "before": "kind: Scenario"} for number in range(99)
+    ]
+    rows.append({"name": "first", "change": "changed", "before": "kind: Other"})
+    with scripted_api(Answer({"stored": False, "changes": rows})) as server:
+        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).changes(DOCUMENTS, prune=True)
+    assert len(server.asked) == 1
+    assert json.loads(server.asked[0].body)["check"] is True
+    assert [(one.kind, one.before) for one in changes[-2:]] == [
+        ("removed", "kind: Scenario"),
+        ("changed", "kind: Other"),
+    ]
