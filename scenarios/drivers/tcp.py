@@ -20,7 +20,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def _host(text: str) -> str:
     """A name or an address, without the brackets that an IPv6 address has in URLs."""
-    bare = text.removeprefix("[").removesuffix("]") if text.startswith("[") else text
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if "/" in bare or "[" in bare or "]" in bare:
         raise ValueError(f"{text[:80]!r} is not a host: write its name or its address alone")
     if ":" in bare:

@@ -265,3 +265,30 @@ def test_a_site_adds_its_driver_by_a_dotted_path() -> None:
     assert plan.phases[0].actions[0].do.driver == "sites-own"
     with pytest.raises(DriverNotLoaded):
         load_drivers([f"{__name__}.Nobodys"])
+
+
+def test_where_the_last_look_got_no_answer_the_last_answer_before_is_told() -> None:
+    answers = {"look": [BAD, BAD, StepFailed("no answer within 1ms")]}
+    verdict, journal, _said = carried_out(
+        f"phases: [{{name: p, validations: [{{name: v, within: 5s, {LOOK}}}]}}]", answers
+    )
+    assert "seen last: no answer within 1ms; the last answer before: 'status' is 503" in verdict.reason
+    (failed,) = (event for event in journal.events if event.kind == "validation_failed")
+    assert failed.detail["seen"] == BAD
+
+
+@pytest.mark.parametrize(
+    "step", ["{sensitive: true, target: {say: look}}", "{target: {say: look, sensitive: true}}"]
+)
+def test_nothing_of_a_sensitive_step_s_answer_is_in_the_journal(step: str) -> None:
+    answers = {"look": {"status": 503, "body": "top secret"}}
+    verdict, journal, _said = carried_out(
+        f"phases: [{{name: p, actions: [{{name: a, do: {step}}}],"
+        f" validations: [{{name: v, probe: {step}, expect: {{status: 200}}}}]}}]",
+        answers,
+    )
+    assert verdict.outcome is Outcome.FAILED
+    assert "sensitive" in verdict.reason
+    told = str(journal.events) + verdict.reason
+    assert "503" not in told
+    assert "top secret" not in told

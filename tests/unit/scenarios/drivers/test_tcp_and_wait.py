@@ -65,3 +65,24 @@ async def test_a_stop_cuts_a_wait_short() -> None:
     with pytest.raises(asyncio.CancelledError):
         await wait
     assert time.perf_counter() - started < 60  # the wait is one of an hour
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "0:0:0:0:0:0:0:1", "[0::1]"])
+async def test_an_ipv6_address_is_connected_however_it_is_written(host: str) -> None:
+    server = await asyncio.start_server(silence, "::1", 0)
+    port = server.sockets[0].getsockname()[1]
+    assert (await Tcp().probe(TcpArguments(host=host, port=port), Platform()))["connected"] is True
+    server.close()
+
+
+async def test_a_probe_says_why_there_is_no_connection(closed_port: int) -> None:
+    refused = await Tcp().probe(TcpArguments(host="[::1]", port=closed_port), Platform())
+    assert refused["note"] == f"[::1]:{closed_port} refused the connection"
+    unknown = await Tcp().probe(TcpArguments(host="no-such-host.invalid", port=80), Platform())
+    assert "a name that cannot be resolved" in unknown["note"]
+
+
+@pytest.mark.parametrize("host", ["http://h", "h:80", "[::1]:80", "::zz", "[h", "a/b"])
+def test_what_is_not_a_host_alone_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="is not a host"):
+        TcpArguments.model_validate({"host": host, "port": 80})
