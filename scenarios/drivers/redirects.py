@@ -49,11 +49,16 @@ class Hop:
             is_change = self.method not in READING_METHODS
             hop = replace(hop, method="GET", body=None, headers=_without_body(self.headers))
             hop = replace(hop, was_sent=self.was_sent or is_change)
-        if hop.url.origin() != self.url.origin():
+        if _origin(hop.url) != _origin(self.url):
             return _for_another_origin(hop)
         if hop.url.user is None and hop.url.password is None:
             hop = replace(hop, url=hop.url.with_user(self.url.user).with_password(self.url.password))
         return hop
+
+
+def _origin(url: "URL") -> tuple[str, str | None, int | None]:
+    """With the port that the scheme stands for, whether it is written or not."""
+    return url.scheme, url.raw_host, url.port
 
 
 def _for_another_origin(hop: Hop) -> Hop:
