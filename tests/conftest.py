@@ -24,6 +24,7 @@ NEEDS = {
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
+    "strace": (lambda: shutil.which("strace"), "strace"),
 }
 
 
