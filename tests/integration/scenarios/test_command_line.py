@@ -184,6 +184,26 @@ def test_a_document_is_looked_at_live_with_its_variables(scenario: CommandLine, 
         assert scenario("validate", "--live", file, "--var", "observed=observed").code == 0
 
 
+CLOSED = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: closed}
+spec:
+  phases:
+    - name: chaos
+      validations:
+        - {name: shut, probe: {tcp: {host: 127.0.0.1, port: 1}}, expect: {connected: false}}
+"""
+
+
+def test_a_port_that_is_to_be_closed_is_no_reason_against_a_run(
+    scenario: CommandLine, tmp_path: Path
+) -> None:
+    file = tmp_path / "closed.yaml"
+    file.write_text(CLOSED)
+    assert scenario("validate", "--live", file).code == 0
+
+
 @pytest.mark.usefixtures("away")
 def test_a_dry_run_says_what_the_run_would_meet(scenario: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "touching-two.yaml"
