@@ -1,5 +1,7 @@
 """How quickly a run begins and ends, with real processes: `python benchmarks/run_lifecycle.py [--kills 200]`.
 
+With `--late 100`, how many targets are left broken that go on with an injection after they were cut off.
+
 The embedded default (SQLite, django-tasks-db), one worker, one watchdog, a lease of 3 s, and a target
 that notes the moment of each injection and each undo. With `--postgresql` on a server of its own.
 Exits 1 on a missed goal.
@@ -21,12 +23,18 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.late_injections import Left, late_injections
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import wait_for
 from tests.servers.postgresql import postgresql, programs
 from tests.servers.target import Target, running_target
 
-LONG_FAULT = (PROJECT / "tests" / "servers" / "long-fault.yaml").read_text()
+# An injection whose worker is killed is awaited for the action's timeout, and the next run waits for that.
+LONG_FAULT = (
+    (PROJECT / "tests" / "servers" / "long-fault.yaml")
+    .read_text()
+    .replace("- name: break the target", "- name: break the target\n          timeout: 2s")
+)
 LEASE_SECONDS = 3.0
 # A kill falls so many seconds at most after a moment that is waited for, by these shares: the run's first
 # event, the fault's entry in the ledger, or the moment at which the target sees its injection.
@@ -123,12 +131,14 @@ class Bench:
         worker.kill()
         worker.wait()
         began = time.monotonic()
-        self.times.met[" ".join(self.ask(f"fault {run}")) or "none"] += 1
+        state = " ".join(self.ask(f"fault {run}")) or "none"
+        self.times.met[state] += 1
         _state, _outcome, rollback = self.wait_until_finished(run)
-        self.times.dirty += rollback != "clean" or self.target.active > 0
+        self.times.dirty += rollback == "dirty" or self.target.active > 0
         if self.target.injected > injected:
             self.times.kill.append(self.target.undone_at - began)
-            self.times.undone_twice += self.target.undone - undone > 1
+            # One that was not answered is undone again on purpose: it may have arrived after its undo.
+            self.times.undone_twice += state == "active" and self.target.undone - undone > 1
 
 
 @contextmanager
@@ -141,7 +151,8 @@ def bench(*, on_postgresql: bool) -> Iterator[Bench]:
             settings["DATABASE_URL"] = stack.enter_context(postgresql(found)).url
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         target = stack.enter_context(running_target())
-        system = stack.enter_context(coordinator(data, LEASE_SECONDS=f"{LEASE_SECONDS:g}", **settings))
+        settings |= {"LEASE_SECONDS": f"{LEASE_SECONDS:g}", "LATE_INJECTION_SECONDS": "1"}
+        system = stack.enter_context(coordinator(data, **settings))
         system.set_up(target=target.url)
         program = ENTRANCE.replace("DOCUMENT", repr(LONG_FAULT))
         entrance = stack.enter_context(
@@ -167,6 +178,11 @@ def row(what: str, seen: float, goal: float, unit: str = "s") -> bool:
     missed = seen > goal
     print(f"{what:<60}{seen:>9.3f} {unit}{goal:>8g} {unit}{'  MISSED' if missed else ''}")
     return missed
+
+
+def report_late(left: Left) -> int:
+    print(f"injections that arrived late, of {left.cases} cut off: {left.arrived}")
+    return int(row(f"targets left broken, of {left.cases} that were late", left.broken, 0, ""))
 
 
 def report(times: Times, kills: int) -> int:
@@ -196,6 +212,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--late", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--postgresql", action="store_true")
     options = parser.parse_args()
@@ -213,7 +230,10 @@ def main() -> int:
         for _ in range(options.kills):
             measured.kill_one(worker, chance)
             worker = measured.system.start_worker()
-        return report(measured.times, options.kills)
+        missed = report(measured.times, options.kills)
+    if options.late:
+        missed |= report_late(late_injections(options.late, chance, on_postgresql=options.postgresql))
+    return missed
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ BODIES = {
 class Target:
     """POST /fault injects, DELETE /fault takes back; `active` counts between them.
 
-    What it is `asked` it does `late_by` seconds later.
+    What it is `asked` it does `late_by` seconds later; /calm answers 503 from then on.
     """
 
     def __init__(self, address: str) -> None:
@@ -63,6 +63,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/late":
             self.server.target.over.wait(LONGEST_HANG)
             self.close_connection = True
+        elif self.path == "/calm":
+            self.answer(503 if self.server.target.asked else 200)
         elif self.path == "/garbage":
             self.wfile.write(b"\x00\xff no HTTP at all\r\n\r\n")
             self.close_connection = True
