@@ -10,21 +10,24 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from scenarios import protection, services, task_queue
-from scenarios.domain.document import build_plan
+from scenarios.domain.document import Document, build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
 from scenarios.event_log import write_event
-from scenarios.models import Approval, Run, Scenario, Schedule
+from scenarios.models import Approval, Run, Scenario, Schedule, Service
 from scenarios.ports import Event
 
 PERMISSION = "scenarios.approve_run"
+# By schedule: what it was made of, the services then, whether anything is protected, and the fingerprint.
+_LOOKED_AT: dict[int, tuple[Any, Any, bool, str]] = {}
 
 
 def approve(approval: Approval, *, by: User, reason: str = "") -> None:
@@ -106,16 +109,31 @@ class PlannedRun:
     """What a schedule would run, read once: what is approved and what is started cannot differ."""
 
     scenario: Scenario
+    document: Document
+    plan: Plan
+    touched: list[str]
     protected: list[str]
     fingerprint: str
 
 
 def read_planned_run(schedule: Schedule) -> PlannedRun:
     """Raises InvalidDocument, InvalidVariables and Scenario.DoesNotExist where it cannot run as it is."""
-    scenario = Scenario.objects.get(name=schedule.scenario_name)
-    plan = build_plan(services.read_document(scenario.document), schedule.variables)
-    protected = protection.protected_among(protection.touched_services(plan))
-    return PlannedRun(scenario, protected, _fingerprint(schedule, scenario.document, protected))
+    return plan_run(schedule, Scenario.objects.get(name=schedule.scenario_name))
+
+
+def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
+    """What the schedule would run of this scenario, parsed once.
+
+    Raises:
+        InvalidDocument: the scenario does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the scenario.
+    """
+    document = services.read_document(scenario.document)
+    plan = build_plan(document, schedule.variables)
+    touched = protection.touched_services(plan)
+    protected = protection.protected_among(touched)
+    fingerprint = _fingerprint(schedule, scenario.document, protected)
+    return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
 
 
 def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
@@ -127,25 +145,77 @@ def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> l
         ObjectDoesNotExist: there is no such scenario.
     """
     planned = planned or read_planned_run(schedule)
-    protected, fingerprint = planned.protected, planned.fingerprint
     with transaction.atomic():
-        Schedule.objects.select_for_update().get(
-            pk=schedule.pk
-        )  # of two that ask, the second finds the first's
-        of_schedule = Approval.objects.filter(schedule=schedule)
-        withdrawn = {"state": ApprovalState.WITHDRAWN, "decided_at": timezone.now()}
-        of_schedule.pending().exclude(fingerprint=fingerprint).update(**withdrawn)
-        if not protected or approval_of(schedule, fingerprint) is not None:
-            return []
-        if not of_schedule.filter(fingerprint=fingerprint).exclude(state=ApprovalState.WITHDRAWN).exists():
-            Approval.objects.create(
-                schedule=schedule,
-                fingerprint=fingerprint,
-                services=protected,
-                asked_by=schedule.changed_by,
-                asked_by_name=protection.name_of(schedule.changed_by),
-            )
+        # Of two that ask, the second finds what the first wrote.
+        Schedule.objects.select_for_update().get(pk=schedule.pk)
+        return ask_for_locked(schedule, planned)
+
+
+def ask_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
+    """As `ask_for_schedule`, of a schedule whose row the caller's transaction has locked."""
+    protected, fingerprint = planned.protected, planned.fingerprint
+    if not protected and not getattr(schedule, "pending", True):
+        return []
+    of_schedule = Approval.objects.filter(schedule=schedule)
+    withdrawn = {"state": ApprovalState.WITHDRAWN, "decided_at": timezone.now()}
+    of_schedule.pending().exclude(fingerprint=fingerprint).update(**withdrawn)
+    if not protected or approval_of(schedule, fingerprint) is not None:
+        return []
+    if not of_schedule.filter(fingerprint=fingerprint).exclude(state=ApprovalState.WITHDRAWN).exists():
+        Approval.objects.create(
+            schedule=schedule,
+            fingerprint=fingerprint,
+            services=protected,
+            asked_by=schedule.changed_by,
+            asked_by_name=protection.name_of(schedule.changed_by),
+        )
     return protected
+
+
+def ask_where_something_changed() -> None:
+    """Ask for the approval of each schedule that lacks one as it is. A few queries, however many there are.
+
+    Documents are parsed again only when they, their variables or the services have changed.
+    """
+    is_protected = Exists(Service.objects.filter(is_protected=True))
+    pending = Approval.objects.pending().filter(schedule=OuterRef("pk"))
+    rows = Schedule.objects.filter(is_paused=False).select_related("changed_by")
+    if not settings.PROTECTED_HOSTS:
+        rows = rows.filter(is_protected | Exists(pending))
+    if not (found := list(rows)):
+        return
+    names = {one.scenario_name for one in found}
+    scenarios = {row.name: row for row in Scenario.objects.filter(name__in=names)}
+    known = set(
+        Approval.objects.filter(schedule__in=found)
+        .exclude(state=ApprovalState.WITHDRAWN)
+        .values_list("schedule", "fingerprint")
+    )
+    waiting = set(Approval.objects.pending().values_list("schedule", "fingerprint"))
+    registered = Service.objects.order_by("name").values_list("name", "base_url", "is_protected")
+    services_now = (*settings.PROTECTED_HOSTS, *registered)
+    for schedule in found:
+        scenario = scenarios.get(schedule.scenario_name)
+        if scenario is None:
+            continue
+        try:
+            protected, fingerprint = _look_at(schedule, scenario, services_now)
+        except (InvalidDocument, InvalidVariables):
+            continue  # told where it is due, and on its page
+        asked = {print_ for key, print_ in waiting if key == schedule.pk}
+        if asked - {fingerprint} or (protected and (schedule.pk, fingerprint) not in known):
+            ask_for_schedule(schedule)
+
+
+def _look_at(schedule: Schedule, scenario: Scenario, services_now: tuple[Any, ...]) -> tuple[bool, str]:
+    """Whether it touches what is protected, and its fingerprint: kept until something of it changes."""
+    key = (schedule.pk, scenario.document, json.dumps(_facts(schedule), sort_keys=True))
+    kept = _LOOKED_AT.get(schedule.pk)
+    if kept is None or kept[:2] != (key, services_now):
+        planned = plan_run(schedule, scenario)
+        kept = (key, services_now, bool(planned.protected), planned.fingerprint)
+        _LOOKED_AT[schedule.pk] = kept
+    return kept[2], kept[3]
 
 
 def approval_of(schedule: Schedule, fingerprint: str) -> Approval | None:
@@ -183,11 +253,13 @@ def fingerprint_of(schedule: Schedule) -> str:
 
 
 def _fingerprint(schedule: Schedule, document: str, protected: list[str]) -> str:
-    facts = [
-        document,
+    facts = [document, *_facts(schedule), protected]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts(schedule: Schedule) -> list[Any]:
+    return [
         schedule.scenario_name,
         schedule.variables,
         [schedule.cron, schedule.time_zone, str(schedule.window)],
-        protected,
     ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -9,8 +9,9 @@ from typing import TypeVar
 from django.db import DatabaseError
 
 from metrics_app.backend import get_metrics
-from scenarios import deliveries, receivers
+from scenarios import deliveries, outages, receivers
 from scenarios.connections import Lane
+from scenarios.database_errors import is_away
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Delivery
@@ -57,8 +58,11 @@ class Dispatcher:
                 delivery := await in_database(partial(deliveries.claim_next, receiver))
             ):
                 await send(delivery)
-        except DatabaseError:
-            logger.exception("A delivery could not be recorded: it is sent again")
+        except DatabaseError as error:  # the delivery is sent again
+            if is_away(error):
+                outages.database.note_failure(error)
+            else:
+                logger.exception("A delivery could not be recorded: it is sent again")
 
 
 async def send(delivery: Delivery) -> DeliveryState:

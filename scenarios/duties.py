@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from scenarios import outages
 from scenarios.connections import Lane
 from scenarios.database_errors import is_away
-from scenarios.outages import Outage, describe
+from scenarios.outages import describe
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,8 @@ class Duty:
 class Carrier:
     """Carries one duty out, round after round."""
 
-    def __init__(self, duty: Duty, database: Outage) -> None:
+    def __init__(self, duty: Duty) -> None:
         self.duty = duty
-        self._database = database
         self._lane = Lane(duty.name)
         self._failures = 0
         self._error = ""
@@ -65,13 +65,13 @@ class Carrier:
             await self.duty.work(self._lane)
         except Exception as error:
             if is_away(error):
-                self._database.note_failure(error)
+                outages.database.note_failure(error)
             elif not self._failures:
                 logger.exception("The duty %r failed and is tried again", self.duty.name)
             self._note(error)
         else:
             if self._failures:
-                self._database.note_success()
+                outages.database.note_success()
                 logger.warning("The duty %r succeeds again", self.duty.name)
             self._failures, self._error, self._succeeded_at = 0, "", time.monotonic()
 

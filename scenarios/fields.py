@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome, FaultState, Outcome, Rollback, RunState
+from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.domain.units import Unit
 
 DNS_LABEL = RegexValidator(
@@ -18,9 +19,6 @@ Words = RunState | Outcome | Rollback | FaultState | ApprovalState | DueOutcome 
 
 def choices_of(words: type[Words]) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in words]
-
-
-MIN_PRIORITY, MAX_PRIORITY = -100, 100  # as Django's tasks have them
 
 
 class PriorityField(models.SmallIntegerField):  # type: ignore[type-arg]  # not generic at run time

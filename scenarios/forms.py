@@ -164,7 +164,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
     class Meta:
         model = Schedule
         fields = [
-            *("name", "scenario_name", "cron", "time_zone", "grace_minutes", "is_paused"),
+            *("name", "scenario_name", "cron", "time_zone", "grace_minutes", "priority", "is_paused"),
             *("window_days", "window_from", "window_to"),
         ]
         widgets = {

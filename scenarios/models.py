@@ -161,7 +161,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def held(self) -> Self:
         """Those that some process holds, to carry them out or to undo what they left behind."""
-        return self.exclude(state=RunState.QUEUED).filter(lease_until__isnull=False)
+        return self.filter(state__in=(RunState.RUNNING, RunState.FINISHED), lease_until__isnull=False)
 
     def alive(self, now: datetime) -> Self:
         return self.running().filter(lease_until__gte=now)
@@ -231,6 +231,7 @@ class Run(models.Model):
             # With what Home counts by day, so that it reads no row, and no document, of that many runs.
             models.Index(fields=[*NEWEST_FIRST, "outcome", "rollback", "finished_at"]),
             models.Index(fields=["state", "lease_until"]),
+            models.Index(fields=["state", "finished_at"]),  # the retention begins with the oldest
             models.Index(fields=["scenario", *NEWEST_FIRST, "outcome", "rollback", "state", "started_by"]),
             models.Index(fields=["outcome", *NEWEST_FIRST, "scenario", "rollback", "state", "started_by"]),
             models.Index(fields=["rollback", *NEWEST_FIRST, "scenario", "outcome", "state", "started_by"]),

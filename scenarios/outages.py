@@ -40,6 +40,10 @@ class Outage:
             return self._began is not None and time.monotonic() - self._last_failure < seconds
 
 
+# Of this process: whichever part of it meets the outage first tells of it, and no other does.
+database = Outage("The database")
+
+
 def describe(error: BaseException) -> str:
     """The error in one line, as `OperationalError: connection refused`."""
     words = " ".join(str(error).split())[:MAX_REASON]

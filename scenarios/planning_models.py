@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome
 from scenarios.domain.timetable import Timetable, Window, timetable
-from scenarios.fields import DNS_LABEL, choices_of
+from scenarios.fields import DNS_LABEL, PriorityField, choices_of
 
 MOST_GRACE_MINUTES = 24 * 60
 
@@ -42,6 +42,7 @@ class Schedule(models.Model):
     grace_minutes = models.PositiveIntegerField(
         default=15, validators=[MaxValueValidator(MOST_GRACE_MINUTES, "At most a day, 1440 minutes.")]
     )
+    priority = PriorityField(help_text="From -100 to 100: of runs that wait, the highest begins first.")
     is_paused = models.BooleanField("paused", default=False)
     next_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

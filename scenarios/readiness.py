@@ -79,14 +79,14 @@ def redis() -> None:
 
 def worker() -> None:
     now = timezone.now()
+    if trouble := find_trouble("worker", since=now - WORKER_SILENT_AFTER):
+        raise NotReady(trouble)
     seen = Heartbeat.objects.filter(name="worker", seen_at__gte=now - WORKER_SILENT_AFTER).exists()
     if not seen and not Run.objects.alive(now).exists():
         raise NotReady(
             f"no worker has shown itself for {WORKER_SILENT_AFTER.seconds} s: "
             f"start one with 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'"
         )
-    if trouble := find_trouble("worker", since=now - WORKER_SILENT_AFTER):
-        raise NotReady(trouble)
 
 
 def watchdog() -> None:

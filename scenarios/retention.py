@@ -1,27 +1,42 @@
 """What is deleted when it is old enough: nothing that may still be injected, or that still decides."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.models import Approval, Event, Fault, Run, RunCharts, ScheduledTime
+from scenarios.models import Approval, Event, Fault, Run, RunCharts, RunQuerySet, ScheduledTime
 
 
 def prune(before: datetime, *, at_most: int) -> int:
     """Delete finished runs that ended before, with events, faults and charts; how many they were.
 
-    Never one that may have left something injected.
+    Never one that may have left something injected. The transaction begins when it is known which they are.
     """
+    ids = find_old_runs(before, at_most)
+    if not ids:
+        return 0
     with transaction.atomic():
-        left = Fault.objects.still_open().values("run")
-        old = Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).exclude(id__in=left)
-        ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
+        # One whose fault was found to be there again since is kept.
+        left = set(Fault.objects.still_open().filter(run__in=ids).values_list("run", flat=True))
+        ids = [run_id for run_id in ids if run_id not in left]
         Fault.objects.filter(run__in=ids).delete()
         Event.objects.filter(run__in=ids).delete()
         RunCharts.objects.filter(run__in=ids).delete()
         Run.objects.filter(id__in=ids).delete()
     return len(ids)
+
+
+def find_old_runs(before: datetime, at_most: int) -> list[UUID]:
+    """Those that ended first, by the index on state and end: others are not looked at."""
+    left = list(Fault.objects.still_open().order_by().values_list("run", flat=True).distinct())
+    found = old_runs(before).values_list("id", flat=True)[: at_most + len(left)]
+    return [run_id for run_id in found if run_id not in set(left)][:at_most]
+
+
+def old_runs(before: datetime) -> RunQuerySet:
+    return Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).order_by("finished_at")
 
 
 def prune_plans(before: datetime) -> int:

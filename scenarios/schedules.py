@@ -13,23 +13,20 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from metrics_app.backend import get_metrics
 from scenarios import admission, approvals, services
+from scenarios.database_errors import is_away
 from scenarios.domain.document import build_plan
-from scenarios.domain.errors import (
-    InvalidDocument,
-    InvalidSchedule,
-    InvalidVariables,
-    ScenarioDeleted,
-)
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
-from scenarios.models import GlobalStop, Run, Scenario, Schedule, ScheduledTime
+from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
 from scenarios.planning_models import MOST_GRACE_MINUTES
 
 logger = logging.getLogger(__name__)
@@ -38,6 +35,20 @@ logger = logging.getLogger(__name__)
 ON_TIME = timedelta(minutes=1)
 MOST_COUNTED = 1_000
 TIMES_METRIC = "scenario_scheduled_times_total"
+
+
+# What a start has to know beside the schedule: read with its row, for each other query is one for each start.
+_PERMITTED = Permission.objects.filter(codename="run_scenario", content_type__app_label="scenarios")
+_AUTHOR = Q(user=OuterRef("changed_by")) | Q(group__user=OuterRef("changed_by"))
+FACTS = {
+    "stopped": Exists(GlobalStop.objects.filter(pulled_at__isnull=False)),
+    "running": Exists(Run.objects.unfinished().filter(schedule=OuterRef("pk"))),
+    "pending": Exists(Approval.objects.pending().filter(schedule=OuterRef("pk"))),
+    "author_may_run": Exists(_PERMITTED.filter(_AUTHOR)),
+    "noted_last": Subquery(
+        ScheduledTime.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("due_at")[:1]
+    ),
+}
 
 
 class Skipped(Exception):  # noqa: N818 - a state
@@ -166,8 +177,12 @@ def obstacle_to(schedule: Schedule) -> str:
 
 
 def start_due(now: datetime) -> int:
-    """Start the run of each schedule that is due, or note why not; how many were due."""
-    due = list(Schedule.objects.due(now).select_related("changed_by"))
+    """Start the run of each schedule that is due, or note why not; how many were due.
+
+    One that breaks in an unforeseen way keeps no other waiting. The error is raised when all had their turn.
+    """
+    due = list(Schedule.objects.due(now))
+    errors: list[Exception] = []
     for schedule in due:
         try:
             with transaction.atomic():
@@ -175,6 +190,12 @@ def start_due(now: datetime) -> int:
         except InvalidSchedule:
             logger.exception("Schedule %s is paused", schedule)
             Schedule.objects.filter(pk=schedule.pk).update(is_paused=True, next_at=None)
+        except Exception as error:
+            if is_away(error):
+                raise
+            errors.append(error)
+    if errors:
+        raise errors[0]
     return len(due)
 
 
@@ -188,19 +209,20 @@ def end_late(now: datetime) -> int:
 
 
 def ask_for_approvals() -> None:
-    """Ask before they are due: a scenario, or the protection of a service, may have changed."""
-    for schedule in Schedule.objects.filter(is_paused=False).select_related("changed_by"):
-        try:
-            approvals.ask_for_schedule(schedule)
-        except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):
-            continue  # told where it is due, and on its page
+    """Ask before they are due: a scenario, or the protection of a service, may have changed.
+
+    One query where nothing is protected and nobody is asked.
+    """
+    approvals.ask_where_something_changed()
 
 
 def _take_turn(schedule: Schedule, now: datetime) -> None:
     """Within a transaction: the next time, the run and the note of it are written together, or nothing is."""
     # Locked, and read as it was saved last: of any number of watchdogs that found the same time, the database
     # lets one through, and the next finds a later time in the row.
-    unchanged = Schedule.objects.select_for_update(of=("self",)).select_related("changed_by")
+    unchanged = (
+        Schedule.objects.select_for_update(of=("self",)).select_related("changed_by").annotate(**FACTS)
+    )
     locked = unchanged.filter(pk=schedule.pk, next_at=schedule.next_at, is_paused=False).first()
     if locked is None or locked.next_at is None:
         return
@@ -229,7 +251,8 @@ def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: date
 
 
 def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime) -> None:
-    if ScheduledTime.objects.filter(schedule=schedule, due_at=at).exists():
+    newest = getattr(schedule, "noted_last", None)
+    if newest and newest >= at and ScheduledTime.objects.filter(schedule=schedule, due_at=at).exists():
         return  # the clock was set back: it has been started already
     late = now - at
     reason = f"caught up {late.total_seconds() / 60:.0f} minutes late" if late > ON_TIME else ""
@@ -246,21 +269,19 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
     _may_start(schedule)
     try:
-        # Whatever is stored meanwhile, the document that is started is the one whose approval is looked for.
-        planned = approvals.read_planned_run(schedule)
-        if lacking := approvals.ask_for_schedule(schedule, planned):
+        # Locked: the document that is started is the one whose approval is looked for, and nobody deletes it.
+        locked = Scenario.objects.select_for_update(no_key=True)
+        planned = approvals.plan_run(schedule, locked.get(name=schedule.scenario_name))
+        if lacking := approvals.ask_for_locked(schedule, planned):
             raise Skipped(f"{admission.needs_approval(lacking)}; the approval of the schedule is missing")
-        return services.start_run(
-            planned.scenario.document,
-            schedule.variables,
-            origin="schedule",
+        approval = approvals.approval_of(schedule, planned.fingerprint) if planned.protected else None
+        return services.start_scheduled_run(
+            planned.document,
+            planned.plan,
+            services.Scheduled(schedule, begin_before=timetable.closes(now), approval=approval),
             scenario=planned.scenario,
-            by=schedule.changed_by,
-            scheduled=services.Scheduled(
-                schedule,
-                begin_before=timetable.closes(now),
-                approval=approvals.approval_of(schedule, planned.fingerprint),
-            ),
+            services=planned.touched,
+            protected=planned.protected,
         )
     except Scenario.DoesNotExist as error:
         raise Skipped(f"there is no scenario {schedule.scenario_name!r}") from error
@@ -268,26 +289,40 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"the scenario is invalid: {error}") from error
     except InvalidVariables as error:
         raise Skipped(f"its variables no longer fit the scenario: {error}") from error
-    except ScenarioDeleted as error:
-        raise Skipped(str(error)) from error
 
 
 def _may_start(schedule: Schedule) -> None:
     """Raises Skipped where something other than its scenario stands in the way."""
-    stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
+    stop = GlobalStop.objects.filter(pulled_at__isnull=False).first() if _is(schedule, "stopped") else None
     if stop is not None:
         raise Skipped(str(stop))
-    if (run := Run.objects.unfinished().filter(schedule=schedule).for_a_list().first()) is not None:
+    unfinished = Run.objects.unfinished().filter(schedule=schedule).for_a_list()
+    if (run := unfinished.first() if _is(schedule, "running") else None) is not None:
         raise Skipped(f"its run {run} has not ended ({run.verdict})")
     author = schedule.changed_by
-    if author is None or not author.is_active or not author.has_perm("scenarios.run_scenario"):
+    if author is None or not author.is_active or not _may_run(schedule, author):
         who = f"{author.get_username()!r}, who saved it last," if author else "whoever saved it last"
         raise Skipped(f"{who} may not run scenarios any more: someone who may must save it anew")
 
 
+def _is(schedule: Schedule, fact: str) -> bool:
+    """What FACTS tell of the row; where it was read without them, it may be."""
+    return bool(getattr(schedule, fact, True))
+
+
+def _may_run(schedule: Schedule, author: User) -> bool:
+    """By what was read with the schedule's row; of any other way to the permission, Django is asked."""
+    return getattr(schedule, "author_may_run", False) or author.has_perm("scenarios.run_scenario")
+
+
 def _note(schedule: Schedule, at: datetime, outcome: DueOutcome, reason: str, run: Run | None = None) -> None:
-    ScheduledTime.objects.update_or_create(
-        schedule=schedule, due_at=at, defaults={"outcome": outcome, "reason": reason, "run": run}
+    noted = ScheduledTime(schedule=schedule, due_at=at, outcome=outcome, reason=reason, run=run)
+    # In one statement, also where the time was noted before.
+    ScheduledTime.objects.bulk_create(
+        [noted],
+        update_conflicts=True,
+        unique_fields=["schedule", "due_at"],
+        update_fields=["outcome", "reason", "run"],
     )
     if outcome is DueOutcome.SKIPPED:
         logger.warning("Schedule %s, due %s, started no run: %s", schedule, at.isoformat(), reason)

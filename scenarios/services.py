@@ -24,6 +24,7 @@ from scenarios.domain.errors import (
     ServiceHeld,
 )
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
+from scenarios.domain.plan import Plan
 from scenarios.durability import on_disk
 from scenarios.event_log import write_event
 from scenarios.leases import claim_finished_run, release
@@ -178,13 +179,14 @@ def start_run(
     scenario: Scenario | None = None,
     by: User | None = None,
     wait: bool = True,
-    scheduled: Scheduled | None = None,
+    priority: int = 0,
 ) -> Run:
     """Write the run's row, and tell the queue. The row is the truth: the queue only knocks.
 
     `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
     now, because another holds a service that it touches, or because one is protected and a second person
-    must approve, it waits; or is refused, without `wait`.
+    must approve, it waits; or is refused, without `wait`. Of runs that wait, those of a higher `priority`
+    (-100 to 100) begin first.
 
     Raises:
         CannotBegin: what stands in its way, without `wait`.
@@ -203,8 +205,7 @@ def start_run(
         targets=admission.targets_of(protection.acting_steps(plan)).as_json(),
         started_by=by,
         started_from=origin,
-        schedule=scheduled.schedule if scheduled else None,
-        begin_before=scheduled.begin_before if scheduled else None,
+        priority=priority,
     )
     with transaction.atomic():
         if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
@@ -214,12 +215,49 @@ def start_run(
             run.waiting_for = admission.stopped(stop)[:500]
         run.save(force_insert=True)
         RunCharts.objects.create(run=run)
-        if scheduled and scheduled.approval:
-            protection.cover_by_schedule(run, scheduled.approval)
         if services := admission.unapproved(run):
             protection.ask_for_run(run, services)
         else:
             transaction.on_commit(lambda: knock(run))
+    return run
+
+
+def start_scheduled_run(
+    document: Document,
+    plan: Plan,
+    scheduled: Scheduled,
+    *,
+    scenario: Scenario,
+    services: list[str],
+    protected: list[str],
+) -> Run:
+    """As `start_run`, of a document that is read already and what it touches.
+
+    Must be called in a transaction that has locked the scenario's row: nobody deletes it meanwhile.
+    """
+    schedule = scheduled.schedule
+    run = Run(
+        scenario=scenario,
+        scenario_name=document.name,
+        document=document.source,
+        variables=dict(schedule.variables),
+        services=services,
+        targets=admission.targets_of(protection.acting_steps(plan)).as_json(),
+        started_by=schedule.changed_by,
+        started_from="schedule",
+        priority=schedule.priority,
+        schedule=schedule,
+        begin_before=scheduled.begin_before,
+        enqueued_at=None if protected else timezone.now(),
+    )
+    run.save(force_insert=True)
+    RunCharts.objects.create(run=run)
+    if scheduled.approval:
+        protection.cover_by_schedule(run, scheduled.approval)
+    if protected and (lacking := admission.unapproved(run)):
+        protection.ask_for_run(run, lacking)
+    else:
+        transaction.on_commit(lambda: knock(run))
     return run
 
 

@@ -16,6 +16,7 @@ CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
 MAX_TEXTS_REFRESHED = 50
 # A queue that lost a message is told again; one that is only busy is not flooded.
 KNOCK_AGAIN_AFTER = timedelta(seconds=30)
+JUST_NOW = timedelta(seconds=1)
 # So long a queue that failed is left to the watchdog, which alone goes on trying.
 REST_SECONDS = 5.0
 outage = Outage("The queue")
@@ -85,7 +86,8 @@ def tell_queue(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
     told = 0
     try:
         for run in runs if not outage.failed_within(unless_away_for) else ():
-            Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
+            if not _was_told(run, timezone.now(), JUST_NOW):
+                Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
             carry_out_run.enqueue(str(run.id), run.attempt)
             told += 1
     except Exception as error:  # noqa: BLE001 - whichever the queue's own are: of Redis, of a database

@@ -1,12 +1,25 @@
 """What workers execute."""
 
+import logging
+import os
+
+from django.conf import settings
+from django.db import Error
 from django_tasks import task
 
-from scenarios import execution
+from scenarios import execution, outages
 from scenarios.connections import fresh
-from scenarios.heartbeats import beat_of
+from scenarios.database_errors import is_away
+from scenarios.heartbeats import beat_of, note_trouble
+from scenarios.worker_commands import WORKER_COMMANDS
+
+logger = logging.getLogger(__name__)
 
 HIGHEST_PRIORITY = 100
+WRONG_WORKER = (
+    "a worker of RQ carries runs out in a child process, where they would not hear that they are to end: it "
+    f"begins none. Start 'manage.py {WORKER_COMMANDS['rq']}' instead"
+)
 
 
 @task()
@@ -16,14 +29,37 @@ def carry_out_run(_run_id: str, _attempt: int) -> str:
     The message says which run made it worth knocking. Whoever is before that one in line begins first: its
     own message then finds the other.
     """
-    run = fresh(execution.carry_out_next)()
+    if is_in_child_process():
+        logger.error("%s", WRONG_WORKER)
+        return WRONG_WORKER
+    try:
+        run = fresh(execution.carry_out_next)()
+    except Error as error:
+        if not is_away(error):
+            raise
+        outages.database.note_failure(error)
+        return "the database is away"
+    outages.database.note_success()
     return run.verdict if run is not None else "nothing to claim"
 
 
 @task()
 def beat() -> None:
     """Show that the queue delivers and that a worker works: `ready` and the alerts look at it."""
-    fresh(beat_of)("worker", execution.this_process())
+    if is_in_child_process():
+        fresh(note_trouble)("worker", WRONG_WORKER)
+        return
+    try:
+        fresh(beat_of)("worker", execution.this_process())
+    except Error as error:
+        if not is_away(error):
+            raise
+        outages.database.note_failure(error)
+
+
+def is_in_child_process() -> bool:
+    """Whether a worker of RQ has started a process for this task: it has that in the environment."""
+    return settings.TASK_BACKEND == "rq" and "RQ_WORKER_ID" in os.environ
 
 
 def ask_for_beat() -> None:

@@ -16,9 +16,20 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from scenarios import approvals, deliveries, execution, hosts, leases, log_context, retention, schedules
+from scenarios import (
+    approvals,
+    deliveries,
+    execution,
+    hosts,
+    leases,
+    log_context,
+    outages,
+    retention,
+    schedules,
+)
 from scenarios.charts.reader import ChartReader
 from scenarios.connections import Lane
+from scenarios.database_errors import is_away
 from scenarios.dispatch import Dispatcher
 from scenarios.domain.outcomes import STATES_TO_UNDO
 from scenarios.duties import Carrier, Duty
@@ -27,7 +38,6 @@ from scenarios.kept_answers import prune_answers
 from scenarios.lease_watch import LeaseWatch
 from scenarios.leases import Claim
 from scenarios.models import Fault, Run
-from scenarios.outages import Outage
 from scenarios.queue_duty import QueueDuty
 
 logger = logging.getLogger(__name__)
@@ -53,11 +63,10 @@ class Watchdog:
         self._renewals = Lane("lease")  # one for all: there may be hundreds of runs to clean up after
         self._charts = ChartReader()
         self._dispatcher = Dispatcher()
-        self._database = Outage("The database")
         self._undoing = Lane("undo")
         notify = Duty("notify the queue", ROUND_SECONDS, in_lane(QueueDuty().notify))
-        self._queue = Carrier(notify, self._database)
-        self._carriers = [self._queue, *(Carrier(duty, self._database) for duty in self._duties())]
+        self._queue = Carrier(notify)
+        self._carriers = [self._queue, *(Carrier(duty) for duty in self._duties())]
 
     def _duties(self) -> list[Duty]:
         return [
@@ -121,8 +130,11 @@ class Watchdog:
             )
             ended = await execution.take_back_left_behind(run, claimed, self._renewals, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
-        except Exception:  # also a driver's, of the site's own: the fault stays in the ledger
-            logger.exception("Run %s could not be cleaned up: trying again", run.id)
+        except Exception as error:  # also a driver's, of the site's own: the fault stays in the ledger
+            if is_away(error):
+                outages.database.note_failure(error)
+            else:
+                logger.exception("Run %s could not be cleaned up: trying again", run.id)
         self._queue.wake()  # whoever waited for its services may begin
 
     async def _prune(self, lane: Lane) -> None:

@@ -191,6 +191,7 @@ class RunAdmin(ReadOnlyAdmin):
                 run.variables,
                 origin="admin",
                 scenario=run.scenario,
+                priority=run.priority,
                 by=cast("User", request.user),
             )
         except (InvalidDocument, InvalidVariables) as error:

@@ -37,7 +37,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
     change_form_template = "admin/scenarios/schedule/change_form.html"
     fieldsets = (
         (None, {"fields": ["name", "scenario_name", "variables_text", "is_paused"]}),
-        ("When", {"fields": ["cron", "time_zone", "grace_minutes"]}),
+        ("When", {"fields": ["cron", "time_zone", "grace_minutes", "priority"]}),
         (
             "Window in which its runs may start",
             {"fields": ["window_days", ("window_from", "window_to")]},

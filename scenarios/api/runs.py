@@ -23,6 +23,7 @@ from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.domain.outputs import storable
+from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
@@ -42,6 +43,9 @@ Standing = Literal[
     "interrupted",
 ]
 NO_KEY = 0
+PRIORITY = Field(
+    0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Of runs that wait, those with the highest begin first."
+)
 ENDS = {outcome.value for outcome in Outcome}
 Beginning = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$")
@@ -63,6 +67,7 @@ class RunInList(Schema):
     created_by: str | None
     origin: str = Field(alias="started_from", description="Where the wish came from: admin, api, cli.")
     variables: dict[str, JsonValue]
+    priority: int = Field(description="Of runs that wait, those with the highest begin first.")
     attempt: int
     waiting_for: str = Field(description="What keeps it from beginning; empty where nothing does.")
     stopping: bool = Field(description="Whether its end was asked for.")
@@ -138,6 +143,7 @@ class NewRun(Body):
 
     variables: dict[str, JsonValue] = {}
     wait: bool = True
+    priority: int = PRIORITY
 
 
 class NewRunOfDocument(NewRun):
@@ -228,7 +234,13 @@ def start_run_of_document(
 
 def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
     return services.start_run(
-        source, storable(wish.variables), origin="api", scenario=stored, by=caller.user, wait=wish.wait
+        source,
+        storable(wish.variables),
+        origin="api",
+        scenario=stored,
+        by=caller.user,
+        wait=wish.wait,
+        priority=wish.priority,
     )
 
 

@@ -23,6 +23,7 @@ from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.outputs import storable
+from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
 from scenarios.planning_models import MOST_GRACE_MINUTES
 
@@ -47,6 +48,7 @@ class ScheduleInList(Schema):
     window_from: str | None
     window_to: str | None
     grace_minutes: int
+    priority: int = Field(description="Of its runs: of runs that wait, those with the highest begin first.")
     paused: bool = Field(alias="is_paused")
     next_at: datetime | None
     created_at: datetime
@@ -133,6 +135,7 @@ class NewSchedule(Body):
     window_from: TimeOfDay | None = None
     window_to: TimeOfDay | None = None
     grace_minutes: int = Field(15, ge=0, le=MOST_GRACE_MINUTES)
+    priority: int = Field(0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="That its runs are given.")
     paused: bool | None = None
 
     def fields(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.utils import timezone
 
+from scenarios import outages
 from scenarios.charts import keeping
 from scenarios.charts.keeping import Taken
 from scenarios.charts.kept import Charts
@@ -16,6 +17,7 @@ from scenarios.charts.questions import questions_of
 from scenarios.charts.reading import read_charts
 from scenarios.charts.window import windows_around
 from scenarios.connections import Lane
+from scenarios.database_errors import is_away
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +49,11 @@ async def read_due_charts() -> None:
     try:
         while (taken := await _in_database(keeping.take_due, timezone.now())) is not None:
             await _read(taken)
-    except Exception:  # charts must not end who reads them
-        logger.exception("Charts could not be read: trying again")
+    except Exception as error:  # charts must not end who reads them
+        if is_away(error):
+            outages.database.note_failure(error)
+        else:
+            logger.exception("Charts could not be read: trying again")
 
 
 async def _read(taken: Taken) -> None:

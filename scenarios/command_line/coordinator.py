@@ -199,9 +199,13 @@ class Coordinator(Protocol):
         """What a run of the document would meet now, as far as it can be told before it is begun."""
         ...
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts: ...
+    def start(
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> RunFacts: ...
 
-    def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+    def start_document(
+        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> RunFacts:
         """Carry out a document that need not be stored."""
         ...
 

@@ -83,18 +83,24 @@ class LocalCoordinator:
         ]
         return Preflight(refused, forewarning.unreachable(plan), [*warnings, *forewarning.delays(plan)])
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunFacts:
         stored = _stored(name)
         try:
-            run = services.start_run(stored.document, variables, origin="cli", scenario=stored, wait=wait)
+            run = services.start_run(
+                stored.document, variables, origin="cli", scenario=stored, wait=wait, priority=priority
+            )
         except ScenarioDeleted as error:
             raise CommandRefused(str(error)) from error
         return run_facts(run)
 
-    def start_document(self, source: str, variables: Mapping[str, str], *, wait: bool) -> RunFacts:
+    def start_document(
+        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> RunFacts:
         # A run of what is stored under the document's name is one of that scenario's.
         stored = Scenario.objects.filter(name=services.read_document(source).name, document=source).first()
-        return run_facts(services.start_run(source, variables, origin="cli", scenario=stored, wait=wait))
+        return run_facts(
+            services.start_run(source, variables, origin="cli", scenario=stored, wait=wait, priority=priority)
+        )
 
     def runs(self, which: RunFilter) -> list[RunFacts]:
         rows = Run.objects.for_a_list().select_related("started_by")

@@ -29,6 +29,7 @@ from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
 from scenarios.domain.experiments.translation import TranslationRefused
+from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.domain.variables import pairs
 
 
@@ -43,6 +44,13 @@ def add_to(verbs: Any) -> None:
     how.add_argument("--detach", action="store_true", help="Print the run's id and do not follow.")
     parser.add_argument(
         "--no-wait", action="store_true", help="Refuse the run where another holds its services."
+    )
+    parser.add_argument(
+        "--priority",
+        type=_priority,
+        default=0,
+        metavar="N",
+        help="From -100 to 100: of runs that wait, those with the highest begin first (default: 0).",
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="Write a report for CI, however it ends.")
     watching = add_verb(verbs, follow, "follow", "A run's log, live until its verdict.", shows=True)
@@ -68,7 +76,7 @@ def run(
         given = pairs(variables)
         if dry_run:
             return _dry_run(session, scenario, given)
-        started = _start(session, scenario, given, wait=not options["no_wait"])
+        started = _start(session, scenario, given, wait=not options["no_wait"], priority=options["priority"])
     except TranslationRefused as error:
         return _refused_document(session, scenario, error, translated=True)
     except InvalidDocument as error:
@@ -88,10 +96,21 @@ def _refused_document(session: Session, scenario: str, error: InvalidDocument, *
     return exit_codes.REFUSED
 
 
-def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool) -> RunFacts:
+def _priority(text: str) -> int:
+    number = int(text)
+    if not MIN_PRIORITY <= number <= MAX_PRIORITY:
+        raise ValueError(text)
+    return number
+
+
+_priority.__name__ = f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # as argparse names it in its error
+
+
+def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool, priority: int) -> RunFacts:
     if is_file_name(scenario):
-        return session.coordinator.start_document(_source_of(session, scenario), given, wait=wait)
-    return session.coordinator.start(scenario, given, wait=wait)
+        source = _source_of(session, scenario)
+        return session.coordinator.start_document(source, given, wait=wait, priority=priority)
+    return session.coordinator.start(scenario, given, wait=wait, priority=priority)
 
 
 def _source_of(session: Session, scenario: str) -> str:

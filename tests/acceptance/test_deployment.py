@@ -44,9 +44,10 @@ def test_whatever_may_hold_faults_has_the_time_to_undo_them_when_it_is_told_to_s
     holders = [
         process
         for process in PROCESSES
-        if {"db_worker", "watchdog"} & set(process.command) and not process.source.startswith("Dockerfile")
+        if {"db_worker", "rqworker", "watchdog"} & set(process.command)
+        and not process.source.startswith("Dockerfile")
     ]
-    assert len(holders) == 6
+    assert len(holders) == 7
     assert all(process.stop_seconds > sum(UNDO_DELAYS) for process in holders)
 
 
@@ -55,6 +56,38 @@ def test_each_kind_of_installation_runs_web_worker_and_watchdog() -> None:
         commands = [process.command for process in PROCESSES if process.source.startswith(kind)]
         words = {word for command in commands for word in command}
         assert {"gunicorn", "db_worker", "watchdog"} <= words, kind
+
+
+def test_each_kind_of_installation_has_a_worker_for_the_queue_on_redis() -> None:
+    """Overlays change the command and the queue's settings alone, of processes that the others have."""
+    (overlay,) = documents(DEPLOY / "container" / "compose.rq.yaml")
+    base = documents(DEPLOY / "container" / "compose.yaml")[0]["services"]
+    for name in ("web", "worker", "watchdog"):
+        assert name in base
+        assert overlay["services"][name]["environment"]["TASK_BACKEND"] == "rq"
+    (patch,) = documents(DEPLOY / "kubernetes-rq" / "worker.yaml")
+    (container,) = patch["spec"]["template"]["spec"]["containers"]
+    pod = documents(DEPLOY / "kubernetes" / "coordinator.yaml")[0]["spec"]["template"]["spec"]
+    assert container["name"] in {each["name"] for each in pod["containers"]}
+    for command in (overlay["services"]["worker"]["command"], container["args"]):
+        assert command == ["python", "manage.py", "rqworker"]
+    (kustomization,) = documents(DEPLOY / "kubernetes-rq" / "kustomization.yaml")
+    named = {*kustomization["resources"], *(patch["path"] for patch in kustomization["patches"])}
+    files = {path.name for path in (DEPLOY / "kubernetes-rq").iterdir()} - {"kustomization.yaml"}
+    assert named == {*files, "../kubernetes"}
+
+
+def test_workers_are_drained_by_a_reload_of_their_unit_and_before_their_container_is_stopped() -> None:
+    for unit in UNITS:
+        if "worker" in unit.name:
+            assert "ExecReload=/bin/kill -USR1 $MAINPID\n" in unit.read_text()
+    pod = documents(DEPLOY / "kubernetes" / "coordinator.yaml")[0]["spec"]["template"]["spec"]
+    (worker,) = (each for each in pod["containers"] if each["name"] == "worker")
+    program, manage, name, *options = worker["lifecycle"]["preStop"]["exec"]["command"]
+    assert (program, manage) == ("python", "manage.py")
+    command = load_command_class(get_commands()[name], name)
+    wait = command.create_parser("manage.py", name).parse_args(options).wait
+    assert pod["terminationGracePeriodSeconds"] - wait > sum(UNDO_DELAYS)
 
 
 def test_the_image_runs_as_a_numbered_user_and_copies_what_is_there() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from scenarios.long_running import end_in_the_log
 from scenarios.watchdog import Watchdog
 
 
@@ -13,7 +14,8 @@ class Command(BaseCommand):
     help = "Takes over runs whose worker died, undoes their faults, and tries outstanding faults again."
 
     def handle(self, *_arguments: Any, **_options: Any) -> None:
-        asyncio.run(watch_until_told())
+        with end_in_the_log("The watchdog"):
+            asyncio.run(watch_until_told())
 
 
 async def watch_until_told() -> None:

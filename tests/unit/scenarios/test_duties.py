@@ -3,21 +3,28 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import OperationalError
 
+from scenarios import outages
 from scenarios.connections import Lane
 from scenarios.duties import Carrier, Duty
-from scenarios.outages import Outage
+
+
+@pytest.fixture(autouse=True)
+def answering_database() -> Iterator[None]:
+    """No test begins in the outage of another."""
+    yield
+    outages.database.note_success()
 
 
 def duty(name: str, work: Callable[[], object], **options: float) -> Carrier:
     async def call(lane: Lane) -> object:
         return await lane.call(work)
 
-    return Carrier(Duty(name, options.pop("every", 0.01), call, **options), Outage("The database"))
+    return Carrier(Duty(name, options.pop("every", 0.01), call, **options))
 
 
 async def carry_out_until(enough: threading.Event, *carriers: Carrier) -> None:
@@ -79,12 +86,11 @@ async def test_a_failing_duty_is_told_of_once_and_when_it_succeeds_again(
 async def test_a_database_that_is_away_is_told_of_once_for_all_duties(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    database = Outage("The database")
 
     async def away(_lane: Lane) -> object:
         raise OperationalError("connection refused")
 
-    carriers = [Carrier(Duty(name, 1.0, away), database) for name in ("one", "another")]
+    carriers = [Carrier(Duty(name, 1.0, away)) for name in ("one", "another")]
     with caplog.at_level(logging.WARNING):
         for carrier in carriers * 3:
             await carrier.round()
@@ -97,7 +103,7 @@ async def test_a_failing_duty_rests_longer_each_time_up_to_its_bound() -> None:
     async def away(_lane: Lane) -> object:
         raise OperationalError("connection refused")
 
-    carrier = Carrier(Duty("away", 1.0, away, max_delay=8.0), Outage("The database"))
+    carrier = Carrier(Duty("away", 1.0, away, max_delay=8.0))
     delays = []
     for _ in range(5):
         await carrier.round()
@@ -109,7 +115,7 @@ async def test_a_duty_that_has_not_succeeded_for_long_is_in_trouble(monkeypatch:
     async def away(_lane: Lane) -> object:
         raise OperationalError("connection refused")
 
-    carrier = Carrier(Duty("schedules", 1.0, away), Outage("The database"))
+    carrier = Carrier(Duty("schedules", 1.0, away))
     await carrier.round()
     assert carrier.trouble() == ""
     carrier._succeeded_at -= 60

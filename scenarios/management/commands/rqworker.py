@@ -1,0 +1,43 @@
+"""`manage.py rqworker`: RQ's simple worker, which here outlives outages and can be drained."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+from django_rq.management.commands import rqworker
+
+from scenarios.long_running import end_in_the_log
+from scenarios.worker_commands import WORKER_COMMANDS
+
+MAX_WAIT_SECONDS = 5.0
+# Long enough that an idle worker seldom asks, short enough that one whose Redis hangs notices it.
+WORKER_TTL_SECONDS = 60
+
+
+class Command(rqworker.Command):
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)  # type: ignore[no-untyped-call]
+        parser.set_defaults(
+            worker_class="rq.SimpleWorker",
+            job_class="django_tasks_rq.Job",
+            worker_ttl=WORKER_TTL_SECONDS,
+        )
+
+    def handle(self, *queues: str, **options: Any) -> None:
+        if settings.TASK_BACKEND != "rq":
+            raise CommandError(
+                f"TASK_BACKEND is {settings.TASK_BACKEND!r}, which has no use for RQ's worker: "
+                f"start 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'."
+            )
+        # Not before: django_rq reads its settings when it is imported.
+        from scenarios import rq_worker  # noqa: PLC0415
+
+        options["worker_class"] = rq_worker.find_worker_class(options["worker_class"])
+        rq_worker.check_job_class(options["job_class"])
+        with end_in_the_log("The worker"):
+            ends_by_itself = options["burst"] or options["max_jobs"] or options["max_idle_time"]
+            wait = 0.25
+            while not rq_worker.work(queues, **options) and not ends_by_itself:
+                time.sleep(wait)
+                wait = min(MAX_WAIT_SECONDS, 2 * wait)
