@@ -7,10 +7,10 @@ from scenarios.clock import SystemClock
 from scenarios.domain.errors import StepFailed
 from scenarios.domain.plan import Step
 from scenarios.installed import installed_drivers
+from scenarios.models import Service
 from scenarios.steps import StepRunner
 from scenarios.surroundings import Platform
 
-HEALTH_PATH = "/health"
 TIME_LIMIT = 2.0
 _WELL = range(200, 300)
 
@@ -21,12 +21,23 @@ class Health:
     sentence: str
 
 
-def health_of(service: str) -> Health:
+def health_of(service: Service) -> Health:
+    """How the registered service is, by its own path and status."""
+    return _asked({"service": service.name, "path": service.health_path}, service)
+
+
+def try_health(service: Service) -> Health:
+    """The same of one that is not stored as it is given here."""
+    return _asked({"url": f"{service.base_url.rstrip('/')}{service.health_path}"}, service)
+
+
+def _asked(arguments: dict[str, str], service: Service) -> Health:
     runner = StepRunner(installed_drivers(), Platform(), SystemClock())
-    step = Step("http", {"service": service, "path": HEALTH_PATH})
     try:
-        seen = asyncio.run(runner.probe(step, TIME_LIMIT))
+        seen = asyncio.run(runner.probe(Step("http", arguments), TIME_LIMIT))
     except StepFailed as error:
         return Health(is_well=False, sentence=str(error))
     status, milliseconds = seen["status"], seen["elapsed"] * 1000
-    return Health(status in _WELL, f"{HEALTH_PATH} answered {status} after {milliseconds:.0f} ms")
+    is_well = status in _WELL if service.health_status is None else status == service.health_status
+    wanted = "" if is_well or service.health_status is None else f", not {service.health_status},"
+    return Health(is_well, f"{service.health_path} answered {status}{wanted} after {milliseconds:.0f} ms")

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from django.conf import settings
-from django.core.validators import URLValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -60,6 +60,10 @@ def author_of(instance: "Scenario", **_named: object) -> object:
     return instance.changed_by
 
 
+HEALTH_PATH = RegexValidator(
+    r"^/(?!/)[!-~]*\Z", "A path begins with one '/' and has no spaces, as in '/health'."
+)
+DEFAULT_HEALTH_PATH = "/health"
 NEWEST_FIRST = ("-queued_at", "-id")
 WAYS_IN = {
     "admin": "in the browser",
@@ -109,6 +113,20 @@ class Service(models.Model):
         "protected",
         default=False,
         help_text="A run that acts on it begins only after a second person has approved it.",
+    )
+    health_path = models.CharField(
+        max_length=200,
+        default=DEFAULT_HEALTH_PATH,
+        blank=True,
+        validators=[HEALTH_PATH],
+        help_text="What is asked to see whether it is well, as /health or /ready?full=1.",
+    )
+    health_status = models.PositiveSmallIntegerField(
+        "healthy status",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(100), MaxValueValidator(599)],
+        help_text="What it answers when it is well. Empty: anything from 200 to 299.",
     )
     protected_since = models.DateTimeField(
         null=True, editable=False, help_text="Since when it is protected at this address."

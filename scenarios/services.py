@@ -29,7 +29,18 @@ from scenarios.durability import on_disk
 from scenarios.event_log import write_event
 from scenarios.leases import claim_finished_run, release
 from scenarios.ledger import mark_acknowledged, open_faults
-from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunCharts, Scenario, Schedule, Service
+from scenarios.models import (
+    DEFAULT_HEALTH_PATH,
+    Approval,
+    Fault,
+    GlobalStop,
+    Hold,
+    Run,
+    RunCharts,
+    Scenario,
+    Schedule,
+    Service,
+)
 from scenarios.named_services import keep_named_services
 from scenarios.ports import Event
 from scenarios.service_queries import give_default_queries
@@ -157,6 +168,7 @@ def save_service(service: Service) -> Service:
     Raises:
         ValidationError: the name is no DNS label, or the address no http(s) URL.
     """
+    service.health_path = service.health_path or DEFAULT_HEALTH_PATH
     service.full_clean()
     service.save()
     return service

@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -19,7 +19,7 @@ from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.domain.counts import counted
 from scenarios.domain.errors import AddressProtected, AddressUnknown
-from scenarios.health import health_of
+from scenarios.health import Health, health_of, try_health
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
@@ -44,7 +44,7 @@ class ServiceAdmin(DeletedByServiceAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
     list_filter = ["is_protected"]
-    fields = ["name", "base_url", "description", "is_protected"]
+    fields = ["name", "base_url", ("health_path", "health_status"), "description", "is_protected"]
     change_form_template = "admin/scenarios/service/change_form.html"
     search_fields = ["name", "description"]
     list_per_page = 50
@@ -105,7 +105,12 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.health_view)
-        return [path("<int:pk>/health/", view, name="scenarios_service_health"), *super().get_urls()]
+        try_view = self.admin_site.admin_view(self.try_view)
+        own = [
+            path("<int:pk>/health/", view, name="scenarios_service_health"),
+            path("try/", try_view, name="scenarios_service_try"),
+        ]
+        return [*own, *super().get_urls()]
 
     @admin.display(description="health now")
     def health(self, service: Service) -> SafeString:
@@ -148,5 +153,26 @@ class ServiceAdmin(DeletedByServiceAdmin):
     def health_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        health = health_of(get_object_or_404(Service, pk=pk).name)
+        health = health_of(get_object_or_404(Service, pk=pk))
+        return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
+
+    def try_view(self, request: HttpRequest) -> HttpResponse:
+        """How the service is that is written in the form; nothing is stored."""
+        may_write = self.has_add_permission(request) or request.user.has_perm("scenarios.change_service")
+        if request.method != "POST" or not may_write:
+            raise PermissionDenied
+        given = {name: request.POST.get(name, "").strip() for name in ("base_url", "health_path")}
+        status = request.POST.get("health_status", "").strip()
+        service = Service(
+            name="tried",
+            **{name: word for name, word in given.items() if word},
+            health_status=int(status) if status.isdecimal() else None,
+        )
+        try:
+            service.clean_fields(exclude=["name"])
+        except ValidationError as error:
+            words = " ".join(" ".join(said) for said in error.message_dict.values())
+            health = Health(is_well=False, sentence=words)
+        else:
+            health = try_health(service)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})

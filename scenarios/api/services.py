@@ -32,6 +32,8 @@ class ServiceInList(Schema):
     name: str
     base_url: str
     description: str
+    health_path: str
+    health_status: int | None = Field(description="Null: anything from 200 to 299 is well.")
     protected: bool = Field(description="A run that acts on it needs the approval of a second person.")
     held_by: UUID | None
     touched_by: list[str]
@@ -59,6 +61,10 @@ class NewService(Body):
     )
     description: str | None = None
     protected: bool | None = None
+    health_path: str | None = Field(None, max_length=200, pattern=r"^/([!-.0-~][!-~]*)?$")
+    health_status: int | None = Field(
+        None, ge=0, le=599, description="0: anything from 200 to 299 is well again."
+    )
 
 
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
@@ -79,6 +85,8 @@ def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
             "name": row.name,
             "base_url": row.base_url,
             "description": row.description,
+            "health_path": row.health_path,
+            "health_status": row.health_status,
             "protected": row.is_protected,
             "held_by": held[row.name].pk if row.name in held else None,
             "touched_by": touching.get(row.name, []),
@@ -122,6 +130,11 @@ def put(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
         permit(request, PROTECT)
     description = None if wish.description is None else storable(wish.description)
     saved = services.register_service(name, wish.base_url, description, is_protected=wish.protected)
+    if wish.health_path is not None or wish.health_status is not None:
+        saved.health_path = saved.health_path if wish.health_path is None else wish.health_path
+        if wish.health_status is not None:
+            saved.health_status = wish.health_status or None
+        services.save_service(saved)
     return told([saved])[0]
 
 
