@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('scenarios', '0022_retention_by_index'),
+        ('scenarios', '0023_fill_what_first_versions_left'),
     ]
 
     operations = [
