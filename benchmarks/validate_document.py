@@ -73,7 +73,7 @@ def many(count: int, entry: str) -> str:
 
 
 def checks(count: int, expect: str) -> str:
-    return phases(count, f"validations: [{{name: v, probe: {{wait: {{duration: 1s}}}}, expect: {expect}}}]")
+    return phases(count, f"validations: [{{name: v, probe: {{http: {{service: s}}}}, expect: {expect}}}]")
 
 
 def variables(count: int, words: str, more: str = "hold: 1s") -> str:
@@ -91,7 +91,7 @@ def short_variable(source: str) -> str:
     return source.replace("{delay: ", "{d: ", 1)
 
 
-LONG_PATH = '"$.a#[?' + "@.b=='c' && " * 13 + '@.d]": 1'
+LONG_PATH = '"$.a#[?' + "@.b=='c' && " * 13 + '@.d]": [1]'
 TEMPLATE = '"${delay}"'
 SHORT = '"${d}"'
 MISTAKES = {
