@@ -27,7 +27,7 @@ spec:
   guards: {guards}
   phases:
     - name: chaos
-      hold: 1m
+      hold: {hold}
       actions:
         - name: break it
           timeout: {action_timeout}
@@ -56,7 +56,7 @@ WAYS: dict[str, tuple[dict[str, str], End]] = {
     "a stop": ({}, stop),
     "the action's timeout": ({"action_timeout": "500ms"}, nothing),
     # It must not be over before the injection is asked for, and the injection must last longer.
-    "the run's timeout": ({"run_timeout": "6s", "action_timeout": "12s"}, nothing),
+    "the run's timeout": ({"run_timeout": "6s", "action_timeout": "12s", "hold": "1s"}, nothing),
     "a guard": ({"guards": FAILING_GUARD}, nothing),
     "kill -9 of the worker": ({}, told(signal.SIGKILL)),
     "SIGTERM of the worker": ({}, told(signal.SIGTERM)),
@@ -89,7 +89,7 @@ def rollback_of(system: Coordinator, run: str) -> str:
 
 def document(system: Coordinator, **words: str) -> str:
     path = system.data / "late.yaml"
-    usual = {"run_timeout": "5m", "guards": "[]", "action_timeout": "5s", "more": ""}
+    usual = {"run_timeout": "5m", "guards": "[]", "action_timeout": "5s", "more": "", "hold": "1m"}
     path.write_text(DOCUMENT.format(**{**usual, **words}))
     return str(path)
 
