@@ -191,12 +191,17 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         super().__init__(*arguments, **named)
         if "scenario_name" not in self.fields:  # not for one who may only view
             return
+        if "priority" in self.fields:
+            self.fields["priority"].required = False
         names = list(Scenario.objects.values_list("name", flat=True))
         if (own := self.instance.scenario_name) and own not in names:
             names.append(own)
         self.fields["scenario_name"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
         given = self.instance.variables.items()
         self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in given)
+
+    def clean_priority(self) -> int:
+        return self.cleaned_data["priority"] or 0
 
     def clean_variables_text(self) -> str:
         text: str = self.cleaned_data["variables_text"]
