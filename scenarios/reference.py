@@ -31,7 +31,8 @@ A document has at most 256 KiB, {MOST_STEPS:,} steps, {MOST_ENTRIES:,} entries i
 
 A query in `json` that is singular (RFC 9535, 2.3.5.1: names and indexes alone, as `$.nodes[0].name`)
 gives the value it selects. Any other gives a list, also of one value and of none: `"$.faults[*].id": []`
-says that there is none. `exists` asks whether anything was selected. `match()` and `search()` take RE2's
+says that there is none. `exists` asks whether anything was selected. Where what was returned is not JSON,
+nothing under `json` holds, `exists: false` neither. `match()` and `search()` take RE2's
 regular expressions with the meaning of RFC 9485. A query has at most {MAX_DESCENTS} `..`; one that would
 visit more than {MAX_NODES:,} nodes of an answer ends its validation as errored.
 
@@ -43,8 +44,8 @@ A step names one driver, with its arguments under it. `sensitive: true`, beside 
 arguments, keeps nothing of the answer, neither in the journal nor in reports: only whether it held.
 
 What a driver returns is declared, with its type: an unknown field, and a matcher or a value that never fits
-the field, is refused when the document is read. A field may be missing from an answer, as `json` where the
-body is not JSON.
+the field, is refused when the document is read; so is a comparison that every number of the field meets, or
+none, as `status: {below: 5000}`. A field may be missing from an answer, as `json` where the body is not JSON.
 """
 _DECLARATIONS = (
     ("Scenario", "The document"),

@@ -43,12 +43,14 @@ class Expectations:
 def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
     document = fields.get("json", MISSING)
     for path, matchers in wanted.items():
-        query = compiled_query(path)
-        value: Any = MISSING
-        if document is not MISSING:
-            found = query.values(document, budget)
-            value = found if not query.is_singular else found[0] if found else MISSING
         subject = f"JSON at {path!r}"
+        if document is MISSING:
+            # Not even that something is missing there is known.
+            yield f"there is no {subject}: what was returned is not JSON"
+            continue
+        query = compiled_query(path)
+        found = query.values(document, budget)
+        value: Any = found if not query.is_singular else found[0] if found else MISSING
         if value == [] and not query.is_singular and isinstance(matchers, Mapping) and "exists" in matchers:
             # As in the filters of RFC 9535: a query exists where it selects anything.
             if matchers["exists"] is True:

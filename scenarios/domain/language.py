@@ -75,8 +75,8 @@ class Matchers(Declaration):
 
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")
-    in_: list[Any] = Field(default_factory=list, alias="in")
-    not_in: list[Any] = Field(default_factory=list)
+    in_: Annotated[list[Any], Field(min_length=1)] = Field(default_factory=list, alias="in")
+    not_in: Annotated[list[Any], Field(min_length=1)] = Field(default_factory=list)
     above: float = Field(ABSENT)
     at_least: float = Field(ABSENT)
     below: float = Field(ABSENT)
@@ -114,6 +114,8 @@ class JsonPaths(Declaration, extra="allow"):
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not given:
+            yield "", "'json' is empty: write a JSONPath and what stands there, as in '$.status: ok'"
         for path in given:
             try:
                 compiled_query(path)
@@ -128,7 +130,7 @@ class Expect(Declaration, extra="allow"):
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
     json_paths: JsonPaths = Field(ABSENT, alias="json")
-    headers: dict[str, Matcher] = Field(default_factory=dict)
+    headers: Annotated[dict[str, Matcher], Field(min_length=1)] = Field(default_factory=dict)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -179,15 +181,9 @@ def _unfit_expectations(step: Any, probe: Any, expect: Any) -> Iterator[Broken]:
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     named = [name for name in probe if name in drivers] if isinstance(probe, dict) else []
     driver = named[0] if len(named) == 1 else ""
-    for path, sentence, hint in (
-        unfit(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ()
-    ):
-        yield Broken(("expect", *path), sentence, hint, kind=_kind_of_misfit(path))
-
-
-def _kind_of_misfit(path: tuple[str | int, ...]) -> str:
-    # What a query selects, JSON Schema cannot tell.
-    return RELATION if path[0] == "json" else MISFIT
+    for one in unfit(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ():
+        kind = MISFIT if one.is_in_schema else RELATION
+        yield Broken(("expect", *one.path), one.rule, one.hint, kind=kind)
 
 
 class Undone(Declaration, Generic[AnyStep]):

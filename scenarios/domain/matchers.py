@@ -219,3 +219,4 @@ _OF_SCALARS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
     "matches": _matches,
     "exists": _exists,
 }
+MATCHERS = OVER_LISTS | _OF_WHOLE_VALUES.keys() | _OF_SCALARS.keys()

@@ -4,24 +4,35 @@ Declared once, as `Returns` of the driver's arguments: validation, JSON Schema, 
 all come from there. A driver that declares none is free: anything may be expected of it.
 """
 
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from scenarios.domain.json_queries import compiled_query
-from scenarios.domain.matchers import OVER_LISTS, shown
+from scenarios.domain.matchers import MATCHERS, OVER_LISTS, is_number, shown
+from scenarios.domain.ranges import ENDLESS, Range, effect_of
 from scenarios.domain.spelling import near
 from scenarios.domain.templates import is_templated
 
 Path = tuple[str | int, ...]
-# Where it is broken, the rule, and a hint.
-Misfit = tuple[Path, str, str]
-
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NUMERIC = frozenset({"integer", "number"})
 _COMPARING = ("above", "at_least", "below", "at_most", "between")
+_OPPOSITES = {
+    "equals": "not",
+    "not": "equals",
+    "in": "not_in",
+    "not_in": "in",
+    "above": "at_most",
+    "at_least": "below",
+    "below": "at_least",
+    "at_most": "above",
+}
 _WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -31,6 +42,15 @@ _WORDS = {
     "object": "a mapping",
     "null": "null",
 }
+
+
+class Misfit(NamedTuple):
+    """Where a rule is broken. Of some rules JSON Schema knows nothing."""
+
+    path: Path
+    rule: str
+    hint: str = ""
+    is_in_schema: bool = True
 
 
 class Returned(BaseModel):
@@ -43,12 +63,15 @@ class Returned(BaseModel):
 class Kind:
     """JSON types that a value may have; none stands for any. `items` is the kind of a list's values.
 
-    With `series`, `all`, `any` and `count` look at several values of which the field has one.
+    With `series`, `all`, `any` and `count` look at several values of which the field has one. With
+    `samples`, no text of it is a number: numbers come as numbers. Numbers are within `range`.
     """
 
     types: frozenset[str] = frozenset()
     items: "Kind | None" = None
     series: bool = False
+    samples: bool = False
+    range: Range = ENDLESS
 
     def may_be(self, *types: str) -> bool:
         return not self.types or not self.types.isdisjoint(types)
@@ -56,14 +79,14 @@ class Kind:
     @property
     def of_values(self) -> "Kind":
         """Of the values that `all` and `any` look at."""
-        return Kind(self.types) if self.series else self.items or ANY
+        return Kind(self.types, samples=self.samples) if self.series else self.items or ANY
 
     def __str__(self) -> str:
         return " or ".join(_WORDS[one] for one in sorted(self.types))
 
 
 ANY = Kind()
-WHOLE_NUMBER = Kind(frozenset({"integer"}))
+WHOLE_NUMBER = Kind(frozenset({"integer"}), range=Range(low=0))
 TEXT = Kind(frozenset({"string"}))
 LIST = Kind(frozenset({"array"}))
 
@@ -97,7 +120,13 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
             items = _kind(one["items"])
     if "number" in types:
         types.discard("integer")
-    return Kind(frozenset(types), items, bool(schema.get("series")))
+    return Kind(
+        frozenset(types),
+        items,
+        bool(schema.get("series")),
+        bool(schema.get("samples")),
+        Range(schema.get("minimum"), schema.get("maximum")),
+    )
 
 
 def unfit(expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str) -> Iterator[Misfit]:
@@ -106,7 +135,7 @@ def unfit(expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: 
     for name, wanted in expect.items():
         if returned is not None and name not in returned:
             rule = f"{shown(name)} is not returned by {driver!r}: it returns {', '.join(returned)}"
-            yield (name,), rule, near(name, list(returned))
+            yield Misfit((name,), rule, near(name, list(returned)))
         elif name == "json":
             yield from _unfit_queries(wanted)
         elif name == "headers":
@@ -122,14 +151,18 @@ def _unfit_queries(wanted: Any) -> Iterator[Misfit]:
             is_singular = compiled_query(query).is_singular
         except (ValueError, TypeError):
             continue  # said by its own declaration
-        for path, rule, hint in _unfit_matchers(
-            f"JSON at {query!r}", ("json", query), matchers, ANY if is_singular else LIST
-        ):
-            yield path, rule, hint or ("" if is_singular else f"{query!r} may select several values")
+        several = "" if is_singular else f"{query!r} may select several values"
+        kind = ANY if is_singular else LIST
+        for one in _unfit_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
+            # What a query selects, JSON Schema cannot tell.
+            yield one._replace(hint=one.hint or several, is_in_schema=False)
 
 
 def _unfit_headers(wanted: Any) -> Iterator[Misfit]:
     for name, matchers in wanted.items() if isinstance(wanted, Mapping) else ():
+        if not _TOKEN.fullmatch(name):
+            rule = f"{shown(name)} is no header name: letters, digits and '-'"
+            yield Misfit(("headers", name), rule, is_in_schema=False)
         yield from _unfit_matchers(f"header {name!r}", ("headers", name), matchers, TEXT)
 
 
@@ -140,18 +173,52 @@ def _unfit_matchers(subject: str, path: Path, wanted: Any, kind: Kind) -> Iterat
     for name, expected in wanted.items():
         place = (*path, name)
         if rule := _unusable(name, subject, kind):
-            yield place, rule, ""
-        elif name in {"equals", "not"}:
-            yield from _unfit_value(subject, place, expected, kind)
-        elif name in {"in", "not_in"} and isinstance(expected, list):
-            for index, one in enumerate(expected):
-                yield from _unfit_value(subject, (*place, index), one, kind)
-        elif name == "contains":
-            yield from _unfit_part(subject, place, expected, kind)
-        elif name in {"all", "any"}:
-            yield from _unfit_matchers(f"the values of {subject}", place, expected, kind.of_values)
-        elif name == "count":
-            yield from _unfit_matchers("a number of values", place, expected, WHOLE_NUMBER)
+            yield Misfit(place, rule)
+        elif name in kind.range.compared and (effect := effect_of(name, expected, kind.range)):
+            rule = f"{name!r} {effect} holds here: {subject} is {kind.range}"
+            yield Misfit(place, rule, is_in_schema=False)
+        elif name == "not" and _is_of_matchers(expected):
+            yield _no_matcher(subject, place, expected, kind)
+        else:
+            yield from _unfit_matcher(name, subject, place, expected, kind)
+
+
+def _unfit_matcher(name: str, subject: str, place: Path, expected: Any, kind: Kind) -> Iterator[Misfit]:
+    if name in {"equals", "not"}:
+        yield from _unfit_value(subject, place, expected, kind)
+    elif name in {"in", "not_in"} and isinstance(expected, list):
+        for index, one in enumerate(expected):
+            yield from _unfit_value(subject, (*place, index), one, kind)
+    elif name == "contains":
+        yield from _unfit_part(subject, place, expected, kind)
+    elif name in {"all", "any"}:
+        yield from _without_exists(place, expected)
+        yield from _unfit_matchers(f"the values of {subject}", place, expected, kind.of_values)
+    elif name == "count":
+        yield from _without_exists(place, expected)
+        yield from _unfit_matchers("a number of values", place, expected, WHOLE_NUMBER)
+
+
+def _without_exists(place: Path, wanted: Any) -> Iterator[Misfit]:
+    if isinstance(wanted, Mapping) and "exists" in wanted:
+        rule = f"'exists' says nothing under {place[-1]!r}: what it looks at is always there"
+        yield Misfit((*place, "exists"), rule, "ask how many there are by 'count'", is_in_schema=False)
+
+
+def _is_of_matchers(wanted: Any) -> bool:
+    return isinstance(wanted, Mapping) and bool(wanted) and MATCHERS.issuperset(wanted)
+
+
+def _no_matcher(subject: str, place: Path, wanted: Mapping[str, Any], kind: Kind) -> Misfit:
+    """`not` compares: {above: 3} is a mapping with the key 'above', which nothing ever equals."""
+    rule = f"'not' takes the value that {subject} must not be, and no matcher: {shown(wanted)}"
+    first = next(iter(wanted))
+    hint = "a mapping itself stands under 'not_in', in a list"
+    if first == "exists":
+        hint = "write 'exists: false' of what must not be there"
+    elif first in _OPPOSITES:
+        hint = f"the opposite of {first!r} is {_OPPOSITES[first]!r}"
+    return Misfit(place, rule, hint, is_in_schema=not fits(wanted, kind))
 
 
 def usable(name: str, kind: Kind) -> bool:
@@ -173,18 +240,39 @@ def _unusable(name: str, subject: str, kind: Kind) -> str:
 
 def _unfit_part(subject: str, path: Path, part: Any, kind: Kind) -> Iterator[Misfit]:
     if not kind.may_be("array") and not isinstance(part, str):
-        yield path, f"{shown(part)} is never contained in {subject}, which is {kind}", _in_quotes(part)
+        rule = f"{shown(part)} is never contained in {subject}, which is {kind}"
+        yield Misfit(path, rule, _in_quotes(part))
 
 
 def _unfit_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
-    if is_templated(value) or fits(value, kind):
+    if is_templated(value):
+        return
+    if fits(value, kind):
+        yield from _unfit_number(subject, path, value, kind)
         return
     hint = _in_quotes(value) if kind.types == TEXT.types else ""
     if isinstance(value, str) and not kind.types.isdisjoint(_NUMERIC):
         hint = "write numbers without quotes"
     elif kind.types == LIST.types:
         hint = "write a list, or look at its values by 'all', 'any', 'count' or 'contains'"
-    yield path, f"{shown(value)} is never equal to {subject}, which is {kind}", hint
+    yield Misfit(path, f"{shown(value)} is never equal to {subject}, which is {kind}", hint)
+
+
+def _unfit_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
+    """Of the kind, and yet never equal: beyond the range, or a number as text where none comes."""
+    if is_number(value) and value not in kind.range:
+        rule = f"{shown(value)} is never equal to {subject}, which is {kind.range}"
+        yield Misfit(path, rule, is_in_schema=False)
+    elif kind.samples and isinstance(value, str) and _is_finite_number(value):
+        rule = f"{shown(value)} is never equal to {subject}: it is text, and numbers come as numbers"
+        yield Misfit(path, rule, "write numbers without quotes", is_in_schema=False)
+
+
+def _is_finite_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _in_quotes(value: Any) -> str:

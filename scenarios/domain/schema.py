@@ -48,7 +48,7 @@ def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
         definitions["Step"] |= {"oneOf": [{"required": [name]} for name in sorted(drivers)]}
     definitions["Matchers"] |= {"minProperties": 1}
     definitions["Expect"] |= {"minProperties": 1}
-    definitions["JsonPaths"] |= {"propertyNames": {"pattern": r"^\$"}}
+    definitions["JsonPaths"] |= {"minProperties": 1, "propertyNames": {"pattern": r"^\$"}}
     expect_by_driver(definitions, drivers)
     definitions["Template"] = {
         "type": "string",

@@ -94,7 +94,7 @@ class _Writer:
         if name in {"equals", "not"}:
             return _equal(kind)
         if name in {"in", "not_in"}:
-            return {"type": "array", "items": _equal(kind)}
+            return {"type": "array", "minItems": 1, "items": _equal(kind)}
         if name in {"all", "any"}:
             return self.wanted(kind.of_values)
         if name == "contains" and not kind.may_be("array"):

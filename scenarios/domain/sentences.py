@@ -142,6 +142,10 @@ def described(value: Any) -> str:
     return shown(value)
 
 
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
+
+
 _MAPPING = ("a mapping", "write 'key: value' lines below it")
 _LIST = ("a list", "begin each entry with '- '")
 _TEXT = ("text", "put it in quotes")
@@ -161,7 +165,7 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda limit: f"be above {limit['gt']}",
     "less_than_equal": lambda limit: f"be at most {limit['le']}",
     "less_than": lambda limit: f"be below {limit['lt']}",
-    "too_short": lambda limit: f"have at least {limit['min_length']} entries",
+    "too_short": lambda limit: f"have at least {limit['min_length']} {_entries(limit['min_length'])}",
     "too_long": lambda limit: f"have at most {limit['max_length']} entries",
     "string_too_short": lambda limit: f"have at least {limit['min_length']} characters",
     "string_too_long": lambda limit: f"have at most {limit['max_length']} characters",

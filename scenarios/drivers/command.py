@@ -38,11 +38,11 @@ def _environment(given: dict[str, Any]) -> dict[str, str]:
 
 
 class CommandReturned(Returned):
-    exit_code: int = Field(description="Negative: the signal that ended it.")
+    exit_code: int = Field(ge=-64, le=255, description="Negative: the signal that ended it.")
     stdout: str = Field(description="At most 64 KiB of it.")
     stderr: str = Field(description="At most 64 KiB of it.")
     json_output: Any = Field(alias="json", description="`stdout`, where it is JSON and whole.")
-    elapsed: float = Field(description="Seconds to its end.")
+    elapsed: float = Field(ge=0, description="Seconds to its end.")
     note: str = Field(description="What was cut, or ended with it, where anything was.")
 
 

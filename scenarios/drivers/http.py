@@ -72,11 +72,11 @@ def _is_scalar(value: Any) -> bool:
 
 
 class HttpReturned(Returned):
-    status: int = Field(description="The status code.")
+    status: int = Field(ge=100, le=999, description="The status code.")
     headers: dict[str, str] = Field(description="By name; case does not matter.")
     body: str = Field(description="The body as text, at most 1 MiB of it.")
     json_body: Any = Field(alias="json", description="The body, where it is JSON and whole.")
-    elapsed: float = Field(description="Seconds to the end of the answer.")
+    elapsed: float = Field(ge=0, description="Seconds to the end of the answer.")
     note: str = Field(description="That the body was cut, where it was.")
 
 

@@ -24,13 +24,17 @@ _OK = 200
 _BAD_QUERY = 400
 
 
+# Not a number and the infinities are texts; numbers never are.
+Sample = Annotated[float | str, Field(json_schema_extra={"samples": True})]
+
+
 class PrometheusReturned(Returned):
     value: float | str = Field(
         description="Of the one series, or the scalar. With several series only `all`, `any` and `count` "
         "look at it, and of none only `count`.",
-        json_schema_extra={"series": True},
+        json_schema_extra={"series": True, "samples": True},
     )
-    values: list[float | str] = Field(description="Of all series.")
+    values: list[Sample] = Field(description="Of all series.")
     samples: list[dict[str, Any]] = Field(description="Of all series, `metric` (the labels) and `value`.")
 
 

@@ -34,7 +34,7 @@ def _host(text: str) -> str:
 
 class TcpReturned(Returned):
     connected: bool = Field(description="Whether something listens there and took the connection.")
-    elapsed: float = Field(description="Seconds until that was known.")
+    elapsed: float = Field(ge=0, description="Seconds until that was known.")
     note: str = Field(description="Why there is no connection, where there is none.")
 
 

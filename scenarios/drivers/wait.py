@@ -13,7 +13,7 @@ from scenarios.ports import Surroundings
 
 
 class WaitReturned(Returned):
-    elapsed: float = Field(description="Seconds.")
+    elapsed: float = Field(ge=0, description="Seconds.")
 
 
 class WaitArguments(Declaration):

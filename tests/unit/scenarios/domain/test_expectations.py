@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scenarios.domain.expectations import Expectations
@@ -101,6 +101,9 @@ MISSES = [
     ({"json": {"$.a[*].b": 1}}, {"json": {"a": [{"b": 1}]}}, "JSON at '$.a[*].b' is [1], not 1"),
     ({"json": {"$.a[*]": {"contains": "b-1"}}}, {"json": {"a": ["b-10"]}}, "[\"b-10\"], without 'b-1'"),
     ({"json": {"$..a": {"exists": True}}}, {"json": {}}, "there is no JSON at '$..a'"),
+    ({"json": {"$.error": {"exists": False}}}, {"body": "<p>"}, "what was returned is not JSON"),
+    ({"json": {"$.errors[*]": {"exists": False}}}, {"body": "<p>"}, "what was returned is not JSON"),
+    ({"json": {"$.errors[*]": {"count": 0}}}, {"body": "<p>"}, "what was returned is not JSON"),
     ({"json": {"$..a": {"exists": False}}}, {"json": {"a": 1}}, "exists, and it must not: it is [1]"),
     ({"json": {"$..a": []}}, {}, "there is no JSON at '$..a'"),
     ({"json": {"$..a": {"all": {"above": 1}}}}, {"json": {}}, "has no values, so that 'all' does not hold"),
@@ -163,6 +166,7 @@ MATCHERS = st.sampled_from(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(value=JSON, matchers=MATCHERS)
 def test_no_value_breaks_a_comparison(value: Any, matchers: Any) -> None:
     wanted = {"value": matchers, "json": {"$..a": matchers}, "headers": {"a": matchers}}

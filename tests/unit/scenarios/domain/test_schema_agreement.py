@@ -139,7 +139,7 @@ def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
     plain = own.filter(lambda value: not isinstance(value, dict))
     inner = matchers(kind.of_values, depth - 1) if depth else st.just(1) if kind == ANY else plain
     number: st.SearchStrategy[Any]
-    number, several = st.just({"at_least": 1}) | st.integers(0, 3), st.lists(own, max_size=2)
+    number, several = st.just({"at_least": 1}) | st.integers(0, 3), st.lists(own, min_size=1, max_size=2)
     part = JSON if kind.may_be("array") else TEXTS
     comparing = dict.fromkeys(("above", "at_least", "below", "at_most"), NUMBERS)
     known = {"equals": own, "not": own, "in": several, "not_in": several, "exists": st.booleans()}
@@ -156,9 +156,11 @@ def expected_of(driver: str) -> st.SearchStrategy[dict[str, Any]]:
     free = matchers(ANY)
     fields = {name: matchers(field.kind) for name, field in returned.items()}
     if "json" in fields:
-        fields["json"] = st.dictionaries(st.sampled_from(["$", "$.a", "$.b[0]"]), free, max_size=2)
+        fields["json"] = st.dictionaries(
+            st.sampled_from(["$", "$.a", "$.b[0]"]), free, min_size=1, max_size=2
+        )
     if "headers" in fields:
-        fields["headers"] = st.dictionaries(NAMES, matchers(TEXT), max_size=2)
+        fields["headers"] = st.dictionaries(NAMES, matchers(TEXT), min_size=1, max_size=2)
     return st.fixed_dictionaries({}, optional=fields).filter(bool)
 
 

@@ -17,7 +17,7 @@ GUARD = (
 
 REFUSED = {
     "no list": (HTTP % "ok: 200", 5, "200}}}", "200 is not a list", "'- '"),
-    "an empty list": (HTTP % "ok: []", 5, "[]", "at least 1 entries", ""),
+    "an empty list": (HTTP % "ok: []", 5, "[]", "at least 1 entry", ""),
     "no status": (HTTP % "ok: [2000]", 5, "2000", "2000 is refused: it must be at most 599", ""),
     "text": (HTTP % "ok: ['204']", 5, "'204'", "'204' is not a whole number", "without quotes"),
     "a followed redirect": (

@@ -1,0 +1,56 @@
+"""Ranges of numbers, and matchers that every number of one meets, or none."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+_COMPARING = frozenset({"above", "at_least", "below", "at_most", "between"})
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The limits are within it; None where there is no limit."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __contains__(self, number: float) -> bool:
+        return self.lowest <= number <= self.highest
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"at least {self.low:g}"
+        return f"between {self.low:g} and {self.high:g}" if self.low is not None else f"at most {self.high:g}"
+
+    @property
+    def lowest(self) -> float:
+        return -math.inf if self.low is None else self.low
+
+    @property
+    def highest(self) -> float:
+        return math.inf if self.high is None else self.high
+
+    @property
+    def compared(self) -> frozenset[str]:
+        """The matchers that are worth a look: none where there are no limits."""
+        return frozenset() if self.low is None and self.high is None else _COMPARING
+
+
+ENDLESS = Range()
+
+
+def effect_of(matcher: str, limit: Any, numbers: Range) -> str:
+    """'always' or 'never', by what the numbers of a range do; '' where some meet it, or it is no number."""
+    limits = limit if matcher == "between" else [limit]
+    if not isinstance(limits, list) or not limits or any(type(one) not in {int, float} for one in limits):
+        return ""
+    first, last = limits[0], limits[-1]
+    lowest, highest = numbers.lowest, numbers.highest
+    always, never = {
+        "above": (lowest > first, highest <= first),
+        "at_least": (lowest >= first, highest < first),
+        "below": (highest < first, lowest >= first),
+        "at_most": (highest <= first, lowest > first),
+        "between": (first <= lowest and highest <= last, last < lowest or highest < first),
+    }[matcher]
+    return "always" if always else "never" if never else ""
