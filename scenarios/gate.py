@@ -1,22 +1,28 @@
 """What a run may touch, decided for each connection by the socket addresses that it is made to."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import transaction
+from django.db import Error, transaction
 
 from scenarios import admission
 from scenarios.addresses import Place, endpoint_of, names, places_at, places_of
+from scenarios.connections import fresh
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Connection, Intent
 from scenarios.registry import Registered, Registry, read_services
 
+T = TypeVar("T")
+# Waited for an answer of the database where an earlier one will do.
+ANSWER_SECONDS = 2.0
 _RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES)"
 
 
@@ -30,29 +36,40 @@ class RunGate:
         self._run_id: UUID = run.pk
         self._claimed_at: datetime | None = run.claimed_at
         self._begun_with: Mapping[str, str] = run.addresses
+        # As they were last read.
+        self._services: list[Registered] | None = None
+        self._without_approval: dict[tuple[str, ...], list[str]] = {}
 
     async def admit(self, connection: Connection, intent: Intent) -> None:
         """Raises StepImpossible where the run may not touch what is there."""
         if intent is Intent.READ and not settings.ONLY_REGISTERED_SERVICES:
             return
-        services = await sync_to_async(read_services)()
+        services = await self._read_services(intent)
         # In a thread of its own: the one in which the database is asked also renews the lease.
         known = await asyncio.to_thread(Registry, services)
         places = places_at(connection.host, connection.addresses)
         if intent is Intent.UNDO:
-            await sync_to_async(self._refuse_undo)(known, places, connection.host)
+            await self._refuse_undo(known, places, connection.host)
             return
         if settings.ONLY_REGISTERED_SERVICES:
             await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
         if intent is Intent.ACT and (touched := known.services_at(places)):
             await sync_to_async(self._take)(known.services, touched, connection.host)
 
-    def _refuse_undo(self, known: Registry, places: Iterable[Place], host: str) -> None:
+    async def _read_services(self, intent: Intent) -> list[Registered]:
+        last = self._services if intent is Intent.UNDO else None
+        self._services = await _ask(read_services, last=last)
+        return self._services
+
+    async def _refuse_undo(self, known: Registry, places: Iterable[Place], host: str) -> None:
         """Only what was protected before the run began, to which somebody has redirected the undo."""
         protected = known.protected_before(self._claimed_at, places)
         if not protected:
             return
-        if names_left := admission.without_approval(self._run_id, protected):
+        key = tuple(sorted(protected))
+        look = partial(admission.without_approval, self._run_id, protected)
+        names_left = self._without_approval[key] = await _ask(look, last=self._without_approval.get(key))
+        if names_left:
             raise StepImpossible(_unapproved(host, names_left))
 
     def _refuse_strangers(self, known: Registry, places: frozenset[Place], host: str) -> None:
@@ -95,6 +112,20 @@ class RunGate:
         # Of the fault that is being injected there, so that the hold outlasts the run with it.
         for fault in Fault.objects.filter(run=run, state=FaultState.INJECTING):
             Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
+
+
+async def _ask(look: Callable[[], T], *, last: T | None) -> T:
+    """What the database says; what it said last, where that is given, and it is away or does not answer.
+
+    A fault must be undone without the database, too. Before it was injected, its undo was admitted.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS if last is not None else None):
+            return await sync_to_async(fresh(look))()
+    except (Error, TimeoutError):
+        if last is None:
+            raise
+        return last
 
 
 def _unapproved(host: str, protected: Iterable[str]) -> str:

@@ -204,7 +204,7 @@ def test_a_database_that_neither_answers_nor_refuses_leaves_no_fault_behind(
         system.start_watchdog()
         run = run_with_fault(system, target)
         with psycopg.connect(database) as other:  # closed, it lets go
-            other.execute("LOCK TABLE scenarios_run IN ACCESS EXCLUSIVE MODE")
+            other.execute("LOCK TABLE scenarios_run, scenarios_service IN ACCESS EXCLUSIVE MODE")
             wait_for(lambda: not target.active, what="the fault is undone without the database")
         wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
 
