@@ -59,10 +59,13 @@ def read_document(source: str | bytes) -> Document:
     return parse_document(source, step_arguments())
 
 
-def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
-    """Store a valid document under the name it gives itself, replacing an earlier one.
+def save_scenario(document: Document, *, by: User | None = None, replace: bool = True) -> Scenario:
+    """Store a valid document under the name it gives itself, replacing an earlier one where it may.
 
     A document that is stored already is left as it is: it makes no new version.
+
+    Raises:
+        IntegrityError: without `replace`, another document is stored under the name.
     """
     if (same := Scenario.objects.filter(name=document.name, document=document.source).first()) is not None:
         return same
@@ -77,9 +80,13 @@ def save_scenario(document: Document, *, by: User | None = None) -> Scenario:
         # One that was removed comes back with its history and its runs.
         versions = Scenario.history.filter(name=document.name)
         removed = versions.values_list("id", flat=True).first()
-        scenario, created = Scenario.objects.update_or_create(
-            name=document.name, defaults=written, create_defaults={**written, "pk": removed}
-        )
+        first = {**written, "pk": removed}
+        if replace:
+            scenario, created = Scenario.objects.update_or_create(
+                name=document.name, defaults=written, create_defaults=first
+            )
+        else:
+            scenario, created = Scenario.objects.create(name=document.name, **first), True
         if created and removed:
             lost = Run.objects.filter(scenario=None, scenario_name=document.name)
             lost.filter(document__in=versions.values("document")).update(scenario=scenario)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from scenarios import services
@@ -78,12 +78,30 @@ def synchronise(
         if taken := names_taken(changes, only_new):
             raise NameTaken(taken)
         # In one order, so that two at once never wait for each other's rows.
+        new = {change.name for change in changes if change.kind == "new"}.intersection(only_new)
         for document in sorted(documents, key=lambda one: one.name):
-            services.save_scenario(document, by=by)
+            store(document, by, replace=document.name not in new)
         for change in changes:
             if change.kind == "removed":
                 remove_scenario(change.name, by=by)
     return changes
+
+
+def store(document: Document, by: User | None, *, replace: bool) -> None:
+    """As `save_scenario`.
+
+    Raises:
+        NameTaken: without `replace`, another document is stored under the name.
+    """
+    try:
+        services.save_scenario(document, by=by, replace=replace)
+    except IntegrityError as error:
+        # Stored by somebody else since the changes were looked for.
+        stored = Scenario.objects.filter(name=document.name).values_list("document", flat=True).first()
+        if replace or stored is None:
+            raise
+        if stored != document.source:
+            raise NameTaken([document.name]) from error
 
 
 def names_taken(changes: Sequence[Change], only_new: Collection[str]) -> list[str]:

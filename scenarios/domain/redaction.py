@@ -126,13 +126,14 @@ def _written_in_one_piece(secret: str) -> list[str]:
 def _without_beginning(text: str, written: str) -> str:
     """The text without the secret's beginning, where an end of the text or of a quotation cut it."""
     least = min(_LEAST_BEGINNING, len(written) - 1)
-    position = text.find(written[:least])
+    kept: list[str] = []
+    begin, position = 0, text.find(written[:least])
     while position >= 0:
         end = position + least
         while end < len(text) and end - position < len(written) and text[end] == written[end - position]:
             end += 1
         if end == len(text) or text[end] in _CUT_MARKS or end - position >= _CLEAR_BEGINNING:
-            text = text[:position] + MASK + text[end:]
-            end = position + len(MASK)
+            kept += (text[begin:position], MASK)
+            begin = end
         position = text.find(written[:least], end)
-    return text
+    return "".join((*kept, text[begin:])) if kept else text

@@ -51,6 +51,7 @@ def _short(secret: str) -> Iterator[str]:
         return
     yield _any_case(_each(secret))
     yield from _encoded(data)
+    yield from _in_other_units(secret)
     if len(secret) > MIN_ENCODED:
         yield _any_case(_literal(secret[::-1]))
 
@@ -137,6 +138,17 @@ def _encoded(data: bytes) -> Iterator[str]:
     for form in once:
         yield from map(in_lines, base64_cores(form.encode()))
         yield _any_case(form.encode().hex())
+
+
+def _in_other_units(secret: str) -> Iterator[str]:
+    """In UTF-16, as PowerShell takes its commands, and in base85."""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        wide = secret.encode(encoding, "surrogatepass")
+        yield from map(in_lines, base64_cores(wide))
+        yield _any_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in wide))
+    data = secret.encode("utf-8", "surrogatepass")
+    in_base85 = (encode(data).decode() for encode in (base64.b85encode, base64.a85encode))
+    yield from (_literal(one) for one in in_base85 if len(one) > MIN_ENCODED)
 
 
 def _number(byte: int) -> str:

@@ -1,5 +1,6 @@
 """Whether something listens on a TCP port."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
@@ -15,13 +16,15 @@ from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
+# Letters of all scripts: a name may be internationalised. An IPv6 address may name its interface.
+_HOST = re.compile(r"[\w.:%-]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _host(text: str) -> str:
     """A name or an address, without the brackets that an IPv6 address has in URLs."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if "/" in bare or "[" in bare or "]" in bare:
+    if not _HOST.fullmatch(bare):
         raise ValueError(f"{text[:80]!r} is not a host: write its name or its address alone")
     if ":" in bare:
         try:

@@ -7,6 +7,7 @@ import pytest
 from scenarios import services
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
+from scenarios.synchronisation import NameTaken, store
 from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import Telling
 
@@ -156,3 +157,15 @@ def test_export_wants_one_scenario_or_all_and_says_where_it_cannot_write(
     assert scenario("export").code == 2
     said = scenario("export", "exchange-latency", "-o", tmp_path / "none" / "x.yaml")
     assert (said.code, "cannot be written" in said.err) == (2, True)
+
+
+def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
+    """What two imports at once come to on a database where each sees the name free."""
+    services.save_scenario(services.read_document(DOCUMENT))
+    services.save_scenario(services.read_document(DOCUMENT), replace=False)
+    changed = services.read_document(DOCUMENT + "# other\n")
+    with pytest.raises(NameTaken, match="'exchange-latency' is stored already"):
+        store(changed, None, replace=False)
+    assert Scenario.objects.get().document == DOCUMENT
+    store(changed, None, replace=True)
+    assert Scenario.objects.get().document == changed.source

@@ -34,6 +34,19 @@ async def test_a_refused_port_is_not_connected_for_a_probe_and_fails_an_action(c
         await Tcp().act(arguments, Platform())
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1 ", "a b", "user@exchange", "http://exchange", "*", "exchange?"])
+def test_what_no_host_can_be_called_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="is not a host"):
+        TcpArguments(host=host, port=80)
+
+
+@pytest.mark.parametrize(
+    "host", ["exchange_1.local", "fe80::1%lo", "[::1]", "börse.example", "127.1", "host."]
+)
+def test_what_a_host_may_be_called_is_taken(host: str) -> None:
+    assert TcpArguments(host=host, port=80).host == host.strip("[]")
+
+
 async def test_a_host_that_does_not_resolve_is_not_connected() -> None:
     arguments = TcpArguments(host="no-such-host.invalid", port=80)
     assert (await Tcp().probe(arguments, Platform()))["connected"] is False
