@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from scenarios import log_context
+from scenarios.domain.redaction import Redactor
 from tests.servers import network_namespaces, small_disk, wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
@@ -35,6 +37,13 @@ def is_ci() -> bool:
 def pytest_configure() -> None:
     # Hashing a password as in production takes 0.2 s; some tests log in dozens of times.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def _secrets_are_forgotten() -> Iterator[None]:
+    """A secret that one test has used is an ordinary word in the log lines of the next."""
+    yield
+    log_context.redactor = Redactor()
 
 
 def pytest_report_header() -> str:

@@ -152,7 +152,8 @@ def test_garbage_is_a_sentence_in_every_report(
     run = ended(telling)
     read()
     for name in ("html", "json", "md"):
-        assert f"{server.url} answered" in report(run, name).decode()
+        # In Markdown an invisible character keeps sites from making a link of the address.
+        assert f"{server.url} answered" in report(run, name).decode().replace("\u2060", "")
     assert Run.objects.get(pk=run.pk).verdict == "passed"
 
 

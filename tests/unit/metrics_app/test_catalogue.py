@@ -36,6 +36,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "scenario_scheduled_times_total": ("schedule", "outcome"),
         "scenario_runs": ("state",),
         "scenario_outstanding_faults": (),
+        "scenario_unverified_faults": (),
         "scenario_oldest_queued_seconds": (),
         "scenario_watchdog_last_seen_timestamp_seconds": (),
         "webhook_deliveries_total": ("result",),
@@ -51,4 +52,5 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "metrics_scrape_series": (),
         "metrics_scrape_gauges_failures_total": ("source", "reason"),
         "metrics_skipped_files": ("reason",),
+        "metrics_clashing_metrics": (),
     }
