@@ -79,6 +79,19 @@ def places_at(host: str, addresses: Iterable[tuple[str, int]]) -> frozenset[Plac
     return frozenset(spelling | numeric)
 
 
+def hold_name(place: Place) -> str:
+    """How the place is held, as `127.0.0.1:8080` or `[fd00::1]:80`; "" where its name is not resolved.
+
+    No service has such a name, because none contains a colon.
+    """
+    host, port = place
+    if host == THIS_HOST:
+        return f"127.0.0.1:{port}"
+    if _canonical_or_none(host) is None:
+        return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _canonical_or_none(ip: str) -> str | None:
     try:
         return canonical(ip)
@@ -101,12 +114,18 @@ class _Known:
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    thread: threading.Thread
+    began: float
+
+
 class Names:
     """What names are resolved to, known for a few seconds; lookups go on side by side, for a short time."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
-        self._lookups: dict[str, threading.Thread] = {}
+        self._lookups: dict[str, _Lookup] = {}
         self._lock = threading.Lock()
 
     def resolve(self, hosts: Iterable[str], *, lookups: bool = True) -> dict[str, frozenset[str]]:
@@ -124,25 +143,29 @@ class Names:
         return known is not None and time.monotonic() - known.at < KNOWN_FOR_SECONDS
 
     def _look_up(self, hosts: Iterable[str]) -> None:
-        until = time.monotonic() + LOOKUP_SECONDS
-        for thread in [self._begin(host) for host in hosts]:
-            thread.join(max(0.0, until - time.monotonic()))
+        for lookup in [self._begin(host) for host in hosts]:
+            # From its beginning on: whoever comes while a name server hangs does not wait as long again.
+            lookup.thread.join(max(0.0, lookup.began + LOOKUP_SECONDS - time.monotonic()))
 
-    def _begin(self, host: str) -> threading.Thread:
+    def _begin(self, host: str) -> _Lookup:
         with self._lock:
             running = self._lookups.get(host)
-            if running is not None and running.is_alive():
+            if running is not None and running.thread.is_alive():
                 return running  # a name server that hangs is not asked again meanwhile
             # A daemon: the resolver may hang for half a minute, and no process waits for it at its end.
-            thread = self._lookups[host] = threading.Thread(target=self._ask, args=[host], daemon=True)
+            thread = threading.Thread(target=self._ask, args=[host], daemon=True)
+            lookup = self._lookups[host] = _Lookup(thread, time.monotonic())
             thread.start()
-            return thread
+            return lookup
 
     def _ask(self, host: str) -> None:
         value = frozenset(map(canonical, look_up(host)))
         with self._lock:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
+            before = self._known.get(host)
+            if not value and before is not None:
+                value = before.value  # a name server that fails does not make a protected address free
             self._known[host] = _Known(value, time.monotonic())
             self._lookups.pop(host, None)
 

@@ -87,22 +87,26 @@ def _quoted(target: str) -> str:
 
 def _held(services: Iterable[str]) -> str:
     names = list(services)
-    wanted = Q(service__in=names)
+    forms = registry.forms_of(names)
+    wanted = Q(service__in=forms)
     if hosts.ANY_HOST in names:  # which one is not known before a worker claims the run
         wanted |= Q(service__startswith=hosts.TARGET_PREFIX)
     hold = Hold.objects.filter(wanted).select_related("run").first()
-    return is_held(hold) if hold is not None else ""
+    return is_held(hold, forms.get(hold.service, "")) if hold is not None else ""
 
 
-def is_held(hold: Hold) -> str:
-    return f"{named(hold.service)} is held by {hold}"
+def is_held(hold: Hold, target: str = "") -> str:
+    """As a sentence; `target` is what whoever waits calls what is held."""
+    return f"{named(target or hold.service)} is held by {hold}"
 
 
 def named(target: str) -> str:
-    """As "service 'exchange'" or "host 'alpha'"."""
+    """As "service 'exchange'", "host 'alpha'" or "address 127.0.0.1:8080"."""
     if target.startswith(hosts.TARGET_PREFIX):
         return f"host {target.removeprefix(hosts.TARGET_PREFIX)!r}"
-    return f"service {target!r}"
+    if target.startswith(registry.HIDDEN_PREFIX):
+        return "an address that no document names"
+    return f"address {target}" if registry.is_address(target) else f"service {target!r}"
 
 
 def count_places() -> tuple[int, str]:
@@ -147,6 +151,8 @@ def let_go(run: Run) -> None:
 def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
     """What the steps act on: services by name, or by where one is registered however it is spelt, and `host`.
 
+    Of an address where none is registered, the address that it is resolved to.
+
     A service that is registered twice is touched under both names. Steps that act on the host of their
     process, as those of `command` and `signal`, touch that host as a whole: which of its processes a command
     reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
@@ -172,7 +178,8 @@ def look_up(runs: RunQuerySet) -> None:
 def touched_now(run: Run) -> list[str]:
     """What the run touches as services are registered now; no name server is asked."""
     found = registry.touched_by(Targets.from_json(run.targets), lookups=False)
-    return hosts.resolve_target({*run.services, *found}, hosts.this_host())
+    kept = {name for name in run.services if not registry.is_address(name)}  # they are resolved anew
+    return hosts.resolve_target(kept | found, hosts.this_host())
 
 
 def _listened_at(step: Step) -> set[tuple[str, int]]:

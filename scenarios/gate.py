@@ -15,10 +15,18 @@ from scenarios import admission
 from scenarios.addresses import Place, endpoint_of, names, places_at, places_of
 from scenarios.connections import fresh
 from scenarios.domain.errors import StepImpossible
-from scenarios.domain.outcomes import FaultState
+from scenarios.domain.outcomes import FaultState, RunState
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Connection, Intent
-from scenarios.registry import Registered, Registry, read_services
+from scenarios.registry import (
+    Registered,
+    Registry,
+    forms_of,
+    hidden,
+    is_address,
+    read_held,
+    read_services,
+)
 
 T = TypeVar("T")
 # Waited for an answer of the database where an earlier one will do.
@@ -40,21 +48,24 @@ class RunGate:
         self._services: list[Registered] | None = None
         self._without_approval: dict[tuple[str, ...], list[str]] = {}
 
-    async def admit(self, connection: Connection, intent: Intent) -> None:
-        """Raises StepImpossible where the run may not touch what is there."""
+    async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
+        """What the run holds there from now on. Raises StepImpossible where it may not touch it."""
         if intent is Intent.READ and not settings.ONLY_REGISTERED_SERVICES:
-            return
+            return frozenset()
         services = await self._read_services(intent)
+        held = await _ask(read_held, last=None) if intent is Intent.ACT else None
         # In a thread of its own: the one in which the database is asked also renews the lease.
-        known = await asyncio.to_thread(Registry, services)
+        known = await asyncio.to_thread(Registry, services, held)
         places = places_at(connection.host, connection.addresses)
         if intent is Intent.UNDO:
             await self._refuse_undo(known, places, connection.host)
-            return
+            return frozenset()
         if settings.ONLY_REGISTERED_SERVICES:
             await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
-        if intent is Intent.ACT and (touched := known.services_at(places)):
-            await sync_to_async(self._take)(known.services, touched, connection.host)
+        if intent is Intent.READ:
+            return frozenset()
+        touched = known.held_for(places)
+        return await sync_to_async(self._take)(known.services, touched, connection.host)
 
     async def _read_services(self, intent: Intent) -> list[Registered]:
         last = self._services if intent is Intent.UNDO else None
@@ -81,37 +92,50 @@ class RunGate:
         if not any(places & places_of(endpoint, lookups=False) for endpoint in endpoints):
             raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")
 
-    def _take(self, services: Mapping[str, Registered], touched: Iterable[str], host: str) -> None:
+    def _take(self, services: Mapping[str, Registered], touched: Iterable[str], host: str) -> frozenset[str]:
         """Hold what the run does not hold yet, because a secret or a redirect hid it until now.
+
+        Returns the names under which it is held.
 
         Raises:
             StepImpossible: nobody has approved it, or another run holds it.
         """
         found = sorted(touched)
-        protected = [name for name in found if services[name].is_protected]
+        protected = [name for name in found if name in services and services[name].is_protected]
         if unapproved := admission.without_approval(self._run_id, protected):
             raise StepImpossible(_unapproved(host, unapproved))
-        held = dict(Hold.objects.filter(service__in=found).values_list("service", "run"))
-        if all(held.get(name) == self._run_id for name in found):
-            return
-        with transaction.atomic():
-            admission.lock()
-            for hold in (
-                Hold.objects.filter(service__in=found).exclude(run=self._run_id).select_related("run")
-            ):
-                raise StepImpossible(
-                    f"{host!r} leads to {admission.named(hold.service)}, which is held by {hold}: nothing "
-                    "was sent there"
-                )
-            self._hold([name for name in found if name not in held])
+        forms = forms_of(found)
+        rows = Hold.objects.filter(service__in=forms)
+        own = set(rows.filter(run=self._run_id).values_list("service", flat=True))
+        if missing := set(found) - {forms[name] for name in own}:
+            with transaction.atomic():
+                admission.lock()
+                for hold in rows.exclude(run=self._run_id).select_related("run"):
+                    raise StepImpossible(
+                        f"{host!r} leads to {admission.named(forms[hold.service])}, which is held by {hold}: "
+                        "nothing was sent there"
+                    )
+                taken = {hidden(name) if is_address(name) else name for name in missing}
+                self._hold(taken)
+            own |= taken
+        self._keep_with_faults(own)
+        return frozenset(own)
 
-    def _hold(self, missing: list[str]) -> None:
-        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in missing])
+    def _hold(self, missing: Iterable[str]) -> None:
+        told = set(missing)
+        # Another step of the run may have taken it meanwhile.
+        told -= set(Hold.objects.filter(service__in=told).values_list("service", flat=True))
         run = Run.objects.select_for_update().get(pk=self._run_id)
-        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *missing}))
-        # Of the fault that is being injected there, so that the hold outlasts the run with it.
-        for fault in Fault.objects.filter(run=run, state=FaultState.INJECTING):
-            Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
+        if run.state != RunState.RUNNING:  # ended by another process: nobody would let go of it
+            raise StepImpossible("the run has ended meanwhile: nothing was sent")
+        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in told])
+        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *told}))
+
+    def _keep_with_faults(self, touched: Iterable[str]) -> None:
+        """Note it in the fault that is being injected there, so that the hold outlasts the run with it."""
+        for fault in Fault.objects.filter(run=self._run_id, state=FaultState.INJECTING):
+            if missing := set(touched) - set(fault.services):
+                Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
 
 
 async def _ask(look: Callable[[], T], *, last: T | None) -> T:

@@ -45,8 +45,8 @@ class Injector:
         """
         if action.undo is None:
             return await self._act(action)
-        await self._steps.admit_undo(action.undo)
-        fault = await self._write(action, action.undo, phase)
+        touched = await self._steps.admit_undo(action.undo)
+        fault = await self._write(action, action.undo, phase, touched)
         return await self._inject(action, fault)
 
     async def _act(self, action: Action) -> Observation:
@@ -58,10 +58,14 @@ class Injector:
             # To compare the answer is impossible: the step itself was carried out.
             raise StepFailed(str(error)) from None
 
-    async def _write(self, action: Action, undo: Step, phase: str) -> Fault:
+    async def _write(self, action: Action, undo: Step, phase: str, touched: frozenset[str]) -> Fault:
         late = max(self._late_seconds, action.timeout) if self._steps.arrives_late(action.do) else 0.0
         fault = await self._ledger.open(
-            phase=phase, action=action, address=self._steps.address_of(undo), late_seconds=late
+            phase=phase,
+            action=action,
+            address=self._steps.address_of(undo),
+            late_seconds=late,
+            touched=touched,
         )
         # From here on the undo is on disk. Only now may the fault be injected.
         self._open[fault.key] = fault

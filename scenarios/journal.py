@@ -153,7 +153,15 @@ class DatabaseJournal:
         await self._queue.record(event)
         self._count(event)
 
-    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
+    async def open(
+        self,
+        *,
+        phase: str,
+        action: Action,
+        address: str,
+        late_seconds: float,
+        touched: frozenset[str] = frozenset(),
+    ) -> Fault:
         event = self._event("fault_injecting", phase, action.name)
         return await self._write(
             event,
@@ -166,6 +174,7 @@ class DatabaseJournal:
             proof=action.undone,
             address=address,
             late_seconds=late_seconds,
+            touched=touched,
         )
 
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:

@@ -37,11 +37,13 @@ def open_fault(
     proof: Proof | None = None,
     address: str = "",
     late_seconds: float = 0.0,
+    touched: frozenset[str] = frozenset(),
 ) -> FaultFacts:
-    """Write the fault as `injecting`; committed when this returns."""
+    """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
     here = hosts.this_host()
     # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
     taking_back = [undo] if proof is None else [undo, proof.probe]
+    named = admission.touched_by([do, undo], hosts.target_of(here), lookups=False)
     with on_disk(), fenced(claim) as run:
         write_event(run, event)
         row = Fault.objects.create(
@@ -51,7 +53,7 @@ def open_fault(
             action=event.subject,
             driver=do.driver,
             service=service_of(do)[:MAX_NAME_LENGTH],
-            services=admission.touched_by([do, undo], hosts.target_of(here), lookups=False),
+            services=sorted({*touched, *named}),
             host=here if hosts.are_host_bound(taking_back) else "",
             undo=_kept(undo),
             proof=_kept_proof(proof),

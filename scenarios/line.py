@@ -4,12 +4,12 @@ A run that cannot begin keeps its place and what it waits for: whoever comes lat
 two share no service. So a run that needs two services is not overtaken for ever by those that need one.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from django.db.models import Q
 
-from scenarios import admission, hosts
+from scenarios import admission, hosts, registry
 from scenarios.models import GlobalStop, Hold, Run, RunQuerySet
 
 FIELDS = (
@@ -41,8 +41,8 @@ def look_along(stop: GlobalStop, now: datetime, host: str | None = None) -> Iter
     if stop.pulled_at is not None:
         yield from ((run, admission.stopped(stop)) for run in _read(now))
         return
-    held = {hold.service: admission.is_held(hold) for hold in _read_holds()}
-    held_host = next((reason for name, reason in held.items() if name.startswith(hosts.TARGET_PREFIX)), "")
+    held = {hold.service: hold for hold in _read_holds()}
+    held_host = next((hold for name, hold in held.items() if name.startswith(hosts.TARGET_PREFIX)), None)
     places, no_place = admission.count_places()
     reserved: dict[str, str] = {}
     for run in _read(now):
@@ -50,13 +50,21 @@ def look_along(stop: GlobalStop, now: datetime, host: str | None = None) -> Iter
             yield run, run.waiting_for  # it keeps nobody from beginning meanwhile
             continue
         touched = hosts.resolve_target(run.services, host) if host else run.services
-        reasons = [held.get(name, held_host if name == hosts.ANY_HOST else "") for name in touched]
+        reasons = [_is_held(name, held, held_host) for name in touched]
         reasons += [reserved.get(name, "") for name in sorted(admission.claims_of(run))]
         obstacle = next(filter(None, reasons), "" if places > 0 else no_place)
         places -= not obstacle
         for name in admission.claims_of(run):
             reserved.setdefault(name, admission.is_before(run, name))
         yield run, obstacle
+
+
+def _is_held(target: str, held: Mapping[str, Hold], held_host: Hold | None) -> str:
+    """By whom the target is held, as a sentence; "" where by none."""
+    found = held_host if target == hosts.ANY_HOST else held.get(target)
+    if found is None and registry.is_address(target):
+        found = held.get(registry.hidden(target))
+    return admission.is_held(found, "" if target == hosts.ANY_HOST else target) if found else ""
 
 
 def _read_holds() -> Iterable[Hold]:

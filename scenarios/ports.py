@@ -50,8 +50,8 @@ class Intent(StrEnum):
 class Gate(Protocol):
     """Decides for a run, where its bytes go, what it may touch."""
 
-    async def admit(self, connection: Connection, intent: Intent) -> None:
-        """Let the run connect.
+    async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
+        """Let the run connect; what it holds there from now on.
 
         Raises:
             StepImpossible: it may not touch what is there.
@@ -192,8 +192,19 @@ class Ledger(Protocol):
         LeaseLost: another process has taken the run over.
     """
 
-    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
-        """Write the action's fault as `injecting`. Only after this may the injection start."""
+    async def open(
+        self,
+        *,
+        phase: str,
+        action: Action,
+        address: str,
+        late_seconds: float,
+        touched: frozenset[str] = frozenset(),
+    ) -> Fault:
+        """Write the action's fault as `injecting`. Only after this may the injection start.
+
+        `touched`: what its undo touches, also where a secret hides that.
+        """
 
     async def mark_active(self, fault: Fault) -> None: ...
 

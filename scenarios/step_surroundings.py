@@ -51,15 +51,20 @@ def secret_arguments(step: Step) -> frozenset[str]:
     return frozenset(word for word, value in step.arguments.items() if secrets_in(value))
 
 
-async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Surroundings) -> None:
+async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Surroundings) -> frozenset[str]:
     """See to it that the undo, whose secrets are filled in, may touch what it names: later it is not refused.
+
+    Returns what the run holds because of it, which the secrets would hide from the ledger.
 
     Raises:
         StepImpossible: it may not.
     """
     step = Step("", arguments)
     urls = named_urls([step]) | {surroundings.address_of(name) for name in named_services([step])}
+    touched: frozenset[str] = frozenset()
     for endpoint in filter(None, map(endpoint_of, urls)):
         host, port = endpoint
         found = await asyncio.to_thread(look_up, host)
-        await gate.admit(Connection(host, tuple((ip, port) for ip in found) or ((host, port),)), Intent.ACT)
+        connection = Connection(host, tuple((ip, port) for ip in found) or ((host, port),))
+        touched |= await gate.admit(connection, Intent.ACT)
+    return touched

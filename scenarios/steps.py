@@ -144,14 +144,17 @@ class StepRunner:
         """Whether what the step asks for may be done after it was cut off."""
         return bool(getattr(self.drivers.get(step.driver), "arrives_late", True))
 
-    async def admit_undo(self, step: Step) -> None:
+    async def admit_undo(self, step: Step) -> frozenset[str]:
         """Asked before a fault is injected: once it is, its undo is not to be refused.
+
+        Returns what the run holds because of it.
 
         Raises:
             StepImpossible: the run may not touch what the undo names.
         """
-        if self.gate is not None:
-            await admit_undo(self.gate, with_secrets(step.arguments, self._secret), self.surroundings)
+        if self.gate is None:
+            return frozenset()
+        return await admit_undo(self.gate, with_secrets(step.arguments, self._secret), self.surroundings)
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")

@@ -76,7 +76,16 @@ class InMemoryJournal:
             raise LeaseLost("lost")
         self.events.append(event)
 
-    async def open(self, *, phase: str, action: Action, address: str, late_seconds: float) -> Fault:
+    async def open(
+        self,
+        *,
+        phase: str,
+        action: Action,
+        address: str,
+        late_seconds: float,
+        touched: frozenset[str] = frozenset(),
+    ) -> Fault:
+        del touched
         key = len(self.faults) + 1
         assert action.undo is not None
         fault = Fault(

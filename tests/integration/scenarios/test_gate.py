@@ -1,23 +1,31 @@
 """What a run may touch is decided by the address that its connections are made to, however it is spelt."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import approvals, execution, leases, ledger, services
+from scenarios import execution, leases, ledger, services
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.gate import RunGate
-from scenarios.models import Fault, Hold, Run, Service
+from scenarios.models import Fault, Run, Service
 from scenarios.ports import Connection, Event, Intent
 from tests.integration.scenarios.planned_rows import approval_of, someone
+from tests.integration.scenarios.reaching import (
+    action,
+    approved,
+    carried_out,
+    document,
+    in_the_database,
+    probe,
+    queued,
+)
 from tests.servers.recording import Recorder, recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,51 +50,6 @@ def shop() -> Iterator[Recorder]:
 @pytest.fixture
 def ann() -> User:
     return someone("ann", "run_scenario")
-
-
-def document(*, actions: Any = (), validations: Any = (), guards: Any = ()) -> str:
-    spec: dict[str, Any] = {
-        "phases": [{"name": "p", "actions": list(actions), "validations": list(validations)}]
-    }
-    if guards:
-        spec["guards"] = list(guards)
-    return json.dumps(
-        {"apiVersion": "coordinator/v1", "kind": "Scenario", "metadata": {"name": "reaching"}, "spec": spec}
-    )
-
-
-def action(do: dict[str, Any], undo: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"name": "act", "do": do, **({"undo": undo} if undo else {})}
-
-
-def probe(step: dict[str, Any]) -> dict[str, Any]:
-    return {"name": "look", "probe": step, "expect": {"status": {"exists": True}}}
-
-
-def queued(source: str, by: User | None = None) -> Run:
-    return services.start_run(source, {}, origin="cli", by=by)
-
-
-def carried_out(run: Run) -> Run:
-    execution.carry_out(str(run.id), run.attempt)
-    return Run.objects.get(pk=run.pk)
-
-
-def approved(run: Run) -> Run:
-    approvals.approve(approval_of(run), by=someone("bob", "approve_run"))
-    return carried_out(run)
-
-
-def in_the_database(act: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Done in the server's thread, which leaves no connection behind."""
-
-    def close_after(request: Any) -> None:
-        try:
-            act(request)
-        finally:
-            connection.close()
-
-    return close_after
 
 
 SPELLINGS = [
@@ -293,49 +256,6 @@ def test_an_undo_is_redirected_to_what_was_protected_later_and_not_to_what_was_b
     mended = execution.undo_now(left)
     assert mended is not None
     assert (mended.rollback, custody.asked) == (Rollback.CLEAN, ["DELETE /x"])
-
-
-# Holds
-
-
-def test_runs_on_one_service_by_two_spellings_do_not_go_side_by_side(shop: Recorder) -> None:
-    by_name = document(actions=[action({"http": {"service": "shop", "method": "POST"}})])
-    by_url = document(actions=[action({"http": {"url": f"http://[::1]:{shop.port}/", "method": "POST"}})])
-    by_probe = document(
-        validations=[probe({"http": {"url": f"http://127.1:{shop.port}/", "method": "POST"}})]
-    )
-    assert leases.claim_run(queued(by_name).id, 1, worker="a:1") is not None
-    for source in (by_url, by_probe):
-        waiting = carried_out(queued(source))
-        assert "service 'shop' is held by" in waiting.waiting_for
-    assert shop.requests == []
-
-
-@pytest.fixture
-def _shop_in_a_secret(shop: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SCENARIO_SECRET_SHOP", shop.url)
-
-
-@pytest.mark.usefixtures("_shop_in_a_secret")
-def test_what_a_secret_hid_is_held_from_the_first_request_on(shop: Recorder) -> None:
-    holders: list[list[str]] = []
-    shop.before_answer = in_the_database(
-        lambda _request: holders.append(list(Hold.objects.values_list("service", flat=True)))
-    )
-    hidden = document(actions=[action({"http": {"url": "${secret:SHOP}", "method": "POST"}})])
-    ended = carried_out(queued(hidden))
-    assert (ended.outcome, holders, ended.services) == (Outcome.PASSED, [["shop"]], ["shop"])
-    assert not Hold.objects.exists()
-
-
-@pytest.mark.usefixtures("_shop_in_a_secret")
-def test_what_a_secret_hid_and_another_run_holds_is_refused(shop: Recorder) -> None:
-    by_name = queued(document(actions=[action({"http": {"service": "shop", "method": "POST"}})]))
-    assert leases.claim_run(by_name.id, 1, worker="a:1") is not None
-    hidden = document(actions=[action({"http": {"url": "${secret:SHOP}", "method": "POST"}})])
-    ended = carried_out(queued(hidden))
-    assert (ended.outcome, shop.requests) == (Outcome.ERRORED, [])
-    assert "which is held by" in ended.reason
 
 
 # ONLY_REGISTERED_SERVICES

@@ -8,7 +8,7 @@ import pytest
 from scenarios import services
 from scenarios.domain.outcomes import Outcome
 from scenarios.models import Run
-from tests.integration.scenarios.test_gate import action, carried_out, document, probe, queued
+from tests.integration.scenarios.reaching import action, carried_out, document, probe, queued
 from tests.servers.recording import Recorder, Request, recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
