@@ -74,7 +74,7 @@ def test_a_stop_is_heard_however_many_events_wait_to_be_written(url: str, settin
 
 def test_the_event_loop_never_stands_still(url: str) -> None:
     """What blocks it does so each time; what the machine does to it, busy with others, does not."""
-    pauses = []
+    pauses: list[float] = []
     while not pauses or (min(pauses) > LONGEST_PAUSE and len(pauses) < TRIES):
         run, observed = many_validations.carry_out(999, url)
         assert run.outcome == Outcome.PASSED
