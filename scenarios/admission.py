@@ -148,6 +148,17 @@ def let_go(run: Run) -> None:
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
+def touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
+    """As `touched_by`, and which of these are protected, by one look at the registered services."""
+    told = list(steps)
+    targets = targets_of(told)
+    registered = registry.read_for(targets)
+    touched = registered.touched(targets)
+    if hosts.are_host_bound(told):
+        touched.add(hosts.ANY_HOST)
+    return sorted(touched), [*registered.protected_among(touched), *_protected_hosts(touched)]
+
+
 def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
     """What the steps act on: services by name, or by where one is registered however it is spelt, and `host`.
 

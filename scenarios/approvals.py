@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from scenarios import protection, services, task_queue
+from scenarios import admission, protection, services, task_queue
 from scenarios.domain.document import Document, build_plan
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState, RunState
@@ -130,8 +130,7 @@ def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
     """
     document = services.read_document(scenario.document)
     plan = build_plan(document, schedule.variables)
-    touched = protection.touched_services(plan)
-    protected = protection.protected_among(touched)
+    touched, protected = admission.touched_and_protected(protection.acting_steps(plan))
     fingerprint = _fingerprint(schedule, scenario.document, protected)
     return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
 

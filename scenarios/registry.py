@@ -104,6 +104,10 @@ class Registry:
         groups += [places_of(endpoint, lookups=False) for endpoint in targets.endpoints]
         return set(targets.services).union(*map(self.held_for, groups))
 
+    def protected_among(self, touched: Iterable[str]) -> list[str]:
+        """The protected services of these."""
+        return sorted(name for name in touched if name in self.services and self.services[name].is_protected)
+
     def protected_at(self, places: Iterable[Place]) -> list[str]:
         return sorted(name for name in self.services_at(places) if self.services[name].is_protected)
 
@@ -150,6 +154,11 @@ def read_services() -> list[Registered]:
 
 def touched_by(targets: Targets, *, lookups: bool = True) -> set[str]:
     """The services and addresses that whoever carries this out touches."""
+    return read_for(targets, lookups=lookups).touched(targets)
+
+
+def read_for(targets: Targets, *, lookups: bool = True) -> Registry:
+    """The registry as it is now, with the targets' hosts resolved."""
     if lookups:
         names.resolve(host for host, _ in targets.endpoints)
-    return Registry(read_services(), read_held(), lookups=lookups).touched(targets)
+    return Registry(read_services(), read_held(), lookups=lookups)
