@@ -136,7 +136,7 @@ def every_event_is_a_row_in_its_order(page: Page) -> None:
 
 
 def test_a_run_is_stopped_from_its_page_and_its_fault_is_undone(room: ControlRoom, page: Page) -> None:
-    run = room.run("exchange-latency", hold="10m")
+    run = room.run("exchange-latency", hold="100s")
     page.goto(f"{room.base}/admin/scenarios/run/{run}/change/")
     expect(page.locator("#faults")).to_contain_text("active")
     page.click("button:text-is('Stop')")

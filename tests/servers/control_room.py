@@ -127,7 +127,7 @@ class ControlRoom:
     @contextmanager
     def pages(self, past: dict[str, str]) -> Iterator[dict[str, str]]:
         """Every page's address by name, while a run goes on; it is over afterwards."""
-        running = self.run("exchange-latency", hold="10m")
+        running = self.run("exchange-latency", hold="100s")
         self.wait_until_running(running)
         try:
             yield {name: page.format(running=running, **past) for name, page in PAGES.items()}

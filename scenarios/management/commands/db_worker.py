@@ -3,6 +3,7 @@
 import logging
 import signal
 import time
+from argparse import ArgumentParser
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,11 @@ MAX_WAIT_SECONDS = 5.0
 
 
 class Command(db_worker.Command):
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        if settings.TASK_BACKEND != "db":
+            parser.set_defaults(backend_name=None)  # `handle` refuses, and says what to start instead
+
     def handle(self, **options: Any) -> None:
         if settings.TASK_BACKEND != "db":
             raise CommandError(
