@@ -23,6 +23,8 @@ from scenarios.drivers.reach import beyond_reach
 from scenarios.drivers.redirects import READING_METHODS
 from scenarios.ports import Surroundings
 
+# A GET with one of these is taken for the method that it names by many frameworks.
+_OVERRIDING_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _DONE = range(200, 300)
 _REDIRECTS = range(300, 400)
 # Those that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
@@ -154,7 +156,8 @@ class Http:
         return {}
 
     def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
-        return str(arguments.get("method", "GET")).upper() not in READING_METHODS
+        methods = [arguments.get("method", "GET"), *_overriding(arguments.get("headers"))]
+        return any(str(method).upper() not in READING_METHODS for method in methods)
 
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await _exchange(arguments, _target(arguments, surroundings), surroundings)
@@ -196,6 +199,12 @@ def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
     if sentence := beyond_reach("'url'"):
         raise StepImpossible(sentence)
     return _Target(arguments.url, f"the target at {origin(arguments.url)}")
+
+
+def _overriding(headers: Any) -> list[Any]:
+    """The methods that the headers ask for in the place of the request's own."""
+    told = headers if isinstance(headers, Mapping) else {}
+    return [value for name, value in told.items() if str(name).lower() in _OVERRIDING_HEADERS]
 
 
 async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> dict[str, Any]:

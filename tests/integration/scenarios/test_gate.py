@@ -138,6 +138,16 @@ def test_a_probe_that_acts_needs_hold_and_approval(custody: Recorder, method: st
     assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
 
 
+@pytest.mark.parametrize(
+    "header", ["X-HTTP-Method-Override", "x-http-method-override", "X-HTTP-Method", "X-Method-Override"]
+)
+@pytest.mark.parametrize("value", ["DELETE", "${secret:VERB}"])
+def test_a_probe_whose_header_overrides_its_method_acts(custody: Recorder, header: str, value: str) -> None:
+    look = probe({"http": {"service": "custody", "headers": {header: value}}})
+    run = queued(document(validations=[look]))
+    assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "get"])
 def test_a_probe_that_only_looks_needs_nobody(custody: Recorder, method: str) -> None:
     look = probe({"http": {"url": f"http://localhost:{custody.port}/health", "method": method}})
