@@ -44,19 +44,21 @@ class Injector:
             LeaseLost: another process has taken the run over, with its faults.
         """
         if action.undo is None:
-            return await self._act(action)
+            return (await self._act(action))[0]
         touched = await self._steps.admit_undo(action.undo)
         fault = await self._write(action, action.undo, phase, touched)
         return await self._inject(action, fault)
 
-    async def _act(self, action: Action) -> Observation:
+    async def _act(self, action: Action) -> tuple[Observation, bool]:
+        """What was answered, and whether that is known to be the target's own word or to be expected."""
         fields = await self._steps.act(action.do, action.timeout, expect=action.expect)
         expect = action.expect or NOTHING_EXPECTED
         try:
-            return await judge(fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive)
+            seen = await judge(fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive)
         except StepImpossible as error:
             # To compare the answer is impossible: the step itself was carried out.
             raise StepFailed(str(error)) from None
+        return seen, seen.holds or self._steps.is_of_target(action.do, fields)
 
     async def _write(self, action: Action, undo: Step, phase: str, touched: frozenset[str]) -> Fault:
         late = max(self._late_seconds, action.timeout) if self._steps.arrives_late(action.do) else 0.0
@@ -78,7 +80,7 @@ class Injector:
     async def _inject(self, action: Action, fault: Fault) -> Observation:
         self._begun[fault.key] = fault
         try:
-            seen = await self._act(action)
+            seen, is_answered = await self._act(action)
         except StepNotSent as error:
             self._forget(fault)
             await self._ledger.mark_not_injected(fault, str(error))
@@ -86,8 +88,9 @@ class Injector:
         except StepNotDone:
             self._refused.add(fault.key)
             raise
-        await self._ledger.mark_active(fault)
-        del self._begun[fault.key]
+        if is_answered:
+            await self._ledger.mark_active(fault)
+            del self._begun[fault.key]
         return seen
 
     async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:

@@ -179,7 +179,9 @@ def mark_undone(
     """Close the fault, or, where its injection may still arrive, await that. The state it has then."""
     row = Fault.objects.get(id=fault.key)
     until = _awaited_until(row, fault, event.at)
-    if until is None or event.at >= until:
+    # What arrived after the undo had begun may have escaped it.
+    began_at = event.at if result is None else result.began_at or event.at
+    if until is None or began_at >= until:
         changes = {"reason": "", "closed_at": event.at, "next_try_at": None}
         _change(claim, fault, event, state=FaultState.UNDONE, **changes)
         return FaultState.UNDONE

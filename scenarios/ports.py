@@ -108,10 +108,11 @@ class Driver(Protocol):
         """As `probe`, and carried out.
 
         A driver may have an `undo` beside it, which is called for undos, and returns `gone: True` where the
-        target answered that there is nothing to undo; and a class attribute `decided_by`, the field that
-        decides here whether it was done: where an action's `expect` names that field, `probe` is called
-        instead, and the expectation decides; and `arrives_late = False` where nothing of a step that was cut
-        off can be done later.
+        target answered that there is nothing to undo; and a class attribute `decided_by`,
+        the field that decides here whether it was done: where an action's `expect` names that field, `probe`
+        is called instead, and the expectation decides; a method `is_of_target(fields)`, False where another
+        than the target answered `probe`, as a gateway that gave up; and `arrives_late = False` where nothing
+        of a step that was cut off can be done later.
 
         Raises:
             StepFailed: the target did not answer. It may have done it, or may do it later.
@@ -177,12 +178,13 @@ class Fault:
 class UndoResult:
     """`reason` says why the fault may still be there; "" where it was undone.
 
-    `is_seen_gone`: somebody looked, and it is not there now. `places`: what came of it, by address.
+    `is_seen_gone`: its proof holds. `places`: what came of it, by address. `began_at`: when it was asked for.
     """
 
     reason: str = ""
     is_seen_gone: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
+    began_at: datetime | None = None
 
 
 class Ledger(Protocol):

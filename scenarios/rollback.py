@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from scenarios.domain.errors import StepFailed, StepImpossible
@@ -49,7 +50,9 @@ async def _round(faults: Sequence[Fault], ledger: Ledger, steps: StepRunner) -> 
 
 
 async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
-    result = await undo(fault, steps, moved_to=await ledger.moved_to(fault))
+    moved_to = await ledger.moved_to(fault)
+    began_at = steps.clock.now()
+    result = replace(await undo(fault, steps, moved_to=moved_to), began_at=began_at)
     if result.reason:
         await ledger.mark_undo_failed(fault, result)
         return False

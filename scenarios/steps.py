@@ -120,6 +120,11 @@ class StepRunner:
         judges = expect is not None and "ok" not in step.arguments and self._decided_by(step) in expect.fields
         return await self._call(step, "probe" if judges else "act", time_limit, is_action=True)
 
+    def is_of_target(self, step: Step, fields: Mapping[str, Any]) -> bool:
+        """Whether the target itself gave this answer, so that it knows what became of the step."""
+        judges = getattr(self.drivers.get(step.driver), "is_of_target", None)
+        return judges is None or bool(judges(fields))
+
     async def undo(self, step: Step, time_limit: float) -> bool:
         """As `act`, but True where the target answered that there is nothing to undo."""
         fields = await self._call(step, "undo", time_limit, is_action=True)

@@ -30,8 +30,9 @@ _REDIRECTS = range(300, 400)
 # Those that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
-# Answered by what stands before the target, which may still be at work: 524 is Cloudflare's 504.
-_OF_GATEWAYS = frozenset({502, 504, 524})
+# Answered by what stands before the target, which may still be at work; 520 to 527 are Cloudflare's. Not 503:
+# a target that is busy says so itself, and has done nothing.
+_OF_GATEWAYS = frozenset({502, 504, *range(520, 528)})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -138,8 +139,8 @@ class _Target:
 class Http:
     """As an action it is done when the status is 2xx, or one of `ok` where that is given; nothing else counts
     as done. A redirect counts only where `follow_redirects` follows it, by the status at its end. An undo
-    by DELETE is also done when the status is 404 or 410 and `ok` is not given: there is nothing to undo. A
-    probe looks at any answer.
+    by DELETE is also done when a DELETE is answered 404 or 410 and `ok` is not given: there is nothing to
+    undo. A probe looks at any answer.
     """
 
     name: ClassVar[str] = "http"
@@ -160,34 +161,41 @@ class Http:
         return any(str(method).upper() not in READING_METHODS for method in methods)
 
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await _exchange(arguments, _target(arguments, surroundings), surroundings)
+        return _fields(await _exchange(arguments, _target(arguments, surroundings), surroundings))
+
+    def is_of_target(self, fields: Mapping[str, Any]) -> bool:
+        return fields["status"] not in _OF_GATEWAYS
 
     async def act(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self._act(arguments, surroundings, arguments.ok or _DONE)
 
     async def undo(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        deletes = arguments.method == "DELETE"
-        accepted = arguments.ok or ({*_DONE, *_GONE} if deletes else _DONE)
-        answer = await self._act(arguments, surroundings, accepted)
-        return {**answer, "gone": True} if deletes and answer["status"] in _GONE else answer
+        gone = frozenset() if arguments.ok else _GONE
+        fields = await self._act(arguments, surroundings, arguments.ok or _DONE, gone)
+        return {**fields, "gone": True} if gone and fields["status"] in gone else fields
 
     async def _act(
-        self, arguments: HttpArguments, surroundings: Surroundings, accepted: Container[int]
+        self,
+        arguments: HttpArguments,
+        surroundings: Surroundings,
+        accepted: Container[int],
+        gone: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
+        """`gone`: the statuses that count as done, too, where they answer a DELETE."""
         target = _target(arguments, surroundings)
         answer = await _exchange(arguments, target, surroundings)
-        status = answer["status"]
-        if status in accepted:
-            return answer
+        # The answer to the GET that a redirect asked for says nothing of what was to be deleted.
+        if answer.status in accepted or (answer.method == "DELETE" and answer.status in gone):
+            return _fields(answer)
         asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
-        failure = StepFailed if status in _OF_GATEWAYS else StepNotDone
-        raise failure(f"{target.name} answered {status} to {asked}: {_why_not_done(answer)}")
+        failure = StepFailed if answer.status in _OF_GATEWAYS else StepNotDone
+        raise failure(f"{target.name} answered {answer.status} to {asked}: {_why_not_done(answer)}")
 
 
-def _why_not_done(answer: Mapping[str, Any]) -> str:
-    if answer["status"] not in _REDIRECTS:
-        return shown(answer["body"])
-    headers = {name.lower(): value for name, value in answer["headers"].items()}
+def _why_not_done(answer: Answer) -> str:
+    if answer.status not in _REDIRECTS:
+        return shown(answer.body)
+    headers = {name.lower(): value for name, value in answer.headers.items()}
     place = f" to {shown(headers['location'])}" if "location" in headers else ""
     return f"a redirect{place} that was not followed: use 'follow_redirects: true', or its end as the address"
 
@@ -207,9 +215,9 @@ def _overriding(headers: Any) -> list[Any]:
     return [value for name, value in told.items() if str(name).lower() in _OVERRIDING_HEADERS]
 
 
-async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> dict[str, Any]:
+async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> Answer:
     request = _request(arguments)
-    answer = await exchange(
+    return await exchange(
         arguments.method,
         target.url,
         name=target.name,
@@ -217,7 +225,6 @@ async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Sur
         surroundings=surroundings,
         **request,
     )
-    return _fields(answer)
 
 
 def _request(arguments: HttpArguments) -> dict[str, Any]:

@@ -26,13 +26,17 @@ MOST_BODY = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`elapsed` is in seconds; `is_cut` where the body went on after MOST_BODY bytes."""
+    """`elapsed` is in seconds; `is_cut` where the body went on after MOST_BODY bytes.
+
+    `method` is that of the last request: a redirect may have made a GET of it.
+    """
 
     status: int
     headers: dict[str, str]
     body: str
     is_cut: bool
     elapsed: float
+    method: str
 
 
 def web_address(text: str) -> str:
@@ -123,6 +127,7 @@ async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *
             body=body.decode(_encoding(response), "replace"),
             is_cut=is_cut,
             elapsed=time.perf_counter() - started,
+            method=hop.method,
         )
 
 

@@ -20,6 +20,7 @@ BODIES = {
 class Target:
     """POST /fault injects, DELETE /fault takes back; `active` counts between them.
 
+    With `gateway_status` a POST is answered by that, as by a gateway that gave up, and injects nothing.
     What it is `asked` it does `late_by` seconds later; /calm answers 503 from then on.
     """
 
@@ -30,6 +31,7 @@ class Target:
         self.undone_at = 0.0
         self.refuse_undo = False
         self.undo_status = 200
+        self.gateway_status = 0
         self.asked = 0
         self.late_by = 0.0
         self.over = threading.Event()
@@ -77,11 +79,13 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         target = self.server.target
         target.asked += 1
+        if target.gateway_status:
+            return self.answer(target.gateway_status)
         # It goes on with what it was asked, whoever has hung up meanwhile.
         target.over.wait(target.late_by)
         target.active += 1
         target.injected += 1
-        self.answer(201)
+        return self.answer(201)
 
     def do_DELETE(self) -> None:
         target = self.server.target

@@ -48,10 +48,12 @@ class LateFault:
     def fault(self) -> Fault:
         return Fault.objects.select_related("run").get()
 
-    def undone(self, seconds: float, *, seen: bool = False) -> FaultState:
+    def undone(self, seconds: float, *, seen: bool = False, began: float | None = None) -> FaultState:
         (fault,) = ledger.open_faults(self.claim)
+        began_at = None if began is None else self.at(began)
+        result = UndoResult(is_seen_gone=seen, began_at=began_at)
         event = Event("fault_undone", self.at(seconds), "chaos", "break it")
-        return ledger.mark_undone(self.claim, fault, event, UndoResult(is_seen_gone=seen))
+        return ledger.mark_undone(self.claim, fault, event, result)
 
     def undo_failed(self, seconds: float, reason: str = "refused") -> None:
         (fault,) = ledger.open_faults(self.claim)

@@ -74,6 +74,30 @@ def test_an_undo_of_what_is_gone_or_called_ok_closes_the_fault(target: Target, s
     assert Fault.objects.get().state == FaultState.UNDONE
 
 
+@pytest.mark.parametrize("expect", ["", "expect: {status: 201}"])
+def test_a_gateway_that_gave_up_leaves_a_fault_that_may_still_arrive(target: Target, expect: str) -> None:
+    target.gateway_status = 504
+    run = carried_out(FAULT.replace("          undo:", f"          {expect}\n          undo:") % "")
+    assert run.outcome == (Outcome.FAILED if expect else Outcome.ERRORED)
+    assert (run.rollback, Fault.objects.get().state) == (Rollback.UNVERIFIED, FaultState.UNVERIFIED)
+
+
+def test_a_gateway_s_answer_that_is_expected_is_one(target: Target) -> None:
+    target.gateway_status = 504
+    source = FAULT.replace("          undo:", "          expect: {status: 504}\n          undo:") % ""
+    run = carried_out(source)
+    assert (run.outcome, run.rollback) == (Outcome.PASSED, Rollback.CLEAN)
+
+
+def test_a_fault_that_is_not_there_is_watched_while_it_may_still_arrive(
+    target: Target,
+) -> None:
+    target.gateway_status = 504
+    target.undo_status = 404
+    run = carried_out(FAULT % "")
+    assert (run.rollback, Fault.objects.get().state) == (Rollback.CLEAN, FaultState.WATCHED)
+
+
 @pytest.mark.parametrize(
     ("code", "ok", "expect", "outcome"),
     [

@@ -42,6 +42,14 @@ def test_it_is_unverified_after_its_undo_and_closed_by_one_when_its_time_is_over
     assert list(kinds) == ["fault_injecting", "fault_unverified", "fault_unverified", "fault_undone"]
 
 
+def test_an_undo_that_began_before_its_time_was_over_does_not_close_it(late: LateFault) -> None:
+    late.undone(0)
+    late.finish()
+    assert late.undone(LATE + 5, began=LATE - 1) == FaultState.UNVERIFIED
+    assert late.is_due(LATE + 5)
+    assert late.undone(LATE + 7, began=LATE + 6) == FaultState.UNDONE
+
+
 def test_it_is_undone_again_soon_then_later_and_when_its_time_is_over(late: LateFault) -> None:
     late.undone(0)
     late.finish()

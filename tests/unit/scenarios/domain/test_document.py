@@ -302,7 +302,9 @@ variables: {port: {type: integer}, hold: {type: duration, default: 2s}, text: {t
 phases:
 - name: p
   hold: "${hold}"
-  actions: [{name: a, do: {tcp: {host: "h-${port}-${text}-$${text}", port: "${port}"}}}]
+  actions:
+  - {name: a, do: {tcp: {host: h, port: "${port}"}}}
+  - {name: b, do: {http: {service: s, path: "/${port}-${text}-$${text}"}}}
 """
 
 
@@ -310,14 +312,15 @@ def test_a_string_that_is_nothing_but_a_variable_keeps_its_type(
     with_spec: WithSpec, drivers: Drivers
 ) -> None:
     plan = plan_of(TEMPLATED, {"port": "8080"}, with_spec, drivers)
-    step = Step("tcp", {"host": "h-8080-x-${text}", "port": 8080})
-    assert plan.phases[0].actions == (Action(name="a", do=step),)
+    connect = Step("tcp", {"host": "h", "port": 8080})
+    ask = Step("http", {"service": "s", "path": "/8080-x-${text}"})
+    assert plan.phases[0].actions == (Action(name="a", do=connect), Action(name="b", do=ask))
     assert plan.phases[0].hold == 2
 
 
 def test_a_value_with_a_template_in_it_is_not_filled_again(with_spec: WithSpec, drivers: Drivers) -> None:
     plan = plan_of(TEMPLATED, {"port": 1, "text": "${port}"}, with_spec, drivers)
-    assert plan.phases[0].actions[0].do.arguments["host"] == "h-1-${port}-${text}"
+    assert plan.phases[0].actions[1].do.arguments["path"] == "/1-${port}-${text}"
 
 
 def test_a_variable_without_a_default_must_be_given(with_spec: WithSpec, drivers: Drivers) -> None:
@@ -330,7 +333,7 @@ def test_a_value_that_does_not_fit_where_it_is_put_is_refused_by_its_name(
 ) -> None:
     with pytest.raises(InvalidVariables) as refusal:
         plan_of(TEMPLATED, {"port": 99999}, with_spec, drivers)
-    assert "line 9, column" in refusal.value.errors["port"]
+    assert "line 10, column" in refusal.value.errors["port"]
     assert "at most 65535" in refusal.value.errors["port"]
 
 

@@ -48,7 +48,7 @@ async def test_no_other_status_is_done(serve: Serve, status: int, verb: str) -> 
     assert not isinstance(failure.value, StepNotSent)
 
 
-@pytest.mark.parametrize("status", [502, 504, 524])
+@pytest.mark.parametrize("status", [502, 504, 520, 524])
 async def test_a_gateway_does_not_know_what_the_target_does(serve: Serve, status: int) -> None:
     platform = Platform(await serve(answering(status)))
     with pytest.raises(StepFailed, match=f"answered {status}") as failure:
@@ -93,6 +93,24 @@ async def test_an_undo_by_delete_of_what_is_gone_is_done(serve: Serve, status: i
         method = "DELETE" if verb == "act" else "POST"
         with pytest.raises(StepNotDone, match=str(status)):
             await getattr(Http(), verb)(asked(method=method), platform)
+
+
+@pytest.mark.parametrize("status", [307, 308])
+async def test_an_undo_by_delete_that_is_sent_elsewhere_counts_by_the_answer_there(
+    serve: Serve, status: int
+) -> None:
+    platform = Platform(await serve(answering(status, "/end", 404)))
+    answer = await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
+    assert answer["status"] == 404
+
+
+@pytest.mark.parametrize("end", [404, 410])
+async def test_what_a_get_does_not_find_after_a_redirect_is_not_what_was_to_be_deleted(
+    serve: Serve, end: int
+) -> None:
+    platform = Platform(await serve(answering(303, "/end", end)))
+    with pytest.raises(StepNotDone, match=f"answered {end}"):
+        await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
 
 
 @pytest.mark.parametrize("verb", ["act", "undo"])
