@@ -37,11 +37,11 @@ if connection.vendor == "postgresql":
     connection.cursor().execute("VACUUM ANALYZE scenarios_fault")
 """
 MANY_SCENARIOS = """
-from scenarios import services
+from scenarios.library import services as registered_services
 from scenarios.models import NamedService, Scenario
 from tests.integration.scenarios.story_rows import DOCUMENT
 for number in range(20):
-    services.register_service(f"service-{{number}}", "http://127.0.0.1:9")
+    registered_services.register_service(f"service-{{number}}", "http://127.0.0.1:9")
 rows = Scenario.objects.bulk_create(
     (Scenario(name=f"scenario-{{number}}", document=DOCUMENT) for number in range({count})), batch_size=2000
 )

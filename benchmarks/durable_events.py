@@ -36,10 +36,11 @@ def write_events(count: int) -> tuple[float, list[str]]:
     django.setup()
     from django.db import OperationalError  # noqa: PLC0415
 
-    from scenarios import leases, services  # noqa: PLC0415
-    from scenarios.clock import SystemClock  # noqa: PLC0415
-    from scenarios.execution import journal_of  # noqa: PLC0415
+    from scenarios.engine.clock import SystemClock  # noqa: PLC0415
     from scenarios.ports import Event  # noqa: PLC0415
+    from scenarios.runs import commands as run_commands  # noqa: PLC0415
+    from scenarios.runs import leases  # noqa: PLC0415
+    from scenarios.runs.executor import journal_of  # noqa: PLC0415
 
     errors: list[str] = []
 
@@ -58,7 +59,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
             await journal.write(append_noting_errors, claim, event)
         return time.perf_counter() - started
 
-    run = services.start_run(DOCUMENT, {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, run.attempt, worker=f"benchmark:{os.getpid()}")
     assert claim is not None
     return asyncio.run(record(claim)), errors
@@ -69,11 +70,12 @@ def write_bursts(count: int) -> float:
     import django  # noqa: PLC0415 - each process sets itself up
 
     django.setup()
-    from scenarios import leases, services  # noqa: PLC0415
-    from scenarios.clock import SystemClock  # noqa: PLC0415
-    from scenarios.execution import journal_of  # noqa: PLC0415
+    from scenarios.engine.clock import SystemClock  # noqa: PLC0415
     from scenarios.models import Event as EventRow  # noqa: PLC0415
     from scenarios.ports import Event  # noqa: PLC0415
+    from scenarios.runs import commands as run_commands  # noqa: PLC0415
+    from scenarios.runs import leases  # noqa: PLC0415
+    from scenarios.runs.executor import journal_of  # noqa: PLC0415
 
     async def record(claim: leases.Claim) -> float:
         journal = journal_of(run, claim)
@@ -89,7 +91,7 @@ def write_bursts(count: int) -> float:
         await asyncio.gather(*(one_after_the_other(task) for task in range(AT_ONCE)))
         return time.perf_counter() - started
 
-    run = services.start_run(DOCUMENT, {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, run.attempt, worker=f"benchmark:{os.getpid()}")
     assert claim is not None
     seconds = asyncio.run(record(claim))

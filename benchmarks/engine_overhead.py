@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from scenarios.clock import SystemClock
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import Action, Phase, Plan, Step, Validation
-from scenarios.engine import Engine
+from scenarios.engine.clock import SystemClock
+from scenarios.engine.engine import Engine
 from tests.fakes import InMemoryJournal, NoServices, ScriptedDriver
 
 STEPS = 1000

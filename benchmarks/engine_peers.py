@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from chaoslib.experiment import run_experiment
 
-from scenarios.clock import SystemClock
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import Action, Phase, Plan, Step
 from scenarios.drivers import load_drivers
-from scenarios.engine import Engine
+from scenarios.engine.clock import SystemClock
+from scenarios.engine.engine import Engine
 from tests.fakes import InMemoryJournal, NoServices
 from tests.servers.target import Target, running_target
 

@@ -40,16 +40,16 @@ spec:
 WAYS = ("its own timeout", "a stop", "SIGTERM", "SIGKILL")
 ENTRANCE = """
 import sys
-from scenarios import services
+from scenarios.runs import commands as run_commands
 from scenarios.models import Fault, Run
 print('ready', flush=True)
 for line in sys.stdin:
     verb, *words = line.split()
     if verb == 'start':
-        run = services.start_run(DOCUMENT, {'service': words[0], 'limit': words[1]}, origin='api')
+        run = run_commands.start_run(DOCUMENT, {'service': words[0], 'limit': words[1]}, origin='api')
         print(run.id, flush=True)
     elif verb == 'stop':
-        services.request_stop(Run.objects.get(id=words[0]), by='benchmark')
+        run_commands.request_stop(Run.objects.get(id=words[0]), by='benchmark')
         print('asked', flush=True)
     else:
         print(Fault.objects.still_open().count(), Run.objects.unfinished().count(), flush=True)

@@ -68,8 +68,8 @@ class watched:  # noqa: N801 - used as a function
     def _look(self) -> None:
         from django.db import connection  # noqa: PLC0415
 
-        from scenarios import watchdog  # noqa: PLC0415
-        from scenarios.lease_watch import LeaseWatch  # noqa: PLC0415
+        from scenarios.supervision import watchdog  # noqa: PLC0415
+        from scenarios.supervision.lease_watch import LeaseWatch  # noqa: PLC0415
 
         watch = LeaseWatch(1)
         while not self._over.wait(0.2):

@@ -20,7 +20,7 @@ from tests.servers.postgresql import postgresql, programs
 from tests.servers.redis_server import redis_server
 
 QUEUE_RUNS = """
-from scenarios.services import start_run
+from scenarios.runs.commands import start_run
 document = '''
 apiVersion: coordinator/v1
 kind: Scenario

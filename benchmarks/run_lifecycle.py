@@ -43,14 +43,14 @@ START_GOAL, STOP_GOAL, SIGTERM_GOAL, KILL_GOAL = 0.5, 1.0, 0.5, LEASE_SECONDS + 
 # One process that starts and stops runs as an entrance does, without the half second of a new command.
 ENTRANCE = """
 import sys, time
-from scenarios import services
+from scenarios.runs import commands as run_commands
 from scenarios.models import Event, Fault, Run
 print('ready', flush=True)
 for line in sys.stdin:
     verb, *words = line.split()
     if verb == 'start':
         began = time.monotonic()
-        run = services.start_run(DOCUMENT, {}, origin='api')
+        run = run_commands.start_run(DOCUMENT, {}, origin='api')
         while not Event.objects.filter(run=run).exists():
             time.sleep(0.002)
         print(run.id, time.monotonic() - began, flush=True)
@@ -61,7 +61,7 @@ for line in sys.stdin:
     elif verb == 'fault':
         print(*Fault.objects.filter(run=words[0]).values_list('state', flat=True), flush=True)
     elif verb == 'stop':
-        services.request_stop(Run.objects.get(id=words[0]), by='benchmark')
+        run_commands.request_stop(Run.objects.get(id=words[0]), by='benchmark')
         print('asked', flush=True)
     else:
         print(*Run.objects.filter(id=words[0]).values_list('state', 'outcome', 'rollback').get(), flush=True)

@@ -22,12 +22,12 @@ GROWTH = 1.1
 # One process that starts the runs, without the half second that a new command takes.
 ENTRANCE = """
 import sys, time
-from scenarios import services
+from scenarios.runs import commands as run_commands
 from scenarios.models import Run, Scenario
 print('ready', flush=True)
 for line in sys.stdin:
     scenario = Scenario.objects.get(name=line.strip())
-    run = services.start_run(scenario.document, {}, origin='api', scenario=scenario)
+    run = run_commands.start_run(scenario.document, {}, origin='api', scenario=scenario)
     while not (ended := Run.objects.filter(id=run.id, state='finished').values_list('outcome', 'rollback')):
         time.sleep(0.05)
     print(*ended[0], flush=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from scenarios.domain import json_queries, patterns
-from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers import load_drivers
+from scenarios.language.document import build_plan, parse_document
 
 DRIVERS = {
     name: driver.Arguments

@@ -23,7 +23,7 @@ class ControlRoomConfig(admin_apps.AdminConfig):
     """Django's admin as the control room."""
 
     default = False
-    default_site = "scenarios.control_room.ControlRoom"
+    default_site = "scenarios.control_room.site.ControlRoom"
 
 
 def load_metrics_of_django_rq() -> None:

@@ -44,7 +44,7 @@ def _unknown_groups() -> list[CheckMessage]:
     # Imported late: models are loaded by now, not before.
     from django.contrib.auth.models import Group  # noqa: PLC0415
 
-    from scenarios.groups import GROUPS  # noqa: PLC0415
+    from scenarios.access.groups import GROUPS  # noqa: PLC0415
 
     asked = sorted(set(settings.OIDC_GROUP_MAP.values()) - GROUPS.keys())
     if not asked:

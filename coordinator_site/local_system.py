@@ -11,7 +11,7 @@ from django.conf import settings
 
 from coordinator_site import ports_in_use
 from coordinator_site.supervisor import Child
-from scenarios.worker_commands import quick_worker
+from scenarios.domain.worker_commands import quick_worker
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
 # Often: the faults of a demonstration last for a few seconds, and the charts shall show them.

@@ -9,7 +9,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from scenarios import log_context
+from scenarios.domain import log_context
 
 HEADER = "X-Request-ID"
 _KEY = "HTTP_X_REQUEST_ID"

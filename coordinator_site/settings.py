@@ -162,7 +162,7 @@ TRUSTED_PROXIES = environment.whole_number(
 # A name and an address together are locked out; by either alone, for a shorter time. See login_limits.py.
 AXES_HANDLER = "coordinator_site.login_limits.LoginLimits"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_CLIENT_IP_CALLABLE = "scenarios.client_address.client_network"
+AXES_CLIENT_IP_CALLABLE = "scenarios.access.client_address.client_network"
 AXES_FAILURE_LIMIT = environment.whole_number(
     "LOGIN_FAILURES", env.str("LOGIN_FAILURES", "5"), lowest=1, highest=1000
 )

@@ -12,8 +12,8 @@ class ScenariosConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are loaded by now, not before.
-        from scenarios.database_gauges import read_gauges  # noqa: PLC0415
-        from scenarios.groups import make_groups  # noqa: PLC0415
+        from scenarios.access.groups import make_groups  # noqa: PLC0415
+        from scenarios.supervision.gauges import read_gauges  # noqa: PLC0415
 
         checks.register(check_drivers)
         checks.register(check_host)

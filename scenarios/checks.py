@@ -8,9 +8,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error
 
-from scenarios import hosts
-from scenarios.database_errors import encoding_problem
-from scenarios.drivers import load_drivers
+from scenarios.database.errors import encoding_problem
+from scenarios.drivers import hosts, load_drivers
 
 
 def check_drivers(**_options: Any) -> list[CheckMessage]:

@@ -7,11 +7,12 @@ from django.conf import settings
 from django.db import Error
 from django_tasks import task
 
-from scenarios import execution, outages
-from scenarios.connections import fresh
-from scenarios.database_errors import is_away
-from scenarios.heartbeats import beat_of, note_trouble
-from scenarios.worker_commands import WORKER_COMMANDS
+from scenarios.database.connections import fresh
+from scenarios.database.errors import is_away
+from scenarios.domain import outages
+from scenarios.domain.worker_commands import WORKER_COMMANDS
+from scenarios.runs import executor
+from scenarios.runs.heartbeats import beat_of, note_trouble
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def carry_out_run(_run_id: str, _attempt: int) -> str:
         logger.error("%s", WRONG_WORKER)
         return WRONG_WORKER
     try:
-        run = fresh(execution.carry_out_next)()
+        run = fresh(executor.carry_out_next)()
     except Error as error:
         if not is_away(error):
             raise
@@ -50,7 +51,7 @@ def beat() -> None:
         fresh(note_trouble)("worker", WRONG_WORKER)
         return
     try:
-        fresh(beat_of)("worker", execution.this_process())
+        fresh(beat_of)("worker", executor.this_process())
     except Error as error:
         if not is_away(error):
             raise

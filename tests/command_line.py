@@ -10,10 +10,12 @@ from django.core.management import CommandError, call_command
 MAKE_SCHEDULE = """
 from pathlib import Path
 from django.contrib.auth.models import User
-from scenarios import schedules, services
+from scenarios.planning import schedules
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Schedule
 document = Path("scenarios/catalogue/exchange-errors.yaml").read_text()
-scenario = services.save_scenario(services.read_document(document))
+scenario = stored_scenarios.save_scenario(documents.read_document(document))
 schedule = Schedule(name="nightly", scenario_name=scenario.name, cron="30 2 * * *")
 schedules.save_schedule(schedule, by=User.objects.filter(is_superuser=True).first())
 """

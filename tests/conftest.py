@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from scenarios import log_context
+from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
 from tests.servers import network_namespaces, small_disk, wall_clock
 from tests.servers.chromium import program as chromium_program

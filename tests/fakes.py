@@ -9,10 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
-from scenarios.clock import SystemClock
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
 from scenarios.domain.plan import Action, service_of
+from scenarios.engine.clock import SystemClock
 from scenarios.ports import Event, Fault, Surroundings, UndoResult
 
 T = TypeVar("T")

@@ -15,14 +15,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scenarios import approvals
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
 from scenarios.domain.outcomes import ApprovalState
-from scenarios.dry_run import steps_of
+from scenarios.library.dry_run import steps_of
 from scenarios.models import Approval, ApprovalQuerySet
 from scenarios.pictures.badges import badge
 from scenarios.pictures.plan_timeline import plan_timeline
+from scenarios.planning import approvals
 
 BADGES = {
     ApprovalState.APPROVED: "passed",

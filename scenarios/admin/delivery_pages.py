@@ -12,9 +12,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scenarios import deliveries
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.models import Delivery
+from scenarios.notifications import deliveries
 from scenarios.pictures.badges import delivery_badge
 
 CHANGE = "scenarios.change_webhook"

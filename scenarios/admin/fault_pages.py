@@ -16,12 +16,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scenarios import services
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState
 from scenarios.models import Fault
 from scenarios.pictures.badges import badge
+from scenarios.runs import faults as fault_commands
 
 BADGES = {
     FaultState.UNDONE: "passed",
@@ -153,7 +153,7 @@ class FaultAdmin(ReadOnlyAdmin):
     def try_again(self, request: HttpRequest, queryset: QuerySet[Fault]) -> None:
         if not request.user.has_perm("scenarios.stop_run"):
             raise PermissionDenied
-        count = services.retry_undo(queryset)
+        count = fault_commands.retry_undo(queryset)
         self.message_user(
             request, f"{count} outstanding faults are due: the watchdog tries them within a second."
         )
@@ -162,7 +162,7 @@ class FaultAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("scenarios.stop_run") or request.method != "POST":
             raise PermissionDenied
         rows = Fault.objects.filter(pk=pk)
-        if services.retry_undo(rows):
+        if fault_commands.retry_undo(rows):
             host = rows.values_list("host", flat=True).get()
             who = f"The watchdog of host {host}" if host else "The watchdog"
             self.message_user(request, f"{who} tries it again within a second.")
@@ -178,7 +178,7 @@ class FaultAdmin(ReadOnlyAdmin):
         form = ReasonForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             by, reason = request.user.get_username(), form.cleaned_data["reason"]
-            if services.acknowledge_fault(fault, by=by, reason=reason):
+            if fault_commands.acknowledge_fault(fault, by=by, reason=reason):
                 self.message_user(request, "The fault is acknowledged, by your word.", messages.SUCCESS)
             else:
                 words = "It is not outstanding, or its undo is being tried this moment: look again."

@@ -14,8 +14,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from scenarios import live, services
 from scenarios.admin.read_only import ReadOnlyAdmin
+from scenarios.control_room import run_page
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import UNBEGUN
 from scenarios.models import Run, RunQuerySet, Scenario
@@ -23,6 +23,7 @@ from scenarios.pictures.badges import run_badges
 from scenarios.pictures.words import duration
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
+from scenarios.runs import commands as run_commands
 
 CHANGE_LIST = "scenarios_run_changelist"
 TEMPLATES = "admin/scenarios/run"
@@ -102,7 +103,7 @@ class RunAdmin(ReadOnlyAdmin):
         run = self.visible(request, object_id)
         context = {
             **self.admin_site.each_context(request),
-            **live.whole_page(run),
+            **run_page.whole_page(run),
             "title": str(run),
             "opts": self.opts,
             "may_stop": request.user.has_perm("scenarios.stop_run"),
@@ -123,10 +124,10 @@ class RunAdmin(ReadOnlyAdmin):
         """What has changed since the poll before; 204 where nothing has."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        seen = live.Mark.read(request.GET.get("after", ""))
-        if live.mark_of(pk) == seen:
+        seen = run_page.Mark.read(request.GET.get("after", ""))
+        if run_page.mark_of(pk) == seen:
             return HttpResponse(status=204)
-        context = live.what_changed(self.visible(request, pk), seen)
+        context = run_page.what_changed(self.visible(request, pk), seen)
         if context is None:
             return HttpResponse(headers={"HX-Refresh": "true"})
         context["may_stop"] = request.user.has_perm("scenarios.stop_run")
@@ -137,22 +138,22 @@ class RunAdmin(ReadOnlyAdmin):
         """The charts, where newer ones are kept than the browser has; 204 where not."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if str(live.charts_version(pk)) == request.GET.get("seen", ""):
+        if str(run_page.charts_version(pk)) == request.GET.get("seen", ""):
             return HttpResponse(status=204)
-        context = live.charts_of(self.visible(request, pk))
+        context = run_page.charts_of(self.visible(request, pk))
         return TemplateResponse(request, f"{TEMPLATES}/charts.html", context)
 
     def step_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """What the step was given and what it returned."""
         run = self.visible(request, pk)
-        context = live.step_details(run, request.GET.get("phase", ""), request.GET.get("name", ""))
+        context = run_page.step_details(run, request.GET.get("phase", ""), request.GET.get("name", ""))
         return TemplateResponse(request, f"{TEMPLATES}/step.html", context)
 
     def events_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """A page of events before the one with this number."""
         run = self.visible(request, pk)
         before = request.GET.get("before", "")
-        context = {"run": run, **live.events_before(run, int(before) if before.isdecimal() else None)}
+        context = {"run": run, **run_page.events_before(run, int(before) if before.isdecimal() else None)}
         return TemplateResponse(request, f"{TEMPLATES}/events.html", context)
 
     def report_view(self, request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -174,7 +175,7 @@ class RunAdmin(ReadOnlyAdmin):
         if not request.user.has_perm("scenarios.stop_run") or request.method != "POST":
             raise PermissionDenied
         run = get_object_or_404(Run, pk=pk)
-        if services.request_stop(run, by=request.user.get_username()):
+        if run_commands.request_stop(run, by=request.user.get_username()):
             self.message_user(request, "The run was asked to stop; its faults are undone first.")
         else:
             self.message_user(request, "The run has ended, or is being stopped already.", messages.WARNING)
@@ -186,7 +187,7 @@ class RunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         run = get_object_or_404(Run.objects.select_related("scenario"), pk=pk)
         try:
-            again = services.start_run(
+            again = run_commands.start_run(
                 run.document,
                 run.variables,
                 origin="admin",

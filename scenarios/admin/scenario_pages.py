@@ -15,21 +15,24 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from scenarios import overview, services
 from scenarios.admin.deletion import DeletedByServiceAdmin
-from scenarios.domain.document import Document, build_plan
+from scenarios.control_room import home_queries
+from scenarios.control_room.forms import ScenarioForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.domain.plan import Plan
-from scenarios.domain.schema import json_schema
-from scenarios.dry_run import steps_of
-from scenarios.forewarning import delays, forewarnings, refusals, unreachable
-from scenarios.forms import ScenarioForm, VariablesForm
+from scenarios.drivers import documents
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import Document, build_plan
+from scenarios.language.schema import json_schema
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.dry_run import steps_of
+from scenarios.library.sync import remove_scenario
+from scenarios.library.versions import VERSIONS_PER_PAGE, versions_of
+from scenarios.library.warnings import delays, forewarnings, refusals, unreachable
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.plan_timeline import plan_timeline
-from scenarios.surroundings import step_arguments
-from scenarios.synchronisation import remove_scenario
-from scenarios.versions import VERSIONS_PER_PAGE, versions_of
+from scenarios.runs import commands as run_commands
 
 LAST_RUNS = 10
 NEEDS_VARIABLES = "The plan is drawn for a run: some variables have no default."
@@ -65,7 +68,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
             rows: list[Any] = list(changes.result_list)
-            for row, run in overview.with_last_run(rows):
+            for row, run in home_queries.with_last_run(rows):
                 row.last_run = run  # type: ignore[attr-defined]
             changes.result_list = rows
         return response
@@ -85,7 +88,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         )
 
     def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:
-        stored = services.save_scenario(form.parsed, by=cast("User", request.user))
+        stored = stored_scenarios.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
 
@@ -137,7 +140,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
             return {}
         shown: dict[str, Any] = {"last_runs": scenario.runs.for_a_list()[:LAST_RUNS]}
         try:
-            document = services.read_document(scenario.document)
+            document = documents.read_document(scenario.document)
         except InvalidDocument as error:
             return {**shown, "plan": str(error)}
         shown["plan"] = picture_of(document)
@@ -152,7 +155,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         if request.method != "POST" or not self.has_view_permission(request):
             raise PermissionDenied
         try:
-            document = services.read_document(request.body)
+            document = documents.read_document(request.body)
         except InvalidDocument as error:
             problems = [
                 {"line": one.line, "column": one.column, "message": one.message, "hint": one.hint}
@@ -192,7 +195,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
             raise PermissionDenied
         scenario = get_object_or_404(Scenario, pk=pk)
         try:
-            document = services.read_document(scenario.document)
+            document = documents.read_document(scenario.document)
         except InvalidDocument as error:
             for found in error.problems:
                 self.message_user(request, str(found), messages.ERROR)
@@ -217,7 +220,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
-            return services.start_run(
+            return run_commands.start_run(
                 scenario.document,
                 form.given(),
                 origin="admin",
@@ -260,7 +263,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         if request.method != "POST" or not self.has_change_permission(request, scenario):
             raise PermissionDenied
         try:
-            services.restore_version(scenario, version, by=cast("User", request.user))
+            stored_scenarios.restore_version(scenario, version, by=cast("User", request.user))
         except ObjectDoesNotExist as error:
             raise Http404(f"{scenario.name} has no version {version}") from error
         except InvalidDocument as error:

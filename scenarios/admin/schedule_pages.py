@@ -13,14 +13,15 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from scenarios import overview, schedules
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.control_room import home_queries
+from scenarios.control_room.forms import ScheduleForm, time_zones
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
-from scenarios.forms import ScheduleForm, time_zones
 from scenarios.models import Schedule, ScheduledTime
 from scenarios.pictures.badges import badge
 from scenarios.pictures.words import moment_in_zone
+from scenarios.planning import schedules
 
 LAST_TIMES = 20
 BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
@@ -150,7 +151,7 @@ def beside(schedule: Schedule) -> dict[str, Any]:
         "words": words_of(schedule),
         "upcoming": [] if schedule.is_paused else upcoming,
         "obstacle": schedules.obstacle_to(schedule),
-        "scenario": overview.scenario_named(schedule.scenario_name),
+        "scenario": home_queries.scenario_named(schedule.scenario_name),
         "approval": schedule.approvals.first(),
         "noted": [
             (time, badge(BADGES[DueOutcome(time.outcome)], time.outcome)) for time in noted[:LAST_TIMES]

@@ -14,12 +14,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from scenarios import overview, services
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
+from scenarios.control_room import home_queries
 from scenarios.domain.counts import counted
 from scenarios.domain.errors import AddressProtected, AddressUnknown
-from scenarios.health import Health, health_of, try_health
+from scenarios.library import services as registered_services
+from scenarios.library.service_health import Health, health_of, try_health
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
@@ -33,7 +34,9 @@ class AddressForm(forms.ModelForm):
         cleaned = super().clean()
         if base_url := self.cleaned_data.get("base_url"):
             try:
-                services.check_address(Service(name=self.cleaned_data.get("name", ""), base_url=base_url))
+                registered_services.check_address(
+                    Service(name=self.cleaned_data.get("name", ""), base_url=base_url)
+                )
             except (AddressProtected, AddressUnknown) as error:
                 self.add_error("base_url", str(error))
         return cleaned
@@ -57,9 +60,12 @@ class ServiceAdmin(DeletedByServiceAdmin):
         changes = getattr(response, "context_data", {}).get("cl")
         if changes is not None:
             rows: list[Any] = list(changes.result_list)
-            held, touching = overview.holders(), overview.few_scenarios_by_service(row.name for row in rows)
+            held, touching = (
+                home_queries.holders(),
+                home_queries.few_scenarios_by_service(row.name for row in rows),
+            )
             for row in rows:
-                row.holder, row.touching = held.get(row.name), touching.get(row.name, overview.Touching())
+                row.holder, row.touching = held.get(row.name), touching.get(row.name, home_queries.Touching())
             changes.result_list = rows
         return response
 
@@ -73,8 +79,8 @@ class ServiceAdmin(DeletedByServiceAdmin):
         service: Any = self.get_object(request, unquote(object_id)) if object_id else None
         more: dict[str, Any] = {}
         if service is not None:
-            service.holder = overview.holders().get(service.name)
-            service.touching = overview.scenarios_touching(service.name)
+            service.holder = home_queries.holders().get(service.name)
+            service.touching = home_queries.scenarios_touching(service.name)
             more = {"health": self.health(service), "held_by": self.held_by(service)}
             more["touched_by"] = self.touched_by(service)
         return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
@@ -98,10 +104,10 @@ class ServiceAdmin(DeletedByServiceAdmin):
         return service is None or not service.is_protected or request.user.has_perm(PROTECT)
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
-        services.save_service(obj)
+        registered_services.save_service(obj)
 
     def take_away(self, row: Service) -> None:
-        services.delete_service(row)
+        registered_services.delete_service(row)
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.health_view)
@@ -133,7 +139,7 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     @admin.display(description="touched by")
     def touched_by(self, service: Any) -> str:
-        touching: overview.Touching = service.touching
+        touching: home_queries.Touching = service.touching
         links = format_html_join(
             ", ",
             '<a href="{}">{}</a>',

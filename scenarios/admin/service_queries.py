@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from scenarios.charts.check import refusal_of
+from scenarios.charts.service_queries import DEFAULTS
 from scenarios.models import ServiceQuery
-from scenarios.service_queries import DEFAULTS
 
 
 class QueryForm(forms.ModelForm):

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from scenarios import api_tokens
+from scenarios.access import tokens as api_tokens
 from scenarios.admin.read_only import ReadOnlyAdmin
-from scenarios.api_models import ApiToken
+from scenarios.models.access import ApiToken
 
 LONGEST_DAYS = 3650
 SHOWN: Any = ["name", "owner", "beginning", "scope_list", "state", "created_at", "expires_at", "last_used_at"]

@@ -13,11 +13,11 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 
-from scenarios import webhooks
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.control_room.webhook_forms import WebhookForm
 from scenarios.models import Webhook
+from scenarios.notifications import webhooks
 from scenarios.pictures.badges import badge
-from scenarios.webhook_forms import WebhookForm
 
 CHANGE = "scenarios.change_webhook"
 LAST_DELIVERIES = 10

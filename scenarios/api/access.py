@@ -17,11 +17,11 @@ from ninja.errors import AuthenticationError, AuthorizationError, HttpError
 from ninja.security import APIKeyCookie, HttpBearer
 from ninja.utils import check_csrf
 
-from scenarios import api_tokens
+from scenarios.access import tokens
+from scenarios.access.client_address import client_network
 from scenarios.api.failed_tokens import failures
 from scenarios.api.problems import ANSWERS, answer_to
-from scenarios.api_models import ApiToken
-from scenarios.client_address import client_network
+from scenarios.models.access import ApiToken
 
 REALM = 'Bearer realm="test-coordinator"'
 _used: ContextVar[ApiToken | None] = ContextVar("used_token", default=None)
@@ -38,7 +38,7 @@ class Caller:
         return f"token {self.token.pk}" if self.token else f"user {self.user.pk}"
 
     def may(self, permission: str) -> bool:
-        if self.token is not None and permission not in api_tokens.permitted_by(self.token.scopes):
+        if self.token is not None and permission not in tokens.permitted_by(self.token.scopes):
             return False
         return self.user.has_perm(permission)
 
@@ -61,7 +61,7 @@ class TokenAuth(HttpBearer):
         return known_caller(request) or super().__call__(request)
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:
-        found = api_tokens.find_token(token.strip())
+        found = tokens.find_token(token.strip())
         if found is None:
             # A good token always passes: behind a proxy, all share one address.
             if seconds := failures.note(client_network(request) or ""):
@@ -180,7 +180,7 @@ def note_use_of_token(**_named: Any) -> None:
         return
     _used.set(None)
     try:
-        api_tokens.note_use(token)
+        tokens.note_use(token)
     except DatabaseError:
         return  # the next request says it
 

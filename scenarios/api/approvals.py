@@ -11,7 +11,6 @@ from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 from pydantic import JsonValue
 
-from scenarios import approvals
 from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -22,8 +21,9 @@ from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.outputs import storable
-from scenarios.dry_run import steps_of
+from scenarios.library.dry_run import steps_of
 from scenarios.models import Approval
+from scenarios.planning import approvals
 
 router = Router(tags=["approvals"])
 LONGEST_REASON = 1000

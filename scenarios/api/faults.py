@@ -9,7 +9,6 @@ from django.http import HttpRequest
 from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 
-from scenarios import services
 from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -21,6 +20,7 @@ from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import storable
 from scenarios.domain.plan import origin
 from scenarios.models import Fault, FaultQuerySet
+from scenarios.runs import faults as fault_commands
 
 router = Router(tags=["faults"])
 ORDER = Order(("id",), (int,), descending=True)
@@ -121,7 +121,7 @@ def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
 def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
     """Have the watchdog, where the fault has a `host` the one there, try the undo again within a second."""
     fault = fault_of(fault_id)
-    if not services.retry_undo(Fault.objects.filter(pk=fault.pk)):
+    if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
     return fault_of(fault_id)
 
@@ -138,7 +138,9 @@ def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId])
     """Take an outstanding fault out of the ledger by your word."""
     caller = caller_of(request)
     fault = fault_of(fault_id)
-    if not services.acknowledge_fault(fault, by=caller.user.get_username(), reason=storable(why.reason)):
+    if not fault_commands.acknowledge_fault(
+        fault, by=caller.user.get_username(), reason=storable(why.reason)
+    ):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
             + " Or its undo is being tried this moment: look again."

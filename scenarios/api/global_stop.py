@@ -8,13 +8,13 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 from ninja.decorators import decorate_view
 
-from scenarios import services
 from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.domain.outputs import storable
 from scenarios.models import GlobalStop
+from scenarios.runs import global_stop
 
 router = Router(tags=["the global stop"])
 
@@ -53,7 +53,7 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
     """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
     caller = caller_of(request)
-    stopped = services.pull_global_stop(by=caller.user.get_username(), reason=storable(why.reason))
+    stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=storable(why.reason))
     return {"stopped_runs": stopped}
 
 
@@ -62,5 +62,5 @@ def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
 @decorate_view(carried_out_once)
 def release_global_stop(request: HttpRequest) -> Status[None]:
     """Let runs begin again."""
-    services.release_global_stop()
+    global_stop.release_global_stop()
     return Status(HTTPStatus.NO_CONTENT, None)

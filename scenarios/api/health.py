@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router, Schema, Status
 
-from scenarios import readiness
+from scenarios.supervision import readiness
 
 router = Router(tags=["health"])
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
+from scenarios.access.idempotency import LONGEST_KEY, Answer, fingerprint, once
 from scenarios.api.access import authenticate
 from scenarios.api.problems import ANSWERS, RefusedError, answer_to
-from scenarios.kept_answers import LONGEST_KEY, Answer, fingerprint, once
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

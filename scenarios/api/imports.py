@@ -7,15 +7,15 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 from ninja.decorators import decorate_view
 
-from scenarios import services
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
-from scenarios.domain.document import Document
 from scenarios.domain.errors import InvalidDocument
-from scenarios.synchronisation import NameTaken, changes_for, names_taken, synchronise
+from scenarios.drivers import documents as drivers_documents
+from scenarios.language.document import Document
+from scenarios.library.sync import NameTaken, changes_for, names_taken, synchronise
 
 router = Router(tags=["scenarios"])
 
@@ -76,7 +76,7 @@ def read_all(sources: list[str]) -> list[Document]:
     for number, source in enumerate(sources):
         place = f"body.documents.{number}"
         try:
-            document = services.read_document(source)
+            document = drivers_documents.read_document(source)
         except InvalidDocument as error:
             errors += [problem_in(place, problem) for problem in error.problems]
             continue

@@ -8,8 +8,8 @@ from django.db.models import Model, QuerySet
 from ninja import Field
 
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
-from scenarios.fields import DNS_LABEL
 from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service, Webhook
+from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]

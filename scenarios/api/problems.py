@@ -13,6 +13,7 @@ from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
+from scenarios.access.idempotency import KeyUsedOtherwise
 from scenarios.domain.errors import (
     AddressProtected,
     AddressUnknown,
@@ -25,8 +26,7 @@ from scenarios.domain.errors import (
     ScenarioDeleted,
     ServiceHeld,
 )
-from scenarios.kept_answers import KeyUsedOtherwise
-from scenarios.synchronisation import CannotRemove, NameTaken
+from scenarios.library.sync import CannotRemove, NameTaken
 
 MEDIA_TYPE = "application/problem+json"
 SECONDS_BEFORE_A_RETRY = 5

@@ -13,7 +13,6 @@ from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
-from scenarios import services
 from scenarios.api.access import Caller, caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -27,7 +26,8 @@ from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
-from scenarios.story import story_of
+from scenarios.runs import commands as run_commands
+from scenarios.runs.history import story_of
 
 router = Router(tags=["runs"])
 ORDER = Order(("queued_at", "id"), (moment_in_cursor, UUID), descending=True)
@@ -233,7 +233,7 @@ def start_run_of_document(
 
 
 def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
-    return services.start_run(
+    return run_commands.start_run(
         source,
         storable(wish.variables),
         origin="api",
@@ -260,7 +260,7 @@ def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """End the run `aborted`; its faults are undone first."""
     caller = caller_of(request)
     run = run_of(run_id)
-    return {"run": run.id, "stopping": services.request_stop(run, by=caller.user.get_username())}
+    return {"run": run.id, "stopping": run_commands.request_stop(run, by=caller.user.get_username())}
 
 
 class ReportFormat(Schema):

@@ -9,16 +9,17 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
-from scenarios import services
 from scenarios.api.access import caller_of, needs
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE, body_of
 from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import scenario_named
 from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import Problem, RefusedError
-from scenarios.domain.document import Document
+from scenarios.drivers import documents
+from scenarios.language.document import Document
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.sync import remove_scenario
 from scenarios.models import Scenario
-from scenarios.synchronisation import remove_scenario
 
 router = Router(tags=["scenarios"])
 ORDER = Order(("name",), (name_in_cursor,))
@@ -101,7 +102,7 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body under its name, or store nothing."""
     caller = caller_of(request)
-    return services.save_scenario(read_named(request, name), by=caller.user)
+    return stored_scenarios.save_scenario(read_named(request, name), by=caller.user)
 
 
 @router.delete("/scenarios/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
@@ -128,7 +129,7 @@ def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
 
 
 def read_named(request: HttpRequest, name: str) -> Document:
-    document = services.read_document(request.body)
+    document = documents.read_document(request.body)
     if document.name != name:
         raise RefusedError(
             f"The address names {name[:80]!r}, the document {document.name!r}: they must be the same."

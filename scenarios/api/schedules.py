@@ -12,7 +12,6 @@ from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
-from scenarios import schedules
 from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -25,7 +24,8 @@ from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.outputs import storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
-from scenarios.planning_models import MOST_GRACE_MINUTES
+from scenarios.models.planning import MOST_GRACE_MINUTES
+from scenarios.planning import schedules
 
 router = Router(tags=["schedules"])
 ORDER = Order(("name",), (name_in_cursor,))

@@ -10,7 +10,6 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
-from scenarios import overview, services
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -18,7 +17,9 @@ from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import is_label, new_name, service_named
 from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import Problem
+from scenarios.control_room import home_queries
 from scenarios.domain.outputs import storable
+from scenarios.library import services as registered_services
 from scenarios.models import Service
 
 router = Router(tags=["services"])
@@ -79,7 +80,7 @@ def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[
 
 
 def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
-    held, touching = overview.holders(), overview.scenarios_by_service(row.name for row in rows)
+    held, touching = home_queries.holders(), home_queries.scenarios_by_service(row.name for row in rows)
     return [
         {
             "name": row.name,
@@ -118,7 +119,7 @@ def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, 
     address of a protected one, it needs the permission.
     """
     if not permit(request).may(PROTECT):
-        services.check_address(Service(name=name, base_url=wish.base_url))
+        registered_services.check_address(Service(name=name, base_url=wish.base_url))
     return put(request, name, wish)
 
 
@@ -129,12 +130,14 @@ def put(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
     if wish.protected or (present is not None and present.is_protected):
         permit(request, PROTECT)
     description = None if wish.description is None else storable(wish.description)
-    saved = services.register_service(name, wish.base_url, description, is_protected=wish.protected)
+    saved = registered_services.register_service(
+        name, wish.base_url, description, is_protected=wish.protected
+    )
     if wish.health_path is not None or wish.health_status is not None:
         saved.health_path = saved.health_path if wish.health_path is None else wish.health_path
         if wish.health_status is not None:
             saved.health_status = wish.health_status or None
-        services.save_service(saved)
+        registered_services.save_service(saved)
     return told([saved])[0]
 
 
@@ -147,5 +150,5 @@ def delete_service(request: HttpRequest, name: str) -> Status[None]:
     service = service_named(name)
     if service.is_protected:
         permit(request, PROTECT)
-    services.delete_service(service)
+    registered_services.delete_service(service)
     return Status(HTTPStatus.NO_CONTENT, None)

@@ -13,7 +13,6 @@ from ninja import Field, Path, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import StringConstraints
 
-from scenarios import webhooks
 from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
@@ -23,6 +22,7 @@ from scenarios.api.paging import Filters, Order, page_of
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
+from scenarios.notifications import webhooks
 
 router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))

@@ -9,8 +9,8 @@ from scenarios.domain.plan import Plan, Step
 from scenarios.domain.promql import filled_in
 from scenarios.domain.templates import without_secrets
 from scenarios.domain.units import Unit
-from scenarios.execution import plan_of
 from scenarios.models import Run, ServiceQuery
+from scenarios.runs.executor import plan_of
 
 DRIVER = "prometheus"
 MOST_QUESTIONS = 20

@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.utils import timezone
 
-from scenarios import outages
 from scenarios.charts import keeping
 from scenarios.charts.keeping import Taken
 from scenarios.charts.kept import Charts
 from scenarios.charts.questions import questions_of
 from scenarios.charts.reading import read_charts
 from scenarios.charts.window import windows_around
-from scenarios.connections import Lane
-from scenarios.database_errors import is_away
+from scenarios.database.connections import Lane
+from scenarios.database.errors import is_away
+from scenarios.domain import outages
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from scenarios.charts.questions import Question
 from scenarios.charts.window import Window, rate_window
 from scenarios.domain.outputs import storable
 from scenarios.domain.redaction import Redactor
-from scenarios.surroundings import ConfiguredSecrets
+from scenarios.drivers.platform import ConfiguredSecrets
 
 AT_ONCE = 5
 # Never reached by so many questions that each have their own time limit; it bounds what is not foreseen.

@@ -17,7 +17,7 @@ from scenarios.command_line.coordinator import (
 from scenarios.command_line.http_api import Refusal
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
-from scenarios.synchronisation import Change, Kind
+from scenarios.library.sync import Change, Kind
 
 OF_VARIABLES = "body.variables."
 

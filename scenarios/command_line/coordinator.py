@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from scenarios.domain.errors import Problem, ScenarioError
 from scenarios.domain.outcomes import Rollback, RunState
-from scenarios.dry_run import PlannedStep
-from scenarios.synchronisation import Change
+from scenarios.library.dry_run import PlannedStep
+from scenarios.library.sync import Change
 
 MOST_NAMES_TOLD = 10
 

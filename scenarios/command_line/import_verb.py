@@ -13,7 +13,7 @@ from scenarios.command_line.scenario_verbs import FILES_HELP
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import Problem
-from scenarios.synchronisation import Change, names_taken
+from scenarios.library.sync import Change, names_taken
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 DONE_WORDS = {"new": "stored", "changed": "stored anew", "unchanged": "unchanged", "removed": "removed"}

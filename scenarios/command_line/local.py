@@ -6,7 +6,6 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
-from scenarios import forewarning, imports, schedules, services, synchronisation
 from scenarios.command_line.coordinator import (
     CommandRefused,
     EventFacts,
@@ -22,15 +21,21 @@ from scenarios.command_line.coordinator import (
     ScenarioFacts,
     ScheduleFacts,
 )
-from scenarios.domain.document import build_plan
 from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
 from scenarios.domain.outcomes import UNBEGUN, RunState
-from scenarios.dry_run import PlannedStep, steps_of
-from scenarios.execution import undo_now
+from scenarios.domain.worker_commands import WORKER_COMMANDS
+from scenarios.drivers import documents as drivers_documents
+from scenarios.language.document import build_plan
+from scenarios.library import imports, sync
+from scenarios.library import warnings as forewarning
+from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.library.sync import CannotRemove, Change, NameTaken
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
+from scenarios.planning import schedules as planning_schedules
 from scenarios.reports import report
-from scenarios.synchronisation import CannotRemove, Change, NameTaken
-from scenarios.worker_commands import WORKER_COMMANDS
+from scenarios.runs import commands as run_commands
+from scenarios.runs import global_stop
+from scenarios.runs.recovery import undo_now
 
 WHO = "the command line"
 DIGITS_OF_ID = 32
@@ -58,25 +63,25 @@ class LocalCoordinator:
         return ReadDocument(document.name, document.source, found.left_out, found.is_translated)
 
     def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        parsed = [services.read_document(document.source) for document in documents]
-        return synchronisation.changes_for(parsed, prune=prune)
+        parsed = [drivers_documents.read_document(document.source) for document in documents]
+        return sync.changes_for(parsed, prune=prune)
 
     def store(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
-        parsed = [services.read_document(document.source) for document in documents]
+        parsed = [drivers_documents.read_document(document.source) for document in documents]
         try:
-            return synchronisation.synchronise(parsed, prune=prune, only_new=only_new)
+            return sync.synchronise(parsed, prune=prune, only_new=only_new)
         except (CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
 
     # Runs
 
     def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
-        return list(steps_of(build_plan(services.read_document(source), variables)))
+        return list(steps_of(build_plan(drivers_documents.read_document(source), variables)))
 
     def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
-        plan = build_plan(services.read_document(source), variables)
+        plan = build_plan(drivers_documents.read_document(source), variables)
         refused = forewarning.refusals(plan)
         warnings = [
             one for one in forewarning.forewarnings(plan) if not one.startswith("There is no service")
@@ -86,7 +91,7 @@ class LocalCoordinator:
     def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunFacts:
         stored = _stored(name)
         try:
-            run = services.start_run(
+            run = run_commands.start_run(
                 stored.document, variables, origin="cli", scenario=stored, wait=wait, priority=priority
             )
         except ScenarioDeleted as error:
@@ -97,9 +102,13 @@ class LocalCoordinator:
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
     ) -> RunFacts:
         # A run of what is stored under the document's name is one of that scenario's.
-        stored = Scenario.objects.filter(name=services.read_document(source).name, document=source).first()
+        stored = Scenario.objects.filter(
+            name=drivers_documents.read_document(source).name, document=source
+        ).first()
         return run_facts(
-            services.start_run(source, variables, origin="cli", scenario=stored, wait=wait, priority=priority)
+            run_commands.start_run(
+                source, variables, origin="cli", scenario=stored, wait=wait, priority=priority
+            )
         )
 
     def runs(self, which: RunFilter) -> list[RunFacts]:
@@ -145,13 +154,13 @@ class LocalCoordinator:
         return f"Still waiting for a worker: {when}. Start one with 'manage.py {command}'."
 
     def stop(self, run_id: str) -> bool:
-        return services.request_stop(_run(run_id), by=WHO)
+        return run_commands.request_stop(_run(run_id), by=WHO)
 
     def stop_all(self, reason: str) -> int:
-        return services.pull_global_stop(by=WHO, reason=reason)
+        return global_stop.pull_global_stop(by=WHO, reason=reason)
 
     def release(self) -> bool:
-        return services.release_global_stop()
+        return global_stop.release_global_stop()
 
     def report(self, run_id: str, format_name: str) -> bytes:
         return report(_run(run_id), format_name)
@@ -184,7 +193,7 @@ class LocalCoordinator:
         if (schedule := rows.first()) is None:
             raise NoSuchSchedule(name)
         try:
-            schedules.pause(schedule, paused=paused)
+            planning_schedules.pause(schedule, paused=paused)
         except InvalidSchedule as error:
             raise CommandRefused(f"Schedule {name!r} cannot go on: {error}.") from error
         return _schedule_facts(rows.get())

@@ -10,7 +10,7 @@ from scenarios.command_line.files import content_of
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session
 from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.domain.experiments.translation import TranslationRefused
+from scenarios.language.experiments.translation import TranslationRefused
 
 ReadFile = tuple[Path, ReadDocument]
 

@@ -33,14 +33,14 @@ from scenarios.command_line.coordinator import (
     ScheduleFacts,
 )
 from scenarios.command_line.http_api import PAGE, HttpApi, Refusal
-from scenarios.domain.document import build_plan, parse_document
 from scenarios.domain.errors import CannotBegin, InvalidDocument
-from scenarios.domain.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
-from scenarios.domain.yaml_tree import read_tree
-from scenarios.dry_run import PlannedStep, steps_of
-from scenarios.surroundings import step_arguments
-from scenarios.synchronisation import Change
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import build_plan, parse_document
+from scenarios.language.experiments.translation import TranslationRefused, is_experiment, translate
+from scenarios.language.yaml_tree import read_tree
+from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.library.sync import Change
 
 UNDO_LOOK_SECONDS, UNDO_SECONDS = 0.5, 90.0
 # The API checks a document under the name that it gives itself; one that gives none is refused anyway.

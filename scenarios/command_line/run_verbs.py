@@ -28,9 +28,9 @@ from scenarios.command_line.reading import FileProblem, show_preflight, show_pro
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
-from scenarios.domain.experiments.translation import TranslationRefused
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
-from scenarios.domain.variables import pairs
+from scenarios.language.experiments.translation import TranslationRefused
+from scenarios.language.variables import pairs
 
 
 def add_to(verbs: Any) -> None:

@@ -18,7 +18,7 @@ from scenarios.command_line.reading import read_all, show_preflight
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import InvalidVariables
-from scenarios.domain.variables import pairs
+from scenarios.language.variables import pairs
 
 LAST_RUNS = 5
 FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json); '-' is standard input."

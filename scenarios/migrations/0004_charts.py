@@ -4,7 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
 import scenarios.domain.units
-import scenarios.chart_models
+import scenarios.models.charts
 from django.db import migrations, models
 
 
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('title', models.CharField(max_length=80)),
-                ('query', models.TextField(help_text="PromQL. $service is the service's name, $window a time that fits a rate(…).", max_length=2000, validators=[django.core.validators.MaxLengthValidator(2000), scenarios.chart_models.placeholders_known])),
+                ('query', models.TextField(help_text="PromQL. $service is the service's name, $window a time that fits a rate(…).", max_length=2000, validators=[django.core.validators.MaxLengthValidator(2000), scenarios.models.charts.placeholders_known])),
                 ('unit', models.CharField(choices=[('number', 'number'), ('per second', 'per second'), ('seconds', 'seconds'), ('share', 'share'), ('bytes', 'bytes')], default=scenarios.domain.units.Unit['NUMBER'], max_length=20)),
                 ('service', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='queries', to='scenarios.service')),
             ],

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import scenarios.domain.webhooks
-import scenarios.webhook_models
+import scenarios.models.webhooks
 from django.conf import settings
 from django.db import migrations, models
 
@@ -41,7 +41,7 @@ class Migration(migrations.Migration):
             name='Delivery',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('message_id', models.CharField(default=scenarios.webhook_models.new_message_id, editable=False, max_length=40, unique=True)),
+                ('message_id', models.CharField(default=scenarios.models.webhooks.new_message_id, editable=False, max_length=40, unique=True)),
                 ('message', models.CharField(max_length=40)),
                 ('payload', models.TextField()),
                 ('state', models.CharField(choices=[('pending', 'pending'), ('delivered', 'delivered'), ('failed', 'failed')], default=scenarios.domain.webhooks.DeliveryState['PENDING'], max_length=10)),

@@ -5,7 +5,7 @@ AT_ONCE = 500
 
 def note_services(apps, _schema_editor):
     """What is found when a scenario is written, for those that were written before."""
-    from scenarios.named_services import services_named
+    from scenarios.library.named_services import services_named
 
     NamedService = apps.get_model("scenarios", "NamedService")
     stored = apps.get_model("scenarios", "Scenario").objects.order_by("pk").values_list("pk", "name", "document")

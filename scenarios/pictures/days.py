@@ -1,10 +1,11 @@
 """Runs per day as bars, those that passed below the others, and the pass rate as a line."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 from django.utils.safestring import SafeString
 
-from scenarios.overview import Day
 from scenarios.pictures.svg import element, picture
 
 WIDTH, HEIGHT = 960.0, 190.0
@@ -12,6 +13,13 @@ LEFT, RIGHT, TOP, BOTTOM = 34.0, 916.0, 12.0, 162.0
 GAP = 4.0
 # A bar is never lower, so that one run beside a thousand is seen.
 LOWEST = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    day: date
+    runs: int
+    passed: int
 
 
 def days_chart(days: Sequence[Day]) -> SafeString:

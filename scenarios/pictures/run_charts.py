@@ -14,7 +14,7 @@ from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
 from scenarios.models import Run, RunCharts
 from scenarios.pictures.chart import Fault, Judged, Scene, drawn
 from scenarios.pictures.quantities import quantity
-from scenarios.story import Story
+from scenarios.runs.history import Story
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Fault
 from scenarios.pictures.svg import element
 from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, height_of, mark, span
-from scenarios.story import StepStory, Story
+from scenarios.runs.history import StepStory, Story
 
 STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400)
 MOST_TICKS = 6

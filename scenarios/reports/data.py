@@ -8,7 +8,7 @@ from scenarios.domain.outputs import json_text
 from scenarios.models import Approval, Fault
 from scenarios.pictures.run_charts import Views
 from scenarios.reports.facts import Facts
-from scenarios.story import StepStory
+from scenarios.runs.history import StepStory
 
 
 def written(facts: Facts) -> str:

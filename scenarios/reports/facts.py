@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.domain.document import Document, parse_document
 from scenarios.domain.errors import InvalidDocument
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import Document, parse_document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, views_of
-from scenarios.story import VERDICTS, StepStory, Story, story_of
-from scenarios.surroundings import step_arguments
+from scenarios.runs.history import VERDICTS, StepStory, Story, story_of
 
 # A report is mailed: what a step returned is cut here once more.
 MOST_OUTPUT = 4_000

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.reports.facts import Facts
-from scenarios.story import StepStory
+from scenarios.runs.history import StepStory
 
 # Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

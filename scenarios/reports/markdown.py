@@ -8,7 +8,7 @@ from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
 from scenarios.reports.markdown_text import paragraph, plain_text
-from scenarios.story import StepStory
+from scenarios.runs.history import StepStory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
 

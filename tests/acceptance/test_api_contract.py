@@ -16,12 +16,13 @@ Installation = tuple[Coordinator, str]
 # Whatever was asked for before, in whichever order: a protected service, a run that holds it, the stop.
 SETTLED = """
 import time
-from scenarios import services
+from scenarios.runs import global_stop
+from scenarios.runs import commands as run_commands
 from scenarios.models import Hold, Run, Service
 Service.objects.update(is_protected=False)
 for run in Run.objects.unfinished():
-    services.request_stop(run, by="a test")
-services.release_global_stop()
+    run_commands.request_stop(run, by="a test")
+global_stop.release_global_stop()
 while Run.objects.unfinished().exists():
     time.sleep(0.1)
 Hold.objects.all().delete()

@@ -18,7 +18,9 @@ from tests.servers.target import Target, running_target
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.skipif(find_spec("scenarios.api_tokens") is None, reason="this version's API has no tokens"),
+    pytest.mark.skipif(
+        find_spec("scenarios.access.tokens") is None, reason="this version's API has no tokens"
+    ),
 ]
 
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"

@@ -17,7 +17,7 @@ from tests.servers.target import running_target
 
 pytestmark = pytest.mark.postgresql
 
-SERVICE = "from scenarios.services import register_service; register_service('target', {url!r})"
+SERVICE = "from scenarios.library.services import register_service; register_service('target', {url!r})"
 SEEN = """
 import json
 from scenarios.models import Fault, Run

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from django.core.management import get_commands, load_command_class
 
-from scenarios.rollback import UNDO_DELAYS
+from scenarios.engine.rollback import UNDO_DELAYS
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import wait_for
 from tests.servers.manifests import DEPLOY, UNITS, Process, documents, of_kubernetes, processes
@@ -253,7 +253,9 @@ def test_the_deployment_check_passes_with_production_settings(tmp_path: Path) ->
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("module", ["scenarios.engine", "scenarios.domain.document", "metrics_app.ports"])
+@pytest.mark.parametrize(
+    "module", ["scenarios.engine.engine", "scenarios.language.document", "metrics_app.ports"]
+)
 def test_the_inside_loads_neither_django_nor_prometheus(module: str) -> None:
     script = (
         f"import sys, {module}; loaded = {{name.split('.')[0] for name in sys.modules}}; "

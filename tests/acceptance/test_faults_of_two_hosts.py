@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.worker_commands import quick_worker
+from scenarios.domain.worker_commands import quick_worker
 from tests.servers.coordinator import Coordinator, coordinator
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from scenarios.deliveries import RETRY_DELAYS
 from scenarios.domain.durations import parse_duration
 from scenarios.domain.webhooks import SUBSCRIBABLE, Message
+from scenarios.notifications.deliveries import RETRY_DELAYS
 from tests.servers.coordinator import PROJECT, Coordinator, command, coordinator
 from tests.servers.documented import Page, run
 from tests.servers.loopback import free_port, is_listening, wait_for

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 WORKERS = 3
 RUNS = 30
 QUEUE_RUNS = f"""
-from scenarios.services import start_run
+from scenarios.runs.commands import start_run
 document = '''
 apiVersion: coordinator/v1
 kind: Scenario

@@ -19,7 +19,10 @@ MADE = f"""
 from datetime import timedelta
 from django.contrib.auth.models import User
 from django.utils import timezone
-from scenarios import schedules, services
+from scenarios.planning import schedules
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
 from scenarios.models import Schedule
 document = '''
 apiVersion: coordinator/v1
@@ -27,7 +30,7 @@ kind: Scenario
 metadata: {{name: short}}
 spec: {{phases: [{{name: p, actions: [{{name: wait, do: {{wait: {{duration: 10ms}}}}}}]}}]}}
 '''
-services.save_scenario(services.read_document(document))
+stored_scenarios.save_scenario(documents.read_document(document))
 ann = User.objects.create_superuser("ann")
 for number in range({SCHEDULES}):
     schedule = Schedule(name=f"raced-{{number}}", scenario_name="short", cron="0 0 1 1 *")
@@ -48,16 +51,16 @@ print(ScheduledTime.objects.count(), runs.count(), runs.values("schedule").disti
 SEEN = "from scenarios.models import Heartbeat; print(*Heartbeat.objects.values_list('name', flat=True))"
 PROTECT = """
 from django.contrib.auth.models import User
-from scenarios import services
+
 from scenarios.models import Service
 User.objects.get_or_create(username="bob")
 service = Service.objects.get(name="target")
 service.is_protected = True
-services.save_service(service)
+registered_services.save_service(service)
 """
 APPROVE = """
 from django.contrib.auth.models import User
-from scenarios import approvals
+from scenarios.planning import approvals
 from scenarios.models import Approval
 newest = Approval.objects.order_by("-asked_at")[0]
 approvals.approve(newest, by=User.objects.get(username="bob"), reason="announced")

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 LEASE_SECONDS = 5.0
 QUEUE_RUNS = """
-from scenarios.services import start_run
+from scenarios.runs.commands import start_run
 document = '''
 apiVersion: coordinator/v1
 kind: Scenario

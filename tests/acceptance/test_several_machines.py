@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenarios.worker_commands import quick_worker
+from scenarios.domain.worker_commands import quick_worker
 from tests.exposition import value
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import wait_for
@@ -23,7 +23,7 @@ METRICS_PORT = 9100
 LEASE_SECONDS = 3
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 QUEUE_RUNS = f"""
-from scenarios.services import start_run
+from scenarios.runs.commands import start_run
 document = '''
 apiVersion: coordinator/v1
 kind: Scenario

@@ -16,15 +16,17 @@ CHANGED = DOCUMENT.replace("title: ", "title: Changed by ada, ", 1)
 PASSWORD = "made-up-for-the-tests"
 PEOPLE = """
 from django.contrib.auth.models import User
-from scenarios import services
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
 for name in ("ada", "bob"):
     User.objects.create_superuser(name, password="made-up-for-the-tests")
-services.save_scenario(services.read_document(open("scenarios/catalogue/exchange-latency.yaml").read()))
+stored_scenarios.save_scenario(documents.read_document(open("scenarios/catalogue/exchange-latency.yaml").read()))
 """
 END_SESSIONS = "from django.contrib.sessions.models import Session; Session.objects.all().delete()"
 RESTORE = """
-from scenarios import services
-services.save_scenario(services.read_document(open("scenarios/catalogue/exchange-latency.yaml").read()))
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+stored_scenarios.save_scenario(documents.read_document(open("scenarios/catalogue/exchange-latency.yaml").read()))
 """
 KEPT = "Object.keys(localStorage).filter((key) => key.startsWith('kept-text'))"
 PAGE = "/admin/scenarios/scenario/1/change/"

@@ -193,7 +193,7 @@ FORKING = """
 import django_rq
 from django_rq.workers import get_worker
 get_worker(worker_class="rq.Worker", job_class="django_tasks_rq.Job").work(burst=True)
-from scenarios import readiness
+from scenarios.supervision import readiness
 print("ready:", readiness.problem_of(readiness.worker))
 from scenarios.models import Run
 print("states:", *Run.objects.values_list("state", flat=True))

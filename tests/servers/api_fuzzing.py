@@ -64,7 +64,8 @@ SOMETHING_OF_EVERYTHING = """
 from django.contrib.auth.models import User
 from tests.integration.scenarios.planned_rows import DOCUMENT, asked_run, scheduled, stored
 from tests.integration.scenarios.story_rows import Telling
-from scenarios import services, webhooks
+from scenarios.library import services as registered_services
+from scenarios.notifications import webhooks
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Webhook
 fuzz = User.objects.create_superuser("fuzz")
@@ -72,7 +73,7 @@ for rollback in (Rollback.CLEAN, Rollback.DIRTY):
     telling = Telling()
     telling.begin()
     telling.finish(rollback)
-services.register_service("custodian", "http://127.0.0.1:10", is_protected=True)
+registered_services.register_service("custodian", "http://127.0.0.1:10", is_protected=True)
 webhook = Webhook(name="chat", url="http://127.0.0.1:10/runs", events=["run.finished"])
 webhooks.save_webhook(webhook, by=fuzz)
 document = DOCUMENT.replace("exchange", "custodian")

@@ -14,7 +14,7 @@ PATIENCE = ClientTimeout(total=120)
 # A run that begins and never ends, with an event a fifth of a second.
 TELL_ON = """
 import time
-from scenarios.leases import renew_lease
+from scenarios.runs.leases import renew_lease
 from tests.integration.scenarios.story_rows import Telling
 telling = Telling()
 print(telling.run.pk, flush=True)

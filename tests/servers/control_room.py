@@ -57,8 +57,8 @@ PAGES = {
 A_FAULT_IS_LEFT = """
 from django.db import transaction
 from scenarios.domain.outcomes import Rollback
-from scenarios.services import register_service
-from tests.integration.scenarios.outside_rows import a_webhook
+from scenarios.library.services import register_service
+from tests.integration.scenarios.runs.outside_rows import a_webhook
 from tests.integration.scenarios.story_rows import Telling
 register_service("gone", "http://127.0.0.1:1")
 webhook = a_webhook("Pager of the night shift", "http://127.0.0.1:1/on-call", tags=["latency"])
@@ -75,18 +75,22 @@ A_RUN_AWAITS_APPROVAL = """
 from datetime import time
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
-from scenarios import schedules, services
+from scenarios.planning import schedules
+from scenarios.drivers import documents
+from scenarios.library import services as registered_services
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.runs import commands as run_commands
 from scenarios.models import Scenario, Schedule
 ann = User.objects.create_user("ann", is_staff=True)
 ann.groups.add(Group.objects.get(name="Editor"))
-service = services.register_service("custody", "http://127.0.0.1:2", "Keeps what is traded")
+service = registered_services.register_service("custody", "http://127.0.0.1:2", "Keeps what is traded")
 service.is_protected = True
-services.save_service(service)
+registered_services.save_service(service)
 source = Scenario.objects.get(name="exchange-latency").document
 source = source.replace("name: exchange-latency", "name: custody-latency", 1)
 source = source.replace("service: exchange,", "service: custody,")
-scenario = services.save_scenario(services.read_document(source), by=ann)
-run = services.start_run(source, {"hold": "2s"}, origin="admin", scenario=scenario, by=ann)
+scenario = stored_scenarios.save_scenario(documents.read_document(source), by=ann)
+run = run_commands.start_run(source, {"hold": "2s"}, origin="admin", scenario=scenario, by=ann)
 schedule = Schedule(name="nightly-custody", scenario_name=scenario.name, variables={"hold": "2s"})
 schedule.cron, schedule.time_zone, schedule.window_days = "30 2 * * MON-FRI", "Europe/Berlin", [1, 2, 3, 4, 5]
 schedule.window_from, schedule.window_to = time(1), time(5)

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from scenarios.worker_commands import quick_worker
+from scenarios.domain.worker_commands import quick_worker
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,12 @@ class Coordinator:
         self.manage("migrate", "--verbosity=0")
         self.manage("scenario", "import", "scenarios/catalogue")
         registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
-        self.manage("shell", "--no-imports", "-c", f"from scenarios.services import *; {registering}")
+        self.manage(
+            "shell",
+            "--no-imports",
+            "-c",
+            f"from scenarios.library.services import register_service; {registering}",
+        )
 
     def start(
         self, name: str, *command: str, inside: Sequence[str] = (), **environment: str

@@ -13,12 +13,14 @@ from unittest.mock import patch
 
 from django.db import connection
 
-from scenarios import event_log, execution, services
 from scenarios.domain.outcomes import Outcome
-from scenarios.engine import Engine
-from scenarios.journal import DatabaseJournal
+from scenarios.engine.engine import Engine
 from scenarios.models import Run
 from scenarios.ports import Event
+from scenarios.runs import commands as run_commands
+from scenarios.runs import events as event_log
+from scenarios.runs import executor
+from scenarios.runs.journal import DatabaseJournal
 
 DOCUMENT = """
 apiVersion: coordinator/v1
@@ -80,7 +82,7 @@ class Observed:
             self.longest_pause = max(self.longest_pause, time.monotonic() - begun - TICK_SECONDS - others)
 
     def ask_for_a_stop(self, run: Run) -> None:
-        services.request_stop(run, by="ann")
+        run_commands.request_stop(run, by="ann")
         self.stop_asked_at = time.monotonic()
         connection.close()
 
@@ -111,7 +113,7 @@ def slow_journal(seconds_per_event: float) -> Iterator[None]:
         time.sleep(seconds_per_event * len(events))
         write(run, events)
 
-    with patch("scenarios.leases.write_events", write_slowly):
+    with patch("scenarios.runs.leases.write_events", write_slowly):
         yield
 
 
@@ -119,7 +121,7 @@ def slow_journal(seconds_per_event: float) -> Iterator[None]:
 def observing() -> Iterator[Observed]:
     """Observe the run that is carried out meanwhile."""
     observed = Observed()
-    keep = execution.keep_lease
+    keep = executor.keep_lease
 
     async def keep_and_watch(engine: Engine, journal: DatabaseJournal) -> None:
         end = engine.end
@@ -131,23 +133,23 @@ def observing() -> Iterator[Observed]:
         engine.end = note_and_end  # type: ignore[method-assign]
         await asyncio.gather(keep(engine, journal), observed.watch_the_loop())
 
-    execution.keep_lease = keep_and_watch
+    executor.keep_lease = keep_and_watch
     try:
         yield observed
     finally:
-        execution.keep_lease = keep
+        executor.keep_lease = keep
 
 
 def carry_out(count: int, url: str, *, stop_after: float | None = None) -> tuple[Run, Observed]:
     """Carry out a run of so many validations; ask for its stop that many seconds after its start."""
     validations = "\n".join(VALIDATION.format(number=number, url=url) for number in range(count))
-    run = services.start_run(DOCUMENT.format(validations=validations), {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT.format(validations=validations), {}, origin="cli")
     with observing() as observed:
         stop: Any = None
         if stop_after is not None:
             stop = threading.Timer(stop_after, observed.ask_for_a_stop, [run])
             stop.start()
-        ended = execution.carry_out(str(run.id), run.attempt)
+        ended = executor.carry_out(str(run.id), run.attempt)
         if stop is not None:
             stop.join()
     assert ended is not None, "it was taken over"

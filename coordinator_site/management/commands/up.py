@@ -21,13 +21,17 @@ from rich.console import Console
 
 from coordinator_site import local_system, ports_in_use
 from coordinator_site.supervisor import Child, Supervisor
-from scenarios import execution, services
 from scenarios.command_line import exit_codes
 from scenarios.command_line.local import LocalCoordinator
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import Terminal
 from scenarios.domain.outcomes import RunState
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
 from scenarios.models import Fault, Scenario
+from scenarios.runs import commands as run_commands
+from scenarios.runs import executor, recovery
 
 FIRST_SCENARIO = "exchange-latency"
 EXCHANGE = (
@@ -73,9 +77,9 @@ class Command(BaseCommand):
         for file in sorted((settings.BASE_DIR / "scenarios" / "catalogue").glob("*.yaml")):
             # One that is there may have been changed by its user: it stays as it is.
             if not Scenario.objects.filter(name=file.stem).exists():
-                services.save_scenario(services.read_document(file.read_bytes()))
-        services.register_service("exchange", ports.address_of("exchange"), EXCHANGE)
-        services.register_service("risk-monitor", ports.address_of("risk_monitor"), RISK_MONITOR)
+                stored_scenarios.save_scenario(documents.read_document(file.read_bytes()))
+        registered_services.register_service("exchange", ports.address_of("exchange"), EXCHANGE)
+        registered_services.register_service("risk-monitor", ports.address_of("risk_monitor"), RISK_MONITOR)
         return make_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:
@@ -135,7 +139,7 @@ class Command(BaseCommand):
 
     def run_first_scenario(self, *, once: bool) -> int:
         scenario = Scenario.objects.get(name=FIRST_SCENARIO)
-        run = services.start_run(scenario.document, {}, origin="cli", scenario=scenario)
+        run = run_commands.start_run(scenario.document, {}, origin="cli", scenario=scenario)
         self.console.print(f"[bold]{scenario.title}[/bold] ({scenario.name})")
         if run.state == RunState.AWAITING_APPROVAL and not once:
             # Somebody may approve it tomorrow: what was started is to be looked after from now on.
@@ -160,7 +164,7 @@ class Command(BaseCommand):
 
     def clean_up(self, worker: Child) -> None:
         for pid in worker.pids:
-            for run in execution.clean_up_after(execution.process_name(pid)):
+            for run in recovery.clean_up_after(executor.process_name(pid)):
                 self.console.print(f"A worker had died in {run.scenario_name}: {run.verdict}")
         left = Fault.objects.outstanding()
         for fault in left:

@@ -16,15 +16,7 @@ from time import monotonic
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from metrics_app.adapters.prometheus.files import (
-    DOUBLE,
-    HEADER,
-    Key,
-    parsed,
-    scan,
-    stored_keys,
-    used_bytes,
-)
+from metrics_app.adapters.prometheus.files import DOUBLE, HEADER, Key, parsed, scan, stored_keys, used_bytes
 from metrics_app.adapters.prometheus.folder import MAGIC
 from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
 

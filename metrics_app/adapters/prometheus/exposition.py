@@ -6,14 +6,7 @@ from time import perf_counter
 from prometheus_client.exposition import choose_encoder
 
 from metrics_app.adapters.prometheus.clashes import Clashes
-from metrics_app.adapters.prometheus.snapshot import (
-    OPENMETRICS,
-    Encode,
-    Family,
-    Snapshot,
-    Source,
-    Writer,
-)
+from metrics_app.adapters.prometheus.snapshot import OPENMETRICS, Encode, Family, Snapshot, Source, Writer
 from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
 
 FORMATS = {OPENMETRICS, "text/plain", "text/*", "*/*"}

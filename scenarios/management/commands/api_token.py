@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from scenarios.api_models import ApiToken
-from scenarios.api_tokens import SCOPES, TokenRefused, create_token, revoke_token
+from scenarios.access.tokens import SCOPES, TokenRefused, create_token, revoke_token
+from scenarios.models.access import ApiToken
 
 INVALID = 2
 DEFAULT_DAYS = 90

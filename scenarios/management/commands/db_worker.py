@@ -13,10 +13,10 @@ from django.db import Error, connection, connections
 from django_tasks_db.management.commands import db_worker
 from django_tasks_db.models import DBTaskResult
 
-from scenarios import outages
-from scenarios.database_errors import is_away
-from scenarios.long_running import end_in_the_log
-from scenarios.worker_commands import WORKER_COMMANDS
+from scenarios.database.errors import is_away
+from scenarios.domain import outages
+from scenarios.domain.worker_commands import WORKER_COMMANDS
+from scenarios.supervision.long_running import end_in_the_log
 
 logger = logging.getLogger(__name__)
 

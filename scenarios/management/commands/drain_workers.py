@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from scenarios.worker_commands import WORKER_COMMANDS
+from scenarios.domain.worker_commands import WORKER_COMMANDS
 
 LOOK_SECONDS = 0.5
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from scenarios.domain.schema import json_schema
-from scenarios.installed import installed_drivers
-from scenarios.reference import reference
-from scenarios.surroundings import step_arguments
+from scenarios.drivers.installed import installed_drivers
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.reference import reference
+from scenarios.language.schema import json_schema
 
 REFERENCE = Path("docs/scenario-language.md")
 SCHEMA = Path("docs/scenario.schema.json")

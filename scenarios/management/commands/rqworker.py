@@ -7,8 +7,8 @@ from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django_rq.management.commands import rqworker
 
-from scenarios.long_running import end_in_the_log
-from scenarios.worker_commands import WORKER_COMMANDS
+from scenarios.domain.worker_commands import WORKER_COMMANDS
+from scenarios.supervision.long_running import end_in_the_log
 
 MAX_WAIT_SECONDS = 5.0
 # Long enough that an idle worker seldom asks, short enough that one whose Redis hangs notices it.
@@ -31,7 +31,7 @@ class Command(rqworker.Command):
                 f"start 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'."
             )
         # Not before: django_rq reads its settings when it is imported.
-        from scenarios import rq_worker  # noqa: PLC0415
+        from scenarios.supervision import rq_worker  # noqa: PLC0415
 
         options["worker_class"] = rq_worker.find_worker_class(options["worker_class"])
         rq_worker.check_job_class(options["job_class"])

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from scenarios.long_running import end_in_the_log
-from scenarios.watchdog import Watchdog
+from scenarios.supervision.long_running import end_in_the_log
+from scenarios.supervision.watchdog import Watchdog
 
 
 class Command(BaseCommand):

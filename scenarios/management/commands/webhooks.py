@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios import deliveries, dispatch, webhooks
 from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState
 from scenarios.models import Delivery, Webhook
+from scenarios.notifications import deliveries, dispatcher, webhooks
 
 NOT_TAKEN = 1
 
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         with transaction.atomic():  # claimed before a watchdog can see it
             delivery = webhooks.send_test(webhook)
             deliveries.claim(delivery)
-        state = asyncio.run(dispatch.send(delivery))
+        state = asyncio.run(dispatcher.send(delivery))
         ended = Delivery.objects.get(pk=delivery.pk)
         console.print(
             f"{escape(name)}: answered {ended.status}"

@@ -6,9 +6,11 @@ import pytest
 from rich.console import Console
 
 from coordinator_site.management.commands.up import FIRST_SCENARIO, Command
-from scenarios import services
 from scenarios.command_line import exit_codes
 from scenarios.domain.outcomes import RunState
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
 from scenarios.models import Run
 
 CATALOGUE = Path(__file__).parents[3] / "scenarios" / "catalogue"
@@ -17,10 +19,12 @@ CATALOGUE = Path(__file__).parents[3] / "scenarios" / "catalogue"
 @pytest.mark.django_db
 @pytest.mark.timeout(20)
 def test_a_first_scenario_that_awaits_approval_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
-    services.save_scenario(services.read_document((CATALOGUE / f"{FIRST_SCENARIO}.yaml").read_text()))
-    exchange = services.register_service("exchange", "http://127.0.0.1:1")
+    stored_scenarios.save_scenario(
+        documents.read_document((CATALOGUE / f"{FIRST_SCENARIO}.yaml").read_text())
+    )
+    exchange = registered_services.register_service("exchange", "http://127.0.0.1:1")
     exchange.is_protected = True
-    services.save_service(exchange)
+    registered_services.save_service(exchange)
     command = Command()
     command.console = Console(highlight=False, soft_wrap=True)
     assert command.run_first_scenario(once=False) == exit_codes.DONE

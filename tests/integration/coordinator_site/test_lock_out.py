@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 from pytest_django.fixtures import Settings
 
-from scenarios.client_address import client_address, client_network
+from scenarios.access.client_address import client_address, client_network
 
 pytestmark = pytest.mark.django_db
 RIGHT = "right-horse-battery"

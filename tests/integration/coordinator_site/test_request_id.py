@@ -5,7 +5,7 @@ import logging
 import pytest
 from django.test import AsyncClient, Client
 
-from scenarios import log_context
+from scenarios.domain import log_context
 
 
 def test_an_answer_has_the_id_that_was_sent_or_a_new_one(client: Client) -> None:

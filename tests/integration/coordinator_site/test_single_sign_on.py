@@ -21,8 +21,8 @@ from pytest_django.fixtures import Settings
 from coordinator_site import environment
 from coordinator_site.checks import check_single_sign_on
 from coordinator_site.models import Identity
-from scenarios import api_tokens
-from scenarios.api_models import ApiToken
+from scenarios.access import tokens
+from scenarios.models.access import ApiToken
 from tests.servers.oidc_provider import CLIENT_ID, CLIENT_SECRET, Provider, a_key
 from tests.without_module import run_without
 
@@ -129,7 +129,7 @@ def test_a_group_that_does_not_exist_is_not_made(
 def test_people_whom_no_provider_knows_stay_as_they_are(client: Client, provider: Provider) -> None:
     local = User.objects.create_superuser("local")
     local.groups.add(Group.objects.get(name="Runner"))
-    secret = api_tokens.create_token(local, "a test", ["read"])[1]
+    secret = tokens.create_token(local, "a test", ["read"])[1]
     provider.person["groups"] = ["sre"]
     log_in(client)
     local.refresh_from_db()
@@ -151,7 +151,7 @@ def test_a_token_opens_nothing_once_the_last_login_is_too_old_and_works_again_af
     client: Client, provider: Provider, settings: Settings
 ) -> None:
     log_in(client)
-    secret = api_tokens.create_token(User.objects.get(), "the nightly build", ["read", "run"])[1]
+    secret = tokens.create_token(User.objects.get(), "the nightly build", ["read", "run"])[1]
     assert ask_with(secret) == 200
     age(settings.OIDC_TOKEN_SECONDS - 60)
     assert ask_with(secret) == 200
@@ -169,7 +169,7 @@ def test_whoever_was_put_out_of_the_groups_has_no_token_from_the_login_that_is_r
     log_in(client)
     user = User.objects.get()
     user.user_permissions.set(Permission.objects.filter(codename="view_run"))
-    secret = api_tokens.create_token(user, "a test", ["read", "run"])[1]
+    secret = tokens.create_token(user, "a test", ["read", "run"])[1]
     provider.person["groups"] = groups
     assert log_in(Client())["Location"] == LOGIN
     assert ask_with(secret) == 401

@@ -27,15 +27,17 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 from metrics_app.backend import get_metrics
-from scenarios import execution, services
+from scenarios.runs import executor
+from scenarios.library import services as registered_services
+from scenarios.runs import commands as run_commands
 
 call_command("check", verbosity=0)
 call_command("migrate", verbosity=0)
 assert Client(headers={"host": "localhost"}).get("/api/v1/health").status_code == 200
 assert cache.get("key") is None
-services.register_service("shop", os.environ["SHOP"])
-run = services.start_run(os.environ["DOCUMENT"], {}, origin="cli")
-print("verdict:", execution.carry_out(str(run.id), run.attempt).verdict)
+registered_services.register_service("shop", os.environ["SHOP"])
+run = run_commands.start_run(os.environ["DOCUMENT"], {}, origin="cli")
+print("verdict:", executor.carry_out(str(run.id), run.attempt).verdict)
 print(Client(headers={"host": "localhost"}).get("/metrics").content.decode())
 assert sys.argv[1] not in sys.modules
 """

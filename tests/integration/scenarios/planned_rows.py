@@ -6,8 +6,12 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from scenarios import schedules, services
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
 from scenarios.models import Approval, Run, Scenario, Schedule, Service
+from scenarios.planning import schedules
+from scenarios.runs import commands as run_commands
 
 DOCUMENT = """
 apiVersion: coordinator/v1
@@ -33,17 +37,17 @@ def someone(name: str, *permissions: str, **fields: Any) -> User:
 
 
 def stored(document: str = DOCUMENT, *, by: User | None = None) -> Scenario:
-    return services.save_scenario(services.read_document(document), by=by)
+    return stored_scenarios.save_scenario(documents.read_document(document), by=by)
 
 
 def exchange(*, is_protected: bool = False) -> Service:
-    service = services.register_service("exchange", ADDRESS)
+    service = registered_services.register_service("exchange", ADDRESS)
     service.is_protected = is_protected
-    return services.save_service(service)
+    return registered_services.save_service(service)
 
 
 def asked_run(by: User | None, document: str = DOCUMENT, **options: Any) -> Run:
-    return services.start_run(document, {}, origin="admin", by=by, **options)
+    return run_commands.start_run(document, {}, origin="admin", by=by, **options)
 
 
 def approval_of(run: Run) -> Approval:

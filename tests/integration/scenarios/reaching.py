@@ -7,8 +7,10 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import connection
 
-from scenarios import approvals, execution, services
 from scenarios.models import Run
+from scenarios.planning import approvals
+from scenarios.runs import commands as run_commands
+from scenarios.runs import executor
 from tests.integration.scenarios.planned_rows import approval_of, someone
 
 
@@ -32,11 +34,11 @@ def probe(step: dict[str, Any]) -> dict[str, Any]:
 
 
 def queued(source: str, by: User | None = None) -> Run:
-    return services.start_run(source, {}, origin="cli", by=by)
+    return run_commands.start_run(source, {}, origin="cli", by=by)
 
 
 def carried_out(run: Run) -> Run:
-    execution.carry_out(str(run.id), run.attempt)
+    executor.carry_out(str(run.id), run.attempt)
     return Run.objects.get(pk=run.pk)
 
 

@@ -6,13 +6,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from scenarios import leases, ledger, services
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
-from scenarios.leases import Claim
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Event as EventRow
 from scenarios.models import Run
 from scenarios.ports import Event
+from scenarios.runs import commands as run_commands
+from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs.leases import Claim
 
 DOCUMENT = (Path(__file__).parents[3] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
 NOTICED, SLOWED = "the risk monitor notices the slowness", "slow the exchange down"
@@ -22,8 +25,8 @@ class Telling:
     """Tells a run's story event by event, as its worker would."""
 
     def __init__(self) -> None:
-        stored = services.save_scenario(services.read_document(DOCUMENT))
-        self.run = services.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+        stored = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+        self.run = run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
         claim = leases.claim_run(self.run.id, 1, worker="here:1")
         assert claim is not None
         self.claim: Claim = claim
@@ -57,7 +60,7 @@ class Telling:
                 event = Event("fault_undo_failed", timezone.now(), "chaos", SLOWED, failed)
                 ledger.mark_undo_failed(self.claim, fault, event)
         verdict = Verdict(Outcome.PASSED, "every validation held", rollback)
-        return leases.finish_run(self.claim, verdict, timezone.now())
+        return lifecycle.finish_run(self.claim, verdict, timezone.now())
 
     def flicker(self, times: int) -> None:
         """A validation that changes its mind so often, in bulk."""

@@ -6,20 +6,14 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from scenarios import execution, leases, services
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
-from scenarios.gate import RunGate
+from scenarios.library import services as registered_services
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Connection, Intent
-from tests.integration.scenarios.reaching import (
-    action,
-    carried_out,
-    document,
-    in_the_database,
-    probe,
-    queued,
-)
+from scenarios.runs import leases, recovery
+from scenarios.runs.gate import RunGate
+from tests.integration.scenarios.reaching import action, carried_out, document, in_the_database, probe, queued
 from tests.servers.recording import Recorder, recording
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +28,7 @@ def target() -> Iterator[Recorder]:
 
 @pytest.fixture
 def shop(target: Recorder) -> Recorder:
-    services.register_service("shop", target.url)
+    registered_services.register_service("shop", target.url)
     return target
 
 
@@ -125,14 +119,14 @@ def test_the_address_is_free_again_after_the_run(target: Recorder) -> None:
 
 def test_a_service_that_is_registered_at_a_held_address_is_held(target: Recorder) -> None:
     begun(document(actions=[action(post(target.url))]))
-    services.register_service("late", f"http://localhost:{target.port}")
+    registered_services.register_service("late", f"http://localhost:{target.port}")
     by_name = carried_out(queued(document(actions=[action({"http": {"service": "late", "method": "POST"}})])))
     assert f"address 127.0.0.1:{target.port} is held by" in by_name.waiting_for
 
 
 def test_where_a_held_service_was_is_held_though_it_has_moved(shop: Recorder) -> None:
     begun(document(actions=[action({"http": {"service": "shop", "method": "POST"}})]))
-    services.register_service("shop", "http://127.0.0.1:9")
+    registered_services.register_service("shop", "http://127.0.0.1:9")
     by_url = carried_out(queued(document(actions=[action(post(f"http://localhost:{shop.port}"))])))
     assert "service 'shop' is held by" in by_url.waiting_for
 
@@ -189,9 +183,9 @@ def test_a_redirect_leads_to_no_address_that_another_run_holds(target: Recorder,
 def test_what_only_the_undo_hides_is_held_as_long_as_the_fault_is_there(
     target: Recorder, is_registered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenarios.engine.UNDO_DELAYS", ())
+    monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", ())
     if is_registered:
-        services.register_service("shop", target.url)
+        registered_services.register_service("shop", target.url)
     target.status = 500
     undo = {"http": {"url": "${secret:URL}", "method": "DELETE"}}
     with recording() as other:
@@ -200,7 +194,7 @@ def test_what_only_the_undo_hides_is_held_as_long_as_the_fault_is_there(
     waiting = carried_out(queued(document(actions=[action(post(f"http://localhost:{target.port}"))])))
     assert "with a fault that is not undone" in waiting.waiting_for
     target.status = 200
-    assert execution.undo_now(left) is not None
+    assert recovery.undo_now(left) is not None
     assert not Hold.objects.exists()
 
 

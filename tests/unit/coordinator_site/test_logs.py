@@ -14,8 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from coordinator_site import environment, logs
 from coordinator_site.request_id import request_id
-from scenarios import log_context
-from scenarios.surroundings import ConfiguredSecrets
+from scenarios.domain import log_context
+from scenarios.drivers.platform import ConfiguredSecrets
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def logging_as(shape: str) -> Iterator[tuple[logging.Logger, StringIO]]:
     written = StringIO()
     handler = logging.StreamHandler(written)
     handler.setFormatter(logs.formatter(shape=shape, service="coordinator", instance="one"))
-    logger = logging.Logger("scenarios.watchdog")  # noqa: LOG001 - known to nobody else
+    logger = logging.Logger("scenarios.supervision.watchdog")  # noqa: LOG001 - known to nobody else
     logger.addHandler(handler)
     yield logger, written
 
@@ -41,7 +41,11 @@ def test_a_line_is_json_with_its_level_its_words_its_logger_and_its_instance() -
     line = line_of("run %s is lost", "a1")
     assert list(line)[:4] == ["timestamp", "level", "event", "logger"]
     assert line["event"] == "run a1 is lost"
-    assert (line["level"], line["logger"], line["instance"]) == ("warning", "scenarios.watchdog", "one")
+    assert (line["level"], line["logger"], line["instance"]) == (
+        "warning",
+        "scenarios.supervision.watchdog",
+        "one",
+    )
 
 
 def test_a_line_carries_what_is_bound_and_no_more_after_it() -> None:

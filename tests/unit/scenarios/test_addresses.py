@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scenarios import addresses
-from scenarios.addresses import Names, hold_name
+from scenarios.domain import addresses
+from scenarios.domain.addresses import Names, hold_name
 
 
 @pytest.fixture

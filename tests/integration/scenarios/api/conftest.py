@@ -6,11 +6,13 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from scenarios import api_tokens, services
+from scenarios.access import tokens
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Scenario
 from tests.integration.scenarios.story_rows import DOCUMENT
 
-ALL = tuple(api_tokens.SCOPES)
+ALL = tuple(tokens.SCOPES)
 
 
 @dataclass
@@ -45,7 +47,7 @@ def person(*permissions: str, name: str = "ada") -> User:
 
 
 def program(owner: User, *scopes: str) -> Program:
-    return Program(api_tokens.create_token(owner, "a test", scopes or ALL)[1], Client())
+    return Program(tokens.create_token(owner, "a test", scopes or ALL)[1], Client())
 
 
 def problem_of(answer: Any, status: int) -> Any:
@@ -70,4 +72,4 @@ def ci(admin_user: User) -> Program:
 
 @pytest.fixture
 def stored() -> Scenario:
-    return services.save_scenario(services.read_document(DOCUMENT))
+    return stored_scenarios.save_scenario(documents.read_document(DOCUMENT))

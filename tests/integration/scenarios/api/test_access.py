@@ -10,10 +10,11 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from scenarios import api_tokens, services
+from scenarios.access import tokens
 from scenarios.api.failed_tokens import FailedTokens
-from scenarios.api_models import ApiToken
 from scenarios.models import Scenario
+from scenarios.models.access import ApiToken
+from scenarios.runs import commands as run_commands
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
 from tests.integration.scenarios.story_rows import DOCUMENT
 from tests.servers.api_fuzzing import ALL_SCOPES
@@ -31,8 +32,8 @@ def test_nobody_known_is_told_how_to_authenticate(client: Client) -> None:
 def test_a_token_opens_until_it_is_revoked(ci: Program) -> None:
     assert ci.get("runs").status_code == 200
     token = ApiToken.objects.get()
-    assert api_tokens.revoke_token(token)
-    assert not api_tokens.revoke_token(token)
+    assert tokens.revoke_token(token)
+    assert not tokens.revoke_token(token)
     answer = ci.get("runs")
     problem_of(answer, 401)
     assert 'error="invalid_token"' in answer["WWW-Authenticate"]
@@ -71,10 +72,10 @@ def test_a_token_permits_no_more_than_its_owner_may_now(stored: Scenario) -> Non
 
 
 def test_every_scope_stands_for_permissions_that_exist() -> None:
-    user = person(*api_tokens.permitted_by(api_tokens.SCOPES))
-    for permission in api_tokens.permitted_by(api_tokens.SCOPES):
+    user = person(*tokens.permitted_by(tokens.SCOPES))
+    for permission in tokens.permitted_by(tokens.SCOPES):
         assert user.has_perm(permission), permission
-    assert set(ALL_SCOPES) == set(api_tokens.SCOPES)
+    assert set(ALL_SCOPES) == set(tokens.SCOPES)
 
 
 def test_a_session_reads_without_and_writes_with_its_csrf_token(stored: Scenario, admin_user: User) -> None:
@@ -156,6 +157,6 @@ def test_a_token_that_makes_no_sense_is_refused(
 def test_what_a_token_does_has_its_owner_as_author(ci: Program) -> None:
     answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
     assert answer.json()["changed_by"] == "admin"
-    run = services.start_run(DOCUMENT, {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     ci.post(f"runs/{run.pk}/stop")
     assert "stopped by admin" in ci.get(f"runs/{run.pk}").json()["reason"]

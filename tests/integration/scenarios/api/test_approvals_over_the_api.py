@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from scenarios import approvals
 from scenarios.models import Approval, Run
+from scenarios.planning import approvals
 from tests.integration.scenarios import planned_rows
 from tests.integration.scenarios.api.conftest import Program, problem_of, program
 from tests.integration.scenarios.api.test_lists import rows_of_all_pages

@@ -11,9 +11,11 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from scenarios import kept_answers, services
-from scenarios.api_models import KeptAnswer
+from scenarios.access import idempotency
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Run, Scenario
+from scenarios.models.access import KeptAnswer
 from tests.integration.scenarios.api.conftest import Program, problem_of, program
 from tests.integration.scenarios.story_rows import DOCUMENT
 
@@ -51,7 +53,7 @@ def test_a_key_is_its_callers_own(ci: Program, admin_user: User, stored: Scenari
 def test_a_refused_request_is_judged_anew(ci: Program) -> None:
     problem_of(ci.post(START, {}, **KEY), 404)
     assert not KeptAnswer.objects.exists()
-    services.save_scenario(services.read_document(DOCUMENT))
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     assert ci.post(START, {}, **KEY).status_code == 201
 
 
@@ -66,7 +68,7 @@ def test_a_database_that_is_busy_is_told_with_when_to_come_back(
     def busy(*_arguments: object) -> None:
         raise OperationalError("database is locked")
 
-    monkeypatch.setattr(kept_answers, "_claim", busy)
+    monkeypatch.setattr(idempotency, "_claim", busy)
     answer = ci.post(START, {}, **KEY)
     problem_of(answer, 503)
     assert answer["Retry-After"] == "5"
@@ -88,7 +90,7 @@ def test_what_ends_the_process_in_the_middle_leaves_neither_run_nor_answer(
         assert Run.objects.exists()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kept_answers.Answer, "is_kept", property(power_cut))
+    monkeypatch.setattr(idempotency.Answer, "is_kept", property(power_cut))
     with pytest.raises(KeyboardInterrupt):
         ci.post(START, {}, **KEY)
     monkeypatch.undo()
@@ -101,9 +103,9 @@ def test_an_answer_is_kept_for_a_day_and_then_deleted_in_batches(ci: Program, st
     for number in range(3):
         ci.post(START, {}, **{"Idempotency-Key": f"k{number}"})
     now = timezone.now()
-    assert kept_answers.prune_answers(now + timedelta(hours=23), at_most=10) == 0
+    assert idempotency.prune_answers(now + timedelta(hours=23), at_most=10) == 0
     later = now + timedelta(hours=25)
-    assert [kept_answers.prune_answers(later, at_most=2) for _ in range(3)] == [2, 1, 0]
+    assert [idempotency.prune_answers(later, at_most=2) for _ in range(3)] == [2, 1, 0]
 
 
 def test_a_key_is_free_again_after_a_day_even_if_nobody_deleted_it(ci: Program, stored: Scenario) -> None:
@@ -123,7 +125,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 def test_of_eight_at_once_with_one_key_one_starts_a_run_and_all_get_its_answer(
     threads: ThreadPoolExecutor, admin_user: User
 ) -> None:
-    services.save_scenario(services.read_document(DOCUMENT))
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     one = program(admin_user)
     together = threading.Barrier(8)
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from scenarios import services
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.models import Run, Scenario, Service
+from scenarios.runs import commands as run_commands
 from tests.integration.scenarios.api.conftest import Program, problem_of
 from tests.integration.scenarios.story_rows import DOCUMENT
 
@@ -129,7 +129,7 @@ def test_a_scenario_is_stored_read_validated_and_deleted(ci: Program) -> None:
 
 
 def test_a_scenario_is_kept_while_a_run_of_it_goes_on(ci: Program, stored: Scenario) -> None:
-    services.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+    run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
     assert "is queued" in problem_of(ci.ask("DELETE", f"scenarios/{stored.name}"), 409)["detail"]
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from scenarios import services
 from scenarios.api import api
 from scenarios.api.description import operations_of
+from scenarios.library import services as registered_services
 from scenarios.models import Service
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
 
@@ -76,7 +76,7 @@ def test_with_the_permission_it_is_told_what_is_wrong(ci: Program) -> None:
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_of_a_protected_service_it_takes_the_permission_to_protect_first(method: str) -> None:
-    services.register_service("bank", "http://127.0.0.1:9101", is_protected=True)
+    registered_services.register_service("bank", "http://127.0.0.1:9101", is_protected=True)
     verbs = ("add", "change", "delete")
     keeper = program(person(*(f"scenarios.{verb}_service" for verb in verbs)))
     found = problem_of(keeper.ask(method, "services/bank", {"wrong": True}), 403)

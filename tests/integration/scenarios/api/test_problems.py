@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from scenarios import services
+from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Run, Scenario
 from tests.integration.scenarios.api.conftest import Program, problem_of
 from tests.integration.scenarios.story_rows import DOCUMENT
@@ -80,7 +80,7 @@ def test_an_error_of_the_server_tells_nothing_of_its_inside(
     def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(services, "save_scenario", broken)
+    monkeypatch.setattr(stored_scenarios, "save_scenario", broken)
     ci.client.raise_request_exception = False
     answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
     assert "log" in problem_of(answer, 500)["detail"]

@@ -2,10 +2,11 @@
 
 import pytest
 
-from scenarios import services
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
 from scenarios.reports import FORMATS, report
+from scenarios.runs import commands as run_commands
+from scenarios.runs import global_stop
 from tests.integration.scenarios.api.conftest import Program, problem_of
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 
@@ -38,7 +39,7 @@ def test_a_document_that_is_not_stored_can_be_run(ci: Program) -> None:
 
 
 def test_a_run_that_would_have_to_wait_is_refused_on_request(ci: Program, stored: Scenario) -> None:
-    services.pull_global_stop(by="ada", reason="an incident")
+    global_stop.pull_global_stop(by="ada", reason="an incident")
     found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"wait": False}), 409)
     assert "an incident" in found["detail"]
 
@@ -67,12 +68,12 @@ def test_an_ended_run_tells_what_it_measured(ci: Program) -> None:
     ],
 )
 def test_runs_are_found_by_what_they_are(ci: Program, stored: Scenario, query: str, found: bool) -> None:
-    services.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
+    run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
     assert len(ci.get(f"runs?{query}").json()["items"]) == found
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
-    run = services.start_run(DOCUMENT, {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     for length in (1, 8, 11, 36):
         assert ci.get(f"runs?id={str(run.pk)[:length]}").json()["items"][0]["id"] == str(run.pk)
     other = "0" if str(run.pk)[0] != "0" else "1"
@@ -80,7 +81,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
 
 
 def test_a_queued_run_is_stopped_at_once(ci: Program) -> None:
-    run = services.start_run(DOCUMENT, {}, origin="cli")
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     assert ci.post(f"runs/{run.pk}/stop").json() == {"run": str(run.pk), "stopping": True}
     assert ci.post(f"runs/{run.pk}/stop").json()["stopping"] is False
     assert ci.get(f"runs/{run.pk}").json()["status"] == "aborted"

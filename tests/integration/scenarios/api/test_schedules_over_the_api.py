@@ -11,8 +11,8 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from scenarios import schedules
 from scenarios.models import Approval, Run, Schedule
+from scenarios.planning import due
 from tests.integration.scenarios import planned_rows
 from tests.integration.scenarios.api.conftest import ALL, Program, person, problem_of, program
 
@@ -81,7 +81,7 @@ def test_it_is_paused_and_goes_on_from_now(ci: Program, admin_user: User) -> Non
     schedule = planned_rows.scheduled(admin_user, due=planned_rows.minute(5))
     told = ci.post(f"{PLACE}/pause").json()
     assert (told["paused"], told["next_at"], told["next_times"]) == (True, None, [])
-    assert schedules.start_due(timezone.now()) == 0
+    assert due.start_due(timezone.now()) == 0
     told = ci.post(f"{PLACE}/resume").json()
     schedule.refresh_from_db()
     assert (told["paused"], schedule.next_at is not None and schedule.next_at > timezone.now()) == (
@@ -99,7 +99,7 @@ def test_one_whose_zone_is_gone_is_shown_and_cannot_go_on(ci: Program, admin_use
 
 def test_it_is_deleted_and_its_runs_stay(ci: Program, admin_user: User) -> None:
     planned_rows.scheduled(admin_user, due=planned_rows.minute())
-    schedules.start_due(timezone.now())
+    due.start_due(timezone.now())
     (told,) = ci.get(PLACE).json()["last_times"]
     assert (told["outcome"], told["run"]) == ("started", str(Run.objects.get().pk))
     assert ci.ask("DELETE", PLACE).status_code == 204

@@ -7,8 +7,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from scenarios import leases, services
+from scenarios.library import services as registered_services
 from scenarios.models import Service
+from scenarios.runs import leases
 from tests.integration.scenarios import planned_rows
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
 
@@ -88,7 +89,7 @@ def test_one_that_a_run_has_for_itself_is_not_deleted(ci: Program) -> None:
 
 
 def test_one_is_deleted_once_even_if_it_is_asked_for_again(ci: Program) -> None:
-    services.register_service("exchange", planned_rows.ADDRESS)
+    registered_services.register_service("exchange", planned_rows.ADDRESS)
     key = {"Idempotency-Key": "gone-2"}
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
     problem_of(ci.ask("DELETE", PLACE), 404)
@@ -106,7 +107,7 @@ SAME_PLACE = [
 @pytest.mark.parametrize("name", ["alias", "moved"])
 def test_to_stand_at_the_address_of_a_protected_one_needs_that_permission(name: str, address: str) -> None:
     planned_rows.exchange(is_protected=True)
-    services.register_service("moved", "http://127.0.0.1:9102")
+    registered_services.register_service("moved", "http://127.0.0.1:9102")
     found = problem_of(program(person(*WRITE)).ask("PUT", f"services/{name}", {"base_url": address}), 403)
     assert f"{address!r} leads to 'exchange', which is protected" in found["detail"]
     assert set(Service.objects.values_list("name", "base_url")) == {
@@ -134,7 +135,7 @@ def test_the_admin_refuses_that_address_at_its_field(client: Client) -> None:
     sent = {"name": "alias", "base_url": "http://localhost:9101", **queries}
     answer = client.post(reverse("admin:scenarios_service_add"), sent)
     assert "leads to 'exchange', which is protected" in answer.context["adminform"].form.errors["base_url"][0]
-    other = services.register_service("other", "http://127.0.0.1:9102")
+    other = registered_services.register_service("other", "http://127.0.0.1:9102")
     page = reverse("admin:scenarios_service_change", args=[other.pk])
     assert client.post(page, {**sent, "name": "other"}).status_code == 200
     assert (

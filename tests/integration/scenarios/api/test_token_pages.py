@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from scenarios.api_models import ApiToken
+from scenarios.models.access import ApiToken
 from tests.integration.scenarios.api.conftest import Program, person
 
 pytestmark = pytest.mark.django_db

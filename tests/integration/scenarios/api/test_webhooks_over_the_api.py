@@ -10,9 +10,9 @@ from django.db import connection
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from scenarios import webhooks
-from scenarios.api_models import KeptAnswer
 from scenarios.models import Delivery, Webhook
+from scenarios.models.access import KeptAnswer
+from scenarios.notifications import webhooks
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
 
 pytestmark = pytest.mark.django_db

@@ -1,0 +1,120 @@
+"""API tokens: what each scope permits, and every write to them."""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+from django.utils import timezone
+
+from scenarios.domain.errors import ScenarioError
+from scenarios.models.access import ApiToken
+
+SCOPES: dict[str, tuple[str, ...]] = {
+    "read": (
+        "scenarios.view_scenario",
+        "scenarios.view_run",
+        "scenarios.view_fault",
+        "scenarios.view_service",
+        "scenarios.view_schedule",
+        "scenarios.view_approval",
+    ),
+    "edit": ("scenarios.add_scenario", "scenarios.change_scenario", "scenarios.delete_scenario"),
+    "run": ("scenarios.run_scenario",),
+    # To write one it takes "run" too: whoever writes a schedule answers for its runs.
+    "schedule": ("scenarios.add_schedule", "scenarios.change_schedule", "scenarios.delete_schedule"),
+    "services": (
+        "scenarios.add_service",
+        "scenarios.change_service",
+        "scenarios.delete_service",
+        "scenarios.protect_service",
+    ),
+    # The view, too: an address may hold what only its receiver and its keeper should know.
+    "webhooks": (
+        "scenarios.view_webhook",
+        "scenarios.add_webhook",
+        "scenarios.change_webhook",
+        "scenarios.delete_webhook",
+    ),
+    "approve": ("scenarios.approve_run",),
+    "stop": ("scenarios.stop_run",),
+    "acknowledge": ("scenarios.acknowledge_fault",),
+    "global-stop": ("scenarios.pull_globalstop",),
+}
+PREFIX = "tc_"
+RANDOM_BYTES = 32
+SHOWN_CHARACTERS = 11
+LAST_USED_EVERY = timedelta(minutes=1)
+
+
+class TokenRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
+    """A token that makes no sense is not made."""
+
+
+def create_token(
+    owner: User, name: str, scopes: Iterable[str], *, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """A token, and its secret, which is known to the caller alone from now on.
+
+    Raises:
+        TokenRefused: an unknown scope or none, an end in the past, or no name.
+    """
+    wanted = list(dict.fromkeys(scopes))
+    if unknown := [scope for scope in wanted if scope not in SCOPES]:
+        raise TokenRefused(f"{unknown[0]!r} is no scope: one or more of {', '.join(SCOPES)}.")
+    if not wanted:
+        raise TokenRefused(f"A token without a scope opens nothing: one or more of {', '.join(SCOPES)}.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise TokenRefused(f"expires_at {expires_at.isoformat()!r} is in the past.")
+    if not name.strip():
+        raise TokenRefused("The name is empty: say what the token is for, as 'the nightly build'.")
+    secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
+    token = ApiToken.objects.create(
+        owner=owner,
+        name=name.strip()[:100],
+        digest=digest_of(secret),
+        beginning=secret[:SHOWN_CHARACTERS],
+        scopes=wanted,
+        expires_at=expires_at,
+    )
+    return token, secret
+
+
+def digest_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find_token(secret: str) -> ApiToken | None:
+    """The valid token that has this secret, with its owner."""
+    if not secret.startswith(PREFIX):
+        return None
+    digest = digest_of(secret)
+    found = ApiToken.objects.valid(timezone.now()).filter(digest=digest).select_related("owner").first()
+    # The index was asked with a digest: how long it took tells nothing of a secret.
+    if found is None or not hmac.compare_digest(found.digest, digest):
+        return None
+    return found if found.owner_may_use_it() else None
+
+
+def note_use(token: ApiToken) -> None:
+    """Remember when the token was used last, once a minute: reading must not become writing."""
+    now = timezone.now()
+    if token.last_used_at is not None and token.last_used_at > now - LAST_USED_EVERY:
+        return
+    stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - LAST_USED_EVERY)
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
+
+
+def revoke_token(token: ApiToken) -> bool:
+    """End the token now, for good. False where it was revoked before."""
+    return bool(
+        ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+    )
+
+
+def permitted_by(scopes: Iterable[str]) -> frozenset[str]:
+    """The permissions that the scopes stand for."""
+    return frozenset(permission for scope in scopes for permission in SCOPES.get(scope, ()))

@@ -1,0 +1,228 @@
+"""Forms of the admin. Validation lives in the domain: here its errors take the shape of a form's."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.timetable import WEEK
+from scenarios.drivers import documents
+from scenarios.language.variables import Variable, pairs
+from scenarios.models import Scenario, Schedule
+from scenarios.planning import schedules
+
+# A whole scenario against the demo services: it can be run as it stands, and each line then changed.
+NEW_DOCUMENT = """\
+apiVersion: coordinator/v1
+kind: Scenario
+metadata:
+  name: my-scenario
+  title: What is broken, in a few words
+spec:
+  phases:
+    - name: baseline  # what must hold before anything is broken
+      validations:
+        - name: the exchange is healthy
+          probe: {http: {service: exchange, path: /health}}
+          expect: {status: 200}
+    - name: chaos  # what is broken, how it is taken back, and what must hold meanwhile
+      hold: 5s
+      actions:
+        - name: slow the exchange down
+          do: {http: {service: exchange, method: POST, path: /chaos/latency, json: {delay_ms: 500}}}
+          undo: {http: {service: exchange, method: DELETE, path: /chaos/latency}}
+      validations:
+        - name: orders are still accepted
+          throughout: true
+          probe: {http: {service: exchange, path: /orders, method: POST, json: {side: buy}}}
+          expect: {status: {in: [200, 201]}}
+    - name: recovery  # what must be well again once the fault is taken back
+      validations:
+        - name: answers are quick again
+          within: 10s
+          probe: {http: {service: exchange, path: /orders}}
+          expect: {status: 200, elapsed: {below: 0.2}}
+"""
+
+
+class DocumentField(forms.Textarea):
+    """A textarea that becomes an editor where the browser runs scripts."""
+
+    template_name = "scenarios/document_field.html"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"rows": 40, "spellcheck": "false", "autocapitalize": "off", "wrap": "off"})
+
+
+class ScenarioForm(forms.ModelForm[Scenario]):
+    class Meta:
+        model = Scenario
+        fields = ["document"]
+        widgets = {"document": DocumentField()}
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if "document" in self.fields:  # not for one who may only view
+            self.fields["document"].initial = NEW_DOCUMENT
+            self.fields["document"].strip = False  # type: ignore[attr-defined] # lines and columns stay what they are
+            self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None or self.is_bound
+
+    def clean_document(self) -> str:
+        source: str = self.cleaned_data["document"].replace("\r\n", "\n")
+        try:
+            document = documents.read_document(source)
+        except InvalidDocument as error:
+            raise ValidationError([str(problem) for problem in error.problems]) from error
+        others = Scenario.objects.filter(name=document.name).exclude(pk=self.instance.pk)
+        if self.instance.pk and document.name != self.instance.name:
+            raise ValidationError(
+                f"metadata.name is {document.name!r}, and this scenario is {self.instance.name!r}: "
+                "keep the name, or add a new scenario."
+            )
+        if others.exists():
+            raise ValidationError(
+                f"There is a scenario {document.name!r} already: choose another metadata.name."
+            )
+        self.parsed = document
+        return source
+
+
+class VariablesForm(forms.Form):
+    """A field for each variable. What is left as it was given stays the default."""
+
+    def __init__(self, variables: Mapping[str, Variable], data: Any = None) -> None:
+        super().__init__(data)
+        for name, variable in variables.items():
+            self.fields[name] = field_of(name, variable)
+
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.cleaned_data.items() if value != ""}
+
+
+def field_of(name: str, variable: Variable) -> forms.Field:
+    limits = [
+        f"{word} {value}"
+        for word, value in (("at least", variable.min), ("at most", variable.max))
+        if value is not None
+    ]
+    common: dict[str, Any] = {
+        "label": name,
+        "required": variable.is_required,
+        "initial": variable.default,
+        "help_text": ". ".join(
+            part for part in (variable.description, ", ".join([variable.type.capitalize(), *limits])) if part
+        ),
+    }
+    choices = [True, False] if variable.type == "boolean" else variable.choices
+    if choices:
+        words = [(str(choice).lower() if isinstance(choice, bool) else str(choice)) for choice in choices]
+        return forms.ChoiceField(choices=[(word, word) for word in words], **common)
+    return forms.CharField(**common, widget=widget_of(variable))
+
+
+def widget_of(variable: Variable) -> forms.Widget:
+    """What the browser can hold back before it is sent; the domain judges all the same."""
+    if variable.type in ("integer", "number"):
+        limits = {
+            "min": variable.min,
+            "max": variable.max,
+            "step": 1 if variable.type == "integer" else "any",
+        }
+        return forms.NumberInput(attrs={word: value for word, value in limits.items() if value is not None})
+    if variable.type == "duration":
+        return forms.TextInput(attrs={"placeholder": "as 500ms, 2s or 1h30m", "size": 12})
+    return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
+
+
+# At which field of the form a fault of the schedule is told, and which others it may come of.
+PLACES = {
+    "cron": ["cron", "time_zone", "window_days", "window_from", "window_to"],
+    "window": ["window_from", "window_to"],
+    "variables": ["variables_text", "scenario_name"],
+}
+
+
+class ScheduleForm(forms.ModelForm[Schedule]):
+    scenario_name = forms.ChoiceField(label="Scenario")
+    variables_text = forms.CharField(
+        label="Variables",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "hold=2s", "spellcheck": "false"}),
+        help_text="One a line, as name=value; the others keep their defaults.",
+    )
+    window_days = forms.TypedMultipleChoiceField(
+        label="Days",
+        required=False,
+        coerce=int,
+        choices=list(enumerate(WEEK, 1)),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: every day.",
+    )
+
+    class Meta:
+        model = Schedule
+        fields = [
+            *("name", "scenario_name", "cron", "time_zone", "grace_minutes", "priority", "is_paused"),
+            *("window_days", "window_from", "window_to"),
+        ]
+        widgets = {
+            "cron": forms.TextInput(attrs={"placeholder": "30 2 * * MON-FRI", "spellcheck": "false"}),
+            "time_zone": forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off"}),
+            "window_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+            "window_to": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        }
+        labels = {
+            "grace_minutes": "Grace in minutes",
+            "is_paused": "Paused",
+            "window_from": "From",
+            "window_to": "To",
+        }
+        help_texts = {
+            "name": "As in 'nightly-latency': a-z, 0-9 and '-'.",
+            "cron": "Minute, hour, day of month, month, day of week.",
+            "time_zone": "As in Europe/Berlin or UTC.",
+            "grace_minutes": "A time missed while nothing was at work is caught up, once, within so many.",
+            "window_to": "Where it is not after the beginning, the window lasts over midnight.",
+        }
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        if "scenario_name" not in self.fields:  # not for one who may only view
+            return
+        if "priority" in self.fields:
+            self.fields["priority"].required = False
+        names = list(Scenario.objects.values_list("name", flat=True))
+        if (own := self.instance.scenario_name) and own not in names:
+            names.append(own)
+        self.fields["scenario_name"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+        given = self.instance.variables.items()
+        self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in given)
+
+    def clean_priority(self) -> int:
+        return self.cleaned_data["priority"] or 0
+
+    def clean_variables_text(self) -> str:
+        text: str = self.cleaned_data["variables_text"]
+        try:
+            self.instance.variables = pairs([line for line in text.splitlines() if line.strip()])
+        except InvalidVariables as error:
+            raise ValidationError(list(error.errors.values())) from error
+        return text
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        unread = set(self.errors)  # of them the instance has what it was before, of which nothing is said
+        try:
+            schedules.check_schedule(self.instance)
+        except InvalidSchedule as error:
+            for name, sentence in error.errors.items():
+                place, *others = PLACES.get(name, [name])
+                if not unread.intersection([place, *others]):
+                    self.add_error(place, sentence)
+
+
+def time_zones() -> list[str]:
+    return sorted(available_timezones())

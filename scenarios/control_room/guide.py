@@ -1,0 +1,65 @@
+"""The pages of docs/, for readers in the admin."""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from urllib.parse import urldefrag
+
+from django.conf import settings
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# In the order in which a newcomer reads them; each is docs/NAME.md.
+PAGES = {
+    "tutorial": "Tutorial",
+    "scenario-language": "The language",
+    "command-line": "Command line",
+    "api": "API",
+    "operating": "Operating",
+    "integrations": "Integrations",
+    "extending": "Extending",
+    "chaos-toolkit": "From Chaos Toolkit",
+    "glossary": "Glossary",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    name: str
+    title: str
+    html: SafeString
+
+
+@cache  # the files come with the release
+def read_page(name: str) -> Page:
+    """Raises KeyError where there is no such page."""
+    title = PAGES[name]
+    text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    markdown = MarkdownIt("commonmark").enable("table")
+    tokens = markdown.parse(text)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", anchor_of(following.content))
+        for child in token.children or []:
+            _lead_to_the_admin(child)
+    # The Markdown is this project's own.
+    return Page(name, title, mark_safe(markdown.renderer.render(tokens, markdown.options, {})))  # noqa: S308
+
+
+def anchor_of(heading: str) -> str:
+    """As GitHub makes it, for which the pages' own links are written."""
+    kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
+
+
+def _lead_to_the_admin(token: Token) -> None:
+    if token.type != "link_open":
+        return
+    path, fragment = urldefrag(str(token.attrGet("href")))
+    name = path.removesuffix(".md")
+    if name in PAGES:
+        token.attrSet("href", reverse("admin:guide", args=[name]) + (f"#{fragment}" if fragment else ""))
+    elif path and not path.startswith(("http://", "https://")):
+        del token.attrs["href"]  # a file of the project, which is not served

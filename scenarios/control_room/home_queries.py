@@ -1,0 +1,129 @@
+"""What Home and the lists tell of many rows at once, each in a few queries."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
+from django.utils import timezone
+
+from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Scenario
+from scenarios.pictures.days import Day
+
+DAYS = 30
+MOST_UNFINISHED = 20
+# As the exit code of `scenario run` has it: with something still injected nothing has passed.
+PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
+MOST_OUTSTANDING = 20
+MOST_SCENARIOS = 50
+# A service that everything uses is touched by thousands: they are listed on a page of their own.
+MOST_TOUCHING, MOST_TOUCHING_ONE = 10, 100
+
+
+def unfinished_runs() -> list[Run]:
+    """Running and queued ones, each with the `phase` it is in."""
+    started = Event.objects.filter(run=OuterRef("pk"), kind="phase_started").order_by("-sequence")
+    rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
+    return list(rows.order_by("-state", "queued_at")[:MOST_UNFINISHED])
+
+
+def outstanding_faults() -> list[Fault]:
+    rows = Fault.objects.outstanding().select_related("run").defer("run__document", "run__variables")
+    return list(rows.order_by("opened_at")[:MOST_OUTSTANDING])
+
+
+def runs_per_day() -> list[Day]:
+    """The last 30 days, today the last; days without a run too."""
+    today = timezone.localdate()
+    days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
+    begins = [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
+    counted = (
+        Run.objects.filter(queued_at__gte=begins[0], finished_at__isnull=False)
+        .values(number=_number_of_day(begins, 0, DAYS))
+        .order_by("number")
+        .annotate(runs=Count("queued_at"), passed=Count("queued_at", filter=PASSED))
+    )
+    found = {row["number"]: (row["runs"], row["passed"]) for row in counted}
+    return [Day(day, *found.get(number, (0, 0))) for number, day in enumerate(days)]
+
+
+def _number_of_day(begins: Sequence[datetime], first: int, end: int) -> Case | Value:
+    """Which of the days from `first` to before `end` a run was queued on, by halving.
+
+    Not TruncDate and `__date`: on SQLite both call Python for each row, and no index serves them.
+    """
+    if end - first == 1:
+        return Value(first)
+    middle = (first + end) // 2
+    earlier, later = _number_of_day(begins, first, middle), _number_of_day(begins, middle, end)
+    return Case(When(queued_at__lt=begins[middle], then=earlier), default=later)
+
+
+def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | None]]:
+    """Each scenario and its newest run, in two queries."""
+    newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
+    keys = dict(
+        Scenario.objects.filter(pk__in=[row.pk for row in scenarios])
+        .annotate(last_run_id=Subquery(newest))
+        .values_list("pk", "last_run_id")
+    )
+    runs = Run.objects.for_a_list().in_bulk([key for key in keys.values() if key])
+    return [(row, runs.get(keys[row.pk])) for row in scenarios]
+
+
+def holders() -> dict[str, Run]:
+    """By service, the run that has it for itself."""
+    holds = Hold.objects.select_related("run").defer("run__document", "run__variables")
+    return {hold.service: hold.run for hold in holds}
+
+
+def scenarios_by_service(services: Iterable[str]) -> dict[str, list[str]]:
+    """By service, the names of all scenarios whose steps name it."""
+    rows = NamedService.objects.filter(service__in=list(services)).order_by("service", "scenario_name")
+    touching: dict[str, list[str]] = {}
+    for service, name in rows.values_list("service", "scenario_name"):
+        touching.setdefault(service, []).append(name)
+    return touching
+
+
+@dataclass(frozen=True, slots=True)
+class Touching:
+    """How many scenarios name a service in their steps; which ones, by key and name, where they are few."""
+
+    count: int = 0
+    scenarios: tuple[tuple[int, str], ...] = ()
+
+
+def few_scenarios_by_service(services: Iterable[str]) -> dict[str, Touching]:
+    """By service; the names of at most MOST_TOUCHING scenarios each."""
+    rows = NamedService.objects.filter(service__in=list(services))
+    counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
+    few = [service for service, count in counts.items() if count <= MOST_TOUCHING]
+    named: dict[str, list[tuple[int, str]]] = {}
+    told = rows.filter(service__in=few).order_by("service", "scenario_name")
+    for service, key, name in told.values_list("service", "scenario_id", "scenario_name"):
+        named.setdefault(service, []).append((key, name))
+    return {service: Touching(count, tuple(named.get(service, ()))) for service, count in counts.items()}
+
+
+def scenarios_touching(service: str) -> Touching:
+    """The first ones, for the service's own page, and how many there are in all."""
+    rows = NamedService.objects.filter(service=service).order_by("scenario_name")
+    first = rows.values_list("scenario_id", "scenario_name")[:MOST_TOUCHING_ONE]
+    return Touching(rows.count(), tuple(first))
+
+
+def scenario_named(name: str) -> Scenario | None:
+    return Scenario.objects.filter(name=name).defer("document").first()
+
+
+def pending_approvals() -> list[Approval]:
+    return list(Approval.objects.pending().for_a_list()[:MOST_UNFINISHED])
+
+
+def shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:
+    runs, passed = 0, 0
+    for day in days:
+        runs, passed = runs + day.runs, passed + day.passed
+    return {"runs": runs, "passed": passed, "rate": passed / runs * 100 if runs else None}

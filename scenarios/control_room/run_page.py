@@ -1,0 +1,134 @@
+"""The run page's parts, and which of them have changed since a browser saw them last."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+from zlib import crc32
+
+import yaml
+from django.http import Http404
+
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.outcomes import Rollback, RunState
+from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.models import Approval, Event, Run, RunCharts
+from scenarios.pictures.run_charts import views_of
+from scenarios.pictures.run_timeline import run_timeline
+from scenarios.runs.executor import plan_of
+from scenarios.runs.history import Story, story_of
+
+EVENTS_PER_PAGE = 100
+EVENTS_PER_STEP = 20
+# One poll a second while it runs; where only the watchdog still tries an undo, there is no hurry.
+SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
+# Charts are read by the watchdog: whether there is something newer is one short query.
+SECONDS_CHARTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a browser has seen a run: its newest event, whether a stop was asked for, what it waits for."""
+
+    event: int
+    stopping: bool
+    waiting: str = ""
+
+    @classmethod
+    def read(cls, word: str) -> Self:
+        number, stopping, waiting = [*word.split("-", 2), "", ""][:3]
+        return cls(int(number) if number.isdecimal() else 0, stopping == "stopping", waiting)
+
+    @classmethod
+    def of(cls, event: int, stop_requested_at: datetime | None, waiting_for: str) -> Self:
+        waiting = f"{crc32(waiting_for.encode()):x}" if waiting_for else ""
+        return cls(event, stop_requested_at is not None, waiting)
+
+    def __str__(self) -> str:
+        return f"{self.event}-{'stopping' if self.stopping else 'free'}-{self.waiting}"
+
+
+def mark_of(pk: UUID) -> Mark:
+    row = Run.objects.filter(pk=pk).values_list("last_event", "stop_requested_at", "waiting_for").first()
+    if row is None:
+        raise Http404(f"there is no run {pk}")
+    return Mark.of(*row)
+
+
+def whole_page(run: Run) -> dict[str, Any]:
+    story = story_of(run)
+    return {**_parts(run, story), "steps": story.steps, **charts_of(run, story), **events_before(run, None)}
+
+
+def charts_of(run: Run, story: Story | None = None) -> dict[str, Any]:
+    """The charts that are kept, and how often to look for newer ones."""
+    charts = views_of(run, story or story_of(run))
+    return {"run": run, "charts": charts, "charts_poll_seconds": 0 if charts.complete else SECONDS_CHARTS}
+
+
+def charts_version(pk: UUID) -> int:
+    return RunCharts.objects.filter(run=pk).values_list("version", flat=True).first() or 0
+
+
+def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
+    """What to send to a browser that has seen so much. None: so much is new that it had better reload."""
+    later = run.events.filter(sequence__gt=seen.event).order_by("sequence").defer("detail")
+    new = list(later[: EVENTS_PER_PAGE + 1])
+    if len(new) > EVENTS_PER_PAGE:
+        return None
+    story = story_of(run)
+    changed = [step for step in story.steps if step.last_event > seen.event or step.verdict == "not judged"]
+    known = set(
+        run.events.filter(sequence__lte=seen.event, kind__endswith="_started").values_list("phase", "subject")
+    )
+    return {
+        **_parts(run, story),
+        "old_steps": [step for step in changed if (step.phase, step.name) in known],
+        "new_steps": [step for step in changed if (step.phase, step.name) not in known],
+        "faults_changed": any(event.kind.startswith("fault_") for event in new),
+        "events": new,
+    }
+
+
+def _parts(run: Run, story: Story) -> dict[str, Any]:
+    goes_on = run.state != RunState.FINISHED
+    return {
+        "run": run,
+        "original": run,
+        "story": story,
+        "approval": Approval.objects.filter(run=run).first(),
+        "timeline": run_timeline(story) if story.steps else "",
+        "mark": Mark.of(run.last_event, run.stop_requested_at, run.waiting_for),
+        "goes_on": goes_on,
+        "phase": story.phases[-1].name if goes_on and story.phases else "",
+        "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
+    }
+
+
+def events_before(run: Run, before: int | None) -> dict[str, Any]:
+    """The newest events, or those before a number, oldest first; `earlier` asks for the page before."""
+    rows = run.events.order_by("-sequence").defer("detail")
+    if before is not None:
+        rows = rows.filter(sequence__lt=before)
+    events = list(rows[:EVENTS_PER_PAGE])[::-1]
+    return {"events": events, "earlier": events[0].sequence if events and events[0].sequence > 1 else None}
+
+
+def step_details(run: Run, phase: str, name: str) -> dict[str, Any]:
+    """What the step is given, by the plan, and what its newest events tell."""
+    events = Event.objects.filter(run=run, phase=phase, subject=name).order_by("-sequence")[:EVENTS_PER_STEP]
+    outputs = [(event, _text(event.detail)) for event in reversed(events) if event.detail]
+    return {"inputs": _inputs(run, phase, name), "outputs": outputs, "most": EVENTS_PER_STEP}
+
+
+def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:
+    try:
+        planned = list(steps_of(plan_of(run)))
+    except (InvalidDocument, InvalidVariables):
+        return []  # the document is of another time; the journal tells the rest
+    where = phase or "throughout"
+    return [step for step in planned if (step.phase, step.name) == (where, name)]
+
+
+def _text(detail: dict[str, Any]) -> str:
+    return yaml.safe_dump(detail, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,175 @@
+"""The admin site: its name, the places in its header, its home.
+
+Not in the package `admin`: importing that registers pages with the site, which must be there by then.
+"""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
+
+from scenarios.access.page_after_login import page_of_form, tell_saved_page
+from scenarios.control_room import guide, home_queries
+from scenarios.domain.counts import counted
+from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
+from scenarios.models import GlobalStop, Scenario
+from scenarios.pictures.days import days_chart
+from scenarios.runs import global_stop
+from scenarios.supervision import readiness
+
+# Name in the header, admin page, the permission it needs, if any.
+PLACES = (
+    ("Scenarios", "scenarios_scenario_changelist", "scenarios.view_scenario"),
+    ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
+    ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
+    ("Services", "scenarios_service_changelist", "scenarios.view_service"),
+    ("Schedules", "scenarios_schedule_changelist", "scenarios.view_schedule"),
+    ("Approvals", "scenarios_approval_changelist", "scenarios.view_approval"),
+    ("Webhooks", "scenarios_webhook_changelist", "scenarios.view_webhook"),
+    ("Guide", "guide_index", ""),
+)
+NEEDED_BY_HOME = ("scenarios.view_run", "scenarios.view_fault", "scenarios.view_scenario")
+
+
+class ControlRoom(admin.AdminSite):
+    site_header = "Test Coordinator"
+    site_title = "Test Coordinator"
+    index_title = "Control room"
+    site_url = None
+    enable_nav_sidebar = False  # the header names every place
+    index_template = "admin/control_room.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        super().register(model_or_iterable, admin_class, **options)
+        for model_admin in self._registry.values():
+            # Its counts are a column for each choice of each filter: more scenarios than a database has
+            # columns are an error, and a count of every row for each is not worth the wait.
+            model_admin.show_facets = admin.ShowFacets.NEVER  # type: ignore[misc]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "places": self.places(request)}
+
+    def places(self, request: HttpRequest) -> list[dict[str, Any]]:
+        places = []
+        for name, page, permission in PLACES:
+            try:
+                address = reverse(f"{self.name}:{page}")
+            except NoReverseMatch:
+                continue  # a site may unregister a page
+            if not permission or request.user.has_perm(permission):
+                places.append({"name": name, "address": address, "is_here": request.path.startswith(address)})
+        return places
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        return [
+            path("now/", self.admin_view(self.now_view), name="now"),
+            path("stop/", self.admin_view(self.stop_view), name="global_stop"),
+            path("guide/", self.admin_view(self.guide_view), name="guide_index"),
+            path("guide/<slug:name>/", self.admin_view(self.guide_view), name="guide"),
+            *super().get_urls(),
+        ]
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        guarded: Callable[..., HttpResponse] = super().admin_view(view, cacheable)
+
+        def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            if request.method != "POST":
+                return guarded(request, *arguments, **named)
+            may_enter = self.has_permission(request)
+            response = guarded(request, *arguments, **named)
+            if response.status_code != HTTPStatus.FOUND:
+                return response
+            if not may_enter and request.path != reverse(f"{self.name}:logout"):
+                return redirect_to_login(page_of_form(request), reverse(f"{self.name}:login"))
+            tell_saved_page(request, response)
+            return response
+
+        return update_wrapper(answered, guarded)
+
+    def stop_view(self, request: HttpRequest) -> HttpResponse:
+        """Pulls the global stop, with a reason, or releases it."""
+        if request.method != "POST" or not request.user.has_perm("scenarios.pull_globalstop"):
+            raise PermissionDenied
+        if "release" in request.POST:
+            global_stop.release_global_stop()
+            messages.success(request, "The global stop is released: runs may begin again.")
+        else:
+            reason = request.POST.get("reason", "").strip() or "no reason given"
+            stopped = global_stop.pull_global_stop(by=request.user.get_username(), reason=reason)
+            words = f"Being stopped: {counted(stopped, 'run')}; faults are undone first."
+            messages.warning(request, f"{words} No run begins until the stop is released.")
+        return HttpResponseRedirect(reverse(f"{self.name}:index"))
+
+    def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:
+        try:
+            page = guide.read_page(name)
+        except KeyError as error:
+            raise Http404(f"The guide has no page {name!r}, but {', '.join(guide.PAGES)}.") from error
+        context = {**self.each_context(request), "title": page.title, "page": page, "pages": guide.PAGES}
+        return TemplateResponse(request, "admin/guide.html", context)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if "HX-Request" in request.headers:
+            # A poll whose session has ended was sent here: the whole page is to log in, not a part of it.
+            return HttpResponse(headers={"HX-Refresh": "true"})
+        sso = (
+            {"name": settings.OIDC_NAME, "next": request.GET.get("next", "")}
+            if settings.OIDC_ISSUER
+            else None
+        )
+        return super().login(request, {"sso": sso, **(extra_context or {})})
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        context: dict[str, Any] = {"may_look": request.user.has_perms(NEEDED_BY_HOME)}
+        if context["may_look"]:
+            days = home_queries.runs_per_day()
+            context |= self.now(request)
+            context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
+            context["may_pull"] = request.user.has_perm("scenarios.pull_globalstop")
+            context |= {"chart": days_chart(days), "shares": home_queries.shares(days)}
+            scenarios = Scenario.objects.defer("document")[: home_queries.MOST_SCENARIOS]
+            context["scenarios"] = home_queries.with_last_run(list(scenarios))
+        return super().index(request, {**context, **(extra_context or {})})
+
+    def now_view(self, request: HttpRequest) -> HttpResponse:
+        """What Home shows of this moment; 204 where the browser has seen it."""
+        if not request.user.has_perms(NEEDED_BY_HOME):
+            raise PermissionDenied
+        context = self.now(request)
+        if context["mark"] == request.GET.get("after"):
+            return HttpResponse(status=204)
+        return TemplateResponse(request, "scenarios/now.html", context)
+
+    def now(self, request: HttpRequest) -> dict[str, Any]:
+        unfinished, outstanding = home_queries.unfinished_runs(), home_queries.outstanding_faults()
+        problems = [
+            problem
+            for check in (readiness.worker, readiness.watchdog)
+            if (problem := readiness.problem_of(check))
+        ]
+        seen = [
+            f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
+        ]
+        seen += [f"{fault.pk}.{fault.state}.{fault.undo_tries}" for fault in outstanding]
+        may_view_approvals = request.user.has_perm("scenarios.view_approval")
+        approvals = home_queries.pending_approvals() if may_view_approvals else []
+        seen += [f"a{approval.pk}" for approval in approvals]
+        return {
+            "unfinished": unfinished,
+            "outstanding": outstanding,
+            "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
+            "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
+            "approvals": approvals,
+            "problems": problems,
+            "mark": "_".join([*seen, str(len(problems))]),
+            "may_stop": request.user.has_perm("scenarios.stop_run"),
+            "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
+        }

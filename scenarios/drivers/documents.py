@@ -1,0 +1,13 @@
+"""Reads documents as the installed drivers allow them."""
+
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import Document, parse_document
+
+
+def read_document(source: str | bytes) -> Document:
+    """The document, checked against the installed drivers.
+
+    Raises:
+        InvalidDocument: with every problem at its line and column.
+    """
+    return parse_document(source, step_arguments())

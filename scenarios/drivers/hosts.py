@@ -1,0 +1,90 @@
+"""Which host this process runs on, and which steps take effect on the host of the process that runs them.
+
+A fault by such a step is on one machine: an undo on any other would succeed there and change nothing.
+"""
+
+import re
+import socket
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+from django.conf import settings
+
+from scenarios.domain.plan import Step
+from scenarios.drivers.installed import installed_drivers
+
+# What a run holds for itself like a service: no service's name contains a slash.
+TARGET_PREFIX = "host/"
+# The host of the worker that will claim the run: nobody knows it while the run is queued.
+ANY_HOST = f"{TARGET_PREFIX}*"
+
+# As systemd and D-Bus write it: a machine keeps it across restarts and changes of its name.
+# https://www.freedesktop.org/software/systemd/man/latest/machine-id.html
+MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
+WAITING = "waiting for host"
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+_MAX_HOSTNAME = 45
+_DIGITS = 8
+
+
+def this_host() -> str:
+    """HOST_NAME, or the machine's name with a few digits that follow from its machine id.
+
+    The name alone is often 'localhost', or shared by clones; the machine id alone is shared by machines
+    cloned with it. Containers often have no machine id: there the name stands alone.
+    """
+    if settings.HOST_NAME:
+        return str(settings.HOST_NAME)
+    name = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower())[:_MAX_HOSTNAME].strip("-.")
+    return "-".join(part for part in (name or "unnamed", _digits_of_machine()) if part)
+
+
+def machine_id() -> str:
+    """This machine's id, or "" where it has none."""
+    for file in MACHINE_ID_FILES:
+        try:
+            found = Path(file).read_text("ascii").strip()
+        except (OSError, ValueError):
+            continue
+        if _MACHINE_ID.fullmatch(found):  # an image that has not booted yet says 'uninitialized'
+            return found
+    return ""
+
+
+def _digits_of_machine() -> str:
+    # Not the id itself: machine-id(5) asks that it is not shown to others.
+    found = machine_id()
+    return sha256(f"test-coordinator {found}".encode()).hexdigest()[:_DIGITS] if found else ""
+
+
+def is_host_bound(step: Step) -> bool:
+    """Whether the step's driver declares that it acts on the host of the process that runs it."""
+    return bool(getattr(installed_drivers().get(step.driver), "is_host_bound", False))
+
+
+def are_host_bound(steps: Iterable[Step]) -> bool:
+    return any(is_host_bound(step) for step in steps)
+
+
+def target_of(host: str) -> str:
+    return f"{TARGET_PREFIX}{host}"
+
+
+def resolve_target(names: Iterable[str], host: str) -> list[str]:
+    """The names of targets, where a host among them is this one."""
+    told = list(names)
+    others = [name for name in told if not name.startswith(TARGET_PREFIX)]
+    return sorted([*others, target_of(host)] if len(others) < len(told) else others)
+
+
+def local_addresses(port: int) -> set[tuple[str, int]]:
+    """How a service that listens on this port of this host may be registered."""
+    return {(name, port) for name in ("localhost", "127.0.0.1", "::1", socket.gethostname().lower())}
+
+
+def waiting_reason(host: str) -> str:
+    return (
+        f"{WAITING} {host!r}, where it was injected: only that host's watchdog, or "
+        "'manage.py scenario undo' there, can undo it"
+    )

@@ -1,0 +1,122 @@
+"""Carries actions out. This is the one place where a fault is injected, and the ledger always knows it first.
+
+Why: this process may be killed at any moment, also between a request and its answer. Whatever it began
+then stands on disk with what takes it back, and whoever ends the run, this process or another, finds it.
+
+A fault counts as answered once the target has said whether it did what it was asked. Until then it may
+still be injected, whoever has hung up, and the ledger keeps it for a while after its undo.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.plan import Action, Step
+from scenarios.engine.observations import Observation, judge
+from scenarios.engine.rollback import take_back, take_back_without_ledger
+from scenarios.engine.steps import StepRunner
+from scenarios.ports import Clock, Fault, Ledger
+
+NOTHING_EXPECTED = Expectations({})
+
+
+class Injector:
+    """Knows the faults that this process has injected and has not undone."""
+
+    def __init__(self, *, steps: StepRunner, ledger: Ledger, clock: Clock, late_seconds: float) -> None:
+        self._steps = steps
+        self._ledger = ledger
+        self._clock = clock
+        self._late_seconds = late_seconds
+        # What this process has in the ledger and has not undone: all there is while that is unreachable.
+        self._open: dict[int, Fault] = {}
+        # Of these, the faults whose injection has begun, and whose end the ledger has not been told.
+        self._begun: dict[int, Fault] = {}
+        # Those of which the target has said that it did not do what was asked.
+        self._refused: set[int] = set()
+
+    async def act(self, action: Action, phase: str) -> Observation:
+        """What the target answered. An action with an undo is a fault, and is written before it is done.
+
+        Raises:
+            StepFailed: the target did not do it, or not for sure: the fault is then still in the ledger.
+            LeaseLost: another process has taken the run over, with its faults.
+        """
+        if action.undo is None:
+            return (await self._act(action))[0]
+        touched = await self._steps.admit_undo(action.undo)
+        fault = await self._write(action, action.undo, phase, touched)
+        return await self._inject(action, fault)
+
+    async def _act(self, action: Action) -> tuple[Observation, bool]:
+        """What was answered, and whether that is known to be the target's own word or to be expected."""
+        fields = await self._steps.act(action.do, action.timeout, expect=action.expect)
+        expect = action.expect or NOTHING_EXPECTED
+        try:
+            seen = await judge(fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive)
+        except StepImpossible as error:
+            # To compare the answer is impossible: the step itself was carried out.
+            raise StepFailed(str(error)) from None
+        return seen, seen.holds or self._steps.is_of_target(action.do, fields)
+
+    async def _write(self, action: Action, undo: Step, phase: str, touched: frozenset[str]) -> Fault:
+        late = max(self._late_seconds, action.timeout) if self._steps.arrives_late(action.do) else 0.0
+        fault = await self._ledger.open(
+            phase=phase,
+            action=action,
+            address=self._steps.address_of(undo),
+            late_seconds=late,
+            touched=touched,
+        )
+        # From here on the undo is on disk. Only now may the fault be injected.
+        self._open[fault.key] = fault
+        if not self._ledger.is_held():
+            # This process was stopped for longer than the lease, and has just been woken: the fault is
+            # in the ledger, for whoever has taken the run over, and must not be injected any more.
+            raise LeaseLost("the lease ran out before the fault was injected")
+        return fault
+
+    async def _inject(self, action: Action, fault: Fault) -> Observation:
+        self._begun[fault.key] = fault
+        try:
+            seen, is_answered = await self._act(action)
+        except StepNotSent as error:
+            self._forget(fault)
+            await self._ledger.mark_not_injected(fault, str(error))
+            raise
+        except StepNotDone:
+            self._refused.add(fault.key)
+            raise
+        if is_answered:
+            await self._ledger.mark_active(fault)
+            del self._begun[fault.key]
+        return seen
+
+    async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
+        """Undo the faults in this order; return those whose undo still fails."""
+        known = [
+            replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
+        ]
+        remaining = await take_back(
+            known, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
+        )
+        left = {fault.key for fault in remaining}
+        for fault in faults:
+            if fault.key not in left:
+                self._forget(fault)
+        return remaining
+
+    async def take_back_lost(self, *, unreachable: bool) -> None:
+        """The run is another's now: undo, without the ledger, what that one may not have undone.
+
+        Who took the run over may have undone a fault before its injection arrived: this process was
+        stopped in between. An undo is safe to repeat; a fault left behind is not. Where the ledger cannot
+        be reached, there may be nobody else: then it is everything this process has injected.
+        """
+        left = self._open if unreachable else self._begun
+        await take_back_without_ledger(list(left.values())[::-1], steps=self._steps, clock=self._clock)
+
+    def _forget(self, fault: Fault) -> None:
+        self._open.pop(fault.key, None)
+        self._begun.pop(fault.key, None)

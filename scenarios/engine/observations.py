@@ -1,0 +1,93 @@
+"""What one look at a target saw, and whether that is what was expected.
+
+Answers and expectations may be large: what takes more than a moment is looked at in a thread, so that the
+event loop goes on with the other steps, the lease and the stop. RE2 lets go of the interpreter meanwhile.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.expectations import Expectations, QueryTooLargeError
+from scenarios.domain.json_queries import MAX_NODES, Budget
+from scenarios.domain.outputs import bounded
+from scenarios.domain.plan import Step
+from scenarios.domain.redaction import Redactor
+from scenarios.engine.steps import SENSITIVE, StepRunner
+from scenarios.engine.work_threads import in_thread, is_large
+
+_UNTOLD = "what was returned holds a secret, and is not what was expected"
+# Nodes that queries visit in a millisecond or two.
+_NODES_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one attempt saw; `reason` says why it does not hold. `fields` is what may be kept of the answer.
+
+    Not `answered`: the target gave no complete answer.
+    """
+
+    holds: bool
+    reason: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    answered: bool = True
+
+
+async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_limit: float) -> Observation:
+    """Probe once. A target that does not answer is seen as not holding.
+
+    Raises:
+        StepImpossible: the probe cannot be evaluated at all.
+    """
+    try:
+        fields = await steps.probe(probe, time_limit)
+    except StepImpossible:
+        raise
+    except StepFailed as error:
+        return Observation(holds=False, reason=str(error), answered=False)
+    return await judge(fields, expect, steps.redactor, is_sensitive=probe.sensitive)
+
+
+async def judge(
+    fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, *, is_sensitive: bool
+) -> Observation:
+    """Whether the fields, as a step returned them, are what is expected.
+
+    Raises:
+        StepImpossible: to find out would take too long.
+    """
+
+    def look(nodes: int) -> Observation:
+        seen = _look(fields, expect, redactor, Budget(nodes))
+        return _without_answer(seen) if is_sensitive else seen
+
+    try:
+        if not is_large(fields):
+            try:
+                return look(_NODES_AT_ONCE)
+            except QueryTooLargeError:
+                pass  # for this thread, but perhaps not for another
+        return await in_thread(lambda: look(MAX_NODES))
+    except QueryTooLargeError:
+        raise StepImpossible(
+            f"to compare the answer, more than {MAX_NODES:,} of its values would have to be looked at: "
+            "expect less of it, as by JSONPaths with fewer '..' and '*'"
+        ) from None
+
+
+def _look(fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, budget: Budget) -> Observation:
+    misses = expect.check(fields, budget)
+    kept = redactor.redact(fields)
+    if misses and kept != fields:
+        # The sentences anew, of what may be shown: they quote values and cut them.
+        misses = expect.check(kept, budget) or (_UNTOLD,)
+    if misses and (note := kept.get("note")):
+        misses = (*misses, str(note))
+    return Observation(holds=not misses, reason="; ".join(misses), fields=bounded(kept))
+
+
+def _without_answer(seen: Observation) -> Observation:
+    reason = "" if seen.holds else f"what is expected does not hold; {SENSITIVE}"
+    return Observation(holds=seen.holds, reason=reason)

@@ -1,0 +1,144 @@
+"""Takes faults back: for the worker at a phase's or run's end, for the watchdog, for a person."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.plan import Proof, origin, service_of
+from scenarios.engine.observations import observe
+from scenarios.engine.steps import StepRunner
+from scenarios.ports import Clock, Fault, Ledger, UndoResult
+
+T = TypeVar("T")
+
+# Seconds between the rounds of undo, 60 in all; what is left then is outstanding, and the watchdog's.
+UNDO_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 28.5)
+# Between two looks for whether a fault is gone, and what one look gets at least.
+LOOK_SECONDS = 0.5
+MIN_LOOK_SECONDS = 1.0
+
+
+async def take_back(
+    faults: Sequence[Fault],
+    *,
+    ledger: Ledger,
+    steps: StepRunner,
+    clock: Clock,
+    delays: Iterable[float] = UNDO_DELAYS,
+) -> list[Fault]:
+    """Undo the faults, in the order given; return those whose undo still fails.
+
+    A round tries each one, so that a failing undo never keeps the next from being tried. A round is
+    shielded: once begun, it is not torn apart by a stop. Between rounds a cancellation gets through.
+
+    Raises:
+        LeaseLost: another process has taken the run over.
+    """
+    remaining = await finish(asyncio.create_task(_round(faults, ledger, steps)))
+    for delay in delays:
+        if not remaining:
+            break
+        await clock.sleep(delay)
+        remaining = await finish(asyncio.create_task(_round(remaining, ledger, steps)))
+    return remaining
+
+
+async def _round(faults: Sequence[Fault], ledger: Ledger, steps: StepRunner) -> list[Fault]:
+    return [fault for fault in faults if not await _undo(fault, ledger, steps)]
+
+
+async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
+    moved_to = await ledger.moved_to(fault)
+    began_at = steps.clock.now()
+    result = replace(await undo(fault, steps, moved_to=moved_to), began_at=began_at)
+    if result.reason:
+        await ledger.mark_undo_failed(fault, result)
+        return False
+    await ledger.mark_undone(fault, result)
+    return True
+
+
+async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoResult:
+    """Undo the fault where it was injected, and where its service has moved to.
+
+    Only the first decides: a new host that has nothing to undo says nothing of the old one.
+    """
+    service = service_of(fault.undo)
+    there = steps.at({service: fault.address}) if fault.address else steps
+    if not moved_to:
+        result = await _undo_there(fault, there)
+        return UndoResult(result.reason, result.is_seen_gone, _named(fault.address, result.reason))
+    result, elsewhere = await asyncio.gather(
+        _undo_there(fault, there), _send(fault, steps.at({service: moved_to}))
+    )
+    places = _named(fault.address, result.reason) | _named(moved_to, elsewhere.reason)
+    reason = result.reason
+    if reason:
+        reason += (
+            f"; it was injected at {origin(fault.address)}, and {service!r} is registered at "
+            f"{origin(moved_to)} by now, where {elsewhere.reason or 'it is undone'}"
+        )
+    return UndoResult(reason, result.is_seen_gone, places)
+
+
+def _named(address: str, reason: str) -> dict[str, str]:
+    return {origin(address): reason or "undone"} if address else {}
+
+
+async def _send(fault: Fault, steps: StepRunner) -> UndoResult:
+    try:
+        return UndoResult(is_seen_gone=await steps.undo(fault.undo, fault.timeout))
+    except StepFailed as error:
+        return UndoResult(str(error))
+
+
+async def _undo_there(fault: Fault, steps: StepRunner) -> UndoResult:
+    started = steps.clock.monotonic()
+    sent = await _send(fault, steps)
+    if fault.proof is None:
+        return sent
+    deadline = started + fault.timeout
+    while True:
+        seen = await _look(fault.proof, steps, deadline)
+        # An undo that failed is not waited for: it is tried again.
+        is_over = bool(sent.reason) or steps.clock.monotonic() + LOOK_SECONDS >= deadline
+        if not seen:
+            return UndoResult(is_seen_gone=True)
+        if is_over:
+            return UndoResult("; ".join(filter(None, (sent.reason, seen))))
+        await steps.clock.sleep(LOOK_SECONDS)
+
+
+async def _look(proof: Proof, steps: StepRunner, deadline: float) -> str:
+    """Why it cannot be said that the fault is gone; "" where it is."""
+    left = max(MIN_LOOK_SECONDS, deadline - steps.clock.monotonic())
+    try:
+        seen = await observe(steps.undoing(), proof.probe, proof.expect, min(left, proof.timeout))
+    except StepImpossible as error:
+        return f"whether it is undone cannot be seen: {error}"
+    return "" if seen.holds else f"it is not undone: {seen.reason}"
+
+
+async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner, clock: Clock) -> None:
+    """Undo the faults, in the order given, each until it succeeds or the tries are used up."""
+    for delay in (0.0, *UNDO_DELAYS):
+        if not faults:
+            return
+        await clock.sleep(delay)
+        faults = [fault for fault in faults if (await undo(fault, steps)).reason]
+
+
+async def finish(task: "asyncio.Task[T]") -> T:
+    """Wait for the task's end even when cancelled meanwhile, and only then pass the cancellation on."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()  # looked at, so that asyncio does not complain; the cancellation goes first
+        raise cancelled
+    return task.result()

@@ -1,0 +1,70 @@
+"""What one step of a run sees of the platform: the drivers' view, with the gate that its connections pass."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scenarios.domain.addresses import endpoint_of, look_up
+from scenarios.domain.errors import StepImpossible, StepNotDone
+from scenarios.domain.plan import Step, named_services, named_urls
+from scenarios.domain.templates import secrets_in
+from scenarios.ports import Connection, Driver, Gate, Intent, Surroundings, acts_when_probed
+
+
+@dataclass(frozen=True, slots=True)
+class StepSurroundings:
+    """`Surroundings` and `GatedSurroundings` of one step, with the intent that it has."""
+
+    surroundings: Surroundings
+    gate: Gate | None
+    intent: Intent
+    secret_arguments: frozenset[str]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.surroundings, name)  # a site's own platform may offer more
+
+    def address_of(self, service: str) -> str:
+        return self.surroundings.address_of(service)
+
+    def secret(self, name: str) -> str:
+        return self.surroundings.secret(name)
+
+    async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
+        if self.gate is None:
+            return
+        try:
+            await self.gate.admit(connection, Intent.READ if reads else self.intent)
+        except StepImpossible as error:
+            if was_sent and self.intent is not Intent.READ:
+                raise StepNotDone(str(error)) from error
+            raise
+
+
+def intent_of(driver: Driver, step: Step, *, is_action: bool, undoes: bool) -> Intent:
+    if not is_action and not acts_when_probed(driver, step.arguments):
+        return Intent.READ
+    return Intent.UNDO if undoes else Intent.ACT
+
+
+def secret_arguments(step: Step) -> frozenset[str]:
+    return frozenset(word for word, value in step.arguments.items() if secrets_in(value))
+
+
+async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Surroundings) -> frozenset[str]:
+    """See to it that the undo, whose secrets are filled in, may touch what it names: later it is not refused.
+
+    Returns what the run holds because of it, which the secrets would hide from the ledger.
+
+    Raises:
+        StepImpossible: it may not.
+    """
+    step = Step("", arguments)
+    urls = named_urls([step]) | {surroundings.address_of(name) for name in named_services([step])}
+    touched: frozenset[str] = frozenset()
+    for endpoint in filter(None, map(endpoint_of, urls)):
+        host, port = endpoint
+        found = await asyncio.to_thread(look_up, host)
+        connection = Connection(host, tuple((ip, port) for ip in found) or ((host, port),))
+        touched |= await gate.admit(connection, Intent.ACT)
+    return touched

@@ -1,0 +1,245 @@
+"""One step, carried out by its driver: the one place where a driver's faults become sentences."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.plan import Step, service_of
+from scenarios.domain.redaction import Redactor
+from scenarios.domain.templates import with_secrets
+from scenarios.engine.step_platform import StepSurroundings, admit_undo, intent_of, secret_arguments
+from scenarios.ports import Clock, Driver, Gate, Surroundings
+
+SENSITIVE = "the step is sensitive: nothing of its answer is kept"
+
+# Of a look whether something listens, by a driver's `reach`.
+REACH_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The platform, with these services at these addresses, wherever they are registered."""
+
+    surroundings: Surroundings
+    addresses: Mapping[str, str]
+
+    def address_of(self, service: str) -> str:
+        return self.addresses.get(service) or self.surroundings.address_of(service)
+
+    def secret(self, name: str) -> str:
+        return self.surroundings.secret(name)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRunner:
+    """Runs steps with the drivers and on the platform it was given.
+
+    Here, and nowhere else, secrets are put in: what comes out has passed the redactor, except for the
+    fields that a probe returned, for they are compared first (see `validations.observe`).
+    """
+
+    drivers: Mapping[str, Driver]
+    surroundings: Surroundings
+    clock: Clock
+    redactor: Redactor = field(default_factory=Redactor)
+    gate: Gate | None = None
+    undoes: bool = False
+
+    def learn_secrets(self, names: Iterable[str]) -> None:
+        """Know these secrets already before a step is told one: a target may say it earlier.
+
+        Raises:
+            StepImpossible: a secret cannot be had; with a sentence for each one, and the rest learnt.
+        """
+        misses = []
+        for name in sorted(names):
+            try:
+                self._secret(name)
+            except StepImpossible as error:
+                misses.append(str(error))
+        if misses:
+            raise StepImpossible("; ".join(misses))
+
+    def check(self, step: Step) -> None:
+        """Look, without carrying it out, whether the step makes sense as the site is now.
+
+        Raises:
+            StepImpossible: its driver, service or a secret is missing, or the site does not allow it.
+        """
+        try:
+            driver = self._driver(step)
+            arguments = self._arguments(driver, step)
+            if (check := getattr(driver, "check", None)) is not None:
+                check(arguments, self.surroundings)
+            elif isinstance(service := step.arguments.get("service"), str):
+                self.surroundings.address_of(service)
+        except StepImpossible as error:
+            raise StepImpossible(self.redactor.redact(str(error))) from None
+        except Exception as error:  # a site's own driver
+            sentence = f"the driver {step.driver!r} broke: {type(error).__name__}: {error}"
+            raise StepImpossible(self.redactor.redact(sentence)) from error
+
+    async def reach(self, step: Step) -> None:
+        """Look whether anything listens at the step's target, where its driver can tell.
+
+        Raises:
+            StepFailed: nothing does.
+        """
+        if hasattr(self.drivers.get(step.driver), "reach"):
+            await self._call(step, "reach", REACH_SECONDS, is_action=False)
+
+    def can_start_nothing(self, step: Step) -> bool:
+        """Whether the step only speaks to its target, and so starts none that a later step needs."""
+        return hasattr(self.drivers.get(step.driver), "reach")
+
+    async def probe(self, step: Step, time_limit: float) -> Mapping[str, Any]:
+        """The fields the probe returned, with secrets if the target answered any.
+
+        Raises:
+            StepFailed: the target did not answer, or not in time.
+            StepImpossible: the step makes no sense, or its driver is broken.
+        """
+        return await self._call(step, "probe", time_limit, is_action=False)
+
+    async def act(
+        self, step: Step, time_limit: float, *, expect: Expectations | None = None
+    ) -> Mapping[str, Any]:
+        """As `probe`, and carried out: `expect` may judge whether it was done in the driver's place.
+
+        Raises:
+            StepFailed: nothing is known: it may have been done, or may be done later.
+            StepNotDone: the target answered that it did not do it.
+            StepNotSent: nothing can have reached the target.
+        """
+        judges = expect is not None and "ok" not in step.arguments and self._decided_by(step) in expect.fields
+        return await self._call(step, "probe" if judges else "act", time_limit, is_action=True)
+
+    def is_of_target(self, step: Step, fields: Mapping[str, Any]) -> bool:
+        """Whether the target itself gave this answer, so that it knows what became of the step."""
+        judges = getattr(self.drivers.get(step.driver), "is_of_target", None)
+        return judges is None or bool(judges(fields))
+
+    async def undo(self, step: Step, time_limit: float) -> bool:
+        """As `act`, but True where the target answered that there is nothing to undo."""
+        fields = await self._call(step, "undo", time_limit, is_action=True)
+        return hasattr(self.drivers.get(step.driver), "undo") and bool(fields.get("gone"))
+
+    def undoing(self) -> "StepRunner":
+        """The same, whose probes look whether a fault is undone, and are refused no more than its undo."""
+        return replace(self, undoes=True)
+
+    def at(self, addresses: Mapping[str, str]) -> "StepRunner":
+        """The same, with these services at these addresses."""
+        return replace(self, surroundings=Pinned(self.surroundings, addresses))
+
+    def address_of(self, step: Step) -> str:
+        """Where the service is that the step names; "" where it names none that is known."""
+        try:
+            return self.surroundings.address_of(service) if (service := service_of(step)) else ""
+        except StepImpossible:
+            return ""
+
+    def arrives_late(self, step: Step) -> bool:
+        """Whether what the step asks for may be done after it was cut off."""
+        return bool(getattr(self.drivers.get(step.driver), "arrives_late", True))
+
+    async def admit_undo(self, step: Step) -> frozenset[str]:
+        """Asked before a fault is injected: once it is, its undo is not to be refused.
+
+        Returns what the run holds because of it.
+
+        Raises:
+            StepImpossible: the run may not touch what the undo names.
+        """
+        if self.gate is None:
+            return frozenset()
+        return await admit_undo(self.gate, with_secrets(step.arguments, self._secret), self.surroundings)
+
+    def _decided_by(self, step: Step) -> str:
+        return getattr(self.drivers.get(step.driver), "decided_by", "")
+
+    async def _call(self, step: Step, verb: str, time_limit: float, *, is_action: bool) -> Mapping[str, Any]:
+        try:
+            return await self._call_driver(step, verb, time_limit, is_action=is_action)
+        except StepFailed as error:
+            kept = self.redactor.redact(str(error))
+            if kept == str(error):
+                raise
+            # Without its cause: a traceback would tell what the sentence no longer does.
+            raise _kind_of(error)(kept) from None
+
+    async def _call_driver(
+        self, step: Step, verb: str, time_limit: float, *, is_action: bool
+    ) -> Mapping[str, Any]:
+        driver = self._driver(step)
+        arguments = self._arguments(driver, step)
+        call = getattr(driver, verb, driver.act)  # most have no undo of their own
+        surroundings = StepSurroundings(
+            self.surroundings,
+            self.gate,
+            intent_of(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
+            secret_arguments(step),
+        )
+        # An action's request may have left before the driver breaks: that is a failure, not "never sent",
+        # so that it is undone.
+        broken = StepFailed if is_action else StepImpossible
+        try:
+            async with self.clock.timeout(time_limit):
+                fields: Mapping[str, Any] = await call(arguments, surroundings)
+                return fields
+        except StepFailed as error:
+            if not step.sensitive:
+                raise
+            # Its sentence may quote the answer.
+            raise _kind_of(error)(f"the driver {step.driver!r} could not do it; {SENSITIVE}") from None
+        except ScenarioError:
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody has cancelled the step: it is the driver's own, and would pass for the end of the run.
+            raise broken(f"the driver {step.driver!r} broke: it cancelled itself") from error
+        except TimeoutError as error:
+            raise StepFailed(f"no answer within {format_duration(time_limit)}") from error
+        except Exception as error:
+            # A driver is a site's own code: whatever breaks in it must end the run with its faults
+            # undone.
+            told = f"the driver {step.driver!r} broke: {type(error).__name__}"
+            if step.sensitive:
+                raise broken(f"{told}; {SENSITIVE}") from None
+            raise broken(f"{told}: {error}") from error
+
+    def _driver(self, step: Step) -> Driver:
+        driver = self.drivers.get(step.driver)
+        if driver is None:
+            raise StepImpossible(
+                f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
+            )
+        return driver
+
+    def _arguments(self, driver: Driver, step: Step) -> Any:
+        try:
+            return driver.Arguments.model_validate(with_secrets(step.arguments, self._secret))
+        except ValidationError as error:
+            # Not pydantic's own text: it shows values with their middle left out, secrets too.
+            sentences = "; ".join(
+                f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)
+            )
+            raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
+
+    def _secret(self, name: str) -> str:
+        secret = self.surroundings.secret(name)
+        self.redactor.learn(secret)
+        return secret
+
+
+def _kind_of(error: StepFailed) -> type[StepFailed]:
+    kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
+    return next(kind for kind in kinds if isinstance(error, kind))

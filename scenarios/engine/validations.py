@@ -1,0 +1,129 @@
+"""Judges validations: once, within a time, or throughout a phase."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import StepImpossible
+from scenarios.domain.plan import Validation
+from scenarios.engine.observations import Observation, observe
+from scenarios.engine.steps import StepRunner
+from scenarios.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """`time_to_pass`: seconds from a `within` validation's start to the moment it began to hold."""
+
+    outcome: Literal["passed", "failed", "errored"]
+    last: Observation
+    reason: str = ""
+    attempts: int = 1
+    time_to_pass: float | None = None
+
+
+class Judge:
+    """Judges one validation. `changed` is told of the first attempt and of each that changed its mind."""
+
+    def __init__(
+        self,
+        validation: Validation,
+        *,
+        steps: StepRunner,
+        clock: Clock,
+        phase_over: asyncio.Event,
+        changed: Callable[[Observation], Awaitable[None]],
+    ) -> None:
+        self._validation = validation
+        self._steps = steps
+        self._clock = clock
+        self._phase_over = phase_over
+        self._changed = changed
+        self._last: Observation | None = None
+        self._last_answer: Observation | None = None
+        self._attempts = 0
+
+    async def judge(self) -> Judgement:
+        try:
+            if self._validation.throughout:
+                return await self._throughout()
+            if self._validation.within is not None:
+                return await self._within(self._validation.within)
+            seen = await self._attempt(self._validation.timeout)
+        except StepImpossible as error:
+            return self._judgement("errored", Observation(holds=False, reason=str(error)), reason=str(error))
+        return self._judgement("passed" if seen.holds else "failed", seen, reason=seen.reason)
+
+    async def _attempt(self, time_limit: float) -> Observation:
+        seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
+        self._attempts += 1
+        if self._last is None or self._last.holds != seen.holds:
+            await self._changed(seen)
+        self._last = seen
+        if seen.answered:
+            self._last_answer = seen
+        return seen
+
+    def _judgement(
+        self,
+        outcome: Literal["passed", "failed", "errored"],
+        seen: Observation,
+        *,
+        reason: str = "",
+        time_to_pass: float | None = None,
+    ) -> Judgement:
+        return Judgement(outcome, seen, reason, self._attempts, time_to_pass)
+
+    async def _throughout(self) -> Judgement:
+        while True:
+            started = self._clock.monotonic()
+            seen = await self._attempt(self._validation.timeout)
+            if not seen.holds:
+                return self._judgement("failed", seen, reason=seen.reason)
+            if await self._phase_ends_before(started + self._validation.every):
+                return self._judgement("passed", seen)
+
+    async def _phase_ends_before(self, moment: float) -> bool:
+        try:
+            async with self._clock.timeout(max(0.0, moment - self._clock.monotonic())):
+                await self._phase_over.wait()
+        except TimeoutError:
+            return self._phase_over.is_set()
+        return True
+
+    async def _within(self, within: float) -> Judgement:
+        """It must begin to hold before the time is up, and then hold for `for` without a break."""
+        begun = self._clock.monotonic()
+        deadline = begun + within
+        holding_since: float | None = None
+        while True:
+            started = self._clock.monotonic()
+            seen = await self._attempt(self._time_limit(started, deadline, holding_since))
+            now = self._clock.monotonic()
+            holding_since = (now if holding_since is None else holding_since) if seen.holds else None
+            if holding_since is not None and now - holding_since >= (self._validation.hold_for or 0.0):
+                return self._judgement("passed", seen, time_to_pass=holding_since - begun)
+            if holding_since is None and now >= deadline:
+                return self._too_late(within, seen)
+            await self._clock.sleep(self._pause(started, now, deadline, holding_since))
+
+    def _too_late(self, within: float, seen: Observation) -> Judgement:
+        """With the last complete answer, where the last look got none: its time was short."""
+        reason = f"not within {format_duration(within)}; seen last: {seen.reason}"
+        if not seen.answered and self._last_answer is not None:
+            seen = replace(seen, fields=self._last_answer.fields)
+            reason += f"; the last answer before: {self._last_answer.reason or 'as expected'}"
+        return self._judgement("failed", seen, reason=reason)
+
+    def _time_limit(self, now: float, deadline: float, holding_since: float | None) -> float:
+        if holding_since is not None:
+            return self._validation.timeout
+        return min(self._validation.timeout, max(deadline - now, 0.001))
+
+    def _pause(self, started: float, now: float, deadline: float, holding_since: float | None) -> float:
+        """To the next attempt: at its turn, but not after the moment that decides."""
+        turn = started + self._validation.every
+        decisive = deadline if holding_since is None else holding_since + (self._validation.hold_for or 0.0)
+        return max(0.0, min(turn, decisive) - now)

@@ -1,0 +1,281 @@
+"""From a document's text to what is known of it: `parse_document`, and `build_plan` with its variables."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from scenarios.domain import plan
+from scenarios.domain.declarations import Patience
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.garbage import collection_postponed
+from scenarios.domain.templates import (
+    TEMPLATED_PARTS,
+    as_text,
+    length_of_values,
+    names_in,
+    substitute,
+    without_secrets,
+)
+from scenarios.language.schema import schema_of
+from scenarios.language.semantics import semantic_problems, too_many_patterns, too_many_steps
+from scenarios.language.sentences import Misfit, misfits
+from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, time_limit
+from scenarios.language.variables import Variable, variable_values
+from scenarios.language.words import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
+from scenarios.language.yaml_text import MOST_BYTES
+from scenarios.language.yaml_tree import MOST_PROBLEMS, Node, read_tree
+
+# So many are looked into: nobody reads more, and each costs time.
+TOO_MANY = MOST_PROBLEMS + 1
+# A mistake lies in up to five declarations: of a step, its action, phase, `spec` and the document.
+PATIENCE = 5 * TOO_MANY
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A valid document. `source` is its text as it was written."""
+
+    name: str
+    title: str
+    description: str
+    tags: tuple[str, ...]
+    variables: Mapping[str, Variable]
+    source: str
+    _tree: Node = field(repr=False)
+    _plain: Mapping[str, Any] = field(repr=False)
+    _model: type[Scenario[Any]] = field(repr=False)
+
+
+def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
+    """The document, checked against the language and the drivers' arguments.
+
+    Values that variables replace are checked with the defaults, where every variable has one.
+
+    Raises:
+        InvalidDocument: with every problem, in order of appearance; of thousands, with the first found.
+    """
+    # What was read is dropped, tree and all, before the collector is let loose: it need not look
+    # through what an exception's traceback would have kept.
+    with collection_postponed():
+        try:
+            read: Document | list[Problem] = _read(source, drivers)
+        except InvalidDocument as error:
+            read = list(error.problems)
+    if isinstance(read, Document):
+        return read
+    raise InvalidDocument(read)
+
+
+def _read(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
+    tree = read_tree(source)
+    if excess := too_many_steps(tree) or too_many_patterns(tree):
+        raise InvalidDocument([excess])
+    model = scenario_model(drivers)
+    plain = tree.plain()
+    found = _checked(model, plain, tree, excuse_templates=True)[1]
+    if problems := [misfit.problem for misfit in found] + list(islice(semantic_problems(tree), TOO_MANY)):
+        raise InvalidDocument(_in_order(problems))
+    metadata = Metadata.model_validate(plain["metadata"])
+    declared = plain["spec"].get("variables", {})
+    document = Document(
+        name=metadata.name,
+        title=metadata.title or metadata.name,
+        description=metadata.description,
+        tags=tuple(metadata.tags),
+        variables={name: Variable.model_validate(variable) for name, variable in declared.items()},
+        source=source if isinstance(source, str) else source.decode("utf-8"),
+        _tree=tree,
+        _plain=plain,
+        _model=model,
+    )
+    _try_defaults(document)
+    return document
+
+
+@collection_postponed()
+def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
+    """What the engine carries out: the document with its variables filled in.
+
+    Raises:
+        InvalidVariables: a value does not fit its variable, or the place where it is put.
+        InvalidDocument: a rule is broken that only shows once values stand where variables stood.
+    """
+    valid, filled, found = _filled(document, variable_values(document.variables, given))
+    if valid is not None:
+        return _plan(valid, filled["spec"])
+    blamed = [(misfit.problem, names_in(misfit.node.plain())) for misfit in found]
+    if innocent := [problem for problem, names in blamed if not names]:
+        raise InvalidDocument(_in_order(innocent))
+    raise InvalidVariables(
+        {
+            name: f"variable {name!r} does not fit where it is put: {problem}"
+            for problem, names in reversed(blamed)
+            for name in sorted(names)
+        }
+    )
+
+
+def services_of(built: plan.Plan) -> set[str]:
+    """The registered services that the plan's steps name."""
+    return {
+        step.arguments["service"] for step in built.steps() if isinstance(step.arguments.get("service"), str)
+    }
+
+
+def _checked(
+    model: type[Scenario[Any]], plain: Any, tree: Node, *, excuse_templates: bool
+) -> tuple[Scenario[Any] | None, list[Misfit]]:
+    try:
+        return model.model_validate(plain, context=Patience(PATIENCE)), []
+    except ValidationError as error:
+        errors = error.errors(include_url=False)[:TOO_MANY]
+        return None, misfits(errors, tree, schema_of(model), excuse_templates=excuse_templates)
+
+
+def _filled(
+    document: Document, values: Mapping[str, Any]
+) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
+    """The scenario with these values in it, also as plain JSON, or what is wrong with it then.
+
+    Raises:
+        InvalidVariables: a value is so long, and stands so often, that the document would burst.
+    """
+    _refuse_growth(document, values)
+    spec = {
+        name: substitute(part, values) if name in TEMPLATED_PARTS else part
+        for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
+    }
+    filled = {**document._plain, "spec": spec}  # noqa: SLF001
+    valid, found = _checked(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
+    return valid, filled, found
+
+
+def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
+    lengths = {name: len(as_text(value)) for name, value in values.items()}
+    spec = document._plain["spec"]  # noqa: SLF001
+    grown = sum(length_of_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
+    if grown > MOST_BYTES:
+        longest = max(lengths, key=lengths.__getitem__)
+        rule = f"filled in, the document would grow beyond {MOST_BYTES} bytes (256 KiB)"
+        sentence = f"variable {longest!r} has {lengths[longest]} characters: {rule}"
+        raise InvalidVariables({longest: sentence})
+
+
+def _try_defaults(document: Document) -> None:
+    """Refuses what would be refused at every start with nothing given."""
+    if "${" not in document.source or any(one.is_required for one in document.variables.values()):
+        return
+    defaults = {name: variable.default for name, variable in document.variables.items()}
+    try:
+        found = _filled(document, defaults)[2]
+    except InvalidVariables as error:
+        ((name, sentence),) = error.errors.items()
+        place = document._tree.value["spec"].value["variables"].keys[name]  # noqa: SLF001
+        path = f"spec.variables.{name}"
+        raise InvalidDocument([Problem(place.line, place.column, path, sentence, "shorten it")]) from error
+    if found:
+        raise InvalidDocument(_in_order([_with_origin(misfit) for misfit in found]))
+
+
+def _with_origin(misfit: Misfit) -> Problem:
+    names = ", ".join(f"'${{{name}}}'" for name in sorted(names_in(misfit.node.plain())))
+    return replace(misfit.problem, hint=f"that is the default of {names}") if names else misfit.problem
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """By position, each said once (an alias shows the same place several times), and not endless."""
+    unique = {(found.line, found.column, found.message): found for found in problems}
+    ordered = sorted(unique.values(), key=lambda found: (found.line, found.column))
+    if len(ordered) <= MOST_PROBLEMS:
+        return ordered
+    last = ordered[MOST_PROBLEMS]
+    rest = "more problems follow"
+    return [*ordered[:MOST_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
+
+
+def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
+    guards = zip(valid.spec.guards, spec.get("guards", ()), strict=True)
+    phases = zip(valid.spec.phases, spec["phases"], strict=True)
+    return plan.Plan(
+        scenario=valid.metadata.name,
+        phases=tuple(_phase(phase, words) for phase, words in phases),
+        guards=tuple(_guard(guard, words) for guard, words in guards),
+        timeout=valid.spec.timeout,
+        retry_interrupted=valid.spec.retry_interrupted,
+    )
+
+
+def _phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
+    actions = zip(phase.actions, words.get("actions", ()), strict=True)
+    validations = zip(phase.validations, words.get("validations", ()), strict=True)
+    return plan.Phase(
+        name=phase.name,
+        description=phase.description,
+        hold=phase.hold,
+        actions=tuple(_action(action, own) for action, own in actions),
+        validations=tuple(_validation(validation, own) for validation, own in validations),
+        on_failure=phase.on_failure,
+    )
+
+
+def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
+    return plan.Action(
+        name=action.name,
+        do=_step(words["do"]),
+        undo=_step(words["undo"]) if "undo" in words else None,
+        undone=_proof(words["undone"]) if "undone" in words else None,
+        expect=Expectations(without_secrets(words["expect"])) if "expect" in words else None,
+        at=action.at,
+        until=action.until,
+        timeout=time_limit(words["do"], _written(action), ACTION_SECONDS),
+        undo_timeout=time_limit(words.get("undo"), _written(action), ACTION_SECONDS),
+    )
+
+
+def _written(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
+    """Its `timeout`; None where it is the default."""
+    return declared.timeout if "timeout" in declared.model_fields_set else None
+
+
+def _proof(words: Mapping[str, Any]) -> plan.Proof:
+    return plan.Proof(
+        probe=_step(words["probe"]),
+        expect=Expectations(without_secrets(words["expect"])),
+        timeout=time_limit(words["probe"], None, PROBE_SECONDS),
+    )
+
+
+def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:
+    return plan.Validation(
+        name=validation.name,
+        probe=_step(words["probe"]),
+        expect=Expectations(without_secrets(words["expect"])),
+        within=validation.within,
+        hold_for=validation.for_,
+        every=validation.every,
+        throughout=validation.throughout,
+        timeout=time_limit(words["probe"], _written(validation), PROBE_SECONDS),
+    )
+
+
+def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
+    return plan.Guard(
+        name=guard.name,
+        probe=_step(words["probe"]),
+        expect=Expectations(without_secrets(words["expect"])),
+        every=guard.every,
+        tolerate=guard.tolerate,
+        timeout=time_limit(words["probe"], _written(guard), PROBE_SECONDS),
+    )
+
+
+def _step(words: Mapping[str, Any]) -> plan.Step:
+    """As it is written: the driver reads its arguments when the step runs."""
+    ((driver, arguments),) = ((name, inner) for name, inner in words.items() if name != "sensitive")
+    is_sensitive = words.get("sensitive", False) or arguments.get("sensitive") is True
+    own = {name: value for name, value in arguments.items() if name != "sensitive"}
+    return plan.Step(driver, own, is_sensitive)

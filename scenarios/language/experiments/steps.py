@@ -1,0 +1,110 @@
+"""An experiment's providers, as steps of the language."""
+
+import re
+import shlex
+from typing import Any
+from urllib.parse import urlencode
+
+from scenarios.language.experiments.notes import Notes, fields, plain
+from scenarios.language.experiments.values import Values
+from scenarios.language.yaml_tree import Node
+
+_HTTP = {"type", "url", "method", "headers", "arguments", "timeout"}
+_PROCESS = {"type", "path", "arguments", "timeout"}
+_PYTHON = {"type", "module", "func", "arguments", "secrets", "timeout"}
+# What only a shell understands.
+_SHELL = re.compile(r"[|&;<>()`*?\[\]~#\n]|\$\(")
+Step = dict[str, dict[str, Any]]
+
+
+def step_of(activity: Node, name: str, values: Values, notes: Notes) -> Step | None:
+    """The activity's step; None, with a note, where the language has none such."""
+    provider = activity.value.get("provider")
+    kind = plain(fields(provider).get("type"))
+    translate = {"http": _http, "process": _process, "python": _python}.get(str(kind))
+    if provider is None or translate is None:
+        notes.add(activity, f"activity {name!r} is not carried over: its provider is of type {kind!r}")
+        return None
+    return translate(provider, name, values, notes)
+
+
+def timeout_of(activity: Node) -> str | None:
+    """Seconds, or a pair of them: to connect and to read."""
+    given = plain(fields(activity.value.get("provider")).get("timeout"))
+    if isinstance(given, list):
+        numbers = [one for one in given if isinstance(one, int | float)]
+        given = sum(numbers) if numbers else None
+    return seconds(given) if given else None
+
+
+def seconds(given: Any) -> str:
+    """A duration of so many seconds, which may be a reference: '${pause}' becomes '${pause}s'."""
+    if isinstance(given, float):
+        return f"{given:.3f}".rstrip("0").rstrip(".") + "s"
+    return f"{given}s"
+
+
+def _http(provider: Node, name: str, values: Values, notes: Notes) -> Step:
+    notes.add_unknown(provider, _HTTP, f"activity {name!r}")
+    words = {key: values.filled(plain(provider.value.get(key))) for key in ("url", "method", "headers")}
+    step = {key: value for key, value in words.items() if value}
+    arguments = values.filled(plain(provider.value.get("arguments")))
+    if arguments:
+        step |= _payload(str(step.get("method", "GET")).upper(), step.get("headers"), arguments)
+    return {"http": step}
+
+
+def _payload(method: str, headers: Any, arguments: Any) -> dict[str, Any]:
+    if method == "GET":
+        return {"query": arguments}
+    headers = headers if isinstance(headers, dict) else {}
+    kinds = [str(value) for key, value in headers.items() if key.lower() == "content-type"]
+    if kinds and "json" in kinds[0]:
+        return {"json": arguments}
+    if isinstance(arguments, dict):
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        # References stay as they are: they are filled in later.
+        return {"body": urlencode(arguments, safe="${}:"), "headers": headers | ({} if kinds else form)}
+    return {"body": str(arguments)}
+
+
+def _process(provider: Node, name: str, values: Values, notes: Notes) -> Step | None:
+    notes.add_unknown(provider, _PROCESS, f"activity {name!r}")
+    given = provider.value.get("arguments")
+    arguments = plain(given) or []
+    if isinstance(arguments, dict):
+        arguments = [part for pair in arguments.items() for part in pair]
+    elif not isinstance(arguments, str | list):
+        arguments = [arguments]
+    if isinstance(arguments, str):
+        words = _words(arguments)
+        if words is None:
+            notes.add(
+                given or provider,
+                f"activity {name!r} is not carried over: a shell reads its arguments, {arguments!r:.120}",
+                "write a script, and run it by 'command'",
+            )
+            return None
+        arguments = words
+    run = [plain(provider.value.get("path")), *arguments]
+    filled = (values.filled(one) for one in run if one not in (None, ""))
+    return {"command": {"run": [one if isinstance(one, str) else str(one) for one in filled]}}
+
+
+def _words(line: str) -> list[str] | None:
+    """The words of a command line; None where it means something else to a shell."""
+    try:
+        return None if _SHELL.search(line) else shlex.split(line)
+    except ValueError:
+        return None
+
+
+def _python(provider: Node, name: str, values: Values, notes: Notes) -> Step:
+    notes.add_unknown(provider, _PYTHON, f"activity {name!r}")
+    words: dict[str, Any] = {key: plain(provider.value.get(key)) for key in ("module", "func")}
+    extras = {
+        "arguments": values.filled(plain(provider.value.get("arguments"))),
+        "configuration": values.configuration(),
+        "secrets": values.secrets(plain(provider.value.get("secrets"))),
+    }
+    return {"chaostoolkit": words | {key: value for key, value in extras.items() if value}}

@@ -1,0 +1,135 @@
+"""What an experiment tolerates, as what a scenario expects. https://chaostoolkit.org/reference/tutorials/tolerances/"""
+
+from typing import Any
+
+from scenarios.domain.json_queries import compiled_query
+from scenarios.domain.patterns import compiled_pattern
+from scenarios.language.experiments.notes import Notes, plain
+from scenarios.language.yaml_tree import Node
+
+# Where each driver returns what an experiment compares: its code, and its text.
+_CODE = {"http": "status", "command": "exit_code", "chaostoolkit": "value"}
+_TEXT = {"http": "body", "command": "stdout", "chaostoolkit": "value"}
+_TARGETS = {"status": "status", "body": "body", "stdout": "stdout", "stderr": "stderr"}
+_LIMITS = 2
+_JSON_TEXTS = ("body", "stdout")
+# Every number that there is: a negative exit code is the signal that ended the command.
+_CODES = {"status": range(100, 600), "exit_code": range(-64, 256)}
+
+
+def expectation(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any]:
+    """The `expect` of a probe; that there is an answer at all, where nothing else can be said."""
+    answered = {_CODE[driver]: {"exists": True}}
+    node = probe.value.get("tolerance")
+    if node is None:
+        return answered
+    tolerance = plain(node)
+    if isinstance(tolerance, dict):
+        expected = _TYPES.get(str(tolerance.get("type")), _untranslatable)(driver, tolerance)
+    elif isinstance(tolerance, list):
+        expected = _one_of(driver, tolerance)
+    elif driver == "chaostoolkit" or (isinstance(tolerance, int) and not isinstance(tolerance, bool)):
+        expected = {_CODE[driver]: {"equals": tolerance}}
+    elif isinstance(tolerance, str):
+        expected = {_TEXT[driver]: {"equals": tolerance}}
+    else:
+        expected = {}
+    if not expected:
+        message = f"the tolerance of {name!r} is not carried over: {tolerance!r:.120}"
+        notes.add(node, message, "write its 'expect'")
+        return answered
+    if isinstance(tolerance, dict) and tolerance.get("type") == "regex" and set(expected) & set(_CODES):
+        message = f"the tolerance of {name!r} compares a number as text: it stands as the numbers that match"
+        notes.add(node, message)
+    return expected
+
+
+def _one_of(driver: str, tolerance: list[Any]) -> dict[str, Any]:
+    if driver == "chaostoolkit":
+        # Of two numbers, chaoslib makes a range.
+        return {"value": {"between" if _is_range(tolerance) else "in": tolerance}}
+    return {_CODE[driver]: {"in": tolerance}} if all(type(one) is int for one in tolerance) else {}
+
+
+def _untranslatable(_driver: str, _tolerance: dict[str, Any]) -> dict[str, Any]:
+    return {}
+
+
+def _field(driver: str, tolerance: dict[str, Any]) -> str:
+    """The field that the tolerance looks at; '' where the driver has none such."""
+    target = tolerance.get("target")
+    if target is None or driver == "chaostoolkit":
+        return _TEXT[driver] if target is None else ""
+    field = _TARGETS.get(str(target), "")
+    return _CODE[driver] if field == "status" else field
+
+
+def _regex(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    field, pattern = _field(driver, tolerance), str(tolerance.get("pattern", ""))
+    if field in _CODES:
+        return _numbers_matching(field, pattern)
+    return {field: {"matches": pattern}} if field else {}
+
+
+def _numbers_matching(field: str, pattern: str) -> dict[str, Any]:
+    """Chaoslib searches in the number's text; here a number is compared as one."""
+    try:
+        search = compiled_pattern(pattern).search
+    except ValueError:
+        return {}
+    found = [number for number in _CODES[field] if search(str(number))]
+    if not found:
+        return {}
+    if found == list(range(found[0], found[-1] + 1)):
+        return {field: {"between": [found[0], found[-1]]}}
+    return {field: {"in": found}}
+
+
+def _range(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    field, limits = _field(driver, tolerance), tolerance.get("range")
+    if not field or field == "stderr" or not _is_range(limits):
+        return {}
+    matcher = {"between": limits}
+    # A body or an output is text: as JSON, it is the number.
+    return {"json": {"$": matcher}} if field in _JSON_TEXTS else {field: matcher}
+
+
+def _is_range(limits: Any) -> bool:
+    are_numbers = isinstance(limits, list) and all(type(one) in {int, float} for one in limits)
+    return are_numbers and len(limits) == _LIMITS and limits[0] <= limits[1]
+
+
+def _jsonpath(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    if _field(driver, tolerance) not in _JSON_TEXTS:
+        return {}
+    path = str(tolerance.get("path")).strip()
+    try:
+        query = compiled_query(path)
+    except ValueError:
+        return {}
+    matcher = _of_the_one(tolerance) if query.is_singular else _of_the_list(tolerance)
+    return {"json": {path: matcher}} if matcher else {}
+
+
+def _of_the_one(tolerance: dict[str, Any]) -> dict[str, Any]:
+    """Chaoslib compares the list of what was found; here, a path to one value gives the value."""
+    if "expect" in tolerance:
+        wanted = tolerance["expect"]
+        found = wanted if isinstance(wanted, list) else [wanted]
+        if len(found) == 1:
+            return {"equals": found[0]}
+        return {} if found else {"exists": False}
+    count = tolerance.get("count", 1)
+    return {"exists": count == 1} if count in (0, 1) else {}
+
+
+def _of_the_list(tolerance: dict[str, Any]) -> dict[str, Any]:
+    if "expect" in tolerance:
+        wanted = tolerance["expect"]
+        return {"equals": wanted if isinstance(wanted, list) else [wanted]}
+    if "count" not in tolerance:
+        return {"exists": True}
+    return {"count": tolerance["count"]} if type(tolerance["count"]) is int else {}
+
+
+_TYPES = {"regex": _regex, "range": _range, "jsonpath": _jsonpath}

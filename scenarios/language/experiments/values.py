@@ -1,0 +1,129 @@
+"""An experiment's configuration and secrets, and the texts that refer to them."""
+
+import re
+from typing import Any
+
+from scenarios.language.experiments.notes import Notes, fields, plain
+from scenarios.language.yaml_tree import Node
+
+# As in Python's string.Template, which Chaos Toolkit fills in.
+_REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<braced>[^{}]*)\}|(?P<named>[A-Za-z_][A-Za-z0-9_]*))")
+_KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
+_ENVIRONMENT_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
+# Of variables and secrets: one stranger's name may be several of ours.
+_LONGEST_NAME = 63
+
+
+def own_name(name: str) -> str:
+    """The nearest name that the language allows for a variable or a secret."""
+    cleaned = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]
+    return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"_{cleaned}"[:_LONGEST_NAME]
+
+
+class Values:
+    """`variables` is what `spec.variables` declares."""
+
+    def __init__(self, experiment: Node, notes: Notes) -> None:
+        self.variables: dict[str, dict[str, Any]] = {}
+        self._inlined: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+        self._sections: dict[str, dict[str, str]] = {}
+        self._notes = notes
+        configuration = experiment.value.get("configuration")
+        for name, node in fields(configuration).items():
+            self._declare(name, node, configuration.keys[name] if configuration else node)
+        for section, keys in fields(experiment.value.get("secrets")).items():
+            self._sections[section] = {
+                key: self._secret(section, key, node) for key, node in fields(keys).items()
+            }
+
+    def _declare(self, name: str, node: Node, key: Node) -> None:
+        value = plain(node)
+        own = own_name(name)
+        if type(value) in _KINDS:
+            self._names[name] = own
+            self.variables[own] = {"type": _KINDS[type(value)], "default": value}
+        elif isinstance(value, dict) and value.get("type") == "env":
+            self._names[name] = own
+            self.variables[own] = _from_environment(value)
+        elif isinstance(value, dict) and "type" in value:
+            self._names[name] = own
+            self.variables[own] = {"type": "string"}
+            self._notes.add(
+                key,
+                f"configuration {name!r} comes from {value['type']!r}, which is unknown here",
+                f"it is the variable {own!r} now: give it when a run is started",
+            )
+        else:
+            self._inlined[name] = value
+
+    def _secret(self, section: str, key: str, node: Node) -> str:
+        """The secret's own name. A value that stands in the experiment is left there."""
+        value = plain(node)
+        if isinstance(value, dict) and value.get("type") == "env":
+            return own_name(str(value.get("key") or key))
+        own = own_name(f"{section}_{key}")
+        source = (
+            repr(value["type"]) if isinstance(value, dict) and "type" in value else "the experiment itself"
+        )
+        self._notes.add(
+            node, f"secret {key!r} of {section!r} stands in {source}", f"keep it as the secret {own!r} here"
+        )
+        return own
+
+    def configuration(self) -> dict[str, Any]:
+        """All of it, as an extension's function is given it."""
+        return {name: f"${{{own}}}" for name, own in self._names.items()} | {
+            name: self.filled(value) for name, value in self._inlined.items()
+        }
+
+    def secrets(self, sections: Any) -> dict[str, str]:
+        """The secrets of these sections, as an extension's function is given them."""
+        names = sections if isinstance(sections, list) else []
+        return {
+            key: f"${{secret:{own}}}"
+            for section in names
+            for key, own in self._sections.get(str(section), {}).items()
+        }
+
+    def filled(self, value: Any) -> Any:
+        """A value of the experiment with its references as the language writes them."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, dict):
+            return {str(name).replace("${", "$${"): self.filled(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.filled(inner) for inner in value]
+        return value
+
+    def _text(self, text: str) -> Any:
+        alone = _REFERENCE.fullmatch(text)
+        if alone and (alone["braced"] or alone["named"]) in self._inlined:
+            return self._inlined[alone["braced"] or alone["named"]]
+        parts, position = [], 0
+        for found in _REFERENCE.finditer(text):
+            parts += [text[position : found.start()].replace("${", "$${"), self._reference(found)]
+            position = found.end()
+        return "".join([*parts, text[position:].replace("${", "$${")])
+
+    def _reference(self, found: re.Match[str]) -> str:
+        if found["escaped"]:
+            return "$"
+        name = found["braced"] or found["named"] or ""
+        if name in self._names:
+            return f"${{{self._names[name]}}}"
+        for section in self._sections.values():
+            if name in section:
+                return f"${{secret:{section[name]}}}"
+        return found[0].replace("${", "$${")
+
+
+def _from_environment(value: dict[str, Any]) -> dict[str, Any]:
+    kind = _ENVIRONMENT_KINDS.get(str(value.get("env_var_type")), "string")
+    default = value.get("default")
+    told = {"description": f"Chaos Toolkit reads the environment variable {value.get('key')!r}."}
+    if default is None:
+        return {"type": kind, **told}
+    if kind == "string" or type(default) not in _KINDS:
+        return {"type": "string", "default": str(default), **told}
+    return {"type": _KINDS[type(default)], "default": default, **told}

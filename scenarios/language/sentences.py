@@ -1,0 +1,173 @@
+"""Turns what the declarations refuse into sentences, placed where the reader has to look."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scenarios.domain.declarations import MISFIT, RELATION
+from scenarios.domain.errors import Problem
+from scenarios.domain.expectations import shown
+from scenarios.domain.spelling import near
+from scenarios.domain.templates import TEMPLATED_PARTS, awaits_a_secret, is_templated
+from scenarios.language.schema import words_at
+from scenarios.language.yaml_tree import Node
+
+# Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
+_MOST_HINTS = 50
+_QUOTED = re.compile(r"'([^']*)'")
+_AT_THE_KEY = frozenset({"extra_forbidden", RELATION, MISFIT})
+_OF_COLLECTIONS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
+
+Path = tuple[str | int, ...]
+Sentence = tuple[str, str]
+
+
+def path_text(path: Sequence[str | int]) -> str:
+    """As `spec.phases[0].actions[1].do.http.method`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A problem, and the node it is about: its variables may be to blame."""
+
+    problem: Problem
+    node: Node
+
+
+def misfits(
+    errors: Sequence[Any], root: Node, schema: Mapping[str, Any], *, excuse_templates: bool
+) -> list[Misfit]:
+    """A Misfit for each of pydantic's errors; templates may be excused: they are checked once filled.
+
+    What a secret fills in is always excused: it is checked when the step runs.
+    """
+    found = []
+    excused = is_templated if excuse_templates else awaits_a_secret
+    hints_left = _MOST_HINTS
+    for error in errors:
+        path, key, node = _locate(error, root)
+        is_filled_in = path[:1] == ("spec",) and path[1:2] and path[1] in TEMPLATED_PARTS
+        if is_filled_in and error["type"] not in _OF_COLLECTIONS | _AT_THE_KEY and excused(node.value):
+            continue
+        if error["type"] == "extra_forbidden":
+            message, hint = _unknown(path, schema, hinted=hints_left > 0)
+            hints_left -= 1
+        else:
+            message, hint = _sentence(error, path)
+            hint = _beside(error, root) or hint
+        place = key if key is not None and error["type"] in _AT_THE_KEY else node
+        found.append(Misfit(Problem(place.line, place.column, path_text(path), message, hint), node))
+    return found
+
+
+def _locate(error: Any, root: Node) -> tuple[Path, Node | None, Node]:
+    """The path, the key's node where there is one, and the node itself (of a missing key, its mapping)."""
+    path: Path = ()
+    key, node = None, root
+    for part in error["loc"]:
+        if isinstance(node.value, dict) and part in node.value:
+            key, node = node.keys[part], node.value[part]
+        elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
+            key, node = None, node.value[part]
+        elif error["type"] != "missing" or part != error["loc"][-1]:
+            continue  # a union's member or a validator's name: pydantic's business, not the reader's
+        path = (*path, part)
+    return path, key, node
+
+
+def _beside(error: Any, root: Node) -> str:
+    """The line of what contradicts the mistake."""
+    context = error.get("ctx", {})
+    if not context.get("beside"):
+        return ""
+    around = error["loc"][: len(error["loc"]) - context["depth"]]
+    _, key, node = _locate({**error, "loc": (*around, *context["beside"])}, root)
+    return f"line {(key or node).line} has the {shown(context['beside'][-1])}"
+
+
+def _unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> Sentence:
+    name = str(path[-1])
+    title, words = words_at(schema, path[:-1])
+    if title == "Step":
+        words = [word for word in words if word != "sensitive"]
+        known = ", ".join(words) or "none is installed"
+        message = f"{shown(name)} is no driver: one of {known}"
+    else:
+        message = f"{shown(name)} is unknown in {_owner(path[:-1])}: it takes {', '.join(words)}"
+    return message, near(name, words) if hinted else ""
+
+
+def _owner(path: Path) -> str:
+    if not path:
+        return "the document"
+    if isinstance(path[-1], int):
+        return repr(path_text(path[-2:]))
+    return shown(path[-1])
+
+
+def _sentence(error: Any, path: Path) -> Sentence:
+    value, context = error["input"], error.get("ctx", {})
+    if error["type"] == "missing":
+        return f"{shown(path[-1])} is missing in {_owner(path[:-1])}", "add it"
+    if error["type"] == "value_error":
+        return str(context["error"]), ""
+    if error["type"] == "literal_error":
+        return _no_choice(value, context["expected"])
+    if error["type"] in _NOT_A:
+        what, hint = _NOT_A[error["type"]]
+        return f"{described(value)} is not {what}", hint
+    if error["type"] in _RULES:
+        return f"{described(value)} is refused: it must {_RULES[error['type']](context)}", ""
+    # A site's own declarations may use anything of pydantic's.
+    sentence = str(context.get("sentence") or error["msg"])
+    return sentence.replace("Input should", f"{described(value)} should"), str(context.get("hint", ""))
+
+
+def _no_choice(value: Any, expected: str) -> Sentence:
+    choices = _QUOTED.findall(expected) or [expected]
+    listed = ", ".join(map(repr, choices))
+    rule = f"it must be {listed}" if len(choices) == 1 else f"one of {listed}"
+    return f"{described(value)} is not allowed: {rule}", near(value, choices) if isinstance(
+        value, str
+    ) else ""
+
+
+def described(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    return shown(value)
+
+
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
+
+
+_MAPPING = ("a mapping", "write 'key: value' lines below it")
+_LIST = ("a list", "begin each entry with '- '")
+_TEXT = ("text", "put it in quotes")
+_WHOLE = ("a whole number", "write it without quotes, as in 5")
+_NUMBER = ("a number", "write it without quotes, as in 0.5")
+_TRUTH = ("true or false", "write true or false, without quotes")
+_NOT_A: Mapping[str, Sentence] = {
+    **dict.fromkeys(("model_type", "dict_type", "model_attributes_type", "mapping_type"), _MAPPING),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), _LIST),
+    **dict.fromkeys(("string_type", "string_sub_type"), _TEXT),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), _WHOLE),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _NUMBER),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _TRUTH),
+}
+_RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than_equal": lambda limit: f"be at least {limit['ge']}",
+    "greater_than": lambda limit: f"be above {limit['gt']}",
+    "less_than_equal": lambda limit: f"be at most {limit['le']}",
+    "less_than": lambda limit: f"be below {limit['lt']}",
+    "too_short": lambda limit: f"have at least {limit['min_length']} {_entries(limit['min_length'])}",
+    "too_long": lambda limit: f"have at most {limit['max_length']} entries",
+    "string_too_short": lambda limit: f"have at least {limit['min_length']} characters",
+    "string_too_long": lambda limit: f"have at most {limit['max_length']} characters",
+    "string_pattern_mismatch": lambda limit: f"match the pattern {limit['pattern']!r}",
+}

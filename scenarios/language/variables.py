@@ -1,0 +1,195 @@
+"""The variables of a scenario: their declaration, and the values given for a run."""
+
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field, JsonValue
+
+from scenarios.domain.declarations import ABSENT, Declaration, Text
+from scenarios.domain.durations import parse_duration
+from scenarios.domain.errors import InvalidVariables
+from scenarios.domain.expectations import shown
+from scenarios.domain.patterns import compiled_pattern
+from scenarios.language.core_scalars import plain_scalar
+from scenarios.language.yaml_text import holds_control_characters
+
+LONGEST_TEXT = 10_000
+Kind = Literal["string", "integer", "number", "boolean", "duration"]
+_ORDERED = ("integer", "number", "duration")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_duration(value: Any) -> bool:
+    try:
+        parse_duration(value)
+    except ValueError:
+        return False
+    return True
+
+
+_IS_KIND: Mapping[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": _is_whole,
+    "number": lambda value: _is_whole(value) or isinstance(value, float),
+    "boolean": lambda value: isinstance(value, bool),
+    "duration": _is_duration,
+}
+_KIND_NAMES = {
+    "string": "text: put it in quotes",
+    "integer": "a whole number, as in 5",
+    "number": "a number, as in 0.5",
+    "boolean": "true or false",
+    "duration": "a duration, as in '500ms' or '1h30m'",
+}
+_SCALAR_SCHEMA: dict[str, JsonValue] = {"type": ["string", "number", "boolean"]}
+
+
+class Variable(Declaration):
+    """`pattern` must match the whole value; `min` and `max` go with what has an order."""
+
+    type: Kind
+    default: Any = Field(ABSENT, json_schema_extra=_SCALAR_SCHEMA)
+    min: Any = Field(ABSENT, json_schema_extra={"type": ["string", "number"]})
+    max: Any = Field(ABSENT, json_schema_extra={"type": ["string", "number"]})
+    choices: list[Any] = Field([], json_schema_extra={"items": _SCALAR_SCHEMA})
+    pattern: str = Field(ABSENT)
+    description: Text = ""
+
+    @property
+    def is_required(self) -> bool:
+        return "default" not in self.model_fields_set
+
+    @classmethod
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        kind = given.get("type")
+        if not isinstance(kind, str) or kind not in _IS_KIND:
+            return
+        broken = dict(_misdeclared(kind, given))
+        yield from broken.items()
+        rules = {word: rule for word, rule in given.items() if word not in broken}
+        if "default" in given and (miss := misfit(kind, rules, given["default"])):
+            yield "default", f"the default {miss}"
+
+    def misfit(self, value: Any) -> str:
+        return misfit(self.type, self.model_dump(exclude_unset=True), value)
+
+
+def _misdeclared(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Words that do not go with the type or with each other."""
+    limits = {}
+    for word in ("min", "max"):
+        if word in given and kind not in _ORDERED:
+            yield word, f"{word!r} goes with {', '.join(_ORDERED)}, not with {kind}: remove it"
+        elif word in given and not _IS_KIND[kind](given[word]):
+            yield word, f"{word!r} is {shown(given[word])}, not {_KIND_NAMES[kind]}"
+        elif word in given:
+            limits[word] = _rank(given[word])
+    if len(limits) == len(("min", "max")) and limits["min"] > limits["max"]:
+        yield "max", f"'max' is {shown(given['max'])}, less than 'min', {shown(given['min'])}"
+    yield from _misdeclared_choices(kind, given)
+    yield from _misdeclared_pattern(kind, given)
+
+
+def _misdeclared_choices(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    choices = given.get("choices")
+    if choices == []:
+        yield "choices", "'choices' is empty: name the allowed values, or remove it"
+    elif isinstance(choices, list) and (strangers := [one for one in choices if not _IS_KIND[kind](one)]):
+        yield "choices", f"{shown(strangers[0])} in 'choices' is not {_KIND_NAMES[kind]}"
+
+
+def _misdeclared_pattern(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    pattern = given.get("pattern")
+    if not isinstance(pattern, str):
+        return
+    if kind != "string":
+        yield "pattern", f"'pattern' goes with string, not with {kind}: remove it"
+        return
+    try:
+        compiled_pattern(pattern)
+    except ValueError as error:
+        yield "pattern", str(error)
+
+
+def _rank(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
+    """What keeps the value from being one of this type and these rules; '' is nothing."""
+    if not _IS_KIND[kind](value):
+        return f"is {shown(value)}, not {_KIND_NAMES[kind]}"
+    return next(_broken_rules(rules, value), "")
+
+
+def _broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        yield f"is {len(value)} characters long: at most {LONGEST_TEXT} are allowed"
+    if isinstance(value, str) and holds_control_characters(value):
+        yield f"is {shown(value)}, which holds a control character: remove it"
+    if "min" in rules and _rank(value) < _rank(rules["min"]):
+        yield f"is {shown(value)}: it must be at least {shown(rules['min'])}"
+    if "max" in rules and _rank(value) > _rank(rules["max"]):
+        yield f"is {shown(value)}: it must be at most {shown(rules['max'])}"
+    if isinstance(choices := rules.get("choices"), list) and choices and value not in choices:
+        yield f"is {shown(value)}: one of {', '.join(map(shown, choices))}"
+    pattern = rules.get("pattern")
+    if isinstance(pattern, str) and not compiled_pattern(pattern).fullmatch(value):
+        yield f"is {shown(value)}, which does not match the pattern {shown(pattern)}"
+
+
+def variable_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every variable: the given one, or its default.
+
+    Values may be JSON, or text as typed on a command line: '5' is a whole number where one is wanted.
+
+    Raises:
+        InvalidVariables: with a sentence for every name that is unknown, missing or does not fit.
+    """
+    errors = {name: _unknown(name, variables) for name in given if name not in variables}
+    values: dict[str, Any] = {}
+    for name, variable in variables.items():
+        if name in given:
+            values[name] = _from_text(variable.type, given[name])
+            if miss := variable.misfit(values[name]):
+                errors[name] = f"variable {name!r} {miss}"
+        elif variable.is_required:
+            errors[name] = f"variable {name!r} has no default: give it a value, {_KIND_NAMES[variable.type]}"
+        else:
+            values[name] = variable.default
+    if errors:
+        raise InvalidVariables(errors)
+    return values
+
+
+def _from_text(kind: str, value: Any) -> Any:
+    if not isinstance(value, str) or kind in {"string", "duration"}:
+        return value
+    try:
+        return plain_scalar(value)
+    except ValueError:
+        return value
+
+
+def _unknown(name: str, variables: Mapping[str, Variable]) -> str:
+    near = difflib.get_close_matches(str(name)[:64], variables, n=1)
+    if near:
+        return f"there is no variable {str(name)[:80]!r}: did you mean {near[0]!r}?"
+    known = ", ".join(variables) if variables else "none; the scenario has no variables"
+    return f"there is no variable {str(name)[:80]!r}: the scenario's are {known}"
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """`name=value` words of a command line.
+
+    Raises:
+        InvalidVariables: a word without '='.
+    """
+    errors = {word: f"{word!r} gives no value: write it as 'name=value'" for word in words if "=" not in word}
+    if errors:
+        raise InvalidVariables(errors)
+    return {name.strip(): value for name, _, value in (word.partition("=") for word in words)}

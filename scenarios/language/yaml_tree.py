@@ -1,0 +1,306 @@
+"""A YAML or JSON text as a tree that knows where everything stands.
+
+Built from the parser's events and never by its constructors, so that no tag can make anything, and
+without recursion, so that no nesting can exhaust the stack.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.language.core_scalars import CORE_TAGS, plain_scalar, tagged_scalar
+from scenarios.language.yaml_text import MOST_BYTES, holds_control_characters, readable_text
+
+DEEPEST = 32
+# Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
+# some 15,000; this many are read in well under 100 ms.
+MOST_NODES = 25_000
+# Of one list or mapping: as many variables, phases or actions as there may be steps.
+MOST_ENTRIES = 1_000
+# Nobody reads more of them.
+MOST_PROBLEMS = 200
+_TOO_MANY_NODES = f"the document has more than {MOST_NODES} keys and values, aliases expanded"
+_SPLIT = "split it into several scenarios"
+_STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+_NO_KEYS: Mapping[str, "Node"] = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Node:
+    """`value` is a scalar, a list of nodes, or a mapping of names to nodes (with its `keys`' places).
+
+    `nodes`, `characters` and `height` measure it with every alias expanded.
+    """
+
+    value: Any
+    line: int
+    column: int
+    keys: Mapping[str, "Node"] = field(default_factory=lambda: _NO_KEYS)
+    nodes: int = 1
+    characters: int = 0
+    height: int = 0
+
+    def plain(self) -> Any:
+        """The same without places; the depth is limited, so this may recurse."""
+        if isinstance(self.value, dict):
+            return {name: child.plain() for name, child in self.value.items()}
+        if isinstance(self.value, list):
+            return [child.plain() for child in self.value]
+        return self.value
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not been seen; `anchor` names it once it is whole."""
+
+    node: Node
+    anchor: str | None
+    key: Node | None = None
+
+
+def read_tree(source: str | bytes) -> Node:
+    """The one document in the text.
+
+    Raises:
+        InvalidDocument: it is not YAML, or breaks the limits; what was found until then, in order.
+    """
+    events, early_end = _events(readable_text(source))
+    composer = _Composer()
+    problems = composer.problems
+    try:
+        # What stands before a syntax error may be wrong as well. A document that is too large is
+        # not composed at all.
+        for event in events:
+            composer.take(event)
+    except _Refused:
+        early_end = None
+    if early_end:
+        problems.append(early_end)
+    if problems:
+        raise InvalidDocument(problems)
+    if composer.root is None:
+        raise InvalidDocument([Problem(1, 1, "", "the document is empty", "begin with 'apiVersion'")])
+    return composer.root
+
+
+def _events(text: str) -> tuple[list[Any], Problem | None]:
+    """The parser's events, and what ended them early: a syntax error, or a limit.
+
+    The depth is watched here, too: libyaml takes quadratic time over nested brackets.
+    """
+    events: list[Any] = []
+    depth = nodes = 0
+    try:
+        for event in yaml.parse(text, Loader=_LOADER):
+            kind = type(event)
+            events.append(event)
+            if kind in _ENDS:
+                depth -= 1
+                continue
+            nodes += 1
+            if kind in _STARTS:
+                depth += 1
+            if depth > DEEPEST:
+                break
+            if nodes > MOST_NODES:
+                return [], _problem(event, _TOO_MANY_NODES, _SPLIT)
+    except yaml.YAMLError as error:
+        return events, _syntax_problem(error, text)
+    return events, None
+
+
+def _problem(event: Any, message: str, hint: str) -> Problem:
+    place = _at(event)
+    return Problem(place.line, place.column, "", message, hint)
+
+
+class _Refused(Exception):  # noqa: N818 - leaves the parser's loop; the problem is noted already
+    pass
+
+
+class _Composer:
+    def __init__(self) -> None:
+        self.root: Node | None = None
+        self.problems: list[Problem] = []
+        self._open: list[_Open] = []
+        self._anchors: dict[str, Node | None] = {}
+        self._nodes = 0
+        self._characters = 0
+        # Looked up by type, for a document has tens of thousands of events.
+        self._handlers: Mapping[type[yaml.Event], Callable[[Any], None]] = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._begin,
+            yaml.MappingEndEvent: self._end,
+            yaml.SequenceStartEvent: self._begin,
+            yaml.SequenceEndEvent: self._end,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+        }
+
+    def take(self, event: yaml.Event) -> None:
+        handler = self._handlers.get(type(event))
+        if handler is not None:
+            handler(event)
+
+    def _document(self, event: Any) -> None:
+        if self.root is not None:
+            self._refuse(event, "a second document begins here", "keep one document in one file")
+
+    def _scalar(self, event: Any) -> None:
+        text = event.value
+        node = _at(event, text)
+        node.characters = len(text)
+        if event.tag is not None:
+            self._check_tag(event)
+        if event.tag is not None or event.implicit[0]:
+            try:
+                node.value = _scalar_value(event)
+            except ValueError as error:
+                self._note(node, str(error), "put it in quotes if it is meant as text")
+        if not text.isprintable() and holds_control_characters(text):
+            self._note(node, f"{text[:80]!r} holds a control character", "remove it")
+        # A key is known by its text: `on`, `1` and `true` are names like any other.
+        self._count(node)
+        self._place(node, event.anchor, name=text)
+
+    def _begin(self, event: Any) -> None:
+        node = _at(event, [])
+        if isinstance(event, yaml.MappingStartEvent):
+            node.value, node.keys = {}, {}
+        self._check_tag(event)
+        if len(self._open) >= DEEPEST:
+            self._refuse(event, f"the nesting is over {DEEPEST} deep here", "flatten the document")
+        self._count(node)
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._open.append(_Open(node, event.anchor))
+
+    def _end(self, _event: Any) -> None:
+        closed = self._open.pop()
+        self._place(closed.node, closed.anchor)
+
+    def _alias(self, event: Any) -> None:
+        target = self._anchors.get(event.anchor)
+        if target is None:
+            known = event.anchor in self._anchors
+            rule = "stands inside of what it names" if known else "names no anchor above it"
+            self._refuse(event, f"the alias '*{event.anchor}' {rule}", "" if known else "add '&' before it")
+            return
+        if len(self._open) + target.height > DEEPEST:
+            rule = f"nests over {DEEPEST} deep"
+            self._refuse(event, f"the alias '*{event.anchor}' {rule}", "flatten the document")
+        self._count(target)
+        self._place(target, None, name=target.value if isinstance(target.value, str) else str(target.value))
+
+    def _place(self, node: Node, anchor: str | None, name: str = "") -> None:
+        if anchor:
+            self._anchors[anchor] = node
+        if not self._open:
+            self.root = node
+            return
+        parent = self._open[-1]
+        if len(parent.node.value) >= MOST_ENTRIES:
+            self._refuse(
+                node, f"this is entry {MOST_ENTRIES + 1} of one collection: {MOST_ENTRIES} are the most"
+            )
+        if isinstance(parent.node.value, list):
+            parent.node.value.append(node)
+        elif parent.key is None:
+            parent.key = self._as_key(node, name, parent.node)
+            return
+        else:
+            parent.node.value[parent.key.value] = node
+            keys: Any = parent.node.keys
+            keys[parent.key.value] = parent.key
+            parent.key = None
+        _measure(parent.node, node)
+
+    def _as_key(self, node: Node, name: str, mapping: Node) -> Node:
+        if isinstance(node.value, dict | list):
+            self._note(node, "a key is a collection here", "write keys as plain text")
+        # What an anchor names is not renamed with the key that it is.
+        key = Node(name, node.line, node.column) if node.value is not name else node
+        if name in mapping.value:
+            hint = f"it stands in line {mapping.keys[name].line} already"
+            self._note(key, f"the key {name[:80]!r} is a duplicate", hint)
+        mapping.nodes += 1
+        mapping.characters += node.characters
+        return key
+
+    def _count(self, node: Node) -> None:
+        self._nodes += node.nodes
+        self._characters += node.characters
+        if self._nodes > MOST_NODES:
+            self._refuse(node, _TOO_MANY_NODES)
+        if self._characters > MOST_BYTES:
+            self._refuse(node, f"aliases expand the document beyond {MOST_BYTES} bytes (256 KiB)")
+
+    def _check_tag(self, event: Any) -> None:
+        if event.tag is None or event.tag in CORE_TAGS:
+            return
+        name = event.tag.replace("tag:yaml.org,2002:", "!!")[:80]
+        self._note(
+            _at(event), f"the tag {name!r} is refused: only YAML's core tags are known", "remove the tag"
+        )
+
+    def _note(self, node: Node, message: str, hint: str = "") -> None:
+        self.problems.append(Problem(node.line, node.column, "", message, hint))
+        if len(self.problems) >= MOST_PROBLEMS:
+            raise _Refused
+
+    def _refuse(self, at: Any, message: str, hint: str = _SPLIT) -> None:
+        self._note(at if isinstance(at, Node) else _at(at), message, hint)
+        raise _Refused
+
+
+def _at(event: Any, value: Any = None) -> Node:
+    mark = event.start_mark
+    return Node(value, mark.line + 1, mark.column + 1)
+
+
+def _measure(parent: Node, child: Node) -> None:
+    parent.nodes += child.nodes
+    parent.characters += child.characters
+    parent.height = max(parent.height, child.height + 1)
+
+
+def _scalar_value(event: Any) -> Any:
+    if event.tag in CORE_TAGS:
+        return tagged_scalar(event.tag, event.value)
+    return plain_scalar(event.value) if event.implicit[0] else event.value
+
+
+def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = text.splitlines() or [""]
+    if line < len(lines) and "\t" in lines[line][: column + 1]:
+        return Problem(line + 1, column + 1, "", "a tab stands where YAML wants spaces", "indent with spaces")
+    reason = str(getattr(error, "problem", "") or "it cannot be read").replace("<", "'").replace(">", "'")
+    # The parser may only notice after the last character: the problem is shown on the last line then.
+    if line >= len(lines):
+        line, column = len(lines) - 1, len(lines[-1])
+    message = f"this is not YAML: {reason}"
+    return Problem(line + 1, column + 1, "", message, "check quotes, colons and brackets")
+
+
+def places(root: Node, deepest: int = DEEPEST) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+    """Every node down to this depth with its path, in order of appearance."""
+    stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
+    while stack:
+        path, node = stack.pop()
+        yield path, node
+        if len(path) >= deepest:
+            continue
+        if isinstance(node.value, dict):
+            stack.extend(((*path, name), child) for name, child in reversed(node.value.items()))
+        elif isinstance(node.value, list):
+            stack.extend(((*path, index), node.value[index]) for index in reversed(range(len(node.value))))

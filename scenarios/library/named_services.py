@@ -1,0 +1,47 @@
+"""Which services a scenario's steps name: found when it is written, and kept in rows of their own."""
+
+import re
+
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import Document, build_plan, parse_document, services_of
+from scenarios.models import NamedService, Scenario
+
+LONGEST_NAME = 63
+_SERVICE = re.compile(r"\bservice:\s*[\"']?([a-z0-9][-a-z0-9]*)")
+
+
+def keep_named_services(scenario: Scenario, document: Document) -> None:
+    """Make the rows of a scenario those of its present document; must be called within a transaction."""
+    named = services_of_document(document)
+    kept = set(NamedService.objects.filter(scenario=scenario).values_list("service", flat=True))
+    if gone := kept - named:
+        NamedService.objects.filter(scenario=scenario, service__in=gone).delete()
+    NamedService.objects.bulk_create(
+        NamedService(scenario=scenario, scenario_name=scenario.name, service=name)
+        for name in sorted(named - kept)
+    )
+
+
+def services_named(source: str) -> frozenset[str]:
+    """The services that a stored document names, also one that is no longer valid."""
+    try:
+        document = parse_document(source, step_arguments())
+    except InvalidDocument:
+        return _written_plainly(source)
+    return services_of_document(document)
+
+
+def services_of_document(document: Document) -> frozenset[str]:
+    """Those of its steps, with its variables' defaults where they have some."""
+    try:
+        named = services_of(build_plan(document, {}))
+    except InvalidVariables:
+        return _written_plainly(document.source)
+    # A longer one is no service's name: its step will say so.
+    return frozenset(name for name in named if len(name) <= LONGEST_NAME)
+
+
+def _written_plainly(source: str) -> frozenset[str]:
+    """Without its variables there is no plan: what is written plainly is better than nothing."""
+    return frozenset(name for name in _SERVICE.findall(source) if len(name) <= LONGEST_NAME)

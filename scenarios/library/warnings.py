@@ -1,0 +1,122 @@
+"""What a valid plan would meet when it is run: told before it is, and forbidden by nobody."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+from scenarios.domain.plan import Plan, Step
+from scenarios.domain.spelling import near
+from scenarios.drivers.installed import installed_drivers
+from scenarios.drivers.platform import Platform
+from scenarios.engine.clock import SystemClock
+from scenarios.engine.preflight import find_problems, find_unreachable, placed_steps
+from scenarios.engine.steps import StepRunner
+from scenarios.models import GlobalStop, Service
+from scenarios.runs import admission, approval_gate
+
+ENDING_SIGNALS = frozenset({"KILL", "TERM", "INT"})
+# What these start is not their child, but the child of something that goes on.
+SUPERVISORS = frozenset(
+    {
+        "docker",
+        "initctl",
+        "kubectl",
+        "launchctl",
+        "podman",
+        "rc-service",
+        "service",
+        "supervisorctl",
+        "systemctl",
+    }
+    | {"systemd-run", "kill", "pkill", "killall"}
+)
+# As a shell writes it: one '&' at the end of a command, or a program that lets go of its terminal.
+IN_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])\s*(?:$|[;\n)])|\b(?:nohup|setsid)\s")
+
+
+def forewarnings(plan: Plan) -> list[str]:
+    """What its writer may not have meant: a service that nobody registered, a fault without an undo, or with
+    one whose effect ends with it.
+    """
+    return [*_unknown_services(plan), *_never_taken_back(plan), *_started_and_ended(plan)]
+
+
+def delays(plan: Plan) -> list[str]:
+    """Why a run of it would not begin at once: the global stop, a protected service."""
+    stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
+    found = [f"No run begins before {stop} is released"] if stop is not None else []
+    if services := approval_gate.protected_among(approval_gate.touched_services(plan)):
+        found.append(f"A run waits: {admission.needs_approval(services)}")
+    return found
+
+
+def refusals(plan: Plan) -> list[str]:
+    """What would end a run of it before anything is injected, as seen from this process."""
+    return find_problems(plan, _runner())
+
+
+def unreachable(plan: Plan) -> list[str]:
+    """The targets where nothing listens at this moment; waits for each of them, some seconds at most."""
+    # A probe of a port by its number often waits for it to be closed.
+    placed = (
+        one for one in placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
+    )
+    return asyncio.run(find_unreachable(placed, _runner()))
+
+
+def _runner() -> StepRunner:
+    return StepRunner(installed_drivers(), Platform(), SystemClock())
+
+
+def _unknown_services(plan: Plan) -> Iterator[str]:
+    named = {step.arguments.get("service") for step in plan.steps()}
+    known = sorted(Service.objects.values_list("name", flat=True))
+    for name in sorted(name for name in named if isinstance(name, str) and name not in known):
+        hint = near(name, known) or f"known are {', '.join(known) or 'none yet'}"
+        yield f"There is no service {name!r} ({hint}): a run would end errored"
+
+
+def _never_taken_back(plan: Plan) -> Iterator[str]:
+    for phase in plan.phases:
+        for action in phase.actions:
+            if action.undo is None:
+                yield f"{action.name!r} has no undo: what it does is not taken back"
+
+
+def _started_and_ended(plan: Plan) -> Iterator[str]:
+    """Undos that start a process again, as far as can be told, which would end together with the undo."""
+    for phase in plan.phases:
+        for action in phase.actions:
+            undo = action.undo
+            if undo is None or undo.driver != "command" or undo.arguments.get("keep_running"):
+                continue
+            if _starts(undo) or (_ends_a_process(action.do) and not _asks_a_supervisor(undo)):
+                yield (
+                    f"What the undo of {action.name!r} starts ends with it: where it starts a process again, "
+                    "give it 'keep_running: true'"
+                )
+
+
+def _words(step: Step) -> list[str]:
+    run = step.arguments.get("run")
+    return [word for word in run if isinstance(word, str)] if isinstance(run, list) else []
+
+
+def _program(step: Step) -> str:
+    return next(iter(_words(step)), "").rpartition("/")[2]
+
+
+def _ends_a_process(step: Step) -> bool:
+    if step.driver == "signal":
+        return step.arguments.get("signal") in ENDING_SIGNALS
+    return step.driver == "command" and _program(step) in {"kill", "killall", "pkill"}
+
+
+def _starts(step: Step) -> bool:
+    return _program(step) in {"nohup", "setsid", "start-stop-daemon"} or any(
+        IN_BACKGROUND.search(word) for word in _words(step)
+    )
+
+
+def _asks_a_supervisor(step: Step) -> bool:
+    return _program(step) in SUPERVISORS

@@ -1,0 +1,39 @@
+"""What is stored: one file per noun. Django finds every table here."""
+
+from scenarios.models import access  # noqa: F401 - its tables, too
+from scenarios.models.charts import RunCharts, ServiceQuery
+from scenarios.models.faults import LONGEST_RETRY_DELAY, Fault, FaultQuerySet, Hold
+from scenarios.models.named_services import NamedService
+from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
+from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
+from scenarios.models.scenarios import Scenario
+from scenarios.models.services import DEFAULT_HEALTH_PATH, HEALTH_PATH, Service
+from scenarios.models.system import GlobalStop, Heartbeat
+from scenarios.models.webhooks import Delivery, Webhook
+
+__all__ = [
+    "DEFAULT_HEALTH_PATH",
+    "HEALTH_PATH",
+    "LONGEST_RETRY_DELAY",
+    "NEWEST_FIRST",
+    "WAYS_IN",
+    "Approval",
+    "ApprovalQuerySet",
+    "Delivery",
+    "Event",
+    "Fault",
+    "FaultQuerySet",
+    "GlobalStop",
+    "Heartbeat",
+    "Hold",
+    "NamedService",
+    "Run",
+    "RunCharts",
+    "RunQuerySet",
+    "Scenario",
+    "Schedule",
+    "ScheduledTime",
+    "Service",
+    "ServiceQuery",
+    "Webhook",
+]

@@ -1,0 +1,163 @@
+"""The ledger of faults, and what runs hold until their faults are undone."""
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from scenarios.domain.outcomes import (
+    OPEN_STATES,
+    OUTSTANDING_STATES,
+    STATES_AWAITED,
+    STATES_TO_UNDO,
+    UNFINISHED,
+    FaultState,
+    Rollback,
+    RunState,
+)
+from scenarios.models.fields import choices_of
+from scenarios.models.runs import Run
+
+# Seconds before an outstanding fault is tried again: doubled with each try, up to this.
+LONGEST_RETRY_DELAY = 60.0
+# Not `run__state=FINISHED`: SQLite would then look through all runs that have ended, of which there are many,
+# for their faults. It has no index for NOT, and begins with the few faults.
+_HAS_ENDED = ~Q(run__state__in=UNFINISHED)
+
+
+class FaultQuerySet(models.QuerySet["Fault"]):
+    def to_undo(self) -> Self:
+        """Faults that have not been undone, the newest first."""
+        return self.filter(state__in=STATES_TO_UNDO).order_by("-order")
+
+    def awaited(self) -> Self:
+        """Faults that were undone, and whose injection may still arrive, the newest first."""
+        return self.filter(state__in=STATES_AWAITED).order_by("-order")
+
+    def still_open(self) -> Self:
+        """Faults that the ledger has not closed, the newest first."""
+        return self.filter(state__in=OPEN_STATES).order_by("-order")
+
+    def outstanding(self) -> Self:
+        """Faults of which nobody can say that they are gone, and which their run is not about to undo.
+
+        Those of ended runs, until they are undone or seen to be gone; and those of running ones whose undo
+        has failed. `Fault.is_outstanding` says the same of one.
+        """
+        return self.filter(_HAS_ENDED | Q(state=FaultState.OUTSTANDING), state__in=OUTSTANDING_STATES)
+
+    def left_behind(self) -> Self:
+        """Open faults of runs that have ended: the watchdog undoes them."""
+        return self.filter(_HAS_ENDED, state__in=OPEN_STATES)
+
+    def rollback(self) -> Rollback:
+        """What can be said of the rollback of a run with these faults."""
+        states = set(self.filter(state__in=OPEN_STATES).values_list("state", flat=True))
+        if not states.isdisjoint(STATES_TO_UNDO):
+            return Rollback.DIRTY
+        return Rollback.UNVERIFIED if FaultState.UNVERIFIED in states else Rollback.CLEAN
+
+    def on_host(self, host: str) -> Self:
+        """Those that a process of this host can undo."""
+        return self.filter(host__in=("", host))
+
+    def due(self, now: datetime) -> Self:
+        """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
+        ahead = now + timedelta(seconds=LONGEST_RETRY_DELAY)
+        retried = Q(state__in=STATES_TO_UNDO) & (Q(next_try_at__isnull=True) | Q(next_try_at__gt=ahead))
+        # Few rows, each with a time of its own.
+        times = self.filter(state__in=STATES_AWAITED).values_list("pk", "next_try_at", "late_seconds")
+        too_far = [pk for pk, at, late in times if at is None or at > now + timedelta(seconds=late)]
+        return self.left_behind().filter(retried | Q(next_try_at__lte=now) | Q(pk__in=too_far))
+
+
+class Fault(models.Model):
+    """A row of the ledger: written before the fault is injected, with what takes it back."""
+
+    run = models.ForeignKey(Run, models.PROTECT, related_name="faults")
+    order = models.PositiveIntegerField(help_text="Place in the order of injection within the run.")
+    phase = models.CharField(max_length=200)
+    action = models.CharField(max_length=200)
+    driver = models.CharField(max_length=63)
+    service = models.CharField(max_length=63, blank=True)
+    services = models.JSONField(default=list, help_text="Those it touches: held until it is undone.")
+    host = models.CharField(
+        max_length=63,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Only a process of this host can undo it; empty: any process can.",
+    )
+    undo = models.JSONField(help_text="Driver and arguments of the step that takes the fault back.")
+    proof = models.JSONField(null=True, blank=True, help_text="The probe that shows that it is gone.")
+    address = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where the undo's service was when the fault was injected.",
+    )
+    timeout = models.FloatField(help_text="Seconds that one undo may take.")
+    late_seconds = models.FloatField(
+        default=0.0,
+        db_default=0.0,
+        help_text="How long it may still arrive where its injection was not answered.",
+    )
+    late_until = models.DateTimeField(
+        null=True, blank=True, help_text="Undone again then: its injection was not answered."
+    )
+    state = models.CharField(max_length=12, choices=choices_of(FaultState), default=FaultState.INJECTING)
+    reason = models.TextField(blank=True, help_text="Why the last undo failed, or why nothing was injected.")
+    undo_tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    opened_at = models.DateTimeField()
+    injected_at = models.DateTimeField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=200, blank=True)
+
+    objects = FaultQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-opened_at"]
+        permissions = [("acknowledge_fault", "Can acknowledge a fault that could not be undone")]
+        indexes = [models.Index(fields=["state", "next_try_at"]), models.Index(fields=["-opened_at"])]
+        constraints = [models.UniqueConstraint(fields=["run", "order"], name="fault_order_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.action} ({self.state})"
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people: the service it names, or the host it is bound to."""
+        return self.service or (f"host {self.host}" if self.host else "")
+
+    @property
+    def standing(self) -> str:
+        """The state in words, and what comes next."""
+        state = str(self.get_state_display())
+        if self.state in STATES_AWAITED and self.late_until is not None:
+            return f"{state}, may still arrive until {timezone.localtime(self.late_until):%H:%M:%S}"
+        if self.state == FaultState.OUTSTANDING and self.run.state in UNFINISHED:
+            return f"{state}, being retried"
+        return state
+
+    @property
+    def is_outstanding(self) -> bool:
+        has_ended = self.run.state not in UNFINISHED
+        return self.state == FaultState.OUTSTANDING or (has_ended and self.state in OUTSTANDING_STATES)
+
+
+class Hold(models.Model):
+    """A service that a run has for itself, until nothing of the run is left there, or may still arrive."""
+
+    service = models.CharField(max_length=63, primary_key=True)
+    run = models.ForeignKey(Run, models.CASCADE, related_name="holds")
+
+    def __str__(self) -> str:
+        if self.run.state != RunState.FINISHED:
+            return str(self.run)
+        if self.run.rollback == Rollback.DIRTY:
+            return f"{self.run} with a fault that is not undone"
+        return f"{self.run} with a fault that was never answered and may still arrive"

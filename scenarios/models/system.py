@@ -1,0 +1,30 @@
+"""Rows about the whole system: the global stop, and when its parts were last seen."""
+
+from django.db import models
+
+
+class GlobalStop(models.Model):
+    """One row: while the stop is pulled no run begins. Whoever claims a run locks it first."""
+
+    ONLY = 1
+
+    pulled_at = models.DateTimeField(null=True, blank=True)
+    pulled_by = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        permissions = [("pull_globalstop", "Can pull and release the global stop")]
+
+    def __str__(self) -> str:
+        return f"the global stop, pulled by {self.pulled_by} ({self.reason})"
+
+
+class Heartbeat(models.Model):
+    """When a part of the system last showed that it works; `name` is `watchdog` or `worker`."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    seen_at = models.DateTimeField()
+    detail = models.CharField(max_length=200, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.seen_at:%H:%M:%S}"

@@ -1,0 +1,101 @@
+"""Sends what is due, beside everything else: neither a run, an undo nor another receiver waits for one."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from django.db import DatabaseError
+
+from metrics_app.backend import get_metrics
+from scenarios.database.connections import Lane
+from scenarios.database.errors import is_away
+from scenarios.domain import outages
+from scenarios.domain.errors import ScenarioError
+from scenarios.domain.webhooks import DeliveryState
+from scenarios.models import Delivery
+from scenarios.notifications import deliveries, senders
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+LANE = Lane("deliveries")
+MOST_RECEIVERS_AT_ONCE = 20
+RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
+
+
+class Dispatcher:
+    """Any number may look: each delivery is claimed by one. A receiver is sent one message at a time."""
+
+    def __init__(self) -> None:
+        self._busy: dict[int | None, asyncio.Task[None]] = {}
+        self._is_over = False
+
+    async def look(self) -> None:
+        """Begin to send what is due; that goes on by itself."""
+        for receiver in await in_database(deliveries.receivers_due):
+            if receiver not in self._busy and len(self._busy) < MOST_RECEIVERS_AT_ONCE:
+                task = asyncio.create_task(self._send_all(receiver))
+                self._busy[receiver] = task
+                task.add_done_callback(partial(self._is_done, receiver))
+
+    def under_way(self) -> list[asyncio.Task[None]]:
+        return list(self._busy.values())
+
+    async def settle(self) -> None:
+        """Wait for the messages that are under way, and begin none."""
+        self._is_over = True
+        if self._busy:
+            await asyncio.wait(self.under_way())
+        await LANE.close()
+
+    def _is_done(self, receiver: int | None, _task: asyncio.Task[None]) -> None:
+        del self._busy[receiver]
+
+    async def _send_all(self, receiver: int | None) -> None:
+        try:
+            while not self._is_over and (
+                delivery := await in_database(partial(deliveries.claim_next, receiver))
+            ):
+                await send(delivery)
+        except DatabaseError as error:  # the delivery is sent again
+            if is_away(error):
+                outages.database.note_failure(error)
+            else:
+                logger.exception("A delivery could not be recorded: it is sent again")
+
+
+async def send(delivery: Delivery) -> DeliveryState:
+    """Send a claimed delivery and keep how that ended."""
+    try:
+        status = await senders.send(delivery)
+    except senders.NotTaken as error:
+        failure = partial(
+            deliveries.record_failure, delivery, str(error), status=error.status, wait=error.wait
+        )
+    except ScenarioError as error:
+        failure = partial(deliveries.record_failure, delivery, str(error))
+    except Exception as error:
+        # Whatever it is, this delivery must not be tried for ever, nor keep the next from being sent.
+        logger.exception("A message could not be sent")
+        failure = partial(
+            deliveries.record_failure, delivery, f"it could not be sent: {type(error).__name__}"
+        )
+    else:
+        await in_database(partial(deliveries.record_arrival, delivery, status))
+        count(delivery, "delivered")
+        return DeliveryState.DELIVERED
+    state = await in_database(failure)
+    logger.warning("%s was not taken by %s, try %s", delivery.message, delivery.receiver, delivery.tries)
+    count(delivery, RESULTS[state])
+    return state
+
+
+def count(delivery: Delivery, result: str) -> None:
+    name = "grafana_annotations_total" if delivery.webhook is None else "webhook_deliveries_total"
+    get_metrics().inc_counter(name, {"result": result})
+
+
+async def in_database(function: Callable[[], T]) -> T:
+    return await LANE.call(function)

@@ -1,0 +1,266 @@
+"""What a second person decides: runs and schedules that touch protected services.
+
+Whoever asked is no second person, superuser or not. Entrances ask for the permission `approve_run` first.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils import timezone
+
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
+from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.plan import Plan
+from scenarios.drivers import documents
+from scenarios.language.document import Document, build_plan
+from scenarios.models import Approval, Run, Scenario, Schedule, Service
+from scenarios.ports import Event
+from scenarios.runs import admission, approval_gate, task_queue
+from scenarios.runs import commands as run_commands
+from scenarios.runs.events import write_event
+
+PERMISSION = "scenarios.approve_run"
+# By schedule: what it was made of, the services then, whether anything is protected, and the fingerprint.
+_LOOKED_AT: dict[int, tuple[Any, Any, bool, str]] = {}
+
+
+def approve(approval: Approval, *, by: User, reason: str = "") -> None:
+    """Let the run begin, or the schedule's runs as it is now.
+
+    Raises:
+        NotWaiting: it is decided, expired, stopped, or something of it has changed since.
+        OwnRequest: `by` asked for it; or wrote what the schedule would run.
+    """
+    if by.pk in requesters(approval):
+        raise OwnRequest(f"{by.get_username()!r} asked for this: a second person must approve it.")
+    with transaction.atomic():
+        if approval.run is not None:
+            _let_run_go_on(approval.run, by=by, approval=approval, reason=reason)
+        elif approval.schedule is None or fingerprint_of(approval.schedule) != approval.fingerprint:
+            raise NotWaiting("The schedule or its scenario has changed since: look at what it is now.")
+        _decide(approval, ApprovalState.APPROVED, by=by, reason=reason)
+
+
+def refuse(approval: Approval, *, by: User, reason: str) -> None:
+    """End the run; or leave the schedule without an approval, until it is changed.
+
+    Raises:
+        NotWaiting: it is decided, expired or stopped already.
+    """
+    with transaction.atomic():
+        # The run first, as where it is stopped: two who lock the same rows lock them in the same order.
+        if approval.run is not None:
+            sentence = f"refused by {by.get_username()}: {reason}"
+            if not run_commands.end_unbegun_run(approval.run, sentence, approval=ApprovalState.PENDING):
+                raise NotWaiting("The run waits for nobody any more.")
+        _decide(approval, ApprovalState.REFUSED, by=by, reason=reason)
+
+
+def requesters(approval: Approval) -> set[int]:
+    """Keys of the accounts that asked: for a schedule also whoever wrote what it runs."""
+    keys = {approval.asked_by_id}
+    if approval.schedule is not None:
+        keys.add(approval.schedule.changed_by_id)
+        written = Scenario.objects.filter(name=approval.schedule.scenario_name)
+        keys.update(written.values_list("changed_by_id", flat=True))
+    return {key for key in keys if key is not None}
+
+
+def expire(now: datetime) -> int:
+    """End the runs that nobody has approved in time; how many."""
+    ended = 0
+    for approval in Approval.objects.of_runs().expired(now).select_related("run"):
+        if approval.run is not None:
+            waited = approval.expires_at - approval.asked_at if approval.expires_at else None
+            reason = f"nobody approved it within {waited}"
+            ended += run_commands.end_unbegun_run(approval.run, reason, approval=ApprovalState.EXPIRED)
+    return ended
+
+
+def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> None:
+    awaiting = Run.objects.filter(id=run.id, state=RunState.AWAITING_APPROVAL)
+    if not awaiting.update(state=RunState.QUEUED, waiting_for="", last_event=F("last_event") + 1):
+        raise NotWaiting("The run waits for nobody any more.")
+    run = Run.objects.get(id=run.id)
+    detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
+    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    transaction.on_commit(partial(task_queue.knock, run))
+
+
+def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) -> None:
+    now = timezone.now()
+    pending = Approval.objects.pending().filter(pk=approval.pk).exclude(expires_at__lte=now)
+    decision = {"decided_by": by, "decided_by_name": by.get_username(), "decided_at": now, "reason": reason}
+    if not pending.update(state=state, **decision):
+        raise NotWaiting("It is decided already, or has expired.")
+
+
+# Schedules: approved once for what they are, so that nobody need be awake when they are due
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """What a schedule would run, read once: what is approved and what is started cannot differ."""
+
+    scenario: Scenario
+    document: Document
+    plan: Plan
+    touched: list[str]
+    protected: list[str]
+    fingerprint: str
+
+
+def read_planned_run(schedule: Schedule) -> PlannedRun:
+    """Raises InvalidDocument, InvalidVariables and Scenario.DoesNotExist where it cannot run as it is."""
+    return plan_run(schedule, Scenario.objects.get(name=schedule.scenario_name))
+
+
+def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
+    """What the schedule would run of this scenario, parsed once.
+
+    Raises:
+        InvalidDocument: the scenario does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the scenario.
+    """
+    document = documents.read_document(scenario.document)
+    plan = build_plan(document, schedule.variables)
+    touched, protected = admission.touched_and_protected(approval_gate.acting_steps(plan))
+    fingerprint = _fingerprint(schedule, scenario.document, protected)
+    return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
+
+
+def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
+    """Ask for the approval of the schedule as it is, once. The protected services it lacks approval for.
+
+    Raises:
+        InvalidDocument: the scenario does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the scenario.
+        ObjectDoesNotExist: there is no such scenario.
+    """
+    planned = planned or read_planned_run(schedule)
+    with transaction.atomic():
+        # Of two that ask, the second finds what the first wrote.
+        Schedule.objects.select_for_update().get(pk=schedule.pk)
+        return ask_for_locked(schedule, planned)
+
+
+def ask_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
+    """As `ask_for_schedule`, of a schedule whose row the caller's transaction has locked."""
+    protected, fingerprint = planned.protected, planned.fingerprint
+    if not protected and not getattr(schedule, "pending", True):
+        return []
+    of_schedule = Approval.objects.filter(schedule=schedule)
+    withdrawn = {"state": ApprovalState.WITHDRAWN, "decided_at": timezone.now()}
+    of_schedule.pending().exclude(fingerprint=fingerprint).update(**withdrawn)
+    if not protected or approval_of(schedule, fingerprint) is not None:
+        return []
+    if not of_schedule.filter(fingerprint=fingerprint).exclude(state=ApprovalState.WITHDRAWN).exists():
+        Approval.objects.create(
+            schedule=schedule,
+            fingerprint=fingerprint,
+            services=protected,
+            asked_by=schedule.changed_by,
+            asked_by_name=approval_gate.name_of(schedule.changed_by),
+        )
+    return protected
+
+
+def ask_where_something_changed() -> None:
+    """Ask for the approval of each schedule that lacks one as it is. A few queries, however many there are.
+
+    Documents are parsed again only when they, their variables or the services have changed.
+    """
+    is_protected = Exists(Service.objects.filter(is_protected=True))
+    pending = Approval.objects.pending().filter(schedule=OuterRef("pk"))
+    rows = Schedule.objects.filter(is_paused=False).select_related("changed_by")
+    if not settings.PROTECTED_HOSTS:
+        rows = rows.filter(is_protected | Exists(pending))
+    if not (found := list(rows)):
+        return
+    names = {one.scenario_name for one in found}
+    scenarios = {row.name: row for row in Scenario.objects.filter(name__in=names)}
+    known = set(
+        Approval.objects.filter(schedule__in=found)
+        .exclude(state=ApprovalState.WITHDRAWN)
+        .values_list("schedule", "fingerprint")
+    )
+    waiting = set(Approval.objects.pending().values_list("schedule", "fingerprint"))
+    registered = Service.objects.order_by("name").values_list("name", "base_url", "is_protected")
+    services_now = (*settings.PROTECTED_HOSTS, *registered)
+    for schedule in found:
+        scenario = scenarios.get(schedule.scenario_name)
+        if scenario is None:
+            continue
+        try:
+            protected, fingerprint = _look_at(schedule, scenario, services_now)
+        except (InvalidDocument, InvalidVariables):
+            continue  # told where it is due, and on its page
+        asked = {print_ for key, print_ in waiting if key == schedule.pk}
+        if asked - {fingerprint} or (protected and (schedule.pk, fingerprint) not in known):
+            ask_for_schedule(schedule)
+
+
+def _look_at(schedule: Schedule, scenario: Scenario, services_now: tuple[Any, ...]) -> tuple[bool, str]:
+    """Whether it touches what is protected, and its fingerprint: kept until something of it changes."""
+    key = (schedule.pk, scenario.document, json.dumps(_facts(schedule), sort_keys=True))
+    kept = _LOOKED_AT.get(schedule.pk)
+    if kept is None or kept[:2] != (key, services_now):
+        planned = plan_run(schedule, scenario)
+        kept = (key, services_now, bool(planned.protected), planned.fingerprint)
+        _LOOKED_AT[schedule.pk] = kept
+    return kept[2], kept[3]
+
+
+def approval_of(schedule: Schedule, fingerprint: str) -> Approval | None:
+    """The approval that covers the schedule as it is."""
+    given = Approval.objects.filter(schedule=schedule, state=ApprovalState.APPROVED)
+    return given.filter(fingerprint=fingerprint).select_related("schedule").first()
+
+
+def plan_of(approval: Approval) -> Plan | None:
+    """What would be carried out: the run's own document, or that of the schedule's scenario now.
+
+    Raises:
+        InvalidDocument: the document does not fit the installed drivers.
+        InvalidVariables: the variables do not fit the document.
+    """
+    if approval.run is not None:
+        source = approval.run.document
+    else:
+        name = approval.schedule.scenario_name if approval.schedule else ""
+        source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
+    return build_plan(documents.read_document(source), variables_of(approval)) if source else None
+
+
+def variables_of(approval: Approval) -> dict[str, Any]:
+    of: Run | Schedule | None = approval.run or approval.schedule
+    return of.variables if of is not None else {}
+
+
+def fingerprint_of(schedule: Schedule) -> str:
+    """Of everything that an approval is about; "" where the schedule cannot run as it is."""
+    try:
+        return read_planned_run(schedule).fingerprint
+    except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):
+        return ""
+
+
+def _fingerprint(schedule: Schedule, document: str, protected: list[str]) -> str:
+    facts = [document, *_facts(schedule), protected]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _facts(schedule: Schedule) -> list[Any]:
+    return [
+        schedule.scenario_name,
+        schedule.variables,
+        [schedule.cron, schedule.time_zone, str(schedule.window)],
+    ]

@@ -1,0 +1,207 @@
+"""Starts the runs of schedules that are due."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from django.contrib.auth.models import Permission, User
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, Subquery
+
+from metrics_app.backend import get_metrics
+from scenarios.database.errors import is_away
+from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
+from scenarios.domain.outcomes import DueOutcome
+from scenarios.domain.timetable import Timetable
+from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
+from scenarios.models.planning import MOST_GRACE_MINUTES
+from scenarios.planning import approvals
+from scenarios.runs import admission
+from scenarios.runs import commands as run_commands
+
+logger = logging.getLogger(__name__)
+# A watchdog looks every second; one that is this late is not late.
+ON_TIME = timedelta(minutes=1)
+MOST_COUNTED = 1_000
+TIMES_METRIC = "scenario_scheduled_times_total"
+# What a start has to know beside the schedule: read with its row, for each other query is one for each start.
+_PERMITTED = Permission.objects.filter(codename="run_scenario", content_type__app_label="scenarios")
+_AUTHOR = Q(user=OuterRef("changed_by")) | Q(group__user=OuterRef("changed_by"))
+FACTS = {
+    "stopped": Exists(GlobalStop.objects.filter(pulled_at__isnull=False)),
+    "running": Exists(Run.objects.unfinished().filter(schedule=OuterRef("pk"))),
+    "pending": Exists(Approval.objects.pending().filter(schedule=OuterRef("pk"))),
+    "author_may_run": Exists(_PERMITTED.filter(_AUTHOR)),
+    "noted_last": Subquery(
+        ScheduledTime.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("due_at")[:1]
+    ),
+}
+
+
+class Skipped(Exception):  # noqa: N818 - a state
+    """The schedule is due and starts no run; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A time to start at, if one is left, and how many before it were missed."""
+
+    at: datetime | None
+    missed: int
+
+
+def start_due(now: datetime) -> int:
+    """Start the run of each schedule that is due, or note why not; how many were due.
+
+    One that breaks in an unforeseen way keeps no other waiting. The error is raised when all had their turn.
+    """
+    due = list(Schedule.objects.due(now))
+    errors: list[Exception] = []
+    for schedule in due:
+        try:
+            with transaction.atomic():
+                _take_turn(schedule, now)
+        except InvalidSchedule:
+            logger.exception("Schedule %s is paused", schedule)
+            Schedule.objects.filter(pk=schedule.pk).update(is_paused=True, next_at=None)
+        except Exception as error:
+            if is_away(error):
+                raise
+            errors.append(error)
+    if errors:
+        raise errors[0]
+    return len(due)
+
+
+def end_late(now: datetime) -> int:
+    """End scheduled runs that wait though their schedule's window has closed; how many."""
+    late = Run.objects.not_begun().filter(begin_before__lte=now).for_a_list()
+    sentence = "it could not begin before {:%H:%M} UTC, when its schedule's window closed"
+    return sum(
+        run_commands.end_unbegun_run(run, sentence.format(run.begin_before))
+        for run in late
+        if run.begin_before
+    )
+
+
+def ask_for_approvals() -> None:
+    """Ask before they are due: a scenario, or the protection of a service, may have changed.
+
+    One query where nothing is protected and nobody is asked.
+    """
+    approvals.ask_where_something_changed()
+
+
+def _take_turn(schedule: Schedule, now: datetime) -> None:
+    """Within a transaction: the next time, the run and the note of it are written together, or nothing is."""
+    # Locked, and read as it was saved last: of any number of watchdogs that found the same time, the database
+    # lets one through, and the next finds a later time in the row.
+    unchanged = (
+        Schedule.objects.select_for_update(of=("self",)).select_related("changed_by").annotate(**FACTS)
+    )
+    locked = unchanged.filter(pk=schedule.pk, next_at=schedule.next_at, is_paused=False).first()
+    if locked is None or locked.next_at is None:
+        return
+    schedule, first, timetable = locked, locked.next_at, locked.timetable()
+    Schedule.objects.filter(pk=schedule.pk).update(next_at=timetable.next_after(now))
+    due = due_now(first, timetable, schedule.grace_minutes, now)
+    if due.missed:
+        at_least = "at least " if due.missed >= MOST_COUNTED else ""
+        reason = f"{at_least}{due.missed} missed: no watchdog was at work, and only one is caught up"
+        if due.missed == 1:
+            reason = "missed: no watchdog was at work"
+        _note(schedule, first, DueOutcome.SKIPPED, reason)
+    if due.at is not None:
+        _begin(schedule, due.at, timetable, now)
+
+
+def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
+    """Of the times from the first to now, the last where it is within the grace; the others are missed."""
+    grace = timedelta(minutes=min(grace_minutes, MOST_GRACE_MINUTES))  # any number was taken once
+    since = max(first, now - max(ON_TIME, grace))
+    moment = timedelta(microseconds=1)
+    within = timetable.between(since - moment, now, MOST_GRACE_MINUTES + 1)
+    last = within[-1] if within else None
+    earlier = timetable.between(first - moment, (last or now + moment) - moment, MOST_COUNTED)
+    return Due(last, len(earlier))
+
+
+def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime) -> None:
+    newest = getattr(schedule, "noted_last", None)
+    if newest and newest >= at and ScheduledTime.objects.filter(schedule=schedule, due_at=at).exists():
+        return  # the clock was set back: it has been started already
+    late = now - at
+    reason = f"caught up {late.total_seconds() / 60:.0f} minutes late" if late > ON_TIME else ""
+    try:
+        run = _start(schedule, timetable, now)
+    except Skipped as error:
+        _note(schedule, at, DueOutcome.SKIPPED, str(error))
+    else:
+        _note(schedule, at, DueOutcome.STARTED, reason, run)
+
+
+def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
+    if not timetable.may_start(now):
+        raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
+    check_may_start(schedule)
+    try:
+        # Locked: the document that is started is the one whose approval is looked for, and nobody deletes it.
+        locked = Scenario.objects.select_for_update(no_key=True)
+        planned = approvals.plan_run(schedule, locked.get(name=schedule.scenario_name))
+        if lacking := approvals.ask_for_locked(schedule, planned):
+            raise Skipped(f"{admission.needs_approval(lacking)}; the approval of the schedule is missing")
+        approval = approvals.approval_of(schedule, planned.fingerprint) if planned.protected else None
+        return run_commands.start_scheduled_run(
+            planned.document,
+            planned.plan,
+            run_commands.Scheduled(schedule, begin_before=timetable.closes(now), approval=approval),
+            scenario=planned.scenario,
+            services=planned.touched,
+            protected=planned.protected,
+        )
+    except Scenario.DoesNotExist as error:
+        raise Skipped(f"there is no scenario {schedule.scenario_name!r}") from error
+    except InvalidDocument as error:
+        raise Skipped(f"the scenario is invalid: {error}") from error
+    except InvalidVariables as error:
+        raise Skipped(f"its variables no longer fit the scenario: {error}") from error
+
+
+def check_may_start(schedule: Schedule) -> None:
+    """Raises Skipped where something other than its scenario stands in the way."""
+    stop = GlobalStop.objects.filter(pulled_at__isnull=False).first() if _is(schedule, "stopped") else None
+    if stop is not None:
+        raise Skipped(str(stop))
+    unfinished = Run.objects.unfinished().filter(schedule=schedule).for_a_list()
+    if (run := unfinished.first() if _is(schedule, "running") else None) is not None:
+        raise Skipped(f"its run {run} has not ended ({run.verdict})")
+    author = schedule.changed_by
+    if author is None or not author.is_active or not _may_run(schedule, author):
+        who = f"{author.get_username()!r}, who saved it last," if author else "whoever saved it last"
+        raise Skipped(f"{who} may not run scenarios any more: someone who may must save it anew")
+
+
+def _is(schedule: Schedule, fact: str) -> bool:
+    """What FACTS tell of the row; where it was read without them, it may be."""
+    return bool(getattr(schedule, fact, True))
+
+
+def _may_run(schedule: Schedule, author: User) -> bool:
+    """By what was read with the schedule's row; of any other way to the permission, Django is asked."""
+    return getattr(schedule, "author_may_run", False) or author.has_perm("scenarios.run_scenario")
+
+
+def _note(schedule: Schedule, at: datetime, outcome: DueOutcome, reason: str, run: Run | None = None) -> None:
+    noted = ScheduledTime(schedule=schedule, due_at=at, outcome=outcome, reason=reason, run=run)
+    # In one statement, also where the time was noted before.
+    ScheduledTime.objects.bulk_create(
+        [noted],
+        update_conflicts=True,
+        unique_fields=["schedule", "due_at"],
+        update_fields=["outcome", "reason", "run"],
+    )
+    if outcome is DueOutcome.SKIPPED:
+        logger.warning("Schedule %s, due %s, started no run: %s", schedule, at.isoformat(), reason)
+    labels = {"schedule": schedule.name, "outcome": outcome.value}
+    transaction.on_commit(partial(get_metrics().inc_counter, TIMES_METRIC, labels))

@@ -1,0 +1,94 @@
+"""Protected services: which ones a plan acts on, and the wish that a second person approves it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import F
+from django.utils import timezone
+
+from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.plan import Plan, Step
+from scenarios.drivers.installed import installed_drivers
+from scenarios.models import Approval, Run
+from scenarios.ports import Event, acts_when_probed
+from scenarios.runs import admission
+from scenarios.runs.events import write_event
+
+NOBODY_NAMED = "nobody named"
+
+
+def touched_services(plan: Plan) -> list[str]:
+    """Those that the plan acts on: a run has them for itself. What is only looked at is shared."""
+    return admission.touched_by(acting_steps(plan))
+
+
+def acting_steps(plan: Plan) -> list[Step]:
+    """The steps of actions, and probes that change something, as a POST does.
+
+    Where a secret stands in an address, only the request itself shows what it touches: see gate.py.
+    """
+    return [*plan.steps_of_actions(), *filter(_acts_when_probed, plan.probes())]
+
+
+def _acts_when_probed(probe: Step) -> bool:
+    driver = installed_drivers().get(probe.driver)
+    return driver is not None and acts_when_probed(driver, probe.arguments)
+
+
+protected_among = admission.protected_among
+
+
+def ask_for_run(run: Run, services: list[str]) -> None:
+    """Have the queued run wait until a second person approves it; within the caller's transaction."""
+    now, reason = timezone.now(), admission.needs_approval(services)
+    waits = {"state": RunState.AWAITING_APPROVAL, "waiting_for": reason[:500]}
+    if not Run.objects.queued().filter(id=run.id).update(last_event=F("last_event") + 1, **waits):
+        return  # stopped meanwhile
+    run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
+    detail = {"services": services, "by": name_of(run.started_by), "reason": reason}
+    write_event(run, Event("approval_asked", now, detail=detail))
+    asked: dict[str, Any] = {
+        "services": services,
+        "state": ApprovalState.PENDING,
+        "asked_by": run.started_by,
+        "asked_by_name": name_of(run.started_by),
+        "asked_at": now,
+        "expires_at": now + timedelta(hours=settings.APPROVAL_HOURS),
+        "decided_by": None,
+        "decided_by_name": "",
+        "decided_at": None,
+        "reason": "",
+    }
+    Approval.objects.update_or_create(run=run, defaults=asked)
+
+
+def cover_by_schedule(run: Run, approval: Approval) -> None:
+    """Note in the new run who approved its schedule; within the caller's transaction."""
+    run.last_event += 1
+    run.save(update_fields=["last_event"])
+    reason = f"with the schedule {approval.schedule}"
+    detail = {"services": approval.services, "by": approval.decided_by_name, "reason": reason}
+    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    Approval.objects.create(
+        run=run,
+        services=approval.services,
+        state=ApprovalState.APPROVED,
+        asked_by=approval.asked_by,
+        asked_by_name=approval.asked_by_name,
+        asked_at=approval.asked_at,
+        decided_by=approval.decided_by,
+        decided_by_name=approval.decided_by_name,
+        decided_at=approval.decided_at,
+        reason=reason,
+    )
+
+
+def close(run: Run, state: ApprovalState, now: datetime) -> None:
+    """Whoever still waits for the run's approval waits no more."""
+    Approval.objects.pending().filter(run=run).update(state=state, decided_at=now)
+
+
+def name_of(user: User | None) -> str:
+    return user.get_username() if user is not None else NOBODY_NAMED

@@ -1,0 +1,169 @@
+"""Starts and stops runs, for every entrance: admin, API, command line, schedules."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from scenarios.domain.errors import CannotBegin, ScenarioDeleted
+from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
+from scenarios.domain.plan import Plan
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import Document, build_plan
+from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Schedule
+from scenarios.ports import Event
+from scenarios.runs import admission, approval_gate
+from scenarios.runs.events import write_event
+from scenarios.runs.task_queue import knock, knock_waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """What a schedule says of a run that it starts; `approval` is its own, where it needed one."""
+
+    schedule: Schedule
+    begin_before: datetime | None = None
+    approval: Approval | None = None
+
+
+def start_run(
+    source: str,
+    variables: Mapping[str, Any],
+    *,
+    origin: str,
+    scenario: Scenario | None = None,
+    by: User | None = None,
+    wait: bool = True,
+    priority: int = 0,
+) -> Run:
+    """Write the run's row, and tell the queue. The row is the truth: the queue only knocks.
+
+    `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
+    now, because another holds a service that it touches, or because one is protected and a second person
+    must approve, it waits; or is refused, without `wait`. Of runs that wait, those of a higher `priority`
+    (-100 to 100) begin first.
+
+    Raises:
+        CannotBegin: what stands in its way, without `wait`.
+        InvalidDocument: the document does not fit the installed drivers.
+        InvalidVariables: a value is missing, unknown, or of the wrong kind.
+        ScenarioDeleted: `scenario` is no longer stored.
+    """
+    document = read_document(source)
+    plan = build_plan(document, variables)
+    run = Run(
+        scenario=scenario,
+        scenario_name=document.name,
+        document=document.source,
+        variables=dict(variables),
+        services=approval_gate.touched_services(plan),
+        targets=admission.targets_of(approval_gate.acting_steps(plan)).as_json(),
+        started_by=by,
+        started_from=origin,
+        priority=priority,
+    )
+    with transaction.atomic():
+        if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
+            raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
+        _refuse_deleted(scenario)
+        if stop := GlobalStop.objects.filter(pulled_at__isnull=False).first():
+            run.waiting_for = admission.stopped(stop)[:500]
+        run.save(force_insert=True)
+        RunCharts.objects.create(run=run)
+        if services := admission.unapproved(run):
+            approval_gate.ask_for_run(run, services)
+        else:
+            transaction.on_commit(lambda: knock(run))
+    return run
+
+
+def start_scheduled_run(
+    document: Document,
+    plan: Plan,
+    scheduled: Scheduled,
+    *,
+    scenario: Scenario,
+    services: list[str],
+    protected: list[str],
+) -> Run:
+    """As `start_run`, of a document that is read already and what it touches.
+
+    Must be called in a transaction that has locked the scenario's row: nobody deletes it meanwhile.
+    """
+    schedule = scheduled.schedule
+    run = Run(
+        scenario=scenario,
+        scenario_name=document.name,
+        document=document.source,
+        variables=dict(schedule.variables),
+        services=services,
+        targets=admission.targets_of(approval_gate.acting_steps(plan)).as_json(),
+        started_by=schedule.changed_by,
+        started_from="schedule",
+        priority=schedule.priority,
+        schedule=schedule,
+        begin_before=scheduled.begin_before,
+        enqueued_at=None if protected else timezone.now(),
+    )
+    run.save(force_insert=True)
+    RunCharts.objects.create(run=run)
+    if scheduled.approval:
+        approval_gate.cover_by_schedule(run, scheduled.approval)
+    if protected and (lacking := admission.unapproved(run)):
+        approval_gate.ask_for_run(run, lacking)
+    else:
+        transaction.on_commit(lambda: knock(run))
+    return run
+
+
+def _refuse_deleted(scenario: Scenario | None) -> None:
+    """Keep the scenario from being deleted until the transaction ends.
+
+    Without the lock, the database would refuse the run only at the commit, as a broken foreign key.
+
+    Raises:
+        ScenarioDeleted: it is no longer stored.
+    """
+    if scenario is None:
+        return
+    locked = Scenario.objects.select_for_update(no_key=True).filter(pk=scenario.pk)
+    if not locked.values_list("pk", flat=True).first():
+        raise ScenarioDeleted(scenario.name)
+
+
+def request_stop(run: Run, *, by: str) -> bool:
+    """Ask for the run's end, `aborted`. False where it has ended already.
+
+    One that has not begun ends at once; a running one when its worker has seen the wish and undone its
+    faults.
+    """
+    now = timezone.now()
+    wish: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": by}
+    # Two conditional updates: whichever state the run is in when each arrives, one of them applies.
+    return end_unbegun_run(run, f"stopped by {by} before it began", **wish) or bool(
+        Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**wish)
+    )
+
+
+def end_unbegun_run(
+    run: Run, reason: str, *, approval: ApprovalState = ApprovalState.WITHDRAWN, **changes: Any
+) -> bool:
+    """End a run that is queued or awaits approval, `aborted`. False where it has begun, or ended.
+
+    What still waits for its approval is then in the state `approval`.
+    """
+    now = timezone.now()
+    ending = {"outcome": Outcome.ABORTED, "rollback": Rollback.CLEAN, "reason": reason}
+    ended_at = {"state": RunState.FINISHED, "finished_at": now, "last_event": F("last_event") + 1}
+    with transaction.atomic():
+        ended = Run.objects.not_begun().filter(id=run.id).update(**ended_at, **ending, **changes)
+        if ended:
+            write_event(Run.objects.get(id=run.id), Event("run_finished", now, detail=ending))
+            approval_gate.close(run, approval, now)
+            transaction.on_commit(knock_waiting)  # whoever was behind it in line
+    return bool(ended)

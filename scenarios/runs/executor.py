@@ -1,0 +1,253 @@
+"""Carries a claimed run out, or takes back what a dead worker left: where engine, journal and lease meet."""
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError
+
+from scenarios.database.connections import Lane, fresh
+from scenarios.domain import log_context
+from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost, LedgerUnreachable
+from scenarios.domain.outages import describe
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.domain.plan import Plan
+from scenarios.drivers.installed import installed_drivers
+from scenarios.drivers.platform import Platform, step_arguments
+from scenarios.engine.clock import SystemClock
+from scenarios.engine.engine import Engine
+from scenarios.language.document import build_plan, parse_document
+from scenarios.models import Run
+from scenarios.ports import Event
+from scenarios.runs import leases, task_queue, unbegun
+from scenarios.runs.gate import RunGate
+from scenarios.runs.journal import DatabaseJournal
+from scenarios.runs.leases import Claim
+
+logger = logging.getLogger(__name__)
+STOP_LOOK_SECONDS = 0.2
+RENEWALS_PER_LEASE = 5
+
+
+def process_name(pid: int) -> str:
+    """How a process of this host is named where it holds a lease."""
+    return f"{socket.gethostname()}:{pid}"
+
+
+def this_process() -> str:
+    return process_name(os.getpid())
+
+
+def carry_out_next() -> Run | None:
+    """Carry out the first run in line. None where none may begin now, or it was lost."""
+    claim = leases.claim_next_run(worker=this_process())
+    if claim is None:
+        task_queue.ask_where_unapproved()
+    return _carry_out_claimed(claim) if claim is not None else None
+
+
+def carry_out(run_id: str, attempt: int) -> Run | None:
+    """Carry this run out, if it may begin now. None where there was nothing to claim, or it was lost."""
+    claim = leases.claim_run(run_id, attempt, worker=this_process())
+    if claim is None:
+        task_queue.ask_where_unapproved()
+    return _carry_out_claimed(claim) if claim is not None else None
+
+
+def _carry_out_claimed(claim: Claim) -> Run | None:
+    """Carry the claimed run out to its end. None where it was lost, or is queued again.
+
+    Must be called in the process's main thread: SIGTERM and SIGINT end the run `interrupted`, with its
+    faults undone, and are then handed on to whoever handled them before.
+    """
+    with log_context.binding(run_id=str(claim.run_id)):
+        try:
+            run = Run.objects.get(id=claim.run_id)
+            logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
+            with few_collected():
+                ended = asyncio.run(_carry_out(run, claim))
+        except LeaseLost as error:
+            logger.warning("The run was lost: %s", error)
+            give_back_unbegun(claim, error)
+            return None
+        except Exception as error:
+            if give_back_unbegun(claim, error):
+                return None
+            raise
+        logger.info("The run of %s: %s", run.scenario_name, ended.verdict)
+    tell_queue_of_next()
+    return ended
+
+
+@contextmanager
+def few_collected() -> Iterator[None]:
+    """Keep the garbage collector to what is made meanwhile.
+
+    It would stop the event loop for a tenth of a second, to look through all that Django has loaded.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def tell_queue_of_next() -> None:
+    """After a run has ended, or let go of a service: whoever may begin now need not wait for a watchdog."""
+    try:
+        fresh(task_queue.knock_waiting)()
+    except DatabaseError as error:
+        logger.warning("The queue could not be told of the next run: %s", describe(error))
+
+
+def give_back_unbegun(claim: Claim, error: Exception) -> bool:
+    """Whether the run is queued again. Where the database is away, the watchdog gives it back later."""
+    try:
+        run = fresh(unbegun.give_back)(claim, describe(error))
+    except DatabaseError:
+        return False
+    if run is None:
+        return False
+    logger.warning(
+        "The run of %s could not begin and is queued again: %s", run.scenario_name, describe(error)
+    )
+    return True
+
+
+def journal_of(run: Run, claim: Claim, renewals: Lane | None = None) -> DatabaseJournal:
+    return DatabaseJournal(
+        claim,
+        scenario=run.scenario_name,
+        clock=SystemClock(),
+        lease_seconds=settings.LEASE_SECONDS,
+        renewals=renewals,
+    )
+
+
+async def _carry_out(run: Run, claim: Claim) -> Run:
+    journal = journal_of(run, claim)
+    try:
+        plan = plan_of(run)
+    except (InvalidDocument, InvalidVariables) as error:
+        return await journal.finish(Verdict(Outcome.ERRORED, f"the document no longer fits: {error}"))
+    engine = Engine(
+        plan,
+        drivers=installed_drivers(),
+        surroundings=await journal.write(Platform, run.addresses),
+        clock=SystemClock(),
+        journal=journal,
+        ledger=journal,
+        late_seconds=settings.LATE_INJECTION_SECONDS,
+        gate=RunGate(run),
+    )
+    with signals_end(engine):
+        keeper = asyncio.create_task(keep_lease(engine, journal))
+        try:
+            started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
+            await journal.record(Event("run_started", SystemClock().now(), detail=started))
+            await asyncio.to_thread(load_libraries, plan)
+            return await end_run(run, journal, await engine.carry_out(), plan.retry_interrupted)
+        finally:
+            keeper.cancel()
+            await journal.close()
+
+
+def load_libraries(plan: Plan) -> None:
+    """Import what the drivers of the plan's steps need: in the event loop it would stand still meanwhile."""
+    drivers = installed_drivers()
+    for name in {step.driver for step in plan.steps()}:
+        for library in getattr(drivers.get(name), "libraries", ()):
+            importlib.import_module(library)
+
+
+async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: int) -> Run:
+    """Finish the run; one that was interrupted and has retries left is queued again instead.
+
+    Not where a fault may still be injected, for a second attempt would begin on top of it; nor where
+    somebody wants the run stopped.
+    """
+    again = verdict.outcome is Outcome.INTERRUPTED and verdict.rollback is Rollback.CLEAN
+    if again and run.attempt <= retries and (queued := await journal.queue_again(verdict.reason)) is not None:
+        return queued
+    return await journal.finish(verdict)
+
+
+def plan_of(run: Run) -> Plan:
+    """The plan of the run's own document, as it was when the run was started."""
+    return build_plan(parse_document(run.document, step_arguments()), run.variables)
+
+
+def find_fitting_plan(run: Run) -> Plan | None:
+    try:
+        return plan_of(run)
+    except (InvalidDocument, InvalidVariables):
+        return None
+    except Exception:  # what is broken here must not keep faults from being undone
+        logger.exception("The document of the run cannot be read: its faults are undone without it")
+        return None
+
+
+async def keep_lease(engine: Engine, journal: DatabaseJournal) -> None:
+    """Renew the lease, and look for a request to stop, until cancelled: neither waits for the other."""
+    await asyncio.gather(
+        _while_held(engine, renew_until_lost(journal)), _while_held(engine, _look_for_stop(engine, journal))
+    )
+
+
+async def _while_held(engine: Engine, keeping: Coroutine[Any, Any, None]) -> None:
+    try:
+        await keeping
+    except LedgerUnreachable:
+        engine.abandon(taking_back=True)
+    except LeaseLost:
+        engine.abandon()
+    except Exception:
+        # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
+        logger.exception("The lease cannot be renewed: the run is given up, and its faults are taken back")
+        engine.abandon(taking_back=True)
+
+
+async def _look_for_stop(engine: Engine, journal: DatabaseJournal) -> None:
+    while True:
+        await asyncio.sleep(STOP_LOOK_SECONDS)
+        if (who := await journal.stop_request()) is not None:
+            engine.end(Outcome.ABORTED, f"stopped by {who}")
+
+
+async def renew_until_lost(journal: DatabaseJournal) -> None:
+    while True:
+        await asyncio.sleep(settings.LEASE_SECONDS / RENEWALS_PER_LEASE)
+        await journal.renew()
+
+
+@contextmanager
+def signals_end(engine: Engine) -> Iterator[None]:
+    """SIGTERM and SIGINT end the run instead of the process; then they are sent again to this process."""
+    received: list[int] = []
+    loop = asyncio.get_running_loop()
+    handlers: dict[int, Any] = {
+        int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+
+    def end(number: int) -> None:
+        received.append(number)
+        engine.end(Outcome.INTERRUPTED, "the worker was shut down")
+
+    for number in handlers:
+        loop.add_signal_handler(number, end, number)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+        for number in received[:1]:
+            os.kill(os.getpid(), number)

@@ -1,0 +1,36 @@
+"""What a person does about an outstanding fault: retry its undo, or acknowledge it."""
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from scenarios.models import Fault
+from scenarios.ports import Event
+from scenarios.runs.leases import claim_finished_run, release
+from scenarios.runs.ledger import mark_acknowledged, open_faults
+from scenarios.runs.task_queue import knock_waiting
+
+
+def retry_undo(faults: QuerySet[Fault]) -> int:
+    """Make outstanding faults due now: the watchdog tries them within a second. How many there were."""
+    return Fault.objects.left_behind().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
+
+
+def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
+    """Take an outstanding fault out of the ledger by a person's word. False where it is not outstanding.
+
+    The run's rollback becomes clean when this was its last one.
+    """
+    claim = claim_finished_run(row.run_id, worker=f"acknowledged by {by}")
+    if claim is None:
+        return False
+    try:
+        outstanding = [fault for fault in open_faults(claim) if fault.key == row.pk]
+        for fault in outstanding:
+            detail = {"by": by, "reason": reason}
+            mark_acknowledged(
+                claim, fault, Event("fault_acknowledged", timezone.now(), fault.phase, fault.action, detail)
+            )
+    finally:
+        release(claim)
+    knock_waiting()
+    return bool(outstanding)

@@ -1,0 +1,160 @@
+"""What a run may touch, decided for each connection by the socket addresses that it is made to."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import Error, transaction
+
+from scenarios.database.connections import fresh
+from scenarios.domain.addresses import Place, endpoint_of, names, places_at, places_of
+from scenarios.domain.errors import StepImpossible
+from scenarios.domain.outcomes import FaultState, RunState
+from scenarios.models import Fault, Hold, Run
+from scenarios.ports import Connection, Intent
+from scenarios.runs import admission
+from scenarios.runs.registry import (
+    Registered,
+    Registry,
+    forms_of,
+    hidden,
+    is_address,
+    read_held,
+    read_services,
+)
+
+T = TypeVar("T")
+# Waited for an answer of the database where an earlier one will do.
+ANSWER_SECONDS = 2.0
+_RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES)"
+
+
+class RunGate:
+    """The gate of one run, whichever process carries it out or undoes its faults.
+
+    Services are read anew for each connection, so that protection holds from the moment it is given.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run_id: UUID = run.pk
+        self._claimed_at: datetime | None = run.claimed_at
+        self._begun_with: Mapping[str, str] = run.addresses
+        # As they were last read.
+        self._services: list[Registered] | None = None
+        self._without_approval: dict[tuple[str, ...], list[str]] = {}
+
+    async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
+        """What the run holds there from now on. Raises StepImpossible where it may not touch it."""
+        if intent is Intent.READ and not settings.ONLY_REGISTERED_SERVICES:
+            return frozenset()
+        services = await self._read_services(intent)
+        held = await _ask(read_held, last=None) if intent is Intent.ACT else None
+        # In a thread of its own: the one in which the database is asked also renews the lease.
+        known = await asyncio.to_thread(Registry, services, held)
+        places = places_at(connection.host, connection.addresses)
+        if intent is Intent.UNDO:
+            await self._refuse_undo(known, places, connection.host)
+            return frozenset()
+        if settings.ONLY_REGISTERED_SERVICES:
+            await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
+        if intent is Intent.READ:
+            return frozenset()
+        touched = known.held_for(places)
+        return await sync_to_async(self._take)(known.services, touched, connection.host)
+
+    async def _read_services(self, intent: Intent) -> list[Registered]:
+        last = self._services if intent is Intent.UNDO else None
+        self._services = await _ask(read_services, last=last)
+        return self._services
+
+    async def _refuse_undo(self, known: Registry, places: Iterable[Place], host: str) -> None:
+        """Only what was protected before the run began, to which somebody has redirected the undo."""
+        protected = known.protected_before(self._claimed_at, places)
+        if not protected:
+            return
+        key = tuple(sorted(protected))
+        look = partial(admission.without_approval, self._run_id, protected)
+        names_left = self._without_approval[key] = await _ask(look, last=self._without_approval.get(key))
+        if names_left:
+            raise StepImpossible(_unapproved(host, names_left))
+
+    def _refuse_strangers(self, known: Registry, places: frozenset[Place], host: str) -> None:
+        if known.services_at(places):
+            return
+        own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
+        endpoints = [endpoint for url in own if (endpoint := endpoint_of(url)) is not None]
+        names.resolve(one for one, _ in endpoints)
+        if not any(places & places_of(endpoint, lookups=False) for endpoint in endpoints):
+            raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")
+
+    def _take(self, services: Mapping[str, Registered], touched: Iterable[str], host: str) -> frozenset[str]:
+        """Hold what the run does not hold yet, because a secret or a redirect hid it until now.
+
+        Returns the names under which it is held.
+
+        Raises:
+            StepImpossible: nobody has approved it, or another run holds it.
+        """
+        found = sorted(touched)
+        protected = [name for name in found if name in services and services[name].is_protected]
+        if unapproved := admission.without_approval(self._run_id, protected):
+            raise StepImpossible(_unapproved(host, unapproved))
+        forms = forms_of(found)
+        rows = Hold.objects.filter(service__in=forms)
+        own = set(rows.filter(run=self._run_id).values_list("service", flat=True))
+        if missing := set(found) - {forms[name] for name in own}:
+            with transaction.atomic():
+                admission.lock()
+                for hold in rows.exclude(run=self._run_id).select_related("run"):
+                    raise StepImpossible(
+                        f"{host!r} leads to {admission.named(forms[hold.service])}, which is held by {hold}: "
+                        "nothing was sent there"
+                    )
+                taken = {hidden(name) if is_address(name) else name for name in missing}
+                self._hold(taken)
+            own |= taken
+        self._keep_with_faults(own)
+        return frozenset(own)
+
+    def _hold(self, missing: Iterable[str]) -> None:
+        told = set(missing)
+        # Another step of the run may have taken it meanwhile.
+        told -= set(Hold.objects.filter(service__in=told).values_list("service", flat=True))
+        run = Run.objects.select_for_update().get(pk=self._run_id)
+        if run.state != RunState.RUNNING:  # ended by another process: nobody would let go of it
+            raise StepImpossible("the run has ended meanwhile: nothing was sent")
+        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in told])
+        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *told}))
+
+    def _keep_with_faults(self, touched: Iterable[str]) -> None:
+        """Note it in the fault that is being injected there, so that the hold outlasts the run with it."""
+        for fault in Fault.objects.filter(run=self._run_id, state=FaultState.INJECTING):
+            if missing := set(touched) - set(fault.services):
+                Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
+
+
+async def _ask(look: Callable[[], T], *, last: T | None) -> T:
+    """What the database says; what it said last, where that is given, and it is away or does not answer.
+
+    A fault must be undone without the database, too. Before it was injected, its undo was admitted.
+    """
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS if last is not None else None):
+            return await sync_to_async(fresh(look))()
+    except (Error, TimeoutError):
+        if last is None:
+            raise
+        return last
+
+
+def _unapproved(host: str, protected: Iterable[str]) -> str:
+    listed = ", ".join(map(repr, protected))
+    return (
+        f"{host!r} leads to {listed}, which is protected, and nobody has approved that this run touches it: "
+        "nothing was sent there. Name the service by 'service', so that a second person is asked"
+    )

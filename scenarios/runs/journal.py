@@ -1,0 +1,276 @@
+"""The engine's journal and ledger: rows in the database, and the scenario metrics that follow from them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import Error
+
+from metrics_app.backend import get_metrics
+from scenarios.database.connections import Lane, fresh
+from scenarios.database.errors import is_away
+from scenarios.domain.errors import LedgerUnreachable
+from scenarios.domain.outcomes import FaultState, Rollback, Verdict
+from scenarios.domain.outputs import KEPT_CHARACTERS, cut, kept_detail, storable
+from scenarios.domain.plan import Action
+from scenarios.models import Run
+from scenarios.ports import Clock, Event, Fault, UndoResult
+from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs.event_queue import EventQueue
+from scenarios.runs.leases import Claim
+
+T = TypeVar("T")
+RETRY_SECONDS = 0.25
+LOOK_SECONDS = 0.5
+CLOSE_SECONDS = 1.0
+# Looks at a call without an answer, once the lease is over, until nobody waits for it any more.
+MOST_LOOKS = 10
+
+
+class DatabaseJournal:
+    """Journal and ledger of one claimed run.
+
+    A database that is away, or does not answer, is waited for as long as the lease that was renewed last is
+    good: after that another process may have taken the run over, and LedgerUnreachable is raised.
+
+    Events and changes of faults are written one after the other; the lease is renewed, and a stop looked for,
+    beside them, each in a thread of its own. `renewals` may be shared by several runs.
+    """
+
+    def __init__(
+        self,
+        claim: Claim,
+        *,
+        scenario: str,
+        clock: Clock,
+        lease_seconds: float,
+        renewals: Lane | None = None,
+    ) -> None:
+        self._claim = claim
+        self._scenario = scenario
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._held_until = clock.monotonic() + lease_seconds
+        self._queue = EventQueue(self._write_events)
+        self._own = [Lane("stop"), Lane("lease")]
+        self._looks, self._renewals = self._own[0], renewals or self._own[1]
+        self._is_renewed = asyncio.Event()
+        self._is_renewed.set()
+
+    async def close(self) -> None:
+        """Close this journal's own connections; without waiting for a database that does not answer."""
+        await asyncio.wait([asyncio.ensure_future(lane.close()) for lane in self._own], timeout=CLOSE_SECONDS)
+
+    async def renew(self) -> None:
+        begun = self._clock.monotonic()
+        # SQLite lets one write at a time, and not the one that waits longest: what else this run has to
+        # write is held back meanwhile.
+        self._is_renewed.clear()
+        try:
+            await self._ask(partial(self._renewals.call, leases.renew_lease, self._claim))
+        finally:
+            self._is_renewed.set()
+        self._held_until = begun + self._lease_seconds
+
+    async def stop_request(self) -> str | None:
+        """Who asked for the run's end, if anyone did; never waits behind what the run writes."""
+        return await self._ask(partial(self._looks.call, leases.stop_request, self._claim))
+
+    async def write(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """Call the function after all that was asked before it; it may be called twice.
+
+        The second call comes where the answer of the first was lost with the connection.
+        """
+        ask = partial(sync_to_async(fresh(function)), *arguments, **named)
+        return await self._queue.call(partial(self._ask, ask))
+
+    async def _write_events(self, events: Sequence[Event]) -> None:
+        def append() -> None:
+            kept = [replace(event, detail=kept_detail(event.detail)) for event in events]
+            leases.append_events(self._claim, kept)
+
+        await self._once(events[-1], append, lambda: None)
+
+    async def _write(
+        self, event: Event, function: Callable[..., T], *arguments: Any, found: Callable[[], T], **named: Any
+    ) -> T:
+        """Call the function, which writes the event and what it reports, in its turn."""
+        bound = partial(function, self._claim, *arguments, **named)
+        return await self._queue.call(partial(self._once, event, bound, found))
+
+    async def _once(self, event: Event, write: Callable[[], T], found: Callable[[], T]) -> T:
+        """Write, once: where the answer of a try was lost with the connection, its event is looked for."""
+        tried = False
+
+        def write_or_find() -> T:
+            nonlocal tried
+            is_written = tried and leases.is_written(self._claim, event)
+            tried = True
+            return found() if is_written else write()
+
+        await self._is_renewed.wait()
+        return await self._ask(sync_to_async(fresh(write_or_find)))
+
+    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The call's result; it is made again and again while the database is away."""
+        while True:
+            try:
+                return await self._answer(call())
+            except Error as error:
+                if not is_away(error):
+                    raise
+                if not self.is_held():
+                    raise LedgerUnreachable(
+                        f"the database was away for longer than the lease: {error}"
+                    ) from error
+                await self._clock.sleep(RETRY_SECONDS)
+
+    async def _answer(self, call: Awaitable[T]) -> T:
+        """What the database says, or LedgerUnreachable: one that hangs, as behind another's lock, never says.
+
+        Looks are counted, not seconds: a process that was stopped, and finds its lease over when it wakes,
+        hears what the database has answered meanwhile.
+        """
+        asked = asyncio.ensure_future(call)
+        looks = 0
+        try:
+            while not (await asyncio.wait({asked}, timeout=LOOK_SECONDS))[0]:
+                looks = 0 if self.is_held() else looks + 1
+                if looks == MOST_LOOKS:
+                    raise LedgerUnreachable("the database did not answer for longer than the lease")
+            return asked.result()
+        finally:
+            asked.cancel()
+
+    def is_held(self) -> bool:
+        return self._clock.monotonic() < self._held_until
+
+    async def record(self, event: Event) -> None:
+        await self._queue.record(event)
+        self._count(event)
+
+    async def open(
+        self,
+        *,
+        phase: str,
+        action: Action,
+        address: str,
+        late_seconds: float,
+        touched: frozenset[str] = frozenset(),
+    ) -> Fault:
+        event = self._event("fault_injecting", phase, action.name)
+        return await self._write(
+            event,
+            ledger.open_fault,
+            event,
+            found=partial(ledger.find_opened, self._claim, event),
+            do=action.do,
+            undo=action.undo,
+            timeout=action.undo_timeout,
+            proof=action.undone,
+            address=address,
+            late_seconds=late_seconds,
+            touched=touched,
+        )
+
+    async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
+        await self._mark(ledger.mark_waiting_for_host, fault, "fault_waiting_for_host", reason=reason)
+
+    async def mark_active(self, fault: Fault) -> None:
+        await self._mark(ledger.mark_active, fault, "fault_injected")
+        self._count_chaos(fault.driver, "injected")
+
+    async def mark_not_injected(self, fault: Fault, reason: str) -> None:
+        await self._mark(ledger.mark_not_injected, fault, "fault_not_injected", reason=reason)
+
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
+        def change(claim: Claim, fault: Fault, event: Event) -> FaultState:
+            return ledger.mark_undone(claim, fault, event, result)
+
+        state = await self._mark(change, fault, "fault_undone", **_places(result))
+        if state == FaultState.UNDONE:
+            self._count_chaos(fault.driver, "undone")
+
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
+        detail = {"reason": result.reason, **_places(result)}
+        await self._mark(ledger.mark_undo_failed, fault, "fault_undo_failed", **detail)
+        self._count_chaos(fault.driver, "undo_failed")
+
+    async def remaining(self) -> Sequence[Fault]:
+        return await self.write(ledger.faults_to_undo, self._claim)
+
+    async def awaited(self, *, due: datetime | None = None) -> Sequence[Fault]:
+        return await self.write(ledger.awaited_faults, self._claim, due=due)
+
+    async def moved_to(self, fault: Fault) -> str:
+        return await self.write(ledger.registered_elsewhere, fault)
+
+    async def rollback(self) -> Rollback:
+        return await self.write(ledger.rollback_of, self._claim.run_id)
+
+    async def queue_again(self, reason: str) -> Run | None:
+        at = self._clock.now()
+        event = Event("run_queued_again", at)
+        return await self._write(event, lifecycle.queue_run_again, reason, at, found=self._row)
+
+    async def give_up(self, reason: str) -> Run:
+        at = self._clock.now()
+        return await self._write(
+            Event("run_finished", at), lifecycle.give_up_run, reason, at, found=self._row
+        )
+
+    async def finish(self, verdict: Verdict) -> Run:
+        at = self._clock.now()
+        kept = replace(verdict, reason=cut(storable(verdict.reason), KEPT_CHARACTERS))
+        event = Event("run_finished", at)
+        run = await self._write(event, lifecycle.finish_run, kept, at, found=self._row)
+        labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
+        get_metrics().inc_counter("scenario_runs_total", labels)
+        if run.took is not None:
+            # Between two readings of the wall clock, which may have been set back.
+            seconds = max(0.0, run.took.total_seconds())
+            get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
+        return run
+
+    def _row(self) -> Run:
+        return Run.objects.get(id=self._claim.run_id)
+
+    def _event(self, kind: str, phase: str, action: str, **detail: Any) -> Event:
+        return Event(kind, self._clock.now(), phase, action, kept_detail(detail))
+
+    async def _mark(
+        self,
+        change: Callable[[Claim, Fault, Event], FaultState | None],
+        fault: Fault,
+        kind: str,
+        **detail: Any,
+    ) -> FaultState | None:
+        event = self._event(kind, fault.phase, fault.action, **detail)
+        return await self._write(event, change, fault, event, found=partial(ledger.find_state, fault))
+
+    def _count(self, event: Event) -> None:
+        """The metrics of an event, once it is durable."""
+        if event.kind == "action_failed" and event.detail.get("fault"):
+            self._count_chaos(event.detail["driver"], "failed")
+        if event.kind not in {"validation_passed", "validation_failed", "validation_errored"}:
+            return
+        outcome = event.kind.removeprefix("validation_")
+        get_metrics().inc_counter(
+            "scenario_validations_total", {"scenario": self._scenario, "outcome": outcome}
+        )
+        if (seconds := event.detail.get("time_to_pass")) is not None:
+            labels = {"scenario": self._scenario, "phase": event.phase}
+            get_metrics().observe_histogram("scenario_time_to_pass_seconds", seconds, labels)
+
+    def _count_chaos(self, driver: str, what: str) -> None:
+        labels = {"scenario": self._scenario, "driver": driver, "event": what}
+        get_metrics().inc_counter("scenario_chaos_events_total", labels)
+
+
+def _places(result: UndoResult) -> dict[str, Any]:
+    """Where it was undone, for an event's detail."""
+    return {"places": dict(result.places)} if result.places else {}

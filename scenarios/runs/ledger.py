@@ -1,0 +1,249 @@
+"""The ledger of faults: each change of a fault and the event that tells of it are one transaction.
+
+A fault whose injection was never answered may arrive after its undo. It stays open for a while then
+(`late_seconds`, from its first undo on), and closes with the undo that succeeds when that time is over.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from scenarios.database.durability import on_disk
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
+from scenarios.domain.plan import Proof, Step, service_of
+from scenarios.drivers import hosts
+from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run, Service
+from scenarios.ports import Event, UndoResult
+from scenarios.ports import Fault as FaultFacts
+from scenarios.runs import admission
+from scenarios.runs.events import store_or_reduce, tell_of_change, write_event
+from scenarios.runs.leases import Claim, fenced
+from scenarios.runs.registry import MAX_NAME_LENGTH
+
+# To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
+LEAST_AWAITED = timedelta(seconds=2)
+
+
+def open_fault(
+    claim: Claim,
+    event: Event,
+    *,
+    do: Step,
+    undo: Step,
+    timeout: float,
+    proof: Proof | None = None,
+    address: str = "",
+    late_seconds: float = 0.0,
+    touched: frozenset[str] = frozenset(),
+) -> FaultFacts:
+    """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
+    here = hosts.this_host()
+    # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
+    taking_back = [undo] if proof is None else [undo, proof.probe]
+    named = admission.touched_by([do, undo], hosts.target_of(here), lookups=False)
+    with on_disk(), fenced(claim) as run:
+        write_event(run, event)
+        row = Fault.objects.create(
+            run=run,
+            order=Fault.objects.filter(run=run).count() + 1,
+            phase=event.phase,
+            action=event.subject,
+            driver=do.driver,
+            service=service_of(do)[:MAX_NAME_LENGTH],
+            services=sorted({*touched, *named}),
+            host=here if hosts.are_host_bound(taking_back) else "",
+            undo=_kept(undo),
+            proof=_kept_proof(proof),
+            address=address,
+            late_seconds=late_seconds,
+            timeout=timeout,
+            opened_at=event.at,
+        )
+    return facts_of(row, run.addresses)
+
+
+def _kept(step: Step) -> dict[str, Any]:
+    return {"driver": step.driver, "arguments": dict(step.arguments), "sensitive": step.sensitive}
+
+
+def _step(kept: Mapping[str, Any]) -> Step:
+    return Step(kept["driver"], kept["arguments"], kept.get("sensitive", False))
+
+
+def _kept_proof(proof: Proof | None) -> dict[str, Any] | None:
+    if proof is None:
+        return None
+    expect = dict(proof.expect.fields)
+    return {"probe": _kept(proof.probe), "expect": expect, "timeout": proof.timeout}
+
+
+def _proof(kept: Mapping[str, Any] | None) -> Proof | None:
+    if kept is None:
+        return None
+    return Proof(_step(kept["probe"]), Expectations(kept["expect"]), kept["timeout"])
+
+
+def facts_of(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
+    """`addresses`: where the run's services were, for a fault that does not know its own."""
+    undo = _step(row.undo)
+    return FaultFacts(
+        key=row.pk,
+        order=row.order,
+        phase=row.phase,
+        action=row.action,
+        driver=row.driver,
+        undo=undo,
+        timeout=row.timeout,
+        host=row.host,
+        proof=_proof(row.proof),
+        address=row.address or addresses.get(service_of(undo), ""),
+        late_seconds=row.late_seconds,
+        is_answered=row.state != FaultState.INJECTING,
+    )
+
+
+def faults_to_undo(claim: Claim) -> list[FaultFacts]:
+    """The run's faults that have not been undone, the newest first."""
+    return _facts(claim, Fault.objects.to_undo().filter(run=claim.run_id))
+
+
+def awaited_faults(claim: Claim, *, due: datetime | None = None) -> list[FaultFacts]:
+    """Those that were undone and may still arrive; only those that are due, where a moment is given."""
+    rows = Fault.objects.awaited().filter(run=claim.run_id)
+    return _facts(claim, rows.due(due) if due else rows)
+
+
+def open_faults(claim: Claim) -> list[FaultFacts]:
+    return faults_to_undo(claim) + awaited_faults(claim)
+
+
+def _facts(claim: Claim, rows: Any) -> list[FaultFacts]:
+    found = list(rows)
+    addresses = Run.objects.values_list("addresses", flat=True).get(id=claim.run_id) if found else {}
+    return [facts_of(row, addresses) for row in found]
+
+
+def registered_elsewhere(fault: FaultFacts) -> str:
+    """Where the undo's service is registered; "" where that is where it was, or unknown."""
+    service = service_of(fault.undo)
+    if not service or not fault.address:
+        return ""
+    address = Service.objects.filter(name=service).values_list("base_url", flat=True).first() or ""
+    return "" if address.rstrip("/") == fault.address.rstrip("/") else address
+
+
+def find_opened(claim: Claim, event: Event) -> FaultFacts:
+    """The fault that was opened with this event."""
+    rows = Fault.objects.filter(run=claim.run_id, opened_at=event.at, action=event.subject)
+    (fault,) = _facts(claim, rows.order_by("-order")[:1])
+    return fault
+
+
+def find_state(fault: FaultFacts) -> FaultState:
+    return FaultState(Fault.objects.values_list("state", flat=True).get(id=fault.key))
+
+
+def rollback_of(run_id: UUID) -> Rollback:
+    return Fault.objects.filter(run=run_id).rollback()
+
+
+def mark_active(claim: Claim, fault: FaultFacts, event: Event) -> None:
+    _change(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
+
+
+def mark_not_injected(claim: Claim, fault: FaultFacts, event: Event) -> None:
+    reason = event.detail["reason"]
+    _change(claim, fault, event, state=FaultState.NOT_INJECTED, reason=reason, closed_at=event.at)
+
+
+def mark_acknowledged(claim: Claim, fault: FaultFacts, event: Event) -> None:
+    detail = event.detail
+    _change(
+        claim,
+        fault,
+        event,
+        state=FaultState.ACKNOWLEDGED,
+        reason=detail["reason"],
+        acknowledged_by=detail["by"],
+        closed_at=event.at,
+        next_try_at=None,
+    )
+
+
+def mark_undone(
+    claim: Claim, fault: FaultFacts, event: Event, result: UndoResult | None = None
+) -> FaultState:
+    """Close the fault, or, where its injection may still arrive, await that. The state it has then."""
+    row = Fault.objects.get(id=fault.key)
+    until = _awaited_until(row, fault, event.at)
+    # What arrived after the undo had begun may have escaped it.
+    began_at = event.at if result is None else result.began_at or event.at
+    if until is None or began_at >= until:
+        changes = {"reason": "", "closed_at": event.at, "next_try_at": None}
+        _change(claim, fault, event, state=FaultState.UNDONE, **changes)
+        return FaultState.UNDONE
+    is_seen = result is not None and result.is_seen_gone
+    state = FaultState.WATCHED if is_seen else FaultState.UNVERIFIED
+    told = replace(event, kind=f"fault_{state}", detail={**event.detail, "until": until.isoformat()})
+    next_at = _next_look(row, until, event.at)
+    _change(claim, fault, told, state=state, reason="", late_until=until, next_try_at=next_at)
+    return state
+
+
+def mark_undo_failed(claim: Claim, fault: FaultFacts, event: Event) -> None:
+    """Keep the fault as outstanding; the watchdog's next try comes later with each failure.
+
+    One that was undone already, and is only undone again to be sure, stays as it is until its time is over.
+    """
+    row = Fault.objects.get(id=fault.key)
+    until = _awaited_until(row, fault, event.at)
+    reason = event.detail["reason"]
+    if row.state in STATES_AWAITED and until is not None and event.at < until:
+        next_at = _next_look(row, until, event.at)
+        _change(claim, fault, event, reason=reason, late_until=until, next_try_at=next_at)
+        return
+    tries = row.undo_tries + 1
+    delay = timedelta(seconds=min(LONGEST_RETRY_DELAY, 0.5 * 2 ** min(tries, 10)))
+    changes = {"undo_tries": tries, "next_try_at": event.at + delay, "late_until": until}
+    _change(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
+
+
+def mark_waiting_for_host(claim: Claim, fault: FaultFacts, event: Event) -> None:
+    """Leave the fault to the processes of its host, which try it at once; told once, not with every look."""
+    row = Fault.objects.get(id=fault.key)
+    reason = event.detail["reason"]
+    if (row.state, row.reason) != (FaultState.OUTSTANDING, reason):
+        changes = {"next_try_at": event.at, "late_until": _awaited_until(row, fault, event.at)}
+        _change(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
+
+
+def _awaited_until(row: Fault, fault: FaultFacts, at: datetime) -> datetime | None:
+    """Until when its injection may still arrive; None where it was answered, or can never come late."""
+    late = timedelta(seconds=row.late_seconds)
+    if row.late_until is not None:
+        return min(row.late_until, at + late)  # the clock may have been set back
+    is_unanswered = row.state == FaultState.INJECTING and not fault.is_answered
+    return at + late if is_unanswered and late else None
+
+
+def _next_look(row: Fault, until: datetime, at: datetime) -> datetime:
+    began = until - timedelta(seconds=row.late_seconds)
+    return min(until, at + max(at - began, timedelta(0)) + LEAST_AWAITED)
+
+
+def _change(claim: Claim, fault: FaultFacts, event: Event, **changes: Any) -> None:
+    with fenced(claim) as run:
+        write_event(run, event)
+        row = Fault.objects.filter(id=fault.key, run=run)
+        before = FaultState(row.values_list("state", flat=True).get())
+        texts = {name: changes.pop(name) for name in ("reason", "acknowledged_by") if name in changes}
+        store_or_reduce(partial(row.update, **changes), **texts)
+        if run.state == RunState.FINISHED:
+            run.rollback = rollback_of(run.id)
+            Run.objects.filter(id=run.id).update(rollback=run.rollback)
+            admission.let_go(run)
+        tell_of_change(fault.key, run, before=before, at=event.at)

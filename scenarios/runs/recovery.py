@@ -1,0 +1,117 @@
+"""Takes over runs whose worker died, and undoes what ended runs left behind."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from django.utils import timezone
+
+from scenarios.database.connections import Lane
+from scenarios.domain.errors import LeaseLost, StepImpossible
+from scenarios.domain.outcomes import Outcome, RunState, Verdict
+from scenarios.drivers import hosts
+from scenarios.drivers.installed import installed_drivers
+from scenarios.drivers.platform import Platform
+from scenarios.engine.clock import SystemClock
+from scenarios.engine.rollback import take_back
+from scenarios.engine.steps import StepRunner
+from scenarios.models import Run
+from scenarios.ports import Event, Fault
+from scenarios.runs import leases, unbegun
+from scenarios.runs.executor import (
+    end_run,
+    find_fitting_plan,
+    journal_of,
+    renew_until_lost,
+    tell_queue_of_next,
+    this_process,
+)
+from scenarios.runs.gate import RunGate
+from scenarios.runs.journal import DatabaseJournal
+from scenarios.runs.leases import Claim
+
+# A run whose end breaks in the same way each time must not hide its faults behind another try.
+MAX_TAKEOVERS = 3
+
+
+async def take_back_left_behind(
+    run: Run, claim: Claim, renewals: Lane | None = None, *, only_due: bool = False
+) -> Run:
+    """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
+
+    A run that was still running ends `interrupted`, or is queued as its next attempt where the scenario
+    says so. A failing undo stays outstanding, and so does a fault that only another host can undo. What was
+    undone and may still arrive is undone again; with `only_due` only when it is time for that. `renewals` is
+    the thread in which leases are renewed, where several such runs share one.
+    """
+    journal = journal_of(run, claim, renewals)
+    if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
+        return queued
+    clock = SystemClock()
+    if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
+        reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
+        return await journal.give_up(reason)
+    platform = await journal.write(Platform, run.addresses)
+    steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
+    renewing = asyncio.create_task(_renew_while_held(journal))
+    plan = await asyncio.to_thread(find_fitting_plan, run)
+    if plan is not None:
+        with suppress(StepImpossible):  # of another step: an undo that lacks a secret says so itself
+            steps.learn_secrets(plan.secrets())
+    try:
+        if run.state == RunState.RUNNING:
+            await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
+        here, elsewhere = by_host(await journal.remaining())
+        if run.state == RunState.FINISHED:
+            # What may still arrive on another host is looked after there.
+            here += by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
+        await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
+        for fault in elsewhere:
+            await journal.mark_waiting_for_host(fault, hosts.waiting_reason(fault.host))
+        if run.state == RunState.RUNNING:
+            reason = f"its worker {run.worker} died or lost its lease"
+            verdict = Verdict(Outcome.INTERRUPTED, reason, await journal.rollback())
+            return await end_run(run, journal, verdict, plan.retry_interrupted if plan else 0)
+    finally:
+        renewing.cancel()
+        await journal.close()
+        await journal.write(leases.release, claim)
+    return await journal.write(Run.objects.get, id=run.id)
+
+
+async def _give_back(run: Run, journal: DatabaseJournal, claim: Claim) -> Run | None:
+    return await journal.write(unbegun.give_back, claim, f"its worker {run.worker} died or lost its lease")
+
+
+def by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
+    """The faults that a process of this host can undo, and those that it cannot."""
+    names = ("", hosts.this_host())
+    found = list(faults)
+    return [one for one in found if one.host in names], [one for one in found if one.host not in names]
+
+
+def undo_now(run: Run) -> Run | None:
+    """Undo what an ended or abandoned run left behind. None while its worker, or another, holds it."""
+    if run.state == RunState.FINISHED:
+        claim = leases.claim_finished_run(run.id, worker=this_process())
+    else:
+        ran_out = run.lease_until is not None and run.lease_until < timezone.now()
+        claim = leases.take_over_run(run, worker=this_process()) if ran_out else None
+    if claim is None:
+        return None
+    ended = asyncio.run(take_back_left_behind(run, claim))
+    if ended.state == RunState.FINISHED:
+        tell_queue_of_next()
+    return ended
+
+
+def clean_up_after(worker: str) -> list[Run]:
+    """Take over, at once, the runs of a worker that is known to be dead; return them as they then stand."""
+    leases.expire_leases(worker)
+    taken = (undo_now(run) for run in Run.objects.running().filter(worker=worker))
+    return [run for run in taken if run is not None]
+
+
+async def _renew_while_held(journal: DatabaseJournal) -> None:
+    with suppress(LeaseLost):
+        await renew_until_lost(journal)

@@ -1,0 +1,164 @@
+"""The registered services by the places that their addresses lead to: protection, holds and
+ONLY_REGISTERED_SERVICES all ask here which of them a connection reaches.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from django.utils.crypto import salted_hmac
+
+from scenarios.domain.addresses import Endpoint, Place, endpoint_of, hold_name, names, places_of
+from scenarios.domain.plan import Step, named_services, named_urls
+from scenarios.models import Hold, Service
+
+MAX_NAME_LENGTH = 63
+HIDDEN_PREFIX = "address/"
+_DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    name: str
+    base_url: str
+    is_protected: bool
+    protected_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What steps name: services, and endpoints of their own."""
+
+    services: frozenset[str]
+    endpoints: frozenset[Endpoint]
+
+    @classmethod
+    def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
+        told = list(steps)
+        # A longer one is no service's name, and could not be held: its step will say so.
+        services = {name for name in named_services(told) if len(name) <= MAX_NAME_LENGTH}
+        endpoints = {endpoint for url in named_urls(told) if (endpoint := endpoint_of(url)) is not None}
+        return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
+
+    def as_json(self) -> dict[str, Any]:
+        return {"services": sorted(self.services), "endpoints": sorted(map(list, self.endpoints))}
+
+    @classmethod
+    def from_json(cls, written: Any) -> Self:
+        """Of a run that was queued by an earlier version: none."""
+        told = written or {}
+        endpoints = ((str(host), int(port)) for host, port in told.get("endpoints", ()))
+        return cls(frozenset(told.get("services", ())), frozenset(endpoints))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What runs hold now, by name, and where held services were when their runs began: by name and URL."""
+
+    names: frozenset[str] = frozenset()
+    addresses: frozenset[tuple[str, str]] = frozenset()
+
+
+class Registry:
+    """The services as they are registered when this is made; without `lookups` no name server is asked."""
+
+    def __init__(
+        self, services: Sequence[Registered], held: Held | None = None, *, lookups: bool = True
+    ) -> None:
+        self.services = {service.name: service for service in services}
+        self._held = held or Held()
+        found = {service.name: endpoint_of(service.base_url) for service in services}
+        endpoints = {name: endpoint for name, endpoint in found.items() if endpoint is not None}
+        earlier = {(name, endpoint_of(url)) for name, url in self._held.addresses}
+        left = {(name, endpoint) for name, endpoint in earlier if endpoint is not None}
+        if lookups:
+            asked = [*endpoints.values(), *(endpoint for _, endpoint in left)]
+            names.resolve(host for host, _ in asked)  # side by side
+        self._places = {name: places_of(endpoint, lookups=False) for name, endpoint in endpoints.items()}
+        self._names = _by_place(self._places.items())
+        self._left = _by_place((name, places_of(endpoint, lookups=False)) for name, endpoint in left)
+
+    def services_at(self, places: Iterable[Place]) -> set[str]:
+        """The names of all services that are registered there."""
+        return set().union(*(self._names.get(place, set()) for place in places))
+
+    def held_for(self, places: Iterable[Place]) -> set[str]:
+        """What a run that acts there holds: the services there, or the addresses where there are none.
+
+        A service that was registered or moved after another run had begun leads to what that run holds.
+        """
+        told = set(places)
+        found = self.services_at(told).union(*(self._left.get(place, set()) for place in told))
+        addresses = {name for place in told if (name := hold_name(place))}
+        if found:
+            addresses = {name for name in addresses if not self._held.names.isdisjoint(forms_of([name]))}
+        return found | addresses
+
+    def touched(self, targets: Targets) -> set[str]:
+        """The named services, and all that are registered at the same places, whatever their spelling.
+
+        Of places where none is registered, the addresses.
+        """
+        groups = [self._places.get(name, frozenset()) for name in targets.services]
+        groups += [places_of(endpoint, lookups=False) for endpoint in targets.endpoints]
+        return set(targets.services).union(*map(self.held_for, groups))
+
+    def protected_among(self, touched: Iterable[str]) -> list[str]:
+        """The protected services of these."""
+        return sorted(name for name in touched if name in self.services and self.services[name].is_protected)
+
+    def protected_at(self, places: Iterable[Place]) -> list[str]:
+        return sorted(name for name in self.services_at(places) if self.services[name].is_protected)
+
+    def protected_before(self, moment: datetime | None, places: Iterable[Place]) -> list[str]:
+        """Those that were protected there already at that moment."""
+        found = ((name, self.services[name].protected_since) for name in self.protected_at(places))
+        return [name for name, since in found if since is not None and moment is not None and since <= moment]
+
+
+def is_address(target: str) -> bool:
+    """Whether this is held as the address of no service."""
+    return ":" in target
+
+
+def hidden(address: str) -> str:
+    """How an address is held that no document names: a secret may have decided it, and it is kept nowhere."""
+    return HIDDEN_PREFIX + salted_hmac("scenarios.hold", address).hexdigest()[:_DIGITS]
+
+
+def forms_of(targets: Iterable[str]) -> dict[str, str]:
+    """All names under which the targets may be held, and the target of each."""
+    told = list(targets)
+    return {name: name for name in told} | {hidden(name): name for name in told if is_address(name)}
+
+
+def _by_place(found: Iterable[tuple[str, Iterable[Place]]]) -> dict[Place, set[str]]:
+    by_place: dict[Place, set[str]] = {}
+    for name, places in found:
+        for place in places:
+            by_place.setdefault(place, set()).add(name)
+    return by_place
+
+
+def read_held() -> Held:
+    rows = list(Hold.objects.values_list("service", "run__addresses"))
+    held_at = ((name, str((addresses or {}).get(name, ""))) for name, addresses in rows)
+    return Held(frozenset(name for name, _ in rows), frozenset(one for one in held_at if one[1]))
+
+
+def read_services() -> list[Registered]:
+    rows = Service.objects.values_list("name", "base_url", "is_protected", "protected_since")
+    return [Registered(*row) for row in rows]
+
+
+def touched_by(targets: Targets, *, lookups: bool = True) -> set[str]:
+    """The services and addresses that whoever carries this out touches."""
+    return read_for(targets, lookups=lookups).touched(targets)
+
+
+def read_for(targets: Targets, *, lookups: bool = True) -> Registry:
+    """The registry as it is now, with the targets' hosts resolved."""
+    if lookups:
+        names.resolve(host for host, _ in targets.endpoints)
+    return Registry(read_services(), read_held(), lookups=lookups)

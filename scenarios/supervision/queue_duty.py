@@ -1,0 +1,56 @@
+"""The watchdog's word to the queue: which runs may begin, and that a worker should show itself."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from scenarios import tasks
+from scenarios.models import Heartbeat
+from scenarios.runs import task_queue
+
+BEAT_EVERY = timedelta(seconds=5)
+BEAT_LOST_AFTER = timedelta(seconds=30)
+# Where workers are at hand, a message that was lost costs no more than this.
+KNOCK_AGAIN_SOON_AFTER = timedelta(seconds=5)
+MAX_REST_SECONDS = 30.0
+
+
+class QueueDuty:
+    """One failure per round, and a longer rest after each: a queue that hangs costs its time limit."""
+
+    def __init__(self) -> None:
+        self._beat_asked_at = timezone.now() - BEAT_LOST_AFTER
+        self._rest = 0.0
+
+    def notify(self) -> None:
+        now = timezone.now()
+        worker_is_there = Heartbeat.objects.filter(name="worker", seen_at__gte=now - BEAT_LOST_AFTER).exists()
+        again_after = KNOCK_AGAIN_SOON_AFTER if worker_is_there else task_queue.KNOCK_AGAIN_AFTER
+        is_resting = task_queue.outage.failed_within(self._rest)
+        # Looked for while it rests, too: runs learn what they wait for.
+        untold = task_queue.find_untold(now, again_after)
+        told = task_queue.tell_queue(untold, unless_away_for=self._rest)
+        if not is_resting:
+            succeeded = told == len(untold) and self._ask_for_beat(now)
+            self._rest = 0.0 if succeeded else min(MAX_REST_SECONDS, 2 * self._rest or 1.0)
+
+    def _ask_for_beat(self, now: datetime) -> bool:
+        """False where the queue did not take the request."""
+        worker = Heartbeat.objects.filter(name="worker").first()
+        answered = worker is not None and worker.seen_at >= self._beat_asked_at
+        is_away = task_queue.outage.failed_within(MAX_REST_SECONDS)
+        if not is_away and now - self._beat_asked_at < (BEAT_EVERY if answered else BEAT_LOST_AFTER):
+            return True
+        if settings.TASK_BACKEND == "db":
+            # RQ forgets results by itself.
+            DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
+        try:
+            tasks.ask_for_beat()
+        except Exception as error:  # noqa: BLE001 - whichever the queue's own are
+            task_queue.outage.note_failure(error)
+            return False
+        self._beat_asked_at = now
+        task_queue.outage.note_success()
+        return True

@@ -1,0 +1,198 @@
+"""Watches over runs: takes over those whose worker died, tries outstanding faults again, reads charts.
+
+Any number of watchdogs may run: whatever one does begins with a conditional UPDATE that lets one through.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from scenarios.access.idempotency import prune_answers
+from scenarios.charts.reader import ChartReader
+from scenarios.database.connections import Lane
+from scenarios.database.errors import is_away
+from scenarios.domain import log_context, outages
+from scenarios.domain.outcomes import STATES_TO_UNDO
+from scenarios.drivers import hosts
+from scenarios.models import Fault, Run
+from scenarios.notifications import deliveries
+from scenarios.notifications.dispatcher import Dispatcher
+from scenarios.planning import approvals
+from scenarios.planning import due as planning_due
+from scenarios.runs import executor, leases, recovery
+from scenarios.runs.heartbeats import beat_of, note_trouble
+from scenarios.runs.leases import Claim
+from scenarios.supervision import retention
+from scenarios.supervision.duties import Carrier, Duty
+from scenarios.supervision.lease_watch import LeaseWatch
+from scenarios.supervision.queue_duty import QueueDuty
+
+logger = logging.getLogger(__name__)
+
+ROUND_SECONDS = 1.0
+# A duty that hangs is left behind when the watchdog ends.
+LAST_ROUND_SECONDS = 10.0
+PRUNE_EVERY_SECONDS = 600.0
+PRUNED_AT_ONCE = 100
+RUNS_PRUNED_AT_ONCE = 20
+PRUNE_REST_SECONDS = 0.05
+# An outstanding fault is due at least once a minute: by then its own host's watchdog would have tried it.
+HOST_SILENT_AFTER = timedelta(seconds=30)
+
+
+class Watchdog:
+    """Each duty goes on by itself. Undoing goes on beside them: one hanging target keeps no other waiting."""
+
+    def __init__(self) -> None:
+        self._busy: dict[UUID, asyncio.Task[None]] = {}
+        self._stop = asyncio.Event()
+        self._leases = LeaseWatch(settings.LEASE_SECONDS)
+        self._renewals = Lane("lease")  # one for all: there may be hundreds of runs to clean up after
+        self._charts = ChartReader()
+        self._dispatcher = Dispatcher()
+        self._undoing = Lane("undo")
+        notify = Duty("notify the queue", ROUND_SECONDS, in_lane(QueueDuty().notify))
+        self._queue = Carrier(notify)
+        self._carriers = [self._queue, *(Carrier(duty) for duty in self._duties())]
+
+    def _duties(self) -> list[Duty]:
+        return [
+            # Never later than this: a fault waits for it, and `ready` looks at its heartbeat.
+            Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
+            Duty("start schedules", ROUND_SECONDS, in_lane(_start_schedules), max_delay=ROUND_SECONDS),
+            Duty("end expired approvals", 5.0, in_lane(_expire_approvals)),
+            Duty("ask for approvals", 20.0, in_lane(planning_due.ask_for_approvals)),
+            Duty("send messages", ROUND_SECONDS, self._send_messages),
+            Duty("read charts", ROUND_SECONDS, self._read_charts),
+            Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),
+        ]
+
+    def stop(self) -> None:
+        """End after the undos that are under way."""
+        self._stop.set()
+        for carrier in self._carriers:
+            carrier.wake()
+
+    async def watch(self) -> None:
+        going_on = [asyncio.create_task(carrier.go_on(self._stop)) for carrier in self._carriers]
+        await self._stop.wait()
+        _done, hanging = await asyncio.wait(going_on, timeout=LAST_ROUND_SECONDS)
+        for task in hanging:
+            task.cancel()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait for the undos and the messages that are under way."""
+        await self._charts.stop()
+        if self._busy:
+            await asyncio.wait(self._busy.values())
+        await self._renewals.close()
+        await self._dispatcher.settle()
+        await asyncio.gather(self._undoing.close(), *(carrier.close() for carrier in self._carriers))
+
+    async def look(self) -> None:
+        """One round of each duty, one after the other. Undos are begun here and go on by themselves."""
+        for carrier in self._carriers:
+            await carrier.round()
+
+    async def _take_over(self, lane: Lane) -> None:
+        abandoned = self._leases.ran_out(await lane.call(held_runs), time.monotonic())
+        for run in (*abandoned, *await lane.call(runs_with_due_faults)):
+            self._begin(run, partial(leases.take_over_run, run, worker=executor.this_process()))
+        await lane.call(_beat, [trouble for carrier in self._carriers if (trouble := carrier.trouble())])
+
+    def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
+        if run.id not in self._busy:
+            with log_context.binding(run_id=str(run.id)):  # the task keeps it
+                task = asyncio.create_task(self._take_back(run, claim))
+            self._busy[run.id] = task
+            task.add_done_callback(lambda _task: self._busy.pop(run.id, None))
+
+    async def _take_back(self, run: Run, claim: Callable[[], Claim | None]) -> None:
+        try:
+            if (claimed := await self._undoing.call(claim)) is None:
+                return
+            logger.warning(
+                "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
+            )
+            ended = await recovery.take_back_left_behind(run, claimed, self._renewals, only_due=True)
+            logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
+        except Exception as error:  # also a driver's, of the site's own: the fault stays in the ledger
+            if is_away(error):
+                outages.database.note_failure(error)
+            else:
+                logger.exception("Run %s could not be cleaned up: trying again", run.id)
+        self._queue.wake()  # whoever waited for its services may begin
+
+    async def _prune(self, lane: Lane) -> None:
+        """Batch by batch, with rests between, so that nobody waits for long to write."""
+        now = timezone.now()
+        before = now - timedelta(days=settings.RETENTION_DAYS)
+        batches = [
+            partial(prune_answers, now, at_most=PRUNED_AT_ONCE),
+            partial(retention.prune, before, at_most=RUNS_PRUNED_AT_ONCE),
+            partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
+        ]
+        for prune in batches:
+            while not self._stop.is_set() and await lane.call(prune) > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PRUNE_REST_SECONDS):
+                        await self._stop.wait()
+        await lane.call(retention.prune_plans, before)
+
+    async def _send_messages(self, _lane: Lane) -> None:
+        await self._dispatcher.look()
+
+    async def _read_charts(self, _lane: Lane) -> None:
+        self._charts.go_on()
+
+
+def in_lane(function: Callable[[], object]) -> Callable[[Lane], Awaitable[object]]:
+    async def call(lane: Lane) -> object:
+        return await lane.call(function)
+
+    return call
+
+
+def held_runs() -> list[Run]:
+    return list(Run.objects.held())
+
+
+def runs_with_due_faults() -> list[Run]:
+    """Those that nobody is at; of the others, the lease tells when nobody is any more.
+
+    A fault of another host is left to the watchdog there; where that one is silent, the ledger is told.
+    """
+    now = timezone.now()
+    due = Fault.objects.due(now)
+    mine = due.on_host(hosts.this_host())
+    overdue = due.filter(state__in=STATES_TO_UNDO, next_try_at__lt=now - HOST_SILENT_AFTER)
+    silent = overdue.exclude(reason__startswith=hosts.WAITING).exclude(id__in=mine.values("id"))
+    runs = (mine.values("run"), silent.values("run"))
+    return list(Run.objects.filter(Q(id__in=runs[0]) | Q(id__in=runs[1]), lease_until__isnull=True))
+
+
+def _beat(troubles: list[str]) -> None:
+    """Tell that faults are looked after; and of what else is not."""
+    beat_of("watchdog", executor.this_process())
+    if troubles:
+        note_trouble("watchdog", "; ".join(troubles))
+
+
+def _start_schedules() -> None:
+    now = timezone.now()
+    planning_due.start_due(now)
+    planning_due.end_late(now)
+
+
+def _expire_approvals() -> None:
+    approvals.expire(timezone.now())

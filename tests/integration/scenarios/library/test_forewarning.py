@@ -1,0 +1,126 @@
+"""What a run would meet is told where the scenario is written, and before it is started."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from pytest_django.fixtures import Settings
+
+from scenarios.drivers import documents
+from scenarios.language.document import build_plan
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
+from scenarios.library.warnings import delays, forewarnings
+from scenarios.models import Scenario
+from scenarios.runs import global_stop
+
+pytestmark = pytest.mark.django_db
+
+DOCUMENT = (Path(__file__).parents[4] / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
+UNDO = "          undo: {http: {service: exchange, method: DELETE, path: /chaos/latency}}\n"
+
+
+@pytest.fixture(autouse=True)
+def registered() -> None:
+    registered_services.register_service("exchange", "http://127.0.0.1:1")
+    registered_services.register_service("risk-monitor", "http://127.0.0.1:2")
+
+
+@pytest.fixture
+def scenario(admin_user: User) -> Scenario:
+    return stored_scenarios.save_scenario(documents.read_document(DOCUMENT), by=admin_user)
+
+
+def told_of(text: str) -> list[str]:
+    return forewarnings(build_plan(documents.read_document(text), {}))
+
+
+def test_nothing_is_told_of_a_plan_that_takes_everything_back_on_registered_services() -> None:
+    assert told_of(DOCUMENT) == []
+
+
+def test_a_misspelt_service_is_told_with_the_name_that_was_meant() -> None:
+    (sentence,) = told_of(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
+    assert sentence == (
+        "There is no service 'risk-monitr' (did you mean 'risk-monitor'?): a run would end errored"
+    )
+
+
+def test_an_action_that_nothing_takes_back_is_told() -> None:
+    assert UNDO in DOCUMENT
+    (sentence,) = told_of(DOCUMENT.replace(UNDO, ""))
+    assert sentence == "'slow the exchange down' has no undo: what it does is not taken back"
+
+
+def test_a_draft_is_answered_with_its_forewarnings_above_its_plan(admin_client: Client) -> None:
+    draft = DOCUMENT.replace("service: risk-monitor", "service: elsewhere")
+    address = reverse("admin:scenarios_scenario_draft")
+    answer = admin_client.post(address, draft, content_type="application/yaml").json()
+    assert answer["problems"] == []
+    assert "There is no service &#x27;elsewhere&#x27;" in answer["plan"].partition("<svg")[0]
+
+
+def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
+    admin_client: Client, scenario: Scenario
+) -> None:
+    plan = build_plan(documents.read_document(DOCUMENT), {})
+    assert delays(plan) == []
+    exchange = registered_services.register_service("exchange", "http://127.0.0.1:1")
+    exchange.is_protected = True
+    registered_services.save_service(exchange)
+    global_stop.pull_global_stop(by="berta", reason="the market opens")
+    stopped, protected = delays(plan)
+    assert stopped == "No run begins before the global stop, pulled by berta (the market opens) is released"
+    assert "second person: 'exchange' is protected" in protected
+    page = admin_client.get(reverse("admin:scenarios_scenario_change", args=[scenario.pk])).content.decode()
+    assert "No run begins before the global stop" in page.partition("<dialog")[2]
+
+
+PROCESS = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: process}
+spec:
+  phases:
+    - name: chaos
+      actions: [{name: end it, do: DO, undo: {command: UNDO}}]
+"""
+KILL = "{signal: {pidfile: /run/exchange/a.pid, signal: KILL}}"
+PAUSE = "{signal: {pidfile: /run/exchange/a.pid, signal: STOP}}"
+PKILL = "{command: {run: [pkill, exchange]}}"
+CUT = "{command: {run: [tc, qdisc, add]}}"
+
+
+@pytest.mark.parametrize(
+    ("do", "undo", "is_told"),
+    [
+        (KILL, "{run: [/opt/exchange/start]}", True),
+        (KILL.replace("KILL", "TERM"), "{run: [/opt/exchange/start]}", True),
+        (PKILL, "{run: [/opt/exchange/start]}", True),
+        (CUT, "{run: [sh, -c, 'exchange --serve & ']}", True),
+        (CUT, "{run: [sh, -c, 'nohup exchange']}", True),
+        (CUT, "{run: [setsid, exchange]}", True),
+        (KILL, "{run: [/opt/exchange/start], keep_running: true}", False),
+        (KILL, "{run: [/usr/bin/systemctl, start, exchange]}", False),
+        (PAUSE, "{run: [kill, -CONT, '77']}", False),
+        (CUT, "{run: [tc, qdisc, del]}", False),
+        (CUT, "{run: [sh, -c, 'tc qdisc del 2>&1 && echo done']}", False),
+    ],
+)
+def test_an_undo_that_starts_what_ends_with_it_is_told(
+    settings: Settings, do: str, undo: str, *, is_told: bool
+) -> None:
+    settings.ALLOWED_PIDFILE_DIRS = (Path("/run/exchange"),)
+    settings.ALLOWED_COMMANDS = (
+        "sh",
+        "tc",
+        "kill",
+        "pkill",
+        "setsid",
+        "/usr/bin/systemctl",
+        "/opt/exchange/start",
+    )
+    told = told_of(PROCESS.replace("UNDO", undo).replace("DO", do))
+    assert any("'keep_running: true'" in sentence for sentence in told) is is_told

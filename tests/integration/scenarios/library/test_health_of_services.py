@@ -1,0 +1,61 @@
+"""How a service is, by its own path and status; tried in the form before it is stored."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from scenarios.library import services as registered_services
+from scenarios.library.service_health import health_of
+from scenarios.models import Service
+from tests.integration.scenarios.api.conftest import problem_of, program
+from tests.servers.target import running_target
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_path_and_status_are_the_services_own(admin_client: Client, admin_user: object) -> None:
+    ci = program(admin_user)  # type: ignore[arg-type]
+    with running_target() as target:
+        put = {"base_url": target.url, "health_path": "/health", "health_status": 404}
+        assert ci.ask("PUT", "services/target", put).status_code == 200
+        told = ci.get("services/target").json()
+        assert (told["health_path"], told["health_status"]) == ("/health", 404)
+        service = Service.objects.get()
+        wrong = health_of(service)
+        assert (wrong.is_well, "not 404" in wrong.sentence) == (False, True)
+        assert (
+            ci.ask("PUT", "services/target", {"base_url": target.url, "health_status": 0}).status_code == 200
+        )
+        service.refresh_from_db()
+        assert (health_of(service).is_well, service.health_path) == (True, "/health")
+        elsewhere = {"base_url": target.url, "health_path": "/nowhere", "health_status": 404}
+        assert ci.ask("PUT", "services/target", elsewhere).status_code == 200
+        service.refresh_from_db()
+        assert health_of(service).sentence.startswith("/nowhere answered ")
+        page = reverse("admin:scenarios_service_health", args=[service.pk])
+        assert "/nowhere answered" in admin_client.get(page).content.decode()
+
+
+@pytest.mark.parametrize("path", ["health", "", "//elsewhere", "/with space", "http://x/", "/a\nb"])
+def test_a_path_that_is_none_is_refused(admin_client: Client, admin_user: object, path: str) -> None:
+    ci = program(admin_user)  # type: ignore[arg-type]
+    problem_of(ci.ask("PUT", "services/bank", {"base_url": "http://127.0.0.1:1", "health_path": path}), 422)
+    tried = admin_client.post(
+        reverse("admin:scenarios_service_try"), {"base_url": "http://127.0.0.1:1", "health_path": path}
+    )
+    assert "not well" in tried.content.decode()
+    assert not Service.objects.exists()
+
+
+def test_it_is_tried_before_it_is_stored(admin_client: Client, client: Client) -> None:
+    address = reverse("admin:scenarios_service_try")
+    with running_target() as target:
+        given = {"base_url": target.url, "health_path": "/health", "health_status": "200"}
+        assert "/health answered 200" in admin_client.post(address, given).content.decode()
+        given["health_status"] = "204"
+        assert "not well" in admin_client.post(address, given).content.decode()
+    assert client.post(address, given).status_code == 302
+    assert not Service.objects.exists()
+    assert "Try its health" in admin_client.get(reverse("admin:scenarios_service_add")).content.decode()
+    registered_services.register_service("bank", "http://127.0.0.1:1")
+    assert Service.objects.get().health_path == "/health"

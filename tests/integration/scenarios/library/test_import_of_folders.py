@@ -1,0 +1,175 @@
+"""`scenario import` as GitOps wants it: all or nothing, idempotent, with --check and --prune."""
+
+from pathlib import Path
+
+import pytest
+
+from scenarios.domain.outcomes import Rollback
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.sync import NameTaken, store
+from scenarios.models import Run, Scenario
+from scenarios.runs import commands as run_commands
+from tests.command_line import CommandLine
+from tests.integration.scenarios.story_rows import Telling
+
+pytestmark = pytest.mark.django_db
+
+CATALOGUE = Path(__file__).parents[4] / "scenarios" / "catalogue"
+DOCUMENT = (CATALOGUE / "exchange-latency.yaml").read_text()
+OTHER = DOCUMENT.replace("name: exchange-latency", "name: other", 1)
+WRONG = DOCUMENT.replace("method: POST", "metod: POST", 1)
+
+
+@pytest.fixture
+def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "exchange.yaml").write_text(DOCUMENT)
+    (tmp_path / "deep" / "deeper" / "other.yml").write_text(OTHER)
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "workflow.yml").write_text("on: push")
+    (tmp_path / "notes.txt").write_text("no scenario")
+    return tmp_path
+
+
+def stored() -> set[str]:
+    return set(Scenario.objects.values_list("name", flat=True))
+
+
+def test_a_folder_is_stored_with_the_folders_in_it_and_without_what_is_hidden(
+    scenario: CommandLine, folder: Path
+) -> None:
+    said = scenario("import", folder)
+    assert said.code == 0
+    assert stored() == {"exchange-latency", "other"}
+    assert "other: stored (" in said.out
+
+
+def test_every_problem_of_every_file_is_shown_at_its_place_and_nothing_is_stored(
+    scenario: CommandLine, folder: Path
+) -> None:
+    for name in ("wrong-1.yaml", "deep/wrong-2.yaml"):
+        (folder / name).write_text(WRONG)
+    said = scenario("import", folder)
+    line = 1 + WRONG[: WRONG.index("metod")].count("\n")
+    assert said.code == 2
+    assert f"{folder}/wrong-1.yaml:{line}:" in said.out
+    assert f"{folder}/deep/wrong-2.yaml:{line}:" in said.out
+    assert stored() == set()
+
+
+def test_two_files_with_one_name_are_refused(scenario: CommandLine, folder: Path) -> None:
+    (folder / "twin.yaml").write_text(OTHER)
+    said = scenario("import", folder)
+    assert said.code == 2
+    assert "'other' is also the name of the scenario in" in said.out
+    assert stored() == set()
+
+
+def test_import_again_makes_no_new_version(scenario: CommandLine, folder: Path) -> None:
+    scenario("import", folder)
+    assert "other: unchanged" in scenario("import", folder, "--prune").out
+    assert Scenario.history.count() == 2
+
+
+def test_check_shows_what_would_change_ends_with_1_and_writes_nothing(
+    scenario: CommandLine, folder: Path
+) -> None:
+    stored_scenarios.save_scenario(
+        documents.read_document(DOCUMENT.replace("delay_ms: 500", "delay_ms: 400"))
+    )
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT.replace("exchange-latency", "gone", 1)))
+    (folder / "exchange.yaml").write_text(DOCUMENT + "# a note\n")
+    before = list(Scenario.objects.values())
+    said = scenario("import", folder, "--check", "--prune")
+    assert said.code == 1
+    assert "exchange-latency: changed" in said.out
+    assert "\n+# a note\n" in said.out
+    assert "--- stored/exchange-latency\n" in said.out
+    assert "other: new (" in said.out
+    assert "gone: would be removed\n" in said.out
+    assert list(Scenario.objects.values()) == before
+
+
+def test_check_ends_with_0_where_nothing_would_change(scenario: CommandLine, folder: Path) -> None:
+    scenario("import", folder)
+    said = scenario("import", folder, "--check", "--prune", "--json")
+    assert (said.code, {change["change"] for change in said.json["changes"]}) == (0, {"unchanged"})
+
+
+def test_prune_removes_the_rest_and_keeps_its_runs_and_its_history(
+    scenario: CommandLine, folder: Path
+) -> None:
+    run = Telling().finish()
+    (folder / "exchange.yaml").unlink()
+    assert scenario("import", folder, "--prune").code == 0
+    assert stored() == {"other"}
+    assert Run.objects.get(pk=run.pk).scenario_name == "exchange-latency"
+    assert "exchange-latency" in scenario("runs", "--scenario", "exchange-latency").out
+    run_commands.start_run(DOCUMENT + "# of a file, never stored", {}, origin="cli")
+    again = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    assert list(again.runs.all()) == [run]
+    assert [version.history_type for version in again.history.order_by("history_id")] == ["+", "-", "+"]
+
+
+@pytest.mark.parametrize("ended_dirty", [False, True])
+def test_prune_removes_nothing_with_a_running_run_or_a_fault_and_changes_nothing(
+    scenario: CommandLine, folder: Path, *, ended_dirty: bool
+) -> None:
+    telling = Telling()
+    if ended_dirty:
+        telling.begin()
+        telling.finish(Rollback.DIRTY)
+    (folder / "exchange.yaml").unlink()
+    said = scenario("import", folder, "--prune")
+    assert said.code == 2
+    why = "is not undone" if ended_dirty else "of it is running"
+    assert why in said.err
+    assert stored() == {"exchange-latency"}
+
+
+def test_prune_wants_folders_and_an_empty_one_prunes_nothing(
+    scenario: CommandLine, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    assert "import a folder" in scenario("import", folder / "exchange.yaml", "--prune").err
+    assert scenario("import", tmp_path_factory.mktemp("empty"), "--prune").code == 2
+    assert stored() == {"exchange-latency"}
+
+
+def test_what_was_exported_is_byte_for_byte_what_was_imported(scenario: CommandLine, tmp_path: Path) -> None:
+    odd = DOCUMENT.replace("\n", "\r\n", 3) + "# ↩ no newline at the end"
+    (tmp_path / "odd.yaml").write_bytes(odd.encode())
+    scenario("import", tmp_path / "odd.yaml")
+    scenario("export", "exchange-latency", "-o", tmp_path / "out.yaml")
+    assert (tmp_path / "out.yaml").read_bytes() == odd.encode()
+    assert scenario("export", "exchange-latency").out == odd
+    scenario("export", "--all", tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder" / "exchange-latency.yaml").read_bytes() == odd.encode()
+    assert scenario("import", tmp_path / "new" / "folder", "--check", "--prune").code == 0
+
+
+def test_export_wants_one_scenario_or_all_and_says_where_it_cannot_write(
+    scenario: CommandLine, tmp_path: Path
+) -> None:
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    assert scenario("export").code == 2
+    said = scenario("export", "exchange-latency", "-o", tmp_path / "none" / "x.yaml")
+    assert (said.code, "cannot be written" in said.err) == (2, True)
+
+
+def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
+    """What two imports at once come to on a database where each sees the name free."""
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT), replace=False)
+    changed = documents.read_document(DOCUMENT + "# other\n")
+    with pytest.raises(NameTaken, match="'exchange-latency' is stored already"):
+        store(changed, None, replace=False)
+    assert Scenario.objects.get().document == DOCUMENT
+    store(changed, None, replace=True)
+    assert Scenario.objects.get().document == changed.source

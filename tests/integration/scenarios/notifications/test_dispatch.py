@@ -1,0 +1,224 @@
+"""Messages reach a real receiver, signed; what it answers, or does not, is kept, and nobody waits for it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+from standardwebhooks import Webhook as Verifier
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from metrics_app.backend import get_metrics
+from scenarios.domain.webhooks import DeliveryState
+from scenarios.models import Delivery, Webhook
+from scenarios.notifications import senders, webhooks
+from scenarios.notifications.dispatcher import Dispatcher
+from scenarios.supervision.watchdog import Watchdog
+from tests.integration.scenarios.runs.outside_rows import a_message, a_webhook
+from tests.integration.scenarios.story_rows import Telling
+from tests.servers.receiver import Receiver
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver().listening() as listening:
+        yield listening
+
+
+@pytest.fixture
+def send_due() -> Callable[[], None]:
+    """One look of each of so many dispatchers, to the end of what they began."""
+
+    async def look(dispatchers: int) -> None:
+        dispatching = [Dispatcher() for _ in range(dispatchers)]
+        for dispatcher in dispatching:
+            await dispatcher.look()
+        while busy := [task for dispatcher in dispatching for task in dispatcher.under_way()]:
+            await asyncio.wait(busy)
+
+    def send(dispatchers: int = 1) -> None:
+        asyncio.run(look(dispatchers))
+
+    return send
+
+
+SendDue = Callable[..., None]
+
+
+def test_a_run_is_told_of_in_order_and_each_message_is_signed(receiver: Receiver, send_due: SendDue) -> None:
+    webhook = Webhook(name="chat", url=f"{receiver.url}/hook?a=b", events=["run.started", "run.finished"])
+    secret = webhooks.save_webhook(webhook)
+    telling = Telling()
+    telling.tell("run_started")
+    telling.begin()
+    telling.finish()
+    send_due()
+    verified = [Verifier(secret).verify(sent.body, sent.headers) for sent in receiver.requests]
+    assert [message["type"] for message in verified] == ["run.started", "run.finished"]
+    assert {sent.path for sent in receiver.requests} == {"/hook?a=b"}
+    assert {delivery.state for delivery in Delivery.objects.all()} == {DeliveryState.DELIVERED}
+    assert 'webhook_deliveries_total{instance="test-coordinator",result="delivered"' in exposition()
+
+
+def exposition() -> str:
+    return get_metrics().get_http_handler()().decode()
+
+
+def test_several_senders_at_once_send_each_message_once(receiver: Receiver, send_due: SendDue) -> None:
+    webhook = a_webhook(url=receiver.url)
+    for _ in range(10):
+        webhooks.send_test(webhook)
+    send_due(3)
+    ids = [sent.headers["webhook-id"] for sent in receiver.requests]
+    assert sorted(ids) == sorted(Delivery.objects.values_list("message_id", flat=True))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(500, "answered 500"), (302, "answered 302 to another address"), (404, "404")]
+)
+def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same_id(
+    receiver: Receiver, send_due: SendDue, status: int, words: str
+) -> None:
+    a_message(a_webhook(url=receiver.url))
+    receiver.statuses, receiver.headers = [status, 200], {"Location": "/elsewhere"}
+    send_due()
+    failed = Delivery.objects.get()
+    assert (failed.state, failed.status, len(receiver.requests)) == (DeliveryState.PENDING, status, 1)
+    assert words in failed.reason
+    Delivery.objects.update(next_try_at=timezone.now())
+    send_due()
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
+    assert len({sent.headers["webhook-id"] for sent in receiver.requests}) == 1
+    assert len({sent.body for sent in receiver.requests}) == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("by_date", [False, True])
+def test_a_receiver_that_asks_for_time_is_given_it(
+    receiver: Receiver, send_due: SendDue, status: int, *, by_date: bool
+) -> None:
+    a_message(a_webhook(url=receiver.url))
+    moment = format_datetime(timezone.now() + timedelta(seconds=600), usegmt=True)
+    receiver.statuses, receiver.headers = [status], {"Retry-After": moment if by_date else "600"}
+    send_due()
+    assert Delivery.objects.get().next_try_at > timezone.now() + timedelta(seconds=500)
+
+
+def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_other_waiting(
+    receiver: Receiver, send_due: SendDue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(senders, "SECONDS", 0.3)
+    with Receiver().listening() as hanging:
+        hanging.hangs = True
+        for name, url in (
+            ("hangs", hanging.url),
+            ("well", receiver.url),
+            ("not there", "http://127.0.0.1:1"),
+        ):
+            a_message(a_webhook(name, url))
+        send_due()
+    reasons = dict(Delivery.objects.values_list("webhook__name", "reason"))
+    assert "did not answer within 300ms" in reasons["hangs"]
+    assert "refused the connection" in reasons["not there"]
+    assert (reasons["well"], len(receiver.requests)) == ("", 1)
+
+
+def test_an_endless_answer_is_not_read_to_its_end(receiver: Receiver, send_due: SendDue) -> None:
+    webhooks.send_test(a_webhook(url=receiver.url))
+    receiver.body = b"x" * 20_000_000
+    send_due()
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
+
+
+def test_an_address_that_is_allowed_no_longer_is_not_asked(
+    receiver: Receiver, send_due: SendDue, settings: Settings
+) -> None:
+    webhooks.send_test(a_webhook(url=receiver.url))
+    settings.WEBHOOK_ALLOWED_HOSTS = (".example.com",)
+    send_due()
+    assert "'127.0.0.1' is not in the setting WEBHOOK_ALLOWED_HOSTS" in Delivery.objects.get().reason
+    assert receiver.requests == []
+
+
+def test_nothing_is_signed_with_a_secret_that_the_receiver_does_not_have(
+    receiver: Receiver, send_due: SendDue, settings: Settings
+) -> None:
+    webhooks.send_test(a_webhook(url=receiver.url))
+    settings.SECRET_KEY = "another one"
+    send_due()
+    assert "SECRET_KEY is not the one" in Delivery.objects.get().reason
+    assert receiver.requests == []
+
+
+def test_after_a_change_both_secrets_sign_for_a_day(receiver: Receiver, send_due: SendDue) -> None:
+    webhook = Webhook(name="chat", url=receiver.url, events=[])
+    before, after = webhooks.save_webhook(webhook), webhooks.change_secret(webhook)
+    webhooks.send_test(webhook)
+    send_due()
+    Webhook.objects.update(secret_changed_at=timezone.now() - timedelta(hours=25))
+    webhooks.send_test(webhook)
+    send_due()
+    soon, later = receiver.requests
+    for secret, message in ((before, soon), (after, soon), (after, later)):
+        Verifier(secret).verify(message.body, message.headers)
+    with pytest.raises(WebhookVerificationError):
+        Verifier(before).verify(later.body, later.headers)
+
+
+def test_the_watchdogs_round_sends_and_does_not_wait_for_the_answer(receiver: Receiver) -> None:
+    webhooks.send_test(a_webhook(url=receiver.url))
+    receiver.hangs = True
+
+    async def one_round() -> None:
+        watchdog = Watchdog()
+        async with asyncio.timeout(10):
+            await watchdog.look()
+        await asyncio.to_thread(receiver.wait_for, 1)
+        receiver.over.set()
+        await watchdog.settle()
+
+    asyncio.run(one_round())
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED
+
+
+def test_a_window_reaches_grafana_as_its_api_has_it(
+    receiver: Receiver, send_due: SendDue, settings: Settings
+) -> None:
+    a_window(settings, receiver)
+    receiver.body = b'{"message":"Annotation added","id":1}'
+    send_due()
+    [request] = receiver.requests
+    assert (request.method, request.path) == ("POST", "/grafana/api/annotations")
+    assert request.headers["authorization"] == "Bearer glsa_made_up"
+    assert request.headers["content-type"] == "application/json"
+    message = request.json()
+    kinds = {name: type(value) for name, value in message.items()}
+    assert kinds == {"time": int, "timeEnd": int, "tags": list, "text": str}
+    assert 'grafana_annotations_total{instance="test-coordinator",result="delivered"' in exposition()
+
+
+def a_window(settings: Settings, receiver: Receiver) -> None:
+    settings.GRAFANA_URL, settings.GRAFANA_TOKEN = f"{receiver.url}/grafana", "glsa_made_up"
+    telling = Telling()
+    telling.begin()
+    telling.finish()
+
+
+@pytest.mark.parametrize(("found", "methods"), [(b'[{"id": 1}]', ["GET"]), (b"[]", ["GET", "POST"])])
+def test_a_window_that_may_have_arrived_already_is_looked_for_before_it_is_sent_again(
+    receiver: Receiver, send_due: SendDue, settings: Settings, found: bytes, methods: list[str]
+) -> None:
+    a_window(settings, receiver)
+    Delivery.objects.update(tries=1)  # whoever claimed it died
+    receiver.body = found
+    send_due()
+    assert [request.method for request in receiver.requests] == methods
+    tag = json.loads(Delivery.objects.get().payload)["tags"][-1]
+    assert f"tags={tag}" in receiver.requests[0].path
+    assert Delivery.objects.get().state == DeliveryState.DELIVERED

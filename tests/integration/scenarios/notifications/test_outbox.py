@@ -1,0 +1,126 @@
+"""What the outside is told is written with the change that it tells of, or not at all."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import pytest
+from django.db import connection, transaction
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from scenarios.domain.errors import LeaseLost
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.models import Delivery, Scenario
+from scenarios.notifications.webhooks import delete_webhook
+from scenarios.ports import Event
+from scenarios.runs import commands as run_commands
+from scenarios.runs import faults as fault_commands
+from scenarios.runs import leases, lifecycle
+from scenarios.runs.leases import Claim
+from tests.integration.scenarios.runs.outside_rows import a_webhook, written
+from tests.integration.scenarios.story_rows import SLOWED, Telling
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_run_is_told_of_at_its_start_and_at_its_end() -> None:
+    a_webhook()
+    telling = Telling()
+    telling.tell("run_started")
+    telling.begin()
+    run = telling.finish()
+    assert written() == ["run.started", "run.finished"]
+    message = json.loads(Delivery.objects.get(message="run.finished").payload)
+    facts = message["data"]["run"]
+    assert (message["type"], facts["id"], facts["outcome"]) == ("run.finished", str(run.id), "passed")
+    assert facts["url"].endswith(reverse("admin:scenarios_run_change", args=[run.id]))
+    assert facts["sequence"] == run.last_event
+
+
+def test_a_run_that_waits_for_an_approval_is_told_of() -> None:
+    a_webhook()
+    Telling().tell("approval_asked")
+    assert written() == ["run.awaiting_approval"]
+
+
+def test_what_is_taken_back_is_not_told() -> None:
+    a_webhook()
+    telling = Telling()
+    with transaction.atomic():
+        telling.tell("run_started")
+        transaction.set_rollback(True)
+    assert written() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_webhook_that_is_deleted_meanwhile_waits_for_what_is_told_and_breaks_no_run() -> None:
+    webhook, telling = a_webhook(), Telling()
+
+    def delete() -> None:
+        try:
+            delete_webhook(webhook)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            telling.tell("run_started")
+            deleting = threads.submit(delete)
+            assert not wait([deleting], timeout=0.3).done
+        deleting.result(30)
+    assert not Delivery.objects.exists()
+
+
+def test_a_worker_that_has_lost_its_run_tells_nothing() -> None:
+    a_webhook()
+    telling = Telling()
+    stale = Claim(telling.claim.run_id, telling.claim.fence - 1)
+    with pytest.raises(LeaseLost):
+        lifecycle.finish_run(stale, Verdict(Outcome.PASSED, "", Rollback.CLEAN), timezone.now())
+    assert written() == []
+
+
+def test_a_fault_that_is_left_behind_is_told_of_and_again_when_it_is_over(settings: Settings) -> None:
+    settings.GRAFANA_URL = ""
+    a_webhook()
+    telling = Telling()
+    telling.begin()
+    run = telling.finish(Rollback.DIRTY)
+    assert written() == ["run.finished", "fault.outstanding"]
+    fault_commands.acknowledge_fault(run.faults.get(), by="ann", reason="rebooted")
+    assert written()[2:] == ["fault.resolved"]
+    fault = json.loads(Delivery.objects.get(message="fault.resolved").payload)["data"]["fault"]
+    assert (fault["action"], fault["state"], fault["reason"]) == (SLOWED, "acknowledged", "rebooted")
+
+
+def test_a_run_that_is_stopped_before_it_began_is_told_of_too() -> None:
+    a_webhook()
+    stored = run_commands.start_run(Telling().run.document, {}, origin="cli")
+    assert run_commands.request_stop(stored, by="ann")
+    assert written() == ["run.finished"]
+
+
+def test_a_webhook_hears_of_the_messages_and_tags_that_it_asked_for() -> None:
+    a_webhook("pager", events=["fault.outstanding"])
+    a_webhook("other", tags=["no-such-tag"])
+    a_webhook("mine", tags=["latency", "no-such-tag"])
+    a_webhook("off", is_enabled=False)
+    telling = Telling()
+    Scenario.objects.update(tags=["latency"])
+    leases.append_event(telling.claim, Event("run_started", timezone.now()))
+    assert [delivery.receiver for delivery in Delivery.objects.all()] == ["mine"]
+
+
+def test_a_faults_window_is_written_for_grafana_where_there_is_one(settings: Settings) -> None:
+    settings.GRAFANA_URL = "http://127.0.0.1:3000"
+    telling = Telling()
+    telling.begin()
+    injected_at, closed_at = telling.finish().faults.values_list("injected_at", "closed_at").get()
+    assert injected_at is not None
+    assert closed_at is not None
+    message = json.loads(Delivery.objects.get().payload)
+    assert message["time"] == round(injected_at.timestamp() * 1000)
+    assert message["timeEnd"] == round(closed_at.timestamp() * 1000) >= message["time"]
+    assert {"fault", "service:exchange", "scenario:exchange-latency"} < set(message["tags"])
+    assert f"/admin/scenarios/run/{telling.run.id}/change/" in message["text"]

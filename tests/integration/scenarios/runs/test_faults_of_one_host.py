@@ -1,0 +1,366 @@
+"""Faults that only a process of the host they are on can undo; other hosts are played by another name."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.core.management import call_command
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from scenarios.checks import check_host
+from scenarios.domain.errors import CannotBegin
+from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
+from scenarios.drivers import hosts
+from scenarios.drivers.platform import step_arguments
+from scenarios.language.document import build_plan, parse_document
+from scenarios.library import services as registered_services
+from scenarios.models import Fault, Hold, Run
+from scenarios.ports import Event
+from scenarios.runs import commands as run_commands
+from scenarios.runs import faults as fault_commands
+from scenarios.runs import leases, ledger, lifecycle, recovery, task_queue
+from scenarios.runs.leases import Claim
+from scenarios.supervision import watchdog
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# A fault on the host, which is the file that `sh` makes, and one that is not bound to it.
+DOCUMENT = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: bound}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break the host
+          do: {command: {run: [sh, -c, "touch FILE"]}}
+          undo: {command: {run: [sh, -c, "rm FILE"]}}
+        - name: break the rest
+          do: {wait: {duration: 0s}}
+          undo: {wait: {duration: 0s}}
+"""
+SIGNAL = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: paused}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: pause it
+          do: {signal: {HOW, signal: STOP}}
+          undo: {signal: {HOW, signal: CONT}}
+"""
+HTTP = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: elsewhere}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: slow it
+          do: {http: {service: exchange, method: POST, path: /fault}}
+          undo: {http: {service: exchange, method: DELETE, path: /fault}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def site(settings: Settings, tmp_path: Path) -> None:
+    settings.ALLOWED_COMMANDS = ("sh",)
+    settings.ALLOWED_PIDFILE_DIRS = (tmp_path,)
+    settings.HOST_NAME = "alpha"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "broken"
+
+
+def queued(document: str, **options: Any) -> Run:
+    return run_commands.start_run(document, {}, origin="cli", **options)
+
+
+def claim(run: Run) -> Claim | None:
+    return leases.claim_run(run.id, run.attempt, worker="dead:1")
+
+
+def broken_on_alpha(file: Path, document: str = DOCUMENT) -> Run:
+    """A run whose worker on 'alpha' died with all of its faults injected."""
+    document = document.replace("FILE", str(file))
+    run = queued(document)
+    claimed = claim(run)
+    assert claimed is not None
+    for action in build_plan(parse_document(document, step_arguments()), {}).phases[0].actions:
+        assert action.undo is not None
+        event = Event("fault_injecting", timezone.now(), "chaos", action.name)
+        fault = ledger.open_fault(
+            claimed, event, do=action.do, undo=action.undo, proof=action.undone, timeout=5
+        )
+        ledger.mark_active(claimed, fault, event)
+    file.touch()
+    leases.expire_leases("dead:1")
+    return Run.objects.get(id=run.id)
+
+
+def states() -> dict[str, str]:
+    return dict(Fault.objects.values_list("action", "state"))
+
+
+def test_a_fault_row_says_which_host_it_is_on_where_its_undo_is_bound_to_one(file: Path) -> None:
+    broken_on_alpha(file)
+    found = dict(Fault.objects.values_list("action", "host"))
+    assert found == {"break the host": "alpha", "break the rest": ""}
+
+
+def test_another_host_undoes_the_other_faults_and_leaves_this_one_until_its_own_host_is_back(
+    file: Path, settings: Settings
+) -> None:
+    run = broken_on_alpha(file)
+    settings.HOST_NAME = "beta"
+    ended = recovery.undo_now(run)
+    assert ended is not None
+    assert (ended.outcome, ended.rollback) == (Outcome.INTERRUPTED, Rollback.DIRTY)
+    assert states() == {"break the host": FaultState.OUTSTANDING, "break the rest": FaultState.UNDONE}
+    assert file.exists()
+    assert "waiting for host 'alpha'" in Fault.objects.get(host="alpha").reason
+    assert watchdog.runs_with_due_faults() == []
+    assert Hold.objects.get().service == "host/alpha"
+    settings.HOST_NAME = "alpha"
+    assert watchdog.runs_with_due_faults() == [ended]
+    back = recovery.undo_now(ended)
+    assert back is not None
+    assert back.rollback == Rollback.CLEAN
+    assert not file.exists()
+    assert not Hold.objects.exists()
+
+
+def test_a_watchdog_of_another_host_never_carries_out_the_undo(file: Path, settings: Settings) -> None:
+    broken_on_alpha(file)
+    settings.HOST_NAME = "beta"
+
+    async def look_twice() -> None:
+        seen = watchdog.Watchdog()
+        run = await Run.objects.aget()
+        for _ in range(2):
+            seen._begin(run, lambda: leases.take_over_run(run, worker="beta:1"))
+            await seen.settle()
+
+    async_to_sync(look_twice)()
+    assert file.exists()
+    fault = Fault.objects.get(host="alpha")
+    assert (fault.state, fault.undo_tries) == (FaultState.OUTSTANDING, 0)
+    assert Run.objects.get().state == RunState.FINISHED
+
+
+def test_it_is_told_once_that_a_fault_waits_for_its_host(file: Path, settings: Settings) -> None:
+    run = broken_on_alpha(file)
+    settings.HOST_NAME = "beta"
+    for _ in range(3):
+        run = recovery.undo_now(run) or run
+    assert run.events.filter(kind="fault_waiting_for_host").count() == 1
+
+
+def test_a_host_that_is_silent_after_a_failed_undo_is_waited_for_in_words(
+    file: Path, settings: Settings
+) -> None:
+    run = broken_on_alpha(file)
+    file.unlink()  # `rm` fails
+    assert recovery.undo_now(run) is not None
+    fault = Fault.objects.get(host="alpha")
+    assert "exit code 1" in fault.reason
+    settings.HOST_NAME = "beta"
+    assert watchdog.runs_with_due_faults() == []
+    Fault.objects.filter(pk=fault.pk).update(next_try_at=timezone.now() - timedelta(minutes=2))
+    (late,) = watchdog.runs_with_due_faults()
+    recovery.undo_now(late)
+    assert "waiting for host 'alpha'" in Fault.objects.get(pk=fault.pk).reason
+    assert watchdog.runs_with_due_faults() == []
+
+
+def test_lists_pages_command_line_and_api_say_which_host_is_waited_for(
+    file: Path, settings: Settings, admin_client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = broken_on_alpha(file)
+    settings.HOST_NAME = "beta"
+    recovery.undo_now(run)
+    fault = Fault.objects.get(host="alpha")
+    pages = (
+        reverse("admin:scenarios_fault_changelist"),
+        reverse("admin:scenarios_fault_change", args=[fault.pk]),
+        reverse("admin:scenarios_run_change", args=[run.pk]),
+    )
+    for page in pages:
+        assert "waiting for host &#x27;alpha&#x27;" in admin_client.get(page).text
+    told = admin_client.get(reverse("api:fault", args=[fault.pk])).json()
+    assert (told["host"], told["reason"][:24]) == ("alpha", "waiting for host 'alpha'")
+    call_command("scenario", "faults", "--outstanding", "--json")
+    assert "waiting for host 'alpha'" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        call_command("scenario", "undo", run.short_id)
+    assert "waiting for host 'alpha'" in " ".join(capsys.readouterr().out.split())
+    again = admin_client.post(reverse("admin:scenarios_fault_retry", args=[fault.pk]), follow=True)
+    assert "The watchdog of host alpha tries it again" in again.text
+
+
+def test_a_fault_that_waits_for_its_host_may_be_acknowledged_anywhere(file: Path, settings: Settings) -> None:
+    run = broken_on_alpha(file)
+    settings.HOST_NAME = "beta"
+    recovery.undo_now(run)
+    fault = Fault.objects.get(host="alpha")
+    assert fault_commands.acknowledge_fault(fault, by="ann", reason="the machine was scrapped")
+    assert Run.objects.get().rollback == Rollback.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SIGNAL.replace("HOW", "pid: 77"), SIGNAL.replace("HOW", "port: 8000")),
+        (SIGNAL.replace("HOW", "pidfile: PIDS/a.pid"), SIGNAL.replace("HOW", "pidfile: PIDS/a.pid")),
+        (DOCUMENT, SIGNAL.replace("HOW", "pid: 77")),
+        (DOCUMENT, DOCUMENT),
+    ],
+)
+def test_two_runs_that_act_on_one_host_never_overlap(first: str, second: str, tmp_path: Path) -> None:
+    held, waiting = (queued(one.replace("PIDS", str(tmp_path))) for one in (first, second))
+    claimed = claim(held)
+    assert claimed is not None
+    assert claim(waiting) is None
+    waiting.refresh_from_db()
+    assert waiting.waiting_for == f"host 'alpha' is held by {held}"
+    assert task_queue.knock_waiting() == 0
+    lifecycle.finish_run(claimed, Verdict(Outcome.PASSED, ""), timezone.now())
+    assert task_queue.knock_waiting() == 1
+    assert claim(waiting) is not None
+
+
+def test_runs_on_two_hosts_go_side_by_side_and_so_does_one_that_touches_no_host(settings: Settings) -> None:
+    assert claim(queued(DOCUMENT)) is not None
+    assert claim(queued(HTTP)) is not None
+    elsewhere = queued(DOCUMENT)
+    assert claim(elsewhere) is None
+    settings.HOST_NAME = "beta"
+    assert claim(elsewhere) is not None
+    assert set(Hold.objects.values_list("service", flat=True)) == {"host/alpha", "host/beta", "exchange"}
+
+
+def test_a_run_that_is_not_to_wait_is_refused_while_a_host_is_held() -> None:
+    claim(queued(DOCUMENT))
+    with pytest.raises(CannotBegin, match="host 'alpha' is held by"):
+        queued(DOCUMENT, wait=False)
+
+
+def test_a_signal_to_a_port_touches_the_service_that_is_registered_there() -> None:
+    registered_services.register_service("exchange", "http://localhost:9101", is_protected=True)
+    registered_services.register_service("other", "http://localhost:9102", is_protected=True)
+    run = queued(SIGNAL.replace("HOW", "port: 9101"))
+    assert run.state == RunState.AWAITING_APPROVAL
+    assert run.services == ["exchange", "host/*"]
+    assert "'exchange' is protected" in run.waiting_for
+
+
+@pytest.mark.parametrize("protected", ["alpha", "*"])
+def test_a_run_that_may_come_to_a_protected_host_waits_for_a_second_person(
+    settings: Settings, protected: str
+) -> None:
+    settings.PROTECTED_HOSTS = (protected,)
+    run = queued(DOCUMENT)
+    assert run.state == RunState.AWAITING_APPROVAL
+    assert f"host '{protected}' is protected" in run.waiting_for
+    run.approval.state = "approved"
+    run.approval.save()
+    Run.objects.update(state=RunState.QUEUED)
+    assert claim(run) is not None
+    assert queued(HTTP).state == RunState.QUEUED
+
+
+def test_a_host_that_was_protected_after_the_run_was_queued_is_not_touched(settings: Settings) -> None:
+    run = queued(DOCUMENT)
+    settings.PROTECTED_HOSTS = ("alpha",)
+    assert claim(run) is None
+    settings.HOST_NAME = "beta"
+    assert claim(run) is not None
+
+
+NAMES = [
+    ("localhost", "a" * 32, "localhost-"),
+    ("localhost", "b" * 32, "localhost-"),
+    ("Shop_1.Example.COM", "", "shop-1.example.com"),
+    ("x" * 64, "c" * 32, "x" * 45 + "-"),
+    ("", "", "unnamed"),
+    ("alpha", "uninitialized", "alpha"),
+]
+
+
+def test_the_name_of_a_host_tells_machines_with_one_name_apart_and_fits_the_ledger(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings.HOST_NAME = ""
+    file = tmp_path / "machine-id"
+    monkeypatch.setattr(hosts, "MACHINE_ID_FILES", (str(tmp_path / "missing"), str(file)))
+    found = []
+    for name, number, expected in NAMES:
+        file.write_text(f"{number}\n")
+        monkeypatch.setattr("socket.gethostname", lambda name=name: name)
+        found.append(hosts.this_host())
+        assert found[-1] == hosts.this_host()  # as after a restart
+        assert found[-1].startswith(expected)
+        assert len(hosts.target_of(found[-1])) <= 63
+        assert number not in found[-1] or not number
+    assert len(set(found)) == len(NAMES)
+
+
+def test_a_host_without_a_machine_id_is_to_be_given_a_name_where_commands_are_allowed(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    monkeypatch.setattr(hosts, "MACHINE_ID_FILES", ())
+    assert check_host() == []
+    settings.HOST_NAME = ""
+    (warning,) = check_host()
+    assert (warning.id, "Set HOST_NAME" in str(warning.hint)) == ("scenarios.W002", True)
+    settings.ALLOWED_COMMANDS = settings.ALLOWED_PIDFILE_DIRS = ()
+    assert check_host() == []
+
+
+PROVED = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: proved}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break the rest
+          do: {wait: {duration: 0s}}
+          undo: {wait: {duration: 0s}}
+          undone: {probe: {command: {run: [sh, -c, "exit 0"]}}, expect: {exit_code: 0}}
+"""
+
+
+def test_a_fault_whose_end_only_its_host_can_see_is_bound_to_it_too(file: Path) -> None:
+    broken_on_alpha(file, PROVED)
+    assert Fault.objects.get().host == "alpha"
+
+
+def test_a_fault_that_was_undone_and_may_still_arrive_is_looked_after_by_its_own_host(
+    file: Path, settings: Settings
+) -> None:
+    run = broken_on_alpha(file)
+    recovery.undo_now(run)
+    ago = timezone.now() - timedelta(minutes=1)
+    waits = {"state": FaultState.UNVERIFIED, "late_seconds": 3600, "next_try_at": ago}
+    until = timezone.now() + timedelta(hours=1)
+    Fault.objects.filter(host="alpha").update(late_until=until, **waits)
+    settings.HOST_NAME = "beta"
+    assert watchdog.runs_with_due_faults() == []
+    recovery.undo_now(Run.objects.get())
+    assert Fault.objects.get(host="alpha").state == FaultState.UNVERIFIED
+    settings.HOST_NAME = "alpha"
+    assert watchdog.runs_with_due_faults() == [run]

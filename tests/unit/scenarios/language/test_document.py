@@ -1,0 +1,351 @@
+"""Documents: what is refused, where and why; and the plan that a valid one becomes."""
+
+import pytest
+from pydantic import BaseModel
+
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.plan import Action, Step
+from scenarios.language.document import build_plan, parse_document, services_of
+from tests.unit.scenarios.language.documents import WAIT, Drivers, Problems, WithSpec, plan_of
+
+
+def phase_with(words: str) -> str:
+    return f"phases:\n- name: p\n  {words}"
+
+
+def test_the_whole_example_becomes_a_plan(example: str, drivers: Drivers) -> None:
+    document = parse_document(example, drivers)
+    plan = build_plan(document, {"delay_ms": 700})
+    assert (document.name, document.tags) == ("exchange-latency", ("exchange", "latency"))
+    assert document.title == "The exchange answers slowly"
+    assert document.source == example
+    assert [phase.name for phase in plan.phases] == ["baseline", "chaos", "recovery"]
+    assert (plan.timeout, plan.phases[1].hold, plan.guards[0].every) == (300, 10, 1)
+    slow_down = plan.phases[1].actions[0]
+    assert slow_down.do.arguments["json"] == {"delay_ms": 700}
+    assert slow_down.undo is not None
+    assert (plan.phases[1].validations[0].within, plan.phases[1].validations[0].every) == (5, 0.5)
+    assert plan.phases[1].validations[1].throughout
+    assert plan.phases[2].validations[0].hold_for == 3
+    assert services_of(plan) == {"exchange", "risk-monitor"}
+
+
+# Each row: the spec from line 5 on; the line of the problem, and the text at its column; words of its
+# message and of its hint.
+REFUSED = {
+    "an unknown key": (phase_with("hodl: 5s"), 7, "hodl", "'hodl' is unknown", "did you mean 'hold'?"),
+    "an unknown argument": (
+        phase_with("actions: [{name: a, do: {http: {service: s, metod: GET}}}]"),
+        7,
+        "metod",
+        "'metod' is unknown in 'http'",
+        "did you mean 'method'?",
+    ),
+    "an unknown driver": (
+        phase_with("actions: [{name: a, do: {htp: {}}}]"),
+        7,
+        "htp",
+        "'htp' is no driver",
+        "'http'",
+    ),
+    "a wrong type": (phase_with("actions: {name: a}"), 7, "{name", "a mapping is not a list", "'- '"),
+    "a wrong type of an argument": (
+        phase_with("actions: [{name: a, do: {tcp: {host: h, port: '80'}}}]"),
+        7,
+        "'80'",
+        "'80' is not a whole number",
+        "without quotes",
+    ),
+    "a number out of range": (
+        phase_with("actions: [{name: a, do: {tcp: {host: h, port: 99999}}}]"),
+        7,
+        "99999}}}",
+        "99999 is refused: it must be at most 65535",
+        "",
+    ),
+    "a missing key": (
+        phase_with("actions: [{do: {wait: {duration: 1s}}}]"),
+        7,
+        "{do",
+        "'name' is missing",
+        "",
+    ),
+    "two drivers in one step": (
+        phase_with("actions: [{name: a, do: {wait: {duration: 1s}, tcp: {host: h, port: 1}}}]"),
+        7,
+        "tcp",
+        "'tcp' is a second driver",
+        "",
+    ),
+    "no driver in a step": (phase_with("actions: [{name: a, do: {}}]"), 7, "do", "names no driver", ""),
+    "an undo of nothing": (
+        phase_with("actions: [{name: a, do: {wait: {duration: 1s}}, undo: null}]"),
+        7,
+        "null}",
+        "null is not a mapping",
+        "",
+    ),
+    "an undefined variable": (
+        "variables: {delay: {type: duration, default: 1s}}\n" + phase_with('hold: "${dela}"'),
+        8,
+        '"${dela}"',
+        "'${dela}' is undefined",
+        "did you mean 'delay'?",
+    ),
+    "an unclosed variable": (phase_with('hold: "${dela"'), 7, '"${dela"', "is not closed", ""),
+    "a variable in a key": (
+        "variables: {v: {type: string, default: x}}\n"
+        + phase_with('actions: [{name: a, do: {http: {service: s, json: {"${v}": 1}}}}]'),
+        8,
+        '"${v}"',
+        "is a key with a variable",
+        "literal",
+    ),
+    "a duplicate phase name": ("phases:\n- {name: p}\n- {name: p}", 7, "p}", "'p' is a duplicate", "line 6"),
+    "a duplicate action name": (
+        phase_with("actions:\n" + "  - {name: a, do: {wait: {duration: 1s}}}\n" * 2),
+        9,
+        "a",
+        "another action has this name",
+        "line 8",
+    ),
+    "a duplicate validation name": (
+        phase_with(
+            "validations:\n" + "  - {name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}}\n" * 2
+        ),
+        9,
+        "v",
+        "another validation has this name",
+        "line 8",
+    ),
+    "a duplicate guard name": (
+        "guards:\n" + "- {name: g, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}}\n" * 2 + WAIT,
+        7,
+        "g",
+        "another guard has this name",
+        "line 6",
+    ),
+    "a bare number as duration": (phase_with("hold: 5"), 7, "5", "5 is a number without a unit", ""),
+    "a negative duration": (phase_with("hold: -5s"), 7, "-5s", "'-5s' is not a duration", ""),
+    "an empty duration": (phase_with("hold: ''"), 7, "''", "empty duration", ""),
+    "no time between polls": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, every: 0s}]"
+        ),
+        7,
+        "0s}",
+        "longer than nothing",
+        "",
+    ),
+    "within and throughout": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, within: 1s,"
+            " throughout: true}]"
+        ),
+        7,
+        "throughout",
+        "exclude each other",
+        "",
+    ),
+    "for without within": (
+        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, for: 1s}]"),
+        7,
+        "for",
+        "'for' goes only with 'within'",
+        "",
+    ),
+    "an unknown matcher": (
+        phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: {abov: 1}}}]"),
+        7,
+        "abov",
+        "'abov' is unknown in 'elapsed'",
+        "did you mean 'above'?",
+    ),
+    "a bad JSONPath": (
+        phase_with("validations: [{name: v, probe: {http: {service: s}}, expect: {json: {status: 1}}}]"),
+        7,
+        "status",
+        "'status' is not a JSONPath",
+        "",
+    ),
+    "a bad regular expression": (
+        phase_with("validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '('}}}]"),
+        7,
+        "'('",
+        "'(' is not a regular expression",
+        "",
+    ),
+    "a regular expression that looks around": (
+        phase_with(
+            "validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '(?=a)'}}}]"
+        ),
+        7,
+        "'(?=a)'",
+        "'(?=a)' is not a regular expression: invalid perl operator",
+        "",
+    ),
+    "a regular expression that repeats too much": (
+        phase_with(
+            "validations: [{name: v, probe: {http: {service: s}}, expect: {body: {matches: '(a?b?){999}'}}}]"
+        ),
+        7,
+        "'(a?b?){999}'",
+        "repeats too much",
+        "",
+    ),
+    "a range upside down": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: {between: [3, 1]}}}]"
+        ),
+        7,
+        "between",
+        "no range",
+        "",
+    ),
+    "a default beyond its maximum": (
+        "variables: {v: {type: integer, default: 9, max: 5}}\n" + WAIT,
+        5,
+        "default",
+        "the default is 9: it must be at most 5",
+        "",
+    ),
+    "a default of another type": (
+        "variables: {v: {type: integer, default: x}}\n" + WAIT,
+        5,
+        "default",
+        "'x', not a whole number",
+        "",
+    ),
+    "a default that does not fit where it is put": (
+        "variables: {v: {type: string, default: x}}\n" + phase_with('hold: "${v}"'),
+        8,
+        '"${v}"',
+        "'x' is not a duration",
+        "the default of '${v}'",
+    ),
+    "a name with a line break": (
+        phase_with('description: x\n  on_failure: "stop"\n- name: "a\\nb"'),
+        9,
+        '"a\\nb"',
+        "line break",
+        "",
+    ),
+    "an unknown choice": (phase_with("on_failure: stopp"), 7, "stopp", "'stopp' is not allowed", "'stop'"),
+    "no phase at all": ("phases: []", 5, "[", "at least 1", ""),
+    "an address of two kinds": (
+        phase_with("actions: [{name: a, do: {http: {service: s, url: 'http://x'}}}]"),
+        7,
+        "service",
+        "'service' and 'url' exclude each other",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spec", "line", "at", "message", "hint"), REFUSED.values(), ids=REFUSED)
+def test_a_broken_rule_is_refused_at_its_line_and_column(
+    spec: str, line: int, at: str, message: str, hint: str, *, with_spec: WithSpec, problems: Problems
+) -> None:
+    source = with_spec(spec)
+    (problem,) = problems(source)
+    assert problem.line == line
+    assert source.splitlines()[line - 1][problem.column - 1 :].startswith(at)
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+def test_a_name_is_a_dns_label(example: str, problems: Problems) -> None:
+    (problem,) = problems(example.replace("name: exchange-latency ", "name: Exchange_Latency "))
+    assert "'Exchange_Latency' is not a DNS label" in problem.message
+    assert problem.path == "metadata.name"
+
+
+def test_no_variable_is_filled_in_outside_of_the_parts_that_are_carried_out(
+    example: str, problems: Problems
+) -> None:
+    (problem,) = problems(example.replace("name: exchange-latency ", 'name: "${service}" '))
+    assert "'${service}' is not a DNS label" in problem.message
+
+
+def test_every_problem_is_found_in_one_pass_in_order_of_appearance(example: str, problems: Problems) -> None:
+    broken = (
+        example.replace("timeout: 5m ", "timeout: 5 ")
+        .replace("tags: [exchange, latency]", "tags: exchange")
+        .replace("method: POST, path: /chaos", "metod: POST, path: /chaos")
+        .replace('service: "${service}", path: /health', 'service: "${servic}", path: health')
+        .replace("name: recovery", "name: chaos")
+    )
+    found = problems(broken)
+    assert [problem.path for problem in found] == [
+        "metadata.tags",
+        "spec.timeout",
+        "spec.phases[0].validations[0].probe.http.service",
+        "spec.phases[0].validations[0].probe.http.path",
+        "spec.phases[1].actions[0].do.http.metod",
+        "spec.phases[2].name",
+    ]
+    assert [problem.line for problem in found] == sorted(problem.line for problem in found)
+
+
+def test_sentences_never_speak_pydantic(problems: Problems, with_spec: WithSpec) -> None:
+    validation = "{expect: {a: {above: x, exists: 1}}}"
+    phase = f"{{name: 3, hold: [], actions: x, on_failure: 5, validations: [{validation}]}}"
+    spec = f"phases: [null, {phase}]"
+    said = " ".join(str(problem) for problem in problems(with_spec(spec)))
+    assert not [
+        word for word in ("Input", "valid dictionary", "instance of", "Extra", "pydantic") if word in said
+    ]
+
+
+TEMPLATED = """
+variables: {port: {type: integer}, hold: {type: duration, default: 2s}, text: {type: string, default: x}}
+phases:
+- name: p
+  hold: "${hold}"
+  actions:
+  - {name: a, do: {tcp: {host: h, port: "${port}"}}}
+  - {name: b, do: {http: {service: s, path: "/${port}-${text}-$${text}"}}}
+"""
+
+
+def test_a_string_that_is_nothing_but_a_variable_keeps_its_type(
+    with_spec: WithSpec, drivers: Drivers
+) -> None:
+    plan = plan_of(TEMPLATED, {"port": "8080"}, with_spec, drivers)
+    connect = Step("tcp", {"host": "h", "port": 8080})
+    ask = Step("http", {"service": "s", "path": "/8080-x-${text}"})
+    assert plan.phases[0].actions == (Action(name="a", do=connect), Action(name="b", do=ask))
+    assert plan.phases[0].hold == 2
+
+
+def test_a_value_with_a_template_in_it_is_not_filled_again(with_spec: WithSpec, drivers: Drivers) -> None:
+    plan = plan_of(TEMPLATED, {"port": 1, "text": "${port}"}, with_spec, drivers)
+    assert plan.phases[0].actions[1].do.arguments["path"] == "/1-${port}-${text}"
+
+
+def test_a_variable_without_a_default_must_be_given(with_spec: WithSpec, drivers: Drivers) -> None:
+    with pytest.raises(InvalidVariables, match="'port' has no default"):
+        plan_of(TEMPLATED, {}, with_spec, drivers)
+
+
+def test_a_value_that_does_not_fit_where_it_is_put_is_refused_by_its_name(
+    with_spec: WithSpec, drivers: Drivers
+) -> None:
+    with pytest.raises(InvalidVariables) as refusal:
+        plan_of(TEMPLATED, {"port": 99999}, with_spec, drivers)
+    assert "line 10, column" in refusal.value.errors["port"]
+    assert "at most 65535" in refusal.value.errors["port"]
+
+
+def test_a_driver_that_is_not_installed_is_named(example: str) -> None:
+    with pytest.raises(InvalidDocument, match="'http' is no driver: one of none is installed"):
+        parse_document(example, {})
+
+
+def test_a_site_s_own_declaration_needs_nothing_of_ours(with_spec: WithSpec) -> None:
+    class Arguments(BaseModel):
+        count: int | None
+
+    spec = phase_with("actions: [{name: a, do: {my-driver: {count: x}}}]")
+    with pytest.raises(InvalidDocument, match="line 7, column 49: 'x' is not a whole number"):
+        parse_document(with_spec(spec), {"my-driver": Arguments})

@@ -1,0 +1,355 @@
+"""Experiments of Chaos Toolkit become scenarios; what cannot be carried over is listed with its place."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+from django.test import override_settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from scenarios.domain.errors import InvalidDocument, Problem
+from scenarios.drivers.chaostoolkit import ChaosToolkitArguments
+from scenarios.drivers.command import CommandArguments
+from scenarios.drivers.http import HttpArguments
+from scenarios.drivers.wait import WaitArguments
+from scenarios.language.document import build_plan, parse_document
+from scenarios.language.experiments.translation import is_experiment, translate
+
+DRIVERS: Mapping[str, type[BaseModel]] = {
+    "chaostoolkit": ChaosToolkitArguments,
+    "command": CommandArguments,
+    "http": HttpArguments,
+    "wait": WaitArguments,
+}
+OPEN_SITE = {"ALLOWED_COMMANDS": ("kubectl",), "ALLOWED_CHAOSTOOLKIT_MODULES": ("chaosaws",)}
+
+HEALTHY = {
+    "type": "probe",
+    "name": "the exchange is healthy",
+    "tolerance": 200,
+    "provider": {"type": "http", "url": "http://${host}:8081/health", "timeout": [3, 5]},
+}
+STOP = {
+    "type": "action",
+    "name": "stop the exchange",
+    "provider": {"type": "process", "path": "kubectl", "arguments": ["scale", "--replicas=0"]},
+}
+START = {
+    "type": "action",
+    "name": "start the exchange",
+    "provider": {"type": "process", "path": "kubectl", "arguments": {"scale": "--replicas=1"}},
+}
+EXPERIMENT: dict[str, Any] = {
+    "version": "1.0.0",
+    "title": "Orders survive the exchange's death",
+    "description": "As it says.",
+    "tags": ["exchange"],
+    "contributions": {"availability": "high"},
+    "configuration": {"host": "127.0.0.1"},
+    "steady-state-hypothesis": {"title": "All is well", "probes": [HEALTHY]},
+    "method": [{**STOP, "pauses": {"after": 5}}, {**HEALTHY, "name": "it is gone", "tolerance": 503}],
+    "rollbacks": [START],
+}
+
+
+def action(name: str, provider: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"type": "action", "name": name, "provider": provider, **more}
+
+
+def translated(**changes: Any) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """The scenario's document, which is valid, and what was left out."""
+    translation = translate(json.dumps({**EXPERIMENT, **changes}, indent=1))
+    with override_settings(**OPEN_SITE):
+        build_plan(parse_document(translation.source, DRIVERS), {})
+    return yaml.safe_load(translation.source), translation.left_out
+
+
+def phases(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {phase["name"]: phase for phase in document["spec"]["phases"]}
+
+
+def test_an_experiment_becomes_a_scenario_of_its_title_description_and_tags() -> None:
+    document, left_out = translated()
+    assert document["metadata"] == {
+        "name": "orders-survive-the-exchange-s-death",
+        "title": "Orders survive the exchange's death",
+        "description": "As it says.",
+        "tags": ["exchange", "availability: high"],
+    }
+    assert left_out == ()
+
+
+def test_the_hypothesis_becomes_validations_of_a_phase_before_and_one_after() -> None:
+    document, _left_out = translated()
+    assert list(phases(document)) == ["before", "method", "after"]
+    (validation,) = phases(document)["before"]["validations"]
+    assert validation["probe"] == {"http": {"url": "http://${host}:8081/health"}}
+    assert (validation["expect"], validation["timeout"]) == ({"status": {"equals": 200}}, "8s")
+    assert phases(document)["after"]["validations"] == [validation]
+
+
+def test_the_method_becomes_a_phase_and_pauses_become_waits() -> None:
+    method = phases(translated()[0])["method"]
+    assert [one["name"] for one in method["actions"]] == [
+        "stop the exchange",
+        "pause after stop the exchange",
+    ]
+    assert method["actions"][1]["do"] == {"wait": {"duration": "5s"}}
+    assert method["validations"][0]["expect"] == {"status": {"equals": 503}}
+
+
+def test_actions_behind_probes_begin_another_phase_so_that_the_order_stays() -> None:
+    document, _left_out = translated(method=[STOP, HEALTHY, START, HEALTHY])
+    assert list(phases(document)) == ["before", "method", "method 2", "after"]
+
+
+def test_an_action_in_the_background_begins_at_its_moment() -> None:
+    method = [{**STOP, "pauses": {"after": 2.5}}, {**START, "background": True}]
+    assert phases(translated(method=method, rollbacks=[])[0])["method"]["actions"][2]["at"] == "2.5s"
+
+
+def test_the_one_rollback_of_one_action_becomes_its_undo_at_the_end_of_the_run() -> None:
+    stop = phases(translated()[0])["method"]["actions"][0]
+    assert stop["undo"] == {"command": {"run": ["kubectl", "scale", "--replicas=1"]}}
+    assert stop["until"] == "run"
+
+
+def test_several_rollbacks_are_due_from_the_start_and_run_in_the_experiment_s_order() -> None:
+    document, _left_out = translated(rollbacks=[START, {**STOP, "name": "stop it for good"}])
+    due = [one["name"] for one in phases(document)["method"]["actions"] if "undo" in one]
+    assert due == ["rollback: stop it for good", "rollback: start the exchange"]
+
+
+def test_configuration_becomes_variables() -> None:
+    configuration = {
+        "host": "h",
+        "retries": 3,
+        "ratio": 0.5,
+        "strict": True,
+        "region": {"type": "env", "key": "AWS_REGION", "default": "eu"},
+        "limit": {"type": "env", "key": "LIMIT", "env_var_type": "int"},
+    }
+    translation = translate(json.dumps({**EXPERIMENT, "configuration": configuration}))
+    declared = yaml.safe_load(translation.source)["spec"]["variables"]
+    assert [(one["type"], one.get("default")) for one in declared.values()] == [
+        ("string", "h"),
+        ("integer", 3),
+        ("number", 0.5),
+        ("boolean", True),
+        ("string", "eu"),
+        ("integer", None),
+    ]
+    assert "'LIMIT'" in declared["limit"]["description"]
+    assert translation.left_out == ()
+
+
+def test_configuration_of_several_values_is_put_where_it_is_used() -> None:
+    provider = {"type": "python", "module": "chaosaws.ec2", "func": "stop", "arguments": {"ids": "${ids}"}}
+    document, _left_out = translated(
+        configuration={"host": "h", "ids": ["a", "b"]}, method=[action("stop", provider)]
+    )
+    called = phases(document)["method"]["actions"][0]["do"]["chaostoolkit"]
+    assert called["arguments"] == {"ids": ["a", "b"]}
+    assert called["configuration"] == {"host": "${host}", "ids": ["a", "b"]}
+
+
+def test_secrets_become_secrets_and_no_value_of_one_is_carried_over() -> None:
+    secrets = {"aws": {"key": {"type": "env", "key": "AWS_KEY"}, "token": "hunter2 in the open"}}
+    python = {"type": "python", "module": "chaosaws.ec2", "func": "stop", "secrets": ["aws"]}
+    http = {"type": "http", "url": "http://127.0.0.1/", "headers": {"Authorization": "Bearer ${token}"}}
+    document, left_out = translated(secrets=secrets, method=[action("a", python), action("b", http)])
+    first, second = (one["do"] for one in phases(document)["method"]["actions"] if "undo" not in one)
+    assert first["chaostoolkit"]["secrets"] == {"key": "${secret:AWS_KEY}", "token": "${secret:aws_token}"}
+    assert second["http"]["headers"] == {"Authorization": "Bearer ${secret:aws_token}"}
+    assert "hunter2" not in json.dumps(document) + str(left_out)
+    assert "'aws_token'" in left_out[0].hint
+
+
+def test_what_looks_like_a_reference_and_is_none_stays_as_it_is() -> None:
+    http = {"type": "http", "url": "http://127.0.0.1/", "method": "POST", "arguments": "${nobody} $$5"}
+    method = phases(translated(method=[action("a", http)], rollbacks=[])[0])["method"]
+    assert method["actions"][0]["do"]["http"]["body"] == "$${nobody} $5"
+
+
+@pytest.mark.parametrize(
+    ("provider", "step"),
+    [
+        ({"arguments": {"a": 1}}, {"query": {"a": 1}}),
+        (
+            {"method": "POST", "headers": {"Content-Type": "application/json"}, "arguments": {"a": [1]}},
+            {"method": "POST", "headers": {"Content-Type": "application/json"}, "json": {"a": [1]}},
+        ),
+        (
+            {"method": "PUT", "arguments": {"a": "b c"}},
+            {
+                "method": "PUT",
+                "body": "a=b+c",
+                "headers": {"Content-Type": "application/x-www-form-urlencoded"},
+            },
+        ),
+    ],
+)
+def test_arguments_of_a_request_become_its_query_its_json_or_its_form(
+    provider: dict[str, Any], step: dict[str, Any]
+) -> None:
+    http = {"type": "http", "url": "http://127.0.0.1/", **provider}
+    method = phases(translated(method=[action("a", http)])[0])["method"]
+    assert method["actions"][0]["do"]["http"] == {"url": "http://127.0.0.1/", **step}
+
+
+TOLERANCES: list[tuple[Any, dict[str, Any]]] = [
+    (200, {"status": {"equals": 200}}),
+    ([200, 201], {"status": {"in": [200, 201]}}),
+    ({"type": "regex", "pattern": "^ok"}, {"body": {"matches": "^ok"}}),
+    ({"type": "range", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
+    ({"type": "jsonpath", "path": "$.a", "expect": ["x"]}, {"json": {"$.a": {"equals": "x"}}}),
+    ({"type": "jsonpath", "path": "$.a", "expect": "x"}, {"json": {"$.a": {"equals": "x"}}}),
+    ({"type": "jsonpath", "path": "$.a", "expect": []}, {"json": {"$.a": {"exists": False}}}),
+    ({"type": "jsonpath", "path": "$.a"}, {"json": {"$.a": {"exists": True}}}),
+    ({"type": "jsonpath", "path": "$.a", "count": 0}, {"json": {"$.a": {"exists": False}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": "x"}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": ["x"]}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "expect": []}, {"json": {"$.a[*]": {"equals": []}}}),
+    ({"type": "jsonpath", "path": "$.a[*]", "count": 3}, {"json": {"$.a[*]": {"count": 3}}}),
+    ({"type": "jsonpath", "path": "$..a"}, {"json": {"$..a": {"exists": True}}}),
+]
+
+
+@pytest.mark.parametrize(("tolerance", "expect"), TOLERANCES)
+def test_a_tolerance_becomes_what_is_expected(tolerance: Any, expect: dict[str, Any]) -> None:
+    hypothesis = {"title": "t", "probes": [{**HEALTHY, "tolerance": tolerance}]}
+    document, left_out = translated(**{"steady-state-hypothesis": hypothesis})
+    assert phases(document)["before"]["validations"][0]["expect"] == expect
+    assert left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expect"),
+    [
+        ("20.", {"between": [200, 209]}),
+        ("^2", {"between": [200, 299]}),
+        ("^(200|404)$", {"in": [200, 404]}),
+        ("5$", {"in": [number for number in range(100, 600) if number % 10 == 5]}),
+    ],
+)
+def test_a_pattern_for_a_status_becomes_the_numbers_that_match_and_a_note_says_so(
+    pattern: str, expect: dict[str, Any]
+) -> None:
+    tolerance = {"type": "regex", "target": "status", "pattern": pattern}
+    document, (note,) = translated(method=[{**HEALTHY, "tolerance": tolerance}])
+    assert phases(document)["method"]["validations"][0]["expect"] == {"status": expect}
+    assert "compares a number as text" in note.message
+
+
+OF_OUTPUTS = [
+    ({"type": "jsonpath", "target": "stdout", "path": "$.a", "expect": 1}, {"json": {"$.a": {"equals": 1}}}),
+    ({"type": "range", "target": "stdout", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
+    ([0, 2], {"exit_code": {"in": [0, 2]}}),
+]
+
+
+@pytest.mark.parametrize(("tolerance", "expect"), OF_OUTPUTS)
+def test_a_tolerance_of_a_process_looks_into_what_it_wrote(tolerance: Any, expect: dict[str, Any]) -> None:
+    probe = {"type": "probe", "name": "p", "provider": {"type": "process", "path": "kubectl"}}
+    document, left_out = translated(method=[{**probe, "tolerance": tolerance}])
+    assert phases(document)["method"]["validations"][0]["expect"] == expect
+    assert left_out == ()
+
+
+def test_two_numbers_that_a_function_may_return_are_a_range_as_for_chaoslib() -> None:
+    provider = {"type": "python", "module": "chaosaws.ec2", "func": "count"}
+    probe = {"type": "probe", "name": "p", "provider": provider, "tolerance": [1, 5]}
+    document, _ = translated(method=[probe])
+    assert phases(document)["method"]["validations"][0]["expect"] == {"value": {"between": [1, 5]}}
+
+
+LEFT_OUT: list[tuple[dict[str, Any], str]] = [
+    ({"controls": [{"name": "c"}]}, "'controls' of the experiment is not carried over"),
+    ({"method": [action("a", {"type": "ssh"})]}, "its provider is of type 'ssh'"),
+    ({"method": [{"ref": "nobody"}]}, "no activity is named 'nobody'"),
+    (
+        {"method": [action("a", {"type": "process", "path": "kubectl", "arguments": "get | grep x"})]},
+        "a shell reads its arguments, 'get | grep x'",
+    ),
+    ({"method": [{**HEALTHY, "tolerance": {"type": "probe", "name": "p"}}]}, "the tolerance of"),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a[", "expect": 1}}]},
+        "the tolerance",
+    ),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a", "count": 2}}]},
+        "the tolerance",
+    ),
+    (
+        {"method": [{**HEALTHY, "tolerance": {"type": "regex", "target": "status", "pattern": "ok"}}]},
+        "the tolerance of",
+    ),
+    (
+        {"method": [action("a", {"type": "http", "url": "http://x/", "verify_tls": False})]},
+        "'verify_tls' of activity 'a'",
+    ),
+    ({"rollbacks": [{**START, "pauses": {"after": 5}}]}, "pauses of the rollback"),
+    ({"configuration": {"host": {"type": "vault", "path": "x"}}}, "comes from 'vault'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), LEFT_OUT)
+def test_what_cannot_be_carried_over_is_listed_by_name_with_its_place(
+    changes: dict[str, Any], words: str
+) -> None:
+    source = json.dumps({**EXPERIMENT, **changes}, indent=1)
+    found = [problem for problem in translate(source).left_out if words in problem.message]
+    assert len(found) == 1
+    assert 1 < found[0].line <= source.count("\n")
+
+
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
+def test_an_experiment_is_known_by_its_words_in_json_and_in_yaml(write: Any) -> None:
+    assert is_experiment(write(EXPERIMENT))
+    assert not is_experiment(write({"apiVersion": "coordinator/v1", "method": []}))
+    assert not is_experiment("{")
+    assert translate(write(EXPERIMENT)).source == translate(json.dumps(EXPERIMENT, indent=3)).source
+
+
+STRANGE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-9, 9)
+    | st.text(st.characters(categories=["L", "N", "P"]), max_size=4)
+    | st.sampled_from(["${a}", "$a", "|"]),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["type", "name", "pauses", "after", "a", "ref"]), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+PROVIDERS = st.fixed_dictionaries(
+    {"type": st.sampled_from(["http", "process", "python"])},
+    optional=dict.fromkeys(
+        ("url", "headers", "arguments", "path", "module", "func", "secrets", "timeout", "method"), STRANGE
+    ),
+)
+ACTIVITIES = st.fixed_dictionaries(
+    {"type": st.sampled_from(["action", "probe"]), "provider": PROVIDERS | STRANGE},
+    optional=dict.fromkeys(("name", "tolerance", "pauses", "background", "ref"), STRANGE),
+)
+PARTS: dict[str, st.SearchStrategy[Any]] = {
+    "method": st.lists(ACTIVITIES | STRANGE, max_size=3) | STRANGE,
+    "rollbacks": st.lists(ACTIVITIES | STRANGE, max_size=2),
+    "steady-state-hypothesis": st.fixed_dictionaries({"probes": st.lists(ACTIVITIES, max_size=2)}) | STRANGE,
+    **dict.fromkeys(("title", "tags", "configuration", "secrets", "contributions", "controls"), STRANGE),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(st.fixed_dictionaries({}, optional=PARTS))
+def test_no_experiment_breaks_the_translation(experiment: dict[str, Any]) -> None:
+    translation = translate(json.dumps(experiment))
+    try:
+        parse_document(translation.source, DRIVERS)
+    except InvalidDocument as refusal:
+        assert all("not YAML" not in problem.message for problem in refusal.problems)  # noqa: PT017 - either is fine
