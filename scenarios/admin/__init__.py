@@ -1,7 +1,7 @@
 """The control room: Django's admin, with pages of its own. One file per kind of page.
 
-Every page is thin: what it shows is read in story.py and overview.py, what it changes goes through
-services.py.
+Every page is thin: what it shows is read in runs/history.py and control_room/home_queries.py, what it changes
+goes through the functions of runs, library and planning.
 """
 
 from scenarios.admin import (

@@ -1,7 +1,7 @@
 """A stream that the server cannot or will not send is counted once, as an error, and not in progress."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
@@ -19,6 +19,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def _collected_here() -> Iterator[None]:
+    """Else a later test is blamed for what is collected during it."""
+    yield
+    gc.collect()
 
 
 def scrape(metrics: MetricsPort) -> bytes:
