@@ -51,7 +51,7 @@ print(ScheduledTime.objects.count(), runs.count(), runs.values("schedule").disti
 SEEN = "from scenarios.models import Heartbeat; print(*Heartbeat.objects.values_list('name', flat=True))"
 PROTECT = """
 from django.contrib.auth.models import User
-
+from scenarios.library import services as registered_services
 from scenarios.models import Service
 User.objects.get_or_create(username="bob")
 service = Service.objects.get(name="target")
