@@ -65,7 +65,7 @@ def is_known_browser(request: HttpRequest, name: str | None) -> bool:
 
 
 class KnownBrowserMiddleware:
-    """After a login the browser is known: whoever guesses the name elsewhere does not keep it out."""
+    """After a login the browser is known: guesses at the name from elsewhere do not lock it out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

@@ -23,10 +23,10 @@ from metrics_app.catalogue import HTTP_REQUEST_DURATION, REQUEST_BUCKETS
 BOUNDS = (*REQUEST_BUCKETS, float("inf"))
 CHECKSUM = Struct("=I")
 RECORD_SIZE = 512
-MOST_OF_LABELS = RECORD_SIZE - CHECKSUM.size - 60
+MAX_LABELS_SIZE = RECORD_SIZE - CHECKSUM.size - 60
 # The length of the label values, the duration, when that was by the host's clock that nobody sets and
 # by the wall clock, the trace and the label values.
-BODY = Struct(f"=H2xddd32s{MOST_OF_LABELS}s")
+BODY = Struct(f"=H2xddd32s{MAX_LABELS_SIZE}s")
 SEPARATOR = "\0"
 BEGIN = len(RECORD_MAGIC)
 FILE_SIZE = BEGIN + len(BOUNDS) * RECORD_SIZE
@@ -44,7 +44,7 @@ class ExemplarRecord:
 
     def store(self, method: str, route: str, code: int, seconds: float, trace_id: str) -> None:
         labels = SEPARATOR.join((method, route, str(int(code)))).encode(errors="replace")
-        if len(labels) > MOST_OF_LABELS:
+        if len(labels) > MAX_LABELS_SIZE:
             return
         now = time.monotonic(), time.time()
         body = BODY.pack(len(labels), seconds, *now, trace_id.encode(), labels)
