@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import Error
 from django_tasks import task
 
-from scenarios.database.connections import fresh
+from scenarios.database.connections import reconnecting
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.worker_commands import WORKER_COMMANDS
@@ -34,7 +34,7 @@ def carry_out_run(_run_id: str, _attempt: int) -> str:
         logger.error("%s", WRONG_WORKER)
         return WRONG_WORKER
     try:
-        run = fresh(executor.carry_out_next)()
+        run = reconnecting(executor.carry_out_next)()
     except Error as error:
         if not is_away(error):
             raise
@@ -48,10 +48,10 @@ def carry_out_run(_run_id: str, _attempt: int) -> str:
 def beat() -> None:
     """Show that the queue delivers and that a worker works: `ready` and the alerts look at it."""
     if is_in_child_process():
-        fresh(note_trouble)("worker", WRONG_WORKER)
+        reconnecting(note_trouble)("worker", WRONG_WORKER)
         return
     try:
-        fresh(beat_of)("worker", executor.this_process())
+        reconnecting(beat_of)("worker", executor.this_process())
     except Error as error:
         if not is_away(error):
             raise

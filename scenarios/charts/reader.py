@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,14 +13,13 @@ from scenarios.charts.kept import Charts
 from scenarios.charts.questions import questions_of
 from scenarios.charts.reading import read_charts
 from scenarios.charts.window import windows_around
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-LANE = Lane("charts")
+DATABASE = DatabaseThread("charts")
 
 
 class ChartReader:
@@ -42,12 +39,12 @@ class ChartReader:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        await LANE.close()
+        await DATABASE.close()
 
 
 async def read_due_charts() -> None:
     try:
-        while (taken := await _in_database(keeping.take_due, timezone.now())) is not None:
+        while (taken := await DATABASE.call(keeping.take_due, timezone.now())) is not None:
             await _read(taken)
     except Exception as error:  # charts must not end who reads them
         if is_away(error):
@@ -61,16 +58,12 @@ async def _read(taken: Taken) -> None:
     try:
         charts = Charts()
         if run.claimed_at is not None:
-            asked, left_out = await _in_database(questions_of, run)
+            asked, left_out = await DATABASE.call(questions_of, run)
             scrape = settings.PROMETHEUS_SCRAPE_SECONDS
             windows = windows_around(run.claimed_at, run.finished_at, now, scrape=scrape)
             charts = await read_charts(asked, windows)
             charts.left_out = left_out
     except Exception:
-        await _in_database(keeping.let_go, taken, now)
+        await DATABASE.call(keeping.let_go, taken, now)
         raise
-    await _in_database(keeping.keep, taken, charts, now)
-
-
-async def _in_database(function: Callable[..., T], *arguments: Any) -> T:
-    return await LANE.call(function, *arguments)
+    await DATABASE.call(keeping.keep, taken, charts, now)

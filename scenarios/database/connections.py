@@ -1,7 +1,7 @@
-"""Database connections that work: checked before each unit of work, in threads that block nobody else.
+"""Database connections for processes without requests: checked before each unit of work.
 
-A connection that was idle may be cut at any time: by a restart of the server, an administrator, or a proxy
-between. Django looks at it only between requests, which workers and watchdogs do not have.
+A restart of the server, an administrator or a proxy may cut an idle connection at any time. Django checks
+connections only between requests, which workers and watchdogs do not have.
 """
 
 import asyncio
@@ -20,8 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def fresh(function: Callable[P, T]) -> Callable[P, T]:
-    """The function, on a connection that is opened again where the last one broke."""
+def reconnecting(function: Callable[P, T]) -> Callable[P, T]:
+    """Wrap the function: a broken connection is replaced before it is called."""
 
     @wraps(function)
     def call(*arguments: P.args, **named: P.kwargs) -> T:
@@ -29,7 +29,7 @@ def fresh(function: Callable[P, T]) -> Callable[P, T]:
         try:
             return function(*arguments, **named)
         except Error as error:
-            # A server that has become a standby still answers: only a new connection finds the primary.
+            # A server that became a standby still answers; only a new connection finds the primary.
             if is_away(error) and not connection.in_atomic_block:
                 connection.close()
             raise
@@ -37,10 +37,10 @@ def fresh(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-class Lane:
-    """A thread with a database connection of its own, for what may block.
+class DatabaseThread:
+    """A thread with its own database connection, for calls that may block.
 
-    A daemon: whatever it waits for does not keep the process from ending.
+    It is a daemon thread, so that a call that hangs does not keep the process alive.
     """
 
     def __init__(self, name: str) -> None:
@@ -49,15 +49,15 @@ class Lane:
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """The function's result, from the lane's thread, on a connection that works."""
+        """Call the function in the thread, on a working connection, and return its result."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         context = copy_context()
 
         def carry_out() -> None:
             try:
-                result = context.run(fresh(function), *arguments, **named)
-            except Exception as error:  # noqa: BLE001 - whoever awaits the call gets it
+                result = context.run(reconnecting(function), *arguments, **named)
+            except Exception as error:  # noqa: BLE001 - raised where the call is awaited
                 _hand_over(loop, future, future.set_exception, error)
             else:
                 _hand_over(loop, future, future.set_result, result)
@@ -67,7 +67,7 @@ class Lane:
         return await future
 
     async def close(self) -> None:
-        """Close the connection once what is under way is done; the next call opens another."""
+        """Close the connection after the calls already made; the next call opens a new one."""
         if self._thread is None:
             return
         await self.call(connections.close_all)

@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from django.db import DatabaseError
 
 from metrics_app.backend import get_metrics
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.errors import ScenarioError
@@ -19,8 +17,7 @@ from scenarios.notifications import deliveries, senders
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-LANE = Lane("deliveries")
+DATABASE = DatabaseThread("deliveries")
 MOST_RECEIVERS_AT_ONCE = 20
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 
@@ -34,7 +31,7 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Begin to send what is due; that goes on by itself."""
-        for receiver in await in_database(deliveries.receivers_due):
+        for receiver in await DATABASE.call(deliveries.receivers_due):
             if receiver not in self._busy and len(self._busy) < MOST_RECEIVERS_AT_ONCE:
                 task = asyncio.create_task(self._send_all(receiver))
                 self._busy[receiver] = task
@@ -48,16 +45,14 @@ class Dispatcher:
         self._is_over = True
         if self._busy:
             await asyncio.wait(self.under_way())
-        await LANE.close()
+        await DATABASE.close()
 
     def _is_done(self, receiver: int | None, _task: asyncio.Task[None]) -> None:
         del self._busy[receiver]
 
     async def _send_all(self, receiver: int | None) -> None:
         try:
-            while not self._is_over and (
-                delivery := await in_database(partial(deliveries.claim_next, receiver))
-            ):
+            while not self._is_over and (delivery := await DATABASE.call(deliveries.claim_next, receiver)):
                 await send(delivery)
         except DatabaseError as error:  # the delivery is sent again
             if is_away(error):
@@ -83,10 +78,10 @@ async def send(delivery: Delivery) -> DeliveryState:
             deliveries.record_failure, delivery, f"it could not be sent: {type(error).__name__}"
         )
     else:
-        await in_database(partial(deliveries.record_arrival, delivery, status))
+        await DATABASE.call(deliveries.record_arrival, delivery, status)
         count(delivery, "delivered")
         return DeliveryState.DELIVERED
-    state = await in_database(failure)
+    state = await DATABASE.call(failure)
     logger.warning("%s was not taken by %s, try %s", delivery.message, delivery.receiver, delivery.tries)
     count(delivery, RESULTS[state])
     return state
@@ -95,7 +90,3 @@ async def send(delivery: Delivery) -> DeliveryState:
 def count(delivery: Delivery, result: str) -> None:
     name = "grafana_annotations_total" if delivery.webhook is None else "webhook_deliveries_total"
     get_metrics().inc_counter(name, {"result": result})
-
-
-async def in_database(function: Callable[[], T]) -> T:
-    return await LANE.call(function)

@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError
 
-from scenarios.database.connections import Lane, fresh
+from scenarios.database.connections import DatabaseThread, reconnecting
 from scenarios.domain import log_context
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost, LedgerUnreachable
 from scenarios.domain.outages import describe
@@ -103,7 +103,7 @@ def few_collected() -> Iterator[None]:
 def tell_queue_of_next() -> None:
     """After a run has ended, or let go of a service: whoever may begin now need not wait for a watchdog."""
     try:
-        fresh(task_queue.knock_waiting)()
+        reconnecting(task_queue.knock_waiting)()
     except DatabaseError as error:
         logger.warning("The queue could not be told of the next run: %s", describe(error))
 
@@ -111,7 +111,7 @@ def tell_queue_of_next() -> None:
 def give_back_unbegun(claim: Claim, error: Exception) -> bool:
     """Whether the run is queued again. Where the database is away, the watchdog gives it back later."""
     try:
-        run = fresh(unbegun.give_back)(claim, describe(error))
+        run = reconnecting(unbegun.give_back)(claim, describe(error))
     except DatabaseError:
         return False
     if run is None:
@@ -122,7 +122,7 @@ def give_back_unbegun(claim: Claim, error: Exception) -> bool:
     return True
 
 
-def journal_of(run: Run, claim: Claim, renewals: Lane | None = None) -> DatabaseJournal:
+def journal_of(run: Run, claim: Claim, renewals: DatabaseThread | None = None) -> DatabaseJournal:
     return DatabaseJournal(
         claim,
         scenario=run.scenario_name,

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, transaction
 
-from scenarios.database.connections import fresh
+from scenarios.database.connections import reconnecting
 from scenarios.domain.addresses import Place, endpoint_of, names, places_at, places_of
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, RunState
@@ -145,7 +145,7 @@ async def _ask(look: Callable[[], T], *, last: T | None) -> T:
     """
     try:
         async with asyncio.timeout(ANSWER_SECONDS if last is not None else None):
-            return await sync_to_async(fresh(look))()
+            return await sync_to_async(reconnecting(look))()
     except (Error, TimeoutError):
         if last is None:
             raise

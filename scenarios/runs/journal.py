@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 from django.db import Error
 
 from metrics_app.backend import get_metrics
-from scenarios.database.connections import Lane, fresh
+from scenarios.database.connections import DatabaseThread, reconnecting
 from scenarios.database.errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Rollback, Verdict
@@ -48,7 +48,7 @@ class DatabaseJournal:
         scenario: str,
         clock: Clock,
         lease_seconds: float,
-        renewals: Lane | None = None,
+        renewals: DatabaseThread | None = None,
     ) -> None:
         self._claim = claim
         self._scenario = scenario
@@ -56,14 +56,16 @@ class DatabaseJournal:
         self._lease_seconds = lease_seconds
         self._held_until = clock.monotonic() + lease_seconds
         self._queue = EventQueue(self._write_events)
-        self._own = [Lane("stop"), Lane("lease")]
+        self._own = [DatabaseThread("stop"), DatabaseThread("lease")]
         self._looks, self._renewals = self._own[0], renewals or self._own[1]
         self._is_renewed = asyncio.Event()
         self._is_renewed.set()
 
     async def close(self) -> None:
         """Close this journal's own connections; without waiting for a database that does not answer."""
-        await asyncio.wait([asyncio.ensure_future(lane.close()) for lane in self._own], timeout=CLOSE_SECONDS)
+        await asyncio.wait(
+            [asyncio.ensure_future(database.close()) for database in self._own], timeout=CLOSE_SECONDS
+        )
 
     async def renew(self) -> None:
         begun = self._clock.monotonic()
@@ -85,7 +87,7 @@ class DatabaseJournal:
 
         The second call comes where the answer of the first was lost with the connection.
         """
-        ask = partial(sync_to_async(fresh(function)), *arguments, **named)
+        ask = partial(sync_to_async(reconnecting(function)), *arguments, **named)
         return await self._queue.call(partial(self._ask, ask))
 
     async def _write_events(self, events: Sequence[Event]) -> None:
@@ -113,7 +115,7 @@ class DatabaseJournal:
             return found() if is_written else write()
 
         await self._is_renewed.wait()
-        return await self._ask(sync_to_async(fresh(write_or_find)))
+        return await self._ask(sync_to_async(reconnecting(write_or_find)))
 
     async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """The call's result; it is made again and again while the database is away."""

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from django.utils import timezone
 
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.domain.errors import LeaseLost, StepImpossible
 from scenarios.domain.outcomes import Outcome, RunState, Verdict
 from scenarios.drivers import hosts
@@ -35,7 +35,7 @@ MAX_TAKEOVERS = 3
 
 
 async def take_back_left_behind(
-    run: Run, claim: Claim, renewals: Lane | None = None, *, only_due: bool = False
+    run: Run, claim: Claim, renewals: DatabaseThread | None = None, *, only_due: bool = False
 ) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.outages import describe
@@ -31,7 +31,7 @@ class Duty:
 
     name: str
     every: float
-    work: Callable[[Lane], Awaitable[object]]
+    work: Callable[[DatabaseThread], Awaitable[object]]
     max_delay: float = 30.0
 
 
@@ -40,7 +40,7 @@ class Carrier:
 
     def __init__(self, duty: Duty) -> None:
         self.duty = duty
-        self._lane = Lane(duty.name)
+        self._database = DatabaseThread(duty.name)
         self._failures = 0
         self._error = ""
         self._succeeded_at = time.monotonic()
@@ -62,7 +62,7 @@ class Carrier:
     async def round(self) -> None:
         """Once; whatever the duty raises is noted."""
         try:
-            await self.duty.work(self._lane)
+            await self.duty.work(self._database)
         except Exception as error:
             if is_away(error):
                 outages.database.note_failure(error)
@@ -86,7 +86,7 @@ class Carrier:
         """Give the connection back; a duty that hangs is left behind."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await self._lane.close()
+                await self._database.close()
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

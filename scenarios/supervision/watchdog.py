@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from scenarios.access.idempotency import prune_answers
 from scenarios.charts.reader import ChartReader
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import log_context, outages
 from scenarios.domain.outcomes import STATES_TO_UNDO
@@ -56,11 +56,13 @@ class Watchdog:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
         self._stop = asyncio.Event()
         self._leases = LeaseWatch(settings.LEASE_SECONDS)
-        self._renewals = Lane("lease")  # one for all: there may be hundreds of runs to clean up after
+        self._renewals = DatabaseThread(
+            "lease"
+        )  # one for all: there may be hundreds of runs to clean up after
         self._charts = ChartReader()
         self._dispatcher = Dispatcher()
-        self._undoing = Lane("undo")
-        notify = Duty("notify the queue", ROUND_SECONDS, in_lane(QueueDuty().notify))
+        self._undoing = DatabaseThread("undo")
+        notify = Duty("notify the queue", ROUND_SECONDS, in_database(QueueDuty().notify))
         self._queue = Carrier(notify)
         self._carriers = [self._queue, *(Carrier(duty) for duty in self._duties())]
 
@@ -68,9 +70,9 @@ class Watchdog:
         return [
             # Never later than this: a fault waits for it, and `ready` looks at its heartbeat.
             Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
-            Duty("start schedules", ROUND_SECONDS, in_lane(_start_schedules), max_delay=ROUND_SECONDS),
-            Duty("end expired approvals", 5.0, in_lane(_expire_approvals)),
-            Duty("ask for approvals", 20.0, in_lane(planning_due.ask_for_approvals)),
+            Duty("start schedules", ROUND_SECONDS, in_database(_start_schedules), max_delay=ROUND_SECONDS),
+            Duty("end expired approvals", 5.0, in_database(_expire_approvals)),
+            Duty("ask for approvals", 20.0, in_database(planning_due.ask_for_approvals)),
             Duty("send messages", ROUND_SECONDS, self._send_messages),
             Duty("read charts", ROUND_SECONDS, self._read_charts),
             Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),
@@ -104,11 +106,11 @@ class Watchdog:
         for carrier in self._carriers:
             await carrier.round()
 
-    async def _take_over(self, lane: Lane) -> None:
-        abandoned = self._leases.ran_out(await lane.call(held_runs), time.monotonic())
-        for run in (*abandoned, *await lane.call(runs_with_due_faults)):
+    async def _take_over(self, database: DatabaseThread) -> None:
+        abandoned = self._leases.ran_out(await database.call(held_runs), time.monotonic())
+        for run in (*abandoned, *await database.call(runs_with_due_faults)):
             self._begin(run, partial(leases.take_over_run, run, worker=executor.this_process()))
-        await lane.call(_beat, [trouble for carrier in self._carriers if (trouble := carrier.trouble())])
+        await database.call(_beat, [trouble for carrier in self._carriers if (trouble := carrier.trouble())])
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:
@@ -133,7 +135,7 @@ class Watchdog:
                 logger.exception("Run %s could not be cleaned up: trying again", run.id)
         self._queue.wake()  # whoever waited for its services may begin
 
-    async def _prune(self, lane: Lane) -> None:
+    async def _prune(self, database: DatabaseThread) -> None:
         """Batch by batch, with rests between, so that nobody waits for long to write."""
         now = timezone.now()
         before = now - timedelta(days=settings.RETENTION_DAYS)
@@ -143,22 +145,22 @@ class Watchdog:
             partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
         ]
         for prune in batches:
-            while not self._stop.is_set() and await lane.call(prune) > 0:
+            while not self._stop.is_set() and await database.call(prune) > 0:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(PRUNE_REST_SECONDS):
                         await self._stop.wait()
-        await lane.call(retention.prune_plans, before)
+        await database.call(retention.prune_plans, before)
 
-    async def _send_messages(self, _lane: Lane) -> None:
+    async def _send_messages(self, _database: DatabaseThread) -> None:
         await self._dispatcher.look()
 
-    async def _read_charts(self, _lane: Lane) -> None:
+    async def _read_charts(self, _database: DatabaseThread) -> None:
         self._charts.go_on()
 
 
-def in_lane(function: Callable[[], object]) -> Callable[[Lane], Awaitable[object]]:
-    async def call(lane: Lane) -> object:
-        return await lane.call(function)
+def in_database(function: Callable[[], object]) -> Callable[[DatabaseThread], Awaitable[object]]:
+    async def call(database: DatabaseThread) -> object:
+        return await database.call(function)
 
     return call
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.db import OperationalError
 
-from scenarios.database.connections import Lane
+from scenarios.database.connections import DatabaseThread
 from scenarios.domain import outages
 from scenarios.supervision.duties import Carrier, Duty
 
@@ -21,8 +21,8 @@ def answering_database() -> Iterator[None]:
 
 
 def duty(name: str, work: Callable[[], object], **options: float) -> Carrier:
-    async def call(lane: Lane) -> object:
-        return await lane.call(work)
+    async def call(database: DatabaseThread) -> object:
+        return await database.call(work)
 
     return Carrier(Duty(name, options.pop("every", 0.01), call, **options))
 
@@ -87,7 +87,7 @@ async def test_a_database_that_is_away_is_told_of_once_for_all_duties(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
 
-    async def away(_lane: Lane) -> object:
+    async def away(_database: DatabaseThread) -> object:
         raise OperationalError("connection refused")
 
     carriers = [Carrier(Duty(name, 1.0, away)) for name in ("one", "another")]
@@ -100,7 +100,7 @@ async def test_a_database_that_is_away_is_told_of_once_for_all_duties(
 
 
 async def test_a_failing_duty_rests_longer_each_time_up_to_its_bound() -> None:
-    async def away(_lane: Lane) -> object:
+    async def away(_database: DatabaseThread) -> object:
         raise OperationalError("connection refused")
 
     carrier = Carrier(Duty("away", 1.0, away, max_delay=8.0))
@@ -112,7 +112,7 @@ async def test_a_failing_duty_rests_longer_each_time_up_to_its_bound() -> None:
 
 
 async def test_a_duty_that_has_not_succeeded_for_long_is_in_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(_lane: Lane) -> object:
+    async def away(_database: DatabaseThread) -> object:
         raise OperationalError("connection refused")
 
     carrier = Carrier(Duty("schedules", 1.0, away))
