@@ -1,0 +1,151 @@
+"""The settings: one dictionary, METRICS, in which every key has a default.
+
+Each property reads `django.conf.settings` when it is asked, so that `override_settings` works. A value that
+cannot be used counts as missing, so that it fails no request; a system check reports it at start.
+"""
+
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Generic, TypeVar, overload
+
+from django.conf import settings
+
+from metrics_app import setting_values
+from metrics_app.catalogue import DEFAULT_MAX_LABEL_SETS, REQUEST_BUCKETS
+from metrics_app.setting_values import RequestLabel, SettingError
+
+Value = TypeVar("Value")
+
+
+class Setting(Generic[Value]):
+    """One key of METRICS, as a property that reads it late.
+
+    `parse` gives the value as it is used, or raises SettingError with the rule. `flat` is the name that the
+    first version of this app had for it, which is read where METRICS has no such key. `refused` stands for
+    a value that cannot be used, where the default would open what it was to close.
+    """
+
+    def __init__(
+        self,
+        default: Callable[[], Value],
+        parse: Callable[[Any], Value],
+        *,
+        flat: str = "",
+        refused: Callable[[], Value] | None = None,
+    ) -> None:
+        self.default = default
+        self.parse = parse
+        self.flat = flat
+        self._refused = refused or default
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self.key = name.upper()
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> "Setting[Value]": ...
+
+    @overload
+    def __get__(self, instance: "Conf", owner: type) -> Value: ...
+
+    def __get__(self, instance: "Conf | None", owner: type) -> "Setting[Value] | Value":
+        if instance is None:
+            return self
+        given = self.given()
+        if given is None:
+            return self.default()
+        try:
+            return self.parse(given)
+        except SettingError:
+            return self._refused()
+
+    def given(self) -> Any:
+        """What the project has set; None, which stands for the default, if nothing."""
+        dictionary = read_dictionary()
+        return dictionary[self.key] if self.key in dictionary else self._given_flat()
+
+    def shown(self) -> str:
+        """What the project has set, as a message names it."""
+        flat = self.key not in read_dictionary() and self.flat
+        return f"{flat or f'METRICS[{self.key!r}]'}={self.given()!r}"
+
+    def _given_flat(self) -> Any:
+        return getattr(settings, self.flat, None) if self.flat else None
+
+
+class ConstantLabels(Setting[Mapping[str, str]]):
+    """Three settings in the first version, all of them required: fewer are the project's own affair."""
+
+    FLAT = {"service": "SERVICE_NAME", "instance": "SERVICE_INSTANCE_NAME", "version": "SERVICE_VERSION"}
+
+    def _given_flat(self) -> Any:
+        found = {label: getattr(settings, name, None) for label, name in self.FLAT.items()}
+        return None if None in found.values() else found
+
+
+class Conf:
+    """The settings as they are now."""
+
+    backend = Setting(setting_values.find_default_backend, setting_values.dotted_path, flat="METRICS_BACKEND")
+    """The dotted path of the adapter's class."""
+    directory = Setting(
+        setting_values.find_default_directory, setting_values.directory, flat="PROMETHEUS_MULTIPROC_DIR"
+    )
+    """Where all processes of the project keep their metrics."""
+    constant_labels = ConstantLabels(dict, setting_values.constant_labels)
+    """On every sample, beside what Prometheus adds itself."""
+    buckets = Setting(lambda: REQUEST_BUCKETS, setting_values.buckets)
+    """Upper bounds of request durations, in seconds."""
+    routes = Setting(dict, setting_values.buckets_by_route)
+    """The same for single routes."""
+    exclude = Setting(tuple, setting_values.routes_and_prefixes)
+    """Routes, and path prefixes, whose requests are not measured."""
+    labels: Setting[Mapping[str, RequestLabel]] = Setting(dict, setting_values.request_labels)
+    """Extra labels of requests, each with the function that tells its value."""
+    database = Setting(bool, setting_values.switch, flat="METRICS_DATABASE")
+    caches = Setting(bool, setting_values.switch, flat="METRICS_CACHE")
+    tasks = Setting(bool, setting_values.switch)
+    commands = Setting(bool, setting_values.switch)
+    names = Setting(lambda: "plain", setting_values.one_of("plain", "django-prometheus", "semconv"))
+    """Whose names and labels the metrics of requests have."""
+    on_misuse = Setting(setting_values.find_default_on_misuse, setting_values.one_of("log", "raise"))
+    """What becomes of a recording that cannot be made."""
+    token = Setting(
+        str, setting_values.text, flat="METRICS_TOKEN", refused=setting_values.create_unknown_token
+    )
+    """The bearer token that a scrape must send; '' for none."""
+    allowed_networks: Setting[tuple[IPv4Network | IPv6Network, ...]] = Setting(
+        tuple,
+        setting_values.networks,
+        flat="METRICS_ALLOWED_NETWORKS",
+        refused=lambda: setting_values.NOBODY,
+    )
+    """From where scrapes are answered; empty for everywhere."""
+    max_label_sets = Setting(
+        lambda: DEFAULT_MAX_LABEL_SETS,
+        setting_values.whole_number(1, 1_000_000),
+        flat="METRICS_MAX_LABEL_SETS",
+    )
+    """Of each metric, in each process."""
+    count_scrapes = Setting(bool, setting_values.switch, flat="METRICS_COUNT_SCRAPES")
+    """Whether requests for the exposition itself are measured."""
+
+    def has_default_directory(self) -> bool:
+        """Whether the directory is this app's choice, which others on this machine could make, too."""
+        return self.directory == setting_values.find_default_directory()
+
+
+def read_dictionary() -> Mapping[str, Any]:
+    """The setting METRICS; empty where it is not a dictionary, or missing."""
+    found = getattr(settings, "METRICS", None)
+    return found if isinstance(found, Mapping) else {}
+
+
+SETTINGS: Mapping[str, Setting[Any]] = {
+    setting.key: setting for setting in vars(Conf).values() if isinstance(setting, Setting)
+}
+READ_SETTINGS = frozenset(
+    {"METRICS", *ConstantLabels.FLAT.values(), *[s.flat for s in SETTINGS.values() if s.flat]}
+)
+"""The names in Django's settings that this app reads."""
+
+conf = Conf()

@@ -1,0 +1,195 @@
+"""What each setting may be: parsers that give the value as it is used or raise SettingError with the rule,
+and the defaults that depend on the machine and the project.
+"""
+
+import hashlib
+import math
+import os
+import re
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from metrics_app.adapters.names import LABEL_NAME, check_constant_labels
+from metrics_app.catalogue import CATALOGUE, HTTP_REQUESTS
+from metrics_app.ports import MetricsError
+
+PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
+MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
+
+
+class SettingError(ValueError):
+    """A value that this setting cannot have; the text is the rule."""
+
+
+RequestLabel = Callable[[HttpRequest], object]
+"""Tells the value of an extra label: one of a few, whatever is asked for."""
+
+NOBODY = (ip_network("0.0.0.0/32"),)
+"""A network from which no connection comes."""
+
+
+def switch(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SettingError("use True or False")
+
+
+def text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise SettingError("use text")
+
+
+def dotted_path(value: Any) -> str:
+    """A path that is text; whether it leads anywhere is checked where it is imported."""
+    if isinstance(value, str) and value:
+        return value
+    raise SettingError(f"use the dotted path of an adapter's class, as in {PROMETHEUS!r}")
+
+
+def directory(value: Any) -> Path:
+    if isinstance(value, str | os.PathLike) and os.fspath(value):
+        return Path(os.fsdecode(value))
+    raise SettingError("use the path of a directory, as in '/run/mysite/metrics'")
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= highest:
+            return value
+        raise SettingError(f"use a whole number from {lowest:,} to {highest:,}")
+
+    return parse
+
+
+def one_of(*choices: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value in choices:
+            return str(value)
+        raise SettingError(f"use one of {', '.join(map(repr, choices))}")
+
+    return parse
+
+
+def buckets(value: Any) -> tuple[float, ...]:
+    rule = "use a list of numbers above 0, each larger than the one before, as in [0.1, 0.5, 1, 5]"
+    bounds = _items(value, rule)
+    if not bounds or not all(isinstance(bound, int | float) and 0 < bound < math.inf for bound in bounds):
+        raise SettingError(rule)
+    if any(low >= high for low, high in pairwise(bounds)):
+        raise SettingError(rule)
+    return tuple(map(float, bounds))
+
+
+def buckets_by_route(value: Any) -> Mapping[str, tuple[float, ...]]:
+    rule = "use a dictionary of URL names and lists of buckets, as in {'shop:report': [1, 10, 60]}"
+    if not isinstance(value, Mapping) or not all(isinstance(route, str) for route in value):
+        raise SettingError(rule)
+    return {route: buckets(bounds) for route, bounds in value.items()}
+
+
+def routes_and_prefixes(value: Any) -> tuple[str, ...]:
+    rule = "use a list of URL names and path prefixes, as in ['health', '/internal/']"
+    found = _items(value, rule)
+    if not all(isinstance(item, str) and item for item in found):
+        raise SettingError(rule)
+    return tuple(found)
+
+
+def constant_labels(value: Any) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise SettingError("use a dictionary of label names and values, as in {'service': 'shop'}")
+    try:
+        check_constant_labels(value)
+    except MetricsError as error:
+        raise SettingError(str(error)) from error
+    return {name: str(text) for name, text in value.items()}
+
+
+def request_labels(value: Any) -> Mapping[str, RequestLabel]:
+    rule = "use a dictionary of label names and functions, as in {'tenant': 'shop.metrics.find_tenant'}"
+    if not isinstance(value, Mapping):
+        raise SettingError(rule)
+    taken = {"le", "pid", "worker", *CATALOGUE[HTTP_REQUESTS].label_names}
+    found = {}
+    for name, function in value.items():
+        if not isinstance(name, str) or not LABEL_NAME.fullmatch(name) or name in taken:
+            raise SettingError(f"{name!r} cannot be an extra label: {rule}")
+        found[name] = _function(function, rule)
+    return found
+
+
+def _function(value: Any, rule: str) -> RequestLabel:
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError as error:
+            raise SettingError(f"{error}; {rule}") from error
+    if not callable(value):
+        raise SettingError(f"{value!r} is not a function; {rule}")
+    function: RequestLabel = value
+    return function
+
+
+def networks(value: Any) -> tuple[IPv4Network | IPv6Network, ...]:
+    rule = "use a list of networks, as in ['10.0.0.0/8', 'fd00::/8']"
+    try:
+        return tuple([ip_network(network) for network in _items(value, rule)])
+    except ValueError as error:
+        raise SettingError(f"{error}; {rule}") from error
+
+
+def _items(value: Any, rule: str) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise SettingError(rule)
+    return list(value)
+
+
+def create_unknown_token() -> str:
+    """A token that no scrape has."""
+    return secrets.token_hex()
+
+
+@cache
+def find_default_backend() -> str:
+    return MEMORY if find_missing_module() else PROMETHEUS
+
+
+def find_missing_module() -> str | None:
+    """The module that the Prometheus adapter needs and that is missing here; None if it can work."""
+    for name in ("fcntl", "resource", "prometheus_client"):
+        try:
+            if find_spec(name) is None:
+                return name
+        except ImportError:
+            return name
+    return None
+
+
+def find_default_directory() -> Path:
+    """A directory in the system's temporary one, the same for all processes of one user and one project."""
+    module = getattr(settings, "SETTINGS_MODULE", None) or settings.ROOT_URLCONF
+    file = getattr(sys.modules.get(module), "__file__", None) or "."
+    project = re.sub(r"\W+", "-", module.partition(".")[0])[:40]
+    digest = hashlib.sha256(f"{module}\n{Path(file).resolve()}".encode()).hexdigest()[:12]
+    user = os.geteuid() if hasattr(os, "geteuid") else "user"
+    return Path(tempfile.gettempdir()) / f"metrics-{user}-{project}-{digest}"
+
+
+def find_default_on_misuse() -> str:
+    """'raise' where a developer looks: under DEBUG, and in tests."""
+    mail = sys.modules.get("django.core.mail")
+    in_tests = mail is not None and hasattr(mail, "outbox")  # made by Django's setup_test_environment
+    return "raise" if settings.DEBUG or in_tests else "log"
