@@ -8,7 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from coordinator_site import logs
-from coordinator_site.environment import HIGHEST_PORT, one_of, whole_number
+from coordinator_site.environment import MAX_PORT, one_of, whole_number
 from coordinator_site.gunicorn_logger import logger_writing
 
 
@@ -38,7 +38,7 @@ def _address() -> str:
 
 
 wsgi_app = "coordinator_site.wsgi:application"
-bind = f"{_address()}:{_number('PORT', '8080', lowest=1, highest=HIGHEST_PORT)}"
+bind = f"{_address()}:{_number('PORT', '8080', lowest=1, highest=MAX_PORT)}"
 
 # Threads, for a page that follows a run keeps its connection open and would occupy a sync worker.
 worker_class = "gthread"

@@ -24,8 +24,8 @@ from tests.servers.loopback import wait_for
 
 AT_ONCE = 200
 ROUNDS = 5
-MOST_SECONDS = 0.050
-MOST_TIMES = 5.0
+MAX_SECONDS = 0.050
+MAX_RATIO = 5.0
 FILTERS = (
     "status=passed",
     "status=running",
@@ -61,7 +61,7 @@ def installation(runs: int) -> Iterator[tuple[Coordinator, Clients, str]]:
         yield system, Clients(system, token), system.log_of("teller").read_text().strip()
 
 
-def told(what: str, seconds: list[float], most: float | None = MOST_SECONDS) -> bool:
+def told(what: str, seconds: list[float], most: float | None = MAX_SECONDS) -> bool:
     p50, p99 = percentile(seconds, 0.5) * 1000, percentile(seconds, 0.99) * 1000
     missed = most is not None and p50 > most * 1000
     print(f"{what:58} p50 {p50:7.1f} ms  p99 {p99:7.1f} ms{'  MISSED' if missed else ''}", flush=True)
@@ -112,7 +112,7 @@ async def streams(clients: Clients, run: str, readers: int) -> bool:
             answers = sum(reader.answers for reader in reading)
             failed = f"{len(failures)} failed, {gaps} events missing"
             print(f"    p99 × {times:.2f}; in {took:.1f} s {answers} answers, {failed}", flush=True)
-            fine &= times <= MOST_TIMES and not failures and not gaps
+            fine &= times <= MAX_RATIO and not failures and not gaps
     return fine
 
 

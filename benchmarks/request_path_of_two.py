@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.peers.names import OURS, OURS_RED
 from benchmarks.peers.report import describe_machine
 
-AT_MOST = 1.05
+MAX_RATIO = 1.05
 
 CHILD = """
 import gc, sys
@@ -84,7 +84,7 @@ def main() -> None:
     print(describe_machine())
     checkouts = arguments.before.resolve(), arguments.after.resolve()
     slower = [compare(*checkouts, measured_by, arguments.rounds) for measured_by in (OURS, OURS_RED)]
-    sys.exit(1 if max(slower) > AT_MOST else 0)
+    sys.exit(1 if max(slower) > MAX_RATIO else 0)
 
 
 if __name__ == "__main__":

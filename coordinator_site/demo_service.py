@@ -28,7 +28,7 @@ from metrics_app.ports import MetricsPort
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-LONGEST_DELAY_MS = 60_000
+MAX_DELAY_MS = 60_000
 KEPT_ORDERS = 1000
 WATCH_SECONDS = 0.25
 SLOW_SECONDS = 0.2
@@ -58,7 +58,7 @@ class Chaos:
         if kind == "outage":
             self.outage = True
         elif kind == "latency":
-            self.delay_ms = number(body, "delay_ms", highest=LONGEST_DELAY_MS)
+            self.delay_ms = number(body, "delay_ms", highest=MAX_DELAY_MS)
         else:
             self.error_rate = number(body, "rate", highest=1.0)
 

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-OLDEST_PYTHON = (3, 11)
+MIN_PYTHON = (3, 11)
 DEFAULT_PORT = "8080"
-HIGHEST_PORT = 65535
+MAX_PORT = 65535
 
 
 def ensure_environment(project: Path, arguments: list[str]) -> None:
@@ -25,7 +25,7 @@ def ensure_environment(project: Path, arguments: list[str]) -> None:
     Raises:
         SystemExit: this Python is too old, venv is missing, or the installation failed.
     """
-    if sys.version_info < OLDEST_PYTHON:
+    if sys.version_info < MIN_PYTHON:
         sys.exit(f"Python {sys.version.split()[0]} is too old: Test Coordinator needs 3.11 or newer.")
     environment = project / ".venv"
     inside = Path(sys.prefix).resolve() == environment.resolve()
@@ -90,7 +90,7 @@ def refuse_taken_port(project: Path, arguments: list[str]) -> None:
     if arguments[1:2] != ["up"]:
         return
     port = asked_port(project, arguments)
-    if port.isascii() and port.isdecimal() and 0 < int(port) <= HIGHEST_PORT and is_taken(int(port)):
+    if port.isascii() and port.isdecimal() and 0 < int(port) <= MAX_PORT and is_taken(int(port)):
         sys.exit(
             f"Port {port} is taken: choose another with 'manage.py up --port N' or PORT. "
             "Nothing was installed."

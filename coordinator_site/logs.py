@@ -21,7 +21,7 @@ FORMATS = ("json", "console")
 # Of what a logger gives beside its words: a request, for one, would show its whole query.
 KEPT_EXTRAS = ["status_code"]
 # Shorter ones would be struck out of everything.
-LEAST_SECRET = 6
+MIN_SECRET_LENGTH = 6
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|_KEY$")
 # Digits up to the end of an address, or up to its path, are a port.
 _PORT = r"(?!\d{1,5}(?:[/?#][^\s@,'\"]*)?(?:[\s,'\")]|$))"
@@ -106,7 +106,7 @@ def learn_secrets(environment: Mapping[str, str], *more: str) -> None:
     values = [value for name, value in environment.items() if _SECRET_NAME.search(name.upper())]
     values += [_password(value) for name, value in environment.items() if name.upper().endswith("_URL")]
     for value in (*values, *more):
-        if len(value) >= LEAST_SECRET:
+        if len(value) >= MIN_SECRET_LENGTH:
             log_context.redactor.learn(value)
 
 

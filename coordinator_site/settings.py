@@ -28,7 +28,7 @@ SERVICE_INSTANCE_NAME = environment.dns_label(
     "SERVICE_INSTANCE_NAME", env.str("SERVICE_INSTANCE_NAME", SERVICE_NAME)
 )
 SERVICE_VERSION = env.str("SERVICE_VERSION", __version__)
-PORT = environment.whole_number("PORT", env.str("PORT", "8080"), lowest=1, highest=environment.HIGHEST_PORT)
+PORT = environment.whole_number("PORT", env.str("PORT", "8080"), lowest=1, highest=environment.MAX_PORT)
 
 DATA_DIR = environment.writable_directory(
     "DATA_DIR", Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()

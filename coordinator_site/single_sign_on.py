@@ -28,7 +28,7 @@ SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
 CLOCKS_APART = 60
-LONGEST_NAME = 140
+MAX_NAME_LENGTH = 140
 
 
 class LoginRefused(Exception):  # noqa: N818 - an answer
@@ -192,7 +192,7 @@ def _join_groups(identity: Identity, groups: frozenset[str]) -> None:
 def _new_user(claims: Mapping[str, Any]) -> User:
     """Never somebody who is there already: a name or address at the provider proves nothing here."""
     subject = claims["sub"]
-    name = _text(claims, settings.OIDC_USERNAME_CLAIM, LONGEST_NAME) or str(subject)[:LONGEST_NAME]
+    name = _text(claims, settings.OIDC_USERNAME_CLAIM, MAX_NAME_LENGTH) or str(subject)[:MAX_NAME_LENGTH]
     if User.objects.filter(username=name).exists():
         digest = hashlib.sha256(f"{settings.OIDC_ISSUER} {subject}".encode()).hexdigest()
         name = f"{name}-{digest[:8]}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-LONGEST_RESTART_DELAY = 30.0
+MAX_RESTART_DELAY = 30.0
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Supervisor:
         ]
         for child in dead:
             child.process = None
-            child.restart_at = now + min(LONGEST_RESTART_DELAY, 0.25 * 2 ** len(child.pids))
+            child.restart_at = now + min(MAX_RESTART_DELAY, 0.25 * 2 ** len(child.pids))
         for child in self.children:
             if child.process is None and child.restart_at <= now:
                 self._start(child)

@@ -14,7 +14,7 @@ from metrics_app import backend
 from metrics_app.catalogue import CATALOGUE, Definition
 from metrics_app.ports import AdapterSettingsError
 
-MOST_BUCKETS = 20
+MAX_BUCKETS = 20
 MAX_NAMES_SHOWN = 3
 
 
@@ -111,12 +111,12 @@ def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
     return [
         Warning(
             f"{definition.name!r} has {len(definition.buckets)} buckets: each label set of a histogram has "
-            f"a series per bucket, so it should have {MOST_BUCKETS} at most.",
+            f"a series per bucket, so it should have {MAX_BUCKETS} at most.",
             hint="Choose fewer bounds, further apart.",
             id="metrics_app.W001",
         )
         for definition in definitions
-        if len(definition.buckets) > MOST_BUCKETS
+        if len(definition.buckets) > MAX_BUCKETS
     ]
 
 

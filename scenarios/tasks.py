@@ -16,7 +16,7 @@ from scenarios.runs.heartbeats import beat_of, note_trouble
 
 logger = logging.getLogger(__name__)
 
-HIGHEST_PRIORITY = 100
+TOP_TASK_PRIORITY = 100
 WRONG_WORKER = (
     "a worker of RQ carries runs out in a child process, where they would not hear that they are to end: it "
     f"begins none. Start 'manage.py {WORKER_COMMANDS['rq']}' instead"
@@ -65,5 +65,5 @@ def is_in_child_process() -> bool:
 
 def ask_for_beat() -> None:
     """Ahead of the waiting runs, where the queue knows priorities: RQ does not."""
-    first = beat.using(priority=HIGHEST_PRIORITY) if beat.get_backend().supports_priority else beat
+    first = beat.using(priority=TOP_TASK_PRIORITY) if beat.get_backend().supports_priority else beat
     first.enqueue()

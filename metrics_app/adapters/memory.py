@@ -23,7 +23,7 @@ from metrics_app.catalogue import (
 )
 from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGauges
 
-LOWEST_ERROR_CODE = 400
+MIN_ERROR_CODE = 400
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -127,7 +127,7 @@ class InMemoryMetricsAdapter:
         labels = {"method": method, "route": route, "code": str(int(code))}
         self.inc_counter(HTTP_REQUESTS, labels)
         self.observe_histogram(HTTP_REQUEST_DURATION, seconds, labels)
-        if code >= LOWEST_ERROR_CODE:
+        if code >= MIN_ERROR_CODE:
             self.inc_counter(HTTP_REQUEST_ERRORS, labels)
         self._move_in_progress(method, -1)
 

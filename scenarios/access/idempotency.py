@@ -14,7 +14,7 @@ from scenarios.models.access import KeptAnswer
 
 T = TypeVar("T")
 KEPT_FOR = timedelta(hours=24)
-LONGEST_KEY = 255
+MAX_KEY_LENGTH = 255
 
 
 class KeyUsedOtherwise(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py

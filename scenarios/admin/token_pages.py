@@ -15,7 +15,7 @@ from scenarios.access import tokens as api_tokens
 from scenarios.admin.read_only import ReadOnlyAdmin
 from scenarios.models.access import ApiToken
 
-LONGEST_DAYS = 3650
+MAX_DAYS = 3650
 SHOWN: Any = ["name", "owner", "beginning", "scope_list", "state", "created_at", "expires_at", "last_used_at"]
 
 
@@ -28,7 +28,7 @@ class TokenForm(forms.ModelForm[ApiToken]):
     days = forms.IntegerField(
         label="Expires after days",
         min_value=1,
-        max_value=LONGEST_DAYS,
+        max_value=MAX_DAYS,
         required=False,
         initial=90,
         help_text="Empty: never.",

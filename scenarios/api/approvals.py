@@ -26,7 +26,7 @@ from scenarios.models import Approval
 from scenarios.planning import approvals
 
 router = Router(tags=["approvals"])
-LONGEST_REASON = 1000
+MAX_REASON_LENGTH = 1000
 
 
 def rank_in_cursor(word: str) -> int:
@@ -118,12 +118,14 @@ class ApprovalFilters(Filters):
 
 
 class Consent(Body):
-    reason: str = Field("", max_length=LONGEST_REASON)
+    reason: str = Field("", max_length=MAX_REASON_LENGTH)
 
 
 class Refusal(Body):
     reason: str = Field(
-        min_length=1, max_length=LONGEST_REASON, description="Whoever asked will want to know what to change."
+        min_length=1,
+        max_length=MAX_REASON_LENGTH,
+        description="Whoever asked will want to know what to change.",
     )
 
 

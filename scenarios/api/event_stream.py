@@ -26,7 +26,7 @@ RETRY_MILLISECONDS = 1000
 LOOK_SECONDS = 0.25
 # A reader that has gone is noticed when something is sent to it.
 SIGN_OF_LIFE_SECONDS = 5.0
-MOST_AT_ONCE = 1000
+MAX_BATCH = 1000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -102,9 +102,7 @@ class Reading:
         if last_event <= self._seen:
             self._has_ended = state == RunState.FINISHED
             return ""
-        rows = Event.objects.filter(run=self._run, sequence__gt=self._seen).order_by("sequence")[
-            :MOST_AT_ONCE
-        ]
+        rows = Event.objects.filter(run=self._run, sequence__gt=self._seen).order_by("sequence")[:MAX_BATCH]
         written = "".join(map(self._written, rows))
         self._has_ended = state == RunState.FINISHED and self._seen >= last_event
         return written + (self._end() if self._has_ended else "")

@@ -18,8 +18,8 @@ from scenarios.models import Event
 
 router = Router(tags=["runs"])
 ORDER = Order(("sequence",), (int,))
-HIGHEST_SEQUENCE = 2**31 - 1
-LONGEST_WAIT_SECONDS = 20
+MAX_SEQUENCE = 2**31 - 1
+MAX_WAIT_SECONDS = 20
 
 
 class EventOfRun(Schema):
@@ -39,11 +39,11 @@ class EventPage(Schema):
 
 
 class EventFilters(Filters):
-    after: int = Field(0, ge=0, le=HIGHEST_SEQUENCE, description="Only events after this sequence number.")
+    after: int = Field(0, ge=0, le=MAX_SEQUENCE, description="Only events after this sequence number.")
     wait: int = Field(
         0,
         ge=0,
-        le=LONGEST_WAIT_SECONDS,
+        le=MAX_WAIT_SECONDS,
         description="Of a stream: stay for so many seconds and send what comes, where there is room to.",
     )
 
@@ -56,7 +56,7 @@ STREAM = {
             "in": "header",
             "required": False,
             "description": "Of a stream: the newest `id` that was read.",
-            "schema": {"type": "integer", "minimum": 0, "maximum": HIGHEST_SEQUENCE},
+            "schema": {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
         }
     ],
     "responses": {
@@ -95,6 +95,6 @@ def list_events(
 
 def last_seen(request: HttpRequest) -> int:
     word = request.headers.get(LAST_SEEN, "0")
-    if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= HIGHEST_SEQUENCE:
+    if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= MAX_SEQUENCE:
         raise RefusedError(f"{LAST_SEEN} {word[:80]!r} is refused: an event's sequence number.")
     return int(word)

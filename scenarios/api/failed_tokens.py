@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 WINDOW_SECONDS = 60.0
-MOST_ADDRESSES = 10_000
+MAX_ADDRESSES = 10_000
 
 
 class FailedTokens:
@@ -24,7 +24,7 @@ class FailedTokens:
         with self._lock:
             times = self._failed.setdefault(address, deque(maxlen=most))
             self._failed.move_to_end(address)
-            if len(self._failed) > MOST_ADDRESSES:
+            if len(self._failed) > MAX_ADDRESSES:
                 self._failed.popitem(last=False)
             while times and times[0] <= now - WINDOW_SECONDS:
                 times.popleft()

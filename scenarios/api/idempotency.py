@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from scenarios.access.idempotency import LONGEST_KEY, Answer, fingerprint, once
+from scenarios.access.idempotency import MAX_KEY_LENGTH, Answer, fingerprint, once
 from scenarios.api.access import authenticate
 from scenarios.api.problems import ANSWERS, RefusedError, answer_to
 
@@ -21,7 +21,7 @@ PARAMETER = {
     "required": False,
     "description": "Sent again with the same key, within 24 hours, the write is answered as before "
     "and not carried out again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"},
 }
 View = Callable[..., HttpResponse]
 
@@ -46,9 +46,9 @@ def carried_out_once(run: View) -> View:
 
 
 def checked(key: str) -> str:
-    if not 0 < len(key) <= LONGEST_KEY or not all("!" <= character <= "~" for character in key):
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
         raise RefusedError(
-            f"The Idempotency-Key {key[:80]!r} is refused: 1 to {LONGEST_KEY} visible ASCII characters, "
+            f"The Idempotency-Key {key[:80]!r} is refused: 1 to {MAX_KEY_LENGTH} visible ASCII characters, "
             "a new UUID for example."
         )
     return key

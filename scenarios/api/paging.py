@@ -22,7 +22,7 @@ from pydantic import (
 
 from scenarios.api.problems import ProblemAt, RefusedError
 
-DEFAULT_LIMIT, HIGHEST_LIMIT = 50, 200
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
 # PostgreSQL takes no NUL character, and no database half of a surrogate pair.
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -62,7 +62,7 @@ def name_in_cursor(word: str) -> str:
 class Filters(Schema):
     """Which rows, and which page of them. An unknown filter is refused: it would let every row through."""
 
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=HIGHEST_LIMIT)
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     cursor: str = Field(
         "",
         max_length=200,

@@ -30,7 +30,7 @@ from scenarios.library.sync import CannotRemove, NameTaken
 
 MEDIA_TYPE = "application/problem+json"
 SECONDS_BEFORE_A_RETRY = 5
-LONGEST_NAME_SHOWN = 200
+MAX_NAME_LENGTH_SHOWN = 200
 OF_ALL_FILTERS = (["filters"], ["wanted"])
 
 
@@ -113,7 +113,7 @@ def place_of(location: Sequence[int | str]) -> str:
     place, *names = map(str, location)
     if place == "body" or names in OF_ALL_FILTERS:
         del names[:1]
-    return ".".join([place, *names])[:LONGEST_NAME_SHOWN]
+    return ".".join([place, *names])[:MAX_NAME_LENGTH_SHOWN]
 
 
 def invalid_document(error: InvalidDocument) -> HttpResponse:
@@ -124,7 +124,7 @@ def invalid_document(error: InvalidDocument) -> HttpResponse:
 
 def invalid_variables(error: InvalidVariables) -> HttpResponse:
     errors = [
-        ProblemAt(path=f"body.variables.{name}"[:LONGEST_NAME_SHOWN], message=sentence)
+        ProblemAt(path=f"body.variables.{name}"[:MAX_NAME_LENGTH_SHOWN], message=sentence)
         for name, sentence in error.errors.items()
     ]
     return problem(
@@ -205,7 +205,8 @@ def answer_to(error: Exception) -> HttpResponse:
 
 def unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
     return problem(
-        HTTPStatus.NOT_FOUND, f"There is nothing at {request.path[:LONGEST_NAME_SHOWN]!r}: see /api/v1/docs."
+        HTTPStatus.NOT_FOUND,
+        f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}: see /api/v1/docs.",
     )
 
 

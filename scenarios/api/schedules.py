@@ -24,7 +24,7 @@ from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.outputs import storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
-from scenarios.models.planning import MOST_GRACE_MINUTES
+from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import schedules
 
 router = Router(tags=["schedules"])
@@ -134,7 +134,7 @@ class NewSchedule(Body):
     window_days: list[DayOfWeek] = Field([], max_length=7, description="1 is Monday; none: every day.")
     window_from: TimeOfDay | None = None
     window_to: TimeOfDay | None = None
-    grace_minutes: int = Field(15, ge=0, le=MOST_GRACE_MINUTES)
+    grace_minutes: int = Field(15, ge=0, le=MAX_GRACE_MINUTES)
     priority: int = Field(0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="That its runs are given.")
     paused: bool | None = None
 

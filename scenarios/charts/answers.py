@@ -18,11 +18,11 @@ from scenarios.drivers.prometheus import ask, server_asked
 Samples = dict[tuple[tuple[str, str], ...], dict[float, Value]]
 
 SECONDS = 4.0
-MOST_SERIES = 6
-MOST_NAMES_LEFT_OUT = 10
-LONGEST_NAME = 120
-LONGEST_QUERY = 2000
-LONGEST_PROBLEM = 500
+MAX_SERIES = 6
+MAX_NAMES_LEFT_OUT = 10
+MAX_NAME_LENGTH = 120
+MAX_QUERY_LENGTH = 2000
+MAX_PROBLEM_LENGTH = 500
 # Digits that a picture of a few hundred pixels can show, with some to spare.
 DIGITS = 6
 
@@ -35,7 +35,7 @@ async def chart_of(question: Question, windows: Sequence[Window], secret: Callab
     blank = Chart(
         title=question.title,
         about=question.about,
-        query=cut(question.shown_query, LONGEST_QUERY),
+        query=cut(question.shown_query, MAX_QUERY_LENGTH),
         unit=question.unit,
     )
     try:
@@ -49,7 +49,7 @@ async def chart_of(question: Question, windows: Sequence[Window], secret: Callab
             _add(samples, await ask(server, "query_range", _words(query, window), seconds=SECONDS), window)
         return _with_series(blank, sorted(moments), samples)
     except StepFailed as error:
-        return blank.model_copy(update={"problem": cut(str(error), LONGEST_PROBLEM)})
+        return blank.model_copy(update={"problem": cut(str(error), MAX_PROBLEM_LENGTH)})
 
 
 def _words(query: str, window: Window) -> dict[str, str]:
@@ -95,9 +95,9 @@ def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
     return blank.model_copy(
         update={
             "moments": moments,
-            "series": sorted(ranked[:MOST_SERIES], key=lambda one: one.name),
-            "left_out": [one.name for one in ranked[MOST_SERIES : MOST_SERIES + MOST_NAMES_LEFT_OUT]],
-            "left_out_count": max(0, len(ranked) - MOST_SERIES),
+            "series": sorted(ranked[:MAX_SERIES], key=lambda one: one.name),
+            "left_out": [one.name for one in ranked[MAX_SERIES : MAX_SERIES + MAX_NAMES_LEFT_OUT]],
+            "left_out_count": max(0, len(ranked) - MAX_SERIES),
         }
     )
 
@@ -107,7 +107,7 @@ def _names(labels: Sequence[Mapping[str, str]]) -> list[str]:
     keys = sorted({key for one in labels for key in one})
     telling = [key for key in keys if len({one.get(key) for one in labels}) > 1]
     return [
-        cut(", ".join(f"{key}={one[key]}" for key in telling if key in one), LONGEST_NAME) or "(no labels)"
+        cut(", ".join(f"{key}={one[key]}" for key in telling if key in one), MAX_NAME_LENGTH) or "(no labels)"
         if len(labels) > 1
         else ""
         for one in labels

@@ -16,7 +16,7 @@ from scenarios.domain.outcomes import RunState
 from scenarios.models import Run, RunCharts
 
 TAKEN_FOR = timedelta(seconds=60)
-MOST_TRIED = 10
+MAX_TRIED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def take_due(now: datetime) -> Taken | None:
         .order_by("due_at")
     )
     until = now + TAKEN_FOR
-    for run_id, version in due.values_list("run", "version")[:MOST_TRIED]:
+    for run_id, version in due.values_list("run", "version")[:MAX_TRIED]:
         # Whoever has read it since has raised its version.
         if RunCharts.objects.filter(free, run=run_id, version=version).update(taken_until=until) == 1:
             return Taken(Run.objects.get(id=run_id), until)

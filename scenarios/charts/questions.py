@@ -13,7 +13,7 @@ from scenarios.models import Run, ServiceQuery
 from scenarios.runs.executor import plan_of
 
 DRIVER = "prometheus"
-MOST_QUESTIONS = 20
+MAX_QUESTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def questions_of(run: Run) -> tuple[list[Question], list[str]]:
     with suppress(InvalidDocument, InvalidVariables):
         asked += of_plan(plan_of(run))
     asked += of_services(run.services)
-    return asked[:MOST_QUESTIONS], [question.title for question in asked[MOST_QUESTIONS:]]
+    return asked[:MAX_QUESTIONS], [question.title for question in asked[MAX_QUESTIONS:]]
 
 
 def of_services(names: Sequence[str]) -> Iterator[Question]:

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 # The run, and as much before and after it.
 AROUND = timedelta(minutes=10)
-MOST_POINTS = 240
+MAX_POINTS = 240
 # A run is read once more by itself where all around it is longer than so many times the run.
 SMALL_PART = 1.5
-LEAST_SCRAPES, LEAST_MARGIN = 6, timedelta(seconds=15)
+MIN_SCRAPES, MIN_MARGIN = 6, timedelta(seconds=15)
 STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
 # While the run goes on: the picture changes visibly no more often than this share of its length.
-OFTENEST, RAREST = timedelta(seconds=5), timedelta(seconds=60)
+MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=5), timedelta(seconds=60)
 READINGS_PER_LENGTH = 60
 # After its end: at once, when late scrapes have come in, while it recovers, when the ten minutes are over.
 AFTER_THE_END = (timedelta(seconds=20), timedelta(seconds=60), timedelta(minutes=4))
@@ -45,7 +45,7 @@ def close_around(began: datetime, ends: datetime, *, goes_on: bool, scrape: floa
     """What is shown large, in Unix seconds: the run, and as much before and after as it lasted, but a few
     scrapes at least, and no more than is read.
     """
-    margin = min(AROUND, max(ends - began, LEAST_MARGIN, LEAST_SCRAPES * timedelta(seconds=scrape)))
+    margin = min(AROUND, max(ends - began, MIN_MARGIN, MIN_SCRAPES * timedelta(seconds=scrape)))
     return (began - margin).timestamp(), (ends if goes_on else ends + margin).timestamp()
 
 
@@ -56,8 +56,8 @@ def windows_around(began: datetime, ended: datetime | None, now: datetime, *, sc
     left, right = close_around(began, ended or now, goes_on=ended is None, scrape=scrape)
     right = max(left, min(right, end))
     if (right - left) * SMALL_PART > end - start:
-        return [_window(start, end, MOST_POINTS)]
-    return [_window(start, end, MOST_POINTS // 2), _window(left, right, MOST_POINTS // 2)]
+        return [_window(start, end, MAX_POINTS)]
+    return [_window(start, end, MAX_POINTS // 2), _window(left, right, MAX_POINTS // 2)]
 
 
 def _window(start: float, end: float, points: int) -> Window:
@@ -83,7 +83,7 @@ def next_reading(
     `settle` is how long a sample may take to arrive; `complete` says that nothing was missing this time.
     """
     if ended is None:
-        return now + min(RAREST, max(OFTENEST, (now - began) / READINGS_PER_LENGTH))
+        return now + min(MAX_INTERVAL, max(MIN_INTERVAL, (now - began) / READINGS_PER_LENGTH))
     last = ended + AROUND + settle
     if now < last:
         return next((ended + after for after in AFTER_THE_END if ended + after > now), last)

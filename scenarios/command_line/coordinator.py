@@ -11,7 +11,7 @@ from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep
 from scenarios.library.sync import Change
 
-MOST_NAMES_TOLD = 10
+MAX_NAMES_LISTED = 10
 
 
 class CommandRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
@@ -26,8 +26,8 @@ class NoSuchScenario(CommandRefused):
         if close:
             hint = f"did you mean {close[0]!r}?"
         elif stored:
-            more = f" and {len(stored) - MOST_NAMES_TOLD} more" if len(stored) > MOST_NAMES_TOLD else ""
-            hint = f"stored are {', '.join(stored[:MOST_NAMES_TOLD])}{more}."
+            more = f" and {len(stored) - MAX_NAMES_LISTED} more" if len(stored) > MAX_NAMES_LISTED else ""
+            hint = f"stored are {', '.join(stored[:MAX_NAMES_LISTED])}{more}."
         else:
             hint = "none is stored: 'scenario import' stores some."
         super().__init__(f"There is no scenario {name!r}: {hint}")

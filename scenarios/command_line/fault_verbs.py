@@ -4,7 +4,7 @@ from typing import Any
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import CommandRefused, FaultFacts
-from scenarios.command_line.history_verbs import MOST_LISTED, limited
+from scenarios.command_line.history_verbs import MAX_LISTED, limited
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
@@ -20,7 +20,7 @@ def add_to(verbs: Any) -> None:
     add_verb(verbs, release, "release", "Release the global stop: runs may begin again.")
     faults = add_verb(verbs, list_faults, "faults", "Every fault of every run, the newest first.", shows=True)
     faults.add_argument("--outstanding", action="store_true", help="Only those that are not undone.")
-    faults.add_argument("--limit", type=int, default=50, metavar="N", help=f"From 1 to {MOST_LISTED}.")
+    faults.add_argument("--limit", type=int, default=50, metavar="N", help=f"From 1 to {MAX_LISTED}.")
     undo = add_verb(verbs, undo_faults, "undo", "Undo what a run has left behind.")
     undo.add_argument("run", metavar="RUN", help=RUN_HELP)
 

@@ -11,14 +11,14 @@ from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.reports import FORMATS
 
 STATUSES = [word.value for word in (*RunState, *Outcome)]
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 
 
 def add_to(verbs: Any) -> None:
     runs = add_verb(verbs, list_runs, "runs", "The newest runs.", shows=True)
     runs.add_argument("--scenario", default="", metavar="NAME", help="Only those of this scenario.")
     runs.add_argument("--status", default="", choices=STATUSES, help="Only those that stand or ended so.")
-    runs.add_argument("--limit", type=int, default=20, metavar="N", help=f"From 1 to {MOST_LISTED}.")
+    runs.add_argument("--limit", type=int, default=20, metavar="N", help=f"From 1 to {MAX_LISTED}.")
     report = add_verb(verbs, write_report, "report", "Write what a run did: the page's own report.")
     report.add_argument("run", metavar="RUN", help=RUN_HELP)
     report.add_argument("--format", choices=list(FORMATS), default="html", dest="format_name")
@@ -26,8 +26,8 @@ def add_to(verbs: Any) -> None:
 
 
 def limited(limit: int) -> int:
-    if not 1 <= limit <= MOST_LISTED:
-        raise CommandRefused(f"'--limit {limit}' is refused: from 1 to {MOST_LISTED}.")
+    if not 1 <= limit <= MAX_LISTED:
+        raise CommandRefused(f"'--limit {limit}' is refused: from 1 to {MAX_LISTED}.")
     return limit
 
 

@@ -17,10 +17,10 @@ from scenarios.domain.errors import Problem
 from scenarios.domain.retry_after import seconds_to_wait
 
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 30.0, 120.0
-MOST_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 64 * 1024 * 1024
 PART_BYTES = 64 * 1024
 TRIES = 3
-LONGEST_DELAY = 10.0
+MAX_DELAY = 10.0
 AWAY = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
@@ -154,8 +154,8 @@ class HttpApi:
         until, content = time.monotonic() + WHOLE_SECONDS, bytearray()
         for part in answer.iter_content(PART_BYTES):
             content += part
-            if len(content) > MOST_BYTES:
-                raise Garbled(self.server, f"with more than {MOST_BYTES} bytes")
+            if len(content) > MAX_BYTES:
+                raise Garbled(self.server, f"with more than {MAX_BYTES} bytes")
             if time.monotonic() > until:
                 raise CoordinatorSilent(f"{self.server} did not finish its answer in time.")
         return bytes(content)
@@ -194,7 +194,7 @@ class HttpApi:
 
 
 def _delay(answer: requests.Response, otherwise: float) -> float:
-    return min(seconds_to_wait(answer.headers, datetime.now(UTC)), LONGEST_DELAY) or otherwise
+    return min(seconds_to_wait(answer.headers, datetime.now(UTC)), MAX_DELAY) or otherwise
 
 
 def _innermost(error: BaseException) -> str:

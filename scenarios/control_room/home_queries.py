@@ -12,25 +12,25 @@ from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Sc
 from scenarios.pictures.days import Day
 
 DAYS = 30
-MOST_UNFINISHED = 20
+MAX_UNFINISHED = 20
 # As the exit code of `scenario run` has it: with something still injected nothing has passed.
 PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
-MOST_OUTSTANDING = 20
-MOST_SCENARIOS = 50
+MAX_OUTSTANDING = 20
+MAX_SCENARIOS = 50
 # A service that everything uses is touched by thousands: they are listed on a page of their own.
-MOST_TOUCHING, MOST_TOUCHING_ONE = 10, 100
+MAX_TOUCHING, MAX_TOUCHING_ONE = 10, 100
 
 
 def unfinished_runs() -> list[Run]:
     """Running and queued ones, each with the `phase` it is in."""
     started = Event.objects.filter(run=OuterRef("pk"), kind="phase_started").order_by("-sequence")
     rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
-    return list(rows.order_by("-state", "queued_at")[:MOST_UNFINISHED])
+    return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
 
 
 def outstanding_faults() -> list[Fault]:
     rows = Fault.objects.outstanding().select_related("run").defer("run__document", "run__variables")
-    return list(rows.order_by("opened_at")[:MOST_OUTSTANDING])
+    return list(rows.order_by("opened_at")[:MAX_OUTSTANDING])
 
 
 def runs_per_day() -> list[Day]:
@@ -96,10 +96,10 @@ class Touching:
 
 
 def few_scenarios_by_service(services: Iterable[str]) -> dict[str, Touching]:
-    """By service; the names of at most MOST_TOUCHING scenarios each."""
+    """By service; the names of at most MAX_TOUCHING scenarios each."""
     rows = NamedService.objects.filter(service__in=list(services))
     counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
-    few = [service for service, count in counts.items() if count <= MOST_TOUCHING]
+    few = [service for service, count in counts.items() if count <= MAX_TOUCHING]
     named: dict[str, list[tuple[int, str]]] = {}
     told = rows.filter(service__in=few).order_by("service", "scenario_name")
     for service, key, name in told.values_list("service", "scenario_id", "scenario_name"):
@@ -110,7 +110,7 @@ def few_scenarios_by_service(services: Iterable[str]) -> dict[str, Touching]:
 def scenarios_touching(service: str) -> Touching:
     """The first ones, for the service's own page, and how many there are in all."""
     rows = NamedService.objects.filter(service=service).order_by("scenario_name")
-    first = rows.values_list("scenario_id", "scenario_name")[:MOST_TOUCHING_ONE]
+    first = rows.values_list("scenario_id", "scenario_name")[:MAX_TOUCHING_ONE]
     return Touching(rows.count(), tuple(first))
 
 
@@ -119,7 +119,7 @@ def scenario_named(name: str) -> Scenario | None:
 
 
 def pending_approvals() -> list[Approval]:
-    return list(Approval.objects.pending().for_a_list()[:MOST_UNFINISHED])
+    return list(Approval.objects.pending().for_a_list()[:MAX_UNFINISHED])
 
 
 def shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:

@@ -135,7 +135,7 @@ class ControlRoom(admin.AdminSite):
             context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
             context["may_pull"] = request.user.has_perm("scenarios.pull_globalstop")
             context |= {"chart": days_chart(days), "shares": home_queries.shares(days)}
-            scenarios = Scenario.objects.defer("document")[: home_queries.MOST_SCENARIOS]
+            scenarios = Scenario.objects.defer("document")[: home_queries.MAX_SCENARIOS]
             context["scenarios"] = home_queries.with_last_run(list(scenarios))
         return super().index(request, {**context, **(extra_context or {})})
 

@@ -33,9 +33,9 @@ MISFIT = "misfit"
 # null somebody writes (an `undo:` with nothing after it) is refused, not taken for absence.
 ABSENT: Any = None
 DNS_LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
-LONGEST_NAME = 200
+MAX_NAME_LENGTH = 200
 # Of one declaration: nobody reads more, and finding them costs time.
-_MOST_RELATIONS = 200
+_MAX_RELATIONS = 200
 
 
 class Patience:
@@ -119,7 +119,7 @@ class Declaration(BaseModel):
 
 
 def _relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
-    broken = islice(declaration.relations(data), _MOST_RELATIONS)
+    broken = islice(declaration.relations(data), _MAX_RELATIONS)
     return [_relation_error(one, data) for one in broken]
 
 
@@ -169,8 +169,8 @@ def _more_than_nothing(seconds: float) -> float:
 def _name(text: str) -> str:
     if not text.strip():
         raise ValueError(f"{text!r} is empty: write a name that people understand")
-    if len(text) > LONGEST_NAME:
-        raise ValueError(f"{text[:40]!r}… is too long: a name has at most {LONGEST_NAME} characters")
+    if len(text) > MAX_NAME_LENGTH:
+        raise ValueError(f"{text[:40]!r}… is too long: a name has at most {MAX_NAME_LENGTH} characters")
     if not text.isprintable():
         raise ValueError(
             f"{text!r} holds a line break or another control character: a name is one printable line"
@@ -193,6 +193,6 @@ PositiveDuration = Annotated[
 Name = Annotated[
     str,
     AfterValidator(_name),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST_NAME}),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH}),
 ]
 Text = Annotated[str, Field(max_length=10_000)]

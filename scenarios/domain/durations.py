@@ -2,7 +2,7 @@
 
 import re
 
-LONGEST = 365 * 86400.0
+MAX_DURATION = 365 * 86400.0
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 # Each unit at most once, the longest first; `m(?!s)` leaves `5ms` to the milliseconds.
@@ -10,7 +10,7 @@ DURATION_PATTERN = (
     rf"^(?=[0-9])(?:({_NUMBER})d)?(?:({_NUMBER})h)?(?:({_NUMBER})m(?!s))?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?$"
 )
 _DURATION = re.compile(DURATION_PATTERN.removesuffix("$") + r"\Z")
-_LONGEST_TEXT = 64
+_MAX_TEXT_LENGTH = 64
 _SECOND = 1_000_000  # in microseconds
 _HINT = "write a number and its unit, as in '500ms', '2s' or '1h30m'"
 
@@ -27,13 +27,13 @@ def parse_duration(text: object) -> float:
         raise ValueError(f"{text!r} is a number without a unit, not a duration: {_HINT}")  # noqa: TRY004
     if not text:
         raise ValueError(f"'' is an empty duration: {_HINT}")
-    match = _DURATION.match(text) if len(text) <= _LONGEST_TEXT else None
+    match = _DURATION.match(text) if len(text) <= _MAX_TEXT_LENGTH else None
     if match is None:
-        raise ValueError(f"{text[:_LONGEST_TEXT]!r} is not a duration: {_rule_broken_by(text)}{_HINT}")
+        raise ValueError(f"{text[:_MAX_TEXT_LENGTH]!r} is not a duration: {_rule_broken_by(text)}{_HINT}")
     # Summed in milliseconds: 0.5s and 500ms are then the same number.
     amounts = zip(match.groups(), _UNITS.values(), strict=True)
     seconds = sum(float(amount) * (unit * 1000) for amount, unit in amounts if amount) / 1000
-    if seconds > LONGEST:
+    if seconds > MAX_DURATION:
         raise ValueError(f"{text!r} is too long for a duration: it is at most 365d")
     return seconds
 

@@ -10,8 +10,8 @@ from scenarios.domain.matchers import MISSING, OVER_LISTS, Named, misses_over, s
 __all__ = ["Expectations", "QueryTooLargeError", "shown"]
 
 # Of the series that a query found, so many are named.
-_MOST_SERIES = 3
-_LONGEST_SERIES = 80
+_MAX_SERIES = 3
+_MAX_SERIES_LENGTH = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _labels(metric: Any) -> str:
     labels = metric if isinstance(metric, Mapping) else {}
     text = ", ".join(f'{name}="{value}"' for name, value in labels.items() if name != "__name__")
     series = f"{labels.get('__name__', '')}{{{text}}}"
-    return series if len(series) <= _LONGEST_SERIES else series[: _LONGEST_SERIES - 1] + "…"
+    return series if len(series) <= _MAX_SERIES_LENGTH else series[: _MAX_SERIES_LENGTH - 1] + "…"
 
 
 def _series_misses(wanted: Any, fields: Mapping[str, Any], series: Named, budget: Budget) -> Iterator[str]:
@@ -91,8 +91,8 @@ def _series_misses(wanted: Any, fields: Mapping[str, Any], series: Named, budget
         if name in OVER_LISTS:
             yield from misses_over("'value'", name, expected, series, budget)
     if of_one and len(series) > 1:
-        some = ", ".join(f"{labels} is {shown(value)}" for labels, value in series[:_MOST_SERIES])
-        more = f" and {len(series) - _MOST_SERIES} more" if len(series) > _MOST_SERIES else ""
+        some = ", ".join(f"{labels} is {shown(value)}" for labels, value in series[:_MAX_SERIES])
+        more = f" and {len(series) - _MAX_SERIES} more" if len(series) > _MAX_SERIES else ""
         yield (
             f"there is no single 'value': the query found {len(series)} series, {some}{more}; aggregate them "
             "in the query, as by 'max(…)', or look at all of them by 'all', 'any' or 'count'"

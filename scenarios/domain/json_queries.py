@@ -36,7 +36,7 @@ from jsonpath.selectors import (
 
 from scenarios.domain.patterns import compiled_iregexp
 
-LONGEST_PATH = 200
+MAX_PATH_LENGTH = 200
 # Each multiplies the nodes that are visited by the depth of the data: four take minutes for 60 levels.
 MAX_DESCENTS = 3
 # Of one look at an answer. So many take about a quarter of a second; an answer of 1 MiB has fewer nodes.
@@ -101,8 +101,8 @@ def compiled_query(text: str) -> Query:
     """Raises:
     ValueError: not a JSONPath as of RFC 9535, or one that may visit too much.
     """
-    if len(text) > LONGEST_PATH:
-        raise ValueError(f"{text[:40]!r}… is too long for a JSONPath: at most {LONGEST_PATH} characters")
+    if len(text) > MAX_PATH_LENGTH:
+        raise ValueError(f"{text[:40]!r}… is too long for a JSONPath: at most {MAX_PATH_LENGTH} characters")
     try:
         path = _PATHS.compile(text)
     except (JSONPathError, RecursionError) as error:

@@ -8,12 +8,12 @@ from typing import Any, Final
 from scenarios.domain.json_queries import Budget, same
 from scenarios.domain.patterns import compiled_pattern
 
-_LONGEST_SHOWN = 120
-_DEEPEST_SHOWN = 20
+_MAX_SHOWN_LENGTH = 120
+_MAX_SHOWN_DEPTH = 20
 # A search in more than this could keep the whole run waiting.
-_MOST_SEARCHED = 64 * 1024
+_MAX_SEARCHED = 64 * 1024
 # Of a list's values that do not hold, so many are named.
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 _DECIMALS = 3
 # Matchers that look at the values of a list, not at the list.
 OVER_LISTS = frozenset({"all", "any", "count"})
@@ -72,8 +72,8 @@ def misses_over(subject: str, name: str, wanted: Any, named: Named, budget: Budg
 
 
 def _some(sentences: Sequence[str]) -> str:
-    more = len(sentences) - _MOST_NAMED
-    return "; ".join(sentences[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    more = len(sentences) - _MAX_NAMED
+    return "; ".join(sentences[:_MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _equals(value: Any, expected: Any, budget: Budget) -> str:
@@ -129,7 +129,7 @@ def _matches(value: Any, pattern: Any) -> str:
     if not isinstance(value, str):
         return f"is {shown(value)}, which is no text and cannot match {shown(pattern)}"
     # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
-    searched = value[:_MOST_SEARCHED].encode("utf-8", "replace").decode("utf-8")
+    searched = value[:_MAX_SEARCHED].encode("utf-8", "replace").decode("utf-8")
     if compiled_pattern(pattern).search(searched):
         return ""
     return f"is {shown(value)}, which does not match {shown(pattern)}"
@@ -162,7 +162,7 @@ def shown(value: Any) -> str:
     Decimals are rounded: a person reads them.
     """
     if isinstance(value, str):
-        text = repr(value[: _LONGEST_SHOWN + 1])
+        text = repr(value[: _MAX_SHOWN_LENGTH + 1])
     else:
         # Cut while it is made: a list of a million numbers must not become a text of megabytes first.
         parts: list[str] = []
@@ -170,25 +170,25 @@ def shown(value: Any) -> str:
         for part in _written(value, 0):
             parts.append(part)
             length += len(part)
-            if length > _LONGEST_SHOWN:
+            if length > _MAX_SHOWN_LENGTH:
                 break
         text = "".join(parts)
-    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+    return text if len(text) <= _MAX_SHOWN_LENGTH else text[: _MAX_SHOWN_LENGTH - 1] + "…"
 
 
 def _written(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, float):
         yield repr(_rounded(value))
     elif isinstance(value, str):
-        yield json.dumps(value[: _LONGEST_SHOWN + 1], ensure_ascii=False)
+        yield json.dumps(value[: _MAX_SHOWN_LENGTH + 1], ensure_ascii=False)
     elif value is None or isinstance(value, bool | int):
         yield json.dumps(value)
-    elif depth > _DEEPEST_SHOWN:
+    elif depth > _MAX_SHOWN_DEPTH:
         yield "…"
     elif isinstance(value, Mapping):
         begin = "{"
         for name, part in value.items():
-            yield f"{begin}{json.dumps(str(name)[: _LONGEST_SHOWN + 1], ensure_ascii=False)}: "
+            yield f"{begin}{json.dumps(str(name)[: _MAX_SHOWN_LENGTH + 1], ensure_ascii=False)}: "
             yield from _written(part, depth + 1)
             begin = ", "
         yield "{}" if begin == "{" else "}"

@@ -6,10 +6,10 @@ from typing import Any
 
 import re2
 
-LONGEST_PATTERN = 500
+MAX_PATTERN_LENGTH = 500
 _PARTS_OF_A_PATTERN = re.compile(r"\\.|.", re.DOTALL)
 # Larger ones take a second for what is searched at most.
-_LARGEST_PROGRAM = 1_000
+_MAX_PROGRAM_SIZE = 1_000
 _TOO_LARGE = "pattern too large"
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
@@ -29,16 +29,16 @@ def compiled_pattern(text: str) -> Any:
     Raises:
         ValueError: not a regular expression, or a large one.
     """
-    if len(text) > LONGEST_PATTERN:
+    if len(text) > MAX_PATTERN_LENGTH:
         raise ValueError(
-            f"{text[:40]!r}… is too long for a regular expression: at most {LONGEST_PATTERN} characters"
+            f"{text[:40]!r}… is too long for a regular expression: at most {MAX_PATTERN_LENGTH} characters"
         )
     return _compiled(text)
 
 
 def _compiled(text: str) -> Any:
     try:
-        is_small = re2.compile(text, _FRUGAL).programsize <= _LARGEST_PROGRAM
+        is_small = re2.compile(text, _FRUGAL).programsize <= _MAX_PROGRAM_SIZE
     except UnicodeError as error:
         raise ValueError(f"{text!r} is not a regular expression: it is no text") from error
     except re2.error as error:

@@ -3,7 +3,7 @@
 import re
 
 PLACEHOLDERS = ("service", "window")
-LONGEST = 2000
+MAX_QUERY_LENGTH = 2000
 # A dollar sign at the end of a regular expression, as in `code=~"5..$"`, is none of ours.
 _PLACEHOLDER = re.compile(r"\$(\w+|\{[^}]*\}?)")
 

@@ -11,13 +11,13 @@ from urllib.parse import quote
 from scenarios.domain.written_secrets import MIN_ENCODED, base64_cores, compiled, joined
 
 MASK = "***"
-_LEAST_BEGINNING = 6
+_MIN_PREFIX_LENGTH = 6
 # A beginning this long is one wherever it stands; a shorter one where the text was cut.
 _CLEAR_BEGINNING = 16
-_LEAST_LINE = 8
+_MIN_LINE_LENGTH = 8
 _CUT_MARKS = "…'\""
 # Of a list that spells a secret out: '0x68' at most.
-_LONGEST_PART = 4
+_MAX_PART_LENGTH = 4
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -29,7 +29,7 @@ class Redactor:
 
     def learn(self, secret: str) -> None:
         """From now on, strike this secret out; each longer line of it, too."""
-        lines = [line for line in secret.splitlines() if len(line) >= _LEAST_LINE]
+        lines = [line for line in secret.splitlines() if len(line) >= _MIN_LINE_LENGTH]
         misread = [_read_as_latin_1(one) for one in (secret, *lines) if not one.isascii()]
         new = [one for one in (secret, *lines, *misread) if one and one not in self._secrets]
         if new:
@@ -79,7 +79,7 @@ class Redactor:
 
 
 def _is_byte_or_character(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, str) and len(value) <= _LONGEST_PART)
+    return isinstance(value, int) or (isinstance(value, str) and len(value) <= _MAX_PART_LENGTH)
 
 
 def _read_as_latin_1(secret: str) -> str:
@@ -125,7 +125,7 @@ def _written_in_one_piece(secret: str) -> list[str]:
 
 def _without_beginning(text: str, written: str) -> str:
     """The text without the secret's beginning, where an end of the text or of a quotation cut it."""
-    least = min(_LEAST_BEGINNING, len(written) - 1)
+    least = min(_MIN_PREFIX_LENGTH, len(written) - 1)
     kept: list[str] = []
     begin, position = 0, text.find(written[:least])
     while position >= 0:

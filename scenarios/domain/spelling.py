@@ -3,11 +3,11 @@
 import difflib
 from collections.abc import Sequence
 
-_LONGEST_HINTED = 64
+_MAX_HINTED_LENGTH = 64
 
 
 def near(name: str, known: Sequence[str]) -> str:
-    if len(name) > _LONGEST_HINTED:
+    if len(name) > _MAX_HINTED_LENGTH:
         return ""
     match = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {match[0]!r}?" if match else ""

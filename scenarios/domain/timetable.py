@@ -19,7 +19,7 @@ from scenarios.domain.errors import InvalidSchedule
 WEEK = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 FIELDS = 5
 # So many openings of the window are looked into for a time that the cron line names: four years of days.
-MOST_OPENINGS = 1_500
+MAX_OPENINGS = 1_500
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
 
@@ -98,7 +98,7 @@ class Timetable:
         """The due times after this moment, in order; they may end."""
         found = CronSim(self.cron, moment.astimezone(self.zone))
         openings = 0
-        while openings < MOST_OPENINGS:
+        while openings < MAX_OPENINGS:
             try:
                 local = next(found)
             except StopIteration:

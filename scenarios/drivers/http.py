@@ -17,7 +17,7 @@ from scenarios.domain.outputs import read_json
 from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
 from scenarios.domain.templates import as_text
-from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, web_address
+from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, exchange, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.drivers.redirects import READING_METHODS
@@ -252,7 +252,7 @@ def _fields(answer: Answer) -> dict[str, Any]:
         "elapsed": answer.elapsed,
     }
     if answer.is_cut:
-        fields["note"] = f"the body was cut after {MOST_BODY} bytes"
+        fields["note"] = f"the body was cut after {MAX_BODY_BYTES} bytes"
         return fields
     # Without JSON there is no 'json', which an expectation of one reports.
     with contextlib.suppress(ValueError, RecursionError):

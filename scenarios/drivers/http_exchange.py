@@ -21,12 +21,12 @@ from scenarios.ports import Surroundings
 if TYPE_CHECKING:
     import aiohttp
 
-MOST_BODY = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`elapsed` is in seconds; `is_cut` where the body went on after MOST_BODY bytes.
+    """`elapsed` is in seconds; `is_cut` where the body went on after MAX_BODY_BYTES bytes.
 
     `method` is that of the last request: a redirect may have made a GET of it.
     """
@@ -156,8 +156,8 @@ async def _bounded_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool
     async for chunk in response.content.iter_any():
         chunks.append(chunk)
         size += len(chunk)
-        if size > MOST_BODY:
-            return b"".join(chunks)[:MOST_BODY], True
+        if size > MAX_BODY_BYTES:
+            return b"".join(chunks)[:MAX_BODY_BYTES], True
     return b"".join(chunks), False
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-_MOST_IN_PIDFILE = 4096
+_MAX_PIDFILE_BYTES = 4096
 _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 _LISTENS = "0A"
 # A start is known to a hundredth of a second, the boot it is counted from to a second.
@@ -44,7 +44,7 @@ def read_pid_file(path: str, folders: Sequence[Path]) -> PidFile:
         if not any(real.is_relative_to(folder.resolve()) for folder in folders):
             raise ValueError(f"{path!r} leads to {str(real)!r}, outside of the allowed folders")
         status = os.fstat(descriptor)
-        found = _PID.match(os.read(descriptor, _MOST_IN_PIDFILE)) if stat.S_ISREG(status.st_mode) else None
+        found = _PID.match(os.read(descriptor, _MAX_PIDFILE_BYTES)) if stat.S_ISREG(status.st_mode) else None
         if found is None or int(found[1]) == 0:
             raise ValueError(f"{path!r} is no pid file: its first line is a process's number")
         return PidFile(path, int(found[1]), status.st_mtime)

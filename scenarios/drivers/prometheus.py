@@ -13,12 +13,12 @@ from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import shown
 from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
-from scenarios.drivers.http_exchange import MOST_BODY, Answer, exchange, web_address
+from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, exchange, web_address
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import beyond_reach
 from scenarios.ports import Surroundings
 
-MOST_SECONDS = 30.0
+MAX_SECONDS = 30.0
 _OK = 200
 # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
 _BAD_QUERY = 400
@@ -74,7 +74,7 @@ class Prometheus:
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         server = server_asked(arguments.server)
         query = {"query": arguments.query}
-        return _fields(await ask(server, "query", query, seconds=MOST_SECONDS, surroundings=surroundings))
+        return _fields(await ask(server, "query", query, seconds=MAX_SECONDS, surroundings=surroundings))
 
     async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self.probe(arguments, surroundings)
@@ -129,7 +129,7 @@ async def ask(
 
 def _result(answer: Answer, name: str) -> Mapping[str, Any]:
     if answer.is_cut:
-        raise StepFailed(f"{name} answered more than {MOST_BODY} bytes: ask for less, as by 'sum(…)'")
+        raise StepFailed(f"{name} answered more than {MAX_BODY_BYTES} bytes: ask for less, as by 'sum(…)'")
     try:
         document = json.loads(answer.body)
         if document["status"] == "error" and answer.status == _BAD_QUERY:

@@ -16,8 +16,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _MAY_BE_A_NUMBER = frozenset("0123456789+-.")
-_LONGEST_NUMBER = 100
-_LARGEST_INTEGER = 2**63 - 1
+_MAX_NUMBER_LENGTH = 100
+_MAX_INTEGER = 2**63 - 1
 
 
 def plain_scalar(text: str) -> str | int | float | bool | None:
@@ -55,10 +55,10 @@ def tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
 
 
 def _integer(text: str) -> int:
-    digits = text if len(text) <= _LONGEST_NUMBER else ""
+    digits = text if len(text) <= _MAX_NUMBER_LENGTH else ""
     base = {"0o": 8, "0x": 16}.get(digits[:2], 10)
-    number = int(digits, base) if digits else _LARGEST_INTEGER + 1
-    if abs(number) > _LARGEST_INTEGER:
+    number = int(digits, base) if digits else _MAX_INTEGER + 1
+    if abs(number) > _MAX_INTEGER:
         raise ValueError(f"{_cut(text)!r} is too large: whole numbers have at most 64 bits")
     return number
 
@@ -71,4 +71,4 @@ def _finite(text: str) -> float:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_NUMBER else text[:_LONGEST_NUMBER] + "…"
+    return text if len(text) <= _MAX_NUMBER_LENGTH else text[:_MAX_NUMBER_LENGTH] + "…"

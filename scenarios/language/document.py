@@ -26,11 +26,11 @@ from scenarios.language.sentences import Misfit, misfits
 from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, time_limit
 from scenarios.language.variables import Variable, variable_values
 from scenarios.language.words import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
-from scenarios.language.yaml_text import MOST_BYTES
-from scenarios.language.yaml_tree import MOST_PROBLEMS, Node, read_tree
+from scenarios.language.yaml_text import MAX_BYTES
+from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree
 
 # So many are looked into: nobody reads more, and each costs time.
-TOO_MANY = MOST_PROBLEMS + 1
+TOO_MANY = MAX_PROBLEMS + 1
 # A mistake lies in up to five declarations: of a step, its action, phase, `spec` and the document.
 PATIENCE = 5 * TOO_MANY
 
@@ -158,9 +158,9 @@ def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
     lengths = {name: len(as_text(value)) for name, value in values.items()}
     spec = document._plain["spec"]  # noqa: SLF001
     grown = sum(length_of_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
-    if grown > MOST_BYTES:
+    if grown > MAX_BYTES:
         longest = max(lengths, key=lengths.__getitem__)
-        rule = f"filled in, the document would grow beyond {MOST_BYTES} bytes (256 KiB)"
+        rule = f"filled in, the document would grow beyond {MAX_BYTES} bytes (256 KiB)"
         sentence = f"variable {longest!r} has {lengths[longest]} characters: {rule}"
         raise InvalidVariables({longest: sentence})
 
@@ -190,11 +190,11 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     """By position, each said once (an alias shows the same place several times), and not endless."""
     unique = {(found.line, found.column, found.message): found for found in problems}
     ordered = sorted(unique.values(), key=lambda found: (found.line, found.column))
-    if len(ordered) <= MOST_PROBLEMS:
+    if len(ordered) <= MAX_PROBLEMS:
         return ordered
-    last = ordered[MOST_PROBLEMS]
+    last = ordered[MAX_PROBLEMS]
     rest = "more problems follow"
-    return [*ordered[:MOST_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
+    return [*ordered[:MAX_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
 
 
 def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:

@@ -10,9 +10,9 @@ from scenarios.domain.durations import DURATION_PATTERN, format_duration
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
 from scenarios.domain.results import returned_fields
 from scenarios.language.schema import json_schema
-from scenarios.language.semantics import MOST_PATTERNS
-from scenarios.language.words import MOST_STEPS
-from scenarios.language.yaml_tree import MOST_ENTRIES
+from scenarios.language.semantics import MAX_PATTERNS
+from scenarios.language.words import MAX_STEPS
+from scenarios.language.yaml_tree import MAX_ENTRIES
 from scenarios.ports import Driver
 
 _HEAD = f"""# The scenario language, `coordinator/v1`
@@ -26,8 +26,8 @@ is nothing else keeps the variable's type. `$${{` writes a literal `${{`. In the
 `${{secret:NAME}}` stands for a secret, and is resolved when the step runs; a run that names one which is
 missing ends before it breaks anything.
 
-A document has at most 256 KiB, {MOST_STEPS:,} steps, {MOST_ENTRIES:,} entries in one list or mapping, and
-{MOST_PATTERNS} different regular expressions and JSONPaths.
+A document has at most 256 KiB, {MAX_STEPS:,} steps, {MAX_ENTRIES:,} entries in one list or mapping, and
+{MAX_PATTERNS} different regular expressions and JSONPaths.
 
 A query in `json` that is singular (RFC 9535, 2.3.5.1: names and indexes alone, as `$.nodes[0].name`)
 gives the value it selects. Any other gives a list, also of one value and of none: `"$.faults[*].id": []`

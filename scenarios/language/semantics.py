@@ -11,14 +11,14 @@ from scenarios.domain.expectations import shown
 from scenarios.domain.spelling import near
 from scenarios.domain.templates import TEMPLATED_PARTS, references, references_of
 from scenarios.language.sentences import path_text
-from scenarios.language.words import MOST_STEPS, STEP_WORDS
+from scenarios.language.words import MAX_STEPS, STEP_WORDS
 from scenarios.language.yaml_tree import Node, places
 
 Path = tuple[str | int, ...]
 # Each takes up to half a millisecond to compile, and one that stands often is compiled once.
-MOST_PATTERNS = 100
+MAX_PATTERNS = 100
 # A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
-_MOST_LISTED = 20
+_MAX_LISTED = 20
 # Of `spec.guards[0].probe`, `spec.phases[0].actions[0].do` and `spec.phases[0].actions[0].undone.probe`.
 _STEP_DEPTHS = (4, 6, 7)
 _DRIVERS_WITH_OK = frozenset({"command", "http"})
@@ -30,8 +30,8 @@ def too_many_steps(root: Node) -> Problem | None:
     for path, node in places(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] in STEP_WORDS and isinstance(node.value, dict) and _is_step_path(path):
             count += 1
-            if count > MOST_STEPS:
-                message = f"the document has more than {MOST_STEPS} steps"
+            if count > MAX_STEPS:
+                message = f"the document has more than {MAX_STEPS} steps"
                 return Problem(
                     node.line, node.column, path_text(path), message, "split it into several scenarios"
                 )
@@ -43,10 +43,8 @@ def too_many_patterns(root: Node) -> Problem | None:
     seen: set[Any] = set()
     for node in _patterns(_child(root, "spec")):
         seen.add(node.value)
-        if len(seen) > MOST_PATTERNS:
-            message = (
-                f"the document has more than {MOST_PATTERNS} different regular expressions and JSONPaths"
-            )
+        if len(seen) > MAX_PATTERNS:
+            message = f"the document has more than {MAX_PATTERNS} different regular expressions and JSONPaths"
             return Problem(node.line, node.column, "", message, "split it into several scenarios")
     return None
 
@@ -184,9 +182,9 @@ def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool
                 hint = "secrets go into the arguments of 'probe', 'do' and 'undo' only"
                 yield Problem(node.line, node.column, path_text(path), message, hint)
         elif checkable and reference.name not in known:
-            declares = ", ".join(known[:_MOST_LISTED]) or "none"
+            declares = ", ".join(known[:_MAX_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
-            hint = near(reference.name, known[:_MOST_LISTED])
+            hint = near(reference.name, known[:_MAX_LISTED])
             yield Problem(node.line, node.column, path_text(path), message, hint)
 
 

@@ -14,7 +14,7 @@ from scenarios.language.schema import words_at
 from scenarios.language.yaml_tree import Node
 
 # Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
-_MOST_HINTS = 50
+_MAX_HINTS = 50
 _QUOTED = re.compile(r"'([^']*)'")
 _AT_THE_KEY = frozenset({"extra_forbidden", RELATION, MISFIT})
 _OF_COLLECTIONS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
@@ -45,7 +45,7 @@ def misfits(
     """
     found = []
     excused = is_templated if excuse_templates else awaits_a_secret
-    hints_left = _MOST_HINTS
+    hints_left = _MAX_HINTS
     for error in errors:
         path, key, node = _locate(error, root)
         is_filled_in = path[:1] == ("spec",) and path[1:2] and path[1] in TEMPLATED_PARTS

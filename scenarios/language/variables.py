@@ -14,7 +14,7 @@ from scenarios.domain.patterns import compiled_pattern
 from scenarios.language.core_scalars import plain_scalar
 from scenarios.language.yaml_text import holds_control_characters
 
-LONGEST_TEXT = 10_000
+MAX_TEXT_LENGTH = 10_000
 Kind = Literal["string", "integer", "number", "boolean", "duration"]
 _ORDERED = ("integer", "number", "duration")
 
@@ -127,8 +127,8 @@ def misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
 
 
 def _broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
-    if isinstance(value, str) and len(value) > LONGEST_TEXT:
-        yield f"is {len(value)} characters long: at most {LONGEST_TEXT} are allowed"
+    if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
+        yield f"is {len(value)} characters long: at most {MAX_TEXT_LENGTH} are allowed"
     if isinstance(value, str) and holds_control_characters(value):
         yield f"is {shown(value)}, which holds a control character: remove it"
     if "min" in rules and _rank(value) < _rank(rules["min"]):

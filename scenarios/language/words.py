@@ -42,7 +42,7 @@ from scenarios.domain.templates import awaits_a_secret
 from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, RUN_SECONDS, cut_short, too_long
 from scenarios.language.variables import Variable
 
-MOST_STEPS = 1_000
+MAX_STEPS = 1_000
 STEP_WORDS = frozenset({"probe", "do", "undo"})
 
 AnyStep = TypeVar("AnyStep")

@@ -4,7 +4,7 @@ import re
 
 from scenarios.domain.errors import InvalidDocument, Problem
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 # What YAML 1.2 allows, minus everything a terminal, a log or a database could stumble over.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _JSON_ESCAPE = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE | re.DOTALL)
@@ -61,11 +61,11 @@ def _decoded(source: bytes) -> str:
 
 
 def _refuse_size(size: int) -> None:
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise refusal(
             "",
             0,
-            f"the document is {size} bytes long: at most {MOST_BYTES} (256 KiB) are read",
+            f"the document is {size} bytes long: at most {MAX_BYTES} (256 KiB) are read",
             "split it into several scenarios",
         )
 

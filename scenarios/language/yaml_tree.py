@@ -13,17 +13,17 @@ import yaml
 
 from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.language.core_scalars import CORE_TAGS, plain_scalar, tagged_scalar
-from scenarios.language.yaml_text import MOST_BYTES, holds_control_characters, readable_text
+from scenarios.language.yaml_text import MAX_BYTES, holds_control_characters, readable_text
 
-DEEPEST = 32
+MAX_DEPTH = 32
 # Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
 # some 15,000; this many are read in well under 100 ms.
-MOST_NODES = 25_000
+MAX_NODES = 25_000
 # Of one list or mapping: as many variables, phases or actions as there may be steps.
-MOST_ENTRIES = 1_000
+MAX_ENTRIES = 1_000
 # Nobody reads more of them.
-MOST_PROBLEMS = 200
-_TOO_MANY_NODES = f"the document has more than {MOST_NODES} keys and values, aliases expanded"
+MAX_PROBLEMS = 200
+_TOO_MANY_NODES = f"the document has more than {MAX_NODES} keys and values, aliases expanded"
 _SPLIT = "split it into several scenarios"
 _STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
@@ -108,9 +108,9 @@ def _events(text: str) -> tuple[list[Any], Problem | None]:
             nodes += 1
             if kind in _STARTS:
                 depth += 1
-            if depth > DEEPEST:
+            if depth > MAX_DEPTH:
                 break
-            if nodes > MOST_NODES:
+            if nodes > MAX_NODES:
                 return [], _problem(event, _TOO_MANY_NODES, _SPLIT)
     except yaml.YAMLError as error:
         return events, _syntax_problem(error, text)
@@ -176,8 +176,8 @@ class _Composer:
         if isinstance(event, yaml.MappingStartEvent):
             node.value, node.keys = {}, {}
         self._check_tag(event)
-        if len(self._open) >= DEEPEST:
-            self._refuse(event, f"the nesting is over {DEEPEST} deep here", "flatten the document")
+        if len(self._open) >= MAX_DEPTH:
+            self._refuse(event, f"the nesting is over {MAX_DEPTH} deep here", "flatten the document")
         self._count(node)
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -194,8 +194,8 @@ class _Composer:
             rule = "stands inside of what it names" if known else "names no anchor above it"
             self._refuse(event, f"the alias '*{event.anchor}' {rule}", "" if known else "add '&' before it")
             return
-        if len(self._open) + target.height > DEEPEST:
-            rule = f"nests over {DEEPEST} deep"
+        if len(self._open) + target.height > MAX_DEPTH:
+            rule = f"nests over {MAX_DEPTH} deep"
             self._refuse(event, f"the alias '*{event.anchor}' {rule}", "flatten the document")
         self._count(target)
         self._place(target, None, name=target.value if isinstance(target.value, str) else str(target.value))
@@ -207,9 +207,9 @@ class _Composer:
             self.root = node
             return
         parent = self._open[-1]
-        if len(parent.node.value) >= MOST_ENTRIES:
+        if len(parent.node.value) >= MAX_ENTRIES:
             self._refuse(
-                node, f"this is entry {MOST_ENTRIES + 1} of one collection: {MOST_ENTRIES} are the most"
+                node, f"this is entry {MAX_ENTRIES + 1} of one collection: {MAX_ENTRIES} are the most"
             )
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
@@ -238,10 +238,10 @@ class _Composer:
     def _count(self, node: Node) -> None:
         self._nodes += node.nodes
         self._characters += node.characters
-        if self._nodes > MOST_NODES:
+        if self._nodes > MAX_NODES:
             self._refuse(node, _TOO_MANY_NODES)
-        if self._characters > MOST_BYTES:
-            self._refuse(node, f"aliases expand the document beyond {MOST_BYTES} bytes (256 KiB)")
+        if self._characters > MAX_BYTES:
+            self._refuse(node, f"aliases expand the document beyond {MAX_BYTES} bytes (256 KiB)")
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is None or event.tag in CORE_TAGS:
@@ -253,7 +253,7 @@ class _Composer:
 
     def _note(self, node: Node, message: str, hint: str = "") -> None:
         self.problems.append(Problem(node.line, node.column, "", message, hint))
-        if len(self.problems) >= MOST_PROBLEMS:
+        if len(self.problems) >= MAX_PROBLEMS:
             raise _Refused
 
     def _refuse(self, at: Any, message: str, hint: str = _SPLIT) -> None:
@@ -292,7 +292,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line + 1, column + 1, "", message, "check quotes, colons and brackets")
 
 
-def places(root: Node, deepest: int = DEEPEST) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+def places(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str | int, ...], Node]]:
     """Every node down to this depth with its path, in order of appearance."""
     stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
     while stack:

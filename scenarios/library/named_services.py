@@ -7,7 +7,7 @@ from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, build_plan, parse_document, services_of
 from scenarios.models import NamedService, Scenario
 
-LONGEST_NAME = 63
+MAX_NAME_LENGTH = 63
 _SERVICE = re.compile(r"\bservice:\s*[\"']?([a-z0-9][-a-z0-9]*)")
 
 
@@ -39,9 +39,9 @@ def services_of_document(document: Document) -> frozenset[str]:
     except InvalidVariables:
         return _written_plainly(document.source)
     # A longer one is no service's name: its step will say so.
-    return frozenset(name for name in named if len(name) <= LONGEST_NAME)
+    return frozenset(name for name in named if len(name) <= MAX_NAME_LENGTH)
 
 
 def _written_plainly(source: str) -> frozenset[str]:
     """Without its variables there is no plan: what is written plainly is better than nothing."""
-    return frozenset(name for name in _SERVICE.findall(source) if len(name) <= LONGEST_NAME)
+    return frozenset(name for name in _SERVICE.findall(source) if len(name) <= MAX_NAME_LENGTH)

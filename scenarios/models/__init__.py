@@ -2,7 +2,7 @@
 
 from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.charts import RunCharts, ServiceQuery
-from scenarios.models.faults import LONGEST_RETRY_DELAY, Fault, FaultQuerySet, Hold
+from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
@@ -14,7 +14,7 @@ from scenarios.models.webhooks import Delivery, Webhook
 __all__ = [
     "DEFAULT_HEALTH_PATH",
     "HEALTH_PATH",
-    "LONGEST_RETRY_DELAY",
+    "MAX_RETRY_DELAY",
     "NEWEST_FIRST",
     "WAYS_IN",
     "Approval",

@@ -26,8 +26,8 @@ class ServiceQuery(models.Model):
     service = models.ForeignKey("scenarios.Service", models.CASCADE, related_name="queries")
     title = models.CharField(max_length=80)
     query = models.TextField(
-        max_length=promql.LONGEST,
-        validators=[MaxLengthValidator(promql.LONGEST), placeholders_known],
+        max_length=promql.MAX_QUERY_LENGTH,
+        validators=[MaxLengthValidator(promql.MAX_QUERY_LENGTH), placeholders_known],
         help_text="PromQL. $service is the service's name, $window a time that fits a rate(…).",
     )
     unit = models.CharField(max_length=20, choices=choices_of(Unit), default=Unit.NUMBER)

@@ -21,7 +21,7 @@ from scenarios.models.fields import choices_of
 from scenarios.models.runs import Run
 
 # Seconds before an outstanding fault is tried again: doubled with each try, up to this.
-LONGEST_RETRY_DELAY = 60.0
+MAX_RETRY_DELAY = 60.0
 # Not `run__state=FINISHED`: SQLite would then look through all runs that have ended, of which there are many,
 # for their faults. It has no index for NOT, and begins with the few faults.
 _HAS_ENDED = ~Q(run__state__in=UNFINISHED)
@@ -65,7 +65,7 @@ class FaultQuerySet(models.QuerySet["Fault"]):
 
     def due(self, now: datetime) -> Self:
         """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
-        ahead = now + timedelta(seconds=LONGEST_RETRY_DELAY)
+        ahead = now + timedelta(seconds=MAX_RETRY_DELAY)
         retried = Q(state__in=STATES_TO_UNDO) & (Q(next_try_at__isnull=True) | Q(next_try_at__gt=ahead))
         # Few rows, each with a time of its own.
         times = self.filter(state__in=STATES_AWAITED).values_list("pk", "next_try_at", "late_seconds")

@@ -16,7 +16,7 @@ from scenarios.domain.outcomes import ApprovalState, DueOutcome
 from scenarios.domain.timetable import Timetable, Window, timetable
 from scenarios.models.fields import DNS_LABEL, PriorityField, choices_of
 
-MOST_GRACE_MINUTES = 24 * 60
+MAX_GRACE_MINUTES = 24 * 60
 
 
 class ScheduleQuerySet(models.QuerySet["Schedule"]):
@@ -40,7 +40,7 @@ class Schedule(models.Model):
     window_from = models.TimeField(null=True, blank=True)
     window_to = models.TimeField(null=True, blank=True)
     grace_minutes = models.PositiveIntegerField(
-        default=15, validators=[MaxValueValidator(MOST_GRACE_MINUTES, "At most a day, 1440 minutes.")]
+        default=15, validators=[MaxValueValidator(MAX_GRACE_MINUTES, "At most a day, 1440 minutes.")]
     )
     priority = PriorityField(help_text="From -100 to 100: of runs that wait, the highest begins first.")
     is_paused = models.BooleanField("paused", default=False)

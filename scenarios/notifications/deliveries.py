@@ -16,8 +16,8 @@ from scenarios.models import Delivery, Webhook
 
 # Seconds before each next try, for three days, as the specification of Standard Webhooks has it.
 RETRY_DELAYS = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-MOST_TRIES = len(RETRY_DELAYS) + 1
-LONGEST_DELAY = 86_400.0
+MAX_TRIES = len(RETRY_DELAYS) + 1
+MAX_DELAY = 86_400.0
 JITTER = 0.1
 # Longer than a try may take: after that its sender is gone, and another may try.
 CLAIM = timedelta(seconds=60)
@@ -64,7 +64,7 @@ def record_failure(
     """
     changes = {"status": status, "reason": reason[:300]}
     is_test = delivery.message == Message.TEST  # whoever asked for it looks at its one answer
-    if status != GONE and not is_test and delivery.tries < MOST_TRIES:
+    if status != GONE and not is_test and delivery.tries < MAX_TRIES:
         next_try_at = timezone.now() + timedelta(seconds=delay_after(delivery.tries, wait))
         _record(delivery, next_try_at=next_try_at, **changes)
         return DeliveryState.PENDING
@@ -77,7 +77,7 @@ def record_failure(
 def delay_after(tries: int, wait: float) -> float:
     """Seconds; a little apart from each other, so that what failed together does not come back together."""
     spread = RETRY_DELAYS[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
-    return max(spread, min(wait, LONGEST_DELAY))
+    return max(spread, min(wait, MAX_DELAY))
 
 
 def _record(delivery: Delivery, **changes: object) -> bool:

@@ -18,7 +18,7 @@ from scenarios.notifications import deliveries, senders
 logger = logging.getLogger(__name__)
 
 DATABASE = DatabaseThread("deliveries")
-MOST_RECEIVERS_AT_ONCE = 20
+MAX_CONCURRENT_RECEIVERS = 20
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 
 
@@ -32,7 +32,7 @@ class Dispatcher:
     async def look(self) -> None:
         """Begin to send what is due; that goes on by itself."""
         for receiver in await DATABASE.call(deliveries.receivers_due):
-            if receiver not in self._busy and len(self._busy) < MOST_RECEIVERS_AT_ONCE:
+            if receiver not in self._busy and len(self._busy) < MAX_CONCURRENT_RECEIVERS:
                 task = asyncio.create_task(self._send_all(receiver))
                 self._busy[receiver] = task
                 task.add_done_callback(partial(self._is_done, receiver))

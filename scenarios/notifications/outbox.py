@@ -25,7 +25,7 @@ MESSAGES = {
     "run_finished": Message.RUN_FINISHED,
 }
 # Messages should stay below 20 kB, by the specification.
-LONGEST_REASON = 2000
+MAX_REASON_LENGTH = 2000
 
 
 def tell(run: Run, event: Event) -> None:
@@ -67,7 +67,7 @@ def facts_of(run: Run) -> dict[str, Any]:
         "state": run.state,
         "outcome": run.outcome,
         "rollback": run.rollback,
-        "reason": run.reason[:LONGEST_REASON],
+        "reason": run.reason[:MAX_REASON_LENGTH],
         "waiting_for": run.waiting_for,
         "attempt": run.attempt,
         "sequence": run.last_event,
@@ -107,7 +107,7 @@ def _tell_of_fault(message: Message, fault: Fault, run: Run, at: datetime) -> No
         "service": fault.service,
         "host": fault.host,
         "state": fault.state,
-        "reason": fault.reason[:LONGEST_REASON],
+        "reason": fault.reason[:MAX_REASON_LENGTH],
         "opened_at": fault.opened_at.isoformat(),
         "closed_at": fault.closed_at.isoformat() if fault.closed_at else None,
         "url": f"{settings.PUBLIC_URL}/admin/scenarios/fault/{fault.pk}/change/",

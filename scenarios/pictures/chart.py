@@ -25,7 +25,7 @@ TICKS_AT = 182.0
 STRIP_TOP, STRIP_BOTTOM = 194.0, 222.0
 HEIGHT, HEIGHT_WITH_STRIP = 188.0, 240.0
 STEPS_OF_TIME = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 604800)
-MOST_TICKS = 5
+MAX_TICKS = 5
 WORD_FITS = 34.0
 NEAR = 9.0
 NARROWEST = 2.0
@@ -230,7 +230,7 @@ def _marks(frame: _Frame, scene: Scene) -> list[tuple[str, float, list[str]]]:
 
 def _time_axis(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
     length = frame.end - frame.begin
-    step = next((one for one in STEPS_OF_TIME if length / one <= MOST_TICKS), length)
+    step = next((one for one in STEPS_OF_TIME if length / one <= MAX_TICKS), length)
     first = int((frame.begin - scene.began) // step) + 1
     for number in range(first, int((frame.end - scene.began) // step) + 1):
         x = frame.x(scene.began + number * step)

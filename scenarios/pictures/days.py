@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 960.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 916.0, 12.0, 162.0
 GAP = 4.0
 # A bar is never lower, so that one run beside a thousand is seen.
-LOWEST = 2.0
+MIN_HEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def _bars(days: Sequence[Day], most: int) -> Iterator[SafeString]:
         for kind, count in (("passed", day.passed), ("not-passed", day.runs - day.passed)):
             if not count:
                 continue
-            height = max(LOWEST, (BOTTOM - TOP) * count / most)
+            height = max(MIN_HEIGHT, (BOTTOM - TOP) * count / most)
             y -= height
             told = element("title", f"{day.day}: {count} {kind.replace('-', ' ')} of {day.runs}")
             yield element(

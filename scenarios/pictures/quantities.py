@@ -6,7 +6,7 @@ from scenarios.domain.units import Unit
 
 _DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
-_LARGEST, _SMALLEST = 1e15, 1e-4
+_MAX_PLAIN, _MIN_PLAIN = 1e15, 1e-4
 # Farther out even the arithmetic of the axis would overflow.
 _FARTHEST = 1e300
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -27,7 +27,7 @@ def quantity(value: float, unit: Unit) -> str:
 def _plain(value: float) -> str:
     if value == 0:
         return "0"
-    if not _SMALLEST <= abs(value) < _LARGEST:
+    if not _MIN_PLAIN <= abs(value) < _MAX_PLAIN:
         return f"{value:.2e}"
     size, letter = next(((size, letter) for size, letter in _DECIMAL if abs(value) >= size), (1.0, ""))
     scaled = value / size

@@ -13,7 +13,7 @@ from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, h
 from scenarios.runs.history import StepStory, Story
 
 STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400)
-MOST_TICKS = 6
+MAX_TICKS = 6
 
 
 def run_timeline(story: Story) -> SafeString:
@@ -43,7 +43,7 @@ class _Scale:
         return LEFT + (RIGHT - LEFT) * min(1.0, self.story.offset(moment) / self.seconds)
 
     def ticks(self, rows: int) -> Iterator[SafeString]:
-        step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MOST_TICKS), self.seconds)
+        step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MAX_TICKS), self.seconds)
         height = height_of(rows)
         for number in range(1, int(self.seconds / step) + 1):
             x = LEFT + (RIGHT - LEFT) * number * step / self.seconds

@@ -14,9 +14,9 @@ MIDDLE = ROW / 2
 LABEL_CHARACTERS = 38
 LABEL_CHARACTER = 6.9
 CHARACTER = 7.2  # as wide as a wide font's: words are rather cut short than cut off
-FEWEST_CHARACTERS = 4
-MOST_ROWS = 200
-SMALLEST = 3.0
+MIN_CHARACTERS = 4
+MAX_ROWS = 200
+MIN_WIDTH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Row:
 
 def drawn(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str) -> SafeString:
     """The picture; `overlay` is drawn over everything, with y from 0 at the top."""
-    shown = list(rows[:MOST_ROWS])
-    if len(rows) > MOST_ROWS:
-        shown.append(Row(f"and {len(rows) - MOST_ROWS} more rows"))
+    shown = list(rows[:MAX_ROWS])
+    if len(rows) > MAX_ROWS:
+        shown.append(Row(f"and {len(rows) - MAX_ROWS} more rows"))
     height = height_of(len(shown))
     return picture(
         WIDTH,
@@ -55,7 +55,7 @@ def drawn(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str)
 
 
 def height_of(rows: int) -> float:
-    return HEAD + ROW * max(1, min(rows, MOST_ROWS + 1)) + FOOT
+    return HEAD + ROW * max(1, min(rows, MAX_ROWS + 1)) + FOOT
 
 
 def _unused(rows: Sequence[Row]) -> float:
@@ -74,14 +74,14 @@ def _band(number: int, band: Band, height: float) -> SafeString:
             class_="phase-odd" if number % 2 else "phase-even",
             x=band.left,
             y=0.0,
-            width=max(SMALLEST, band.right - band.left),
+            width=max(MIN_WIDTH, band.right - band.left),
             height=height,
         ),
         element("line", class_="grid", x1=band.left, x2=band.left, y1=0.0, y2=height),
         *(
             element("text", shortened(words, fits), class_=kind, x=band.left + 5, y=y)
             for words, kind, y in ((band.name, "head", 16.0), (band.note, "small", 32.0))
-            if fits >= FEWEST_CHARACTERS
+            if fits >= MIN_CHARACTERS
         ),
     )
 
@@ -110,7 +110,7 @@ def span(left: float, right: float, kind: str, title: str, *, thin: bool = False
         class_=kind,
         x=left,
         y=(ROW - height) / 2,
-        width=max(SMALLEST, right - left),
+        width=max(MIN_WIDTH, right - left),
         height=height,
         rx=3.0,
     )

@@ -15,7 +15,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
 from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
-from scenarios.models.planning import MOST_GRACE_MINUTES
+from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import approvals
 from scenarios.runs import admission
 from scenarios.runs import commands as run_commands
@@ -23,7 +23,7 @@ from scenarios.runs import commands as run_commands
 logger = logging.getLogger(__name__)
 # A watchdog looks every second; one that is this late is not late.
 ON_TIME = timedelta(minutes=1)
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 TIMES_METRIC = "scenario_scheduled_times_total"
 # What a start has to know beside the schedule: read with its row, for each other query is one for each start.
 _PERMITTED = Permission.objects.filter(codename="run_scenario", content_type__app_label="scenarios")
@@ -107,7 +107,7 @@ def _take_turn(schedule: Schedule, now: datetime) -> None:
     Schedule.objects.filter(pk=schedule.pk).update(next_at=timetable.next_after(now))
     due = due_now(first, timetable, schedule.grace_minutes, now)
     if due.missed:
-        at_least = "at least " if due.missed >= MOST_COUNTED else ""
+        at_least = "at least " if due.missed >= MAX_COUNTED else ""
         reason = f"{at_least}{due.missed} missed: no watchdog was at work, and only one is caught up"
         if due.missed == 1:
             reason = "missed: no watchdog was at work"
@@ -118,12 +118,12 @@ def _take_turn(schedule: Schedule, now: datetime) -> None:
 
 def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
     """Of the times from the first to now, the last where it is within the grace; the others are missed."""
-    grace = timedelta(minutes=min(grace_minutes, MOST_GRACE_MINUTES))  # any number was taken once
+    grace = timedelta(minutes=min(grace_minutes, MAX_GRACE_MINUTES))  # any number was taken once
     since = max(first, now - max(ON_TIME, grace))
     moment = timedelta(microseconds=1)
-    within = timetable.between(since - moment, now, MOST_GRACE_MINUTES + 1)
+    within = timetable.between(since - moment, now, MAX_GRACE_MINUTES + 1)
     last = within[-1] if within else None
-    earlier = timetable.between(first - moment, (last or now + moment) - moment, MOST_COUNTED)
+    earlier = timetable.between(first - moment, (last or now + moment) - moment, MAX_COUNTED)
     return Due(last, len(earlier))
 
 

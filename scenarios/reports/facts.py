@@ -11,7 +11,7 @@ from scenarios.pictures.run_charts import Views, views_of
 from scenarios.runs.history import VERDICTS, StepStory, Story, story_of
 
 # A report is mailed: what a step returned is cut here once more.
-MOST_OUTPUT = 4_000
+MAX_OUTPUT = 4_000
 
 
 @dataclass(frozen=True, slots=True)

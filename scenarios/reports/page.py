@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from scenarios.domain.outputs import cut
 from scenarios.pictures.run_timeline import run_timeline
-from scenarios.reports.facts import MOST_OUTPUT, Facts
+from scenarios.reports.facts import MAX_OUTPUT, Facts
 
 STATIC = Path(__file__).parent.parent / "static" / "scenarios"
 STYLES = ("report.css", "pictures.css")
@@ -44,4 +44,4 @@ def policy() -> str:
 
 def _text(seen: object) -> str:
     text = yaml.safe_dump(seen, sort_keys=False, allow_unicode=True, width=100) if seen else ""
-    return cut(text, MOST_OUTPUT)
+    return cut(text, MAX_OUTPUT)

@@ -32,7 +32,7 @@ VERDICTS: dict[str, StepVerdict] = {
     "validation_errored": "errored",
     "guard_tripped": "failed",
 }
-MOST_CHANGES = 100
+MAX_CHANGES = 100
 
 
 @dataclass(slots=True)
@@ -184,7 +184,7 @@ class _Reader:
             step.fault = self._faults.get((phase, name)) if family == "action" else None
         step.last_event = sequence
         if kind in ("validation_holding", "validation_not_holding"):
-            if len(step.changes) < MOST_CHANGES:
+            if len(step.changes) < MAX_CHANGES:
                 step.changes.append((at, kind == "validation_holding"))
         elif kind in VERDICTS:
             step.ended, step.verdict = at, VERDICTS[kind]

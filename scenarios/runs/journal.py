@@ -28,7 +28,7 @@ RETRY_SECONDS = 0.25
 LOOK_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
 # Looks at a call without an answer, once the lease is over, until nobody waits for it any more.
-MOST_LOOKS = 10
+MAX_LOOKS = 10
 
 
 class DatabaseJournal:
@@ -142,7 +142,7 @@ class DatabaseJournal:
         try:
             while not (await asyncio.wait({asked}, timeout=LOOK_SECONDS))[0]:
                 looks = 0 if self.is_held() else looks + 1
-                if looks == MOST_LOOKS:
+                if looks == MAX_LOOKS:
                     raise LedgerUnreachable("the database did not answer for longer than the lease")
             return asked.result()
         finally:

@@ -16,7 +16,7 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.plan import Proof, Step, service_of
 from scenarios.drivers import hosts
-from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run, Service
+from scenarios.models import MAX_RETRY_DELAY, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
 from scenarios.ports import Fault as FaultFacts
 from scenarios.runs import admission
@@ -25,7 +25,7 @@ from scenarios.runs.leases import Claim, fenced
 from scenarios.runs.registry import MAX_NAME_LENGTH
 
 # To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
-LEAST_AWAITED = timedelta(seconds=2)
+MIN_AWAITED = timedelta(seconds=2)
 
 
 def open_fault(
@@ -207,7 +207,7 @@ def mark_undo_failed(claim: Claim, fault: FaultFacts, event: Event) -> None:
         _change(claim, fault, event, reason=reason, late_until=until, next_try_at=next_at)
         return
     tries = row.undo_tries + 1
-    delay = timedelta(seconds=min(LONGEST_RETRY_DELAY, 0.5 * 2 ** min(tries, 10)))
+    delay = timedelta(seconds=min(MAX_RETRY_DELAY, 0.5 * 2 ** min(tries, 10)))
     changes = {"undo_tries": tries, "next_try_at": event.at + delay, "late_until": until}
     _change(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
 
@@ -232,7 +232,7 @@ def _awaited_until(row: Fault, fault: FaultFacts, at: datetime) -> datetime | No
 
 def _next_look(row: Fault, until: datetime, at: datetime) -> datetime:
     began = until - timedelta(seconds=row.late_seconds)
-    return min(until, at + max(at - began, timedelta(0)) + LEAST_AWAITED)
+    return min(until, at + max(at - began, timedelta(0)) + MIN_AWAITED)
 
 
 def _change(claim: Claim, fault: FaultFacts, event: Event, **changes: Any) -> None:

@@ -21,7 +21,7 @@ PROCESSES = processes()
 TOOLS = Path(sys.executable).parent
 OF_OTHERS = {"PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 # Of 10; a service that says nothing has 9.6.
-MOST_EXPOSED = "2.0"
+MAX_EXPOSURE = "2.0"
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.source)
@@ -152,7 +152,7 @@ def test_systemd_finds_nothing_wrong_with_the_units(units: list[Path]) -> None:
 @pytest.mark.systemd
 def test_systemd_counts_the_units_among_the_little_exposed(units: list[Path]) -> None:
     for unit in units:
-        assert exposure_of(unit) <= float(MOST_EXPOSED)
+        assert exposure_of(unit) <= float(MAX_EXPOSURE)
 
 
 def exposure_of(unit: Path) -> float:
@@ -189,7 +189,7 @@ def test_systemd_reads_every_drop_in_and_finds_nothing_wrong_with_it(
         # Folders that may be written do not count there; everything else opens the unit a little.
         opened = drop_in.stem != "command-files"
         assert (exposure_of(unit) > before) is opened
-        assert exposure_of(unit) <= float(MOST_EXPOSED) + 1
+        assert exposure_of(unit) <= float(MAX_EXPOSURE) + 1
 
 
 def test_the_guide_names_every_drop_in() -> None:

@@ -22,7 +22,7 @@ DOCUMENT = PROJECT / "tests" / "servers" / "keeps-a-secret.yaml"
 # With what each encoding writes otherwise, and long enough to be found by chance nowhere.
 SECRET = 'kEy/+&"ü: of-nobody#4711'
 NAME, PASSWORD = "operator", "made-up-for-the-tests"
-MOST_PAGES = 150
+MAX_PAGES = 150
 
 
 def forms_of(secret: str) -> list[bytes]:
@@ -106,7 +106,7 @@ def shown(system: Coordinator) -> dict[str, bytes]:
         form = {"username": NAME, "password": PASSWORD, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
         assert session.post(f"{base}/admin/login/?next=/admin/", form).url == f"{base}/admin/"
         waiting, seen = ["/admin/", "/metrics", *api_addresses(session, base)], dict[str, bytes]()
-        while waiting and len(seen) < MOST_PAGES:
+        while waiting and len(seen) < MAX_PAGES:
             address = waiting.pop(0)
             if address in seen:
                 continue

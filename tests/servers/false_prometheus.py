@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 Form = dict[str, str]
 Reply = Callable[[Form], tuple[int, bytes]]
-LONGEST_HANG = 30.0
+MAX_HANG = 30.0
 
 
 def matrix(*series: tuple[dict[str, str], list[tuple[float, str]]]) -> tuple[int, bytes]:
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         owner.asked.append(form)
         owner.was_asked.set()
         if owner.hangs:
-            owner.over.wait(LONGEST_HANG)
+            owner.over.wait(MAX_HANG)
             return
         status, answer = owner.reply(form)
         self.send_response(status)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
-LONGEST_HANG = 30.0
+MAX_HANG = 30.0
 
 
 class Request(NamedTuple):
@@ -44,7 +44,7 @@ class Receiver:
             if len(self.statuses) > 1:
                 self.statuses.pop(0)
         if self.hangs:
-            self.over.wait(LONGEST_HANG)
+            self.over.wait(MAX_HANG)
         return status
 
     def wait_for(self, requests: int) -> None:

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HUGE_BODY = 10 * 1024 * 1024
-LONGEST_HANG = 30.0
+MAX_HANG = 30.0
 # Quoted in part, so that the cut is marked by a character beyond ASCII.
 LONG_REFUSAL = b"it is not possible now: " + b"x" * 2000
 BODIES = {
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/late":
-            self.server.target.over.wait(LONGEST_HANG)
+            self.server.target.over.wait(MAX_HANG)
             self.close_connection = True
         elif self.path == "/calm":
             self.answer(503 if self.server.target.asked else 200)

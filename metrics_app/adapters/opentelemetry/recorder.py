@@ -13,7 +13,7 @@ from metrics_app.catalogue import (
     Kind,
 )
 
-LOWEST_ERROR_CODE = 400
+MIN_ERROR_CODE = 400
 
 Bound = tuple[PushedSeries, PushedSeries, PushedSeries | None]
 """The requests, their durations and, for an error, the errors."""
@@ -73,7 +73,7 @@ class PushedRequestRecorder:
         requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
         durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
         errors = None
-        if code >= LOWEST_ERROR_CODE:
+        if code >= MIN_ERROR_CODE:
             errors = self._families.series(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
         bound = requests, durations, errors
         # What went to the overflow series is looked up each time: so it is counted each time.

@@ -12,7 +12,7 @@ INSTRUMENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,254}")
 
 MANY_WAITING = 1000
 """Observations of one series after which the SDK is asked to take them before the next push."""
-MOST_WAITING = 100 * MANY_WAITING
+MAX_WAITING = 100 * MANY_WAITING
 """Observations of one series that are kept while the SDK takes none; then the oldest go."""
 
 
@@ -44,13 +44,13 @@ class Observations:
 
     def __init__(self, attributes: Mapping[str, str], many: Callable[[], None]) -> None:
         self.attributes = attributes
-        self.waiting: deque[float] = deque(maxlen=MOST_WAITING)
+        self.waiting: deque[float] = deque(maxlen=MAX_WAITING)
         self._many = many
 
     def add(self, value: float) -> None:
         self.waiting.append(value)
         waiting = len(self.waiting)
-        if not waiting % MANY_WAITING and waiting < MOST_WAITING:
+        if not waiting % MANY_WAITING and waiting < MAX_WAITING:
             self._many()
 
 

@@ -19,7 +19,7 @@ from metrics_app.catalogue import (
     Kind,
 )
 
-LOWEST_ERROR_CODE = 400
+MIN_ERROR_CODE = 400
 
 Bound = tuple[CellSeries, CellSeries, CellSeries | None]
 """The requests, their durations and, for an error, the errors."""
@@ -96,7 +96,7 @@ class SlotRequestRecorder:
         requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
         durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
         errors, own_errors = None, True
-        if code >= LOWEST_ERROR_CODE:
+        if code >= MIN_ERROR_CODE:
             errors, own_errors = self._families.locate(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
         bound = requests, durations, errors
         # What went to the overflow series, or nowhere, is looked up each time: so it is counted each

@@ -39,7 +39,7 @@ BEGIN = len(RECORD_MAGIC)
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
-MOST_OF_STAT = 4096
+MAX_STAT_BYTES = 4096
 
 
 def _file(directory: Path, number: int) -> Path:
@@ -146,7 +146,7 @@ class _Worker:
         weakref.finalize(self, os.close, self._numbers)
 
     def row(self) -> tuple[float, ...]:
-        fields = os.pread(self._stat, MOST_OF_STAT, 0).rpartition(b")")[2].split()
+        fields = os.pread(self._stat, MAX_STAT_BYTES, 0).rpartition(b")")[2].split()
         numbers = self._carried_on((int(fields[11]) + int(fields[12])) / TICKS)
         return (
             numbers[CPU_EXPOSED],

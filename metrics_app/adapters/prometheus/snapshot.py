@@ -19,7 +19,7 @@ SHORT = 1e6
 """Below it, Python writes a number as Go does."""
 END_OF_OPENMETRICS = "# EOF\n"
 OPENMETRICS = "application/openmetrics-text"
-MOST_FORMATS = 4
+MAX_FORMATS = 4
 
 
 LabelSet = tuple[tuple[str, str], ...]
@@ -210,6 +210,6 @@ class Writer:
 
     def _keep(self, content_type: str, templates: dict[str, Template]) -> None:
         # The format is the client's choice: whoever asks for ever new ones makes nothing grow.
-        if content_type not in self._templates and len(self._templates) == MOST_FORMATS:
+        if content_type not in self._templates and len(self._templates) == MAX_FORMATS:
             self._templates = {}
         self._templates[content_type] = templates

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from metrics_app.scrape_server import PATH, ScrapeServer
 
-HIGHEST_PORT = 65535
+MAX_PORT = 65535
 
 
 class Command(BaseCommand):
@@ -33,8 +33,8 @@ class Command(BaseCommand):
 
 
 def _server(address: str, port: int) -> ScrapeServer:
-    if not 1 <= port <= HIGHEST_PORT:
-        raise CommandError(f"--port={port!r} is none: a whole number from 1 to {HIGHEST_PORT}, as in 9100.")
+    if not 1 <= port <= MAX_PORT:
+        raise CommandError(f"--port={port!r} is none: a whole number from 1 to {MAX_PORT}, as in 9100.")
     try:
         return ScrapeServer(address, port)
     except OSError as error:

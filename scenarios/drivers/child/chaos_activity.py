@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-MOST_VALUE = 60 * 1024
+MAX_VALUE_LENGTH = 60 * 1024
 
 
 def call(request: dict[str, Any]) -> dict[str, Any]:
@@ -37,10 +37,10 @@ def told(value: Any) -> dict[str, Any]:
         encoded = json.dumps(value, default=str)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's object does when its text is asked for
         return {"failed": f"{type(error).__name__}: {error}"}
-    if len(encoded) <= MOST_VALUE:
+    if len(encoded) <= MAX_VALUE_LENGTH:
         return {"value": json.loads(encoded)}
-    note = f"{len(encoded) - MOST_VALUE} more characters of the value were cut"
-    return {"value": encoded[:MOST_VALUE], "note": note}
+    note = f"{len(encoded) - MAX_VALUE_LENGTH} more characters of the value were cut"
+    return {"value": encoded[:MAX_VALUE_LENGTH], "note": note}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from scenarios.domain.errors import StepFailed, StepNotSent
 from scenarios.drivers import processes
 from scenarios.drivers.child.keeper import KEEP
 
-MOST_OUTPUT = 64 * 1024
+MAX_OUTPUT = 64 * 1024
 # All that a program gets of the coordinator's environment: what it needs to be found and to speak.
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -110,7 +110,7 @@ class _Output(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._size += len(data)
-        self._kept += data[: max(0, MOST_OUTPUT - len(self._kept))]
+        self._kept += data[: max(0, MAX_OUTPUT - len(self._kept))]
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.ended.done():

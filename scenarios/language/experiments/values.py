@@ -11,13 +11,13 @@ _REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<braced>[^{}]*)\}|(?P<named>
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _ENVIRONMENT_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 # Of variables and secrets: one stranger's name may be several of ours.
-_LONGEST_NAME = 63
+_MAX_NAME_LENGTH = 63
 
 
 def own_name(name: str) -> str:
     """The nearest name that the language allows for a variable or a secret."""
-    cleaned = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_LONGEST_NAME]
-    return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"_{cleaned}"[:_LONGEST_NAME]
+    cleaned = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_MAX_NAME_LENGTH]
+    return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"_{cleaned}"[:_MAX_NAME_LENGTH]
 
 
 class Values:

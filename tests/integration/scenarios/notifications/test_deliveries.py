@@ -60,12 +60,12 @@ def test_the_same_message_is_tried_with_longer_and_longer_delays(webhook: Webhoo
     assert 4 < deliveries.delay_after(1, 0) < 6
     assert 50 < deliveries.delay_after(2, 0) < 70
     assert deliveries.delay_after(1, wait=600) == 600
-    assert deliveries.delay_after(1, wait=1e9) == deliveries.LONGEST_DELAY
+    assert deliveries.delay_after(1, wait=1e9) == deliveries.MAX_DELAY
 
 
 def after_the_last_try(webhook: Webhook) -> Delivery:
     a_message(webhook)
-    everything().update(tries=deliveries.MOST_TRIES - 1)
+    everything().update(tries=deliveries.MAX_TRIES - 1)
     assert deliveries.record_failure(claimed(webhook), "refused", status=500) == DeliveryState.FAILED
     webhook.refresh_from_db()
     return Delivery.objects.latest("pk")
@@ -101,10 +101,10 @@ def test_a_person_may_send_again_what_has_failed_or_arrived_or_waits(webhook: We
     assert deliveries.send_again(everything()) == 1
     again = claimed(webhook)
     assert deliveries.send_again(everything()) == 0  # it is being sent this moment
-    again.tries = deliveries.MOST_TRIES - 1
+    again.tries = deliveries.MAX_TRIES - 1
     everything().update(tries=again.tries, next_try_at=timezone.now() + timedelta(hours=1))
     assert deliveries.send_again(everything()) == 1
-    assert claimed(webhook).tries == deliveries.MOST_TRIES
+    assert claimed(webhook).tries == deliveries.MAX_TRIES
 
 
 def test_messages_of_a_run_go_in_order_until_the_first_one_fails(webhook: Webhook) -> None:

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
-from scenarios.models import LONGEST_RETRY_DELAY, Fault, Run
+from scenarios.models import MAX_RETRY_DELAY, Fault, Run
 from scenarios.models import Event as EventRow
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
@@ -113,7 +113,7 @@ def left_behind(run: Run) -> Run:
 
 def test_a_fault_whose_next_try_is_far_ahead_is_due_for_the_clock_was_set_back(run: Run) -> None:
     left_behind(run)
-    soon, longest = timedelta(seconds=30), timedelta(seconds=LONGEST_RETRY_DELAY)
+    soon, longest = timedelta(seconds=30), timedelta(seconds=MAX_RETRY_DELAY)
     Fault.objects.update(next_try_at=timezone.now() + soon)
     assert watchdog.runs_with_due_faults() == []
     Fault.objects.update(next_try_at=timezone.now() + longest + soon)

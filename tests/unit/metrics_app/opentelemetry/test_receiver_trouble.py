@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter, adapter
-from metrics_app.adapters.opentelemetry.series import MANY_WAITING, MOST_WAITING, Observations
+from metrics_app.adapters.opentelemetry.series import MANY_WAITING, MAX_WAITING, Observations
 from metrics_app.ports import MetricsOptions
 from tests.exposition import value
 from tests.otlp_receiver import Receiver
 
 REQUESTS = 3 * MANY_WAITING
-MOST_SECONDS_PER_REQUEST = 0.005
+MAX_SECONDS_PER_REQUEST = 0.005
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,7 @@ def test_recording_does_not_wait_for_a_receiver_that_hangs(
     pushing.inc_counter("orders_total", {})
     assert not pushing.push_now(0)
     hanging.wait_until_asked()
-    assert record(pushing) < REQUESTS * MOST_SECONDS_PER_REQUEST
+    assert record(pushing) < REQUESTS * MAX_SECONDS_PER_REQUEST
     assert hanging.pushes == []
 
 
@@ -67,7 +67,7 @@ def test_recording_does_not_wait_for_a_receiver_that_is_down(
     receiver.stop()
     pushing.inc_counter("orders_total", {})
     assert not pushing.push_now(0.1)
-    assert record(pushing) < REQUESTS * MOST_SECONDS_PER_REQUEST
+    assert record(pushing) < REQUESTS * MAX_SECONDS_PER_REQUEST
     assert "Transient error" in caplog.text
 
 
@@ -111,10 +111,10 @@ def test_what_a_receiver_refuses_is_logged_and_comes_with_the_next_push(
 def test_observations_that_nobody_takes_are_bounded_and_told_of_now_and_then() -> None:
     told: list[None] = []
     observations = Observations({}, lambda: told.append(None))
-    for _ in range(MOST_WAITING + 10):
+    for _ in range(MAX_WAITING + 10):
         observations.add(1.0)
-    assert len(observations.waiting) == MOST_WAITING
-    assert len(told) == MOST_WAITING // MANY_WAITING - 1
+    assert len(observations.waiting) == MAX_WAITING
+    assert len(told) == MAX_WAITING // MANY_WAITING - 1
 
 
 def test_making_an_adapter_starts_nothing(receiver: Receiver, options: MetricsOptions) -> None:

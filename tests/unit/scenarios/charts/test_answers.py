@@ -7,7 +7,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from scenarios.charts import answers
-from scenarios.charts.answers import MOST_SERIES, chart_of
+from scenarios.charts.answers import MAX_SERIES, chart_of
 from scenarios.charts.kept import Chart
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window
@@ -55,7 +55,7 @@ async def test_the_highest_series_are_kept_and_the_others_named(server: FalsePro
     server.reply = lambda _form: matrix(*many)
     chart = await read()
     assert [one.name for one in chart.series] == [f"pod=pod-{number}" for number in range(24, 30)]
-    assert len(chart.series) == MOST_SERIES
+    assert len(chart.series) == MAX_SERIES
     assert chart.left_out_count == 24
     assert chart.left_out[0] == "pod=pod-23"
     assert len(chart.left_out) == 10

@@ -20,7 +20,7 @@ TOKEN = "tc_the-token-of-the-tests"
 
 @pytest.fixture(autouse=True)
 def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_api, "LONGEST_DELAY", 0.05)
+    monkeypatch.setattr(http_api, "MAX_DELAY", 0.05)
     monkeypatch.setattr(http_api, "READ_SECONDS", 0.3)
 
 
@@ -105,7 +105,7 @@ def test_an_address_where_nobody_listens_cannot_be_reached() -> None:
 
 
 def test_an_answer_that_is_too_long_or_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_api, "MOST_BYTES", 1000)
+    monkeypatch.setattr(http_api, "MAX_BYTES", 1000)
     with scripted_api(Answer(b"x" * 200_000)) as server, pytest.raises(Garbled, match="more than 1000 bytes"):
         HttpApi(server.url, TOKEN).json("GET", "runs")
 

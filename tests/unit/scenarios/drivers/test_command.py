@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, StepNotSent
-from scenarios.drivers.child.process import MOST_OUTPUT
+from scenarios.drivers.child.process import MAX_OUTPUT
 from scenarios.drivers.command import Command, CommandArguments
 
 from .conftest import Platform, child_processes
@@ -71,8 +71,8 @@ async def test_an_action_fails_on_an_exit_code_other_than_0_and_says_why() -> No
 async def test_an_output_is_cut_after_64_kib_with_a_note(stream: str) -> None:
     to = ">&2" if stream == "stderr" else ""
     seen = await run("sh", "-c", f"head -c 200000 /dev/zero | tr '\\0' x {to}")
-    assert seen[stream] == "x" * MOST_OUTPUT
-    assert seen["note"] == f"{200_000 - MOST_OUTPUT} more bytes of {stream} were cut"
+    assert seen[stream] == "x" * MAX_OUTPUT
+    assert seen["note"] == f"{200_000 - MAX_OUTPUT} more bytes of {stream} were cut"
 
 
 async def test_bytes_that_are_no_text_are_replaced() -> None:

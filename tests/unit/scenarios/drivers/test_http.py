@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.http import Http, HttpArguments
-from scenarios.drivers.http_exchange import MOST_BODY
+from scenarios.drivers.http_exchange import MAX_BODY_BYTES
 
 from .conftest import Platform, Respond, Serve
 
@@ -123,7 +123,7 @@ async def test_what_is_no_json_has_no_json(serve: Serve, body: bytes) -> None:
 
 async def test_a_body_of_10_megabytes_is_cut_with_a_note(serve: Serve) -> None:
     answer = await Http().probe(asked(), Platform(await serve(with_body(b"1" * 10_000_000))))
-    assert len(answer["body"]) == MOST_BODY
+    assert len(answer["body"]) == MAX_BODY_BYTES
     assert "cut" in answer["note"]
     assert "json" not in answer
 
@@ -156,7 +156,7 @@ async def test_an_answer_that_never_ends_fails_when_the_time_is_up(serve: Serve,
 
 async def test_an_answer_without_end_is_cut(serve: Serve) -> None:
     answer = await Http().probe(asked(), Platform(await serve(flood)))
-    assert len(answer["body"]) == MOST_BODY
+    assert len(answer["body"]) == MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("respond", [silence, drip])

@@ -19,7 +19,7 @@ def test_drivers_are_loaded_by_their_names() -> None:
         ("", "no dotted path"),
         ("scenarios.drivers.nothing.Nothing", "cannot be imported"),
         ("scenarios.drivers.http.Htp", "no class 'Htp'"),
-        ("scenarios.drivers.http.MOST_BODY", "names no class"),
+        ("scenarios.drivers.http.MAX_BODY_BYTES", "names no class"),
         ("scenarios.drivers.http.HttpArguments", "lacks name, Arguments, probe, act"),
     ],
 )
