@@ -4,21 +4,18 @@ A part of `run_lifecycle.py`. Each case has a service of its own, so that no run
 """
 
 import random
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from benchmarks.installed import Entrance, entrance, installation
+from tests.servers.coordinator import Coordinator
 from tests.servers.loopback import wait_for
-from tests.servers.postgresql import postgresql, programs
 from tests.servers.target import Target, running_target
 
 DOCUMENT = """
@@ -66,16 +63,11 @@ class Left:
 
 
 class Bench:
-    def __init__(self, system: Coordinator, targets: list[Target], entrance: Any) -> None:
+    def __init__(self, system: Coordinator, targets: list[Target], entrance: Entrance) -> None:
         self.system = system
         self.targets = targets
-        self.entrance = entrance
+        self.ask = entrance.ask
         self.worker = system.start_worker()
-
-    def ask(self, words: str) -> list[str]:
-        self.entrance.stdin.write(words + "\n")
-        self.entrance.stdin.flush()
-        return str(self.entrance.stdout.readline()).split()
 
     def cut_off(self, number: int, way: str) -> None:
         target = self.targets[number]
@@ -95,31 +87,14 @@ class Bench:
 
 @contextmanager
 def bench(cases: int, late_seconds: int, *, on_postgresql: bool) -> Iterator[Bench]:
+    settings = {"LATE_INJECTION_SECONDS": str(late_seconds), "LEASE_SECONDS": "3"}
     with ExitStack() as stack:
-        settings = {"LATE_INJECTION_SECONDS": str(late_seconds), "LEASE_SECONDS": "3"}
-        if on_postgresql:
-            found = programs()
-            assert found is not None, "PostgreSQL is not installed"
-            settings["DATABASE_URL"] = stack.enter_context(postgresql(found)).url
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         targets = [stack.enter_context(running_target()) for _ in range(cases)]
-        system = stack.enter_context(coordinator(data, **settings))
+        system = stack.enter_context(installation(on_postgresql=on_postgresql, **settings))
         system.set_up(**{f"target-{number}": target.url for number, target in enumerate(targets)})
         system.start_watchdog()
         program = ENTRANCE.replace("DOCUMENT", repr(DOCUMENT))
-        entrance = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "manage.py", "shell", "--no-imports", "-c", program],
-                cwd=PROJECT,
-                env=system.environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        assert entrance.stdout is not None
-        assert "ready" in entrance.stdout.readline()
-        yield Bench(system, targets, entrance)
+        yield Bench(system, targets, stack.enter_context(entrance(system, program)))
 
 
 def late_injections(

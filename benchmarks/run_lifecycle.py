@@ -10,23 +10,22 @@ Exits 1 on a missed goal.
 import argparse
 import random
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.goals import Goals
+from benchmarks.installed import Entrance, entrance, installation
 from benchmarks.late_injections import Left, late_injections
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator
 from tests.servers.loopback import wait_for
-from tests.servers.postgresql import postgresql, programs
 from tests.servers.target import Target, running_target
 
 # An injection whose worker is killed is awaited for the action's timeout, and the next run waits for that.
@@ -80,16 +79,11 @@ class Times:
 
 
 class Bench:
-    def __init__(self, system: Coordinator, target: Target, entrance: Any) -> None:
+    def __init__(self, system: Coordinator, target: Target, entrance: Entrance) -> None:
         self.system = system
         self.target = target
-        self.entrance = entrance
+        self.ask = entrance.ask
         self.times = Times()
-
-    def ask(self, words: str) -> list[str]:
-        self.entrance.stdin.write(words + "\n")
-        self.entrance.stdin.flush()
-        return str(self.entrance.stdout.readline()).split()
 
     def start(self) -> str:
         run, seconds = self.ask("start")
@@ -143,69 +137,39 @@ class Bench:
 
 @contextmanager
 def bench(*, on_postgresql: bool) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        settings = {}
-        if on_postgresql:
-            found = programs()
-            assert found is not None, "PostgreSQL is not installed"
-            settings["DATABASE_URL"] = stack.enter_context(postgresql(found)).url
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        target = stack.enter_context(running_target())
-        settings |= {"LEASE_SECONDS": f"{LEASE_SECONDS:g}", "LATE_INJECTION_SECONDS": "1"}
-        system = stack.enter_context(coordinator(data, **settings))
+    settings = {"LEASE_SECONDS": f"{LEASE_SECONDS:g}", "LATE_INJECTION_SECONDS": "1"}
+    program = ENTRANCE.replace("DOCUMENT", repr(LONG_FAULT))
+    with running_target() as target, installation(on_postgresql=on_postgresql, **settings) as system:
         system.set_up(target=target.url)
-        program = ENTRANCE.replace("DOCUMENT", repr(LONG_FAULT))
-        entrance = stack.enter_context(
-            subprocess.Popen(
-                [sys.executable, "manage.py", "shell", "--no-imports", "-c", program],
-                cwd=PROJECT,
-                env=system.environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-        assert entrance.stdout is not None
-        assert "ready" in entrance.stdout.readline()
-        yield Bench(system, target, entrance)
+        with entrance(system, program) as asked:
+            yield Bench(system, target, asked)
 
 
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def row(what: str, seen: float, goal: float, unit: str = "s") -> bool:
-    missed = seen > goal
-    print(f"{what:<60}{seen:>9.3f} {unit}{goal:>8g} {unit}{'  MISSED' if missed else ''}")
-    return missed
+def report_late(goals: Goals, left: Left) -> None:
+    goals.tell(f"injections that arrived late, of {left.cases} cut off", left.arrived)
+    goals.at_most(f"targets left broken, of {left.cases} that were late", left.broken, 0)
 
 
-def report_late(left: Left) -> int:
-    print(f"injections that arrived late, of {left.cases} cut off: {left.arrived}")
-    return int(row(f"targets left broken, of {left.cases} that were late", left.broken, 0, ""))
-
-
-def report(times: Times, kills: int) -> int:
-    print(f"{'what':<60}{'measured':>11}{'goal':>10}")
-    missed = row(
-        f"start to the first event, p95 of {len(times.start)}", percentile(times.start, 0.95), START_GOAL
+def report(goals: Goals, times: Times, kills: int) -> None:
+    goals.at_most(
+        f"start to the first event, p95 of {len(times.start)}", percentile(times.start, 0.95), START_GOAL, "s"
     )
-    missed |= row(
-        f"stop to the fault undone, p95 of {len(times.stop)}", percentile(times.stop, 0.95), STOP_GOAL
+    goals.at_most(
+        f"stop to the fault undone, p95 of {len(times.stop)}", percentile(times.stop, 0.95), STOP_GOAL, "s"
     )
     median = statistics.median(times.sigterm)
-    missed |= row(f"SIGTERM to the fault undone, median of {len(times.sigterm)}", median, SIGTERM_GOAL)
+    goals.at_most(f"SIGTERM to the fault undone, median of {len(times.sigterm)}", median, SIGTERM_GOAL, "s")
     if times.kill:
-        missed |= row(
-            f"kill -9 to the fault undone, longest of {len(times.kill)}", max(times.kill), KILL_GOAL
-        )
-    met = ", ".join(f"{count} {state}" for state, count in times.met.most_common())
-    print(
-        f"faults that the {kills} kills met, by the ledger: {met}; {len(times.kill)} had reached the target"
-    )
-    missed |= row(f"runs left dirty, of {kills} killed", times.dirty, 0, "")
-    missed |= row(f"faults undone twice, of {kills} killed", times.undone_twice, 0, "")
-    return 1 if missed else 0
+        longest = max(times.kill)
+        goals.at_most(f"kill -9 to the fault undone, longest of {len(times.kill)}", longest, KILL_GOAL, "s")
+    for state, count in times.met.most_common():
+        goals.tell(f"kills that met a fault in this state of the ledger: {state}", count)
+    goals.at_most(f"runs left dirty, of {kills} killed", times.dirty, 0)
+    goals.at_most(f"faults undone twice, of {kills} killed", times.undone_twice, 0)
 
 
 def main() -> int:
@@ -230,10 +194,11 @@ def main() -> int:
         for _ in range(options.kills):
             measured.kill_one(worker, chance)
             worker = measured.system.start_worker()
-        missed = report(measured.times, options.kills)
+        goals = Goals()
+        report(goals, measured.times, options.kills)
     if options.late:
-        missed |= report_late(late_injections(options.late, chance, on_postgresql=options.postgresql))
-    return missed
+        report_late(goals, late_injections(options.late, chance, on_postgresql=options.postgresql))
+    return goals.status
 
 
 if __name__ == "__main__":
