@@ -23,10 +23,11 @@ from prometheus_client.mmap_dict import MmapedDict
 from metrics_app.adapters.families import ReentrantUseError
 from metrics_app.adapters.prometheus.files import FILE_NAME, parsed
 
-TYPES = "(?:counter|histogram|gauge_livesum|gauge_mostrecent)"
+TYPES = "(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))"
 OWN_NAME = re.compile(rf"(?:{TYPES}_slot-(?P<values>\d+)\.db|slot-(?P<record>\d+)\.(?:runtime|exemplars))")
 LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(?:slot-)?(?P<number>\d+)\.db")
-FIRST_VERSION = re.compile(rf"(?:{TYPES}_(\d+)\.db|(?:runtime|exemplars)-(\d+)\.bin)")
+FIRST_TYPES = "(?:counter|histogram|gauge_livesum|gauge_mostrecent)"
+FIRST_VERSION = re.compile(rf"(?:{FIRST_TYPES}_(\d+)\.db|(?:runtime|exemplars)-(\d+)\.bin)")
 SLOT_LOCK = re.compile(r"slot-(\d+)\.lock")
 DIRECTORY_LOCK = "directory.lock"
 OF_THE_SYSTEM = re.compile(r"lost\+found|\.nfs.*|\.gitkeep|\.gitignore")
@@ -35,6 +36,9 @@ MAGIC = b"XMT1"
 """Stands behind the first four bytes of the files of values, where prometheus_client leaves four free."""
 RECORD_MAGIC = b"XMT1\0rec"
 """How the other files of a slot begin."""
+
+INITIAL_SIZE = 1 << 16
+"""Bytes of a new file of values."""
 
 SECONDS_TO_WAIT = 5.0
 SECONDS_A_SCRAPE_WAITS = 0.5
@@ -51,12 +55,13 @@ def is_own(path: Path) -> bool:
         if name is None or not stat.S_ISREG(path.lstat().st_mode):
             return False
         with path.open("rb") as file:
-            head = file.read(8)
+            begin = file.read(INITIAL_SIZE + 1)
     except OSError:
         return False
-    # Nothing but zeros: its maker was killed before it wrote the first byte.
+    head = begin[:8]
     if not head.strip(b"\0"):
-        return True
+        # Nothing but zeros: its maker was killed before it wrote the first byte.
+        return len(begin) <= INITIAL_SIZE and not begin.strip(b"\0")
     if name["record"]:
         return head == RECORD_MAGIC
     # A release of prometheus_client with other insides gets no magic.

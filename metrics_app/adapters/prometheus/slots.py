@@ -147,6 +147,12 @@ def _empty(directory: Path) -> None:
     for path in list(directory.iterdir()):
         if _may_remove(path):
             path.unlink(missing_ok=True)
+    # From now on a file with a name of the first version is prometheus_client's own.
+    for path in directory.glob("slot-*.lock"):
+        if SLOT_LOCK.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with suppress(OSError):
+                if servers.is_of_first_version(path.read_text(errors="replace")):
+                    path.write_text("")
 
 
 def _may_remove(path: Path) -> bool:

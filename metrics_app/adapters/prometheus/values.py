@@ -3,6 +3,7 @@
 They are right whatever a file looks like inside; `cells` has the same for the pinned release, faster.
 """
 
+import errno
 import os
 from bisect import bisect_left
 from collections import defaultdict
@@ -14,9 +15,7 @@ from typing import Protocol
 from prometheus_client.mmap_dict import MmapedDict
 
 from metrics_app.adapters.prometheus.files import Key, parsed
-from metrics_app.adapters.prometheus.folder import open_own
-
-INITIAL_SIZE = 1 << 16
+from metrics_app.adapters.prometheus.folder import INITIAL_SIZE, OWN_NAME, is_own, open_own
 
 
 class Cell(Protocol):
@@ -85,10 +84,17 @@ CellSeries = Cell | HistogramCells
 
 
 class ValueFile:
-    """One file of the slot, and which label sets of each metric an earlier owner left in it."""
+    """One file of the slot, and which label sets of each metric an earlier owner left in it.
+
+    Raises:
+        OSError: it cannot be made or read, or somebody else's file has its name.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # Looked at when the slot was claimed, too; this one may have been put here since.
+        if OWN_NAME.fullmatch(path.name) and os.path.lexists(path) and not is_own(path):
+            raise FileExistsError(errno.EEXIST, "this is not a file of the metrics adapter", str(path))
         self.label_sets: dict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
         try:
             keys = list(self._stored_keys())

@@ -10,7 +10,7 @@ from prometheus_client import mmap_dict
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.adapters.prometheus.cells import contract_fault
 from metrics_app.adapters.prometheus.files import UnreadableFileError, stored_keys
-from metrics_app.adapters.prometheus.values import INITIAL_SIZE
+from metrics_app.adapters.prometheus.folder import INITIAL_SIZE
 from tests.exposition import samples, value
 
 

@@ -42,6 +42,8 @@ FOREIGN = [
     "gauge_livesum_0.db",
     "gauge_livesum_slot-9.db",
     "histogram_7.db",
+    "summary_slot-0.db",
+    "gauge_all_slot-0.db",
     "slot-0.runtime",
     "slot-0.exemplars",
     "slot-1.lock",
@@ -90,6 +92,26 @@ def test_a_folder_or_pipe_with_a_name_of_the_adapters_is_left_alone(directory: P
     assert (directory / name / "kept").exists()
 
 
+def test_a_file_that_somebody_puts_there_after_the_slot_was_claimed_is_never_changed(
+    directory: Path, metrics: PrometheusMetricsAdapter, caplog: pytest.LogCaptureFixture
+) -> None:
+    metrics.inc_counter("orders_total", {})
+    database(directory / "histogram_slot-0.db")
+    before = (directory / "histogram_slot-0.db").read_bytes()
+    metrics.observe_histogram("waited", 1, {})
+    assert (directory / "histogram_slot-0.db").read_bytes() == before
+    assert orders(metrics) == 1
+    assert "not a file of the metrics adapter" in caplog.text
+
+
+def test_a_large_file_that_begins_with_zeros_is_somebody_elses(directory: Path) -> None:
+    content = bytes(folder.INITIAL_SIZE) + b"a picture of a disk"
+    (directory / "counter_slot-0.db").write_bytes(content)
+    with OtherProcess(directory, own_server=True) as other:
+        other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
+    assert (directory / "counter_slot-0.db").read_bytes() == content
+
+
 def test_what_prometheus_client_keeps_by_process_ids_is_read_and_kept(directory: Path) -> None:
     for process in (0, 1, 4242):
         file = MmapedDict(str(directory / f"counter_{process}.db"))
@@ -111,6 +133,18 @@ def test_a_server_removes_what_the_one_before_left_of_the_first_version(director
         assert not {"counter_0.db", "gauge_livesum_0.db", "runtime-0.bin"} & {
             path.name for path in directory.iterdir()
         }
+
+
+def test_names_of_the_first_version_are_prometheus_clients_once_that_version_is_gone(directory: Path) -> None:
+    (directory / "slot-1.lock").write_text("4194304 12 00000000-0000-0000-0000-000000000000")
+    with OtherProcess(directory, own_server=True) as other:
+        # Process 1, as in a container, with prometheus_client's own mode of many processes.
+        file = MmapedDict(str(directory / "gauge_livesum_1.db"))
+        file.write_value(mmap_key("depth", "depth", [], [], "Help."), 2.0, 0.0)
+        file.close()
+        other.run("assert b'depth 2.0' in metrics.get_http_handler()()")
+    with OtherProcess(directory, own_server=True):
+        assert (directory / "gauge_livesum_1.db").exists()
 
 
 def test_a_server_whose_workers_have_not_answered_yet_keeps_its_counters(directory: Path) -> None:
