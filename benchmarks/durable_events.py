@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from scenarios.domain.event_kinds import EventKind
+
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ["DJANGO_SETTINGS_MODULE"] = "coordinator_site.settings"
 
@@ -55,7 +57,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
         journal = journal_of(run, claim)
         started = time.perf_counter()
         for number in range(count):
-            event = Event("action_finished", SystemClock().now(), "p", f"a{number}", {"status": 200})
+            event = Event(EventKind.ACTION_FINISHED, SystemClock().now(), "p", f"a{number}", {"status": 200})
             await journal.write(append_noting_errors, claim, event)
         return time.perf_counter() - started
 
@@ -83,7 +85,7 @@ def write_bursts(count: int) -> float:
         async def one_after_the_other(task: int) -> None:
             for number in range(count // AT_ONCE):
                 event = Event(
-                    "action_finished", SystemClock().now(), "p", f"a{task} {number}", {"status": 200}
+                    EventKind.ACTION_FINISHED, SystemClock().now(), "p", f"a{task} {number}", {"status": 200}
                 )
                 await journal.record(event)
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Rollback
 from scenarios.domain.plan import Action, Proof, Step
 
@@ -144,7 +145,7 @@ def acts_when_probed(driver: Driver, arguments: Mapping[str, Any]) -> bool:
 class Event:
     """Something that happened in a run. The journal gives it its sequence number."""
 
-    kind: str
+    kind: EventKind
     at: datetime
     phase: str = ""
     subject: str = ""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel
 
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
 from scenarios.domain.plan import Action, service_of
 from scenarios.engine.clock import SystemClock
@@ -100,25 +101,25 @@ class InMemoryJournal:
             address=address,
             late_seconds=late_seconds,
         )
-        await self._enter(fault, FaultState.INJECTING, "fault_injecting")
+        await self._enter(fault, FaultState.INJECTING, EventKind.FAULT_INJECTING)
         return fault
 
     async def mark_active(self, fault: Fault) -> None:
-        await self._enter(fault, FaultState.ACTIVE, "fault_injected")
+        await self._enter(fault, FaultState.ACTIVE, EventKind.FAULT_INJECTED)
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None:
-        await self._enter(fault, FaultState.NOT_INJECTED, "fault_not_injected", reason)
+        await self._enter(fault, FaultState.NOT_INJECTED, EventKind.FAULT_NOT_INJECTED, reason)
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         if self._may_arrive(fault):
             state = FaultState.WATCHED if result.is_seen_gone else FaultState.UNVERIFIED
-            await self._enter(fault, state, f"fault_{state}")
+            await self._enter(fault, state, EventKind(f"fault_{state}"))
         else:
-            await self._enter(fault, FaultState.UNDONE, "fault_undone")
+            await self._enter(fault, FaultState.UNDONE, EventKind.FAULT_UNDONE)
 
     async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
         self._may_arrive(fault)
-        await self._enter(fault, FaultState.OUTSTANDING, "fault_undo_failed", result.reason)
+        await self._enter(fault, FaultState.OUTSTANDING, EventKind.FAULT_UNDO_FAILED, result.reason)
 
     def _may_arrive(self, fault: Fault) -> bool:
         """For so long from its first undo on, as in the database's ledger."""
@@ -135,7 +136,7 @@ class InMemoryJournal:
             return Rollback.DIRTY
         return Rollback.UNVERIFIED if FaultState.UNVERIFIED in left else Rollback.CLEAN
 
-    async def _enter(self, fault: Fault, state: FaultState, kind: str, reason: str = "") -> None:
+    async def _enter(self, fault: Fault, state: FaultState, kind: EventKind, reason: str = "") -> None:
         await self.record(Event(kind, self.clock.now(), fault.phase, fault.action, {"reason": reason}))
         self.faults[fault.key] = fault
         self.states[fault.key] = state

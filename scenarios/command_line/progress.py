@@ -1,12 +1,13 @@
 """A run as it goes on: followed event by event until it ends."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent, EventFacts, RunFacts
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.domain.durations import format_duration
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import UNBEGUN, RunState
 
 WORKER_EXPECTED_SECONDS = 10.0
@@ -14,24 +15,25 @@ WORKER_EXPECTED_SECONDS = 10.0
 SILENCE_BORNE_SECONDS = 60.0
 SILENT_LOOK_SECONDS = 1.0
 
-SIGNS = {
-    "run_approved": "[cyan]Approved by {by}[/cyan]{why}",
-    "phase_started": "[bold]{phase}[/bold]",
-    "action_failed": "  [red]✗ {subject}[/red]: {reason}",
-    "action_finished": "  • {subject}",
-    "fault_injected": "  [yellow]⚡ {subject}[/yellow]",
-    "fault_not_injected": "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
-    "fault_undone": "  [cyan]↩ undone: {subject}[/cyan]",
-    "fault_unverified": "  [cyan]↩ undone: {subject}[/cyan], but it was never answered and may still arrive",
-    "fault_watched": "  [cyan]↩ gone: {subject}[/cyan], but it was never answered and may still arrive",
-    "fault_undo_failed": "  [red]✗ undo of {subject} failed[/red]: {reason}",
-    "fault_waiting_for_host": "  [red]✗ {subject} is still injected[/red]: {reason}",
-    "validation_passed": "  [green]✓ {subject}[/green]{after}",
-    "validation_failed": "  [red]✗ {subject}[/red]: {reason}",
-    "validation_errored": "  [red]✗ {subject}[/red]: {reason}",
-    "guard_tripped": "  [red]✗ guard {subject} tripped[/red]: {reason}",
-    "run_taken_over": "[yellow]taken over from {from_worker}, which died[/yellow]",
-    "run_queued_again": "[yellow]interrupted and undone; queued again[/yellow]: {reason}",
+MAY_ARRIVE = ", but it was never answered and may still arrive"
+SIGNS: Mapping[str, str] = {
+    EventKind.RUN_APPROVED: "[cyan]Approved by {by}[/cyan]{why}",
+    EventKind.PHASE_STARTED: "[bold]{phase}[/bold]",
+    EventKind.ACTION_FAILED: "  [red]✗ {subject}[/red]: {reason}",
+    EventKind.ACTION_FINISHED: "  • {subject}",
+    EventKind.FAULT_INJECTED: "  [yellow]⚡ {subject}[/yellow]",
+    EventKind.FAULT_NOT_INJECTED: "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
+    EventKind.FAULT_UNDONE: "  [cyan]↩ undone: {subject}[/cyan]",
+    EventKind.FAULT_UNVERIFIED: f"  [cyan]↩ undone: {{subject}}[/cyan]{MAY_ARRIVE}",
+    EventKind.FAULT_WATCHED: f"  [cyan]↩ gone: {{subject}}[/cyan]{MAY_ARRIVE}",
+    EventKind.FAULT_UNDO_FAILED: "  [red]✗ undo of {subject} failed[/red]: {reason}",
+    EventKind.FAULT_WAITING_FOR_HOST: "  [red]✗ {subject} is still injected[/red]: {reason}",
+    EventKind.VALIDATION_PASSED: "  [green]✓ {subject}[/green]{after}",
+    EventKind.VALIDATION_FAILED: "  [red]✗ {subject}[/red]: {reason}",
+    EventKind.VALIDATION_ERRORED: "  [red]✗ {subject}[/red]: {reason}",
+    EventKind.GUARD_TRIPPED: "  [red]✗ guard {subject} tripped[/red]: {reason}",
+    EventKind.RUN_TAKEN_OVER: "[yellow]taken over from {from_worker}, which died[/yellow]",
+    EventKind.RUN_QUEUED_AGAIN: "[yellow]interrupted and undone; queued again[/yellow]: {reason}",
 }
 
 
@@ -104,11 +106,11 @@ class Progress:
         return run
 
     def show(self, event: EventFacts) -> None:
-        if event.kind == "phase_started":
+        if event.kind == EventKind.PHASE_STARTED:
             self._phase = event.phase
-        if event.kind == "fault_injected":
+        if event.kind == EventKind.FAULT_INJECTED:
             self._injected.add(event.subject)
-        if event.kind == "action_finished" and event.subject in self._injected:
+        if event.kind == EventKind.ACTION_FINISHED and event.subject in self._injected:
             return  # its fault_injected has told of it
         if (sign := SIGNS.get(event.kind)) is not None:
             self._terminal.say(sign.format(**_words(event)))

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Scenario
 from scenarios.pictures.days import Day
@@ -23,7 +24,7 @@ MAX_TOUCHING, MAX_TOUCHING_ONE = 10, 100
 
 def unfinished_runs() -> list[Run]:
     """Running and queued ones, each with the `phase` it is in."""
-    started = Event.objects.filter(run=OuterRef("pk"), kind="phase_started").order_by("-sequence")
+    started = Event.objects.filter(run=OuterRef("pk"), kind=EventKind.PHASE_STARTED).order_by("-sequence")
     rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
     return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
 

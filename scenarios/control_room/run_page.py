@@ -10,6 +10,7 @@ import yaml
 from django.http import Http404
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep, steps_of
 from scenarios.models import Approval, Event, Run, RunCharts
@@ -18,6 +19,8 @@ from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import plan_of
 from scenarios.runs.history import Story, story_of
 
+STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
+FAULT_KINDS = find_kinds(Topic.FAULT)
 EVENTS_PER_PAGE = 100
 EVENTS_PER_STEP = 20
 # One poll a second while it runs; where only the watchdog still tries an undo, there is no hurry.
@@ -78,14 +81,13 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
         return None
     story = story_of(run)
     changed = [step for step in story.steps if step.last_event > seen.event or step.verdict == "not judged"]
-    known = set(
-        run.events.filter(sequence__lte=seen.event, kind__endswith="_started").values_list("phase", "subject")
-    )
+    earlier = run.events.filter(sequence__lte=seen.event, kind__in=STEP_STARTS)
+    known = set(earlier.values_list("phase", "subject"))
     return {
         **_parts(run, story),
         "old_steps": [step for step in changed if (step.phase, step.name) in known],
         "new_steps": [step for step in changed if (step.phase, step.name) not in known],
-        "faults_changed": any(event.kind.startswith("fault_") for event in new),
+        "faults_changed": any(event.kind in FAULT_KINDS for event in new),
         "events": new,
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepFailed, StepImpossible
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.engine import preflight
@@ -20,7 +21,7 @@ from scenarios.engine.injection import Injector
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.rollback import UNDO_DELAYS, finish
 from scenarios.engine.steps import StepRunner
-from scenarios.engine.validations import Judge, Judgement
+from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
 from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Surroundings
 
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
@@ -186,13 +187,15 @@ class Engine:
                 return self.end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
             failures = 0 if seen.holds else failures + 1
             if failures > guard.tolerate:
-                await self._record("guard_tripped", subject=guard.name, reason=seen.reason, seen=seen.fields)
+                await self._record(
+                    EventKind.GUARD_TRIPPED, subject=guard.name, reason=seen.reason, seen=seen.fields
+                )
                 return self.end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
             await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
 
     async def _run_phase(self, phase: Phase) -> None:
         started = self._clock.monotonic()
-        await self._record("phase_started", phase, hold=phase.hold)
+        await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
         async with asyncio.TaskGroup() as group:
             timed = [
                 group.create_task(self._act_at(a, phase, started)) for a in phase.actions if a.at is not None
@@ -217,7 +220,7 @@ class Engine:
         of_phase = {action.name for action in phase.actions if action.until == "phase"}
         faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
         remaining = await self._injector.take_back(faults, UNDO_DELAYS)
-        await self._record("phase_finished", phase)
+        await self._record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
             self.end(Outcome.ERRORED, f"the undo of {names} still fails")
@@ -231,7 +234,7 @@ class Engine:
         await self._act(action, phase)
 
     async def _act(self, action: Action, phase: Phase) -> None:
-        await self._record("action_started", phase, action.name, driver=action.do.driver)
+        await self._record(EventKind.ACTION_STARTED, phase, action.name, driver=action.do.driver)
         try:
             seen = await self._injector.act(action, phase.name)
         except StepFailed as error:
@@ -240,7 +243,7 @@ class Engine:
             self.end(Outcome.ERRORED, reason)
         else:
             if seen.holds:
-                await self._record("action_finished", phase, action.name, seen=seen.fields)
+                await self._record(EventKind.ACTION_FINISHED, phase, action.name, seen=seen.fields)
                 return
             await self._action_failed(action, phase, seen.reason, seen=seen.fields)
             self._check_failed(phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}")
@@ -249,7 +252,7 @@ class Engine:
     async def _action_failed(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
         is_fault = action.undo is not None
         await self._record(
-            "action_failed",
+            EventKind.ACTION_FAILED,
             phase,
             action.name,
             reason=reason,
@@ -262,10 +265,10 @@ class Engine:
 
     async def _validate(self, phase: Phase, validation: Validation, phase_over: asyncio.Event) -> None:
         async def changed(seen: Observation) -> None:
-            kind = "validation_holding" if seen.holds else "validation_not_holding"
+            kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
             await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
 
-        await self._record("validation_started", phase, validation.name)
+        await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
         judge = Judge(
             validation, steps=self._steps, clock=self._clock, phase_over=phase_over, changed=changed
         )
@@ -279,7 +282,7 @@ class Engine:
 
     async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
         await self._record(
-            f"validation_{judgement.outcome}",
+            JUDGEMENT_KINDS[judgement.outcome],
             phase,
             validation.name,
             reason=judgement.reason,
@@ -302,7 +305,7 @@ class Engine:
         if not faults:
             return await self._ledger.rollback()
         await self._journal.record(
-            Event("rollback_started", self._clock.now(), detail={"faults": len(faults)})
+            Event(EventKind.ROLLBACK_STARTED, self._clock.now(), detail={"faults": len(faults)})
         )
         delays = SHUTDOWN_DELAYS if self._is_going_down else UNDO_DELAYS
         self._is_undoing = True
@@ -311,7 +314,9 @@ class Engine:
         self._is_undoing = False
         return await self._ledger.rollback()
 
-    async def _record(self, kind: str, phase: Phase | None = None, subject: str = "", **detail: Any) -> None:
+    async def _record(
+        self, kind: EventKind, phase: Phase | None = None, subject: str = "", **detail: Any
+    ) -> None:
         where = phase.name if phase is not None else ""
         kept = {name: value for name, value in detail.items() if value not in (None, "", {})}
         await self._journal.record(Event(kind, self._clock.now(), where, subject, kept))

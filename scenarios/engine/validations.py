@@ -3,21 +3,27 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible
+from scenarios.domain.event_kinds import EventKind, StepOutcome
 from scenarios.domain.plan import Validation
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock
+
+JUDGEMENT_KINDS = {
+    "passed": EventKind.VALIDATION_PASSED,
+    "failed": EventKind.VALIDATION_FAILED,
+    "errored": EventKind.VALIDATION_ERRORED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """`time_to_pass`: seconds from a `within` validation's start to the moment it began to hold."""
 
-    outcome: Literal["passed", "failed", "errored"]
+    outcome: StepOutcome
     last: Observation
     reason: str = ""
     attempts: int = 1
@@ -68,7 +74,7 @@ class Judge:
 
     def _judgement(
         self,
-        outcome: Literal["passed", "failed", "errored"],
+        outcome: StepOutcome,
         seen: Observation,
         *,
         reason: str = "",

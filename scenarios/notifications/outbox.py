@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.outputs import json_text
 from scenarios.domain.webhooks import Message
@@ -20,9 +21,9 @@ from scenarios.ports import Event
 
 # By the kind of the event in the run's journal.
 MESSAGES = {
-    "approval_asked": Message.RUN_AWAITING_APPROVAL,
-    "run_started": Message.RUN_STARTED,
-    "run_finished": Message.RUN_FINISHED,
+    EventKind.APPROVAL_ASKED: Message.RUN_AWAITING_APPROVAL,
+    EventKind.RUN_STARTED: Message.RUN_STARTED,
+    EventKind.RUN_FINISHED: Message.RUN_FINISHED,
 }
 # Messages should stay below 20 kB, by the specification.
 MAX_REASON_LENGTH = 2000

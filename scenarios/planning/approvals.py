@@ -17,6 +17,7 @@ from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers import documents
@@ -91,7 +92,7 @@ def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> No
         raise NotWaiting("The run waits for nobody any more.")
     run = Run.objects.get(id=run.id)
     detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
-    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    write_event(run, Event(EventKind.RUN_APPROVED, timezone.now(), detail=detail))
     transaction.on_commit(partial(task_queue.knock, run))
 
 

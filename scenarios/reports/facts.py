@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenarios.domain.errors import InvalidDocument
+from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind
 from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, parse_document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, views_of
-from scenarios.runs.history import VERDICTS, StepStory, Story, story_of
+from scenarios.runs.history import StepStory, Story, story_of
 
 # A report is mailed: what a step returned is cut here once more.
 MAX_OUTPUT = 4_000
@@ -63,9 +64,9 @@ def _version(run: Run) -> int | None:
 
 def _outputs(run: Run) -> dict[tuple[str, str, str], Any]:
     """What each step returned last, as its final event keeps it."""
-    rows = Event.objects.filter(run=run, kind__in=VERDICTS).order_by("sequence")
+    rows = Event.objects.filter(run=run, kind__in=STEP_OUTCOMES).order_by("sequence")
     return {
-        (kind.partition("_")[0], phase, subject): seen
+        (EventKind(kind).topic, phase, subject): seen
         for kind, phase, subject, seen in rows.values_list("kind", "phase", "subject", "detail__seen")
         if seen
     }

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import F
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan, Step
 from scenarios.drivers.installed import installed_drivers
@@ -48,7 +49,7 @@ def ask_for_run(run: Run, services: list[str]) -> None:
         return  # stopped meanwhile
     run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
     detail = {"services": services, "by": name_of(run.started_by), "reason": reason}
-    write_event(run, Event("approval_asked", now, detail=detail))
+    write_event(run, Event(EventKind.APPROVAL_ASKED, now, detail=detail))
     asked: dict[str, Any] = {
         "services": services,
         "state": ApprovalState.PENDING,
@@ -70,7 +71,7 @@ def cover_by_schedule(run: Run, approval: Approval) -> None:
     run.save(update_fields=["last_event"])
     reason = f"with the schedule {approval.schedule}"
     detail = {"services": approval.services, "by": approval.decided_by_name, "reason": reason}
-    write_event(run, Event("run_approved", timezone.now(), detail=detail))
+    write_event(run, Event(EventKind.RUN_APPROVED, timezone.now(), detail=detail))
     Approval.objects.create(
         run=run,
         services=approval.services,

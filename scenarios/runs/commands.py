@@ -11,6 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from scenarios.domain.errors import CannotBegin, ScenarioDeleted
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers.documents import read_document
@@ -163,7 +164,7 @@ def end_unbegun_run(
     with transaction.atomic():
         ended = Run.objects.not_begun().filter(id=run.id).update(**ended_at, **ending, **changes)
         if ended:
-            write_event(Run.objects.get(id=run.id), Event("run_finished", now, detail=ending))
+            write_event(Run.objects.get(id=run.id), Event(EventKind.RUN_FINISHED, now, detail=ending))
             approval_gate.close(run, approval, now)
             transaction.on_commit(knock_waiting)  # whoever was behind it in line
     return bool(ended)

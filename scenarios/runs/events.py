@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from scenarios.database.errors import UNSTORABLE, is_refused
+from scenarios.domain.event_kinds import find_kinds
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import plain
 from scenarios.models import Event as EventRow
@@ -26,7 +27,7 @@ from scenarios.ports import Event
 
 logger = logging.getLogger(__name__)
 
-MAX_KIND, MAX_NAME = 40, 200  # what the columns take
+MAX_NAME = 200  # what the columns take
 
 
 def write_event(run: Run, event: Event) -> None:
@@ -50,10 +51,9 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
 
 def find_event(run_id: UUID, event: Event) -> EventRow | None:
     """The row of this event, by its moment: the end of an undo is reported in one of several kinds."""
-    family = event.kind.partition("_")[0]
     names = (event.subject[:MAX_NAME], plain(event.subject)[:MAX_NAME])
-    rows = EventRow.objects.filter(run=run_id, at=event.at, kind__startswith=family, subject__in=names)
-    return rows.first()
+    rows = EventRow.objects.filter(run=run_id, at=event.at, subject__in=names)
+    return rows.filter(kind__in=find_kinds(event.kind.topic)).first()
 
 
 def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
@@ -97,7 +97,7 @@ def _row(run: Run, number: int, event: Event) -> EventRow:
     return EventRow(
         run=run,
         sequence=number,
-        kind=event.kind[:MAX_KIND],
+        kind=event.kind,
         at=event.at,
         phase=event.phase[:MAX_NAME],
         subject=event.subject[:MAX_NAME],

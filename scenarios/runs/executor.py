@@ -17,6 +17,7 @@ from django.db import DatabaseError
 from scenarios.database.connections import DatabaseThread, reconnecting
 from scenarios.domain import log_context
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, LeaseLost, LedgerUnreachable
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outages import describe
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan
@@ -152,7 +153,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         keeper = asyncio.create_task(keep_lease(engine, journal))
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
-            await journal.record(Event("run_started", SystemClock().now(), detail=started))
+            await journal.record(Event(EventKind.RUN_STARTED, SystemClock().now(), detail=started))
             await asyncio.to_thread(load_libraries, plan)
             return await end_run(run, journal, await engine.carry_out(), plan.retry_interrupted)
         finally:

@@ -3,6 +3,7 @@
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.models import Fault
 from scenarios.ports import Event
 from scenarios.runs.leases import claim_finished_run, release
@@ -27,9 +28,9 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
         outstanding = [fault for fault in open_faults(claim) if fault.key == row.pk]
         for fault in outstanding:
             detail = {"by": by, "reason": reason}
-            mark_acknowledged(
-                claim, fault, Event("fault_acknowledged", timezone.now(), fault.phase, fault.action, detail)
-            )
+            kind = EventKind.FAULT_ACKNOWLEDGED
+            event = Event(kind, timezone.now(), fault.phase, fault.action, detail)
+            mark_acknowledged(claim, fault, event)
     finally:
         release(claim)
     knock_waiting()

@@ -10,28 +10,22 @@ from typing import Any, Literal
 
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, StepOutcome, Topic, parse_kind
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Event, Fault, Run
 
-StepVerdict = Literal["running", "passed", "failed", "errored", "not judged"]
+StepVerdict = Literal["running", "not judged", StepOutcome]
 # Events that say why or how long. The others are many, and what they carry is long: it is left in the
 # database until someone opens the step.
 TELLING = (
-    "phase_started",
-    "action_failed",
-    "validation_passed",
-    "validation_failed",
-    "validation_errored",
-    "guard_tripped",
+    EventKind.PHASE_STARTED,
+    EventKind.ACTION_FAILED,
+    EventKind.VALIDATION_PASSED,
+    EventKind.VALIDATION_FAILED,
+    EventKind.VALIDATION_ERRORED,
+    EventKind.GUARD_TRIPPED,
 )
-VERDICTS: dict[str, StepVerdict] = {
-    "action_finished": "passed",
-    "action_failed": "failed",
-    "validation_passed": "passed",
-    "validation_failed": "failed",
-    "validation_errored": "errored",
-    "guard_tripped": "failed",
-}
+STEP_TOPICS = (Topic.ACTION, Topic.VALIDATION, Topic.GUARD)
 MAX_CHANGES = 100
 
 
@@ -47,7 +41,7 @@ class StepStory:
     """An action, a validation, or a guard that tripped. `changes`: when a validation changed its mind."""
 
     number: int
-    kind: Literal["action", "validation", "guard"]
+    kind: Topic
     phase: str
     name: str
     began: datetime
@@ -147,7 +141,7 @@ def story_of(run: Run) -> Story:
 class _Reader:
     def __init__(self, faults: dict[tuple[str, str], Fault], told: Mapping[int, Mapping[str, Any]]) -> None:
         self.phases: list[PhaseStory] = []
-        self.steps: dict[tuple[str, str, str], StepStory] = {}
+        self.steps: dict[tuple[Topic, str, str], StepStory] = {}
         self._faults = faults
         self._told = told
 
@@ -156,11 +150,13 @@ class _Reader:
         first = None
         for sequence, kind, at, phase, subject in rows:
             first = first or at
-            family, _, what = kind.partition("_")
-            if family == "phase":
-                self._phase(what, at, phase)
-            elif family in ("action", "validation", "guard"):
-                self._step(sequence, kind, at, phase, subject)
+            known = parse_kind(kind)
+            if known is EventKind.PHASE_STARTED:
+                self.phases.append(PhaseStory(phase, at))
+            elif known is EventKind.PHASE_FINISHED and self.phases:
+                self.phases[-1].ended = at
+            elif known is not None and known.topic in STEP_TOPICS:
+                self._step(sequence, known, at, phase, subject)
         return first
 
     def close(self) -> None:
@@ -169,25 +165,18 @@ class _Reader:
             if step.verdict == "running":
                 step.verdict = "not judged"
 
-    def _phase(self, what: str, at: datetime, name: str) -> None:
-        if what == "started":
-            self.phases.append(PhaseStory(name, at))
-        elif self.phases:
-            self.phases[-1].ended = at
-
-    def _step(self, sequence: int, kind: str, at: datetime, phase: str, name: str) -> None:
-        family: Any = kind.partition("_")[0]
-        key = (family, phase, name)
+    def _step(self, sequence: int, kind: EventKind, at: datetime, phase: str, name: str) -> None:
+        key = (kind.topic, phase, name)
         step = self.steps.get(key)
         if step is None:
-            step = self.steps[key] = StepStory(len(self.steps) + 1, family, phase, name, at)
-            step.fault = self._faults.get((phase, name)) if family == "action" else None
+            step = self.steps[key] = StepStory(len(self.steps) + 1, kind.topic, phase, name, at)
+            step.fault = self._faults.get((phase, name)) if kind.topic is Topic.ACTION else None
         step.last_event = sequence
-        if kind in ("validation_holding", "validation_not_holding"):
+        if kind in (EventKind.VALIDATION_HOLDING, EventKind.VALIDATION_NOT_HOLDING):
             if len(step.changes) < MAX_CHANGES:
-                step.changes.append((at, kind == "validation_holding"))
-        elif kind in VERDICTS:
-            step.ended, step.verdict = at, VERDICTS[kind]
+                step.changes.append((at, kind is EventKind.VALIDATION_HOLDING))
+        elif kind in STEP_OUTCOMES:
+            step.ended, step.verdict = at, STEP_OUTCOMES[kind]
             told = self._told.get(sequence, {})
             step.reason = told.get("detail__reason") or ""
             step.attempts = told.get("detail__attempts")

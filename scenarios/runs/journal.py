@@ -14,6 +14,7 @@ from metrics_app.backend import get_metrics
 from scenarios.database.connections import DatabaseThread, reconnecting
 from scenarios.database.errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
+from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, Topic
 from scenarios.domain.outcomes import FaultState, Rollback, Verdict
 from scenarios.domain.outputs import KEPT_CHARACTERS, cut, kept_detail, storable
 from scenarios.domain.plan import Action
@@ -164,7 +165,7 @@ class DatabaseJournal:
         late_seconds: float,
         touched: frozenset[str] = frozenset(),
     ) -> Fault:
-        event = self._event("fault_injecting", phase, action.name)
+        event = self._event(EventKind.FAULT_INJECTING, phase, action.name)
         return await self._write(
             event,
             ledger.open_fault,
@@ -180,26 +181,26 @@ class DatabaseJournal:
         )
 
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
-        await self._mark(ledger.mark_waiting_for_host, fault, "fault_waiting_for_host", reason=reason)
+        await self._mark(ledger.mark_waiting_for_host, fault, EventKind.FAULT_WAITING_FOR_HOST, reason=reason)
 
     async def mark_active(self, fault: Fault) -> None:
-        await self._mark(ledger.mark_active, fault, "fault_injected")
+        await self._mark(ledger.mark_active, fault, EventKind.FAULT_INJECTED)
         self._count_chaos(fault.driver, "injected")
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None:
-        await self._mark(ledger.mark_not_injected, fault, "fault_not_injected", reason=reason)
+        await self._mark(ledger.mark_not_injected, fault, EventKind.FAULT_NOT_INJECTED, reason=reason)
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         def change(claim: Claim, fault: Fault, event: Event) -> FaultState:
             return ledger.mark_undone(claim, fault, event, result)
 
-        state = await self._mark(change, fault, "fault_undone", **_places(result))
+        state = await self._mark(change, fault, EventKind.FAULT_UNDONE, **_places(result))
         if state == FaultState.UNDONE:
             self._count_chaos(fault.driver, "undone")
 
     async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
         detail = {"reason": result.reason, **_places(result)}
-        await self._mark(ledger.mark_undo_failed, fault, "fault_undo_failed", **detail)
+        await self._mark(ledger.mark_undo_failed, fault, EventKind.FAULT_UNDO_FAILED, **detail)
         self._count_chaos(fault.driver, "undo_failed")
 
     async def remaining(self) -> Sequence[Fault]:
@@ -216,19 +217,19 @@ class DatabaseJournal:
 
     async def queue_again(self, reason: str) -> Run | None:
         at = self._clock.now()
-        event = Event("run_queued_again", at)
+        event = Event(EventKind.RUN_QUEUED_AGAIN, at)
         return await self._write(event, lifecycle.queue_run_again, reason, at, found=self._row)
 
     async def give_up(self, reason: str) -> Run:
         at = self._clock.now()
         return await self._write(
-            Event("run_finished", at), lifecycle.give_up_run, reason, at, found=self._row
+            Event(EventKind.RUN_FINISHED, at), lifecycle.give_up_run, reason, at, found=self._row
         )
 
     async def finish(self, verdict: Verdict) -> Run:
         at = self._clock.now()
         kept = replace(verdict, reason=cut(storable(verdict.reason), KEPT_CHARACTERS))
-        event = Event("run_finished", at)
+        event = Event(EventKind.RUN_FINISHED, at)
         run = await self._write(event, lifecycle.finish_run, kept, at, found=self._row)
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
         get_metrics().inc_counter("scenario_runs_total", labels)
@@ -241,14 +242,14 @@ class DatabaseJournal:
     def _row(self) -> Run:
         return Run.objects.get(id=self._claim.run_id)
 
-    def _event(self, kind: str, phase: str, action: str, **detail: Any) -> Event:
+    def _event(self, kind: EventKind, phase: str, action: str, **detail: Any) -> Event:
         return Event(kind, self._clock.now(), phase, action, kept_detail(detail))
 
     async def _mark(
         self,
         change: Callable[[Claim, Fault, Event], FaultState | None],
         fault: Fault,
-        kind: str,
+        kind: EventKind,
         **detail: Any,
     ) -> FaultState | None:
         event = self._event(kind, fault.phase, fault.action, **detail)
@@ -256,11 +257,11 @@ class DatabaseJournal:
 
     def _count(self, event: Event) -> None:
         """The metrics of an event, once it is durable."""
-        if event.kind == "action_failed" and event.detail.get("fault"):
+        if event.kind == EventKind.ACTION_FAILED and event.detail.get("fault"):
             self._count_chaos(event.detail["driver"], "failed")
-        if event.kind not in {"validation_passed", "validation_failed", "validation_errored"}:
+        outcome = STEP_OUTCOMES.get(event.kind)
+        if outcome is None or event.kind.topic is not Topic.VALIDATION:
             return
-        outcome = event.kind.removeprefix("validation_")
         get_metrics().inc_counter(
             "scenario_validations_total", {"scenario": self._scenario, "outcome": outcome}
         )

@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from scenarios.database.durability import on_disk
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
 from scenarios.domain.plan import Proof, Step, service_of
@@ -26,6 +27,10 @@ from scenarios.runs.registry import MAX_NAME_LENGTH
 
 # To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
 MIN_AWAITED = timedelta(seconds=2)
+AWAITED_KINDS = {
+    FaultState.WATCHED: EventKind.FAULT_WATCHED,
+    FaultState.UNVERIFIED: EventKind.FAULT_UNVERIFIED,
+}
 
 
 def open_fault(
@@ -188,7 +193,7 @@ def mark_undone(
         return FaultState.UNDONE
     is_seen = result is not None and result.is_seen_gone
     state = FaultState.WATCHED if is_seen else FaultState.UNVERIFIED
-    told = replace(event, kind=f"fault_{state}", detail={**event.detail, "until": until.isoformat()})
+    told = replace(event, kind=AWAITED_KINDS[state], detail={**event.detail, "until": until.isoformat()})
     next_at = _next_look(row, until, event.at)
     _change(claim, fault, told, state=state, reason="", late_until=until, next_try_at=next_at)
     return state

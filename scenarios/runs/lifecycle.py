@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import F
 
 from scenarios.database.durability import on_disk
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, RunState, Verdict
 from scenarios.models import Fault, Run
 from scenarios.ports import Event
@@ -34,7 +35,7 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
         if Fault.objects.still_open().filter(run=claim.run_id).exists():
             return None
         with fenced(claim, **changes, **again) as run:
-            write_event(run, Event("run_queued_again", at, detail={"reason": reason}))
+            write_event(run, Event(EventKind.RUN_QUEUED_AGAIN, at, detail={"reason": reason}))
             admission.let_go(run)
     return Run.objects.get(id=claim.run_id)
 
@@ -68,5 +69,5 @@ def _finish(claim: Claim, detail: Mapping[str, Any], at: datetime) -> None:
     with fenced(claim, **ending) as run:
         store_or_reduce(Run.objects.filter(id=run.id).update, reason=detail["reason"])
         run.reason = detail["reason"]
-        write_event(run, Event("run_finished", at, detail=detail))
+        write_event(run, Event(EventKind.RUN_FINISHED, at, detail=detail))
         admission.let_go(run)

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from scenarios.database.connections import DatabaseThread
 from scenarios.domain.errors import LeaseLost, StepImpossible
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, RunState, Verdict
 from scenarios.drivers import hosts
 from scenarios.drivers.installed import installed_drivers
@@ -60,7 +61,7 @@ async def take_back_left_behind(
             steps.learn_secrets(plan.secrets())
     try:
         if run.state == RunState.RUNNING:
-            await journal.record(Event("run_taken_over", clock.now(), detail={"from": run.worker}))
+            await journal.record(Event(EventKind.RUN_TAKEN_OVER, clock.now(), detail={"from": run.worker}))
         here, elsewhere = by_host(await journal.remaining())
         if run.state == RunState.FINISHED:
             # What may still arrive on another host is looked after there.

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import RunState
 from scenarios.models import Event, Hold, Run
 from scenarios.runs.heartbeats import note_trouble
@@ -22,7 +23,7 @@ FENCES_PER_TRY = 2
 
 def has_begun(run: Run) -> bool:
     """Whether the run's present attempt has told of its beginning."""
-    started = Event.objects.filter(run=run, kind="run_started", detail__attempt=run.attempt)
+    started = Event.objects.filter(run=run, kind=EventKind.RUN_STARTED, detail__attempt=run.attempt)
     return started.exists() or run.faults.exists()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.drivers import documents
@@ -32,13 +33,15 @@ class Telling:
         self.claim: Claim = claim
 
     def tell(self, kind: str, subject: str = "", *, phase: str = "chaos", **detail: Any) -> None:
-        leases.append_event(self.claim, Event(kind, timezone.now(), phase, subject, detail))
+        leases.append_event(self.claim, Event(EventKind(kind), timezone.now(), phase, subject, detail))
 
     def inject(self, service: str = "exchange") -> None:
         undo = Step("http", {"service": service, "method": "DELETE", "path": "/chaos/latency"})
-        event = Event("fault_injecting", timezone.now(), "chaos", SLOWED)
+        event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", SLOWED)
         fault = ledger.open_fault(self.claim, event, do=undo, undo=undo, timeout=5)
-        ledger.mark_active(self.claim, fault, Event("fault_injected", timezone.now(), "chaos", SLOWED))
+        ledger.mark_active(
+            self.claim, fault, Event(EventKind.FAULT_INJECTED, timezone.now(), "chaos", SLOWED)
+        )
 
     def begin(self, service: str = "exchange") -> None:
         """A fault, and a validation that has come true after it."""
@@ -52,12 +55,12 @@ class Telling:
     def finish(self, rollback: Rollback = Rollback.CLEAN) -> Run:
         if rollback is Rollback.CLEAN:
             for fault in ledger.faults_to_undo(self.claim):
-                undone = Event("fault_undone", timezone.now(), "chaos", SLOWED)
+                undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
                 ledger.mark_undone(self.claim, fault, undone)
         else:
             for fault in ledger.faults_to_undo(self.claim):
                 failed = {"reason": "the exchange answered 503"}
-                event = Event("fault_undo_failed", timezone.now(), "chaos", SLOWED, failed)
+                event = Event(EventKind.FAULT_UNDO_FAILED, timezone.now(), "chaos", SLOWED, failed)
                 ledger.mark_undo_failed(self.claim, fault, event)
         verdict = Verdict(Outcome.PASSED, "every validation held", rollback)
         return lifecycle.finish_run(self.claim, verdict, timezone.now())

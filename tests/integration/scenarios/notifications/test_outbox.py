@@ -10,6 +10,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import LeaseLost
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.models import Delivery, Scenario
 from scenarios.notifications.webhooks import delete_webhook
@@ -108,7 +109,7 @@ def test_a_webhook_hears_of_the_messages_and_tags_that_it_asked_for() -> None:
     a_webhook("off", is_enabled=False)
     telling = Telling()
     Scenario.objects.update(tags=["latency"])
-    leases.append_event(telling.claim, Event("run_started", timezone.now()))
+    leases.append_event(telling.claim, Event(EventKind.RUN_STARTED, timezone.now()))
     assert [delivery.receiver for delivery in Delivery.objects.all()] == ["mine"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from scenarios.domain.errors import LeaseLost
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import Fault, Run
@@ -40,7 +41,7 @@ class LateFault:
         assert claim is not None
         self.claim: Claim = claim
         self.began = timezone.now()
-        event = Event("fault_injecting", self.began, "chaos", "break it")
+        event = Event(EventKind.FAULT_INJECTING, self.began, "chaos", "break it")
         ledger.open_fault(claim, event, do=DO, undo=UNDO, timeout=5, late_seconds=late_seconds)
 
     def at(self, seconds: float) -> datetime:
@@ -53,12 +54,12 @@ class LateFault:
         (fault,) = ledger.open_faults(self.claim)
         began_at = None if began is None else self.at(began)
         result = UndoResult(is_seen_gone=seen, began_at=began_at)
-        event = Event("fault_undone", self.at(seconds), "chaos", "break it")
+        event = Event(EventKind.FAULT_UNDONE, self.at(seconds), "chaos", "break it")
         return ledger.mark_undone(self.claim, fault, event, result)
 
     def undo_failed(self, seconds: float, reason: str = "refused") -> None:
         (fault,) = ledger.open_faults(self.claim)
-        event = Event("fault_undo_failed", self.at(seconds), "chaos", "break it", {"reason": reason})
+        event = Event(EventKind.FAULT_UNDO_FAILED, self.at(seconds), "chaos", "break it", {"reason": reason})
         ledger.mark_undo_failed(self.claim, fault, event)
 
     def finish(self) -> Run:

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from scenarios.domain.errors import CannotBegin
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.library import services as registered_services
@@ -97,7 +98,7 @@ def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
     claimed = claim(run)
     assert claimed is not None
     step = Step("http", {"service": "exchange", "path": "/fault"})
-    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
+    event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     ledger.open_fault(claimed, event, do=step, undo=step, timeout=5)
     finish(claimed, Rollback.DIRTY)
     waiting = queued("exchange")
@@ -112,7 +113,7 @@ def test_a_name_that_no_service_can_have_keeps_its_run_from_nothing() -> None:
     assert claimed is not None
     do, event = (
         Step("http", {"service": "x" * 64}),
-        Event("fault_injecting", timezone.now(), "chaos", "break it"),
+        Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it"),
     )
     ledger.open_fault(claimed, event, do=do, undo=do, timeout=5)
 
@@ -131,7 +132,7 @@ def test_a_dirty_fault_holds_its_service_however_its_steps_name_it(do: Step) -> 
         registered_services.register_service(name, "http://exchange.test:9101")
     claimed = claim(queued("exchange"))
     assert claimed is not None
-    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
+    event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     undo = Step("http", {"service": "exchange", "path": "/fault"})
     ledger.open_fault(claimed, event, do=do, undo=undo, timeout=5)
     finish(claimed, Rollback.DIRTY)

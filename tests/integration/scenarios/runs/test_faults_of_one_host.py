@@ -14,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from scenarios.checks import check_host
 from scenarios.domain.errors import CannotBegin
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.drivers import hosts
 from scenarios.drivers.platform import step_arguments
@@ -99,7 +100,7 @@ def broken_on_alpha(file: Path, document: str = DOCUMENT) -> Run:
     assert claimed is not None
     for action in build_plan(parse_document(document, step_arguments()), {}).phases[0].actions:
         assert action.undo is not None
-        event = Event("fault_injecting", timezone.now(), "chaos", action.name)
+        event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", action.name)
         fault = ledger.open_fault(
             claimed, event, do=action.do, undo=action.undo, proof=action.undone, timeout=5
         )

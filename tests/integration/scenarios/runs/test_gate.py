@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
 from scenarios.models import Fault, Run, Service
@@ -259,7 +260,7 @@ def test_an_undo_is_redirected_to_what_was_protected_later_and_not_to_what_was_b
     plan = executor.plan_of(Run.objects.get(pk=run.pk))
     fault = plan.phases[0].actions[0]
     assert fault.undo is not None
-    opened = Event("fault_injecting", timezone.now(), "p", "act")
+    opened = Event(EventKind.FAULT_INJECTING, timezone.now(), "p", "act")
     ledger.open_fault(claimed, opened, do=fault.do, undo=fault.undo, timeout=5)
     (left,) = recovery.clean_up_after("dead:1")
     assert (left.rollback, custody.requests) == (Rollback.DIRTY, [])

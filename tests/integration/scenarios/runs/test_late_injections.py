@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Rollback, RunState
 from scenarios.models import Delivery, Event, Fault, Hold, Run
 from scenarios.ports import Event as PortEvent
@@ -115,7 +116,9 @@ def test_one_that_was_answered_or_cannot_come_late_is_closed_by_its_first_undo()
 
 def test_one_that_was_answered_is_closed_by_its_first_undo(late: LateFault) -> None:
     (fault,) = ledger.open_faults(late.claim)
-    ledger.mark_active(late.claim, fault, PortEvent("fault_injected", late.at(0), "chaos", "break it"))
+    ledger.mark_active(
+        late.claim, fault, PortEvent(EventKind.FAULT_INJECTED, late.at(0), "chaos", "break it")
+    )
     assert late.undone(1) == FaultState.UNDONE
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import MAX_RETRY_DELAY, Fault, Run
@@ -42,7 +43,7 @@ def claim(run: Run) -> Claim:
 
 
 def open_fault(claimed: Claim) -> None:
-    event = Event("fault_injecting", timezone.now(), "chaos", "slow")
+    event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "slow")
     ledger.open_fault(claimed, event, do=DO, undo=UNDO, timeout=5)
 
 
@@ -66,7 +67,7 @@ def test_whoever_lost_the_run_writes_nothing_more(run: Run) -> None:
     second = leases.take_over_run(run, worker="b:2")
     assert second is not None
     with pytest.raises(LeaseLost):
-        leases.append_event(first, Event("phase_started", timezone.now()))
+        leases.append_event(first, Event(EventKind.PHASE_STARTED, timezone.now()))
     with pytest.raises(LeaseLost):
         open_fault(first)
     with pytest.raises(LeaseLost):
@@ -95,7 +96,7 @@ def test_two_watchdogs_at_once_take_a_run_over_once(run: Run) -> None:
 
 def test_events_are_numbered_without_gap_or_repeat(run: Run) -> None:
     claimed = claim(run)
-    for kind in ("run_started", "phase_started"):
+    for kind in (EventKind.RUN_STARTED, EventKind.PHASE_STARTED):
         leases.append_event(claimed, Event(kind, timezone.now()))
     open_fault(claimed)
     numbers = EventRow.objects.filter(run=run).order_by("sequence").values_list("sequence", flat=True)
@@ -156,7 +157,7 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
     assert again is not None
     (fault,) = ledger.faults_to_undo(again)
     assert fault.undo == UNDO
-    ledger.mark_undone(again, fault, Event("fault_undone", timezone.now(), "chaos", "slow"))
+    ledger.mark_undone(again, fault, Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", "slow"))
     run.refresh_from_db()
     assert run.rollback == Rollback.CLEAN
     assert Fault.objects.get().state == FaultState.UNDONE
@@ -168,7 +169,7 @@ def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
     (fault,) = ledger.faults_to_undo(claimed)
     now = timezone.now()
     for tries, seconds in ((1, 1.0), (2, 2.0), (3, 4.0)):
-        event = Event("fault_undo_failed", now, "chaos", "slow", {"reason": "gone"})
+        event = Event(EventKind.FAULT_UNDO_FAILED, now, "chaos", "slow", {"reason": "gone"})
         ledger.mark_undo_failed(claimed, fault, event)
         row = Fault.objects.get()
         assert (row.undo_tries, row.next_try_at) == (tries, now + timedelta(seconds=seconds))

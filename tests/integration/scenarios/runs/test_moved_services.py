@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback
 from scenarios.domain.plan import Step
 from scenarios.library import services as registered_services
@@ -49,7 +50,7 @@ def run(targets: tuple[Target, Target]) -> Run:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
-    event = PortEvent("fault_injecting", timezone.now(), "chaos", "break it")
+    event = PortEvent(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     ledger.open_fault(claim, event, do=DO, undo=UNDO, timeout=5)
     leases.expire_leases("a:1")
     return Run.objects.get(id=run.id)

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from scenarios.domain.errors import LeaseLost
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Step
 from scenarios.models import Fault, Heartbeat, Run, Schedule
@@ -42,7 +43,7 @@ def run() -> Run:
 def injected_by_a_worker_that_dies(run: Run, undo: Step = WAIT) -> Claim:
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
-    event = Event("fault_injecting", timezone.now(), "chaos", "break it")
+    event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     ledger.open_fault(claim, event, do=WAIT, undo=undo, timeout=5)
     leases.expire_leases("a:1")
     Run.objects.update(lease_seconds=0)  # a watchdog has seen enough of it at its first look
@@ -76,7 +77,7 @@ def test_the_worker_of_the_first_attempt_wakes_up_and_writes_nothing_into_the_se
     recovery.undo_now(run)
     assert leases.claim_run(run.id, 2, worker="b:2") is not None
     with pytest.raises(LeaseLost):
-        leases.append_event(first, Event("phase_finished", timezone.now()))
+        leases.append_event(first, Event(EventKind.PHASE_FINISHED, timezone.now()))
 
 
 def test_a_run_that_was_interrupted_once_too_often_ends_interrupted(run: Run) -> None:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import InvalidDocument
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.drivers import processes
 from scenarios.drivers.platform import step_arguments
@@ -143,7 +144,7 @@ def test_the_watchdog_s_undo_knows_the_secrets_of_the_whole_document(
     assert claim is not None
     fault = next(iter(build_plan(parse_document(AHEAD, step_arguments()), {}).phases)).actions[0]
     assert fault.undo is not None
-    opened = PortEvent("fault_injecting", timezone.now(), "early", "leak")
+    opened = PortEvent(EventKind.FAULT_INJECTING, timezone.now(), "early", "leak")
     ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
     (left,) = recovery.clean_up_after("dead:1")
     assert left.rollback == Rollback.DIRTY
@@ -185,7 +186,7 @@ def test_an_undo_whose_settings_were_taken_away_says_so_and_succeeds_when_they_a
     assert claim is not None
     fault = build_plan(parse_document(DOCUMENT, step_arguments()), {}).phases[0].actions[0]
     assert fault.undo is not None
-    opened = PortEvent("fault_injecting", timezone.now(), "chaos", "break it")
+    opened = PortEvent(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
     before = (settings.ALLOWED_COMMANDS, settings.SCENARIO_SECRET_PREFIX, settings.SCENARIO_DRIVERS)
     shut(settings, what)

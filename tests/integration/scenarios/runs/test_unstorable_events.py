@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError, connection, models
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import Event as EventRow
@@ -61,9 +62,9 @@ def claim() -> Claim:
 @pytest.mark.parametrize("odd", ODD)
 def test_an_event_that_cannot_be_stored_is_stored_in_a_reduced_form(claim: Claim, odd: str) -> None:
     events = [
-        Event("phase_started", AT, "p"),
-        Event("action_finished", AT, "p", "a", {"reason": "it is so", "seen": ODD[odd]}),
-        Event("phase_finished", AT, "p"),
+        Event(EventKind.PHASE_STARTED, AT, "p"),
+        Event(EventKind.ACTION_FINISHED, AT, "p", "a", {"reason": "it is so", "seen": ODD[odd]}),
+        Event(EventKind.PHASE_FINISHED, AT, "p"),
     ]
     leases.append_events(claim, events)
     rows = list(EventRow.objects.order_by("sequence"))
@@ -78,14 +79,16 @@ def test_an_event_that_cannot_be_stored_is_stored_in_a_reduced_form(claim: Claim
 def test_the_failure_of_an_undo_is_kept_whatever_its_event_holds(claim: Claim, odd: str) -> None:
     fault = open_fault(claim)
     detail = {"reason": "no\ud83d", "seen": ODD[odd]}
-    ledger.mark_undo_failed(claim, fault, Event("fault_undo_failed", AT, "p", "a", detail))
+    ledger.mark_undo_failed(claim, fault, Event(EventKind.FAULT_UNDO_FAILED, AT, "p", "a", detail))
     row = Fault.objects.get()
     assert (row.state, row.undo_tries, row.reason[:2]) == (FaultState.OUTSTANDING, 1, "no")
     assert EventRow.objects.get(kind="fault_undo_failed").sequence == 2
 
 
 def open_fault(claim: Claim) -> LedgerFault:
-    return ledger.open_fault(claim, Event("fault_injecting", AT, "p", "a"), do=STEP, undo=STEP, timeout=5)
+    return ledger.open_fault(
+        claim, Event(EventKind.FAULT_INJECTING, AT, "p", "a"), do=STEP, undo=STEP, timeout=5
+    )
 
 
 def test_a_run_ends_whatever_its_reason_holds(claim: Claim) -> None:
@@ -97,17 +100,17 @@ def test_a_run_ends_whatever_its_reason_holds(claim: Claim) -> None:
 
 
 def test_names_longer_than_their_columns_are_cut(claim: Claim) -> None:
-    leases.append_event(claim, Event("k" * 50, AT, "p" * 300, "s" * 300))
+    leases.append_event(claim, Event(EventKind.PHASE_STARTED, AT, "p" * 300, "s" * 300))
     row = EventRow.objects.get()
-    assert [len(text) for text in (row.kind, row.phase, row.subject)] == [40, 200, 200]
+    assert [len(text) for text in (row.phase, row.subject)] == [200, 200]
 
 
 def test_an_event_whose_number_is_taken_goes_behind_the_last_one(claim: Claim) -> None:
     """As where parts of two backups were restored."""
     for number in (1, 2, 5):
         EventRow.objects.create(run_id=claim.run_id, sequence=number, kind="phase_started", at=timezone.now())
-    leases.append_event(claim, Event("phase_finished", AT, "p"))
-    leases.append_event(claim, Event("run_finished", AT))
+    leases.append_event(claim, Event(EventKind.PHASE_FINISHED, AT, "p"))
+    leases.append_event(claim, Event(EventKind.RUN_FINISHED, AT))
     newest = EventRow.objects.order_by("-sequence").values_list("kind", "sequence")
     assert list(newest[:2]) == [("run_finished", 7), ("phase_finished", 6)]
 
@@ -122,7 +125,7 @@ def test_a_fault_is_marked_where_nothing_can_be_told_to_webhooks(
     monkeypatch.setattr("scenarios.notifications.outbox.tell", refused)
     monkeypatch.setattr("scenarios.notifications.outbox.tell_of_change", refused)
     fault = open_fault(claim)
-    ledger.mark_undone(claim, fault, Event("fault_undone", AT, "p", "a"))
+    ledger.mark_undone(claim, fault, Event(EventKind.FAULT_UNDONE, AT, "p", "a"))
     run = lifecycle.finish_run(claim, Verdict(Outcome.PASSED, "yes", Rollback.CLEAN), AT)
     assert (run.state, Fault.objects.get().state) == (RunState.FINISHED, FaultState.UNDONE)
 
@@ -135,5 +138,5 @@ def test_a_database_that_is_away_is_no_reason_to_reduce_an_event(
 
     monkeypatch.setattr(models.QuerySet, "bulk_create", away)
     with pytest.raises(Exception, match="server closed the connection"):
-        leases.append_event(claim, Event("phase_started", AT, "p"))
+        leases.append_event(claim, Event(EventKind.PHASE_STARTED, AT, "p"))
     assert Run.objects.get().last_event == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
+from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Step
 from scenarios.models import Event as EventRow
@@ -26,10 +27,10 @@ def ended(days_ago: float, *, dirty: bool = False) -> Run:
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
     step = Step("http", {"service": "exchange", "path": "/x"})
-    event = Event("fault_injecting", NOW, "chaos", "slow")
+    event = Event(EventKind.FAULT_INJECTING, NOW, "chaos", "slow")
     fault = ledger.open_fault(claim, event, do=step, undo=step, timeout=5)
     if not dirty:
-        ledger.mark_undone(claim, fault, Event("fault_undone", NOW, "chaos", "slow"))
+        ledger.mark_undone(claim, fault, Event(EventKind.FAULT_UNDONE, NOW, "chaos", "slow"))
     rollback = Rollback.DIRTY if dirty else Rollback.CLEAN
     lifecycle.finish_run(claim, Verdict(Outcome.PASSED, "", rollback), NOW - timedelta(days=days_ago))
     return run

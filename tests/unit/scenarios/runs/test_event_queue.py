@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from scenarios.domain.errors import LeaseLost
+from scenarios.domain.event_kinds import EventKind
 from scenarios.ports import Event
 from scenarios.runs.event_queue import MAX_BATCH, EventQueue
 
@@ -32,7 +33,7 @@ class Written:
 
 
 def event(subject: object) -> Event:
-    return Event("phase_started", AT, subject=str(subject))
+    return Event(EventKind.PHASE_STARTED, AT, subject=str(subject))
 
 
 async def test_events_of_one_moment_are_written_together_and_in_order() -> None:
