@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.db.models import Case, IntegerField, QuerySet, When
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 from pydantic import JsonValue
@@ -24,6 +23,7 @@ from scenarios.domain.outputs import storable
 from scenarios.library.dry_run import steps_of
 from scenarios.models import Approval
 from scenarios.planning import approvals
+from scenarios.records import page_url
 
 router = Router(tags=["approvals"])
 MAX_REASON_LENGTH = 1000
@@ -65,11 +65,8 @@ class ApprovalInList(Schema):
         return of.scenario_name if of else ""
 
     @staticmethod
-    def resolve_url(row: Approval, context: dict[str, Any]) -> str:
-        address: str = context["request"].build_absolute_uri(
-            reverse("admin:scenarios_approval_change", args=[row.pk])
-        )
-        return address
+    def resolve_url(row: Approval) -> str:
+        return page_url(row)
 
 
 class StepOfPlan(Schema):

@@ -15,11 +15,11 @@ from http import HTTPStatus
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from ninja.responses import NinjaJSONEncoder
 
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.outputs import json_text
 from scenarios.models import Event, Run
+from scenarios.records import json_fields, record_event
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
@@ -109,20 +109,9 @@ class Reading:
 
     def _written(self, event: Event) -> str:
         self._seen = event.sequence
-        return f"id: {event.sequence}\ndata: {json_text(told(event), cls=NinjaJSONEncoder)}\n\n"
+        return f"id: {event.sequence}\ndata: {json_text(json_fields(record_event(event)))}\n\n"
 
     def _end(self) -> str:
         run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)
         ending = {"status": run.outcome, "rollback": run.rollback, "reason": run.reason}
         return f"event: end\ndata: {json.dumps(ending)}\n\n"
-
-
-def told(event: Event) -> dict[str, object]:
-    return {
-        "sequence": event.sequence,
-        "at": event.at,
-        "kind": event.kind,
-        "phase": event.phase,
-        "step": event.subject,
-        "data": event.detail,
-    }

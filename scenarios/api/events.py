@@ -15,6 +15,7 @@ from scenarios.api.names import run_of
 from scenarios.api.paging import Filters, Order, page_of
 from scenarios.api.problems import RefusedError
 from scenarios.models import Event
+from scenarios.records import record_event
 
 router = Router(tags=["runs"])
 ORDER = Order(("sequence",), (int,))
@@ -29,8 +30,8 @@ class EventOfRun(Schema):
     at: datetime
     kind: str
     phase: str
-    step: str = Field(alias="subject")
-    data: dict[str, JsonValue] = Field(alias="detail")
+    step: str
+    data: dict[str, JsonValue]
 
 
 class EventPage(Schema):
@@ -90,7 +91,7 @@ def list_events(
     run, seen = run_of(run_id), last_seen(request)
     if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
         return Reading(run, max(filters.after, seen)).answer(filters.wait)
-    return page_of(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters)
+    return page_of(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters, record_event)
 
 
 def last_seen(request: HttpRequest) -> int:

@@ -18,8 +18,8 @@ from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import storable
-from scenarios.domain.plan import origin
 from scenarios.models import Fault, FaultQuerySet
+from scenarios.records import FaultRecord, record_fault
 from scenarios.runs import faults as fault_commands
 
 router = Router(tags=["faults"])
@@ -38,8 +38,8 @@ class FaultOfRun(Schema):
     """
 
     id: int
-    run: UUID = Field(alias="run_id")
-    scenario: str = Field(alias="run.scenario_name")
+    run: UUID
+    scenario: str
     phase: str
     action: str
     driver: str
@@ -48,7 +48,7 @@ class FaultOfRun(Schema):
     address: str
     state: FaultState
     standing: str
-    outstanding: bool = Field(alias="is_outstanding")
+    outstanding: bool
     reason: str
     undo_tries: int
     opened_at: datetime
@@ -57,10 +57,7 @@ class FaultOfRun(Schema):
     next_try_at: datetime | None
     late_until: datetime | None
     acknowledged_by: str
-
-    @staticmethod
-    def resolve_address(fault: Fault) -> str:
-        return origin(fault.address) if fault.address else ""
+    url: str = Field(description="Its page, for a person.")
 
 
 class FaultPage(Schema):
@@ -89,7 +86,7 @@ def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str,
     """Every fault ever injected, the newest first."""
     rows = Fault.objects.outstanding() if filters.outstanding else Fault.objects.all()
     rows = rows.select_related("run").defer("run__document", "run__variables")
-    return page_of(chosen(rows, filters), ORDER, filters)
+    return page_of(chosen(rows, filters), ORDER, filters, record_fault)
 
 
 def chosen(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
@@ -106,8 +103,8 @@ def chosen(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
 
 @router.get("/faults/{fault_id}", response={200: FaultOfRun, **OF_ONE}, url_name="fault")
 @needs("scenarios.view_fault")
-def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
-    return fault_of(fault_id)
+def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
+    return record_fault(fault_of(fault_id))
 
 
 @router.post(
@@ -118,12 +115,12 @@ def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
 )
 @needs("scenarios.stop_run")
 @decorate_view(carried_out_once)
-def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
+def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
     """Have the watchdog, where the fault has a `host` the one there, try the undo again within a second."""
     fault = fault_of(fault_id)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
-    return fault_of(fault_id)
+    return record_fault(fault_of(fault_id))
 
 
 @router.post(
@@ -134,7 +131,7 @@ def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> Fault:
 )
 @needs("scenarios.acknowledge_fault")
 @decorate_view(carried_out_once)
-def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId]) -> Fault:
+def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId]) -> FaultRecord:
     """Take an outstanding fault out of the ledger by your word."""
     caller = caller_of(request)
     fault = fault_of(fault_id)
@@ -145,4 +142,4 @@ def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId])
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
             + " Or its undo is being tried this moment: look again."
         )
-    return fault_of(fault_id)
+    return record_fault(fault_of(fault_id))

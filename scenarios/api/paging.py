@@ -126,7 +126,9 @@ class Order:
         return values
 
 
-def page_of(rows: QuerySet[Any], order: Order, filters: Filters) -> dict[str, Any]:
+def page_of(
+    rows: QuerySet[Any], order: Order, filters: Filters, describe: Callable[[Any], Any] = lambda row: row
+) -> dict[str, Any]:
     """`items` and `next_cursor`, as every list answers."""
     if filters.cursor:
         rows = order.after(rows, order.read(filters.cursor))
@@ -134,4 +136,7 @@ def page_of(rows: QuerySet[Any], order: Order, filters: Filters) -> dict[str, An
     found = list(order.ordered(rows)[: filters.limit + 1])
     items = found[: filters.limit]
     more = len(found) > filters.limit
-    return {"items": items, "next_cursor": order.cursor_at(items[-1]) if more else None}
+    return {
+        "items": [describe(item) for item in items],
+        "next_cursor": order.cursor_at(items[-1]) if more else None,
+    }

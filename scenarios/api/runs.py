@@ -20,10 +20,11 @@ from scenarios.api.idempotency import carried_out_once
 from scenarios.api.names import run_of, scenario_named
 from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor, page_of
 from scenarios.api.problems import Problem
-from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.outputs import storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
+from scenarios.records import list_fields, record_run
 from scenarios.reports import FORMATS, file_name, report
 from scenarios.reports.page import policy
 from scenarios.runs import commands as run_commands
@@ -56,16 +57,17 @@ class RunInList(Schema):
     """`status` is how it ended, or how it stands until then; `rollback` is null until then."""
 
     id: UUID
-    scenario: str = Field(alias="scenario_name")
+    scenario: str
     title: str
     status: Standing
     rollback: Rollback | None
     reason: str
-    created_at: datetime = Field(alias="queued_at")
-    started_at: datetime | None = Field(alias="claimed_at")
+    created_at: datetime
+    started_at: datetime | None
     finished_at: datetime | None
+    duration: float | None = Field(description="Seconds from its start to its end; null until then.")
     created_by: str | None
-    origin: str = Field(alias="started_from", description="Where the wish came from: admin, api, cli.")
+    origin: str = Field(description="Where it was started: admin, api, cli or schedule.")
     variables: dict[str, JsonValue]
     priority: int = Field(description="Of runs that wait, those with the highest begin first.")
     attempt: int
@@ -73,33 +75,6 @@ class RunInList(Schema):
     stopping: bool = Field(description="Whether its end was asked for.")
     last_event: int = Field(description="Sequence number of its newest event.")
     url: str = Field(description="Its page, for a person.")
-
-    @staticmethod
-    def resolve_title(run: Run) -> str:
-        return run.scenario.title if run.scenario and run.scenario.title else run.scenario_name
-
-    @staticmethod
-    def resolve_status(run: Run) -> str:
-        return run.outcome or run.state
-
-    @staticmethod
-    def resolve_rollback(run: Run) -> str | None:
-        return run.rollback or None
-
-    @staticmethod
-    def resolve_created_by(run: Run) -> str | None:
-        return run.started_by.get_username() if run.started_by else None
-
-    @staticmethod
-    def resolve_stopping(run: Run) -> bool:
-        return run.stop_requested_at is not None and run.state != RunState.FINISHED
-
-    @staticmethod
-    def resolve_url(run: Run, context: dict[str, Any]) -> str:
-        address: str = context["request"].build_absolute_uri(
-            reverse("admin:scenarios_run_change", args=[run.pk])
-        )
-        return address
 
 
 class OneRun(RunInList):
@@ -109,16 +84,21 @@ class OneRun(RunInList):
     time_to_recover: float | None = Field(description="Seconds; null where it did not recover.")
     approval: int | None = Field(description="Its approval, where it needed one: see approvals/ID.")
 
-    @staticmethod
-    def resolve_approval(run: Run) -> int | None:
-        return Approval.objects.filter(run=run).values_list("pk", flat=True).first()
 
-    @classmethod
-    def of(cls, run: Run, request: HttpRequest) -> "OneRun":
-        story = story_of(run)
-        run.time_to_detect = story.time_to_detect  # type: ignore[attr-defined]
-        run.time_to_recover = story.time_to_recover  # type: ignore[attr-defined]
-        return cls.model_validate(run, context={"request": request})
+def describe_run(run: Run) -> dict[str, Any]:
+    title = run.scenario.title if run.scenario and run.scenario.title else run.scenario_name
+    return {**list_fields(record_run(run)), "title": title}
+
+
+def describe_run_in_full(run: Run) -> dict[str, Any]:
+    """With the fields that take a look at its events."""
+    story = story_of(run)
+    return {
+        **describe_run(run),
+        "time_to_detect": story.time_to_detect,
+        "time_to_recover": story.time_to_recover,
+        "approval": Approval.objects.filter(run=run).values_list("pk", flat=True).first(),
+    }
 
 
 class RunPage(Schema):
@@ -161,14 +141,14 @@ class StopOfRun(Schema):
 @needs("scenarios.view_run")
 def list_runs(request: HttpRequest, filters: Query[RunFilters]) -> dict[str, Any]:
     """Runs, the newest first."""
-    return page_of(chosen(rows_of_list(), filters), ORDER, filters)
+    return page_of(chosen(rows_of_list(), filters), ORDER, filters, describe_run)
 
 
 @router.get("/scenarios/{name}/runs", response={200: RunPage, **OF_ONE}, url_name="scenario_runs")
 @needs("scenarios.view_run")
 def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filters]) -> dict[str, Any]:
     """The scenario's runs, the newest first."""
-    return page_of(rows_of_list().filter(scenario=scenario_named(name)), ORDER, filters)
+    return page_of(rows_of_list().filter(scenario=scenario_named(name)), ORDER, filters, describe_run)
 
 
 def rows_of_list() -> QuerySet[Run]:
@@ -208,13 +188,15 @@ def key_of(rows: QuerySet[Any], name: str | None) -> int | None:
 )
 @needs("scenarios.run_scenario")
 @decorate_view(carried_out_once)
-def start_run(request: HttpRequest, response: HttpResponse, name: str, wish: NewRun) -> Status[OneRun]:
+def start_run(
+    request: HttpRequest, response: HttpResponse, name: str, wish: NewRun
+) -> Status[dict[str, Any]]:
     """Run the scenario with these variables. It waits its turn where another run holds its services."""
     caller = caller_of(request)
     stored = scenario_named(name)
     run = started(caller, stored.document, wish, stored)
     response["Location"] = reverse("api:run", args=[run.pk])
-    return Status(HTTPStatus.CREATED, OneRun.of(run, request))
+    return Status(HTTPStatus.CREATED, describe_run_in_full(run))
 
 
 @router.post(
@@ -224,12 +206,12 @@ def start_run(request: HttpRequest, response: HttpResponse, name: str, wish: New
 @decorate_view(carried_out_once)
 def start_run_of_document(
     request: HttpRequest, response: HttpResponse, wish: NewRunOfDocument
-) -> Status[OneRun]:
+) -> Status[dict[str, Any]]:
     """Run a document that is not stored. It needs the permissions to store one, too."""
     caller = caller_of(request)
     run = started(caller, wish.document, wish, None)
     response["Location"] = reverse("api:run", args=[run.pk])
-    return Status(HTTPStatus.CREATED, OneRun.of(run, request))
+    return Status(HTTPStatus.CREATED, describe_run_in_full(run))
 
 
 def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
@@ -246,9 +228,9 @@ def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) 
 
 @router.get("/runs/{run_id}", response={200: OneRun, **OF_ONE}, url_name="run")
 @needs("scenarios.view_run")
-def get_run(request: HttpRequest, run_id: UUID) -> OneRun:
+def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """The run as it is now."""
-    return OneRun.of(run_of(run_id), request)
+    return describe_run_in_full(run_of(run_id))
 
 
 @router.post(

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
@@ -26,6 +25,7 @@ from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
 from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import schedules
+from scenarios.records import page_url
 
 router = Router(tags=["schedules"])
 ORDER = Order(("name",), (name_in_cursor,))
@@ -69,11 +69,8 @@ class ScheduleInList(Schema):
         return row.changed_by.get_username() if row.changed_by else None
 
     @staticmethod
-    def resolve_url(row: Schedule, context: dict[str, Any]) -> str:
-        address: str = context["request"].build_absolute_uri(
-            reverse("admin:scenarios_schedule_change", args=[row.pk])
-        )
-        return address
+    def resolve_url(row: Schedule) -> str:
+        return page_url(row)
 
 
 class DueTime(Schema):

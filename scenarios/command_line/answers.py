@@ -8,9 +8,6 @@ from typing import Any, TypeVar, get_args
 
 from scenarios.command_line.coordinator import (
     CommandRefused,
-    EventFacts,
-    FaultFacts,
-    RunFacts,
     ScenarioFacts,
     ScheduleFacts,
 )
@@ -18,6 +15,7 @@ from scenarios.command_line.http_api import Refusal
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.library.sync import Change, Kind
+from scenarios.records import EventRecord, FaultRecord, RunRecord
 
 OF_VARIABLES = "body.variables."
 
@@ -71,7 +69,7 @@ def _known_moment(row: Any, name: str) -> datetime:
     return moment
 
 
-def scenario_of(row: Any, last: RunFacts | None) -> ScenarioFacts:
+def parse_scenario(row: Any, last: RunRecord | None) -> ScenarioFacts:
     return ScenarioFacts(
         name=_text(row, "name"),
         title=_text(row, "title"),
@@ -83,53 +81,69 @@ def scenario_of(row: Any, last: RunFacts | None) -> ScenarioFacts:
     )
 
 
-def run_of(row: Any) -> RunFacts:
+def parse_run(row: Any) -> RunRecord:
     status = _text(row, "status")
-    goes_on = status in set(RunState)
-    if not goes_on and status not in set(Outcome):
+    if status not in {*RunState, *Outcome}:
         raise NotUnderstood("status")
-    return RunFacts(
+    started_at, finished_at = _moment(row, "started_at"), _moment(row, "finished_at")
+    took = (finished_at - started_at).total_seconds() if started_at and finished_at else None
+    return RunRecord(
         id=_text(row, "id"),
         scenario=_text(row, "scenario"),
-        state=status if goes_on else RunState.FINISHED.value,
-        outcome="" if goes_on else status,
-        rollback=understood(row, "rollback") or "",
+        status=status,
+        rollback=understood(row, "rollback"),
         reason=_text(row, "reason"),
-        waiting_for=_text(row, "waiting_for"),
-        started_by=understood(row, "created_by") or "",
-        started_from=_text(row, "origin"),
+        created_at=_known_moment(row, "created_at"),
+        started_at=started_at,
+        finished_at=finished_at,
+        duration=row.get("duration", took),  # an earlier version has none
+        created_by=understood(row, "created_by"),
+        origin=_text(row, "origin"),
+        variables=_of_kind(row, "variables", dict),
+        priority=row.get("priority", 0),
         attempt=_number(row, "attempt"),
-        queued_at=_known_moment(row, "created_at"),
-        began_at=_moment(row, "started_at"),
-        finished_at=_moment(row, "finished_at"),
+        waiting_for=_text(row, "waiting_for"),
+        stopping=_of_kind(row, "stopping", bool),
+        last_event=_number(row, "last_event"),
+        url=_text(row, "url"),
     )
 
 
-def event_of(row: Any) -> EventFacts:
-    return EventFacts(
+def parse_event(row: Any) -> EventRecord:
+    return EventRecord(
         sequence=_number(row, "sequence"),
-        kind=_text(row, "kind"),
         at=_known_moment(row, "at"),
+        kind=_text(row, "kind"),
         phase=_text(row, "phase"),
-        subject=_text(row, "step"),
-        detail=_of_kind(row, "data", dict),
+        step=_text(row, "step"),
+        data=_of_kind(row, "data", dict),
     )
 
 
-def fault_of(row: Any) -> FaultFacts:
-    words = ("run", "scenario", "phase", "action", "driver", "service", "state", "reason")
-    known: Mapping[str, str] = {name: _text(row, name) for name in words}
-    return FaultFacts(
-        **known,
-        host=_text(row, "host") if "host" in row else "",  # a coordinator of an earlier version has none
-        standing=_text(row, "standing" if "standing" in row else "state"),
+def parse_fault(row: Any) -> FaultRecord:
+    """Where a coordinator of an earlier version leaves a field out, its default stands for it."""
+    state = _text(row, "state")
+    names = ("run", "scenario", "phase", "action", "driver", "service", "reason", "acknowledged_by")
+    words: Mapping[str, str] = {name: _text(row, name) for name in names}
+    return FaultRecord(
+        **words,
+        id=_number(row, "id"),
+        state=state,
+        host=row.get("host", ""),
+        address=row.get("address", ""),
+        standing=row.get("standing", state),
+        outstanding=_of_kind(row, "outstanding", bool),
         undo_tries=_number(row, "undo_tries"),
+        opened_at=_known_moment(row, "opened_at"),
         injected_at=_moment(row, "injected_at"),
         closed_at=_moment(row, "closed_at"),
+        next_try_at=_moment(row, "next_try_at"),
+        late_until=_moment(row, "late_until") if "late_until" in row else None,
+        url=row.get("url", ""),
     )
 
 
-def schedule_of(row: Any) -> ScheduleFacts:
+def parse_schedule(row: Any) -> ScheduleFacts:
     words = ("name", "scenario", "cron", "time_zone")
     known: Mapping[str, str] = {name: _text(row, name) for name in words}
     return ScheduleFacts(
@@ -140,7 +154,7 @@ def schedule_of(row: Any) -> ScheduleFacts:
     )
 
 
-def change_of(row: Any, after: Mapping[str, str]) -> Change:
+def parse_change(row: Any, after: Mapping[str, str]) -> Change:
     kind: Any = _text(row, "change")
     if kind not in get_args(Kind):
         raise NotUnderstood("change")

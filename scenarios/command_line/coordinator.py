@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Protocol
+from typing import Protocol
 
 from scenarios.domain.errors import Problem, ScenarioError
-from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep
 from scenarios.library.sync import Change
+from scenarios.records import EventRecord, FaultRecord, RunRecord
 
 MAX_NAMES_LISTED = 10
 
@@ -71,68 +71,12 @@ class ScenarioFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFacts:
-    id: str
-    scenario: str
-    state: str
-    outcome: str
-    rollback: str
-    reason: str
-    waiting_for: str
-    started_by: str
-    started_from: str
-    attempt: int
-    queued_at: datetime
-    began_at: datetime | None
-    finished_at: datetime | None
-
-    @property
-    def short_id(self) -> str:
-        return self.id[:8]
-
-    @property
-    def verdict(self) -> str:
-        if self.state != RunState.FINISHED:
-            return self.state
-        return (
-            self.outcome if self.rollback == Rollback.CLEAN else f"{self.outcome}, rollback {self.rollback}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Preflight:
     """`refusals` would end a run before it injects anything; nothing listens at what is `unreachable`."""
 
     refusals: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     warnings: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class EventFacts:
-    sequence: int
-    kind: str
-    at: datetime
-    phase: str
-    subject: str
-    detail: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class FaultFacts:
-    run: str
-    scenario: str
-    phase: str
-    action: str
-    driver: str
-    service: str
-    host: str
-    state: str
-    standing: str
-    reason: str
-    undo_tries: int
-    injected_at: datetime | None
-    closed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,27 +145,27 @@ class Coordinator(Protocol):
 
     def start(
         self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunFacts: ...
+    ) -> RunRecord: ...
 
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunFacts:
+    ) -> RunRecord:
         """Carry out a document that need not be stored."""
         ...
 
-    def runs(self, which: RunFilter) -> Sequence[RunFacts]: ...
+    def runs(self, which: RunFilter) -> Sequence[RunRecord]: ...
 
     def run_id(self, beginning: str) -> str:
         """The whole id of the one run whose id begins so."""
         ...
 
-    def run(self, run_id: str) -> RunFacts: ...
+    def run(self, run_id: str) -> RunRecord: ...
 
-    def events(self, run_id: str, after: int) -> Sequence[EventFacts]:
+    def events(self, run_id: str, after: int) -> Sequence[EventRecord]:
         """The next events, by number; not more than fit into a page."""
         ...
 
-    def why_no_worker(self, run: RunFacts) -> str:
+    def why_no_worker(self, run: RunRecord) -> str:
         """Where a queued run may wait for a worker that is not there: a sentence, else ""."""
         ...
 
@@ -235,9 +179,9 @@ class Coordinator(Protocol):
 
     def report(self, run_id: str, format_name: str) -> bytes: ...
 
-    def faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultFacts]: ...
+    def faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultRecord]: ...
 
-    def undo(self, run_id: str) -> Sequence[FaultFacts]:
+    def undo(self, run_id: str) -> Sequence[FaultRecord]:
         """Undo what the run left behind; what is outstanding afterwards."""
         ...
 

@@ -1,7 +1,7 @@
 """How a command ends, for CI: documented in docs/command-line.md."""
 
-from scenarios.command_line.coordinator import RunFacts
-from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.records import RunRecord
 
 DONE = 0
 WOULD_CHANGE = 1
@@ -21,9 +21,9 @@ OF_OUTCOMES = {
 }
 
 
-def of_run(run: RunFacts) -> int:
+def of_run(run: RunRecord) -> int:
     """0 only where the run has passed and nothing is left injected; `unverified` counts as `clean`."""
-    if run.state != RunState.FINISHED:
+    if not run.has_ended:
         return LEFT_INJECTED  # nothing can be promised of a run that has not ended
-    code = OF_OUTCOMES[Outcome(run.outcome)]
+    code = OF_OUTCOMES[Outcome(run.status)]
     return LEFT_INJECTED if code == DONE and run.rollback == Rollback.DIRTY else code

@@ -3,13 +3,14 @@
 from typing import Any
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import CommandRefused, FaultFacts
+from scenarios.command_line.coordinator import CommandRefused
 from scenarios.command_line.history_verbs import MAX_LISTED, limited
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.counts import counted
 from scenarios.domain.outcomes import STATES_TO_UNDO, Rollback
+from scenarios.records import FaultRecord
 
 
 def add_to(verbs: Any) -> None:
@@ -33,7 +34,7 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
     found = session.coordinator.run(session.coordinator.run_id(run))
     if not session.coordinator.stop(found.id):
         found = session.coordinator.run(found.id)
-        if found.outcome:
+        if found.has_ended:
             session.terminal.say(f"Run {found.id} is {found.verdict}: there is nothing to stop.")
             return exit_codes.DONE
     ended = Progress(session.coordinator, found.id, session.terminal).follow()
@@ -71,7 +72,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
     return exit_codes.DONE
 
 
-def _place(fault: FaultFacts) -> str:
+def _place(fault: FaultRecord) -> str:
     return fault.service or (f"host {fault.host}" if fault.host else "-")
 
 

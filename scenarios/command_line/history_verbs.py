@@ -36,7 +36,7 @@ def list_runs(session: Session, scenario: str, status: str, limit: int, **_optio
     columns = {
         "Run": [run.short_id for run in found],
         "Scenario": [run.scenario for run in found],
-        "Queued": [f"{run.queued_at:%Y-%m-%d %H:%M:%S}" for run in found],
+        "Queued": [f"{run.created_at:%Y-%m-%d %H:%M:%S}" for run in found],
         "Verdict": [run.verdict for run in found],
         "Reason": [run.reason or run.waiting_for for run in found],
     }

@@ -8,21 +8,18 @@ from django.db.models import OuterRef, Subquery
 
 from scenarios.command_line.coordinator import (
     CommandRefused,
-    EventFacts,
-    FaultFacts,
     NoSuchRun,
     NoSuchScenario,
     NoSuchSchedule,
     NothingToUndo,
     Preflight,
     ReadDocument,
-    RunFacts,
     RunFilter,
     ScenarioFacts,
     ScheduleFacts,
 )
 from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
-from scenarios.domain.outcomes import UNBEGUN, RunState
+from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.language.document import build_plan
@@ -32,6 +29,7 @@ from scenarios.library.dry_run import PlannedStep, steps_of
 from scenarios.library.sync import CannotRemove, Change, NameTaken
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
 from scenarios.planning import schedules as planning_schedules
+from scenarios.records import EventRecord, FaultRecord, RunRecord, record_event, record_fault, record_run
 from scenarios.reports import report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
@@ -88,7 +86,7 @@ class LocalCoordinator:
         ]
         return Preflight(refused, forewarning.unreachable(plan), [*warnings, *forewarning.delays(plan)])
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunFacts:
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunRecord:
         stored = _stored(name)
         try:
             run = run_commands.start_run(
@@ -96,29 +94,29 @@ class LocalCoordinator:
             )
         except ScenarioDeleted as error:
             raise CommandRefused(str(error)) from error
-        return run_facts(run)
+        return record_run(run)
 
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunFacts:
+    ) -> RunRecord:
         # A run of what is stored under the document's name is one of that scenario's.
         stored = Scenario.objects.filter(
             name=drivers_documents.read_document(source).name, document=source
         ).first()
-        return run_facts(
+        return record_run(
             run_commands.start_run(
                 source, variables, origin="cli", scenario=stored, wait=wait, priority=priority
             )
         )
 
-    def runs(self, which: RunFilter) -> list[RunFacts]:
-        rows = Run.objects.for_a_list().select_related("started_by")
+    def runs(self, which: RunFilter) -> list[RunRecord]:
+        rows = Run.objects.select_related("started_by").defer("document")
         if which.scenario:
             rows = rows.filter(scenario_name=which.scenario)
         if which.status:
             field = "state" if which.status in set(RunState) else "outcome"
             rows = rows.filter(**{field: which.status})
-        return [run_facts(row) for row in rows[: which.limit]]
+        return [record_run(row) for row in rows[: which.limit]]
 
     def run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()
@@ -133,17 +131,14 @@ class LocalCoordinator:
             raise NoSuchRun(beginning, found=count)
         return str(found[0])
 
-    def run(self, run_id: str) -> RunFacts:
-        return run_facts(_run(run_id))
+    def run(self, run_id: str) -> RunRecord:
+        return record_run(_run(run_id))
 
-    def events(self, run_id: str, after: int) -> list[EventFacts]:
+    def events(self, run_id: str, after: int) -> list[EventRecord]:
         rows = Event.objects.filter(run_id=run_id, sequence__gt=after).order_by("sequence")
-        return [
-            EventFacts(row.sequence, row.kind, row.at, row.phase, row.subject, row.detail)
-            for row in rows[:EVENTS_PER_PAGE]
-        ]
+        return [record_event(row) for row in rows[:EVENTS_PER_PAGE]]
 
-    def why_no_worker(self, run: RunFacts) -> str:
+    def why_no_worker(self, run: RunRecord) -> str:
         if not Run.objects.queued().filter(id=run.id, waiting_for="").exists():
             return ""
         seen = Heartbeat.objects.filter(name="worker").first()
@@ -167,12 +162,12 @@ class LocalCoordinator:
 
     # Faults
 
-    def faults(self, *, outstanding: bool, limit: int) -> list[FaultFacts]:
+    def faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
         rows = Fault.objects.outstanding() if outstanding else Fault.objects.all()
         rows = rows.select_related("run").defer("run__document", "run__variables")
-        return [_fault_facts(row) for row in rows[:limit]]
+        return [record_fault(row) for row in rows[:limit]]
 
-    def undo(self, run_id: str) -> list[FaultFacts]:
+    def undo(self, run_id: str) -> list[FaultRecord]:
         run = _run(run_id)
         ended = undo_now(run)
         if ended is None:
@@ -181,7 +176,7 @@ class LocalCoordinator:
                 f"when it ends. Stop it with 'manage.py scenario stop {run.short_id}'."
             )
         left = Fault.objects.outstanding().filter(run=ended).select_related("run")
-        return [_fault_facts(row) for row in left.order_by("-order")]
+        return [record_fault(row) for row in left.order_by("-order")]
 
     # Schedules
 
@@ -217,44 +212,8 @@ def _scenario_facts(row: Scenario, last: Run | None, *, document: str = "") -> S
         description=row.description,
         tags=row.tags,
         changed_at=row.changed_at,
-        last_run=last.verdict if last else "",
+        last_run=record_run(last).verdict if last else "",
         document=document,
-    )
-
-
-def run_facts(row: Run) -> RunFacts:
-    return RunFacts(
-        id=str(row.id),
-        scenario=row.scenario_name,
-        state=row.state,
-        outcome=row.outcome,
-        rollback=row.rollback,
-        reason=row.reason,
-        waiting_for=row.waiting_for if row.state in UNBEGUN else "",
-        started_by=str(row.started_by or ""),
-        started_from=row.started_from,
-        attempt=row.attempt,
-        queued_at=row.queued_at,
-        began_at=row.claimed_at,
-        finished_at=row.finished_at,
-    )
-
-
-def _fault_facts(row: Fault) -> FaultFacts:
-    return FaultFacts(
-        run=str(row.run_id),
-        scenario=row.run.scenario_name,
-        phase=row.phase,
-        action=row.action,
-        driver=row.driver,
-        service=row.service,
-        host=row.host,
-        state=row.state,
-        standing=row.standing,
-        reason=row.reason,
-        undo_tries=row.undo_tries,
-        injected_at=row.injected_at,
-        closed_at=row.closed_at,
     )
 
 

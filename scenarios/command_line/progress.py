@@ -4,11 +4,11 @@ import time
 from collections.abc import Iterator, Mapping
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent, EventFacts, RunFacts
+from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.domain.durations import format_duration
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import UNBEGUN, RunState
+from scenarios.records import EventRecord, RunRecord
 
 WORKER_EXPECTED_SECONDS = 10.0
 # A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
@@ -44,10 +44,10 @@ class Watch:
         self._coordinator = coordinator
         self._run_id = run_id
         self.last = after
-        self.run: RunFacts | None = None
+        self.run: RunRecord | None = None
         self._heard_at = time.monotonic()
 
-    def events(self) -> Iterator[EventFacts | None]:
+    def events(self) -> Iterator[EventRecord | None]:
         """None where nothing is new. `run` is how the run stood at the last look.
 
         Raises:
@@ -69,7 +69,7 @@ class Watch:
                 yield event
             if new:
                 continue
-            if self.run.state == RunState.FINISHED:
+            if self.run.has_ended:
                 return
             yield None
             time.sleep(self._coordinator.look_seconds)
@@ -87,7 +87,7 @@ class Progress:
         self._phase = ""
         self._injected: set[str] = set()
 
-    def follow(self) -> RunFacts:
+    def follow(self) -> RunRecord:
         """Print until the run ends, then its verdict. Interrupted, it can be called again."""
         began = quiet_since = time.monotonic()
         with self._terminal.status("waiting") as status:
@@ -105,19 +105,19 @@ class Progress:
         self._terminal.say(verdict_line(run))
         return run
 
-    def show(self, event: EventFacts) -> None:
+    def show(self, event: EventRecord) -> None:
         if event.kind == EventKind.PHASE_STARTED:
             self._phase = event.phase
         if event.kind == EventKind.FAULT_INJECTED:
-            self._injected.add(event.subject)
-        if event.kind == EventKind.ACTION_FINISHED and event.subject in self._injected:
+            self._injected.add(event.step)
+        if event.kind == EventKind.ACTION_FINISHED and event.step in self._injected:
             return  # its fault_injected has told of it
         if (sign := SIGNS.get(event.kind)) is not None:
             self._terminal.say(sign.format(**_words(event)))
 
     def _idle(self, seconds: float) -> None:
         run = self._watch.run
-        if run is None or run.state not in UNBEGUN:
+        if run is None or run.has_begun:
             return
         if run.waiting_for and run.waiting_for != self._waits_for:
             self._terminal.say(f"[yellow]Waiting: {plain(run.waiting_for)}.[/yellow]")
@@ -129,23 +129,22 @@ class Progress:
             self._terminal.say(f"[yellow]{plain(sentence)}[/yellow]")
 
 
-def _words(event: EventFacts) -> dict[str, str]:
-    seconds = round(event.detail.get("time_to_pass") or 0, 1)
-    reason = plain(event.detail.get("reason", ""))
+def _words(event: EventRecord) -> dict[str, str]:
+    seconds = round(event.data.get("time_to_pass") or 0, 1)
+    reason = plain(event.data.get("reason", ""))
     return {
         "phase": plain(event.phase),
-        "subject": plain(event.subject),
+        "subject": plain(event.step),
         "reason": reason,
         "why": f": {reason}" if reason else "",
-        "by": plain(event.detail.get("by", "")),
-        "from_worker": plain(event.detail.get("from", "")),
+        "by": plain(event.data.get("by", "")),
+        "from_worker": plain(event.data.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",
     }
 
 
-def verdict_line(run: RunFacts) -> str:
+def verdict_line(run: RunRecord) -> str:
     colour = "green" if exit_codes.of_run(run) == exit_codes.DONE else "red"
-    begun, ended = run.began_at, run.finished_at
-    took = f" in {format_duration(round((ended - begun).total_seconds(), 1))}" if begun and ended else ""
-    verdict = f"[bold {colour}]{run.outcome.upper()}[/bold {colour}]"
+    took = f" in {format_duration(round(run.duration, 1))}" if run.duration is not None else ""
+    verdict = f"[bold {colour}]{run.status.upper()}[/bold {colour}]"
     return f"{verdict}{took}, rollback {run.rollback}: {plain(run.reason)}"

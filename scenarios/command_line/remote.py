@@ -7,27 +7,24 @@ from typing import Any
 from urllib.parse import quote
 
 from scenarios.command_line.answers import (
-    change_of,
-    event_of,
-    fault_of,
+    parse_change,
+    parse_event,
+    parse_fault,
+    parse_run,
+    parse_scenario,
+    parse_schedule,
     refusals_of_documents,
-    run_of,
-    scenario_of,
-    schedule_of,
     understood,
 )
 from scenarios.command_line.coordinator import (
     CommandRefused,
     CoordinatorSilent,
-    EventFacts,
-    FaultFacts,
     NoSuchRun,
     NoSuchScenario,
     NoSuchSchedule,
     NothingToUndo,
     Preflight,
     ReadDocument,
-    RunFacts,
     RunFilter,
     ScenarioFacts,
     ScheduleFacts,
@@ -41,6 +38,7 @@ from scenarios.language.experiments.translation import TranslationRefused, is_ex
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.dry_run import PlannedStep, steps_of
 from scenarios.library.sync import Change
+from scenarios.records import EventRecord, FaultRecord, RunRecord
 
 UNDO_LOOK_SECONDS, UNDO_SECONDS = 0.5, 90.0
 # The API checks a document under the name that it gives itself; one that gives none is refused anyway.
@@ -57,19 +55,19 @@ class RemoteCoordinator:
 
     def scenarios(self) -> list[ScenarioFacts]:
         rows = list(self._api.items("scenarios"))
-        newest: dict[str, RunFacts] = {}
+        newest: dict[str, RunRecord] = {}
         for run in self.runs(RunFilter(limit=PAGE)):
             newest.setdefault(run.scenario, run)
-        return [scenario_of(row, self._last_run(row["name"], newest)) for row in rows]
+        return [parse_scenario(row, self._last_run(row["name"], newest)) for row in rows]
 
-    def _last_run(self, name: str, newest: Mapping[str, RunFacts]) -> RunFacts | None:
+    def _last_run(self, name: str, newest: Mapping[str, RunRecord]) -> RunRecord | None:
         """Of the newest runs; asked for by itself where it is older."""
         found = newest.get(name)
         return found or next(iter(self.runs(RunFilter(scenario=name, limit=1))), None)
 
     def scenario(self, name: str) -> ScenarioFacts:
         row = self._stored(name)
-        return scenario_of(row, next(iter(self.runs(RunFilter(scenario=name, limit=1))), None))
+        return parse_scenario(row, next(iter(self.runs(RunFilter(scenario=name, limit=1))), None))
 
     def _stored(self, name: str) -> Any:
         try:
@@ -105,7 +103,7 @@ class RemoteCoordinator:
         wish = {"documents": [document.source for document in documents], "prune": prune, "check": True}
         after = {document.name: document.source for document in documents}
         answer = self._api.json("POST", "import", json=wish)
-        return [change_of(row, after) for row in understood(answer, "changes")]
+        return [parse_change(row, after) for row in understood(answer, "changes")]
 
     def store(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
@@ -122,7 +120,7 @@ class RemoteCoordinator:
                 "import again does no harm."
             ) from error
         after = {document.name: document.source for document in documents}
-        return [change_of(row, after) for row in understood(answer, "changes")]
+        return [parse_change(row, after) for row in understood(answer, "changes")]
 
     # Runs
 
@@ -137,7 +135,7 @@ class RemoteCoordinator:
             "'--server'."
         )
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunFacts:
+    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunRecord:
         wish = _wish(variables, wait=wait, priority=priority)
         try:
             return self._started(f"scenarios/{_word(name)}/runs", wish)
@@ -148,31 +146,31 @@ class RemoteCoordinator:
 
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunFacts:
+    ) -> RunRecord:
         return self._started("runs", {"document": source, **_wish(variables, wait=wait, priority=priority)})
 
-    def _started(self, path: str, wish: Mapping[str, Any]) -> RunFacts:
+    def _started(self, path: str, wish: Mapping[str, Any]) -> RunRecord:
         try:
             with refusals_of_documents():
-                return run_of(self._api.json("POST", path, json=wish))
+                return parse_run(self._api.json("POST", path, json=wish))
         except Refusal as error:
             if error.status == HTTPStatus.CONFLICT:
                 raise CannotBegin(str(error)) from error
             raise
 
-    def runs(self, which: RunFilter) -> list[RunFacts]:
+    def runs(self, which: RunFilter) -> list[RunRecord]:
         asked = {"scenario": which.scenario, "status": which.status}
         given: dict[str, Any] = {name: value for name, value in asked.items() if value}
         if which.status == RunState.FINISHED:
             del given["status"]  # the API knows how a run ended, not that it did
-            rows = map(run_of, self._api.items("runs", **given))
-            ended = (run for run in rows if run.state == RunState.FINISHED)
+            rows = map(parse_run, self._api.items("runs", **given))
+            ended = (run for run in rows if run.has_ended)
             return [run for run, _ in zip(ended, range(which.limit), strict=False)]
-        return [run_of(row) for row in self._api.items("runs", limit=which.limit, **given)]
+        return [parse_run(row) for row in self._api.items("runs", limit=which.limit, **given)]
 
     def run_id(self, beginning: str) -> str:
         try:
-            found = [run_of(row).id for row in self._api.items("runs", limit=2, id=beginning.lower())]
+            found = [parse_run(row).id for row in self._api.items("runs", limit=2, id=beginning.lower())]
         except Refusal as error:
             if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
                 raise NoSuchRun(beginning) from None  # it is the beginning of no id
@@ -181,13 +179,13 @@ class RemoteCoordinator:
             raise NoSuchRun(beginning, found=len(found))
         return found[0]
 
-    def run(self, run_id: str) -> RunFacts:
-        return run_of(self._api.json("GET", f"runs/{run_id}"))
+    def run(self, run_id: str) -> RunRecord:
+        return parse_run(self._api.json("GET", f"runs/{run_id}"))
 
-    def events(self, run_id: str, after: int) -> list[EventFacts]:
-        return [event_of(row) for row in self._api.items(f"runs/{run_id}/events", limit=PAGE, after=after)]
+    def events(self, run_id: str, after: int) -> list[EventRecord]:
+        return [parse_event(row) for row in self._api.items(f"runs/{run_id}/events", limit=PAGE, after=after)]
 
-    def why_no_worker(self, run: RunFacts) -> str:
+    def why_no_worker(self, run: RunRecord) -> str:
         if run.waiting_for:
             return ""
         problem = self._api.problem_of("worker")
@@ -209,14 +207,14 @@ class RemoteCoordinator:
 
     # Faults
 
-    def faults(self, *, outstanding: bool, limit: int) -> list[FaultFacts]:
+    def faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
         more: dict[str, Any] = {"outstanding": "true"} if outstanding else {}
-        return [fault_of(row) for row in self._api.items("faults", limit=limit, **more)]
+        return [parse_fault(row) for row in self._api.items("faults", limit=limit, **more)]
 
-    def undo(self, run_id: str) -> list[FaultFacts]:
+    def undo(self, run_id: str) -> list[FaultRecord]:
         """By the watchdog there; waited for until it has tried each."""
         run = self.run(run_id)
-        if run.state != RunState.FINISHED:
+        if not run.has_ended:
             raise NothingToUndo(
                 f"Run {run.id} is {run.verdict}: it undoes its faults when it ends. Stop it with "
                 f"'manage.py scenario stop {run.short_id}'."
@@ -231,7 +229,7 @@ class RemoteCoordinator:
             if has_tried or time.monotonic() > until:
                 break
             time.sleep(UNDO_LOOK_SECONDS)
-        return [fault_of(row) for row in left]
+        return [parse_fault(row) for row in left]
 
     def _left(self, run_id: str) -> Iterator[Any]:
         return self._api.items("faults", run=run_id, outstanding="true")
@@ -239,7 +237,7 @@ class RemoteCoordinator:
     # Schedules
 
     def schedules(self) -> list[ScheduleFacts]:
-        return [schedule_of(row) for row in self._api.items("schedules")]
+        return [parse_schedule(row) for row in self._api.items("schedules")]
 
     def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
         try:
@@ -248,7 +246,7 @@ class RemoteCoordinator:
             if error.status == HTTPStatus.NOT_FOUND:
                 raise NoSuchSchedule(name) from None
             raise
-        return schedule_of(done)
+        return parse_schedule(done)
 
 
 def _is_injected(row: Any) -> bool:

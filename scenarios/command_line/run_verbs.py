@@ -12,9 +12,7 @@ from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import (
     CommandRefused,
     CoordinatorSilent,
-    EventFacts,
     Preflight,
-    RunFacts,
 )
 from scenarios.command_line.files import (
     content_of,
@@ -31,6 +29,7 @@ from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariabl
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.language.experiments.translation import TranslationRefused
 from scenarios.language.variables import pairs
+from scenarios.records import EventRecord, RunRecord
 
 
 def add_to(verbs: Any) -> None:
@@ -106,7 +105,7 @@ def _priority(text: str) -> int:
 _priority.__name__ = f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # as argparse names it in its error
 
 
-def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool, priority: int) -> RunFacts:
+def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool, priority: int) -> RunRecord:
     if is_file_name(scenario):
         source = _source_of(session, scenario)
         return session.coordinator.start_document(source, given, wait=wait, priority=priority)
@@ -142,7 +141,7 @@ def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
     return exit_codes.DONE
 
 
-def _tell_started(terminal: Terminal, started: RunFacts) -> int:
+def _tell_started(terminal: Terminal, started: RunRecord) -> int:
     if terminal.wants_json:
         terminal.document(started)
     else:
@@ -152,7 +151,7 @@ def _tell_started(terminal: Terminal, started: RunFacts) -> int:
     return exit_codes.DONE
 
 
-def _follow_to_the_end(session: Session, started: RunFacts, junit: Path | None) -> int:
+def _follow_to_the_end(session: Session, started: RunRecord, junit: Path | None) -> int:
     terminal = session.terminal
     terminal.say(f"Run {started.id} of [bold]{plain(started.scenario)}[/bold]")
     progress = Progress(session.coordinator, started.id, terminal)
@@ -175,7 +174,7 @@ def _follow_to_the_end(session: Session, started: RunFacts, junit: Path | None) 
     return code
 
 
-def _write_results(session: Session, ended: RunFacts, junit: Path | None) -> None:
+def _write_results(session: Session, ended: RunRecord, junit: Path | None) -> None:
     if junit is not None:
         write_whole(junit, session.coordinator.report(ended.id, "junit"))
     if session.terminal.wants_json:
@@ -196,7 +195,7 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _unless_silent(watched: Callable[[], RunFacts], started: RunFacts) -> RunFacts:
+def _unless_silent(watched: Callable[[], RunRecord], started: RunRecord) -> RunRecord:
     try:
         return watched()
     except CoordinatorSilent as error:
@@ -209,7 +208,7 @@ def _unless_silent(watched: Callable[[], RunFacts], started: RunFacts) -> RunFac
 def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
     found = session.coordinator.run(session.coordinator.run_id(run))
     watch = Watch(session.coordinator, found.id, after=after)
-    show: Callable[[EventFacts], None] = _line_shown(session.terminal)
+    show: Callable[[EventRecord], None] = _line_shown(session.terminal)
     with session.terminal.status(f"{plain(found.scenario)} · Ctrl-C ends this view, not the run"):
         for event in _unless_silent_events(watch, found):
             show(event)
@@ -219,7 +218,7 @@ def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
     return exit_codes.of_run(ended)
 
 
-def _unless_silent_events(watch: Watch, found: RunFacts) -> Iterator[EventFacts]:
+def _unless_silent_events(watch: Watch, found: RunRecord) -> Iterator[EventRecord]:
     try:
         yield from (event for event in watch.events() if event is not None)
     except CoordinatorSilent as error:
@@ -228,13 +227,13 @@ def _unless_silent_events(watch: Watch, found: RunFacts) -> Iterator[EventFacts]
         ) from error
 
 
-def _line_shown(terminal: Terminal) -> Callable[[EventFacts], None]:
+def _line_shown(terminal: Terminal) -> Callable[[EventRecord], None]:
     if terminal.wants_json:
         return terminal.line
 
-    def show(event: EventFacts) -> None:
-        place = " · ".join(plain(word) for word in (event.phase, event.subject) if word)
-        reason = event.detail.get("reason", "")
+    def show(event: EventRecord) -> None:
+        place = " · ".join(plain(word) for word in (event.phase, event.step) if word)
+        reason = event.data.get("reason", "")
         because = f": {plain(reason)}" if reason else ""
         terminal.say(f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {plain(event.kind)}  {place}{because}")
 

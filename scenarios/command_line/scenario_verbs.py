@@ -9,7 +9,6 @@ from scenarios.command_line.coordinator import (
     CommandRefused,
     Preflight,
     ReadDocument,
-    RunFacts,
     RunFilter,
     ScenarioFacts,
 )
@@ -19,6 +18,7 @@ from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import InvalidVariables
 from scenarios.language.variables import pairs
+from scenarios.records import RunRecord
 
 LAST_RUNS = 5
 FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json); '-' is standard input."
@@ -68,7 +68,7 @@ def show_scenario(session: Session, name: str, **_options: Any) -> int:
     return exit_codes.DONE
 
 
-def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunFacts] | Any) -> None:
+def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunRecord] | Any) -> None:
     terminal.say(f"[bold]{plain(scenario.name)}[/bold]  {plain(scenario.title)}")
     if scenario.description:
         terminal.say("\n".join(plain(line) for line in scenario.description.strip().splitlines()))
@@ -77,7 +77,7 @@ def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunFacts] | An
     if scenario.changed_at:
         terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S}")
     for run in runs:
-        terminal.say(f"Run {run.short_id}, {run.queued_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
+        terminal.say(f"Run {run.short_id}, {run.created_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
     terminal.say("")
     terminal.say("\n".join(plain(line) for line in scenario.document.splitlines()))
 

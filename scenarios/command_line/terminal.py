@@ -14,6 +14,14 @@ from rich.status import Status
 from rich.table import Table
 
 from scenarios.domain.outputs import json_text
+from scenarios.records import (
+    EventRecord,
+    RunRecord,
+    add_earlier_event_names,
+    add_earlier_run_names,
+    format_time,
+    json_fields,
+)
 
 # What a target answered is shown in reasons: no character of it may steer the terminal.
 _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -93,7 +101,11 @@ class Terminal:
 
 def _as_json(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.isoformat()
+        return format_time(value)
+    if isinstance(value, RunRecord):
+        return add_earlier_run_names(json_fields(value), began_at="started_at")
+    if isinstance(value, EventRecord):
+        return add_earlier_event_names(json_fields(value))
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     raise TypeError(f"{type(value).__name__} has no form in JSON")

@@ -18,6 +18,14 @@ from scenarios.domain.outputs import json_text
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
+from scenarios.records import (
+    add_earlier_run_names,
+    format_time,
+    json_fields,
+    page_url,
+    record_fault,
+    record_run,
+)
 
 # By the kind of the event in the run's journal.
 MESSAGES = {
@@ -33,7 +41,7 @@ def tell(run: Run, event: Event) -> None:
     """Tell of the event whoever wants to know. Must be called in the transaction that writes it."""
     if (message := MESSAGES.get(event.kind)) is None:
         return
-    _write(message, run, event.at, {"run": facts_of(run)})
+    _write(message, run, event.at)
     if message is Message.RUN_FINISHED and run.rollback == Rollback.DIRTY:
         for fault in Fault.objects.to_undo().filter(run=run):
             _tell_of_fault(Message.FAULT_OUTSTANDING, fault, run, event.at)
@@ -58,32 +66,19 @@ def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime)
 
 def message_text(message: Message, at: datetime, data: dict[str, Any]) -> str:
     """The body, written once: every try sends the same bytes."""
-    return _as_json({"type": message, "timestamp": at.isoformat(), "data": data})
+    return _as_json({"type": message, "timestamp": format_time(at), "data": data})
 
 
-def facts_of(run: Run) -> dict[str, Any]:
-    return {
-        "id": str(run.id),
-        "scenario": run.scenario_name,
-        "state": run.state,
-        "outcome": run.outcome,
-        "rollback": run.rollback,
-        "reason": run.reason[:MAX_REASON_LENGTH],
-        "waiting_for": run.waiting_for,
-        "attempt": run.attempt,
-        "sequence": run.last_event,
-        "started_by": run.started_by.get_username() if run.started_by is not None else "",
-        "started_from": run.started_from,
-        "queued_at": run.queued_at.isoformat(),
-        "claimed_at": run.claimed_at.isoformat() if run.claimed_at else None,
-        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
-        "url": page_of(run),
-    }
+def describe_run(run: Run) -> dict[str, Any]:
+    """The run's fields without its variables: they may be long, and messages should stay short."""
+    fields = json_fields(record_run(run))
+    del fields["variables"]
+    fields["reason"] = run.reason[:MAX_REASON_LENGTH]
+    return add_earlier_run_names(fields, sequence="last_event", claimed_at="started_at")
 
 
-def page_of(run: Run) -> str:
-    # Not by `reverse`: a worker would load every page and the whole API for it.
-    return f"{settings.PUBLIC_URL}/admin/scenarios/run/{run.id}/change/"
+def describe_fault(fault: Fault) -> dict[str, Any]:
+    return {**json_fields(record_fault(fault)), "reason": fault.reason[:MAX_REASON_LENGTH]}
 
 
 def annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict[str, Any]:
@@ -91,7 +86,7 @@ def annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict
 
     https://grafana.com/docs/grafana/latest/developers/http_api/annotations/#create-annotation
     """
-    link = f'<a href="{escape(page_of(run))}">run {run.short_id}</a>'
+    link = f'<a href="{escape(page_url(run))}">run {run.short_id}</a>'
     service = [f"service:{fault.service}"] if fault.service else []
     return {
         "time": _milliseconds(fault.injected_at or fault.opened_at),
@@ -102,24 +97,15 @@ def annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict
 
 
 def _tell_of_fault(message: Message, fault: Fault, run: Run, at: datetime) -> None:
-    facts = {
-        "action": fault.action,
-        "phase": fault.phase,
-        "service": fault.service,
-        "host": fault.host,
-        "state": fault.state,
-        "reason": fault.reason[:MAX_REASON_LENGTH],
-        "opened_at": fault.opened_at.isoformat(),
-        "closed_at": fault.closed_at.isoformat() if fault.closed_at else None,
-        "url": f"{settings.PUBLIC_URL}/admin/scenarios/fault/{fault.pk}/change/",
-    }
-    _write(message, run, at, {"fault": facts, "run": facts_of(run)})
+    fault.run = run
+    _write(message, run, at, fault)
 
 
-def _write(message: Message, run: Run, at: datetime, data: dict[str, Any]) -> None:
+def _write(message: Message, run: Run, at: datetime, fault: Fault | None = None) -> None:
     wanting = [webhook for webhook in _enabled() if wants(webhook, message, run)]
     if wanting:
-        payload = message_text(message, at, data)
+        about_fault = {} if fault is None else {"fault": describe_fault(fault)}
+        payload = message_text(message, at, {**about_fault, "run": describe_run(run)})
         Delivery.objects.bulk_create(
             Delivery(webhook=webhook, run=run, message=message, payload=payload) for webhook in wanting
         )

@@ -5,8 +5,9 @@ from typing import Any
 
 from scenarios.charts.kept import Chart
 from scenarios.domain.outputs import json_text
-from scenarios.models import Approval, Fault
+from scenarios.models import Approval
 from scenarios.pictures.run_charts import Views
+from scenarios.records import add_earlier_run_names, format_time, json_fields, record_fault, record_run
 from scenarios.reports.facts import Facts
 from scenarios.runs.history import StepStory
 
@@ -17,41 +18,34 @@ def written(facts: Facts) -> str:
 
 def content(facts: Facts) -> dict[str, Any]:
     run, story = facts.run, facts.story
-    return {
-        "run": str(run.pk),
-        "scenario": run.scenario_name,
+    fields = {
+        **json_fields(record_run(run)),
+        "time_to_detect": story.time_to_detect,
+        "time_to_recover": story.time_to_recover,
         "title": facts.title,
         "description": facts.description,
-        "state": run.state,
-        "outcome": run.outcome,
-        "rollback": run.rollback,
-        "reason": run.reason,
-        "variables": run.variables,
-        "started_by": str(run.started_by or ""),
-        "started_from": run.started_from,
         "schedule": str(run.schedule or ""),
         "approval": _approval(facts.approval) if facts.approval else None,
-        "attempt": run.attempt,
-        "queued_at": _moment(run.queued_at),
-        "began_at": _moment(run.claimed_at),
-        "finished_at": _moment(run.finished_at),
-        "seconds": run.took.total_seconds() if run.took else None,
-        "time_to_detect_seconds": story.time_to_detect,
-        "time_to_recover_seconds": story.time_to_recover,
-        "phases": [
-            {"name": phase.name, "began_at": _moment(phase.began), "ended_at": _moment(phase.ended)}
-            for phase in story.phases
-        ],
-        "faults": [_fault(fault) for fault in story.faults],
+        "phases": [{"name": phase.name, **_period(phase.began, phase.ended)} for phase in story.phases],
+        "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in story.faults],
         "steps": [_step(step, facts) for step in story.steps],
         "charts": _charts(facts.charts),
         "version": facts.version,
         "document": run.document,
     }
+    return add_earlier_run_names(
+        fields,
+        run="id",
+        began_at="started_at",
+        seconds="duration",
+        time_to_detect_seconds="time_to_detect",
+        time_to_recover_seconds="time_to_recover",
+    )
 
 
 def _approval(approval: Approval) -> dict[str, Any]:
     return {
+        "id": approval.pk,
         "state": approval.state,
         "services": approval.services,
         "asked_by": approval.asked_by_name,
@@ -62,24 +56,6 @@ def _approval(approval: Approval) -> dict[str, Any]:
     }
 
 
-def _fault(fault: Fault) -> dict[str, Any]:
-    return {
-        "order": fault.order,
-        "phase": fault.phase,
-        "action": fault.action,
-        "driver": fault.driver,
-        "service": fault.service,
-        "host": fault.host,
-        "state": fault.state,
-        "late_until": _moment(fault.late_until),
-        "reason": fault.reason,
-        "acknowledged_by": fault.acknowledged_by,
-        "injected_at": _moment(fault.injected_at),
-        "closed_at": _moment(fault.closed_at),
-        "undo_tries": fault.undo_tries,
-    }
-
-
 def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
     return {
         "kind": step.kind,
@@ -87,12 +63,18 @@ def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
         "name": step.name,
         "verdict": step.verdict,
         "reason": step.reason,
-        "began_at": _moment(step.began),
-        "ended_at": _moment(step.ended),
+        **_period(step.began, step.ended),
         "attempts": step.attempts,
+        "time_to_pass": step.time_to_pass,
         "time_to_pass_seconds": step.time_to_pass,
         "seen": facts.output_of(step),
     }
+
+
+def _period(started: datetime, finished: datetime | None) -> dict[str, str | None]:
+    """Under the earlier names, too."""
+    times = {"started_at": _moment(started), "finished_at": _moment(finished)}
+    return {**times, "began_at": times["started_at"], "ended_at": times["finished_at"]}
 
 
 def _charts(charts: Views) -> dict[str, Any]:
@@ -121,4 +103,4 @@ def _chart(chart: Chart) -> dict[str, Any]:
 
 
 def _moment(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
+    return format_time(at) if at else None

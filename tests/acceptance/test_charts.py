@@ -99,7 +99,7 @@ def test_every_query_of_probes_and_touched_services_has_a_chart_with_samples(tol
 
 
 def test_the_fault_shows_between_its_injection_and_its_end(told: dict[str, Any]) -> None:
-    assert told["outcome"] == "passed"
+    assert told["status"] == "passed"
     (fault,) = told["faults"]
     chart = charts(told)[P99]
     pairs = list(zip(chart["moments"], chart["series"][0]["values"], strict=True))

@@ -92,7 +92,7 @@ def test_run_as_json_is_one_document_on_stdout_with_its_progress_on_stderr(
     file = tmp_path / "junit.xml"
     asked = system.asked(f"python3 manage.py scenario run exchange-errors --json --junit {file}")
     assert asked.returncode == 0, asked.stderr
-    assert json.loads(asked.stdout)["outcome"] == "passed"
+    assert json.loads(asked.stdout)["status"] == "passed"
     assert "⚡ make the exchange fail" in asked.stderr
     assert "\x1b" not in asked.stdout + asked.stderr
     assert "<testsuites>" in file.read_text()

@@ -98,7 +98,7 @@ def test_a_folder_is_checked_imported_run_followed_reported_and_pruned(
     assert exported.out == (tmp_path / "short.yaml").read_text()
     ran = scenario("run", "short", "--json", "--junit", tmp_path / "junit.xml")
     assert ran.code == 0, ran.err
-    run_id = ran.json["run"]
+    run_id = ran.json["id"]
     assert "<testsuites>" in (tmp_path / "junit.xml").read_text()
     followed = scenario("follow", run_id[:13])
     assert "fault_undone" in followed.out
@@ -118,7 +118,7 @@ def test_a_file_that_fails_fails_the_command_and_is_not_stored(scenario: Elsewhe
     assert "↩ undone: break the target" in failed.out
     runs = scenario("runs", "--status", "failed", "--json").json["items"]
     assert runs[0]["scenario"] == "failing"
-    assert runs[0]["started_from"] == "api"
+    assert runs[0]["origin"] == "api"
 
 
 def test_mistakes_have_their_line_and_names_what_was_meant(scenario: Elsewhere, tmp_path: Path) -> None:

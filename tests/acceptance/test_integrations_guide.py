@@ -62,7 +62,7 @@ def test_the_documented_receiver_hears_of_a_run_and_grafana_of_its_fault(
     wait_for(lambda: len(heard(system)) == 2, what="the end of the run is told")
     tested, ended = heard(system)
     assert [tested["type"], ended["type"]] == ["webhook.test", "run.finished"]
-    assert ended["data"]["run"]["outcome"] == "aborted"
+    assert ended["data"]["run"]["status"] == "aborted"
     grafana.wait_for(1)
     assert "service:target" in grafana.messages()[0]["tags"]
 

@@ -1,6 +1,7 @@
 """Runs over the API: started, found, stopped, reported."""
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
@@ -13,7 +14,9 @@ from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 pytestmark = pytest.mark.django_db
 
 
-def test_a_run_is_started_with_its_variables_and_says_where_it_is(ci: Program, stored: Scenario) -> None:
+def test_a_run_is_started_with_its_variables_and_says_where_it_is(
+    ci: Program, stored: Scenario, settings: Settings
+) -> None:
     answer = ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 700}})
     assert answer.status_code == 201
     told = answer.json()
@@ -22,7 +25,7 @@ def test_a_run_is_started_with_its_variables_and_says_where_it_is(ci: Program, s
     assert (told["scenario"], told["status"], told["rollback"]) == (stored.name, "queued", None)
     assert (told["variables"], told["created_by"], told["origin"]) == ({"delay_ms": 700}, "admin", "api")
     assert told["title"] == stored.title
-    assert told["url"] == f"http://testserver/admin/scenarios/run/{told['id']}/change/"
+    assert told["url"] == f"{settings.PUBLIC_URL}/admin/scenarios/run/{told['id']}/change/"
 
 
 def test_a_value_that_does_not_fit_is_refused_by_its_place(ci: Program, stored: Scenario) -> None:

@@ -70,7 +70,7 @@ def test_follow_shows_the_log_of_an_ended_run_and_goes_on_after_a_number(
 def test_follow_as_json_is_an_event_on_each_line(scenario: CommandLine, ended: Run) -> None:
     events = [json.loads(line) for line in scenario("follow", ended.id, "--json").out.splitlines()]
     assert [event["sequence"] for event in events] == list(range(1, ended.last_event + 1))
-    assert {"kind", "at", "phase", "subject", "detail"} <= events[0].keys()
+    assert {"kind", "at", "phase", "step", "data"} <= events[0].keys()
 
 
 def test_runs_are_filtered_by_scenario_and_status_and_limited(scenario: CommandLine, ended: Run) -> None:
@@ -109,7 +109,7 @@ def test_show_tells_of_a_scenario_its_last_runs_and_its_document(scenario: Comma
     assert said.out.endswith(DOCUMENT)
     shown = scenario("show", "exchange-latency", "--json").json
     assert shown["document"] == DOCUMENT
-    assert shown["runs"][0]["outcome"] == "passed"
+    assert shown["runs"][0]["status"] == "passed"
     assert [one["last_run"] for one in scenario("list", "--json").json["items"]] == ["passed"]
 
 

@@ -34,9 +34,9 @@ def test_a_run_is_told_of_at_its_start_and_at_its_end() -> None:
     assert written() == ["run.started", "run.finished"]
     message = json.loads(Delivery.objects.get(message="run.finished").payload)
     facts = message["data"]["run"]
-    assert (message["type"], facts["id"], facts["outcome"]) == ("run.finished", str(run.id), "passed")
+    assert (message["type"], facts["id"], facts["status"]) == ("run.finished", str(run.id), "passed")
     assert facts["url"].endswith(reverse("admin:scenarios_run_change", args=[run.id]))
-    assert facts["sequence"] == run.last_event
+    assert facts["last_event"] == run.last_event
 
 
 def test_a_run_that_waits_for_an_approval_is_told_of() -> None:

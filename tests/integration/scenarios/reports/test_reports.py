@@ -52,8 +52,8 @@ def test_every_shape_tells_verdict_fault_and_validation(run: Run, name: str) -> 
 
 def test_json_has_the_times_and_the_document(run: Run) -> None:
     content = json.loads(report(run, "json"))
-    assert (content["outcome"], content["rollback"], content["version"]) == ("passed", "clean", 1)
-    assert content["time_to_detect_seconds"] == 0.8
+    assert (content["status"], content["rollback"], content["version"]) == ("passed", "clean", 1)
+    assert content["time_to_detect"] == 0.8
     assert content["document"] == DOCUMENT
     assert content["steps"][1]["seen"] == {"status": 200}
     assert content["faults"][0]["state"] == "undone"
