@@ -140,8 +140,8 @@ def main() -> int:
     for name, measure, source, goal in CASES:
         times = []
         for _ in range(ROUNDS):
-            json_queries.compiled_query.cache_clear()
-            patterns.compiled_pattern.cache_clear()
+            json_queries.compile_query.cache_clear()
+            patterns.compile_pattern.cache_clear()
             started = time.perf_counter()
             measure(source)
             times.append((time.perf_counter() - started) * 1000)

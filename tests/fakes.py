@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
-from scenarios.domain.plan import Action, service_of
+from scenarios.domain.plan import Action, find_service
 from scenarios.engine.clock import SystemClock
 from scenarios.ports import Event, Fault, Surroundings, UndoResult
 
@@ -128,7 +128,7 @@ class InMemoryJournal:
         return self.clock.monotonic() < self.late_until.get(fault.key, 0.0)
 
     async def moved_to(self, fault: Fault) -> str:
-        return self.moved.get(service_of(fault.undo), "")
+        return self.moved.get(find_service(fault.undo), "")
 
     async def rollback(self) -> Rollback:
         left = {self.states[fault.key] for fault in self.faults.values()}

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from scenarios.admin.deletion import DeletedByServiceAdmin
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.control_room import home_queries
-from scenarios.domain.counts import counted
+from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import services as registered_services
 from scenarios.library.service_health import Health, health_of, try_health
@@ -153,7 +153,10 @@ class ServiceAdmin(DeletedByServiceAdmin):
             return links or "-"
         page = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
         return format_html(
-            '{}<a href="{}">{}</a>', links, page, f" and {more} more" if links else counted(more, "scenario")
+            '{}<a href="{}">{}</a>',
+            links,
+            page,
+            f" and {more} more" if links else format_count(more, "scenario"),
         )
 
     def health_view(self, request: HttpRequest, pk: int) -> HttpResponse:

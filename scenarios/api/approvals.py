@@ -19,7 +19,7 @@ from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import ApprovalState
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.library.dry_run import steps_of
 from scenarios.models import Approval
 from scenarios.planning import approvals
@@ -163,7 +163,7 @@ def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> OneApproval:
 def approve(request: HttpRequest, why: Consent, approval_id: Path[RowId]) -> OneApproval:
     """Let the run begin, or the schedule's runs as it is now. Refused (403) to whoever asked for it."""
     caller = caller_of(request)
-    approvals.approve(approval_of(approval_id), by=caller.user, reason=storable(why.reason).strip())
+    approvals.approve(approval_of(approval_id), by=caller.user, reason=make_storable(why.reason).strip())
     return OneApproval.of(approval_of(approval_id), request)
 
 
@@ -178,7 +178,7 @@ def approve(request: HttpRequest, why: Consent, approval_id: Path[RowId]) -> One
 def refuse(request: HttpRequest, why: Refusal, approval_id: Path[RowId]) -> OneApproval:
     """End the run `aborted`; a schedule stays without an approval until it is changed."""
     caller = caller_of(request)
-    reason = storable(why.reason).strip()
+    reason = make_storable(why.reason).strip()
     if not reason:
         place = ProblemAt(path="body.reason", message="it is empty: what should be changed?")
         raise RefusedError("A refusal needs a reason.", [place])

@@ -17,7 +17,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from scenarios.domain.outcomes import RunState
-from scenarios.domain.outputs import json_text
+from scenarios.domain.outputs import dump_json
 from scenarios.models import Event, Run
 from scenarios.records import json_fields, record_event
 
@@ -109,7 +109,7 @@ class Reading:
 
     def _written(self, event: Event) -> str:
         self._seen = event.sequence
-        return f"id: {event.sequence}\ndata: {json_text(json_fields(record_event(event)))}\n\n"
+        return f"id: {event.sequence}\ndata: {dump_json(json_fields(record_event(event)))}\n\n"
 
     def _end(self) -> str:
         run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)

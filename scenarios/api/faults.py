@@ -17,7 +17,7 @@ from scenarios.api.names import RowId, fault_of
 from scenarios.api.paging import Filters, Order, Words, page_of
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.models import Fault, FaultQuerySet
 from scenarios.records import FaultRecord, record_fault
 from scenarios.runs import faults as fault_commands
@@ -136,7 +136,7 @@ def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId])
     caller = caller_of(request)
     fault = fault_of(fault_id)
     if not fault_commands.acknowledge_fault(
-        fault, by=caller.user.get_username(), reason=storable(why.reason)
+        fault, by=caller.user.get_username(), reason=make_storable(why.reason)
     ):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")

@@ -12,7 +12,7 @@ from scenarios.api.access import caller_of, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
 from scenarios.api.idempotency import carried_out_once
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.models import GlobalStop
 from scenarios.runs import global_stop
 
@@ -53,7 +53,7 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
     """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
     caller = caller_of(request)
-    stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=storable(why.reason))
+    stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=make_storable(why.reason))
     return {"stopped_runs": stopped}
 
 

@@ -21,7 +21,7 @@ from scenarios.api.names import run_of, scenario_named
 from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor, page_of
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
 from scenarios.records import list_fields, record_run
@@ -217,7 +217,7 @@ def start_run_of_document(
 def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
     return run_commands.start_run(
         source,
-        storable(wish.variables),
+        make_storable(wish.variables),
         origin="api",
         scenario=stored,
         by=caller.user,

@@ -20,7 +20,7 @@ from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
 from scenarios.models.planning import MAX_GRACE_MINUTES
@@ -138,7 +138,7 @@ class NewSchedule(Body):
     def fields(self) -> dict[str, Any]:
         given: dict[str, Any] = self.model_dump(exclude={"scenario", "paused"})
         given["scenario_name"] = self.scenario
-        given["variables"] = storable(self.variables)
+        given["variables"] = make_storable(self.variables)
         given["window_days"] = sorted(set(self.window_days))
         given["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None
         given["window_to"] = time.fromisoformat(self.window_to) if self.window_to else None

@@ -18,7 +18,7 @@ from scenarios.api.names import is_label, new_name, service_named
 from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
 from scenarios.api.problems import Problem
 from scenarios.control_room import home_queries
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.library import services as registered_services
 from scenarios.models import Service
 
@@ -129,7 +129,7 @@ def put(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
     # Whoever could move a protected service could as well take its protection away.
     if wish.protected or (present is not None and present.is_protected):
         permit(request, PROTECT)
-    description = None if wish.description is None else storable(wish.description)
+    description = None if wish.description is None else make_storable(wish.description)
     saved = registered_services.register_service(
         name, wish.base_url, description, is_protected=wish.protected
     )

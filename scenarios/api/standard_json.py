@@ -5,9 +5,9 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.renderers import JSONRenderer
 
-from scenarios.domain.outputs import json_text
+from scenarios.domain.outputs import dump_json
 
 
 class StandardJSON(JSONRenderer):
     def render(self, request: HttpRequest, data: Any, *, response_status: int) -> str:
-        return json_text(data, cls=self.encoder_class)
+        return dump_json(data, cls=self.encoder_class)

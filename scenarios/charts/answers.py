@@ -8,11 +8,11 @@ from scenarios.charts.kept import Chart, Series, Value
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window
 from scenarios.domain.errors import StepFailed
-from scenarios.domain.expectations import shown
-from scenarios.domain.outputs import cut
+from scenarios.domain.expectations import format_value
+from scenarios.domain.outputs import truncate
 from scenarios.domain.plan import origin
-from scenarios.domain.templates import with_secrets
-from scenarios.drivers.prometheus import ask, server_asked
+from scenarios.domain.templates import insert_secrets
+from scenarios.drivers.prometheus import choose_server, query_api
 
 # By the labels of a series, its value at each moment.
 Samples = dict[tuple[tuple[str, str], ...], dict[float, Value]]
@@ -35,21 +35,25 @@ async def chart_of(question: Question, windows: Sequence[Window], secret: Callab
     blank = Chart(
         title=question.title,
         about=question.about,
-        query=cut(question.shown_query, MAX_QUERY_LENGTH),
+        query=truncate(question.shown_query, MAX_QUERY_LENGTH),
         unit=question.unit,
     )
     try:
-        server = server_asked(str(with_secrets(question.server, secret)))
+        server = choose_server(str(insert_secrets(question.server, secret)))
         blank = blank.model_copy(update={"server": origin(server)})
-        query = str(with_secrets(question.query, secret))
+        query = str(insert_secrets(question.query, secret))
         samples: Samples = {}
         moments: list[float] = []
         for window in windows:
             moments = [one for one in moments if not window.start <= one <= window.end] + window.moments()
-            _add(samples, await ask(server, "query_range", _words(query, window), seconds=SECONDS), window)
+            _add(
+                samples,
+                await query_api(server, "query_range", _words(query, window), seconds=SECONDS),
+                window,
+            )
         return _with_series(blank, sorted(moments), samples)
     except StepFailed as error:
-        return blank.model_copy(update={"problem": cut(str(error), MAX_PROBLEM_LENGTH)})
+        return blank.model_copy(update={"problem": truncate(str(error), MAX_PROBLEM_LENGTH)})
 
 
 def _words(query: str, window: Window) -> dict[str, str]:
@@ -75,7 +79,7 @@ def _add(samples: Samples, data: Mapping[str, Any], window: Window) -> None:
                 if place is not None:
                     known[moments[place]] = _kept(float(text))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
-        raise StepFailed(f"Prometheus answered what is no series of samples: {shown(data)}") from error
+        raise StepFailed(f"Prometheus answered what is no series of samples: {format_value(data)}") from error
 
 
 def _kept(value: float) -> Value:
@@ -107,7 +111,8 @@ def _names(labels: Sequence[Mapping[str, str]]) -> list[str]:
     keys = sorted({key for one in labels for key in one})
     telling = [key for key in keys if len({one.get(key) for one in labels}) > 1]
     return [
-        cut(", ".join(f"{key}={one[key]}" for key in telling if key in one), MAX_NAME_LENGTH) or "(no labels)"
+        truncate(", ".join(f"{key}={one[key]}" for key in telling if key in one), MAX_NAME_LENGTH)
+        or "(no labels)"
         if len(labels) > 1
         else ""
         for one in labels

@@ -6,8 +6,8 @@ from django.conf import settings
 
 from scenarios.charts.window import rate_window
 from scenarios.domain.errors import StepFailed, StepImpossible
-from scenarios.domain.promql import check_placeholders, filled_in
-from scenarios.drivers.prometheus import ask
+from scenarios.domain.promql import check_placeholders, fill_in
+from scenarios.drivers.prometheus import query_api
 
 SECONDS = 2.0
 # Any name will do: the query is read, and evaluated for one moment long ago.
@@ -24,13 +24,13 @@ def refusal_of(query: str) -> str:
         return ""
     window = rate_window(settings.PROMETHEUS_SCRAPE_SECONDS, 1.0)
     words = {
-        "query": filled_in(query, service=SOME_SERVICE, window=window),
+        "query": fill_in(query, service=SOME_SERVICE, window=window),
         "start": "0",
         "end": "0",
         "step": "1",
     }
     try:
-        asyncio.run(ask(settings.PROMETHEUS_URL, "query_range", words, seconds=SECONDS))
+        asyncio.run(query_api(settings.PROMETHEUS_URL, "query_range", words, seconds=SECONDS))
     except StepImpossible as error:
         return str(error)
     except StepFailed:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import Plan, Step
-from scenarios.domain.promql import filled_in
-from scenarios.domain.templates import without_secrets
+from scenarios.domain.promql import fill_in
+from scenarios.domain.templates import unescape_secrets
 from scenarios.domain.units import Unit
 from scenarios.models import Run, ServiceQuery
 from scenarios.runs.executor import plan_of
@@ -33,11 +33,11 @@ class Question:
     def with_window(self, seconds: int) -> "Question":
         if not self.service:
             return self
-        return replace(self, query=filled_in(self.query, service=self.service, window=seconds))
+        return replace(self, query=fill_in(self.query, service=self.service, window=seconds))
 
     @property
     def shown_query(self) -> str:
-        return str(without_secrets(self.query))
+        return str(unescape_secrets(self.query))
 
 
 def questions_of(run: Run) -> tuple[list[Question], list[str]]:

@@ -11,7 +11,7 @@ from scenarios.charts.answers import chart_of
 from scenarios.charts.kept import Chart, Charts
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window, rate_window
-from scenarios.domain.outputs import storable
+from scenarios.domain.outputs import make_storable
 from scenarios.domain.redaction import Redactor
 from scenarios.drivers.platform import ConfiguredSecrets
 
@@ -54,12 +54,12 @@ async def read_charts(questions: Sequence[Question], windows: Sequence[Window]) 
 def _storable(charts: list[dict[str, Any]], redactor: Redactor) -> dict[str, Any]:
     kept = [
         {
-            key: value if key in {"series", "moments"} else storable(redactor.redact(value))
+            key: value if key in {"series", "moments"} else make_storable(redactor.redact(value))
             for key, value in chart.items()
         }
         for chart in charts
     ]
     for chart in kept:
         for series in chart["series"]:
-            series["name"] = storable(redactor.redact(series["name"]))
+            series["name"] = make_storable(redactor.redact(series["name"]))
     return {"charts": kept}

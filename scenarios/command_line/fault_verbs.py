@@ -8,7 +8,7 @@ from scenarios.command_line.history_verbs import MAX_LISTED, limited
 from scenarios.command_line.progress import Progress
 from scenarios.command_line.terminal import plain
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
-from scenarios.domain.counts import counted
+from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import STATES_TO_UNDO, Rollback
 from scenarios.records import FaultRecord
 
@@ -44,7 +44,7 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
 def _stop_all(session: Session, reason: str) -> int:
     stopped = session.coordinator.stop_all(reason or "no reason given")
     session.terminal.say(
-        f"Being stopped: {counted(stopped, 'run')}; faults are undone first. No run begins until "
+        f"Being stopped: {format_count(stopped, 'run')}; faults are undone first. No run begins until "
         "'manage.py scenario release'."
     )
     return exit_codes.DONE

@@ -14,7 +14,7 @@ from requests.auth import AuthBase
 
 from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent
 from scenarios.domain.errors import Problem
-from scenarios.domain.retry_after import seconds_to_wait
+from scenarios.domain.retry_after import parse_retry_after
 
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 30.0, 120.0
 MAX_BYTES = 64 * 1024 * 1024
@@ -194,7 +194,7 @@ class HttpApi:
 
 
 def _delay(answer: requests.Response, otherwise: float) -> float:
-    return min(seconds_to_wait(answer.headers, datetime.now(UTC)), MAX_DELAY) or otherwise
+    return min(parse_retry_after(answer.headers, datetime.now(UTC)), MAX_DELAY) or otherwise
 
 
 def _innermost(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.language.experiments.translation import TranslationRefused
-from scenarios.language.variables import pairs
+from scenarios.language.variables import parse_pairs
 from scenarios.records import EventRecord, RunRecord
 
 
@@ -72,7 +72,7 @@ def run(
             raise CommandRefused("'--junit' tells how a run ended: not with '--dry-run' or '--detach'.")
         refuse_unwritable(junit)
     try:
-        given = pairs(variables)
+        given = parse_pairs(variables)
         if dry_run:
             return _dry_run(session, scenario, given)
         started = _start(session, scenario, given, wait=not options["no_wait"], priority=options["priority"])

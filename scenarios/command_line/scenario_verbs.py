@@ -17,7 +17,7 @@ from scenarios.command_line.reading import read_all, show_preflight
 from scenarios.command_line.terminal import Terminal, plain
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import InvalidVariables
-from scenarios.language.variables import pairs
+from scenarios.language.variables import parse_pairs
 from scenarios.records import RunRecord
 
 LAST_RUNS = 5
@@ -101,7 +101,7 @@ def validate_files(
 
 def _look_live(session: Session, file: Path, document: ReadDocument, variables: list[str]) -> Preflight:
     try:
-        found = session.coordinator.preflight(document.source, pairs(variables))
+        found = session.coordinator.preflight(document.source, parse_pairs(variables))
     except InvalidVariables as error:
         found = Preflight(refusals=list(error.errors.values()))
     if not session.terminal.wants_json:

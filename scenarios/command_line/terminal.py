@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-from scenarios.domain.outputs import json_text
+from scenarios.domain.outputs import dump_json
 from scenarios.records import (
     EventRecord,
     RunRecord,
@@ -66,7 +66,7 @@ class Terminal:
 
     def document(self, value: Any) -> None:
         """The one JSON document of this command."""
-        self._write(json_text(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")
+        self._write(dump_json(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")
 
     def text(self, content: bytes) -> None:
         """What is a document already, as it is."""
@@ -74,7 +74,7 @@ class Terminal:
 
     def line(self, value: Any) -> None:
         """One of many JSON documents, each on a line."""
-        self._write(json_text(value, default=_as_json, ensure_ascii=False) + "\n")
+        self._write(dump_json(value, default=_as_json, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:

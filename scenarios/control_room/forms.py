@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
 from scenarios.domain.timetable import WEEK
 from scenarios.drivers import documents
-from scenarios.language.variables import Variable, pairs
+from scenarios.language.variables import Variable, parse_pairs
 from scenarios.models import Scenario, Schedule
 from scenarios.planning import schedules
 
@@ -207,7 +207,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
     def clean_variables_text(self) -> str:
         text: str = self.cleaned_data["variables_text"]
         try:
-            self.instance.variables = pairs([line for line in text.splitlines() if line.strip()])
+            self.instance.variables = parse_pairs([line for line in text.splitlines() if line.strip()])
         except InvalidVariables as error:
             raise ValidationError(list(error.errors.values())) from error
         return text

@@ -18,7 +18,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
 from scenarios.access.page_after_login import page_of_form, tell_saved_page
 from scenarios.control_room import guide, home_queries
-from scenarios.domain.counts import counted
+from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
 from scenarios.models import GlobalStop, Scenario
 from scenarios.pictures.days import days_chart
@@ -104,7 +104,7 @@ class ControlRoom(admin.AdminSite):
         else:
             reason = request.POST.get("reason", "").strip() or "no reason given"
             stopped = global_stop.pull_global_stop(by=request.user.get_username(), reason=reason)
-            words = f"Being stopped: {counted(stopped, 'run')}; faults are undone first."
+            words = f"Being stopped: {format_count(stopped, 'run')}; faults are undone first."
             messages.warning(request, f"{words} No run begins until the stop is released.")
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 

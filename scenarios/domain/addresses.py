@@ -22,7 +22,7 @@ MAX_KNOWN = 10_000
 _PORTS = {"http": 80, "https": 443}
 
 
-def endpoint_of(url: str) -> Endpoint | None:
+def parse_endpoint(url: str) -> Endpoint | None:
     """Host and port of the URL, read as the client reads it; None where it names none, or awaits a secret."""
     # Takes a few ms to import, and is only needed where a document names addresses.
     from yarl import URL  # noqa: PLC0415
@@ -32,12 +32,12 @@ def endpoint_of(url: str) -> Endpoint | None:
     try:
         parsed = URL(url)
         port = parsed.port or _PORTS.get(parsed.scheme, 80)
-        return (plain_host(parsed.raw_host), port) if parsed.raw_host else None
+        return (normalize_host(parsed.raw_host), port) if parsed.raw_host else None
     except (ValueError, TypeError):
         return None
 
 
-def plain_host(host: str) -> str:
+def normalize_host(host: str) -> str:
     """As it is compared: without the brackets of IPv6, the dot at the end and capital letters; in ASCII."""
     from yarl import URL  # noqa: PLC0415
 
@@ -51,7 +51,7 @@ def plain_host(host: str) -> str:
         return bare
 
 
-def canonical(ip: str) -> str:
+def normalize_ip(ip: str) -> str:
     """One text for each address, and one for all those of this machine."""
     address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
@@ -61,7 +61,7 @@ def canonical(ip: str) -> str:
     return str(address)
 
 
-def places_of(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Place]:
+def resolve_places(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Place]:
     """Where the endpoint leads, and its own spelling, so that a name which cannot be resolved is itself.
 
     Without `lookups` no name server is asked: what is known of the name stands, however old.
@@ -71,15 +71,15 @@ def places_of(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Place]:
     return frozenset({(host, port), *((ip, port) for ip in known)})
 
 
-def places_at(host: str, addresses: Iterable[tuple[str, int]]) -> frozenset[Place]:
+def build_places(host: str, addresses: Iterable[tuple[str, int]]) -> frozenset[Place]:
     """The places of socket addresses to which the host was resolved."""
     found = list(addresses)
-    spelling = {(plain_host(host), port) for _, port in found}
-    numeric = {(address, port) for ip, port in found if (address := _canonical_or_none(ip))}
+    spelling = {(normalize_host(host), port) for _, port in found}
+    numeric = {(address, port) for ip, port in found if (address := _normalize_ip_or_none(ip))}
     return frozenset(spelling | numeric)
 
 
-def hold_name(place: Place) -> str:
+def format_hold(place: Place) -> str:
     """How the place is held, as `127.0.0.1:8080` or `[fd00::1]:80`; "" where its name is not resolved.
 
     No service has such a name, because none contains a colon.
@@ -87,14 +87,14 @@ def hold_name(place: Place) -> str:
     host, port = place
     if host == THIS_HOST:
         return f"127.0.0.1:{port}"
-    if _canonical_or_none(host) is None:
+    if _normalize_ip_or_none(host) is None:
         return ""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _canonical_or_none(ip: str) -> str | None:
+def _normalize_ip_or_none(ip: str) -> str | None:
     try:
-        return canonical(ip)
+        return normalize_ip(ip)
     except ValueError:
         return None  # a name that could not be resolved
 
@@ -159,7 +159,7 @@ class Names:
             return lookup
 
     def _ask(self, host: str) -> None:
-        value = frozenset(map(canonical, look_up(host)))
+        value = frozenset(map(normalize_ip, look_up(host)))
         with self._lock:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
@@ -174,7 +174,7 @@ def _numeric(host: str) -> frozenset[str] | None:
     """The address that the text is, in any spelling that the system reads; None where it is a name."""
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        return frozenset(canonical(str(answer[4][0])) for answer in answers)
+        return frozenset(normalize_ip(str(answer[4][0])) for answer in answers)
     except (OSError, ValueError):
         return None
 

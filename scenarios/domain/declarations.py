@@ -38,7 +38,7 @@ MAX_NAME_LENGTH = 200
 _MAX_RELATIONS = 200
 
 
-class Patience:
+class MistakeLimit:
     """How many mistakes are still looked for: nobody reads thousands, and finding them costs time.
 
     The context of a validation. A mistake counts once for each declaration around it.
@@ -56,7 +56,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenRule:
     """A broken rule deeper inside of a declaration: `path` leads there from the declaration.
 
     `beside` leads to what contradicts it, whose line is told.
@@ -79,7 +79,7 @@ class Declaration(BaseModel):
     Returns: ClassVar[type[BaseModel] | None] = None
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         """Rules between keys that `given` breaks: the key to point at ('' is the whole), and a sentence.
 
         Values have not been checked yet: they may be of any type, or templates.
@@ -95,38 +95,38 @@ class Declaration(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _with_relations(cls, data: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
-        if isinstance(info.context, Patience) and info.context.is_over:
+        if isinstance(info.context, MistakeLimit) and info.context.is_over:
             return cls.model_construct()  # the whole is refused anyway
         try:
             return cls._checked(data, handler)
         except ValidationError as error:
-            if isinstance(info.context, Patience):
+            if isinstance(info.context, MistakeLimit):
                 info.context.note(error.error_count())
             raise
 
     @classmethod
     def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        own = _relation_errors(cls, data) if isinstance(data, Mapping) else []
+        own = _find_relation_errors(cls, data) if isinstance(data, Mapping) else []
         try:
             valid = handler(data)
         except ValidationError as error:
             if not own:
                 raise
-            raise ValidationError.from_exception_data(cls.__name__, [*_as_details(error), *own]) from error
+            raise ValidationError.from_exception_data(cls.__name__, [*_list_details(error), *own]) from error
         if own:
             raise ValidationError.from_exception_data(cls.__name__, own)
         return valid
 
 
-def _relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
+def _find_relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
     broken = islice(declaration.relations(data), _MAX_RELATIONS)
-    return [_relation_error(one, data) for one in broken]
+    return [_build_relation_error(one, data) for one in broken]
 
 
-def _relation_error(found: tuple[str, str] | Broken, data: Mapping[str, Any]) -> InitErrorDetails:
-    if not isinstance(found, Broken):
+def _build_relation_error(found: tuple[str, str] | BrokenRule, data: Mapping[str, Any]) -> InitErrorDetails:
+    if not isinstance(found, BrokenRule):
         key, sentence = found
-        found = Broken((key,) if key else (), sentence)
+        found = BrokenRule((key,) if key else (), sentence)
     value: Any = data
     for part in found.path:
         value = value[part]
@@ -140,11 +140,11 @@ def _relation_error(found: tuple[str, str] | Broken, data: Mapping[str, Any]) ->
     return InitErrorDetails(type=kind, loc=found.path, input=value)
 
 
-def _as_details(error: ValidationError) -> list[InitErrorDetails]:
-    return [_detail(found) for found in error.errors(include_url=False)]
+def _list_details(error: ValidationError) -> list[InitErrorDetails]:
+    return [_build_detail(found) for found in error.errors(include_url=False)]
 
 
-def _detail(found: Any) -> InitErrorDetails:
+def _build_detail(found: Any) -> InitErrorDetails:
     # Pydantic builds its own errors anew from their type and context, but not those of validators:
     # each is carried over as a custom one, with the type and the context it had.
     context = dict(found.get("ctx", {}))
@@ -153,20 +153,20 @@ def _detail(found: Any) -> InitErrorDetails:
     return InitErrorDetails(type=kind, loc=found["loc"], input=found["input"])
 
 
-def _seconds(value: object) -> float:
+def _parse_seconds(value: object) -> float:
     try:
         return parse_duration(value)
     except ValueError as error:
         raise PydanticCustomError("duration", "{sentence}", {"sentence": str(error)}) from error
 
 
-def _more_than_nothing(seconds: float) -> float:
+def _check_positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("'0s' is refused here: the duration must be longer than nothing")
     return seconds
 
 
-def _name(text: str) -> str:
+def _check_name(text: str) -> str:
     if not text.strip():
         raise ValueError(f"{text!r} is empty: write a name that people understand")
     if len(text) > MAX_NAME_LENGTH:
@@ -178,21 +178,21 @@ def _name(text: str) -> str:
     return text
 
 
-def _whole(value: Any) -> Any:
+def _accept_whole_float(value: Any) -> Any:
     """JSON Schema counts 5.0 among the whole numbers: so does the language."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # Stands behind an integer's limits: before them, the JSON Schema would lose them.
-WHOLE = BeforeValidator(_whole)
+WHOLE = BeforeValidator(_accept_whole_float)
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}
-Duration = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION_SCHEMA)]
+Duration = Annotated[float, BeforeValidator(_parse_seconds), WithJsonSchema(DURATION_SCHEMA)]
 PositiveDuration = Annotated[
-    float, BeforeValidator(_seconds), AfterValidator(_more_than_nothing), WithJsonSchema(DURATION_SCHEMA)
+    float, BeforeValidator(_parse_seconds), AfterValidator(_check_positive), WithJsonSchema(DURATION_SCHEMA)
 ]
 Name = Annotated[
     str,
-    AfterValidator(_name),
+    AfterValidator(_check_name),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH}),
 ]
 Text = Annotated[str, Field(max_length=10_000)]

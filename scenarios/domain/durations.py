@@ -29,7 +29,9 @@ def parse_duration(text: object) -> float:
         raise ValueError(f"'' is an empty duration: {_HINT}")
     match = _DURATION.match(text) if len(text) <= _MAX_TEXT_LENGTH else None
     if match is None:
-        raise ValueError(f"{text[:_MAX_TEXT_LENGTH]!r} is not a duration: {_rule_broken_by(text)}{_HINT}")
+        raise ValueError(
+            f"{text[:_MAX_TEXT_LENGTH]!r} is not a duration: {_explain_broken_rule(text)}{_HINT}"
+        )
     # Summed in milliseconds: 0.5s and 500ms are then the same number.
     amounts = zip(match.groups(), _UNITS.values(), strict=True)
     seconds = sum(float(amount) * (unit * 1000) for amount, unit in amounts if amount) / 1000
@@ -38,7 +40,7 @@ def parse_duration(text: object) -> float:
     return seconds
 
 
-def _rule_broken_by(text: str) -> str:
+def _explain_broken_rule(text: str) -> str:
     if text.startswith("-"):
         return "it cannot be negative; "
     if re.fullmatch(_NUMBER, text):
@@ -52,15 +54,15 @@ def format_duration(seconds: float) -> str:
     if microseconds <= 0:
         return "0s"
     if microseconds < _SECOND:
-        return f"{_plain(microseconds / 1000)}ms"
+        return f"{_format_amount(microseconds / 1000)}ms"
     minutes, rest = divmod(microseconds, 60 * _SECOND)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = [f"{amount}{unit}" for amount, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if amount]
     if rest:
-        parts.append(f"{_plain(rest / _SECOND)}s")
+        parts.append(f"{_format_amount(rest / _SECOND)}s")
     return "".join(parts)
 
 
-def _plain(amount: float) -> str:
+def _format_amount(amount: float) -> str:
     return f"{amount:.6f}".rstrip("0").rstrip(".")

@@ -4,10 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.domain.json_queries import Budget, QueryTooLargeError, compiled_query
-from scenarios.domain.matchers import MISSING, OVER_LISTS, Named, misses_over, shown, value_misses
+from scenarios.domain.json_queries import Budget, QueryTooLargeError, compile_query
+from scenarios.domain.matchers import (
+    LIST_MATCHERS,
+    MISSING,
+    LabelledValues,
+    find_list_mismatches,
+    find_mismatches,
+    format_value,
+)
 
-__all__ = ["Expectations", "QueryTooLargeError", "shown"]
+__all__ = ["Expectations", "QueryTooLargeError", "format_value"]
 
 # Of the series that a query found, so many are named.
 _MAX_SERIES = 3
@@ -31,16 +38,16 @@ class Expectations:
     def _misses(self, fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
         for field, wanted in self.fields.items():
             if field == "json":
-                yield from _json_misses(wanted, fields, budget)
+                yield from _check_json(wanted, fields, budget)
             elif field == "headers":
-                yield from _header_misses(wanted, fields, budget)
-            elif field == "value" and (series := _series(fields)) is not None:
-                yield from _series_misses(wanted, fields, series, budget)
+                yield from _check_headers(wanted, fields, budget)
+            elif field == "value" and (series := _label_series(fields)) is not None:
+                yield from _check_series(wanted, fields, series, budget)
             else:
-                yield from value_misses(repr(field), wanted, fields.get(field, MISSING), budget)
+                yield from find_mismatches(repr(field), wanted, fields.get(field, MISSING), budget)
 
 
-def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
+def _check_json(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
     document = fields.get("json", MISSING)
     for path, matchers in wanted.items():
         subject = f"JSON at {path!r}"
@@ -48,7 +55,7 @@ def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: B
             # Not even that something is missing there is known.
             yield f"there is no {subject}: what was returned is not JSON"
             continue
-        query = compiled_query(path)
+        query = compile_query(path)
         found = query.values(document, budget)
         value: Any = found if not query.is_singular else found[0] if found else MISSING
         if value == [] and not query.is_singular and isinstance(matchers, Mapping) and "exists" in matchers:
@@ -56,46 +63,48 @@ def _json_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: B
             if matchers["exists"] is True:
                 yield f"there is no {subject}"
             matchers = {name: expected for name, expected in matchers.items() if name != "exists"}  # noqa: PLW2901
-        yield from value_misses(subject, matchers, value, budget)
+        yield from find_mismatches(subject, matchers, value, budget)
 
 
-def _header_misses(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
+def _check_headers(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
     given = fields.get("headers")
     headers = (
         {str(name).lower(): value for name, value in given.items()} if isinstance(given, Mapping) else {}
     )
     for name, matchers in wanted.items():
-        yield from value_misses(f"header {name!r}", matchers, headers.get(name.lower(), MISSING), budget)
+        yield from find_mismatches(f"header {name!r}", matchers, headers.get(name.lower(), MISSING), budget)
 
 
-def _series(fields: Mapping[str, Any]) -> Named | None:
+def _label_series(fields: Mapping[str, Any]) -> LabelledValues | None:
     """The series of a Prometheus answer, each with its labels; None where it is another's answer."""
     samples = fields.get("samples")
     if not isinstance(samples, list) or not all(isinstance(one, dict) and "metric" in one for one in samples):
         return None
-    return [(_labels(one["metric"]), one.get("value")) for one in samples]
+    return [(_format_labels(one["metric"]), one.get("value")) for one in samples]
 
 
-def _labels(metric: Any) -> str:
+def _format_labels(metric: Any) -> str:
     labels = metric if isinstance(metric, Mapping) else {}
     text = ", ".join(f'{name}="{value}"' for name, value in labels.items() if name != "__name__")
     series = f"{labels.get('__name__', '')}{{{text}}}"
     return series if len(series) <= _MAX_SERIES_LENGTH else series[: _MAX_SERIES_LENGTH - 1] + "…"
 
 
-def _series_misses(wanted: Any, fields: Mapping[str, Any], series: Named, budget: Budget) -> Iterator[str]:
+def _check_series(
+    wanted: Any, fields: Mapping[str, Any], series: LabelledValues, budget: Budget
+) -> Iterator[str]:
     """`value` is that of the one series; `all`, `any` and `count` look at every series."""
     matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
-    of_one = {name: expected for name, expected in matchers.items() if name not in OVER_LISTS}
+    of_one = {name: expected for name, expected in matchers.items() if name not in LIST_MATCHERS}
     for name, expected in matchers.items():
-        if name in OVER_LISTS:
-            yield from misses_over("'value'", name, expected, series, budget)
+        if name in LIST_MATCHERS:
+            yield from find_list_mismatches("'value'", name, expected, series, budget)
     if of_one and len(series) > 1:
-        some = ", ".join(f"{labels} is {shown(value)}" for labels, value in series[:_MAX_SERIES])
+        some = ", ".join(f"{labels} is {format_value(value)}" for labels, value in series[:_MAX_SERIES])
         more = f" and {len(series) - _MAX_SERIES} more" if len(series) > _MAX_SERIES else ""
         yield (
             f"there is no single 'value': the query found {len(series)} series, {some}{more}; aggregate them "
             "in the query, as by 'max(…)', or look at all of them by 'all', 'any' or 'count'"
         )
     elif of_one:
-        yield from value_misses("'value'", of_one, fields.get("value", MISSING), budget)
+        yield from find_mismatches("'value'", of_one, fields.get("value", MISSING), budget)

@@ -34,7 +34,7 @@ from jsonpath.selectors import (
     WildcardSelector,
 )
 
-from scenarios.domain.patterns import compiled_iregexp
+from scenarios.domain.patterns import compile_iregexp
 
 MAX_PATH_LENGTH = 200
 # Each multiplies the nodes that are visited by the depth of the data: four take minutes for 60 levels.
@@ -97,7 +97,7 @@ class Query:
 
 
 @lru_cache(maxsize=1024)
-def compiled_query(text: str) -> Query:
+def compile_query(text: str) -> Query:
     """Raises:
     ValueError: not a JSONPath as of RFC 9535, or one that may visit too much.
     """
@@ -112,7 +112,7 @@ def compiled_query(text: str) -> Query:
         ) from error
     if not isinstance(path, JSONPath):
         raise ValueError(f"{text!r} is not a JSONPath: several paths are joined; write them one by one")  # noqa: TRY004
-    descents = _descents(path, text)
+    descents = _count_descents(path, text)
     if descents > MAX_DESCENTS:
         raise ValueError(
             f"{text!r} has {descents} '..': at most {MAX_DESCENTS}, because each one multiplies the nodes "
@@ -121,7 +121,7 @@ def compiled_query(text: str) -> Query:
     return Query(text, path.singular_query(), path)
 
 
-def _descents(path: JSONPath, text: str) -> int:
+def _count_descents(path: JSONPath, text: str) -> int:
     """How many `..` it has, those in its filters included.
 
     Raises:
@@ -134,28 +134,28 @@ def _descents(path: JSONPath, text: str) -> int:
             if not isinstance(selector, _SELECTORS):
                 raise ValueError(f"{text!r} is not a JSONPath: {str(selector)!r} is not part of RFC 9535")  # noqa: TRY004
             if isinstance(selector, Filter):
-                count += _descents_of_expression(selector.expression, text)
+                count += _count_descents_in_expression(selector.expression, text)
     return count
 
 
-def _descents_of_expression(expression: BaseExpression, text: str) -> int:
+def _count_descents_in_expression(expression: BaseExpression, text: str) -> int:
     if isinstance(expression, FilterQuery):
-        return _descents(expression.path, text)
+        return _count_descents(expression.path, text)
     if isinstance(expression, FunctionExtension) and expression.name in {"match", "search"}:
         _check_pattern(expression, text)
-    return sum(_descents_of_expression(child, text) for child in expression.children())
+    return sum(_count_descents_in_expression(child, text) for child in expression.children())
 
 
 def _check_pattern(function: FunctionExtension, text: str) -> None:
     pattern = function.args[1]
     if isinstance(pattern, FilterExpressionLiteral) and isinstance(pattern.value, str):
         try:
-            compiled_iregexp(pattern.value)
+            compile_iregexp(pattern.value)
         except ValueError as error:
             raise ValueError(f"{text!r} has a {function.name}() that cannot be used: {error}") from error
 
 
-def same(value: Any, other: Any, budget: Budget | None = None) -> bool:
+def are_equal(value: Any, other: Any, budget: Budget | None = None) -> bool:
     """Equality of JSON values: true is not 1, as it is in Python, at any depth."""
     spend = (budget or Budget(sys.maxsize)).spend
     left = [(value, other)]
@@ -282,7 +282,7 @@ class _Evaluation:
     def _equal(self, left: Any, right: Any) -> bool:
         if left is _NOTHING or right is _NOTHING:
             return left is right
-        return same(left, right, self._budget)
+        return are_equal(left, right, self._budget)
 
     def _matches(self, function: FunctionExtension, current: Any) -> bool:
         text, pattern = (self._value(argument, current) for argument in function.args)
@@ -301,7 +301,7 @@ class _Evaluation:
         if pattern not in self._patterns:
             self._spend(_COMPILATION)
             try:
-                self._patterns[pattern] = compiled_iregexp(pattern)
+                self._patterns[pattern] = compile_iregexp(pattern)
             except ValueError:
                 # RFC 9535, 2.4.6: what is no regular expression matches nothing.
                 self._patterns[pattern] = None

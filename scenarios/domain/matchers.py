@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from scenarios.domain.json_queries import Budget, same
-from scenarios.domain.patterns import compiled_pattern
+from scenarios.domain.json_queries import Budget, are_equal
+from scenarios.domain.patterns import compile_pattern
 
 _MAX_SHOWN_LENGTH = 120
 _MAX_SHOWN_DEPTH = 20
@@ -16,7 +16,7 @@ _MAX_SEARCHED = 64 * 1024
 _MAX_NAMED = 3
 _DECIMALS = 3
 # Matchers that look at the values of a list, not at the list.
-OVER_LISTS = frozenset({"all", "any", "count"})
+LIST_MATCHERS = frozenset({"all", "any", "count"})
 
 
 class _Missing:
@@ -26,10 +26,10 @@ class _Missing:
 
 MISSING: Final = _Missing()
 # A list's values, each with how it is spoken of.
-Named = Sequence[tuple[str, Any]]
+LabelledValues = Sequence[tuple[str, Any]]
 
 
-def value_misses(subject: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
+def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
     """A sentence for each matcher that the value does not meet."""
     matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
     if value is MISSING:
@@ -37,81 +37,94 @@ def value_misses(subject: str, wanted: Any, value: Any, budget: Budget) -> Itera
             yield f"there is no {subject}"
         return
     for name, expected in matchers.items():
-        if name in OVER_LISTS:
-            yield from _list_misses(subject, name, expected, value, budget)
-        elif name in _OF_WHOLE_VALUES:
-            if miss := _OF_WHOLE_VALUES[name](value, expected, budget):
+        if name in LIST_MATCHERS:
+            yield from _check_list(subject, name, expected, value, budget)
+        elif name in _VALUE_MATCHERS:
+            if miss := _VALUE_MATCHERS[name](value, expected, budget):
                 yield f"{subject} {miss}"
-        elif miss := _OF_SCALARS[name](value, expected):
+        elif miss := _SCALAR_MATCHERS[name](value, expected):
             yield f"{subject} {miss}"
 
 
-def _list_misses(subject: str, name: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
+def _check_list(subject: str, name: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
     if not isinstance(value, list | tuple):
-        yield f"{subject} is {shown(value)}, which is not a list, so that {name!r} has nothing to look at"
+        found = format_value(value)
+        yield f"{subject} is {found}, which is not a list, so that {name!r} has nothing to look at"
         return
     named = [(f"[{index}]", one) for index, one in enumerate(value)]
-    yield from misses_over(subject, name, wanted, named, budget)
+    yield from find_list_mismatches(subject, name, wanted, named, budget)
 
 
-def misses_over(subject: str, name: str, wanted: Any, named: Named, budget: Budget) -> Iterator[str]:
-    """As `value_misses`, for one of OVER_LISTS. Of no values at all, neither `all` nor `any` holds."""
+def find_list_mismatches(
+    subject: str, name: str, wanted: Any, named: LabelledValues, budget: Budget
+) -> Iterator[str]:
+    """Like `find_mismatches`, for one of LIST_MATCHERS. An empty list meets neither `all` nor `any`."""
     if name == "count":
-        yield from value_misses(f"the number of values of {subject}", wanted, len(named), budget)
+        yield from find_mismatches(f"the number of values of {subject}", wanted, len(named), budget)
         return
     if not named:
         yield f"{subject} has no values, so that {name!r} does not hold"
         return
     budget.spend(len(named))
-    misses = [list(value_misses(label, wanted, value, budget)) for label, value in named]
+    misses = [list(find_mismatches(label, wanted, value, budget)) for label, value in named]
     found = [sentences[0] for sentences in misses if sentences]
     if name == "all" and found:
-        yield f"{len(found)} of {len(named)} values of {subject} do not hold: {_some(found)}"
+        yield f"{len(found)} of {len(named)} values of {subject} do not hold: {_join_first(found)}"
     elif name == "any" and len(found) == len(named):
-        yield f"none of {len(named)} values of {subject} holds: {_some(found)}"
+        yield f"none of {len(named)} values of {subject} holds: {_join_first(found)}"
 
 
-def _some(sentences: Sequence[str]) -> str:
+def _join_first(sentences: Sequence[str]) -> str:
     more = len(sentences) - _MAX_NAMED
     return "; ".join(sentences[:_MAX_NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _equals(value: Any, expected: Any, budget: Budget) -> str:
-    return "" if same(value, expected, budget) else f"is {_beside(value, expected)}, not {shown(expected)}"
+    return (
+        ""
+        if are_equal(value, expected, budget)
+        else f"is {_format_beside(value, expected)}, not {format_value(expected)}"
+    )
 
 
 def _not(value: Any, unwanted: Any, budget: Budget) -> str:
-    return f"is {shown(value)}, which it must not be" if same(value, unwanted, budget) else ""
+    return f"is {format_value(value)}, which it must not be" if are_equal(value, unwanted, budget) else ""
 
 
 def _in(value: Any, choices: Any, budget: Budget) -> str:
-    found = any(same(value, one, budget) for one in choices)
-    return "" if found else f"is {shown(value)}, none of {shown(choices)}"
+    found = any(are_equal(value, one, budget) for one in choices)
+    return "" if found else f"is {format_value(value)}, none of {format_value(choices)}"
 
 
 def _not_in(value: Any, choices: Any, budget: Budget) -> str:
-    found = any(same(value, one, budget) for one in choices)
-    return f"is {shown(value)}, one of {shown(choices)}" if found else ""
+    found = any(are_equal(value, one, budget) for one in choices)
+    return f"is {format_value(value)}, one of {format_value(choices)}" if found else ""
 
 
 def _contains(value: Any, part: Any, budget: Budget) -> str:
     if isinstance(value, str) and isinstance(part, str):
-        return "" if part in value else f"is {shown(value)}, which does not contain {shown(part)}"
+        return (
+            "" if part in value else f"is {format_value(value)}, which does not contain {format_value(part)}"
+        )
     if isinstance(value, Mapping):
         is_key = isinstance(part, str) and part in value
-        return "" if is_key else f"has no key {shown(part)}: it is {shown(value)}"
+        return "" if is_key else f"has no key {format_value(part)}: it is {format_value(value)}"
     if isinstance(value, list | tuple):
         budget.spend(len(value))
-        found = any(same(one, part, budget) for one in value)
-        return "" if found else f"is {shown(value)}, without {shown(part)}"
-    return f"is {shown(value)}, which cannot contain {shown(part)}"
+        found = any(are_equal(one, part, budget) for one in value)
+        return "" if found else f"is {format_value(value)}, without {format_value(part)}"
+    return f"is {format_value(value)}, which cannot contain {format_value(part)}"
 
 
-def _comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[Any, Any], str]:
+def _build_comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[Any, Any], str]:
     def compare(value: Any, limit: Any) -> str:
         if not is_number(value):
-            return f"is {shown(value)}, which is no number and cannot be {words} {shown(limit)}"
-        return "" if holds(value, limit) else f"is {_beside(value, limit)}, not {words} {shown(limit)}"
+            return f"is {format_value(value)}, which is no number and cannot be {words} {format_value(limit)}"
+        return (
+            ""
+            if holds(value, limit)
+            else f"is {_format_beside(value, limit)}, not {words} {format_value(limit)}"
+        )
 
     return compare
 
@@ -119,44 +132,45 @@ def _comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[
 def _between(value: Any, limits: Any) -> str:
     low, high = limits
     if not is_number(value):
-        return f"is {shown(value)}, which is no number and cannot be between {shown(low)} and {shown(high)}"
+        limits = f"{format_value(low)} and {format_value(high)}"
+        return f"is {format_value(value)}, which is no number and cannot be between {limits}"
     if low <= value <= high:
         return ""
-    return f"is {_beside(value, low, high)}, not between {shown(low)} and {shown(high)}"
+    return f"is {_format_beside(value, low, high)}, not between {format_value(low)} and {format_value(high)}"
 
 
 def _matches(value: Any, pattern: Any) -> str:
     if not isinstance(value, str):
-        return f"is {shown(value)}, which is no text and cannot match {shown(pattern)}"
+        return f"is {format_value(value)}, which is no text and cannot match {format_value(pattern)}"
     # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
     searched = value[:_MAX_SEARCHED].encode("utf-8", "replace").decode("utf-8")
-    if compiled_pattern(pattern).search(searched):
+    if compile_pattern(pattern).search(searched):
         return ""
-    return f"is {shown(value)}, which does not match {shown(pattern)}"
+    return f"is {format_value(value)}, which does not match {format_value(pattern)}"
 
 
 def _exists(value: Any, expected: Any) -> str:
-    return "" if expected else f"exists, and it must not: it is {shown(value)}"
+    return "" if expected else f"exists, and it must not: it is {format_value(value)}"
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _beside(value: Any, *limits: Any) -> str:
+def _format_beside(value: Any, *limits: Any) -> str:
     """The value as it stands beside its limits: exactly, where rounded it would equal one of them."""
-    if isinstance(value, float) and any(is_number(limit) and _rounded(value) == limit for limit in limits):
+    if isinstance(value, float) and any(is_number(limit) and _round(value) == limit for limit in limits):
         return repr(value)
-    return shown(value)
+    return format_value(value)
 
 
-def _rounded(number: float) -> float:
+def _round(number: float) -> float:
     if not math.isfinite(number):
         return number
     return round(number, _DECIMALS) if abs(number) >= 1 else float(f"{number:.{_DECIMALS}g}")
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """As JSON would write it where it can, with texts in single quotes; cut when it is long.
 
     Decimals are rounded: a person reads them.
@@ -167,7 +181,7 @@ def shown(value: Any) -> str:
         # Cut while it is made: a list of a million numbers must not become a text of megabytes first.
         parts: list[str] = []
         length = 0
-        for part in _written(value, 0):
+        for part in _write(value, 0):
             parts.append(part)
             length += len(part)
             if length > _MAX_SHOWN_LENGTH:
@@ -176,9 +190,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN_LENGTH else text[: _MAX_SHOWN_LENGTH - 1] + "…"
 
 
-def _written(value: Any, depth: int) -> Iterator[str]:
+def _write(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, float):
-        yield repr(_rounded(value))
+        yield repr(_round(value))
     elif isinstance(value, str):
         yield json.dumps(value[: _MAX_SHOWN_LENGTH + 1], ensure_ascii=False)
     elif value is None or isinstance(value, bool | int):
@@ -189,34 +203,34 @@ def _written(value: Any, depth: int) -> Iterator[str]:
         begin = "{"
         for name, part in value.items():
             yield f"{begin}{json.dumps(str(name)[: _MAX_SHOWN_LENGTH + 1], ensure_ascii=False)}: "
-            yield from _written(part, depth + 1)
+            yield from _write(part, depth + 1)
             begin = ", "
         yield "{}" if begin == "{" else "}"
     elif isinstance(value, list | tuple):
         begin = "["
         for part in value:
             yield begin
-            yield from _written(part, depth + 1)
+            yield from _write(part, depth + 1)
             begin = ", "
         yield "[]" if begin == "[" else "]"
     else:
         yield repr(value)
 
 
-_OF_WHOLE_VALUES: Final[Mapping[str, Callable[[Any, Any, Budget], str]]] = {
+_VALUE_MATCHERS: Final[Mapping[str, Callable[[Any, Any, Budget], str]]] = {
     "equals": _equals,
     "not": _not,
     "in": _in,
     "not_in": _not_in,
     "contains": _contains,
 }
-_OF_SCALARS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
-    "above": _comparison("above", lambda value, limit: value > limit),
-    "at_least": _comparison("at least", lambda value, limit: value >= limit),
-    "below": _comparison("below", lambda value, limit: value < limit),
-    "at_most": _comparison("at most", lambda value, limit: value <= limit),
+_SCALAR_MATCHERS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
+    "above": _build_comparison("above", lambda value, limit: value > limit),
+    "at_least": _build_comparison("at least", lambda value, limit: value >= limit),
+    "below": _build_comparison("below", lambda value, limit: value < limit),
+    "at_most": _build_comparison("at most", lambda value, limit: value <= limit),
     "between": _between,
     "matches": _matches,
     "exists": _exists,
 }
-MATCHERS = OVER_LISTS | _OF_WHOLE_VALUES.keys() | _OF_SCALARS.keys()
+MATCHERS = LIST_MATCHERS | _VALUE_MATCHERS.keys() | _SCALAR_MATCHERS.keys()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from scenarios.domain.garbage import collection_postponed
+from scenarios.domain.garbage_collection import postpone_collection
 
 KEPT_CHARACTERS = 64 * 1024
 KEPT_TEXT = 4 * 1024
@@ -19,25 +19,25 @@ _MAX_BITS = 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def bounded(fields: Mapping[str, Any]) -> dict[str, Any]:
+def limit_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields as JSON values, at most 64 Ki characters together; what was cut says so."""
     room = KEPT_CHARACTERS
     kept: dict[str, Any] = {}
     for name, value in fields.items():
-        text = _shown(value)
+        text = _represent(value)
         size = len(text)
         limit = min(room, KEPT_TEXT)
-        kept[name] = value if size <= limit else cut(value if isinstance(value, str) else text, limit)
+        kept[name] = value if size <= limit else truncate(value if isinstance(value, str) else text, limit)
         room = max(0, room - min(size, limit))
     return kept
 
 
-def cut(text: str, limit: int) -> str:
+def truncate(text: str, limit: int) -> str:
     left_out = len(text) - limit
     return text if left_out <= 0 else f"{text[:limit]}… ({left_out} more characters)"
 
 
-def _shown(value: Any) -> str:
+def _represent(value: Any) -> str:
     try:
         return repr(value)
     except (RecursionError, ValueError):  # ValueError: of an integer with thousands of digits
@@ -51,21 +51,21 @@ def read_json(text: str) -> Any:
         ValueError: it is not JSON. Python's reader alone would take NaN and the infinities.
         RecursionError: it is nested too deep.
     """
-    with collection_postponed():
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    with postpone_collection():
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float | str:
+def _parse_float(text: str) -> float | str:
     """A number that a float cannot hold, as 1e999, stays the text that it was."""
     number = float(text)
     return number if math.isfinite(number) else text
 
 
-def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
+def make_storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     """The value as JSON that every database takes: whatever a service or a driver put into it.
 
     PostgreSQL refuses NUL characters, halves of surrogate pairs, NaN and the infinities.
@@ -77,10 +77,10 @@ def storable(value: Any, depth: int = MAX_DEPTH) -> Any:
     if depth == 0:
         return _TOO_DEEP
     if isinstance(value, Mapping):
-        return {storable(str(name)): storable(part, depth - 1) for name, part in value.items()}
+        return {make_storable(str(name)): make_storable(part, depth - 1) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(part, depth - 1) for part in value]
-    return storable(repr(value))
+        return [make_storable(part, depth - 1) for part in value]
+    return make_storable(repr(value))
 
 
 def _number(value: float | None) -> float | str | None:
@@ -92,7 +92,7 @@ def _number(value: float | None) -> float | str | None:
     return value
 
 
-def json_text(value: Any, **how: Any) -> str:
+def dump_json(value: Any, **how: Any) -> str:
     """The value as JSON by the standard, which knows neither NaN nor the infinities: texts stand for them.
 
     `how` are the parameters of `json.dumps`.
@@ -102,37 +102,40 @@ def json_text(value: Any, **how: Any) -> str:
     except ValueError:
         if "default" in how:
             plainly = how["default"]
-            how["default"] = lambda one: _with_finite_numbers(plainly(one))
-        return json.dumps(_with_finite_numbers(value), allow_nan=False, **how)
+            how["default"] = lambda one: _replace_non_finite(plainly(one))
+        return json.dumps(_replace_non_finite(value), allow_nan=False, **how)
 
 
-def _with_finite_numbers(value: Any) -> Any:
+def _replace_non_finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else repr(value)
     if isinstance(value, Mapping):
-        return {name: _with_finite_numbers(part) for name, part in value.items()}
+        return {name: _replace_non_finite(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_finite_numbers(part) for part in value]
+        return [_replace_non_finite(part) for part in value]
     return value
 
 
-def kept_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
+def limit_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of an event's detail: storable, and no text longer than KEPT_CHARACTERS."""
-    kept: dict[str, Any] = storable(
-        {name: cut(part, KEPT_CHARACTERS) if isinstance(part, str) else part for name, part in detail.items()}
+    kept: dict[str, Any] = make_storable(
+        {
+            name: truncate(part, KEPT_CHARACTERS) if isinstance(part, str) else part
+            for name, part in detail.items()
+        }
     )
     return kept
 
 
-def plain(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
+def make_ascii(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
     """The value of the same kind in a form that every encoding of a database has: short, in ASCII."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("?", value[:_PLAIN_TEXT]).encode("ascii", "backslashreplace").decode()
     if isinstance(value, Mapping) and depth:
         parts = list(value.items())[:_PLAIN_PARTS]
-        return {plain(str(name)): plain(part, depth - 1) for name, part in parts}
+        return {make_ascii(str(name)): make_ascii(part, depth - 1) for name, part in parts}
     if isinstance(value, list | tuple) and depth:
-        return [plain(part, depth - 1) for part in value[:_PLAIN_PARTS]]
+        return [make_ascii(part, depth - 1) for part in value[:_PLAIN_PARTS]]
     if value is None or isinstance(value, bool | int | float):
         return _number(value)
-    return plain(_shown(value))
+    return make_ascii(_represent(value))

@@ -20,7 +20,7 @@ _FRUGAL.max_mem = 64 * 1024
 
 
 @lru_cache(maxsize=1024)
-def compiled_pattern(text: str) -> Any:
+def compile_pattern(text: str) -> Any:
     """A pattern with the methods of Python's own, in RE2's syntax: without looking around or back.
 
     RE2 takes time in proportion to the text. With Python's own engine, a document could hang whoever
@@ -33,10 +33,10 @@ def compiled_pattern(text: str) -> Any:
         raise ValueError(
             f"{text[:40]!r}… is too long for a regular expression: at most {MAX_PATTERN_LENGTH} characters"
         )
-    return _compiled(text)
+    return _compile(text)
 
 
-def _compiled(text: str) -> Any:
+def _compile(text: str) -> Any:
     try:
         is_small = re2.compile(text, _FRUGAL).programsize <= _MAX_PROGRAM_SIZE
     except UnicodeError as error:
@@ -52,7 +52,7 @@ def _compiled(text: str) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def compiled_iregexp(text: str) -> Any:
+def compile_iregexp(text: str) -> Any:
     """A pattern of JSONPath's match() and search(), with the meaning of RFC 9485 where RE2's differs.
 
     More than RFC 9485 knows is taken, as anchors: the other implementations take it as well.
@@ -60,8 +60,8 @@ def compiled_iregexp(text: str) -> Any:
     Raises:
         ValueError: not a regular expression, or a large one.
     """
-    compiled_pattern(text)  # so that an error quotes what was written
-    return _compiled(_with_dots_of_rfc_9485(text))
+    compile_pattern(text)  # so that an error quotes what was written
+    return _compile(_with_dots_of_rfc_9485(text))
 
 
 def _with_dots_of_rfc_9485(text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.templates import secrets_in
+from scenarios.domain.templates import find_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Plan:
 
     def secrets(self) -> set[str]:
         """The names of all secrets that its steps refer to."""
-        return set().union(*(secrets_in(step.arguments) for step in self.steps()))
+        return set().union(*(find_secrets(step.arguments) for step in self.steps()))
 
     def probes(self) -> Iterator[Step]:
         yield from (guard.probe for guard in self.guards)
@@ -128,24 +128,24 @@ class Plan:
                 yield from (step for step in (action.do, action.undo) if step is not None)
 
 
-def service_of(step: Step) -> str:
+def find_service(step: Step) -> str:
     """The service that the step names; "" where it names none."""
     named = step.arguments.get("service")
     return named if isinstance(named, str) else ""
 
 
-def named_services(steps: Iterable[Step]) -> set[str]:
+def find_services(steps: Iterable[Step]) -> set[str]:
     """The services that the steps name."""
     named = (step.arguments.get("service") for step in steps)
     return {service for service in named if isinstance(service, str)}
 
 
-def named_urls(steps: Iterable[Step]) -> set[str]:
+def find_urls(steps: Iterable[Step]) -> set[str]:
     """The addresses that the steps name themselves: by `url`, `server`, or `host` and `port`."""
-    return {url for step in steps for url in _urls_in(step.arguments)}
+    return {url for step in steps for url in _find_urls_in(step.arguments)}
 
 
-def _urls_in(arguments: Mapping[str, Any]) -> Iterator[str]:
+def _find_urls_in(arguments: Mapping[str, Any]) -> Iterator[str]:
     yield from (url for word in ("url", "server") if isinstance(url := arguments.get(word), str))
     host, port = arguments.get("host"), arguments.get("port")
     if isinstance(host, str) and isinstance(port, int):

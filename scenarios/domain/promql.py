@@ -16,7 +16,7 @@ def check_placeholders(query: str) -> None:
             raise ValueError(f"{found[0][:40]!r} is no placeholder of a service's query: there are {known}")
 
 
-def filled_in(query: str, *, service: str, window: int) -> str:
+def fill_in(query: str, *, service: str, window: int) -> str:
     """`window` is in seconds."""
     values = {"service": service, "window": f"{window}s"}
     return _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), query)

@@ -36,10 +36,10 @@ class Range:
         return frozenset() if self.low is None and self.high is None else _COMPARING
 
 
-ENDLESS = Range()
+UNLIMITED = Range()
 
 
-def effect_of(matcher: str, limit: Any, numbers: Range) -> str:
+def predict_result(matcher: str, limit: Any, numbers: Range) -> str:
     """'always' or 'never', by what the numbers of a range do; '' where some meet it, or it is no number."""
     limits = limit if matcher == "between" else [limit]
     if not isinstance(limits, list) or not limits or any(type(one) not in {int, float} for one in limits):

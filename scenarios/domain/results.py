@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from scenarios.domain.json_queries import compiled_query
-from scenarios.domain.matchers import MATCHERS, OVER_LISTS, is_number, shown
-from scenarios.domain.ranges import ENDLESS, Range, effect_of
-from scenarios.domain.spelling import near
+from scenarios.domain.json_queries import compile_query
+from scenarios.domain.matchers import LIST_MATCHERS, MATCHERS, format_value, is_number
+from scenarios.domain.ranges import UNLIMITED, Range, predict_result
+from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import is_templated
 
 Path = tuple[str | int, ...]
@@ -71,13 +71,13 @@ class Kind:
     items: "Kind | None" = None
     series: bool = False
     samples: bool = False
-    range: Range = ENDLESS
+    range: Range = UNLIMITED
 
     def may_be(self, *types: str) -> bool:
         return not self.types or not self.types.isdisjoint(types)
 
     @property
-    def of_values(self) -> "Kind":
+    def item_kind(self) -> "Kind":
         """Of the values that `all` and `any` look at."""
         return Kind(self.types, samples=self.samples) if self.series else self.items or ANY
 
@@ -98,16 +98,18 @@ class Field:
 
 
 @lru_cache(maxsize=256)
-def returned_fields(arguments: type[BaseModel]) -> Mapping[str, Field] | None:
+def read_returned_fields(arguments: type[BaseModel]) -> Mapping[str, Field] | None:
     """The fields that steps with these arguments return; None where anything may be expected."""
     declared = getattr(arguments, "Returns", None)
     if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
         return None
     properties = declared.model_json_schema().get("properties", {})
-    return {name: Field(_kind(schema), schema.get("description", "")) for name, schema in properties.items()}
+    return {
+        name: Field(_read_kind(schema), schema.get("description", "")) for name, schema in properties.items()
+    }
 
 
-def _kind(schema: Mapping[str, Any]) -> Kind:
+def _read_kind(schema: Mapping[str, Any]) -> Kind:
     alternatives = [one for one in schema.get("anyOf", [schema]) if isinstance(one, Mapping)]
     types: set[str] = set()
     items: Kind | None = None
@@ -117,7 +119,7 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
             return Kind(series=bool(schema.get("series")))
         types.add(written)
         if isinstance(one.get("items"), Mapping):
-            items = _kind(one["items"])
+            items = _read_kind(one["items"])
     if "number" in types:
         types.discard("integer")
     return Kind(
@@ -129,99 +131,101 @@ def _kind(schema: Mapping[str, Any]) -> Kind:
     )
 
 
-def unfit(expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str) -> Iterator[Misfit]:
+def find_misfits(
+    expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str
+) -> Iterator[Misfit]:
     """What can never hold, or always does: unknown fields, and matchers and values of another kind."""
-    returned = returned_fields(arguments) if arguments is not None else None
+    returned = read_returned_fields(arguments) if arguments is not None else None
     for name, wanted in expect.items():
         if returned is not None and name not in returned:
-            rule = f"{shown(name)} is not returned by {driver!r}: it returns {', '.join(returned)}"
-            yield Misfit((name,), rule, near(name, list(returned)))
+            rule = f"{format_value(name)} is not returned by {driver!r}: it returns {', '.join(returned)}"
+            yield Misfit((name,), rule, suggest(name, list(returned)))
         elif name == "json":
-            yield from _unfit_queries(wanted)
+            yield from _check_queries(wanted)
         elif name == "headers":
-            yield from _unfit_headers(wanted)
+            yield from _check_headers(wanted)
         else:
             kind = returned[name].kind if returned is not None else ANY
-            yield from _unfit_matchers(repr(name), (name,), wanted, kind)
+            yield from _check_matchers(repr(name), (name,), wanted, kind)
 
 
-def _unfit_queries(wanted: Any) -> Iterator[Misfit]:
+def _check_queries(wanted: Any) -> Iterator[Misfit]:
     for query, matchers in wanted.items() if isinstance(wanted, Mapping) else ():
         try:
-            is_singular = compiled_query(query).is_singular
+            is_singular = compile_query(query).is_singular
         except (ValueError, TypeError):
             continue  # said by its own declaration
         several = "" if is_singular else f"{query!r} may select several values"
         kind = ANY if is_singular else LIST
-        for one in _unfit_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
+        for one in _check_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
             # What a query selects, JSON Schema cannot tell.
             yield one._replace(hint=one.hint or several, is_in_schema=False)
 
 
-def _unfit_headers(wanted: Any) -> Iterator[Misfit]:
+def _check_headers(wanted: Any) -> Iterator[Misfit]:
     for name, matchers in wanted.items() if isinstance(wanted, Mapping) else ():
         if not _TOKEN.fullmatch(name):
-            rule = f"{shown(name)} is no header name: letters, digits and '-'"
+            rule = f"{format_value(name)} is no header name: letters, digits and '-'"
             yield Misfit(("headers", name), rule, is_in_schema=False)
-        yield from _unfit_matchers(f"header {name!r}", ("headers", name), matchers, TEXT)
+        yield from _check_matchers(f"header {name!r}", ("headers", name), matchers, TEXT)
 
 
-def _unfit_matchers(subject: str, path: Path, wanted: Any, kind: Kind) -> Iterator[Misfit]:
+def _check_matchers(subject: str, path: Path, wanted: Any, kind: Kind) -> Iterator[Misfit]:
     if not isinstance(wanted, Mapping):
-        yield from _unfit_value(subject, path, wanted, kind)
+        yield from _check_value(subject, path, wanted, kind)
         return
     for name, expected in wanted.items():
         place = (*path, name)
-        if rule := _unusable(name, subject, kind):
+        if rule := _explain_unusable(name, subject, kind):
             yield Misfit(place, rule)
-        elif name in kind.range.compared and (effect := effect_of(name, expected, kind.range)):
+        elif name in kind.range.compared and (effect := predict_result(name, expected, kind.range)):
             rule = f"{name!r} {effect} holds here: {subject} is {kind.range}"
             yield Misfit(place, rule, is_in_schema=False)
-        elif name == "not" and _is_of_matchers(expected):
-            yield _no_matcher(subject, place, expected, kind)
+        elif name == "not" and _is_matcher_mapping(expected):
+            yield _refuse_matcher(subject, place, expected, kind)
         else:
-            yield from _unfit_matcher(name, subject, place, expected, kind)
+            yield from _check_matcher(name, subject, place, expected, kind)
 
 
-def _unfit_matcher(name: str, subject: str, place: Path, expected: Any, kind: Kind) -> Iterator[Misfit]:
+def _check_matcher(name: str, subject: str, place: Path, expected: Any, kind: Kind) -> Iterator[Misfit]:
     if name in {"equals", "not"}:
-        yield from _unfit_value(subject, place, expected, kind)
+        yield from _check_value(subject, place, expected, kind)
     elif name in {"in", "not_in"} and isinstance(expected, list):
         for index, one in enumerate(expected):
-            yield from _unfit_value(subject, (*place, index), one, kind)
+            yield from _check_value(subject, (*place, index), one, kind)
     elif name == "contains":
-        yield from _unfit_part(subject, place, expected, kind)
+        yield from _check_part(subject, place, expected, kind)
     elif name in {"all", "any"}:
-        yield from _without_exists(place, expected)
-        yield from _unfit_matchers(f"the values of {subject}", place, expected, kind.of_values)
+        yield from _refuse_exists(place, expected)
+        yield from _check_matchers(f"the values of {subject}", place, expected, kind.item_kind)
     elif name == "count":
-        yield from _without_exists(place, expected)
-        yield from _unfit_matchers("a number of values", place, expected, WHOLE_NUMBER)
+        yield from _refuse_exists(place, expected)
+        yield from _check_matchers("a number of values", place, expected, WHOLE_NUMBER)
 
 
-def _without_exists(place: Path, wanted: Any) -> Iterator[Misfit]:
+def _refuse_exists(place: Path, wanted: Any) -> Iterator[Misfit]:
     if isinstance(wanted, Mapping) and "exists" in wanted:
         rule = f"'exists' says nothing under {place[-1]!r}: what it looks at is always there"
         yield Misfit((*place, "exists"), rule, "ask how many there are by 'count'", is_in_schema=False)
 
 
-def _is_of_matchers(wanted: Any) -> bool:
+def _is_matcher_mapping(wanted: Any) -> bool:
     return isinstance(wanted, Mapping) and bool(wanted) and MATCHERS.issuperset(wanted)
 
 
-def _no_matcher(subject: str, place: Path, wanted: Mapping[str, Any], kind: Kind) -> Misfit:
+def _refuse_matcher(subject: str, place: Path, wanted: Mapping[str, Any], kind: Kind) -> Misfit:
     """`not` compares: {above: 3} is a mapping with the key 'above', which nothing ever equals."""
-    rule = f"'not' takes the value that {subject} must not be, and no matcher: {shown(wanted)}"
+    rule = f"'not' takes the value that {subject} must not be, and no matcher: {format_value(wanted)}"
     first = next(iter(wanted))
     hint = "a mapping itself stands under 'not_in', in a list"
     if first == "exists":
         hint = "write 'exists: false' of what must not be there"
     elif first in _OPPOSITES:
         hint = f"the opposite of {first!r} is {_OPPOSITES[first]!r}"
-    return Misfit(place, rule, hint, is_in_schema=not fits(wanted, kind))
+    return Misfit(place, rule, hint, is_in_schema=not accepts_value(wanted, kind))
 
 
-def usable(name: str, kind: Kind) -> bool:
+def accepts_matcher(name: str, kind: Kind) -> bool:
     """Whether the matcher can be met by some values of the kind, and not by others."""
     if name in _COMPARING:
         return kind.may_be(*_NUMERIC)
@@ -229,42 +233,42 @@ def usable(name: str, kind: Kind) -> bool:
         return kind.may_be("string")
     if name == "contains":
         return kind.may_be("string", "array", "object")
-    if name in OVER_LISTS:
+    if name in LIST_MATCHERS:
         return kind.series or kind.may_be("array")
     return True
 
 
-def _unusable(name: str, subject: str, kind: Kind) -> str:
-    return "" if usable(name, kind) else f"{name!r} never holds here: {subject} is {kind}"
+def _explain_unusable(name: str, subject: str, kind: Kind) -> str:
+    return "" if accepts_matcher(name, kind) else f"{name!r} never holds here: {subject} is {kind}"
 
 
-def _unfit_part(subject: str, path: Path, part: Any, kind: Kind) -> Iterator[Misfit]:
+def _check_part(subject: str, path: Path, part: Any, kind: Kind) -> Iterator[Misfit]:
     if not kind.may_be("array") and not isinstance(part, str):
-        rule = f"{shown(part)} is never contained in {subject}, which is {kind}"
-        yield Misfit(path, rule, _in_quotes(part))
+        rule = f"{format_value(part)} is never contained in {subject}, which is {kind}"
+        yield Misfit(path, rule, _suggest_quotes(part))
 
 
-def _unfit_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
+def _check_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
     if is_templated(value):
         return
-    if fits(value, kind):
-        yield from _unfit_number(subject, path, value, kind)
+    if accepts_value(value, kind):
+        yield from _check_number(subject, path, value, kind)
         return
-    hint = _in_quotes(value) if kind.types == TEXT.types else ""
+    hint = _suggest_quotes(value) if kind.types == TEXT.types else ""
     if isinstance(value, str) and not kind.types.isdisjoint(_NUMERIC):
         hint = "write numbers without quotes"
     elif kind.types == LIST.types:
         hint = "write a list, or look at its values by 'all', 'any', 'count' or 'contains'"
-    yield Misfit(path, f"{shown(value)} is never equal to {subject}, which is {kind}", hint)
+    yield Misfit(path, f"{format_value(value)} is never equal to {subject}, which is {kind}", hint)
 
 
-def _unfit_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
+def _check_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
     """Of the kind, and yet never equal: beyond the range, or a number as text where none comes."""
     if is_number(value) and value not in kind.range:
-        rule = f"{shown(value)} is never equal to {subject}, which is {kind.range}"
+        rule = f"{format_value(value)} is never equal to {subject}, which is {kind.range}"
         yield Misfit(path, rule, is_in_schema=False)
     elif kind.samples and isinstance(value, str) and _is_finite_number(value):
-        rule = f"{shown(value)} is never equal to {subject}: it is text, and numbers come as numbers"
+        rule = f"{format_value(value)} is never equal to {subject}: it is text, and numbers come as numbers"
         yield Misfit(path, rule, "write numbers without quotes", is_in_schema=False)
 
 
@@ -275,11 +279,11 @@ def _is_finite_number(text: str) -> bool:
         return False
 
 
-def _in_quotes(value: Any) -> str:
+def _suggest_quotes(value: Any) -> str:
     return f"write it in quotes, '{value}'" if isinstance(value, int | float) else ""
 
 
-def fits(value: Any, kind: Kind) -> bool:
+def accepts_value(value: Any, kind: Kind) -> bool:
     """Whether a value of the kind may equal this one."""
     if isinstance(value, bool):
         return kind.may_be("boolean")

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 _MAX_DIGITS = 9
 
 
-def seconds_to_wait(headers: Mapping[str, str], now: datetime) -> float:
+def parse_retry_after(headers: Mapping[str, str], now: datetime) -> float:
     """0 where nothing is asked for, the date is past, or the value makes no sense."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isascii() and value.isdecimal():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 _MAX_HINTED_LENGTH = 64
 
 
-def near(name: str, known: Sequence[str]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
     if len(name) > _MAX_HINTED_LENGTH:
         return ""
     match = difflib.get_close_matches(name, known, n=1)

@@ -34,17 +34,17 @@ class Reference:
     is_secret: bool = False
 
 
-def references(text: str) -> Iterator[Reference]:
+def find_references(text: str) -> Iterator[Reference]:
     if "${" not in text:
         return
     for found in _TOKEN.finditer(text):
         if found[1] is not None:
-            yield _reference(found[0], found[1], found[2])
+            yield _parse_reference(found[0], found[1], found[2])
 
 
 # A document may refer to one variable tens of thousands of times.
 @lru_cache(maxsize=1024)
-def _reference(text: str, inside: str, end: str) -> Reference:
+def _parse_reference(text: str, inside: str, end: str) -> Reference:
     is_secret = inside.startswith(_SECRET)
     name = inside.removeprefix(_SECRET)
     broken = ""
@@ -58,21 +58,21 @@ def _reference(text: str, inside: str, end: str) -> Reference:
 
 
 def is_templated(value: object) -> bool:
-    return isinstance(value, str) and next(references(value), None) is not None
+    return isinstance(value, str) and next(find_references(value), None) is not None
 
 
-def awaits_a_secret(value: object) -> bool:
-    return isinstance(value, str) and any(reference.is_secret for reference in references(value))
+def has_secret(value: object) -> bool:
+    return isinstance(value, str) and any(reference.is_secret for reference in find_references(value))
 
 
-def names_in(value: Any) -> set[str]:
+def find_variables(value: Any) -> set[str]:
     """The variables that a JSON value refers to, however deep (nesting is limited by the reader)."""
     if isinstance(value, str):
-        return {reference.name for reference in references(value) if not reference.is_secret}
+        return {reference.name for reference in find_references(value) if not reference.is_secret}
     if isinstance(value, Mapping):
-        return set().union(*map(names_in, value.values()))
+        return set().union(*map(find_variables, value.values()))
     if isinstance(value, list):
-        return set().union(*map(names_in, value))
+        return set().union(*map(find_variables, value))
     return set()
 
 
@@ -87,22 +87,22 @@ def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
     return value
 
 
-def length_of_values(value: Any, lengths: Mapping[str, int]) -> int:
+def measure_values(value: Any, lengths: Mapping[str, int]) -> int:
     """How many characters of variables' values, which are so long, would be put into the JSON value."""
-    return sum(lengths.get(inside, 0) for inside, _end in _tokens_of(_templated_texts(value)[0]))
+    return sum(lengths.get(inside, 0) for inside, _end in _find_tokens(_find_templated_texts(value)[0]))
 
 
-def references_of(value: Any) -> tuple[set[Reference], bool]:
+def collect_references(value: Any) -> tuple[set[Reference], bool]:
     """Those in the values of a JSON value, each once, and whether a key may hold one.
 
     Much quicker than text by text, for a document that has a reference in each of thousands.
     """
-    texts, keys = _templated_texts(value)
-    tokens = set(_tokens_of(texts)) - {_LITERAL}
-    return {_reference(f"${{{inside}{end}", inside, end) for inside, end in tokens}, bool(keys)
+    texts, keys = _find_templated_texts(value)
+    tokens = set(_find_tokens(texts)) - {_LITERAL}
+    return {_parse_reference(f"${{{inside}{end}", inside, end) for inside, end in tokens}, bool(keys)
 
 
-def _templated_texts(value: Any) -> tuple[list[str], list[str]]:
+def _find_templated_texts(value: Any) -> tuple[list[str], list[str]]:
     """The values, and the keys, in which a `${` stands."""
     texts: list[str] = []
     keys: list[str] = []
@@ -120,7 +120,7 @@ def _templated_texts(value: Any) -> tuple[list[str], list[str]]:
     return texts, keys
 
 
-def _tokens_of(texts: list[str]) -> list[tuple[str, str]]:
+def _find_tokens(texts: list[str]) -> list[tuple[str, str]]:
     """What stands inside of each `${…}`, and the bracket that closes it; _LITERAL for each `$${`."""
     # The pattern cannot reach over a bracket, nor can one be closed by the next text's.
     return _TOKEN.findall("".join(f"{text}\n{{" for text in texts))
@@ -133,7 +133,7 @@ def _substitute_key(key: str) -> str:
 def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
     if (alone := _TOKEN.fullmatch(text)) and alone[1] in variables:
         value = variables[alone[1]]
-        return _as_literal(value) if isinstance(value, str) else value
+        return _escape_secrets(value) if isinstance(value, str) else value
     parts: list[str] = []
     literal = ""
     position = 0
@@ -143,44 +143,44 @@ def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
         if found[1] is None:
             literal += "${"
         elif found[1] in variables:
-            literal += as_text(variables[found[1]])
-        elif _reference(found[0], found[1], found[2]).is_secret:
-            parts += [_as_literal(literal, before_reference=True), found[0]]
+            literal += format_scalar(variables[found[1]])
+        elif _parse_reference(found[0], found[1], found[2]).is_secret:
+            parts += [_escape_secrets(literal, before_reference=True), found[0]]
             literal = ""
         else:
             literal += found[0]
-    return "".join([*parts, _as_literal(literal + text[position:])])
+    return "".join([*parts, _escape_secrets(literal + text[position:])])
 
 
-def _as_literal(text: str, *, before_reference: bool = False) -> str:
+def _escape_secrets(text: str, *, before_reference: bool = False) -> str:
     """The text as a plan writes it: nothing in it is a reference to a secret."""
     escaped = _LOOKS_LIKE_A_SECRET.sub(lambda dollars: dollars[0] * 2, text) if "{secret:" in text else text
-    return escaped + "$" * _dollars_at_end(escaped) if before_reference else escaped
+    return escaped + "$" * _count_trailing_dollars(escaped) if before_reference else escaped
 
 
-def _dollars_at_end(text: str) -> int:
+def _count_trailing_dollars(text: str) -> int:
     return len(text) - len(text.rstrip("$"))
 
 
-def with_secrets(value: Any, secret: Callable[[str], str]) -> Any:
+def insert_secrets(value: Any, secret: Callable[[str], str]) -> Any:
     """A value of a plan, with its secrets in it: what `secret` says of each name."""
     if isinstance(value, str):
-        return _SECRET_REFERENCE.sub(lambda found: _resolved(found, secret), value)
+        return _SECRET_REFERENCE.sub(lambda found: _resolve_secret(found, secret), value)
     if isinstance(value, Mapping):
-        return {key: with_secrets(inner, secret) for key, inner in value.items()}
+        return {key: insert_secrets(inner, secret) for key, inner in value.items()}
     if isinstance(value, list):
-        return [with_secrets(inner, secret) for inner in value]
+        return [insert_secrets(inner, secret) for inner in value]
     return value
 
 
-def _resolved(found: re.Match[str], secret: Callable[[str], str]) -> str:
+def _resolve_secret(found: re.Match[str], secret: Callable[[str], str]) -> str:
     dollars = len(found[1])
     if dollars % 2 and found[2]:
         return "$" * (dollars // 2) + secret(found[2])
     return "$" * max(1, dollars // 2) + found[0][dollars:]
 
 
-def secrets_in(value: Any) -> set[str]:
+def find_secrets(value: Any) -> set[str]:
     """The names of the secrets that a value of a plan refers to."""
     names: set[str] = set()
 
@@ -188,16 +188,16 @@ def secrets_in(value: Any) -> set[str]:
         names.add(name)
         return ""
 
-    with_secrets(value, note)
+    insert_secrets(value, note)
     return names
 
 
-def without_secrets(value: Any) -> Any:
+def unescape_secrets(value: Any) -> Any:
     """A value of a plan in which no secret may stand, as it was meant."""
-    return with_secrets(value, lambda name: f"${{secret:{name}}}")
+    return insert_secrets(value, lambda name: f"${{secret:{name}}}")
 
 
-def as_text(value: Any) -> str:
+def format_scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -72,13 +72,13 @@ class Window:
         return not self.days or day.isoweekday() in self.days
 
     def __str__(self) -> str:
-        days = _days_in_words(sorted(self.days))
+        days = _describe_days(sorted(self.days))
         if self.begins is None or self.ends is None:
             return days
         return f"{days}, {self.begins:%H:%M} to {self.ends:%H:%M}"
 
 
-def _days_in_words(days: Sequence[int]) -> str:
+def _describe_days(days: Sequence[int]) -> str:
     if not days or len(days) == len(WEEK):
         return "every day"
     names = [WEEK[day - 1] for day in days]
@@ -139,13 +139,13 @@ class Timetable:
 
 
 @lru_cache(maxsize=512)
-def timetable(cron: str, zone: str, window: Window) -> Timetable:
+def build_timetable(cron: str, zone: str, window: Window) -> Timetable:
     """The checked timetable.
 
     Raises:
         InvalidSchedule: with a sentence for each of `cron`, `time_zone`, `window` that makes no sense.
     """
-    errors = {name: sentence for name, sentence in _problems(cron, zone, window) if sentence}
+    errors = {name: sentence for name, sentence in _find_problems(cron, zone, window) if sentence}
     if errors:
         raise InvalidSchedule(errors)
     checked = Timetable(cron, ZoneInfo(zone), window)
@@ -155,15 +155,15 @@ def timetable(cron: str, zone: str, window: Window) -> Timetable:
     return checked
 
 
-def _problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, str]]:
-    yield "cron", _problem_of_cron(cron.split(), cron)
+def _find_problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, str]]:
+    yield "cron", _find_cron_problem(cron.split(), cron)
     if zone not in available_timezones():
         yield "time_zone", f"{zone!r} is no time zone: name one as 'Europe/Berlin' or 'UTC'"
     if (window.begins is None) != (window.ends is None):
         yield "window", "the window has only one of its two times: give both, or neither for whole days"
 
 
-def _problem_of_cron(fields: Sequence[str], cron: str) -> str:
+def _find_cron_problem(fields: Sequence[str], cron: str) -> str:
     if len(fields) != FIELDS:
         return (
             f"{cron!r} has {len(fields)} fields: a cron line has five, "

@@ -39,12 +39,12 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-def secret_text(key: bytes) -> str:
+def format_secret(key: bytes) -> str:
     """The key as receivers' libraries take it."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
-def signed_headers(keys: Iterable[bytes], message_id: str, timestamp: int, payload: bytes) -> dict[str, str]:
+def build_headers(keys: Iterable[bytes], message_id: str, timestamp: int, payload: bytes) -> dict[str, str]:
     """The headers that prove the payload: one signature for each key, so that a key can be changed.
 
     `timestamp` is that of the attempt, in whole seconds of Unix time; `message_id` holds no full stop.

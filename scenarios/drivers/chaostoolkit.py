@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from scenarios.domain.declarations import Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
-from scenarios.domain.expectations import shown
+from scenarios.domain.expectations import format_value
 from scenarios.domain.results import Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers.child.process import run_child
@@ -24,7 +24,7 @@ from scenarios.ports import Surroundings
 _ACTIVITY = str(Path(__file__).parent / "child" / "chaos_activity.py")
 
 
-def _dotted_name(text: str) -> str:
+def _check_dotted_name(text: str) -> str:
     if not all(part.isidentifier() for part in text.split(".")):
         raise ValueError(f"{text[:80]!r} is no Python name: as in 'chaosaws.ec2.actions'")
     return text
@@ -39,8 +39,8 @@ class ChaosToolkitArguments(Declaration):
     """`func` of `module`; `secrets` and `configuration` reach it where it has parameters of these names."""
 
     Returns: ClassVar[type[Returned]] = ChaosToolkitReturned
-    module: Annotated[str, AfterValidator(_dotted_name)]
-    func: Annotated[str, AfterValidator(_dotted_name)]
+    module: Annotated[str, AfterValidator(_check_dotted_name)]
+    func: Annotated[str, AfterValidator(_check_dotted_name)]
     arguments: dict[str, Any] = {}
     configuration: dict[str, Any] = {}
     secrets: dict[str, Any] = {}
@@ -48,7 +48,11 @@ class ChaosToolkitArguments(Declaration):
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         module = given.get("module")
-        if isinstance(module, str) and not is_templated(module) and (sentence := _not_allowed(module)):
+        if (
+            isinstance(module, str)
+            and not is_templated(module)
+            and (sentence := _explain_not_allowed(module))
+        ):
             yield "module", sentence
 
 
@@ -62,20 +66,20 @@ class ChaosToolkit:
 
     def check(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> None:
         del surroundings
-        if sentence := _not_allowed(arguments.module):
+        if sentence := _explain_not_allowed(arguments.module):
             raise StepImpossible(sentence)
 
     async def probe(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         self.check(arguments, surroundings)
         # Isolated: neither PYTHON* variables nor the working directory say what is imported.
         ended = await run_child([sys.executable, "-I", _ACTIVITY], stdin=arguments.model_dump_json())
-        return _fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")
+        return _read_fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")
 
     async def act(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self.probe(arguments, surroundings)
 
 
-def _not_allowed(module: str) -> str:
+def _explain_not_allowed(module: str) -> str:
     """A sentence where the site does not allow this module; '' where it does."""
     allowed = settings.ALLOWED_CHAOSTOOLKIT_MODULES
     if any(module == prefix or module.startswith(f"{prefix}.") for prefix in allowed):
@@ -84,12 +88,12 @@ def _not_allowed(module: str) -> str:
     return f"{module[:80]!r} is not allowed on this site: ALLOWED_CHAOSTOOLKIT_MODULES names {known}"
 
 
-def _fields(answer: str, log: str, name: str) -> dict[str, Any]:
+def _read_fields(answer: str, log: str, name: str) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = json.loads(answer)
     except ValueError:
         last_line = log.strip().rpartition("\n")[2]
-        raise StepFailed(f"{name!r} ended its process without an answer: {shown(last_line)}") from None
+        raise StepFailed(f"{name!r} ended its process without an answer: {format_value(last_line)}") from None
     if "impossible" in fields:
         raise StepImpossible(f"{name!r} cannot be called: {fields['impossible']}")
     if "failed" in fields:

@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotDone
-from scenarios.domain.expectations import shown
+from scenarios.domain.expectations import format_value
 from scenarios.domain.outputs import read_json
 from scenarios.domain.results import Returned
-from scenarios.domain.templates import as_text, is_templated
+from scenarios.domain.templates import format_scalar, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
 from scenarios.ports import Surroundings
 
@@ -22,19 +22,19 @@ _MAX_LISTED = 10
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
 
-def _directory(path: str) -> str:
+def _check_directory(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError(f"{path[:80]!r} is no absolute path: it begins with '/', as in '/var/tmp'")
     return path
 
 
-def _environment(given: dict[str, Any]) -> dict[str, str]:
+def _check_environment(given: dict[str, Any]) -> dict[str, str]:
     for name, value in given.items():
         if not name.isidentifier() or not name.isascii():
             raise ValueError(f"{name[:80]!r} is no variable's name: letters, digits and '_'")
         if not isinstance(value, str | int | float):
-            raise ValueError(f"{shown(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors
-    return {name: as_text(value) for name, value in given.items()}
+            raise ValueError(f"{format_value(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors
+    return {name: format_scalar(value) for name, value in given.items()}
 
 
 class CommandReturned(Returned):
@@ -54,10 +54,10 @@ class CommandArguments(Declaration):
 
     Returns: ClassVar[type[Returned]] = CommandReturned
     run: Annotated[list[str], Field(min_length=1)]
-    cwd: Annotated[str, AfterValidator(_directory)] = "/"
+    cwd: Annotated[str, AfterValidator(_check_directory)] = "/"
     env: Annotated[
         dict[str, Any],
-        AfterValidator(_environment),
+        AfterValidator(_check_environment),
         WithJsonSchema({"type": "object", "additionalProperties": _SCALAR}),
     ] = {}
     stdin: str = Field(ABSENT)
@@ -72,9 +72,9 @@ class CommandArguments(Declaration):
         if not isinstance(executable, str) or is_templated(executable):
             return
         env = given.get("env")
-        if sentence := _not_allowed(executable):
+        if sentence := _explain_not_allowed(executable):
             yield "run", sentence
-        elif isinstance(env, dict) and (sentence := _refused_variables(executable, env)):
+        elif isinstance(env, dict) and (sentence := _explain_refused_variables(executable, env)):
             yield "env", sentence
 
 
@@ -98,22 +98,24 @@ class Command:
 
     async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
-        return _fields(await _run(arguments))
+        return _build_fields(await _run(arguments))
 
     async def act(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
         ended = await _run(arguments)
-        if ended.exit_code not in _done(arguments):
+        if ended.exit_code not in _get_accepted_codes(arguments):
             said = ended.stderr.strip() or ended.stdout.strip()
-            raise StepNotDone(f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {shown(said)}")
-        return _fields(ended)
+            raise StepNotDone(
+                f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {format_value(said)}"
+            )
+        return _build_fields(ended)
 
 
-def _done(arguments: CommandArguments) -> Collection[int]:
+def _get_accepted_codes(arguments: CommandArguments) -> Collection[int]:
     return arguments.ok or (0,)
 
 
-def _not_allowed(executable: str) -> str:
+def _explain_not_allowed(executable: str) -> str:
     """A sentence where the site does not allow this executable; '' where it does."""
     allowed = settings.ALLOWED_COMMANDS
     if executable in allowed:
@@ -122,7 +124,7 @@ def _not_allowed(executable: str) -> str:
     return f"{executable[:80]!r} is not allowed on this site: ALLOWED_COMMANDS names {known}"
 
 
-def _refused_variables(executable: str, env: Mapping[str, Any]) -> str:
+def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
     """A sentence where the site does not let steps set these variables for this command; '' where it does."""
     allowed = settings.ALLOWED_COMMAND_VARIABLES.get(executable, frozenset())
     refused = sorted(str(name)[:80] for name in env if name not in allowed)
@@ -144,9 +146,9 @@ def _find_program(arguments: CommandArguments) -> str:
     """
     # Again, and this time whatever the document said: templates have been filled in, settings may
     # have changed since it was saved.
-    if sentence := _not_allowed(arguments.run[0]):
+    if sentence := _explain_not_allowed(arguments.run[0]):
         raise StepImpossible(sentence)
-    if sentence := _refused_variables(arguments.run[0], arguments.env):
+    if sentence := _explain_refused_variables(arguments.run[0], arguments.env):
         raise StepImpossible(sentence)
     # By the coordinator's own PATH, not by one that the step's `env` names.
     path = shutil.which(arguments.run[0], path=os.environ.get("PATH", DEFAULT_PATH))
@@ -162,11 +164,11 @@ async def _run(arguments: CommandArguments) -> Ended:
         directory=arguments.cwd,
         stdin=arguments.stdin or "",
         seconds=arguments.timeout,
-        keeps_running_after=_done(arguments) if arguments.keep_running else (),
+        keeps_running_after=_get_accepted_codes(arguments) if arguments.keep_running else (),
     )
 
 
-def _fields(ended: Ended) -> dict[str, Any]:
+def _build_fields(ended: Ended) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "exit_code": ended.exit_code,
         "stdout": ended.stdout,

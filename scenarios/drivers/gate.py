@@ -13,7 +13,7 @@ from scenarios.ports import Connection, GatedSurroundings, Intent, Surroundings
 AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
-async def admitted(
+async def admit(
     host: str, port: int, surroundings: Surroundings | None, *, reads: bool = False, was_sent: bool = False
 ) -> list[AddressInfo]:
     """What the host is resolved to, once the run is known to be allowed to connect there.
@@ -51,16 +51,16 @@ async def connect(addresses: Sequence[AddressInfo]) -> None:
         raise failure
 
 
-def secret_arguments(surroundings: Surroundings | None) -> frozenset[str]:
+def get_secret_arguments(surroundings: Surroundings | None) -> frozenset[str]:
     """The words of the step whose values hold a secret."""
     return surroundings.secret_arguments if isinstance(surroundings, GatedSurroundings) else frozenset()
 
 
-def undoes(surroundings: Surroundings | None) -> bool:
+def is_undo(surroundings: Surroundings | None) -> bool:
     return isinstance(surroundings, GatedSurroundings) and surroundings.intent is Intent.UNDO
 
 
-def pinned_resolver() -> Any:
+def build_pinned_resolver() -> Any:
     """A resolver for aiohttp that answers with what was `found` and admitted, whatever it is asked for."""
     from aiohttp.abc import AbstractResolver, ResolveResult  # noqa: PLC0415 - slow, and not for every process
 

@@ -37,7 +37,7 @@ def this_host() -> str:
     if settings.HOST_NAME:
         return str(settings.HOST_NAME)
     name = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower())[:_MAX_HOSTNAME].strip("-.")
-    return "-".join(part for part in (name or "unnamed", _digits_of_machine()) if part)
+    return "-".join(part for part in (name or "unnamed", _hash_machine_id()) if part)
 
 
 def machine_id() -> str:
@@ -52,7 +52,7 @@ def machine_id() -> str:
     return ""
 
 
-def _digits_of_machine() -> str:
+def _hash_machine_id() -> str:
     # Not the id itself: machine-id(5) asks that it is not shown to others.
     found = machine_id()
     return sha256(f"test-coordinator {found}".encode()).hexdigest()[:_DIGITS] if found else ""
@@ -67,7 +67,7 @@ def are_host_bound(steps: Iterable[Step]) -> bool:
     return any(is_host_bound(step) for step in steps)
 
 
-def target_of(host: str) -> str:
+def format_target(host: str) -> str:
     return f"{TARGET_PREFIX}{host}"
 
 
@@ -75,15 +75,15 @@ def resolve_target(names: Iterable[str], host: str) -> list[str]:
     """The names of targets, where a host among them is this one."""
     told = list(names)
     others = [name for name in told if not name.startswith(TARGET_PREFIX)]
-    return sorted([*others, target_of(host)] if len(others) < len(told) else others)
+    return sorted([*others, format_target(host)] if len(others) < len(told) else others)
 
 
-def local_addresses(port: int) -> set[tuple[str, int]]:
+def list_local_addresses(port: int) -> set[tuple[str, int]]:
     """How a service that listens on this port of this host may be registered."""
     return {(name, port) for name in ("localhost", "127.0.0.1", "::1", socket.gethostname().lower())}
 
 
-def waiting_reason(host: str) -> str:
+def explain_waiting(host: str) -> str:
     return (
         f"{WAITING} {host!r}, where it was injected: only that host's watchdog, or "
         "'manage.py scenario undo' there, can undo it"

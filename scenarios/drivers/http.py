@@ -12,14 +12,14 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
-from scenarios.domain.matchers import shown
+from scenarios.domain.matchers import format_value
 from scenarios.domain.outputs import read_json
 from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
-from scenarios.domain.templates import as_text
-from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, exchange, web_address
+from scenarios.domain.templates import format_scalar
+from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
-from scenarios.drivers.reach import beyond_reach
+from scenarios.drivers.reach import explain_unreachable
 from scenarios.drivers.redirects import READING_METHODS
 from scenarios.ports import Surroundings
 
@@ -32,41 +32,41 @@ _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
 # Answered by what stands before the target, which may still be at work; 520 to 527 are Cloudflare's. Not 503:
 # a target that is busy says so itself, and has done nothing.
-_OF_GATEWAYS = frozenset({502, 504, *range(520, 528)})
+_GATEWAY_STATUSES = frozenset({502, 504, *range(520, 528)})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
 
-def _path(text: str) -> str:
+def _check_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text[:80]!r} is no path: it begins with '/', as in '/health'")
     return text
 
 
-def _method(text: str) -> str:
+def _check_method(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{1,32}", text):
         raise ValueError(f"{text[:40]!r} is no HTTP method: letters only, as in 'POST'")
     return text.upper()
 
 
-def _headers(headers: dict[str, Any]) -> dict[str, str]:
+def _check_headers(headers: dict[str, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name[:80]!r} is no header name: letters, digits and '-'")
-        if not _is_scalar(value) or not as_text(value).isprintable():
-            raise ValueError(f"{shown(value)} is no value for the header {name!r}: one printable line")
-    return {name: as_text(value) for name, value in headers.items()}
+        if not _is_scalar(value) or not format_scalar(value).isprintable():
+            raise ValueError(f"{format_value(value)} is no value for the header {name!r}: one printable line")
+    return {name: format_scalar(value) for name, value in headers.items()}
 
 
-def _query(query: dict[str, Any]) -> list[tuple[str, str]]:
+def _check_query(query: dict[str, Any]) -> list[tuple[str, str]]:
     pairs = []
     for name, given in query.items():
         for value in given if isinstance(given, list) else [given]:
             if not _is_scalar(value):
                 raise ValueError(
-                    f"{shown(value)} is no value for {name!r} in a query: text, a number or a truth"
+                    f"{format_value(value)} is no value for {name!r} in a query: text, a number or a truth"
                 )
-            pairs.append((name, as_text(value)))
+            pairs.append((name, format_scalar(value)))
     return pairs
 
 
@@ -88,17 +88,17 @@ class HttpArguments(Declaration):
 
     Returns: ClassVar[type[Returned]] = HttpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
-    path: Annotated[str, AfterValidator(_path)] = "/"
-    url: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
-    method: Annotated[str, AfterValidator(_method)] = "GET"
+    path: Annotated[str, AfterValidator(_check_path)] = "/"
+    url: Annotated[str, AfterValidator(check_web_address)] = Field(ABSENT)
+    method: Annotated[str, AfterValidator(_check_method)] = "GET"
     query: Annotated[
         dict[str, Any],
-        AfterValidator(_query),
+        AfterValidator(_check_query),
         WithJsonSchema({"type": "object", "additionalProperties": {"type": [*_SCALAR["type"], "array"]}}),
     ] = {}
     headers: Annotated[
         dict[str, Any],
-        AfterValidator(_headers),
+        AfterValidator(_check_headers),
         WithJsonSchema({"type": "object", "additionalProperties": _SCALAR}),
     ] = {}
     json_body: Any = Field(ABSENT, alias="json")
@@ -110,7 +110,7 @@ class HttpArguments(Declaration):
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for word in ("url", "follow_redirects"):
-            if given.get(word) and (sentence := beyond_reach(repr(word))):
+            if given.get(word) and (sentence := explain_unreachable(repr(word))):
                 yield word, sentence
         if "url" in given:
             for word in ("service", "path"):
@@ -149,22 +149,22 @@ class Http:
     decided_by: ClassVar[str] = "status"
 
     def check(self, arguments: HttpArguments, surroundings: Surroundings) -> None:
-        _target(arguments, surroundings)
+        _find_target(arguments, surroundings)
 
     async def reach(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        target = _target(arguments, surroundings)
+        target = _find_target(arguments, surroundings)
         await require_listener(target.name, target.url, surroundings)
         return {}
 
     def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
-        methods = [arguments.get("method", "GET"), *_overriding(arguments.get("headers"))]
+        methods = [arguments.get("method", "GET"), *_find_overriding_methods(arguments.get("headers"))]
         return any(str(method).upper() not in READING_METHODS for method in methods)
 
     async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return _fields(await _exchange(arguments, _target(arguments, surroundings), surroundings))
+        return _build_fields(await _exchange(arguments, _find_target(arguments, surroundings), surroundings))
 
     def is_of_target(self, fields: Mapping[str, Any]) -> bool:
-        return fields["status"] not in _OF_GATEWAYS
+        return fields["status"] not in _GATEWAY_STATUSES
 
     async def act(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self._act(arguments, surroundings, arguments.ok or _DONE)
@@ -182,41 +182,41 @@ class Http:
         gone: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
         """`gone`: the statuses that count as done, too, where they answer a DELETE."""
-        target = _target(arguments, surroundings)
+        target = _find_target(arguments, surroundings)
         answer = await _exchange(arguments, target, surroundings)
         # The answer to the GET that a redirect asked for says nothing of what was to be deleted.
         if answer.status in accepted or (answer.method == "DELETE" and answer.status in gone):
-            return _fields(answer)
+            return _build_fields(answer)
         asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
-        failure = StepFailed if answer.status in _OF_GATEWAYS else StepNotDone
-        raise failure(f"{target.name} answered {answer.status} to {asked}: {_why_not_done(answer)}")
+        failure = StepFailed if answer.status in _GATEWAY_STATUSES else StepNotDone
+        raise failure(f"{target.name} answered {answer.status} to {asked}: {_explain_not_done(answer)}")
 
 
-def _why_not_done(answer: Answer) -> str:
+def _explain_not_done(answer: Answer) -> str:
     if answer.status not in _REDIRECTS:
-        return shown(answer.body)
+        return format_value(answer.body)
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    place = f" to {shown(headers['location'])}" if "location" in headers else ""
+    place = f" to {format_value(headers['location'])}" if "location" in headers else ""
     return f"a redirect{place} that was not followed: use 'follow_redirects: true', or its end as the address"
 
 
-def _target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
+def _find_target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
     if arguments.service:
         address = surroundings.address_of(arguments.service).rstrip("/")
         return _Target(address + arguments.path, f"{arguments.service} at {origin(address)}")
-    if sentence := beyond_reach("'url'"):
+    if sentence := explain_unreachable("'url'"):
         raise StepImpossible(sentence)
     return _Target(arguments.url, f"the target at {origin(arguments.url)}")
 
 
-def _overriding(headers: Any) -> list[Any]:
+def _find_overriding_methods(headers: Any) -> list[Any]:
     """The methods that the headers ask for in the place of the request's own."""
     told = headers if isinstance(headers, Mapping) else {}
     return [value for name, value in told.items() if str(name).lower() in _OVERRIDING_HEADERS]
 
 
 async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> Answer:
-    request = _request(arguments)
+    request = _build_request(arguments)
     return await exchange(
         arguments.method,
         target.url,
@@ -227,7 +227,7 @@ async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Sur
     )
 
 
-def _request(arguments: HttpArguments) -> dict[str, Any]:
+def _build_request(arguments: HttpArguments) -> dict[str, Any]:
     headers = {"User-Agent": "test-coordinator", **arguments.headers}
     request: dict[str, Any] = {
         "follow_redirects": arguments.follow_redirects,
@@ -244,7 +244,7 @@ def _request(arguments: HttpArguments) -> dict[str, Any]:
     return request
 
 
-def _fields(answer: Answer) -> dict[str, Any]:
+def _build_fields(answer: Answer) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "status": answer.status,
         "headers": answer.headers,

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
-from scenarios.domain.expectations import shown
-from scenarios.drivers.gate import AddressInfo, admitted, pinned_resolver, secret_arguments, undoes
+from scenarios.domain.expectations import format_value
+from scenarios.drivers.gate import AddressInfo, admit, build_pinned_resolver, get_secret_arguments, is_undo
 from scenarios.drivers.redirects import READING_METHODS, Hop
 from scenarios.ports import Surroundings
 
@@ -39,7 +39,7 @@ class Answer:
     method: str
 
 
-def web_address(text: str) -> str:
+def check_web_address(text: str) -> str:
     """The same text. Raises ValueError where it is no http(s) URL."""
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -77,14 +77,14 @@ async def exchange(
     started = time.perf_counter()
     hop: Hop | None = None
     try:
-        secret_body = bool({"json", "body"} & secret_arguments(surroundings))
+        secret_body = bool({"json", "body"} & get_secret_arguments(surroundings))
         hop = Hop(method, URL(url), headers, data, body_is_secret=secret_body)
-        resolver = pinned_resolver()
-        async with asyncio.timeout(seconds), _session(resolver) as session:
+        resolver = build_pinned_resolver()
+        async with asyncio.timeout(seconds), _open_session(resolver) as session:
             while True:
-                resolver.found = await _admitted(hop, name, surroundings, reads=reads)
+                resolver.found = await _admit(hop, name, surroundings, reads=reads)
                 answer = await _request(session, hop, started, params=params if hop.number == 0 else None)
-                location = _location(answer) if follow_redirects else None
+                location = _find_location(answer) if follow_redirects else None
                 following = hop.next(answer.status, location, name)
                 if following is None:
                     return answer
@@ -97,19 +97,17 @@ async def exchange(
     except aiohttp.ClientConnectorError as error:
         # After a redirect, the first request did reach somebody.
         unsent = StepFailed if hop is not None and hop.number else StepNotSent
-        raise unsent(f"{name} {_why_not_connected(error)}") from error
+        raise unsent(f"{name} {_explain_connection_error(error)}") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise StepFailed(f"{name} {_why_not_read(error)}") from error
+        raise StepFailed(f"{name} {_explain_read_error(error)}") from error
 
 
-async def _admitted(
-    hop: Hop, name: str, surroundings: Surroundings | None, *, reads: bool
-) -> list[AddressInfo]:
+async def _admit(hop: Hop, name: str, surroundings: Surroundings | None, *, reads: bool) -> list[AddressInfo]:
     """What the client is to connect to for this request."""
     host, port = hop.url.raw_host or "", hop.url.port or 0
-    undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and undoes(surroundings)
+    undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and is_undo(surroundings)
     try:
-        return await admitted(host, port, surroundings, reads=reads or undoes_no_more, was_sent=hop.was_sent)
+        return await admit(host, port, surroundings, reads=reads or undoes_no_more, was_sent=hop.was_sent)
     except (OSError, UnicodeError) as error:
         unsent = StepFailed if hop.number else StepNotSent
         raise unsent(f"{name} has a name that cannot be resolved: {host!r}") from error
@@ -120,22 +118,22 @@ async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *
         hop.method, hop.url, headers=hop.headers, data=hop.body, params=params, allow_redirects=False
     )
     async with request as response:
-        body, is_cut = await _bounded_body(response)
+        body, is_cut = await _read_body(response)
         return Answer(
             status=response.status,
-            headers=_readable_headers(response),
-            body=body.decode(_encoding(response), "replace"),
+            headers=_read_headers(response),
+            body=body.decode(_choose_encoding(response), "replace"),
             is_cut=is_cut,
             elapsed=time.perf_counter() - started,
             method=hop.method,
         )
 
 
-def _location(answer: Answer) -> str | None:
+def _find_location(answer: Answer) -> str | None:
     return next((value for name, value in answer.headers.items() if name.lower() == "location"), None)
 
 
-def _session(resolver: Any) -> "aiohttp.ClientSession":
+def _open_session(resolver: Any) -> "aiohttp.ClientSession":
     """One session for one request: a scenario wants each to stand for itself, with no connection,
     cookie or proxy left from another.
     """
@@ -149,7 +147,7 @@ def _session(resolver: Any) -> "aiohttp.ClientSession":
     )
 
 
-async def _bounded_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool]:
+async def _read_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool]:
     """As much of the body as is kept, and whether there was more."""
     chunks: list[bytes] = []
     size = 0
@@ -161,7 +159,7 @@ async def _bounded_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool
     return b"".join(chunks), False
 
 
-def _encoding(response: "aiohttp.ClientResponse") -> str:
+def _choose_encoding(response: "aiohttp.ClientResponse") -> str:
     try:
         codec = codecs.lookup(response.charset or "utf-8")
     except (LookupError, ValueError):
@@ -170,7 +168,7 @@ def _encoding(response: "aiohttp.ClientResponse") -> str:
     return codec.name if getattr(codec, "_is_text_encoding", True) else "utf-8"
 
 
-def _readable_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
+def _read_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in response.headers.items():
         readable = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -178,7 +176,7 @@ def _readable_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
     return headers
 
 
-def _why_not_connected(error: "aiohttp.ClientConnectorError") -> str:
+def _explain_connection_error(error: "aiohttp.ClientConnectorError") -> str:
     if isinstance(error.os_error, ConnectionRefusedError):
         return "refused the connection"
     if type(error).__name__ == "ClientConnectorCertificateError":
@@ -186,7 +184,7 @@ def _why_not_connected(error: "aiohttp.ClientConnectorError") -> str:
     return f"cannot be reached: {error.os_error.strerror or error.os_error}"
 
 
-def _why_not_read(error: Exception) -> str:
+def _explain_read_error(error: Exception) -> str:
     import aiohttp  # noqa: PLC0415
 
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
@@ -194,4 +192,4 @@ def _why_not_read(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "broke off in the middle of its answer"
     reason = getattr(error, "message", "") or str(error) or type(error).__name__
-    return f"answered what is not HTTP: {shown(reason.strip().partition(chr(10))[0])}"
+    return f"answered what is not HTTP: {format_value(reason.strip().partition(chr(10))[0])}"

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed
-from scenarios.drivers.gate import admitted, connect
+from scenarios.drivers.gate import admit, connect
 from scenarios.ports import Surroundings
 
 _PORTS = {"http": 80, "https": 443}
@@ -22,7 +22,7 @@ async def find_refusal(host: str, port: int, surroundings: Surroundings, seconds
     """
     try:
         async with asyncio.timeout(seconds):
-            await connect(await admitted(host, port, surroundings))
+            await connect(await admit(host, port, surroundings))
     except TimeoutError:
         return f"did not answer within {format_duration(seconds)}"
     except ConnectionRefusedError:

@@ -52,7 +52,7 @@ def read_pid_file(path: str, folders: Sequence[Path]) -> PidFile:
         os.close(descriptor)
 
 
-def pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
+def find_pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
     """Every readable file *.pid in the folders."""
     for folder in folders:
         for path in sorted(folder.glob("*.pid")):
@@ -60,13 +60,13 @@ def pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
                 yield read_pid_file(str(path), folders)
 
 
-def listeners(port: int) -> set[int]:
+def find_listeners(port: int) -> set[int]:
     """The processes that listen on this TCP port, as far as this user may see them."""
-    sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listening(table, port)}
-    return {pid for pid in _pids() if sockets and _holds(pid, sockets)}
+    sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _find_inodes(table, port)}
+    return {pid for pid in _list_pids() if sockets and _has_socket(pid, sockets)}
 
 
-def _listening(table: str, port: int) -> Iterator[str]:
+def _find_inodes(table: str, port: int) -> Iterator[str]:
     with suppress(OSError):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
             words = line.split()
@@ -74,11 +74,11 @@ def _listening(table: str, port: int) -> Iterator[str]:
                 yield words[9]
 
 
-def _pids() -> Iterator[int]:
+def _list_pids() -> Iterator[int]:
     return (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
 
 
-def _holds(pid: int, sockets: set[str]) -> bool:
+def _has_socket(pid: int, sockets: set[str]) -> bool:
     with suppress(OSError):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
@@ -88,7 +88,7 @@ def _holds(pid: int, sockets: set[str]) -> bool:
 
 
 @contextmanager
-def process(pid: int) -> Iterator[int]:
+def open_process(pid: int) -> Iterator[int]:
     """The process's descriptor.
 
     Raises:
@@ -119,39 +119,39 @@ def is_hidden(pid: int) -> bool:
 def is_alive(pid: int) -> bool:
     """Whether there is such a process, and it is not only waiting to be buried."""
     try:
-        return _status(pid)[0] not in {"Z", "X"}
+        return _read_status(pid)[0] not in {"Z", "X"}
     except OSError:
         return False
 
 
-def started_at(pid: int) -> float:
+def read_start_time(pid: int) -> float:
     """When the process was started, in seconds of the epoch."""
     boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
-    ticks = int(_status(pid)[19]) / os.sysconf("SC_CLK_TCK")
+    ticks = int(_read_status(pid)[19]) / os.sysconf("SC_CLK_TCK")
     return (int(boot[1]) if boot else 0) + ticks
 
 
-def is_younger_than(pid: int, file: PidFile) -> bool:
+def has_started_after(pid: int, file: PidFile) -> bool:
     """Whether the process began after the file was written: its number is then another's, given anew."""
-    return started_at(pid) > file.written_at + _CLOCK_SLACK
+    return read_start_time(pid) > file.written_at + _CLOCK_SLACK
 
 
-def _status(pid: int) -> list[str]:
+def _read_status(pid: int) -> list[str]:
     """The fields after the command's name, which may hold anything. proc(5), /proc/pid/stat."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
-def ancestry(pid: int) -> Iterator[int]:
+def find_ancestors(pid: int) -> Iterator[int]:
     """The process, its parent, and so on."""
     while pid > 0:
         yield pid
         try:
-            pid = int(_status(pid)[1])
+            pid = int(_read_status(pid)[1])
         except OSError:
             return
 
 
-def command_line(pid: int) -> tuple[Path, list[str]]:
+def read_command_line(pid: int) -> tuple[Path, list[str]]:
     """The working directory and the words of the process's command line."""
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     return Path(f"/proc/{pid}/cwd").readlink(), words

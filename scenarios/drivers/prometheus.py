@@ -10,12 +10,12 @@ from pydantic import AfterValidator, Field
 
 from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
-from scenarios.domain.expectations import shown
+from scenarios.domain.expectations import format_value
 from scenarios.domain.plan import origin
 from scenarios.domain.results import Returned
-from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, exchange, web_address
+from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
-from scenarios.drivers.reach import beyond_reach
+from scenarios.drivers.reach import explain_unreachable
 from scenarios.ports import Surroundings
 
 MAX_SECONDS = 30.0
@@ -43,11 +43,11 @@ class PrometheusArguments(Declaration):
 
     Returns: ClassVar[type[Returned]] = PrometheusReturned
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
-    server: Annotated[str, AfterValidator(web_address)] = Field(ABSENT)
+    server: Annotated[str, AfterValidator(check_web_address)] = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if "server" in given and (sentence := beyond_reach("'server'")):
+        if "server" in given and (sentence := explain_unreachable("'server'")):
             yield "server", sentence
 
 
@@ -60,10 +60,10 @@ class Prometheus:
 
     def check(self, arguments: PrometheusArguments, surroundings: Surroundings) -> None:
         del surroundings
-        server_asked(arguments.server)
+        choose_server(arguments.server)
 
     async def reach(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        server = server_asked(arguments.server)
+        server = choose_server(arguments.server)
         await require_listener(f"Prometheus at {origin(server)}", server, surroundings)
         return {}
 
@@ -72,9 +72,11 @@ class Prometheus:
         return not _is_configured(str(arguments.get("server") or settings.PROMETHEUS_URL))
 
     async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        server = server_asked(arguments.server)
+        server = choose_server(arguments.server)
         query = {"query": arguments.query}
-        return _fields(await ask(server, "query", query, seconds=MAX_SECONDS, surroundings=surroundings))
+        return _build_fields(
+            await query_api(server, "query", query, seconds=MAX_SECONDS, surroundings=surroundings)
+        )
 
     async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         return await self.probe(arguments, surroundings)
@@ -84,13 +86,13 @@ def _is_configured(server: str) -> bool:
     return server.rstrip("/") == str(settings.PROMETHEUS_URL).rstrip("/")
 
 
-def server_asked(named: str) -> str:
+def choose_server(named: str) -> str:
     """The server that a step names, or else the configured one.
 
     Raises:
         StepImpossible: the site allows no other than the configured one, or there is none at all.
     """
-    if named and (sentence := beyond_reach("'server'")):
+    if named and (sentence := explain_unreachable("'server'")):
         raise StepImpossible(sentence)
     server = named or str(settings.PROMETHEUS_URL)
     if not server:
@@ -98,7 +100,7 @@ def server_asked(named: str) -> str:
     return server
 
 
-async def ask(
+async def query_api(
     server: str,
     endpoint: str,
     words: Mapping[str, str],
@@ -124,10 +126,10 @@ async def ask(
         surroundings=surroundings,
         reads=_is_configured(server),
     )
-    return _result(answer, name)
+    return _read_result(answer, name)
 
 
-def _result(answer: Answer, name: str) -> Mapping[str, Any]:
+def _read_result(answer: Answer, name: str) -> Mapping[str, Any]:
     if answer.is_cut:
         raise StepFailed(f"{name} answered more than {MAX_BODY_BYTES} bytes: ask for less, as by 'sum(…)'")
     try:
@@ -139,12 +141,12 @@ def _result(answer: Answer, name: str) -> Mapping[str, Any]:
         result: Mapping[str, Any] = document["data"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StepFailed(
-            f"{name} answered {answer.status} and what is no result of a query: {shown(answer.body)}"
+            f"{name} answered {answer.status} and what is no result of a query: {format_value(answer.body)}"
         ) from error
     return result
 
 
-def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
+def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
     try:
         kind, found = result["resultType"], result["result"]
         if kind == "matrix":
@@ -152,17 +154,19 @@ def _fields(result: Mapping[str, Any]) -> dict[str, Any]:
                 "the query is a range: take one number of it, as by 'rate(…)' or 'max_over_time(…)'"
             )
         if kind in {"scalar", "string"}:
-            value = found[1] if kind == "string" else _number(found[1])
+            value = found[1] if kind == "string" else _parse_number(found[1])
             return {"value": value, "values": [value], "samples": [{"metric": {}, "value": value}]}
-        samples = [{"metric": dict(one["metric"]), "value": _number(one["value"][1])} for one in found]
+        samples = [{"metric": dict(one["metric"]), "value": _parse_number(one["value"][1])} for one in found]
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise StepFailed(f"Prometheus answered a result that cannot be read: {shown(result)}") from error
+        raise StepFailed(
+            f"Prometheus answered a result that cannot be read: {format_value(result)}"
+        ) from error
     values = [sample["value"] for sample in samples]
     fields: dict[str, Any] = {"values": values, "samples": samples}
     return {"value": values[0], **fields} if len(values) == 1 else fields
 
 
-def _number(text: str) -> float | str:
+def _parse_number(text: str) -> float | str:
     """A number, or the text 'NaN', '+Inf' or '-Inf': JSON, and so the journal, knows no such numbers."""
     number = float(text)
     return number if math.isfinite(number) else text

@@ -3,7 +3,7 @@
 _RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES): name one by 'service'"
 
 
-def beyond_reach(what: str) -> str:
+def explain_unreachable(what: str) -> str:
     """A sentence where the site refuses addresses that a document names; '' where it does not."""
     # Imported when a document is read or a step runs: declarations load without Django.
     from django.conf import settings  # noqa: PLC0415

@@ -44,35 +44,35 @@ class Hop:
             return None
         if self.number >= MAX_REDIRECTS:
             raise StepFailed(f"{name} redirects without end")
-        hop = replace(self, url=_joined(self.url, location, name), number=self.number + 1)
+        hop = replace(self, url=_join(self.url, location, name), number=self.number + 1)
         if (status == _SEE_OTHER and self.method != "HEAD") or (status in _MOVED and self.method == "POST"):
             is_change = self.method not in READING_METHODS
-            hop = replace(hop, method="GET", body=None, headers=_without_body(self.headers))
+            hop = replace(hop, method="GET", body=None, headers=_drop_body_headers(self.headers))
             hop = replace(hop, was_sent=self.was_sent or is_change)
-        if _origin(hop.url) != _origin(self.url):
-            return _for_another_origin(hop)
+        if _get_origin(hop.url) != _get_origin(self.url):
+            return _prepare_other_origin(hop)
         if hop.url.user is None and hop.url.password is None:
             hop = replace(hop, url=hop.url.with_user(self.url.user).with_password(self.url.password))
         return hop
 
 
-def _origin(url: "URL") -> tuple[str, str | None, int | None]:
+def _get_origin(url: "URL") -> tuple[str, str | None, int | None]:
     """With the port that the scheme stands for, whether it is written or not."""
     return url.scheme, url.raw_host, url.port
 
 
-def _for_another_origin(hop: Hop) -> Hop:
+def _prepare_other_origin(hop: Hop) -> Hop:
     headers = {name: value for name, value in hop.headers.items() if name.lower() in _KEPT_FOR_OTHERS}
     if hop.body_is_secret:
-        return replace(hop, body=None, headers=_without_body(headers))
+        return replace(hop, body=None, headers=_drop_body_headers(headers))
     return replace(hop, headers=headers)
 
 
-def _without_body(headers: Mapping[str, str]) -> dict[str, str]:
+def _drop_body_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.lower().startswith("content-")}
 
 
-def _joined(url: "URL", location: str, name: str) -> "URL":
+def _join(url: "URL", location: str, name: str) -> "URL":
     from yarl import URL  # noqa: PLC0415
 
     sentence = f"{name} redirects to what is no web address: {location[:200]!r}"

@@ -49,8 +49,8 @@ class SignalArguments(Declaration):
         path = given.get("pidfile")
         if not settings.ALLOWED_PIDFILE_DIRS and ways:
             yield ways[0], "this site allows no signals: ALLOWED_PIDFILE_DIRS is empty"
-        elif isinstance(path, str) and not is_templated(path) and not _lies_inside(path):
-            yield "pidfile", f"{path[:80]!r} is not allowed on this site: {_allowed_folders()}"
+        elif isinstance(path, str) and not is_templated(path) and not _is_allowed_path(path):
+            yield "pidfile", f"{path[:80]!r} is not allowed on this site: {_list_allowed_folders()}"
 
 
 class Signal:
@@ -70,23 +70,25 @@ class Signal:
         del surroundings
         if not settings.ALLOWED_PIDFILE_DIRS:
             raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
-        if arguments.pidfile is not None and not _lies_inside(arguments.pidfile):
-            raise StepImpossible(f"{arguments.pidfile!r} is not allowed on this site: {_allowed_folders()}")
+        if arguments.pidfile is not None and not _is_allowed_path(arguments.pidfile):
+            raise StepImpossible(
+                f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}"
+            )
 
     async def probe(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
-        file = _named(arguments)
+        file = _find_pid_file(arguments)
         try:
-            with _checked(file):
+            with _open_checked(file):
                 return {"pid": file.pid}
         except ProcessLookupError as error:
             raise StepFailed(str(error)) from error
 
     async def act(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         del surroundings
-        file = _named(arguments)
+        file = _find_pid_file(arguments)
         try:
-            with _checked(file) as descriptor:
+            with _open_checked(file) as descriptor:
                 signal.pidfd_send_signal(descriptor, signal.Signals[f"SIG{arguments.signal}"])
         except ProcessLookupError as error:
             if arguments.signal == "CONT":
@@ -100,17 +102,17 @@ class Signal:
         return {"pid": file.pid}
 
 
-def _allowed_folders() -> str:
+def _list_allowed_folders() -> str:
     return f"ALLOWED_PIDFILE_DIRS names {', '.join(repr(str(one)) for one in settings.ALLOWED_PIDFILE_DIRS)}"
 
 
-def _lies_inside(path: str) -> bool:
+def _is_allowed_path(path: str) -> bool:
     """As it is written: where links lead is looked at when the step runs."""
     normal = Path(os.path.normpath(path))
     return any(normal.is_relative_to(folder) for folder in settings.ALLOWED_PIDFILE_DIRS)
 
 
-def _named(arguments: SignalArguments) -> PidFile:
+def _find_pid_file(arguments: SignalArguments) -> PidFile:
     """The pid file of the process that the step means.
 
     Raises:
@@ -120,8 +122,10 @@ def _named(arguments: SignalArguments) -> PidFile:
     if not folders:
         raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
     if arguments.pidfile is not None:
-        if not _lies_inside(arguments.pidfile):
-            raise StepImpossible(f"{arguments.pidfile!r} is not allowed on this site: {_allowed_folders()}")
+        if not _is_allowed_path(arguments.pidfile):
+            raise StepImpossible(
+                f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}"
+            )
         try:
             return processes.read_pid_file(arguments.pidfile, folders)
         except ValueError as error:
@@ -131,17 +135,19 @@ def _named(arguments: SignalArguments) -> PidFile:
     if arguments.pid is not None:
         meant, words = {arguments.pid}, f"process {arguments.pid}"
     else:
-        meant, words = processes.listeners(arguments.port), f"what listens on port {arguments.port}"
+        meant, words = processes.find_listeners(arguments.port), f"what listens on port {arguments.port}"
         if not meant:
             raise StepImpossible(f"nothing listens on port {arguments.port}, as far as can be seen")
-    for file in processes.pid_files(folders):
+    for file in processes.find_pid_files(folders):
         if file.pid in meant:
             return file
-    raise StepImpossible(f"no file *.pid names {words}, and it must not be signalled: {_allowed_folders()}")
+    raise StepImpossible(
+        f"no file *.pid names {words}, and it must not be signalled: {_list_allowed_folders()}"
+    )
 
 
 @contextmanager
-def _checked(file: PidFile) -> Iterator[int]:
+def _open_checked(file: PidFile) -> Iterator[int]:
     """The descriptor of the process that the file names, once it is known to be that one.
 
     Raises:
@@ -149,7 +155,7 @@ def _checked(file: PidFile) -> Iterator[int]:
         StepImpossible: it is one of the coordinator's own.
     """
     try:
-        with processes.process(file.pid) as descriptor:
+        with processes.open_process(file.pid) as descriptor:
             # What is read below is of this process: as long as the descriptor is open and it is alive.
             _refuse_hidden(file, descriptor)
             _refuse_others(file)
@@ -170,7 +176,7 @@ def _refuse_hidden(file: PidFile, descriptor: int) -> None:
 
 
 def _refuse_others(file: PidFile) -> None:
-    if processes.is_younger_than(file.pid, file):
+    if processes.has_started_after(file.pid, file):
         raise ProcessLookupError(
             f"the process that {file.path!r} named is gone: "
             f"its number, {file.pid}, is another's, which began later"
@@ -183,10 +189,10 @@ def _refuse_others(file: PidFile) -> None:
 
 def _is_own(pid: int) -> bool:
     """Whether it is this process, one it descends from, or another one that runs this project."""
-    if pid in processes.ancestry(os.getpid()):
+    if pid in processes.find_ancestors(os.getpid()):
         return True
     try:
-        directory, words = processes.command_line(pid)
+        directory, words = processes.read_command_line(pid)
     except PermissionError:
         return False  # another user's: it cannot be signalled either
     runs_here = any(

@@ -13,7 +13,7 @@ from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDu
 from scenarios.domain.errors import StepImpossible, StepNotSent
 from scenarios.domain.results import Returned
 from scenarios.drivers.listening import find_refusal
-from scenarios.drivers.reach import beyond_reach
+from scenarios.drivers.reach import explain_unreachable
 from scenarios.ports import Surroundings
 
 # Letters of all scripts: a name may be internationalised. An IPv6 address may name its interface.
@@ -21,7 +21,7 @@ _HOST = re.compile(r"[\w.:%-]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def _host(text: str) -> str:
+def _check_host(text: str) -> str:
     """A name or an address, without the brackets that an IPv6 address has in URLs."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not _HOST.fullmatch(bare):
@@ -46,13 +46,13 @@ class TcpArguments(Declaration):
 
     Returns: ClassVar[type[Returned]] = TcpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
-    host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_host)] = Field(ABSENT)
+    host: Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_check_host)] = Field(ABSENT)
     port: Annotated[int, Field(ge=1, le=65535), WHOLE] = Field(ABSENT)
     timeout: PositiveDuration = 5.0
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if "host" in given and (sentence := beyond_reach("'host'")):
+        if "host" in given and (sentence := explain_unreachable("'host'")):
             yield "host", sentence
         if "service" in given:
             for word in {"host", "port"} & given.keys():
@@ -70,23 +70,25 @@ class Tcp:
     decided_by: ClassVar[str] = "connected"
 
     def check(self, arguments: TcpArguments, surroundings: Surroundings) -> None:
-        _address(arguments, surroundings)
+        _find_address(arguments, surroundings)
 
     async def reach(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
         await self.act(arguments, surroundings)
         return {}
 
     async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        host, port = _address(arguments, surroundings)
+        host, port = _find_address(arguments, surroundings)
         refusal, elapsed = await self._connect(arguments, surroundings, host, port)
         fields: dict[str, Any] = {"connected": not refusal, "elapsed": elapsed}
-        return {**fields, "note": f"{_spoken(host, port)} {refusal}"} if refusal else fields
+        return {**fields, "note": f"{_format_address(host, port)} {refusal}"} if refusal else fields
 
     async def act(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        host, port = _address(arguments, surroundings)
+        host, port = _find_address(arguments, surroundings)
         refusal, elapsed = await self._connect(arguments, surroundings, host, port)
         if refusal:
-            raise StepNotSent(f"{arguments.service or 'the target'} at {_spoken(host, port)} {refusal}")
+            raise StepNotSent(
+                f"{arguments.service or 'the target'} at {_format_address(host, port)} {refusal}"
+            )
         return {"connected": True, "elapsed": elapsed}
 
     async def _connect(
@@ -98,13 +100,13 @@ class Tcp:
         return refusal, time.perf_counter() - started
 
 
-def _spoken(host: str, port: int) -> str:
+def _format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
+def _find_address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
     if not arguments.service:
-        if sentence := beyond_reach("'host'"):
+        if sentence := explain_unreachable("'host'"):
             raise StepImpossible(sentence)
         return arguments.host, arguments.port
     address = surroundings.address_of(arguments.service)

@@ -11,7 +11,7 @@ from typing import Any
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import Expectations, QueryTooLargeError
 from scenarios.domain.json_queries import MAX_NODES, Budget
-from scenarios.domain.outputs import bounded
+from scenarios.domain.outputs import limit_fields
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.engine.steps import SENSITIVE, StepRunner
@@ -85,7 +85,7 @@ def _look(fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, b
         misses = expect.check(kept, budget) or (_UNTOLD,)
     if misses and (note := kept.get("note")):
         misses = (*misses, str(note))
-    return Observation(holds=not misses, reason="; ".join(misses), fields=bounded(kept))
+    return Observation(holds=not misses, reason="; ".join(misses), fields=limit_fields(kept))
 
 
 def _without_answer(seen: Observation) -> Observation:

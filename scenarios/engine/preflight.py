@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.plan import Action, Plan, Step
-from scenarios.domain.templates import secrets_in
+from scenarios.domain.templates import find_secrets
 from scenarios.engine.steps import StepRunner
 
 _MAX_PLACES = 3
@@ -32,7 +32,7 @@ def find_problems(plan: Plan, steps: StepRunner) -> list[str]:
     missing = dict(_missing_secrets(plan, steps))
     found: dict[str, list[str]] = {}
     for one in placed_steps(plan):
-        if secrets_in(one.step.arguments).isdisjoint(missing):
+        if find_secrets(one.step.arguments).isdisjoint(missing):
             for reason in _refusals(one.step, steps):
                 found.setdefault(reason, []).append(one.place)
     return [*missing.values(), *(_sentence(reason, places) for reason, places in found.items())]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from scenarios.domain.errors import StepFailed, StepImpossible
-from scenarios.domain.plan import Proof, origin, service_of
+from scenarios.domain.plan import Proof, find_service, origin
 from scenarios.engine.observations import observe
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Ledger, UndoResult
@@ -65,7 +65,7 @@ async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoRe
 
     Only the first decides: a new host that has nothing to undo says nothing of the old one.
     """
-    service = service_of(fault.undo)
+    service = find_service(fault.undo)
     there = steps.at({service: fault.address}) if fault.address else steps
     if not moved_to:
         result = await _undo_there(fault, there)

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.domain.addresses import endpoint_of, look_up
+from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
-from scenarios.domain.plan import Step, named_services, named_urls
-from scenarios.domain.templates import secrets_in
+from scenarios.domain.plan import Step, find_services, find_urls
+from scenarios.domain.templates import find_secrets
 from scenarios.ports import Connection, Driver, Gate, Intent, Surroundings, acts_when_probed
 
 
@@ -48,7 +48,7 @@ def intent_of(driver: Driver, step: Step, *, is_action: bool, undoes: bool) -> I
 
 
 def secret_arguments(step: Step) -> frozenset[str]:
-    return frozenset(word for word, value in step.arguments.items() if secrets_in(value))
+    return frozenset(word for word, value in step.arguments.items() if find_secrets(value))
 
 
 async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Surroundings) -> frozenset[str]:
@@ -60,9 +60,9 @@ async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Sur
         StepImpossible: it may not.
     """
     step = Step("", arguments)
-    urls = named_urls([step]) | {surroundings.address_of(name) for name in named_services([step])}
+    urls = find_urls([step]) | {surroundings.address_of(name) for name in find_services([step])}
     touched: frozenset[str] = frozenset()
-    for endpoint in filter(None, map(endpoint_of, urls)):
+    for endpoint in filter(None, map(parse_endpoint, urls)):
         host, port = endpoint
         found = await asyncio.to_thread(look_up, host)
         connection = Connection(host, tuple((ip, port) for ip in found) or ((host, port),))

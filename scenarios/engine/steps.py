@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Step, service_of
+from scenarios.domain.plan import Step, find_service
 from scenarios.domain.redaction import Redactor
-from scenarios.domain.templates import with_secrets
+from scenarios.domain.templates import insert_secrets
 from scenarios.engine.step_platform import StepSurroundings, admit_undo, intent_of, secret_arguments
 from scenarios.ports import Clock, Driver, Gate, Surroundings
 
@@ -141,7 +141,7 @@ class StepRunner:
     def address_of(self, step: Step) -> str:
         """Where the service is that the step names; "" where it names none that is known."""
         try:
-            return self.surroundings.address_of(service) if (service := service_of(step)) else ""
+            return self.surroundings.address_of(service) if (service := find_service(step)) else ""
         except StepImpossible:
             return ""
 
@@ -159,7 +159,7 @@ class StepRunner:
         """
         if self.gate is None:
             return frozenset()
-        return await admit_undo(self.gate, with_secrets(step.arguments, self._secret), self.surroundings)
+        return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.surroundings)
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")
@@ -226,7 +226,7 @@ class StepRunner:
 
     def _arguments(self, driver: Driver, step: Step) -> Any:
         try:
-            return driver.Arguments.model_validate(with_secrets(step.arguments, self._secret))
+            return driver.Arguments.model_validate(insert_secrets(step.arguments, self._secret))
         except ValidationError as error:
             # Not pydantic's own text: it shows values with their middle left out, secrets too.
             sentences = "; ".join(

@@ -20,7 +20,7 @@ _MAX_NUMBER_LENGTH = 100
 _MAX_INTEGER = 2**63 - 1
 
 
-def plain_scalar(text: str) -> str | int | float | bool | None:
+def parse_scalar(text: str) -> str | int | float | bool | None:
     """What an unquoted scalar stands for.
 
     Raises:
@@ -31,22 +31,22 @@ def plain_scalar(text: str) -> str | int | float | bool | None:
     if text[0] not in _MAY_BE_A_NUMBER:
         return text
     if _INTEGER.fullmatch(text):
-        return _integer(text)
+        return _parse_integer(text)
     if _FLOAT.fullmatch(text):
-        return _finite(text)
+        return _parse_float(text)
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text!r} is no number that JSON knows")
     return text
 
 
-def tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
+def parse_tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
     """Raises:
     ValueError: the text is not what its tag says.
     """
     kind = tag.rpartition(":")[2]
     if kind == "str":
         return text
-    value = plain_scalar(text)
+    value = parse_scalar(text)
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in {"map", "seq"} or type(value).__name__.replace("NoneType", "null") != kind:
@@ -54,21 +54,21 @@ def tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
     return value
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     digits = text if len(text) <= _MAX_NUMBER_LENGTH else ""
     base = {"0o": 8, "0x": 16}.get(digits[:2], 10)
     number = int(digits, base) if digits else _MAX_INTEGER + 1
     if abs(number) > _MAX_INTEGER:
-        raise ValueError(f"{_cut(text)!r} is too large: whole numbers have at most 64 bits")
+        raise ValueError(f"{_truncate(text)!r} is too large: whole numbers have at most 64 bits")
     return number
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{_cut(text)!r} is too large for a number")
+        raise ValueError(f"{_truncate(text)!r} is too large for a number")
     return number
 
 
-def _cut(text: str) -> str:
+def _truncate(text: str) -> str:
     return text if len(text) <= _MAX_NUMBER_LENGTH else text[:_MAX_NUMBER_LENGTH] + "…"

@@ -8,23 +8,23 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from scenarios.domain import plan
-from scenarios.domain.declarations import Patience
+from scenarios.domain.declarations import MistakeLimit
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.garbage import collection_postponed
+from scenarios.domain.garbage_collection import postpone_collection
 from scenarios.domain.templates import (
     TEMPLATED_PARTS,
-    as_text,
-    length_of_values,
-    names_in,
+    find_variables,
+    format_scalar,
+    measure_values,
     substitute,
-    without_secrets,
+    unescape_secrets,
 )
-from scenarios.language.schema import schema_of
-from scenarios.language.semantics import semantic_problems, too_many_patterns, too_many_steps
-from scenarios.language.sentences import Misfit, misfits
-from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, time_limit
-from scenarios.language.variables import Variable, variable_values
+from scenarios.language.messages import Misfit, explain_errors
+from scenarios.language.schema import build_schema
+from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
+from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, choose_time_limit
+from scenarios.language.variables import Variable, resolve_values
 from scenarios.language.words import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
 from scenarios.language.yaml_text import MAX_BYTES
 from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree
@@ -60,9 +60,9 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     """
     # What was read is dropped, tree and all, before the collector is let loose: it need not look
     # through what an exception's traceback would have kept.
-    with collection_postponed():
+    with postpone_collection():
         try:
-            read: Document | list[Problem] = _read(source, drivers)
+            read: Document | list[Problem] = _read_document(source, drivers)
         except InvalidDocument as error:
             read = list(error.problems)
     if isinstance(read, Document):
@@ -70,15 +70,17 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     raise InvalidDocument(read)
 
 
-def _read(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
+def _read_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
     tree = read_tree(source)
-    if excess := too_many_steps(tree) or too_many_patterns(tree):
+    if excess := check_step_count(tree) or check_pattern_count(tree):
         raise InvalidDocument([excess])
     model = scenario_model(drivers)
     plain = tree.plain()
-    found = _checked(model, plain, tree, excuse_templates=True)[1]
-    if problems := [misfit.problem for misfit in found] + list(islice(semantic_problems(tree), TOO_MANY)):
-        raise InvalidDocument(_in_order(problems))
+    found = _check(model, plain, tree, excuse_templates=True)[1]
+    if problems := [misfit.problem for misfit in found] + list(
+        islice(find_semantic_problems(tree), TOO_MANY)
+    ):
+        raise InvalidDocument(_sort_problems(problems))
     metadata = Metadata.model_validate(plain["metadata"])
     declared = plain["spec"].get("variables", {})
     document = Document(
@@ -96,7 +98,7 @@ def _read(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Docume
     return document
 
 
-@collection_postponed()
+@postpone_collection()
 def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
     """What the engine carries out: the document with its variables filled in.
 
@@ -104,12 +106,12 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
         InvalidVariables: a value does not fit its variable, or the place where it is put.
         InvalidDocument: a rule is broken that only shows once values stand where variables stood.
     """
-    valid, filled, found = _filled(document, variable_values(document.variables, given))
+    valid, filled, found = _fill_in(document, resolve_values(document.variables, given))
     if valid is not None:
-        return _plan(valid, filled["spec"])
-    blamed = [(misfit.problem, names_in(misfit.node.plain())) for misfit in found]
+        return _build_plan(valid, filled["spec"])
+    blamed = [(misfit.problem, find_variables(misfit.node.plain())) for misfit in found]
     if innocent := [problem for problem, names in blamed if not names]:
-        raise InvalidDocument(_in_order(innocent))
+        raise InvalidDocument(_sort_problems(innocent))
     raise InvalidVariables(
         {
             name: f"variable {name!r} does not fit where it is put: {problem}"
@@ -119,24 +121,17 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
     )
 
 
-def services_of(built: plan.Plan) -> set[str]:
-    """The registered services that the plan's steps name."""
-    return {
-        step.arguments["service"] for step in built.steps() if isinstance(step.arguments.get("service"), str)
-    }
-
-
-def _checked(
+def _check(
     model: type[Scenario[Any]], plain: Any, tree: Node, *, excuse_templates: bool
 ) -> tuple[Scenario[Any] | None, list[Misfit]]:
     try:
-        return model.model_validate(plain, context=Patience(PATIENCE)), []
+        return model.model_validate(plain, context=MistakeLimit(PATIENCE)), []
     except ValidationError as error:
         errors = error.errors(include_url=False)[:TOO_MANY]
-        return None, misfits(errors, tree, schema_of(model), excuse_templates=excuse_templates)
+        return None, explain_errors(errors, tree, build_schema(model), excuse_templates=excuse_templates)
 
 
-def _filled(
+def _fill_in(
     document: Document, values: Mapping[str, Any]
 ) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
     """The scenario with these values in it, also as plain JSON, or what is wrong with it then.
@@ -150,14 +145,14 @@ def _filled(
         for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
     }
     filled = {**document._plain, "spec": spec}  # noqa: SLF001
-    valid, found = _checked(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
+    valid, found = _check(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
     return valid, filled, found
 
 
 def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
-    lengths = {name: len(as_text(value)) for name, value in values.items()}
+    lengths = {name: len(format_scalar(value)) for name, value in values.items()}
     spec = document._plain["spec"]  # noqa: SLF001
-    grown = sum(length_of_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
+    grown = sum(measure_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
     if grown > MAX_BYTES:
         longest = max(lengths, key=lengths.__getitem__)
         rule = f"filled in, the document would grow beyond {MAX_BYTES} bytes (256 KiB)"
@@ -171,22 +166,22 @@ def _try_defaults(document: Document) -> None:
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
     try:
-        found = _filled(document, defaults)[2]
+        found = _fill_in(document, defaults)[2]
     except InvalidVariables as error:
         ((name, sentence),) = error.errors.items()
         place = document._tree.value["spec"].value["variables"].keys[name]  # noqa: SLF001
         path = f"spec.variables.{name}"
         raise InvalidDocument([Problem(place.line, place.column, path, sentence, "shorten it")]) from error
     if found:
-        raise InvalidDocument(_in_order([_with_origin(misfit) for misfit in found]))
+        raise InvalidDocument(_sort_problems([_add_origin(misfit) for misfit in found]))
 
 
-def _with_origin(misfit: Misfit) -> Problem:
-    names = ", ".join(f"'${{{name}}}'" for name in sorted(names_in(misfit.node.plain())))
+def _add_origin(misfit: Misfit) -> Problem:
+    names = ", ".join(f"'${{{name}}}'" for name in sorted(find_variables(misfit.node.plain())))
     return replace(misfit.problem, hint=f"that is the default of {names}") if names else misfit.problem
 
 
-def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+def _sort_problems(problems: Iterable[Problem]) -> list[Problem]:
     """By position, each said once (an alias shows the same place several times), and not endless."""
     unique = {(found.line, found.column, found.message): found for found in problems}
     ordered = sorted(unique.values(), key=lambda found: (found.line, found.column))
@@ -197,83 +192,83 @@ def _in_order(problems: Iterable[Problem]) -> list[Problem]:
     return [*ordered[:MAX_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
 
 
-def _plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
+def _build_plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
     guards = zip(valid.spec.guards, spec.get("guards", ()), strict=True)
     phases = zip(valid.spec.phases, spec["phases"], strict=True)
     return plan.Plan(
         scenario=valid.metadata.name,
-        phases=tuple(_phase(phase, words) for phase, words in phases),
-        guards=tuple(_guard(guard, words) for guard, words in guards),
+        phases=tuple(_build_phase(phase, words) for phase, words in phases),
+        guards=tuple(_build_guard(guard, words) for guard, words in guards),
         timeout=valid.spec.timeout,
         retry_interrupted=valid.spec.retry_interrupted,
     )
 
 
-def _phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
+def _build_phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
     actions = zip(phase.actions, words.get("actions", ()), strict=True)
     validations = zip(phase.validations, words.get("validations", ()), strict=True)
     return plan.Phase(
         name=phase.name,
         description=phase.description,
         hold=phase.hold,
-        actions=tuple(_action(action, own) for action, own in actions),
-        validations=tuple(_validation(validation, own) for validation, own in validations),
+        actions=tuple(_build_action(action, own) for action, own in actions),
+        validations=tuple(_build_validation(validation, own) for validation, own in validations),
         on_failure=phase.on_failure,
     )
 
 
-def _action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
+def _build_action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
     return plan.Action(
         name=action.name,
-        do=_step(words["do"]),
-        undo=_step(words["undo"]) if "undo" in words else None,
-        undone=_proof(words["undone"]) if "undone" in words else None,
-        expect=Expectations(without_secrets(words["expect"])) if "expect" in words else None,
+        do=_build_step(words["do"]),
+        undo=_build_step(words["undo"]) if "undo" in words else None,
+        undone=_build_proof(words["undone"]) if "undone" in words else None,
+        expect=Expectations(unescape_secrets(words["expect"])) if "expect" in words else None,
         at=action.at,
         until=action.until,
-        timeout=time_limit(words["do"], _written(action), ACTION_SECONDS),
-        undo_timeout=time_limit(words.get("undo"), _written(action), ACTION_SECONDS),
+        timeout=choose_time_limit(words["do"], _get_written_timeout(action), ACTION_SECONDS),
+        undo_timeout=choose_time_limit(words.get("undo"), _get_written_timeout(action), ACTION_SECONDS),
     )
 
 
-def _written(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
+def _get_written_timeout(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
     """Its `timeout`; None where it is the default."""
     return declared.timeout if "timeout" in declared.model_fields_set else None
 
 
-def _proof(words: Mapping[str, Any]) -> plan.Proof:
+def _build_proof(words: Mapping[str, Any]) -> plan.Proof:
     return plan.Proof(
-        probe=_step(words["probe"]),
-        expect=Expectations(without_secrets(words["expect"])),
-        timeout=time_limit(words["probe"], None, PROBE_SECONDS),
+        probe=_build_step(words["probe"]),
+        expect=Expectations(unescape_secrets(words["expect"])),
+        timeout=choose_time_limit(words["probe"], None, PROBE_SECONDS),
     )
 
 
-def _validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:
+def _build_validation(validation: Validation[Any], words: Mapping[str, Any]) -> plan.Validation:
     return plan.Validation(
         name=validation.name,
-        probe=_step(words["probe"]),
-        expect=Expectations(without_secrets(words["expect"])),
+        probe=_build_step(words["probe"]),
+        expect=Expectations(unescape_secrets(words["expect"])),
         within=validation.within,
         hold_for=validation.for_,
         every=validation.every,
         throughout=validation.throughout,
-        timeout=time_limit(words["probe"], _written(validation), PROBE_SECONDS),
+        timeout=choose_time_limit(words["probe"], _get_written_timeout(validation), PROBE_SECONDS),
     )
 
 
-def _guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
+def _build_guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
     return plan.Guard(
         name=guard.name,
-        probe=_step(words["probe"]),
-        expect=Expectations(without_secrets(words["expect"])),
+        probe=_build_step(words["probe"]),
+        expect=Expectations(unescape_secrets(words["expect"])),
         every=guard.every,
         tolerate=guard.tolerate,
-        timeout=time_limit(words["probe"], _written(guard), PROBE_SECONDS),
+        timeout=choose_time_limit(words["probe"], _get_written_timeout(guard), PROBE_SECONDS),
     )
 
 
-def _step(words: Mapping[str, Any]) -> plan.Step:
+def _build_step(words: Mapping[str, Any]) -> plan.Step:
     """As it is written: the driver reads its arguments when the step runs."""
     ((driver, arguments),) = ((name, inner) for name, inner in words.items() if name != "sensitive")
     is_sensitive = words.get("sensitive", False) or arguments.get("sensitive") is True

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from scenarios.domain.durations import DURATION_PATTERN, format_duration
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
-from scenarios.domain.results import returned_fields
+from scenarios.domain.results import read_returned_fields
 from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
 from scenarios.language.words import MAX_STEPS
@@ -69,22 +69,22 @@ _SHOWN_AS = {
 }
 
 
-def reference(drivers: Mapping[str, Driver]) -> str:
+def build_reference(drivers: Mapping[str, Driver]) -> str:
     """Markdown: a table for each declaration, and one for each driver."""
     schema = json_schema({name: driver.Arguments for name, driver in drivers.items()})
     definitions = schema["$defs"]
     parts = [_HEAD]
     for name, title in _DECLARATIONS:
-        parts += _section(f"## {title}", schema if name == "Scenario" else definitions[name])
+        parts += _write_section(f"## {title}", schema if name == "Scenario" else definitions[name])
     parts.append(_DRIVERS)
     for name, driver in sorted(drivers.items()):
         declaration = definitions[driver.Arguments.__name__]
-        parts += _section(f"### `{name}`", declaration, inspect.getdoc(type(driver)) or "")
-        parts += _returned(driver.Arguments)
+        parts += _write_section(f"### `{name}`", declaration, inspect.getdoc(type(driver)) or "")
+        parts += _write_returned(driver.Arguments)
     return "\n".join(parts)
 
 
-def _section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iterator[str]:
+def _write_section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iterator[str]:
     yield f"{title}\n"
     for text in (declaration.get("description"), more):
         if text:
@@ -97,14 +97,15 @@ def _section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iter
         # The rest are the drivers' fields, each in its driver's section.
         properties = {word: properties[word] for word in ("json", "headers")}
     for word, value in properties.items():
-        yield f"| `{word}` | {_kind(value)} | {'required' if word in required else _default(value)} |"
+        default = "required" if word in required else _describe_default(value)
+        yield f"| `{word}` | {_describe_kind(value)} | {default} |"
     if isinstance(extra := declaration.get("additionalProperties"), dict):
-        yield f"| any other | {_kind(extra)}; of the [driver's](#drivers) fields | |"
+        yield f"| any other | {_describe_kind(extra)}; of the [driver's](#drivers) fields | |"
     yield ""
 
 
-def _returned(arguments: type[BaseModel]) -> Iterator[str]:
-    fields = returned_fields(arguments)
+def _write_returned(arguments: type[BaseModel]) -> Iterator[str]:
+    fields = read_returned_fields(arguments)
     if fields is None:
         yield "What it returns is not declared: anything may be expected.\n"
         return
@@ -115,36 +116,36 @@ def _returned(arguments: type[BaseModel]) -> Iterator[str]:
     yield ""
 
 
-def _own(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _get_own(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """What is written there, without the template that may stand for it."""
     candidates = schema.get("anyOf", [schema])
-    own: Mapping[str, Any] = candidates[-1] if _names(candidates[-1]) == "Matchers" else candidates[0]
+    own: Mapping[str, Any] = candidates[-1] if _get_name(candidates[-1]) == "Matchers" else candidates[0]
     return own
 
 
-def _names(schema: Mapping[str, Any]) -> str:
+def _get_name(schema: Mapping[str, Any]) -> str:
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
-    own = _own(schema)
-    if name := _names(own):
+def _describe_kind(schema: Mapping[str, Any]) -> str:
+    own = _get_own(schema)
+    if name := _get_name(own):
         return _SHOWN_AS.get(name, f"`{name.lower()}`")
     if "const" in own or "enum" in own:
         return ", ".join(f"`{choice}`" for choice in own.get("enum", [own.get("const")]))
     if own.get("pattern") == DURATION_PATTERN:
         return "duration"
     if own.get("type") == "array":
-        return f"list, each {_kind(own.get('items', {}))}"
+        return f"list, each {_describe_kind(own.get('items', {}))}"
     if own.get("type") == "object":
         extra = own.get("additionalProperties")
-        return f"mapping of names to {_kind(extra)}" if isinstance(extra, dict) else "mapping"
+        return f"mapping of names to {_describe_kind(extra)}" if isinstance(extra, dict) else "mapping"
     kinds = own.get("type", "any value")
     named = " or ".join(kinds) if isinstance(kinds, list) else kinds
-    return f"{named}{_limits(own)}"
+    return f"{named}{_describe_limits(own)}"
 
 
-def _limits(own: Mapping[str, Any]) -> str:
+def _describe_limits(own: Mapping[str, Any]) -> str:
     low, high = own.get("minimum"), own.get("maximum")
     if low is not None and high is not None:
         return f", {low} to {high}"
@@ -153,10 +154,10 @@ def _limits(own: Mapping[str, Any]) -> str:
     return f", `{own['pattern']}`" if "pattern" in own else ""
 
 
-def _default(schema: Mapping[str, Any]) -> str:
-    default = _own(schema).get("default", schema.get("default"))
+def _describe_default(schema: Mapping[str, Any]) -> str:
+    default = _get_own(schema).get("default", schema.get("default"))
     if default is None or default == "":
         return ""
-    if _kind(schema) == "duration":
+    if _describe_kind(schema) == "duration":
         return f"`{format_duration(default)}`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.domain.templates import TEMPLATE_PATTERN
-from scenarios.language.schema_of_results import expect_by_driver
+from scenarios.language.result_schema import add_expectations
 from scenarios.language.words import Action, Guard, Phase, Scenario, Spec, Undone, Validation, scenario_model
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,60 +20,60 @@ _MATCHERS = "#/$defs/Matchers"
 
 def json_schema(drivers: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
     """JSON Schema (2020-12) of the documents that `parse_document` takes with these drivers."""
-    return {"$schema": _DIALECT, **schema_of(scenario_model(drivers))}
+    return {"$schema": _DIALECT, **build_schema(scenario_model(drivers))}
 
 
 @lru_cache(maxsize=8)
-def schema_of(model: type[Scenario[Any]]) -> dict[str, Any]:
+def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
     schema = model.model_json_schema()
     definitions = {
         # Pydantic names a parametrised model after its parameter.
-        _own_name(name): _described(definition, templates=name not in _WITHOUT_TEMPLATES)
+        _strip_parameter(name): _describe(definition, templates=name not in _WITHOUT_TEMPLATES)
         for name, definition in schema["$defs"].items()
     }
     for declaration in (Action, Guard, Phase, Spec, Undone, Validation):
         # Pydantic forgets the docstring of a model once it is parametrised.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
     definitions["Step"] |= {"minProperties": 1}
-    if drivers := _drivers_of(model):
+    if drivers := _get_drivers(model):
         definitions["Step"] |= {"oneOf": [{"required": [name]} for name in sorted(drivers)]}
     definitions["Matchers"] |= {"minProperties": 1}
     definitions["Expect"] |= {"minProperties": 1}
     definitions["JsonPaths"] |= {"minProperties": 1, "propertyNames": {"pattern": r"^\$"}}
-    expect_by_driver(definitions, drivers)
+    add_expectations(definitions, drivers)
     definitions["Template"] = {
         "type": "string",
         "pattern": TEMPLATE_PATTERN,
         "description": "A variable, filled in when a run is started; the result is checked then.",
     }
-    document = _described({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
+    document = _describe({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
     return document | {"title": "Scenario", "$defs": definitions}
 
 
-def _drivers_of(model: type[Scenario[Any]]) -> Mapping[str, type[BaseModel]]:
+def _get_drivers(model: type[Scenario[Any]]) -> Mapping[str, type[BaseModel]]:
     """The drivers' arguments, as `scenario_model` has put them in."""
     (step,) = model.__pydantic_generic_metadata__["args"]
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     return drivers
 
 
-def _own_name(name: str) -> str:
+def _strip_parameter(name: str) -> str:
     return name.removesuffix("_Step_")
 
 
-def _described(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
+def _describe(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
     """The schema of one declaration, with what pydantic cannot know."""
-    described = {**schema, "title": _own_name(schema.get("title", "").replace("[Step]", ""))}
+    described = {**schema, "title": _strip_parameter(schema.get("title", "").replace("[Step]", ""))}
     if "properties" in schema:
         described["properties"] = {
-            name: _value(part, templates=templates) for name, part in schema["properties"].items()
+            name: _describe_value(part, templates=templates) for name, part in schema["properties"].items()
         }
     if isinstance(extra := schema.get("additionalProperties"), dict):
-        described["additionalProperties"] = _value(extra, templates=templates)
+        described["additionalProperties"] = _describe_value(extra, templates=templates)
     return described
 
 
-def _value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
+def _describe_value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
     # A default of null means that there is none, and generated titles only repeat the key.
     kept = {
         word: part
@@ -86,9 +86,9 @@ def _value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
         return {"anyOf": [_PLAIN_MATCHER, kept]} if reference == _MATCHERS else kept
     for word in ("items", "additionalProperties"):
         if isinstance(kept.get(word), dict):
-            kept[word] = _value(kept[word], templates=templates)
+            kept[word] = _describe_value(kept[word], templates=templates)
     if "anyOf" in kept:
-        kept["anyOf"] = [_value(part, templates=templates) for part in kept["anyOf"]]
+        kept["anyOf"] = [_describe_value(part, templates=templates) for part in kept["anyOf"]]
     if templates and _is_closed_scalar(kept):
         return {"anyOf": [kept, {"$ref": "#/$defs/Template"}]}
     return kept
@@ -101,26 +101,26 @@ def _is_closed_scalar(schema: Mapping[str, Any]) -> bool:
     )
 
 
-def words_at(schema: Mapping[str, Any], path: tuple[str | int, ...]) -> tuple[str, list[str]]:
+def find_words(schema: Mapping[str, Any], path: tuple[str | int, ...]) -> tuple[str, list[str]]:
     """The title of the declaration at this path, and the keys that it takes."""
     found = schema
     for part in path:
-        found = _resolved(found, schema)
+        found = _resolve(found, schema)
         if isinstance(part, int):
             found = found.get("items", {})
         else:
-            found = found.get("properties", {}).get(part) or _open_part(found)
-    found = _resolved(found, schema)
+            found = found.get("properties", {}).get(part) or _get_extra(found)
+    found = _resolve(found, schema)
     return found.get("title", ""), list(found.get("properties", {}))
 
 
-def _open_part(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+def _get_extra(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     part = schema.get("additionalProperties")
     return part if isinstance(part, dict) else {}
 
 
-def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    for candidate in _alternatives(schema):
+def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    for candidate in _list_alternatives(schema):
         if reference := candidate.get("$ref"):
             found: Mapping[str, Any] = root["$defs"][reference.rpartition("/")[2]]
             if "properties" in found or "additionalProperties" in found:
@@ -128,6 +128,6 @@ def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str
     return schema
 
 
-def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _list_alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield schema
     yield from schema.get("anyOf", ())

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scenarios.domain.errors import Problem
-from scenarios.domain.expectations import shown
-from scenarios.domain.spelling import near
-from scenarios.domain.templates import TEMPLATED_PARTS, references, references_of
-from scenarios.language.sentences import path_text
+from scenarios.domain.expectations import format_value
+from scenarios.domain.spelling import suggest
+from scenarios.domain.templates import TEMPLATED_PARTS, collect_references, find_references
+from scenarios.language.messages import format_path
 from scenarios.language.words import MAX_STEPS, STEP_WORDS
-from scenarios.language.yaml_tree import Node, places
+from scenarios.language.yaml_tree import Node, walk_tree
 
 Path = tuple[str | int, ...]
 # Each takes up to half a millisecond to compile, and one that stands often is compiled once.
@@ -24,24 +24,24 @@ _STEP_DEPTHS = (4, 6, 7)
 _DRIVERS_WITH_OK = frozenset({"command", "http"})
 
 
-def too_many_steps(root: Node) -> Problem | None:
+def check_step_count(root: Node) -> Problem | None:
     """The first step beyond the limit; every alias counts with the steps it stands for."""
     count = 0
-    for path, node in places(root, deepest=_STEP_DEPTHS[-1]):
+    for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] in STEP_WORDS and isinstance(node.value, dict) and _is_step_path(path):
             count += 1
             if count > MAX_STEPS:
                 message = f"the document has more than {MAX_STEPS} steps"
                 return Problem(
-                    node.line, node.column, path_text(path), message, "split it into several scenarios"
+                    node.line, node.column, format_path(path), message, "split it into several scenarios"
                 )
     return None
 
 
-def too_many_patterns(root: Node) -> Problem | None:
+def check_pattern_count(root: Node) -> Problem | None:
     """The first regular expression or JSONPath beyond the limit; one that stands often counts once."""
     seen: set[Any] = set()
-    for node in _patterns(_child(root, "spec")):
+    for node in _find_patterns(_get_child(root, "spec")):
         seen.add(node.value)
         if len(seen) > MAX_PATTERNS:
             message = f"the document has more than {MAX_PATTERNS} different regular expressions and JSONPaths"
@@ -49,34 +49,34 @@ def too_many_patterns(root: Node) -> Problem | None:
     return None
 
 
-def _patterns(spec: Node | None) -> Iterator[Node]:
-    for variable in _children(_child(spec, "variables")):
-        yield from _texts(_child(variable, "pattern"))
-    phases = _children(_child(spec, "phases"))
+def _find_patterns(spec: Node | None) -> Iterator[Node]:
+    for variable in _get_children(_get_child(spec, "variables")):
+        yield from _get_texts(_get_child(variable, "pattern"))
+    phases = _get_children(_get_child(spec, "phases"))
     kinds = ("actions", "validations")
-    checks = [check for phase in phases for kind in kinds for check in _children(_child(phase, kind))]
-    proofs = [proof for check in checks if (proof := _child(check, "undone")) is not None]
-    for check in (*_children(_child(spec, "guards")), *checks, *proofs):
-        expect = _child(check, "expect")
-        paths, headers = _child(expect, "json"), _child(expect, "headers")
+    checks = [check for phase in phases for kind in kinds for check in _get_children(_get_child(phase, kind))]
+    proofs = [proof for check in checks if (proof := _get_child(check, "undone")) is not None]
+    for check in (*_get_children(_get_child(spec, "guards")), *checks, *proofs):
+        expect = _get_child(check, "expect")
+        paths, headers = _get_child(expect, "json"), _get_child(expect, "headers")
         yield from paths.keys.values() if paths else ()
-        for matchers in (*_children(expect), *_children(paths), *_children(headers)):
-            yield from _patterns_of(matchers)
+        for matchers in (*_get_children(expect), *_get_children(paths), *_get_children(headers)):
+            yield from _find_matcher_patterns(matchers)
 
 
-def _patterns_of(matchers: Node) -> Iterator[Node]:
-    yield from _texts(_child(matchers, "matches"))
+def _find_matcher_patterns(matchers: Node) -> Iterator[Node]:
+    yield from _get_texts(_get_child(matchers, "matches"))
     for name in ("all", "any", "count"):
-        if (inner := _child(matchers, name)) is not None:
-            yield from _patterns_of(inner)
+        if (inner := _get_child(matchers, name)) is not None:
+            yield from _find_matcher_patterns(inner)
 
 
-def _texts(node: Node | None) -> Iterator[Node]:
+def _get_texts(node: Node | None) -> Iterator[Node]:
     if node is not None and isinstance(node.value, str):
         yield node
 
 
-def _children(node: Node | None) -> list[Node]:
+def _get_children(node: Node | None) -> list[Node]:
     value = node.value if node is not None else None
     return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
@@ -88,82 +88,82 @@ def _is_step_path(path: Path) -> bool:
     return len(path) in _STEP_DEPTHS[:2] or (len(path) == _STEP_DEPTHS[2] and path[5] == "undone")
 
 
-def _is_inside_of_a_step(path: Path) -> bool:
+def _is_inside_step(path: Path) -> bool:
     return any(
         len(path) > depth and path[depth - 1] in STEP_WORDS and _is_step_path(path[:depth])
         for depth in _STEP_DEPTHS
     )
 
 
-def semantic_problems(root: Node) -> Iterator[Problem]:
-    spec = _child(root, "spec")
+def find_semantic_problems(root: Node) -> Iterator[Problem]:
+    spec = _get_child(root, "spec")
     if spec is None:
         return
-    yield from _duplicates(_child(spec, "guards"), "guard", ("spec", "guards"))
-    phases = _child(spec, "phases")
-    yield from _duplicates(phases, "phase", ("spec", "phases"))
+    yield from _find_duplicates(_get_child(spec, "guards"), "guard", ("spec", "guards"))
+    phases = _get_child(spec, "phases")
+    yield from _find_duplicates(phases, "phase", ("spec", "phases"))
     for index, phase in enumerate(phases.value if phases and isinstance(phases.value, list) else ()):
         path: Path = ("spec", "phases", index)
-        yield from _duplicates(_child(phase, "actions"), "action", (*path, "actions"))
-        yield from _duplicates(_child(phase, "validations"), "validation", (*path, "validations"))
-    yield from _probes_with_ok(root)
-    yield from _broken_references(spec)
+        yield from _find_duplicates(_get_child(phase, "actions"), "action", (*path, "actions"))
+        yield from _find_duplicates(_get_child(phase, "validations"), "validation", (*path, "validations"))
+    yield from _find_probes_with_ok(root)
+    yield from _find_broken_references(spec)
 
 
-def _child(node: Node | None, name: str) -> Node | None:
+def _get_child(node: Node | None, name: str) -> Node | None:
     found = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
     return found if isinstance(found, Node) else None
 
 
-def _duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem]:
+def _find_duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem]:
     seen: dict[str, Node] = {}
     for index, entry in enumerate(entries.value if entries and isinstance(entries.value, list) else ()):
-        name = _child(entry, "name")
+        name = _get_child(entry, "name")
         if name is None or not isinstance(name.value, str):
             continue
         if name.value in seen:
             hint = f"line {seen[name.value].line} has the first"
-            message = f"{shown(name.value)} is a duplicate: another {kind} has this name"
-            yield Problem(name.line, name.column, path_text((*path, index, "name")), message, hint)
+            message = f"{format_value(name.value)} is a duplicate: another {kind} has this name"
+            yield Problem(name.line, name.column, format_path((*path, index, "name")), message, hint)
         seen.setdefault(name.value, name)
 
 
-def _probes_with_ok(root: Node) -> Iterator[Problem]:
+def _find_probes_with_ok(root: Node) -> Iterator[Problem]:
     """What an answer must be is said once: by `ok` where something is done, by `expect` where it is seen."""
-    for path, node in places(root, deepest=_STEP_DEPTHS[-1]):
+    for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] == "probe" and _is_step_path(path):
             for driver in sorted(_DRIVERS_WITH_OK):
-                arguments = _child(node, driver)
-                if _child(arguments, "ok") is not None and arguments is not None:
+                arguments = _get_child(node, driver)
+                if _get_child(arguments, "ok") is not None and arguments is not None:
                     key = arguments.keys["ok"]
                     message = "'ok' is unknown in a probe: it says which answers count as done"
                     hint = "say under 'expect' what the probe must return"
-                    yield Problem(key.line, key.column, path_text((*path, driver, "ok")), message, hint)
+                    yield Problem(key.line, key.column, format_path((*path, driver, "ok")), message, hint)
 
 
-def _broken_references(spec: Node) -> Iterator[Problem]:
-    declared = _child(spec, "variables")
+def _find_broken_references(spec: Node) -> Iterator[Problem]:
+    declared = _get_child(spec, "variables")
     # Where the declarations are no mapping at all, every reference would be reported for one mistake.
     known = list(declared.value) if declared and isinstance(declared.value, dict) else []
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
-        part = _child(spec, name)
-        doubtful = _doubtful(part, known, checkable=checkable) if part else ""
-        for path, node in places(part) if part and doubtful else ():
+        part = _get_child(spec, name)
+        doubtful = _find_doubtful(part, known, checkable=checkable) if part else ""
+        for path, node in walk_tree(part) if part and doubtful else ():
             whole: Path = ("spec", name, *path)
             if isinstance(node.value, str):
                 if doubtful in node.value:
-                    yield from _broken_in_text(node, whole, known, checkable=checkable)
+                    yield from _check_text(node, whole, known, checkable=checkable)
             elif isinstance(node.value, dict):
-                yield from _broken_in_keys(node.keys, whole)
+                yield from _check_keys(node.keys, whole)
 
 
-def _doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
+def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
     """What stands in every text that may be wrong; "" where nothing may.
 
     Looked at all together first: place by place, thousands of references take long.
     """
-    found, in_keys = references_of(part.plain())
+    found, in_keys = collect_references(part.plain())
     names = set(known)
     unsound = any(one.broken or (checkable and not one.is_secret and one.name not in names) for one in found)
     if unsound or in_keys:
@@ -171,26 +171,26 @@ def _doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
     return "${secret:" if any(one.is_secret for one in found) else ""
 
 
-def _broken_in_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
-    found = list(references(node.value))
+def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
+    found = list(find_references(node.value))
     for reference in found if len(found) == 1 else dict.fromkeys(found):
         if reference.broken:
-            yield Problem(node.line, node.column, path_text(path), reference.broken)
+            yield Problem(node.line, node.column, format_path(path), reference.broken)
         elif reference.is_secret:
-            if not _is_inside_of_a_step(path):
+            if not _is_inside_step(path):
                 message = f"'${{secret:{reference.name}}}' stands outside of a step"
                 hint = "secrets go into the arguments of 'probe', 'do' and 'undo' only"
-                yield Problem(node.line, node.column, path_text(path), message, hint)
+                yield Problem(node.line, node.column, format_path(path), message, hint)
         elif checkable and reference.name not in known:
             declares = ", ".join(known[:_MAX_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
-            hint = near(reference.name, known[:_MAX_LISTED])
-            yield Problem(node.line, node.column, path_text(path), message, hint)
+            hint = suggest(reference.name, known[:_MAX_LISTED])
+            yield Problem(node.line, node.column, format_path(path), message, hint)
 
 
-def _broken_in_keys(keys: Mapping[str, Node], path: Path) -> Iterator[Problem]:
+def _check_keys(keys: Mapping[str, Node], path: Path) -> Iterator[Problem]:
     for name, key in keys.items():
-        if next(references(name), None):
-            message = f"{shown(name)} is a key with a variable: they are filled in in values only"
+        if next(find_references(name), None):
+            message = f"{format_value(name)} is a key with a variable: they are filled in in values only"
             hint = "'$${' writes a literal '${'"
-            yield Problem(key.line, key.column, path_text((*path, name)), message, hint)
+            yield Problem(key.line, key.column, format_path((*path, name)), message, hint)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scenarios.domain.declarations import Broken
+from scenarios.domain.declarations import BrokenRule
 from scenarios.domain.durations import format_duration, parse_duration
 
 ACTION_SECONDS = 30.0
@@ -19,14 +19,14 @@ _TIME_WORDS = {"wait": "duration"}
 Path = tuple[str | int, ...]
 
 
-def seconds(value: Any) -> float | None:
+def read_seconds(value: Any) -> float | None:
     try:
         return parse_duration(value)
     except ValueError:
         return None
 
 
-def own_time(step: Any) -> tuple[str, str, float] | None:
+def read_own_time(step: Any) -> tuple[str, str, float] | None:
     """The driver, the argument and the seconds that a step says it may take; None where it says nothing."""
     words = step.items() if isinstance(step, Mapping) else ()
     named = [(driver, arguments) for driver, arguments in words if driver != "sensitive"]
@@ -35,26 +35,26 @@ def own_time(step: Any) -> tuple[str, str, float] | None:
     ((driver, arguments),) = named
     word = _TIME_WORDS.get(driver, "timeout")
     given = arguments.get(word) if isinstance(arguments, Mapping) else None
-    taken = None if given is None else seconds(given)
+    taken = None if given is None else read_seconds(given)
     return None if taken is None else (driver, word, taken)
 
 
-def time_limit(step: Any, written: float | None, default: float) -> float:
+def choose_time_limit(step: Any, written: float | None, default: float) -> float:
     """Seconds after which the step is given up: its own time extends the limit that nobody wrote."""
     if written is not None:
         return written
-    own = own_time(step)
+    own = read_own_time(step)
     return default if own is None else max(default, own[2])
 
 
-def cut_short(given: Mapping[str, Any], steps: Sequence[str], owner: str) -> Iterator[Broken]:
+def find_cut_short_steps(given: Mapping[str, Any], steps: Sequence[str], owner: str) -> Iterator[BrokenRule]:
     """Steps whose own time is longer than the `timeout` that is written around them."""
-    limit = seconds(given["timeout"]) if "timeout" in given else None
+    limit = read_seconds(given["timeout"]) if "timeout" in given else None
     for step in steps if limit is not None else ():
-        own = own_time(given.get(step))
+        own = read_own_time(given.get(step))
         if own is not None and limit is not None and own[2] > limit:
             driver, word, taken = own
-            yield Broken(
+            yield BrokenRule(
                 (step, driver, word),
                 f"{format_duration(taken)} is longer than the 'timeout' of the {owner}, which ends the step "
                 f"after {format_duration(limit)}",
@@ -70,70 +70,70 @@ class _Span:
     path: Path = ()
 
 
-def too_long(spec: Mapping[str, Any]) -> Iterator[Broken]:
+def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
     """The phase that can never end before the run's timeout, and each `within` that can never be used up."""
-    limit = seconds(spec["timeout"]) if "timeout" in spec else RUN_SECONDS
+    limit = read_seconds(spec["timeout"]) if "timeout" in spec else RUN_SECONDS
     if limit is None:
         return
     default = "" if "timeout" in spec else "default "
     end = f"the run ends after {format_duration(limit)}, its {default}'timeout'"
     beside: Path = ("timeout",) if "timeout" in spec else ()
     needed = 0.0
-    for index, phase in enumerate(_mappings(spec.get("phases"))):
+    for index, phase in enumerate(_list_mappings(spec.get("phases"))):
         if phase is None:
             continue
         before = needed
-        spans = [_Span(one.seconds, ("phases", index, *one.path)) for one in _spans(phase)]
+        spans = [_Span(one.seconds, ("phases", index, *one.path)) for one in _find_spans(phase)]
         longest = max(spans, key=lambda one: one.seconds)
         needed += longest.seconds
         if needed > limit >= before:
             least = format_duration(needed)
             rule = f"up to here the phases take at least {least}, but {end}"
-            yield Broken(longest.path, rule, "give 'spec' a longer 'timeout'", beside)
-        for number, validation in enumerate(_mappings(phase.get("validations"))):
-            within = seconds(validation.get("within")) if validation else None
+            yield BrokenRule(longest.path, rule, "give 'spec' a longer 'timeout'", beside)
+        for number, validation in enumerate(_list_mappings(phase.get("validations"))):
+            within = read_seconds(validation.get("within")) if validation else None
             if within is not None and within > limit:
                 rule = f"{format_duration(within)} can never be used up: {end}"
                 path = ("phases", index, "validations", number, "within")
-                yield Broken(path, rule, "give 'spec' a longer 'timeout'", beside)
+                yield BrokenRule(path, rule, "give 'spec' a longer 'timeout'", beside)
 
 
-def _spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
+def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
     """What takes time side by side in a phase, the longest of which it lasts at least."""
-    yield _Span(seconds(phase.get("hold")) or 0.0, ("hold",) if "hold" in phase else ())
+    yield _Span(read_seconds(phase.get("hold")) or 0.0, ("hold",) if "hold" in phase else ())
     in_turn = _Span(0.0)
-    for index, action in enumerate(_mappings(phase.get("actions"))):
+    for index, action in enumerate(_list_mappings(phase.get("actions"))):
         if action is None:
             continue
-        waiting = _waiting(action.get("do"), ("actions", index, "do"))
+        waiting = _measure_wait(action.get("do"), ("actions", index, "do"))
         if "at" in action:
-            at = seconds(action["at"]) or 0.0
+            at = read_seconds(action["at"]) or 0.0
             yield _Span(
                 at + waiting.seconds, waiting.path if waiting.seconds > at else ("actions", index, "at")
             )
         elif waiting.seconds:
             in_turn = _Span(in_turn.seconds + waiting.seconds, waiting.path)
     yield in_turn
-    for index, validation in enumerate(_mappings(phase.get("validations"))):
+    for index, validation in enumerate(_list_mappings(phase.get("validations"))):
         if validation is None or validation.get("throughout") is True:
             continue
         path: Path = ("validations", index)
-        holding = _Span(seconds(validation.get("for")) or 0.0, (*path, "for"))
-        looking = _waiting(validation.get("probe"), (*path, "probe"))
+        holding = _Span(read_seconds(validation.get("for")) or 0.0, (*path, "for"))
+        looking = _measure_wait(validation.get("probe"), (*path, "probe"))
         longest = max(holding, looking, key=lambda one: one.seconds)
         if longest.seconds:
             yield _Span(in_turn.seconds + longest.seconds, longest.path)
 
 
-def _waiting(step: Any, path: Path) -> _Span:
+def _measure_wait(step: Any, path: Path) -> _Span:
     """What a step of `wait` takes: of all the others nobody knows."""
-    own = own_time(step)
+    own = read_own_time(step)
     if own is None or own[0] != "wait":
         return _Span(0.0)
     return _Span(own[2], (*path, own[0], own[1]))
 
 
-def _mappings(entries: Any) -> Iterator[Mapping[str, Any] | None]:
+def _list_mappings(entries: Any) -> Iterator[Mapping[str, Any] | None]:
     """Each entry, or None in its place where it is no mapping."""
     for entry in entries if isinstance(entries, list) else ():
         yield entry if isinstance(entry, Mapping) else None

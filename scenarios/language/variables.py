@@ -9,9 +9,9 @@ from pydantic import Field, JsonValue
 from scenarios.domain.declarations import ABSENT, Declaration, Text
 from scenarios.domain.durations import parse_duration
 from scenarios.domain.errors import InvalidVariables
-from scenarios.domain.expectations import shown
-from scenarios.domain.patterns import compiled_pattern
-from scenarios.language.core_scalars import plain_scalar
+from scenarios.domain.expectations import format_value
+from scenarios.domain.patterns import compile_pattern
+from scenarios.language.core_scalars import parse_scalar
 from scenarios.language.yaml_text import holds_control_characters
 
 MAX_TEXT_LENGTH = 10_000
@@ -68,41 +68,41 @@ class Variable(Declaration):
         kind = given.get("type")
         if not isinstance(kind, str) or kind not in _IS_KIND:
             return
-        broken = dict(_misdeclared(kind, given))
+        broken = dict(_find_declaration_errors(kind, given))
         yield from broken.items()
         rules = {word: rule for word, rule in given.items() if word not in broken}
-        if "default" in given and (miss := misfit(kind, rules, given["default"])):
+        if "default" in given and (miss := find_misfit(kind, rules, given["default"])):
             yield "default", f"the default {miss}"
 
     def misfit(self, value: Any) -> str:
-        return misfit(self.type, self.model_dump(exclude_unset=True), value)
+        return find_misfit(self.type, self.model_dump(exclude_unset=True), value)
 
 
-def _misdeclared(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_declaration_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Words that do not go with the type or with each other."""
     limits = {}
     for word in ("min", "max"):
         if word in given and kind not in _ORDERED:
             yield word, f"{word!r} goes with {', '.join(_ORDERED)}, not with {kind}: remove it"
         elif word in given and not _IS_KIND[kind](given[word]):
-            yield word, f"{word!r} is {shown(given[word])}, not {_KIND_NAMES[kind]}"
+            yield word, f"{word!r} is {format_value(given[word])}, not {_KIND_NAMES[kind]}"
         elif word in given:
             limits[word] = _rank(given[word])
     if len(limits) == len(("min", "max")) and limits["min"] > limits["max"]:
-        yield "max", f"'max' is {shown(given['max'])}, less than 'min', {shown(given['min'])}"
-    yield from _misdeclared_choices(kind, given)
-    yield from _misdeclared_pattern(kind, given)
+        yield "max", f"'max' is {format_value(given['max'])}, less than 'min', {format_value(given['min'])}"
+    yield from _find_choices_errors(kind, given)
+    yield from _find_pattern_errors(kind, given)
 
 
-def _misdeclared_choices(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_choices_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     choices = given.get("choices")
     if choices == []:
         yield "choices", "'choices' is empty: name the allowed values, or remove it"
     elif isinstance(choices, list) and (strangers := [one for one in choices if not _IS_KIND[kind](one)]):
-        yield "choices", f"{shown(strangers[0])} in 'choices' is not {_KIND_NAMES[kind]}"
+        yield "choices", f"{format_value(strangers[0])} in 'choices' is not {_KIND_NAMES[kind]}"
 
 
-def _misdeclared_pattern(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _find_pattern_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     pattern = given.get("pattern")
     if not isinstance(pattern, str):
         return
@@ -110,7 +110,7 @@ def _misdeclared_pattern(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[
         yield "pattern", f"'pattern' goes with string, not with {kind}: remove it"
         return
     try:
-        compiled_pattern(pattern)
+        compile_pattern(pattern)
     except ValueError as error:
         yield "pattern", str(error)
 
@@ -119,30 +119,30 @@ def _rank(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
+def find_misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
     """What keeps the value from being one of this type and these rules; '' is nothing."""
     if not _IS_KIND[kind](value):
-        return f"is {shown(value)}, not {_KIND_NAMES[kind]}"
-    return next(_broken_rules(rules, value), "")
+        return f"is {format_value(value)}, not {_KIND_NAMES[kind]}"
+    return next(_find_broken_rules(rules, value), "")
 
 
-def _broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
+def _find_broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
     if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
         yield f"is {len(value)} characters long: at most {MAX_TEXT_LENGTH} are allowed"
     if isinstance(value, str) and holds_control_characters(value):
-        yield f"is {shown(value)}, which holds a control character: remove it"
+        yield f"is {format_value(value)}, which holds a control character: remove it"
     if "min" in rules and _rank(value) < _rank(rules["min"]):
-        yield f"is {shown(value)}: it must be at least {shown(rules['min'])}"
+        yield f"is {format_value(value)}: it must be at least {format_value(rules['min'])}"
     if "max" in rules and _rank(value) > _rank(rules["max"]):
-        yield f"is {shown(value)}: it must be at most {shown(rules['max'])}"
+        yield f"is {format_value(value)}: it must be at most {format_value(rules['max'])}"
     if isinstance(choices := rules.get("choices"), list) and choices and value not in choices:
-        yield f"is {shown(value)}: one of {', '.join(map(shown, choices))}"
+        yield f"is {format_value(value)}: one of {', '.join(map(format_value, choices))}"
     pattern = rules.get("pattern")
-    if isinstance(pattern, str) and not compiled_pattern(pattern).fullmatch(value):
-        yield f"is {shown(value)}, which does not match the pattern {shown(pattern)}"
+    if isinstance(pattern, str) and not compile_pattern(pattern).fullmatch(value):
+        yield f"is {format_value(value)}, which does not match the pattern {format_value(pattern)}"
 
 
-def variable_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Any]:
     """A value for every variable: the given one, or its default.
 
     Values may be JSON, or text as typed on a command line: '5' is a whole number where one is wanted.
@@ -150,11 +150,11 @@ def variable_values(variables: Mapping[str, Variable], given: Mapping[str, Any])
     Raises:
         InvalidVariables: with a sentence for every name that is unknown, missing or does not fit.
     """
-    errors = {name: _unknown(name, variables) for name in given if name not in variables}
+    errors = {name: _explain_unknown(name, variables) for name in given if name not in variables}
     values: dict[str, Any] = {}
     for name, variable in variables.items():
         if name in given:
-            values[name] = _from_text(variable.type, given[name])
+            values[name] = _read_text(variable.type, given[name])
             if miss := variable.misfit(values[name]):
                 errors[name] = f"variable {name!r} {miss}"
         elif variable.is_required:
@@ -166,16 +166,16 @@ def variable_values(variables: Mapping[str, Variable], given: Mapping[str, Any])
     return values
 
 
-def _from_text(kind: str, value: Any) -> Any:
+def _read_text(kind: str, value: Any) -> Any:
     if not isinstance(value, str) or kind in {"string", "duration"}:
         return value
     try:
-        return plain_scalar(value)
+        return parse_scalar(value)
     except ValueError:
         return value
 
 
-def _unknown(name: str, variables: Mapping[str, Variable]) -> str:
+def _explain_unknown(name: str, variables: Mapping[str, Variable]) -> str:
     near = difflib.get_close_matches(str(name)[:64], variables, n=1)
     if near:
         return f"there is no variable {str(name)[:80]!r}: did you mean {near[0]!r}?"
@@ -183,7 +183,7 @@ def _unknown(name: str, variables: Mapping[str, Variable]) -> str:
     return f"there is no variable {str(name)[:80]!r}: the scenario's are {known}"
 
 
-def pairs(words: list[str]) -> dict[str, str]:
+def parse_pairs(words: list[str]) -> dict[str, str]:
     """`name=value` words of a command line.
 
     Raises:

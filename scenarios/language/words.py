@@ -27,19 +27,25 @@ from scenarios.domain.declarations import (
     MISFIT,
     RELATION,
     WHOLE,
-    Broken,
+    BrokenRule,
     Declaration,
     Duration,
     Name,
     PositiveDuration,
     Text,
 )
-from scenarios.domain.json_queries import compiled_query
-from scenarios.domain.matchers import shown
-from scenarios.domain.patterns import compiled_pattern
-from scenarios.domain.results import unfit
-from scenarios.domain.templates import awaits_a_secret
-from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, RUN_SECONDS, cut_short, too_long
+from scenarios.domain.json_queries import compile_query
+from scenarios.domain.matchers import format_value
+from scenarios.domain.patterns import compile_pattern
+from scenarios.domain.results import find_misfits
+from scenarios.domain.templates import has_secret
+from scenarios.language.timing import (
+    ACTION_SECONDS,
+    PROBE_SECONDS,
+    RUN_SECONDS,
+    find_cut_short_steps,
+    find_overlong_phases,
+)
 from scenarios.language.variables import Variable
 
 MAX_STEPS = 1_000
@@ -48,19 +54,19 @@ STEP_WORDS = frozenset({"probe", "do", "undo"})
 AnyStep = TypeVar("AnyStep")
 
 
-def _dns_label(text: str) -> str:
+def _check_dns_label(text: str) -> str:
     if re.fullmatch(DNS_LABEL_PATTERN.strip("^$"), text):
         return text
     rule = "a-z, 0-9 and '-' inside, at most 63 characters"
     raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, as in 'exchange-latency'")
 
 
-def _pattern(text: str) -> str:
-    compiled_pattern(text)
+def _check_pattern(text: str) -> str:
+    compile_pattern(text)
     return text
 
 
-def _as_matchers(wanted: Any) -> Any:
+def _build_matchers(wanted: Any) -> Any:
     """A plain value is `equals`."""
     return wanted if isinstance(wanted, dict) else {"equals": wanted}
 
@@ -82,12 +88,12 @@ class Matchers(Declaration):
     below: float = Field(ABSENT)
     at_most: float = Field(ABSENT)
     between: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default_factory=list)
-    matches: Annotated[str, AfterValidator(_pattern)] = Field(ABSENT)
+    matches: Annotated[str, AfterValidator(_check_pattern)] = Field(ABSENT)
     contains: Any = None
     exists: bool = Field(ABSENT)
-    all_: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT, alias="all")
-    any_: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT, alias="any")
-    count: Annotated["Matchers", BeforeValidator(_as_matchers)] = Field(ABSENT)
+    all_: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT, alias="all")
+    any_: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT, alias="any")
+    count: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT)
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -97,10 +103,10 @@ class Matchers(Declaration):
         if isinstance(limits, list) and [type(limit) in {int, float} for limit in limits] == [True, True]:
             low, high = limits
             if low > high:
-                yield "between", f"{shown(limits)} is no range: the lower limit comes first"
+                yield "between", f"{format_value(limits)} is no range: the lower limit comes first"
 
 
-Matcher = Annotated[Matchers, BeforeValidator(_as_matchers)]
+Matcher = Annotated[Matchers, BeforeValidator(_build_matchers)]
 
 
 class JsonPaths(Declaration, extra="allow"):
@@ -118,7 +124,7 @@ class JsonPaths(Declaration, extra="allow"):
             yield "", "'json' is empty: write a JSONPath and what stands there, as in '$.status: ok'"
         for path in given:
             try:
-                compiled_query(path)
+                compile_query(path)
             except ValueError as error:
                 yield path, str(error)
 
@@ -165,25 +171,25 @@ class StepWords(Declaration):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _without_what_awaits_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+    def _excuse_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
         """A step that does not fit only where a secret will stand passes: it is checked when it runs."""
         try:
             return handler(data)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            if all(awaits_a_secret(one["input"]) and one["type"] != RELATION for one in found):
+            if all(has_secret(one["input"]) and one["type"] != RELATION for one in found):
                 return cls.model_construct()
             raise
 
 
-def _unfit_expectations(step: Any, probe: Any, expect: Any) -> Iterator[Broken]:
+def _check_expectations(step: Any, probe: Any, expect: Any) -> Iterator[BrokenRule]:
     """What is expected and can never come; `step` declares the drivers, of which `probe` names one."""
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     named = [name for name in probe if name in drivers] if isinstance(probe, dict) else []
     driver = named[0] if len(named) == 1 else ""
-    for one in unfit(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ():
+    for one in find_misfits(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ():
         kind = MISFIT if one.is_in_schema else RELATION
-        yield Broken(("expect", *one.path), one.rule, one.hint, kind=kind)
+        yield BrokenRule(("expect", *one.path), one.rule, one.hint, kind=kind)
 
 
 class Undone(Declaration, Generic[AnyStep]):
@@ -196,9 +202,9 @@ class Undone(Declaration, Generic[AnyStep]):
     expect: Expect
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
+        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
 
 
 class Action(Declaration, Generic[AnyStep]):
@@ -225,11 +231,11 @@ class Action(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = ACTION_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
-        yield from _unfit_expectations(
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+        yield from _check_expectations(
             cls.model_fields["do"].annotation, given.get("do"), given.get("expect")
         )
-        yield from cut_short(given, ("do", "undo"), "action")
+        yield from find_cut_short_steps(given, ("do", "undo"), "action")
         if "undone" in given and "undo" not in given:
             yield "undone", "'undone' goes only with 'undo': say how the fault is taken back"
 
@@ -250,10 +256,10 @@ class Validation(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | Broken]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
-        yield from cut_short(given, ("probe",), "validation")
+        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
+        yield from find_cut_short_steps(given, ("probe",), "validation")
         if "within" in given and given.get("throughout", False) is not False:
             yield "throughout", "'throughout' and 'within' exclude each other: a validation has at most one"
         if "for" in given and "within" not in given:
@@ -271,10 +277,10 @@ class Guard(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _unfit_expectations(step, given.get("probe"), given.get("expect"))
-        yield from cut_short(given, ("probe",), "guard")
+        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
+        yield from find_cut_short_steps(given, ("probe",), "guard")
 
 
 class Phase(Declaration, Generic[AnyStep]):
@@ -303,13 +309,15 @@ class Spec(Declaration, Generic[AnyStep]):
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[Broken]:
-        yield from too_long(given)
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
+        yield from find_overlong_phases(given)
 
 
 class Metadata(Declaration):
     name: Annotated[
-        str, AfterValidator(_dns_label), WithJsonSchema({"type": "string", "pattern": DNS_LABEL_PATTERN})
+        str,
+        AfterValidator(_check_dns_label),
+        WithJsonSchema({"type": "string", "pattern": DNS_LABEL_PATTERN}),
     ]
     title: Name = ""
     description: Text = ""

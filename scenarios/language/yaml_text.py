@@ -13,23 +13,23 @@ _QUOTED_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"?|\t', re.DOTALL)
 _LINE = re.compile(r"[^\n]*\n?")
 
 
-def readable_text(source: str | bytes) -> str:
+def decode_text(source: str | bytes) -> str:
     """The text a YAML parser may be given.
 
     Raises:
         InvalidDocument: it is too large, not UTF-8, or holds characters that no document needs.
     """
-    text = (_decoded(source) if isinstance(source, bytes) else _measured(source)).removeprefix("\ufeff")
+    text = (_decode(source) if isinstance(source, bytes) else _check_text(source)).removeprefix("\ufeff")
     if found := _CONTROL.search(text):
         what = "a NUL byte" if found[0] == "\0" else f"the control character {found[0]!r}"
-        raise refusal(
+        raise build_refusal(
             text, found.start(), f"{what} stands in the text", "remove it: a document is printable text"
         )
     _refuse_tag_directives(text)
-    return _json_as_yaml(text) if text.lstrip().startswith(("{", "[")) else text
+    return _convert_json(text) if text.lstrip().startswith(("{", "[")) else text
 
 
-def refusal(text: str, offset: int, message: str, hint: str = "") -> InvalidDocument:
+def build_refusal(text: str, offset: int, message: str, hint: str = "") -> InvalidDocument:
     line = text.count("\n", 0, offset) + 1
     column = offset - (text.rfind("\n", 0, offset) + 1) + 1
     return InvalidDocument([Problem(line, column, "", message, hint)])
@@ -39,20 +39,20 @@ def holds_control_characters(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
-def _measured(source: str) -> str:
+def _check_text(source: str) -> str:
     # Lone surrogates have no UTF-8 form; they are refused by their position later on.
     size = len(source) if source.isascii() else len(source.encode("utf-8", "surrogatepass"))
     _refuse_size(size)
     return source
 
 
-def _decoded(source: bytes) -> str:
+def _decode(source: bytes) -> str:
     _refuse_size(len(source))
     try:
         return source.decode("utf-8")
     except UnicodeDecodeError as error:
         read = source[: error.start].decode("utf-8")
-        raise refusal(
+        raise build_refusal(
             read,
             len(read),
             f"the byte {source[error.start : error.start + 1]!r} is not valid UTF-8",
@@ -62,7 +62,7 @@ def _decoded(source: bytes) -> str:
 
 def _refuse_size(size: int) -> None:
     if size > MAX_BYTES:
-        raise refusal(
+        raise build_refusal(
             "",
             0,
             f"the document is {size} bytes long: at most {MAX_BYTES} (256 KiB) are read",
@@ -75,7 +75,7 @@ def _refuse_tag_directives(text: str) -> None:
     offset = 0
     while (line := _LINE.match(text, offset)) and line[0]:
         if line[0].startswith("%TAG"):
-            raise refusal(
+            raise build_refusal(
                 text, offset, "'%TAG' declares YAML tags: none but the core ones are known", "remove the line"
             )
         if line[0].strip() and not line[0].startswith(("#", "%")):
@@ -83,16 +83,16 @@ def _refuse_tag_directives(text: str) -> None:
         offset = line.end()
 
 
-def _json_as_yaml(text: str) -> str:
+def _convert_json(text: str) -> str:
     """JSON writes characters beyond the BMP as two escapes, and may indent with tabs; YAML does neither.
 
     Tabs are replaced one by one, so that positions stay what they were.
     """
     text = _QUOTED_OR_TAB.sub(lambda found: " " if found[0] == "\t" else found[0], text)
-    return _JSON_ESCAPE.sub(_joined_surrogates, text)
+    return _JSON_ESCAPE.sub(_join_surrogates, text)
 
 
-def _joined_surrogates(found: re.Match[str]) -> str:
+def _join_surrogates(found: re.Match[str]) -> str:
     if found[1] is None:
         return found[0]
     high, low = int(found[1], 16), int(found[2], 16)

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.language.core_scalars import CORE_TAGS, plain_scalar, tagged_scalar
-from scenarios.language.yaml_text import MAX_BYTES, holds_control_characters, readable_text
+from scenarios.language.core_scalars import CORE_TAGS, parse_scalar, parse_tagged_scalar
+from scenarios.language.yaml_text import MAX_BYTES, decode_text, holds_control_characters
 
 MAX_DEPTH = 32
 # Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
@@ -72,7 +72,7 @@ def read_tree(source: str | bytes) -> Node:
     Raises:
         InvalidDocument: it is not YAML, or breaks the limits; what was found until then, in order.
     """
-    events, early_end = _events(readable_text(source))
+    events, early_end = _parse_events(decode_text(source))
     composer = _Composer()
     problems = composer.problems
     try:
@@ -91,7 +91,7 @@ def read_tree(source: str | bytes) -> Node:
     return composer.root
 
 
-def _events(text: str) -> tuple[list[Any], Problem | None]:
+def _parse_events(text: str) -> tuple[list[Any], Problem | None]:
     """The parser's events, and what ended them early: a syntax error, or a limit.
 
     The depth is watched here, too: libyaml takes quadratic time over nested brackets.
@@ -111,14 +111,14 @@ def _events(text: str) -> tuple[list[Any], Problem | None]:
             if depth > MAX_DEPTH:
                 break
             if nodes > MAX_NODES:
-                return [], _problem(event, _TOO_MANY_NODES, _SPLIT)
+                return [], _build_problem(event, _TOO_MANY_NODES, _SPLIT)
     except yaml.YAMLError as error:
-        return events, _syntax_problem(error, text)
+        return events, _build_syntax_problem(error, text)
     return events, None
 
 
-def _problem(event: Any, message: str, hint: str) -> Problem:
-    place = _at(event)
+def _build_problem(event: Any, message: str, hint: str) -> Problem:
+    place = _build_node(event)
     return Problem(place.line, place.column, "", message, hint)
 
 
@@ -156,13 +156,13 @@ class _Composer:
 
     def _scalar(self, event: Any) -> None:
         text = event.value
-        node = _at(event, text)
+        node = _build_node(event, text)
         node.characters = len(text)
         if event.tag is not None:
             self._check_tag(event)
         if event.tag is not None or event.implicit[0]:
             try:
-                node.value = _scalar_value(event)
+                node.value = _read_scalar(event)
             except ValueError as error:
                 self._note(node, str(error), "put it in quotes if it is meant as text")
         if not text.isprintable() and holds_control_characters(text):
@@ -172,7 +172,7 @@ class _Composer:
         self._place(node, event.anchor, name=text)
 
     def _begin(self, event: Any) -> None:
-        node = _at(event, [])
+        node = _build_node(event, [])
         if isinstance(event, yaml.MappingStartEvent):
             node.value, node.keys = {}, {}
         self._check_tag(event)
@@ -221,7 +221,7 @@ class _Composer:
             keys: Any = parent.node.keys
             keys[parent.key.value] = parent.key
             parent.key = None
-        _measure(parent.node, node)
+        _add_size(parent.node, node)
 
     def _as_key(self, node: Node, name: str, mapping: Node) -> Node:
         if isinstance(node.value, dict | list):
@@ -248,7 +248,9 @@ class _Composer:
             return
         name = event.tag.replace("tag:yaml.org,2002:", "!!")[:80]
         self._note(
-            _at(event), f"the tag {name!r} is refused: only YAML's core tags are known", "remove the tag"
+            _build_node(event),
+            f"the tag {name!r} is refused: only YAML's core tags are known",
+            "remove the tag",
         )
 
     def _note(self, node: Node, message: str, hint: str = "") -> None:
@@ -257,28 +259,28 @@ class _Composer:
             raise _Refused
 
     def _refuse(self, at: Any, message: str, hint: str = _SPLIT) -> None:
-        self._note(at if isinstance(at, Node) else _at(at), message, hint)
+        self._note(at if isinstance(at, Node) else _build_node(at), message, hint)
         raise _Refused
 
 
-def _at(event: Any, value: Any = None) -> Node:
+def _build_node(event: Any, value: Any = None) -> Node:
     mark = event.start_mark
     return Node(value, mark.line + 1, mark.column + 1)
 
 
-def _measure(parent: Node, child: Node) -> None:
+def _add_size(parent: Node, child: Node) -> None:
     parent.nodes += child.nodes
     parent.characters += child.characters
     parent.height = max(parent.height, child.height + 1)
 
 
-def _scalar_value(event: Any) -> Any:
+def _read_scalar(event: Any) -> Any:
     if event.tag in CORE_TAGS:
-        return tagged_scalar(event.tag, event.value)
-    return plain_scalar(event.value) if event.implicit[0] else event.value
+        return parse_tagged_scalar(event.tag, event.value)
+    return parse_scalar(event.value) if event.implicit[0] else event.value
 
 
-def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
+def _build_syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines() or [""]
@@ -292,7 +294,7 @@ def _syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line + 1, column + 1, "", message, "check quotes, colons and brackets")
 
 
-def places(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str | int, ...], Node]]:
+def walk_tree(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str | int, ...], Node]]:
     """Every node down to this depth with its path, in order of appearance."""
     stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
     while stack:

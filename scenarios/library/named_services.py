@@ -3,8 +3,9 @@
 import re
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.plan import find_services
 from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import Document, build_plan, parse_document, services_of
+from scenarios.language.document import Document, build_plan, parse_document
 from scenarios.models import NamedService, Scenario
 
 MAX_NAME_LENGTH = 63
@@ -35,7 +36,7 @@ def services_named(source: str) -> frozenset[str]:
 def services_of_document(document: Document) -> frozenset[str]:
     """Those of its steps, with its variables' defaults where they have some."""
     try:
-        named = services_of(build_plan(document, {}))
+        named = find_services(build_plan(document, {}).steps())
     except InvalidVariables:
         return _written_plainly(document.source)
     # A longer one is no service's name: its step will say so.

@@ -20,12 +20,12 @@ def check_address(service: Service) -> None:
         AddressUnknown: it cannot be resolved, and protected services are registered.
     """
     others = [one for one in registry.read_services() if one.name != service.name]
-    endpoint = addresses.endpoint_of(service.base_url)
+    endpoint = addresses.parse_endpoint(service.base_url)
     if endpoint is None or not any(one.is_protected for one in others):
         return
     host, port = endpoint
     known = addresses.names.resolve([host]).get(host)
-    if protected := registry.Registry(others).protected_at(addresses.places_of(endpoint)):
+    if protected := registry.Registry(others).protected_at(addresses.resolve_places(endpoint)):
         raise AddressProtected(
             f"{service.base_url!r} leads to {', '.join(map(repr, protected))}, which is protected: to "
             "register a service there needs the permission 'protect_service'."

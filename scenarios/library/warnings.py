@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from scenarios.domain.plan import Plan, Step
-from scenarios.domain.spelling import near
+from scenarios.domain.spelling import suggest
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import Platform
 from scenarios.engine.clock import SystemClock
@@ -72,7 +72,7 @@ def _unknown_services(plan: Plan) -> Iterator[str]:
     named = {step.arguments.get("service") for step in plan.steps()}
     known = sorted(Service.objects.values_list("name", flat=True))
     for name in sorted(name for name in named if isinstance(name, str) and name not in known):
-        hint = near(name, known) or f"known are {', '.join(known) or 'none yet'}"
+        hint = suggest(name, known) or f"known are {', '.join(known) or 'none yet'}"
         yield f"There is no service {name!r} ({hint}): a run would end errored"
 
 

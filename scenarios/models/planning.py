@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome
-from scenarios.domain.timetable import Timetable, Window, timetable
+from scenarios.domain.timetable import Timetable, Window, build_timetable
 from scenarios.models.fields import DNS_LABEL, PriorityField, choices_of
 
 MAX_GRACE_MINUTES = 24 * 60
@@ -68,7 +68,7 @@ class Schedule(models.Model):
         Raises:
             InvalidSchedule: what is stored makes no sense, or no longer: zones change.
         """
-        return timetable(self.cron, self.time_zone, self.window)
+        return build_timetable(self.cron, self.time_zone, self.window)
 
 
 class ScheduledTime(models.Model):

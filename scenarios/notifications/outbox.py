@@ -14,7 +14,7 @@ from django.db import connection
 
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
-from scenarios.domain.outputs import json_text
+from scenarios.domain.outputs import dump_json
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
@@ -133,4 +133,4 @@ def _milliseconds(moment: datetime) -> int:
 
 
 def _as_json(value: Any) -> str:
-    return json_text(value, separators=(",", ":"))
+    return dump_json(value, separators=(",", ":"))

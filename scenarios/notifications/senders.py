@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.plan import origin
-from scenarios.domain.retry_after import seconds_to_wait
-from scenarios.domain.webhooks import signed_headers
+from scenarios.domain.retry_after import parse_retry_after
+from scenarios.domain.webhooks import build_headers
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.webhooks import check_address, signing_keys
@@ -51,7 +51,7 @@ async def post(delivery: Delivery, webhook: Webhook) -> int:
     check_address(webhook.url)
     payload = delivery.payload.encode()
     keys = signing_keys(webhook, timezone.now())
-    signed = signed_headers(keys, delivery.message_id, int(time.time()), payload)
+    signed = build_headers(keys, delivery.message_id, int(time.time()), payload)
     return await _sent("POST", webhook.url, data=payload, headers={**_JSON, **signed})
 
 
@@ -82,7 +82,7 @@ async def _sent(method: str, url: str, **request: Any) -> int:
     answer = await _asked(method, url, **request)
     if answer.status not in SUCCESS:
         where = " to another address, which is not followed" if answer.status in REDIRECTS else ""
-        wait = seconds_to_wait(answer.headers, timezone.now())
+        wait = parse_retry_after(answer.headers, timezone.now())
         raise NotTaken(answer.status, f"{origin(url)} answered {answer.status}{where}", wait)
     return answer.status
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from scenarios.domain.errors import ScenarioError
-from scenarios.domain.webhooks import Message, secret_text
+from scenarios.domain.webhooks import Message, format_secret
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.outbox import message_text
 
@@ -109,7 +109,7 @@ def _give_secret(webhook: Webhook) -> str:
     webhook.fingerprint = _fingerprint(webhook.salt)
     webhook.secret_changed_at = timezone.now()
     webhook.save()
-    return secret_text(_key(webhook.salt))
+    return format_secret(_key(webhook.salt))
 
 
 def signing_keys(webhook: Webhook, now: datetime) -> list[bytes]:

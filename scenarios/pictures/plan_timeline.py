@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 from django.utils.safestring import SafeString
 
-from scenarios.domain.counts import counted
+from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, drawn, line, mark, span
@@ -32,7 +32,7 @@ def _sentence(plan: Plan) -> str:
         (validations, "validation"),
         (len(plan.guards), "guard"),
     )
-    return ", ".join(counted(number, thing) for number, thing in counts)
+    return ", ".join(format_count(number, thing) for number, thing in counts)
 
 
 def longest(phase: Phase) -> float:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from scenarios.charts.kept import Chart
-from scenarios.domain.outputs import json_text
+from scenarios.domain.outputs import dump_json
 from scenarios.models import Approval
 from scenarios.pictures.run_charts import Views
 from scenarios.records import add_earlier_run_names, format_time, json_fields, record_fault, record_run
@@ -13,7 +13,7 @@ from scenarios.runs.history import StepStory
 
 
 def written(facts: Facts) -> str:
-    return json_text(content(facts), indent=2, ensure_ascii=False) + "\n"
+    return dump_json(content(facts), indent=2, ensure_ascii=False) + "\n"
 
 
 def content(facts: Facts) -> dict[str, Any]:

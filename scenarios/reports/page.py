@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from django.template.loader import render_to_string
 
-from scenarios.domain.outputs import cut
+from scenarios.domain.outputs import truncate
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.reports.facts import MAX_OUTPUT, Facts
 
@@ -44,4 +44,4 @@ def policy() -> str:
 
 def _text(seen: object) -> str:
     text = yaml.safe_dump(seen, sort_keys=False, allow_unicode=True, width=100) if seen else ""
-    return cut(text, MAX_OUTPUT)
+    return truncate(text, MAX_OUTPUT)

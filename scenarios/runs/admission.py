@@ -70,7 +70,7 @@ def protected_among(names: Iterable[str]) -> list[str]:
 def _protected_hosts(touched: Iterable[str]) -> list[str]:
     """Of a run that any worker may claim, each protected host: it may be the one."""
     found = {name for name in touched if name.startswith(hosts.TARGET_PREFIX)}
-    every = {hosts.target_of(host) for host in settings.PROTECTED_HOSTS}
+    every = {hosts.format_target(host) for host in settings.PROTECTED_HOSTS}
     if hosts.ANY_HOST in every:
         return sorted(found)
     return sorted(every if hosts.ANY_HOST in found else found & every)
@@ -197,7 +197,7 @@ def touched_now(run: Run) -> list[str]:
 def _listened_at(step: Step) -> set[tuple[str, int]]:
     """The addresses of the process that the step names by its port: services may be registered there."""
     port = step.arguments.get("port")
-    return hosts.local_addresses(port) if isinstance(port, int) else set()
+    return hosts.list_local_addresses(port) if isinstance(port, int) else set()
 
 
 def addresses_of(services: Iterable[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ from django.db.models import Max
 from scenarios.database.errors import UNSTORABLE, is_refused
 from scenarios.domain.event_kinds import find_kinds
 from scenarios.domain.outcomes import FaultState
-from scenarios.domain.outputs import plain
+from scenarios.domain.outputs import make_ascii
 from scenarios.models import Event as EventRow
 from scenarios.models import Run
 from scenarios.notifications import outbox
@@ -51,7 +51,7 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
 
 def find_event(run_id: UUID, event: Event) -> EventRow | None:
     """The row of this event, by its moment: the end of an undo is reported in one of several kinds."""
-    names = (event.subject[:MAX_NAME], plain(event.subject)[:MAX_NAME])
+    names = (event.subject[:MAX_NAME], make_ascii(event.subject)[:MAX_NAME])
     rows = EventRow.objects.filter(run=run_id, at=event.at, subject__in=names)
     return rows.filter(kind__in=find_kinds(event.kind.topic)).first()
 
@@ -65,7 +65,7 @@ def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime)
 def store_or_reduce(store: Callable[..., object], **texts: str) -> None:
     """Call `store` with the texts; where the database refuses them, with what every encoding has of them."""
     if not _is_stored(partial(store, **texts)):
-        store(**{name: plain(text) for name, text in texts.items()})
+        store(**{name: make_ascii(text) for name, text in texts.items()})
 
 
 def _write_one(run: Run, number: int, event: Event) -> None:
@@ -106,8 +106,11 @@ def _row(run: Run, number: int, event: Event) -> EventRow:
 
 
 def _reduced(event: Event) -> Event:
-    detail: Mapping[str, Any] = plain(dict(event.detail))
+    detail: Mapping[str, Any] = make_ascii(dict(event.detail))
     note = "the database could not store this event as it was"
     return replace(
-        event, phase=plain(event.phase), subject=plain(event.subject), detail={**detail, "reduced": note}
+        event,
+        phase=make_ascii(event.phase),
+        subject=make_ascii(event.subject),
+        detail={**detail, "reduced": note},
     )

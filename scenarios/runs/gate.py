@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import Error, transaction
 
 from scenarios.database.connections import reconnecting
-from scenarios.domain.addresses import Place, endpoint_of, names, places_at, places_of
+from scenarios.domain.addresses import Place, build_places, names, parse_endpoint, resolve_places
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, RunState
 from scenarios.models import Fault, Hold, Run
@@ -56,7 +56,7 @@ class RunGate:
         held = await _ask(read_held, last=None) if intent is Intent.ACT else None
         # In a thread of its own: the one in which the database is asked also renews the lease.
         known = await asyncio.to_thread(Registry, services, held)
-        places = places_at(connection.host, connection.addresses)
+        places = build_places(connection.host, connection.addresses)
         if intent is Intent.UNDO:
             await self._refuse_undo(known, places, connection.host)
             return frozenset()
@@ -87,9 +87,9 @@ class RunGate:
         if known.services_at(places):
             return
         own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
-        endpoints = [endpoint for url in own if (endpoint := endpoint_of(url)) is not None]
+        endpoints = [endpoint for url in own if (endpoint := parse_endpoint(url)) is not None]
         names.resolve(one for one, _ in endpoints)
-        if not any(places & places_of(endpoint, lookups=False) for endpoint in endpoints):
+        if not any(places & resolve_places(endpoint, lookups=False) for endpoint in endpoints):
             raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")
 
     def _take(self, services: Mapping[str, Registered], touched: Iterable[str], host: str) -> frozenset[str]:

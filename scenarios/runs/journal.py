@@ -16,7 +16,7 @@ from scenarios.database.errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
 from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, Topic
 from scenarios.domain.outcomes import FaultState, Rollback, Verdict
-from scenarios.domain.outputs import KEPT_CHARACTERS, cut, kept_detail, storable
+from scenarios.domain.outputs import KEPT_CHARACTERS, limit_detail, make_storable, truncate
 from scenarios.domain.plan import Action
 from scenarios.models import Run
 from scenarios.ports import Clock, Event, Fault, UndoResult
@@ -93,7 +93,7 @@ class DatabaseJournal:
 
     async def _write_events(self, events: Sequence[Event]) -> None:
         def append() -> None:
-            kept = [replace(event, detail=kept_detail(event.detail)) for event in events]
+            kept = [replace(event, detail=limit_detail(event.detail)) for event in events]
             leases.append_events(self._claim, kept)
 
         await self._once(events[-1], append, lambda: None)
@@ -228,7 +228,7 @@ class DatabaseJournal:
 
     async def finish(self, verdict: Verdict) -> Run:
         at = self._clock.now()
-        kept = replace(verdict, reason=cut(storable(verdict.reason), KEPT_CHARACTERS))
+        kept = replace(verdict, reason=truncate(make_storable(verdict.reason), KEPT_CHARACTERS))
         event = Event(EventKind.RUN_FINISHED, at)
         run = await self._write(event, lifecycle.finish_run, kept, at, found=self._row)
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
@@ -243,7 +243,7 @@ class DatabaseJournal:
         return Run.objects.get(id=self._claim.run_id)
 
     def _event(self, kind: EventKind, phase: str, action: str, **detail: Any) -> Event:
-        return Event(kind, self._clock.now(), phase, action, kept_detail(detail))
+        return Event(kind, self._clock.now(), phase, action, limit_detail(detail))
 
     async def _mark(
         self,

@@ -15,7 +15,7 @@ from scenarios.database.durability import on_disk
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
-from scenarios.domain.plan import Proof, Step, service_of
+from scenarios.domain.plan import Proof, Step, find_service
 from scenarios.drivers import hosts
 from scenarios.models import MAX_RETRY_DELAY, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
@@ -49,7 +49,7 @@ def open_fault(
     here = hosts.this_host()
     # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
     taking_back = [undo] if proof is None else [undo, proof.probe]
-    named = admission.touched_by([do, undo], hosts.target_of(here), lookups=False)
+    named = admission.touched_by([do, undo], hosts.format_target(here), lookups=False)
     with on_disk(), fenced(claim) as run:
         write_event(run, event)
         row = Fault.objects.create(
@@ -58,7 +58,7 @@ def open_fault(
             phase=event.phase,
             action=event.subject,
             driver=do.driver,
-            service=service_of(do)[:MAX_NAME_LENGTH],
+            service=find_service(do)[:MAX_NAME_LENGTH],
             services=sorted({*touched, *named}),
             host=here if hosts.are_host_bound(taking_back) else "",
             undo=_kept(undo),
@@ -105,7 +105,7 @@ def facts_of(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
         timeout=row.timeout,
         host=row.host,
         proof=_proof(row.proof),
-        address=row.address or addresses.get(service_of(undo), ""),
+        address=row.address or addresses.get(find_service(undo), ""),
         late_seconds=row.late_seconds,
         is_answered=row.state != FaultState.INJECTING,
     )
@@ -134,7 +134,7 @@ def _facts(claim: Claim, rows: Any) -> list[FaultFacts]:
 
 def registered_elsewhere(fault: FaultFacts) -> str:
     """Where the undo's service is registered; "" where that is where it was, or unknown."""
-    service = service_of(fault.undo)
+    service = find_service(fault.undo)
     if not service or not fault.address:
         return ""
     address = Service.objects.filter(name=service).values_list("base_url", flat=True).first() or ""

@@ -68,7 +68,7 @@ async def take_back_left_behind(
             here += by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
         await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
-            await journal.mark_waiting_for_host(fault, hosts.waiting_reason(fault.host))
+            await journal.mark_waiting_for_host(fault, hosts.explain_waiting(fault.host))
         if run.state == RunState.RUNNING:
             reason = f"its worker {run.worker} died or lost its lease"
             verdict = Verdict(Outcome.INTERRUPTED, reason, await journal.rollback())

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from django.utils.crypto import salted_hmac
 
-from scenarios.domain.addresses import Endpoint, Place, endpoint_of, hold_name, names, places_of
-from scenarios.domain.plan import Step, named_services, named_urls
+from scenarios.domain.addresses import Endpoint, Place, format_hold, names, parse_endpoint, resolve_places
+from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.models import Hold, Service
 
 MAX_NAME_LENGTH = 63
@@ -37,8 +37,8 @@ class Targets:
     def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
         told = list(steps)
         # A longer one is no service's name, and could not be held: its step will say so.
-        services = {name for name in named_services(told) if len(name) <= MAX_NAME_LENGTH}
-        endpoints = {endpoint for url in named_urls(told) if (endpoint := endpoint_of(url)) is not None}
+        services = {name for name in find_services(told) if len(name) <= MAX_NAME_LENGTH}
+        endpoints = {endpoint for url in find_urls(told) if (endpoint := parse_endpoint(url)) is not None}
         return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
 
     def as_json(self) -> dict[str, Any]:
@@ -68,16 +68,16 @@ class Registry:
     ) -> None:
         self.services = {service.name: service for service in services}
         self._held = held or Held()
-        found = {service.name: endpoint_of(service.base_url) for service in services}
+        found = {service.name: parse_endpoint(service.base_url) for service in services}
         endpoints = {name: endpoint for name, endpoint in found.items() if endpoint is not None}
-        earlier = {(name, endpoint_of(url)) for name, url in self._held.addresses}
+        earlier = {(name, parse_endpoint(url)) for name, url in self._held.addresses}
         left = {(name, endpoint) for name, endpoint in earlier if endpoint is not None}
         if lookups:
             asked = [*endpoints.values(), *(endpoint for _, endpoint in left)]
             names.resolve(host for host, _ in asked)  # side by side
-        self._places = {name: places_of(endpoint, lookups=False) for name, endpoint in endpoints.items()}
+        self._places = {name: resolve_places(endpoint, lookups=False) for name, endpoint in endpoints.items()}
         self._names = _by_place(self._places.items())
-        self._left = _by_place((name, places_of(endpoint, lookups=False)) for name, endpoint in left)
+        self._left = _by_place((name, resolve_places(endpoint, lookups=False)) for name, endpoint in left)
 
     def services_at(self, places: Iterable[Place]) -> set[str]:
         """The names of all services that are registered there."""
@@ -90,7 +90,7 @@ class Registry:
         """
         told = set(places)
         found = self.services_at(told).union(*(self._left.get(place, set()) for place in told))
-        addresses = {name for place in told if (name := hold_name(place))}
+        addresses = {name for place in told if (name := format_hold(place))}
         if found:
             addresses = {name for name in addresses if not self._held.names.isdisjoint(forms_of([name]))}
         return found | addresses
@@ -101,7 +101,7 @@ class Registry:
         Of places where none is registered, the addresses.
         """
         groups = [self._places.get(name, frozenset()) for name in targets.services]
-        groups += [places_of(endpoint, lookups=False) for endpoint in targets.endpoints]
+        groups += [resolve_places(endpoint, lookups=False) for endpoint in targets.endpoints]
         return set(targets.services).union(*map(self.held_for, groups))
 
     def protected_among(self, touched: Iterable[str]) -> list[str]:

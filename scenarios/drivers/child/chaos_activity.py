@@ -28,10 +28,10 @@ def call(request: dict[str, Any]) -> dict[str, Any]:
         return {"impossible": f"{type(error).__name__}: {error}"}
     except BaseException as error:  # noqa: BLE001 - it raises bare TypeError, KeyError and SystemExit as well
         return {"failed": f"{type(error).__name__}: {error}"}
-    return told(value)
+    return encode_value(value)
 
 
-def told(value: Any) -> dict[str, Any]:
+def encode_value(value: Any) -> dict[str, Any]:
     """What the activity returned. It has been called: nothing that goes wrong here makes it impossible."""
     try:
         encoded = json.dumps(value, default=str)

@@ -92,7 +92,7 @@ async def run_child(
     return Ended(exit_code, out.text, err.text, time.perf_counter() - started, notes)
 
 
-def _in_memory(stdin: str) -> IO[bytes]:
+def _open_in_memory(stdin: str) -> IO[bytes]:
     """A file that no disk holds: there may be secrets in it."""
     file = os.fdopen(os.memfd_create("stdin"), "w+b")
     file.write(stdin.encode("utf-8", "replace"))
@@ -143,7 +143,7 @@ class _Child:
         stack.callback(self._socket.close)
         self._socket.setblocking(False)
         what = "keep" if keeps_running_after else "end"
-        with keepers_end, _in_memory(stdin) as given:
+        with keepers_end, _open_in_memory(stdin) as given:
             try:
                 # Not asyncio's own: here nothing is awaited between the start and the promise to end it.
                 self._keeper = subprocess.Popen(
@@ -167,7 +167,7 @@ class _Child:
         # Now that nobody listens to it, the keeper ends what the command has started, and itself.
         self._socket.close()
         ended = select.poll()
-        with processes.process(self._keeper.pid) as keeper:
+        with processes.open_process(self._keeper.pid) as keeper:
             ended.register(keeper, select.POLLIN)
             ended.poll(_END_SECONDS * 1000)
         # For a keeper that was killed itself, or hangs. It has not been waited for: its number, and the

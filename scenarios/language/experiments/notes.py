@@ -16,25 +16,25 @@ class Notes:
 
     def add_unknown(self, node: Node, known: Iterable[str], owner: str) -> None:
         """Every key of the mapping that nobody has looked at."""
-        for name in fields(node).keys() - set(known):
+        for name in get_fields(node).keys() - set(known):
             self.add(node.keys[name], f"{name!r} of {owner} is not carried over")
 
 
-def fields(node: Node | None) -> Mapping[str, Node]:
+def get_fields(node: Node | None) -> Mapping[str, Node]:
     """A mapping's values by name; nothing where it is none."""
     return node.value if node is not None and isinstance(node.value, dict) else {}
 
 
-def entries(node: Node | None) -> list[Node]:
+def get_entries(node: Node | None) -> list[Node]:
     return node.value if node is not None and isinstance(node.value, list) else []
 
 
-def plain(node: Node | None, default: Any = None) -> Any:
+def get_plain(node: Node | None, default: Any = None) -> Any:
     return default if node is None else node.plain()
 
 
-def text(node: Node | None, default: str = "") -> str:
+def get_text(node: Node | None, default: str = "") -> str:
     """A name or title: one printable line."""
-    value = plain(node, default)
+    value = get_plain(node, default)
     line = " ".join(str(value if value is not None else default).split())
     return "".join(one if one.isprintable() else "?" for one in line)[:200] or default

@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 from urllib.parse import urlencode
 
-from scenarios.language.experiments.notes import Notes, fields, plain
+from scenarios.language.experiments.notes import Notes, get_fields, get_plain
 from scenarios.language.experiments.values import Values
 from scenarios.language.yaml_tree import Node
 
@@ -17,44 +17,46 @@ _SHELL = re.compile(r"[|&;<>()`*?\[\]~#\n]|\$\(")
 Step = dict[str, dict[str, Any]]
 
 
-def step_of(activity: Node, name: str, values: Values, notes: Notes) -> Step | None:
+def translate_step(activity: Node, name: str, values: Values, notes: Notes) -> Step | None:
     """The activity's step; None, with a note, where the language has none such."""
     provider = activity.value.get("provider")
-    kind = plain(fields(provider).get("type"))
-    translate = {"http": _http, "process": _process, "python": _python}.get(str(kind))
+    kind = get_plain(get_fields(provider).get("type"))
+    translate = {"http": _translate_http, "process": _translate_process, "python": _translate_python}.get(
+        str(kind)
+    )
     if provider is None or translate is None:
         notes.add(activity, f"activity {name!r} is not carried over: its provider is of type {kind!r}")
         return None
     return translate(provider, name, values, notes)
 
 
-def timeout_of(activity: Node) -> str | None:
+def read_timeout(activity: Node) -> str | None:
     """Seconds, or a pair of them: to connect and to read."""
-    given = plain(fields(activity.value.get("provider")).get("timeout"))
+    given = get_plain(get_fields(activity.value.get("provider")).get("timeout"))
     if isinstance(given, list):
         numbers = [one for one in given if isinstance(one, int | float)]
         given = sum(numbers) if numbers else None
-    return seconds(given) if given else None
+    return format_seconds(given) if given else None
 
 
-def seconds(given: Any) -> str:
+def format_seconds(given: Any) -> str:
     """A duration of so many seconds, which may be a reference: '${pause}' becomes '${pause}s'."""
     if isinstance(given, float):
         return f"{given:.3f}".rstrip("0").rstrip(".") + "s"
     return f"{given}s"
 
 
-def _http(provider: Node, name: str, values: Values, notes: Notes) -> Step:
+def _translate_http(provider: Node, name: str, values: Values, notes: Notes) -> Step:
     notes.add_unknown(provider, _HTTP, f"activity {name!r}")
-    words = {key: values.filled(plain(provider.value.get(key))) for key in ("url", "method", "headers")}
+    words = {key: values.filled(get_plain(provider.value.get(key))) for key in ("url", "method", "headers")}
     step = {key: value for key, value in words.items() if value}
-    arguments = values.filled(plain(provider.value.get("arguments")))
+    arguments = values.filled(get_plain(provider.value.get("arguments")))
     if arguments:
-        step |= _payload(str(step.get("method", "GET")).upper(), step.get("headers"), arguments)
+        step |= _translate_payload(str(step.get("method", "GET")).upper(), step.get("headers"), arguments)
     return {"http": step}
 
 
-def _payload(method: str, headers: Any, arguments: Any) -> dict[str, Any]:
+def _translate_payload(method: str, headers: Any, arguments: Any) -> dict[str, Any]:
     if method == "GET":
         return {"query": arguments}
     headers = headers if isinstance(headers, dict) else {}
@@ -68,16 +70,16 @@ def _payload(method: str, headers: Any, arguments: Any) -> dict[str, Any]:
     return {"body": str(arguments)}
 
 
-def _process(provider: Node, name: str, values: Values, notes: Notes) -> Step | None:
+def _translate_process(provider: Node, name: str, values: Values, notes: Notes) -> Step | None:
     notes.add_unknown(provider, _PROCESS, f"activity {name!r}")
     given = provider.value.get("arguments")
-    arguments = plain(given) or []
+    arguments = get_plain(given) or []
     if isinstance(arguments, dict):
         arguments = [part for pair in arguments.items() for part in pair]
     elif not isinstance(arguments, str | list):
         arguments = [arguments]
     if isinstance(arguments, str):
-        words = _words(arguments)
+        words = _split_words(arguments)
         if words is None:
             notes.add(
                 given or provider,
@@ -86,12 +88,12 @@ def _process(provider: Node, name: str, values: Values, notes: Notes) -> Step | 
             )
             return None
         arguments = words
-    run = [plain(provider.value.get("path")), *arguments]
+    run = [get_plain(provider.value.get("path")), *arguments]
     filled = (values.filled(one) for one in run if one not in (None, ""))
     return {"command": {"run": [one if isinstance(one, str) else str(one) for one in filled]}}
 
 
-def _words(line: str) -> list[str] | None:
+def _split_words(line: str) -> list[str] | None:
     """The words of a command line; None where it means something else to a shell."""
     try:
         return None if _SHELL.search(line) else shlex.split(line)
@@ -99,12 +101,12 @@ def _words(line: str) -> list[str] | None:
         return None
 
 
-def _python(provider: Node, name: str, values: Values, notes: Notes) -> Step:
+def _translate_python(provider: Node, name: str, values: Values, notes: Notes) -> Step:
     notes.add_unknown(provider, _PYTHON, f"activity {name!r}")
-    words: dict[str, Any] = {key: plain(provider.value.get(key)) for key in ("module", "func")}
+    words: dict[str, Any] = {key: get_plain(provider.value.get(key)) for key in ("module", "func")}
     extras = {
-        "arguments": values.filled(plain(provider.value.get("arguments"))),
+        "arguments": values.filled(get_plain(provider.value.get("arguments"))),
         "configuration": values.configuration(),
-        "secrets": values.secrets(plain(provider.value.get("secrets"))),
+        "secrets": values.secrets(get_plain(provider.value.get("secrets"))),
     }
     return {"chaostoolkit": words | {key: value for key, value in extras.items() if value}}

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from scenarios.domain.json_queries import compiled_query
-from scenarios.domain.patterns import compiled_pattern
-from scenarios.language.experiments.notes import Notes, plain
+from scenarios.domain.json_queries import compile_query
+from scenarios.domain.patterns import compile_pattern
+from scenarios.language.experiments.notes import Notes, get_plain
 from scenarios.language.yaml_tree import Node
 
 # Where each driver returns what an experiment compares: its code, and its text.
@@ -17,17 +17,17 @@ _JSON_TEXTS = ("body", "stdout")
 _CODES = {"status": range(100, 600), "exit_code": range(-64, 256)}
 
 
-def expectation(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any]:
+def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any]:
     """The `expect` of a probe; that there is an answer at all, where nothing else can be said."""
     answered = {_CODE[driver]: {"exists": True}}
     node = probe.value.get("tolerance")
     if node is None:
         return answered
-    tolerance = plain(node)
+    tolerance = get_plain(node)
     if isinstance(tolerance, dict):
-        expected = _TYPES.get(str(tolerance.get("type")), _untranslatable)(driver, tolerance)
+        expected = _TYPES.get(str(tolerance.get("type")), _translate_unknown)(driver, tolerance)
     elif isinstance(tolerance, list):
-        expected = _one_of(driver, tolerance)
+        expected = _translate_list(driver, tolerance)
     elif driver == "chaostoolkit" or (isinstance(tolerance, int) and not isinstance(tolerance, bool)):
         expected = {_CODE[driver]: {"equals": tolerance}}
     elif isinstance(tolerance, str):
@@ -44,18 +44,18 @@ def expectation(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, 
     return expected
 
 
-def _one_of(driver: str, tolerance: list[Any]) -> dict[str, Any]:
+def _translate_list(driver: str, tolerance: list[Any]) -> dict[str, Any]:
     if driver == "chaostoolkit":
         # Of two numbers, chaoslib makes a range.
         return {"value": {"between" if _is_range(tolerance) else "in": tolerance}}
     return {_CODE[driver]: {"in": tolerance}} if all(type(one) is int for one in tolerance) else {}
 
 
-def _untranslatable(_driver: str, _tolerance: dict[str, Any]) -> dict[str, Any]:
+def _translate_unknown(_driver: str, _tolerance: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _field(driver: str, tolerance: dict[str, Any]) -> str:
+def _find_field(driver: str, tolerance: dict[str, Any]) -> str:
     """The field that the tolerance looks at; '' where the driver has none such."""
     target = tolerance.get("target")
     if target is None or driver == "chaostoolkit":
@@ -64,17 +64,17 @@ def _field(driver: str, tolerance: dict[str, Any]) -> str:
     return _CODE[driver] if field == "status" else field
 
 
-def _regex(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
-    field, pattern = _field(driver, tolerance), str(tolerance.get("pattern", ""))
+def _translate_regex(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    field, pattern = _find_field(driver, tolerance), str(tolerance.get("pattern", ""))
     if field in _CODES:
-        return _numbers_matching(field, pattern)
+        return _match_numbers(field, pattern)
     return {field: {"matches": pattern}} if field else {}
 
 
-def _numbers_matching(field: str, pattern: str) -> dict[str, Any]:
+def _match_numbers(field: str, pattern: str) -> dict[str, Any]:
     """Chaoslib searches in the number's text; here a number is compared as one."""
     try:
-        search = compiled_pattern(pattern).search
+        search = compile_pattern(pattern).search
     except ValueError:
         return {}
     found = [number for number in _CODES[field] if search(str(number))]
@@ -85,8 +85,8 @@ def _numbers_matching(field: str, pattern: str) -> dict[str, Any]:
     return {field: {"in": found}}
 
 
-def _range(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
-    field, limits = _field(driver, tolerance), tolerance.get("range")
+def _translate_range(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    field, limits = _find_field(driver, tolerance), tolerance.get("range")
     if not field or field == "stderr" or not _is_range(limits):
         return {}
     matcher = {"between": limits}
@@ -99,19 +99,19 @@ def _is_range(limits: Any) -> bool:
     return are_numbers and len(limits) == _LIMITS and limits[0] <= limits[1]
 
 
-def _jsonpath(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
-    if _field(driver, tolerance) not in _JSON_TEXTS:
+def _translate_jsonpath(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
+    if _find_field(driver, tolerance) not in _JSON_TEXTS:
         return {}
     path = str(tolerance.get("path")).strip()
     try:
-        query = compiled_query(path)
+        query = compile_query(path)
     except ValueError:
         return {}
-    matcher = _of_the_one(tolerance) if query.is_singular else _of_the_list(tolerance)
+    matcher = _match_single(tolerance) if query.is_singular else _match_list(tolerance)
     return {"json": {path: matcher}} if matcher else {}
 
 
-def _of_the_one(tolerance: dict[str, Any]) -> dict[str, Any]:
+def _match_single(tolerance: dict[str, Any]) -> dict[str, Any]:
     """Chaoslib compares the list of what was found; here, a path to one value gives the value."""
     if "expect" in tolerance:
         wanted = tolerance["expect"]
@@ -123,7 +123,7 @@ def _of_the_one(tolerance: dict[str, Any]) -> dict[str, Any]:
     return {"exists": count == 1} if count in (0, 1) else {}
 
 
-def _of_the_list(tolerance: dict[str, Any]) -> dict[str, Any]:
+def _match_list(tolerance: dict[str, Any]) -> dict[str, Any]:
     if "expect" in tolerance:
         wanted = tolerance["expect"]
         return {"equals": wanted if isinstance(wanted, list) else [wanted]}
@@ -132,4 +132,4 @@ def _of_the_list(tolerance: dict[str, Any]) -> dict[str, Any]:
     return {"count": tolerance["count"]} if type(tolerance["count"]) is int else {}
 
 
-_TYPES = {"regex": _regex, "range": _range, "jsonpath": _jsonpath}
+_TYPES = {"regex": _translate_regex, "range": _translate_range, "jsonpath": _translate_jsonpath}

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.language.experiments.notes import Notes, entries, fields, plain, text
-from scenarios.language.experiments.steps import Step, seconds, step_of, timeout_of
-from scenarios.language.experiments.tolerances import expectation
+from scenarios.language.experiments.notes import Notes, get_entries, get_fields, get_plain, get_text
+from scenarios.language.experiments.steps import Step, format_seconds, read_timeout, translate_step
+from scenarios.language.experiments.tolerances import translate_tolerance
 from scenarios.language.experiments.values import Values
 from scenarios.language.yaml_tree import Node, read_tree
 
@@ -55,7 +55,7 @@ class TranslationRefused(InvalidDocument):
 def is_experiment(source: str | bytes) -> bool:
     """Whether it is one of Chaos Toolkit's, by its words; False also where it cannot be read."""
     try:
-        words = fields(read_tree(source)).keys()
+        words = get_fields(read_tree(source)).keys()
     except InvalidDocument:
         return False
     return "apiVersion" not in words and bool(words & {"method", "steady-state-hypothesis"})
@@ -85,13 +85,13 @@ class _Group:
 
     def as_phase(self, name: str) -> dict[str, Any]:
         return {"name": name} | {
-            word: _with_different_names(own)
+            word: _make_names_unique(own)
             for word, own in (("actions", self.actions), ("validations", self.validations))
             if own
         }
 
 
-def _with_different_names(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _make_names_unique(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     counts: dict[str, int] = {}
     for one in own:
         name = one["name"]
@@ -103,21 +103,21 @@ def _with_different_names(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
 class _Translator:
     def __init__(self, experiment: Node, notes: Notes) -> None:
         self._experiment = experiment
-        self._parts: Mapping[str, Node] = fields(experiment)
+        self._parts: Mapping[str, Node] = get_fields(experiment)
         self._notes = notes
         self._values = Values(experiment, notes)
-        self._hypothesis = entries(fields(self._parts.get("steady-state-hypothesis")).get("probes"))
-        self._method = entries(self._parts.get("method"))
+        self._hypothesis = get_entries(get_fields(self._parts.get("steady-state-hypothesis")).get("probes"))
+        self._method = get_entries(self._parts.get("method"))
 
     def document(self, name: str) -> dict[str, Any]:
         self._notes.add_unknown(self._experiment, _KNOWN, "the experiment")
         spec: dict[str, Any] = {"variables": self._values.variables} if self._values.variables else {}
         spec["phases"] = self._phases() or [{"name": "method"}]
-        title = text(self._parts.get("title"), "An experiment of Chaos Toolkit")
+        title = get_text(self._parts.get("title"), "An experiment of Chaos Toolkit")
         metadata = {
             "name": name or re.sub(r"[^a-z0-9]+", "-", title.lower())[:63].strip("-") or "experiment",
             "title": title,
-            "description": str(plain(self._parts.get("description")) or "")[:10_000],
+            "description": str(get_plain(self._parts.get("description")) or "")[:10_000],
             "tags": list(self._tags()),
         }
         return {
@@ -128,10 +128,10 @@ class _Translator:
         }
 
     def _tags(self) -> Iterator[str]:
-        tags = (text(tag) for tag in entries(self._parts.get("tags")))
+        tags = (get_text(tag) for tag in get_entries(self._parts.get("tags")))
         yield from (tag for tag in tags if tag)
-        for name, level in fields(self._parts.get("contributions")).items():
-            yield f"{name[:100]}: {text(level)[:90]}"
+        for name, level in get_fields(self._parts.get("contributions")).items():
+            yield f"{name[:100]}: {get_text(level)[:90]}"
 
     def _phases(self) -> list[dict[str, Any]]:
         before = _Group(validations=self._steady_state(self._notes))
@@ -152,7 +152,8 @@ class _Translator:
             activity = self._resolved(probe, notes)
             if activity is not None and "pauses" in activity.value:
                 notes.add(
-                    activity.keys["pauses"], f"pauses of {text(activity.value.get('name'))!r} are left out"
+                    activity.keys["pauses"],
+                    f"pauses of {get_text(activity.value.get('name'))!r} are left out",
                 )
             if activity is not None and (validation := self._validation(activity, notes)):
                 found.append(validation)
@@ -164,25 +165,25 @@ class _Translator:
             notes.add(node, "an activity is no mapping here: it is not carried over")
             return None
         if "ref" not in node.value:
-            notes.add_unknown(node, _ACTIVITY, f"activity {text(node.value.get('name'))!r}")
+            notes.add_unknown(node, _ACTIVITY, f"activity {get_text(node.value.get('name'))!r}")
             return node
-        wanted = plain(node.value["ref"])
+        wanted = get_plain(node.value["ref"])
         for activity in [*self._hypothesis, *self._method]:
-            if "provider" in fields(activity) and plain(fields(activity).get("name")) == wanted:
+            if "provider" in get_fields(activity) and get_plain(get_fields(activity).get("name")) == wanted:
                 return activity
         notes.add(node, f"no activity is named {wanted!r}: the reference to it is not carried over")
         return None
 
     def _validation(self, activity: Node, notes: Notes) -> dict[str, Any] | None:
-        name = text(activity.value.get("name"), "probe")
-        step = step_of(activity, name, self._values, notes)
+        name = get_text(activity.value.get("name"), "probe")
+        step = translate_step(activity, name, self._values, notes)
         if step is None:
             return None
         (driver,) = step
         validation: dict[str, Any] = {"name": name, "probe": step}
-        if limit := timeout_of(activity):
+        if limit := read_timeout(activity):
             validation["timeout"] = self._values.filled(limit)
-        return validation | {"expect": expectation(driver, activity, name, notes)}
+        return validation | {"expect": translate_tolerance(driver, activity, name, notes)}
 
     def _groups(self) -> Iterator[_Group]:
         """What may stand in one phase: there, validations begin after the actions."""
@@ -191,8 +192,8 @@ class _Translator:
             activity = self._resolved(node, self._notes)
             if activity is None:
                 continue
-            pauses = fields(activity.value.get("pauses"))
-            is_action = plain(activity.value.get("type")) == "action"
+            pauses = get_fields(activity.value.get("pauses"))
+            is_action = get_plain(activity.value.get("type")) == "action"
             if group.validations and (is_action or pauses.get("before")):
                 yield group
                 group = _Group()
@@ -205,9 +206,9 @@ class _Translator:
         yield group
 
     def _pause(self, group: _Group, activity: Node, pause: Node | None, when: str) -> None:
-        if length := plain(pause):
-            name = f"pause {when} {text(activity.value.get('name'))}"[:200]
-            duration = self._values.filled(seconds(length))
+        if length := get_plain(pause):
+            name = f"pause {when} {get_text(activity.value.get('name'))}"[:200]
+            duration = self._values.filled(format_seconds(length))
             group.actions.append({"name": name, "do": {"wait": {"duration": duration}}})
             group.paused += length if isinstance(length, int | float) else 0
 
@@ -216,13 +217,13 @@ class _Translator:
             if validation := self._validation(activity, self._notes):
                 group.validations.append(validation)
             return
-        name = text(activity.value.get("name"), "action")
-        if step := step_of(activity, name, self._values, self._notes):
+        name = get_text(activity.value.get("name"), "action")
+        if step := translate_step(activity, name, self._values, self._notes):
             action: dict[str, Any] = {"name": name, "do": step}
-            if limit := timeout_of(activity):
+            if limit := read_timeout(activity):
                 action["timeout"] = self._values.filled(limit)
-            if plain(activity.value.get("background")):
-                action["at"] = seconds(group.paused)
+            if get_plain(activity.value.get("background")):
+                action["at"] = format_seconds(group.paused)
             group.actions.append(action)
 
     def _take_back(self, groups: list[_Group]) -> None:
@@ -240,12 +241,12 @@ class _Translator:
             groups[0].actions.insert(0, due | {"undo": step, "until": "run"})
 
     def _undos(self) -> Iterator[tuple[str, Step]]:
-        for node in entries(self._parts.get("rollbacks")):
+        for node in get_entries(self._parts.get("rollbacks")):
             activity = self._resolved(node, self._notes)
             if activity is None:
                 continue
-            name = text(activity.value.get("name"), "rollback")
+            name = get_text(activity.value.get("name"), "rollback")
             if "pauses" in activity.value:
                 self._notes.add(activity.keys["pauses"], f"pauses of the rollback {name!r} are left out")
-            if step := step_of(activity, name, self._values, self._notes):
+            if step := translate_step(activity, name, self._values, self._notes):
                 yield name, step

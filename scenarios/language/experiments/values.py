@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from scenarios.language.experiments.notes import Notes, fields, plain
+from scenarios.language.experiments.notes import Notes, get_fields, get_plain
 from scenarios.language.yaml_tree import Node
 
 # As in Python's string.Template, which Chaos Toolkit fills in.
@@ -14,7 +14,7 @@ _ENVIRONMENT_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 _MAX_NAME_LENGTH = 63
 
 
-def own_name(name: str) -> str:
+def make_name(name: str) -> str:
     """The nearest name that the language allows for a variable or a secret."""
     cleaned = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_MAX_NAME_LENGTH]
     return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"_{cleaned}"[:_MAX_NAME_LENGTH]
@@ -30,22 +30,22 @@ class Values:
         self._sections: dict[str, dict[str, str]] = {}
         self._notes = notes
         configuration = experiment.value.get("configuration")
-        for name, node in fields(configuration).items():
+        for name, node in get_fields(configuration).items():
             self._declare(name, node, configuration.keys[name] if configuration else node)
-        for section, keys in fields(experiment.value.get("secrets")).items():
+        for section, keys in get_fields(experiment.value.get("secrets")).items():
             self._sections[section] = {
-                key: self._secret(section, key, node) for key, node in fields(keys).items()
+                key: self._secret(section, key, node) for key, node in get_fields(keys).items()
             }
 
     def _declare(self, name: str, node: Node, key: Node) -> None:
-        value = plain(node)
-        own = own_name(name)
+        value = get_plain(node)
+        own = make_name(name)
         if type(value) in _KINDS:
             self._names[name] = own
             self.variables[own] = {"type": _KINDS[type(value)], "default": value}
         elif isinstance(value, dict) and value.get("type") == "env":
             self._names[name] = own
-            self.variables[own] = _from_environment(value)
+            self.variables[own] = _translate_environment(value)
         elif isinstance(value, dict) and "type" in value:
             self._names[name] = own
             self.variables[own] = {"type": "string"}
@@ -59,10 +59,10 @@ class Values:
 
     def _secret(self, section: str, key: str, node: Node) -> str:
         """The secret's own name. A value that stands in the experiment is left there."""
-        value = plain(node)
+        value = get_plain(node)
         if isinstance(value, dict) and value.get("type") == "env":
-            return own_name(str(value.get("key") or key))
-        own = own_name(f"{section}_{key}")
+            return make_name(str(value.get("key") or key))
+        own = make_name(f"{section}_{key}")
         source = (
             repr(value["type"]) if isinstance(value, dict) and "type" in value else "the experiment itself"
         )
@@ -118,7 +118,7 @@ class Values:
         return found[0].replace("${", "$${")
 
 
-def _from_environment(value: dict[str, Any]) -> dict[str, Any]:
+def _translate_environment(value: dict[str, Any]) -> dict[str, Any]:
     kind = _ENVIRONMENT_KINDS.get(str(value.get("env_var_type")), "string")
     default = value.get("default")
     told = {"description": f"Chaos Toolkit reads the environment variable {value.get('key')!r}."}

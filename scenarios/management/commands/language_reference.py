@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import step_arguments
-from scenarios.language.reference import reference
+from scenarios.language.reference import build_reference
 from scenarios.language.schema import json_schema
 
 REFERENCE = Path("docs/scenario-language.md")
@@ -19,7 +19,7 @@ SCHEMA = Path("docs/scenario.schema.json")
 def written() -> dict[Path, str]:
     """What each file holds, by its path in the project."""
     schema = json.dumps(json_schema(step_arguments()), indent=2, ensure_ascii=False)
-    return {REFERENCE: reference(installed_drivers()), SCHEMA: f"{schema}\n"}
+    return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from scenarios.domain import addresses
-from scenarios.domain.addresses import Names, hold_name
+from scenarios.domain.addresses import Names, format_hold
 
 
 @pytest.fixture
@@ -50,4 +50,4 @@ def test_what_was_known_stands_while_the_name_server_fails(monkeypatch: pytest.M
     ],
 )
 def test_a_place_is_held_by_its_address(place: tuple[str, int], name: str) -> None:
-    assert hold_name(place) == name
+    assert format_hold(place) == name

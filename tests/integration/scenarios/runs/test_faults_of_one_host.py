@@ -312,7 +312,7 @@ def test_the_name_of_a_host_tells_machines_with_one_name_apart_and_fits_the_ledg
         found.append(hosts.this_host())
         assert found[-1] == hosts.this_host()  # as after a restart
         assert found[-1].startswith(expected)
-        assert len(hosts.target_of(found[-1])) <= 63
+        assert len(hosts.format_target(found[-1])) <= 63
         assert number not in found[-1] or not number
     assert len(set(found)) == len(NAMES)
 

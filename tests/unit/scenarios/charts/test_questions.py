@@ -5,7 +5,7 @@ import pytest
 from scenarios.charts.questions import of_plan
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
-from scenarios.domain.promql import check_placeholders, filled_in
+from scenarios.domain.promql import check_placeholders, fill_in
 
 NOTHING = Expectations({})
 
@@ -40,9 +40,7 @@ def test_the_same_query_of_another_server_is_another() -> None:
 def test_the_name_of_a_service_and_a_window_are_filled_in() -> None:
     query = 'rate(x{service="$service", code=~"5..$"}[$window])'
     check_placeholders(query)
-    assert filled_in(query, service="exchange", window=60) == (
-        'rate(x{service="exchange", code=~"5..$"}[60s])'
-    )
+    assert fill_in(query, service="exchange", window=60) == ('rate(x{service="exchange", code=~"5..$"}[60s])')
 
 
 @pytest.mark.parametrize("query", ["rate(x[$windows])", "x{token='${secret:X}'}", "${service}", "$1"])

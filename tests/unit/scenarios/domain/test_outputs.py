@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.domain.outputs import KEPT_CHARACTERS, bounded, json_text, read_json, storable
+from scenarios.domain.outputs import KEPT_CHARACTERS, dump_json, limit_fields, make_storable, read_json
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=3),
@@ -20,20 +20,20 @@ ANYTHING = st.recursive(
 @settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), ANYTHING, max_size=3))
 def test_whatever_a_driver_returns_becomes_json_that_a_database_keeps(fields: dict[str, Any]) -> None:
-    text = json.dumps(storable(bounded(fields)), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(make_storable(limit_fields(fields)), allow_nan=False, ensure_ascii=False)
     assert "\\u0000" not in text
     text.encode("utf-8")
 
 
 def test_at_most_64_kib_of_a_step_are_kept_and_what_was_cut_is_counted() -> None:
-    kept = bounded({f"field {index}": "x" * 100_000 for index in range(40)})
+    kept = limit_fields({f"field {index}": "x" * 100_000 for index in range(40)})
     assert len(json.dumps(kept)) < KEPT_CHARACTERS + 40 * 60
     assert kept["field 0"].endswith("more characters)")
 
 
 @pytest.mark.parametrize(("value", "kept"), [(float("nan"), "nan"), ("a\0b", "a\ufffdb"), (b"x", "b'x'")])
 def test_what_json_cannot_hold_is_kept_as_text(value: Any, kept: str) -> None:
-    assert storable({"value": value}) == {"value": kept}
+    assert make_storable({"value": value}) == {"value": kept}
 
 
 def strictly(text: str) -> Any:
@@ -42,9 +42,9 @@ def strictly(text: str) -> Any:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_in_json_stands_as_a_text(number: float) -> None:
-    written = json_text({"a": [{"b": number}, 1.5]}, indent=2)
+    written = dump_json({"a": [{"b": number}, 1.5]}, indent=2)
     assert strictly(written) == {"a": [{"b": repr(number)}, 1.5]}
-    own = json_text({"a": Own(number)}, default=lambda one: {"value": one.value})
+    own = dump_json({"a": Own(number)}, default=lambda one: {"value": one.value})
     assert strictly(own) == {"a": {"value": repr(number)}}
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from scenarios.domain.expectations import shown
+from scenarios.domain.expectations import format_value
 from scenarios.domain.redaction import MASK, Redactor
 
 SECRETS = st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=40)
@@ -111,7 +111,7 @@ def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credential
 @given(secret=st.text("abcdefgh0123-", min_size=12, max_size=60), before=st.text(max_size=130))
 def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -> None:
     assume(secret[:6] not in before)
-    cut = shown(f"{before}{secret}{'.' * 200}")
+    cut = format_value(f"{before}{secret}{'.' * 200}")
     left = knowing(secret).redact(cut)
     assert secret[:6] not in left
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scenarios.domain.retry_after import seconds_to_wait
+from scenarios.domain.retry_after import parse_retry_after
 
 NOW = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
 
@@ -33,8 +33,8 @@ NOW = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
     ],
 )
 def test_seconds_and_dates_are_understood_and_nonsense_asks_for_nothing(value: str, seconds: float) -> None:
-    assert seconds_to_wait({"retry-AFTER": value}, NOW) == seconds
+    assert parse_retry_after({"retry-AFTER": value}, NOW) == seconds
 
 
 def test_without_the_header_nothing_is_asked_for() -> None:
-    assert seconds_to_wait({}, NOW) == 0.0
+    assert parse_retry_after({}, NOW) == 0.0

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from scenarios.domain.errors import InvalidSchedule
-from scenarios.domain.timetable import Timetable, Window, timetable
+from scenarios.domain.timetable import Timetable, Window, build_timetable
 
 BERLIN = "Europe/Berlin"
 ANY = Window()
@@ -25,37 +25,37 @@ def due(found: Timetable, after: datetime, count: int) -> list[str]:
 
 
 def test_a_time_of_day_is_that_of_the_zone() -> None:
-    found = timetable("30 2 * * MON-FRI", "America/New_York", ANY)
+    found = build_timetable("30 2 * * MON-FRI", "America/New_York", ANY)
     assert due(found, at("2026-07-03T12:00"), 2) == ["Mon 06 02:30 -0400", "Tue 07 02:30 -0400"]
 
 
 def test_a_time_that_does_not_exist_is_due_once_when_the_gap_ends() -> None:
-    found = timetable("30 2 * * *", BERLIN, ANY)
+    found = build_timetable("30 2 * * *", BERLIN, ANY)
     expected = ["Sat 28 02:30 +0100", "Sun 29 03:00 +0200", "Mon 30 02:30 +0200"]
     assert due(found, at("2026-03-27T12:00"), 3) == expected
 
 
 def test_a_time_that_exists_twice_is_due_the_first_time_only() -> None:
-    found = timetable("30 2 * * *", BERLIN, ANY)
+    found = build_timetable("30 2 * * *", BERLIN, ANY)
     assert due(found, at("2026-10-24T12:00"), 2) == ["Sun 25 02:30 +0200", "Mon 26 02:30 +0100"]
 
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_asked_between_the_two_times_it_is_not_due_again_that_day(fold: int) -> None:
-    found = timetable("30 2 * * *", BERLIN, ANY)
+    found = build_timetable("30 2 * * *", BERLIN, ANY)
     asked = at("2026-10-25T02:30", BERLIN).replace(fold=fold)
     assert due(found, asked, 1) == ["Mon 26 02:30 +0100"]
 
 
 def test_a_line_of_every_hour_follows_real_time_over_both_changes() -> None:
-    found = timetable("0 * * * *", BERLIN, ANY)
+    found = build_timetable("0 * * * *", BERLIN, ANY)
     for midnight in ("2026-03-28T23:00", "2026-10-24T22:00"):
         times = list(islice(found.after(at(midnight)), 6))
         assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(hours=1)}
 
 
 def test_the_moment_itself_is_not_after_itself() -> None:
-    found = timetable("0 3 * * *", "UTC", ANY)
+    found = build_timetable("0 3 * * *", "UTC", ANY)
     first = found.next_after(at("2026-01-01T00:00"))
     assert first == at("2026-01-01T03:00")
     assert found.next_after(first) == at("2026-01-02T03:00")
@@ -63,7 +63,7 @@ def test_the_moment_itself_is_not_after_itself() -> None:
 
 
 def test_times_outside_the_window_are_not_due() -> None:
-    found = timetable("0 * * * *", "UTC", Window(frozenset({6}), time(3), time(5)))
+    found = build_timetable("0 * * * *", "UTC", Window(frozenset({6}), time(3), time(5)))
     assert due(found, at("2026-11-23T00:00"), 3) == [
         "Sat 28 03:00 +0000",
         "Sat 28 04:00 +0000",
@@ -88,13 +88,13 @@ def test_a_window_of_whole_days_closes_after_the_last_of_them() -> None:
 
 
 def test_a_window_in_a_zone_closes_by_the_clock_there() -> None:
-    found = timetable("0 3 * * *", BERLIN, Window(begins=time(2), ends=time(4)))
+    found = build_timetable("0 3 * * *", BERLIN, Window(begins=time(2), ends=time(4)))
     assert found.closes(at("2026-07-01T01:00")) == at("2026-07-01T02:00")
     assert not found.may_start(at("2026-07-01T02:00"))
 
 
 def test_many_times_are_counted_no_further_than_asked() -> None:
-    found = timetable("* * * * *", "UTC", ANY)
+    found = build_timetable("* * * * *", "UTC", ANY)
     begun = at("2026-01-01T00:00")
     assert len(found.between(begun, begun + timedelta(minutes=5), 100)) == 5
     assert len(found.between(begun, begun + timedelta(days=30), 100)) == 100
@@ -102,13 +102,13 @@ def test_many_times_are_counted_no_further_than_asked() -> None:
 
 @pytest.mark.parametrize("moment", ["2026-11-28T04:59", "2026-11-28T05:00"])
 def test_a_line_of_every_minute_finds_the_next_window_at_once(moment: str) -> None:
-    found = timetable("* * * * *", "UTC", Window(frozenset({6}), time(3), time(5)))
+    found = build_timetable("* * * * *", "UTC", Window(frozenset({6}), time(3), time(5)))
     assert found.next_after(at(moment)) == at("2026-12-05T03:00")
 
 
 def test_it_is_told_in_words() -> None:
     window = Window(frozenset({1, 3}), time(2), time(4))
-    words = timetable("30 2 * * MON-FRI", BERLIN, window).in_words()
+    words = build_timetable("30 2 * * MON-FRI", BERLIN, window).in_words()
     assert (
         words == "At 02:30 on Monday through Friday, Europe/Berlin; window: Monday, Wednesday, 02:00 to 04:00"
     )
@@ -133,7 +133,7 @@ def test_what_makes_no_sense_is_refused_with_the_value_and_the_rule(
     cron: str, zone: str, window: Window, field: str, words: str
 ) -> None:
     with pytest.raises(InvalidSchedule) as refused:
-        timetable(cron, zone, window)
+        build_timetable(cron, zone, window)
     assert words in refused.value.errors[field]
 
 
@@ -153,7 +153,7 @@ def test_when_clocks_change_lines_with_a_star_follow_the_clock_and_others_are_du
 ) -> None:
     """As docs/operating.md has it: 02:00 to 03:00 is left out on one day, and comes twice on the other."""
     for day, expected in (("2026-03-29", in_spring), ("2026-10-25", in_autumn)):
-        moments = timetable(cron, BERLIN, ANY).after(at(f"{day}T00:00", BERLIN) - timedelta(seconds=1))
+        moments = build_timetable(cron, BERLIN, ANY).after(at(f"{day}T00:00", BERLIN) - timedelta(seconds=1))
         local = [moment.astimezone(ZoneInfo(BERLIN)) for moment in islice(moments, 8)]
         found = [f"{moment:%H:%M}" for moment in local if f"{moment:%Y-%m-%d}" == day]
         first, last = (expected[0], expected[-1]) if expected else ("00:00", "00:00")

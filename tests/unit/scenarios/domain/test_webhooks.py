@@ -6,19 +6,19 @@ import time
 
 from standardwebhooks import Webhook
 
-from scenarios.domain.webhooks import secret_text, signed_headers
+from scenarios.domain.webhooks import build_headers, format_secret
 
 PAYLOAD = b'{"type":"run.started"}'
 
 
 def test_the_signature_of_the_known_example_is_the_known_one() -> None:
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    headers = signed_headers([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    headers = build_headers([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_the_specifications_own_library_takes_either_of_two_keys() -> None:
     keys = [b"n" * 32, b"e" * 32]
-    headers = signed_headers(keys, "msg_1", int(time.time()), PAYLOAD)
+    headers = build_headers(keys, "msg_1", int(time.time()), PAYLOAD)
     for key in keys:
-        assert Webhook(secret_text(key)).verify(PAYLOAD, headers) == json.loads(PAYLOAD)
+        assert Webhook(format_secret(key)).verify(PAYLOAD, headers) == json.loads(PAYLOAD)

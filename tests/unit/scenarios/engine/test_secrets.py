@@ -17,7 +17,7 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.domain.redaction import Redactor
-from scenarios.domain.templates import substitute, with_secrets
+from scenarios.domain.templates import insert_secrets, substitute
 from scenarios.drivers.http import HttpArguments
 from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.drivers.tcp import TcpArguments
@@ -195,7 +195,7 @@ def test_no_value_of_a_variable_becomes_a_reference_to_a_secret(value: str) -> N
         "  phases: [{name: p, actions: [{name: a, do: {http: {service: s, body: 'a${v}b',"
         " query: {q: '${v}'}}}}]}]"
     )
-    arguments = with_secrets(steps_of(spec, {"v": value}), lambda name: f"<{name}>")
+    arguments = insert_secrets(steps_of(spec, {"v": value}), lambda name: f"<{name}>")
     assert (arguments["body"], arguments["query"]["q"]) == (f"a{value}b", value)
 
 
@@ -208,7 +208,7 @@ def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str |
     document = "".join("${secret:N}" if one is None else f"${{v{at}}}" for at, one in enumerate(pieces))
     variables = {f"v{at}": one for at, one in enumerate(pieces) if one is not None}
     plan = substitute(document, variables)
-    filled = with_secrets(plan, lambda name: f"<{name}>")
+    filled = insert_secrets(plan, lambda name: f"<{name}>")
     assert filled == "".join("<N>" if one is None else one for one in pieces)
 
 

@@ -4,8 +4,8 @@ import pytest
 from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
-from scenarios.domain.plan import Action, Step
-from scenarios.language.document import build_plan, parse_document, services_of
+from scenarios.domain.plan import Action, Step, find_services
+from scenarios.language.document import build_plan, parse_document
 from tests.unit.scenarios.language.documents import WAIT, Drivers, Problems, WithSpec, plan_of
 
 
@@ -27,7 +27,7 @@ def test_the_whole_example_becomes_a_plan(example: str, drivers: Drivers) -> Non
     assert (plan.phases[1].validations[0].within, plan.phases[1].validations[0].every) == (5, 0.5)
     assert plan.phases[1].validations[1].throughout
     assert plan.phases[2].validations[0].hold_for == 3
-    assert services_of(plan) == {"exchange", "risk-monitor"}
+    assert find_services(plan.steps()) == {"exchange", "risk-monitor"}
 
 
 # Each row: the spec from line 5 on; the line of the problem, and the text at its column; words of its

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.domain.results import returned_fields
+from scenarios.domain.results import read_returned_fields
 from scenarios.drivers import load_drivers
 from scenarios.language.document import parse_document
 from tests.unit.scenarios.language.documents import WithSpec
@@ -39,7 +39,7 @@ def problems_of(source: str) -> tuple[Problem, ...]:
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_shipped_driver_declares_what_it_returns(driver: str) -> None:
-    assert returned_fields(DRIVERS[driver])
+    assert read_returned_fields(DRIVERS[driver])
 
 
 # The driver, what is expected, the text at the place of the problem, words of its message and its hint.

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
 from scenarios.domain.errors import InvalidDocument
-from scenarios.domain.results import ANY, TEXT, Kind, returned_fields, usable
+from scenarios.domain.results import ANY, TEXT, Kind, accepts_matcher, read_returned_fields
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import load_drivers
 from scenarios.language.document import parse_document
@@ -137,7 +137,7 @@ def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
     """Values of the kind, and matchers that some of them meet."""
     own = equal_to(kind)
     plain = own.filter(lambda value: not isinstance(value, dict))
-    inner = matchers(kind.of_values, depth - 1) if depth else st.just(1) if kind == ANY else plain
+    inner = matchers(kind.item_kind, depth - 1) if depth else st.just(1) if kind == ANY else plain
     number: st.SearchStrategy[Any]
     number, several = st.just({"at_least": 1}) | st.integers(0, 3), st.lists(own, min_size=1, max_size=2)
     part = JSON if kind.may_be("array") else TEXTS
@@ -145,13 +145,13 @@ def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
     known = {"equals": own, "not": own, "in": several, "not_in": several, "exists": st.booleans()}
     known |= comparing | {"between": st.just([1, 2.5]), "matches": st.just("^a+$"), "contains": part}
     known |= {"all": inner, "any": inner, "count": number}
-    fitting = {name: values for name, values in known.items() if usable(name, kind)}
+    fitting = {name: values for name, values in known.items() if accepts_matcher(name, kind)}
     pairs = [st.fixed_dictionaries({name: values}) for name, values in fitting.items()]
     return plain | st.one_of(pairs) | st.fixed_dictionaries({}, optional=fitting).filter(bool)
 
 
 def expected_of(driver: str) -> st.SearchStrategy[dict[str, Any]]:
-    returned = returned_fields(DRIVERS[driver])
+    returned = read_returned_fields(DRIVERS[driver])
     assert returned is not None
     free = matchers(ANY)
     fields = {name: matchers(field.kind) for name, field in returned.items()}

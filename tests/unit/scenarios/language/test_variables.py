@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from scenarios.domain.errors import InvalidVariables
-from scenarios.language.variables import Variable, pairs, variable_values
+from scenarios.language.variables import Variable, parse_pairs, resolve_values
 
 
 def declared(**words: Any) -> dict[str, Variable]:
@@ -26,7 +26,7 @@ def declared(**words: Any) -> dict[str, Variable]:
     ],
 )
 def test_a_value_may_be_json_or_text_from_a_command_line(kind: str, value: Any, result: Any) -> None:
-    given = variable_values(declared(type=kind), {"v": value})["v"]
+    given = resolve_values(declared(type=kind), {"v": value})["v"]
     assert (given, type(given)) == (result, type(result))
 
 
@@ -51,7 +51,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_rule(
     words: dict[str, Any], value: Any, sentence: str
 ) -> None:
     with pytest.raises(InvalidVariables) as refusal:
-        variable_values(declared(**words), {"v": value})
+        resolve_values(declared(**words), {"v": value})
     assert sentence in refusal.value.errors["v"]
 
 
@@ -61,13 +61,13 @@ def test_unknown_missing_and_wrong_values_are_all_told_at_once() -> None:
         "host": Variable.model_validate({"type": "string"}),
     }
     with pytest.raises(InvalidVariables) as refusal:
-        variable_values(variables, {"dellay": 5, "delay": "x"})
+        resolve_values(variables, {"dellay": 5, "delay": "x"})
     assert set(refusal.value.errors) == {"dellay", "delay", "host"}
     assert "did you mean 'delay'?" in refusal.value.errors["dellay"]
     assert "has no default" in refusal.value.errors["host"]
 
 
 def test_words_of_a_command_line_are_pairs() -> None:
-    assert pairs(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
+    assert parse_pairs(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     with pytest.raises(InvalidVariables, match="'name=value'"):
-        pairs(["a"])
+        parse_pairs(["a"])

@@ -7,23 +7,23 @@ from typing import Any
 
 from scenarios.domain.declarations import MISFIT, RELATION
 from scenarios.domain.errors import Problem
-from scenarios.domain.expectations import shown
-from scenarios.domain.spelling import near
-from scenarios.domain.templates import TEMPLATED_PARTS, awaits_a_secret, is_templated
-from scenarios.language.schema import words_at
+from scenarios.domain.expectations import format_value
+from scenarios.domain.spelling import suggest
+from scenarios.domain.templates import TEMPLATED_PARTS, has_secret, is_templated
+from scenarios.language.schema import find_words
 from scenarios.language.yaml_tree import Node
 
 # Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
 _MAX_HINTS = 50
 _QUOTED = re.compile(r"'([^']*)'")
-_AT_THE_KEY = frozenset({"extra_forbidden", RELATION, MISFIT})
-_OF_COLLECTIONS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
+_KEY_ERRORS = frozenset({"extra_forbidden", RELATION, MISFIT})
+_COLLECTION_ERRORS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
 
 Path = tuple[str | int, ...]
 Sentence = tuple[str, str]
 
 
-def path_text(path: Sequence[str | int]) -> str:
+def format_path(path: Sequence[str | int]) -> str:
     """As `spec.phases[0].actions[1].do.http.method`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
@@ -36,7 +36,7 @@ class Misfit:
     node: Node
 
 
-def misfits(
+def explain_errors(
     errors: Sequence[Any], root: Node, schema: Mapping[str, Any], *, excuse_templates: bool
 ) -> list[Misfit]:
     """A Misfit for each of pydantic's errors; templates may be excused: they are checked once filled.
@@ -44,21 +44,21 @@ def misfits(
     What a secret fills in is always excused: it is checked when the step runs.
     """
     found = []
-    excused = is_templated if excuse_templates else awaits_a_secret
+    excused = is_templated if excuse_templates else has_secret
     hints_left = _MAX_HINTS
     for error in errors:
         path, key, node = _locate(error, root)
         is_filled_in = path[:1] == ("spec",) and path[1:2] and path[1] in TEMPLATED_PARTS
-        if is_filled_in and error["type"] not in _OF_COLLECTIONS | _AT_THE_KEY and excused(node.value):
+        if is_filled_in and error["type"] not in _COLLECTION_ERRORS | _KEY_ERRORS and excused(node.value):
             continue
         if error["type"] == "extra_forbidden":
-            message, hint = _unknown(path, schema, hinted=hints_left > 0)
+            message, hint = _explain_unknown(path, schema, hinted=hints_left > 0)
             hints_left -= 1
         else:
-            message, hint = _sentence(error, path)
-            hint = _beside(error, root) or hint
-        place = key if key is not None and error["type"] in _AT_THE_KEY else node
-        found.append(Misfit(Problem(place.line, place.column, path_text(path), message, hint), node))
+            message, hint = _explain(error, path)
+            hint = _find_beside(error, root) or hint
+        place = key if key is not None and error["type"] in _KEY_ERRORS else node
+        found.append(Misfit(Problem(place.line, place.column, format_path(path), message, hint), node))
     return found
 
 
@@ -77,72 +77,74 @@ def _locate(error: Any, root: Node) -> tuple[Path, Node | None, Node]:
     return path, key, node
 
 
-def _beside(error: Any, root: Node) -> str:
+def _find_beside(error: Any, root: Node) -> str:
     """The line of what contradicts the mistake."""
     context = error.get("ctx", {})
     if not context.get("beside"):
         return ""
     around = error["loc"][: len(error["loc"]) - context["depth"]]
     _, key, node = _locate({**error, "loc": (*around, *context["beside"])}, root)
-    return f"line {(key or node).line} has the {shown(context['beside'][-1])}"
+    return f"line {(key or node).line} has the {format_value(context['beside'][-1])}"
 
 
-def _unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> Sentence:
+def _explain_unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> Sentence:
     name = str(path[-1])
-    title, words = words_at(schema, path[:-1])
+    title, words = find_words(schema, path[:-1])
     if title == "Step":
         words = [word for word in words if word != "sensitive"]
         known = ", ".join(words) or "none is installed"
-        message = f"{shown(name)} is no driver: one of {known}"
+        message = f"{format_value(name)} is no driver: one of {known}"
     else:
-        message = f"{shown(name)} is unknown in {_owner(path[:-1])}: it takes {', '.join(words)}"
-    return message, near(name, words) if hinted else ""
+        message = (
+            f"{format_value(name)} is unknown in {_describe_owner(path[:-1])}: it takes {', '.join(words)}"
+        )
+    return message, suggest(name, words) if hinted else ""
 
 
-def _owner(path: Path) -> str:
+def _describe_owner(path: Path) -> str:
     if not path:
         return "the document"
     if isinstance(path[-1], int):
-        return repr(path_text(path[-2:]))
-    return shown(path[-1])
+        return repr(format_path(path[-2:]))
+    return format_value(path[-1])
 
 
-def _sentence(error: Any, path: Path) -> Sentence:
+def _explain(error: Any, path: Path) -> Sentence:
     value, context = error["input"], error.get("ctx", {})
     if error["type"] == "missing":
-        return f"{shown(path[-1])} is missing in {_owner(path[:-1])}", "add it"
+        return f"{format_value(path[-1])} is missing in {_describe_owner(path[:-1])}", "add it"
     if error["type"] == "value_error":
         return str(context["error"]), ""
     if error["type"] == "literal_error":
-        return _no_choice(value, context["expected"])
+        return _explain_choice(value, context["expected"])
     if error["type"] in _NOT_A:
         what, hint = _NOT_A[error["type"]]
-        return f"{described(value)} is not {what}", hint
+        return f"{describe_value(value)} is not {what}", hint
     if error["type"] in _RULES:
-        return f"{described(value)} is refused: it must {_RULES[error['type']](context)}", ""
+        return f"{describe_value(value)} is refused: it must {_RULES[error['type']](context)}", ""
     # A site's own declarations may use anything of pydantic's.
     sentence = str(context.get("sentence") or error["msg"])
-    return sentence.replace("Input should", f"{described(value)} should"), str(context.get("hint", ""))
+    return sentence.replace("Input should", f"{describe_value(value)} should"), str(context.get("hint", ""))
 
 
-def _no_choice(value: Any, expected: str) -> Sentence:
+def _explain_choice(value: Any, expected: str) -> Sentence:
     choices = _QUOTED.findall(expected) or [expected]
     listed = ", ".join(map(repr, choices))
     rule = f"it must be {listed}" if len(choices) == 1 else f"one of {listed}"
-    return f"{described(value)} is not allowed: {rule}", near(value, choices) if isinstance(
+    return f"{describe_value(value)} is not allowed: {rule}", suggest(value, choices) if isinstance(
         value, str
     ) else ""
 
 
-def described(value: Any) -> str:
+def describe_value(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, list):
         return "a list"
-    return shown(value)
+    return format_value(value)
 
 
-def _entries(count: int) -> str:
+def _pluralize_entries(count: int) -> str:
     return "entry" if count == 1 else "entries"
 
 
@@ -165,7 +167,9 @@ _RULES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "greater_than": lambda limit: f"be above {limit['gt']}",
     "less_than_equal": lambda limit: f"be at most {limit['le']}",
     "less_than": lambda limit: f"be below {limit['lt']}",
-    "too_short": lambda limit: f"have at least {limit['min_length']} {_entries(limit['min_length'])}",
+    "too_short": lambda limit: (
+        f"have at least {limit['min_length']} {_pluralize_entries(limit['min_length'])}"
+    ),
     "too_long": lambda limit: f"have at most {limit['max_length']} entries",
     "string_too_short": lambda limit: f"have at least {limit['min_length']} characters",
     "string_too_long": lambda limit: f"have at most {limit['max_length']} characters",

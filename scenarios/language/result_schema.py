@@ -9,7 +9,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from scenarios.domain.results import ANY, TEXT, WHOLE_NUMBER, Field, Kind, returned_fields, usable
+from scenarios.domain.results import (
+    ANY,
+    TEXT,
+    WHOLE_NUMBER,
+    Field,
+    Kind,
+    accepts_matcher,
+    read_returned_fields,
+)
 
 Schema = dict[str, Any]
 _TEMPLATE = {"$ref": "#/$defs/Template"}
@@ -17,7 +25,7 @@ _MATCHERS = {"$ref": "#/$defs/Matchers"}
 _LITERAL = {"type": ["string", "number", "boolean", "null", "array"]}
 
 
-def expect_by_driver(definitions: dict[str, Any], drivers: Mapping[str, type[BaseModel]]) -> None:
+def add_expectations(definitions: dict[str, Any], drivers: Mapping[str, type[BaseModel]]) -> None:
     """Adds it to the schema's definitions."""
     writer = _Writer(definitions)
     count = writer.wanted(WHOLE_NUMBER)
@@ -26,7 +34,7 @@ def expect_by_driver(definitions: dict[str, Any], drivers: Mapping[str, type[Bas
     expect = definitions["Expect"]
     expect["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
     declared_by: dict[str, Schema] = {}
-    for driver, fields in sorted(_declared(drivers)):
+    for driver, fields in sorted(_list_declared(drivers)):
         name = f"ExpectOf_{driver}"
         definitions[name] = {
             "title": f"Expect of {driver}",
@@ -40,16 +48,16 @@ def expect_by_driver(definitions: dict[str, Any], drivers: Mapping[str, type[Bas
             about = {"description": f"{declared.description} Returned by {driver}."}
             expect["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
     for owner, step in (("Action", "do"), ("Validation", "probe"), ("Guard", "probe")):
-        definitions[owner]["allOf"] = [_of_driver(step, *one) for one in declared_by.items()]
+        definitions[owner]["allOf"] = [_build_condition(step, *one) for one in declared_by.items()]
 
 
-def _declared(drivers: Mapping[str, type[BaseModel]]) -> Iterator[tuple[str, Mapping[str, Field]]]:
+def _list_declared(drivers: Mapping[str, type[BaseModel]]) -> Iterator[tuple[str, Mapping[str, Field]]]:
     for driver, arguments in drivers.items():
-        if (fields := returned_fields(arguments)) is not None:
+        if (fields := read_returned_fields(arguments)) is not None:
             yield driver, fields
 
 
-def _of_driver(step: str, driver: str, expect: Schema) -> Schema:
+def _build_condition(step: str, driver: str, expect: Schema) -> Schema:
     named = {"type": "object", "required": [driver]}
     return {
         "if": {"required": [step], "properties": {step: named}},
@@ -73,11 +81,11 @@ class _Writer:
             return {"anyOf": [_LITERAL, _MATCHERS]}
         # A mapping is always one of matchers, never a plain value.
         types = sorted(kind.types - {"object"}) or ["array"]
-        plain = [_equal(Kind(frozenset(types)))] if kind.types - {"object"} else [_TEMPLATE]
+        plain = [_build_equal(Kind(frozenset(types)))] if kind.types - {"object"} else [_TEMPLATE]
         return {"anyOf": [*plain, {"$ref": f"#/$defs/{self._matchers(kind)}"}]}
 
     def _matchers(self, kind: Kind) -> str:
-        name = f"MatchersOf_{_name(kind)}"
+        name = f"MatchersOf_{_name_kind(kind)}"
         if name not in self._definitions:
             definition: Schema = {"title": "Matchers", "type": "object", "minProperties": 1}
             self._definitions[name] = definition
@@ -86,30 +94,30 @@ class _Writer:
             definition["properties"] = {
                 matcher: self._matcher(matcher, kind, schema)
                 for matcher, schema in general["properties"].items()
-                if usable(matcher, kind)
+                if accepts_matcher(matcher, kind)
             }
         return name
 
     def _matcher(self, name: str, kind: Kind, general: Schema) -> Schema:
         if name in {"equals", "not"}:
-            return _equal(kind)
+            return _build_equal(kind)
         if name in {"in", "not_in"}:
-            return {"type": "array", "minItems": 1, "items": _equal(kind)}
+            return {"type": "array", "minItems": 1, "items": _build_equal(kind)}
         if name in {"all", "any"}:
-            return self.wanted(kind.of_values)
+            return self.wanted(kind.item_kind)
         if name == "contains" and not kind.may_be("array"):
             return {"type": "string"}
         return general
 
 
-def _name(kind: Kind) -> str:
+def _name_kind(kind: Kind) -> str:
     own = "_or_".join(sorted(kind.types)) or "anything"
     if kind.series:
         return f"series_of_{own}"
-    return f"{own}_of_{_name(kind.items)}" if kind.items is not None else own
+    return f"{own}_of_{_name_kind(kind.items)}" if kind.items is not None else own
 
 
-def _equal(kind: Kind) -> Schema:
+def _build_equal(kind: Kind) -> Schema:
     """Values that may equal one of the kind; a template may become one."""
     own: Schema = {} if kind == ANY else {"type": sorted(kind.types)}
     return own if kind == ANY or "string" in kind.types else {"anyOf": [own, _TEMPLATE]}

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def collection_postponed() -> Iterator[None]:
+def postpone_collection() -> Iterator[None]:
     """Reading a document makes tens of thousands of objects and no garbage: without this, half the
     time goes into collections that find nothing. The documents' limits bound the memory.
 

@@ -34,9 +34,11 @@ _OPTIONS.log_errors = False
 _OPTIONS.max_mem = 64 * 1024 * 1024
 
 
-def compiled(secret: str) -> Any:
+def compile_secret(secret: str) -> Any:
     """A pattern with the methods of Python's own."""
-    parts = list(dict.fromkeys(_short(secret) if len(secret) <= _MAX_PIECE else _long(secret)))
+    parts = list(
+        dict.fromkeys(_list_short_forms(secret) if len(secret) <= _MAX_PIECE else _list_long_forms(secret))
+    )
     try:
         return re2.compile("|".join(parts), _OPTIONS)
     except (re2.error, UnicodeError):
@@ -44,57 +46,57 @@ def compiled(secret: str) -> Any:
         return re.compile(re.escape(secret))
 
 
-def _short(secret: str) -> Iterator[str]:
+def _list_short_forms(secret: str) -> Iterator[str]:
     data = secret.encode("utf-8", "surrogatepass")
     if len(data) < MIN_ENCODED:
-        yield _each(secret)
+        yield _write_each(secret)
         return
-    yield _any_case(_each(secret))
-    yield from _encoded(data)
-    yield from _in_other_units(secret)
+    yield _ignore_case(_write_each(secret))
+    yield from _list_encodings(data)
+    yield from _list_other_encodings(secret)
     if len(secret) > MIN_ENCODED:
-        yield _any_case(_literal(secret[::-1]))
+        yield _ignore_case(_escape(secret[::-1]))
 
 
-def _long(secret: str) -> Iterator[str]:
+def _list_long_forms(secret: str) -> Iterator[str]:
     """Its beginning in every form, the rest in the usual ones: a pattern of thousands of forms is slow."""
-    pieces = list(dict.fromkeys(_pieces(secret)))
+    pieces = list(dict.fromkeys(_split(secret)))
     for index, piece in enumerate(pieces):
         data = piece.encode("utf-8", "surrogatepass")
-        yield _any_case(_each(piece) if index < _MAX_WHOLE_PIECES else _literal(piece))
-        yield _any_case(data.hex())
-        yield from map(in_lines, base64_cores(data))
+        yield _ignore_case(_write_each(piece) if index < _MAX_WHOLE_PIECES else _escape(piece))
+        yield _ignore_case(data.hex())
+        yield from map(allow_line_breaks, list_base64_cores(data))
 
 
-def _pieces(secret: str) -> list[str]:
+def _split(secret: str) -> list[str]:
     """Side by side: one that overlapped another would be left over where that one is struck out."""
     half = _MAX_PIECE // 2
     last = (len(secret) // half - 1) * half
     return [*(secret[start : start + half] for start in range(0, last, half)), secret[last:]]
 
 
-def _any_case(pattern: str) -> str:
+def _ignore_case(pattern: str) -> str:
     return f"(?i:{pattern})"
 
 
-def _literal(text: str) -> str:
+def _escape(text: str) -> str:
     return re.escape(text)
 
 
-def _each(secret: str) -> str:
+def _write_each(secret: str) -> str:
     """The secret with each of its characters in any of its forms, whichever the others have."""
-    forms = (list(dict.fromkeys(_forms(character))) for character in secret)
+    forms = (list(dict.fromkeys(_list_forms(character))) for character in secret)
     return _SOFT_BREAK.join(one[0] if len(one) == 1 else f"(?:{'|'.join(one)})" for one in forms)
 
 
-def _forms(character: str) -> Iterator[str]:
-    yield _BACKSLASHES if character == "\\" else _literal(character)
+def _list_forms(character: str) -> Iterator[str]:
+    yield _BACKSLASHES if character == "\\" else _escape(character)
     code = ord(character)
     data = character.encode("utf-8", "surrogatepass")
-    for form in (_in_url, _in_digits, _in_octal, _in_quoted_printable):
+    for form in (_write_percent, _write_hex_escape, _write_octal_escape, _write_quoted_printable):
         yield "".join(map(form, data))
     if _ASCII < code <= _BYTE:
-        yield _in_digits(code)
+        yield _write_hex_escape(code)
     units = character.encode("utf-16-be", "surrogatepass")
     pairs = (units[index : index + 2].hex() for index in range(0, len(units), 2))
     yield "".join(rf"{_BACKSLASHES}u{pair}" for pair in pairs)
@@ -103,65 +105,65 @@ def _forms(character: str) -> Iterator[str]:
     if name := "apos" if character == "'" else codepoint2name.get(code):
         yield f"&(?:amp;)*{name};"
     if character in _SHORT_ESCAPES:
-        yield _BACKSLASHES + _literal(_SHORT_ESCAPES[character])
+        yield _BACKSLASHES + _escape(_SHORT_ESCAPES[character])
     if character == " ":
         yield r"\+"
 
 
-def _in_url(byte: int) -> str:
+def _write_percent(byte: int) -> str:
     return f"%(?:25)*{byte:02x}"
 
 
-def _in_digits(byte: int) -> str:
+def _write_hex_escape(byte: int) -> str:
     return rf"{_BACKSLASHES}x{byte:02x}"
 
 
-def _in_octal(byte: int) -> str:
+def _write_octal_escape(byte: int) -> str:
     return rf"{_BACKSLASHES}0*{byte:o}"
 
 
-def _in_quoted_printable(byte: int) -> str:
+def _write_quoted_printable(byte: int) -> str:
     return f"={byte:02x}"
 
 
-def _encoded(data: bytes) -> Iterator[str]:
+def _list_encodings(data: bytes) -> Iterator[str]:
     """As a whole: in hexadecimal digits, numbers, base32 and base64, and these in base64 or digits again."""
-    yield _any_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in data))
-    yield rf"\b{_BETWEEN_NUMBERS.join(map(_number, data))}\b"
-    in_base64 = base64_cores(data)
-    in_base32 = _cores(data, base64.b32encode, group=5, bits=5)
-    yield from map(in_lines, in_base64)
-    yield from (_any_case(core) for core in in_base32)
+    yield _ignore_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in data))
+    yield rf"\b{_BETWEEN_NUMBERS.join(map(_write_number, data))}\b"
+    in_base64 = list_base64_cores(data)
+    in_base32 = _list_cores(data, base64.b32encode, group=5, bits=5)
+    yield from map(allow_line_breaks, in_base64)
+    yield from (_ignore_case(core) for core in in_base32)
     urlsafe = [core.translate(str.maketrans("+/", "-_")) for core in in_base64]
     in_url = quote(data, safe="")
     once = dict.fromkeys([*in_base64, *urlsafe, *in_base32, data.hex(), data.hex().upper(), in_url])
     for form in once:
-        yield from map(in_lines, base64_cores(form.encode()))
-        yield _any_case(form.encode().hex())
+        yield from map(allow_line_breaks, list_base64_cores(form.encode()))
+        yield _ignore_case(form.encode().hex())
 
 
-def _in_other_units(secret: str) -> Iterator[str]:
+def _list_other_encodings(secret: str) -> Iterator[str]:
     """In UTF-16, as PowerShell takes its commands, and in base85."""
     for encoding in ("utf-16-le", "utf-16-be"):
         wide = secret.encode(encoding, "surrogatepass")
-        yield from map(in_lines, base64_cores(wide))
-        yield _any_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in wide))
+        yield from map(allow_line_breaks, list_base64_cores(wide))
+        yield _ignore_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in wide))
     data = secret.encode("utf-8", "surrogatepass")
     in_base85 = (encode(data).decode() for encode in (base64.b85encode, base64.a85encode))
-    yield from (_literal(one) for one in in_base85 if len(one) > MIN_ENCODED)
+    yield from (_escape(one) for one in in_base85 if len(one) > MIN_ENCODED)
 
 
-def _number(byte: int) -> str:
+def _write_number(byte: int) -> str:
     """As a language without unsigned bytes has it, too."""
     return str(byte) if byte < _SIGN else f"(?:{byte}|{byte - 2 * _SIGN})"
 
 
-def base64_cores(data: bytes) -> list[str]:
+def list_base64_cores(data: bytes) -> list[str]:
     """Base64 of the data behind 0, 1 and 2 other bytes, without the characters that others share."""
-    return _cores(data, base64.b64encode, group=3, bits=6)
+    return _list_cores(data, base64.b64encode, group=3, bits=6)
 
 
-def _cores(data: bytes, encode: Callable[[bytes], bytes], *, group: int, bits: int) -> list[str]:
+def _list_cores(data: bytes, encode: Callable[[bytes], bytes], *, group: int, bits: int) -> list[str]:
     cores = []
     for before in range(group):
         whole = encode(bytes(before) + data).decode().rstrip("=")
@@ -171,7 +173,7 @@ def _cores(data: bytes, encode: Callable[[bytes], bytes], *, group: int, bits: i
     return [core for core in dict.fromkeys(cores) if core]
 
 
-def in_lines(core: str) -> str:
+def allow_line_breaks(core: str) -> str:
     """Base64 in both alphabets, in lines of any length, and inside a URL; with the character at either end
     that shares its bits with a neighbour.
     """
@@ -180,7 +182,7 @@ def in_lines(core: str) -> str:
     return shared + r"[\r\n]*".join(forms.get(one, one) for one in core) + shared + "={0,2}"
 
 
-def joined(values: Iterable[Any]) -> Iterator[str]:
+def join_values(values: Iterable[Any]) -> Iterator[str]:
     """A list of bytes or characters, as the texts in which a secret would be found."""
     texts = [str(value) for value in values]
     yield ", ".join(texts)
