@@ -1,9 +1,7 @@
 """The metrics adapter that the settings name, one per process."""
 
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Callable
 from pathlib import Path
-from threading import RLock
 from typing import Any, Generic, TypeVar
 
 from django.conf import settings
@@ -12,15 +10,18 @@ from django.core.signals import setting_changed
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from metrics_app import current
+from metrics_app.conf import conf
+from metrics_app.current import get_metrics, register_scrape_gauges, reset
 from metrics_app.ports import (
     AdapterSettingsError,
-    GaugeSample,
     MetricsAdapter,
     MetricsLabels,
     MetricsOptions,
     MetricsPort,
-    ScrapeGauges,
 )
+
+__all__ = ["get_metrics", "new_adapter", "register_scrape_gauges", "reset"]
 
 READ_SETTINGS = frozenset(
     {
@@ -34,31 +35,6 @@ READ_SETTINGS = frozenset(
 )
 
 Bound = TypeVar("Bound")
-
-# Re-entrant, because a signal handler may record in the midst of making the adapter.
-_lock = RLock()
-_adapter: MetricsPort | None = None
-_scrape_gauges: list[ScrapeGauges] = []
-
-
-def get_metrics() -> MetricsPort:
-    """The adapter of this process.
-
-    Raises:
-        ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
-    """
-    global _adapter  # noqa: PLW0603 - one per process is the purpose
-    if _adapter is None:
-        with _lock:
-            if _adapter is None:
-                adapter = new_adapter()
-                for read in _scrape_gauges:
-                    adapter.register_scrape_gauges(read)
-                if _adapter is None:
-                    _adapter = adapter
-                else:
-                    adapter.close()  # a signal handler was here meanwhile, and has recorded
-    return _adapter
 
 
 def new_adapter() -> MetricsAdapter:
@@ -88,26 +64,6 @@ class BoundByAlias(Generic[Bound]):
         if alias not in bound:
             bound[alias] = self._bind(metrics, alias)
         return bound[alias]
-
-
-def register_scrape_gauges(read: ScrapeGauges) -> None:
-    """Have gauges read from the database at each scrape: call it in an app's `ready()`.
-
-    `read` runs in a thread of its own; the database connections it opens there are closed for it. It
-    has half a second, which it should keep by one short query with a time limit of its own.
-    """
-
-    @wraps(read)
-    def read_and_disconnect() -> Iterable[GaugeSample]:
-        try:
-            return list(read())
-        finally:
-            connections.close_all()
-
-    with _lock:
-        _scrape_gauges.append(read_and_disconnect)
-        if _adapter is not None:
-            _adapter.register_scrape_gauges(read_and_disconnect)
 
 
 def adapter_class() -> type[MetricsAdapter]:
@@ -144,13 +100,8 @@ def options() -> MetricsOptions:
     )
 
 
-def reset() -> None:
-    """Close the adapter; the next call of `get_metrics` makes another."""
-    global _adapter
-    with _lock:
-        adapter, _adapter = _adapter, None
-    if adapter is not None:
-        adapter.close()
+def raises_misuse() -> bool:
+    return conf.on_misuse == "raise"
 
 
 def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
@@ -160,3 +111,4 @@ def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
 
 # Sent by override_settings, in tests alone.
 setting_changed.connect(_reset_when_a_setting_changed)
+current.set_up(current.Setup(new_adapter, raises_misuse, connections.close_all))

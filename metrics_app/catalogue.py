@@ -23,6 +23,7 @@ SCRAPE_SERIES = "metrics_scrape_series"
 SCRAPE_GAUGES_FAILURES = "metrics_scrape_gauges_failures_total"
 SKIPPED_FILES = "metrics_skipped_files"
 CLASHING_METRICS = "metrics_clashing_metrics"
+MISUSED = "metrics_misused_total"
 
 
 class Kind(StrEnum):
@@ -32,12 +33,28 @@ class Kind(StrEnum):
 
 
 class Merge(StrEnum):
-    """How one gauge that several processes set becomes one value."""
+    """How one gauge that several processes set becomes one value.
+
+    The values are prometheus_client's. Without 'live', processes that are no more count, too, until
+    another one takes their place.
+    """
 
     LAST = "mostrecent"
     """The value set last, even if by a process that is no more."""
+    LAST_OF_LIVING = "livemostrecent"
+    """The value that a process which still runs set last."""
+    SUM = "sum"
     SUM_OF_LIVING = "livesum"
     """The sum over the processes that run."""
+    MAX = "max"
+    MAX_OF_LIVING = "livemax"
+    MIN = "min"
+    MIN_OF_LIVING = "livemin"
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether it is told by the time at which each process set its value."""
+        return self in {Merge.LAST, Merge.LAST_OF_LIVING}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +174,11 @@ _METRICS = (
         *("source", "reason"),
     ),
     _gauge(SKIPPED_FILES, "Files in the metrics directory that this scrape could not read.", "reason"),
+    _counter(
+        MISUSED,
+        "Recordings refused because of their labels, value or type, or not stored.",
+        *("metric", "kind"),
+    ),
     _gauge(CLASHING_METRICS, "Metrics that this scrape left out because another one has their name."),
 )
 

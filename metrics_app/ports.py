@@ -63,6 +63,10 @@ class MetricValueError(MetricsError):
     """A value is not a number, or not one that this type of metric can take."""
 
 
+class MetricDeclarationError(MetricsError):
+    """A metric is declared in a way that makes no sense, or that contradicts another declaration."""
+
+
 class AdapterSettingsError(ValueError):
     """What the environment asks of an adapter makes no sense, or is more than it can do."""
 
@@ -107,6 +111,16 @@ class BoundHistogram(Protocol):
     def observe(self, value: float) -> None: ...
 
 
+class BoundGauge(Protocol):
+    """One gauge with its labels, looked up once: for what happens often."""
+
+    def set(self, value: float) -> None: ...
+
+    def move(self, amount: float) -> None:
+        """Add an amount, which may be negative, to the value that this process gave it; 0 to begin with."""
+        ...
+
+
 @runtime_checkable
 class MetricsPort(Protocol):
     """Records metrics, from any thread, and hands them out.
@@ -137,6 +151,27 @@ class MetricsPort(Protocol):
 
     def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
         """The histogram with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
+
+    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
+        """The gauge with these labels: valid as long as the adapter, across forks and `close`."""
+        ...
+
+    def remove(self, name: str, labels: Labels) -> None:
+        """Expose the series with these labels no more, whichever process recorded it.
+
+        What is recorded afterwards begins at zero. Where each process pushes its own values, those of this
+        process alone are removed. Nothing happens if there is no such series, or if this process neither
+        declares the metric nor has recorded it.
+
+        Raises:
+            MetricsError: the label names are not those of the metric.
+            OSError: what other processes recorded cannot be removed.
+        """
+        ...
+
+    def clear(self, name: str) -> None:
+        """The same for every series of the metric."""
         ...
 
     def get_http_handler(self) -> HttpHandler: ...

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Generic, Protocol, TypeVar, cast
 
-from metrics_app.adapters.conversion import to_amount, to_text
+from metrics_app.adapters.conversion import to_amount, to_number, to_text
 from metrics_app.adapters.names import (
     ExposedNames,
     catalogue_definition,
@@ -31,6 +31,12 @@ class Recorded(Protocol):
 
 
 Series = TypeVar("Series", bound=Recorded)
+
+
+class Settable(Protocol):
+    """A gauge; who sets it holds the lock of the families."""
+
+    def set(self, value: float, /) -> None: ...
 
 
 class ReentrantUseError(OSError):
@@ -106,6 +112,42 @@ class Families(Generic[Series]):
         """
         self.definition(kind, name, labels)
         return Bound(self, kind, name, labels)
+
+    def bound_gauge(self, name: str, labels: Labels) -> "BoundGauge[Series]":
+        """The same for a gauge."""
+        self.definition(Kind.GAUGE, name, labels)
+        return BoundGauge(self, Kind.GAUGE, name, labels)
+
+    def let_go(self, name: str, labels: Labels | None) -> Definition | None:
+        """Let go of one series of a metric or, without labels, of all; the definition, None if there is none.
+
+        Raises:
+            MetricsError: the label names are not those of the metric.
+            ReentrantUseError: the caller has interrupted a change.
+        """
+        with self.changing():
+            family = self._find(Kind.COUNTER, name)
+            definition = family.definition if family else catalogue_definition(name, Kind.COUNTER)
+            if definition is None:
+                return None
+            if labels is None:
+                lost = list(family.series) if family else []
+            else:
+                lost = [self._values(definition, labels)]
+            if family is not None:
+                for values in lost:
+                    family.series.pop(values, None)
+                    family.stored.discard(values)
+                if labels is None:
+                    family.stored.clear()
+                self.generation = object()
+            return definition
+
+    def written_labels(self, definition: Definition, labels: Labels | None) -> dict[str, str] | None:
+        """Every label of the definition as text, as it is recorded; None for None."""
+        if labels is None:
+            return None
+        return dict(zip(definition.label_names, self._values(definition, labels), strict=True))
 
     def all(self) -> list[Family[Series]]:
         return list({id(family): family for family in list(self._families.values())}.values())
@@ -211,12 +253,21 @@ class Families(Generic[Series]):
     def _define(self, kind: Kind, name: str, labels: Labels) -> Definition:
         known = catalogue_definition(name, kind)
         if known is not None:
+            self._check_constant_labels(known)
             return known
         check_metric_name(name)
         self._names.check(name, kind)
         names = [label for label, value in labels.items() if not self._is_constant(label, value)]
         check_label_names(name, names, self._constant_labels)
         return first_used(name, kind, names)
+
+    def _check_constant_labels(self, definition: Definition) -> None:
+        both = sorted(self._constant_labels.keys() & set(definition.label_names))
+        if both:
+            raise MetricLabelsError(
+                f"{definition.name!r} has the label {both[0]!r}, which is also a constant label: choose "
+                f"another name for one of them."
+            )
 
     def _is_constant(self, label: str, value: object) -> bool:
         return label in self._constant_labels and self._constant_labels[label] == to_text(value)
@@ -312,9 +363,34 @@ class Bound(Generic[Series]):
     def inc(self, amount: float = 1.0) -> None:
         self.observe(amount)
 
+    def _current(self) -> Series:
+        families = self._families
+        if monotonic() >= families.next_look:
+            families.look()
+        series = self._series
+        return self._look_up() if series is None or self._generation is not families.generation else series
+
     def _look_up(self) -> Series:
         generation = self._families.generation
         series, own = self._families.locate(self._kind, self._name, self._labels)
         # What goes to the overflow series is looked up each time: so it is counted each time.
         self._series, self._generation = series, generation if own else None
         return series
+
+
+class BoundGauge(Bound[Series]):
+    """The same for a gauge."""
+
+    __slots__ = ()
+
+    def set(self, value: float) -> None:
+        number = to_number(value)
+        series = cast("Settable", self._current())
+        with self._families.lock:
+            series.set(number)
+
+    def move(self, amount: float) -> None:
+        number = to_number(amount)
+        series = self._current()
+        with self._families.lock:
+            series.add(number)

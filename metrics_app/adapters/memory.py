@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Self
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, Families
+from metrics_app.adapters.families import Bound, BoundGauge, Families
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -98,6 +98,15 @@ class InMemoryMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> Bound[MemorySeries]:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[MemorySeries]:
+        return self._families.bound_gauge(name, labels)
+
+    def remove(self, name: str, labels: Labels) -> None:
+        self._remove(name, labels)
+
+    def clear(self, name: str) -> None:
+        self._remove(name, None)
+
     def value(self, name: str, labels: Labels) -> float:
         """A counter's total, a gauge's value or the sum of a histogram; 0 when nothing was recorded."""
         return math.fsum(self.observations(name, labels))
@@ -176,6 +185,9 @@ class InMemoryMetricsAdapter:
         everything = sorted((labels | self._constant_labels).items())
         text = ",".join(f'{label}="{_escaped(value)}"' for label, value in everything)
         return f"{name}{{{text}}} {value}" if text else f"{name} {value}"
+
+    def _remove(self, name: str, labels: Labels | None) -> None:
+        self._families.let_go(name, labels)
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

@@ -1,7 +1,7 @@
 """The names of metrics and labels, and the names under which a metric is exposed: each belongs to one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 from metrics_app.ports import InvalidMetricNameError, MetricKindError
@@ -56,7 +56,7 @@ class ExposedNames:
     """Which metric each exposed name belongs to: those of the catalogue, and those taken since."""
 
     def __init__(self) -> None:
-        self._owners: dict[str, Owner] = dict(FIXED)
+        self._owners: dict[str, Owner] = {}
 
     def take(self, name: str, kind: Kind) -> None:
         """Reserve the exposed names of a metric.
@@ -73,7 +73,7 @@ class ExposedNames:
             raise MetricKindError(f"{name!r} is measured by the adapter itself: choose another name.")
         owner = base_name(name, kind), kind
         for exposed in sorted(exposed_names(name, kind)):
-            other = self._owners.get(exposed, owner)
+            other = FIXED.get(exposed) or self._owners.get(exposed, owner)
             if other != owner:
                 raise MetricKindError(
                     f"{name!r} is used as a {kind}, but {other[0]!r} is a {other[1]}, and both would be "
@@ -90,7 +90,19 @@ def _fixed_names() -> dict[str, Owner]:
     }
 
 
-FIXED: Mapping[str, Owner] = _fixed_names()
+FIXED: dict[str, Owner] = _fixed_names()
+"""The names of the catalogue, to which declarations add."""
+
+
+def reserve(definition: Definition) -> None:
+    """Give the exposed names of a metric to it, for as long as the process lives.
+
+    Raises:
+        MetricKindError: one of them belongs to another metric.
+    """
+    ExposedNames().check(definition.name, definition.kind)
+    owner = base_name(definition.name, definition.kind), definition.kind
+    FIXED.update(dict.fromkeys(exposed_names(definition.name, definition.kind), owner))
 
 
 def catalogue_definition(name: str, kind: Kind) -> Definition | None:

@@ -9,7 +9,7 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, Families
+from metrics_app.adapters.families import Bound, BoundGauge, Families
 from metrics_app.adapters.opentelemetry import series
 from metrics_app.adapters.opentelemetry.environment import PushSettings, push_settings
 from metrics_app.adapters.opentelemetry.push import Pusher
@@ -102,6 +102,15 @@ class OpenTelemetryMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> Bound[PushedSeries]:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[PushedSeries]:
+        return self._families.bound_gauge(name, labels)
+
+    def remove(self, name: str, labels: Labels) -> None:
+        self._remove(name, labels)
+
+    def clear(self, name: str) -> None:
+        self._remove(name, None)
+
     def get_http_handler(self) -> "PushNotice":
         return PushNotice(self._settings)
 
@@ -170,6 +179,9 @@ class OpenTelemetryMetricsAdapter:
 
     def _gauge(self, sample: GaugeSample) -> Definition:
         return series.checked(self._families.gauge(sample))
+
+    def _remove(self, name: str, labels: Labels | None) -> None:
+        self._families.let_go(name, labels)
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

@@ -28,6 +28,7 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from metrics_app.adapters.families import Family
 from metrics_app.adapters.opentelemetry.environment import PushSettings
+from metrics_app.adapters.opentelemetry.removal import KnownSeries
 from metrics_app.adapters.opentelemetry.runtime import runtime_samples
 from metrics_app.adapters.opentelemetry.series import Level, Observations, PushedSeries, attributes
 from metrics_app.adapters.scrape_gauges import DefinedSample
@@ -64,12 +65,14 @@ class Sdk:
             [self._reader], resource=detected_resource(resource), shutdown_on_exit=False
         )
         self._meter = self._provider.get_meter("metrics_app")
+        self._known = KnownSeries(self._provider)
         self._histograms: dict[str, Histogram] = {}
         self._observable: set[str] = set()
         self._observed: dict[str, list[Observation]] = {}
 
     def take_observations(self, families: RecordedFamilies) -> None:
         """Hand over what the histograms observed since this was last called."""
+        self._known.compare(families)
         for family in families:
             for series in list(family.series.values()):
                 if isinstance(series, Observations):

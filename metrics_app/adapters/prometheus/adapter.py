@@ -14,13 +14,14 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, Families, ReentrantUseError
+from metrics_app.adapters.families import Bound, BoundGauge, Families, ReentrantUseError
 from metrics_app.adapters.prometheus import cells, folder, slots
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
+from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
@@ -143,6 +144,15 @@ class PrometheusMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> Bound[CellSeries]:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[CellSeries]:
+        return self._families.bound_gauge(name, labels)
+
+    def remove(self, name: str, labels: Labels) -> None:
+        self._remove(name, labels)
+
+    def clear(self, name: str) -> None:
+        self._remove(name, None)
+
     def get_http_handler(self) -> Exposition:
         return self._handler
 
@@ -246,6 +256,11 @@ class PrometheusMetricsAdapter:
         if time.monotonic() >= self._next_complaint:
             self._next_complaint = time.monotonic() + SECONDS_BETWEEN_COMPLAINTS
             logger.error("Nothing new is recorded, %s cannot be written: %s", self._directory, error)
+
+    def _remove(self, name: str, labels: Labels | None) -> None:
+        definition = self._families.let_go(name, labels)
+        if definition is not None:
+            remove_series(self._directory, definition, self._families.written_labels(definition, labels))
 
     def _count_dropped(self, name: str) -> None:
         self.inc_counter(DROPPED_SERIES, {"metric": name})

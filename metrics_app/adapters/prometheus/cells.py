@@ -17,7 +17,7 @@ from time import monotonic
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from metrics_app.adapters.prometheus.files import DOUBLE, HEADER, Key, parsed, scan, stored_keys, used_bytes
-from metrics_app.adapters.prometheus.folder import MAGIC
+from metrics_app.adapters.prometheus.folder import MAGIC, MAGIC_WITH_BASELINES
 from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
 
 
@@ -70,16 +70,26 @@ class MappedCell:
     def set(self, value: float) -> None:
         self.value = value
         self.view[self.index] = value
+        self.view[self.index + 1] = 0.0  # from now on it counts whole, whatever was removed before
+
+
+class TimedMappedCell(MappedCell):
+    __slots__ = ()
+
+    def set(self, value: float) -> None:
+        self.value = value
+        self.view[self.index] = value
         self.view[self.index + 1] = monotonic()
 
 
 class MappedFile(ValueFile):
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, is_timed: bool = False) -> None:
+        super().__init__(path, is_timed=is_timed)
         # Closes the descriptor at the latest with the process; the map lives as long as a cell of it does.
         self._close = weakref.finalize(self, self._values._f.close)  # noqa: SLF001
         self._view = self._map()
-        self._values._m[4:8] = MAGIC  # noqa: SLF001
+        if self._values._m[4:8] != MAGIC_WITH_BASELINES:  # noqa: SLF001
+            self._values._m[4:8] = MAGIC  # noqa: SLF001
 
     def close(self) -> None:
         self._close()
@@ -97,7 +107,8 @@ class MappedFile(ValueFile):
         self._values.read_value(key)
         if self._values._m is not self._view.obj:  # noqa: SLF001 - it grew, into a new map of the same file
             self._view = self._map()
-        return MappedCell(self._view, self._values._positions[key] // DOUBLE)  # noqa: SLF001
+        made = TimedMappedCell if self._is_timed else MappedCell
+        return made(self._view, self._values._positions[key] // DOUBLE)  # noqa: SLF001
 
     def _map(self) -> "memoryview[float]":
         return memoryview(self._values._m).cast("B").cast("d")  # noqa: SLF001

@@ -34,6 +34,8 @@ OF_THE_SYSTEM = re.compile(r"lost\+found|\.nfs.*|\.gitkeep|\.gitignore")
 
 MAGIC = b"XMT1"
 """Stands behind the first four bytes of the files of values, where prometheus_client leaves four free."""
+MAGIC_WITH_BASELINES = b"XMT2"
+"""The same, where series of the file were removed; see the module `removal`."""
 RECORD_MAGIC = b"XMT1\0rec"
 """How the other files of a slot begin."""
 
@@ -65,7 +67,7 @@ def is_own(path: Path) -> bool:
     if name["record"]:
         return head == RECORD_MAGIC
     # A release of prometheus_client with other insides gets no magic.
-    return head[4:] == MAGIC or is_readable(path)
+    return head[4:] in {MAGIC, MAGIC_WITH_BASELINES} or is_readable(path)
 
 
 def is_readable(path: Path) -> bool:

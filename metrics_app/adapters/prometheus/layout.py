@@ -11,8 +11,10 @@ import os
 import re
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import groupby
+from math import copysign
 from operator import itemgetter, sub
 from struct import Struct
 from typing import NamedTuple
@@ -28,6 +30,7 @@ from metrics_app.adapters.prometheus.files import (
     scan,
     used_bytes,
 )
+from metrics_app.adapters.prometheus.folder import MAGIC_WITH_BASELINES
 
 Values = tuple[float, ...]
 """The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not."""
@@ -62,12 +65,16 @@ class Group:
 class Layout:
     """Which series stand where in a file, as far as it was read."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, *, has_baselines: bool = False) -> None:
         self.groups: dict[str, Group] = {}
+        """The series of each metric that are exposed."""
         self.used = HEADER
+        self.has_baselines = has_baselines
         self._origin = origin
-        # The timestamp of a gauge tells which process set it last; others have none.
-        self._numbers_per_entry = 2 if origin.type == "gauge" else 1
+        self._removed = Removed(origin) if has_baselines else None
+        self._stored: dict[str, Group] = {}
+        # The timestamp of a gauge tells which process set it last; others have none, or baselines.
+        self._numbers_per_entry = 2 if origin.type == "gauge" or has_baselines else 1
         self._values_at: list[int] = []
         self._unpack: Callable[[bytes], tuple[float, ...]] = Struct("").unpack_from
         self._first_key = self._last_key = b""
@@ -104,14 +111,17 @@ class Layout:
         first = len(self._values_at)
         groups = {}
         for metric, of_metric in places.items():
-            known = self.groups.get(metric) or _new_group(self._origin, added[of_metric[0]])
+            known = self._stored.get(metric) or _new_group(self._origin, added[of_metric[0]])
             indices = [(first + place) * self._numbers_per_entry for place in of_metric]
             groups[metric] = Group(
                 self._origin,
                 (*known.keys, *[added[place] for place in of_metric]),
                 (*known.indices, *indices),
             )
-        self.groups.update(groups)
+        self._stored.update(groups)
+        self.groups = dict(self._stored)
+        if self._removed is not None:
+            self._removed.forget()
         self._values_at += values_at
         self.used = used
         self._first_key = self._first_key or raw_keys[0]
@@ -119,7 +129,12 @@ class Layout:
         self._unpack = self._unpacker()
 
     def values(self, data: bytes) -> Values:
-        return (*self._unpack(data), 0.0)
+        numbers = self._unpack(data)
+        if self._removed is None:
+            return (*numbers, 0.0)
+        if self._removed.look(self._stored, numbers):
+            self.groups = self._removed.visible(self._stored)
+        return (*self._removed.since(numbers), 0.0)
 
     def _unpacker(self) -> Callable[[bytes], tuple[float, ...]]:
         # One call for all numbers of a file, over the keys between them: 'x' leaves a byte out.
@@ -128,6 +143,70 @@ class Layout:
         gaps = list(map(sub, self._values_at, ends))
         formats = {gap: f"{gap}x{'d' * self._numbers_per_entry}" for gap in set(gaps)}
         return Struct("=" + "".join(map(formats.__getitem__, gaps))).unpack_from
+
+
+class Removed:
+    """Which series of a file were removed and not recorded since; see the module `removal`."""
+
+    def __init__(self, origin: Origin) -> None:
+        self._is_timed = origin.mode.endswith("mostrecent")
+        self._hidden: set[int] | None = None
+
+    def forget(self) -> None:
+        self._hidden = None
+
+    def look(self, groups: Mapping[str, Group], numbers: Sequence[float]) -> bool:
+        """Whether others are hidden than at the last look: indices of values, in pairs with baselines."""
+        hidden: set[int] = set()
+        if not self._is_timed:  # what was never set is left out there anyway
+            unchanged = {
+                2 * place
+                for place, (value, baseline) in enumerate(zip(numbers[::2], numbers[1::2], strict=True))
+                if value == baseline and (baseline or copysign(1.0, baseline) < 0)
+            }
+            for group in groups.values() if unchanged else ():
+                hidden |= _of_whole_label_sets(group, unchanged)
+        if hidden == self._hidden:
+            return False
+        self._hidden = hidden
+        return True
+
+    def visible(self, groups: Mapping[str, Group]) -> dict[str, Group]:
+        return {metric: shown for metric, group in groups.items() if (shown := self._shown(group)).keys}
+
+    def since(self, numbers: Sequence[float]) -> Sequence[float]:
+        """The numbers, each value counted from its baseline."""
+        if self._is_timed:
+            return numbers
+        counted = list(numbers)
+        counted[::2] = map(sub, numbers[::2], numbers[1::2])
+        return counted
+
+    def _shown(self, group: Group) -> Group:
+        hidden = self._hidden or set()
+        if hidden.isdisjoint(group.indices):
+            return group
+        kept = [place for place, index in enumerate(group.indices) if index not in hidden]
+        keys, indices = [group.keys[place] for place in kept], [group.indices[place] for place in kept]
+        return Group(group.origin, tuple(keys), tuple(indices))
+
+
+def _of_whole_label_sets(group: Group, unchanged: AbstractSet[int]) -> set[int]:
+    """The indices of label sets of which nothing has changed: all buckets of one, or none."""
+    changed = {
+        _without_bound(key)
+        for key, index in zip(group.keys, group.indices, strict=True)
+        if index not in unchanged
+    }
+    return {
+        index
+        for key, index in zip(group.keys, group.indices, strict=True)
+        if _without_bound(key) not in changed
+    }
+
+
+def _without_bound(key: Key) -> tuple[tuple[str, str], ...]:
+    return tuple([label for label in key.labels if label[0] != "le"])
 
 
 def _new_group(origin: Origin, key: Key) -> Group:
@@ -176,8 +255,10 @@ class KnownFile:
             if used > os.fstat(self._descriptor).st_size:
                 raise UnreadableFileError("truncated")
             data += os.pread(self._descriptor, used - len(data), len(data))
-        if used < self.layout.used or not self.layout.is_of(data):
-            self.layout = Layout(self._origin)
+        has_baselines = data[4:HEADER] == MAGIC_WITH_BASELINES
+        is_other = has_baselines != self.layout.has_baselines
+        if is_other or used < self.layout.used or not self.layout.is_of(data):
+            self.layout = Layout(self._origin, has_baselines=has_baselines)
         if used != self.layout.used:
             self.layout.extend(data, used, keys)
         return self.layout.values(data)

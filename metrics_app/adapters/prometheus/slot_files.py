@@ -119,12 +119,19 @@ class SlotFiles:
             file.close()
 
     def _file(self, definition: Definition) -> ValueFile:
-        prefix = f"gauge_{definition.merge}" if definition.kind is Kind.GAUGE else str(definition.kind)
+        prefix = file_prefix(definition)
         slot = self.claim()
         if prefix not in self._files:
             path = self.directory / values_file(prefix, slot.number)
-            self._files[prefix] = ValueFile(path) if cells.contract_fault() else cells.MappedFile(path)
+            made = ValueFile if cells.contract_fault() else cells.MappedFile
+            is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
+            self._files[prefix] = made(path, is_timed=is_timed)
         return self._files[prefix]
+
+
+def file_prefix(definition: Definition) -> str:
+    """How the names of the files begin that hold this metric."""
+    return f"gauge_{definition.merge}" if definition.kind is Kind.GAUGE else str(definition.kind)
 
 
 def family_name(definition: Definition) -> str:

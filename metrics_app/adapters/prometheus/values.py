@@ -26,7 +26,7 @@ class Cell(Protocol):
     def add(self, amount: float) -> None: ...
 
     def set(self, value: float) -> None:
-        """Set the value and when that was, by which the last of several processes is told.
+        """Set the value and, where the last of several processes is told by it, when that was.
 
         By a clock that all processes of the host share and nobody sets: the wall clock may be set back.
         """
@@ -36,11 +36,12 @@ class Cell(Protocol):
 class PublicCell:
     """The same by the public methods of prometheus_client's file: for a release with other insides."""
 
-    __slots__ = ("_key", "_values", "value")
+    __slots__ = ("_is_timed", "_key", "_values", "value")
 
-    def __init__(self, values: MmapedDict, key: str) -> None:
+    def __init__(self, values: MmapedDict, key: str, *, is_timed: bool) -> None:
         self._values = values
         self._key = key
+        self._is_timed = is_timed
         self.value: float = values.read_value(key)[0]
 
     def add(self, amount: float) -> None:
@@ -49,7 +50,7 @@ class PublicCell:
 
     def set(self, value: float) -> None:
         self.value = value
-        self._values.write_value(self._key, value, monotonic())
+        self._values.write_value(self._key, value, monotonic() if self._is_timed else 0.0)
 
 
 class UnrecordedCell:
@@ -90,8 +91,9 @@ class ValueFile:
         OSError: it cannot be made or read, or somebody else's file has its name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_timed: bool = False) -> None:
         self._path = path
+        self._is_timed = is_timed
         # Looked at when the slot was claimed, too; this one may have been put here since.
         if OWN_NAME.fullmatch(path.name) and os.path.lexists(path) and not is_own(path):
             raise FileExistsError(errno.EEXIST, "this is not a file of the metrics adapter", str(path))
@@ -135,7 +137,7 @@ class ValueFile:
                 yield parsed(key.encode())
 
     def _made(self, key: str) -> Cell:
-        return PublicCell(self._values, key)
+        return PublicCell(self._values, key, is_timed=self._is_timed)
 
 
 def reserve(path: Path, size: int) -> None:

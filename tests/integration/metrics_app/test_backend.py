@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import override_settings
 
 from coordinator_site.startup import refuse_what_checks_find
-from metrics_app import backend
+from metrics_app import backend, current
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.catalogue import Definition, Kind
@@ -106,7 +106,7 @@ def test_a_server_does_not_start_with_a_wrong_backend(kind: str, tmp_path: Path)
 
 @pytest.fixture
 def _no_sources_of_others(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(backend, "_scrape_gauges", [])
+    monkeypatch.setattr(current, "_scrape_gauges", [])
     backend.reset()  # an adapter that is there already reads the others' too
     yield
     backend.reset()

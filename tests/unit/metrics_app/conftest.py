@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from metrics_app import current
+from metrics_app import metrics as declared
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.adapters.names import FIXED
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
+from metrics_app.catalogue import CATALOGUE
 from metrics_app.ports import HttpHandler, MetricsAdapter, MetricsLabels, MetricsOptions
 from tests.otlp_receiver import Receiver
 
@@ -67,3 +71,21 @@ def prometheus(options: MetricsOptions) -> Iterator[PrometheusMetricsAdapter]:
     adapter = PrometheusMetricsAdapter.configured(options)
     yield adapter
     adapter.close()
+
+
+@pytest.fixture
+def declarations() -> Iterator[None]:
+    """What a test declares is forgotten afterwards."""
+    registries: tuple[dict[str, Any], ...] = (CATALOGUE, FIXED, declared._instruments, declared._places)
+    kept = [(registry, dict(registry)) for registry in registries]
+    yield
+    for registry, before in kept:
+        registry.clear()
+        registry.update(before)
+
+
+@pytest.fixture
+def own(metrics: MetricsAdapter, declarations: None, monkeypatch: pytest.MonkeyPatch) -> MetricsAdapter:
+    """The adapter to which declared metrics hand on what they record."""
+    monkeypatch.setattr(current, "adapter", metrics)
+    return metrics

@@ -51,6 +51,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "metrics_scrape_duration_seconds": (),
         "metrics_scrape_series": (),
         "metrics_scrape_gauges_failures_total": ("source", "reason"),
+        "metrics_misused_total": ("metric", "kind"),
         "metrics_skipped_files": ("reason",),
         "metrics_clashing_metrics": (),
     }

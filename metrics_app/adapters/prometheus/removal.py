@@ -1,0 +1,92 @@
+"""Takes series out of the files of all slots, whichever process recorded them, and without asking it.
+
+The owner of a slot goes on adding to the value that it knows. So a value stays where it is, and becomes the
+baseline from which it counts: the second number of its entry, which is otherwise unused. A series whose
+values are their baselines is not exposed; what is recorded afterwards, by whichever process, counts from
+zero. Storing a baseline is one store of eight bytes, which nobody else writes: neither a recording nor
+another removal at the same moment is lost.
+
+The second number of a gauge that shows the last of several values tells when it was set: there it becomes
+zero, which stands for never.
+
+A baseline of zero is written as -0.0: 0.0 stands for none.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from json import dumps
+from pathlib import Path
+from struct import pack
+
+from metrics_app.adapters.prometheus.files import (
+    DOUBLE,
+    HEADER,
+    UnreadableFileError,
+    parsed,
+    scan,
+    used_bytes,
+)
+from metrics_app.adapters.prometheus.folder import (
+    MAGIC,
+    MAGIC_WITH_BASELINES,
+    OWN_NAME,
+    directory_locked,
+)
+from metrics_app.adapters.prometheus.slot_files import family_name, file_prefix
+from metrics_app.catalogue import Definition, Kind
+
+
+def remove_series(directory: Path, definition: Definition, labels: Mapping[str, str] | None) -> None:
+    """Take one series of a metric out of all files, or, without labels, every one.
+
+    Raises:
+        OSError: a file cannot be written: another user's, perhaps.
+    """
+    prefix = f"{file_prefix(definition)}_slot-"
+    is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
+    wanted = None if labels is None else frozenset(labels.items())
+    # Nobody begins with an old file meanwhile, and removes what it does not expose.
+    with directory_locked(directory):
+        for name in os.listdir(directory):  # noqa: PTH208 - names alone
+            if name.startswith(prefix) and OWN_NAME.fullmatch(name):
+                with suppress(FileNotFoundError, UnreadableFileError):
+                    _remove_from_file(directory / name, family_name(definition), wanted, is_timed=is_timed)
+
+
+def _remove_from_file(
+    path: Path, metric: str, wanted: frozenset[tuple[str, str]] | None, *, is_timed: bool
+) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        data = os.pread(descriptor, status.st_size, 0) if stat.S_ISREG(status.st_mode) else b""
+        if data[4:HEADER] not in {MAGIC, MAGIC_WITH_BASELINES}:
+            return
+        found = _find_values(data, metric, wanted)
+        if found and not is_timed:
+            os.pwrite(descriptor, MAGIC_WITH_BASELINES, 4)
+        for value_at in found:
+            # Read again: meanwhile it may have been added to.
+            value = os.pread(descriptor, DOUBLE, value_at)
+            baseline = bytes(DOUBLE) if is_timed else _baseline(value)
+            os.pwrite(descriptor, baseline, value_at + DOUBLE)
+    finally:
+        os.close(descriptor)
+
+
+def _find_values(data: bytes, metric: str, wanted: frozenset[tuple[str, str]] | None) -> list[int]:
+    """Where the values of these series stand."""
+    start = f"{dumps([metric])[:-1]},".encode()
+    found = []
+    for key, value_at in zip(*scan(data, HEADER, used_bytes(data)), strict=True):
+        if key.startswith(start):
+            labels = frozenset([label for label in parsed(key).labels if label[0] != "le"])
+            if wanted is None or labels == wanted:
+                found.append(value_at)
+    return found
+
+
+def _baseline(value: bytes) -> bytes:
+    return value if any(value) else pack("d", -0.0)

@@ -1,0 +1,106 @@
+"""The metrics adapter of this process, however the process is configured.
+
+`set_up` says how; a module does so when it is imported: `metrics_app.backend` by Django's settings.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from importlib import import_module
+from threading import RLock
+from typing import NamedTuple
+
+from metrics_app.ports import GaugeSample, MetricsPort, ScrapeGauges
+
+
+class Setup(NamedTuple):
+    make: Callable[[], MetricsPort]
+    """Makes an adapter."""
+    raises_misuse: Callable[[], bool]
+    """Whether a recording that cannot be made raises; else it is counted and logged."""
+    after_reading: Callable[[], None]
+    """Called in the thread that has read gauges at a scrape, to give back what it holds."""
+
+
+# Re-entrant, because a signal handler may record in the midst of making the adapter.
+_lock = RLock()
+_setup: Setup | None = None
+_scrape_gauges: list[ScrapeGauges] = []
+
+adapter: MetricsPort | None = None
+"""None until something asks for it, and after `reset`."""
+
+
+def set_up(setup: Setup) -> None:
+    """Make adapters this way from now on."""
+    global _setup  # noqa: PLW0603 - one per process is the purpose
+    with _lock:
+        _setup = setup
+
+
+def get_metrics() -> MetricsPort:
+    """The adapter of this process.
+
+    Raises:
+        django.core.exceptions.ImproperlyConfigured: the settings name none, or it cannot be made.
+    """
+    global adapter  # noqa: PLW0603 - one per process is the purpose
+    if adapter is None:
+        with _lock:
+            if adapter is None:
+                made = find_setup().make()
+                for read in _scrape_gauges:
+                    made.register_scrape_gauges(read)
+                if adapter is None:
+                    adapter = made
+                else:
+                    made.close()  # a signal handler was here meanwhile, and has recorded
+    return adapter
+
+
+def find_setup() -> Setup:
+    """How this process is configured: by what was imported, or by Django's settings."""
+    if _setup is None and _has_django_settings():
+        import_module("metrics_app.backend")
+    if _setup is None:
+        raise RuntimeError(
+            "Something is recorded before metrics are set up: configure Django's settings first, with "
+            "'metrics_app' in INSTALLED_APPS."
+        )
+    return _setup
+
+
+def register_scrape_gauges(read: ScrapeGauges) -> None:
+    """Have gauges read at each scrape, by this adapter and any that follows.
+
+    `read` runs in a thread of its own; the database connections it opens there are closed for it. It
+    has half a second, which it should keep by one short query with a time limit of its own.
+    """
+
+    @wraps(read)
+    def read_and_clean_up() -> Iterable[GaugeSample]:
+        try:
+            return list(read())
+        finally:
+            find_setup().after_reading()
+
+    with _lock:
+        _scrape_gauges.append(read_and_clean_up)
+        if adapter is not None:
+            adapter.register_scrape_gauges(read_and_clean_up)
+
+
+def reset() -> None:
+    """Close the adapter; the next call of `get_metrics` makes another."""
+    global adapter
+    with _lock:
+        closed, adapter = adapter, None
+    if closed is not None:
+        closed.close()
+
+
+def _has_django_settings() -> bool:
+    django_conf = sys.modules.get("django.conf")
+    configured = django_conf is not None and django_conf.settings.configured
+    return bool(configured or os.environ.get("DJANGO_SETTINGS_MODULE"))
