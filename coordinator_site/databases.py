@@ -12,6 +12,9 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;",
 }
+# Seconds for which a thread keeps its connection. To open a SQLite file costs more than most queries: Django
+# registers its functions, and SQLite reads the schema.
+MAX_CONNECTION_AGE = 60
 # Where packets are lost, and not refused, TCP alone would wait for a quarter of an hour: so long no watchdog
 # would look. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 POSTGRESQL_OPTIONS = {
@@ -26,6 +29,7 @@ POSTGRESQL_OPTIONS = {
 def for_many_processes(database: Mapping[str, Any]) -> dict[str, Any]:
     """Django's settings of one database. What DATABASE_URL itself says of PostgreSQL's options holds."""
     if database["ENGINE"] == SQLITE:
-        return {**database, "OPTIONS": SQLITE_OPTIONS}
+        return {**database, "CONN_MAX_AGE": MAX_CONNECTION_AGE, "OPTIONS": SQLITE_OPTIONS}
     options = {**POSTGRESQL_OPTIONS, **database.get("OPTIONS", {})}
-    return {**database, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
+    kept = {"CONN_MAX_AGE": MAX_CONNECTION_AGE, "CONN_HEALTH_CHECKS": True}
+    return {**database, **kept, "OPTIONS": options}

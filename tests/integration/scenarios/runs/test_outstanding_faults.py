@@ -79,6 +79,17 @@ def test_all_who_ask_are_told_of_the_same_ones(left: Fault, admin_user: User, ad
     assert "1 fault" in admin_client.get("/admin/scenarios/fault/?left=yes").content.decode()
 
 
+def test_a_list_of_many_faults_takes_as_many_queries_as_an_empty_one(left: Fault, admin_user: User) -> None:
+    ci = program(admin_user)
+    counts = []
+    for filters, expected in (("outstanding=true&state=watched", 0), ("limit=200", 200)):
+        ci.get(f"faults?{filters}")  # the first one notes that the token was used
+        with CaptureQueriesContext(connection) as queries:
+            assert len(ci.get(f"faults?{filters}").json()["items"]) == expected
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
 def test_the_api_reads_no_run_that_has_left_nothing(left: Fault, admin_user: User) -> None:
     ci = program(admin_user)
     with CaptureQueriesContext(connection) as queries:
