@@ -51,6 +51,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # after the random order
     if is_ci():
         return  # nothing may be left out there: what is missing fails
     for name, (is_there, package) in NEEDS.items():

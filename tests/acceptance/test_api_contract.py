@@ -19,6 +19,8 @@ import time
 from scenarios.runs import global_stop
 from scenarios.runs import commands as run_commands
 from scenarios.models import Hold, Run, Service
+
+pytestmark = pytest.mark.slow
 Service.objects.update(is_protected=False)
 for run in Run.objects.unfinished():
     run_commands.request_stop(run, by="a test")
@@ -52,7 +54,7 @@ def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(install
     installed, token = installation
     installed.start("teller", "manage.py", "shell", "--no-imports", "-c", SETTLED + TELL_ON)
     log = installed.log_of("teller")
-    wait_for(lambda: log.read_text().strip(), what="a run goes on", seconds=180)
+    wait_for(lambda: log.read_text().strip(), what="a run goes on")
     clients = Clients(installed, token)
 
     async def ask() -> list[float]:

@@ -71,11 +71,11 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measured]:
         with coordinator(folder, **environment) as installed:
             start_services(installed, port)
             run = Measured(installed, installed.manage("scenario", "run", str(DOCUMENT), "--detach").strip())
-            wait_for(run.readings, what="the charts are read after the run's end", seconds=180)
+            wait_for(run.readings, what="the charts are read after the run's end")
             while_measured.close()
             before = run.readings()
             run.hurry()
-            wait_for(lambda: run.readings() > before, what="they are read again, in vain", seconds=180)
+            wait_for(lambda: run.readings() > before, what="they are read again, in vain")
             yield run
 
 

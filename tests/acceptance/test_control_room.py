@@ -13,7 +13,7 @@ from tests.servers.chromium import Watch, chromium, log_in, write
 from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
 
-pytestmark = pytest.mark.chromium
+pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
 DOCUMENT = (PROJECT / "scenarios" / "catalogue" / "exchange-latency.yaml").read_text()
 OWN = DOCUMENT.replace("name: exchange-latency", "name: written-here", 1)

@@ -88,14 +88,13 @@ def test_a_machine_that_takes_a_run_over_leaves_what_is_on_the_other_to_the_watc
     wait_for(
         lambda: target.active and is_stopped(sleeper) and broken.exists(),
         what="everything is broken",
-        seconds=90,
     )
     worker.send_signal(signal.SIGKILL)
     worker.wait()
 
     system.start("beta", "manage.py", "watchdog", inside=machine("beta"))
-    wait_for(lambda: not target.active, what="the other machine undoes what it can reach", seconds=90)
-    wait_for(lambda: verdict(system) == ("interrupted", "dirty"), what="the run ends", seconds=90)
+    wait_for(lambda: not target.active, what="the other machine undoes what it can reach")
+    wait_for(lambda: verdict(system) == ("interrupted", "dirty"), what="the run ends")
     left = {"pause the process": "outstanding", "break the disk": "outstanding"}
     assert standing(system) == {"break the target": "undone", **left}
     assert is_stopped(sleeper)
@@ -104,7 +103,7 @@ def test_a_machine_that_takes_a_run_over_leaves_what_is_on_the_other_to_the_watc
     assert listed.count("waiting for host 'alpha") == 2
 
     system.start("alpha", "manage.py", "watchdog", inside=machine("alpha"))
-    wait_for(lambda: verdict(system) == ("interrupted", "clean"), what="it is undone there", seconds=90)
+    wait_for(lambda: verdict(system) == ("interrupted", "clean"), what="it is undone there")
     assert not is_stopped(sleeper)
     assert not broken.exists()
     ((tries,),) = system.rows("SELECT sum(undo_tries) FROM scenarios_fault")

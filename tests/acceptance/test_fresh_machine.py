@@ -13,6 +13,8 @@ import pytest
 
 from tests.servers.coordinator import PROJECT
 
+pytestmark = pytest.mark.slow
+
 # A stand-in that can be installed without an index: it tells from where Django was imported.
 DJANGO = {
     "django/__init__.py": "",

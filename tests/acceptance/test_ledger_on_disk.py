@@ -42,7 +42,7 @@ def test_the_commit_that_opens_a_fault_is_on_disk_before_the_request_is_sent(tmp
         worker = ("manage.py", "db_worker", "--interval", "0.1", "--no-startup-delay")
         tracer = system.start("worker", *worker, inside=(*STRACE, str(trace)))
         system.manage("scenario", "run", str(LONG_FAULT), "--detach")
-        wait_for(lambda: target.active, what="the fault is injected", seconds=120)
+        wait_for(lambda: target.active, what="the fault is injected")
         for pid, command in processes_with(tmp_path).items():
             if "db_worker" in command and "strace" not in command:
                 os.kill(pid, signal.SIGTERM)

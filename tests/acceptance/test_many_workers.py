@@ -11,7 +11,7 @@ from tests.servers.loopback import wait_for
 from tests.servers.redis_server import Redis, redis_server
 from tests.servers.target import Target, running_target
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.slow]
 
 WORKERS = 3
 RUNS = 30
@@ -73,7 +73,7 @@ def story(system: Coordinator) -> list[list[object]]:
 def test_workers_that_race_for_many_runs_carry_each_out_once(system: Coordinator) -> None:
     system.manage("shell", "--no-imports", "-c", QUEUE_RUNS)
     start_workers(system)
-    wait_for(lambda: all(row[0] for row in story(system)), what="every run has ended", seconds=180)
+    wait_for(lambda: all(row[0] for row in story(system)), what="every run has ended")
     runs = story(system)
     assert len(runs) == RUNS
     assert {tuple(row[:4]) for row in runs} == {("passed", 1, 1, 1)}
@@ -86,4 +86,4 @@ def test_a_queue_that_is_away_loses_no_run(system: Coordinator, redis: Redis) ->
     redis.start()
     start_workers(system)
     system.start_watchdog()
-    wait_for(lambda: all(row[0] == "passed" for row in story(system)), what="every run passed", seconds=180)
+    wait_for(lambda: all(row[0] == "passed" for row in story(system)), what="every run passed")

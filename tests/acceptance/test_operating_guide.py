@@ -12,6 +12,8 @@ from tests.servers.documented import Page, run
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
+pytestmark = pytest.mark.slow
+
 PAGE = Page(PROJECT / "docs" / "operating.md")
 GUIDE = PAGE.path.read_text()
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"

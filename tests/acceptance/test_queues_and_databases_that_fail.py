@@ -103,10 +103,10 @@ def test_a_worker_whose_idle_connections_were_cut_carries_out_the_next_runs(inst
     installed.system.start_worker()
     installed.system.start_watchdog()
     installed.queue_runs(2)  # each of the worker's threads has a connection by then
-    wait_for(lambda: installed.outcomes() == {"passed"}, what="the first runs passed", seconds=90)
+    wait_for(lambda: installed.outcomes() == {"passed"}, what="the first runs passed")
     assert installed.cut_connections() >= 2
     installed.queue_runs(3)
-    wait_for(lambda: "" not in installed.outcomes(), what="the next runs ended", seconds=90)
+    wait_for(lambda: "" not in installed.outcomes(), what="the next runs ended")
     assert installed.outcomes() == {"passed"}
 
 
@@ -116,7 +116,7 @@ def test_a_redis_that_hangs_keeps_no_fault_and_no_heartbeat_waiting(
     worker = on_redis.system.start_worker()
     on_redis.system.start_watchdog()
     on_redis.system.manage("scenario", "run", str(LONG_FAULT), "--detach")
-    wait_for(lambda: target.active, what="the fault is injected", seconds=60)
+    wait_for(lambda: target.active, what="the fault is injected")
     os.kill(on_redis.redis.pid, signal.SIGSTOP)
     try:
         on_redis.queue_runs(12)
@@ -125,7 +125,7 @@ def test_a_redis_that_hangs_keeps_no_fault_and_no_heartbeat_waiting(
         killed_at = time.monotonic()
         worker.kill()
         before = on_redis.seen_at("watchdog")
-        wait_for(lambda: not target.active, what="the fault is undone", seconds=60)
+        wait_for(lambda: not target.active, what="the fault is undone")
         # As much as is between lease and lease + 3 s, and what a busy machine takes: far below one time limit
         # of the queue for each run.
         assert target.undone_at - killed_at <= LEASE_SECONDS + 10
@@ -133,7 +133,7 @@ def test_a_redis_that_hangs_keeps_no_fault_and_no_heartbeat_waiting(
     finally:
         os.kill(on_redis.redis.pid, signal.SIGCONT)
     on_redis.system.start_worker("second-worker")
-    wait_for(lambda: on_redis.outcomes() == {"passed"}, what="no run was lost", seconds=120)
+    wait_for(lambda: on_redis.outcomes() == {"passed"}, what="no run was lost")
 
 
 def words(installation: Installation) -> str:
@@ -146,12 +146,12 @@ def test_a_queue_that_is_away_is_told_of_by_one_line_and_its_return_by_another(
     on_redis.redis.stop()
     on_redis.system.start_watchdog()
     on_redis.queue_runs(6)
-    wait_for(lambda: "The queue does not answer" in words(on_redis), what="the watchdog noticed", seconds=60)
+    wait_for(lambda: "The queue does not answer" in words(on_redis), what="the watchdog noticed")
     before = on_redis.seen_at("watchdog")
     wait_for(lambda: on_redis.seen_at("watchdog") != before, what="a round went on")
     time.sleep(6)  # several tries
     on_redis.redis.start()
-    wait_for(lambda: "The queue answers again" in words(on_redis), what="its return was told", seconds=60)
+    wait_for(lambda: "The queue answers again" in words(on_redis), what="its return was told")
     lines = on_redis.log_lines("watchdog")
     told = [str(line["event"]) for line in lines if "queue" in str(line["event"])]
     assert len(told) == 2, told

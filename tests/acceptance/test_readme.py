@@ -10,6 +10,8 @@ from tests.exposition import samples
 from tests.servers.coordinator import PROJECT, Coordinator, command, read_until
 from tests.servers.documented import Page, run
 
+pytestmark = pytest.mark.slow
+
 PAGE = Page(PROJECT / "README.md")
 README = PAGE.path.read_text()
 DOCUMENTED_PORT = "8080"

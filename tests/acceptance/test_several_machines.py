@@ -16,7 +16,7 @@ from tests.servers.network_namespaces import HERE, Machine, machines
 from tests.servers.postgresql import postgresql, programs
 from tests.servers.target import Target, running_target
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.network_namespaces]
+pytestmark = [pytest.mark.postgresql, pytest.mark.network_namespaces, pytest.mark.slow]
 
 RUNS = 12
 METRICS_PORT = 9100

@@ -88,7 +88,7 @@ def away(system: Coordinator, first: LastingTarget, second: LastingTarget) -> No
     worker = system.start_worker()
     system.start_web()
     start_run(system)
-    wait_for(lambda: first.is_broken and second.is_broken, what="both faults are injected", seconds=180)
+    wait_for(lambda: first.is_broken and second.is_broken, what="both faults are injected")
     first.vanish()
     second.fall_silent()
     worker.send_signal(signal.SIGTERM)
@@ -105,7 +105,6 @@ def test_faults_whose_targets_are_away_hold_their_services_and_are_tried_again_u
     wait_for(
         lambda: len(seconds_between_undos(system, "break the first")) > 1,
         what="it is tried again",
-        seconds=180,
     )
     soon, later = seconds_between_undos(system, "break the first")[:2]
     assert later > soon
@@ -113,11 +112,11 @@ def test_faults_whose_targets_are_away_hold_their_services_and_are_tried_again_u
     assert held(system) == ["first", "second"]
     assert metric(system, "scenario_outstanding_faults") == 2
     first.come()
-    wait_for(lambda: "undone" in first.story, what="the fault of the first is undone", seconds=180)
-    wait_for(lambda: held(system) == ["second"], what="it is let go", seconds=180)
+    wait_for(lambda: "undone" in first.story, what="the fault of the first is undone")
+    wait_for(lambda: held(system) == ["second"], what="it is let go")
     assert first_verdict(system) == ("interrupted", "dirty")
     second.wake()
-    wait_for(lambda: first.is_broken and second.is_broken, what="the run that waited begins", seconds=180)
+    wait_for(lambda: first.is_broken and second.is_broken, what="the run that waited begins")
     assert first_verdict(system) == ("interrupted", "clean")
     assert metric(system, "scenario_outstanding_faults") == 0
     assert metric(system, "scenario_chaos_events_total", event="undone") == 2

@@ -13,6 +13,8 @@ import pytest
 from tests.servers.coordinator import command, process_of, processes_with, read_until
 from tests.servers.loopback import free_port
 
+pytestmark = pytest.mark.slow
+
 CATALOGUE = ("exchange-errors", "exchange-outage", "slow-day")
 
 

@@ -106,7 +106,7 @@ def test_a_drained_worker_finishes_its_run_takes_no_other_and_ends(
 ) -> None:
     worker = installed.system.start_worker()
     installed.start_run()
-    wait_for(lambda: target.active, what="the fault is injected", seconds=60)
+    wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGUSR1)
     installed.start_run()
     assert worker.wait(90) == 0, installed.system.log_of("worker").read_text()
@@ -114,13 +114,13 @@ def test_a_drained_worker_finishes_its_run_takes_no_other_and_ends(
     assert (target.injected, target.active) == (1, 0)
     installed.system.start_worker("next-worker")
     installed.system.start_watchdog()
-    wait_for(lambda: target.injected == 2, what="the next worker takes the next run", seconds=60)
+    wait_for(lambda: target.injected == 2, what="the next worker takes the next run")
 
 
 def test_an_idle_worker_that_is_drained_ends_at_once(installed: Installation) -> None:
     worker = installed.system.start_worker()
     installed.system.start_watchdog()
-    wait_for(installed.has_beaten, what="it works", seconds=90)
+    wait_for(installed.has_beaten, what="it works")
     assert "Draining 1 workers" in installed.system.manage("drain_workers", "--wait", "60")
     assert worker.wait(30) == 0, installed.system.log_of("worker").read_text()
 
@@ -130,7 +130,7 @@ def test_a_worker_that_is_drained_and_then_told_to_stop_undoes_its_fault_at_once
 ) -> None:
     worker = installed.system.start_worker()
     installed.start_run()
-    wait_for(lambda: target.active, what="the fault is injected", seconds=60)
+    wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGUSR1)
     worker.send_signal(signal.SIGTERM)
     assert worker.wait(60) == 0, installed.system.log_of("worker").read_text()
@@ -144,14 +144,14 @@ def test_a_worker_outlives_restarts_of_the_database_and_the_queue_and_logs_each_
     worker = installed.system.start_worker()
     installed.system.start_watchdog()
     installed.start_run()
-    wait_for(lambda: target.undone == 1, what="the first run is over", seconds=60)
+    wait_for(lambda: target.undone == 1, what="the first run is over")
     installed.server.stop()
     installed.redis.stop()
     time.sleep(3)  # several tries of each
     installed.server.start()
     installed.redis.start()
     installed.start_run()
-    wait_for(lambda: target.undone == 2, what="the next run is carried out", seconds=120)
+    wait_for(lambda: target.undone == 2, what="the next run is carried out")
     assert worker.poll() is None
     assert installed.log_lines("worker")
     told = [str(line["event"]) for line in installed.log_lines("watchdog")]

@@ -27,7 +27,7 @@ def fuzzed_installation(data: Path, **environment: str) -> Iterator[tuple[Coordi
         installed.start_watchdog()
         installed.start_web()
         address = f"http://127.0.0.1:{installed.port}/api/v1/ready"
-        wait_for(lambda: answers(address), what="everything is ready", seconds=180)
+        wait_for(lambda: answers(address), what="everything is ready")
         yield installed, token
 
 

@@ -116,7 +116,7 @@ class ControlRoom:
     def wait_until_running(self, run: str) -> None:
         """It may wait for another that still lets go of the exchange."""
         query = "select 1 from scenarios_run where id = ? and state = 'running'"
-        wait_for(lambda: self.installed.rows(query, UUID(run).hex), what=f"{run} is running", seconds=180)
+        wait_for(lambda: self.installed.rows(query, UUID(run).hex), what=f"{run} is running")
 
     def past(self) -> dict[str, str]:
         """Ids of what there is: a run that `ended`, one that `left` a `fault`, one that is `awaiting`."""

@@ -95,6 +95,12 @@ class Coordinator:
     def log_of(self, name: str) -> Path:
         return self.data / f"{name}.log"
 
+    def print_logs(self) -> None:
+        """The last lines of each process: pytest shows them when the test has failed."""
+        for name in self._processes:
+            last = self.log_of(name).read_text(errors="replace").splitlines()[-30:]
+            sys.stdout.write("\n".join([f"-- {name}", *last, ""]))
+
     def stop(self) -> None:
         for process in reversed(self._processes.values()):
             process.send_signal(signal.SIGTERM)
@@ -113,6 +119,7 @@ def coordinator(data: Path, **environment: str) -> Iterator[Coordinator]:
         yield installed
     finally:
         installed.stop()
+        installed.print_logs()
 
 
 @contextmanager

@@ -4,6 +4,9 @@ import socket
 import time
 from collections.abc import Callable
 
+# Seconds. A busy machine takes a minute to start a process that takes two seconds on an idle one.
+MAX_WAIT = 300.0
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -18,8 +21,8 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_for(condition: Callable[[], object], *, what: str, seconds: float = 120.0) -> None:
-    """For other processes, which tell of their state only when they are asked. Generous, for a busy machine.
+def wait_for(condition: Callable[[], object], *, what: str, seconds: float = MAX_WAIT) -> None:
+    """Wait for another process. A test needs no shorter limit: a condition that holds is seen at once.
 
     Raises:
         AssertionError: the condition did not come true in time.
