@@ -224,21 +224,26 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else
 
 # Metrics
 
-METRICS_BACKEND = env.str("METRICS_BACKEND", "metrics_app.adapters.prometheus.PrometheusMetricsAdapter")
-# Every process on this host shares it; a system check sees to it that it can be written.
-PROMETHEUS_MULTIPROC_DIR = Path(env.str("PROMETHEUS_MULTIPROC_DIR", str(DATA_DIR / "metrics"))).resolve()
-METRICS_TOKEN = env.str("METRICS_TOKEN", "")
-METRICS_ALLOWED_NETWORKS = environment.networks(
-    "METRICS_ALLOWED_NETWORKS", env.list("METRICS_ALLOWED_NETWORKS", default=[])
-)
-METRICS_MAX_LABEL_SETS = environment.whole_number(
-    "METRICS_MAX_LABEL_SETS", env.str("METRICS_MAX_LABEL_SETS", "2000"), lowest=1, highest=1_000_000
-)
-METRICS_COUNT_SCRAPES = environment.boolean(
-    "METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")
-)
-METRICS_DATABASE = environment.boolean("METRICS_DATABASE", env.str("METRICS_DATABASE", "false"))
-METRICS_CACHE = environment.boolean("METRICS_CACHE", env.str("METRICS_CACHE", "false"))
+METRICS = {
+    "BACKEND": env.str("METRICS_BACKEND", "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"),
+    # Every process on this host shares it; a system check sees to it that it can be written.
+    "DIRECTORY": Path(env.str("PROMETHEUS_MULTIPROC_DIR", str(DATA_DIR / "metrics"))).resolve(),
+    "CONSTANT_LABELS": {
+        "service": SERVICE_NAME,
+        "instance": SERVICE_INSTANCE_NAME,
+        "version": SERVICE_VERSION,
+    },
+    "TOKEN": env.str("METRICS_TOKEN", ""),
+    "ALLOWED_NETWORKS": environment.networks(
+        "METRICS_ALLOWED_NETWORKS", env.list("METRICS_ALLOWED_NETWORKS", default=[])
+    ),
+    "MAX_LABEL_SETS": environment.whole_number(
+        "METRICS_MAX_LABEL_SETS", env.str("METRICS_MAX_LABEL_SETS", "2000"), lowest=1, highest=1_000_000
+    ),
+    "COUNT_SCRAPES": environment.boolean("METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")),
+    "DATABASE": environment.boolean("METRICS_DATABASE", env.str("METRICS_DATABASE", "false")),
+    "CACHES": environment.boolean("METRICS_CACHE", env.str("METRICS_CACHE", "false")),
+}
 
 
 # Cache: each process its own, as Django has it by default
@@ -246,15 +251,6 @@ METRICS_CACHE = environment.boolean("METRICS_CACHE", env.str("METRICS_CACHE", "f
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
-if METRICS_CACHE:
-    CACHES = {
-        alias: {
-            **cache,
-            "BACKEND": "metrics_app.cache.CountedCache",
-            "COUNTED": {"alias": alias, "backend": cache["BACKEND"]},
-        }
-        for alias, cache in CACHES.items()
-    }
 
 
 # Tasks and runs

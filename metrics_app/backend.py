@@ -1,50 +1,67 @@
 """The metrics adapter that the settings name, one per process."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from metrics_app import current
-from metrics_app.conf import conf
+from metrics_app.conf import READ_SETTINGS, SETTINGS, conf
 from metrics_app.current import get_metrics, register_scrape_gauges, reset
-from metrics_app.ports import (
-    AdapterSettingsError,
-    MetricsAdapter,
-    MetricsLabels,
-    MetricsOptions,
-    MetricsPort,
-)
+from metrics_app.ports import AdapterSettingsError, MetricsAdapter, MetricsOptions, MetricsPort
+from metrics_app.private_directory import make_private
+from metrics_app.setting_values import MEMORY
 
-__all__ = ["get_metrics", "new_adapter", "register_scrape_gauges", "reset"]
+__all__ = ["get_metrics", "has_failed", "new_adapter", "register_scrape_gauges", "reset"]
 
-READ_SETTINGS = frozenset(
-    {
-        "METRICS_BACKEND",
-        "METRICS_MAX_LABEL_SETS",
-        "PROMETHEUS_MULTIPROC_DIR",
-        "SERVICE_INSTANCE_NAME",
-        "SERVICE_NAME",
-        "SERVICE_VERSION",
-    }
-)
+logger = logging.getLogger(__name__)
 
 Bound = TypeVar("Bound")
 
+_made_from: object = None
+_failed = False
+
+
+def has_failed() -> bool:
+    """Whether the adapter of this process is not the one that the settings name, which could not be made."""
+    return _failed
+
+
+def make_adapter() -> MetricsAdapter:
+    """The adapter of this process.
+
+    Where the one that the settings name cannot be made, it is one that keeps metrics in memory, and none are
+    exposed: whatever is wrong with metrics fails nothing else.
+    """
+    global _failed, _made_from  # noqa: PLW0603 - one adapter per process is the purpose
+    _made_from = conf.backend, options()
+    try:
+        adapter = new_adapter()
+    except (ImproperlyConfigured, OSError) as error:
+        logger.error("Metrics of this process are not exposed: %s", error)  # noqa: TRY400 - the text says all
+        _failed = True
+        substitute: type[MetricsAdapter] = import_string(MEMORY)
+        return substitute.configured(options())
+    _failed = False
+    return adapter
+
 
 def new_adapter() -> MetricsAdapter:
-    """An adapter of one's own, without the gauges of the apps; most callers want `get_metrics`.
+    """Another adapter, without the gauges of the apps; most callers want `get_metrics`.
 
     Raises:
-        ImproperlyConfigured: METRICS_BACKEND names none, or it cannot be made.
+        ImproperlyConfigured: the settings name no adapter, or one that cannot be made.
+        OSError: the directory cannot be made, or is not private although its name is known.
     """
+    found, all_options = adapter_class(), options()
+    make_directory(found.directory_written(all_options))
     try:
-        return adapter_class().configured(options())
+        return found.configured(all_options)
     except AdapterSettingsError as error:
         raise ImproperlyConfigured(str(error)) from error
 
@@ -67,22 +84,22 @@ class BoundByAlias(Generic[Bound]):
 
 
 def adapter_class() -> type[MetricsAdapter]:
-    """The class that METRICS_BACKEND names.
+    """The class that the setting BACKEND names.
 
     Raises:
-        ImproperlyConfigured: it cannot be imported, or is no adapter.
+        ImproperlyConfigured: it cannot be imported, or is not an adapter.
     """
-    path = settings.METRICS_BACKEND
+    shown = SETTINGS["BACKEND"].shown()
     try:
-        found = import_string(path)
+        found = import_string(conf.backend)
     except ImportError as error:
         raise ImproperlyConfigured(
-            f"METRICS_BACKEND={path!r} cannot be imported ({error}): it is the dotted path of an adapter's "
-            f"class, as in 'metrics_app.adapters.prometheus.PrometheusMetricsAdapter'."
+            f"{shown} cannot be imported ({error}): it is the dotted path of an adapter's class, as in "
+            f"'metrics_app.adapters.prometheus.PrometheusMetricsAdapter'."
         ) from error
     if not (isinstance(found, type) and issubclass(found, MetricsAdapter)):
         raise ImproperlyConfigured(
-            f"METRICS_BACKEND={path!r} is no metrics adapter: it must have every method of "
+            f"{shown} is not a metrics adapter: it must have every method of "
             f"'metrics_app.ports.MetricsAdapter'."
         )
     return found
@@ -90,14 +107,24 @@ def adapter_class() -> type[MetricsAdapter]:
 
 def options() -> MetricsOptions:
     return MetricsOptions(
-        constant_labels=MetricsLabels(
-            service=settings.SERVICE_NAME,
-            instance=settings.SERVICE_INSTANCE_NAME,
-            version=settings.SERVICE_VERSION,
-        ),
-        directory=Path(settings.PROMETHEUS_MULTIPROC_DIR),
-        max_label_sets=settings.METRICS_MAX_LABEL_SETS,
+        constant_labels=conf.constant_labels,
+        directory=conf.directory,
+        max_label_sets=conf.max_label_sets,
     )
+
+
+def make_directory(directory: Path | None) -> None:
+    """Make the directory that an adapter writes to; the default one is for this user alone.
+
+    Raises:
+        OSError: it cannot be made, or is not private although its name is known.
+    """
+    if directory is None:
+        return
+    if conf.has_default_directory():
+        make_private(directory)
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
 
 
 def raises_misuse() -> bool:
@@ -105,10 +132,11 @@ def raises_misuse() -> bool:
 
 
 def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
-    if setting in READ_SETTINGS:
+    # What is recorded stays where the adapter would be the same.
+    if setting in READ_SETTINGS and _made_from != (conf.backend, options()):
         reset()
 
 
 # Sent by override_settings, in tests alone.
 setting_changed.connect(_reset_when_a_setting_changed)
-current.set_up(current.Setup(new_adapter, raises_misuse, connections.close_all))
+current.set_up(current.Setup(make_adapter, raises_misuse, connections.close_all))

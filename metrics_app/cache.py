@@ -1,13 +1,15 @@
-"""Cache reads, where METRICS_CACHE puts this wrapper around each cache of the settings."""
+"""Cache reads, where the setting CACHES puts a wrapper around each cache of the project."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
-from django.core.cache import CacheHandler
+from django.core.cache import caches
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import CACHE_READS
+from metrics_app.conf import conf
 from metrics_app.ports import MetricsPort
 
 ABSENT = object()
@@ -36,23 +38,24 @@ recorders = BoundByAlias(ReadRecorder)
 class CountedCache:
     """A cache and all it can do, with each key that is read for its value counted as a hit or a miss.
 
-    It stands around the cache instead of being derived from it, for some caches read many keys by
-    reading one and others the contrary: each would be counted twice. `params` are the cache's own, and
-    `COUNTED`: its alias and its backend.
+    It stands around the cache instead of being derived from it, because some caches read many keys by
+    reading one and others the contrary: each would be counted twice.
     """
 
-    def __init__(self, location: str, params: dict[str, Any]) -> None:
-        inner = dict(params)
-        counted = inner.pop("COUNTED")
-        self._alias: str = counted["alias"]
-        handler = CacheHandler({self._alias: {**inner, "LOCATION": location, "BACKEND": counted["backend"]}})
-        self._cache: Any = handler.create_connection(self._alias)
+    _alias: str
+    _cache: Any
+
+    def __init__(self, alias: str, cache: Any) -> None:
+        vars(self).update(_alias=alias, _cache=cache)
 
     # Django asks some caches for their class, in its system checks and in createcachetable.
     __class__ = property(lambda self: type(self._cache))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._cache, name, value)
 
     def __contains__(self, key: Any) -> bool:
         return key in self._cache
@@ -118,3 +121,22 @@ class Default:
         self._asked_for = True
         self._recorder.misses.inc()
         return self._value() if callable(self._value) else self._value
+
+
+def count_reads_of_all_caches() -> None:
+    """Have each cache that is made from now on counted, if the setting CACHES then says so."""
+    handler: Any = caches
+    create = handler.create_connection
+    if getattr(create, "func", None) is _create_cache:
+        return
+    handler.create_connection = partial(_create_cache, create)
+    if conf.caches:
+        # An app that was set up earlier may have used them already.
+        for alias in handler:
+            if hasattr(handler._connections, alias):  # noqa: SLF001 - asking for it would make it
+                handler[alias] = CountedCache(alias, handler[alias])
+
+
+def _create_cache(create: Callable[[str], Any], alias: str) -> Any:
+    cache = create(alias)
+    return CountedCache(alias, cache) if conf.caches else cache

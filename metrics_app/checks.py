@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,93 @@ from django.core.exceptions import ImproperlyConfigured
 
 from metrics_app import backend
 from metrics_app.catalogue import CATALOGUE, Definition
+from metrics_app.conf import SETTINGS, conf, read_dictionary
 from metrics_app.ports import AdapterSettingsError
+from metrics_app.setting_values import SettingError, find_missing_module
 
 MAX_BUCKETS = 20
 MAX_NAMES_SHOWN = 3
+LIBRARIES = {
+    "prometheus_client": "prometheus-client",
+    "opentelemetry": "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
+}
+"""What to install for a module that an adapter needs."""
 
 
 def register_all() -> None:
+    register(check_settings)
     register(check_backend)
+    register(check_default_backend)
     register(check_directory)
     register(check_files_in_directory)
     register(check_variables_of_the_adapter)
     register(check_buckets)
     register(check_limitations)
+
+
+def check_settings(*_: Any, **__: Any) -> list[CheckMessage]:
+    given = getattr(settings, "METRICS", None)
+    if given is not None and given is not read_dictionary():
+        return [
+            Error(
+                f"METRICS={given!r} is not a dictionary.",
+                hint="Write it as METRICS = {'EXCLUDE': ['health']}; every key may be left out.",
+                id="metrics_app.E006",
+            )
+        ]
+    return [
+        *[_unknown(key) for key in read_dictionary() if key not in SETTINGS],
+        *[message for key in SETTINGS for message in _refused(key)],
+        *_labels_twice(),
+    ]
+
+
+def _unknown(key: object) -> Error:
+    close = get_close_matches(str(key).upper(), SETTINGS, 1)
+    hint = f"Did you mean {close[0]!r}?" if close else f"The keys are {', '.join(sorted(SETTINGS))}."
+    return Error(f"METRICS has the unknown key {key!r}.", hint=hint, id="metrics_app.E007")
+
+
+def _refused(key: str) -> list[CheckMessage]:
+    setting = SETTINGS[key]
+    value = setting.given()
+    if value is None:
+        return []
+    try:
+        setting.parse(value)
+    except SettingError as error:
+        hint = "Until then it counts as left out, or refuses every scrape where it guards them."
+        return [Error(f"{setting.shown()} is refused: {error}.", hint=hint, id="metrics_app.E008")]
+    return []
+
+
+def _labels_twice() -> list[CheckMessage]:
+    return [
+        Error(
+            f"{label!r} is in both METRICS['LABELS'] and METRICS['CONSTANT_LABELS'].",
+            hint="Choose another name for one of them.",
+            id="metrics_app.E009",
+        )
+        for label in conf.labels
+        if label in conf.constant_labels
+    ]
+
+
+def check_default_backend(*_: Any, **__: Any) -> list[CheckMessage]:
+    missing = find_missing_module()
+    if SETTINGS["BACKEND"].given() is not None or missing is None:
+        return []
+    if missing in LIBRARIES:
+        hint = f"Install it with '{sys.executable} -m pip install {LIBRARIES[missing]}'."
+    else:
+        hint = "This system has no such module: choose the OpenTelemetry adapter, or run one process."
+    return [
+        Warning(
+            f"Each process keeps metrics of its own, in memory: the Prometheus adapter needs {missing!r}.",
+            hint=hint,
+            id="metrics_app.W004",
+        )
+    ]
 
 
 def check_backend(*_: Any, **__: Any) -> list[CheckMessage]:
@@ -55,11 +130,11 @@ def check_directory(*_: Any, **__: Any) -> list[CheckMessage]:
     if directory is None:
         return []
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        backend.make_directory(directory)
     except OSError as error:
-        return [_unusable(directory, f"cannot be made ({error.strerror})", "metrics_app.E002")]
+        return [_unusable(f"cannot be made ({error.strerror})", "metrics_app.E002")]
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        return [_unusable(directory, "cannot be written", "metrics_app.E003")]
+        return [_unusable("cannot be written", "metrics_app.E003")]
     return []
 
 
@@ -76,11 +151,11 @@ def check_files_in_directory(*_: Any, **__: Any) -> list[CheckMessage]:
         foreign = foreign or ["whatever is put there"]
     messages: list[CheckMessage] = []
     if foreign:
-        messages.append(_shared(directory, foreign))
+        messages.append(_shared(foreign))
     if unreadable:
         messages.append(
             Warning(
-                f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} has files that this user cannot open: "
+                f"{SETTINGS['DIRECTORY'].shown()} has files that this user cannot open: "
                 f"{_listed(unreadable)}. What they hold is missing from scrapes.",
                 hint="Another user ran a command of this service: give the files to this user, or remove "
                 "them while nothing runs.",
@@ -90,10 +165,10 @@ def check_files_in_directory(*_: Any, **__: Any) -> list[CheckMessage]:
     return messages
 
 
-def _shared(directory: Path, foreign: list[str]) -> Error:
+def _shared(foreign: list[str]) -> Error:
     return Error(
-        f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} holds what is not of metrics: {_listed(foreign)}.",
-        hint="Name a directory of its own, as DATA_DIR/metrics is: nothing else may be kept there.",
+        f"{SETTINGS['DIRECTORY'].shown()} holds what is not of metrics: {_listed(foreign)}.",
+        hint=f"Set {SETTINGS['DIRECTORY'].names()} to a directory for metrics alone, or leave it out.",
         id="metrics_app.E005",
     )
 
@@ -122,12 +197,13 @@ def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:
 
 def _backend_hint(cause: BaseException | None) -> str:
     missing = cause.name if isinstance(cause, ImportError) else None
-    if missing and not f"{settings.METRICS_BACKEND}.".startswith(f"{missing}."):
+    if missing and not f"{conf.backend}.".startswith(f"{missing}."):
+        root = missing.partition(".")[0]
         return (
-            f"The adapter needs {missing.split('.')[0]!r}: install it with "
-            f"'{sys.executable} -m pip install -r requirements.txt', or choose another adapter."
+            f"The adapter needs {root!r}: install it with '{sys.executable} -m pip install "
+            f"{LIBRARIES.get(root, root)}', or choose another adapter."
         )
-    return "Leave METRICS_BACKEND out for the Prometheus adapter."
+    return f"Leave {SETTINGS['BACKEND'].names()} out for the Prometheus adapter."
 
 
 def check_limitations(*_: Any, **__: Any) -> list[CheckMessage]:
@@ -138,16 +214,16 @@ def check_limitations(*_: Any, **__: Any) -> list[CheckMessage]:
     return [
         Warning(
             limitation,
-            hint="Install the versions that requirements.txt names.",
+            hint="Install a release of the library that this version of metrics_app knows, or update it.",
             id="metrics_app.W002",
         )
         for limitation in limitations
     ]
 
 
-def _unusable(directory: Path, fault: str, number: str) -> Error:
+def _unusable(fault: str, number: str) -> Error:
     return Error(
-        f"PROMETHEUS_MULTIPROC_DIR={str(directory)!r} {fault}: every worker keeps its metrics there.",
-        hint="Name a directory that this user may write to.",
+        f"{SETTINGS['DIRECTORY'].shown()} {fault}: every worker keeps its metrics there.",
+        hint=f"Set {SETTINGS['DIRECTORY'].names()} to a directory that this user may write to.",
         id=number,
     )

@@ -4,6 +4,7 @@ Each property reads `django.conf.settings` when it is asked, so that `override_s
 cannot be used counts as missing, so that it fails no request; a system check reports it at start.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Generic, TypeVar, overload
@@ -32,11 +33,13 @@ class Setting(Generic[Value]):
         *,
         flat: str = "",
         refused: Callable[[], Value] | None = None,
+        secret: bool = False,
     ) -> None:
         self.default = default
         self.parse = parse
         self.flat = flat
         self._refused = refused or default
+        self._secret = secret
 
     def __set_name__(self, _owner: type, name: str) -> None:
         self.key = name.upper()
@@ -64,9 +67,18 @@ class Setting(Generic[Value]):
         return dictionary[self.key] if self.key in dictionary else self._given_flat()
 
     def shown(self) -> str:
-        """What the project has set, as a message names it."""
-        flat = self.key not in read_dictionary() and self.flat
-        return f"{flat or f'METRICS[{self.key!r}]'}={self.given()!r}"
+        """The setting and what it is, as a message names it."""
+        given = self.given()
+        flat = self.key not in read_dictionary() and given is not None and self.flat
+        value = self.default() if given is None else given
+        if self._secret:
+            value = f"a secret {type(value).__name__}"
+        text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+        return f"{flat or f'METRICS[{self.key!r}]'}={text}"
+
+    def names(self) -> str:
+        """How a hint names the setting."""
+        return f"METRICS[{self.key!r}]" + (f" (or {self.flat})" if self.flat else "")
 
     def _given_flat(self) -> Any:
         return getattr(settings, self.flat, None) if self.flat else None
@@ -76,6 +88,10 @@ class ConstantLabels(Setting[Mapping[str, str]]):
     """Three settings in the first version, all of them required: fewer are the project's own affair."""
 
     FLAT = {"service": "SERVICE_NAME", "instance": "SERVICE_INSTANCE_NAME", "version": "SERVICE_VERSION"}
+
+    def names(self) -> str:
+        """How a hint names the setting."""
+        return f"METRICS[{self.key!r}]" + (f" (or {self.flat})" if self.flat else "")
 
     def _given_flat(self) -> Any:
         found = {label: getattr(settings, name, None) for label, name in self.FLAT.items()}
@@ -110,7 +126,11 @@ class Conf:
     on_misuse = Setting(setting_values.find_default_on_misuse, setting_values.one_of("log", "raise"))
     """What becomes of a recording that cannot be made."""
     token = Setting(
-        str, setting_values.text, flat="METRICS_TOKEN", refused=setting_values.create_unknown_token
+        str,
+        setting_values.text,
+        flat="METRICS_TOKEN",
+        refused=setting_values.create_unknown_token,
+        secret=True,
     )
     """The bearer token that a scrape must send; '' for none."""
     allowed_networks: Setting[tuple[IPv4Network | IPv6Network, ...]] = Setting(

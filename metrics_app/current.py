@@ -40,11 +40,7 @@ def set_up(setup: Setup) -> None:
 
 
 def get_metrics() -> MetricsPort:
-    """The adapter of this process.
-
-    Raises:
-        django.core.exceptions.ImproperlyConfigured: the settings name none, or it cannot be made.
-    """
+    """The adapter of this process; where the settings are wrong, one that is not exposed."""
     global adapter  # noqa: PLW0603 - one per process is the purpose
     if adapter is None:
         with _lock:

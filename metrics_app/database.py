@@ -1,4 +1,4 @@
-"""Connections, queries, their duration and failures, where METRICS_DATABASE asks for them.
+"""Connections, queries, their duration and failures, where the setting DATABASE asks for them.
 
 A query is what one `execute` or `executemany` sends; fetching its rows is not timed. Where the database
 has a pool, a connection counts as opened each time it is taken from there.
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from metrics_app.backend import BoundByAlias
@@ -18,6 +17,7 @@ from metrics_app.catalogue import (
     DATABASE_QUERY_DURATION,
     DATABASE_QUERY_ERRORS,
 )
+from metrics_app.conf import conf
 from metrics_app.ports import MetricsPort
 
 
@@ -62,7 +62,7 @@ class QueryWrapper:
 
 def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Count a connection, and its queries from now on: receives the signal `connection_created`."""
-    if not settings.METRICS_DATABASE:
+    if not conf.database:
         return
     recorders.of(connection.alias).connections.inc()
     # A connection that is opened again keeps its wrappers.

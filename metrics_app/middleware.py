@@ -8,11 +8,11 @@ from time import perf_counter
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.conf import settings
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from metrics_app.backend import get_metrics
+from metrics_app.backend import adapter_class, get_metrics
+from metrics_app.conf import conf
 from metrics_app.ports import RequestRecorder
 from metrics_app.scrape_paths import find_scrape_paths
 from metrics_app.trace_context import HEADER, sampled_trace_id
@@ -32,13 +32,18 @@ Finish = Callable[[int], None]
 
 
 class RequestMetricsMiddleware:
-    """Stands outermost, so that it times and counts what the others do and refuse."""
+    """Stands outermost, so that it times and counts what the others do and refuse.
+
+    Raises:
+        ImproperlyConfigured: the setting BACKEND names no adapter; a server does not start with it.
+    """
 
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
+        adapter_class()
         metrics = get_metrics()
         metrics.announce()
         self._recorder = metrics.request_recorder()
@@ -48,7 +53,7 @@ class RequestMetricsMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if request.path_info in self._scrape_paths and not settings.METRICS_COUNT_SCRAPES:
+        if request.path_info in self._scrape_paths and not conf.count_scrapes:
             response: HttpResponseBase | Awaitable[HttpResponseBase] = self._get_response(request)
             return response
         if self._is_async:
@@ -109,7 +114,7 @@ class _MeasuredRequest:
         match = request.resolver_match
         if match is None:
             name = UNMATCHED
-        elif match.func is exposition and not settings.METRICS_COUNT_SCRAPES:
+        elif match.func is exposition and not conf.count_scrapes:
             self._recorder.cancel(self._method)  # a second address of it, or one that only resolving tells
             return
         else:

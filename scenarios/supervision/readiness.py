@@ -11,6 +11,7 @@ from django.utils import timezone
 from django_tasks import default_task_backend
 from django_tasks.exceptions import TaskException
 
+from metrics_app.conf import conf
 from scenarios.database.errors import encoding_problem
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.models import Heartbeat, Run
@@ -102,7 +103,7 @@ def watchdog() -> None:
 
 def metrics_directory() -> None:
     try:
-        with NamedTemporaryFile(dir=settings.PROMETHEUS_MULTIPROC_DIR, prefix="ready-") as file:
+        with NamedTemporaryFile(dir=conf.directory, prefix="ready-") as file:
             file.write(b"ready")
             file.flush()
     except OSError as error:

@@ -17,11 +17,7 @@ MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
 @pytest.fixture(autouse=True)
 def metrics(tmp_path: Path) -> Iterator[MetricsPort]:
     with override_settings(
-        METRICS_BACKEND=MEMORY,
-        METRICS_COUNT_SCRAPES=False,
-        METRICS_TOKEN="",
-        METRICS_ALLOWED_NETWORKS=(),
-        PROMETHEUS_MULTIPROC_DIR=tmp_path / "metrics",
+        METRICS={"BACKEND": MEMORY, "DIRECTORY": tmp_path / "metrics"},
         ROOT_URLCONF="tests.metrics_site",
         MIDDLEWARE=["metrics_app.middleware.RequestMetricsMiddleware"],
         ALLOWED_HOSTS=["testserver"],

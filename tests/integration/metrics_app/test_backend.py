@@ -11,16 +11,25 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 
 from coordinator_site.startup import refuse_what_checks_find
 from metrics_app import backend, current
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.catalogue import Definition, Kind
-from metrics_app.checks import check_directory, check_files_in_directory, too_many_buckets
+from metrics_app.checks import (
+    check_default_backend,
+    check_directory,
+    check_files_in_directory,
+    check_settings,
+    too_many_buckets,
+)
+from metrics_app.conf import conf
+from metrics_app.middleware import RequestMetricsMiddleware
 from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
+from tests.metrics_settings import override_metrics
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,7 +41,7 @@ def test_there_is_one_adapter_per_process(metrics: MetricsPort) -> None:
 
 
 def test_another_setting_gives_another_adapter() -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         assert isinstance(backend.get_metrics(), PrometheusMetricsAdapter)
     assert isinstance(backend.get_metrics(), InMemoryMetricsAdapter)
 
@@ -43,14 +52,14 @@ def test_another_setting_gives_another_adapter() -> None:
         ("metrics_app.adapters.missing.Adapter", "cannot be imported"),
         ("metrics_app.adapters.memory.Missing", "cannot be imported"),
         ("nodots", "cannot be imported"),
-        ("metrics_app.ports.MetricsLabels", "is no metrics adapter"),
-        ("metrics_app.backend.get_metrics", "is no metrics adapter"),
+        ("metrics_app.ports.MetricsLabels", "is not a metrics adapter"),
+        ("metrics_app.backend.get_metrics", "is not a metrics adapter"),
     ],
 )
 def test_a_backend_that_is_none_is_refused(path: str, rule: str) -> None:
-    with override_settings(METRICS_BACKEND=path):
-        with pytest.raises(ImproperlyConfigured, match=f"METRICS_BACKEND='{path}' {rule}"):
-            backend.get_metrics()
+    with override_metrics(BACKEND=path):
+        with pytest.raises(ImproperlyConfigured, match=rf"METRICS\['BACKEND'\]='{path}' {rule}"):
+            RequestMetricsMiddleware(lambda _request: None)
         with pytest.raises(SystemCheckError, match=r"metrics_app\.E001"):
             call_command("check")
         with pytest.raises(ImproperlyConfigured, match=r"metrics_app\.E001"):
@@ -61,7 +70,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     below_a_file = tmp_path / "file" / "metrics"
     with (
-        override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=below_a_file),
+        override_metrics(BACKEND=PROMETHEUS, DIRECTORY=below_a_file),
         pytest.raises(SystemCheckError, match=r"metrics_app\.E002"),
     ):
         call_command("check")
@@ -72,7 +81,7 @@ def test_a_directory_that_cannot_be_written_is_refused(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
     with (
-        override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=tmp_path),
+        override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path),
         pytest.raises(SystemCheckError, match=r"metrics_app\.E003"),
     ):
         call_command("check")
@@ -80,7 +89,7 @@ def test_a_directory_that_cannot_be_written_is_refused(
 
 def test_an_adapter_that_writes_no_files_needs_no_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with override_settings(PROMETHEUS_MULTIPROC_DIR=tmp_path / "file" / "metrics"):
+    with override_metrics(DIRECTORY=tmp_path / "file" / "metrics"):
         assert check_directory() == []
 
 
@@ -101,7 +110,8 @@ def test_a_server_does_not_start_with_a_wrong_backend(kind: str, tmp_path: Path)
         check=False,
     )
     assert run.returncode != 0
-    assert "(metrics_app.E001) METRICS_BACKEND='nowhere.Adapter' cannot be imported" in run.stderr
+    assert "(metrics_app.E001) METRICS['BACKEND']='nowhere.Adapter' cannot be imported" in run.stderr
+    assert "HINT: Leave METRICS['BACKEND'] (or METRICS_BACKEND) out" in run.stderr
 
 
 @pytest.fixture
@@ -135,7 +145,7 @@ def test_gauges_registered_once_are_read_by_every_adapter_and_leave_no_connectio
 
 
 def check_messages(directory: Path) -> list[tuple[str | None, str]]:
-    with override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=directory):
+    with override_metrics(BACKEND=PROMETHEUS, DIRECTORY=directory):
         return [(message.id, message.msg) for message in check_files_in_directory()]
 
 
@@ -147,7 +157,7 @@ def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> Non
     assert number == "metrics_app.E005"
     assert "'app.db', 'counter_slot-0.db', 'folder' and 1 more" in text
     with (
-        override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=tmp_path),
+        override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path),
         pytest.raises(SystemCheckError, match=r"metrics_app\.E005"),
     ):
         call_command("check")
@@ -159,7 +169,7 @@ def test_a_directory_that_is_everybodys_is_refused(directory: Path) -> None:
 
 
 def test_a_directory_with_the_adapters_files_and_those_of_prometheus_client_is_fine(tmp_path: Path) -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS, PROMETHEUS_MULTIPROC_DIR=tmp_path):
+    with override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path):
         metrics = backend.get_metrics()
         metrics.request_recorder().begin("GET")
         metrics.request_recorder().finish("GET", "home", 200, 0.1, "1" * 32)
@@ -175,3 +185,100 @@ def test_files_that_another_user_closed_are_warned_of(
     (tmp_path / "directory.lock").touch()
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may read everything
     assert [number for number, _ in check_messages(tmp_path)] == ["metrics_app.W003"]
+
+
+def find_settings_problems(**keys: object) -> list[tuple[str | None, str, str | None]]:
+    with override_settings(METRICS={"BACKEND": "metrics_app.adapters.memory.InMemoryMetricsAdapter", **keys}):
+        return [(message.id, message.msg, message.hint) for message in check_settings()]
+
+
+def test_settings_that_can_be_used_are_not_reported() -> None:
+    assert find_settings_problems(EXCLUDE=["health"], TOKEN=None) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "number", "text", "hint"),
+    [
+        ({"EXCLUDES": []}, "E007", "METRICS has the unknown key 'EXCLUDES'.", "Did you mean 'EXCLUDE'?"),
+        ({"exclude": []}, "E007", "METRICS has the unknown key 'exclude'.", "Did you mean 'EXCLUDE'?"),
+        (
+            {"MAX_LABEL_SETS": 0},
+            "E008",
+            "METRICS['MAX_LABEL_SETS']=0 is refused: use a whole number from 1 to 1,000,000.",
+            "",
+        ),
+        ({"TOKEN": b"secret"}, "E008", "METRICS['TOKEN']='a secret bytes' is refused: use text.", ""),
+        (
+            {"LABELS": {"tenant": str}, "CONSTANT_LABELS": {"tenant": "one"}},
+            "E009",
+            "'tenant' is in both METRICS['LABELS'] and METRICS['CONSTANT_LABELS'].",
+            "",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_reported(
+    keys: dict[str, object], number: str, text: str, hint: str
+) -> None:
+    [(found, message, found_hint)] = find_settings_problems(**keys)
+    assert (found, message) == (f"metrics_app.{number}", text)
+    assert found_hint
+    assert hint in found_hint
+
+
+def test_a_setting_that_is_not_a_dictionary_is_reported() -> None:
+    with override_settings(METRICS=["BACKEND"]):
+        assert [message.id for message in check_settings()] == ["metrics_app.E006"]
+
+
+def test_a_default_adapter_that_cannot_work_here_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metrics_app.checks.find_missing_module", lambda: "prometheus_client")
+    with override_settings(METRICS={}):
+        [message] = check_default_backend()
+    assert (message.id, message.hint and "pip install prometheus-client" in message.hint) == (
+        "metrics_app.W004",
+        True,
+    )
+    assert check_default_backend() == []  # a project that names its adapter knows
+
+
+def test_a_directory_that_cannot_be_made_fails_the_scrape_and_nothing_else(
+    tmp_path: Path, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    with override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path / "file" / "metrics"):
+        assert client.get("/").status_code == 200
+        assert client.get("/metrics").status_code == 503
+    assert "Metrics of this process are not exposed" in caplog.text
+    assert client.get("/metrics").status_code == 200
+
+
+@pytest.fixture
+def _default_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with override_settings(METRICS={"BACKEND": PROMETHEUS}):
+        yield
+
+
+@pytest.mark.usefixtures("_default_directory")
+def test_the_default_directory_is_for_this_user_alone() -> None:
+    assert backend.get_metrics()
+    assert conf.directory.stat().st_mode & 0o777 == 0o700
+    assert check_directory() == []
+
+
+@pytest.mark.usefixtures("_default_directory")
+@pytest.mark.parametrize("squatter", ["open", "symlink", "file"])
+def test_a_default_directory_that_somebody_else_made_is_refused(tmp_path: Path, squatter: str) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if squatter == "open":
+        conf.directory.mkdir()
+        conf.directory.chmod(0o777)
+    elif squatter == "symlink":
+        conf.directory.symlink_to(elsewhere)
+    else:
+        conf.directory.touch()
+    backend.get_metrics().inc_counter("orders_total", {})
+    assert backend.has_failed()
+    assert list(elsewhere.iterdir()) == []
+    assert [message.id for message in check_directory()] == ["metrics_app.E002"]

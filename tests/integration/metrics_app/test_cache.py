@@ -11,25 +11,19 @@ from django.core.management import call_command
 from django.test import override_settings
 
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.cache import CountedCache, count_reads_of_all_caches
+from tests.metrics_settings import override_metrics
 
 LOCAL = "django.core.cache.backends.locmem.LocMemCache"
 FILES = "django.core.cache.backends.filebased.FileBasedCache"
 DATABASE = "django.core.cache.backends.db.DatabaseCache"
 
 
-def counted(backend: str, location: str = "", **params: Any) -> dict[str, Any]:
-    return {
-        "BACKEND": "metrics_app.cache.CountedCache",
-        "COUNTED": {"alias": "default", "backend": backend},
-        "LOCATION": location,
-        **params,
-    }
-
-
 @pytest.fixture(params=[LOCAL, FILES, DATABASE], ids=lambda path: path.rpartition(".")[2])
 def _counted_cache(request: pytest.FixtureRequest, tmp_path: Path, db: None) -> Iterator[None]:
     location = str(tmp_path) if request.param == FILES else "cached"
-    with override_settings(CACHES={"default": counted(request.param, location, KEY_PREFIX="shop")}):
+    params = {"BACKEND": request.param, "LOCATION": location, "KEY_PREFIX": "shop"}
+    with override_metrics(CACHES=True), override_settings(CACHES={"default": params}):
         call_command("createcachetable")
         cache.clear()
         yield
@@ -77,7 +71,8 @@ def test_what_reads_no_value_is_not_counted(metrics: InMemoryMetricsAdapter) -> 
 
 
 async def test_async_reads_are_counted_likewise(metrics: InMemoryMetricsAdapter) -> None:
-    with override_settings(CACHES={"default": counted(LOCAL, "async")}):
+    caches_of_test = {"default": {"BACKEND": LOCAL, "LOCATION": "async"}}
+    with override_metrics(CACHES=True), override_settings(CACHES=caches_of_test):
         assert await cache.aget("key") is None
         assert await cache.aget_or_set("key", 1) == 1
         assert await cache.aget_many(["key", "other"]) == {"key": 1}
@@ -86,14 +81,39 @@ async def test_async_reads_are_counted_likewise(metrics: InMemoryMetricsAdapter)
 
 
 def test_it_passes_for_the_cache_that_it_counts() -> None:
-    with override_settings(CACHES={"default": counted(LOCAL, OPTIONS={"MAX_ENTRIES": 7})}):
-        assert isinstance(caches["default"], LocMemCache)
-        assert caches["default"]._max_entries == 7
+    caches_of_test = {"default": {"BACKEND": LOCAL, "OPTIONS": {"MAX_ENTRIES": 7}}}
+    with override_metrics(CACHES=True), override_settings(CACHES=caches_of_test):
+        found: Any = caches["default"]
+        assert type(found) is CountedCache
+        assert isinstance(found, LocMemCache)
+        assert found._max_entries == 7
+        found.key_prefix = "other"
+        assert found.make_key("key") == "other:1:key"
 
 
-def test_a_backend_that_is_none_is_refused_as_django_does() -> None:
+def test_nothing_stands_around_a_cache_unless_a_setting_asks() -> None:
+    with override_settings(CACHES={"default": {"BACKEND": LOCAL}}):
+        assert type(caches["default"]) is LocMemCache
+
+
+def test_caches_that_were_used_before_this_app_was_set_up_are_counted(
+    metrics: InMemoryMetricsAdapter,
+) -> None:
+    with override_settings(CACHES={"default": {"BACKEND": LOCAL}}):
+        cache.set("key", 1)
+        del caches.create_connection
+        with override_metrics(CACHES=True):
+            count_reads_of_all_caches()
+            count_reads_of_all_caches()  # once, however often apps are set up
+            assert cache.get("key") == 1
+            assert type(caches["default"]._cache) is LocMemCache  # type: ignore[attr-defined]
+    assert reads(metrics) == (1, 0)
+
+
+def test_a_backend_that_does_not_exist_is_refused_as_django_does() -> None:
     with (
-        override_settings(CACHES={"default": counted("nowhere.Cache")}),
+        override_metrics(CACHES=True),
+        override_settings(CACHES={"default": {"BACKEND": "nowhere.Cache"}}),
         pytest.raises(InvalidCacheBackendError, match=r"nowhere\.Cache"),
     ):
         caches["default"].get("key")

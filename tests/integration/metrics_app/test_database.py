@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.test import override_settings
 
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from tests.metrics_settings import override_metrics
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +20,7 @@ DEFAULT = {"alias": "default"}
 def opened() -> Iterator[BaseDatabaseWrapper]:
     """A connection of its own to the database of the tests, opened by the first query."""
     other = connection.copy()
-    with override_settings(METRICS_DATABASE=True):
+    with override_metrics(DATABASE=True):
         yield other
     disconnect(other)
 
@@ -88,7 +88,7 @@ async def test_queries_of_async_code_are_counted(metrics: InMemoryMetricsAdapter
         query(other)
         disconnect(other)
 
-    with override_settings(METRICS_DATABASE=True):
+    with override_metrics(DATABASE=True):
         await asyncio.to_thread(ask)
     assert counted(metrics, "connections_opened") == counted(metrics, "queries") == 1
 

@@ -4,12 +4,13 @@ import gzip
 from pathlib import Path
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 
 from metrics_app.backend import get_metrics
 from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
+from tests.metrics_settings import override_metrics
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4"
@@ -30,7 +31,7 @@ def test_head_answers_without_content_and_writing_is_not_allowed(client: Client)
 
 
 def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         get_metrics().inc_counter("orders_total", {})
         recorder = get_metrics().request_recorder()
         recorder.begin("GET")
@@ -42,7 +43,7 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
 
 
 def test_no_two_metrics_have_one_name_in_either_format(client: Client) -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         get_metrics().inc_counter("scenario_runs_total", {"scenario": "latency", "outcome": "passed"})
         get_metrics().register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "queued"}, 3)])
         openmetrics = client.get("/metrics", headers={"Accept": OPENMETRICS}).content.decode()
@@ -64,7 +65,7 @@ def test_no_two_metrics_have_one_name_in_either_format(client: Client) -> None:
     ],
 )
 def test_the_format_that_is_liked_best_is_answered(client: Client, accept: str, answered: str) -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         response = client.get("/metrics", headers={"Accept": accept})
     assert response.headers["Content-Type"].partition(";")[0] == answered
 
@@ -72,7 +73,7 @@ def test_the_format_that_is_liked_best_is_answered(client: Client, accept: str, 
 @pytest.mark.parametrize(("flags", "named"), [("01", True), ("00", False), ("zz", False)])
 def test_a_request_of_a_trace_is_named_by_its_bucket(client: Client, flags: str, named: bool) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         client.get("/", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-{flags}"})
         text = client.get("/metrics", headers={"Accept": OPENMETRICS}).content.decode()
     assert (f'# {{trace_id="{trace}"}}' in text) is named
@@ -83,7 +84,7 @@ def test_a_request_of_a_trace_is_named_by_its_bucket(client: Client, flags: str,
     "accept", ["text/plain;version=new", "application/openmetrics-text;version=x", "*/*", ";"]
 )
 def test_an_accept_header_that_makes_no_sense_gets_text(client: Client, accept: str) -> None:
-    with override_settings(METRICS_BACKEND=PROMETHEUS):
+    with override_metrics(BACKEND=PROMETHEUS):
         response = client.get("/metrics", headers={"Accept": accept})
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/plain")
@@ -114,7 +115,7 @@ def test_it_is_compressed_when_asked_for(
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer ", "Basic right", "right", "Bearer rïght"])
 def test_a_wrong_token_gets_401_and_nothing_else(client: Client, given: str | None) -> None:
     headers = {} if given is None else {"Authorization": given}
-    with override_settings(METRICS_TOKEN="right"):
+    with override_metrics(TOKEN="right"):
         response = client.get("/metrics", headers=headers)
     assert (response.status_code, response.content) == (401, b"")
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -123,7 +124,7 @@ def test_a_wrong_token_gets_401_and_nothing_else(client: Client, given: str | No
 @pytest.mark.parametrize("given", ["Bearer right", "bearer right"])
 def test_the_right_token_gets_the_exposition(client: Client, metrics: MetricsPort, given: str) -> None:
     metrics.inc_counter("orders_total", {})
-    with override_settings(METRICS_TOKEN="right"):
+    with override_metrics(TOKEN="right"):
         response = client.get("/metrics", headers={"Authorization": given})
     assert value(response.content, "orders_total") == 1
 
@@ -140,7 +141,7 @@ def test_the_right_token_gets_the_exposition(client: Client, metrics: MetricsPor
     ],
 )
 def test_only_allowed_networks_get_the_exposition(client: Client, address: str, code: int) -> None:
-    with override_settings(METRICS_ALLOWED_NETWORKS=("10.0.0.0/8", "fd00::/8")):
+    with override_metrics(ALLOWED_NETWORKS=("10.0.0.0/8", "fd00::/8")):
         forwarded = {"X-Forwarded-For": "10.1.2.3"}
         response = client.get("/metrics", REMOTE_ADDR=address, headers=forwarded)
     assert response.status_code == code
@@ -148,15 +149,9 @@ def test_only_allowed_networks_get_the_exposition(client: Client, address: str, 
 
 
 def test_the_adapter_that_the_settings_name_answers(client: Client, tmp_path: Path) -> None:
-    with override_settings(
-        METRICS_BACKEND=PROMETHEUS,
-        PROMETHEUS_MULTIPROC_DIR=tmp_path,
-        SERVICE_NAME="shop",
-        SERVICE_INSTANCE_NAME="shop-1",
-        SERVICE_VERSION="2.0",
-    ):
+    labels = {"service": "shop", "instance": "shop-1", "version": "2.0"}
+    with override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path, CONSTANT_LABELS=labels):
         client.get("/shop/item/201")
         text = client.get("/metrics").content
-    labels = {"service": "shop", "instance": "shop-1", "version": "2.0", "route": "shop:item", "code": "201"}
-    assert value(text, "http_requests_total", **labels) == 1
+    assert value(text, "http_requests_total", **labels, route="shop:item", code="201") == 1
     assert list(tmp_path.glob("*.db"))

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from django.http import FileResponse, HttpRequest, HttpResponse
-from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory, override_settings
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
 from metrics_app.middleware import METHODS, RequestMetricsMiddleware
 from metrics_app.ports import MetricsPort
 from tests.exposition import samples, value
+from tests.metrics_settings import override_metrics
 from tests.metrics_site import CHUNKS, stream, stream_async
 
 
@@ -199,6 +200,6 @@ async def test_a_scrape_is_not_counted_unless_a_setting_asks_for_it(
 ) -> None:
     assert (await browser.ask("/metrics")).status_code == 200
     assert counted(metrics) == in_progress(metrics) == 0
-    with override_settings(METRICS_COUNT_SCRAPES=True):
+    with override_metrics(COUNT_SCRAPES=True):
         await browser.ask("/metrics")
     assert counted(metrics, route="metrics:exposition") == 1

@@ -12,6 +12,7 @@ from django.utils import translation
 
 from metrics_app.ports import MetricsPort
 from tests.exposition import samples, value
+from tests.metrics_settings import override_metrics
 
 
 def home(_request: HttpRequest) -> HttpResponse:
@@ -69,7 +70,7 @@ def test_a_second_address_of_the_exposition_is_not_counted(metrics: MetricsPort)
         assert Client().get("/internal/").status_code == 200
         text = metrics.get_http_handler()()
         assert value(text, "http_requests_total") == value(text, "http_requests_in_progress") == 0
-        with override_settings(METRICS_COUNT_SCRAPES=True):
+        with override_metrics(COUNT_SCRAPES=True):
             Client().get("/internal/")
     assert value(metrics.get_http_handler()(), "http_requests_total", route="internal:exposition") == 1
 

@@ -149,20 +149,24 @@ execute_from_command_line(["manage.py", "check"])
 
 
 @pytest.mark.parametrize(
-    ("missing", "backend"),
+    ("missing", "backend", "packages"),
     [
-        ("opentelemetry", OPENTELEMETRY),
-        ("prometheus_client", "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"),
+        ("opentelemetry", OPENTELEMETRY, "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"),
+        (
+            "prometheus_client",
+            "metrics_app.adapters.prometheus.PrometheusMetricsAdapter",
+            "prometheus-client",
+        ),
     ],
 )
 def test_an_adapter_whose_library_is_missing_is_refused_with_what_to_install(
-    missing: str, backend: str, tmp_path: Path
+    missing: str, backend: str, packages: str, tmp_path: Path
 ) -> None:
     done = run_without(missing, CHECK, METRICS_BACKEND=backend, DATA_DIR=str(tmp_path))
     assert done.returncode != 0
-    assert f"(metrics_app.E001) METRICS_BACKEND='{backend}' cannot be imported" in done.stderr
+    assert f"(metrics_app.E001) METRICS['BACKEND']='{backend}' cannot be imported" in done.stderr
     assert f"HINT: The adapter needs '{missing}': install it with" in done.stderr
-    assert "-m pip install -r requirements.txt'" in done.stderr
+    assert f"-m pip install {packages}'" in done.stderr
 
 
 def test_a_variable_that_the_adapter_cannot_use_is_refused_by_the_check(tmp_path: Path) -> None:

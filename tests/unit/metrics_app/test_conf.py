@@ -137,11 +137,11 @@ def test_the_flat_names_are_read_and_the_dictionary_wins() -> None:
     with override_settings(METRICS_TOKEN="flat", METRICS_MAX_LABEL_SETS=7, **labels):
         assert (conf.token, conf.max_label_sets) == ("flat", 7)
         assert conf.constant_labels == {"service": "shop", "instance": "shop-1", "version": "2"}
-        assert SETTINGS["TOKEN"].shown() == "METRICS_TOKEN='flat'"
+        assert SETTINGS["MAX_LABEL_SETS"].shown() == "METRICS_MAX_LABEL_SETS=7"
         with override_settings(METRICS={"TOKEN": "of the dictionary", "CONSTANT_LABELS": {}}):
             assert (conf.token, conf.max_label_sets) == ("of the dictionary", 7)
             assert conf.constant_labels == {}
-            assert SETTINGS["TOKEN"].shown() == "METRICS['TOKEN']='of the dictionary'"
+            assert SETTINGS["TOKEN"].shown() == "METRICS['TOKEN']='a secret str'"
 
 
 @pytest.mark.usefixtures("_nothing_set")
