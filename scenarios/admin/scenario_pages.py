@@ -1,21 +1,19 @@
-"""Scenarios: written, run, compared with what they were."""
+"""Scenarios: write them, run them, compare their versions."""
 
 import copy
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.db.models import Model, QuerySet
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.pages import address, button, page
 from scenarios.control_room import home_queries
 from scenarios.control_room.forms import ScenarioForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
@@ -35,11 +33,11 @@ from scenarios.pictures.plan_timeline import plan_timeline
 from scenarios.runs import commands as run_commands
 
 LAST_RUNS = 10
-NEEDS_VARIABLES = "The plan is drawn for a run: some variables have no default."
+NEEDS_VARIABLES = "No plan to show: some variables have no default. Open the run form to enter them."
 
 
 class ServiceFilter(admin.SimpleListFilter):
-    """By a service that the scenario's steps name: offered where a link has asked for one."""
+    """By a service that the scenario's steps name; shown only when a link filters by one."""
 
     title = "service"
     parameter_name = "service"
@@ -63,15 +61,9 @@ class ScenarioAdmin(DeletedByServiceAdmin):
     actions = ["run_selected"]
     list_per_page = 50
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        response = super().changelist_view(request, {"title": "Scenarios", **(extra_context or {})})
-        changes = getattr(response, "context_data", {}).get("cl")
-        if changes is not None:
-            rows: list[Any] = list(changes.result_list)
-            for row, run in home_queries.with_last_run(rows):
-                row.last_run = run  # type: ignore[attr-defined]
-            changes.result_list = rows
-        return response
+    def add_to_rows(self, rows: list[Any]) -> None:
+        for row, run in home_queries.with_last_run(rows):
+            row.last_run = run  # type: ignore[attr-defined]
 
     @admin.display(description="tags")
     def tag_list(self, scenario: Scenario) -> str:
@@ -83,94 +75,60 @@ class ScenarioAdmin(DeletedByServiceAdmin):
 
     @admin.display(description="")
     def run_link(self, scenario: Scenario) -> SafeString:
-        return format_html(
-            '<a href="{}">Run…</a>', reverse("admin:scenarios_scenario_run", args=[scenario.pk])
-        )
+        return format_html('<a href="{}">Run…</a>', address(scenario, "run"))
 
     def save_model(self, request: HttpRequest, obj: Scenario, form: Any, change: bool) -> None:
         stored = stored_scenarios.save_scenario(form.parsed, by=cast("User", request.user))
         obj.pk = stored.pk
         obj.refresh_from_db()
 
-    def delete_model(self, request: HttpRequest, obj: Model) -> None:
-        remove_scenario(str(obj), by=cast("User", request.user))
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> None:
-        for row in queryset:
-            self.delete_model(request, row)
+    def delete_row(self, row: Scenario, *, by: User) -> None:
+        remove_scenario(row.name, by=by)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """A copy is begun from another scenario's document; nothing is stored before it has its own name."""
+        """A copy starts with the other scenario's document and is stored once it has its own name."""
         key = request.GET.get("copy_of", "")
         original = Scenario.objects.filter(pk=int(key)).first() if key.isdecimal() else None
         if original is None or not self.has_view_permission(request, original):
             return {}
         return {"document": original.document}
 
-    def get_urls(self) -> list[URLPattern]:
-        admin_view = self.admin_site.admin_view
-        own = [
-            path("draft/", admin_view(self.draft_view), name="scenarios_scenario_draft"),
-            path("schema/", admin_view(self.schema_view), name="scenarios_scenario_schema"),
-            path("<int:pk>/run/", admin_view(self.run_view), name="scenarios_scenario_run"),
-            path(
-                "<int:pk>/restore/<int:version>/",
-                admin_view(self.restore_view),
-                name="scenarios_scenario_restore",
-            ),
-        ]
-        return [*own, *super().get_urls()]
-
     # Writing
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        scenario = self.get_object(request, unquote(object_id)) if object_id else None
-        more = {"show_save_and_add_another": False, **self.shown_beside(request, scenario)}
-        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
-
-    def shown_beside(self, request: HttpRequest, scenario: Scenario | None) -> dict[str, Any]:
-        """The plan, the last runs and the form that starts one."""
-        if scenario is None:
-            return {}
-        shown: dict[str, Any] = {"last_runs": scenario.runs.for_a_list()[:LAST_RUNS]}
+    def page_context(self, request: HttpRequest, row: Scenario | None) -> dict[str, Any]:
+        """The plan, the last runs and the form that starts a run."""
+        shown: dict[str, Any] = {"show_save_and_add_another": False}
+        if row is None:
+            return shown
+        shown["last_runs"] = row.runs.for_a_list()[:LAST_RUNS]
         try:
-            document = documents.read_document(scenario.document)
+            document = documents.read_document(row.document)
         except InvalidDocument as error:
             return {**shown, "plan": str(error)}
-        shown["plan"] = picture_of(document)
+        shown["plan"] = draw_document(document)
         if self.has_run_permission(request):
             shown["run_form"] = VariablesForm(document.variables)
-            shown["run_address"] = reverse("admin:scenarios_scenario_run", args=[scenario.pk])
-            shown["delays"] = delays_of(document)
+            shown["run_address"] = address(row, "run")
+            shown["delays"] = find_delays(document)
         return shown
 
-    def draft_view(self, request: HttpRequest) -> HttpResponse:
-        """What is wrong with the document in the body, or its plan; nothing is stored."""
-        if request.method != "POST" or not self.has_view_permission(request):
-            raise PermissionDenied
+    @page("draft/", post_only=True)
+    def draft_page(self, request: HttpRequest) -> HttpResponse:
+        """The errors of the document in the body, or its plan; nothing is stored."""
         try:
             document = documents.read_document(request.body)
         except InvalidDocument as error:
-            problems = [
-                {"line": one.line, "column": one.column, "message": one.message, "hint": one.hint}
-                for one in error.problems
-            ]
+            names = ("line", "column", "message", "hint")
+            problems = [{name: getattr(problem, name) for name in names} for problem in error.problems]
             return JsonResponse({"problems": problems, "plan": ""})
-        return JsonResponse({"problems": [], "plan": picture_of(document)})
+        return JsonResponse({"problems": [], "plan": draw_document(document)})
 
-    def schema_view(self, request: HttpRequest) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    @page("schema/")
+    def schema_page(self, request: HttpRequest) -> HttpResponse:
         schema = copy.deepcopy(json_schema(step_arguments()))
         for declaration in schema["$defs"].values():
             if "service" in declaration.get("properties", {}):
-                # Only offered: a service may be registered after the scenario is written.
+                # Suggestions only: a service may be registered after the scenario is written.
                 names = Service.objects.values_list("name", flat=True)
                 declaration["properties"]["service"]["examples"] = list(names)
         return JsonResponse(schema)
@@ -184,45 +142,43 @@ class ScenarioAdmin(DeletedByServiceAdmin):
     def run_selected(self, request: HttpRequest, queryset: QuerySet[Scenario]) -> HttpResponse | None:
         if queryset.count() != 1:
             self.message_user(
-                request, "Select one scenario: each asks for its own variables.", messages.ERROR
+                request, "Select a single scenario: each has its own variables.", messages.ERROR
             )
             return None
-        return HttpResponseRedirect(reverse("admin:scenarios_scenario_run", args=[queryset.get().pk]))
+        return HttpResponseRedirect(address(queryset.get(), "run"))
 
-    def run_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Asks for the variables, then starts the run and goes to its page, or shows what it would do."""
-        if not self.has_run_permission(request):
-            raise PermissionDenied
+    @page("<int:pk>/run/", permission="run")
+    def run_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Asks for the variables, then starts the run or shows what it would do."""
         scenario = get_object_or_404(Scenario, pk=pk)
         try:
             document = documents.read_document(scenario.document)
         except InvalidDocument as error:
-            for found in error.problems:
-                self.message_user(request, str(found), messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:scenarios_scenario_change", args=[pk]))
+            for problem in error.problems:
+                self.message_user(request, str(problem), messages.ERROR)
+            return HttpResponseRedirect(address(scenario))
         form = VariablesForm(document.variables, request.POST if request.method == "POST" else None)
         context: dict[str, Any] = {}
         if form.is_valid() and "dry_run" in request.POST:
             context = self.dry_run(document, form)
         elif form.is_valid() and (run := self.start(request, scenario, form)) is not None:
-            return HttpResponseRedirect(reverse("admin:scenarios_run_change", args=[run.pk]))
-        context |= {**self.admin_site.each_context(request), "title": f"Run {scenario.name}"}
-        context |= {"opts": self.opts, "original": scenario, "form": form, "delays": delays_of(document)}
-        return TemplateResponse(request, "admin/scenarios/scenario/run.html", context)
+            return HttpResponseRedirect(address(run))
+        context |= {"original": scenario, "form": form, "delays": find_delays(document)}
+        return self.render(request, "admin/scenarios/scenario/run.html", f"Run {scenario.name}", **context)
 
     def dry_run(self, document: Document, form: VariablesForm) -> dict[str, Any]:
         try:
-            plan = build_plan(document, form.given())
+            plan = build_plan(document, form.read_values())
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
-        return {"plan": drawn_plan(plan), "steps": list(steps_of(plan)), "unreachable": unreachable(plan)}
+        return {"plan": draw_plan(plan), "steps": list(steps_of(plan)), "unreachable": unreachable(plan)}
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
             return run_commands.start_run(
                 scenario.document,
-                form.given(),
+                form.read_values(),
                 origin="admin",
                 scenario=scenario,
                 by=cast("User", request.user),
@@ -238,17 +194,10 @@ class ScenarioAdmin(DeletedByServiceAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        scenario = self.get_object(request, unquote(object_id))
-        if scenario is None:
-            raise Http404(f"there is no scenario {object_id!r}")
-        if not self.has_view_or_change_permission(request, scenario):
-            raise PermissionDenied
+        scenario = self.find_visible(request, object_id)
         before = request.GET.get("before", "")
         versions = versions_of(scenario, before=int(before) if before.isdecimal() else None)
         context = {
-            **self.admin_site.each_context(request),
-            "title": f"History of {scenario.name}",
-            "opts": self.opts,
             "original": scenario,
             "versions": versions,
             "older": versions[-1].key if len(versions) == VERSIONS_PER_PAGE else None,
@@ -256,12 +205,11 @@ class ScenarioAdmin(DeletedByServiceAdmin):
             "may_restore": self.has_change_permission(request, scenario),
             **(extra_context or {}),
         }
-        return TemplateResponse(request, "admin/scenarios/scenario/history.html", context)
+        template = "admin/scenarios/scenario/history.html"
+        return self.render(request, template, f"History of {scenario.name}", **context)
 
-    def restore_view(self, request: HttpRequest, pk: int, version: int) -> HttpResponse:
-        scenario = get_object_or_404(Scenario, pk=pk)
-        if request.method != "POST" or not self.has_change_permission(request, scenario):
-            raise PermissionDenied
+    @button("<int:pk>/restore/<int:version>/", permission="change")
+    def restore(self, request: HttpRequest, scenario: Scenario, version: int) -> HttpResponse:
         try:
             stored_scenarios.restore_version(scenario, version, by=cast("User", request.user))
         except ObjectDoesNotExist as error:
@@ -269,36 +217,34 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         except InvalidDocument as error:
             self.message_user(request, f"That version is no longer valid: {error}", messages.ERROR)
         else:
-            self.message_user(request, "The version was restored, as a new one.", messages.SUCCESS)
-        return HttpResponseRedirect(reverse("admin:scenarios_scenario_history", args=[pk]))
+            self.message_user(request, "Version restored as the newest version.", messages.SUCCESS)
+        return HttpResponseRedirect(address(scenario, "history"))
 
 
-def picture_of(document: Document) -> str:
-    """The plan with the variables' defaults, drawn."""
+def draw_document(document: Document) -> str:
+    """The plan with the variables' defaults, as a picture."""
     try:
         plan: Plan = build_plan(document, {})
     except (InvalidVariables, InvalidDocument):
         return format_html('<p class="empty">{}</p>', NEEDS_VARIABLES)
-    return drawn_plan(plan)
+    return draw_plan(plan)
 
 
-def drawn_plan(plan: Plan) -> SafeString:
-    """The picture, below what the writer should know before a run."""
-    told = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in forewarnings(plan)))
-    return (
-        format_html('<ul class="forewarnings">{}</ul>{}', told, plan_timeline(plan))
-        if told
-        else plan_timeline(plan)
-    )
+def draw_plan(plan: Plan) -> SafeString:
+    """The picture, below the warnings about the plan."""
+    warnings = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in forewarnings(plan)))
+    picture = plan_timeline(plan)
+    return format_html('<ul class="forewarnings">{}</ul>{}', warnings, picture) if warnings else picture
 
 
-def delays_of(document: Document) -> list[str]:
-    """Told of the variables' defaults: where they are not enough, the run's own page tells it."""
+def find_delays(document: Document) -> list[str]:
+    """What would delay or end a run with the variables' defaults, or keep it from starting."""
     try:
         plan = build_plan(document, {})
     except (InvalidVariables, InvalidDocument):
         return []
-    return [*delays(plan), *(f"As seen from here, a run would end errored: {one}" for one in refusals(plan))]
+    refused = (f"As seen from this host, a run would end as errored: {reason}" for reason in refusals(plan))
+    return [*delays(plan), *refused]
 
 
 def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:

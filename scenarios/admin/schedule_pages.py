@@ -1,19 +1,16 @@
-"""Schedules: written, paused, and what came of their due times."""
+"""Schedules: write and pause them, and see what happened at their due times."""
 
 from typing import Any, cast
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.pages import button
 from scenarios.control_room import home_queries
 from scenarios.control_room.forms import ScheduleForm, time_zones
 from scenarios.domain.errors import InvalidSchedule
@@ -30,7 +27,7 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 @admin.register(Schedule)
 class ScheduleAdmin(DeletedByServiceAdmin):
     form = ScheduleForm
-    list_display = ["name", "next_time", "last_time", "in_words", "scenario_name", "changed_by"]
+    list_display = ["name", "next_time", "last_time", "timetable", "scenario_name", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
     list_select_related = ["changed_by"]
     search_fields = ["name", "scenario_name"]
@@ -40,7 +37,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         (None, {"fields": ["name", "scenario_name", "variables_text", "is_paused"]}),
         ("When", {"fields": ["cron", "time_zone", "grace_minutes", "priority"]}),
         (
-            "Window in which its runs may start",
+            "Window in which runs may start",
             {"fields": ["window_days", ("window_from", "window_to")]},
         ),
     )
@@ -53,12 +50,7 @@ class ScheduleAdmin(DeletedByServiceAdmin):
             last_reason=Subquery(newest.values("reason")[:1]),
         )
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "Schedules", **(extra_context or {})})
-
-    # Whoever writes a schedule answers for its runs, and must be one who may run.
+    # The author of a schedule is responsible for its runs, and so needs the permission to run scenarios.
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return super().has_add_permission(request) and request.user.has_perm("scenarios.run_scenario")
@@ -70,21 +62,21 @@ class ScheduleAdmin(DeletedByServiceAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
-        # What the page tells in words above is not told again in numbers.
-        return [(None, {"fields": ["given", "cron", "time_zone", "grace_minutes"]})]
+        # The page shows the rest in words, above.
+        return [(None, {"fields": ["variable_list", "cron", "time_zone", "grace_minutes"]})]
 
     @admin.display(description="variables")
-    def given(self, schedule: Schedule) -> str:
-        return ", ".join(f"{name}={value}" for name, value in schedule.variables.items()) or "the defaults"
+    def variable_list(self, schedule: Schedule) -> str:
+        return ", ".join(f"{name}={value}" for name, value in schedule.variables.items()) or "defaults"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         found, counts, _needed, protected = super().get_deleted_objects(objs, request)
-        # What is noted of a schedule goes with it, though nobody may delete that by itself.
+        # Its recorded times are deleted with it, though nobody may delete those alone.
         return found, counts, set(), protected
 
-    @admin.display(description="due")
-    def in_words(self, schedule: Schedule) -> str:
-        return words_of(schedule)
+    @admin.display(description="timetable")
+    def timetable(self, schedule: Schedule) -> str:
+        return describe_timetable(schedule)
 
     @admin.display(description="next", ordering="next_at")
     def next_time(self, schedule: Schedule) -> str:
@@ -102,53 +94,34 @@ class ScheduleAdmin(DeletedByServiceAdmin):
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: bool) -> None:
         schedules.save_schedule(obj, by=cast("User", request.user))
 
-    def take_away(self, row: Schedule) -> None:
+    def delete_row(self, row: Schedule, *, by: User) -> None:
         schedules.delete_schedule(row)
 
-    def get_urls(self) -> list[URLPattern]:
-        pause = self.admin_site.admin_view(self.pause_view)
-        return [path("<int:pk>/pause/", pause, name="scenarios_schedule_pause"), *super().get_urls()]
+    def page_context(self, request: HttpRequest, row: Schedule | None) -> dict[str, Any]:
+        shown: dict[str, Any] = {"time_zones": time_zones(), "show_save_and_add_another": False}
+        if row is None:
+            return shown
+        return {**shown, **describe(row), "may_pause": self.has_change_permission(request, row)}
 
-    def pause_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Pauses it, or lets it go on with `resume`."""
-        schedule = get_object_or_404(Schedule, pk=pk)
-        if request.method != "POST" or not self.has_change_permission(request, schedule):
-            raise PermissionDenied
+    @button("<int:pk>/pause/", permission="change")
+    def pause(self, request: HttpRequest, schedule: Schedule) -> None:
+        """Pause the schedule, or resume it if the form says `resume`."""
         paused = "resume" not in request.POST
-        try:
-            schedules.pause(schedule, paused=paused)
-        except InvalidSchedule as error:
-            self.message_user(request, str(error), "ERROR")
-        else:
-            done = "It is paused: no time is due." if paused else "It goes on from now."
-            self.log_change(request, schedule, "Paused." if paused else "Resumed.")
-            self.message_user(request, done)
-        return HttpResponseRedirect(reverse("admin:scenarios_schedule_change", args=[pk]))
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        schedule = self.get_object(request, unquote(object_id)) if object_id else None
-        more: dict[str, Any] = {"time_zones": time_zones(), "show_save_and_add_another": False}
-        if schedule is not None:
-            more |= beside(schedule)
-            more["may_pause"] = self.has_change_permission(request, schedule)
-        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
+        schedules.pause(schedule, paused=paused)
+        done = "Paused." if paused else "Resumed."
+        self.log_change(request, schedule, done)
+        self.message_user(request, f"{done} No run starts until you resume it." if paused else done)
 
 
-def beside(schedule: Schedule) -> dict[str, Any]:
-    """The next times, what came of the last ones, and what keeps it from starting."""
+def describe(schedule: Schedule) -> dict[str, Any]:
+    """The next times, the results of the last ones, and what would keep a run from starting now."""
     try:
         upcoming = schedules.upcoming(schedule)
     except InvalidSchedule as error:
         return {"problem": str(error)}
     noted = schedule.times.select_related("run").defer("run__document", "run__variables")
     return {
-        "words": words_of(schedule),
+        "words": describe_timetable(schedule),
         "upcoming": [] if schedule.is_paused else upcoming,
         "obstacle": schedules.obstacle_to(schedule),
         "scenario": home_queries.scenario_named(schedule.scenario_name),
@@ -159,7 +132,7 @@ def beside(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def words_of(schedule: Schedule) -> str:
+def describe_timetable(schedule: Schedule) -> str:
     try:
         return schedule.timetable().in_words()
     except InvalidSchedule as error:

@@ -1,20 +1,21 @@
-"""The services that scenarios act on: how they are, who holds them, who touches them."""
+"""The services that scenarios act on: their health, which run holds them, which scenarios use them."""
 
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.pages import link, page
 from scenarios.admin.service_queries import QueriesInline
 from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
@@ -28,7 +29,7 @@ PROTECT = "scenarios.protect_service"
 
 
 class AddressForm(forms.ModelForm):
-    """Of whoever may not protect services: refuses the address of a protected one."""
+    """For people who may not protect services: refuses the address of a protected one."""
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
@@ -45,7 +46,7 @@ class AddressForm(forms.ModelForm):
 @admin.register(Service)
 class ServiceAdmin(DeletedByServiceAdmin):
     inlines = [QueriesInline]
-    list_display = ["name", "base_url", "health", "protection", "held_by", "touched_by", "description"]
+    list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
     list_filter = ["is_protected"]
     fields = ["name", "base_url", ("health_path", "health_status"), "description", "is_protected"]
     change_form_template = "admin/scenarios/service/change_form.html"
@@ -53,39 +54,24 @@ class ServiceAdmin(DeletedByServiceAdmin):
     list_per_page = 50
     change_list_template = "admin/scenarios/service/change_list.html"
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        response = super().changelist_view(request, {"title": "Services", **(extra_context or {})})
-        changes = getattr(response, "context_data", {}).get("cl")
-        if changes is not None:
-            rows: list[Any] = list(changes.result_list)
-            held, touching = (
-                home_queries.holders(),
-                home_queries.few_scenarios_by_service(row.name for row in rows),
-            )
-            for row in rows:
-                row.holder, row.touching = held.get(row.name), touching.get(row.name, home_queries.Touching())
-            changes.result_list = rows
-        return response
+    def add_to_rows(self, rows: list[Any]) -> None:
+        held = home_queries.find_holders()
+        uses = home_queries.find_uses(row.name for row in rows)
+        for row in rows:
+            row.holder, row.use = held.get(row.name), uses.get(row.name, home_queries.Use())
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        service: Any = self.get_object(request, unquote(object_id)) if object_id else None
-        more: dict[str, Any] = {}
-        if service is not None:
-            service.holder = home_queries.holders().get(service.name)
-            service.touching = home_queries.scenarios_touching(service.name)
-            more = {"health": self.health(service), "held_by": self.held_by(service)}
-            more["touched_by"] = self.touched_by(service)
-        return super().changeform_view(request, object_id, form_url, {**(extra_context or {}), **more})
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        if row is None:
+            return {}
+        row.holder = home_queries.find_holders().get(row.name)
+        row.use = home_queries.find_use(row.name)
+        return {
+            "health": self.health(row),
+            "held_by": self.held_by(row),
+            "used_by": self.used_by(row),
+        }
 
-    # Whoever could move a protected service, or take it away, could as well take its protection away.
+    # Moving or deleting a protected service would be a way around its protection.
 
     def get_readonly_fields(self, request: HttpRequest, obj: Service | None = None) -> list[str]:
         return [] if request.user.has_perm(PROTECT) else ["is_protected"]
@@ -95,34 +81,25 @@ class ServiceAdmin(DeletedByServiceAdmin):
         return super().get_form(request, *arguments, **{**form, **named})
 
     def has_change_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
-        return super().has_change_permission(request, obj) and self.may_touch(request, obj)
+        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Service | None = None) -> bool:
-        return super().has_delete_permission(request, obj) and self.may_touch(request, obj)
+        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
 
-    def may_touch(self, request: HttpRequest, service: Service | None) -> bool:
+    def _may_touch(self, request: HttpRequest, service: Service | None) -> bool:
         return service is None or not service.is_protected or request.user.has_perm(PROTECT)
 
     def save_model(self, request: HttpRequest, obj: Service, form: Any, change: bool) -> None:
         registered_services.save_service(obj)
 
-    def take_away(self, row: Service) -> None:
+    def delete_row(self, row: Service, *, by: User) -> None:
         registered_services.delete_service(row)
 
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.health_view)
-        try_view = self.admin_site.admin_view(self.try_view)
-        own = [
-            path("<int:pk>/health/", view, name="scenarios_service_health"),
-            path("try/", try_view, name="scenarios_service_try"),
-        ]
-        return [*own, *super().get_urls()]
-
-    @admin.display(description="health now")
+    @admin.display(description="health")
     def health(self, service: Service) -> SafeString:
-        # Each is asked by a request of its own: one that hangs keeps nobody waiting.
+        # One request for each service, so that a service that hangs delays no other.
         return format_html(
-            '<span hx-get="{}" hx-trigger="load, every 10s" aria-live="polite">asking…</span>',
+            '<span hx-get="{}" hx-trigger="load, every 10s" aria-live="polite">checking…</span>',
             reverse("admin:scenarios_service_health", args=[service.pk]),
         )
 
@@ -132,56 +109,45 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     @admin.display(description="held by")
     def held_by(self, service: Any) -> str:
-        if service.holder is None:
-            return "-"
-        run = reverse("admin:scenarios_run_change", args=[service.holder.pk])
-        return format_html('<a href="{}">{}</a>', run, service.holder)
+        return link(service.holder) if service.holder is not None else "-"
 
-    @admin.display(description="touched by")
-    def touched_by(self, service: Any) -> str:
-        touching: home_queries.Touching = service.touching
-        links = format_html_join(
-            ", ",
-            '<a href="{}">{}</a>',
-            (
-                (reverse("admin:scenarios_scenario_change", args=[key]), name)
-                for key, name in touching.scenarios
-            ),
+    @admin.display(description="used by")
+    def used_by(self, service: Any) -> str:
+        use: home_queries.Use = service.use
+        places = (
+            (reverse("admin:scenarios_scenario_change", args=[key]), name) for key, name in use.scenarios
         )
-        more = touching.count - len(touching.scenarios)
+        links = format_html_join(", ", '<a href="{}">{}</a>', places)
+        more = use.count - len(use.scenarios)
         if not more:
             return links or "-"
-        page = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
-        return format_html(
-            '{}<a href="{}">{}</a>',
-            links,
-            page,
-            f" and {more} more" if links else format_count(more, "scenario"),
-        )
+        scenarios = f"{reverse('admin:scenarios_scenario_changelist')}?{urlencode({'service': service.name})}"
+        rest = f" and {more} more" if links else format_count(more, "scenario")
+        return format_html('{}<a href="{}">{}</a>', links, scenarios, rest)
 
-    def health_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
+    @page("<int:pk>/health/")
+    def health_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         health = health_of(get_object_or_404(Service, pk=pk))
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
 
-    def try_view(self, request: HttpRequest) -> HttpResponse:
-        """How the service is that is written in the form; nothing is stored."""
-        may_write = self.has_add_permission(request) or request.user.has_perm("scenarios.change_service")
-        if request.method != "POST" or not may_write:
-            raise PermissionDenied
-        given = {name: request.POST.get(name, "").strip() for name in ("base_url", "health_path")}
+    def has_try_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) or request.user.has_perm("scenarios.change_service")
+
+    @page("try/", permission="try", post_only=True)
+    def try_page(self, request: HttpRequest) -> HttpResponse:
+        """Ask the service that the form describes for its health; nothing is stored."""
+        fields = {name: request.POST.get(name, "").strip() for name in ("base_url", "health_path")}
         status = request.POST.get("health_status", "").strip()
         service = Service(
             name="tried",
-            **{name: word for name, word in given.items() if word},
+            **{name: value for name, value in fields.items() if value},
             health_status=int(status) if status.isdecimal() else None,
         )
         try:
             service.clean_fields(exclude=["name"])
         except ValidationError as error:
-            words = " ".join(" ".join(said) for said in error.message_dict.values())
-            health = Health(is_well=False, sentence=words)
+            sentences = " ".join(" ".join(messages) for messages in error.message_dict.values())
+            health = Health(is_well=False, sentence=sentences)
         else:
             health = try_health(service)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})

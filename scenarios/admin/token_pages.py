@@ -1,4 +1,4 @@
-"""Tokens of the API: made for oneself, shown once, revoked."""
+"""API tokens: created for yourself, shown once, revoked."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from scenarios.access import tokens as api_tokens
@@ -23,15 +22,15 @@ class TokenForm(forms.ModelForm[ApiToken]):
     scopes = forms.MultipleChoiceField(
         choices=[(scope, f"{scope}: {', '.join(names)}") for scope, names in api_tokens.SCOPES.items()],
         widget=forms.CheckboxSelectMultiple,
-        help_text="It permits what both its scopes and your own permissions permit.",
+        help_text="The token permits only what its scopes and your own permissions both permit.",
     )
     days = forms.IntegerField(
-        label="Expires after days",
+        label="Expires after (days)",
         min_value=1,
         max_value=MAX_DAYS,
         required=False,
         initial=90,
-        help_text="Empty: never.",
+        help_text="Leave empty for a token that never expires.",
     )
 
     class Meta:
@@ -53,13 +52,8 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("scenarios.change_apitoken")
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return super().changelist_view(request, {"title": "API tokens", **(extra_context or {})})
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
-        """One's own, and everybody's for a superuser."""
+        """A person's own tokens; all of them for a superuser."""
         tokens: QuerySet[ApiToken] = super().get_queryset(request)
         return tokens if request.user.is_superuser else tokens.filter(owner=request.user.pk)
 
@@ -76,7 +70,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
         days = form.cleaned_data["days"]
         made, secret = api_tokens.create_token(
-            # For oneself alone: a token for another would be a way to what they may do.
+            # Only for yourself: with another person's token you could do what only they may do.
             cast("User", request.user),
             form.cleaned_data["name"],
             form.cleaned_data["scopes"],
@@ -84,22 +78,17 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         )
         obj.pk = made.pk
         obj.refresh_from_db()
-        obj.secret = secret  # type: ignore[attr-defined] # for the page that shows it, and no longer
+        obj.secret = secret  # type: ignore[attr-defined] # only for the page that shows it
 
     def response_add(
         self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The one page that shows the token. Not a redirect: it would have to be stored until then."""
-        context = {
-            **self.admin_site.each_context(request),
-            "title": "The token, shown this once",
-            "opts": self.opts,
-            "token": obj,
-            "secret": obj.secret,  # type: ignore[attr-defined]
-        }
-        return TemplateResponse(request, "admin/scenarios/apitoken/made.html", context)
+        """The only page that shows the token. Not a redirect, because the token would have to be stored."""
+        secret = obj.secret  # type: ignore[attr-defined]
+        template = "admin/scenarios/apitoken/made.html"
+        return self.render(request, template, "Copy your new token", token=obj, secret=secret)
 
-    @admin.action(description="Revoke, for good", permissions=["revoke"])
+    @admin.action(description="Revoke permanently", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         revoked = sum(api_tokens.revoke_token(token) for token in queryset)
-        self.message_user(request, f"{revoked} tokens are revoked.")
+        self.message_user(request, f"{revoked} token{'' if revoked == 1 else 's'} revoked.")

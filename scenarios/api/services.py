@@ -80,7 +80,7 @@ def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[
 
 
 def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
-    held, touching = home_queries.holders(), home_queries.scenarios_by_service(row.name for row in rows)
+    held, touching = home_queries.find_holders(), home_queries.scenarios_by_service(row.name for row in rows)
     return [
         {
             "name": row.name,

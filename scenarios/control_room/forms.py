@@ -98,7 +98,7 @@ class VariablesForm(forms.Form):
         for name, variable in variables.items():
             self.fields[name] = field_of(name, variable)
 
-    def given(self) -> dict[str, Any]:
+    def read_values(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if value != ""}
 
 

@@ -18,8 +18,8 @@ MAX_UNFINISHED = 20
 PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
 MAX_OUTSTANDING = 20
 MAX_SCENARIOS = 50
-# A service that everything uses is touched by thousands: they are listed on a page of their own.
-MAX_TOUCHING, MAX_TOUCHING_ONE = 10, 100
+# Thousands of scenarios may use one service; the list of scenarios then shows them.
+MAX_LISTED_USES, MAX_USES_ON_PAGE = 10, 100
 
 
 def unfinished_runs() -> list[Run]:
@@ -73,8 +73,8 @@ def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | N
     return [(row, runs.get(keys[row.pk])) for row in scenarios]
 
 
-def holders() -> dict[str, Run]:
-    """By service, the run that has it for itself."""
+def find_holders() -> dict[str, Run]:
+    """By service, the run that holds it."""
     holds = Hold.objects.select_related("run").defer("run__document", "run__variables")
     return {hold.service: hold.run for hold in holds}
 
@@ -89,30 +89,30 @@ def scenarios_by_service(services: Iterable[str]) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Touching:
-    """How many scenarios name a service in their steps; which ones, by key and name, where they are few."""
+class Use:
+    """How many scenarios name a service in their steps, and the keys and names of some of them."""
 
     count: int = 0
     scenarios: tuple[tuple[int, str], ...] = ()
 
 
-def few_scenarios_by_service(services: Iterable[str]) -> dict[str, Touching]:
-    """By service; the names of at most MAX_TOUCHING scenarios each."""
+def find_uses(services: Iterable[str]) -> dict[str, Use]:
+    """By service; without names where more than MAX_LISTED_USES scenarios use it."""
     rows = NamedService.objects.filter(service__in=list(services))
     counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
-    few = [service for service, count in counts.items() if count <= MAX_TOUCHING]
+    few = [service for service, count in counts.items() if count <= MAX_LISTED_USES]
     named: dict[str, list[tuple[int, str]]] = {}
     told = rows.filter(service__in=few).order_by("service", "scenario_name")
     for service, key, name in told.values_list("service", "scenario_id", "scenario_name"):
         named.setdefault(service, []).append((key, name))
-    return {service: Touching(count, tuple(named.get(service, ()))) for service, count in counts.items()}
+    return {service: Use(count, tuple(named.get(service, ()))) for service, count in counts.items()}
 
 
-def scenarios_touching(service: str) -> Touching:
-    """The first ones, for the service's own page, and how many there are in all."""
+def find_use(service: str) -> Use:
+    """For the service's own page: how many there are, and the names of the first."""
     rows = NamedService.objects.filter(service=service).order_by("scenario_name")
-    first = rows.values_list("scenario_id", "scenario_name")[:MAX_TOUCHING_ONE]
-    return Touching(rows.count(), tuple(first))
+    first = rows.values_list("scenario_id", "scenario_name")[:MAX_USES_ON_PAGE]
+    return Use(rows.count(), tuple(first))
 
 
 def scenario_named(name: str) -> Scenario | None:

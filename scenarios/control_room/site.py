@@ -100,12 +100,12 @@ class ControlRoom(admin.AdminSite):
             raise PermissionDenied
         if "release" in request.POST:
             global_stop.release_global_stop()
-            messages.success(request, "The global stop is released: runs may begin again.")
+            messages.success(request, "Global stop released. Runs may start again.")
         else:
             reason = request.POST.get("reason", "").strip() or "no reason given"
             stopped = global_stop.pull_global_stop(by=request.user.get_username(), reason=reason)
-            words = f"Being stopped: {format_count(stopped, 'run')}; faults are undone first."
-            messages.warning(request, f"{words} No run begins until the stop is released.")
+            message = f"Stopping {format_count(stopped, 'run')}. Faults are undone first."
+            messages.warning(request, f"{message} No run starts until you release the stop.")
         return HttpResponseRedirect(reverse(f"{self.name}:index"))
 
     def guide_view(self, request: HttpRequest, name: str = next(iter(guide.PAGES))) -> TemplateResponse:
@@ -133,7 +133,6 @@ class ControlRoom(admin.AdminSite):
             days = home_queries.runs_per_day()
             context |= self.now(request)
             context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
-            context["may_pull"] = request.user.has_perm("scenarios.pull_globalstop")
             context |= {"chart": days_chart(days), "shares": home_queries.shares(days)}
             scenarios = Scenario.objects.defer("document")[: home_queries.MAX_SCENARIOS]
             context["scenarios"] = home_queries.with_last_run(list(scenarios))
@@ -170,6 +169,4 @@ class ControlRoom(admin.AdminSite):
             "approvals": approvals,
             "problems": problems,
             "mark": "_".join([*seen, str(len(problems))]),
-            "may_stop": request.user.has_perm("scenarios.stop_run"),
-            "may_acknowledge": request.user.has_perm("scenarios.acknowledge_fault"),
         }

@@ -122,7 +122,7 @@ def follow_to_the_report(page: Page) -> None:
     expect(page.locator("#timeline .fault")).to_have_count(1)
     page.locator("#steps summary").nth(2).click()
     expect(page.locator("#steps details[open]")).to_contain_text("delay_ms: 500")
-    page.click(".reports a:text-is('page')")
+    page.click(".reports a:text-is('HTML')")
     expect(page.locator("h1")).to_have_text("The exchange answers slowly")
     assert page.locator("h1").evaluate("title => getComputedStyle(title).fontSize") == "24px"
 

@@ -1,5 +1,5 @@
-// What is written into a form's text areas stays in this browser until it is saved, or its writer logs out: a
-// session may end meanwhile. It is kept by user and page, for a week, and nobody else is offered it.
+// Keeps the text of a form's text areas in this browser until it is saved or its writer logs out, because a
+// session may end meanwhile. It is kept for a week, by user and page, and offered to that user alone.
 "use strict";
 
 (() => {
@@ -9,61 +9,61 @@
   const user = `${BEGINNING}${document.currentScript.dataset.user} `;
   const here = user + location.pathname;
 
-  // A browser may forbid storage, or have no room left: the page works without it.
-  function tried(action) {
+  // A browser may forbid storage or have no room left. The page works without it.
+  function attempt(action) {
     try {
       return action();
     } catch {
       return null;
     }
   }
-  const drop = (key) => tried(() => localStorage.removeItem(key));
-  const read = (key) => tried(() => JSON.parse(localStorage.getItem(key)));
+  const drop = (key) => attempt(() => localStorage.removeItem(key));
+  const read = (key) => attempt(() => JSON.parse(localStorage.getItem(key)));
 
   function keys(beginning) {
-    return tried(() => Object.keys(localStorage).filter((key) => key.startsWith(beginning))) ?? [];
+    return attempt(() => Object.keys(localStorage).filter((key) => key.startsWith(beginning))) ?? [];
   }
 
-  // The answer to a save that was carried out names its page.
-  function dropWhatIsSaved() {
+  // The response to a successful save names the saved page.
+  function dropSaved() {
     const saved = /(?:^|; )saved_page=([^;]*)/.exec(document.cookie);
     if (!saved) return;
     drop(user + decodeURIComponent(saved[1]));
     document.cookie = "saved_page=; path=/; max-age=0; samesite=lax";
   }
 
-  function dropWhatIsOld() {
+  function dropOld() {
     for (const key of keys(BEGINNING)) {
       if (!(Date.now() - read(key)?.at < WEEK_MILLISECONDS)) drop(key);
     }
   }
 
-  // The logout of this user, from whichever page.
+  // This user logs out, on whichever page.
   document.getElementById("logout-form")?.addEventListener("submit", () => keys(user).forEach(drop));
 
-  dropWhatIsSaved();
-  dropWhatIsOld();
+  dropSaved();
+  dropOld();
   const form = document.querySelector("#content-main > form[id$='_form']");
   const areas = form ? [...form.querySelectorAll("textarea[name]")] : [];
   if (!areas.length) return;
-  // What the page came with: what is stored, or what was refused and is shown again.
-  const given = Object.fromEntries(areas.map((area) => [area.name, area.defaultValue]));
+  // The text that the page was loaded with: the stored one, or one that was refused and is shown again.
+  const loaded = Object.fromEntries(areas.map((area) => [area.name, area.defaultValue]));
 
   function keep() {
     clearTimeout(timer);
-    const changed = areas.filter((area) => area.isConnected && area.value !== given[area.name]);
+    const changed = areas.filter((area) => area.isConnected && area.value !== loaded[area.name]);
     if (!changed.length) return;
     const texts = Object.fromEntries(changed.map((area) => [area.name, area.value]));
-    const before = Object.fromEntries(changed.map((area) => [area.name, given[area.name]]));
-    tried(() => localStorage.setItem(here, JSON.stringify({ at: Date.now(), texts, before })));
+    const before = Object.fromEntries(changed.map((area) => [area.name, loaded[area.name]]));
+    attempt(() => localStorage.setItem(here, JSON.stringify({ at: Date.now(), texts, before })));
   }
 
   let timer = 0;
   let isOffered = false;
-  // What is offered is not written over until it has been taken or discarded, or something else was typed.
+  // Kept text is not overwritten until it has been restored or discarded, or something else was typed.
   form.addEventListener("input", (event) => {
     if (!areas.includes(event.target)) return;
-    if (areas.every((area) => area.value === given[area.name])) {
+    if (areas.every((area) => area.value === loaded[area.name])) {
       if (!isOffered) drop(here);
       return;
     }
@@ -97,9 +97,9 @@
     notice.id = "kept-text";
     notice.setAttribute("role", "status");
     const words = document.createElement("p");
-    words.textContent = `What you wrote here until ${new Date(kept.at).toLocaleString()} was not saved: this browser has kept it.`;
-    const others = areas.some((area) => area.name in kept.before && kept.before[area.name] !== given[area.name]);
-    if (others) words.textContent += " What is stored has been changed since you began.";
+    words.textContent = `Your text from ${new Date(kept.at).toLocaleString()} was not saved. This browser has kept it.`;
+    const others = areas.some((area) => area.name in kept.before && kept.before[area.name] !== loaded[area.name]);
+    if (others) words.textContent += " The stored version has changed since then.";
     const row = document.createElement("div");
     row.className = "row";
     const close = () => {
@@ -107,11 +107,11 @@
       notice.remove();
     };
     row.append(
-      button("Take it up again", "button", () => {
+      button("Restore text", "button", () => {
         close();
         take(kept);
       }),
-      button("Discard it", "button plain", () => {
+      button("Discard text", "button plain", () => {
         close();
         drop(here);
       }),

@@ -1,7 +1,7 @@
 // Small conveniences; every page works without them.
 "use strict";
 
-// A link with data-opens shows a dialog of this page instead of going to a page of its own.
+// A link with data-opens shows a dialog of this page instead of following the link.
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
   const dialog = opener && document.getElementById(opener.dataset.opens);
@@ -14,7 +14,7 @@ document.addEventListener("click", (event) => {
   if (closer) document.getElementById(closer.dataset.closes).close();
 });
 
-// What was written and not saved is neither run nor left behind unasked. The editor writes into the textarea.
+// Unsaved changes are neither run nor lost without a question. The editor writes into the textarea.
 function isUnsaved() {
   const area = document.getElementById("id_document");
   return area !== null && area.value !== area.defaultValue;
@@ -27,10 +27,10 @@ addEventListener("beforeunload", (event) => {
   if (isUnsaved() && !isSaving) event.preventDefault();
 });
 
-// What was refused is mended first: the cursor stands there.
+// Focus the first field that was refused.
 document.querySelector('#content [aria-invalid="true"]')?.focus();
 
-// Where a list's rows are stacked, on a narrow screen, each value tells of what it is; what has none is left out.
+// On a narrow screen a list's rows are stacked, so each value needs its column's name; empty ones are hidden.
 for (const row of document.querySelectorAll("#result_list tbody tr")) {
   const heads = row.closest("table").tHead.rows[0].cells;
   for (const cell of row.querySelectorAll("td:not(.action-checkbox)")) {
@@ -39,7 +39,7 @@ for (const row of document.querySelectorAll("#result_list tbody tr")) {
   }
 }
 
-// A run's clock goes on between two polls.
+// A running clock between two polls.
 function tick() {
   for (const clock of document.querySelectorAll("time[data-since]")) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(clock.dataset.since)) / 1000));
@@ -51,16 +51,16 @@ tick();
 setInterval(tick, 1000);
 document.addEventListener("htmx:afterSettle", tick);
 
-// A page that cannot be kept up to date says so, until it can again.
-function say(isStale) {
+// Say so while the page cannot be updated.
+function showStale(isStale) {
   let notice = document.getElementById("stale");
   if (isStale && !notice) {
     notice = document.createElement("p");
     notice.id = "stale";
     notice.setAttribute("role", "alert");
-    notice.textContent = "The server does not answer: what is shown here may be old.";
+    notice.textContent = "The server is not responding. This page may be out of date.";
     document.body.append(notice);
   }
   if (!isStale) notice?.remove();
 }
-document.addEventListener("htmx:afterRequest", (event) => say(!event.detail.successful));
+document.addEventListener("htmx:afterRequest", (event) => showStale(!event.detail.successful));

@@ -69,14 +69,14 @@ def test_home_shows_what_runs_and_in_which_phase(admin_client: Client) -> None:
     content = admin_client.get("/admin/").content.decode()
     assert str(telling.run) in content.replace("\n", "")
     assert "chaos" in content
-    assert "Nothing is running" not in content
+    assert "No runs in progress" not in content
 
 
 def test_home_shows_an_outstanding_fault_as_an_alarm_with_what_to_do(
     admin_client: Client, outstanding: Fault
 ) -> None:
     content = admin_client.get("/admin/").content.decode()
-    for words in ("1 fault still injected", SLOWED, "answered 503", "Try again", "Acknowledge…"):
+    for words in ("1 fault still injected", SLOWED, "answered 503", "Retry undo", "Acknowledge…"):
         assert words in content
 
 
@@ -115,7 +115,7 @@ def test_someone_who_may_view_nothing_sees_nothing_on_home(client: Client, outst
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     content = client.get("/admin/").content.decode()
     assert SLOWED not in content
-    assert "ask for the permission" in content
+    assert "Ask an administrator for permission" in content
     assert client.get("/admin/now/").status_code == 403
 
 
@@ -195,7 +195,7 @@ def test_a_service_is_asked_how_it_is_now(admin_client: Client) -> None:
         assert "/health answered 200" in answer.content.decode()
     gone = registered_services.register_service("gone", "http://127.0.0.1:1")
     answer = admin_client.get(reverse("admin:scenarios_service_health", args=[gone.pk]))
-    assert "not well" in answer.content.decode()
+    assert "unhealthy" in answer.content.decode()
 
 
 @pytest.mark.parametrize("page", ["scenario", "run", "fault", "service", "schedule", "approval"])
@@ -207,11 +207,11 @@ def test_an_address_that_names_nothing_is_not_found(admin_client: Client, page: 
 
 def test_the_global_stop_says_how_many_runs_it_stops(admin_client: Client) -> None:
     answer = admin_client.post(reverse("admin:global_stop"), {"reason": "a test"}, follow=True)
-    assert "Being stopped: no run; faults are undone first." in answer.content.decode()
+    assert "Stopping no run. Faults are undone first." in answer.content.decode()
 
 
 def test_whoever_is_refused_is_told_what_to_ask_for(client: Client) -> None:
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     answer = client.get(reverse("admin:scenarios_approval_changelist"))
     assert answer.status_code == 403
-    assert "Your account has no permission for it." in answer.content.decode()
+    assert "Your account does not have permission" in answer.content.decode()

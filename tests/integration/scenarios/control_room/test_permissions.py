@@ -239,10 +239,10 @@ def test_what_one_person_asks_for_another_approves_and_the_page_says_so(client: 
     bob = someone("bob")
     bob.groups.add(Group.objects.get(name="Approver"))
     client.force_login(bob)
-    assert "1 waits for a second person" in client.get("/admin/").content.decode()
+    assert "1 request waiting for approval" in client.get("/admin/").content.decode()
     client.post(admin("approval_approve", approval_of(run).pk), {"reason": "announced"})
     assert "approved by bob" in client.get(admin("run_change", run.pk)).content.decode()
-    assert "for a second person" not in client.get("/admin/").content.decode()
+    assert "waiting for approval" not in client.get("/admin/").content.decode()
     run.refresh_from_db()
     assert run.state == RunState.QUEUED
 
@@ -251,7 +251,7 @@ def test_a_refusal_without_a_reason_decides_nothing(client: Client, world: World
     client.force_login(someone("bob", "approve_run", "view_approval"))
     address = admin("approval_refuse", world.approval.pk)
     answer = client.post(address, {"reason": " "}, follow=True)
-    assert "A refusal needs a reason" in answer.content.decode()
+    assert "Enter a reason for refusing" in answer.content.decode()
     world.awaiting.refresh_from_db()
     assert world.awaiting.state == RunState.AWAITING_APPROVAL
 

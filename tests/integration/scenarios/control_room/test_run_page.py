@@ -79,11 +79,11 @@ def test_a_step_that_goes_on_is_replaced_and_not_repeated(admin_client: Client, 
     assert "beforeend:#steps" not in content
 
 
-def test_a_wish_to_stop_is_a_change(admin_client: Client, telling: Telling) -> None:
+def test_a_request_to_stop_is_a_change(admin_client: Client, telling: Telling) -> None:
     telling.begin()
     poll = next_poll(page(admin_client, telling.run))
     admin_client.post(address("stop", telling.run))
-    assert "being stopped by admin" in admin_client.get(poll).content.decode()
+    assert "stopping, requested by admin" in admin_client.get(poll).content.decode()
 
 
 def test_an_ended_run_with_a_dirty_rollback_is_an_alarm_and_still_polled(

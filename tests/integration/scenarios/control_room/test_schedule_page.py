@@ -119,7 +119,9 @@ def test_whoever_may_only_view_it_reads_its_variables_and_its_window(client: Cli
 def test_it_is_paused_and_resumed_and_both_are_in_its_history(admin_client: Client, admin: User) -> None:
     schedule = scheduled(admin)
     pause = reverse("admin:scenarios_schedule_pause", args=[schedule.pk])
-    assert "It is paused: no time is due." in admin_client.post(pause, follow=True).content.decode()
+    assert (
+        "Paused. No run starts until you resume it." in admin_client.post(pause, follow=True).content.decode()
+    )
     schedule.refresh_from_db()
     assert (schedule.is_paused, schedule.next_at) == (True, None)
     admin_client.post(pause, {"resume": "yes"})
@@ -137,11 +139,11 @@ def test_the_page_tells_what_came_of_its_times_and_what_stands_in_its_way(
     due.start_due(timezone.now())
     content = shown(admin_client, schedule)
     assert "started" in content
-    assert "If it were due now, no run would start: its run break-exchange" in content
+    assert "No run would start now: its run break-exchange" in content
     Scenario.objects.all().delete()
     Schedule.objects.update(next_at=minute() + timedelta(minutes=1))
     due.start_due(timezone.now() + timedelta(minutes=1))
-    assert "which is not stored" in shown(admin_client, schedule)
+    assert "which does not exist" in shown(admin_client, schedule)
 
 
 def test_one_that_lacks_an_approval_says_so_and_leads_there(admin_client: Client, admin: User) -> None:
@@ -151,7 +153,7 @@ def test_one_that_lacks_an_approval_says_so_and_leads_there(admin_client: Client
     assert "it needs the approval of a second person: &#x27;exchange&#x27; is protected" in content
     address = reverse("admin:scenarios_approval_change", args=[Approval.objects.get().pk])
     assert address in content
-    assert "You asked for this" in admin_client.get(address).content.decode()
+    assert "You requested this" in admin_client.get(address).content.decode()
 
 
 def test_a_zone_that_is_known_no_more_is_told_on_page_and_list(admin_client: Client, admin: User) -> None:

@@ -43,7 +43,7 @@ def test_a_path_that_is_none_is_refused(admin_client: Client, admin_user: object
     tried = admin_client.post(
         reverse("admin:scenarios_service_try"), {"base_url": "http://127.0.0.1:1", "health_path": path}
     )
-    assert "not well" in tried.content.decode()
+    assert "unhealthy" in tried.content.decode()
     assert not Service.objects.exists()
 
 
@@ -53,9 +53,9 @@ def test_it_is_tried_before_it_is_stored(admin_client: Client, client: Client) -
         given = {"base_url": target.url, "health_path": "/health", "health_status": "200"}
         assert "/health answered 200" in admin_client.post(address, given).content.decode()
         given["health_status"] = "204"
-        assert "not well" in admin_client.post(address, given).content.decode()
+        assert "unhealthy" in admin_client.post(address, given).content.decode()
     assert client.post(address, given).status_code == 302
     assert not Service.objects.exists()
-    assert "Try its health" in admin_client.get(reverse("admin:scenarios_service_add")).content.decode()
+    assert "Check health" in admin_client.get(reverse("admin:scenarios_service_add")).content.decode()
     registered_services.register_service("bank", "http://127.0.0.1:1")
     assert Service.objects.get().health_path == "/health"

@@ -160,7 +160,7 @@ def test_the_scenarios_of_a_service_are_found_by_an_index() -> None:
 def test_few_ones_are_told_by_name_for_each_service() -> None:
     save(DOCUMENT)
     save(OTHER.replace("exchange-latency", "a-first-one"))
-    found = home_queries.few_scenarios_by_service(["exchange", "audit", "none"])
+    found = home_queries.find_uses(["exchange", "audit", "none"])
     assert {service: [name for _key, name in one.scenarios] for service, one in found.items()} == {
         "exchange": ["a-first-one", "exchange-latency"],
         "audit": ["a-first-one"],

@@ -1,0 +1,166 @@
+"""What the control room's pages share: their own pages and buttons, declared where they are written.
+
+Django's admin asks for an entry in `get_urls`, a check of the permission, and a redirect in each view. Here a
+decorator says it once:
+
+    @page("<uuid:pk>/charts/")
+    def charts_page(self, request, pk): ...
+
+    @button("<uuid:pk>/stop/", permission="scenarios.stop_run")
+    def stop(self, request, run): ...
+
+The literal word in the route names the URL: `admin:scenarios_run_stop`.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import capfirst
+
+from scenarios.domain.errors import ScenarioError
+
+Page = TypeVar("Page", bound=Callable[..., HttpResponse])
+
+
+def page(route: str, *, permission: str = "view", post_only: bool = False) -> Callable[[Page], Page]:
+    """Serve the function at the route, below the model's own address.
+
+    Args:
+        route: as for `django.urls.path`, with exactly one literal word.
+        permission: a permission's full name, or a word such as "view" that stands for `has_view_permission`.
+        post_only: refuse every other method.
+    """
+
+    def declare(function: Page) -> Page:
+        @wraps(function)
+        def view(self: PageAdmin, request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            if (post_only and request.method != "POST") or not self.permits(request, permission):
+                raise PermissionDenied
+            return function(self, request, *arguments, **named)
+
+        view.route = route  # type: ignore[attr-defined] # read by get_urls
+        return cast("Page", view)
+
+    return declare
+
+
+def button(
+    route: str, *, permission: str
+) -> Callable[[Callable[..., HttpResponse | None]], Callable[..., HttpResponse]]:
+    """Call the function with the row that a POST names, then go back to the row's page.
+
+    The function may return another response instead. A ScenarioError that it raises is shown as a message.
+    The arguments are those of `page`.
+    """
+
+    def declare(function: Callable[..., HttpResponse | None]) -> Callable[..., HttpResponse]:
+        @page(route, permission=permission, post_only=True)
+        @wraps(function)
+        def view(self: PageAdmin, request: HttpRequest, pk: Any, **named: Any) -> HttpResponse:
+            row = get_object_or_404(self.get_queryset(request), pk=pk)
+            response = None
+            try:
+                response = function(self, request, row, **named)
+            except ScenarioError as error:
+                self.message_user(request, str(error), messages.ERROR)
+            return response or HttpResponseRedirect(address(row))
+
+        return view
+
+    return declare
+
+
+def address(row: Model, name: str = "change") -> str:
+    """The address of the row's page of this name."""
+    meta = row._meta  # noqa: SLF001 - documented: https://docs.djangoproject.com/en/5.2/ref/models/meta/
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_{name}", args=[row.pk])
+
+
+def link(row: Model) -> SafeString:
+    return format_html('<a href="{}">{}</a>', address(row), row)
+
+
+class PageAdmin(admin.ModelAdmin):
+    """A list and a page for each row, with the pages and buttons that its functions declare."""
+
+    # Hooks
+
+    def add_to_rows(self, rows: list[Any]) -> None:
+        """Give the rows of one page of the list what its columns show, in a few queries for all."""
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the row's page shows beside its fields; `row` is None while one is added."""
+        return {}
+
+    # For pages
+
+    def permits(self, request: HttpRequest, permission: str) -> bool:
+        if "." in permission:
+            return request.user.has_perm(permission)
+        return bool(getattr(self, f"has_{permission}_permission")(request))
+
+    def find_visible(self, request: HttpRequest, pk: object) -> Any:
+        """The row, for those who may view it.
+
+        Raises:
+            Http404: there is no such row.
+            PermissionDenied: this person may view none.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if (row := self.get_object(request, unquote(str(pk)))) is None:
+            raise Http404(f"there is no {self.opts.verbose_name} {str(pk)!r}")
+        return row
+
+    def render(self, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
+        """A whole page of the control room."""
+        shared = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        return TemplateResponse(request, template, {**shared, **context})
+
+    # Django's own
+
+    def get_urls(self) -> list[URLPattern]:
+        declared = [(name, getattr(type(self), name)) for name in dir(type(self))]
+        own = [
+            path(view.route, self.admin_site.admin_view(getattr(self, name)), name=self._url_name(view.route))
+            for name, view in declared
+            if hasattr(view, "route")
+        ]
+        return [*own, *super().get_urls()]
+
+    def _url_name(self, route: str) -> str:
+        (word,) = (part for part in route.split("/") if part and not part.startswith("<"))
+        return f"{self.opts.app_label}_{self.opts.model_name}_{word}"
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        response = super().changelist_view(request, context)
+        changes = getattr(response, "context_data", {}).get("cl")
+        if changes is not None:
+            changes.result_list = list(changes.result_list)
+            self.add_to_rows(changes.result_list)
+        return response
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        context = {**self.page_context(request, row), **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
