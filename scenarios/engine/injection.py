@@ -14,7 +14,7 @@ from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepN
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Step
 from scenarios.engine.observations import Observation, judge
-from scenarios.engine.rollback import take_back, take_back_without_ledger
+from scenarios.engine.rollback import NullLedger, undo_all
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Ledger
 
@@ -31,9 +31,9 @@ class Injector:
         self._late_seconds = late_seconds
         # What this process has in the ledger and has not undone: all there is while that is unreachable.
         self._open: dict[int, Fault] = {}
-        # Of these, the faults whose injection has begun, and whose end the ledger has not been told.
+        # Of these, the faults whose injection has begun, and whose end is not in the ledger yet.
         self._begun: dict[int, Fault] = {}
-        # Those of which the target has said that it did not do what was asked.
+        # Faults whose target has answered that it did not inject them.
         self._refused: set[int] = set()
 
     async def act(self, action: Action, phase: str) -> Observation:
@@ -93,12 +93,12 @@ class Injector:
             del self._begun[fault.key]
         return seen
 
-    async def take_back(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
+    async def undo(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails."""
         known = [
             replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
         ]
-        remaining = await take_back(
+        remaining = await undo_all(
             known, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
         )
         left = {fault.key for fault in remaining}
@@ -107,15 +107,15 @@ class Injector:
                 self._forget(fault)
         return remaining
 
-    async def take_back_lost(self, *, unreachable: bool) -> None:
-        """The run is another's now: undo, without the ledger, what that one may not have undone.
+    async def undo_without_ledger(self, *, is_cut_off: bool) -> None:
+        """Undo what the process that has taken the run over may not have undone.
 
-        Who took the run over may have undone a fault before its injection arrived: this process was
-        stopped in between. An undo is safe to repeat; a fault left behind is not. Where the ledger cannot
-        be reached, there may be nobody else: then it is everything this process has injected.
+        It may have undone a fault before the injection arrived, because this process was stopped in
+        between. An undo is safe to repeat; a fault left behind is not. Where the ledger cannot be reached
+        (`is_cut_off`), there may be no such process: then all that this one has injected is undone.
         """
-        left = self._open if unreachable else self._begun
-        await take_back_without_ledger(list(left.values())[::-1], steps=self._steps, clock=self._clock)
+        left = list((self._open if is_cut_off else self._begun).values())
+        await undo_all(left[::-1], ledger=NullLedger(), steps=self._steps, clock=self._clock)
 
     def _forget(self, fault: Fault) -> None:
         self._open.pop(fault.key, None)

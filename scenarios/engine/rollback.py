@@ -1,15 +1,15 @@
-"""Takes faults back: for the worker at a phase's or run's end, for the watchdog, for a person."""
+"""Undoes faults: for the worker at the end of a phase or run, for the watchdog, for a person."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.plan import Proof, find_service, origin
 from scenarios.engine.observations import observe
 from scenarios.engine.steps import StepRunner
-from scenarios.ports import Clock, Fault, Ledger, UndoResult
+from scenarios.ports import Clock, Fault, UndoResult
 
 T = TypeVar("T")
 
@@ -20,36 +20,58 @@ LOOK_SECONDS = 0.5
 MIN_LOOK_SECONDS = 1.0
 
 
-async def take_back(
+class UndoLedger(Protocol):
+    """What `undo_all` needs of a ledger; `scenarios.ports.Ledger` documents the methods."""
+
+    async def moved_to(self, fault: Fault) -> str: ...
+
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None: ...
+
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None: ...
+
+
+class NullLedger:
+    """Writes nothing: for a process that has no right, or no way, to write to the run's ledger."""
+
+    async def moved_to(self, fault: Fault) -> str:
+        del fault
+        return ""
+
+    async def mark_undone(self, fault: Fault, result: UndoResult) -> None: ...
+
+    async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None: ...
+
+
+async def undo_all(
     faults: Sequence[Fault],
     *,
-    ledger: Ledger,
+    ledger: UndoLedger,
     steps: StepRunner,
     clock: Clock,
     delays: Iterable[float] = UNDO_DELAYS,
 ) -> list[Fault]:
-    """Undo the faults, in the order given; return those whose undo still fails.
+    """Undo the faults, in the order given; return those whose undo still fails after a round for each delay.
 
-    A round tries each one, so that a failing undo never keeps the next from being tried. A round is
+    A round tries each fault, so that a failing undo never keeps the next from being tried. A round is
     shielded: once begun, it is not torn apart by a stop. Between rounds a cancellation gets through.
 
     Raises:
         LeaseLost: another process has taken the run over.
     """
-    remaining = await finish(asyncio.create_task(_round(faults, ledger, steps)))
+    remaining = await finish(asyncio.create_task(_undo_once(faults, ledger, steps)))
     for delay in delays:
         if not remaining:
             break
         await clock.sleep(delay)
-        remaining = await finish(asyncio.create_task(_round(remaining, ledger, steps)))
+        remaining = await finish(asyncio.create_task(_undo_once(remaining, ledger, steps)))
     return remaining
 
 
-async def _round(faults: Sequence[Fault], ledger: Ledger, steps: StepRunner) -> list[Fault]:
-    return [fault for fault in faults if not await _undo(fault, ledger, steps)]
+async def _undo_once(faults: Sequence[Fault], ledger: UndoLedger, steps: StepRunner) -> list[Fault]:
+    return [fault for fault in faults if not await _undo_and_record(fault, ledger, steps)]
 
 
-async def _undo(fault: Fault, ledger: Ledger, steps: StepRunner) -> bool:
+async def _undo_and_record(fault: Fault, ledger: UndoLedger, steps: StepRunner) -> bool:
     moved_to = await ledger.moved_to(fault)
     began_at = steps.clock.now()
     result = replace(await undo(fault, steps, moved_to=moved_to), began_at=began_at)
@@ -68,12 +90,12 @@ async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoRe
     service = find_service(fault.undo)
     there = steps.at({service: fault.address}) if fault.address else steps
     if not moved_to:
-        result = await _undo_there(fault, there)
-        return UndoResult(result.reason, result.is_seen_gone, _named(fault.address, result.reason))
+        result = await _undo_and_look(fault, there)
+        return UndoResult(result.reason, result.is_seen_gone, _outcome_at(fault.address, result.reason))
     result, elsewhere = await asyncio.gather(
-        _undo_there(fault, there), _send(fault, steps.at({service: moved_to}))
+        _undo_and_look(fault, there), _send(fault, steps.at({service: moved_to}))
     )
-    places = _named(fault.address, result.reason) | _named(moved_to, elsewhere.reason)
+    places = _outcome_at(fault.address, result.reason) | _outcome_at(moved_to, elsewhere.reason)
     reason = result.reason
     if reason:
         reason += (
@@ -83,7 +105,7 @@ async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoRe
     return UndoResult(reason, result.is_seen_gone, places)
 
 
-def _named(address: str, reason: str) -> dict[str, str]:
+def _outcome_at(address: str, reason: str) -> dict[str, str]:
     return {origin(address): reason or "undone"} if address else {}
 
 
@@ -94,7 +116,7 @@ async def _send(fault: Fault, steps: StepRunner) -> UndoResult:
         return UndoResult(str(error))
 
 
-async def _undo_there(fault: Fault, steps: StepRunner) -> UndoResult:
+async def _undo_and_look(fault: Fault, steps: StepRunner) -> UndoResult:
     started = steps.clock.monotonic()
     sent = await _send(fault, steps)
     if fault.proof is None:
@@ -119,15 +141,6 @@ async def _look(proof: Proof, steps: StepRunner, deadline: float) -> str:
     except StepImpossible as error:
         return f"whether it is undone cannot be seen: {error}"
     return "" if seen.holds else f"it is not undone: {seen.reason}"
-
-
-async def take_back_without_ledger(faults: Sequence[Fault], *, steps: StepRunner, clock: Clock) -> None:
-    """Undo the faults, in the order given, each until it succeeds or the tries are used up."""
-    for delay in (0.0, *UNDO_DELAYS):
-        if not faults:
-            return
-        await clock.sleep(delay)
-        faults = [fault for fault in faults if (await undo(fault, steps)).reason]
 
 
 async def finish(task: "asyncio.Task[T]") -> T:

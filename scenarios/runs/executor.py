@@ -207,13 +207,13 @@ async def _while_held(engine: Engine, keeping: Coroutine[Any, Any, None]) -> Non
     try:
         await keeping
     except LedgerUnreachable:
-        engine.abandon(taking_back=True)
+        engine.abandon(is_cut_off=True)
     except LeaseLost:
         engine.abandon()
     except Exception:
         # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
         logger.exception("The lease cannot be renewed: the run is given up, and its faults are taken back")
-        engine.abandon(taking_back=True)
+        engine.abandon(is_cut_off=True)
 
 
 async def _look_for_stop(engine: Engine, journal: DatabaseJournal) -> None:

@@ -14,7 +14,7 @@ from scenarios.drivers import hosts
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import Platform
 from scenarios.engine.clock import SystemClock
-from scenarios.engine.rollback import take_back
+from scenarios.engine.rollback import undo_all
 from scenarios.engine.steps import StepRunner
 from scenarios.models import Run
 from scenarios.ports import Event, Fault
@@ -66,7 +66,7 @@ async def take_back_left_behind(
         if run.state == RunState.FINISHED:
             # What may still arrive on another host is looked after there.
             here += by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
-        await take_back(here, ledger=journal, steps=steps, clock=clock, delays=())
+        await undo_all(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
             await journal.mark_waiting_for_host(fault, hosts.explain_waiting(fault.host))
         if run.state == RunState.RUNNING:

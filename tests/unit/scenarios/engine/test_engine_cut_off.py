@@ -85,7 +85,7 @@ def test_where_the_ledger_cannot_be_reached_faults_are_undone_without_it_in_reve
         running = asyncio.create_task(engine.carry_out())
         await asyncio.sleep(60)
         journal.unreachable = True
-        engine.abandon(taking_back=True)
+        engine.abandon(is_cut_off=True)
         return await running
 
     with pytest.raises(LeaseLost):

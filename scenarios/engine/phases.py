@@ -1,0 +1,207 @@
+"""Carries out the phases of a plan: guards, timed actions and validations are tasks beside each other.
+
+Whatever ends the run early (a failed validation, a guard, the timeout) calls `end`, which cancels `run`; the
+cancellation unwinds every probe and wait.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.outcomes import Outcome
+from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.engine import preflight
+from scenarios.engine.injection import Injector
+from scenarios.engine.observations import Observation, observe
+from scenarios.engine.rollback import UNDO_DELAYS
+from scenarios.engine.steps import StepRunner
+from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
+from scenarios.ports import Clock, Event, Journal, Ledger
+
+# Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
+BEGUN_AT_ONCE = 16
+
+
+class Phases:
+    """The phases of one run. `end` ends it; `note_failure` keeps a failure that does not end it at once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        steps: StepRunner,
+        injector: Injector,
+        clock: Clock,
+        journal: Journal,
+        ledger: Ledger,
+        end: Callable[[Outcome, str], None],
+        note_failure: Callable[[str], None],
+    ) -> None:
+        self._plan = plan
+        self._steps = steps
+        self._injector = injector
+        self._clock = clock
+        self._journal = journal
+        self._ledger = ledger
+        self._end = end
+        self._note_failure = note_failure
+
+    async def run(self) -> None:
+        await self._look_ahead()
+        async with asyncio.TaskGroup() as group:
+            watchers = [group.create_task(self._expire())]
+            watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
+            first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
+            for phase in self._plan.phases:
+                if phase is first_with_actions:
+                    await self._look_for_targets()
+                await self._run_phase(phase)
+            for watcher in watchers:
+                watcher.cancel()
+
+    async def _look_ahead(self) -> None:
+        """What would stop a step later ends the run here, before anything is broken."""
+        await self._end_for(preflight.find_problems(self._plan, self._steps))
+
+    async def _look_for_targets(self) -> None:
+        """The first fault is only injected where the targets of all faults are there."""
+        to_reach = preflight.steps_to_reach(self._plan, self._steps)
+        await self._end_for(await preflight.find_unreachable(to_reach, self._steps))
+
+    async def _end_for(self, problems: list[str]) -> None:
+        if problems:
+            self._end(Outcome.ERRORED, "; ".join(problems))
+            await self._clock.sleep(0)  # the cancellation arrives here
+
+    async def _expire(self) -> None:
+        await self._clock.sleep(self._plan.timeout)
+        self._end(Outcome.TIMED_OUT, f"the run reached its timeout of {format_duration(self._plan.timeout)}")
+
+    async def _watch_guard(self, guard: Guard) -> None:
+        failures = 0
+        while True:
+            started = self._clock.monotonic()
+            try:
+                seen = await observe(self._steps, guard.probe, guard.expect, guard.timeout)
+            except StepImpossible as error:
+                return self._end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
+            failures = 0 if seen.holds else failures + 1
+            if failures > guard.tolerate:
+                await self._record(
+                    EventKind.GUARD_TRIPPED, subject=guard.name, reason=seen.reason, seen=seen.fields
+                )
+                return self._end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
+            await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
+
+    async def _run_phase(self, phase: Phase) -> None:
+        started = self._clock.monotonic()
+        await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
+        async with asyncio.TaskGroup() as group:
+            timed = [
+                group.create_task(self._act_at(a, phase, started)) for a in phase.actions if a.at is not None
+            ]
+            for action in phase.actions:
+                if action.at is None:
+                    await self._act(action, phase)
+            over = asyncio.Event()
+            watched = []
+            for validation in phase.validations:
+                watched.append((validation, group.create_task(self._validate(phase, validation, over))))
+                if len(watched) % BEGUN_AT_ONCE == 0:
+                    await self._clock.sleep(0)
+            await self._clock.sleep(max(0.0, started + phase.hold - self._clock.monotonic()))
+            finite = [task for validation, task in watched if not validation.throughout]
+            if timed or finite:
+                await asyncio.wait([*timed, *finite])
+            over.set()
+        await self._end_phase(phase)
+
+    async def _end_phase(self, phase: Phase) -> None:
+        of_phase = {action.name for action in phase.actions if action.until == "phase"}
+        faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
+        remaining = await self._injector.undo(faults, UNDO_DELAYS)
+        await self._record(EventKind.PHASE_FINISHED, phase)
+        if remaining:
+            names = ", ".join(repr(fault.action) for fault in remaining)
+            self._end(Outcome.ERRORED, f"the undo of {names} still fails")
+            await self._clock.sleep(0)
+
+    # Actions
+
+    async def _act_at(self, action: Action, phase: Phase, phase_started: float) -> None:
+        assert action.at is not None  # noqa: S101 - the caller has chosen those with a moment
+        await self._clock.sleep(max(0.0, phase_started + action.at - self._clock.monotonic()))
+        await self._act(action, phase)
+
+    async def _act(self, action: Action, phase: Phase) -> None:
+        await self._record(EventKind.ACTION_STARTED, phase, action.name, driver=action.do.driver)
+        try:
+            seen = await self._injector.act(action, phase.name)
+        except StepFailed as error:
+            await self._action_failed(action, phase, str(error))
+            reason = f"action {action.name!r} of phase {phase.name!r} failed: {error}"
+            self._end(Outcome.ERRORED, reason)
+        else:
+            if seen.holds:
+                await self._record(EventKind.ACTION_FINISHED, phase, action.name, seen=seen.fields)
+                return
+            await self._action_failed(action, phase, seen.reason, seen=seen.fields)
+            self._check_failed(phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}")
+        await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
+
+    async def _action_failed(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
+        is_fault = action.undo is not None
+        await self._record(
+            EventKind.ACTION_FAILED,
+            phase,
+            action.name,
+            reason=reason,
+            driver=action.do.driver,
+            fault=is_fault,
+            **seen,
+        )
+
+    # Validations
+
+    async def _validate(self, phase: Phase, validation: Validation, phase_over: asyncio.Event) -> None:
+        async def changed(seen: Observation) -> None:
+            kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
+            await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
+
+        await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
+        judge = Judge(
+            validation, steps=self._steps, clock=self._clock, phase_over=phase_over, changed=changed
+        )
+        judgement = await judge.judge()
+        await self._record_judgement(phase, validation, judgement)
+        if judgement.outcome == "errored":
+            reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
+            self._end(Outcome.ERRORED, reason)
+        elif judgement.outcome == "failed":
+            self._check_failed(phase, f"validation {validation.name!r} failed: {judgement.reason}")
+
+    async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
+        await self._record(
+            JUDGEMENT_KINDS[judgement.outcome],
+            phase,
+            validation.name,
+            reason=judgement.reason,
+            attempts=judgement.attempts,
+            time_to_pass=judgement.time_to_pass,
+            seen=judgement.last.fields,
+        )
+
+    def _check_failed(self, phase: Phase, reason: str) -> None:
+        self._note_failure(reason)
+        if phase.on_failure == "stop":
+            self._end(Outcome.FAILED, reason)
+
+    async def _record(
+        self, kind: EventKind, phase: Phase | None = None, subject: str = "", **detail: Any
+    ) -> None:
+        where = phase.name if phase is not None else ""
+        kept = {name: value for name, value in detail.items() if value not in (None, "", {})}
+        await self._journal.record(Event(kind, self._clock.now(), where, subject, kept))
