@@ -13,7 +13,13 @@ from django.utils.module_loading import import_string
 from metrics_app import current
 from metrics_app.conf import READ_SETTINGS, SETTINGS, conf
 from metrics_app.current import get_metrics, register_scrape_gauges, reset
-from metrics_app.ports import AdapterSettingsError, MetricsAdapter, MetricsOptions, MetricsPort
+from metrics_app.ports import (
+    AdapterOfLibraries,
+    AdapterSettingsError,
+    MetricsAdapter,
+    MetricsOptions,
+    MetricsPort,
+)
 from metrics_app.private_directory import make_private
 from metrics_app.setting_values import MEMORY
 
@@ -49,6 +55,16 @@ def make_adapter() -> MetricsAdapter:
         return substitute.configured(options())
     _failed = False
     return adapter
+
+
+def take_over_libraries() -> None:
+    """Have the adapter record what other libraries record with the same metrics library, if it can."""
+    try:
+        adapter = adapter_class()
+    except ImproperlyConfigured:
+        return  # a check says so
+    if issubclass(adapter, AdapterOfLibraries):
+        adapter.take_over_libraries(get_metrics)
 
 
 def new_adapter() -> MetricsAdapter:

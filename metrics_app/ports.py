@@ -238,3 +238,16 @@ class MetricsAdapter(MetricsPort, Protocol):
     def limitations(cls) -> list[str]:
         """What it does worse in this installation than it should, a sentence each; said at start."""
         ...
+
+
+@runtime_checkable
+class AdapterOfLibraries(Protocol):
+    """An adapter whose metrics library other libraries use by themselves; an adapter need not be one."""
+
+    @classmethod
+    def take_over_libraries(cls, find_adapter: "Callable[[], MetricsPort | None]") -> None:
+        """Record what other libraries record, too: before this call and after it.
+
+        `find_adapter` gives the adapter of this process whenever it is asked, or None where there is none.
+        """
+        ...

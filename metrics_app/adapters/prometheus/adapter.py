@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,15 +15,16 @@ from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.families import Bound, BoundGauge, Families, ReentrantUseError
-from metrics_app.adapters.prometheus import cells, folder, slots
+from metrics_app.adapters.prometheus import cells, folder, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
+from metrics_app.adapters.prometheus.library_values import library
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
-from metrics_app.adapters.prometheus.slot_files import SlotFiles
+from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
@@ -36,7 +37,7 @@ from metrics_app.catalogue import (
     SCRAPE_SERIES,
     Kind,
 )
-from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGauges
+from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, MetricsPort, ScrapeGauges
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class PrometheusMetricsAdapter:
             unwritable=self._record_nowhere,
         )
         self._families.look, self._families.next_look = self._look, 0.0
+        self.library_store = SlotStore(self._files, self._families)
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
         known = cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
@@ -110,16 +112,26 @@ class PrometheusMetricsAdapter:
         return folder.unreadable_files(directory)
 
     @classmethod
+    def take_over_libraries(cls, find_adapter: Callable[[], MetricsPort | None]) -> None:
+        def find_store() -> SlotStore | None:
+            adapter = find_adapter()
+            return adapter.library_store if isinstance(adapter, PrometheusMetricsAdapter) else None
+
+        upstream.install(find_store)
+
+    @classmethod
     def limitations(cls) -> list[str]:
-        fault = cells.contract_fault()
-        if fault is None:
-            return []
+        effects = {
+            cells.contract_fault(): "requests and scrapes are measured right, but several times slower",
+            upstream.contract_fault(): "what other libraries record with it is not exposed",
+        }
         installed = version("prometheus_client")
-        limitation = (
+        return [
             f"The installed prometheus_client {installed} is not as the adapter knows it inside ({fault}): "
-            f"requests and scrapes are measured right, but several times slower."
-        )
-        return [limitation]
+            f"{effect}."
+            for fault, effect in effects.items()
+            if fault is not None
+        ]
 
     def inc_counter(self, name: str, labels: Labels) -> None:
         series = self._families.series(Kind.COUNTER, name, labels)
@@ -171,6 +183,7 @@ class PrometheusMetricsAdapter:
             return  # what was interrupted takes one
         except OSError as error:
             self._complain(error)  # what the others recorded is there all the same
+        library.bind()
 
     def close(self) -> None:
         with self._files.lock:
@@ -194,7 +207,8 @@ class PrometheusMetricsAdapter:
 
     def after_fork_in_parent(self) -> None:
         """Give the slot back where nothing was recorded: what forks before it serves is a master."""
-        if not self._families.is_changing and not self._families.all():
+        recorded = self._families.all() or library.has_recorded()
+        if not self._families.is_changing and not recorded:
             with self._files.lock:
                 self._forget()
                 self._files.release()
@@ -203,6 +217,7 @@ class PrometheusMetricsAdapter:
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
+        library.unbind(self.library_store)
         self._families.forget()
         self._recorder.forget()
 

@@ -64,22 +64,24 @@ class MappedCell:
         self.value: float = view[index]
 
     def add(self, amount: float) -> None:
-        self.value += amount
-        self.view[self.index] = self.value
+        # Stored first: what is not a number fails here, and changes nothing.
+        self.view[self.index] = value = self.value + amount
+        self.value = value
 
     def set(self, value: float) -> None:
-        self.value = value
+        self.set_at(value, 0.0)  # from now on it counts whole, whatever was removed before
+
+    def set_at(self, value: float, timestamp: float) -> None:
         self.view[self.index] = value
-        self.view[self.index + 1] = 0.0  # from now on it counts whole, whatever was removed before
+        self.value = value
+        self.view[self.index + 1] = timestamp
 
 
 class TimedMappedCell(MappedCell):
     __slots__ = ()
 
     def set(self, value: float) -> None:
-        self.value = value
-        self.view[self.index] = value
-        self.view[self.index + 1] = monotonic()
+        self.set_at(value, monotonic())
 
 
 class MappedFile(ValueFile):

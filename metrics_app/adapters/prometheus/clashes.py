@@ -37,17 +37,19 @@ class Clashes:
             clashes = not taken.isdisjoint(fitting.family.names)
             if clashes or fitting is not snapshot or fitting.family.is_mixed:
                 left_out += 1
-                self._report(snapshot.family.name)
+                self._report(snapshot.family)
             if not clashes:
                 taken |= fitting.family.names
                 kept.append(fitting)
         return [*kept, Snapshot(COUNT, [float(left_out)])]
 
-    def _report(self, name: str) -> None:
+    def _report(self, family: Family) -> None:
+        name = f"{family.name!r}, which a library made with prometheus_client," * family.is_library
+        name = name or repr(family.name)
         if name not in self._reported:
             self._reported.add(name)
             logger.warning(
-                "%r is left out of scrapes, in part or whole: its names are another metric's", name
+                "%s is left out of scrapes, in part or whole: its names are another metric's", name
             )
 
 
@@ -64,6 +66,5 @@ def _without_other_types(snapshot: Snapshot) -> Snapshot:
         return snapshot
     places = [place for place, (name, _) in enumerate(family.series) if name in allowed]
     series = [family.series[place] for place in places]
-    return Snapshot(
-        Family(family.name, family.help, family.type, series), [values[place] for place in places]
-    )
+    fitting = Family(family.name, family.help, family.type, series, is_library=family.is_library)
+    return Snapshot(fitting, [values[place] for place in places])

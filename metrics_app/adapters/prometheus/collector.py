@@ -4,6 +4,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import cast
@@ -17,6 +18,9 @@ from metrics_app.adapters.prometheus.layout import Group, KnownFile, Origin, Val
 from metrics_app.adapters.prometheus.merge import MergedMetric
 from metrics_app.adapters.prometheus.snapshot import Family, Snapshot
 from metrics_app.catalogue import CATALOGUE, SKIPPED_FILES
+
+Name = tuple[bool, str]
+"""Whether a metric is a library's, and its name: the adapter's come first where both have one of a name."""
 
 SKIPPED = Family(
     SKIPPED_FILES,
@@ -36,7 +40,7 @@ class SlotCollector(MultiProcessCollector):
         self._lock = Lock()
         self._files: dict[str, KnownFile] = {}
         self._keys = ParsedKeys()
-        self._metrics: dict[str, MergedMetric] = {}
+        self._metrics: dict[Name, MergedMetric] = {}
 
     def collect(self) -> Iterable[Metric]:
         return [family.metric(values) for family, values in self.snapshots()]
@@ -45,7 +49,7 @@ class SlotCollector(MultiProcessCollector):
         with self._lock:
             skipped: Counter[str] = Counter()
             found = self._read(skipped)
-            snapshots = [self._merged(name, *in_files) for name, in_files in found.items()]
+            snapshots = [self._merged(name, *found[name]) for name in sorted(found, key=itemgetter(0))]
             self._forget_what_is_gone(found)
         return [*snapshots, Snapshot(SKIPPED, [float(skipped[fault]) for fault in FAULTS])]
 
@@ -61,9 +65,9 @@ class SlotCollector(MultiProcessCollector):
         self._lock = Lock()
         self.close()
 
-    def _read(self, skipped: Counter[str]) -> dict[str, tuple[list[Group], list[Values]]]:
+    def _read(self, skipped: Counter[str]) -> dict[Name, tuple[list[Group], list[Values]]]:
         """The series of each metric in the files that have it, and the values of these files."""
-        found: dict[str, tuple[list[Group], list[Values]]] = {}
+        found: dict[Name, tuple[list[Group], list[Values]]] = {}
         # In the stock collector's order: sums of floats and ties of timestamps depend on it.
         listed = os.listdir(self._path)  # noqa: PTH208 - names alone
         names = [name for name in listed if name.endswith(".db") and name[0] != "."]
@@ -80,7 +84,8 @@ class SlotCollector(MultiProcessCollector):
                 self._close_files([name])
                 continue
             for metric, group in self._files[name].layout.groups.items():
-                groups, of_files = found.setdefault(metric, ([], []))
+                name_and_owner = group.origin.is_library, metric
+                groups, of_files = found.setdefault(name_and_owner, ([], []))
                 groups.append(group)
                 of_files.append(values)
         return found
@@ -96,15 +101,15 @@ class SlotCollector(MultiProcessCollector):
             self._files[name] = KnownFile(path, Origin.of(match))
         return self._files[name].read(self._keys)
 
-    def _merged(self, name: str, groups: list[Group], of_files: list[Values]) -> Snapshot:
+    def _merged(self, name: Name, groups: list[Group], of_files: list[Values]) -> Snapshot:
         metric = self._metrics.get(name)
         # A tuple of the same objects: comparing looks at nothing else.
         if metric is None or metric.groups != tuple(groups):
-            metric = self._metrics[name] = MergedMetric(name, tuple(groups))
+            metric = self._metrics[name] = MergedMetric(name[1], tuple(groups))
         values = metric.values(of_files)
         return Snapshot(metric.family, values)
 
-    def _forget_what_is_gone(self, found: Iterable[str]) -> None:
+    def _forget_what_is_gone(self, found: Iterable[Name]) -> None:
         for name in self._metrics.keys() - set(found):
             del self._metrics[name]
         if len(self._keys) > 2 * sum(len(file.layout) for file in self._files.values()):

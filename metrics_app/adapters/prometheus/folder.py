@@ -24,8 +24,10 @@ from metrics_app.adapters.families import ReentrantUseError
 from metrics_app.adapters.prometheus.files import FILE_NAME, parsed
 
 TYPES = "(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))"
-OWN_NAME = re.compile(rf"(?:{TYPES}_slot-(?P<values>\d+)\.db|slot-(?P<record>\d+)\.(?:runtime|exemplars))")
-LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(?:slot-)?(?P<number>\d+)\.db")
+OWN_NAME = re.compile(
+    rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<record>\d+)\.(?:runtime|exemplars))"
+)
+LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(?:slot-|library-)?(?P<number>\d+)\.db")
 FIRST_TYPES = "(?:counter|histogram|gauge_livesum|gauge_mostrecent)"
 FIRST_VERSION = re.compile(rf"(?:{FIRST_TYPES}_(\d+)\.db|(?:runtime|exemplars)-(\d+)\.bin)")
 SLOT_LOCK = re.compile(r"slot-(\d+)\.lock")
@@ -48,6 +50,11 @@ SECONDS_A_SCRAPE_WAITS = 0.5
 
 def values_file(prefix: str, number: int) -> str:
     return f"{prefix}_slot-{number}.db"
+
+
+def library_file(prefix: str, number: int) -> str:
+    """Apart from the adapter's own metrics: two of one name are then told, and not added up."""
+    return f"{prefix}_library-{number}.db"
 
 
 def is_own(path: Path) -> bool:

@@ -37,15 +37,25 @@ Values = tuple[float, ...]
 
 
 class Origin(NamedTuple):
-    """What the name of a file says: `mode` is how gauges are merged, empty for other types."""
+    """What the name of a file says: `mode` is how gauges are merged, empty for other types.
+
+    `is_library` tells the metrics that libraries made with prometheus_client from the adapter's.
+    """
 
     type: str
     mode: str
     process: str
+    is_library: bool
 
     @classmethod
     def of(cls, name: re.Match[str]) -> "Origin":
-        return cls(name["type"] or "gauge", name["mode"] or "", name["process"])
+        process = name["process"]
+        return cls(
+            name["type"] or "gauge",
+            name["mode"] or "",
+            process.replace("library-", "slot-"),
+            not process.startswith("slot-"),
+        )
 
 
 class Group:

@@ -194,7 +194,14 @@ class MergedMetric:
 
     def _expose(self, series: list[Series]) -> None:
         mixed = any(group.origin.type != self._type for group in self.groups)
-        self.family = Family(self._name, self.groups[0].keys[0].help, self._type, series, is_mixed=mixed)
+        self.family = Family(
+            self._name,
+            self.groups[0].keys[0].help,
+            self._type,
+            series,
+            is_mixed=mixed,
+            is_library=self.groups[0].origin.is_library,
+        )
 
 
 def _by_labels(series: Iterable[Series]) -> list[int]:

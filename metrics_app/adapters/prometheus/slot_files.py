@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -9,8 +10,9 @@ from time import monotonic
 from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.utils import floatToGoString
 
+from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import cells, slots
-from metrics_app.adapters.prometheus.folder import values_file
+from metrics_app.adapters.prometheus.folder import library_file, values_file
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
@@ -102,6 +104,15 @@ class SlotFiles:
             buckets = [cell(f"{name}_bucket", le=floatToGoString(bound)) for bound in bounds]
             return HistogramCells(definition.buckets, buckets, cell(f"{name}_sum"))
 
+    def library_cell(self, prefix: str, key: str) -> Cell:
+        """The cell of a metric that a library makes with prometheus_client.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        with self.lock:
+            return self._opened(library_file(prefix, self.claim().number)).cell(key)
+
     def stored_label_sets(self, definition: Definition) -> set[tuple[str, ...]]:
         """The label values that the slot holds for this metric, recorded by an earlier owner."""
         with self.lock:
@@ -119,14 +130,14 @@ class SlotFiles:
             file.close()
 
     def _file(self, definition: Definition) -> ValueFile:
-        prefix = file_prefix(definition)
-        slot = self.claim()
-        if prefix not in self._files:
-            path = self.directory / values_file(prefix, slot.number)
+        is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
+        return self._opened(values_file(file_prefix(definition), self.claim().number), is_timed=is_timed)
+
+    def _opened(self, name: str, *, is_timed: bool = False) -> ValueFile:
+        if name not in self._files:
             made = ValueFile if cells.contract_fault() else cells.MappedFile
-            is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
-            self._files[prefix] = made(path, is_timed=is_timed)
-        return self._files[prefix]
+            self._files[name] = made(self.directory / name, is_timed=is_timed)
+        return self._files[name]
 
 
 def file_prefix(definition: Definition) -> str:
@@ -141,3 +152,17 @@ def family_name(definition: Definition) -> str:
     """
     short = definition.name.removesuffix("_total")
     return short if definition.kind is Kind.COUNTER and short not in CATALOGUE else definition.name
+
+
+class SlotStore:
+    """Takes the metrics that libraries make with prometheus_client into the files of the slot."""
+
+    def __init__(self, files: SlotFiles, families: Families[CellSeries]) -> None:
+        self._files = files
+        self._families = families
+
+    def changing(self) -> AbstractContextManager[None]:
+        return self._families.changing()
+
+    def library_cell(self, prefix: str, key: str) -> Cell:
+        return self._files.library_cell(prefix, key)

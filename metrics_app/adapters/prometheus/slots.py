@@ -102,7 +102,7 @@ def claim(directory: Path) -> Slot:
         slot = Slot(directory, *_lock_lowest_free(directory))
         try:
             # The last owner may have died without setting its live gauges back.
-            for path in directory.glob(f"gauge_live*_slot-{slot.number}.db"):
+            for path in directory.glob(f"gauge_live*-{slot.number}.db"):
                 if is_own(path):
                     path.unlink()
             slot.record_server()

@@ -34,7 +34,14 @@ class Family:
     """A metric and its series, in the order in which they are exposed; it never changes."""
 
     def __init__(
-        self, name: str, help_text: str, kind: str, series: Sequence[Series], *, is_mixed: bool = False
+        self,
+        name: str,
+        help_text: str,
+        kind: str,
+        series: Sequence[Series],
+        *,
+        is_mixed: bool = False,
+        is_library: bool = False,
     ) -> None:
         self.name = name
         self.help = help_text
@@ -42,6 +49,8 @@ class Family:
         self.series = series
         self.is_mixed = is_mixed
         """Whether processes have metrics of different types under this name."""
+        self.is_library = is_library
+        """Whether a library made it with prometheus_client."""
 
     @cached_property
     def sample_names(self) -> frozenset[str]:

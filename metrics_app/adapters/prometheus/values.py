@@ -32,6 +32,10 @@ class Cell(Protocol):
         """
         ...
 
+    def set_at(self, value: float, timestamp: float) -> None:
+        """Set the value and when that was by the caller's clock."""
+        ...
+
 
 class PublicCell:
     """The same by the public methods of prometheus_client's file: for a release with other insides."""
@@ -49,8 +53,11 @@ class PublicCell:
         self._values.write_value(self._key, self.value, 0.0)
 
     def set(self, value: float) -> None:
+        self.set_at(value, monotonic() if self._is_timed else 0.0)
+
+    def set_at(self, value: float, timestamp: float) -> None:
         self.value = value
-        self._values.write_value(self._key, value, monotonic() if self._is_timed else 0.0)
+        self._values.write_value(self._key, value, timestamp)
 
 
 class UnrecordedCell:
@@ -65,6 +72,9 @@ class UnrecordedCell:
         self.value += amount
 
     def set(self, value: float) -> None:
+        self.value = value
+
+    def set_at(self, value: float, _timestamp: float) -> None:
         self.value = value
 
 

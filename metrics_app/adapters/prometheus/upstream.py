@@ -1,0 +1,139 @@
+"""The one place that reaches into prometheus_client: its metrics get values that are stored in slots.
+
+What is relied on: `prometheus_client.values.ValueClass` is looked up by every metric that is made, and called
+with type, names, labels and help; a metric keeps its values as attributes, or in lists that are, and makes
+them in `_metric_init`. `contract_fault` tells whether the installed release is like that.
+"""
+
+import copy
+import gc
+from collections.abc import Callable, Iterator
+from functools import cache
+from threading import Lock
+from typing import Any
+
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary, values
+from prometheus_client.metrics import MetricWrapperBase
+
+from metrics_app.adapters.prometheus.library_values import Library, LibraryStore, LibraryValue, library
+
+_installing = Lock()
+
+
+@cache
+def contract_fault() -> str | None:
+    """What is otherwise in the installed prometheus_client than this module relies on; None if nothing."""
+    try:
+        return _difference()
+    except Exception as error:  # noqa: BLE001 - whatever a future release raises
+        return f"{type(error).__name__}: {error}"
+
+
+def install(find_store: Callable[[], LibraryStore | None]) -> None:
+    """Have all metrics of prometheus_client stored by `find_store`, those that were made before, too.
+
+    Where the installed release is not as this module knows it, nothing is changed.
+    """
+    if contract_fault() is not None:
+        return
+    with _installing:
+        library.find_store = find_store
+        if values.ValueClass is not LibraryValue:
+            values.ValueClass = LibraryValue
+            for metric in _existing_metrics():
+                _adopt(metric)
+    if library.has_recorded():
+        library.bind()
+
+
+def _difference() -> str | None:
+    made: list[tuple[Any, ...]] = []
+
+    class Recorded(LibraryValue):
+        __slots__ = ()
+        library = Library()  # of no process, so that these are never stored
+
+        def __init__(self, *arguments: Any, **keywords: Any) -> None:
+            made.append((*arguments, *keywords.items()))
+            super().__init__(*arguments, **keywords)
+
+    stock, values.ValueClass = values.ValueClass, Recorded
+    try:
+        metrics = [
+            Counter("a", "help", ["x"], registry=None).labels("1"),
+            Gauge("b", "help", registry=None, multiprocess_mode="livesum"),
+            Summary("c", "help", registry=None),
+            Histogram("d", "help", buckets=[1], registry=None),
+        ]
+    finally:
+        values.ValueClass = stock
+    expected = [
+        ("counter", "a", "a_total", ("x",), ("1",), "help"),
+        ("gauge", "b", "b", (), (), "help", ("multiprocess_mode", "livesum")),
+        ("summary", "c", "c_count", (), (), "help"),
+        ("summary", "c", "c_sum", (), (), "help"),
+        ("histogram", "d", "d_sum", (), (), "help"),
+        ("histogram", "d", "d_bucket", ("le",), ("1.0",), "help"),
+        ("histogram", "d", "d_bucket", ("le",), ("+Inf",), "help"),
+    ]
+    if made != expected:
+        return "the values of a metric are made in another way"
+    if [len(list(_values_in(metric))) for metric in metrics] != [1, 1, 2, 2]:
+        return "a metric keeps its values elsewhere"
+    return None
+
+
+def _existing_metrics() -> list[MetricWrapperBase]:
+    """Every metric that was made so far, in whichever registry, and each of its label sets."""
+    kinds: dict[type, bool] = {}
+    found: list[Any] = []
+    # What was frozen (gc.freeze) is not among the objects.
+    registered = [one for one in list(REGISTRY._collector_to_names) if isinstance(one, MetricWrapperBase)]  # noqa: SLF001
+    children = [child for parent in registered for child in list(getattr(parent, "_metrics", {}).values())]
+    # Not by isinstance(), which asks lazy objects for their class, and so builds them.
+    for candidate in [*gc.get_objects(), *registered, *children]:
+        kind = type(candidate)
+        if kind not in kinds:
+            kinds[kind] = MetricWrapperBase in kind.__mro__
+        if kinds[kind]:
+            found.append(candidate)
+    return list({id(metric): metric for metric in found}.values())
+
+
+def _values_in(metric: MetricWrapperBase) -> Iterator[tuple[str, list[Any]]]:
+    """The attributes of a metric that are values, or lists of values."""
+    for name, attribute in list(vars(metric).items()):
+        held = attribute if isinstance(attribute, list) else [attribute]
+        if held and all(hasattr(type(value), "_multiprocess") for value in held):
+            yield name, held
+
+
+def _adopt(metric: MetricWrapperBase) -> None:
+    """Give a metric values of the kind that is made now, with what the former ones counted."""
+    former = {
+        name: held for name, held in _values_in(metric) if not any(isinstance(v, LibraryValue) for v in held)
+    }
+    if not former:
+        return
+    # Made in a copy, and put in place at once: another thread may record meanwhile.
+    twin = copy.copy(metric)
+    twin._metric_init()  # noqa: SLF001
+    for name, held in former.items():
+        made = vars(twin)[name]
+        vars(metric)[name] = made
+        for old, new in zip(held, made if isinstance(made, list) else [made], strict=True):
+            _move(old, new)
+
+
+def _move(old: Any, new: LibraryValue) -> None:
+    counted = old.get()
+    if old.get_exemplar() is not None:
+        new.set_exemplar(old.get_exemplar())
+    if not counted:
+        return
+    if new.prefix.startswith("gauge"):
+        new.set(counted, getattr(old, "_timestamp", None))
+    else:
+        new.inc(counted)
+    if type(old)._multiprocess:  # noqa: SLF001 - its file of this process is read, too
+        old.set(0)
