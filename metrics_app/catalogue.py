@@ -1,4 +1,4 @@
-"""Every metric that the product exposes by name: its type, meaning, labels and buckets."""
+"""Every metric by name: its type, meaning, labels and buckets. What applications declare is added."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,8 +71,6 @@ class Definition:
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-RUN_BUCKETS = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400)
-TIME_TO_PASS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def _counter(name: str, meaning: str, *label_names: str) -> Definition:
@@ -96,58 +94,6 @@ _HTTP = (
     ),
     _counter(HTTP_REQUEST_ERRORS, "HTTP requests answered with a code of 400 or above.", *_REQUEST),
     _gauge(HTTP_REQUESTS_IN_PROGRESS, "HTTP requests being answered.", "method", merge=Merge.SUM_OF_LIVING),
-)
-
-_SCENARIOS = (
-    _counter("scenario_runs_total", "Scenario runs that ended.", "scenario", "outcome"),
-    _histogram(
-        "scenario_run_duration_seconds", "Time a scenario run took.", RUN_BUCKETS, "scenario", "outcome"
-    ),
-    _counter(
-        "scenario_chaos_events_total",
-        "Faults injected, failed to be, undone, and failed to be undone.",
-        *("scenario", "driver", "event"),
-    ),
-    _counter("scenario_validations_total", "Validations carried out.", "scenario", "outcome"),
-    _histogram(
-        "scenario_time_to_pass_seconds",
-        "Time from the start of a validation to the moment it held.",
-        TIME_TO_PASS_BUCKETS,
-        *("scenario", "phase"),
-    ),
-    _counter(
-        "scenario_scheduled_times_total",
-        "Times at which a schedule was due, by what came of them: started or skipped.",
-        *("schedule", "outcome"),
-    ),
-    _gauge("scenario_runs", "Scenario runs that wait or run, from the database.", "state"),
-    _gauge("scenario_outstanding_faults", "Faults not undone for sure, from the database."),
-    _gauge(
-        "scenario_unverified_faults",
-        "Of the outstanding faults, those that were undone and whose injection may still arrive.",
-    ),
-    _gauge("scenario_oldest_queued_seconds", "Time the oldest queued run has waited, from the database."),
-    _gauge(
-        "scenario_watchdog_last_seen_timestamp_seconds",
-        "When the watchdog last reported, in Unix time, from the database.",
-    ),
-)
-
-_OUTSIDE = (
-    _counter(
-        "webhook_deliveries_total",
-        "Messages sent to webhooks: delivered, failed and tried again, or given up.",
-        "result",
-    ),
-    _counter(
-        "grafana_annotations_total",
-        "Fault windows sent to Grafana: delivered, failed and tried again, or given up.",
-        "result",
-    ),
-    _gauge(
-        "oldest_undelivered_message_seconds",
-        "Time the oldest message to a webhook or to Grafana has waited to arrive, from the database.",
-    ),
 )
 
 _STORES = (
@@ -183,7 +129,7 @@ _METRICS = (
 )
 
 CATALOGUE: dict[str, Definition] = {
-    definition.name: definition for definition in (*_HTTP, *_SCENARIOS, *_OUTSIDE, *_STORES, *_METRICS)
+    definition.name: definition for definition in (*_HTTP, *_STORES, *_METRICS)
 }
 
 

@@ -2,7 +2,7 @@ from django.apps import AppConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
-from metrics_app.backend import register_scrape_gauges
+from metrics_app.metrics import read_at_scrape
 from scenarios.checks import check_database_encoding, check_drivers, check_host, check_outside
 
 
@@ -19,5 +19,5 @@ class ScenariosConfig(AppConfig):
         checks.register(check_host)
         checks.register(check_outside)
         checks.register(check_database_encoding, checks.Tags.database)
-        register_scrape_gauges(read_gauges)
+        read_at_scrape(read_gauges)
         post_migrate.connect(make_groups, sender=self)

@@ -6,12 +6,12 @@ from functools import partial
 
 from django.db import DatabaseError
 
-from metrics_app.backend import get_metrics
 from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhooks import DeliveryState
+from scenarios.metrics import GRAFANA_ANNOTATIONS, WEBHOOK_DELIVERIES
 from scenarios.models import Delivery
 from scenarios.notifications import deliveries, senders
 
@@ -88,5 +88,5 @@ async def send(delivery: Delivery) -> DeliveryState:
 
 
 def count(delivery: Delivery, result: str) -> None:
-    name = "grafana_annotations_total" if delivery.webhook is None else "webhook_deliveries_total"
-    get_metrics().inc_counter(name, {"result": result})
+    counter = GRAFANA_ANNOTATIONS if delivery.webhook is None else WEBHOOK_DELIVERIES
+    counter.labels(result=result).inc()

@@ -3,17 +3,16 @@
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 from django.contrib.auth.models import Permission, User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, Subquery
 
-from metrics_app.backend import get_metrics
 from scenarios.database.errors import is_away
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
+from scenarios.metrics import SCHEDULED_TIMES
 from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
 from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import approvals
@@ -24,7 +23,6 @@ logger = logging.getLogger(__name__)
 # A watchdog looks every second; one that is this late is not late.
 ON_TIME = timedelta(minutes=1)
 MAX_COUNTED = 1_000
-TIMES_METRIC = "scenario_scheduled_times_total"
 # What a start has to know beside the schedule: read with its row, for each other query is one for each start.
 _PERMITTED = Permission.objects.filter(codename="run_scenario", content_type__app_label="scenarios")
 _AUTHOR = Q(user=OuterRef("changed_by")) | Q(group__user=OuterRef("changed_by"))
@@ -203,5 +201,4 @@ def _note(schedule: Schedule, at: datetime, outcome: DueOutcome, reason: str, ru
     )
     if outcome is DueOutcome.SKIPPED:
         logger.warning("Schedule %s, due %s, started no run: %s", schedule, at.isoformat(), reason)
-    labels = {"schedule": schedule.name, "outcome": outcome.value}
-    transaction.on_commit(partial(get_metrics().inc_counter, TIMES_METRIC, labels))
+    transaction.on_commit(SCHEDULED_TIMES.labels(schedule=schedule.name, outcome=outcome.value).inc)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.db import Error
 
-from metrics_app.backend import get_metrics
 from scenarios.database.connections import DatabaseThread, reconnecting
 from scenarios.database.errors import is_away
 from scenarios.domain.errors import LedgerUnreachable
@@ -18,6 +17,7 @@ from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, Topic
 from scenarios.domain.outcomes import FaultState, Rollback, Verdict
 from scenarios.domain.outputs import KEPT_CHARACTERS, limit_detail, make_storable, truncate
 from scenarios.domain.plan import Action
+from scenarios.metrics import CHAOS_EVENTS, FINISHED_RUNS, RUN_DURATION, TIME_TO_PASS, VALIDATIONS
 from scenarios.models import Run
 from scenarios.ports import Clock, Event, Fault, UndoResult
 from scenarios.runs import leases, ledger, lifecycle
@@ -232,11 +232,11 @@ class DatabaseJournal:
         event = Event(EventKind.RUN_FINISHED, at)
         run = await self._write(event, lifecycle.finish_run, kept, at, found=self._row)
         labels = {"scenario": self._scenario, "outcome": verdict.outcome.value}
-        get_metrics().inc_counter("scenario_runs_total", labels)
+        FINISHED_RUNS.labels(**labels).inc()
         if run.took is not None:
             # Between two readings of the wall clock, which may have been set back.
             seconds = max(0.0, run.took.total_seconds())
-            get_metrics().observe_histogram("scenario_run_duration_seconds", seconds, labels)
+            RUN_DURATION.labels(**labels).observe(seconds)
         return run
 
     def _row(self) -> Run:
@@ -262,16 +262,12 @@ class DatabaseJournal:
         outcome = STEP_OUTCOMES.get(event.kind)
         if outcome is None or event.kind.topic is not Topic.VALIDATION:
             return
-        get_metrics().inc_counter(
-            "scenario_validations_total", {"scenario": self._scenario, "outcome": outcome}
-        )
+        VALIDATIONS.labels(scenario=self._scenario, outcome=outcome).inc()
         if (seconds := event.detail.get("time_to_pass")) is not None:
-            labels = {"scenario": self._scenario, "phase": event.phase}
-            get_metrics().observe_histogram("scenario_time_to_pass_seconds", seconds, labels)
+            TIME_TO_PASS.labels(scenario=self._scenario, phase=event.phase).observe(seconds)
 
     def _count_chaos(self, driver: str, what: str) -> None:
-        labels = {"scenario": self._scenario, "driver": driver, "event": what}
-        get_metrics().inc_counter("scenario_chaos_events_total", labels)
+        CHAOS_EVENTS.labels(scenario=self._scenario, driver=driver, event=what).inc()
 
 
 def _places(result: UndoResult) -> dict[str, Any]:

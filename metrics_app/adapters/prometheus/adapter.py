@@ -14,7 +14,7 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, BoundGauge, Families, ReentrantUseError
+from metrics_app.adapters.families import Families, ReentrantUseError
 from metrics_app.adapters.prometheus import cells, folder, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
@@ -37,7 +37,16 @@ from metrics_app.catalogue import (
     SCRAPE_SERIES,
     Kind,
 )
-from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, MetricsPort, ScrapeGauges
+from metrics_app.ports import (
+    BoundCounter,
+    BoundGauge,
+    BoundHistogram,
+    ConstantLabels,
+    Labels,
+    MetricsOptions,
+    MetricsPort,
+    ScrapeGauges,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -150,13 +159,13 @@ class PrometheusMetricsAdapter:
         with self._files.lock:
             cast("Cell", series).set(number)
 
-    def bind_counter(self, name: str, labels: Labels) -> Bound[CellSeries]:
+    def bind_counter(self, name: str, labels: Labels) -> BoundCounter:
         return self._families.bound(Kind.COUNTER, name, labels)
 
-    def bind_histogram(self, name: str, labels: Labels) -> Bound[CellSeries]:
+    def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
-    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[CellSeries]:
+    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
         return self._families.bound_gauge(name, labels)
 
     def remove(self, name: str, labels: Labels) -> None:

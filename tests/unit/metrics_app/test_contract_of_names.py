@@ -3,7 +3,6 @@
 import pytest
 
 from metrics_app.ports import MetricKindError, MetricsAdapter
-from tests.exposition import value
 
 SPELLINGS = ["orders", "orders_total"]
 
@@ -23,11 +22,3 @@ def test_a_gauge_keeps_its_name_to_itself(metrics: MetricsAdapter, counter: str,
     metrics.set_gauge(gauge, 1, {})
     with pytest.raises(MetricKindError, match=f"{counter!r} is used as a counter, but"):
         metrics.inc_counter(counter, {})
-
-
-def test_the_runs_that_ended_stand_beside_those_that_wait(metrics: MetricsAdapter) -> None:
-    metrics.inc_counter("scenario_runs_total", {"scenario": "latency", "outcome": "passed"})
-    metrics.set_gauge("scenario_runs", 3, {"state": "queued"})
-    text = metrics.get_http_handler()()
-    assert value(text, "scenario_runs_total") == 1
-    assert value(text, "scenario_runs") == 3

@@ -4,8 +4,8 @@ import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
-from metrics_app.catalogue import RUN_BUCKETS
 from metrics_app.ports import GaugeSample, MetricsLabels, MetricsOptions
+from scenarios.metrics import RUN_BUCKETS
 from tests.otlp_receiver import Receiver, number_of, strings
 
 RUN = {"scenario": "outage", "outcome": "passed"}
