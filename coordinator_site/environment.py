@@ -1,13 +1,15 @@
-"""Values from the environment, each refused with its rule and a hint when it makes no sense."""
+"""Reads settings from the environment; an invalid value is refused with the rule and a hint."""
 
 import ipaddress
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+import environ
 from django.core.exceptions import ImproperlyConfigured
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -16,7 +18,7 @@ FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 MAX_PORT = 65535
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# By these the dynamic linker, or a language's runtime, loads code from a file that the variable names.
+# The dynamic linker or a language's runtime loads code from the file that one of these names.
 LOADING_VARIABLES = frozenset(
     {"BASH_ENV", "ENV", "GCONV_PATH", "IFS", "NODE_OPTIONS", "NODE_PATH", "RUBYLIB", "RUBYOPT", "SHELLOPTS"}
 )
@@ -25,31 +27,50 @@ HOST_IDENTITY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,56}[A-Za-z0-9])?")
 COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
+T = TypeVar("T")
+
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """django-environ's `Env`, for values that are checked by one of the functions below."""
+
+    def read(self, check: Callable[..., T], name: str, default: object, **rule: Any) -> T:
+        """The variable, or the default, as the function returns it.
+
+        Raises:
+            ImproperlyConfigured: with the variable's name, its value, the rule and a hint.
+        """
+        return check(name, self.str(name, str(default)), **rule)
+
+    def read_list(self, check: Callable[[str, list[str]], T], name: str, default: list[str]) -> T:
+        """As `read`, for values separated by commas."""
+        return check(name, self.list(name, default=default))
+
+
 def boolean(name: str, value: str) -> bool:
-    """True or False; a misspelt word is refused, for a silent False is worse than a stop."""
+    """A misspelled word is refused, because taking it for False without a word would be worse."""
     word = value.strip().lower()
     if word in TRUE_WORDS | FALSE_WORDS:
         return word in TRUE_WORDS
-    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false: write 'true' or 'false'.")
+    raise ImproperlyConfigured(f"{name}={value!r} is neither true nor false; use 'true' or 'false'.")
 
 
 def whole_number(name: str, value: str, *, lowest: int, highest: int) -> int:
     if not re.fullmatch(r"[0-9]+", value.strip()) or not lowest <= int(value) <= highest:
-        raise ImproperlyConfigured(f"{name}={value!r} is refused: a whole number from {lowest} to {highest}.")
+        raise ImproperlyConfigured(f"{name}={value!r} is not a whole number from {lowest} to {highest}.")
     return int(value)
 
 
 def one_of(name: str, value: str, choices: Iterable[str]) -> str:
     if value in choices:
         return value
-    raise ImproperlyConfigured(f"{name}={value!r} is unknown: one of {', '.join(sorted(choices))}.")
+    raise ImproperlyConfigured(f"{name}={value!r} is unknown; choose one of {', '.join(sorted(choices))}.")
 
 
 def dns_label(name: str, value: str) -> str:
     if DNS_LABEL.fullmatch(value):
         return value
     raise ImproperlyConfigured(
-        f"{name}={value!r} is not a DNS label: a-z, 0-9 and '-' inside, at most 63 characters, "
+        f"{name}={value!r} is not a DNS label: use a-z, 0-9 and inner '-', at most 63 characters, "
         f"as in 'test-coordinator'."
     )
 
@@ -61,7 +82,7 @@ def networks(name: str, values: Iterable[str]) -> tuple[str, ...]:
             ipaddress.ip_network(value)
         except ValueError as error:
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}, which is no network ({error}): write it as '10.0.0.0/8'."
+                f"{name} contains {value!r}, which is not a network ({error}); write it as '10.0.0.0/8'."
             ) from error
     return tuple(values)
 
@@ -71,19 +92,19 @@ def web_address(name: str, value: str) -> str:
     try:
         parts = urlsplit(value)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # half a bracket, a port that is none
+    except ValueError:  # an unclosed bracket, an invalid port
         fits = False
     if value and not fits:
         raise ImproperlyConfigured(
-            f"{name}={value!r} is no web address: write it as 'http://127.0.0.1:9090'."
+            f"{name}={value!r} is not a web address; write it as 'http://127.0.0.1:9090'."
         )
     return value
 
 
 def with_time_limits(redis_url: str) -> str:
-    """The address of Redis, with seconds that an answer is waited for, unless it names its own.
+    """The URL of Redis with socket timeouts in seconds, unless it has its own.
 
-    RQ's workers, which wait for messages, raise the limit for themselves.
+    RQ's workers, which wait for messages, raise the timeout for themselves.
     """
     parts = urlsplit(redis_url)
     limits = {"socket_timeout": "2", "socket_connect_timeout": "2"}
@@ -92,22 +113,22 @@ def with_time_limits(redis_url: str) -> str:
 
 
 def host_names(name: str, values: Iterable[str]) -> tuple[str, ...]:
-    """Hosts as in ALLOWED_HOSTS, but not all of them: '.example.com' is that name and what is below it."""
+    """Hosts as in ALLOWED_HOSTS, without '*'; '.example.com' stands for that name and its subdomains."""
     for value in values:
         if not HOST_NAME.fullmatch(value):
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is a host's name without a port, as in "
-                f"'hooks.example.com' or '.example.com'; all hosts at once cannot be named."
+                f"{name} contains {value!r}: use host names without a port, as in "
+                f"'hooks.example.com' or '.example.com'; there is no name for all hosts."
             )
     return tuple(value.lower() for value in values)
 
 
 def host_identity(name: str, value: str) -> str:
-    """The name of a host in the ledger, or nothing."""
+    """The name of a host in the ledger, or ""."""
     if value and not HOST_IDENTITY.fullmatch(value):
         raise ImproperlyConfigured(
-            f"{name}={value!r} is refused: a host's name has letters, digits, '.', '-' and '_', and at most "
-            f"58 characters, as in 'shop-1'."
+            f"{name}={value!r} is not a host name: use letters, digits, '.', '-' and '_', at most 58 "
+            f"characters, as in 'shop-1'."
         )
     return value
 
@@ -118,24 +139,24 @@ def host_identities(name: str, values: Iterable[str]) -> tuple[str, ...]:
 
 
 def pairs(name: str, values: Iterable[str]) -> dict[str, str]:
-    """Of 'theirs=ours' each: names of groups there, and of groups here."""
+    """Names of the provider's groups and of groups here, each as 'theirs=ours'."""
     found: dict[str, str] = {}
     for value in values:
         theirs, _, ours = (part.strip() for part in value.rpartition("="))
         if not theirs or not ours or theirs in found:
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is a name there and one here, as in 'sre=Editor', "
-                f"and each name there stands once."
+                f"{name} contains {value!r}: map each of the provider's groups once to a group here, "
+                f"as in 'sre=Editor'."
             )
         found[theirs] = ours
     return found
 
 
 def commands(name: str, values: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Executables, and the environment variables that a step may give to each.
+    """Executables, and the environment variables that a step may set for each.
 
-    An executable is a name that is looked for on the PATH, or an absolute path. Its variables follow it, each
-    after a colon: 'kubectl:KUBECONFIG:HTTPS_PROXY'.
+    An executable is a name on the PATH or an absolute path. Its variables follow, each after a colon:
+    'kubectl:KUBECONFIG:HTTPS_PROXY'.
     """
     found: dict[str, frozenset[str]] = {}
     for value in values:
@@ -143,8 +164,8 @@ def commands(name: str, values: Iterable[str]) -> dict[str, frozenset[str]]:
         is_path = command.startswith("/") and os.path.normpath(command) == command
         if not COMMAND_NAME.fullmatch(command) and not is_path:
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is a command's name or absolute path, as in "
-                f"'systemctl,/usr/sbin/tc', without arguments."
+                f"{name} contains {value!r}: use names or absolute paths of commands, without "
+                f"arguments, as in 'systemctl,/usr/sbin/tc'."
             )
         for variable in variables:
             _check_variable(name, value, variable)
@@ -155,22 +176,22 @@ def commands(name: str, values: Iterable[str]) -> dict[str, frozenset[str]]:
 def _check_variable(name: str, value: str, variable: str) -> None:
     if not VARIABLE_NAME.fullmatch(variable):
         raise ImproperlyConfigured(
-            f"{name} contains {value!r}: after each colon stands the name of an environment variable that "
-            f"steps may set for the command, as in 'kubectl:KUBECONFIG:HTTPS_PROXY'."
+            f"{name} contains {value!r}: write the name of an environment variable after each colon, as in "
+            f"'kubectl:KUBECONFIG:HTTPS_PROXY'."
         )
     if variable in LOADING_VARIABLES or variable.startswith(LOADING_PREFIXES):
         raise ImproperlyConfigured(
-            f"{name} contains {value!r}: whoever sets {variable!r} runs code of their own in any command. "
-            f"Start a script that sets it, and allow that."
+            f"{name} contains {value!r}: {variable!r} lets a step run its own code in any command. "
+            f"Allow a script that sets it instead."
         )
 
 
 def absolute_directories(name: str, values: Iterable[str]) -> tuple[Path, ...]:
-    """Directories that need not be there yet."""
+    """Directories, which need not exist yet."""
     for value in values:
         if not value.startswith("/") or os.path.normpath(value) != value or value == "/":
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is the absolute path of a directory, as in '/run/exchange'."
+                f"{name} contains {value!r}: use absolute paths of directories, as in '/run/exchange'."
             )
     return tuple(Path(value) for value in values)
 
@@ -180,36 +201,36 @@ def directory_or_none(name: str, value: str) -> Path | None:
 
 
 def module_prefixes(name: str, values: Iterable[str]) -> tuple[str, ...]:
-    """Dotted names of Python modules; each stands for the module and what is in it."""
+    """Dotted names of Python modules; each includes its submodules."""
     for value in values:
         if not all(part.isidentifier() for part in value.split(".")):
             raise ImproperlyConfigured(
-                f"{name} contains {value!r}: each is the dotted name of a module, as in 'chaosaws.ec2'."
+                f"{name} contains {value!r}: use dotted names of modules, as in 'chaosaws.ec2'."
             )
     return tuple(values)
 
 
 def variable_prefix(name: str, value: str) -> str:
-    """How the names of environment variables begin; an empty prefix would lay all of them open."""
+    """How the names of environment variables begin. An empty prefix would expose all of them."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
         raise ImproperlyConfigured(
-            f"{name}={value!r} is no beginning of a variable's name: as in 'SCENARIO_SECRET_'."
+            f"{name}={value!r} is not the beginning of a variable's name, as 'SCENARIO_SECRET_' is."
         )
     return value
 
 
 def writable_directory(name: str, path: Path) -> Path:
-    """The directory, made where it is missing."""
+    """The directory, created if it is missing."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
-            f"{name}={str(path)!r} cannot be made ({error.strerror}): "
+            f"{name}={str(path)!r} cannot be created ({error.strerror}): "
             f"name a directory that this user may write to."
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise ImproperlyConfigured(
-            f"{name}={str(path)!r} cannot be written: name a directory that this user may write to."
+            f"{name}={str(path)!r} is not writable: name a directory that this user may write to."
         )
     return path
 
@@ -217,8 +238,8 @@ def writable_directory(name: str, path: Path) -> Path:
 def kept_secret_key(path: Path) -> str:
     """The secret key in this file, generated on first use.
 
-    Two processes may get here at once: each writes a file of its own and links it into place, and
-    all read what the first one left. A link, unlike a rename, never replaces.
+    Two processes may do this at once. Each writes its own file and links it into place, and all read the
+    first one, because a link, unlike a rename, never replaces a file.
     """
     if not path.exists():
         candidate = path.with_name(f"{path.name}.{os.getpid()}")

@@ -4,35 +4,52 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from coordinator_site import __version__, databases, environment, logs
+from coordinator_site import __version__, databases, logs
+from coordinator_site.environment import (
+    MAX_PORT,
+    Environment,
+    absolute_directories,
+    boolean,
+    commands,
+    directory_or_none,
+    dns_label,
+    host_identities,
+    host_identity,
+    host_names,
+    kept_secret_key,
+    module_prefixes,
+    networks,
+    one_of,
+    pairs,
+    variable_prefix,
+    web_address,
+    whole_number,
+    with_time_limits,
+    writable_directory,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 env.read_env(BASE_DIR / ".env")
 
 
-# What and where this is
+# The installation
 
-ENVIRONMENT = environment.one_of(
-    "ENVIRONMENT", env.str("ENVIRONMENT", "development"), {"development", "testing", "production", "docker"}
+ENVIRONMENT = env.read(
+    one_of, "ENVIRONMENT", "development", choices={"development", "testing", "production", "docker"}
 )
 PRODUCTION = ENVIRONMENT == "production"
 VERSION = __version__
-DEBUG = environment.boolean("DEBUG", env.str("DEBUG", "false"))
-SERVICE_NAME = environment.dns_label("SERVICE_NAME", env.str("SERVICE_NAME", "test-coordinator"))
-SERVICE_INSTANCE_NAME = environment.dns_label(
-    "SERVICE_INSTANCE_NAME", env.str("SERVICE_INSTANCE_NAME", SERVICE_NAME)
-)
+DEBUG = env.read(boolean, "DEBUG", "false")
+SERVICE_NAME = env.read(dns_label, "SERVICE_NAME", "test-coordinator")
+SERVICE_INSTANCE_NAME = env.read(dns_label, "SERVICE_INSTANCE_NAME", SERVICE_NAME)
 SERVICE_VERSION = env.str("SERVICE_VERSION", __version__)
-PORT = environment.whole_number("PORT", env.str("PORT", "8080"), lowest=1, highest=environment.MAX_PORT)
+PORT = env.read(whole_number, "PORT", 8080, lowest=1, highest=MAX_PORT)
 
-DATA_DIR = environment.writable_directory(
-    "DATA_DIR", Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
-)
+DATA_DIR = writable_directory("DATA_DIR", Path(env.str("DATA_DIR", str(BASE_DIR / "var"))).resolve())
 
 if "SECRET_KEY" in env.ENVIRON:
     SECRET_KEY = env.str("SECRET_KEY")
@@ -41,14 +58,12 @@ elif PRODUCTION:
         "SECRET_KEY is missing: ENVIRONMENT='production' needs one of at least 50 characters."
     )
 else:
-    SECRET_KEY = environment.kept_secret_key(DATA_DIR / "secret-key")
+    SECRET_KEY = kept_secret_key(DATA_DIR / "secret-key")
 
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=LOOPBACK_NAMES)
-# By which people reach the site: links in what is told to the outside begin with it.
-PUBLIC_URL = environment.web_address("PUBLIC_URL", env.str("PUBLIC_URL", f"http://localhost:{PORT}")).rstrip(
-    "/"
-)
+# Where people reach the site: links in messages and annotations begin with it.
+PUBLIC_URL = env.read(web_address, "PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
 
 
 # Applications
@@ -57,13 +72,13 @@ INSTALLED_APPS = [
     "coordinator_site",
     "metrics_app",
     "scenarios",
-    "ninja",  # its API docs are then served from here instead of a CDN
+    "ninja",  # so that its API docs are served from here instead of a CDN
     "django_htmx",
     "django_tasks",
     "django_tasks_db",
     "simple_history",
     "axes",
-    "coordinator_site.apps.ControlRoomConfig",  # django.contrib.admin with pages of our own
+    "coordinator_site.apps.ControlRoomConfig",  # django.contrib.admin as the control room
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -127,11 +142,10 @@ USE_TZ = True
 USE_I18N = False
 FORMAT_MODULE_PATH = "coordinator_site.formats"
 STATIC_URL = "static/"
-STATIC_ROOT = environment.writable_directory("DATA_DIR", DATA_DIR / "static")
+STATIC_ROOT = writable_directory("DATA_DIR", DATA_DIR / "static")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    # collectstatic writes a compressed file beside each; names stay what they are, so that a machine
-    # which never collects them serves them from where they lie.
+    # collectstatic adds compressed copies and keeps the names, so that static files also work without it.
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
@@ -150,36 +164,25 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
-LOGIN_REDIRECT_URL = "admin:index"  # also where an address to go on to is refused
+LOGIN_REDIRECT_URL = "admin:index"  # also after a login whose `next` is refused
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
-# How many proxies of one's own stand before the web process, each of which adds to X-Forwarded-For.
-TRUSTED_PROXIES = environment.whole_number(
-    "TRUSTED_PROXIES", env.str("TRUSTED_PROXIES", "0"), lowest=0, highest=10
-)
-# A name and an address together are locked out; by either alone, for a shorter time. See login_limits.py.
+# The number of your own proxies in front of the web process; each adds to X-Forwarded-For.
+TRUSTED_PROXIES = env.read(whole_number, "TRUSTED_PROXIES", 0, lowest=0, highest=10)
+# A user name and an address are locked out together; either alone, for a shorter time: login_limits.py.
 AXES_HANDLER = "coordinator_site.login_limits.LoginLimits"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_CLIENT_IP_CALLABLE = "scenarios.access.client_address.client_network"
-AXES_FAILURE_LIMIT = environment.whole_number(
-    "LOGIN_FAILURES", env.str("LOGIN_FAILURES", "5"), lowest=1, highest=1000
+AXES_FAILURE_LIMIT = env.read(whole_number, "LOGIN_FAILURES", 5, lowest=1, highest=1000)
+LOGIN_FAILURES_PER_NAME = env.read(whole_number, "LOGIN_FAILURES_PER_NAME", 15, lowest=1, highest=100_000)
+LOGIN_FAILURES_PER_ADDRESS = env.read(
+    whole_number, "LOGIN_FAILURES_PER_ADDRESS", 30, lowest=1, highest=100_000
 )
-LOGIN_FAILURES_PER_NAME = environment.whole_number(
-    "LOGIN_FAILURES_PER_NAME", env.str("LOGIN_FAILURES_PER_NAME", "15"), lowest=1, highest=100_000
-)
-LOGIN_FAILURES_PER_ADDRESS = environment.whole_number(
-    "LOGIN_FAILURES_PER_ADDRESS", env.str("LOGIN_FAILURES_PER_ADDRESS", "30"), lowest=1, highest=100_000
-)
-LOGIN_SLOWDOWN_MINUTES = environment.whole_number(
-    "LOGIN_SLOWDOWN_MINUTES", env.str("LOGIN_SLOWDOWN_MINUTES", "5"), lowest=1, highest=10_080
-)
-# Failures older than this are deleted at the next login, so that they do not pile up.
+LOGIN_SLOWDOWN_MINUTES = env.read(whole_number, "LOGIN_SLOWDOWN_MINUTES", 5, lowest=1, highest=10_080)
 AXES_COOLOFF_TIME = timedelta(
-    minutes=environment.whole_number(
-        "LOGIN_LOCKOUT_MINUTES", env.str("LOGIN_LOCKOUT_MINUTES", "15"), lowest=1, highest=10_080
-    )
+    minutes=env.read(whole_number, "LOGIN_LOCKOUT_MINUTES", 15, lowest=1, highest=10_080)
 )
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -187,8 +190,8 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 AXES_LOCKOUT_CALLABLE = "coordinator_site.login_limits.locked_out"
 
-# Login by OpenID Connect, beside the passwords of this site: off without an issuer.
-OIDC_ISSUER = environment.web_address("OIDC_ISSUER", env.str("OIDC_ISSUER", ""))
+# Login by OpenID Connect, in addition to passwords; off without an issuer.
+OIDC_ISSUER = env.read(web_address, "OIDC_ISSUER", "")
 OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
 OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
 OIDC_NAME = env.str("OIDC_NAME", "single sign-on")
@@ -197,21 +200,17 @@ OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", "preferred_username")
 OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
 OIDC_STAFF_GROUPS = env.list("OIDC_STAFF_GROUPS", default=[])
 OIDC_SUPERUSER_GROUPS = env.list("OIDC_SUPERUSER_GROUPS", default=[])
-OIDC_GROUP_MAP = environment.pairs("OIDC_GROUP_MAP", env.list("OIDC_GROUP_MAP", default=[]))
-OIDC_SESSION_SECONDS = environment.whole_number(
-    "OIDC_SESSION_SECONDS", env.str("OIDC_SESSION_SECONDS", "28800"), lowest=60, highest=31_536_000
-)
-OIDC_TOKEN_SECONDS = environment.whole_number(
-    "OIDC_TOKEN_SECONDS", env.str("OIDC_TOKEN_SECONDS", "604800"), lowest=60, highest=31_536_000
-)
-# Asked of an API token's owner, beside whether the account is active.
+OIDC_GROUP_MAP = env.read_list(pairs, "OIDC_GROUP_MAP", [])
+OIDC_SESSION_SECONDS = env.read(whole_number, "OIDC_SESSION_SECONDS", 28_800, lowest=60, highest=31_536_000)
+OIDC_TOKEN_SECONDS = env.read(whole_number, "OIDC_TOKEN_SECONDS", 604_800, lowest=60, highest=31_536_000)
+# Checked for an API token's owner, in addition to whether the account is active.
 API_TOKEN_OWNER_CHECK = "coordinator_site.single_sign_on.rights_are_present"  # noqa: S105 - a path
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
-# Prometheus and load balancers ask on the internal port, without TLS.
+# Prometheus and load balancers use the internal port, without TLS.
 SECURE_REDIRECT_EXEMPT = [r"^metrics$", r"^api/v1/health$", r"^api/v1/ready$"]
-# Everything comes from here, and nothing is written into a page for the browser to run.
+# Everything is served from here; no page has inline scripts or styles.
 SECURE_CSP = {
     "default-src": ["'self'"],
     "base-uri": ["'none'"],
@@ -226,7 +225,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else
 
 METRICS = {
     "BACKEND": env.str("METRICS_BACKEND", "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"),
-    # Every process on this host shares it; a system check sees to it that it can be written.
+    # Shared by every process on this host; a system check tests that it is writable.
     "DIRECTORY": Path(env.str("PROMETHEUS_MULTIPROC_DIR", str(DATA_DIR / "metrics"))).resolve(),
     "CONSTANT_LABELS": {
         "service": SERVICE_NAME,
@@ -234,19 +233,15 @@ METRICS = {
         "version": SERVICE_VERSION,
     },
     "TOKEN": env.str("METRICS_TOKEN", ""),
-    "ALLOWED_NETWORKS": environment.networks(
-        "METRICS_ALLOWED_NETWORKS", env.list("METRICS_ALLOWED_NETWORKS", default=[])
-    ),
-    "MAX_LABEL_SETS": environment.whole_number(
-        "METRICS_MAX_LABEL_SETS", env.str("METRICS_MAX_LABEL_SETS", "2000"), lowest=1, highest=1_000_000
-    ),
-    "COUNT_SCRAPES": environment.boolean("METRICS_COUNT_SCRAPES", env.str("METRICS_COUNT_SCRAPES", "false")),
-    "DATABASE": environment.boolean("METRICS_DATABASE", env.str("METRICS_DATABASE", "false")),
-    "CACHES": environment.boolean("METRICS_CACHE", env.str("METRICS_CACHE", "false")),
+    "ALLOWED_NETWORKS": env.read_list(networks, "METRICS_ALLOWED_NETWORKS", []),
+    "MAX_LABEL_SETS": env.read(whole_number, "METRICS_MAX_LABEL_SETS", 2000, lowest=1, highest=1_000_000),
+    "COUNT_SCRAPES": env.read(boolean, "METRICS_COUNT_SCRAPES", "false"),
+    "DATABASE": env.read(boolean, "METRICS_DATABASE", "false"),
+    "CACHES": env.read(boolean, "METRICS_CACHE", "false"),
 }
 
 
-# Cache: each process its own, as Django has it by default
+# Cache: one for each process
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -255,7 +250,7 @@ CACHES: dict[str, dict[str, Any]] = {
 
 # Tasks and runs
 
-TASK_BACKEND = environment.one_of("TASK_BACKEND", env.str("TASK_BACKEND", "db"), {"db", "rq"})
+TASK_BACKEND = env.read(one_of, "TASK_BACKEND", "db", choices={"db", "rq"})
 REDIS_URL = env.str("REDIS_URL", "")
 if TASK_BACKEND == "rq":
     if not REDIS_URL:
@@ -264,32 +259,22 @@ if TASK_BACKEND == "rq":
         )
     INSTALLED_APPS += ["django_rq"]
     TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
-    # No time limit of the queue's: a run has its own, and may last for days.
-    RQ_QUEUES = {"default": {"URL": environment.with_time_limits(REDIS_URL), "DEFAULT_TIMEOUT": -1}}
+    # The queue sets no time limit: a run has its own and may last for days.
+    RQ_QUEUES = {"default": {"URL": with_time_limits(REDIS_URL), "DEFAULT_TIMEOUT": -1}}
 else:
     TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
-LEASE_SECONDS = environment.whole_number(
-    "LEASE_SECONDS", env.str("LEASE_SECONDS", "15"), lowest=1, highest=3600
-)
-LATE_INJECTION_SECONDS = environment.whole_number(
-    "LATE_INJECTION_SECONDS", env.str("LATE_INJECTION_SECONDS", "30"), lowest=1, highest=86_400
-)
-MAX_CONCURRENT_RUNS = environment.whole_number(
-    "MAX_CONCURRENT_RUNS", env.str("MAX_CONCURRENT_RUNS", "3"), lowest=1, highest=1000
-)
-RETENTION_DAYS = environment.whole_number(
-    "RETENTION_DAYS", env.str("RETENTION_DAYS", "90"), lowest=1, highest=36_500
-)
-APPROVAL_HOURS = environment.whole_number(
-    "APPROVAL_HOURS", env.str("APPROVAL_HOURS", "24"), lowest=1, highest=8760
-)
+LEASE_SECONDS = env.read(whole_number, "LEASE_SECONDS", 15, lowest=1, highest=3600)
+LATE_INJECTION_SECONDS = env.read(whole_number, "LATE_INJECTION_SECONDS", 30, lowest=1, highest=86_400)
+MAX_CONCURRENT_RUNS = env.read(whole_number, "MAX_CONCURRENT_RUNS", 3, lowest=1, highest=1000)
+RETENTION_DAYS = env.read(whole_number, "RETENTION_DAYS", 90, lowest=1, highest=36_500)
+APPROVAL_HOURS = env.read(whole_number, "APPROVAL_HOURS", 24, lowest=1, highest=8760)
 
-# The host on which `command` and `signal` steps of this process take effect; empty: the machine's own name.
-HOST_NAME = environment.host_identity("HOST_NAME", env.str("HOST_NAME", ""))
-# Hosts, by these names or '*', on which such steps of actions need the approval of a second person.
-PROTECTED_HOSTS = environment.host_identities("PROTECTED_HOSTS", env.list("PROTECTED_HOSTS", default=[]))
+# The host on which `command` and `signal` steps take effect; empty for the machine's own name.
+HOST_NAME = env.read(host_identity, "HOST_NAME", "")
+# Hosts, or '*' for all, on which such actions need a second person's approval.
+PROTECTED_HOSTS = env.read_list(host_identities, "PROTECTED_HOSTS", [])
 
-# The kinds of step a scenario may use, as dotted paths: a site adds its own by EXTRA_SCENARIO_DRIVERS.
+# The kinds of step that scenarios may use, as dotted paths. Add your own with EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
@@ -300,76 +285,63 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.wait.Wait",
     *env.list("EXTRA_SCENARIO_DRIVERS", default=[]),
 ]
-PROMETHEUS_URL = environment.web_address("PROMETHEUS_URL", env.str("PROMETHEUS_URL", ""))
-PROMETHEUS_SCRAPE_SECONDS = environment.whole_number(
-    "PROMETHEUS_SCRAPE_SECONDS", env.str("PROMETHEUS_SCRAPE_SECONDS", "15"), lowest=1, highest=3600
-)
+PROMETHEUS_URL = env.read(web_address, "PROMETHEUS_URL", "")
+PROMETHEUS_SCRAPE_SECONDS = env.read(whole_number, "PROMETHEUS_SCRAPE_SECONDS", 15, lowest=1, highest=3600)
 
-# Whether steps may only reach registered services, and no address that a document names.
-ONLY_REGISTERED_SERVICES = environment.boolean(
-    "ONLY_REGISTERED_SERVICES", env.str("ONLY_REGISTERED_SERVICES", "false")
-)
+# Whether steps may reach only registered services, not addresses from documents.
+ONLY_REGISTERED_SERVICES = env.read(boolean, "ONLY_REGISTERED_SERVICES", "false")
 
-# What scenarios may do on the coordinator's own host: nothing, unless it is named here.
-# By command, the environment variables that its steps may set: an allowed command with a PATH, HOME or
-# KUBECONFIG of the scenario's choice is another command.
-ALLOWED_COMMAND_VARIABLES = environment.commands("ALLOWED_COMMANDS", env.list("ALLOWED_COMMANDS", default=[]))
+# What scenarios may do on the coordinator's own host; nothing else is allowed.
+# For each command, the environment variables that steps may set. Other variables are refused because a
+# command with a PATH, HOME or KUBECONFIG that the scenario chooses is a different command.
+ALLOWED_COMMAND_VARIABLES = env.read_list(commands, "ALLOWED_COMMANDS", [])
 ALLOWED_COMMANDS = tuple(ALLOWED_COMMAND_VARIABLES)
-ALLOWED_PIDFILE_DIRS = environment.absolute_directories(
-    "ALLOWED_PIDFILE_DIRS", env.list("ALLOWED_PIDFILE_DIRS", default=[])
-)
-ALLOWED_CHAOSTOOLKIT_MODULES = environment.module_prefixes(
-    "ALLOWED_CHAOSTOOLKIT_MODULES", env.list("ALLOWED_CHAOSTOOLKIT_MODULES", default=[])
-)
+ALLOWED_PIDFILE_DIRS = env.read_list(absolute_directories, "ALLOWED_PIDFILE_DIRS", [])
+ALLOWED_CHAOSTOOLKIT_MODULES = env.read_list(module_prefixes, "ALLOWED_CHAOSTOOLKIT_MODULES", [])
 
-# Where ${secret:NAME} is looked for: the environment variable of this prefix and NAME, then the file
-# NAME in the directory.
-SCENARIO_SECRET_PREFIX = environment.variable_prefix(
-    "SCENARIO_SECRET_PREFIX", env.str("SCENARIO_SECRET_PREFIX", "SCENARIO_SECRET_")
-)
-SCENARIO_SECRET_DIR = environment.directory_or_none("SCENARIO_SECRET_DIR", env.str("SCENARIO_SECRET_DIR", ""))
+# ${secret:NAME} is read from the environment variable with this prefix before NAME, else from the file NAME
+# in the directory.
+SCENARIO_SECRET_PREFIX = env.read(variable_prefix, "SCENARIO_SECRET_PREFIX", "SCENARIO_SECRET_")
+SCENARIO_SECRET_DIR = env.read(directory_or_none, "SCENARIO_SECRET_DIR", "")
 
 
-# What `manage.py scenario --server` shows to the coordinator elsewhere
+# The token that `manage.py scenario --server` sends to the other coordinator
 
 TEST_COORDINATOR_TOKEN = env.str("TEST_COORDINATOR_TOKEN", "")
 
-# The outside: to whom webhooks may be sent, and where the faults' windows are drawn
+# Hosts that webhooks may be sent to, and the Grafana that faults are annotated in
 
-WEBHOOK_ALLOWED_HOSTS = environment.host_names(
-    "WEBHOOK_ALLOWED_HOSTS",
-    env.list("WEBHOOK_ALLOWED_HOSTS", default=[] if PRODUCTION else LOOPBACK_NAMES),
+WEBHOOK_ALLOWED_HOSTS = env.read_list(
+    host_names, "WEBHOOK_ALLOWED_HOSTS", [] if PRODUCTION else LOOPBACK_NAMES
 )
-GRAFANA_URL = environment.web_address("GRAFANA_URL", env.str("GRAFANA_URL", "")).rstrip("/")
+GRAFANA_URL = env.read(web_address, "GRAFANA_URL", "").rstrip("/")
 GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 
 
-# What `manage.py up` starts beside the coordinator itself; another port is taken where one is not free
+# What `manage.py up` starts besides the coordinator; if a port is in use, it takes another
 
 DEMO_EXCHANGE_PORT = 8081
 DEMO_RISK_MONITOR_PORT = 8082
 LOCAL_PROMETHEUS_PORT = 9090
 
-# The API: readers of event streams that each web process may keep a thread for (gunicorn.conf.py has 8).
-API_WAITING_STREAMS = environment.whole_number(
-    "API_WAITING_STREAMS", env.str("API_WAITING_STREAMS", "2"), lowest=0, highest=6
-)
-# Unknown tokens that an address may send in a minute before it is told to wait.
-API_FAILED_TOKENS_PER_MINUTE = environment.whole_number(
-    "API_FAILED_TOKENS_PER_MINUTE", env.str("API_FAILED_TOKENS_PER_MINUTE", "30"), lowest=1, highest=1_000_000
+# The API
+
+# Readers of event streams that may each occupy one of a web process's 8 threads (gunicorn.conf.py).
+API_WAITING_STREAMS = env.read(whole_number, "API_WAITING_STREAMS", 2, lowest=0, highest=6)
+# Unknown tokens that an address may send per minute before it has to wait.
+API_FAILED_TOKENS_PER_MINUTE = env.read(
+    whole_number, "API_FAILED_TOKENS_PER_MINUTE", 30, lowest=1, highest=1_000_000
 )
 
 
-# Tests: `manage.py test` runs pytest and the checks of the code
+# Tests: `manage.py test` runs pytest and the style checks
 
 TEST_RUNNER = "coordinator_site.test_runner.PytestRunner"
 
 
-# Logs: each line with its request's or run's id, and without secrets
+# Logs: each line has the ID of its request or run, and no secrets
 
-LOG_FORMAT = environment.one_of(
-    "LOG_FORMAT", env.str("LOG_FORMAT", logs.default_format(production=PRODUCTION)), logs.FORMATS
-)
-LOG_LEVEL = environment.one_of("LOG_LEVEL", env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS)
+LOG_FORMAT = env.read(one_of, "LOG_FORMAT", logs.default_format(production=PRODUCTION), choices=logs.FORMATS)
+LOG_LEVEL = one_of("LOG_LEVEL", env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS)
 LOGGING = logs.logging_config(LOG_FORMAT, LOG_LEVEL, service=SERVICE_NAME, instance=SERVICE_INSTANCE_NAME)
 logs.learn_secrets(env.ENVIRON, SECRET_KEY)

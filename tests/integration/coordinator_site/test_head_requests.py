@@ -10,6 +10,9 @@ from django.test import RequestFactory
 
 from coordinator_site.head_requests import HeadMiddleware
 
+# Django looks at its database connections when a response is closed.
+pytestmark = pytest.mark.django_db
+
 
 class Content:
     """An iterator that tells whether it was closed."""

@@ -13,7 +13,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from coordinator_site import environment, logs
-from coordinator_site.request_id import request_id
+from coordinator_site.request_id import choose_id
 from scenarios.domain import log_context
 from scenarios.drivers.platform import ConfiguredSecrets
 
@@ -131,12 +131,12 @@ def test_in_a_terminal_no_word_can_steer_it_or_make_up_a_line() -> None:
 
 @pytest.mark.parametrize("sent", ["a1", "Root=1-67891233-abcdef012345678912345678", "x" * 128])
 def test_a_request_keeps_the_id_it_was_sent_with(sent: str) -> None:
-    assert request_id(sent) == sent
+    assert choose_id(sent) == sent
 
 
 @pytest.mark.parametrize("sent", [None, "", "x" * 129, "a b", "a\nb", 'a"b', "é", "<b>"])
 def test_a_request_with_no_id_or_an_odd_one_gets_a_new_one(sent: str | None) -> None:
-    new = request_id(sent)
+    new = choose_id(sent)
     assert new != sent
     assert len(new) == 32
 
@@ -144,7 +144,7 @@ def test_a_request_with_no_id_or_an_odd_one_gets_a_new_one(sent: str | None) -> 
 @pytest.mark.parametrize(("name", "value"), [("LOG_FORMAT", "xml"), ("LOG_LEVEL", "LOUD")])
 def test_an_unknown_format_or_level_is_refused(name: str, value: str) -> None:
     known = logs.FORMATS if name == "LOG_FORMAT" else logs.LEVELS
-    with pytest.raises(ImproperlyConfigured, match=f"{name}='{value}' is unknown: one of"):
+    with pytest.raises(ImproperlyConfigured, match=f"{name}='{value}' is unknown; choose one of"):
         environment.one_of(name, value, known)
 
 
