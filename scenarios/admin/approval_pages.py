@@ -13,7 +13,7 @@ from scenarios.admin.pages import button, link
 from scenarios.admin.read_only import WithoutFormAdmin
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import ApprovalState
-from scenarios.library.dry_run import steps_of
+from scenarios.library.dry_run import list_steps
 from scenarios.models import Approval, ApprovalQuerySet
 from scenarios.pictures.badges import badge
 from scenarios.pictures.plan_timeline import plan_timeline
@@ -111,5 +111,5 @@ def describe_plan(approval: Approval) -> dict[str, Any]:
         return {"problem": f"This cannot run as it is now: {error}"}
     if plan is None:
         return {"problem": "The scenario has been deleted."}
-    steps = list(steps_of(plan))
+    steps = list(list_steps(plan))
     return {"plan": plan_timeline(plan), "steps": steps, "variables": approvals.variables_of(approval)}

@@ -18,8 +18,8 @@ from scenarios.domain.outcomes import UNBEGUN
 from scenarios.models import Run, RunQuerySet, Scenario
 from scenarios.pictures import words
 from scenarios.pictures.badges import run_badges
-from scenarios.reports import FORMATS, file_name, report
-from scenarios.reports.page import policy
+from scenarios.reports import FORMATS, file_name, render_report
+from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands
 
 CHANGE_LIST = "scenarios_run_changelist"
@@ -110,9 +110,11 @@ class RunAdmin(WithoutFormAdmin):
         name = request.GET.get("format", "html")
         if name not in FORMATS:
             raise Http404(f"unknown report format {name!r}; choose one of {', '.join(FORMATS)}")
-        response = HttpResponse(report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8")
+        response = HttpResponse(
+            render_report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8"
+        )
         if name == "html":
-            response["Content-Security-Policy"] = policy()
+            response["Content-Security-Policy"] = build_policy()
         else:
             response["Content-Disposition"] = f'attachment; filename="{file_name(run, name)}"'
         return response

@@ -23,10 +23,15 @@ from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, build_plan
 from scenarios.language.schema import json_schema
 from scenarios.library import scenarios as stored_scenarios
-from scenarios.library.dry_run import steps_of
+from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import remove_scenario
-from scenarios.library.versions import VERSIONS_PER_PAGE, versions_of
-from scenarios.library.warnings import delays, forewarnings, refusals, unreachable
+from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
+from scenarios.library.warnings import (
+    find_refusals,
+    find_start_delays,
+    find_unreachable_targets,
+    find_warnings,
+)
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.plan_timeline import plan_timeline
@@ -172,7 +177,11 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
-        return {"plan": draw_plan(plan), "steps": list(steps_of(plan)), "unreachable": unreachable(plan)}
+        return {
+            "plan": draw_plan(plan),
+            "steps": list(list_steps(plan)),
+            "unreachable": find_unreachable_targets(plan),
+        }
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:
         try:
@@ -196,7 +205,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
     ) -> HttpResponse:
         scenario = self.find_visible(request, object_id)
         before = request.GET.get("before", "")
-        versions = versions_of(scenario, before=int(before) if before.isdecimal() else None)
+        versions = list_versions(scenario, before=int(before) if before.isdecimal() else None)
         context = {
             "original": scenario,
             "versions": versions,
@@ -232,7 +241,7 @@ def draw_document(document: Document) -> str:
 
 def draw_plan(plan: Plan) -> SafeString:
     """The picture, below the warnings about the plan."""
-    warnings = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in forewarnings(plan)))
+    warnings = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in find_warnings(plan)))
     picture = plan_timeline(plan)
     return format_html('<ul class="forewarnings">{}</ul>{}', warnings, picture) if warnings else picture
 
@@ -243,8 +252,10 @@ def find_delays(document: Document) -> list[str]:
         plan = build_plan(document, {})
     except (InvalidVariables, InvalidDocument):
         return []
-    refused = (f"As seen from this host, a run would end as errored: {reason}" for reason in refusals(plan))
-    return [*delays(plan), *refused]
+    refused = (
+        f"As seen from this host, a run would end as errored: {reason}" for reason in find_refusals(plan)
+    )
+    return [*find_start_delays(plan), *refused]
 
 
 def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:

@@ -21,7 +21,7 @@ from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import services as registered_services
-from scenarios.library.service_health import Health, health_of, try_health
+from scenarios.library.service_health import Health, check_health, check_unsaved_health
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
 
@@ -127,7 +127,7 @@ class ServiceAdmin(DeletedByServiceAdmin):
 
     @page("<int:pk>/health/")
     def health_page(self, request: HttpRequest, pk: int) -> HttpResponse:
-        health = health_of(get_object_or_404(Service, pk=pk))
+        health = check_health(get_object_or_404(Service, pk=pk))
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
 
     def has_try_permission(self, request: HttpRequest) -> bool:
@@ -149,5 +149,5 @@ class ServiceAdmin(DeletedByServiceAdmin):
             sentences = " ".join(" ".join(messages) for messages in error.message_dict.values())
             health = Health(is_well=False, sentence=sentences)
         else:
-            health = try_health(service)
+            health = check_unsaved_health(service)
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})

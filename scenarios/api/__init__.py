@@ -15,7 +15,7 @@ from scenarios.api import (
 )
 from scenarios.api.access import ACCESS
 from scenarios.api.description import DescribedAPI
-from scenarios.api.problems import JSONParser, answer_with_problems
+from scenarios.api.problems import JSONParser, add_problem_handlers
 from scenarios.api.standard_json import StandardJSON
 
 api = DescribedAPI(
@@ -27,7 +27,7 @@ api = DescribedAPI(
     parser=JSONParser(),
     renderer=StandardJSON(),
 )
-answer_with_problems(api)
+add_problem_handlers(api)
 RESOURCES = (
     *(health, scenarios, imports, runs, events, faults),
     *(schedules, approvals, services, webhooks, global_stop),

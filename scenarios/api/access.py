@@ -20,7 +20,7 @@ from ninja.utils import check_csrf
 from scenarios.access import tokens
 from scenarios.access.client_address import client_network
 from scenarios.api.failed_tokens import failures
-from scenarios.api.problems import ANSWERS, answer_to
+from scenarios.api.problems import HANDLERS, describe_error
 from scenarios.models.access import ApiToken
 
 REALM = 'Bearer realm="test-coordinator"'
@@ -58,7 +58,7 @@ class TooManyFailuresError(HttpError):
 class TokenAuth(HttpBearer):
     def __call__(self, request: HttpRequest) -> Any:
         # Asked once more where a write is to be carried out once: see idempotency.py.
-        return known_caller(request) or super().__call__(request)
+        return find_known_caller(request) or super().__call__(request)
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:
         found = tokens.find_token(token.strip())
@@ -72,7 +72,7 @@ class TokenAuth(HttpBearer):
                 f'{REALM}, error="invalid_token"',
             )
         _used.set(found)
-        return remember(request, Caller(found.owner, found))
+        return remember_caller(request, Caller(found.owner, found))
 
 
 class SessionAuth(APIKeyCookie):
@@ -81,9 +81,9 @@ class SessionAuth(APIKeyCookie):
     param_name: str = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> Any:
-        if known_caller(request) is None and not request.user.is_authenticated:
+        if find_known_caller(request) is None and not request.user.is_authenticated:
             raise NotAuthenticatedError("Send a token, as 'Authorization: Bearer tc_…', or log in.")
-        return known_caller(request) or super().__call__(request)
+        return find_known_caller(request) or super().__call__(request)
 
     def _get_key(self, request: HttpRequest) -> str | None:
         if check_csrf(request) is not None:
@@ -91,17 +91,17 @@ class SessionAuth(APIKeyCookie):
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
-        return remember(request, Caller(cast("User", request.user)))
+        return remember_caller(request, Caller(cast("User", request.user)))
 
 
 ACCESS = [TokenAuth(), SessionAuth()]
 
 
-def known_caller(request: HttpRequest) -> Caller | None:
+def find_known_caller(request: HttpRequest) -> Caller | None:
     return getattr(request, "caller", None)
 
 
-def remember(request: HttpRequest, caller: Caller) -> Caller:
+def remember_caller(request: HttpRequest, caller: Caller) -> Caller:
     request.caller = caller  # type: ignore[attr-defined]
     return caller
 
@@ -135,12 +135,12 @@ def permit(request: HttpRequest, *permissions: str) -> Caller:
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def no_more(**_names: str) -> Iterable[str]:
+def need_nothing_more(**_names: str) -> Iterable[str]:
     return ()
 
 
 def needs(
-    *permissions: str, otherwise: str = "", also: Callable[..., Iterable[str]] = no_more
+    *permissions: str, otherwise: str = "", also: Callable[..., Iterable[str]] = need_nothing_more
 ) -> Callable[[View], View]:
     """Of an operation: only a caller with these permissions gets as far as having the request read.
 
@@ -156,8 +156,8 @@ def needs(
                 if not (otherwise and authenticate(request).may(otherwise)):
                     permit(request, *permissions)
                 permit(request, *also(**names))
-            except tuple(ANSWERS) as error:
-                return answer_to(error)
+            except tuple(HANDLERS) as error:
+                return describe_error(error)
             return run(request, *arguments, **names)
 
         return answered
@@ -166,12 +166,12 @@ def needs(
     return decorate
 
 
-def caller_of(request: HttpRequest) -> Caller:
+def get_caller(request: HttpRequest) -> Caller:
     """Whoever has passed `needs`."""
-    return cast("Caller", known_caller(request))
+    return cast("Caller", find_known_caller(request))
 
 
-def note_use_of_token(**_named: Any) -> None:
+def record_token_use(**_named: Any) -> None:
     """After the answer has been sent: whoever asked does not wait for this write, however busy the
     database is.
     """
@@ -185,4 +185,4 @@ def note_use_of_token(**_named: Any) -> None:
         return  # the next request says it
 
 
-request_finished.connect(note_use_of_token, dispatch_uid="scenarios.api.note_use_of_token")
+request_finished.connect(record_token_use, dispatch_uid="scenarios.api.note_use_of_token")

@@ -10,17 +10,17 @@ from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 from pydantic import JsonValue
 
-from scenarios.api.access import caller_of, needs
+from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import RowId, approval_of
-from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import RowId, find_approval
+from scenarios.api.paging import Filters, Order, Text, build_page
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.outputs import make_storable
-from scenarios.library.dry_run import steps_of
+from scenarios.library.dry_run import list_steps
 from scenarios.models import Approval
 from scenarios.planning import approvals
 from scenarios.records import page_url
@@ -29,13 +29,13 @@ router = Router(tags=["approvals"])
 MAX_REASON_LENGTH = 1000
 
 
-def rank_in_cursor(word: str) -> int:
+def parse_rank(word: str) -> int:
     if word not in {"0", "1"}:
         raise ValueError("it is pending or it is not")
     return int(word)
 
 
-ORDER = Order(("is_pending", "id"), (rank_in_cursor, int), descending=True)
+ORDER = Order(("is_pending", "id"), (parse_rank, int), descending=True)
 
 
 class ApprovalInList(Schema):
@@ -69,7 +69,7 @@ class ApprovalInList(Schema):
         return page_url(row)
 
 
-class StepOfPlan(Schema):
+class PlannedStep(Schema):
     """`arguments` are YAML, with secrets left as references."""
 
     phase: str
@@ -79,25 +79,25 @@ class StepOfPlan(Schema):
     arguments: str
 
 
-class OneApproval(ApprovalInList):
+class ApprovalDetails(ApprovalInList):
     """With what would be done: by the run, or by the schedule as it is now."""
 
     variables: dict[str, JsonValue]
-    steps: list[StepOfPlan]
+    steps: list[PlannedStep]
     problem: str = Field(description="Why it cannot be run as it is now; empty where it can.")
 
     @classmethod
-    def of(cls, row: Approval, request: HttpRequest) -> "OneApproval":
-        told: Any = row
-        told.variables, told.steps, told.problem = approvals.variables_of(row), [], ""
+    def of(cls, row: Approval, request: HttpRequest) -> "ApprovalDetails":
+        described: Any = row
+        described.variables, described.steps, described.problem = approvals.variables_of(row), [], ""
         try:
             plan = approvals.plan_of(row)
         except (InvalidDocument, InvalidVariables) as error:
-            told.problem = f"it cannot be run as it is now: {error}"
+            described.problem = f"it cannot be run as it is now: {error}"
         else:
-            told.steps = list(steps_of(plan)) if plan else []
-            told.problem = "" if plan else "its scenario is not stored any more"
-        return cls.model_validate(told, context={"request": request})
+            described.steps = list(list_steps(plan)) if plan else []
+            described.problem = "" if plan else "its scenario is not stored any more"
+        return cls.model_validate(described, context={"request": request})
 
 
 class ApprovalPage(Schema):
@@ -110,15 +110,15 @@ class ApprovalFilters(Filters):
 
     state: ApprovalState | None = None
     run: UUID | None = None
-    schedule: Words | None = None
-    asked_by: Words | None = None
+    schedule: Text | None = None
+    asked_by: Text | None = None
 
 
-class Consent(Body):
+class ApprovalRequest(Body):
     reason: str = Field("", max_length=MAX_REASON_LENGTH)
 
 
-class Refusal(Body):
+class RefusalRequest(Body):
     reason: str = Field(
         min_length=1,
         max_length=MAX_REASON_LENGTH,
@@ -132,55 +132,55 @@ def list_approvals(request: HttpRequest, filters: Query[ApprovalFilters]) -> dic
     """What waits for a second person first, and of each the newest first."""
     pending = Case(When(state=ApprovalState.PENDING, then=1), default=0, output_field=IntegerField())
     rows = Approval.objects.for_a_list().annotate(is_pending=pending)
-    return page_of(chosen(rows, filters), ORDER, filters)
+    return build_page(filter_approvals(rows, filters), ORDER, filters)
 
 
-def chosen(rows: QuerySet[Approval], filters: ApprovalFilters) -> QuerySet[Approval]:
-    asked = {
+def filter_approvals(rows: QuerySet[Approval], filters: ApprovalFilters) -> QuerySet[Approval]:
+    conditions = {
         "state": filters.state,
         "run_id": filters.run,
         "schedule__name": filters.schedule,
         "asked_by_name": filters.asked_by,
     }
-    return rows.filter(**{field: value for field, value in asked.items() if value is not None})
+    return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
-@router.get("/approvals/{approval_id}", response={200: OneApproval, **OF_ONE}, url_name="approval")
+@router.get("/approvals/{approval_id}", response={200: ApprovalDetails, **ITEM_REFUSALS}, url_name="approval")
 @needs("scenarios.view_approval")
-def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> OneApproval:
+def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> ApprovalDetails:
     """What would be broken, step by step."""
-    return OneApproval.of(approval_of(approval_id), request)
+    return ApprovalDetails.of(find_approval(approval_id), request)
 
 
 @router.post(
     "/approvals/{approval_id}/approve",
-    response={200: OneApproval, **OF_ONE, **OF_A_BODY, 409: Problem},
+    response={200: ApprovalDetails, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
     url_name="approve",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
 @needs(approvals.PERMISSION)
-@decorate_view(carried_out_once)
-def approve(request: HttpRequest, why: Consent, approval_id: Path[RowId]) -> OneApproval:
+@decorate_view(run_once)
+def approve(request: HttpRequest, body: ApprovalRequest, approval_id: Path[RowId]) -> ApprovalDetails:
     """Let the run begin, or the schedule's runs as it is now. Refused (403) to whoever asked for it."""
-    caller = caller_of(request)
-    approvals.approve(approval_of(approval_id), by=caller.user, reason=make_storable(why.reason).strip())
-    return OneApproval.of(approval_of(approval_id), request)
+    caller = get_caller(request)
+    approvals.approve(find_approval(approval_id), by=caller.user, reason=make_storable(body.reason).strip())
+    return ApprovalDetails.of(find_approval(approval_id), request)
 
 
 @router.post(
     "/approvals/{approval_id}/refuse",
-    response={200: OneApproval, **OF_ONE, **OF_A_BODY, 409: Problem},
+    response={200: ApprovalDetails, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
     url_name="refuse",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
 @needs(approvals.PERMISSION)
-@decorate_view(carried_out_once)
-def refuse(request: HttpRequest, why: Refusal, approval_id: Path[RowId]) -> OneApproval:
+@decorate_view(run_once)
+def refuse(request: HttpRequest, body: RefusalRequest, approval_id: Path[RowId]) -> ApprovalDetails:
     """End the run `aborted`; a schedule stays without an approval until it is changed."""
-    caller = caller_of(request)
-    reason = make_storable(why.reason).strip()
+    caller = get_caller(request)
+    reason = make_storable(body.reason).strip()
     if not reason:
         place = ProblemAt(path="body.reason", message="it is empty: what should be changed?")
         raise RefusedError("A refusal needs a reason.", [place])
-    approvals.refuse(approval_of(approval_id), by=caller.user, reason=reason)
-    return OneApproval.of(approval_of(approval_id), request)
+    approvals.refuse(find_approval(approval_id), by=caller.user, reason=reason)
+    return ApprovalDetails.of(find_approval(approval_id), request)

@@ -13,16 +13,16 @@ from scenarios.api.problems import MEDIA_TYPE, Problem
 PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
 # What any operation that knows its callers may answer; those of a body may answer 400 and 413, too.
 REFUSALS = {401: Problem, 403: Problem, 422: Problem, 429: Problem, 503: Problem}
-OF_ONE = {**REFUSALS, 404: Problem}
+ITEM_REFUSALS = {**REFUSALS, 404: Problem}
 # gunicorn's own answer, before a request gets here.
 TOO_LONG = {
     414: {"description": "The address is too long.", "content": {"text/html": {"schema": {"type": "string"}}}}
 }
-OF_A_BODY = {400: Problem, 413: Problem}
-WRITES_ONCE = {"parameters": [PARAMETER]}
+BODY_REFUSALS = {400: Problem, 413: Problem}
+IDEMPOTENT = {"parameters": [PARAMETER]}
 
 
-def body_of(*media_types: str, description: str) -> dict[str, Any]:
+def describe_body(*media_types: str, description: str) -> dict[str, Any]:
     """A body that is read as it is, and not as JSON of a declared shape."""
     content = {media_type: {"schema": {"type": "string"}} for media_type in media_types}
     return {"requestBody": {"required": True, "description": description, "content": content}}
@@ -35,21 +35,21 @@ class DescribedAPI(NinjaAPI):
 
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**where)
-        for operation in operations_of(schema):
+        for operation in list_operations(schema):
             # Keys are written as text: as numbers they would be others in the document than here.
             operation["responses"] = {
-                str(status): described(int(status), answer)
+                str(status): describe_response(int(status), answer)
                 for status, answer in {**operation["responses"], **TOO_LONG}.items()
             }
         return schema
 
 
-def operations_of(schema: OpenAPISchema) -> Iterator[dict[str, Any]]:
+def list_operations(schema: OpenAPISchema) -> Iterator[dict[str, Any]]:
     for methods in schema["paths"].values():
         yield from methods.values()
 
 
-def described(status: int, answer: dict[str, Any]) -> dict[str, Any]:
+def describe_response(status: int, answer: dict[str, Any]) -> dict[str, Any]:
     content = answer.get("content", {}).get("application/json", {})
     if content.get("schema") != PROBLEM:
         return answer
@@ -61,9 +61,9 @@ def described(status: int, answer: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": answer["description"],
         "content": {MEDIA_TYPE: {"schema": PROBLEM}},
-        **({"headers": {name: header(words) for name, words in headers.items()}} if headers else {}),
+        **({"headers": {name: describe_header(words) for name, words in headers.items()}} if headers else {}),
     }
 
 
-def header(words: str) -> dict[str, Any]:
+def describe_header(words: str) -> dict[str, Any]:
     return {"description": words, "schema": {"type": "string"}}

@@ -23,36 +23,36 @@ from scenarios.records import json_fields, record_event
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
-LOOK_SECONDS = 0.25
+POLL_SECONDS = 0.25
 # A reader that has gone is noticed when something is sent to it.
-SIGN_OF_LIFE_SECONDS = 5.0
+KEEPALIVE_SECONDS = 5.0
 MAX_BATCH = 1000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class WaitingPlaces:
+class WaitingSlots:
     """How many readers of this process are being waited for."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = 0
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         with self._lock:
             if self._taken >= settings.API_WAITING_STREAMS:
                 return False
             self._taken += 1
             return True
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._taken -= 1
 
 
-places = WaitingPlaces()
+slots = WaitingSlots()
 
 
-class Reading:
+class StreamReader:
     """One reader's answer: what it has not seen, and that the run has ended, once it has."""
 
     def __init__(self, run: Run, after: int) -> None:
@@ -60,8 +60,8 @@ class Reading:
         self._seen = after
         self._has_ended = False
 
-    def answer(self, wait: float) -> HttpResponseBase:
-        new = self.what_is_new()
+    def respond(self, wait: float) -> HttpResponseBase:
+        new = self._read_new()
         if self._has_ended and not new:
             # The word by which a reader knows that asking again is of no use.
             return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=HEADERS)
@@ -69,31 +69,31 @@ class Reading:
             return HttpResponse(
                 f"retry: {RETRY_MILLISECONDS}\n\n{new}", content_type=MEDIA_TYPE, headers=HEADERS
             )
-        return StreamingHttpResponse(self.waited_for(new, wait), content_type=MEDIA_TYPE, headers=HEADERS)
+        return StreamingHttpResponse(self._wait_for_more(new, wait), content_type=MEDIA_TYPE, headers=HEADERS)
 
-    def waited_for(self, new: str, wait: float) -> Iterator[str]:
+    def _wait_for_more(self, new: str, wait: float) -> Iterator[str]:
         yield f"retry: {RETRY_MILLISECONDS}\n\n{new}"
         # Taken here and not before: an answer that is never read never begins, and would keep its place.
-        if not places.take():
+        if not slots.acquire():
             return
         try:
-            yield from self._until(time.monotonic() + wait)
+            yield from self._poll_until(time.monotonic() + wait)
         finally:
-            places.give_back()
+            slots.release()
 
-    def _until(self, end: float) -> Iterator[str]:
+    def _poll_until(self, end: float) -> Iterator[str]:
         silent_since = time.monotonic()
         while not self._has_ended and (now := time.monotonic()) < end:
-            if new := self.what_is_new():
+            if new := self._read_new():
                 silent_since = now
                 yield new
-            elif now - silent_since >= SIGN_OF_LIFE_SECONDS:
+            elif now - silent_since >= KEEPALIVE_SECONDS:
                 silent_since = now
                 yield ": waiting\n\n"
             if not self._has_ended:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(POLL_SECONDS)
 
-    def what_is_new(self) -> str:
+    def _read_new(self) -> str:
         newest = Run.objects.filter(pk=self._run.pk).values_list("last_event", "state").first()
         if newest is None:
             self._has_ended = True  # deleted meanwhile
@@ -103,15 +103,15 @@ class Reading:
             self._has_ended = state == RunState.FINISHED
             return ""
         rows = Event.objects.filter(run=self._run, sequence__gt=self._seen).order_by("sequence")[:MAX_BATCH]
-        written = "".join(map(self._written, rows))
+        written = "".join(map(self._format_event, rows))
         self._has_ended = state == RunState.FINISHED and self._seen >= last_event
-        return written + (self._end() if self._has_ended else "")
+        return written + (self._format_end() if self._has_ended else "")
 
-    def _written(self, event: Event) -> str:
+    def _format_event(self, event: Event) -> str:
         self._seen = event.sequence
         return f"id: {event.sequence}\ndata: {dump_json(json_fields(record_event(event)))}\n\n"
 
-    def _end(self) -> str:
+    def _format_end(self) -> str:
         run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)
         ending = {"status": run.outcome, "rollback": run.rollback, "reason": run.reason}
         return f"event: end\ndata: {json.dumps(ending)}\n\n"

@@ -9,10 +9,10 @@ from ninja import Field, Query, Router, Schema
 from pydantic import JsonValue
 
 from scenarios.api.access import needs
-from scenarios.api.description import OF_ONE
-from scenarios.api.event_stream import MEDIA_TYPE, Reading
-from scenarios.api.names import run_of
-from scenarios.api.paging import Filters, Order, page_of
+from scenarios.api.description import ITEM_REFUSALS
+from scenarios.api.event_stream import MEDIA_TYPE, StreamReader
+from scenarios.api.names import find_run
+from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.problems import RefusedError
 from scenarios.models import Event
 from scenarios.records import record_event
@@ -23,7 +23,7 @@ MAX_SEQUENCE = 2**31 - 1
 MAX_WAIT_SECONDS = 20
 
 
-class EventOfRun(Schema):
+class RunEvent(Schema):
     """`sequence` counts from 1 without a gap; `data` is redacted."""
 
     sequence: int
@@ -35,7 +35,7 @@ class EventOfRun(Schema):
 
 
 class EventPage(Schema):
-    items: list[EventOfRun]
+    items: list[RunEvent]
     next_cursor: str | None
 
 
@@ -73,7 +73,7 @@ STREAM = {
 
 @router.get(
     "/runs/{run_id}/events",
-    response={200: EventPage, **OF_ONE},
+    response={200: EventPage, **ITEM_REFUSALS},
     url_name="events",
     openapi_extra=STREAM,
 )
@@ -88,13 +88,13 @@ def list_events(
     A stream sends what is new, and ends: ask again after `retry`, with `Last-Event-ID`. The last it sends of
     a run is an event `end` with status and rollback.
     """
-    run, seen = run_of(run_id), last_seen(request)
+    run, seen = find_run(run_id), parse_last_seen(request)
     if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
-        return Reading(run, max(filters.after, seen)).answer(filters.wait)
-    return page_of(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters, record_event)
+        return StreamReader(run, max(filters.after, seen)).respond(filters.wait)
+    return build_page(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters, record_event)
 
 
-def last_seen(request: HttpRequest) -> int:
+def parse_last_seen(request: HttpRequest) -> int:
     word = request.headers.get(LAST_SEEN, "0")
     if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= MAX_SEQUENCE:
         raise RefusedError(f"{LAST_SEEN} {word[:80]!r} is refused: an event's sequence number.")

@@ -9,12 +9,12 @@ from django.http import HttpRequest
 from ninja import Field, Path, Query, Router, Schema
 from ninja.decorators import decorate_view
 
-from scenarios.api.access import caller_of, needs
+from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import RowId, fault_of
-from scenarios.api.paging import Filters, Order, Words, page_of
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import RowId, find_fault
+from scenarios.api.paging import Filters, Order, Text, build_page
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import make_storable
@@ -27,7 +27,7 @@ ORDER = Order(("id",), (int,), descending=True)
 NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
 
 
-class FaultOfRun(Schema):
+class RunFault(Schema):
     """`outstanding`: its undo has failed, or its run has ended and nobody can say that it is gone.
 
     `unverified` (outstanding) and `watched` (not outstanding) are undone faults whose injection was never
@@ -83,7 +83,7 @@ COLUMNS = (
 
 
 class FaultPage(Schema):
-    items: list[FaultOfRun]
+    items: list[RunFault]
     next_cursor: str | None
 
 
@@ -94,11 +94,11 @@ class FaultFilters(Filters):
         description="Only those whose undo has failed, or that an ended run left and nobody saw gone.",
     )
     run: UUID | None = None
-    service: Words | None = None
-    driver: Words | None = None
+    service: Text | None = None
+    driver: Text | None = None
 
 
-class WhyGone(Body):
+class AcknowledgementRequest(Body):
     reason: str = Field(min_length=1, max_length=1000, description="How do you know that it is gone?")
 
 
@@ -107,11 +107,11 @@ class WhyGone(Body):
 def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
     """Every fault ever injected, the newest first."""
     rows = Fault.objects.select_related("run").only(*COLUMNS)
-    return page_of(chosen(rows, filters), ORDER, filters, record_fault)
+    return build_page(filter_faults(rows, filters), ORDER, filters, record_fault)
 
 
-def chosen(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
-    asked = {
+def filter_faults(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
+    conditions = {
         "state": filters.state,
         "run_id": filters.run,
         "service": filters.service,
@@ -119,48 +119,50 @@ def chosen(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]:
     }
     if filters.outstanding:
         rows = rows.outstanding()
-    return rows.filter(**{field: value for field, value in asked.items() if value is not None})
+    return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
-@router.get("/faults/{fault_id}", response={200: FaultOfRun, **OF_ONE}, url_name="fault")
+@router.get("/faults/{fault_id}", response={200: RunFault, **ITEM_REFUSALS}, url_name="fault")
 @needs("scenarios.view_fault")
 def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
-    return record_fault(fault_of(fault_id))
+    return record_fault(find_fault(fault_id))
 
 
 @router.post(
     "/faults/{fault_id}/retry",
-    response={200: FaultOfRun, **OF_ONE, 409: Problem},
+    response={200: RunFault, **ITEM_REFUSALS, 409: Problem},
     url_name="retry_undo",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.stop_run")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
     """Have the watchdog, where the fault has a `host` the one there, try the undo again within a second."""
-    fault = fault_of(fault_id)
+    fault = find_fault(fault_id)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
         raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
-    return record_fault(fault_of(fault_id))
+    return record_fault(find_fault(fault_id))
 
 
 @router.post(
     "/faults/{fault_id}/acknowledge",
-    response={200: FaultOfRun, **OF_ONE, **OF_A_BODY, 409: Problem},
+    response={200: RunFault, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
     url_name="acknowledge",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.acknowledge_fault")
-@decorate_view(carried_out_once)
-def acknowledge_fault(request: HttpRequest, why: WhyGone, fault_id: Path[RowId]) -> FaultRecord:
+@decorate_view(run_once)
+def acknowledge_fault(
+    request: HttpRequest, body: AcknowledgementRequest, fault_id: Path[RowId]
+) -> FaultRecord:
     """Take an outstanding fault out of the ledger by your word."""
-    caller = caller_of(request)
-    fault = fault_of(fault_id)
+    caller = get_caller(request)
+    fault = find_fault(fault_id)
     if not fault_commands.acknowledge_fault(
-        fault, by=caller.user.get_username(), reason=make_storable(why.reason)
+        fault, by=caller.user.get_username(), reason=make_storable(body.reason)
     ):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
             + " Or its undo is being tried this moment: look again."
         )
-    return record_fault(fault_of(fault_id))
+    return record_fault(find_fault(fault_id))

@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema, Status
 from ninja.decorators import decorate_view
 
-from scenarios.api.access import caller_of, needs
+from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, REFUSALS
+from scenarios.api.idempotency import run_once
 from scenarios.domain.outputs import make_storable
 from scenarios.models import GlobalStop
 from scenarios.runs import global_stop
@@ -19,15 +19,15 @@ from scenarios.runs import global_stop
 router = Router(tags=["the global stop"])
 
 
-class WhyStop(Body):
+class GlobalStopRequest(Body):
     reason: str = Field(min_length=1, max_length=300)
 
 
-class Stopped(Schema):
+class GlobalStopResult(Schema):
     stopped_runs: int
 
 
-class Standing(Schema):
+class GlobalStopState(Schema):
     """By whom, why and since when: null and empty while it is not pulled."""
 
     pulled: bool
@@ -36,7 +36,7 @@ class Standing(Schema):
     reason: str
 
 
-@router.get("/stop", response={200: Standing, **REFUSALS})
+@router.get("/stop", response={200: GlobalStopState, **REFUSALS})
 @needs("scenarios.view_run")
 def get_global_stop(request: HttpRequest) -> dict[str, Any]:
     """Whether the global stop is pulled, so that no run begins."""
@@ -46,20 +46,23 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 
 
 @router.post(
-    "/stop", response={200: Stopped, **REFUSALS, **OF_A_BODY}, url_name="stop", openapi_extra=WRITES_ONCE
+    "/stop",
+    response={200: GlobalStopResult, **REFUSALS, **BODY_REFUSALS},
+    url_name="stop",
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.pull_globalstop")
-@decorate_view(carried_out_once)
-def pull_global_stop(request: HttpRequest, why: WhyStop) -> dict[str, int]:
+@decorate_view(run_once)
+def pull_global_stop(request: HttpRequest, body: GlobalStopRequest) -> dict[str, int]:
     """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
-    caller = caller_of(request)
-    stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=make_storable(why.reason))
+    caller = get_caller(request)
+    stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=make_storable(body.reason))
     return {"stopped_runs": stopped}
 
 
-@router.delete("/stop", response={204: None, **REFUSALS}, openapi_extra=WRITES_ONCE)
+@router.delete("/stop", response={204: None, **REFUSALS}, openapi_extra=IDEMPOTENT)
 @needs("scenarios.pull_globalstop")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def release_global_stop(request: HttpRequest) -> Status[None]:
     """Let runs begin again."""
     global_stop.release_global_stop()

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from scenarios.access.idempotency import MAX_KEY_LENGTH, Answer, fingerprint, once
 from scenarios.api.access import authenticate
-from scenarios.api.problems import ANSWERS, RefusedError, answer_to
+from scenarios.api.problems import HANDLERS, RefusedError, describe_error
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -26,26 +26,26 @@ PARAMETER = {
 View = Callable[..., HttpResponse]
 
 
-def carried_out_once(run: View) -> View:
+def run_once(run: View) -> View:
     @wraps(run)
-    def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+    def wrapper(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
         if (key := request.headers.get(HEADER)) is None:
             return run(request, *arguments, **named)
         try:
             caller = str(authenticate(request))
             whole = fingerprint(str(request.method), request.get_full_path(), request.body)
             answer, was_kept = once(
-                caller, checked(key), whole, lambda: taken_apart(run(request, *arguments, **named))
+                caller, check_key(key), whole, lambda: keep_answer(run(request, *arguments, **named))
             )
-        except tuple(ANSWERS) as error:
-            return answer_to(error)
+        except tuple(HANDLERS) as error:
+            return describe_error(error)
         again = {REPLAYED: "true"} if was_kept else {}
         return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, **again})
 
-    return answered
+    return wrapper
 
 
-def checked(key: str) -> str:
+def check_key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
         raise RefusedError(
             f"The Idempotency-Key {key[:80]!r} is refused: 1 to {MAX_KEY_LENGTH} visible ASCII characters, "
@@ -54,5 +54,5 @@ def checked(key: str) -> str:
     return key
 
 
-def taken_apart(response: HttpResponse) -> Answer:
+def keep_answer(response: HttpResponse) -> Answer:
     return Answer(response.status_code, dict(response.items()), response.content)

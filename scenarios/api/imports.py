@@ -9,18 +9,18 @@ from ninja.decorators import decorate_view
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, REFUSALS
+from scenarios.api.idempotency import run_once
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers import documents as drivers_documents
 from scenarios.language.document import Document
-from scenarios.library.sync import NameTaken, changes_for, names_taken, synchronise
+from scenarios.library.sync import NameTaken, find_taken_names, plan_changes, sync_scenarios
 
 router = Router(tags=["scenarios"])
 
 
-class Import(Body):
+class ImportRequest(Body):
     """With `prune`, every scenario that is in none of the documents is removed; its runs stay.
 
     With `check`, nothing is stored, and to view scenarios is enough; each change tells what is stored now.
@@ -33,39 +33,39 @@ class Import(Body):
     only_new: list[str] = Field(default=[], description="Names of which none may be replaced.")
 
 
-class ChangeOfScenario(Schema):
+class ScenarioChange(Schema):
     name: str
     change: Literal["new", "changed", "unchanged", "removed"] = Field(alias="kind")
     before: str | None = Field(None, description="With `check`: the document that is stored now, or empty.")
 
 
-class Imported(Schema):
+class ImportResult(Schema):
     stored: bool
-    changes: list[ChangeOfScenario]
+    changes: list[ScenarioChange]
 
 
 @router.post(
     "/import",
-    response={HTTPStatus.OK: Imported, **REFUSALS, **OF_A_BODY, 409: Problem},
-    openapi_extra=WRITES_ONCE,
+    response={HTTPStatus.OK: ImportResult, **REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.add_scenario", "scenarios.change_scenario", otherwise="scenarios.view_scenario")
-@decorate_view(carried_out_once)
-def import_scenarios(request: HttpRequest, wish: Import) -> dict[str, Any]:
+@decorate_view(run_once)
+def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any]:
     """Store all documents, or none where one is refused."""
-    if wish.check:
-        checked = changes_for(read_all(wish.documents), prune=wish.prune)
-        if taken := names_taken(checked, wish.only_new):
+    if body.check:
+        checked = plan_changes(read_documents(body.documents), prune=body.prune)
+        if taken := find_taken_names(checked, body.only_new):
             raise NameTaken(taken)
         return {"stored": False, "changes": checked}
-    pruning = ("scenarios.delete_scenario",) if wish.prune else ()
+    pruning = ("scenarios.delete_scenario",) if body.prune else ()
     caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
-    documents = read_all(wish.documents)
-    done = synchronise(documents, prune=wish.prune, by=caller.user, only_new=wish.only_new)
+    documents = read_documents(body.documents)
+    done = sync_scenarios(documents, prune=body.prune, by=caller.user, only_new=body.only_new)
     return {"stored": True, "changes": [{"name": one.name, "kind": one.kind} for one in done]}
 
 
-def read_all(sources: list[str]) -> list[Document]:
+def read_documents(sources: list[str]) -> list[Document]:
     """The documents.
 
     Raises:
@@ -78,7 +78,7 @@ def read_all(sources: list[str]) -> list[Document]:
         try:
             document = drivers_documents.read_document(source)
         except InvalidDocument as error:
-            errors += [problem_in(place, problem) for problem in error.problems]
+            errors += [locate_problem(place, problem) for problem in error.problems]
             continue
         if read.setdefault(document.name, document) is not document:
             message = f"{document.name!r} is also the name of another of these documents"
@@ -88,6 +88,6 @@ def read_all(sources: list[str]) -> list[Document]:
     return list(read.values())
 
 
-def problem_in(place: str, problem: Any) -> ProblemAt:
+def locate_problem(place: str, problem: Any) -> ProblemAt:
     found = ProblemAt.model_validate(problem, from_attributes=True)
     return found.model_copy(update={"path": f"{place}.{found.path}".rstrip(".")})

@@ -15,19 +15,19 @@ Row = TypeVar("Row", bound=Model)
 RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
-def scenario_named(name: str) -> Scenario:
-    return named(Scenario.objects.select_related("changed_by"), name, "scenario")
+def find_scenario(name: str) -> Scenario:
+    return find_by_name(Scenario.objects.select_related("changed_by"), name, "scenario")
 
 
-def schedule_named(name: str) -> Schedule:
-    return named(Schedule.objects.select_related("changed_by"), name, "schedule")
+def find_schedule(name: str) -> Schedule:
+    return find_by_name(Schedule.objects.select_related("changed_by"), name, "schedule")
 
 
-def service_named(name: str) -> Service:
-    return named(Service.objects.all(), name, "service")
+def find_service(name: str) -> Service:
+    return find_by_name(Service.objects.all(), name, "service")
 
 
-def named(rows: QuerySet[Row], name: str, kind: str) -> Row:
+def find_by_name(rows: QuerySet[Row], name: str, kind: str) -> Row:
     found = rows.filter(name=name).first() if is_label(name) else None
     if found is None:
         raise NotFoundError(f"There is no {kind} {name[:80]!r}.")
@@ -43,7 +43,7 @@ def is_label(name: str) -> bool:
     return True
 
 
-def new_name(name: str) -> str:
+def check_name(name: str) -> str:
     """What something may be stored by."""
     if not is_label(name):
         place = ProblemAt(path="path.name", message=str(DNS_LABEL.message))
@@ -51,28 +51,28 @@ def new_name(name: str) -> str:
     return name
 
 
-def run_of(run_id: UUID) -> Run:
+def find_run(run_id: UUID) -> Run:
     found = Run.objects.filter(id=run_id).select_related("scenario", "started_by").first()
     if found is None:
         raise NotFoundError(f"There is no run {str(run_id)!r}.")
     return found
 
 
-def fault_of(fault_id: int) -> Fault:
+def find_fault(fault_id: int) -> Fault:
     found = Fault.objects.filter(pk=fault_id).select_related("run").first()
     if found is None:
         raise NotFoundError(f"There is no fault {fault_id!r}.")
     return found
 
 
-def approval_of(approval_id: int) -> Approval:
+def find_approval(approval_id: int) -> Approval:
     found = Approval.objects.filter(pk=approval_id).select_related("run", "schedule").first()
     if found is None:
         raise NotFoundError(f"There is no approval {approval_id!r}.")
     return found
 
 
-def webhook_of(webhook_id: int) -> Webhook:
+def find_webhook(webhook_id: int) -> Webhook:
     found = Webhook.objects.filter(pk=webhook_id).select_related("changed_by").first()
     if found is None:
         raise NotFoundError(f"There is no webhook {webhook_id!r}.")

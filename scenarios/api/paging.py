@@ -25,18 +25,18 @@ from scenarios.api.problems import ProblemAt, RefusedError
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
 # PostgreSQL takes no NUL character, and no database half of a surrogate pair.
-Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
 
 
-def written_as_moment(value: Any) -> Any:
+def check_time_format(value: Any) -> Any:
     """Otherwise a bare number would be taken for seconds since 1970."""
-    if isinstance(value, str) and not _MOMENT.fullmatch(value):
+    if isinstance(value, str) and not _TIME.fullmatch(value):
         raise ValueError("a moment as RFC 3339 has it, as 2026-11-23T21:00:00Z")
     return value
 
 
-def in_utc(moment: datetime) -> datetime:
+def convert_to_utc(moment: datetime) -> datetime:
     """PostgreSQL takes no offset of more than 16 hours, which ISO 8601 does."""
     if moment.tzinfo is None:
         raise ValueError("a moment without an offset from UTC is ambiguous")
@@ -46,14 +46,14 @@ def in_utc(moment: datetime) -> datetime:
         raise ValueError("there is no such moment in UTC") from error
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(written_as_moment), AfterValidator(in_utc)]
+Time = Annotated[AwareDatetime, BeforeValidator(check_time_format), AfterValidator(convert_to_utc)]
 
 
-def moment_in_cursor(word: str) -> datetime:
-    return in_utc(datetime.fromisoformat(word))
+def parse_cursor_time(word: str) -> datetime:
+    return convert_to_utc(datetime.fromisoformat(word))
 
 
-def name_in_cursor(word: str) -> str:
+def parse_cursor_name(word: str) -> str:
     if "\0" in word:
         raise ValueError("PostgreSQL takes no NUL character")
     return word
@@ -70,7 +70,7 @@ class Filters(Schema):
     )
 
     @model_validator(mode="after")
-    def only_known(self, info: ValidationInfo) -> Self:
+    def refuse_unknown_filters(self, info: ValidationInfo) -> Self:
         asked = (info.context or {}).get("request")
         unknown = sorted(set(asked.GET) - set(type(self).model_fields)) if asked else []
         if unknown:
@@ -84,13 +84,13 @@ class Order:
     """The fields that a list is ordered by, the last of them unique; how a cursor names the values."""
 
     fields: tuple[str, ...]
-    parsed: tuple[Callable[[str], Any], ...]
+    parsers: tuple[Callable[[str], Any], ...]
     descending: bool = False
 
-    def ordered(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+    def sort(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         return rows.order_by(*(f"-{field}" if self.descending else field for field in self.fields))
 
-    def after(self, rows: QuerySet[Any], values: Sequence[Any]) -> QuerySet[Any]:
+    def select_after(self, rows: QuerySet[Any], values: Sequence[Any]) -> QuerySet[Any]:
         beyond = "lt" if self.descending else "gt"
         *shared, unique = self.fields
         if not shared:
@@ -102,16 +102,16 @@ class Order:
             **{first: values[0], f"{unique}__{'gte' if self.descending else 'lte'}": values[1]}
         )
 
-    def cursor_at(self, row: Any) -> str:
+    def format_cursor(self, row: Any) -> str:
         words = [getattr(row, field) for field in self.fields]
         text = SEPARATOR.join(word.isoformat() if hasattr(word, "isoformat") else str(word) for word in words)
         return urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
-    def read(self, cursor: str) -> list[Any]:
+    def parse_cursor(self, cursor: str) -> list[Any]:
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
             words = urlsafe_b64decode(padded.encode("ascii")).decode().split(SEPARATOR)
-            values = [parse(word) for parse, word in zip(self.parsed, words, strict=True)]
+            values = [parse(word) for parse, word in zip(self.parsers, words, strict=True)]
         except (ValueError, OverflowError, binascii.Error) as error:
             raise RefusedError(
                 "The cursor is none of this list's.",
@@ -126,17 +126,17 @@ class Order:
         return values
 
 
-def page_of(
+def build_page(
     rows: QuerySet[Any], order: Order, filters: Filters, describe: Callable[[Any], Any] = lambda row: row
 ) -> dict[str, Any]:
     """`items` and `next_cursor`, as every list answers."""
     if filters.cursor:
-        rows = order.after(rows, order.read(filters.cursor))
+        rows = order.select_after(rows, order.parse_cursor(filters.cursor))
     # One more than is asked for tells whether there is a next page.
-    found = list(order.ordered(rows)[: filters.limit + 1])
+    found = list(order.sort(rows)[: filters.limit + 1])
     items = found[: filters.limit]
     more = len(found) > filters.limit
     return {
         "items": [describe(item) for item in items],
-        "next_cursor": order.cursor_at(items[-1]) if more else None,
+        "next_cursor": order.format_cursor(items[-1]) if more else None,
     }

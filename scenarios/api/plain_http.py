@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-PLACE = "/api/v1/"
+API_PREFIX = "/api/v1/"
 
 
 class PlainHTTPMiddleware:
@@ -17,7 +17,7 @@ class PlainHTTPMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(PLACE):
+        if not request.path.startswith(API_PREFIX):
             return self.get_response(request)
         is_head = request.method == "HEAD"
         if is_head:
@@ -25,12 +25,12 @@ class PlainHTTPMiddleware:
         response = self.get_response(request)
         if is_head:
             request.method = "HEAD"
-            response = without_content(response)
+            response = strip_content(response)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
 
-def without_content(response: HttpResponse) -> HttpResponse:
+def strip_content(response: HttpResponse) -> HttpResponse:
     if response.streaming:
         response.close()  # a reader of events must not be waited for
         return HttpResponse(status=response.status_code, headers=dict(response.items()))

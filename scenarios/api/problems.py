@@ -29,9 +29,9 @@ from scenarios.domain.errors import (
 from scenarios.library.sync import CannotRemove, NameTaken
 
 MEDIA_TYPE = "application/problem+json"
-SECONDS_BEFORE_A_RETRY = 5
+RETRY_AFTER_SECONDS = 5
 MAX_NAME_LENGTH_SHOWN = 200
-OF_ALL_FILTERS = (["filters"], ["wanted"])
+QUERY_PARAMETERS = (["filters"], ["query"])
 
 
 class ProblemAt(Schema):
@@ -91,7 +91,7 @@ class JSONParser(Parser):
         return body
 
 
-def problem(
+def build_problem(
     status: int, detail: str, errors: Sequence[ProblemAt] = (), headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
     phrase = HTTPStatus(status).phrase
@@ -101,110 +101,112 @@ def problem(
     return HttpResponse(content, status=status, content_type=MEDIA_TYPE, headers=dict(headers or {}))
 
 
-def faults_of(error: ValidationError) -> list[ProblemAt]:
+def list_problems(error: ValidationError) -> list[ProblemAt]:
     return [
-        ProblemAt(path=place_of(one["loc"]), message=str(one["msg"]).removeprefix("Value error, "))
+        ProblemAt(path=format_path(one["loc"]), message=str(one["msg"]).removeprefix("Value error, "))
         for one in error.errors
     ]
 
 
-def place_of(location: Sequence[int | str]) -> str:
+def format_path(location: Sequence[int | str]) -> str:
     """Without the name that a function of ours gives to the whole body, or to all filters together."""
     place, *names = map(str, location)
-    if place == "body" or names in OF_ALL_FILTERS:
+    if place == "body" or names in QUERY_PARAMETERS:
         del names[:1]
     return ".".join([place, *names])[:MAX_NAME_LENGTH_SHOWN]
 
 
-def invalid_document(error: InvalidDocument) -> HttpResponse:
+def describe_invalid_document(error: InvalidDocument) -> HttpResponse:
     errors = [ProblemAt.model_validate(found, from_attributes=True) for found in error.problems]
     detail = f"The document breaks {len(errors)} rules of the language: nothing was stored."
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+    return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
-def invalid_variables(error: InvalidVariables) -> HttpResponse:
+def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
     errors = [
         ProblemAt(path=f"body.variables.{name}"[:MAX_NAME_LENGTH_SHOWN], message=sentence)
         for name, sentence in error.errors.items()
     ]
-    return problem(
+    return build_problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The values given do not fit the scenario's variables.", errors
     )
 
 
 # Of the fields that a body calls otherwise, or that stand in the address.
-PLACES = {"name": "path.name", "scenario_name": "body.scenario", "window": "body.window_from"}
+FIELD_PATHS = {"name": "path.name", "scenario_name": "body.scenario", "window": "body.window_from"}
 
 
-def invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:
+def describe_invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:
     errors = [
-        ProblemAt(path=PLACES.get(name, f"body.{name}"), message=sentence)
+        ProblemAt(path=FIELD_PATHS.get(name, f"body.{name}"), message=sentence)
         for name, sentence in sentences.items()
     ]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "It makes no sense so: nothing was stored.", errors)
+    return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "It makes no sense so: nothing was stored.", errors)
 
 
-def http_error(error: HttpError) -> HttpResponse:
+def describe_http_error(error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, MalformedJSONError):
         error = error.__cause__  # the framework has put an error of its own before it
-    return problem(error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {}))
+    return build_problem(
+        error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {})
+    )
 
 
-def refused_request(error: SuspiciousOperation) -> HttpResponse:
+def describe_refused_request(error: SuspiciousOperation) -> HttpResponse:
     if isinstance(error, RequestDataTooBig):
-        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB.")
-    return problem(HTTPStatus.BAD_REQUEST, "The request is refused.")
+        return build_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB.")
+    return build_problem(HTTPStatus.BAD_REQUEST, "The request is refused.")
 
 
-def database_away(_error: OperationalError) -> HttpResponse:
-    headers = {"Retry-After": str(SECONDS_BEFORE_A_RETRY)}
-    return problem(
+def describe_database_outage(_error: OperationalError) -> HttpResponse:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return build_problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer, or is busy.", headers=headers
     )
 
 
-ANSWERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
-    InvalidDocument: invalid_document,
-    InvalidVariables: invalid_variables,
-    InvalidSchedule: lambda error: invalid_fields(error.errors),
-    InvalidFields: lambda error: invalid_fields(
+HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
+    InvalidDocument: describe_invalid_document,
+    InvalidVariables: describe_invalid_variables,
+    InvalidSchedule: lambda error: describe_invalid_fields(error.errors),
+    InvalidFields: lambda error: describe_invalid_fields(
         {name: " ".join(said) for name, said in error.message_dict.items()}
     ),
-    HttpError: http_error,
-    Throttled: http_error,
-    SuspiciousOperation: refused_request,
-    OperationalError: database_away,
-    ValidationError: lambda error: problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit its description.", faults_of(error)
+    HttpError: describe_http_error,
+    Throttled: describe_http_error,
+    SuspiciousOperation: describe_refused_request,
+    OperationalError: describe_database_outage,
+    ValidationError: lambda error: build_problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit its description.", list_problems(error)
     ),
-    NotFoundError: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
-    RefusedError: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
-    KeyUsedOtherwise: lambda error: problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
-    ConflictError: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    AddressProtected: lambda error: problem(HTTPStatus.FORBIDDEN, str(error)),
-    AddressUnknown: lambda error: invalid_fields({"base_url": str(error)}),
-    CannotBegin: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    ScenarioDeleted: lambda error: problem(HTTPStatus.NOT_FOUND, str(error)),
-    CannotRemove: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    NameTaken: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    ServiceHeld: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    NotWaiting: lambda error: problem(HTTPStatus.CONFLICT, str(error)),
-    OwnRequest: lambda error: problem(HTTPStatus.FORBIDDEN, str(error)),
+    NotFoundError: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
+    RefusedError: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
+    KeyUsedOtherwise: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
+    ConflictError: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    AddressProtected: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),
+    AddressUnknown: lambda error: describe_invalid_fields({"base_url": str(error)}),
+    CannotBegin: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    ScenarioDeleted: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
+    CannotRemove: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    NameTaken: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    ServiceHeld: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    NotWaiting: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    OwnRequest: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),
 }
 
 
-def answer_with_problems(api: NinjaAPI) -> None:
-    for kind in ANSWERS:
-        api.add_exception_handler(kind, lambda _request, error: answer_to(cast("Exception", error)))
+def add_problem_handlers(api: NinjaAPI) -> None:
+    for kind in HANDLERS:
+        api.add_exception_handler(kind, lambda _request, error: describe_error(cast("Exception", error)))
 
 
-def answer_to(error: Exception) -> HttpResponse:
-    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
-    return ANSWERS[kind](error)
+def describe_error(error: Exception) -> HttpResponse:
+    kind = next(kind for kind in type(error).__mro__ if kind in HANDLERS)
+    return HANDLERS[kind](error)
 
 
-def unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
-    return problem(
+def refuse_unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
+    return build_problem(
         HTTPStatus.NOT_FOUND,
         f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}: see /api/v1/docs.",
     )
@@ -228,7 +230,7 @@ class ProblemMiddleware:
         if "json" in response.get("Content-Type", ""):
             return response
         kept = {name: response[name] for name in self.KEPT_HEADERS if name in response}
-        return problem(response.status_code, self.sentence(request, response), headers=kept)
+        return build_problem(response.status_code, self.sentence(request, response), headers=kept)
 
     def sentence(self, request: HttpRequest, response: HttpResponse) -> str:
         status = HTTPStatus(response.status_code)

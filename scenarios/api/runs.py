@@ -13,26 +13,26 @@ from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
-from scenarios.api.access import Caller, caller_of, needs
+from scenarios.api.access import Caller, get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import run_of, scenario_named
-from scenarios.api.paging import Filters, Moment, Order, Words, moment_in_cursor, page_of
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import find_run, find_scenario
+from scenarios.api.paging import Filters, Order, Text, Time, build_page, parse_cursor_time
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
 from scenarios.records import list_fields, record_run
-from scenarios.reports import FORMATS, file_name, report
-from scenarios.reports.page import policy
+from scenarios.reports import FORMATS, file_name, render_report
+from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands
 from scenarios.runs.history import story_of
 
 router = Router(tags=["runs"])
-ORDER = Order(("queued_at", "id"), (moment_in_cursor, UUID), descending=True)
-Standing = Literal[
+ORDER = Order(("queued_at", "id"), (parse_cursor_time, UUID), descending=True)
+RunStatus = Literal[
     "awaiting_approval",
     "queued",
     "running",
@@ -43,12 +43,12 @@ Standing = Literal[
     "timed_out",
     "interrupted",
 ]
-NO_KEY = 0
+NO_SUCH_KEY = 0
 PRIORITY = Field(
     0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Of runs that wait, those with the highest begin first."
 )
-ENDS = {outcome.value for outcome in Outcome}
-Beginning = Annotated[
+OUTCOMES = {outcome.value for outcome in Outcome}
+IdPrefix = Annotated[
     str, StringConstraints(pattern=r"^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$")
 ]
 
@@ -59,7 +59,7 @@ class RunInList(Schema):
     id: UUID
     scenario: str
     title: str
-    status: Standing
+    status: RunStatus
     rollback: Rollback | None
     reason: str
     created_at: datetime
@@ -77,7 +77,7 @@ class RunInList(Schema):
     url: str = Field(description="Its page, for a person.")
 
 
-class OneRun(RunInList):
+class RunDetails(RunInList):
     """With what takes a look at its events."""
 
     time_to_detect: float | None = Field(description="Seconds; null where nothing was to be detected.")
@@ -109,16 +109,16 @@ class RunPage(Schema):
 class RunFilters(Filters):
     """`by` is a user's name; `since` and `until` bound when it was created; `id` may be its beginning."""
 
-    scenario: Words | None = None
-    status: Standing | None = None
+    scenario: Text | None = None
+    status: RunStatus | None = None
     rollback: Rollback | None = None
-    since: Moment | None = None
-    until: Moment | None = None
-    by: Words | None = None
-    id: Beginning | None = None
+    since: Time | None = None
+    until: Time | None = None
+    by: Text | None = None
+    id: IdPrefix | None = None
 
 
-class NewRun(Body):
+class RunRequest(Body):
     """With `wait: false` it is refused where it could not begin at once."""
 
     variables: dict[str, JsonValue] = {}
@@ -126,11 +126,11 @@ class NewRun(Body):
     priority: int = PRIORITY
 
 
-class NewRunOfDocument(NewRun):
+class DocumentRunRequest(RunRequest):
     document: str = Field(description="The document to carry out; it is not stored as a scenario.")
 
 
-class StopOfRun(Schema):
+class StopResult(Schema):
     """`stopping` is false where the run has ended already, or is being stopped."""
 
     run: UUID
@@ -141,107 +141,110 @@ class StopOfRun(Schema):
 @needs("scenarios.view_run")
 def list_runs(request: HttpRequest, filters: Query[RunFilters]) -> dict[str, Any]:
     """Runs, the newest first."""
-    return page_of(chosen(rows_of_list(), filters), ORDER, filters, describe_run)
+    return build_page(filter_runs(select_runs(), filters), ORDER, filters, describe_run)
 
 
-@router.get("/scenarios/{name}/runs", response={200: RunPage, **OF_ONE}, url_name="scenario_runs")
+@router.get("/scenarios/{name}/runs", response={200: RunPage, **ITEM_REFUSALS}, url_name="scenario_runs")
 @needs("scenarios.view_run")
 def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filters]) -> dict[str, Any]:
     """The scenario's runs, the newest first."""
-    return page_of(rows_of_list().filter(scenario=scenario_named(name)), ORDER, filters, describe_run)
+    return build_page(select_runs().filter(scenario=find_scenario(name)), ORDER, filters, describe_run)
 
 
-def rows_of_list() -> QuerySet[Run]:
+def select_runs() -> QuerySet[Run]:
     rows = Run.objects.select_related("scenario", "started_by")
     return rows.defer("document", "scenario__document", "scenario__description")
 
 
-def chosen(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
+def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
     # By key, and not by a join: PostgreSQL would read every run of that name, and sort them.
-    asked = {
-        "scenario": key_of(Scenario.objects.filter(name=filters.scenario), filters.scenario),
-        "started_by": key_of(User.objects.filter(username=filters.by), filters.by),
+    conditions = {
+        "scenario": find_key(Scenario.objects.filter(name=filters.scenario), filters.scenario),
+        "started_by": find_key(User.objects.filter(username=filters.by), filters.by),
         "rollback": filters.rollback,
         "queued_at__gte": filters.since,
         "queued_at__lte": filters.until,
-        "outcome" if filters.status in ENDS else "state": filters.status,
+        "outcome" if filters.status in OUTCOMES else "state": filters.status,
     }
-    rows = rows.filter(**{field: value for field, value in asked.items() if value is not None})
+    rows = rows.filter(**{field: value for field, value in conditions.items() if value is not None})
     if filters.id:
         digits = filters.id.replace("-", "")
         rows = rows.filter(id__range=(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))))
     return rows
 
 
-def key_of(rows: QuerySet[Any], name: str | None) -> int | None:
+def find_key(rows: QuerySet[Any], name: str | None) -> int | None:
     """The row's key, that of no row where there is none of the name; None where nothing is asked for."""
     if name is None:
         return None
     found: int | None = rows.values_list("pk", flat=True).first()
-    return NO_KEY if found is None else found
+    return NO_SUCH_KEY if found is None else found
 
 
 @router.post(
     "/scenarios/{name}/runs",
-    response={201: OneRun, **OF_ONE, **OF_A_BODY, 409: Problem},
-    openapi_extra=WRITES_ONCE,
+    response={201: RunDetails, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.run_scenario")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def start_run(
-    request: HttpRequest, response: HttpResponse, name: str, wish: NewRun
+    request: HttpRequest, response: HttpResponse, name: str, body: RunRequest
 ) -> Status[dict[str, Any]]:
     """Run the scenario with these variables. It waits its turn where another run holds its services."""
-    caller = caller_of(request)
-    stored = scenario_named(name)
-    run = started(caller, stored.document, wish, stored)
+    caller = get_caller(request)
+    stored = find_scenario(name)
+    run = start(caller, stored.document, body, stored)
     response["Location"] = reverse("api:run", args=[run.pk])
     return Status(HTTPStatus.CREATED, describe_run_in_full(run))
 
 
 @router.post(
-    "/runs", response={201: OneRun, **REFUSALS, **OF_A_BODY, 409: Problem}, openapi_extra=WRITES_ONCE
+    "/runs", response={201: RunDetails, **REFUSALS, **BODY_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT
 )
 @needs("scenarios.run_scenario", "scenarios.add_scenario", "scenarios.change_scenario")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def start_run_of_document(
-    request: HttpRequest, response: HttpResponse, wish: NewRunOfDocument
+    request: HttpRequest, response: HttpResponse, body: DocumentRunRequest
 ) -> Status[dict[str, Any]]:
     """Run a document that is not stored. It needs the permissions to store one, too."""
-    caller = caller_of(request)
-    run = started(caller, wish.document, wish, None)
+    caller = get_caller(request)
+    run = start(caller, body.document, body, None)
     response["Location"] = reverse("api:run", args=[run.pk])
     return Status(HTTPStatus.CREATED, describe_run_in_full(run))
 
 
-def started(caller: Caller, source: str, wish: NewRun, stored: Scenario | None) -> Run:
+def start(caller: Caller, source: str, body: RunRequest, stored: Scenario | None) -> Run:
     return run_commands.start_run(
         source,
-        make_storable(wish.variables),
+        make_storable(body.variables),
         origin="api",
         scenario=stored,
         by=caller.user,
-        wait=wish.wait,
-        priority=wish.priority,
+        wait=body.wait,
+        priority=body.priority,
     )
 
 
-@router.get("/runs/{run_id}", response={200: OneRun, **OF_ONE}, url_name="run")
+@router.get("/runs/{run_id}", response={200: RunDetails, **ITEM_REFUSALS}, url_name="run")
 @needs("scenarios.view_run")
 def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """The run as it is now."""
-    return describe_run_in_full(run_of(run_id))
+    return describe_run_in_full(find_run(run_id))
 
 
 @router.post(
-    "/runs/{run_id}/stop", response={200: StopOfRun, **OF_ONE}, url_name="stop_run", openapi_extra=WRITES_ONCE
+    "/runs/{run_id}/stop",
+    response={200: StopResult, **ITEM_REFUSALS},
+    url_name="stop_run",
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.stop_run")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
     """End the run `aborted`; its faults are undone first."""
-    caller = caller_of(request)
-    run = run_of(run_id)
+    caller = get_caller(request)
+    run = find_run(run_id)
     return {"run": run.id, "stopping": run_commands.request_stop(run, by=caller.user.get_username())}
 
 
@@ -251,7 +254,7 @@ class ReportFormat(Schema):
 
 @router.get(
     "/runs/{run_id}/report",
-    response={200: None, **OF_ONE},
+    response={200: None, **ITEM_REFUSALS},
     url_name="report",
     openapi_extra={
         "responses": {
@@ -266,11 +269,13 @@ class ReportFormat(Schema):
     },
 )
 @needs("scenarios.view_run")
-def get_report(request: HttpRequest, run_id: UUID, wanted: Query[ReportFormat]) -> HttpResponse:
+def get_report(request: HttpRequest, run_id: UUID, query: Query[ReportFormat]) -> HttpResponse:
     """What the run did, in one of four formats."""
-    run, name = run_of(run_id), wanted.format
-    answer = HttpResponse(report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8")
-    answer["Content-Disposition"] = f'inline; filename="{file_name(run, name)}"'
+    run, name = find_run(run_id), query.format
+    response = HttpResponse(
+        render_report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8"
+    )
+    response["Content-Disposition"] = f'inline; filename="{file_name(run, name)}"'
     if name == "html":
-        answer["Content-Security-Policy"] = policy()
-    return answer
+        response["Content-Security-Policy"] = build_policy()
+    return response

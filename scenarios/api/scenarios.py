@@ -9,11 +9,11 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
-from scenarios.api.access import caller_of, needs
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE, body_of
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import scenario_named
-from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
+from scenarios.api.access import get_caller, needs
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS, describe_body
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import find_scenario
+from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.problems import Problem, RefusedError
 from scenarios.drivers import documents
 from scenarios.language.document import Document
@@ -22,11 +22,11 @@ from scenarios.library.sync import remove_scenario
 from scenarios.models import Scenario
 
 router = Router(tags=["scenarios"])
-ORDER = Order(("name",), (name_in_cursor,))
-DOCUMENT = body_of("application/yaml", "application/json", description="The scenario's document.")
+ORDER = Order(("name",), (parse_cursor_name,))
+DOCUMENT = describe_body("application/yaml", "application/json", description="The scenario's document.")
 
 
-class Valid(Schema):
+class ValidDocument(Schema):
     name: str
     title: str
 
@@ -57,9 +57,9 @@ class ScenarioPage(Schema):
 class ScenarioFilters(Filters):
     """`name` and `text` are a part of it, `tag` is one whole tag."""
 
-    name: Words | None = None
-    tag: Words | None = None
-    text: Words | None = None
+    name: Text | None = None
+    tag: Text | None = None
+    text: Text | None = None
 
 
 @router.get("/scenarios", response={200: ScenarioPage, **REFUSALS}, url_name="scenarios")
@@ -67,10 +67,10 @@ class ScenarioFilters(Filters):
 def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
     """The stored scenarios by name, without their documents."""
     rows = Scenario.objects.select_related("changed_by").defer("document")
-    return page_of(chosen(rows, filters), ORDER, filters)
+    return build_page(filter_scenarios(rows, filters), ORDER, filters)
 
 
-def chosen(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scenario]:
+def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scenario]:
     if filters.name:
         rows = rows.filter(name__contains=filters.name)
     if filters.text:
@@ -85,50 +85,52 @@ def chosen(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scena
     return rows
 
 
-@router.get("/scenarios/{name}", response={200: StoredScenario, **OF_ONE}, url_name="scenario")
+@router.get("/scenarios/{name}", response={200: StoredScenario, **ITEM_REFUSALS}, url_name="scenario")
 @needs("scenarios.view_scenario")
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
     """The scenario with its document."""
-    return scenario_named(name)
+    return find_scenario(name)
 
 
 @router.put(
     "/scenarios/{name}",
-    response={200: StoredScenario, **REFUSALS, **OF_A_BODY},
-    openapi_extra={**DOCUMENT, **WRITES_ONCE},
+    response={200: StoredScenario, **REFUSALS, **BODY_REFUSALS},
+    openapi_extra={**DOCUMENT, **IDEMPOTENT},
 )
 @needs("scenarios.add_scenario", "scenarios.change_scenario")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body under its name, or store nothing."""
-    caller = caller_of(request)
-    return stored_scenarios.save_scenario(read_named(request, name), by=caller.user)
+    caller = get_caller(request)
+    return stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
 
 
-@router.delete("/scenarios/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
+@router.delete(
+    "/scenarios/{name}", response={204: None, **ITEM_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT
+)
 @needs("scenarios.delete_scenario")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
     """Delete the scenario; its runs stay. Refused while a run of it goes on or has left a fault."""
-    caller = caller_of(request)
-    remove_scenario(scenario_named(name).name, by=caller.user)
+    caller = get_caller(request)
+    remove_scenario(find_scenario(name).name, by=caller.user)
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
 @router.post(
     "/scenarios/{name}/validate",
-    response={200: Valid, **REFUSALS, **OF_A_BODY},
+    response={200: ValidDocument, **REFUSALS, **BODY_REFUSALS},
     url_name="validate",
     openapi_extra=DOCUMENT,
 )
 @needs("scenarios.view_scenario")
 def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
     """Check the document in the body; nothing is stored."""
-    document = read_named(request, name)
+    document = read_document_named(request, name)
     return {"name": document.name, "title": document.title}
 
 
-def read_named(request: HttpRequest, name: str) -> Document:
+def read_document_named(request: HttpRequest, name: str) -> Document:
     document = documents.read_document(request.body)
     if document.name != name:
         raise RefusedError(

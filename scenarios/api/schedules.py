@@ -11,12 +11,12 @@ from ninja import Field, Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
-from scenarios.api.access import caller_of, needs
+from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import new_name, schedule_named
-from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import check_name, find_schedule
+from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
@@ -28,10 +28,10 @@ from scenarios.planning import schedules
 from scenarios.records import page_url
 
 router = Router(tags=["schedules"])
-ORDER = Order(("name",), (name_in_cursor,))
+ORDER = Order(("name",), (parse_cursor_name,))
 # As in the admin: whoever writes a schedule answers for its runs, and must be one who may run.
-TO_CHANGE = ("scenarios.change_schedule", "scenarios.run_scenario")
-LAST_TIMES = 5
+CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
+DUE_TIMES_SHOWN = 5
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
 DayOfWeek = Annotated[int, Field(ge=1, le=7)]
 
@@ -58,11 +58,11 @@ class ScheduleInList(Schema):
 
     @staticmethod
     def resolve_window_from(row: Schedule) -> str | None:
-        return written(row.window_from)
+        return format_time_of_day(row.window_from)
 
     @staticmethod
     def resolve_window_to(row: Schedule) -> str | None:
-        return written(row.window_to)
+        return format_time_of_day(row.window_to)
 
     @staticmethod
     def resolve_changed_by(row: Schedule) -> str | None:
@@ -82,7 +82,7 @@ class DueTime(Schema):
     run: UUID | None = Field(alias="run_id")
 
 
-class OneSchedule(ScheduleInList):
+class ScheduleDetails(ScheduleInList):
     """With its due times, before and after now."""
 
     in_words: str
@@ -92,17 +92,17 @@ class OneSchedule(ScheduleInList):
     approval: int | None = Field(description="Its newest, where it needed one: see approvals/ID.")
 
     @classmethod
-    def of(cls, row: Schedule, request: HttpRequest) -> "OneSchedule":
-        told: Any = row
-        told.approval = row.approvals.values_list("pk", flat=True).first()
-        told.last_times = list(row.times.all()[:LAST_TIMES])
-        told.obstacle = schedules.obstacle_to(row)
+    def of(cls, row: Schedule, request: HttpRequest) -> "ScheduleDetails":
+        described: Any = row
+        described.approval = row.approvals.values_list("pk", flat=True).first()
+        described.last_times = list(row.times.all()[:DUE_TIMES_SHOWN])
+        described.obstacle = schedules.obstacle_to(row)
         try:
-            told.in_words = row.timetable().in_words()
-            told.next_times = [] if row.is_paused else schedules.upcoming(row)
+            described.in_words = row.timetable().in_words()
+            described.next_times = [] if row.is_paused else schedules.upcoming(row)
         except InvalidSchedule as error:  # it made sense when it was stored: zones change
-            told.in_words, told.next_times, told.obstacle = "", [], str(error)
-        return cls.model_validate(told, context={"request": request})
+            described.in_words, described.next_times, described.obstacle = "", [], str(error)
+        return cls.model_validate(described, context={"request": request})
 
 
 class SchedulePage(Schema):
@@ -113,18 +113,18 @@ class SchedulePage(Schema):
 class ScheduleFilters(Filters):
     """`name` is a part of it, `scenario` a whole name."""
 
-    name: Words | None = None
-    scenario: Words | None = None
+    name: Text | None = None
+    scenario: Text | None = None
     paused: Literal["true", "false"] | None = None
 
 
-class NewSchedule(Body):
+class ScheduleRequest(Body):
     """With both times of the window or neither; one that ends before it begins lasts over midnight.
 
     Without `paused` it stays as it is: a new one goes on.
     """
 
-    scenario: Words
+    scenario: Text
     cron: str = Field(max_length=200, description="As in '30 2 * * MON-FRI'.")
     variables: dict[str, JsonValue] = {}
     time_zone: str = Field("UTC", max_length=64, description="As in 'Europe/Berlin'.")
@@ -145,7 +145,7 @@ class NewSchedule(Body):
         return given if self.paused is None else {**given, "is_paused": self.paused}
 
 
-def written(moment: time | None) -> str | None:
+def format_time_of_day(moment: time | None) -> str | None:
     return moment.isoformat("seconds" if moment.second else "minutes") if moment else None
 
 
@@ -153,78 +153,80 @@ def written(moment: time | None) -> str | None:
 @needs("scenarios.view_schedule")
 def list_schedules(request: HttpRequest, filters: Query[ScheduleFilters]) -> dict[str, Any]:
     """The schedules by name."""
-    return page_of(chosen(Schedule.objects.select_related("changed_by"), filters), ORDER, filters)
+    return build_page(
+        filter_schedules(Schedule.objects.select_related("changed_by"), filters), ORDER, filters
+    )
 
 
-def chosen(rows: QuerySet[Schedule], filters: ScheduleFilters) -> QuerySet[Schedule]:
-    asked = {
+def filter_schedules(rows: QuerySet[Schedule], filters: ScheduleFilters) -> QuerySet[Schedule]:
+    conditions = {
         "name__contains": filters.name,
         "scenario_name": filters.scenario,
         "is_paused": None if filters.paused is None else filters.paused == "true",
     }
-    return rows.filter(**{field: value for field, value in asked.items() if value is not None})
+    return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
-@router.get("/schedules/{name}", response={200: OneSchedule, **OF_ONE}, url_name="schedule")
+@router.get("/schedules/{name}", response={200: ScheduleDetails, **ITEM_REFUSALS}, url_name="schedule")
 @needs("scenarios.view_schedule")
-def get_schedule(request: HttpRequest, name: str) -> OneSchedule:
+def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """The schedule, when it is due, and what came of it last."""
-    return OneSchedule.of(schedule_named(name), request)
+    return ScheduleDetails.of(find_schedule(name), request)
 
 
 @router.put(
     "/schedules/{name}",
-    response={200: OneSchedule, **REFUSALS, **OF_A_BODY},
-    openapi_extra=WRITES_ONCE,
+    response={200: ScheduleDetails, **REFUSALS, **BODY_REFUSALS},
+    openapi_extra=IDEMPOTENT,
 )
-@needs("scenarios.add_schedule", *TO_CHANGE)
-@decorate_view(carried_out_once)
-def put_schedule(request: HttpRequest, name: str, wish: NewSchedule) -> OneSchedule:
+@needs("scenarios.add_schedule", *CHANGE_PERMISSIONS)
+@decorate_view(run_once)
+def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> ScheduleDetails:
     """Create the schedule, or make it this one. It then runs by your name."""
-    caller = caller_of(request)
-    schedule = schedules.put_schedule(new_name(name), wish.fields(), by=caller.user)
-    return OneSchedule.of(schedule, request)
+    caller = get_caller(request)
+    schedule = schedules.put_schedule(check_name(name), body.fields(), by=caller.user)
+    return ScheduleDetails.of(schedule, request)
 
 
-@router.delete("/schedules/{name}", response={204: None, **OF_ONE}, openapi_extra=WRITES_ONCE)
+@router.delete("/schedules/{name}", response={204: None, **ITEM_REFUSALS}, openapi_extra=IDEMPOTENT)
 @needs("scenarios.delete_schedule")
-@decorate_view(carried_out_once)
+@decorate_view(run_once)
 def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
     """Delete the schedule; its runs stay, and what has begun goes on."""
-    schedules.delete_schedule(schedule_named(name))
+    schedules.delete_schedule(find_schedule(name))
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
 @router.post(
     "/schedules/{name}/pause",
-    response={200: OneSchedule, **OF_ONE},
+    response={200: ScheduleDetails, **ITEM_REFUSALS},
     url_name="pause_schedule",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
-@needs(*TO_CHANGE)
-@decorate_view(carried_out_once)
-def pause_schedule(request: HttpRequest, name: str) -> OneSchedule:
+@needs(*CHANGE_PERMISSIONS)
+@decorate_view(run_once)
+def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Let no time be due until it is resumed."""
     return paused(request, name, is_paused=True)
 
 
 @router.post(
     "/schedules/{name}/resume",
-    response={200: OneSchedule, **OF_ONE, 409: Problem},
+    response={200: ScheduleDetails, **ITEM_REFUSALS, 409: Problem},
     url_name="resume_schedule",
-    openapi_extra=WRITES_ONCE,
+    openapi_extra=IDEMPOTENT,
 )
-@needs(*TO_CHANGE)
-@decorate_view(carried_out_once)
-def resume_schedule(request: HttpRequest, name: str) -> OneSchedule:
+@needs(*CHANGE_PERMISSIONS)
+@decorate_view(run_once)
+def resume_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Let it go on from now: what was due in between is not caught up."""
     return paused(request, name, is_paused=False)
 
 
-def paused(request: HttpRequest, name: str, *, is_paused: bool) -> OneSchedule:
-    schedule = schedule_named(name)
+def paused(request: HttpRequest, name: str, *, is_paused: bool) -> ScheduleDetails:
+    schedule = find_schedule(name)
     try:
         schedules.pause(schedule, paused=is_paused)
     except InvalidSchedule as error:  # it made sense when it was stored: zones change
         raise ConflictError(f"Schedule {name!r} cannot go on: {error}.") from error
-    return OneSchedule.of(schedule_named(name), request)
+    return ScheduleDetails.of(find_schedule(name), request)

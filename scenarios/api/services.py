@@ -12,10 +12,10 @@ from ninja.decorators import decorate_view
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
-from scenarios.api.description import OF_A_BODY, OF_ONE, REFUSALS, WRITES_ONCE
-from scenarios.api.idempotency import carried_out_once
-from scenarios.api.names import is_label, new_name, service_named
-from scenarios.api.paging import Filters, Order, Words, name_in_cursor, page_of
+from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import check_name, find_service, is_label
+from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.problems import Problem
 from scenarios.control_room import home_queries
 from scenarios.domain.outputs import make_storable
@@ -23,7 +23,7 @@ from scenarios.library import services as registered_services
 from scenarios.models import Service
 
 router = Router(tags=["services"])
-ORDER = Order(("name",), (name_in_cursor,))
+ORDER = Order(("name",), (parse_cursor_name,))
 PROTECT = "scenarios.protect_service"
 
 
@@ -48,10 +48,10 @@ class ServicePage(Schema):
 class ServiceFilters(Filters):
     """`name` is a part of it."""
 
-    name: Words | None = None
+    name: Text | None = None
 
 
-class NewService(Body):
+class ServiceRequest(Body):
     """What is left out, or null, stays as it is; a new one is not protected."""
 
     base_url: str = Field(
@@ -75,11 +75,11 @@ def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[
     rows = Service.objects.all()
     if filters.name:
         rows = rows.filter(name__contains=filters.name)
-    page = page_of(rows, ORDER, filters)
-    return {**page, "items": told(page["items"])}
+    page = build_page(rows, ORDER, filters)
+    return {**page, "items": describe_services(page["items"])}
 
 
-def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
+def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
     held, touching = home_queries.find_holders(), home_queries.scenarios_by_service(row.name for row in rows)
     return [
         {
@@ -96,58 +96,60 @@ def told(rows: Sequence[Service]) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/services/{name}", response={200: ServiceInList, **OF_ONE}, url_name="service")
+@router.get("/services/{name}", response={200: ServiceInList, **ITEM_REFUSALS}, url_name="service")
 @needs("scenarios.view_service")
 def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
     """The service: who holds it, and which scenarios touch it."""
-    return told([service_named(name)])[0]
+    return describe_services([find_service(name)])[0]
 
 
-def needed_by_service(name: str, **_named: str) -> list[str]:
+def need_protect_permission(name: str, **_named: str) -> list[str]:
     """Whoever could move or delete a protected service could as well take its protection away."""
     is_protected = is_label(name) and Service.objects.filter(name=name, is_protected=True).exists()
     return [PROTECT] if is_protected else []
 
 
 @router.put(
-    "/services/{name}", response={200: ServiceInList, **REFUSALS, **OF_A_BODY}, openapi_extra=WRITES_ONCE
+    "/services/{name}", response={200: ServiceInList, **REFUSALS, **BODY_REFUSALS}, openapi_extra=IDEMPOTENT
 )
-@needs("scenarios.add_service", "scenarios.change_service", also=needed_by_service)
-@decorate_view(carried_out_once)
-def put_service(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
+@needs("scenarios.add_service", "scenarios.change_service", also=need_protect_permission)
+@decorate_view(run_once)
+def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
     """Register the service, or change it. Of a protected one, to protect one, and to register one at the
     address of a protected one, it needs the permission.
     """
     if not permit(request).may(PROTECT):
-        registered_services.check_address(Service(name=name, base_url=wish.base_url))
-    return put(request, name, wish)
+        registered_services.check_address(Service(name=name, base_url=body.base_url))
+    return save_service(request, name, body)
 
 
 @transaction.atomic
-def put(request: HttpRequest, name: str, wish: NewService) -> dict[str, Any]:
-    present = Service.objects.select_for_update().filter(name=new_name(name)).first()
+def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
+    present = Service.objects.select_for_update().filter(name=check_name(name)).first()
     # Whoever could move a protected service could as well take its protection away.
-    if wish.protected or (present is not None and present.is_protected):
+    if body.protected or (present is not None and present.is_protected):
         permit(request, PROTECT)
-    description = None if wish.description is None else make_storable(wish.description)
+    description = None if body.description is None else make_storable(body.description)
     saved = registered_services.register_service(
-        name, wish.base_url, description, is_protected=wish.protected
+        name, body.base_url, description, is_protected=body.protected
     )
-    if wish.health_path is not None or wish.health_status is not None:
-        saved.health_path = saved.health_path if wish.health_path is None else wish.health_path
-        if wish.health_status is not None:
-            saved.health_status = wish.health_status or None
+    if body.health_path is not None or body.health_status is not None:
+        saved.health_path = saved.health_path if body.health_path is None else body.health_path
+        if body.health_status is not None:
+            saved.health_status = body.health_status or None
         registered_services.save_service(saved)
-    return told([saved])[0]
+    return describe_services([saved])[0]
 
 
-@router.delete("/services/{name}", response={204: None, **OF_ONE, 409: Problem}, openapi_extra=WRITES_ONCE)
-@needs("scenarios.delete_service", also=needed_by_service)
-@decorate_view(carried_out_once)
+@router.delete(
+    "/services/{name}", response={204: None, **ITEM_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT
+)
+@needs("scenarios.delete_service", also=need_protect_permission)
+@decorate_view(run_once)
 @transaction.atomic
 def delete_service(request: HttpRequest, name: str) -> Status[None]:
     """Delete the service with its queries for charts. Refused while a run has it for itself."""
-    service = service_named(name)
+    service = find_service(name)
     if service.is_protected:
         permit(request, PROTECT)
     registered_services.delete_service(service)

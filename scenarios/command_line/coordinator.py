@@ -18,7 +18,7 @@ class CommandRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in
     """What was asked cannot be done; the sentence is for a person."""
 
 
-class NoSuchScenario(CommandRefused):
+class ScenarioNotFound(CommandRefused):
     """No scenario of that name is stored."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
@@ -33,7 +33,7 @@ class NoSuchScenario(CommandRefused):
         super().__init__(f"There is no scenario {name!r}: {hint}")
 
 
-class NoSuchRun(CommandRefused):
+class RunNotFound(CommandRefused):
     """No run, or more than one, has an id that begins so."""
 
     def __init__(self, beginning: str, *, found: int = 0) -> None:
@@ -42,7 +42,7 @@ class NoSuchRun(CommandRefused):
         super().__init__(f"{what} whose id begins with {beginning!r}: {hint}.")
 
 
-class NoSuchSchedule(CommandRefused):
+class ScheduleNotFound(CommandRefused):
     """No schedule of that name is stored."""
 
     def __init__(self, name: str) -> None:
@@ -53,7 +53,7 @@ class NothingToUndo(CommandRefused):
     """The run is held by a worker, or by whoever undoes its faults already."""
 
 
-class CoordinatorSilent(CommandRefused):
+class CoordinatorUnavailable(CommandRefused):
     """The coordinator cannot be asked now; asked again later it may answer."""
 
 
@@ -115,35 +115,35 @@ class Coordinator(Protocol):
     """Raises CommandRefused, InvalidDocument, InvalidVariables and CannotBegin, wherever it is."""
 
     @property
-    def look_seconds(self) -> float:
+    def poll_seconds(self) -> float:
         """How often it may be asked how a run is doing."""
         ...
 
-    def scenarios(self) -> Sequence[ScenarioFacts]: ...
+    def list_scenarios(self) -> Sequence[ScenarioFacts]: ...
 
-    def scenario(self, name: str) -> ScenarioFacts: ...
+    def find_scenario(self, name: str) -> ScenarioFacts: ...
 
-    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
+    def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         """The document, checked where it would run; nothing is stored. `name` is for an experiment."""
         ...
 
-    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
+    def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
         """What `store` would do now."""
         ...
 
-    def store(
+    def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> Sequence[Change]:
         """All of them, or none; refused where a name of `only_new` is stored with another document."""
         ...
 
-    def planned(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
+    def list_steps(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
 
-    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+    def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         """What a run of the document would meet now, as far as it can be told before it is begun."""
         ...
 
-    def start(
+    def start_scenario(
         self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
     ) -> RunRecord: ...
 
@@ -153,39 +153,39 @@ class Coordinator(Protocol):
         """Carry out a document that need not be stored."""
         ...
 
-    def runs(self, which: RunFilter) -> Sequence[RunRecord]: ...
+    def list_runs(self, which: RunFilter) -> Sequence[RunRecord]: ...
 
-    def run_id(self, beginning: str) -> str:
+    def find_run_id(self, beginning: str) -> str:
         """The whole id of the one run whose id begins so."""
         ...
 
-    def run(self, run_id: str) -> RunRecord: ...
+    def find_run(self, run_id: str) -> RunRecord: ...
 
-    def events(self, run_id: str, after: int) -> Sequence[EventRecord]:
+    def list_events(self, run_id: str, after: int) -> Sequence[EventRecord]:
         """The next events, by number; not more than fit into a page."""
         ...
 
-    def why_no_worker(self, run: RunRecord) -> str:
+    def explain_missing_worker(self, run: RunRecord) -> str:
         """Where a queued run may wait for a worker that is not there: a sentence, else ""."""
         ...
 
-    def stop(self, run_id: str) -> bool:
+    def stop_run(self, run_id: str) -> bool:
         """False where the run has ended, or is being stopped already."""
         ...
 
-    def stop_all(self, reason: str) -> int: ...
+    def pull_global_stop(self, reason: str) -> int: ...
 
-    def release(self) -> bool: ...
+    def release_global_stop(self) -> bool: ...
 
-    def report(self, run_id: str, format_name: str) -> bytes: ...
+    def render_report(self, run_id: str, format_name: str) -> bytes: ...
 
-    def faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultRecord]: ...
+    def list_faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultRecord]: ...
 
-    def undo(self, run_id: str) -> Sequence[FaultRecord]:
+    def undo_faults(self, run_id: str) -> Sequence[FaultRecord]:
         """Undo what the run left behind; what is outstanding afterwards."""
         ...
 
-    def schedules(self) -> Sequence[ScheduleFacts]: ...
+    def list_schedules(self) -> Sequence[ScheduleFacts]: ...
 
     def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
         """Pause it, or let it go on; as it is then."""

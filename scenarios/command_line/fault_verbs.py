@@ -4,9 +4,9 @@ from typing import Any
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import CommandRefused
-from scenarios.command_line.history_verbs import MAX_LISTED, limited
+from scenarios.command_line.history_verbs import MAX_LISTED, check_limit
 from scenarios.command_line.progress import Progress
-from scenarios.command_line.terminal import plain
+from scenarios.command_line.terminal import escape_text
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import STATES_TO_UNDO, Rollback
@@ -31,9 +31,9 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
         raise CommandRefused("Name one run, or stop them all with '--all'.")
     if everything:
         return _stop_all(session, reason)
-    found = session.coordinator.run(session.coordinator.run_id(run))
-    if not session.coordinator.stop(found.id):
-        found = session.coordinator.run(found.id)
+    found = session.coordinator.find_run(session.coordinator.find_run_id(run))
+    if not session.coordinator.stop_run(found.id):
+        found = session.coordinator.find_run(found.id)
         if found.has_ended:
             session.terminal.say(f"Run {found.id} is {found.verdict}: there is nothing to stop.")
             return exit_codes.DONE
@@ -42,7 +42,7 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
 
 
 def _stop_all(session: Session, reason: str) -> int:
-    stopped = session.coordinator.stop_all(reason or "no reason given")
+    stopped = session.coordinator.pull_global_stop(reason or "no reason given")
     session.terminal.say(
         f"Being stopped: {format_count(stopped, 'run')}; faults are undone first. No run begins until "
         "'manage.py scenario release'."
@@ -51,18 +51,18 @@ def _stop_all(session: Session, reason: str) -> int:
 
 
 def release(session: Session, **_options: Any) -> int:
-    was_pulled = session.coordinator.release()
+    was_pulled = session.coordinator.release_global_stop()
     session.terminal.say("Runs may begin again." if was_pulled else "The global stop was not pulled.")
     return exit_codes.DONE
 
 
 def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: Any) -> int:
-    found = session.coordinator.faults(outstanding=outstanding, limit=limited(limit))
+    found = session.coordinator.list_faults(outstanding=outstanding, limit=check_limit(limit))
     columns: dict[str, list[object]] = {
         "Run": [fault.run[:8] for fault in found],
         "Scenario": [fault.scenario for fault in found],
         "Fault": [fault.action for fault in found],
-        "Where": [_place(fault) for fault in found],
+        "Where": [_format_place(fault) for fault in found],
         "State": [fault.standing for fault in found],
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
@@ -72,18 +72,18 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
     return exit_codes.DONE
 
 
-def _place(fault: FaultRecord) -> str:
+def _format_place(fault: FaultRecord) -> str:
     return fault.service or (f"host {fault.host}" if fault.host else "-")
 
 
 def undo_faults(session: Session, run: str, **_options: Any) -> int:
-    left = session.coordinator.undo(session.coordinator.run_id(run))
+    left = session.coordinator.undo_faults(session.coordinator.find_run_id(run))
     injected = [fault for fault in left if fault.state in STATES_TO_UNDO]
     for fault in left:
         if fault in injected:
-            line = f"[red]{plain(fault.action)} is still injected[/red]: {plain(fault.reason)}"
+            line = f"[red]{escape_text(fault.action)} is still injected[/red]: {escape_text(fault.reason)}"
         else:
-            line = f"[yellow]{plain(fault.action)} is undone[/yellow]: {plain(fault.standing)}"
+            line = f"[yellow]{escape_text(fault.action)} is undone[/yellow]: {escape_text(fault.standing)}"
         session.terminal.say(line)
     if not left:
         session.terminal.say("[green]Nothing is left injected.[/green]")

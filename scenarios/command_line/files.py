@@ -14,7 +14,7 @@ STANDARD_INPUT = Path("-")
 MAX_INPUT_BYTES = 4 * 1024 * 1024
 
 
-def documents_in(paths: list[Path]) -> list[Path]:
+def find_files(paths: list[Path]) -> list[Path]:
     """The files, and those in the folders with one of SUFFIXES.
 
     What begins with a dot is passed over: `.git`, `.github`, and the folders by which Kubernetes swaps a
@@ -26,7 +26,7 @@ def documents_in(paths: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            files += sorted(_in_folder(path))
+            files += sorted(_list_folder(path))
         elif path == STANDARD_INPUT or path.is_file():
             files.append(path)
         else:
@@ -36,7 +36,7 @@ def documents_in(paths: list[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _in_folder(folder: Path) -> Iterator[Path]:
+def _list_folder(folder: Path) -> Iterator[Path]:
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not hidden and path.suffix in SUFFIXES and path.is_file():
@@ -48,7 +48,7 @@ def is_file_name(word: str) -> bool:
     return Path(word) == STANDARD_INPUT or Path(word).suffix in SUFFIXES
 
 
-def content_of(file: Path) -> bytes:
+def read_content(file: Path) -> bytes:
     if file == STANDARD_INPUT:
         return sys.stdin.buffer.read(MAX_INPUT_BYTES)
     try:
@@ -57,7 +57,7 @@ def content_of(file: Path) -> bytes:
         raise CommandRefused(f"{str(file)!r} cannot be read: {error.strerror}.") from error
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def replace_file(file: Path, content: bytes) -> None:
     """Replace the file's content at once: whoever reads it meanwhile sees the old or the new."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -77,7 +77,7 @@ def write_whole(file: Path, content: bytes) -> None:
         raise CommandRefused(f"{str(file)!r} cannot be written: {error.strerror}.") from error
 
 
-def refuse_unwritable(file: Path) -> None:
+def check_writable(file: Path) -> None:
     """Before a run is begun whose result is to be written there.
 
     Raises:

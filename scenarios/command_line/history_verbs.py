@@ -5,7 +5,7 @@ from typing import Any
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import CommandRefused, RunFilter
-from scenarios.command_line.files import write_whole
+from scenarios.command_line.files import replace_file
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.reports import FORMATS
@@ -25,14 +25,14 @@ def add_to(verbs: Any) -> None:
     report.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
 
 
-def limited(limit: int) -> int:
+def check_limit(limit: int) -> int:
     if not 1 <= limit <= MAX_LISTED:
         raise CommandRefused(f"'--limit {limit}' is refused: from 1 to {MAX_LISTED}.")
     return limit
 
 
 def list_runs(session: Session, scenario: str, status: str, limit: int, **_options: Any) -> int:
-    found = session.coordinator.runs(RunFilter(scenario, status, limited(limit)))
+    found = session.coordinator.list_runs(RunFilter(scenario, status, check_limit(limit)))
     columns = {
         "Run": [run.short_id for run in found],
         "Scenario": [run.scenario for run in found],
@@ -45,9 +45,9 @@ def list_runs(session: Session, scenario: str, status: str, limit: int, **_optio
 
 
 def write_report(session: Session, run: str, format_name: str, output: Path | None, **_options: Any) -> int:
-    content = session.coordinator.report(session.coordinator.run_id(run), format_name)
+    content = session.coordinator.render_report(session.coordinator.find_run_id(run), format_name)
     if output is None:
         session.terminal.text(content)
     else:
-        write_whole(output, content)
+        replace_file(output, content)
     return exit_codes.DONE

@@ -12,22 +12,22 @@ from uuid import uuid4
 import requests
 from requests.auth import AuthBase
 
-from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent
+from scenarios.command_line.coordinator import CommandRefused, CoordinatorUnavailable
 from scenarios.domain.errors import Problem
 from scenarios.domain.retry_after import parse_retry_after
 
 CONNECT_SECONDS, READ_SECONDS, WHOLE_SECONDS = 5.0, 30.0, 120.0
 MAX_BYTES = 64 * 1024 * 1024
-PART_BYTES = 64 * 1024
-TRIES = 3
+CHUNK_BYTES = 64 * 1024
+MAX_TRIES = 3
 MAX_DELAY = 10.0
-AWAY = {
+UNAVAILABLE = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-PAGE = 200
+PAGE_SIZE = 200
 
 
 class Refusal(CommandRefused):
@@ -38,7 +38,7 @@ class Refusal(CommandRefused):
         self.status = status
         self.errors = errors
 
-    def problems_of_document(self) -> list[Problem]:
+    def list_document_problems(self) -> list[Problem]:
         return [
             Problem(one["line"], one["column"], one["path"], one["message"], one.get("hint", ""))
             for one in self.errors
@@ -46,7 +46,7 @@ class Refusal(CommandRefused):
         ]
 
 
-class Garbled(CommandRefused):
+class UnexpectedAnswer(CommandRefused):
     """What answers is no coordinator, or one of another time."""
 
     def __init__(self, address: str, what: str) -> None:
@@ -69,63 +69,63 @@ class HttpApi:
     """Every write names an Idempotency-Key, so that whatever was not answered may be sent again."""
 
     def __init__(self, server: str, token: str) -> None:
-        self.server = _checked_address(server)
+        self.server = _check_address(server)
         self._root = f"{self.server}/api/v1"
         self._session = requests.Session()
-        self._session.auth = _Bearer(_checked_token(token))
+        self._session.auth = _Bearer(_check_token(token))
         self._session.headers["User-Agent"] = "test-coordinator-cli"
 
     def json(self, method: str, path: str, **named: Any) -> Any:
-        answer, content = self._answer(method, path, **named)
+        answer, content = self._request(method, path, **named)
         if answer.status_code == HTTPStatus.NO_CONTENT:
             return None
-        return self._parsed(answer, content)
+        return self._parse(answer, content)
 
-    def content(self, path: str, **parameters: Any) -> bytes:
-        return self._answer("GET", path, params=parameters)[1]
+    def fetch_content(self, path: str, **parameters: Any) -> bytes:
+        return self._request("GET", path, params=parameters)[1]
 
     def items(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[Any]:
         """Of every page, or the first `limit`."""
         left, cursor = limit, ""
         while left is None or left > 0:
-            size = PAGE if left is None else min(PAGE, left)
+            size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
             asked = {**parameters, "limit": size, **({"cursor": cursor} if cursor else {})}
             page = self.json("GET", path, params=asked)
             try:
                 found, cursor = page["items"][:left], page["next_cursor"] or ""
             except (KeyError, TypeError):
-                raise Garbled(self.server, "with no list") from None
+                raise UnexpectedAnswer(self.server, "with no list") from None
             yield from found
             left = None if left is None else left - len(found)
             if not cursor or not found:
                 return
 
-    def problem_of(self, part: str) -> str:
+    def find_problem(self, part: str) -> str:
         """What `ready` says is wrong with the part; "" where nothing is, or where it does not say."""
-        _, content = self._sent("GET", "ready")  # 503 is an answer there
+        _, content = self._send("GET", "ready")  # 503 is an answer there
         try:
             return str(json.loads(content)["parts"][part]["problem"])
         except (ValueError, KeyError, TypeError):
             return ""
 
-    def _answer(self, method: str, path: str, **named: Any) -> tuple[requests.Response, bytes]:
+    def _request(self, method: str, path: str, **named: Any) -> tuple[requests.Response, bytes]:
         headers = {"Accept": "application/json", **named.pop("headers", {})}
         if method != "GET":
             headers["Idempotency-Key"] = str(uuid4())  # the same at every try
-        for number in range(1, TRIES + 1):
+        for number in range(1, MAX_TRIES + 1):
             try:
-                answer, content = self._sent(method, path, headers=headers, **named)
-            except CoordinatorSilent:
-                if number == TRIES:
+                answer, content = self._send(method, path, headers=headers, **named)
+            except CoordinatorUnavailable:
+                if number == MAX_TRIES:
                     raise
                 time.sleep(0.2 * number)
                 continue
-            if answer.status_code not in AWAY or number == TRIES:
-                return answer, self._unless_refused(answer, content)
-            time.sleep(_delay(answer, 0.5 * number))
+            if answer.status_code not in UNAVAILABLE or number == MAX_TRIES:
+                return answer, self._check_status(answer, content)
+            time.sleep(_choose_delay(answer, 0.5 * number))
         raise AssertionError("the last try returns or raises")
 
-    def _sent(self, method: str, path: str, **named: Any) -> tuple[requests.Response, bytes]:
+    def _send(self, method: str, path: str, **named: Any) -> tuple[requests.Response, bytes]:
         try:
             with self._session.request(
                 method,
@@ -139,65 +139,69 @@ class HttpApi:
                 return answer, self._read(answer)
         except requests.exceptions.SSLError as error:
             raise CommandRefused(
-                f"The certificate of {self.server} is not accepted ({_innermost(error)}): REQUESTS_CA_BUNDLE "
-                "names the file of an authority of your own."
+                f"The certificate of {self.server} is not accepted: {_describe_cause(error)}. "
+                "For a certificate authority of your own, set REQUESTS_CA_BUNDLE to its file."
             ) from error
         except requests.exceptions.Timeout as error:
-            raise CoordinatorSilent(f"{self.server} did not answer in time.") from error
+            raise CoordinatorUnavailable(f"{self.server} did not answer in time.") from error
         except requests.exceptions.ConnectionError as error:
-            raise CoordinatorSilent(f"{self.server} cannot be reached: {_innermost(error)}.") from error
+            raise CoordinatorUnavailable(
+                f"{self.server} cannot be reached: {_describe_cause(error)}."
+            ) from error
         except requests.exceptions.RequestException as error:
-            raise Garbled(self.server, f"what is not HTTP ({_innermost(error)})") from error
+            raise UnexpectedAnswer(self.server, f"what is not HTTP ({_describe_cause(error)})") from error
 
     def _read(self, answer: requests.Response) -> bytes:
         """The content, of bounded length and in bounded time, however slowly it drips."""
         until, content = time.monotonic() + WHOLE_SECONDS, bytearray()
-        for part in answer.iter_content(PART_BYTES):
+        for part in answer.iter_content(CHUNK_BYTES):
             content += part
             if len(content) > MAX_BYTES:
-                raise Garbled(self.server, f"with more than {MAX_BYTES} bytes")
+                raise UnexpectedAnswer(self.server, f"with more than {MAX_BYTES} bytes")
             if time.monotonic() > until:
-                raise CoordinatorSilent(f"{self.server} did not finish its answer in time.")
+                raise CoordinatorUnavailable(f"{self.server} did not finish its answer in time.")
         return bytes(content)
 
-    def _unless_refused(self, answer: requests.Response, content: bytes) -> bytes:
+    def _check_status(self, answer: requests.Response, content: bytes) -> bytes:
         status = answer.status_code
         if status < HTTPStatus.MULTIPLE_CHOICES:
             return content
         if status < HTTPStatus.BAD_REQUEST:
             where = answer.headers.get("Location", "")
-            raise Garbled(self.server, f"with a redirect to {where!r}, which is not followed")
-        sentence, errors = self._problem(answer, content)
-        if status in AWAY:
-            raise CoordinatorSilent(f"{self.server}: {sentence}")
+            raise UnexpectedAnswer(self.server, f"with a redirect to {where!r}, which is not followed")
+        sentence, errors = self._read_problem(answer, content)
+        if status in UNAVAILABLE:
+            raise CoordinatorUnavailable(f"{self.server}: {sentence}")
         if status == HTTPStatus.UNAUTHORIZED:
             sentence += " The token is read from TEST_COORDINATOR_TOKEN."
         raise Refusal(sentence, status, errors)
 
-    def _problem(self, answer: requests.Response, content: bytes) -> tuple[str, list[Mapping[str, Any]]]:
+    def _read_problem(self, answer: requests.Response, content: bytes) -> tuple[str, list[Mapping[str, Any]]]:
         if "problem+json" not in answer.headers.get("Content-Type", ""):
-            if answer.status_code in AWAY or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            if answer.status_code in UNAVAILABLE or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 return f"it answers {answer.status_code}.", []
-            raise Garbled(self.server, f"{answer.status_code} without saying why")
-        found = self._parsed(answer, content)
+            raise UnexpectedAnswer(self.server, f"{answer.status_code} without saying why")
+        found = self._parse(answer, content)
         try:
             return str(found["detail"]), [one for one in found.get("errors", []) if isinstance(one, dict)]
         except (KeyError, TypeError, AttributeError):
-            raise Garbled(self.server, f"{answer.status_code} without saying why") from None
+            raise UnexpectedAnswer(self.server, f"{answer.status_code} without saying why") from None
 
-    def _parsed(self, answer: requests.Response, content: bytes) -> Any:
+    def _parse(self, answer: requests.Response, content: bytes) -> Any:
         try:
             return json.loads(content)
         except ValueError:
             kind = answer.headers.get("Content-Type", "no type")
-            raise Garbled(self.server, f"{answer.status_code} with {kind!r}, which is no JSON") from None
+            raise UnexpectedAnswer(
+                self.server, f"{answer.status_code} with {kind!r}, which is no JSON"
+            ) from None
 
 
-def _delay(answer: requests.Response, otherwise: float) -> float:
+def _choose_delay(answer: requests.Response, otherwise: float) -> float:
     return min(parse_retry_after(answer.headers, datetime.now(UTC)), MAX_DELAY) or otherwise
 
 
-def _innermost(error: BaseException) -> str:
+def _describe_cause(error: BaseException) -> str:
     """What the libraries have wrapped: the reason of the system's own error, or the last one's words."""
     while True:
         reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
@@ -208,7 +212,7 @@ def _innermost(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error).rstrip(".")
 
 
-def _checked_address(server: str) -> str:
+def _check_address(server: str) -> str:
     try:
         parts = urlsplit(server)
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
@@ -223,7 +227,7 @@ def _checked_address(server: str) -> str:
     return server.rstrip("/")
 
 
-def _checked_token(token: str) -> str:
+def _check_token(token: str) -> str:
     if not all("!" <= character <= "~" for character in token):
         raise CommandRefused("TEST_COORDINATOR_TOKEN holds characters that no token has.")
     return token

@@ -7,13 +7,13 @@ from typing import Any
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import CommandRefused
-from scenarios.command_line.files import documents_in
-from scenarios.command_line.reading import FileProblem, ReadFile, read_all, show_problems
+from scenarios.command_line.files import find_files
+from scenarios.command_line.reading import FileProblem, ReadFile, read_files, show_problems
 from scenarios.command_line.scenario_verbs import FILES_HELP
-from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import Problem
-from scenarios.library.sync import Change, names_taken
+from scenarios.library.sync import Change, find_taken_names
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 DONE_WORDS = {"new": "stored", "changed": "stored anew", "unchanged": "unchanged", "removed": "removed"}
@@ -53,30 +53,30 @@ def import_files(
         raise CommandRefused(
             f"'--prune' removes what is in no folder, and {str(single[0])!r} is none: import a folder."
         )
-    read, problems = read_all(session, _to_read(files, name), name=name)
-    twins = _twins(read)
+    read, problems = read_files(session, _list_files(files, name), name=name)
+    twins = _find_duplicate_names(read)
     show_problems(session.terminal, twins)
     problems += twins
     changes: Sequence[Change] = []
     refused = any(problem.refused for problem in problems)
     if not refused:
-        _refuse_name_of_a_document(read, name)
-        changes = _change(session, read, prune=prune, check=check, replace=replace)
-    _tell(session.terminal, changes, problems, read, check=check, refused=refused)
+        _check_name_option(read, name)
+        changes = _store_or_compare(session, read, prune=prune, check=check, replace=replace)
+    _show_result(session.terminal, changes, problems, read, check=check, refused=refused)
     if refused:
         return exit_codes.REFUSED
     would_change = check and any(change.kind != "unchanged" for change in changes)
     return exit_codes.WOULD_CHANGE if would_change else exit_codes.DONE
 
 
-def _to_read(files: list[Path], name: str) -> list[Path]:
-    found = documents_in(files)
+def _list_files(files: list[Path], name: str) -> list[Path]:
+    found = find_files(files)
     if name and len(found) > 1:
         raise CommandRefused(f"'--name' is that of one scenario, and there are {len(found)} files.")
     return found
 
 
-def _refuse_name_of_a_document(read: Sequence[ReadFile], name: str) -> None:
+def _check_name_option(read: Sequence[ReadFile], name: str) -> None:
     for file, document in read:
         if name and not document.is_translated:
             raise CommandRefused(
@@ -85,23 +85,27 @@ def _refuse_name_of_a_document(read: Sequence[ReadFile], name: str) -> None:
             )
 
 
-def _change(
+def _store_or_compare(
     session: Session, read: Sequence[ReadFile], *, prune: bool, check: bool, replace: bool
 ) -> Sequence[Change]:
     """A document says which scenario it is; the title of an experiment may be that of another one, too."""
     documents = [document for _, document in read]
     file_of = {document.name: file for file, document in read if document.is_translated and not replace}
-    changes = session.coordinator.changes(documents, prune=prune) if check or file_of else []
-    if taken := names_taken(changes, file_of):
+    changes = session.coordinator.plan_changes(documents, prune=prune) if check or file_of else []
+    if taken := find_taken_names(changes, file_of):
         raise CommandRefused(
             f"Scenario {taken[0]!r} is stored already, with another document, and the experiment in "
             f"{str(file_of[taken[0]])!r} has the same title: give it a name by '--name', or let it replace "
             "the stored one by '--replace'. Nothing was stored."
         )
-    return changes if check else session.coordinator.store(documents, prune=prune, only_new=file_of.keys())
+    return (
+        changes
+        if check
+        else session.coordinator.store_documents(documents, prune=prune, only_new=file_of.keys())
+    )
 
 
-def _twins(read: Sequence[ReadFile]) -> list[FileProblem]:
+def _find_duplicate_names(read: Sequence[ReadFile]) -> list[FileProblem]:
     """Of two files with one name the later would win, by the alphabet: refused."""
     first: dict[str, Path] = {}
     found = []
@@ -113,7 +117,7 @@ def _twins(read: Sequence[ReadFile]) -> list[FileProblem]:
     return found
 
 
-def _tell(
+def _show_result(
     terminal: Terminal,
     changes: Sequence[Change],
     problems: Sequence[FileProblem],
@@ -133,8 +137,8 @@ def _tell(
     file_of = {document.name: file for file, document in read}
     words = CHECKED_WORDS if check else DONE_WORDS
     for change in changes:
-        place = f" ({plain(file_of[change.name])})" if change.name in file_of else ""
-        terminal.say(f"{plain(change.name)}: {words[change.kind]}{place}")
+        place = f" ({escape_text(file_of[change.name])})" if change.name in file_of else ""
+        terminal.say(f"{escape_text(change.name)}: {words[change.kind]}{place}")
         if check:
             _show_difference(terminal, change, str(file_of.get(change.name, "")))
 
@@ -152,4 +156,4 @@ def _show_difference(terminal: Terminal, change: Change, file: str) -> None:
     )
     for line in lines:
         colour = COLOURS.get(line[0], "default")
-        terminal.say(f"[{colour}]{plain(line)}[/{colour}]")
+        terminal.say(f"[{colour}]{escape_text(line)}[/{colour}]")

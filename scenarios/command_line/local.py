@@ -8,15 +8,15 @@ from django.db.models import OuterRef, Subquery
 
 from scenarios.command_line.coordinator import (
     CommandRefused,
-    NoSuchRun,
-    NoSuchScenario,
-    NoSuchSchedule,
     NothingToUndo,
     Preflight,
     ReadDocument,
     RunFilter,
+    RunNotFound,
     ScenarioFacts,
+    ScenarioNotFound,
     ScheduleFacts,
+    ScheduleNotFound,
 )
 from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
 from scenarios.domain.outcomes import RunState
@@ -24,13 +24,13 @@ from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.language.document import build_plan
 from scenarios.library import imports, sync
-from scenarios.library import warnings as forewarning
-from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.library import warnings as plan_warnings
+from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import CannotRemove, Change, NameTaken
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
 from scenarios.planning import schedules as planning_schedules
 from scenarios.records import EventRecord, FaultRecord, RunRecord, record_event, record_fault, record_run
-from scenarios.reports import report
+from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
 from scenarios.runs.recovery import undo_now
@@ -41,53 +41,59 @@ EVENTS_PER_PAGE = 500
 
 
 class LocalCoordinator:
-    look_seconds = 0.1
+    poll_seconds = 0.1
 
     # Scenarios
 
-    def scenarios(self) -> list[ScenarioFacts]:
+    def list_scenarios(self) -> list[ScenarioFacts]:
         newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
         rows = list(Scenario.objects.defer("document").annotate(last=Subquery(newest)))
         runs = Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
-        return [_scenario_facts(row, runs.get(row.last)) for row in rows]
+        return [_describe_scenario(row, runs.get(row.last)) for row in rows]
 
-    def scenario(self, name: str) -> ScenarioFacts:
-        row = _stored(name)
-        return _scenario_facts(row, row.runs.for_a_list().first(), document=row.document)
+    def find_scenario(self, name: str) -> ScenarioFacts:
+        row = _find_scenario(name)
+        return _describe_scenario(row, row.runs.for_a_list().first(), document=row.document)
 
-    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
+    def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         found = imports.read_for_import(source, name=name)
         document = found.document
         return ReadDocument(document.name, document.source, found.left_out, found.is_translated)
 
-    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+    def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
         parsed = [drivers_documents.read_document(document.source) for document in documents]
-        return sync.changes_for(parsed, prune=prune)
+        return sync.plan_changes(parsed, prune=prune)
 
-    def store(
+    def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
         parsed = [drivers_documents.read_document(document.source) for document in documents]
         try:
-            return sync.synchronise(parsed, prune=prune, only_new=only_new)
+            return sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
         except (CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
 
     # Runs
 
-    def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
-        return list(steps_of(build_plan(drivers_documents.read_document(source), variables)))
+    def list_steps(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
+        return list(list_steps(build_plan(drivers_documents.read_document(source), variables)))
 
-    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+    def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         plan = build_plan(drivers_documents.read_document(source), variables)
-        refused = forewarning.refusals(plan)
+        refused = plan_warnings.find_refusals(plan)
         warnings = [
-            one for one in forewarning.forewarnings(plan) if not one.startswith("There is no service")
+            one for one in plan_warnings.find_warnings(plan) if not one.startswith("There is no service")
         ]
-        return Preflight(refused, forewarning.unreachable(plan), [*warnings, *forewarning.delays(plan)])
+        return Preflight(
+            refused,
+            plan_warnings.find_unreachable_targets(plan),
+            [*warnings, *plan_warnings.find_start_delays(plan)],
+        )
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunRecord:
-        stored = _stored(name)
+    def start_scenario(
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> RunRecord:
+        stored = _find_scenario(name)
         try:
             run = run_commands.start_run(
                 stored.document, variables, origin="cli", scenario=stored, wait=wait, priority=priority
@@ -109,7 +115,7 @@ class LocalCoordinator:
             )
         )
 
-    def runs(self, which: RunFilter) -> list[RunRecord]:
+    def list_runs(self, which: RunFilter) -> list[RunRecord]:
         rows = Run.objects.select_related("started_by").defer("document")
         if which.scenario:
             rows = rows.filter(scenario_name=which.scenario)
@@ -118,27 +124,27 @@ class LocalCoordinator:
             rows = rows.filter(**{field: which.status})
         return [record_run(row) for row in rows[: which.limit]]
 
-    def run_id(self, beginning: str) -> str:
+    def find_run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()
         try:
             first = UUID(digits.ljust(DIGITS_OF_ID, "0"))
             last = UUID(digits.ljust(DIGITS_OF_ID, "f"))
         except ValueError:
-            raise NoSuchRun(beginning) from None
+            raise RunNotFound(beginning) from None
         found = list(Run.objects.filter(id__range=(first, last)).values_list("id", flat=True)[:2])
         if len(found) != 1 or not digits:
             count = Run.objects.filter(id__range=(first, last)).count()
-            raise NoSuchRun(beginning, found=count)
+            raise RunNotFound(beginning, found=count)
         return str(found[0])
 
-    def run(self, run_id: str) -> RunRecord:
-        return record_run(_run(run_id))
+    def find_run(self, run_id: str) -> RunRecord:
+        return record_run(_get_run(run_id))
 
-    def events(self, run_id: str, after: int) -> list[EventRecord]:
+    def list_events(self, run_id: str, after: int) -> list[EventRecord]:
         rows = Event.objects.filter(run_id=run_id, sequence__gt=after).order_by("sequence")
         return [record_event(row) for row in rows[:EVENTS_PER_PAGE]]
 
-    def why_no_worker(self, run: RunRecord) -> str:
+    def explain_missing_worker(self, run: RunRecord) -> str:
         if not Run.objects.queued().filter(id=run.id, waiting_for="").exists():
             return ""
         seen = Heartbeat.objects.filter(name="worker").first()
@@ -148,27 +154,27 @@ class LocalCoordinator:
         command = WORKER_COMMANDS[settings.TASK_BACKEND]
         return f"Still waiting for a worker: {when}. Start one with 'manage.py {command}'."
 
-    def stop(self, run_id: str) -> bool:
-        return run_commands.request_stop(_run(run_id), by=WHO)
+    def stop_run(self, run_id: str) -> bool:
+        return run_commands.request_stop(_get_run(run_id), by=WHO)
 
-    def stop_all(self, reason: str) -> int:
+    def pull_global_stop(self, reason: str) -> int:
         return global_stop.pull_global_stop(by=WHO, reason=reason)
 
-    def release(self) -> bool:
+    def release_global_stop(self) -> bool:
         return global_stop.release_global_stop()
 
-    def report(self, run_id: str, format_name: str) -> bytes:
-        return report(_run(run_id), format_name)
+    def render_report(self, run_id: str, format_name: str) -> bytes:
+        return render_report(_get_run(run_id), format_name)
 
     # Faults
 
-    def faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
+    def list_faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
         rows = Fault.objects.outstanding() if outstanding else Fault.objects.all()
         rows = rows.select_related("run").defer("run__document", "run__variables")
         return [record_fault(row) for row in rows[:limit]]
 
-    def undo(self, run_id: str) -> list[FaultRecord]:
-        run = _run(run_id)
+    def undo_faults(self, run_id: str) -> list[FaultRecord]:
+        run = _get_run(run_id)
         ended = undo_now(run)
         if ended is None:
             raise NothingToUndo(
@@ -180,32 +186,32 @@ class LocalCoordinator:
 
     # Schedules
 
-    def schedules(self) -> list[ScheduleFacts]:
-        return [_schedule_facts(row) for row in Schedule.objects.select_related("changed_by")]
+    def list_schedules(self) -> list[ScheduleFacts]:
+        return [_describe_schedule(row) for row in Schedule.objects.select_related("changed_by")]
 
     def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
         rows = Schedule.objects.select_related("changed_by").filter(name=name)
         if (schedule := rows.first()) is None:
-            raise NoSuchSchedule(name)
+            raise ScheduleNotFound(name)
         try:
             planning_schedules.pause(schedule, paused=paused)
         except InvalidSchedule as error:
             raise CommandRefused(f"Schedule {name!r} cannot go on: {error}.") from error
-        return _schedule_facts(rows.get())
+        return _describe_schedule(rows.get())
 
 
-def _stored(name: str) -> Scenario:
+def _find_scenario(name: str) -> Scenario:
     row = Scenario.objects.filter(name=name).first()
     if row is None:
-        raise NoSuchScenario(name, list(Scenario.objects.values_list("name", flat=True)))
+        raise ScenarioNotFound(name, list(Scenario.objects.values_list("name", flat=True)))
     return row
 
 
-def _run(run_id: str) -> Run:
+def _get_run(run_id: str) -> Run:
     return Run.objects.select_related("started_by").get(id=run_id)
 
 
-def _scenario_facts(row: Scenario, last: Run | None, *, document: str = "") -> ScenarioFacts:
+def _describe_scenario(row: Scenario, last: Run | None, *, document: str = "") -> ScenarioFacts:
     return ScenarioFacts(
         name=row.name,
         title=row.title,
@@ -217,7 +223,7 @@ def _scenario_facts(row: Scenario, last: Run | None, *, document: str = "") -> S
     )
 
 
-def _schedule_facts(row: Schedule) -> ScheduleFacts:
+def _describe_schedule(row: Schedule) -> ScheduleFacts:
     return ScheduleFacts(
         name=row.name,
         scenario=row.scenario_name,

@@ -4,16 +4,16 @@ import time
 from collections.abc import Iterator, Mapping
 
 from scenarios.command_line import exit_codes
-from scenarios.command_line.coordinator import Coordinator, CoordinatorSilent
-from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.coordinator import Coordinator, CoordinatorUnavailable
+from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.domain.durations import format_duration
 from scenarios.domain.event_kinds import EventKind
 from scenarios.records import EventRecord, RunRecord
 
-WORKER_EXPECTED_SECONDS = 10.0
+WORKER_GRACE_SECONDS = 10.0
 # A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
-SILENCE_BORNE_SECONDS = 60.0
-SILENT_LOOK_SECONDS = 1.0
+MAX_OUTAGE_SECONDS = 60.0
+OUTAGE_POLL_SECONDS = 1.0
 
 MAY_ARRIVE = ", but it was never answered and may still arrive"
 SIGNS: Mapping[str, str] = {
@@ -56,12 +56,12 @@ class Watch:
         while True:
             try:
                 # The state is read before the events: what was written before the end is then not missed.
-                self.run = self._coordinator.run(self._run_id)
-                new = self._coordinator.events(self._run_id, self.last)
-            except CoordinatorSilent:
-                if time.monotonic() - self._heard_at > SILENCE_BORNE_SECONDS:
+                self.run = self._coordinator.find_run(self._run_id)
+                new = self._coordinator.list_events(self._run_id, self.last)
+            except CoordinatorUnavailable:
+                if time.monotonic() - self._heard_at > MAX_OUTAGE_SECONDS:
                     raise
-                time.sleep(SILENT_LOOK_SECONDS)
+                time.sleep(OUTAGE_POLL_SECONDS)
                 continue
             self._heard_at = time.monotonic()
             for event in new:
@@ -72,7 +72,7 @@ class Watch:
             if self.run.has_ended:
                 return
             yield None
-            time.sleep(self._coordinator.look_seconds)
+            time.sleep(self._coordinator.poll_seconds)
 
 
 class Progress:
@@ -99,10 +99,10 @@ class Progress:
                     self._idle(time.monotonic() - quiet_since)
                 if status is not None:
                     took = format_duration(round(time.monotonic() - began))
-                    status.update(f"{plain(self._phase or 'waiting to begin')} · {took}")
+                    status.update(f"{escape_text(self._phase or 'waiting to begin')} · {took}")
         run = self._watch.run
         assert run is not None  # noqa: S101 - the watch has looked at it
-        self._terminal.say(verdict_line(run))
+        self._terminal.say(format_verdict(run))
         return run
 
     def show(self, event: EventRecord) -> None:
@@ -113,38 +113,38 @@ class Progress:
         if event.kind == EventKind.ACTION_FINISHED and event.step in self._injected:
             return  # its fault_injected has told of it
         if (sign := SIGNS.get(event.kind)) is not None:
-            self._terminal.say(sign.format(**_words(event)))
+            self._terminal.say(sign.format(**_list_values(event)))
 
     def _idle(self, seconds: float) -> None:
         run = self._watch.run
         if run is None or run.has_begun:
             return
         if run.waiting_for and run.waiting_for != self._waits_for:
-            self._terminal.say(f"[yellow]Waiting: {plain(run.waiting_for)}.[/yellow]")
+            self._terminal.say(f"[yellow]Waiting: {escape_text(run.waiting_for)}.[/yellow]")
         self._waits_for = run.waiting_for
-        if seconds < WORKER_EXPECTED_SECONDS or self._told_of_worker:
+        if seconds < WORKER_GRACE_SECONDS or self._told_of_worker:
             return
         self._told_of_worker = True
-        if sentence := self._coordinator.why_no_worker(run):
-            self._terminal.say(f"[yellow]{plain(sentence)}[/yellow]")
+        if sentence := self._coordinator.explain_missing_worker(run):
+            self._terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")
 
 
-def _words(event: EventRecord) -> dict[str, str]:
+def _list_values(event: EventRecord) -> dict[str, str]:
     seconds = round(event.data.get("time_to_pass") or 0, 1)
-    reason = plain(event.data.get("reason", ""))
+    reason = escape_text(event.data.get("reason", ""))
     return {
-        "phase": plain(event.phase),
-        "subject": plain(event.step),
+        "phase": escape_text(event.phase),
+        "subject": escape_text(event.step),
         "reason": reason,
         "why": f": {reason}" if reason else "",
-        "by": plain(event.data.get("by", "")),
-        "from_worker": plain(event.data.get("from", "")),
+        "by": escape_text(event.data.get("by", "")),
+        "from_worker": escape_text(event.data.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",
     }
 
 
-def verdict_line(run: RunRecord) -> str:
-    colour = "green" if exit_codes.of_run(run) == exit_codes.DONE else "red"
+def format_verdict(run: RunRecord) -> str:
+    colour = "green" if exit_codes.find_exit_code(run) == exit_codes.DONE else "red"
     took = f" in {format_duration(round(run.duration, 1))}" if run.duration is not None else ""
     verdict = f"[bold {colour}]{run.status.upper()}[/bold {colour}]"
-    return f"{verdict}{took}, rollback {run.rollback}: {plain(run.reason)}"
+    return f"{verdict}{took}, rollback {run.rollback}: {escape_text(run.reason)}"

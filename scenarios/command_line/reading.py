@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from scenarios.command_line.coordinator import Preflight, ReadDocument
-from scenarios.command_line.files import content_of
-from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.files import read_content
+from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.command_line.verbs import Session
 from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.language.experiments.translation import TranslationRefused
@@ -34,13 +34,13 @@ class FileProblem:
             where = f"{self.file}: in the scenario made of it, {found.path}"
         hint = f" ({found.hint})" if found.hint else ""
         colour = "red" if self.refused else "yellow"
-        return f"[{colour}]{plain(where)}[/{colour}]: {plain(found.message + hint)}"
+        return f"[{colour}]{escape_text(where)}[/{colour}]: {escape_text(found.message + hint)}"
 
     def as_json(self) -> dict[str, Any]:
         return {"file": str(self.file), "refused": self.refused, **asdict(self.problem)}
 
 
-def read_all(
+def read_files(
     session: Session,
     files: Sequence[Path],
     *,
@@ -66,7 +66,7 @@ def read_all(
 
 def _read(session: Session, file: Path, name: str) -> tuple[ReadDocument | None, list[FileProblem]]:
     try:
-        document = session.coordinator.read(content_of(file), name=name)
+        document = session.coordinator.read_document(read_content(file), name=name)
     except TranslationRefused as error:
         left_out = [FileProblem(file, one, refused=False) for one in error.translation.left_out]
         return None, left_out + [FileProblem(file, one, translated=True) for one in error.problems]
@@ -82,8 +82,8 @@ def show_problems(terminal: Terminal, problems: Sequence[FileProblem]) -> None:
 
 def show_preflight(terminal: Terminal, found: Preflight) -> None:
     for sentence in found.refusals:
-        terminal.say(f"[red]A run would end errored[/red]: {plain(sentence)}")
+        terminal.say(f"[red]A run would end errored[/red]: {escape_text(sentence)}")
     for sentence in found.unreachable:
-        terminal.say(f"[red]At this moment[/red], {plain(sentence)}")
+        terminal.say(f"[red]At this moment[/red], {escape_text(sentence)}")
     for sentence in found.warnings:
-        terminal.say(f"[yellow]{plain(sentence)}[/yellow]")
+        terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")

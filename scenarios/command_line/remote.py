@@ -13,152 +13,158 @@ from scenarios.command_line.answers import (
     parse_run,
     parse_scenario,
     parse_schedule,
-    refusals_of_documents,
-    understood,
+    raise_document_errors,
+    read_field,
 )
 from scenarios.command_line.coordinator import (
     CommandRefused,
-    CoordinatorSilent,
-    NoSuchRun,
-    NoSuchScenario,
-    NoSuchSchedule,
+    CoordinatorUnavailable,
     NothingToUndo,
     Preflight,
     ReadDocument,
     RunFilter,
+    RunNotFound,
     ScenarioFacts,
+    ScenarioNotFound,
     ScheduleFacts,
+    ScheduleNotFound,
 )
-from scenarios.command_line.http_api import PAGE, HttpApi, Refusal
+from scenarios.command_line.http_api import PAGE_SIZE, HttpApi, Refusal
 from scenarios.domain.errors import CannotBegin, InvalidDocument
 from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
 from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import build_plan, parse_document
 from scenarios.language.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.language.yaml_tree import read_tree
-from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import Change
 from scenarios.records import EventRecord, FaultRecord, RunRecord
 
-UNDO_LOOK_SECONDS, UNDO_SECONDS = 0.5, 90.0
+UNDO_POLL_SECONDS, MAX_UNDO_SECONDS = 0.5, 90.0
 # The API checks a document under the name that it gives itself; one that gives none is refused anyway.
-NAMELESS = "unnamed"
+UNNAMED = "unnamed"
 
 
 class RemoteCoordinator:
-    look_seconds = 1.0
+    poll_seconds = 1.0
 
     def __init__(self, api: HttpApi) -> None:
         self._api = api
 
     # Scenarios
 
-    def scenarios(self) -> list[ScenarioFacts]:
+    def list_scenarios(self) -> list[ScenarioFacts]:
         rows = list(self._api.items("scenarios"))
         newest: dict[str, RunRecord] = {}
-        for run in self.runs(RunFilter(limit=PAGE)):
+        for run in self.list_runs(RunFilter(limit=PAGE_SIZE)):
             newest.setdefault(run.scenario, run)
-        return [parse_scenario(row, self._last_run(row["name"], newest)) for row in rows]
+        return [parse_scenario(row, self._find_last_run(row["name"], newest)) for row in rows]
 
-    def _last_run(self, name: str, newest: Mapping[str, RunRecord]) -> RunRecord | None:
+    def _find_last_run(self, name: str, newest: Mapping[str, RunRecord]) -> RunRecord | None:
         """Of the newest runs; asked for by itself where it is older."""
         found = newest.get(name)
-        return found or next(iter(self.runs(RunFilter(scenario=name, limit=1))), None)
+        return found or next(iter(self.list_runs(RunFilter(scenario=name, limit=1))), None)
 
-    def scenario(self, name: str) -> ScenarioFacts:
-        row = self._stored(name)
-        return parse_scenario(row, next(iter(self.runs(RunFilter(scenario=name, limit=1))), None))
+    def find_scenario(self, name: str) -> ScenarioFacts:
+        row = self._fetch_scenario(name)
+        return parse_scenario(row, next(iter(self.list_runs(RunFilter(scenario=name, limit=1))), None))
 
-    def _stored(self, name: str) -> Any:
+    def _fetch_scenario(self, name: str) -> Any:
         try:
-            return self._api.json("GET", f"scenarios/{_word(name)}")
+            return self._api.json("GET", f"scenarios/{_quote(name)}")
         except Refusal as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise NoSuchScenario(name, self._names()) from None
+                raise ScenarioNotFound(name, self._list_names()) from None
             raise
 
-    def _names(self) -> list[str]:
-        return [understood(row, "name") for row in self._api.items("scenarios")]
+    def _list_names(self) -> list[str]:
+        return [read_field(row, "name") for row in self._api.items("scenarios")]
 
-    def read(self, source: bytes, *, name: str = "") -> ReadDocument:
+    def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         if not is_experiment(source):
-            return ReadDocument(self._checked(source), source.decode())
+            return ReadDocument(self._check_document(source), source.decode())
         translation = translate(source, name=name)
         try:
-            own_name = self._checked(translation.source.encode())
+            own_name = self._check_document(translation.source.encode())
         except InvalidDocument as error:
             raise TranslationRefused(error.problems, translation) from error
         return ReadDocument(own_name, translation.source, translation.left_out, is_translated=True)
 
-    def _checked(self, source: bytes) -> str:
+    def _check_document(self, source: bytes) -> str:
         with_name = read_tree(source).plain()
         metadata = with_name.get("metadata") if isinstance(with_name, dict) else None
-        name = str(metadata.get("name") or NAMELESS) if isinstance(metadata, dict) else NAMELESS
-        with refusals_of_documents():
-            answer = self._api.json("POST", f"scenarios/{_word(name)}/validate", **_yaml(source))
-        return str(understood(answer, "name"))
+        name = str(metadata.get("name") or UNNAMED) if isinstance(metadata, dict) else UNNAMED
+        with raise_document_errors():
+            answer = self._api.json(
+                "POST", f"scenarios/{_quote(name)}/validate", **_build_yaml_request(source)
+            )
+        return str(read_field(answer, "name"))
 
-    def changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
+    def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
         """In one request, however many are stored."""
-        wish = {"documents": [document.source for document in documents], "prune": prune, "check": True}
+        body = {"documents": [document.source for document in documents], "prune": prune, "check": True}
         after = {document.name: document.source for document in documents}
-        answer = self._api.json("POST", "import", json=wish)
-        return [parse_change(row, after) for row in understood(answer, "changes")]
+        answer = self._api.json("POST", "import", json=body)
+        return [parse_change(row, after) for row in read_field(answer, "changes")]
 
-    def store(
+    def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
         """All of them, or none: in one request."""
-        wish: dict[str, Any] = {"documents": [document.source for document in documents], "prune": prune}
+        body: dict[str, Any] = {"documents": [document.source for document in documents], "prune": prune}
         if only_new:
-            wish["only_new"] = sorted(only_new)
+            body["only_new"] = sorted(only_new)
         try:
-            answer = self._api.json("POST", "import", json=wish)
-        except CoordinatorSilent as error:
+            answer = self._api.json("POST", "import", json=body)
+        except CoordinatorUnavailable as error:
             raise CommandRefused(
                 f"{error} Either everything is stored by now or nothing: 'import --check' tells, and to "
                 "import again does no harm."
             ) from error
         after = {document.name: document.source for document in documents}
-        return [parse_change(row, after) for row in understood(answer, "changes")]
+        return [parse_change(row, after) for row in read_field(answer, "changes")]
 
     # Runs
 
-    def planned(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
+    def list_steps(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
         """By the drivers and settings of this machine."""
-        return list(steps_of(build_plan(parse_document(source, step_arguments()), variables)))
+        return list(list_steps(build_plan(parse_document(source, step_arguments()), variables)))
 
-    def preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
+    def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         del source, variables
         raise CommandRefused(
             "What a run would meet is looked at by the coordinator's own machine: leave out '--live', or "
             "'--server'."
         )
 
-    def start(self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0) -> RunRecord:
-        wish = _wish(variables, wait=wait, priority=priority)
+    def start_scenario(
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> RunRecord:
+        body = _build_run_request(variables, wait=wait, priority=priority)
         try:
-            return self._started(f"scenarios/{_word(name)}/runs", wish)
+            return self._request_run(f"scenarios/{_quote(name)}/runs", body)
         except Refusal as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise NoSuchScenario(name, self._names()) from None
+                raise ScenarioNotFound(name, self._list_names()) from None
             raise
 
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
     ) -> RunRecord:
-        return self._started("runs", {"document": source, **_wish(variables, wait=wait, priority=priority)})
+        return self._request_run(
+            "runs", {"document": source, **_build_run_request(variables, wait=wait, priority=priority)}
+        )
 
-    def _started(self, path: str, wish: Mapping[str, Any]) -> RunRecord:
+    def _request_run(self, path: str, body: Mapping[str, Any]) -> RunRecord:
         try:
-            with refusals_of_documents():
-                return parse_run(self._api.json("POST", path, json=wish))
+            with raise_document_errors():
+                return parse_run(self._api.json("POST", path, json=body))
         except Refusal as error:
             if error.status == HTTPStatus.CONFLICT:
                 raise CannotBegin(str(error)) from error
             raise
 
-    def runs(self, which: RunFilter) -> list[RunRecord]:
+    def list_runs(self, which: RunFilter) -> list[RunRecord]:
         asked = {"scenario": which.scenario, "status": which.status}
         given: dict[str, Any] = {name: value for name, value in asked.items() if value}
         if which.status == RunState.FINISHED:
@@ -168,101 +174,103 @@ class RemoteCoordinator:
             return [run for run, _ in zip(ended, range(which.limit), strict=False)]
         return [parse_run(row) for row in self._api.items("runs", limit=which.limit, **given)]
 
-    def run_id(self, beginning: str) -> str:
+    def find_run_id(self, beginning: str) -> str:
         try:
             found = [parse_run(row).id for row in self._api.items("runs", limit=2, id=beginning.lower())]
         except Refusal as error:
             if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                raise NoSuchRun(beginning) from None  # it is the beginning of no id
+                raise RunNotFound(beginning) from None  # it is the beginning of no id
             raise
         if len(found) != 1:
-            raise NoSuchRun(beginning, found=len(found))
+            raise RunNotFound(beginning, found=len(found))
         return found[0]
 
-    def run(self, run_id: str) -> RunRecord:
+    def find_run(self, run_id: str) -> RunRecord:
         return parse_run(self._api.json("GET", f"runs/{run_id}"))
 
-    def events(self, run_id: str, after: int) -> list[EventRecord]:
-        return [parse_event(row) for row in self._api.items(f"runs/{run_id}/events", limit=PAGE, after=after)]
+    def list_events(self, run_id: str, after: int) -> list[EventRecord]:
+        return [
+            parse_event(row) for row in self._api.items(f"runs/{run_id}/events", limit=PAGE_SIZE, after=after)
+        ]
 
-    def why_no_worker(self, run: RunRecord) -> str:
+    def explain_missing_worker(self, run: RunRecord) -> str:
         if run.waiting_for:
             return ""
-        problem = self._api.problem_of("worker")
+        problem = self._api.find_problem("worker")
         return f"Still waiting for a worker: {problem}" if problem else ""
 
-    def stop(self, run_id: str) -> bool:
-        return bool(understood(self._api.json("POST", f"runs/{run_id}/stop"), "stopping"))
+    def stop_run(self, run_id: str) -> bool:
+        return bool(read_field(self._api.json("POST", f"runs/{run_id}/stop"), "stopping"))
 
-    def stop_all(self, reason: str) -> int:
-        return int(understood(self._api.json("POST", "stop", json={"reason": reason}), "stopped_runs"))
+    def pull_global_stop(self, reason: str) -> int:
+        return int(read_field(self._api.json("POST", "stop", json={"reason": reason}), "stopped_runs"))
 
-    def release(self) -> bool:
-        was_pulled = bool(understood(self._api.json("GET", "stop"), "pulled"))
+    def release_global_stop(self) -> bool:
+        was_pulled = bool(read_field(self._api.json("GET", "stop"), "pulled"))
         self._api.json("DELETE", "stop")
         return was_pulled
 
-    def report(self, run_id: str, format_name: str) -> bytes:
-        return self._api.content(f"runs/{run_id}/report", format=format_name)
+    def render_report(self, run_id: str, format_name: str) -> bytes:
+        return self._api.fetch_content(f"runs/{run_id}/report", format=format_name)
 
     # Faults
 
-    def faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
+    def list_faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
         more: dict[str, Any] = {"outstanding": "true"} if outstanding else {}
         return [parse_fault(row) for row in self._api.items("faults", limit=limit, **more)]
 
-    def undo(self, run_id: str) -> list[FaultRecord]:
+    def undo_faults(self, run_id: str) -> list[FaultRecord]:
         """By the watchdog there; waited for until it has tried each."""
-        run = self.run(run_id)
+        run = self.find_run(run_id)
         if not run.has_ended:
             raise NothingToUndo(
                 f"Run {run.id} is {run.verdict}: it undoes its faults when it ends. Stop it with "
                 f"'manage.py scenario stop {run.short_id}'."
             )
-        tried = {row["id"]: row["undo_tries"] for row in self._left(run_id) if _is_injected(row)}
+        tried = {row["id"]: row["undo_tries"] for row in self._list_outstanding(run_id) if _is_injected(row)}
         for key in tried:
             self._api.json("POST", f"faults/{key}/retry")
-        until = time.monotonic() + UNDO_SECONDS
-        while left := list(self._left(run_id)):
+        until = time.monotonic() + MAX_UNDO_SECONDS
+        while left := list(self._list_outstanding(run_id)):
             waiting = [row for row in left if _is_injected(row)]
             has_tried = all(row["undo_tries"] > tried.get(row["id"], 0) for row in waiting)
             if has_tried or time.monotonic() > until:
                 break
-            time.sleep(UNDO_LOOK_SECONDS)
+            time.sleep(UNDO_POLL_SECONDS)
         return [parse_fault(row) for row in left]
 
-    def _left(self, run_id: str) -> Iterator[Any]:
+    def _list_outstanding(self, run_id: str) -> Iterator[Any]:
         return self._api.items("faults", run=run_id, outstanding="true")
 
     # Schedules
 
-    def schedules(self) -> list[ScheduleFacts]:
+    def list_schedules(self) -> list[ScheduleFacts]:
         return [parse_schedule(row) for row in self._api.items("schedules")]
 
     def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
         try:
-            done = self._api.json("POST", f"schedules/{_word(name)}/{'pause' if paused else 'resume'}")
+            done = self._api.json("POST", f"schedules/{_quote(name)}/{'pause' if paused else 'resume'}")
         except Refusal as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise NoSuchSchedule(name) from None
+                raise ScheduleNotFound(name) from None
             raise
         return parse_schedule(done)
 
 
 def _is_injected(row: Any) -> bool:
-    return understood(row, "state") in STATES_TO_UNDO
+    return read_field(row, "state") in STATES_TO_UNDO
 
 
-def _word(name: str) -> str:
+def _quote(name: str) -> str:
     """As one part of an address."""
     return quote(name, safe="")
 
 
-def _yaml(source: bytes) -> dict[str, Any]:
+def _build_yaml_request(source: bytes) -> dict[str, Any]:
     return {"data": source, "headers": {"Content-Type": "application/yaml"}}
 
 
-def _wish(variables: Mapping[str, str], *, wait: bool, priority: int) -> dict[str, Any]:
+def _build_run_request(variables: Mapping[str, str], *, wait: bool, priority: int) -> dict[str, Any]:
     """The body of a request for a run. An older coordinator knows no priority: it is told of one alone."""
     body: dict[str, Any] = {"variables": dict(variables), "wait": wait}
     return {**body, "priority": priority} if priority else body

@@ -11,19 +11,19 @@ from typing import Any
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import (
     CommandRefused,
-    CoordinatorSilent,
+    CoordinatorUnavailable,
     Preflight,
 )
 from scenarios.command_line.files import (
-    content_of,
-    documents_in,
+    check_writable,
+    find_files,
     is_file_name,
-    refuse_unwritable,
-    write_whole,
+    read_content,
+    replace_file,
 )
-from scenarios.command_line.progress import Progress, Watch, verdict_line
+from scenarios.command_line.progress import Progress, Watch, format_verdict
 from scenarios.command_line.reading import FileProblem, show_preflight, show_problems
-from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
@@ -46,7 +46,7 @@ def add_to(verbs: Any) -> None:
     )
     parser.add_argument(
         "--priority",
-        type=_priority,
+        type=_parse_priority,
         default=0,
         metavar="N",
         help="From -100 to 100: of runs that wait, those with the highest begin first (default: 0).",
@@ -70,24 +70,26 @@ def run(
     if junit is not None:
         if dry_run or detach:
             raise CommandRefused("'--junit' tells how a run ended: not with '--dry-run' or '--detach'.")
-        refuse_unwritable(junit)
+        check_writable(junit)
     try:
         given = parse_pairs(variables)
         if dry_run:
             return _dry_run(session, scenario, given)
         started = _start(session, scenario, given, wait=not options["no_wait"], priority=options["priority"])
     except TranslationRefused as error:
-        return _refused_document(session, scenario, error, translated=True)
+        return _show_refused_document(session, scenario, error, translated=True)
     except InvalidDocument as error:
-        return _refused_document(session, scenario, error, translated=False)
+        return _show_refused_document(session, scenario, error, translated=False)
     except (InvalidVariables, CannotBegin) as error:
         raise CommandRefused(str(error)) from error
     if detach:
-        return _tell_started(session.terminal, started)
-    return _follow_to_the_end(session, started, junit)
+        return _show_started(session.terminal, started)
+    return _follow_to_end(session, started, junit)
 
 
-def _refused_document(session: Session, scenario: str, error: InvalidDocument, *, translated: bool) -> int:
+def _show_refused_document(
+    session: Session, scenario: str, error: InvalidDocument, *, translated: bool
+) -> int:
     found = [FileProblem(Path(scenario), one, translated=translated) for one in error.problems]
     show_problems(session.terminal, found)
     if session.terminal.wants_json:
@@ -95,35 +97,37 @@ def _refused_document(session: Session, scenario: str, error: InvalidDocument, *
     return exit_codes.REFUSED
 
 
-def _priority(text: str) -> int:
+def _parse_priority(text: str) -> int:
     number = int(text)
     if not MIN_PRIORITY <= number <= MAX_PRIORITY:
         raise ValueError(text)
     return number
 
 
-_priority.__name__ = f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # as argparse names it in its error
+_parse_priority.__name__ = (
+    f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # as argparse names it in its error
+)
 
 
 def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool, priority: int) -> RunRecord:
     if is_file_name(scenario):
-        source = _source_of(session, scenario)
+        source = _read_source(session, scenario)
         return session.coordinator.start_document(source, given, wait=wait, priority=priority)
-    return session.coordinator.start(scenario, given, wait=wait, priority=priority)
+    return session.coordinator.start_scenario(scenario, given, wait=wait, priority=priority)
 
 
-def _source_of(session: Session, scenario: str) -> str:
+def _read_source(session: Session, scenario: str) -> str:
     if not is_file_name(scenario):
-        return session.coordinator.scenario(scenario).document
-    (file,) = documents_in([Path(scenario)])
-    return session.coordinator.read(content_of(file)).source
+        return session.coordinator.find_scenario(scenario).document
+    (file,) = find_files([Path(scenario)])
+    return session.coordinator.read_document(read_content(file)).source
 
 
 def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
-    source = _source_of(session, scenario)
-    steps = session.coordinator.planned(source, given)
+    source = _read_source(session, scenario)
+    steps = session.coordinator.list_steps(source, given)
     # Elsewhere it is another machine that would carry it out: nothing can be told of that from here.
-    found = Preflight() if session.is_remote else session.coordinator.preflight(source, given)
+    found = Preflight() if session.is_remote else session.coordinator.check_preflight(source, given)
     terminal = session.terminal
     if terminal.wants_json:
         terminal.document({"scenario": scenario, "steps": steps, **asdict(found)})
@@ -132,39 +136,39 @@ def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
     for step in steps:
         if step.phase != phase:
             phase = step.phase
-            terminal.say(f"[bold]{plain(phase)}[/bold]")
-        terminal.say(f"  {step.role}: {plain(step.name)} ({plain(step.driver)})")
+            terminal.say(f"[bold]{escape_text(phase)}[/bold]")
+        terminal.say(f"  {step.role}: {escape_text(step.name)} ({escape_text(step.driver)})")
         for line in step.arguments.rstrip().splitlines():
-            terminal.say(f"      {plain(line)}")
+            terminal.say(f"      {escape_text(line)}")
     show_preflight(terminal, found)
     terminal.say("Nothing was started.")
     return exit_codes.DONE
 
 
-def _tell_started(terminal: Terminal, started: RunRecord) -> int:
+def _show_started(terminal: Terminal, started: RunRecord) -> int:
     if terminal.wants_json:
         terminal.document(started)
     else:
         terminal.say(started.id)
         if started.waiting_for:
-            terminal.errors.print(f"Waiting: {plain(started.waiting_for)}.")
+            terminal.errors.print(f"Waiting: {escape_text(started.waiting_for)}.")
     return exit_codes.DONE
 
 
-def _follow_to_the_end(session: Session, started: RunRecord, junit: Path | None) -> int:
+def _follow_to_end(session: Session, started: RunRecord, junit: Path | None) -> int:
     terminal = session.terminal
-    terminal.say(f"Run {started.id} of [bold]{plain(started.scenario)}[/bold]")
+    terminal.say(f"Run {started.id} of [bold]{escape_text(started.scenario)}[/bold]")
     progress = Progress(session.coordinator, started.id, terminal)
-    with sigterm_as_ctrl_c():
+    with handle_sigterm_as_ctrl_c():
         try:
-            ended = _unless_silent(progress.follow, started)
+            ended = _explain_outage(progress.follow, started)
         except KeyboardInterrupt:
             terminal.say(
                 "[yellow]Stopping the run and undoing its faults; Ctrl-C again leaves it alone.[/yellow]"
             )
-            session.coordinator.stop(started.id)
-            ended = _unless_silent(progress.follow, started)
-    code = exit_codes.of_run(ended)
+            session.coordinator.stop_run(started.id)
+            ended = _explain_outage(progress.follow, started)
+    code = exit_codes.find_exit_code(ended)
     try:
         _write_results(session, ended, junit)
     except CommandRefused as error:
@@ -176,13 +180,13 @@ def _follow_to_the_end(session: Session, started: RunRecord, junit: Path | None)
 
 def _write_results(session: Session, ended: RunRecord, junit: Path | None) -> None:
     if junit is not None:
-        write_whole(junit, session.coordinator.report(ended.id, "junit"))
+        replace_file(junit, session.coordinator.render_report(ended.id, "junit"))
     if session.terminal.wants_json:
-        session.terminal.text(session.coordinator.report(ended.id, "json"))
+        session.terminal.text(session.coordinator.render_report(ended.id, "json"))
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
+def handle_sigterm_as_ctrl_c() -> Iterator[None]:
     """A CI job that is cancelled is told so by SIGTERM: its run must not go on without it."""
 
     def raise_interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -195,46 +199,48 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _unless_silent(watched: Callable[[], RunRecord], started: RunRecord) -> RunRecord:
+def _explain_outage(watched: Callable[[], RunRecord], started: RunRecord) -> RunRecord:
     try:
         return watched()
-    except CoordinatorSilent as error:
-        raise CoordinatorSilent(
+    except CoordinatorUnavailable as error:
+        raise CoordinatorUnavailable(
             f"{error} The run may go on: 'scenario follow {started.short_id}' shows it once the coordinator "
             "answers."
         ) from error
 
 
 def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
-    found = session.coordinator.run(session.coordinator.run_id(run))
+    found = session.coordinator.find_run(session.coordinator.find_run_id(run))
     watch = Watch(session.coordinator, found.id, after=after)
-    show: Callable[[EventRecord], None] = _line_shown(session.terminal)
-    with session.terminal.status(f"{plain(found.scenario)} · Ctrl-C ends this view, not the run"):
-        for event in _unless_silent_events(watch, found):
+    show: Callable[[EventRecord], None] = _make_event_printer(session.terminal)
+    with session.terminal.status(f"{escape_text(found.scenario)} · Ctrl-C ends this view, not the run"):
+        for event in _list_events(watch, found):
             show(event)
     ended = watch.run or found
     if not session.terminal.wants_json:
-        session.terminal.say(verdict_line(ended))
-    return exit_codes.of_run(ended)
+        session.terminal.say(format_verdict(ended))
+    return exit_codes.find_exit_code(ended)
 
 
-def _unless_silent_events(watch: Watch, found: RunRecord) -> Iterator[EventRecord]:
+def _list_events(watch: Watch, found: RunRecord) -> Iterator[EventRecord]:
     try:
         yield from (event for event in watch.events() if event is not None)
-    except CoordinatorSilent as error:
-        raise CoordinatorSilent(
+    except CoordinatorUnavailable as error:
+        raise CoordinatorUnavailable(
             f"{error} Go on with 'scenario follow {found.short_id} --after {watch.last}'."
         ) from error
 
 
-def _line_shown(terminal: Terminal) -> Callable[[EventRecord], None]:
+def _make_event_printer(terminal: Terminal) -> Callable[[EventRecord], None]:
     if terminal.wants_json:
         return terminal.line
 
     def show(event: EventRecord) -> None:
-        place = " · ".join(plain(word) for word in (event.phase, event.step) if word)
+        place = " · ".join(escape_text(word) for word in (event.phase, event.step) if word)
         reason = event.data.get("reason", "")
-        because = f": {plain(reason)}" if reason else ""
-        terminal.say(f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {plain(event.kind)}  {place}{because}")
+        because = f": {escape_text(reason)}" if reason else ""
+        terminal.say(
+            f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {escape_text(event.kind)}  {place}{because}"
+        )
 
     return show

@@ -12,15 +12,15 @@ from scenarios.command_line.coordinator import (
     RunFilter,
     ScenarioFacts,
 )
-from scenarios.command_line.files import documents_in, write_whole
-from scenarios.command_line.reading import read_all, show_preflight
-from scenarios.command_line.terminal import Terminal, plain
+from scenarios.command_line.files import find_files, replace_file
+from scenarios.command_line.reading import read_files, show_preflight
+from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.command_line.verbs import Session, add_verb
 from scenarios.domain.errors import InvalidVariables
 from scenarios.language.variables import parse_pairs
 from scenarios.records import RunRecord
 
-LAST_RUNS = 5
+RUNS_SHOWN = 5
 FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json); '-' is standard input."
 
 
@@ -47,47 +47,49 @@ def add_to(verbs: Any) -> None:
 
 
 def list_scenarios(session: Session, **_options: Any) -> int:
-    found = session.coordinator.scenarios()
+    found = session.coordinator.list_scenarios()
     columns = {
         "Name": [one.name for one in found],
         "Title": [one.title for one in found],
         "Last run": [one.last_run or "-" for one in found],
     }
-    items = [_without_document(one) for one in found]
+    items = [_omit_document(one) for one in found]
     session.terminal.rows(items, columns, empty="No scenario is stored: 'scenario import' stores some.")
     return exit_codes.DONE
 
 
 def show_scenario(session: Session, name: str, **_options: Any) -> int:
-    scenario = session.coordinator.scenario(name)
-    runs = session.coordinator.runs(RunFilter(scenario=name, limit=LAST_RUNS))
+    scenario = session.coordinator.find_scenario(name)
+    runs = session.coordinator.list_runs(RunFilter(scenario=name, limit=RUNS_SHOWN))
     if session.terminal.wants_json:
         session.terminal.document({**asdict(scenario), "runs": runs})
     else:
-        _tell(session.terminal, scenario, runs)
+        _show(session.terminal, scenario, runs)
     return exit_codes.DONE
 
 
-def _tell(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunRecord] | Any) -> None:
-    terminal.say(f"[bold]{plain(scenario.name)}[/bold]  {plain(scenario.title)}")
+def _show(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunRecord] | Any) -> None:
+    terminal.say(f"[bold]{escape_text(scenario.name)}[/bold]  {escape_text(scenario.title)}")
     if scenario.description:
-        terminal.say("\n".join(plain(line) for line in scenario.description.strip().splitlines()))
+        terminal.say("\n".join(escape_text(line) for line in scenario.description.strip().splitlines()))
     if scenario.tags:
-        terminal.say(f"Tags: {plain(', '.join(scenario.tags))}")
+        terminal.say(f"Tags: {escape_text(', '.join(scenario.tags))}")
     if scenario.changed_at:
         terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S}")
     for run in runs:
         terminal.say(f"Run {run.short_id}, {run.created_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
     terminal.say("")
-    terminal.say("\n".join(plain(line) for line in scenario.document.splitlines()))
+    terminal.say("\n".join(escape_text(line) for line in scenario.document.splitlines()))
 
 
 def validate_files(
     session: Session, files: list[Path], *, live: bool, variables: list[str], **_options: Any
 ) -> int:
     terminal = session.terminal
-    read, problems = read_all(session, documents_in(files), told=lambda file, _: f"{plain(file)}: valid")
-    found = {file: _look_live(session, file, document, variables) for file, document in read if live}
+    read, problems = read_files(
+        session, find_files(files), told=lambda file, _: f"{escape_text(file)}: valid"
+    )
+    found = {file: _check_live(session, file, document, variables) for file, document in read if live}
     if terminal.wants_json:
         valid = [
             {"file": str(file), "name": document.name, **(asdict(found[file]) if live else {})}
@@ -99,13 +101,15 @@ def validate_files(
     return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
 
 
-def _look_live(session: Session, file: Path, document: ReadDocument, variables: list[str]) -> Preflight:
+def _check_live(session: Session, file: Path, document: ReadDocument, variables: list[str]) -> Preflight:
     try:
-        found = session.coordinator.preflight(document.source, parse_pairs(variables))
+        found = session.coordinator.check_preflight(document.source, parse_pairs(variables))
     except InvalidVariables as error:
         found = Preflight(refusals=list(error.errors.values()))
     if not session.terminal.wants_json:
-        session.terminal.say(f"{plain(file)}: {'cannot run now' if found.refusals else 'looked at live'}")
+        session.terminal.say(
+            f"{escape_text(file)}: {'cannot run now' if found.refusals else 'looked at live'}"
+        )
         show_preflight(session.terminal, found)
     return found
 
@@ -117,9 +121,9 @@ def export_scenario(
         raise CommandRefused("Name one scenario, or export them all with '--all FOLDER'.")
     if folder:
         return _export_all(session, folder)
-    content = session.coordinator.scenario(name).document.encode()
+    content = session.coordinator.find_scenario(name).document.encode()
     if output:
-        write_whole(output, content)
+        replace_file(output, content)
     else:
         session.terminal.text(content)
     return exit_codes.DONE
@@ -130,12 +134,12 @@ def _export_all(session: Session, folder: Path) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandRefused(f"{str(folder)!r} cannot be made: {error.strerror}.") from error
-    for found in session.coordinator.scenarios():
+    for found in session.coordinator.list_scenarios():
         file = folder / f"{found.name}.yaml"
-        write_whole(file, session.coordinator.scenario(found.name).document.encode())
-        session.terminal.say(plain(file))
+        replace_file(file, session.coordinator.find_scenario(found.name).document.encode())
+        session.terminal.say(escape_text(file))
     return exit_codes.DONE
 
 
-def _without_document(scenario: ScenarioFacts) -> dict[str, Any]:
+def _omit_document(scenario: ScenarioFacts) -> dict[str, Any]:
     return {word: value for word, value in asdict(scenario).items() if word != "document"}

@@ -4,7 +4,7 @@ from typing import Any
 
 from scenarios.command_line import exit_codes
 from scenarios.command_line.coordinator import ScheduleFacts
-from scenarios.command_line.terminal import plain
+from scenarios.command_line.terminal import escape_text
 from scenarios.command_line.verbs import Session, add_verb
 
 
@@ -17,13 +17,13 @@ def add_to(verbs: Any) -> None:
 
 
 def list_schedules(session: Session, **_options: Any) -> int:
-    found = session.coordinator.schedules()
+    found = session.coordinator.list_schedules()
     columns = {
         "Schedule": [one.name for one in found],
         "Scenario": [one.scenario for one in found],
         "Cron": [one.cron for one in found],
         "Time zone": [one.time_zone for one in found],
-        "Next (UTC)": [next_time(one) for one in found],
+        "Next (UTC)": [format_next_time(one) for one in found],
         "By": [one.changed_by or "-" for one in found],
     }
     session.terminal.rows(found, columns, empty="There is no schedule: the admin and the API make them.")
@@ -32,17 +32,17 @@ def list_schedules(session: Session, **_options: Any) -> int:
 
 def pause_schedule(session: Session, schedule: str, **_options: Any) -> int:
     paused = session.coordinator.pause_schedule(schedule, paused=True)
-    session.terminal.say(f"{plain(paused.name)} is paused until 'manage.py scenario resume'.")
+    session.terminal.say(f"{escape_text(paused.name)} is paused until 'manage.py scenario resume'.")
     return exit_codes.DONE
 
 
 def resume_schedule(session: Session, schedule: str, **_options: Any) -> int:
     resumed = session.coordinator.pause_schedule(schedule, paused=False)
-    session.terminal.say(f"{plain(resumed.name)} goes on; next at {next_time(resumed)} UTC.")
+    session.terminal.say(f"{escape_text(resumed.name)} goes on; next at {format_next_time(resumed)} UTC.")
     return exit_codes.DONE
 
 
-def next_time(schedule: ScheduleFacts) -> str:
+def format_next_time(schedule: ScheduleFacts) -> str:
     if schedule.paused or schedule.next_at is None:
         return "paused" if schedule.paused else "-"
     return f"{schedule.next_at:%Y-%m-%d %H:%M}"

@@ -24,15 +24,17 @@ from scenarios.records import (
 )
 
 # What a target answered is shown in reasons: no character of it may steer the terminal.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def plain(text: object) -> str:
+def escape_text(text: object) -> str:
     """The text as one line for a terminal: control characters written out, markup kept from being read."""
-    return escape(_STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text)))
+    return escape(
+        _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+    )
 
 
-WIDE = 100_000
+UNLIMITED_WIDTH = 100_000
 
 
 class Terminal:
@@ -51,7 +53,7 @@ class Terminal:
         self.out = Console(highlight=False, soft_wrap=True, no_color=no_color or None)
         self.errors = Console(highlight=False, soft_wrap=True, no_color=no_color or None, stderr=True)
         if not self.out.is_terminal:
-            self.out.width = WIDE  # where nobody looks a row is a line, however long
+            self.out.width = UNLIMITED_WIDTH  # where nobody looks a row is a line, however long
 
     @property
     def talk(self) -> Console:
@@ -62,11 +64,11 @@ class Terminal:
         self.talk.print(markup)
 
     def complain(self, sentence: str) -> None:
-        self.errors.print(f"[red]{plain(sentence)}[/red]")
+        self.errors.print(f"[red]{escape_text(sentence)}[/red]")
 
     def document(self, value: Any) -> None:
         """The one JSON document of this command."""
-        self._write(dump_json(value, default=_as_json, indent=2, ensure_ascii=False) + "\n")
+        self._write(dump_json(value, default=_encode, indent=2, ensure_ascii=False) + "\n")
 
     def text(self, content: bytes) -> None:
         """What is a document already, as it is."""
@@ -74,7 +76,7 @@ class Terminal:
 
     def line(self, value: Any) -> None:
         """One of many JSON documents, each on a line."""
-        self._write(dump_json(value, default=_as_json, ensure_ascii=False) + "\n")
+        self._write(dump_json(value, default=_encode, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:
@@ -86,7 +88,7 @@ class Terminal:
         else:
             table = Table(*columns, box=None)
             for row in zip(*columns.values(), strict=True):
-                table.add_row(*(plain(cell) for cell in row))
+                table.add_row(*(escape_text(cell) for cell in row))
             self.out.print(table)
 
     @contextmanager
@@ -99,7 +101,7 @@ class Terminal:
             yield status
 
 
-def _as_json(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     if isinstance(value, datetime):
         return format_time(value)
     if isinstance(value, RunRecord):

@@ -12,7 +12,7 @@ from django.http import Http404
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
-from scenarios.library.dry_run import PlannedStep, steps_of
+from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, Run, RunCharts
 from scenarios.pictures.run_charts import views_of
 from scenarios.pictures.run_timeline import run_timeline
@@ -125,7 +125,7 @@ def step_details(run: Run, phase: str, name: str) -> dict[str, Any]:
 
 def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:
     try:
-        planned = list(steps_of(plan_of(run)))
+        planned = list(list_steps(plan_of(run)))
     except (InvalidDocument, InvalidVariables):
         return []  # the document is of another time; the journal tells the rest
     where = phase or "throughout"

@@ -19,20 +19,20 @@ class PlannedStep:
     arguments: str
 
 
-def steps_of(plan: Plan) -> Iterator[PlannedStep]:
+def list_steps(plan: Plan) -> Iterator[PlannedStep]:
     for guard in plan.guards:
-        yield _planned("throughout", guard.name, "guard", guard.probe)
+        yield _describe_step("throughout", guard.name, "guard", guard.probe)
     for phase in plan.phases:
         for action in phase.actions:
-            yield _planned(phase.name, action.name, "do", action.do)
+            yield _describe_step(phase.name, action.name, "do", action.do)
             if action.undo is not None:
-                yield _planned(phase.name, action.name, "undo", action.undo)
+                yield _describe_step(phase.name, action.name, "undo", action.undo)
             if action.undone is not None:
-                yield _planned(phase.name, action.name, "undone", action.undone.probe)
+                yield _describe_step(phase.name, action.name, "undone", action.undone.probe)
         for validation in phase.validations:
-            yield _planned(phase.name, validation.name, "probe", validation.probe)
+            yield _describe_step(phase.name, validation.name, "probe", validation.probe)
 
 
-def _planned(phase: str, name: str, role: str, step: Step) -> PlannedStep:
+def _describe_step(phase: str, name: str, role: str, step: Step) -> PlannedStep:
     arguments = yaml.safe_dump(dict(step.arguments), sort_keys=False, allow_unicode=True)
     return PlannedStep(phase, name, role, step.driver, arguments)

@@ -12,9 +12,9 @@ MAX_NAME_LENGTH = 63
 _SERVICE = re.compile(r"\bservice:\s*[\"']?([a-z0-9][-a-z0-9]*)")
 
 
-def keep_named_services(scenario: Scenario, document: Document) -> None:
+def save_named_services(scenario: Scenario, document: Document) -> None:
     """Make the rows of a scenario those of its present document; must be called within a transaction."""
-    named = services_of_document(document)
+    named = find_document_services(document)
     kept = set(NamedService.objects.filter(scenario=scenario).values_list("service", flat=True))
     if gone := kept - named:
         NamedService.objects.filter(scenario=scenario, service__in=gone).delete()
@@ -24,25 +24,25 @@ def keep_named_services(scenario: Scenario, document: Document) -> None:
     )
 
 
-def services_named(source: str) -> frozenset[str]:
+def find_services_in_source(source: str) -> frozenset[str]:
     """The services that a stored document names, also one that is no longer valid."""
     try:
         document = parse_document(source, step_arguments())
     except InvalidDocument:
-        return _written_plainly(source)
-    return services_of_document(document)
+        return _find_literal_names(source)
+    return find_document_services(document)
 
 
-def services_of_document(document: Document) -> frozenset[str]:
+def find_document_services(document: Document) -> frozenset[str]:
     """Those of its steps, with its variables' defaults where they have some."""
     try:
         named = find_services(build_plan(document, {}).steps())
     except InvalidVariables:
-        return _written_plainly(document.source)
+        return _find_literal_names(document.source)
     # A longer one is no service's name: its step will say so.
     return frozenset(name for name in named if len(name) <= MAX_NAME_LENGTH)
 
 
-def _written_plainly(source: str) -> frozenset[str]:
+def _find_literal_names(source: str) -> frozenset[str]:
     """Without its variables there is no plan: what is written plainly is better than nothing."""
     return frozenset(name for name in _SERVICE.findall(source) if len(name) <= MAX_NAME_LENGTH)

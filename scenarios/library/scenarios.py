@@ -5,7 +5,7 @@ from django.db import transaction
 
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
-from scenarios.library.named_services import keep_named_services
+from scenarios.library.named_services import save_named_services
 from scenarios.models import Run, Scenario
 
 
@@ -40,7 +40,7 @@ def save_scenario(document: Document, *, by: User | None = None, replace: bool =
         if created and removed:
             lost = Run.objects.filter(scenario=None, scenario_name=document.name)
             lost.filter(document__in=versions.values("document")).update(scenario=scenario)
-        keep_named_services(scenario, document)
+        save_named_services(scenario, document)
     return scenario
 
 

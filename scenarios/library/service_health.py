@@ -12,7 +12,7 @@ from scenarios.engine.steps import StepRunner
 from scenarios.models import Service
 
 TIME_LIMIT = 2.0
-_WELL = range(200, 300)
+_SUCCESS = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,23 +21,23 @@ class Health:
     sentence: str
 
 
-def health_of(service: Service) -> Health:
+def check_health(service: Service) -> Health:
     """How the registered service is, by its own path and status."""
-    return _asked({"service": service.name, "path": service.health_path}, service)
+    return _probe({"service": service.name, "path": service.health_path}, service)
 
 
-def try_health(service: Service) -> Health:
+def check_unsaved_health(service: Service) -> Health:
     """The same of one that is not stored as it is given here."""
-    return _asked({"url": f"{service.base_url.rstrip('/')}{service.health_path}"}, service)
+    return _probe({"url": f"{service.base_url.rstrip('/')}{service.health_path}"}, service)
 
 
-def _asked(arguments: dict[str, str], service: Service) -> Health:
+def _probe(arguments: dict[str, str], service: Service) -> Health:
     runner = StepRunner(installed_drivers(), Platform(), SystemClock())
     try:
         seen = asyncio.run(runner.probe(Step("http", arguments), TIME_LIMIT))
     except StepFailed as error:
         return Health(is_well=False, sentence=str(error))
     status, milliseconds = seen["status"], seen["elapsed"] * 1000
-    is_well = status in _WELL if service.health_status is None else status == service.health_status
+    is_well = status in _SUCCESS if service.health_status is None else status == service.health_status
     wanted = "" if is_well or service.health_status is None else f", not {service.health_status},"
     return Health(is_well, f"{service.health_path} answered {status}{wanted} after {milliseconds:.0f} ms")

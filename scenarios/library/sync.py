@@ -42,10 +42,10 @@ class Change:
     after: str
 
 
-def changes_for(documents: Sequence[Document], *, prune: bool) -> list[Change]:
-    """What `synchronise` would do now; nothing is written."""
+def plan_changes(documents: Sequence[Document], *, prune: bool) -> list[Change]:
+    """What `sync_scenarios` would do now; nothing is written."""
     stored = dict(Scenario.objects.values_list("name", "document"))
-    changes = [_change(document, stored.get(document.name)) for document in documents]
+    changes = [_compare(document, stored.get(document.name)) for document in documents]
     if prune:
         kept = {document.name for document in documents}
         gone = sorted(stored.keys() - kept)
@@ -53,14 +53,14 @@ def changes_for(documents: Sequence[Document], *, prune: bool) -> list[Change]:
     return changes
 
 
-def _change(document: Document, before: str | None) -> Change:
+def _compare(document: Document, before: str | None) -> Change:
     if before is None:
         return Change("new", document.name, "", document.source)
     kind: Literal["changed", "unchanged"] = "unchanged" if before == document.source else "changed"
     return Change(kind, document.name, before, document.source)
 
 
-def synchronise(
+def sync_scenarios(
     documents: Sequence[Document],
     *,
     prune: bool,
@@ -74,20 +74,20 @@ def synchronise(
         NameTaken: of the names in `only_new`, some are stored with another document.
     """
     with transaction.atomic():
-        changes = changes_for(documents, prune=prune)
-        if taken := names_taken(changes, only_new):
+        changes = plan_changes(documents, prune=prune)
+        if taken := find_taken_names(changes, only_new):
             raise NameTaken(taken)
         # In one order, so that two at once never wait for each other's rows.
         new = {change.name for change in changes if change.kind == "new"}.intersection(only_new)
         for document in sorted(documents, key=lambda one: one.name):
-            store(document, by, replace=document.name not in new)
+            _store(document, by, replace=document.name not in new)
         for change in changes:
             if change.kind == "removed":
                 remove_scenario(change.name, by=by)
     return changes
 
 
-def store(document: Document, by: User | None, *, replace: bool) -> None:
+def _store(document: Document, by: User | None, *, replace: bool) -> None:
     """As `save_scenario`.
 
     Raises:
@@ -104,7 +104,7 @@ def store(document: Document, by: User | None, *, replace: bool) -> None:
             raise NameTaken([document.name]) from error
 
 
-def names_taken(changes: Sequence[Change], only_new: Collection[str]) -> list[str]:
+def find_taken_names(changes: Sequence[Change], only_new: Collection[str]) -> list[str]:
     return [change.name for change in changes if change.kind == "changed" and change.name in only_new]
 
 
@@ -119,7 +119,7 @@ def remove_scenario(name: str, *, by: User | None = None) -> None:
     scenario = Scenario.objects.select_for_update().filter(name=name).first()
     if scenario is None:
         return
-    if obstacle := _why_needed(scenario):
+    if obstacle := _find_obstacle(scenario):
         raise CannotRemove(f"Scenario {name!r} cannot be removed now: {obstacle}.")
     scenario.changed_by = by
     try:
@@ -131,7 +131,7 @@ def remove_scenario(name: str, *, by: User | None = None) -> None:
         ) from error
 
 
-def _why_needed(scenario: Scenario) -> str:
+def _find_obstacle(scenario: Scenario) -> str:
     if (run := scenario.runs.unfinished().first()) is not None:
         return f"run {run.short_id} of it is {run.state}"
     if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:

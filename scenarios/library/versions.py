@@ -37,7 +37,7 @@ class Version:
         return sum(line.kind == "removed" for line in self.lines)
 
 
-def versions_of(scenario: Scenario, *, before: int | None = None) -> list[Version]:
+def list_versions(scenario: Scenario, *, before: int | None = None) -> list[Version]:
     """A page of versions, the newest first; `before` is the key of the one after the page's first."""
     rows = scenario.history.select_related("history_user").order_by("-history_id")
     if before is not None:
@@ -55,13 +55,13 @@ def versions_of(scenario: Scenario, *, before: int | None = None) -> list[Versio
                 at=row.history_date,
                 by=str(row.history_user or ""),
                 is_present=row.document == scenario.document,
-                lines=tuple(diff(earlier, row.document)),
+                lines=tuple(compare_lines(earlier, row.document)),
             )
         )
     return versions
 
 
-def diff(earlier: str, later: str) -> Iterator[Line]:
+def compare_lines(earlier: str, later: str) -> Iterator[Line]:
     found = unified_diff(earlier.splitlines(), later.splitlines(), lineterm="", n=2)
     for number, text in enumerate(found):
         if number > 1:  # the first two name files

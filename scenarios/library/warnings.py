@@ -34,14 +34,18 @@ SUPERVISORS = frozenset(
 IN_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])\s*(?:$|[;\n)])|\b(?:nohup|setsid)\s")
 
 
-def forewarnings(plan: Plan) -> list[str]:
+def find_warnings(plan: Plan) -> list[str]:
     """What its writer may not have meant: a service that nobody registered, a fault without an undo, or with
     one whose effect ends with it.
     """
-    return [*_unknown_services(plan), *_never_taken_back(plan), *_started_and_ended(plan)]
+    return [
+        *_find_unknown_services(plan),
+        *_find_actions_without_undo(plan),
+        *_find_undos_that_start_processes(plan),
+    ]
 
 
-def delays(plan: Plan) -> list[str]:
+def find_start_delays(plan: Plan) -> list[str]:
     """Why a run of it would not begin at once: the global stop, a protected service."""
     stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
     found = [f"No run begins before {stop} is released"] if stop is not None else []
@@ -50,25 +54,25 @@ def delays(plan: Plan) -> list[str]:
     return found
 
 
-def refusals(plan: Plan) -> list[str]:
+def find_refusals(plan: Plan) -> list[str]:
     """What would end a run of it before anything is injected, as seen from this process."""
-    return find_problems(plan, _runner())
+    return find_problems(plan, _build_runner())
 
 
-def unreachable(plan: Plan) -> list[str]:
+def find_unreachable_targets(plan: Plan) -> list[str]:
     """The targets where nothing listens at this moment; waits for each of them, some seconds at most."""
     # A probe of a port by its number often waits for it to be closed.
     placed = (
         one for one in placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
     )
-    return asyncio.run(find_unreachable(placed, _runner()))
+    return asyncio.run(find_unreachable(placed, _build_runner()))
 
 
-def _runner() -> StepRunner:
+def _build_runner() -> StepRunner:
     return StepRunner(installed_drivers(), Platform(), SystemClock())
 
 
-def _unknown_services(plan: Plan) -> Iterator[str]:
+def _find_unknown_services(plan: Plan) -> Iterator[str]:
     named = {step.arguments.get("service") for step in plan.steps()}
     known = sorted(Service.objects.values_list("name", flat=True))
     for name in sorted(name for name in named if isinstance(name, str) and name not in known):
@@ -76,47 +80,47 @@ def _unknown_services(plan: Plan) -> Iterator[str]:
         yield f"There is no service {name!r} ({hint}): a run would end errored"
 
 
-def _never_taken_back(plan: Plan) -> Iterator[str]:
+def _find_actions_without_undo(plan: Plan) -> Iterator[str]:
     for phase in plan.phases:
         for action in phase.actions:
             if action.undo is None:
                 yield f"{action.name!r} has no undo: what it does is not taken back"
 
 
-def _started_and_ended(plan: Plan) -> Iterator[str]:
+def _find_undos_that_start_processes(plan: Plan) -> Iterator[str]:
     """Undos that start a process again, as far as can be told, which would end together with the undo."""
     for phase in plan.phases:
         for action in phase.actions:
             undo = action.undo
             if undo is None or undo.driver != "command" or undo.arguments.get("keep_running"):
                 continue
-            if _starts(undo) or (_ends_a_process(action.do) and not _asks_a_supervisor(undo)):
+            if _starts(undo) or (_ends_a_process(action.do) and not _uses_supervisor(undo)):
                 yield (
                     f"What the undo of {action.name!r} starts ends with it: where it starts a process again, "
                     "give it 'keep_running: true'"
                 )
 
 
-def _words(step: Step) -> list[str]:
+def _list_words(step: Step) -> list[str]:
     run = step.arguments.get("run")
     return [word for word in run if isinstance(word, str)] if isinstance(run, list) else []
 
 
-def _program(step: Step) -> str:
-    return next(iter(_words(step)), "").rpartition("/")[2]
+def _find_program(step: Step) -> str:
+    return next(iter(_list_words(step)), "").rpartition("/")[2]
 
 
 def _ends_a_process(step: Step) -> bool:
     if step.driver == "signal":
         return step.arguments.get("signal") in ENDING_SIGNALS
-    return step.driver == "command" and _program(step) in {"kill", "killall", "pkill"}
+    return step.driver == "command" and _find_program(step) in {"kill", "killall", "pkill"}
 
 
 def _starts(step: Step) -> bool:
-    return _program(step) in {"nohup", "setsid", "start-stop-daemon"} or any(
-        IN_BACKGROUND.search(word) for word in _words(step)
+    return _find_program(step) in {"nohup", "setsid", "start-stop-daemon"} or any(
+        IN_BACKGROUND.search(word) for word in _list_words(step)
     )
 
 
-def _asks_a_supervisor(step: Step) -> bool:
-    return _program(step) in SUPERVISORS
+def _uses_supervisor(step: Step) -> bool:
+    return _find_program(step) in SUPERVISORS

@@ -20,11 +20,11 @@ MAX_TRIES = len(RETRY_DELAYS) + 1
 MAX_DELAY = 86_400.0
 JITTER = 0.1
 # Longer than a try may take: after that its sender is gone, and another may try.
-CLAIM = timedelta(seconds=60)
+CLAIM_PERIOD = timedelta(seconds=60)
 GONE = 410
 
 
-def receivers_due() -> list[int | None]:
+def list_due_receivers() -> list[int | None]:
     """Webhooks, by id, for which something is due; None is Grafana."""
     due = Delivery.objects.due(timezone.now())
     if not settings.GRAFANA_URL:
@@ -44,7 +44,7 @@ def claim_next(webhook_id: int | None) -> Delivery | None:
 def claim(delivery: Delivery) -> bool:
     """Have it for the caller alone; False where another was quicker, or nothing is to be sent."""
     free = Delivery.objects.pending().filter(pk=delivery.pk, tries=delivery.tries)
-    claimed = free.update(tries=F("tries") + 1, next_try_at=timezone.now() + CLAIM)
+    claimed = free.update(tries=F("tries") + 1, next_try_at=timezone.now() + CLAIM_PERIOD)
     delivery.tries += claimed
     return bool(claimed)
 
@@ -65,7 +65,7 @@ def record_failure(
     changes = {"status": status, "reason": reason[:300]}
     is_test = delivery.message == Message.TEST  # whoever asked for it looks at its one answer
     if status != GONE and not is_test and delivery.tries < MAX_TRIES:
-        next_try_at = timezone.now() + timedelta(seconds=delay_after(delivery.tries, wait))
+        next_try_at = timezone.now() + timedelta(seconds=compute_delay(delivery.tries, wait))
         _record(delivery, next_try_at=next_try_at, **changes)
         return DeliveryState.PENDING
     ended = _record(delivery, state=DeliveryState.FAILED, ended_at=timezone.now(), **changes)
@@ -74,7 +74,7 @@ def record_failure(
     return DeliveryState.FAILED
 
 
-def delay_after(tries: int, wait: float) -> float:
+def compute_delay(tries: int, wait: float) -> float:
     """Seconds; a little apart from each other, so that what failed together does not come back together."""
     spread = RETRY_DELAYS[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
     return max(spread, min(wait, MAX_DELAY))
@@ -103,7 +103,7 @@ def send_again(deliveries: QuerySet[Delivery]) -> int:
     """Make them due now, with all their tries; how many. What is being sent this moment is left alone."""
     again = {"state": DeliveryState.PENDING, "tries": 0, "next_try_at": timezone.now(), "ended_at": None}
     ended = deliveries.exclude(state=DeliveryState.PENDING).update(**again)
-    waiting = deliveries.filter(state=DeliveryState.PENDING, next_try_at__gt=timezone.now() + CLAIM)
+    waiting = deliveries.filter(state=DeliveryState.PENDING, next_try_at__gt=timezone.now() + CLAIM_PERIOD)
     return ended + waiting.update(next_try_at=timezone.now())
 
 

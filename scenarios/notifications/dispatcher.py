@@ -31,7 +31,7 @@ class Dispatcher:
 
     async def look(self) -> None:
         """Begin to send what is due; that goes on by itself."""
-        for receiver in await DATABASE.call(deliveries.receivers_due):
+        for receiver in await DATABASE.call(deliveries.list_due_receivers):
             if receiver not in self._busy and len(self._busy) < MAX_CONCURRENT_RECEIVERS:
                 task = asyncio.create_task(self._send_all(receiver))
                 self._busy[receiver] = task
@@ -79,14 +79,14 @@ async def send(delivery: Delivery) -> DeliveryState:
         )
     else:
         await DATABASE.call(deliveries.record_arrival, delivery, status)
-        count(delivery, "delivered")
+        count_result(delivery, "delivered")
         return DeliveryState.DELIVERED
     state = await DATABASE.call(failure)
     logger.warning("%s was not taken by %s, try %s", delivery.message, delivery.receiver, delivery.tries)
-    count(delivery, RESULTS[state])
+    count_result(delivery, RESULTS[state])
     return state
 
 
-def count(delivery: Delivery, result: str) -> None:
+def count_result(delivery: Delivery, result: str) -> None:
     counter = GRAFANA_ANNOTATIONS if delivery.webhook is None else WEBHOOK_DELIVERIES
     counter.labels(result=result).inc()

@@ -37,36 +37,36 @@ MESSAGES = {
 MAX_REASON_LENGTH = 2000
 
 
-def tell(run: Run, event: Event) -> None:
+def write_messages(run: Run, event: Event) -> None:
     """Tell of the event whoever wants to know. Must be called in the transaction that writes it."""
     if (message := MESSAGES.get(event.kind)) is None:
         return
-    _write(message, run, event.at)
+    _write_message(message, run, event.at)
     if message is Message.RUN_FINISHED and run.rollback == Rollback.DIRTY:
         for fault in Fault.objects.to_undo().filter(run=run):
-            _tell_of_fault(Message.FAULT_OUTSTANDING, fault, run, event.at)
+            _write_fault_message(Message.FAULT_OUTSTANDING, fault, run, event.at)
 
 
-def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
+def write_fault_messages(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
     """Tell that a fault is over, or back, in the transaction in which its state changed from `before`."""
     fault = Fault.objects.get(id=fault_id)
     has_ended = run.state == RunState.FINISHED
     if has_ended and before in STATES_AWAITED and fault.state == FaultState.OUTSTANDING:
-        _tell_of_fault(Message.FAULT_OUTSTANDING, fault, run, at)
+        _write_fault_message(Message.FAULT_OUTSTANDING, fault, run, at)
     if fault.state not in {FaultState.UNDONE, FaultState.ACKNOWLEDGED} or fault.closed_at is None:
         return
     # What nobody was told of is not resolved: it was undone once, and undone again to be sure.
     if has_ended and (before not in STATES_AWAITED or fault.undo_tries):
-        _tell_of_fault(Message.FAULT_RESOLVED, fault, run, fault.closed_at)
+        _write_fault_message(Message.FAULT_RESOLVED, fault, run, fault.closed_at)
     if settings.GRAFANA_URL:
         delivery = Delivery(run=run, message=Message.ANNOTATION)
-        delivery.payload = _as_json(annotation(fault, run, fault.closed_at, delivery.message_id))
+        delivery.payload = _format_json(build_annotation(fault, run, fault.closed_at, delivery.message_id))
         delivery.save(force_insert=True)
 
 
-def message_text(message: Message, at: datetime, data: dict[str, Any]) -> str:
+def format_message(message: Message, at: datetime, data: dict[str, Any]) -> str:
     """The body, written once: every try sends the same bytes."""
-    return _as_json({"type": message, "timestamp": format_time(at), "data": data})
+    return _format_json({"type": message, "timestamp": format_time(at), "data": data})
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def describe_fault(fault: Fault) -> dict[str, Any]:
     return {**json_fields(record_fault(fault)), "reason": fault.reason[:MAX_REASON_LENGTH]}
 
 
-def annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict[str, Any]:
+def build_annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict[str, Any]:
     """The fault's window as Grafana takes it; the message's id among the tags tells whether it is there.
 
     https://grafana.com/docs/grafana/latest/developers/http_api/annotations/#create-annotation
@@ -89,29 +89,29 @@ def annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict
     link = f'<a href="{escape(page_url(run))}">run {run.short_id}</a>'
     service = [f"service:{fault.service}"] if fault.service else []
     return {
-        "time": _milliseconds(fault.injected_at or fault.opened_at),
-        "timeEnd": _milliseconds(until),
+        "time": _to_milliseconds(fault.injected_at or fault.opened_at),
+        "timeEnd": _to_milliseconds(until),
         "tags": ["test-coordinator", "fault", f"scenario:{run.scenario_name}", *service, message_id],
         "text": f"{escape(fault.action)} ({escape(run.scenario_name)}, {link})",
     }
 
 
-def _tell_of_fault(message: Message, fault: Fault, run: Run, at: datetime) -> None:
+def _write_fault_message(message: Message, fault: Fault, run: Run, at: datetime) -> None:
     fault.run = run
-    _write(message, run, at, fault)
+    _write_message(message, run, at, fault)
 
 
-def _write(message: Message, run: Run, at: datetime, fault: Fault | None = None) -> None:
-    wanting = [webhook for webhook in _enabled() if wants(webhook, message, run)]
+def _write_message(message: Message, run: Run, at: datetime, fault: Fault | None = None) -> None:
+    wanting = [webhook for webhook in _list_enabled_webhooks() if is_wanted(webhook, message, run)]
     if wanting:
         about_fault = {} if fault is None else {"fault": describe_fault(fault)}
-        payload = message_text(message, at, {**about_fault, "run": describe_run(run)})
+        payload = format_message(message, at, {**about_fault, "run": describe_run(run)})
         Delivery.objects.bulk_create(
             Delivery(webhook=webhook, run=run, message=message, payload=payload) for webhook in wanting
         )
 
 
-def _enabled() -> Iterable[Webhook]:
+def _list_enabled_webhooks() -> Iterable[Webhook]:
     rows = Webhook.objects.filter(is_enabled=True)
     if connection.vendor != "postgresql":
         return rows
@@ -121,16 +121,16 @@ def _enabled() -> Iterable[Webhook]:
     return Webhook.objects.raw(f"{sql} FOR KEY SHARE", parameters)
 
 
-def wants(webhook: Webhook, message: Message, run: Run) -> bool:
+def is_wanted(webhook: Webhook, message: Message, run: Run) -> bool:
     if message not in webhook.events:
         return False
     tags = run.scenario.tags if webhook.tags and run.scenario is not None else []
     return not webhook.tags or not set(webhook.tags).isdisjoint(tags)
 
 
-def _milliseconds(moment: datetime) -> int:
+def _to_milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _as_json(value: Any) -> str:
+def _format_json(value: Any) -> str:
     return dump_json(value, separators=(",", ":"))

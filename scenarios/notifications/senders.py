@@ -15,10 +15,10 @@ from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.webhooks import build_headers
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
-from scenarios.notifications.webhooks import check_address, signing_keys
+from scenarios.notifications.webhooks import check_address, list_signing_keys
 
 # As the specification recommends; a receiver that needs longer answers first and works then.
-SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
 
@@ -50,9 +50,9 @@ async def send(delivery: Delivery) -> int:
 async def post(delivery: Delivery, webhook: Webhook) -> int:
     check_address(webhook.url)
     payload = delivery.payload.encode()
-    keys = signing_keys(webhook, timezone.now())
+    keys = list_signing_keys(webhook, timezone.now())
     signed = build_headers(keys, delivery.message_id, int(time.time()), payload)
-    return await _sent("POST", webhook.url, data=payload, headers={**_JSON, **signed})
+    return await _send_checked("POST", webhook.url, data=payload, headers={**_JSON, **signed})
 
 
 async def annotate(delivery: Delivery) -> int:
@@ -61,25 +61,29 @@ async def annotate(delivery: Delivery) -> int:
         message = json.loads(delivery.payload)
         question = {"type": "annotation", "limit": 1, "tags": delivery.message_id}
         question |= {"from": message["time"] - 1, "to": message["timeEnd"] + 1}
-        found = await _asked("GET", f"{_annotations()}?{urlencode(question)}", headers=_grafana())
-        if found.status in SUCCESS and _is_list_of_some(found.body):
+        found = await _request(
+            "GET", f"{_annotations_url()}?{urlencode(question)}", headers=_grafana_headers()
+        )
+        if found.status in SUCCESS and _is_non_empty_list(found.body):
             return found.status
-    return await _sent("POST", _annotations(), data=delivery.payload.encode(), headers=_grafana())
+    return await _send_checked(
+        "POST", _annotations_url(), data=delivery.payload.encode(), headers=_grafana_headers()
+    )
 
 
 _JSON = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "Test-Coordinator"}
 
 
-def _annotations() -> str:
+def _annotations_url() -> str:
     return f"{settings.GRAFANA_URL}/api/annotations"
 
 
-def _grafana() -> dict[str, str]:
+def _grafana_headers() -> dict[str, str]:
     return {**_JSON, "Authorization": f"Bearer {settings.GRAFANA_TOKEN}"}
 
 
-async def _sent(method: str, url: str, **request: Any) -> int:
-    answer = await _asked(method, url, **request)
+async def _send_checked(method: str, url: str, **request: Any) -> int:
+    answer = await _request(method, url, **request)
     if answer.status not in SUCCESS:
         where = " to another address, which is not followed" if answer.status in REDIRECTS else ""
         wait = parse_retry_after(answer.headers, timezone.now())
@@ -87,11 +91,11 @@ async def _sent(method: str, url: str, **request: Any) -> int:
     return answer.status
 
 
-async def _asked(method: str, url: str, **request: Any) -> Answer:
-    return await exchange(method, url, name=origin(url), seconds=SECONDS, **request)
+async def _request(method: str, url: str, **request: Any) -> Answer:
+    return await exchange(method, url, name=origin(url), seconds=TIMEOUT_SECONDS, **request)
 
 
-def _is_list_of_some(text: str) -> bool:
+def _is_non_empty_list(text: str) -> bool:
     try:
         found = json.loads(text)
     except ValueError:

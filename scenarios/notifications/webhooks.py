@@ -15,7 +15,7 @@ from django.utils.crypto import salted_hmac
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhooks import Message, format_secret
 from scenarios.models import Delivery, Webhook
-from scenarios.notifications.outbox import message_text
+from scenarios.notifications.outbox import format_message
 
 # Both secrets sign for so long after a change: receivers take the new one over without a gap.
 EARLIER_SECRET_SIGNS = timedelta(hours=24)
@@ -76,7 +76,7 @@ def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
     return ""
 
 
-def save_checked(webhook: Webhook, *, by: User | None = None) -> str:
+def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
     """Store what no form has checked; the secret of a new one, else "".
 
     Raises:
@@ -109,10 +109,10 @@ def _give_secret(webhook: Webhook) -> str:
     webhook.fingerprint = _fingerprint(webhook.salt)
     webhook.secret_changed_at = timezone.now()
     webhook.save()
-    return format_secret(_key(webhook.salt))
+    return format_secret(_derive_key(webhook.salt))
 
 
-def signing_keys(webhook: Webhook, now: datetime) -> list[bytes]:
+def list_signing_keys(webhook: Webhook, now: datetime) -> list[bytes]:
     """The keys whose signatures its receiver may expect.
 
     Raises:
@@ -122,23 +122,23 @@ def signing_keys(webhook: Webhook, now: datetime) -> list[bytes]:
         raise SecretKeyChanged(
             "SECRET_KEY is not the one that the secret was made of: put it back, or make a new secret."
         )
-    keys = [_key(webhook.salt)]
+    keys = [_derive_key(webhook.salt)]
     if webhook.earlier_salt and now < webhook.secret_changed_at + EARLIER_SECRET_SIGNS:
-        keys.append(_key(webhook.earlier_salt))
+        keys.append(_derive_key(webhook.earlier_salt))
     return keys
 
 
-def _key(salt: str) -> bytes:
+def _derive_key(salt: str) -> bytes:
     return salted_hmac("scenarios.notifications.webhooks.secret", salt, algorithm="sha256").digest()
 
 
 def _fingerprint(salt: str) -> str:
     """Of the key, not the key: a one-way function of 256 random bits."""
-    return hashlib.sha256(_key(salt)).hexdigest()[:16]
+    return hashlib.sha256(_derive_key(salt)).hexdigest()[:16]
 
 
 def send_test(webhook: Webhook) -> Delivery:
     """Write a message that tells nothing but that it arrives; the watchdog sends it within a second."""
     now = timezone.now()
-    payload = message_text(Message.TEST, now, {"webhook": webhook.name})
+    payload = format_message(Message.TEST, now, {"webhook": webhook.name})
     return Delivery.objects.create(webhook=webhook, message=Message.TEST, payload=payload)

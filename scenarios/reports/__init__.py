@@ -5,25 +5,25 @@ from dataclasses import dataclass
 
 from scenarios.models import Run
 from scenarios.reports import data, junit, markdown, page
-from scenarios.reports.facts import Facts, facts_of
+from scenarios.reports.facts import Facts, collect_facts
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     media_type: str
     suffix: str
-    written: Callable[[Facts], str]
+    render: Callable[[Facts], str]
 
 
 FORMATS = {
-    "html": Format("text/html", "html", page.written),
-    "json": Format("application/json", "json", data.written),
-    "junit": Format("application/xml", "xml", junit.written),
-    "md": Format("text/markdown", "md", markdown.written),
+    "html": Format("text/html", "html", page.render),
+    "json": Format("application/json", "json", data.render),
+    "junit": Format("application/xml", "xml", junit.render),
+    "md": Format("text/markdown", "md", markdown.render),
 }
 
 
-def report(run: Run, format_name: str) -> bytes:
+def render_report(run: Run, format_name: str) -> bytes:
     """The report in one of FORMATS, in UTF-8. That of an ended run, from the moment its charts are complete,
     is the same whenever it is asked for.
 
@@ -32,7 +32,7 @@ def report(run: Run, format_name: str) -> bytes:
     """
     if format_name not in FORMATS:
         raise ValueError(f"{format_name!r} is no format of a report: one of {', '.join(FORMATS)}")
-    return FORMATS[format_name].written(facts_of(run)).encode()
+    return FORMATS[format_name].render(collect_facts(run)).encode()
 
 
 def file_name(run: Run, format_name: str) -> str:

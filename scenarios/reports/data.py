@@ -12,11 +12,11 @@ from scenarios.reports.facts import Facts
 from scenarios.runs.history import StepStory
 
 
-def written(facts: Facts) -> str:
-    return dump_json(content(facts), indent=2, ensure_ascii=False) + "\n"
+def render(facts: Facts) -> str:
+    return dump_json(build_content(facts), indent=2, ensure_ascii=False) + "\n"
 
 
-def content(facts: Facts) -> dict[str, Any]:
+def build_content(facts: Facts) -> dict[str, Any]:
     run, story = facts.run, facts.story
     fields = {
         **json_fields(record_run(run)),
@@ -25,11 +25,13 @@ def content(facts: Facts) -> dict[str, Any]:
         "title": facts.title,
         "description": facts.description,
         "schedule": str(run.schedule or ""),
-        "approval": _approval(facts.approval) if facts.approval else None,
-        "phases": [{"name": phase.name, **_period(phase.began, phase.ended)} for phase in story.phases],
+        "approval": _describe_approval(facts.approval) if facts.approval else None,
+        "phases": [
+            {"name": phase.name, **_describe_period(phase.began, phase.ended)} for phase in story.phases
+        ],
         "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in story.faults],
-        "steps": [_step(step, facts) for step in story.steps],
-        "charts": _charts(facts.charts),
+        "steps": [_describe_step(step, facts) for step in story.steps],
+        "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,
     }
@@ -43,27 +45,27 @@ def content(facts: Facts) -> dict[str, Any]:
     )
 
 
-def _approval(approval: Approval) -> dict[str, Any]:
+def _describe_approval(approval: Approval) -> dict[str, Any]:
     return {
         "id": approval.pk,
         "state": approval.state,
         "services": approval.services,
         "asked_by": approval.asked_by_name,
-        "asked_at": _moment(approval.asked_at),
+        "asked_at": _format_time(approval.asked_at),
         "decided_by": approval.decided_by_name,
-        "decided_at": _moment(approval.decided_at),
+        "decided_at": _format_time(approval.decided_at),
         "reason": approval.reason,
     }
 
 
-def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
+def _describe_step(step: StepStory, facts: Facts) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "phase": step.phase,
         "name": step.name,
         "verdict": step.verdict,
         "reason": step.reason,
-        **_period(step.began, step.ended),
+        **_describe_period(step.began, step.ended),
         "attempts": step.attempts,
         "time_to_pass": step.time_to_pass,
         "time_to_pass_seconds": step.time_to_pass,
@@ -71,24 +73,24 @@ def _step(step: StepStory, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _period(started: datetime, finished: datetime | None) -> dict[str, str | None]:
+def _describe_period(started: datetime, finished: datetime | None) -> dict[str, str | None]:
     """Under the earlier names, too."""
-    times = {"started_at": _moment(started), "finished_at": _moment(finished)}
+    times = {"started_at": _format_time(started), "finished_at": _format_time(finished)}
     return {**times, "began_at": times["started_at"], "ended_at": times["finished_at"]}
 
 
-def _charts(charts: Views) -> dict[str, Any]:
+def _describe_charts(charts: Views) -> dict[str, Any]:
     """`values` are one for each of `moments`, which are Unix seconds: null where there was no sample."""
     return {
-        "read_at": _moment(charts.read_at),
+        "read_at": _format_time(charts.read_at),
         "complete": charts.complete,
-        "drawn": [_chart(view.chart) for view in charts.drawn],
+        "drawn": [_describe_chart(view.chart) for view in charts.drawn],
         "without": [{"why": why, "charts": list(names)} for why, names in charts.without.items()],
         "left_out": list(charts.left_out),
     }
 
 
-def _chart(chart: Chart) -> dict[str, Any]:
+def _describe_chart(chart: Chart) -> dict[str, Any]:
     return {
         "title": chart.title,
         "about": chart.about,
@@ -102,5 +104,5 @@ def _chart(chart: Chart) -> dict[str, Any]:
     }
 
 
-def _moment(at: datetime | None) -> str | None:
+def _format_time(at: datetime | None) -> str | None:
     return format_time(at) if at else None

@@ -32,29 +32,29 @@ class Facts:
         return self.outputs.get((step.kind, step.phase, step.name))
 
 
-def facts_of(run: Run) -> Facts:
-    document = _document(run)
+def collect_facts(run: Run) -> Facts:
+    document = _parse_document(run)
     story = story_of(run)
     return Facts(
         run=run,
         story=story,
         title=document.title if document else run.scenario_name,
         description=document.description if document else "",
-        version=_version(run),
-        outputs=_outputs(run),
+        version=_find_version(run),
+        outputs=_collect_outputs(run),
         charts=views_of(run, story),
         approval=Approval.objects.filter(run=run).first(),
     )
 
 
-def _document(run: Run) -> Document | None:
+def _parse_document(run: Run) -> Document | None:
     try:
         return parse_document(run.document, step_arguments())
     except InvalidDocument:
         return None  # of another time: the report tells what was carried out all the same
 
 
-def _version(run: Run) -> int | None:
+def _find_version(run: Run) -> int | None:
     if run.scenario is None:
         return None
     versions = run.scenario.history.order_by("history_id").values_list("history_id", "document")
@@ -62,7 +62,7 @@ def _version(run: Run) -> int | None:
     return numbers[-1] if numbers else None
 
 
-def _outputs(run: Run) -> dict[tuple[str, str, str], Any]:
+def _collect_outputs(run: Run) -> dict[tuple[str, str, str], Any]:
     """What each step returned last, as its final event keeps it."""
     rows = Event.objects.filter(run=run, kind__in=STEP_OUTCOMES).order_by("sequence")
     return {

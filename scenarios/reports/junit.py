@@ -16,7 +16,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _CHILDREN = {"failed": "failure", "errored": "error", "running": "skipped", "not judged": "skipped"}
 
 
-def written(facts: Facts) -> str:
+def render(facts: Facts) -> str:
     run, story = facts.run, facts.story
     suite = Element(
         "testsuite",
@@ -25,10 +25,10 @@ def written(facts: Facts) -> str:
         time=f"{story.offset(story.ends):.3f}",
         id=str(run.pk),
     )
-    for step in (*story.validations, *_failed_actions(facts)):
-        _step(suite, step, facts)
-    _run(suite, facts)
-    _rollback(suite, facts)
+    for step in (*story.validations, *_list_failed_actions(facts)):
+        _add_step(suite, step, facts)
+    _add_run(suite, facts)
+    _add_rollback(suite, facts)
     for word, child in (("tests", "testcase"), *((f"{kind}s", kind) for kind in ("failure", "error"))):
         suite.set(word, str(len(list(suite.iter(child)))))
     suite.set("skipped", str(len(list(suite.iter("skipped")))))
@@ -38,41 +38,43 @@ def written(facts: Facts) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(suites, encoding="unicode") + "\n"
 
 
-def _case(suite: Element, name: str, classname: str, seconds: float) -> Element:
+def _add_case(suite: Element, name: str, classname: str, seconds: float) -> Element:
     return SubElement(
         suite, "testcase", name=_clean(name), classname=_clean(classname), time=f"{seconds:.3f}"
     )
 
 
-def _failed_actions(facts: Facts) -> list[StepStory]:
+def _list_failed_actions(facts: Facts) -> list[StepStory]:
     """Those whose answer was not what they expect; what could not be done at all is the run's error."""
     if facts.run.outcome == Outcome.ERRORED:
         return []
     return [step for step in facts.story.steps if step.kind == "action" and step.verdict == "failed"]
 
 
-def _step(suite: Element, step: StepStory, facts: Facts) -> None:
+def _add_step(suite: Element, step: StepStory, facts: Facts) -> None:
     story = facts.story
     seconds = story.offset(step.ended) - story.offset(step.began)
-    case = _case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)
+    case = _add_case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)
     if child := _CHILDREN.get(step.verdict):
         found = SubElement(case, child, message=_clean(step.reason or step.verdict))
         if (seen := facts.output_of(step)) is not None:
             found.text = _clean(f"seen: {seen!r}")
 
 
-def _run(suite: Element, facts: Facts) -> None:
+def _add_run(suite: Element, facts: Facts) -> None:
     """Whatever ended the run otherwise than by its validations is an error of its own."""
     run = facts.run
-    case = _case(suite, "the run comes to its end", run.scenario_name, facts.story.offset(facts.story.ends))
+    case = _add_case(
+        suite, "the run comes to its end", run.scenario_name, facts.story.offset(facts.story.ends)
+    )
     if run.state != RunState.FINISHED:
         SubElement(case, "skipped", message=f"the run is {run.state}")
     elif run.outcome not in (Outcome.PASSED, Outcome.FAILED):
         SubElement(case, "error", message=_clean(f"{run.outcome}: {run.reason}"))
 
 
-def _rollback(suite: Element, facts: Facts) -> None:
-    case = _case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
+def _add_rollback(suite: Element, facts: Facts) -> None:
+    case = _add_case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
     if facts.run.rollback == Rollback.DIRTY:
         left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.story.outstanding)
         SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))

@@ -7,50 +7,53 @@ from scenarios.models import Fault
 from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
-from scenarios.reports.markdown_text import paragraph, plain_text
+from scenarios.reports.markdown_text import escape_paragraph, escape_text
 from scenarios.runs.history import StepStory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
 
 
-def written(facts: Facts) -> str:
-    return "\n".join(_lines(facts)) + "\n"
+def render(facts: Facts) -> str:
+    return "\n".join(_render_lines(facts)) + "\n"
 
 
-def _lines(facts: Facts) -> Iterator[str]:
+def _render_lines(facts: Facts) -> Iterator[str]:
     run, story = facts.run, facts.story
     sign = SIGNS.get(run.outcome, "❌" if run.state == RunState.FINISHED else "▶️")
-    yield f"## {sign} {plain_text(facts.title)}: {plain_text(run.verdict)}"
+    yield f"## {sign} {escape_text(facts.title)}: {escape_text(run.verdict)}"
     yield ""
     if run.reason:
-        yield paragraph(run.reason)
+        yield escape_paragraph(run.reason)
         yield ""
     if run.rollback == Rollback.DIRTY:
-        names = ", ".join(f"**{plain_text(fault.action)}**" for fault in story.outstanding)
+        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in story.outstanding)
         yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
         yield ""
     if run.rollback == Rollback.UNVERIFIED:
-        names = ", ".join(f"**{plain_text(fault.action)}**" for fault in story.unverified)
+        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in story.unverified)
         yield f"⚠️ **Not verified:** {names}. The undo has succeeded; the injection may still arrive."
         yield ""
-    yield from _table(("Fact", "Value"), _facts(facts))
+    yield from _render_table(("Fact", "Value"), _list_facts(facts))
     yield ""
     if story.faults:
-        yield from _table(
-            ("Fault", "Where", "State", "Injected", "Closed", "Why"), (_fault(one) for one in story.faults)
+        yield from _render_table(
+            ("Fault", "Where", "State", "Injected", "Closed", "Why"),
+            (_list_fault_cells(one) for one in story.faults),
         )
         yield ""
     if story.steps:
-        yield from _table(("", "Step", "Phase", "After", "Reason"), (_step(step) for step in story.steps))
-    yield from _charts(facts.charts)
+        yield from _render_table(
+            ("", "Step", "Phase", "After", "Reason"), (_list_step_cells(step) for step in story.steps)
+        )
+    yield from _render_charts(facts.charts)
 
 
-def _charts(charts: Views) -> Iterator[str]:
+def _render_charts(charts: Views) -> Iterator[str]:
     """Their numbers: the pictures are in the HTML report."""
     rows = [(view.chart, row) for view in charts.drawn for row in view.rows]
     if rows:
         yield ""
-        yield from _table(
+        yield from _render_table(
             ("Chart", f"Before {charts.turning}", "From then to the end", "After the run"),
             (
                 (
@@ -62,10 +65,10 @@ def _charts(charts: Views) -> Iterator[str]:
         )
     for why, names in charts.without.items():
         yield ""
-        yield f"No chart of {plain_text(', '.join(names))}: {plain_text(why)}."
+        yield f"No chart of {escape_text(', '.join(names))}: {escape_text(why)}."
 
 
-def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
+def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
     run, story = facts.run, facts.story
     yield "Scenario", f"{run.scenario_name}{f', version {facts.version}' if facts.version else ''}"
     yield "Run", str(run.pk)
@@ -84,7 +87,7 @@ def _facts(facts: Facts) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def _fault(fault: Fault) -> tuple[str, ...]:
+def _list_fault_cells(fault: Fault) -> tuple[str, ...]:
     return (
         fault.action,
         fault.place,
@@ -95,12 +98,12 @@ def _fault(fault: Fault) -> tuple[str, ...]:
     )
 
 
-def _step(step: StepStory) -> tuple[str, ...]:
+def _list_step_cells(step: StepStory) -> tuple[str, ...]:
     return SIGNS[step.verdict], step.name, step.phase, duration(step.time_to_pass), step.reason
 
 
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(plain_text(head) for head in heads)} |"
+def _render_table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(escape_text(head) for head in heads)} |"
     yield f"|{' --- |' * len(heads)}"
     for row in rows:
-        yield f"| {' | '.join(plain_text(cell) for cell in row)} |"
+        yield f"| {' | '.join(escape_text(cell) for cell in row)} |"

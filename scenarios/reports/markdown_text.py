@@ -12,19 +12,19 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&^$])")
 # A word joiner, which is not seen either, where an address, a person or an issue would be recognised: sites
 # look for those in the text that is left when the backslashes are gone.
 _JOINER = "\u2060"
-_RECOGNISED = re.compile(
+_AUTOLINKED = re.compile(
     r"(?<=:)(?=[A-Za-z/+])|(?<=@)(?=\w)|(?<=#)(?=\w)|(?<=\w\.)(?=[A-Za-z])|(?<=\bGH-)(?=\d)", re.IGNORECASE
 )
 _BEGINS_A_BLOCK = re.compile(r"(?:[-+=:]|\d{1,9}[.)])")
 
 
-def plain_text(text: str) -> str:
+def escape_text(text: str) -> str:
     """The text on one line, within a line or the cell of a table."""
-    line = _RECOGNISED.sub(_JOINER, " ".join(_INVISIBLE.sub("", text).split()))
+    line = _AUTOLINKED.sub(_JOINER, " ".join(_INVISIBLE.sub("", text).split()))
     return _SPECIAL.sub(r"\\\1", line)
 
 
-def paragraph(text: str) -> str:
+def escape_paragraph(text: str) -> str:
     """The text as a paragraph of its own, whatever it begins with."""
-    line = plain_text(text)
+    line = escape_text(text)
     return f"{_JOINER}{line}" if _BEGINS_A_BLOCK.match(line) else line

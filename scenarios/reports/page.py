@@ -16,32 +16,32 @@ STATIC = Path(__file__).parent.parent / "static" / "scenarios"
 STYLES = ("report.css", "pictures.css")
 
 
-def written(facts: Facts) -> str:
+def render(facts: Facts) -> str:
     context = {
         "facts": facts,
         "run": facts.run,
         "story": facts.story,
         "timeline": run_timeline(facts.story) if facts.story.steps else "",
-        "steps": [(step, _text(facts.output_of(step))) for step in facts.story.steps],
+        "steps": [(step, _format_output(facts.output_of(step))) for step in facts.story.steps],
         "charts": facts.charts,
-        "style": style(),
-        "policy": policy(),
+        "style": read_style(),
+        "policy": build_policy(),
     }
     return render_to_string("scenarios/report.html", context)
 
 
 @lru_cache(maxsize=1)
-def style() -> str:
+def read_style() -> str:
     return "\n".join((STATIC / name).read_text() for name in STYLES)
 
 
 @lru_cache(maxsize=1)
-def policy() -> str:
+def build_policy() -> str:
     """The one style sheet in the file is allowed by its digest; all else is forbidden."""
-    digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
+    digest = base64.b64encode(hashlib.sha256(read_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-def _text(seen: object) -> str:
+def _format_output(seen: object) -> str:
     text = yaml.safe_dump(seen, sort_keys=False, allow_unicode=True, width=100) if seen else ""
     return truncate(text, MAX_OUTPUT)

@@ -45,7 +45,7 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
             _write_one(run, number, event)
     for number, event in numbered:
         run.last_event = number
-        if event.kind in outbox.MESSAGES and not _is_stored(partial(outbox.tell, run, event)):
+        if event.kind in outbox.MESSAGES and not _is_stored(partial(outbox.write_messages, run, event)):
             logger.error("What webhooks are told of %s of run %s could not be stored", event.kind, run.id)
 
 
@@ -58,7 +58,7 @@ def find_event(run_id: UUID, event: Event) -> EventRow | None:
 
 def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
     """Tell webhooks that a fault is over, or back; where that cannot be stored, it is so all the same."""
-    if not _is_stored(partial(outbox.tell_of_change, fault_id, run, before=before, at=at)):
+    if not _is_stored(partial(outbox.write_fault_messages, fault_id, run, before=before, at=at)):
         logger.error("What webhooks are told of fault %s of run %s could not be stored", fault_id, run.id)
 
 

@@ -21,13 +21,13 @@ for name in ("one", "load"):
 """
 ROWS_EXPECTED = """
 import re
-from scenarios.api.runs import RunFilters, chosen, rows_of_list
+from scenarios.api.runs import RunFilters, filter_runs, select_runs
 for filters in (
     RunFilters(by="ada", status="failed"),
     RunFilters(by="load", status="failed"),
     RunFilters(scenario="exchange-latency", status="passed"),
 ):
-    print(re.search(r"rows=([0-9]+)", chosen(rows_of_list(), filters).explain())[1])
+    print(re.search(r"rows=([0-9]+)", filter_runs(select_runs(), filters).explain())[1])
 """
 
 

@@ -145,7 +145,7 @@ class Command(BaseCommand):
             # Somebody may approve it tomorrow: what was started is to be looked after from now on.
             self.console.print(f"It waits: {run.waiting_for}. See the page Approvals.")
             return exit_codes.DONE
-        return exit_codes.of_run(Progress(LocalCoordinator(), str(run.id), Terminal()).follow())
+        return exit_codes.find_exit_code(Progress(LocalCoordinator(), str(run.id), Terminal()).follow())
 
     def keep_running(self, supervisor: Supervisor) -> None:
         while True:

@@ -48,12 +48,14 @@ class Command(BaseCommand):
     def create(self, owner: str, name: str, scopes: list[str], days: int, **_options: Any) -> None:
         user = User.objects.filter(username=owner).first()
         if user is None:
-            raise refused(f"There is no user {owner!r}: 'manage.py createsuperuser' or the admin makes one.")
+            raise build_error(
+                f"There is no user {owner!r}: 'manage.py createsuperuser' or the admin makes one."
+            )
         expires = timezone.now() + timedelta(days=days) if days else None
         try:
             _token, secret = create_token(user, name, scopes, expires_at=expires)
         except TokenRefused as error:
-            raise refused(str(error)) from error
+            raise build_error(str(error)) from error
         # Alone on standard output, so that a script can take it from there.
         self.stderr.write("Keep it: it is shown only now.")
         self.stdout.write(secret)
@@ -61,8 +63,8 @@ class Command(BaseCommand):
     def list_tokens(self, owner: str, **_options: Any) -> None:
         tokens = ApiToken.objects.select_related("owner")
         for token in tokens.filter(owner__username=owner) if owner else tokens:
-            used = f"last used {moment(token.last_used_at)}" if token.last_used_at else "never used"
-            ends = f"until {moment(token.expires_at)}" if token.expires_at else "without an end"
+            used = f"last used {format_time(token.last_used_at)}" if token.last_used_at else "never used"
+            ends = f"until {format_time(token.expires_at)}" if token.expires_at else "without an end"
             words = (token.state, token.owner.get_username(), ",".join(token.scopes), ends, used, token.name)
             self.stdout.write("  ".join((f"{token.beginning}…", *words)))
 
@@ -72,14 +74,16 @@ class Command(BaseCommand):
         ]
         if len(found) != 1:
             what = "no token" if not found else f"{len(found)} tokens"
-            raise refused(f"There is {what} of {beginning[:11]!r}: 'manage.py api_token list' lists them.")
+            raise build_error(
+                f"There is {what} of {beginning[:11]!r}: 'manage.py api_token list' lists them."
+            )
         done = revoke_token(found[0])
         self.stdout.write(f"{found[0]}: {'revoked' if done else 'was revoked before'}.")
 
 
-def moment(at: datetime) -> str:
+def format_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def refused(sentence: str) -> CommandError:
+def build_error(sentence: str) -> CommandError:
     return CommandError(sentence, returncode=INVALID)

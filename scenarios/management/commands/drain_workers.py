@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Draining {len(workers)} workers.")
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline and any(is_worker(Path(f"/proc/{pid}")) for pid in workers):
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def find_workers(proc: Path) -> Iterator[int]:
@@ -54,11 +54,11 @@ def is_worker(folder: Path) -> bool:
         is_mine = folder.stat().st_uid == os.geteuid()
     except OSError:  # it has ended, or is somebody else's
         return False
-    command = next((after for before, after in itertools.pairwise(words) if is_manage(before)), "")
+    command = next((after for before, after in itertools.pairwise(words) if is_manage_script(before)), "")
     return is_mine and command in WORKER_COMMANDS.values() and shares_data(environment)
 
 
-def is_manage(word: str) -> bool:
+def is_manage_script(word: str) -> bool:
     return Path(word).name == "manage.py"
 
 

@@ -16,7 +16,7 @@ REFERENCE = Path("docs/scenario-language.md")
 SCHEMA = Path("docs/scenario.schema.json")
 
 
-def written() -> dict[Path, str]:
+def render_files() -> dict[Path, str]:
     """What each file holds, by its path in the project."""
     schema = json.dumps(json_schema(step_arguments()), indent=2, ensure_ascii=False)
     return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
@@ -30,8 +30,8 @@ class Command(BaseCommand):
 
     def handle(self, *_arguments: Any, write: bool, **_options: Any) -> None:
         if not write:
-            self.stdout.write(written()[REFERENCE])
+            self.stdout.write(render_files()[REFERENCE])
             return
-        for path, content in written().items():
+        for path, content in render_files().items():
             (settings.BASE_DIR / path).write_text(content)
             self.stdout.write(f"{path} is written")

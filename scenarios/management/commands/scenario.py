@@ -27,7 +27,7 @@ from scenarios.command_line.verbs import SERVER_HELP, Session, Verb
 GROUPS = (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs)
 
 
-def coordinator_at(server: str) -> Coordinator:
+def connect(server: str) -> Coordinator:
     """That of this machine's database, or one elsewhere."""
     if not server:
         return LocalCoordinator()
@@ -52,7 +52,7 @@ class Command(BaseCommand):
             write=partial(self.stdout.write, ending=""),
         )
         try:
-            code = function(Session(coordinator_at(server), terminal, is_remote=bool(server)), **options)
+            code = function(Session(connect(server), terminal, is_remote=bool(server)), **options)
         except CommandRefused as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
         except (OperationalError, ProgrammingError) as error:
@@ -62,6 +62,6 @@ class Command(BaseCommand):
                 returncode=exit_codes.REFUSED,
             ) from error
         except KeyboardInterrupt:
-            code = exit_codes.LEFT_ALONE
+            code = exit_codes.DETACHED
         if code:
             sys.exit(code)

@@ -15,10 +15,10 @@ class Command(BaseCommand):
 
     def handle(self, *_arguments: Any, **_options: Any) -> None:
         with end_in_the_log("The watchdog"):
-            asyncio.run(watch_until_told())
+            asyncio.run(watch_until_signal())
 
 
-async def watch_until_told() -> None:
+async def watch_until_signal() -> None:
     watchdog = Watchdog()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -35,7 +35,7 @@ class Command(BaseCommand):
     def handle(self, *_arguments: Any, verb: str, **options: Any) -> None:
         console = Console(highlight=False, soft_wrap=True)
         if verb == "list":
-            console.print(table_of_webhooks())
+            console.print(build_table())
         elif verb == "add":
             self.add(options)
         elif not self.test(console, options["name"]):
@@ -45,7 +45,7 @@ class Command(BaseCommand):
         events = options["event"] or [str(message) for message in SUBSCRIBABLE]
         webhook = Webhook(name=options["name"], url=options["url"], events=events, tags=options["tag"])
         try:
-            self.stdout.write(webhooks.save_checked(webhook))
+            self.stdout.write(webhooks.validate_and_save_webhook(webhook))
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         except webhooks.AddressRefused as error:
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         return state == DeliveryState.DELIVERED
 
 
-def table_of_webhooks() -> Table:
+def build_table() -> Table:
     table = Table("Name", "Address", "Told of", "State", box=None)
     for webhook in Webhook.objects.all():
         state = "enabled" if webhook.is_enabled else f"disabled {webhook.disabled_because}".rstrip()

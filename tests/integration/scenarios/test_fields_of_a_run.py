@@ -10,7 +10,7 @@ from django.test import Client
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Delivery, Run
 from scenarios.records import EventRecord, FaultRecord, RunRecord
-from scenarios.reports import report
+from scenarios.reports import render_report
 from tests.command_line import CommandLine
 from tests.integration.scenarios.api.conftest import Program, program
 from tests.integration.scenarios.runs.outside_rows import a_webhook
@@ -55,7 +55,7 @@ def only(fields: dict[str, Any], names: set[str]) -> dict[str, Any]:
 def test_the_four_outputs_of_one_run_agree(ci: Program, scenario: CommandLine, run: Run) -> None:
     shared = only(ci.get(f"runs/{run.pk}").json(), RUN_FIELDS)
     assert (shared["status"], shared["rollback"], shared["origin"]) == ("passed", "dirty", "cli")
-    assert only(json.loads(report(run, "json")), RUN_FIELDS) == shared
+    assert only(json.loads(render_report(run, "json")), RUN_FIELDS) == shared
     assert only(scenario("runs", "--json").json["items"][0], RUN_FIELDS) == shared
     assert only(ci.get("runs").json()["items"][0], RUN_FIELDS) == shared
     in_messages = only(shared, RUN_FIELDS - NOT_IN_MESSAGES)
@@ -69,14 +69,14 @@ def test_a_run_that_waits_has_no_rollback_in_any_output(ci: Program, scenario: C
     shared = only(ci.get(f"runs/{telling.run.pk}").json(), RUN_FIELDS)
     assert (shared["status"], shared["rollback"], shared["duration"]) == ("running", None, None)
     telling.run.refresh_from_db()
-    assert only(json.loads(report(telling.run, "json")), RUN_FIELDS) == shared
+    assert only(json.loads(render_report(telling.run, "json")), RUN_FIELDS) == shared
     assert only(scenario("runs", "--json").json["items"][0], RUN_FIELDS) == shared
 
 
 def test_the_four_outputs_of_one_fault_agree(ci: Program, scenario: CommandLine, run: Run) -> None:
     shared = only(ci.get("faults").json()["items"][0], FAULT_FIELDS)
     assert (shared["run"], shared["outstanding"]) == (str(run.pk), True)
-    assert only(json.loads(report(run, "json"))["faults"][0], FAULT_FIELDS) == shared
+    assert only(json.loads(render_report(run, "json"))["faults"][0], FAULT_FIELDS) == shared
     assert only(scenario("faults", "--json").json["items"][0], FAULT_FIELDS) == shared
     assert only(sent("fault.outstanding")["fault"], FAULT_FIELDS) == shared
 
@@ -97,7 +97,7 @@ def test_the_earlier_names_stay_for_one_release(scenario: CommandLine, run: Run)
     outputs = {
         "began_at": scenario("runs", "--json").json["items"][0],
         "claimed_at": sent("run.finished")["run"],
-        "run": json.loads(report(run, "json")),
+        "run": json.loads(render_report(run, "json")),
     }
     for name, fields in outputs.items():
         assert only(fields, set(told)) == told

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from pytest_django.fixtures import Settings
 
-from scenarios.api.event_stream import Reading, places
+from scenarios.api.event_stream import StreamReader, slots
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Fault, Run
 from tests.integration.scenarios.api.conftest import Program, problem_of
@@ -74,7 +74,7 @@ def test_a_stream_of_a_run_with_more_events_than_one_answer_holds_goes_on(
 
 
 def test_a_reader_that_waits_gets_what_comes(telling: Telling) -> None:
-    answer: Any = Reading(telling.run, 7).answer(5)
+    answer: Any = StreamReader(telling.run, 7).respond(5)
     parts = iter(answer)
     assert next(parts) == b"retry: 1000\n\n"
     telling.tell("phase_finished")
@@ -87,21 +87,21 @@ def test_where_no_place_is_free_a_reader_is_sent_off_to_ask_again(
     telling: Telling, settings: Settings
 ) -> None:
     settings.API_WAITING_STREAMS = 0
-    answer: Any = Reading(telling.run, 7).answer(20)
+    answer: Any = StreamReader(telling.run, 7).respond(20)
     assert b"".join(answer) == b"retry: 1000\n\n"
 
 
 def test_a_reader_that_leaves_gives_its_place_back(telling: Telling, settings: Settings) -> None:
     settings.API_WAITING_STREAMS = 1
-    answer: Any = Reading(telling.run, 0).answer(20)
+    answer: Any = StreamReader(telling.run, 0).respond(20)
     parts = iter(answer)
     next(parts)
     telling.tell("phase_finished")
     next(parts)
-    assert not places.take()
+    assert not slots.acquire()
     answer.close()
-    assert places.take()
-    places.give_back()
+    assert slots.acquire()
+    slots.release()
 
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "99999999999", "²"])

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from scenarios.api import api
-from scenarios.api.description import operations_of
+from scenarios.api.description import list_operations
 from scenarios.library import services as registered_services
 from scenarios.models import Service
 from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
@@ -47,7 +47,7 @@ def test_every_operation_is_asked() -> None:
         if not any("security" in one for one in methods.values())
     ]
     assert sorted(open_to_all) == ["/api/v1/health", "/api/v1/ready"]
-    assert sum(1 for _ in operations_of(SCHEMA)) == len(OPERATIONS) + 2
+    assert sum(1 for _ in list_operations(SCHEMA)) == len(OPERATIONS) + 2
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

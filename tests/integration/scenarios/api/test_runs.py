@@ -5,7 +5,7 @@ from pytest_django.fixtures import Settings
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run, Scenario
-from scenarios.reports import FORMATS, report
+from scenarios.reports import FORMATS, render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
 from tests.integration.scenarios.api.conftest import Program, problem_of
@@ -96,5 +96,5 @@ def test_a_report_has_the_bytes_that_the_page_and_the_command_line_give(ci: Prog
     telling.begin()
     run = telling.finish()
     answer = ci.get(f"runs/{run.pk}/report?format={name}")
-    assert answer.content == report(run, name)
+    assert answer.content == render_report(run, name)
     assert answer["Content-Type"].startswith(FORMATS[name].media_type)

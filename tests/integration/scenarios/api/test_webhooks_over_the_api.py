@@ -90,7 +90,7 @@ def test_a_new_secret_is_another_and_the_one_before_signs_for_a_day(ci: Program)
     second = ci.post(f"webhooks/{first['id']}/secret").json()
     assert second["secret"] != first["secret"]
     webhook = Webhook.objects.get()
-    assert len(webhooks.signing_keys(webhook, webhook.secret_changed_at)) == 2
+    assert len(webhooks.list_signing_keys(webhook, webhook.secret_changed_at)) == 2
 
 
 def test_a_test_is_on_its_way_and_tells_how_it_ended(ci: Program) -> None:

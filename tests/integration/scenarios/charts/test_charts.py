@@ -19,7 +19,7 @@ from scenarios.charts.kept import Chart, Charts, Series
 from scenarios.charts.reader import ChartReader, read_due_charts
 from scenarios.library import services as registered_services
 from scenarios.models import Run, RunCharts, Service
-from scenarios.reports import report
+from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.supervision import retention
 from tests.integration.scenarios.story_rows import Telling
@@ -143,7 +143,7 @@ def test_what_was_read_stays_when_prometheus_is_gone(telling: Telling, server: F
     for chart in kept(run).charts:
         assert "refused the connection" in chart.problem
         assert set(chart.series[0].values) == {1.0}
-    assert "Nothing newer: Prometheus at" in report(run, "html").decode()
+    assert "Nothing newer: Prometheus at" in render_report(run, "html").decode()
 
 
 @pytest.mark.parametrize("garbage", [b"<html>", b"x" * 2_000_000, json.dumps({"status": "success"}).encode()])
@@ -155,7 +155,7 @@ def test_garbage_is_a_sentence_in_every_report(
     read()
     for name in ("html", "json", "md"):
         # In Markdown an invisible character keeps sites from making a link of the address.
-        assert f"{server.url} answered" in report(run, name).decode().replace("\u2060", "")
+        assert f"{server.url} answered" in render_report(run, name).decode().replace("\u2060", "")
     assert Run.objects.get(pk=run.pk).verdict == "passed"
 
 
@@ -166,7 +166,7 @@ def test_a_prometheus_that_hangs_delays_nothing_and_becomes_a_sentence(
     server.hangs = True
     run = ended(telling)
     read()
-    assert "did not answer within 200ms" in report(run, "md").decode()
+    assert "did not answer within 200ms" in render_report(run, "md").decode()
 
 
 def test_reading_can_be_stopped_at_once_and_is_due_again_a_minute_later(
@@ -247,7 +247,7 @@ def test_what_is_kept_is_bounded(telling: Telling, server: FalsePrometheus) -> N
     assert len(charts.charts) == 20
     assert len(charts.left_out) == 13
     assert len(json.dumps(RunCharts.objects.get(run=run).content)) < 1_000_000
-    assert "More queries than are asked: query 17" in report(run, "html").decode()
+    assert "More queries than are asked: query 17" in render_report(run, "html").decode()
 
 
 # On the page, and in the reports
@@ -310,7 +310,7 @@ def test_a_run_of_before_charts_were_kept_has_none(admin_client: Client, telling
     run = ended(telling)
     RunCharts.objects.all().delete()
     assert 'id="charts-title"' not in admin_client.get(address("change", run)).content.decode()
-    assert "Charts" not in report(run, "html").decode()
+    assert "Charts" not in render_report(run, "html").decode()
 
 
 def test_the_reports_have_the_samples_and_their_numbers_around_the_fault(
@@ -327,12 +327,12 @@ def test_the_reports_have_the_samples_and_their_numbers_around_the_fault(
     server.reply = risen
     RunCharts.objects.filter(run=run).update(due_at=timezone.now())
     read()
-    page, told = report(run, "html").decode(), report(run, "md").decode()
+    page, told = render_report(run, "html").decode(), render_report(run, "md").decode()
     assert "<figure" in page
     assert 'class="fault"' in page
     assert "| Chart | Before the first fault | From then to the end | After the run |" in told
     assert "| Requests (exchange) | 4/s" in told
-    content = json.loads(report(run, "json"))["charts"]
+    content = json.loads(render_report(run, "json"))["charts"]
     assert [chart["title"] for chart in content["drawn"]] == TITLES
     assert len(content["drawn"][0]["moments"]) == len(content["drawn"][0]["series"][0]["values"])
 

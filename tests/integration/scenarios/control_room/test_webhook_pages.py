@@ -45,14 +45,14 @@ def test_the_secret_is_on_the_answer_to_the_form_and_nowhere_else(
 def test_a_new_secret_is_shown_once_too_and_an_edit_makes_none(admin_client: Client) -> None:
     admin_client.post(ADD, FORM)
     webhook = Webhook.objects.get()
-    before = webhooks.signing_keys(webhook, webhook.secret_changed_at)
+    before = webhooks.list_signing_keys(webhook, webhook.secret_changed_at)
     edited = admin_client.post(page_of(webhook), {**FORM, "name": "renamed"}, follow=True)
     assert not SECRET.search(edited.content.decode())
     made = admin_client.post(page_of(webhook, part="secret")).content.decode()
     assert SECRET.search(made)
     webhook.refresh_from_db()
     assert webhook.name == "renamed"
-    assert webhooks.signing_keys(webhook, webhook.secret_changed_at)[1:] == before
+    assert webhooks.list_signing_keys(webhook, webhook.secret_changed_at)[1:] == before
 
 
 @pytest.mark.parametrize(

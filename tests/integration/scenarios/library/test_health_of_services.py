@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from scenarios.library import services as registered_services
-from scenarios.library.service_health import health_of
+from scenarios.library.service_health import check_health
 from scenarios.models import Service
 from tests.integration.scenarios.api.conftest import problem_of, program
 from tests.servers.target import running_target
@@ -21,17 +21,17 @@ def test_path_and_status_are_the_services_own(admin_client: Client, admin_user: 
         told = ci.get("services/target").json()
         assert (told["health_path"], told["health_status"]) == ("/health", 404)
         service = Service.objects.get()
-        wrong = health_of(service)
+        wrong = check_health(service)
         assert (wrong.is_well, "not 404" in wrong.sentence) == (False, True)
         assert (
             ci.ask("PUT", "services/target", {"base_url": target.url, "health_status": 0}).status_code == 200
         )
         service.refresh_from_db()
-        assert (health_of(service).is_well, service.health_path) == (True, "/health")
+        assert (check_health(service).is_well, service.health_path) == (True, "/health")
         elsewhere = {"base_url": target.url, "health_path": "/nowhere", "health_status": 404}
         assert ci.ask("PUT", "services/target", elsewhere).status_code == 200
         service.refresh_from_db()
-        assert health_of(service).sentence.startswith("/nowhere answered ")
+        assert check_health(service).sentence.startswith("/nowhere answered ")
         page = reverse("admin:scenarios_service_health", args=[service.pk])
         assert "/nowhere answered" in admin_client.get(page).content.decode()
 

@@ -7,7 +7,7 @@ import pytest
 from scenarios.domain.outcomes import Rollback
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
-from scenarios.library.sync import NameTaken, store
+from scenarios.library.sync import NameTaken, _store
 from scenarios.models import Run, Scenario
 from scenarios.runs import commands as run_commands
 from tests.command_line import CommandLine
@@ -169,7 +169,7 @@ def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT), replace=False)
     changed = documents.read_document(DOCUMENT + "# other\n")
     with pytest.raises(NameTaken, match="'exchange-latency' is stored already"):
-        store(changed, None, replace=False)
+        _store(changed, None, replace=False)
     assert Scenario.objects.get().document == DOCUMENT
-    store(changed, None, replace=True)
+    _store(changed, None, replace=True)
     assert Scenario.objects.get().document == changed.source

@@ -15,7 +15,7 @@ from scenarios.control_room import home_queries
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services as registered_services
-from scenarios.library.sync import remove_scenario, synchronise
+from scenarios.library.sync import remove_scenario, sync_scenarios
 from scenarios.models import NamedService, Scenario, Service
 from tests.integration.scenarios.api.conftest import program
 from tests.integration.scenarios.story_rows import DOCUMENT
@@ -68,7 +68,7 @@ def test_each_way_of_writing_keeps_it_right(admin_client: Client, admin_user: Us
     assert named(scenario) == {"exchange", "risk-monitor"}
     assert ci.post("import", {"documents": [OTHER]}).status_code == 200
     assert named(scenario) == {"exchange", "audit"}
-    synchronise([documents.read_document(DOCUMENT)], prune=True)
+    sync_scenarios([documents.read_document(DOCUMENT)], prune=True)
     assert named(scenario) == {"exchange", "risk-monitor"}
 
 

@@ -57,10 +57,10 @@ def test_the_same_message_is_tried_with_longer_and_longer_delays(webhook: Webhoo
     everything().update(next_try_at=timezone.now())
     second = claimed(webhook)
     assert (second.message_id, second.payload) == (first.message_id, first.payload)
-    assert 4 < deliveries.delay_after(1, 0) < 6
-    assert 50 < deliveries.delay_after(2, 0) < 70
-    assert deliveries.delay_after(1, wait=600) == 600
-    assert deliveries.delay_after(1, wait=1e9) == deliveries.MAX_DELAY
+    assert 4 < deliveries.compute_delay(1, 0) < 6
+    assert 50 < deliveries.compute_delay(2, 0) < 70
+    assert deliveries.compute_delay(1, wait=600) == 600
+    assert deliveries.compute_delay(1, wait=1e9) == deliveries.MAX_DELAY
 
 
 def after_the_last_try(webhook: Webhook) -> Delivery:
@@ -77,7 +77,7 @@ def test_a_receiver_that_took_nothing_in_all_that_time_is_sent_nothing_more(webh
     assert not webhook.is_enabled
     assert "nothing has arrived there since" in webhook.disabled_because
     a_message(webhook)
-    assert deliveries.receivers_due() == []
+    assert deliveries.list_due_receivers() == []
 
 
 def test_a_receiver_that_took_something_meanwhile_stays(webhook: Webhook) -> None:

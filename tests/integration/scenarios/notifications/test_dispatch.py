@@ -113,7 +113,7 @@ def test_a_receiver_that_asks_for_time_is_given_it(
 def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_other_waiting(
     receiver: Receiver, send_due: SendDue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(senders, "SECONDS", 0.3)
+    monkeypatch.setattr(senders, "TIMEOUT_SECONDS", 0.3)
     with Receiver().listening() as hanging:
         hanging.hangs = True
         for name, url in (

@@ -12,9 +12,9 @@ from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
 from scenarios.models import Approval, Event, Run, Schedule
 from scenarios.planning import approvals, due, schedules
-from scenarios.reports import report
-from scenarios.reports.data import content
-from scenarios.reports.facts import facts_of
+from scenarios.reports import render_report
+from scenarios.reports.data import build_content
+from scenarios.reports.facts import collect_facts
 from scenarios.runs import commands as run_commands
 from scenarios.runs import leases, lifecycle, task_queue
 from tests.integration.scenarios.planned_rows import (
@@ -98,11 +98,11 @@ def test_a_second_person_lets_it_begin_and_story_and_report_name_him(awaiting: R
     assert claim(awaiting) is not None
     awaiting.refresh_from_db()
     assert kinds(awaiting) == ["approval_asked", "run_approved"]
-    told = content(facts_of(awaiting))["approval"]
+    told = build_content(collect_facts(awaiting))["approval"]
     assert (told["asked_by"], told["decided_by"], told["state"]) == ("ann", "bob", "approved")
     assert told["reason"] == "announced for tonight"
     for name in ("html", "md"):
-        assert "approved by bob" in report(awaiting, name).decode()
+        assert "approved by bob" in render_report(awaiting, name).decode()
 
 
 @pytest.mark.parametrize("superuser", [False, True])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from scenarios.models import Event, Fault, Run
-from scenarios.reports import report
-from scenarios.reports.markdown_text import paragraph, plain_text
+from scenarios.reports import render_report
+from scenarios.reports.markdown_text import escape_paragraph, escape_text
 from tests.integration.scenarios.story_rows import Telling
 
 # As GitHub's flavour has them in the text of a finished page: addresses, mails, people, issues.
@@ -74,11 +74,11 @@ def visible(text: str) -> str:
 
 @pytest.mark.parametrize("lie", LIES)
 def test_no_word_of_a_stranger_becomes_markup(lie: str) -> None:
-    alone = Page(paragraph(lie))
+    alone = Page(escape_paragraph(lie))
     assert alone.tags == ["p"]
     assert visible(alone.text) == visible(lie)
     assert not RECOGNISED.search(alone.text)
-    table = Page(f"| a | b |\n| --- | --- |\n| {plain_text(lie)} | here |\n")
+    table = Page(f"| a | b |\n| --- | --- |\n| {escape_text(lie)} | here |\n")
     assert table.tags == ["table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"]
     assert visible(table.text) == f"a b {visible(lie)} here".strip()
 
@@ -86,11 +86,11 @@ def test_no_word_of_a_stranger_becomes_markup(lie: str) -> None:
 @given(st.text(alphabet="[](){}<>!*_`~#|\\&;:/@.-+=^$\"'ahtpsw1 \n\t", max_size=40))
 def test_nor_any_other_characters(text: str) -> None:
     words = visible(text)
-    page = Page(paragraph(text))
+    page = Page(escape_paragraph(text))
     assert page.tags == (["p"] if words else [])
     assert visible(page.text) == words
     assert not RECOGNISED.search(page.text)
-    table = Page(f"| a | b |\n| --- | --- |\n| {plain_text(text)} | here |\n")
+    table = Page(f"| a | b |\n| --- | --- |\n| {escape_text(text)} | here |\n")
     assert table.tags == ["table", "thead", "tr", "th", "th", "tbody", "tr", "td", "td"]
     assert visible(table.text) == " ".join(f"a b {words} here".split())
 
@@ -105,7 +105,7 @@ def test_the_report_has_no_markup_but_its_own(lie: str) -> None:
     Event.objects.exclude(subject="").update(subject=lie[:200], phase=lie[:200])
     Run.objects.update(reason=lie, scenario_name=lie[:63], variables={"target": lie}, document="")
     run = Run.objects.get()
-    page = Page(report(run, "md").decode())
+    page = Page(render_report(run, "md").decode())
     assert set(page.tags) <= OURS
     assert page.tags.count("h2") == 1
     assert not RECOGNISED.search(page.text)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run
-from scenarios.reports import FORMATS, report
+from scenarios.reports import FORMATS, render_report
 from tests.integration.scenarios.story_rows import DOCUMENT, NOTICED, SLOWED, Telling
 
 pytestmark = pytest.mark.django_db
@@ -44,14 +44,14 @@ def test_the_page_and_the_command_line_give_the_same_bytes(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_shape_tells_verdict_fault_and_validation(run: Run, name: str) -> None:
-    written = report(run, name).decode()
+    written = render_report(run, name).decode()
     told = [NOTICED, run.scenario_name] + ([SLOWED, "every validation held"] if name != "junit" else [])
     for words in told:
         assert words in written
 
 
 def test_json_has_the_times_and_the_document(run: Run) -> None:
-    content = json.loads(report(run, "json"))
+    content = json.loads(render_report(run, "json"))
     assert (content["status"], content["rollback"], content["version"]) == ("passed", "clean", 1)
     assert content["time_to_detect"] == 0.8
     assert content["document"] == DOCUMENT
@@ -64,7 +64,7 @@ def test_junit_counts_failed_validations_and_a_dirty_rollback() -> None:
     telling.begin()
     telling.tell("validation_started", "orders are still accepted")
     telling.tell("validation_failed", "orders are still accepted", reason="status \x1b was 500")
-    suite = ET.fromstring(report(telling.finish(Rollback.DIRTY), "junit")).find("testsuite")  # noqa: S314 - our own
+    suite = ET.fromstring(render_report(telling.finish(Rollback.DIRTY), "junit")).find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "2", "0")
     messages = [failure.get("message", "") for failure in suite.iter("failure")]
@@ -87,19 +87,21 @@ def test_what_a_service_answered_cannot_become_markup() -> None:
     telling.tell("validation_started", NOTICED)
     telling.tell("validation_failed", NOTICED, reason=sly, seen={"body": sly})
     run = telling.finish()
-    assert "<script" not in report(run, "html").decode()
-    assert "<script" not in report(run, "junit").decode()
-    assert r"\<script\>alert(1)\</script\> \| \`x\` \[a\](b)" in report(run, "md").decode()
+    assert "<script" not in render_report(run, "html").decode()
+    assert "<script" not in render_report(run, "junit").decode()
+    assert r"\<script\>alert(1)\</script\> \| \`x\` \[a\](b)" in render_report(run, "md").decode()
 
 
 def test_an_unknown_format_or_a_run_that_is_not_there_is_refused(admin_client: Client, run: Run) -> None:
     answer = admin_client.get(reverse("admin:scenarios_run_report", args=[run.pk]), {"format": "pdf"})
     assert answer.status_code == 404
     with pytest.raises(ValueError, match="'pdf' is no format of a report: one of html, json, junit, md"):
-        report(run, "pdf")
+        render_report(run, "pdf")
 
 
 def test_numbers_that_json_does_not_know_stand_as_texts(run: Run) -> None:
     run.variables = {"limit": float("nan"), "limits": [float("inf")]}
-    written = json.loads(report(run, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    written = json.loads(
+        render_report(run, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON")
+    )
     assert written["variables"] == {"limit": "nan", "limits": ["inf"]}

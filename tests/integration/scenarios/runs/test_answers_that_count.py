@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback
 from scenarios.library import services as registered_services
 from scenarios.models import Fault, Run
-from scenarios.reports import report
+from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, recovery
 from tests.servers.target import Target, running_target
@@ -119,7 +119,7 @@ def test_a_command_passes_fails_or_is_errored(
     settings.ALLOWED_COMMANDS = (sys.executable,)
     run = carried_out(COMMAND % (sys.executable, code, ok, f"          {expect}"))
     assert run.outcome == outcome, run.reason
-    suite = ET.fromstring(report(run, "junit")).find("testsuite")  # noqa: S314 - our own
+    suite = ET.fromstring(render_report(run, "junit")).find("testsuite")  # noqa: S314 - our own
     assert suite is not None
     failures, errors = int(suite.get("failures", "")), int(suite.get("errors", ""))
     assert (failures, errors) == (outcome == Outcome.FAILED, outcome == Outcome.ERRORED)

@@ -10,7 +10,7 @@ import pytest
 
 from scenarios.library import services as registered_services
 from scenarios.models import Run
-from scenarios.reports import report
+from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
 
@@ -102,4 +102,4 @@ def test_nothing_of_a_sensitive_answer_is_in_the_events_or_the_report(url: str, 
     assert run.outcome == outcome
     kept = str(list(run.events.values_list("detail", flat=True))) + run.reason
     assert "b-10" not in kept
-    assert "b-10" not in report(run, "json").decode()
+    assert "b-10" not in render_report(run, "json").decode()

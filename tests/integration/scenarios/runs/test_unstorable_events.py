@@ -122,8 +122,8 @@ def test_a_fault_is_marked_where_nothing_can_be_told_to_webhooks(
         with connection.cursor() as cursor:
             cursor.execute("SELECT no_such_column")
 
-    monkeypatch.setattr("scenarios.notifications.outbox.tell", refused)
-    monkeypatch.setattr("scenarios.notifications.outbox.tell_of_change", refused)
+    monkeypatch.setattr("scenarios.notifications.outbox.write_messages", refused)
+    monkeypatch.setattr("scenarios.notifications.outbox.write_fault_messages", refused)
     fault = open_fault(claim)
     ledger.mark_undone(claim, fault, Event(EventKind.FAULT_UNDONE, AT, "p", "a"))
     run = lifecycle.finish_run(claim, Verdict(Outcome.PASSED, "yes", Rollback.CLEAN), AT)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scenarios.command_line import http_api
-from scenarios.command_line.coordinator import CommandRefused, CoordinatorSilent
-from scenarios.command_line.http_api import Garbled, HttpApi, Refusal
+from scenarios.command_line.coordinator import CommandRefused, CoordinatorUnavailable
+from scenarios.command_line.http_api import HttpApi, Refusal, UnexpectedAnswer
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
 
@@ -62,20 +62,32 @@ REFUSED: list[tuple[Answer, type[CommandRefused], str]] = [
     ),
     (problem(403, "This needs scenarios.run_scenario."), Refusal, "This needs scenarios.run_scenario."),
     (problem(404, "There is no run 'x'."), Refusal, "There is no run 'x'."),
-    (problem(429, "Too many."), CoordinatorSilent, ": Too many."),
+    (problem(429, "Too many."), CoordinatorUnavailable, ": Too many."),
     (problem(500, "The server's log says why."), Refusal, "The server's log says why."),
-    (Answer(b"<h1>Bad gateway</h1>", 502), CoordinatorSilent, ": it answers 502."),
-    (Answer(b"<h1>Not found</h1>", 404), Garbled, "answers 404 without saying why: is it a coordinator's"),
-    (Answer(b"[1]", 404, {"Content-Type": "application/problem+json"}), Garbled, "without saying why"),
+    (Answer(b"<h1>Bad gateway</h1>", 502), CoordinatorUnavailable, ": it answers 502."),
+    (
+        Answer(b"<h1>Not found</h1>", 404),
+        UnexpectedAnswer,
+        "answers 404 without saying why: is it a coordinator's",
+    ),
+    (
+        Answer(b"[1]", 404, {"Content-Type": "application/problem+json"}),
+        UnexpectedAnswer,
+        "without saying why",
+    ),
     (
         Answer(b"", 301, {"Location": "https://x"}),
-        Garbled,
+        UnexpectedAnswer,
         "a redirect to 'https://x', which is not followed",
     ),
-    (Answer(b"<html>", 200, {"Content-Type": "text/html"}), Garbled, "'text/html', which is no JSON"),
-    (Answer(b"\xff\xfe", 200), Garbled, "which is no JSON"),
-    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), Garbled, "what is not HTTP"),
-    (Answer(cut=True), CoordinatorSilent, "cannot be reached: "),
+    (
+        Answer(b"<html>", 200, {"Content-Type": "text/html"}),
+        UnexpectedAnswer,
+        "'text/html', which is no JSON",
+    ),
+    (Answer(b"\xff\xfe", 200), UnexpectedAnswer, "which is no JSON"),
+    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), UnexpectedAnswer, "what is not HTTP"),
+    (Answer(cut=True), CoordinatorUnavailable, "cannot be reached: "),
 ]
 
 
@@ -93,26 +105,29 @@ def test_each_way_of_not_answering_is_a_sentence_without_the_token(
 
 @pytest.mark.parametrize("page", [[], {"items": []}, {"next_cursor": None}, None, "x"])
 def test_a_page_that_is_none_is_no_coordinators_answer(page: Any) -> None:
-    with scripted_api(Answer(page)) as server, pytest.raises(Garbled, match="with no list"):
+    with scripted_api(Answer(page)) as server, pytest.raises(UnexpectedAnswer, match="with no list"):
         list(HttpApi(server.url, TOKEN).items("runs"))
 
 
 def test_an_address_where_nobody_listens_cannot_be_reached() -> None:
-    with pytest.raises(CoordinatorSilent, match=r"cannot be reached: Connection refused\."):
+    with pytest.raises(CoordinatorUnavailable, match=r"cannot be reached: Connection refused\."):
         HttpApi(f"http://127.0.0.1:{free_port()}", TOKEN).json("GET", "runs")
-    with pytest.raises(CoordinatorSilent, match="cannot be reached: "):
+    with pytest.raises(CoordinatorUnavailable, match="cannot be reached: "):
         HttpApi("http://nobody.invalid", TOKEN).json("GET", "runs")
 
 
 def test_an_answer_that_is_too_long_or_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_api, "MAX_BYTES", 1000)
-    with scripted_api(Answer(b"x" * 200_000)) as server, pytest.raises(Garbled, match="more than 1000 bytes"):
+    with (
+        scripted_api(Answer(b"x" * 200_000)) as server,
+        pytest.raises(UnexpectedAnswer, match="more than 1000 bytes"),
+    ):
         HttpApi(server.url, TOKEN).json("GET", "runs")
 
 
 def test_a_server_that_accepts_and_says_nothing_did_not_answer_in_time() -> None:
     nobody_serves_it = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    with nobody_serves_it as silent, pytest.raises(CoordinatorSilent, match=r"did not answer in time\."):
+    with nobody_serves_it as silent, pytest.raises(CoordinatorUnavailable, match=r"did not answer in time\."):
         HttpApi(f"http://127.0.0.1:{silent.server_port}", TOKEN).json("GET", "runs")
 
 

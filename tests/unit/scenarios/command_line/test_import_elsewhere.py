@@ -16,7 +16,7 @@ DOCUMENTS = [ReadDocument("a", "the first"), ReadDocument("b", "the second")]
 def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() -> None:
     rows = [{"name": "a", "change": "new"}, {"name": "c", "change": "removed"}]
     with scripted_api(Answer({"stored": True, "changes": rows})) as server:
-        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=True)
+        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=True)
     assert [(one.name, one.kind, one.after) for one in changes] == [
         ("a", "new", "the first"),
         ("c", "removed", ""),
@@ -27,7 +27,7 @@ def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() ->
 
 def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> None:
     with scripted_api(Answer(cut=True)) as server, pytest.raises(CommandRefused) as refused:
-        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=False)
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=False)
     assert "Either everything is stored by now or nothing" in str(refused.value)
     assert len({asked.headers["Idempotency-Key"] for asked in server.asked}) == 1
     assert len(server.asked) == 3
@@ -36,13 +36,13 @@ def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> 
 def test_a_refusal_is_told_as_it_is() -> None:
     refusal = problem(409, "Scenario 'c' cannot be removed now.")
     with scripted_api(refusal) as server, pytest.raises(CommandRefused, match="cannot be removed now"):
-        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=True)
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=True)
 
 
 def test_a_change_of_another_version_is_not_guessed_at() -> None:
     answer = Answer({"changes": [{"name": "a", "change": "renamed"}]})
     with scripted_api(answer) as server, pytest.raises(NotUnderstood):
-        RemoteCoordinator(HttpApi(server.url, "tc_x")).store(DOCUMENTS, prune=False)
+        RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=False)
 
 
 def test_a_check_asks_once_however_many_scenarios_are_stored() -> None:
@@ -51,7 +51,7 @@ def test_a_check_asks_once_however_many_scenarios_are_stored() -> None:
     ]
     rows.append({"name": "first", "change": "changed", "before": "kind: Other"})
     with scripted_api(Answer({"stored": False, "changes": rows})) as server:
-        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).changes(DOCUMENTS, prune=True)
+        changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).plan_changes(DOCUMENTS, prune=True)
     assert len(server.asked) == 1
     assert json.loads(server.asked[0].body)["check"] is True
     assert [(one.kind, one.before) for one in changes[-2:]] == [

@@ -12,7 +12,7 @@ from scenarios.drivers import documents
 from scenarios.language.document import build_plan
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library import services as registered_services
-from scenarios.library.warnings import delays, forewarnings
+from scenarios.library.warnings import find_start_delays, find_warnings
 from scenarios.models import Scenario
 from scenarios.runs import global_stop
 
@@ -34,7 +34,7 @@ def scenario(admin_user: User) -> Scenario:
 
 
 def told_of(text: str) -> list[str]:
-    return forewarnings(build_plan(documents.read_document(text), {}))
+    return find_warnings(build_plan(documents.read_document(text), {}))
 
 
 def test_nothing_is_told_of_a_plan_that_takes_everything_back_on_registered_services() -> None:
@@ -54,7 +54,7 @@ def test_an_action_that_nothing_takes_back_is_told() -> None:
     assert sentence == "'slow the exchange down' has no undo: what it does is not taken back"
 
 
-def test_a_draft_is_answered_with_its_forewarnings_above_its_plan(admin_client: Client) -> None:
+def test_a_draft_is_answered_with_its_warnings_above_its_plan(admin_client: Client) -> None:
     draft = DOCUMENT.replace("service: risk-monitor", "service: elsewhere")
     address = reverse("admin:scenarios_scenario_draft")
     answer = admin_client.post(address, draft, content_type="application/yaml").json()
@@ -66,12 +66,12 @@ def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
     admin_client: Client, scenario: Scenario
 ) -> None:
     plan = build_plan(documents.read_document(DOCUMENT), {})
-    assert delays(plan) == []
+    assert find_start_delays(plan) == []
     exchange = registered_services.register_service("exchange", "http://127.0.0.1:1")
     exchange.is_protected = True
     registered_services.save_service(exchange)
     global_stop.pull_global_stop(by="berta", reason="the market opens")
-    stopped, protected = delays(plan)
+    stopped, protected = find_start_delays(plan)
     assert stopped == "No run begins before the global stop, pulled by berta (the market opens) is released"
     assert "second person: 'exchange' is protected" in protected
     page = admin_client.get(reverse("admin:scenarios_scenario_change", args=[scenario.pk])).content.decode()
