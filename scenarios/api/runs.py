@@ -28,7 +28,7 @@ from scenarios.records import list_fields, record_run
 from scenarios.reports import FORMATS, file_name, render_report
 from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands
-from scenarios.runs.history import story_of
+from scenarios.runs.history import read_history
 
 router = Router(tags=["runs"])
 ORDER = Order(("queued_at", "id"), (parse_cursor_time, UUID), descending=True)
@@ -92,11 +92,11 @@ def describe_run(run: Run) -> dict[str, Any]:
 
 def describe_run_in_full(run: Run) -> dict[str, Any]:
     """With the fields that take a look at its events."""
-    story = story_of(run)
+    history = read_history(run)
     return {
         **describe_run(run),
-        "time_to_detect": story.time_to_detect,
-        "time_to_recover": story.time_to_recover,
+        "time_to_detect": history.time_to_detect,
+        "time_to_recover": history.time_to_recover,
         "approval": Approval.objects.filter(run=run).values_list("pk", flat=True).first(),
     }
 

@@ -17,7 +17,7 @@ from scenarios.models import Approval, Event, Run, RunCharts
 from scenarios.pictures.run_charts import views_of
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import plan_of
-from scenarios.runs.history import Story, story_of
+from scenarios.runs.history import RunHistory, read_history
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
@@ -59,13 +59,14 @@ def mark_of(pk: UUID) -> Mark:
 
 
 def whole_page(run: Run) -> dict[str, Any]:
-    story = story_of(run)
-    return {**_parts(run, story), "steps": story.steps, **charts_of(run, story), **events_before(run, None)}
+    history = read_history(run)
+    charts = charts_of(run, history)
+    return {**_parts(run, history), "steps": history.steps, **charts, **events_before(run, None)}
 
 
-def charts_of(run: Run, story: Story | None = None) -> dict[str, Any]:
+def charts_of(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
     """The charts that are kept, and how often to look for newer ones."""
-    charts = views_of(run, story or story_of(run))
+    charts = views_of(run, history or read_history(run))
     return {"run": run, "charts": charts, "charts_poll_seconds": 0 if charts.complete else SECONDS_CHARTS}
 
 
@@ -79,12 +80,12 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
     new = list(later[: EVENTS_PER_PAGE + 1])
     if len(new) > EVENTS_PER_PAGE:
         return None
-    story = story_of(run)
-    changed = [step for step in story.steps if step.last_event > seen.event or step.verdict == "not judged"]
+    history = read_history(run)
+    changed = [step for step in history.steps if step.last_event > seen.event or step.verdict == "not judged"]
     earlier = run.events.filter(sequence__lte=seen.event, kind__in=STEP_STARTS)
     known = set(earlier.values_list("phase", "subject"))
     return {
-        **_parts(run, story),
+        **_parts(run, history),
         "old_steps": [step for step in changed if (step.phase, step.name) in known],
         "new_steps": [step for step in changed if (step.phase, step.name) not in known],
         "faults_changed": any(event.kind in FAULT_KINDS for event in new),
@@ -92,17 +93,17 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
     }
 
 
-def _parts(run: Run, story: Story) -> dict[str, Any]:
+def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
     goes_on = run.state != RunState.FINISHED
     return {
         "run": run,
         "original": run,
-        "story": story,
+        "history": history,
         "approval": Approval.objects.filter(run=run).first(),
-        "timeline": run_timeline(story) if story.steps else "",
+        "timeline": run_timeline(history) if history.steps else "",
         "mark": Mark.of(run.last_event, run.stop_requested_at, run.waiting_for),
         "goes_on": goes_on,
-        "phase": story.phases[-1].name if goes_on and story.phases else "",
+        "phase": history.phases[-1].name if goes_on and history.phases else "",
         "poll_seconds": SECONDS_RUNNING if goes_on else SECONDS_DIRTY * (run.rollback != Rollback.CLEAN),
     }
 

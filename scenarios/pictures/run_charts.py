@@ -14,7 +14,7 @@ from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
 from scenarios.models import Run, RunCharts
 from scenarios.pictures.chart import Fault, Judged, Scene, drawn
 from scenarios.pictures.quantities import quantity
-from scenarios.runs.history import Story
+from scenarios.runs.history import RunHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,12 @@ class Views:
 NONE = Views((), {}, (), None, complete=True, version=0, turning="")
 
 
-def views_of(run: Run, story: Story) -> Views:
+def views_of(run: Run, history: RunHistory) -> Views:
     row = RunCharts.objects.filter(run=run).first()
     if row is None:
         return NONE  # a run of before charts were kept
     kept = Charts.model_validate(row.content)
-    scene = scene_of(story, row.read_at or story.ends)
+    scene = scene_of(history, row.read_at or history.ends)
     return Views(
         [_view(chart, scene) for chart in kept.charts if chart.has_samples],
         _without(kept),
@@ -95,18 +95,21 @@ def _without(kept: Charts) -> dict[str, list[str]]:
     return names
 
 
-def scene_of(story: Story, read_at: datetime) -> Scene:
-    goes_on = story.run.state != RunState.FINISHED
+def scene_of(history: RunHistory, read_at: datetime) -> Scene:
+    goes_on = history.run.state != RunState.FINISHED
     left, right = close_around(
-        story.began, story.ends, goes_on=goes_on, scrape=settings.PROMETHEUS_SCRAPE_SECONDS
+        history.began, history.ends, goes_on=goes_on, scrape=settings.PROMETHEUS_SCRAPE_SECONDS
     )
     return Scene(
-        story.began.timestamp(),
-        story.ends.timestamp(),
+        history.began.timestamp(),
+        history.ends.timestamp(),
         goes_on,
         left,
         right,
-        ((story.began - AROUND).timestamp(), (story.ends if goes_on else story.ends + AROUND).timestamp()),
+        (
+            (history.began - AROUND).timestamp(),
+            (history.ends if goes_on else history.ends + AROUND).timestamp(),
+        ),
         [
             Fault(
                 fault.action,
@@ -115,15 +118,15 @@ def scene_of(story: Story, read_at: datetime) -> Scene:
                 if fault.state in STATES_TO_UNDO or fault.closed_at is None
                 else fault.closed_at.timestamp(),
             )
-            for fault in story.faults
+            for fault in history.faults
             if fault.injected_at
         ],
         [
             Judged(step.name, step.verdict, step.ended.timestamp())
-            for step in story.steps
+            for step in history.steps
             if step.kind != "action" and step.ended is not None
         ],
-        known_until=max(story.ends, read_at).timestamp(),
+        known_until=max(history.ends, read_at).timestamp(),
     )
 
 

@@ -10,37 +10,37 @@ from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Fault
 from scenarios.pictures.svg import element
 from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, height_of, mark, span
-from scenarios.runs.history import StepStory, Story
+from scenarios.runs.history import RunHistory, StepHistory
 
 STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400)
 MAX_TICKS = 6
 
 
-def run_timeline(story: Story) -> SafeString:
-    scale = _Scale(story)
+def run_timeline(history: RunHistory) -> SafeString:
+    scale = _Scale(history)
     bands = [
         Band(
             phase.name,
-            format_duration(round(story.offset(phase.ended) - story.offset(phase.began), 1)),
+            format_duration(round(history.offset(phase.ended) - history.offset(phase.began), 1)),
             scale.at(phase.began),
             scale.at(phase.ended),
         )
-        for phase in story.phases
+        for phase in history.phases
     ]
-    rows = [_row(step, scale) for step in story.steps]
-    title = f"The run of {story.run.scenario_name} over {format_duration(round(scale.seconds, 1))}"
+    rows = [_row(step, scale) for step in history.steps]
+    title = f"The run of {history.run.scenario_name} over {format_duration(round(scale.seconds, 1))}"
     return drawn(title, bands, rows, *scale.ticks(len(rows)))
 
 
 class _Scale:
-    def __init__(self, story: Story) -> None:
-        self.story = story
-        self.seconds = max(story.offset(story.ends), 0.1)
-        self.goes_on = story.run.state != RunState.FINISHED
+    def __init__(self, history: RunHistory) -> None:
+        self.history = history
+        self.seconds = max(history.offset(history.ends), 0.1)
+        self.goes_on = history.run.state != RunState.FINISHED
 
     def at(self, moment: datetime | None) -> float:
         """Pixels; None is the end, or now."""
-        return LEFT + (RIGHT - LEFT) * min(1.0, self.story.offset(moment) / self.seconds)
+        return LEFT + (RIGHT - LEFT) * min(1.0, self.history.offset(moment) / self.seconds)
 
     def ticks(self, rows: int) -> Iterator[SafeString]:
         step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MAX_TICKS), self.seconds)
@@ -54,7 +54,7 @@ class _Scale:
             yield element("line", class_="now", x1=RIGHT, x2=RIGHT, y1=0.0, y2=height - 18)
 
 
-def _row(step: StepStory, scale: _Scale) -> Row:
+def _row(step: StepHistory, scale: _Scale) -> Row:
     if step.kind == "validation":
         return Row(step.name, list(_validation(step, scale)))
     if step.fault is not None:
@@ -65,7 +65,7 @@ def _row(step: StepStory, scale: _Scale) -> Row:
     )
 
 
-def _fault(step: StepStory, fault: Fault, scale: _Scale) -> Iterator[SafeString]:
+def _fault(step: StepHistory, fault: Fault, scale: _Scale) -> Iterator[SafeString]:
     if fault.state == FaultState.NOT_INJECTED:
         yield mark(scale.at(step.began), "failed", f"{step.name}: nothing was injected: {fault.reason}")
         return
@@ -80,7 +80,7 @@ def _fault(step: StepStory, fault: Fault, scale: _Scale) -> Iterator[SafeString]
     )
 
 
-def _validation(step: StepStory, scale: _Scale) -> Iterator[SafeString]:
+def _validation(step: StepHistory, scale: _Scale) -> Iterator[SafeString]:
     title = f"{step.name}: {step.reason or step.verdict}"
     kind = f"span {step.verdict}" if step.verdict != "not judged" else "span"
     yield span(scale.at(step.began), scale.at(step.ended), kind, title, thin=True)

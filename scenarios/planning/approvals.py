@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, NotWaiting, OwnRequest
@@ -26,7 +26,7 @@ from scenarios.models import Approval, Run, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate, task_queue
 from scenarios.runs import commands as run_commands
-from scenarios.runs.events import write_event
+from scenarios.runs.events import take_numbers, write_event
 
 PERMISSION = "scenarios.approve_run"
 # By schedule: what it was made of, the services then, whether anything is protected, and the fingerprint.
@@ -88,7 +88,7 @@ def expire(now: datetime) -> int:
 
 def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> None:
     awaiting = Run.objects.filter(id=run.id, state=RunState.AWAITING_APPROVAL)
-    if not awaiting.update(state=RunState.QUEUED, waiting_for="", last_event=F("last_event") + 1):
+    if not awaiting.update(state=RunState.QUEUED, waiting_for="", **take_numbers()):
         raise NotWaiting("The run waits for nobody any more.")
     run = Run.objects.get(id=run.id)
     detail = {"services": approval.services, "by": by.get_username(), "reason": reason}

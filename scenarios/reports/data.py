@@ -9,7 +9,7 @@ from scenarios.models import Approval
 from scenarios.pictures.run_charts import Views
 from scenarios.records import add_earlier_run_names, format_time, json_fields, record_fault, record_run
 from scenarios.reports.facts import Facts
-from scenarios.runs.history import StepStory
+from scenarios.runs.history import StepHistory
 
 
 def render(facts: Facts) -> str:
@@ -17,20 +17,20 @@ def render(facts: Facts) -> str:
 
 
 def build_content(facts: Facts) -> dict[str, Any]:
-    run, story = facts.run, facts.story
+    run, history = facts.run, facts.history
     fields = {
         **json_fields(record_run(run)),
-        "time_to_detect": story.time_to_detect,
-        "time_to_recover": story.time_to_recover,
+        "time_to_detect": history.time_to_detect,
+        "time_to_recover": history.time_to_recover,
         "title": facts.title,
         "description": facts.description,
         "schedule": str(run.schedule or ""),
         "approval": _describe_approval(facts.approval) if facts.approval else None,
         "phases": [
-            {"name": phase.name, **_describe_period(phase.began, phase.ended)} for phase in story.phases
+            {"name": phase.name, **_describe_period(phase.began, phase.ended)} for phase in history.phases
         ],
-        "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in story.faults],
-        "steps": [_describe_step(step, facts) for step in story.steps],
+        "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in history.faults],
+        "steps": [_describe_step(step, facts) for step in history.steps],
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,
@@ -58,7 +58,7 @@ def _describe_approval(approval: Approval) -> dict[str, Any]:
     }
 
 
-def _describe_step(step: StepStory, facts: Facts) -> dict[str, Any]:
+def _describe_step(step: StepHistory, facts: Facts) -> dict[str, Any]:
     return {
         "kind": step.kind,
         "phase": step.phase,

@@ -9,7 +9,7 @@ from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, parse_document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, views_of
-from scenarios.runs.history import StepStory, Story, story_of
+from scenarios.runs.history import RunHistory, StepHistory, read_history
 
 # A report is mailed: what a step returned is cut here once more.
 MAX_OUTPUT = 4_000
@@ -20,7 +20,7 @@ class Facts:
     """`version` counts the scenario's versions from 1; None where the document is none of them."""
 
     run: Run
-    story: Story
+    history: RunHistory
     title: str
     description: str
     version: int | None
@@ -28,21 +28,21 @@ class Facts:
     charts: Views
     approval: Approval | None = None
 
-    def output_of(self, step: StepStory) -> Any:
+    def output_of(self, step: StepHistory) -> Any:
         return self.outputs.get((step.kind, step.phase, step.name))
 
 
 def collect_facts(run: Run) -> Facts:
     document = _parse_document(run)
-    story = story_of(run)
+    history = read_history(run)
     return Facts(
         run=run,
-        story=story,
+        history=history,
         title=document.title if document else run.scenario_name,
         description=document.description if document else "",
         version=_find_version(run),
         outputs=_collect_outputs(run),
-        charts=views_of(run, story),
+        charts=views_of(run, history),
         approval=Approval.objects.filter(run=run).first(),
     )
 

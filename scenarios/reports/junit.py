@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.reports.facts import Facts
-from scenarios.runs.history import StepStory
+from scenarios.runs.history import StepHistory
 
 # Characters that XML 1.0 cannot hold, not even escaped.
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,15 +17,15 @@ _CHILDREN = {"failed": "failure", "errored": "error", "running": "skipped", "not
 
 
 def render(facts: Facts) -> str:
-    run, story = facts.run, facts.story
+    run, history = facts.run, facts.history
     suite = Element(
         "testsuite",
         name=run.scenario_name,
-        timestamp=story.began.isoformat(),
-        time=f"{story.offset(story.ends):.3f}",
+        timestamp=history.began.isoformat(),
+        time=f"{history.offset(history.ends):.3f}",
         id=str(run.pk),
     )
-    for step in (*story.validations, *_list_failed_actions(facts)):
+    for step in (*history.validations, *_list_failed_actions(facts)):
         _add_step(suite, step, facts)
     _add_run(suite, facts)
     _add_rollback(suite, facts)
@@ -44,16 +44,16 @@ def _add_case(suite: Element, name: str, classname: str, seconds: float) -> Elem
     )
 
 
-def _list_failed_actions(facts: Facts) -> list[StepStory]:
+def _list_failed_actions(facts: Facts) -> list[StepHistory]:
     """Those whose answer was not what they expect; what could not be done at all is the run's error."""
     if facts.run.outcome == Outcome.ERRORED:
         return []
-    return [step for step in facts.story.steps if step.kind == "action" and step.verdict == "failed"]
+    return [step for step in facts.history.steps if step.kind == "action" and step.verdict == "failed"]
 
 
-def _add_step(suite: Element, step: StepStory, facts: Facts) -> None:
-    story = facts.story
-    seconds = story.offset(step.ended) - story.offset(step.began)
+def _add_step(suite: Element, step: StepHistory, facts: Facts) -> None:
+    history = facts.history
+    seconds = history.offset(step.ended) - history.offset(step.began)
     case = _add_case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)
     if child := _CHILDREN.get(step.verdict):
         found = SubElement(case, child, message=_clean(step.reason or step.verdict))
@@ -65,7 +65,7 @@ def _add_run(suite: Element, facts: Facts) -> None:
     """Whatever ended the run otherwise than by its validations is an error of its own."""
     run = facts.run
     case = _add_case(
-        suite, "the run comes to its end", run.scenario_name, facts.story.offset(facts.story.ends)
+        suite, "the run comes to its end", run.scenario_name, facts.history.offset(facts.history.ends)
     )
     if run.state != RunState.FINISHED:
         SubElement(case, "skipped", message=f"the run is {run.state}")
@@ -76,10 +76,10 @@ def _add_run(suite: Element, facts: Facts) -> None:
 def _add_rollback(suite: Element, facts: Facts) -> None:
     case = _add_case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
     if facts.run.rollback == Rollback.DIRTY:
-        left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.story.outstanding)
+        left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.history.still_injected)
         SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))
     elif facts.run.rollback == Rollback.UNVERIFIED:
-        left = "; ".join(f"{fault.action}: {fault.standing}" for fault in facts.story.unverified)
+        left = "; ".join(f"{fault.action}: {fault.standing}" for fault in facts.history.unverified)
         SubElement(case, "system-out").text = _clean(f"rollback unverified: {left}")
 
 

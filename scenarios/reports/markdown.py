@@ -8,7 +8,7 @@ from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
 from scenarios.reports.markdown_text import escape_paragraph, escape_text
-from scenarios.runs.history import StepStory
+from scenarios.runs.history import StepHistory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
 
@@ -18,7 +18,7 @@ def render(facts: Facts) -> str:
 
 
 def _render_lines(facts: Facts) -> Iterator[str]:
-    run, story = facts.run, facts.story
+    run, history = facts.run, facts.history
     sign = SIGNS.get(run.outcome, "❌" if run.state == RunState.FINISHED else "▶️")
     yield f"## {sign} {escape_text(facts.title)}: {escape_text(run.verdict)}"
     yield ""
@@ -26,24 +26,24 @@ def _render_lines(facts: Facts) -> Iterator[str]:
         yield escape_paragraph(run.reason)
         yield ""
     if run.rollback == Rollback.DIRTY:
-        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in story.outstanding)
+        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in history.still_injected)
         yield f"⚠️ **Still injected:** {names or 'see the ledger'}"
         yield ""
     if run.rollback == Rollback.UNVERIFIED:
-        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in story.unverified)
+        names = ", ".join(f"**{escape_text(fault.action)}**" for fault in history.unverified)
         yield f"⚠️ **Not verified:** {names}. The undo has succeeded; the injection may still arrive."
         yield ""
     yield from _render_table(("Fact", "Value"), _list_facts(facts))
     yield ""
-    if story.faults:
+    if history.faults:
         yield from _render_table(
             ("Fault", "Where", "State", "Injected", "Closed", "Why"),
-            (_list_fault_cells(one) for one in story.faults),
+            (_list_fault_cells(one) for one in history.faults),
         )
         yield ""
-    if story.steps:
+    if history.steps:
         yield from _render_table(
-            ("", "Step", "Phase", "After", "Reason"), (_list_step_cells(step) for step in story.steps)
+            ("", "Step", "Phase", "After", "Reason"), (_list_step_cells(step) for step in history.steps)
         )
     yield from _render_charts(facts.charts)
 
@@ -69,7 +69,7 @@ def _render_charts(charts: Views) -> Iterator[str]:
 
 
 def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
-    run, story = facts.run, facts.story
+    run, history = facts.run, facts.history
     yield "Scenario", f"{run.scenario_name}{f', version {facts.version}' if facts.version else ''}"
     yield "Run", str(run.pk)
     yield "Queued", f"{run.queued_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -78,8 +78,8 @@ def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
         yield "Approval", facts.approval.in_words
     for name, length in (
         ("Took", run.took),
-        ("Time to detect", story.time_to_detect),
-        ("Time to recover", story.time_to_recover),
+        ("Time to detect", history.time_to_detect),
+        ("Time to recover", history.time_to_recover),
     ):
         if length is not None:
             yield name, duration(length)
@@ -98,7 +98,7 @@ def _list_fault_cells(fault: Fault) -> tuple[str, ...]:
     )
 
 
-def _list_step_cells(step: StepStory) -> tuple[str, ...]:
+def _list_step_cells(step: StepHistory) -> tuple[str, ...]:
     return SIGNS[step.verdict], step.name, step.phase, duration(step.time_to_pass), step.reason
 
 

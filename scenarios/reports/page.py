@@ -20,9 +20,9 @@ def render(facts: Facts) -> str:
     context = {
         "facts": facts,
         "run": facts.run,
-        "story": facts.story,
-        "timeline": run_timeline(facts.story) if facts.story.steps else "",
-        "steps": [(step, _format_output(facts.output_of(step))) for step in facts.story.steps],
+        "history": facts.history,
+        "timeline": run_timeline(facts.history) if facts.history.steps else "",
+        "steps": [(step, _format_output(facts.output_of(step))) for step in facts.history.steps],
         "charts": facts.charts,
         "style": read_style(),
         "policy": build_policy(),

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import F
 from django.utils import timezone
 
 from scenarios.domain.event_kinds import EventKind
@@ -15,7 +14,7 @@ from scenarios.drivers.installed import installed_drivers
 from scenarios.models import Approval, Run
 from scenarios.ports import Event, acts_when_probed
 from scenarios.runs import admission
-from scenarios.runs.events import write_event
+from scenarios.runs.events import take_numbers, write_event
 
 NOBODY_NAMED = "nobody named"
 
@@ -45,7 +44,7 @@ def ask_for_run(run: Run, services: list[str]) -> None:
     """Have the queued run wait until a second person approves it; within the caller's transaction."""
     now, reason = timezone.now(), admission.needs_approval(services)
     waits = {"state": RunState.AWAITING_APPROVAL, "waiting_for": reason[:500]}
-    if not Run.objects.queued().filter(id=run.id).update(last_event=F("last_event") + 1, **waits):
+    if not Run.objects.queued().filter(id=run.id).update(**take_numbers(), **waits):
         return  # stopped meanwhile
     run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
     detail = {"services": services, "by": name_of(run.started_by), "reason": reason}
@@ -67,8 +66,8 @@ def ask_for_run(run: Run, services: list[str]) -> None:
 
 def cover_by_schedule(run: Run, approval: Approval) -> None:
     """Note in the new run who approved its schedule; within the caller's transaction."""
-    run.last_event += 1
-    run.save(update_fields=["last_event"])
+    Run.objects.filter(id=run.id).update(**take_numbers())
+    run.refresh_from_db(fields=["last_event"])
     reason = f"with the schedule {approval.schedule}"
     detail = {"services": approval.services, "by": approval.decided_by_name, "reason": reason}
     write_event(run, Event(EventKind.RUN_APPROVED, timezone.now(), detail=detail))

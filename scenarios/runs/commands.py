@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from scenarios.domain.errors import CannotBegin, ScenarioDeleted
@@ -19,7 +18,7 @@ from scenarios.language.document import Document, build_plan
 from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Schedule
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate
-from scenarios.runs.events import write_event
+from scenarios.runs.events import take_numbers, write_event
 from scenarios.runs.task_queue import knock, knock_waiting
 
 
@@ -160,7 +159,7 @@ def end_unbegun_run(
     """
     now = timezone.now()
     ending = {"outcome": Outcome.ABORTED, "rollback": Rollback.CLEAN, "reason": reason}
-    ended_at = {"state": RunState.FINISHED, "finished_at": now, "last_event": F("last_event") + 1}
+    ended_at = {"state": RunState.FINISHED, "finished_at": now, **take_numbers()}
     with transaction.atomic():
         ended = Run.objects.not_begun().filter(id=run.id).update(**ended_at, **ending, **changes)
         if ended:

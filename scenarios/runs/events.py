@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import F, Max
 
 from scenarios.database.errors import UNSTORABLE, is_refused
 from scenarios.domain.event_kinds import find_kinds
@@ -28,6 +28,15 @@ from scenarios.ports import Event
 logger = logging.getLogger(__name__)
 
 MAX_NAME = 200  # what the columns take
+
+
+def take_numbers(count: int = 1) -> dict[str, Any]:
+    """The change of the run's row that takes the next numbers; part of the UPDATE that the events report.
+
+    So a conditional UPDATE decides, locks the row and takes the numbers at once, and no number is lost or
+    given twice. The row is read again before the events are written.
+    """
+    return {"last_event": F("last_event") + count}
 
 
 def write_event(run: Run, event: Event) -> None:

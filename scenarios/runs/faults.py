@@ -17,7 +17,7 @@ def retry_undo(faults: QuerySet[Fault]) -> int:
 
 
 def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
-    """Take an outstanding fault out of the ledger by a person's word. False where it is not outstanding.
+    """Close an open fault of an ended run on a person's responsibility. False where it is closed already.
 
     The run's rollback becomes clean when this was its last one.
     """
@@ -25,8 +25,8 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
     if claim is None:
         return False
     try:
-        outstanding = [fault for fault in open_faults(claim) if fault.key == row.pk]
-        for fault in outstanding:
+        still_open = [fault for fault in open_faults(claim) if fault.key == row.pk]
+        for fault in still_open:
             detail = {"by": by, "reason": reason}
             kind = EventKind.FAULT_ACKNOWLEDGED
             event = Event(kind, timezone.now(), fault.phase, fault.action, detail)
@@ -34,4 +34,4 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
     finally:
         release(claim)
     knock_waiting()
-    return bool(outstanding)
+    return bool(still_open)

@@ -1,4 +1,4 @@
-"""A run as a story: its phases, steps and faults, read from its events and the ledger.
+"""What happened in a run: its phases, steps and faults, read from its events and the ledger.
 
 What the run page shows and what every report tells is read here, so that they cannot differ.
 """
@@ -30,14 +30,14 @@ MAX_CHANGES = 100
 
 
 @dataclass(slots=True)
-class PhaseStory:
+class PhaseHistory:
     name: str
     began: datetime
     ended: datetime | None = None
 
 
 @dataclass(slots=True)
-class StepStory:
+class StepHistory:
     """An action, a validation, or a guard that tripped. `changes`: when a validation changed its mind."""
 
     number: int
@@ -60,22 +60,23 @@ class StepStory:
 
 
 @dataclass(slots=True)
-class Story:
+class RunHistory:
     """`ends` is the run's end, or now while it goes on."""
 
     run: Run
     began: datetime
     ends: datetime
-    phases: list[PhaseStory]
-    steps: list[StepStory]
+    phases: list[PhaseHistory]
+    steps: list[StepHistory]
     faults: list[Fault]
 
     @property
-    def validations(self) -> list[StepStory]:
+    def validations(self) -> list[StepHistory]:
         return [step for step in self.steps if step.kind == "validation"]
 
     @property
-    def outstanding(self) -> list[Fault]:
+    def still_injected(self) -> list[Fault]:
+        """Those that are not undone, and may have been injected; of a running run they are no surprise."""
         return [fault for fault in self.faults if fault.state in STATES_TO_UNDO]
 
     @property
@@ -97,7 +98,7 @@ class Story:
     def time_to_recover(self) -> float | None:
         """Seconds from the last undo until the last later validation began to hold."""
         undone = [fault.closed_at for fault in self.injected if fault.closed_at]
-        if not undone or self.outstanding:
+        if not undone or self.still_injected:
             return None
         last = max(undone)
         held = [
@@ -116,7 +117,7 @@ class Story:
         return max(0.0, ((moment or self.ends) - self.began).total_seconds())
 
 
-def story_of(run: Run) -> Story:
+def read_history(run: Run) -> RunHistory:
     events = Event.objects.filter(run=run).order_by("sequence")
     told: dict[int, Mapping[str, Any]] = {
         row["sequence"]: row
@@ -135,13 +136,13 @@ def story_of(run: Run) -> Story:
     if finished:
         reader.close()
     ends = run.finished_at if finished and run.finished_at else timezone.now()
-    return Story(run, began, max(began, ends), reader.phases, list(reader.steps.values()), faults)
+    return RunHistory(run, began, max(began, ends), reader.phases, list(reader.steps.values()), faults)
 
 
 class _Reader:
     def __init__(self, faults: dict[tuple[str, str], Fault], told: Mapping[int, Mapping[str, Any]]) -> None:
-        self.phases: list[PhaseStory] = []
-        self.steps: dict[tuple[Topic, str, str], StepStory] = {}
+        self.phases: list[PhaseHistory] = []
+        self.steps: dict[tuple[Topic, str, str], StepHistory] = {}
         self._faults = faults
         self._told = told
 
@@ -152,7 +153,7 @@ class _Reader:
             first = first or at
             known = parse_kind(kind)
             if known is EventKind.PHASE_STARTED:
-                self.phases.append(PhaseStory(phase, at))
+                self.phases.append(PhaseHistory(phase, at))
             elif known is EventKind.PHASE_FINISHED and self.phases:
                 self.phases[-1].ended = at
             elif known is not None and known.topic in STEP_TOPICS:
@@ -169,7 +170,7 @@ class _Reader:
         key = (kind.topic, phase, name)
         step = self.steps.get(key)
         if step is None:
-            step = self.steps[key] = StepStory(len(self.steps) + 1, kind.topic, phase, name, at)
+            step = self.steps[key] = StepHistory(len(self.steps) + 1, kind.topic, phase, name, at)
             step.fault = self._faults.get((phase, name)) if kind.topic is Topic.ACTION else None
         step.last_event = sequence
         if kind in (EventKind.VALIDATION_HOLDING, EventKind.VALIDATION_NOT_HOLDING):

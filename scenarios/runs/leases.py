@@ -25,7 +25,7 @@ from scenarios.drivers import hosts
 from scenarios.models import Run, RunQuerySet
 from scenarios.ports import Event
 from scenarios.runs import admission, line
-from scenarios.runs.events import find_event, write_events
+from scenarios.runs.events import find_event, take_numbers, write_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def fenced(claim: Claim, *, events: int = 1, **changes: Any) -> Iterator[Run]:
     with transaction.atomic():
         held = Run.objects.filter(id=claim.run_id, fence=claim.fence)
         # The update comes first: it locks the row, so that no take-over can slip in before the commit.
-        if held.update(last_event=F("last_event") + events, **changes) != 1:
+        if held.update(**take_numbers(events), **changes) != 1:
             raise _lost(claim)
         yield Run.objects.get(id=claim.run_id)
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from scenarios.domain.outcomes import FaultState, Rollback, RunState
+from scenarios.domain.outcomes import OUTSTANDING_STATES, FaultState, Rollback, RunState
 from scenarios.models import Fault, Run
 from tests.integration.scenarios.api.conftest import program
 from tests.integration.scenarios.story_rows import Telling
@@ -77,6 +77,32 @@ def test_all_who_ask_are_told_of_the_same_ones(left: Fault, admin_user: User, ad
     assert list(Fault.objects.outstanding()) == [left]
     assert [fault for fault in Fault.objects.select_related("run") if fault.is_outstanding] == [left]
     assert "1 fault" in admin_client.get("/admin/scenarios/fault/?left=yes").content.decode()
+
+
+@pytest.mark.parametrize("run_state", RunState)
+def test_query_and_property_agree_on_what_is_outstanding(run_state: RunState) -> None:
+    ends = {"outcome": "passed", "rollback": "clean", "finished_at": timezone.now()}
+    holds = {"lease_until": timezone.now()} if run_state == RunState.RUNNING else {}
+    fields = ends if run_state == RunState.FINISHED else holds
+    run = Run.objects.create(scenario_name="a", document="", state=run_state, started_from="cli", **fields)
+    for order, state in enumerate(FaultState):
+        step = {"driver": "http", "arguments": {}}
+        Fault.objects.create(
+            run=run,
+            order=order,
+            phase="p",
+            action="a",
+            driver="http",
+            undo=step,
+            timeout=5,
+            state=state,
+            opened_at=timezone.now(),
+        )
+    by_query = set(Fault.objects.outstanding())
+    assert by_query == {fault for fault in Fault.objects.all() if fault.is_outstanding}
+    assert {fault.state for fault in by_query} == (
+        set(OUTSTANDING_STATES) if run_state == RunState.FINISHED else {FaultState.OUTSTANDING}
+    )
 
 
 def test_a_list_of_many_faults_takes_as_many_queries_as_an_empty_one(left: Fault, admin_user: User) -> None:
