@@ -2,6 +2,7 @@ from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
 from metrics_app import backend, cache, checks, database
+from metrics_app.conf import conf
 
 
 class MetricsAppConfig(AppConfig):
@@ -12,3 +13,24 @@ class MetricsAppConfig(AppConfig):
         connection_created.connect(database.record_connection)
         cache.count_reads_of_all_caches()
         backend.take_over_libraries()
+        watch_what_is_switched_on()
+
+
+def watch_what_is_switched_on() -> None:
+    """Record what settings ask for beside requests.
+
+    Each module is imported where it is needed, because it declares its metrics then: a project that has this
+    switched off may have metrics of the same names.
+    """
+    if conf.database:
+        from metrics_app import model_rows  # noqa: PLC0415 - see above
+
+        model_rows.watch()
+    if conf.tasks:
+        from metrics_app import task_queues  # noqa: PLC0415 - see above
+
+        task_queues.watch_installed()
+    if conf.commands:
+        from metrics_app import commands  # noqa: PLC0415 - see above
+
+        commands.watch()

@@ -180,7 +180,7 @@ def find_missing_module() -> str | None:
 
 def find_default_directory() -> Path:
     """A directory in the system's temporary one, the same for all processes of one user and one project."""
-    module = getattr(settings, "SETTINGS_MODULE", None) or settings.ROOT_URLCONF
+    module = str(getattr(settings, "SETTINGS_MODULE", None) or getattr(settings, "ROOT_URLCONF", ""))
     file = getattr(sys.modules.get(module), "__file__", None) or "."
     project = re.sub(r"\W+", "-", module.partition(".")[0])[:40]
     digest = hashlib.sha256(f"{module}\n{Path(file).resolve()}".encode()).hexdigest()[:12]
