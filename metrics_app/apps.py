@@ -23,9 +23,11 @@ def watch_what_is_switched_on() -> None:
     switched off may have metrics of the same names.
     """
     if conf.database:
-        from metrics_app import model_rows  # noqa: PLC0415 - see above
+        from metrics_app import migration_state, model_rows  # noqa: PLC0415 - see above
 
+        database.count_failed_connections()
         model_rows.watch()
+        migration_state.watch()
     if conf.tasks:
         from metrics_app import task_queues  # noqa: PLC0415 - see above
 

@@ -13,6 +13,7 @@ HTTP_REQUEST_DURATION = "http_request_duration_seconds"
 HTTP_REQUEST_ERRORS = "http_request_errors_total"
 HTTP_REQUESTS_IN_PROGRESS = "http_requests_in_progress"
 DATABASE_CONNECTIONS = "database_connections_opened_total"
+DATABASE_CONNECTION_ERRORS = "database_connection_errors_total"
 DATABASE_QUERIES = "database_queries_total"
 DATABASE_QUERY_ERRORS = "database_query_errors_total"
 DATABASE_QUERY_DURATION = "database_query_duration_seconds"
@@ -98,6 +99,7 @@ _HTTP = (
 
 _STORES = (
     _counter(DATABASE_CONNECTIONS, "Database connections opened.", "alias"),
+    _counter(DATABASE_CONNECTION_ERRORS, "Attempts to connect to a database that failed.", "alias"),
     _counter(DATABASE_QUERIES, "Database queries executed, whether they failed or not.", "alias"),
     _counter(DATABASE_QUERY_ERRORS, "Database queries that failed.", "alias"),
     _histogram(

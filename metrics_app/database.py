@@ -5,6 +5,7 @@ has a pool, a connection counts as opened each time it is taken from there.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from time import perf_counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import (
+    DATABASE_CONNECTION_ERRORS,
     DATABASE_CONNECTIONS,
     DATABASE_QUERIES,
     DATABASE_QUERY_DURATION,
@@ -20,15 +22,18 @@ from metrics_app.catalogue import (
 from metrics_app.conf import conf
 from metrics_app.ports import MetricsPort
 
+_MARK = "_failures_are_counted_by_metrics_app"
+
 
 class DatabaseRecorder:
     """What is recorded of one database, bound once."""
 
-    __slots__ = ("connections", "durations", "errors", "queries")
+    __slots__ = ("connection_errors", "connections", "durations", "errors", "queries")
 
     def __init__(self, metrics: MetricsPort, alias: str) -> None:
         labels = {"alias": alias}
         self.connections = metrics.bind_counter(DATABASE_CONNECTIONS, labels)
+        self.connection_errors = metrics.bind_counter(DATABASE_CONNECTION_ERRORS, labels)
         self.queries = metrics.bind_counter(DATABASE_QUERIES, labels)
         self.errors = metrics.bind_counter(DATABASE_QUERY_ERRORS, labels)
         self.durations = metrics.bind_histogram(DATABASE_QUERY_DURATION, labels)
@@ -69,3 +74,24 @@ def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     if not any(isinstance(wrapper, QueryWrapper) for wrapper in connection.execute_wrappers):
         # First, for who opens it within Django's `execute_wrapper()` takes the last one away at its end.
         connection.execute_wrappers.insert(0, QueryWrapper(connection.alias))
+
+
+def count_failed_connections() -> None:
+    """Count each attempt to connect that fails, from now on. Calling it twice changes nothing."""
+    if not hasattr(BaseDatabaseWrapper.connect, _MARK):
+        counted = _count_failures(BaseDatabaseWrapper.connect)
+        setattr(counted, _MARK, True)
+        BaseDatabaseWrapper.connect = counted  # type: ignore[method-assign]
+
+
+def _count_failures(connect: Callable[..., None]) -> Callable[..., None]:
+    @wraps(connect)
+    def connect_and_count(connection: BaseDatabaseWrapper) -> None:
+        try:
+            connect(connection)
+        except Exception:
+            if conf.database:
+                recorders.of(connection.alias).connection_errors.inc()
+            raise
+
+    return connect_and_count

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.db import Error, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
 
+from metrics_app import database, migration_state
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from tests.metrics_settings import override_metrics
 
@@ -114,3 +116,33 @@ def test_a_wrapper_around_the_opening_of_a_connection_takes_itself_away_and_not_
     assert passed_on not in opened.execute_wrappers
     query(opened)
     assert counted(metrics, "queries") == 2
+
+
+def test_an_attempt_to_connect_that_fails_is_counted(
+    opened: BaseDatabaseWrapper, metrics: InMemoryMetricsAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BaseDatabaseWrapper, "connect", BaseDatabaseWrapper.connect)
+    database.count_failed_connections()
+    nowhere = {"sqlite": "/nowhere/at/all.sqlite3", "postgresql": "no_such_database"}[opened.vendor]
+    opened.settings_dict = {**opened.settings_dict, "NAME": nowhere}
+    for _ in range(2):
+        with pytest.raises(Error):
+            opened.ensure_connection()
+    assert (counted(metrics, "connection_errors"), counted(metrics, "connections_opened")) == (2, 0)
+
+
+def test_migrations_are_counted_as_applied_and_pending(metrics: InMemoryMetricsAdapter) -> None:
+    def read() -> list[float]:
+        return [sample.value for sample in migration_state.read()]
+
+    recorder = MigrationRecorder(connection)
+    with override_metrics(DATABASE=True):
+        applied, pending = read()
+        assert applied > 50
+        assert pending == 0
+        recorder.record_unapplied(
+            *next(found for found in migration_state.find_on_disk() if found[0] == "auth")
+        )
+        assert read() == [applied - 1, 1]
+    with override_metrics(DATABASE=False):
+        assert read() == []

@@ -31,6 +31,7 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "http_request_errors_total": request,
         "http_requests_in_progress": ("method",),
         "database_connections_opened_total": ("alias",),
+        "database_connection_errors_total": ("alias",),
         "database_queries_total": ("alias",),
         "database_query_errors_total": ("alias",),
         "database_query_duration_seconds": ("alias",),
