@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from coordinator_site import logs
 from coordinator_site.environment import MAX_PORT, one_of, whole_number
-from coordinator_site.gunicorn_logger import logger_writing
+from coordinator_site.gunicorn_logger import build_logger_class
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -55,7 +55,7 @@ graceful_timeout = _number("WEB_GRACEFUL_TIMEOUT", "30", lowest=1, highest=3600)
 
 _production = _env.str("ENVIRONMENT", "development") == "production"
 _service = _env.str("SERVICE_NAME", "test-coordinator")
-logger_class = logger_writing(
+logger_class = build_logger_class(
     logs.logging_config(
         one_of(
             "LOG_FORMAT", _env.str("LOG_FORMAT", logs.default_format(production=_production)), logs.FORMATS

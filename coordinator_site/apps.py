@@ -16,7 +16,7 @@ class CoordinatorSiteConfig(AppConfig):
     def ready(self) -> None:
         checks.register(check_single_sign_on)
         if settings.TASK_BACKEND == "rq":
-            load_metrics_of_django_rq()
+            import_django_rq_metrics()
 
 
 class ControlRoomConfig(admin_apps.AdminConfig):
@@ -26,11 +26,11 @@ class ControlRoomConfig(admin_apps.AdminConfig):
     default_site = "scenarios.control_room.site.ControlRoom"
 
 
-def load_metrics_of_django_rq() -> None:
-    """Let django_rq make the metric that it makes when it is imported, before the admin imports it.
+def import_django_rq_metrics() -> None:
+    """Import django_rq's metrics without PROMETHEUS_MULTIPROC_DIR, before the admin imports them.
 
-    With PROMETHEUS_MULTIPROC_DIR in the environment that metric would leave a file for each process id
-    in the directory of the project's own metrics.
+    With that variable, the metric that django_rq creates on import would leave a file for each process in the
+    directory of this project's own metrics.
     """
     hidden = os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
     try:

@@ -4,9 +4,9 @@ import os
 
 from django.core.asgi import get_asgi_application
 
-from coordinator_site.startup import refuse_what_checks_find
+from coordinator_site.startup import run_system_checks
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coordinator_site.settings")
 
-refuse_what_checks_find()
+run_system_checks()
 application = get_asgi_application()

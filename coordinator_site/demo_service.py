@@ -1,13 +1,13 @@
 """A small service to break: the exchange and the risk monitor of `manage.py up`.
 
-It really slows down, fails and goes away by its chaos endpoints, and its own metrics show it. It runs
-in memory and on loopback: for demonstrations and tests.
+Its chaos endpoints really slow it down, make it fail or cut its connections, and its own metrics show that.
+It keeps everything in memory and serves on loopback, for demonstrations and tests.
 
-    GET  /health, GET|POST /orders        what the service is for
-    GET  /alerts                          the risk monitor: what it makes of the exchange
-    POST|DELETE|GET /chaos/latency        inject {"delay_ms": 500}, clear, look
-    POST|DELETE|GET /chaos/errors         inject {"rate": 0.5}, clear, look
-    POST|DELETE|GET /chaos/outage         inject, clear, look
+    GET  /health, GET|POST /orders        orders of the exchange
+    GET  /alerts                          what the risk monitor notices
+    POST|DELETE|GET /chaos/latency        inject {"delay_ms": 500}, clear, show
+    POST|DELETE|GET /chaos/errors         inject {"rate": 0.5}, clear, show
+    POST|DELETE|GET /chaos/outage         inject, clear, show
     GET  /metrics
 """
 
@@ -36,12 +36,12 @@ UNTOUCHED_BY_CHAOS = ("/chaos/", "/metrics")
 
 
 class InjectionError(ValueError):
-    """The body of a chaos request does not say what to inject."""
+    """The body of a chaos request is invalid."""
 
 
 @dataclass
 class Chaos:
-    """What is injected now."""
+    """The faults that are injected now."""
 
     delay_ms: float = 0.0
     error_rate: float = 0.0
@@ -54,7 +54,7 @@ class Chaos:
         return {"active": bool(amount), name: amount}
 
     def inject(self, kind: str, body: Any) -> None:
-        """Raises InjectionError with the rule."""
+        """Raises InjectionError if the body is invalid."""
         if kind == "outage":
             self.outage = True
         elif kind == "latency":
@@ -74,14 +74,14 @@ class Chaos:
 def number(body: Any, name: str, *, highest: float) -> float:
     value = body.get(name) if isinstance(body, dict) else None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InjectionError(f"{name}={value!r} is no number: send a JSON object with {name!r}")
+        raise InjectionError(f"{name}={value!r} is not a number; send a JSON object with {name!r}")
     if not 0 < value <= highest:
-        raise InjectionError(f"{name}={value!r} is out of range: above 0, at most {highest:g}")
+        raise InjectionError(f"{name}={value!r} must be above 0 and at most {highest:g}")
     return float(value)
 
 
 class DemoService:
-    """One service by its name; a risk monitor is told the address of the exchange it watches."""
+    """One service. A risk monitor gets the address of the exchange that it watches."""
 
     def __init__(self, name: str, *, metrics: MetricsPort, watches: str = "") -> None:
         self.name = name
@@ -94,7 +94,7 @@ class DemoService:
         self.alerts: list[str] = []
 
     def application(self) -> web.Application:
-        # Metrics outermost: they must show what chaos does to the answers.
+        # Metrics outermost, so that they show the effects of chaos.
         application = web.Application(middlewares=[self.measure, self.suffer])
         application.router.add_get("/health", self.health)
         application.router.add_get("/orders", self.list_orders)
@@ -102,7 +102,7 @@ class DemoService:
         application.router.add_get("/alerts", self.list_alerts)
         application.router.add_get("/metrics", self.metrics)
         kinds = "/chaos/{kind:latency|errors|outage}"
-        application.router.add_get(kinds, self.look)
+        application.router.add_get(kinds, self.show)
         application.router.add_post(kinds, self.inject)
         application.router.add_delete(kinds, self.clear)
         if self.watches:
@@ -133,7 +133,7 @@ class DemoService:
             return await handler(request)
         if self.chaos.outage:
             if request.transport is not None:
-                request.transport.abort()  # as a service that is gone: no answer at all
+                request.transport.abort()  # no response at all, as from a service that is down
             raise web.HTTPServiceUnavailable
         await asyncio.sleep(self.chaos.delay_ms / 1000)
         if self.chaos.chance.random() < self.chaos.error_rate:
@@ -152,7 +152,7 @@ class DemoService:
         except ValueError:
             order = None
         if not isinstance(order, dict) or order.get("side") not in {"buy", "sell"}:
-            rule = "an order is a JSON object with side 'buy' or 'sell'"
+            rule = "send a JSON object with side 'buy' or 'sell'"
             return web.json_response({"error": rule}, status=400)
         accepted = {"id": next(self.order_numbers), "side": order["side"]}
         self.orders.append(accepted)
@@ -166,7 +166,7 @@ class DemoService:
         body = await asyncio.to_thread(self.exposition, accept)
         return web.Response(body=body, headers={"Content-Type": self.exposition.content_type(accept)})
 
-    async def look(self, request: web.Request) -> web.Response:
+    async def show(self, request: web.Request) -> web.Response:
         return web.json_response(self.chaos.state(request.match_info["kind"]))
 
     async def inject(self, request: web.Request) -> web.Response:
@@ -214,7 +214,7 @@ def serve(name: str, *, host: str, port: int, watches: str = "") -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     metrics = new_adapter()
     application = DemoService(name, metrics=metrics, watches=watches).application()

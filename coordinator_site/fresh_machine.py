@@ -1,6 +1,6 @@
-"""Builds the project's own environment on a machine that has Python and nothing else.
+"""Builds the project's virtual environment on a machine that has only Python.
 
-Imported before anything is installed: the standard library alone.
+Imported before anything is installed, so it uses only the standard library.
 """
 
 import errno
@@ -20,7 +20,7 @@ MAX_PORT = 65535
 
 
 def ensure_environment(project: Path, arguments: list[str]) -> None:
-    """Return where Django can be imported; else build `.venv` and start again inside it.
+    """Return if Django can be imported; else build `.venv` and restart in it.
 
     Raises:
         SystemExit: this Python is too old, venv is missing, or the installation failed.
@@ -49,19 +49,19 @@ def requirement_files(project: Path, arguments: list[str]) -> list[Path]:
     return files
 
 
-def stamp_of(environment: Path, requirements: Path) -> Path:
-    """The file that says: what this requirements file asks for, with this Python, is installed whole."""
+def get_stamp(environment: Path, requirements: Path) -> Path:
+    """The file that marks this requirements file as completely installed with this Python."""
     content = requirements.read_bytes() + sys.version.encode()
     digest = hashlib.sha256(content).hexdigest()[:16]
     return environment / f"installed-{digest}"
 
 
 def is_installed(environment: Path, wanted: list[Path]) -> bool:
-    return all(stamp_of(environment, file).exists() for file in wanted)
+    return all(get_stamp(environment, file).exists() for file in wanted)
 
 
 def install(environment: Path, wanted: list[Path], *, build: bool) -> None:
-    """Install what is missing, one process at a time: two commands may be started at once."""
+    """Install what is missing. A lock keeps two commands that start at once apart."""
     environment.mkdir(exist_ok=True)
     with (environment / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -76,32 +76,32 @@ def install(environment: Path, wanted: list[Path], *, build: bool) -> None:
         options = ["--quiet", "--require-hashes", "--disable-pip-version-check", "--no-input"]
         run_or_exit(
             [python, "-m", "pip", "install", *options, *files],
-            hint="Is the package index reachable? The command can be repeated: nothing is lost.",
+            hint="Is the package index reachable? You can repeat the command.",
         )
         for file in wanted:
-            stamp_of(environment, file).touch()
+            get_stamp(environment, file).touch()
 
 
 def refuse_taken_port(project: Path, arguments: list[str]) -> None:
-    """Installing takes minutes: that `up` could not serve then is said before.
+    """Exit before an installation that takes minutes if the port of `up` is in use.
 
-    What makes no sense as a port is left to `up` itself.
+    An invalid port is left to `up` itself.
     """
     if arguments[1:2] != ["up"]:
         return
-    port = asked_port(project, arguments)
+    port = find_port(project, arguments)
     if port.isascii() and port.isdecimal() and 0 < int(port) <= MAX_PORT and is_taken(int(port)):
         sys.exit(
-            f"Port {port} is taken: choose another with 'manage.py up --port N' or PORT. "
+            f"Port {port} is in use; choose another with 'manage.py up --port N' or PORT. "
             "Nothing was installed."
         )
 
 
-def asked_port(project: Path, arguments: list[str]) -> str:
-    """By --port, PORT in the environment or in .env, or else the default."""
+def find_port(project: Path, arguments: list[str]) -> str:
+    """The port from --port, from PORT in the environment or .env, or the default."""
     words = " ".join(arguments[2:])
-    if given := re.search(r"--port[= ](\S+)", words):
-        return given[1]
+    if option := re.search(r"--port[= ](\S+)", words):
+        return option[1]
     if "PORT" in os.environ:
         return os.environ["PORT"]
     try:
@@ -114,7 +114,7 @@ def asked_port(project: Path, arguments: list[str]) -> str:
 
 def is_taken(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a port in TIME_WAIT counts as free.
+        # As servers do, so that a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -127,7 +127,7 @@ def refuse_without_venv() -> None:
     if any(importlib.util.find_spec(module) is None for module in ("venv", "ensurepip")):
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         sys.exit(
-            f"This Python ({sys.executable}) comes without venv. Install it, then repeat the command:\n"
+            f"This Python ({sys.executable}) has no venv module. Install it, then repeat the command:\n"
             f"  Debian, Ubuntu: apt-get install python{version}-venv"
         )
 
@@ -135,7 +135,7 @@ def refuse_without_venv() -> None:
 def build_environment(environment: Path) -> None:
     run_or_exit(
         [sys.executable, "-m", "venv", str(environment)],
-        hint=f"Is there room on the disk, and may this user write to {environment.parent}?",
+        hint=f"Is the disk full, or may this user not write to {environment.parent}?",
     )
 
 

@@ -1,4 +1,4 @@
-"""The lines that gunicorn itself logs, in the shape of all others."""
+"""Gunicorn's own log lines, in the same format as all others."""
 
 import logging.config
 from collections.abc import Mapping
@@ -7,14 +7,15 @@ from typing import Any
 from gunicorn.glogging import Logger
 
 
-def logger_writing(config: Mapping[str, Any]) -> type[Logger]:
-    """A `logger_class`. It still writes no line for each request, unless told to by `--access-logfile -`;
-    `logconfig_dict`, which would do the rest as well, would make gunicorn write them all.
+def build_logger_class(config: Mapping[str, Any]) -> type[Logger]:
+    """A class for gunicorn's setting `logger_class`.
+
+    Requests are logged only with `--access-logfile -`; the setting `logconfig_dict` would log them always.
     """
 
-    class OurLogger(Logger):  # type: ignore[misc]
+    class ConfiguredLogger(Logger):  # type: ignore[misc]
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
             logging.config.dictConfig(dict(config))
 
-    return OurLogger
+    return ConfiguredLogger

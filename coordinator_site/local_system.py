@@ -1,4 +1,4 @@
-"""The whole system on one machine, as `manage.py up` starts it: which processes, in which order."""
+"""The processes that `manage.py up` starts on one machine, in their order."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ from coordinator_site.supervisor import Child
 from scenarios.domain.worker_commands import quick_worker
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
-# Often: the faults of a demonstration last for a few seconds, and the charts shall show them.
+# The demo's faults last only a few seconds, and the charts should show them.
 SCRAPE_SECONDS = 1
 JOB_PORTS = {"test-coordinator": "web", "exchange": "exchange", "risk-monitor": "risk_monitor"}
 
@@ -26,12 +26,12 @@ class Ports:
     risk_monitor: int
     prometheus: int
 
-    def address_of(self, name: str) -> str:
+    def get_address(self, name: str) -> str:
         return f"http://127.0.0.1:{getattr(self, name)}"
 
 
 def choose_ports(web: int) -> Ports:
-    """The documented ports where they are free, others for the parts that nobody has to know."""
+    """The documented ports if they are free, else any free ones."""
     taken = {web}
     chosen = []
     for wanted in (
@@ -45,13 +45,13 @@ def choose_ports(web: int) -> Ports:
     return Ports(web, *chosen)
 
 
-def children(ports: Ports) -> list[Child]:
-    """In the order of starting. They stop in reverse: a worker undoes its faults while its targets live."""
+def build_children(ports: Ports) -> list[Child]:
+    """In the order of starting. They stop in reverse, so that a worker can still undo its faults."""
     monitoring = prometheus(ports)
-    measured = where_it_is_measured(ports) if monitoring else {}
+    measured = build_prometheus_settings(ports) if monitoring else {}
     return [
         demo_service("exchange", ports.exchange),
-        demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.address_of("exchange")),
+        demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.get_address("exchange")),
         *monitoring,
         Child(
             "web",
@@ -63,9 +63,9 @@ def children(ports: Ports) -> list[Child]:
     ]
 
 
-def where_it_is_measured(ports: Ports) -> dict[str, str]:
+def build_prometheus_settings(ports: Ports) -> dict[str, str]:
     return {
-        "PROMETHEUS_URL": ports.address_of("prometheus"),
+        "PROMETHEUS_URL": ports.get_address("prometheus"),
         "PROMETHEUS_SCRAPE_SECONDS": str(SCRAPE_SECONDS),
     }
 
@@ -79,21 +79,21 @@ def demo_service(name: str, port: int, *options: str) -> Child:
     own = {
         "SERVICE_NAME": name,
         "SERVICE_INSTANCE_NAME": name,
-        # Metrics of its own: on /metrics of the demo service stands the demo service.
+        # The demo service shows its own metrics, not those of the coordinator.
         "PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / f"metrics-{name}"),
     }
     return manage(name, "demo_service", name, "--port", str(port), *options, environment=own)
 
 
 def prometheus(ports: Ports) -> list[Child]:
-    """Prometheus with the shipped configuration, where it is installed and the settings name no other."""
+    """Prometheus with the shipped configuration, if it is installed and the settings name no other."""
     binary = shutil.which("prometheus")
     if binary is None or settings.PROMETHEUS_URL:
         return []
     data = settings.DATA_DIR / "prometheus"
     data.mkdir(exist_ok=True)
     config = data / "prometheus.yml"
-    config.write_text(config_with_ports(settings.BASE_DIR / SHIPPED_PROMETHEUS_CONFIG, ports))
+    config.write_text(build_prometheus_config(settings.BASE_DIR / SHIPPED_PROMETHEUS_CONFIG, ports))
     options = [
         f"--config.file={config}",
         f"--storage.tsdb.path={data / 'tsdb'}",
@@ -102,11 +102,11 @@ def prometheus(ports: Ports) -> list[Child]:
     return [Child("prometheus", [binary, *options])]
 
 
-def config_with_ports(shipped: Path, ports: Ports) -> str:
-    """The shipped configuration, its targets on these ports, to be kept in another folder."""
+def build_prometheus_config(shipped: Path, ports: Ports) -> str:
+    """The shipped configuration with targets on these ports, to be stored in another folder."""
     config = yaml.safe_load(shipped.read_text())
     config["global"]["scrape_interval"] = f"{SCRAPE_SECONDS}s"
-    # Prometheus looks for them from the folder of its configuration.
+    # Prometheus resolves paths relative to its configuration.
     config["rule_files"] = [str(shipped.parent / pattern) for pattern in config["rule_files"]]
     for job in config["scrape_configs"]:
         port = getattr(ports, JOB_PORTS[job["job_name"]])

@@ -1,9 +1,9 @@
-"""Who guesses passwords is slowed down, however the guesses are spread: over names or over addresses.
+"""Slows down password guessing that is spread over names or over addresses.
 
-django-axes keeps the failures and refuses a name from an address. Here stand the two limits that it cannot
-express beside that one: of an address with any name, and of a name from any address. Both look back for a few
-minutes only, since an address may be that of a whole office, and a name is known to whoever wants to shut its
-owner out. A browser in which the person has logged in before is not held to them.
+django-axes records failures and locks out a name from one address. This module adds two limits that it
+cannot express: failures from one address with any name, and failures of one name from any address. Both look
+back only a few minutes, because a whole office may share an address, and anyone who knows a name could lock
+its owner out. They do not apply to a browser in which the person has logged in before.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ KNOWN_FOR_SECONDS = 90 * 24 * 3600
 
 class LoginLimits(AxesDatabaseHandler):  # type: ignore[misc] # it has no types
     def get_failures(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
-        """Those of the name from the address; as many as lock both out where either has had too many."""
+        """Failures of this name from this address; the limit itself if either has too many elsewhere."""
         failures: int = super().get_failures(request, credentials)
         if failures < settings.AXES_FAILURE_LIMIT and self._is_spread(request, credentials):
             request.is_spread_guessing = True  # type: ignore[attr-defined]
@@ -40,13 +40,13 @@ class LoginLimits(AxesDatabaseHandler):  # type: ignore[misc] # it has no types
         name, address = get_client_username(request, credentials), request.axes_ip_address  # type: ignore[attr-defined]
         if is_known_browser(request, name):
             return False
-        since = request.axes_attempt_time - minutes_looked_back()  # type: ignore[attr-defined]
-        lately = AccessAttempt.objects.filter(attempt_time__gt=since)
+        since = request.axes_attempt_time - get_slowdown()  # type: ignore[attr-defined]
+        recent = AccessAttempt.objects.filter(attempt_time__gt=since)
         return bool(
-            (name and _failures(lately.filter(username=name)) >= settings.LOGIN_FAILURES_PER_NAME)
+            (name and _failures(recent.filter(username=name)) >= settings.LOGIN_FAILURES_PER_NAME)
             or (
                 address
-                and _failures(lately.filter(ip_address=address)) >= settings.LOGIN_FAILURES_PER_ADDRESS
+                and _failures(recent.filter(ip_address=address)) >= settings.LOGIN_FAILURES_PER_ADDRESS
             )
         )
 
@@ -55,7 +55,7 @@ def _failures(attempts: QuerySet[Any]) -> int:
     return attempts.aggregate(sum=Sum("failures_since_start"))["sum"] or 0
 
 
-def minutes_looked_back() -> timedelta:
+def get_slowdown() -> timedelta:
     return timedelta(minutes=settings.LOGIN_SLOWDOWN_MINUTES)
 
 
@@ -65,7 +65,7 @@ def is_known_browser(request: HttpRequest, name: str | None) -> bool:
 
 
 class KnownBrowserMiddleware:
-    """After a login the browser is known: guesses at the name from elsewhere do not lock it out."""
+    """Remembers the browser after a login, so that guesses from elsewhere do not lock it out."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -88,14 +88,14 @@ class KnownBrowserMiddleware:
 def locked_out(
     request: HttpRequest, _response: HttpResponse | None = None, _credentials: Any = None
 ) -> HttpResponse:
-    """The page that says so, and when to try again."""
+    """The page that says when to try again."""
     is_spread = getattr(request, "is_spread_guessing", False)
-    length = minutes_looked_back() if is_spread else settings.AXES_COOLOFF_TIME
+    wait = get_slowdown() if is_spread else settings.AXES_COOLOFF_TIME
     context = {
         "is_spread": is_spread,
         "failure_limit": settings.AXES_FAILURE_LIMIT,
-        "minutes": round(length.total_seconds() / 60),
+        "minutes": round(wait.total_seconds() / 60),
     }
     response = render(request, "admin/locked_out.html", context, status=429)
-    response["Retry-After"] = str(round(length.total_seconds()))
+    response["Retry-After"] = str(round(wait.total_seconds()))
     return response

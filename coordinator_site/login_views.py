@@ -1,4 +1,4 @@
-"""The way to the provider of the single sign-on, and the way back."""
+"""Views for single sign-on: to the provider, and back from it."""
 
 import logging
 import time
@@ -24,13 +24,13 @@ LOGIN = "single_sign_on"
 
 
 class SingleSignOnMiddleware:
-    """Ends a session that single sign-on began when its time is over, however often it was used meanwhile."""
+    """Ends a session from single sign-on after a fixed time, even if it is in use."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        # Without the cookie there is no session, and none is looked for.
+        # Without the cookie there is no session to load.
         if settings.SESSION_COOKIE_NAME in request.COOKIES and has_ended(request.session.get(LOGIN)):
             logout(request)
         return self.get_response(request)
@@ -46,42 +46,44 @@ def has_ended(login_by_provider: Mapping[str, Any] | None) -> bool:
 @never_cache
 @require_safe
 def start(request: HttpRequest) -> HttpResponse:
-    """To the provider. By a link, for the policy lets no form lead anywhere but here."""
-    refuse_where_off()
+    """Redirect to the provider. Reached by a link, because the policy forbids forms that lead elsewhere."""
+    require_single_sign_on()
     request.session[NEXT] = request.GET.get("next", "")
     try:
-        return single_sign_on.way_there(request, request.build_absolute_uri(reverse("oidc_callback")))
+        return single_sign_on.redirect_to_provider(
+            request, request.build_absolute_uri(reverse("oidc_callback"))
+        )
     except LoginRefused as error:
-        return refused(request, str(error))
+        return refuse(request, str(error))
 
 
 @never_cache
 @require_safe
 def callback(request: HttpRequest) -> HttpResponse:
-    """Back from the provider: whoever it says they are is logged in, if their groups may enter."""
-    refuse_where_off()
+    """Log in the person whom the provider names, if their groups may log in."""
+    require_single_sign_on()
     try:
-        user = single_sign_on.user_of(single_sign_on.claims_of(request))
+        user = single_sign_on.save_user(single_sign_on.fetch_claims(request))
     except LoginRefused as error:
-        return refused(request, str(error))
+        return refuse(request, str(error))
     if user is None or not (user.is_staff and user.is_active):
-        return refused(request, "none of your groups may enter here")
+        return refuse(request, "none of your groups may log in here")
     page = request.session.pop(NEXT, "")
     login(request, user, backend="django.contrib.auth.backends.ModelBackend")
     request.session.set_expiry(settings.OIDC_SESSION_SECONDS)
     request.session[LOGIN] = {"issuer": settings.OIDC_ISSUER, "at": time.time()}
-    logger.info("%s has logged in by %s", user.get_username(), settings.OIDC_ISSUER)
-    is_ours = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
-    return HttpResponseRedirect(page if is_ours else reverse("admin:index"))
+    logger.info("%s logged in with %s", user.get_username(), settings.OIDC_ISSUER)
+    is_here = url_has_allowed_host_and_scheme(page, {request.get_host()}, require_https=request.is_secure())
+    return HttpResponseRedirect(page if is_here else reverse("admin:index"))
 
 
-def refuse_where_off() -> None:
+def require_single_sign_on() -> None:
     if not settings.OIDC_ISSUER:
         raise Http404("no single sign-on is configured")
 
 
-def refused(request: HttpRequest, reason: str) -> HttpResponse:
-    """Back to the login page, with a sentence."""
-    logger.warning("A login by %s failed: %s", settings.OIDC_ISSUER, reason)
-    messages.error(request, f"The login by {settings.OIDC_NAME} failed: {reason}.")
+def refuse(request: HttpRequest, reason: str) -> HttpResponse:
+    """Redirect to the login page with the reason as a message."""
+    logger.warning("Login with %s failed: %s", settings.OIDC_ISSUER, reason)
+    messages.error(request, f"Login with {settings.OIDC_NAME} failed: {reason}.")
     return HttpResponseRedirect(reverse("admin:login"))

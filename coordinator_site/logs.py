@@ -1,6 +1,6 @@
-"""Log lines: JSON for programs, readable in a terminal. All of them come by the standard logging.
+"""Log lines, as JSON or for a terminal; all go through the standard library's logging.
 
-Read by gunicorn's configuration, too, before there is a Django.
+Gunicorn's configuration imports this module before Django is set up.
 """
 
 import json
@@ -18,18 +18,18 @@ from scenarios.domain import log_context
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMATS = ("json", "console")
-# Of what a logger gives beside its words: a request, for one, would show its whole query.
+# Extras that are logged; others, as a request, would show a whole query string.
 KEPT_EXTRAS = ["status_code"]
-# Shorter ones would be struck out of everything.
+# Shorter values occur in ordinary text.
 MIN_SECRET_LENGTH = 6
 _SECRET_NAME = re.compile(r"SECRET|TOKEN|PASSWORD|PASSWD|_KEY$")
-# Digits up to the end of an address, or up to its path, are a port.
+# Digits before the path or the end of a URL are a port.
 _PORT = r"(?!\d{1,5}(?:[/?#][^\s@,'\"]*)?(?:[\s,'\")]|$))"
 _CREDENTIALS = re.compile(
     rf"(?i)(\bbearer\s+|\bbasic\s+|//(?:\[[0-9a-f:.]+\]|[^/\s:@\[]*):{_PORT})[^\s@,'\"]+(@?)|\btc_[A-Za-z0-9_-]{{8,}}"
 )
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# Their own handlers would write beside ours, in another shape.
+# Their own handlers would write every line twice, in another format.
 PLAIN_LOGGERS = ("django", "django.server", "gunicorn.error", "gunicorn.access", "rq.worker")
 
 
@@ -37,24 +37,24 @@ def default_format(*, production: bool) -> str:
     return "json" if production or not sys.stderr.isatty() else "console"
 
 
-def logging_config(shape: str, level: str, *, service: str, instance: str) -> dict[str, Any]:
+def logging_config(log_format: str, level: str, *, service: str, instance: str) -> dict[str, Any]:
     """For `logging.config.dictConfig`."""
-    formatter = {"()": "coordinator_site.logs.formatter", "shape": shape}
+    formatter = {"()": "coordinator_site.logs.formatter", "log_format": log_format}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {**formatter, "service": service, "instance": instance}},
-        # The handler has the level, too: some commands set that of their own loggers.
+        # The handler also has the level, because some commands set the level of their own loggers.
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line", "level": level}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"handlers": [], "propagate": True} for name in PLAIN_LOGGERS},
-            "environ": {"level": "WARNING"},  # it tells every time that there is no .env
+            "environ": {"level": "WARNING"},  # it logs each missing .env
         },
     }
 
 
-def formatter(*, shape: str, service: str, instance: str) -> logging.Formatter:
+def formatter(*, log_format: str, service: str, instance: str) -> logging.Formatter:
     def about(_logger: Any, _method: str, event: EventDict) -> EventDict:
         return {**event, **log_context.bound(), "service": service, "instance": instance}
 
@@ -63,12 +63,12 @@ def formatter(*, shape: str, service: str, instance: str) -> logging.Formatter:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(allow=KEPT_EXTRAS),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        about if shape == "json" else _in_a_terminal,
+        about if log_format == "json" else _prepare_for_terminal,
         structlog.processors.format_exc_info,  # without the values of variables
         redact,
     ]
     last: Processor = structlog.processors.JSONRenderer(serializer=_json)
-    if shape == "console":
+    if log_format == "console":
         last = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -76,22 +76,22 @@ def formatter(*, shape: str, service: str, instance: str) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=before, processors=finish)
 
 
-def _in_a_terminal(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Whose service and instance it is one knows there. No character of the words may steer the terminal."""
+def _prepare_for_terminal(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Without service and instance, which are known there; control characters are escaped."""
     words = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), str(event["event"]))
     return {**event, **log_context.bound(), "event": words}
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Strike out the secrets that this process knows, and what looks like credentials."""
+    """Redact the secrets that this process knows, and everything that looks like credentials."""
     known: EventDict = log_context.redactor.redact(event)
     return {
-        name: _CREDENTIALS.sub(_struck, value) if isinstance(value, str) else value
+        name: _CREDENTIALS.sub(_redact_match, value) if isinstance(value, str) else value
         for name, value in known.items()
     }
 
 
-def _struck(found: re.Match[str]) -> str:
+def _redact_match(found: re.Match[str]) -> str:
     return f"{found[1] or ''}***{found[2] or ''}"
 
 
@@ -102,7 +102,7 @@ def _json(event: EventDict, **_options: Any) -> str:
 
 
 def learn_secrets(environment: Mapping[str, str], *more: str) -> None:
-    """Whatever in the environment is named as a secret, and the passwords in its addresses."""
+    """Learn the values of variables that are named like secrets, and the passwords in URLs."""
     values = [value for name, value in environment.items() if _SECRET_NAME.search(name.upper())]
     values += [_password(value) for name, value in environment.items() if name.upper().endswith("_URL")]
     for value in (*values, *more):

@@ -1,11 +1,11 @@
-"""Who a person is at the single sign-on."""
+"""A person's identity at the single sign-on provider."""
 
 from django.conf import settings
 from django.db import models
 
 
 class Identity(models.Model):
-    """A person of this site, as the provider knows them: by `sub`, the one name that it never gives again."""
+    """Links a user to the provider's `sub`, the only identifier that it never reuses."""
 
     issuer = models.CharField(max_length=500)
     subject = models.CharField(max_length=255)

@@ -1,4 +1,4 @@
-"""Which ports are free, and who has one that is not. Linux tells by /proc; elsewhere it stays unknown."""
+"""Free ports, and the process that uses a port. Only Linux's /proc shows the process."""
 
 import socket
 from pathlib import Path
@@ -9,14 +9,14 @@ CONNECT_SECONDS = 1.0
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
-        # As servers do: a port in TIME_WAIT counts as free.
+        # As servers do, so that a port in TIME_WAIT counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
             probe.listen()
         except OSError:
             return False
-    # Nobody here has it, and still somebody may answer: the kernel may forward it to a container.
+    # No process here has the port, but the kernel may forward it to a container.
     with socket.socket() as caller:
         caller.settimeout(CONNECT_SECONDS)
         return caller.connect_ex((host, port)) != 0
@@ -29,8 +29,8 @@ def free_port(host: str = "127.0.0.1") -> int:
         return port
 
 
-def holder_of(port: int) -> str:
-    """The process that listens on the port, as `gunicorn (process 4711)`, or "" where it cannot be told."""
+def find_holder(port: int) -> str:
+    """The process that listens on the port, as `gunicorn (process 4711)`, or "" if it is unknown."""
     inodes = listening_inodes(port)
     for folder in Path("/proc").glob("[0-9]*"):
         if inodes & socket_inodes(folder):
@@ -59,6 +59,6 @@ def listening_inodes(port: int) -> set[str]:
 def socket_inodes(process: Path) -> set[str]:
     try:
         links = [str(entry.readlink()) for entry in (process / "fd").iterdir()]
-    except OSError:  # another user's process, or one that has just ended
+    except OSError:  # another user's process, or one that just ended
         return set()
     return {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}

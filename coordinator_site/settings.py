@@ -128,7 +128,7 @@ TEMPLATES = [
 # Database
 
 DATABASES = {
-    "default": databases.for_many_processes(
+    "default": databases.add_options(
         env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'coordinator.sqlite3'}")
     )
 }
@@ -204,7 +204,7 @@ OIDC_GROUP_MAP = env.read_list(pairs, "OIDC_GROUP_MAP", [])
 OIDC_SESSION_SECONDS = env.read(whole_number, "OIDC_SESSION_SECONDS", 28_800, lowest=60, highest=31_536_000)
 OIDC_TOKEN_SECONDS = env.read(whole_number, "OIDC_TOKEN_SECONDS", 604_800, lowest=60, highest=31_536_000)
 # Checked for an API token's owner, in addition to whether the account is active.
-API_TOKEN_OWNER_CHECK = "coordinator_site.single_sign_on.rights_are_present"  # noqa: S105 - a path
+API_TOKEN_OWNER_CHECK = "coordinator_site.single_sign_on.has_recent_login"  # noqa: S105 - a path
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION

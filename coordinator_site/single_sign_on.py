@@ -1,7 +1,7 @@
-"""Login by OpenID Connect, where the settings name a provider.
+"""Login by OpenID Connect, if the settings name a provider.
 
-Authlib carries the protocol: discovery, state, nonce, PKCE, the token's signature and claims. Here stands
-what it is asked for, and who its claims are on this site.
+Authlib handles the protocol: discovery, state, nonce, PKCE, the token's signature and claims. This module
+says what to request and turns claims into users.
 """
 
 import hashlib
@@ -22,25 +22,25 @@ from coordinator_site.models import Identity
 
 logger = logging.getLogger(__name__)
 
-SECONDS = 10
-# The provider signs, we only verify: no algorithm by which the client's own secret would be a key.
+TIMEOUT = 10  # seconds
+# The provider signs and we only verify, so no algorithm may use the client's own secret as its key.
 SIGNATURES = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
 )
-CLOCKS_APART = 60
+MAX_CLOCK_SKEW = 60
 MAX_NAME_LENGTH = 140
 
 
-class LoginRefused(Exception):  # noqa: N818 - an answer
-    """The provider, or what it says of the person, does not let them in."""
+class LoginRefused(Exception):  # noqa: N818 - a state
+    """The provider cannot be used, or this person may not log in."""
 
 
 @contextmanager
-def trusting_nothing() -> Iterator[None]:
-    """Whatever the provider answers, or does not, ends as a refusal: no page of ours breaks by it.
+def refusing_on_error() -> Iterator[None]:
+    """Turn any error of the provider or of Authlib into a refusal, so that no page breaks.
 
     Raises:
-        LoginRefused: for any error within; its own words are in the log, not on the page.
+        LoginRefused: for any error; its details are in the log, not on the page.
     """
     try:
         yield
@@ -48,25 +48,25 @@ def trusting_nothing() -> Iterator[None]:
         raise
     except Exception as error:
         logger.warning("%s: %s: %s", settings.OIDC_ISSUER, type(error).__name__, error)
-        raise LoginRefused("its answer could not be trusted or read") from error
+        raise LoginRefused("the provider's response was invalid") from error
 
 
-@trusting_nothing()
-def way_there(request: HttpRequest, back_to: str) -> HttpResponse:
-    """The redirect to the provider, which sends the person back to this address.
+@refusing_on_error()
+def redirect_to_provider(request: HttpRequest, back_to: str) -> HttpResponse:
+    """Redirect to the provider, which sends the person back to the address `back_to`.
 
     Raises:
-        LoginRefused: the provider cannot be reached, or not be used.
+        LoginRefused: the provider cannot be reached or used.
     """
     redirect: HttpResponse = provider().authorize_redirect(request, back_to)
     return redirect
 
 
 def provider() -> Any:
-    """The client of the provider, with what its discovery document says.
+    """The client for the provider, with the metadata from its discovery document.
 
     Raises:
-        LoginRefused: it says that it is somebody else, or signs by nothing that could be verified.
+        LoginRefused: it has another issuer, or offers no signature algorithm that can be verified.
     """
     client = _client(settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET)
     metadata = client.load_server_metadata()
@@ -74,19 +74,19 @@ def provider() -> Any:
     if metadata.get("issuer") != settings.OIDC_ISSUER:
         _client.cache_clear()
         raise LoginRefused(
-            f"the provider calls itself {metadata.get('issuer')!r}, not {settings.OIDC_ISSUER!r}"
+            f"the provider's issuer is {metadata.get('issuer')!r}, not {settings.OIDC_ISSUER!r}"
         )
     offered = metadata.get("id_token_signing_alg_values_supported") or ["RS256"]
     metadata["id_token_signing_alg_values_supported"] = sorted(SIGNATURES.intersection(offered))
     if not metadata["id_token_signing_alg_values_supported"]:
         _client.cache_clear()
-        raise LoginRefused(f"the provider signs by {offered!r}, none of which is verified here")
+        raise LoginRefused(f"none of the provider's signature algorithms {offered!r} can be verified")
     return client
 
 
 @lru_cache(maxsize=4)
 def _client(issuer: str, client_id: str, client_secret: str) -> Any:
-    # Imported on the first login: it is an extra, and costs the other pages nothing.
+    # Imported on the first login, because Authlib is an optional extra.
     from authlib.integrations.django_client import OAuth  # noqa: PLC0415
 
     registry = OAuth()
@@ -98,51 +98,51 @@ def _client(issuer: str, client_id: str, client_secret: str) -> Any:
         client_kwargs={
             "scope": " ".join(dict.fromkeys(["openid", *settings.OIDC_SCOPES])),
             "code_challenge_method": "S256",
-            "default_timeout": SECONDS,
+            "default_timeout": TIMEOUT,
         },
     )
     return registry.oidc
 
 
-@trusting_nothing()
-def claims_of(request: HttpRequest) -> Mapping[str, Any]:
-    """What the provider says of the person who comes back from it, verified.
+@refusing_on_error()
+def fetch_claims(request: HttpRequest) -> Mapping[str, Any]:
+    """The verified claims about the person who comes back from the provider.
 
     Raises:
-        LoginRefused: it says nothing of anybody, or nothing that can be trusted.
+        LoginRefused: there are no claims, or they cannot be verified.
     """
     client = provider()
-    # Authlib by itself would take a token for somebody else that names us as its authorized party.
+    # By itself, Authlib would accept a token for another client that names us as its authorized party.
     expected = {
         "iss": {"essential": True, "value": settings.OIDC_ISSUER},
         "aud": {"essential": True, "value": settings.OIDC_CLIENT_ID},
     }
-    token = client.authorize_access_token(request, claims_options=expected, leeway=CLOCKS_APART)
+    token = client.authorize_access_token(request, claims_options=expected, leeway=MAX_CLOCK_SKEW)
     claims: Mapping[str, Any] | None = token.get("userinfo")
     if not claims:
-        raise LoginRefused("the provider's answer has no identity token")
+        raise LoginRefused("the provider sent no identity token")
     if settings.OIDC_GROUPS_CLAIM not in claims and client.server_metadata.get("userinfo_endpoint"):
         more = client.userinfo(token=token)
         if more.get("sub") != claims["sub"]:
-            raise LoginRefused("the provider's answers speak of two people")
+            raise LoginRefused("the provider's identity token and user info are about different people")
         claims = {**more, **claims}
     return claims
 
 
 @transaction.atomic
-def user_of(claims: Mapping[str, Any]) -> User | None:
-    """The person of these claims, with the rights that their groups give; None who has none and is unknown.
+def save_user(claims: Mapping[str, Any]) -> User | None:
+    """Create or update the user with these claims and give them the permissions of their groups.
 
-    Called at each login: whatever the provider or the settings no longer give is taken away. The caller looks
-    whether they may enter.
+    Called at each login, so that permissions which the provider or the settings no longer give are removed.
+    The caller checks whether the user may log in. Returns None for an unknown person without permissions.
     """
-    groups = groups_in(claims)
+    groups = read_groups(claims)
     may_enter = not groups.isdisjoint([*settings.OIDC_STAFF_GROUPS, *settings.OIDC_SUPERUSER_GROUPS])
     known = Identity.objects.select_related("user").filter(issuer=settings.OIDC_ISSUER, subject=claims["sub"])
     if (identity := known.first()) is None:
         if not may_enter:
             return None
-        identity = Identity(issuer=settings.OIDC_ISSUER, subject=claims["sub"], user=_new_user(claims))
+        identity = Identity(issuer=settings.OIDC_ISSUER, subject=claims["sub"], user=_create_user(claims))
     user = identity.user
     user.is_staff = may_enter
     user.is_superuser = not groups.isdisjoint(settings.OIDC_SUPERUSER_GROUPS)
@@ -156,10 +156,10 @@ def user_of(claims: Mapping[str, Any]) -> User | None:
     return user
 
 
-def rights_are_present(user: User) -> bool:
-    """Whether what the provider said of a person's rights is recent enough for a token of theirs.
+def has_recent_login(user: User) -> bool:
+    """Whether the provider confirmed a user's groups recently enough for their API tokens to be used.
 
-    Of somebody whom no provider knows nothing expires.
+    Always true for users without single sign-on.
     """
     seen = list(user.identities.values_list("entered_at", flat=True))
     if not seen:
@@ -168,8 +168,8 @@ def rights_are_present(user: User) -> bool:
     return user.is_staff and any(at is not None and at > oldest for at in seen)
 
 
-def groups_in(claims: Mapping[str, Any]) -> frozenset[str]:
-    """The groups that the provider names; none where the claim is not a list of words, or one word."""
+def read_groups(claims: Mapping[str, Any]) -> frozenset[str]:
+    """The groups in the claims; none unless the claim is a list or a single string."""
     named = claims.get(settings.OIDC_GROUPS_CLAIM)
     if isinstance(named, str):
         named = [named]
@@ -177,20 +177,20 @@ def groups_in(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _join_groups(identity: Identity, groups: frozenset[str]) -> None:
-    """Exactly those groups here that the mapping gives now; what a person was given by hand stays."""
+    """Set exactly the groups that the mapping gives now; groups that were given by hand stay."""
     wanted = {ours for theirs, ours in settings.OIDC_GROUP_MAP.items() if theirs in groups}
     ours = set(settings.OIDC_GROUP_MAP.values()) | set(identity.given_groups)
     known = {group.name: group for group in Group.objects.filter(name__in=ours)}
     for name in sorted(wanted - known.keys()):
-        # Not made here: an empty group would let nobody do anything, and hide that it is misspelt.
-        logger.error("OIDC_GROUP_MAP names the group %r, which does not exist here: nobody joins it", name)
+        # Not created here: an empty group gives no permission and would hide a misspelled name.
+        logger.error("OIDC_GROUP_MAP names the group %r, which does not exist; nobody joins it", name)
     identity.user.groups.remove(*(known[name] for name in known.keys() - wanted))
     identity.user.groups.add(*(known[name] for name in known.keys() & wanted))
     identity.given_groups = sorted(known.keys() & wanted)
 
 
-def _new_user(claims: Mapping[str, Any]) -> User:
-    """Never somebody who is there already: a name or address at the provider proves nothing here."""
+def _create_user(claims: Mapping[str, Any]) -> User:
+    """Never an existing user, because a name or email at the provider proves nothing here."""
     subject = claims["sub"]
     name = _text(claims, settings.OIDC_USERNAME_CLAIM, MAX_NAME_LENGTH) or str(subject)[:MAX_NAME_LENGTH]
     if User.objects.filter(username=name).exists():
@@ -202,6 +202,6 @@ def _new_user(claims: Mapping[str, Any]) -> User:
     return user
 
 
-def _text(claims: Mapping[str, Any], name: str, longest: int) -> str:
+def _text(claims: Mapping[str, Any], name: str, max_length: int) -> str:
     value = claims.get(name)
-    return value[:longest] if isinstance(value, str) else ""
+    return value[:max_length] if isinstance(value, str) else ""

@@ -1,15 +1,15 @@
-"""What a server does before it serves: the system checks that `manage.py` would do."""
+"""Runs the system checks before a server starts, as `manage.py` does."""
 
 import django
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 
-def refuse_what_checks_find() -> None:
-    """Neither WSGI nor ASGI runs the checks, so a wrong setting would show only when it is used.
+def run_system_checks() -> None:
+    """Run the system checks, because WSGI and ASGI do not.
 
     Raises:
-        ImproperlyConfigured: with each error that a check found.
+        ImproperlyConfigured: lists every error that the checks found.
     """
     django.setup(set_prefix=False)
     errors = [message for message in run_checks() if message.is_serious() and not message.is_silenced()]

@@ -1,4 +1,4 @@
-"""Child processes: started, restarted when they die, stopped in order, none left behind."""
+"""Child processes: started in order, restarted when they die, stopped in reverse order."""
 
 import ctypes
 import os
@@ -17,7 +17,7 @@ MAX_RESTART_DELAY = 30.0
 
 @dataclass
 class Child:
-    """One process of the system; its output goes to a log file of its name."""
+    """One process of the system; its output goes to a log file with its name."""
 
     name: str
     command: Sequence[str]
@@ -33,7 +33,7 @@ class Child:
 
 
 class Supervisor:
-    """Keeps children running. They are started in the order given and stopped in the reverse."""
+    """Keeps child processes running."""
 
     def __init__(self, children: Sequence[Child], *, logs: Path, directory: Path) -> None:
         self.children = list(children)
@@ -45,11 +45,11 @@ class Supervisor:
         for child in self.children:
             self._start(child)
 
-    def log_of(self, child: Child) -> Path:
+    def get_log(self, child: Child) -> Path:
         return self._logs / f"{child.name}.log"
 
     def _start(self, child: Child) -> None:
-        with self.log_of(child).open("ab") as log:
+        with self.get_log(child).open("ab") as log:
             child.process = subprocess.Popen(
                 child.command,
                 cwd=self._directory,
@@ -57,15 +57,15 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C reaches the whole foreground group: a session of its own lets the supervisor
-                # stop its children in order instead.
+                # Ctrl-C reaches the whole foreground process group. In a new session, children do not get it,
+                # so that the supervisor can stop them in order.
                 start_new_session=True,
                 preexec_fn=die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no threads here
             )
         child.pids.append(child.process.pid)
 
     def revive(self) -> list[Child]:
-        """Start those again that ended by themselves, each time later; return those newly found dead."""
+        """Restart children that died, with growing delays; return those that died since the last call."""
         now = time.monotonic()
         dead = [
             child for child in self.children if child.process is not None and child.process.poll() is not None
@@ -79,24 +79,24 @@ class Supervisor:
         return dead
 
     def stop(self) -> Iterator[Child]:
-        """Stop all, the last started first; each is given out once it and all it started have ended."""
+        """Stop all, the last started first; yields each child once it and its own children have ended."""
         for child in reversed(self.children):
             if child.process is not None:
-                end(child.process, child.stop_seconds)
+                stop_process(child.process, child.stop_seconds)
             yield child
 
 
-def end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Ask it to end, and kill what is left after so many seconds, its own children included."""
+def stop_process(process: subprocess.Popen[bytes], seconds: float) -> None:
+    """Send SIGTERM; after so many seconds, kill what is left, its own children included."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # a session of its own: the group is all that it started
+        os.killpg(process.pid, signal.SIGKILL)  # the process group holds everything that it started
     process.wait()
 
 
 def die_with_parent() -> None:
-    """In the child: be told to end when the supervisor dies, even by kill -9."""
+    """Called in the child: end when the supervisor dies, even by kill -9."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

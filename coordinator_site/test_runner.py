@@ -1,4 +1,4 @@
-"""`manage.py test` runs pytest: Django's hook for another runner.
+"""Lets `manage.py test` run pytest.
 
 Source: https://pytest-django.readthedocs.io/en/latest/faq.html#how-can-i-use-manage-py-test-with-pytest-django
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-# Each part is one run of pytest with a verdict of its own: a style error does not look like a broken product.
+# Each part is a pytest run with its own verdict, so that a style error does not look like a broken product.
 PARTS = {
     "unit and integration tests": ("tests/unit", "tests/integration", "-n", "2", "--dist", "loadfile"),
     # One file more than most machines have cores, because these wait for servers and for time to pass. The
@@ -21,7 +21,7 @@ PARTS = {
 
 
 class PytestRunner:
-    """Runs pytest in a process of its own, so that it starts with no Django set up and no module loaded."""
+    """Runs pytest in a new process, where Django is not set up and no module is loaded."""
 
     def __init__(self, verbosity: int = 1, *, failfast: bool = False, **_options: Any) -> None:
         self.verbosity = verbosity
@@ -32,12 +32,12 @@ class PytestRunner:
         """Keep Django's own arguments; paths and node ids go to pytest as they are."""
 
     def run_tests(self, test_labels: list[str], **_options: Any) -> int:
-        """0 when every test passed, else pytest's exit code. Without labels all parts are run."""
+        """Returns 0 if every test passed, else pytest's exit code. Without labels, runs all parts."""
         try:
             import pytest  # noqa: F401, PLC0415 - asks whether it is there
         except ImportError as error:
             raise CommandError(
-                f"{error.name!r} is missing: install the tools of the tests with "
+                f"{error.name!r} is missing; install the test dependencies with "
                 f"'{sys.executable} -m pip install -r tests/requirements.txt'."
             ) from error
         if test_labels:

@@ -115,7 +115,7 @@ def test_a_taken_port_is_told_before_anything_is_installed(clone: Path, taken_po
     process = begin(clone, "manage.py", "up", *words, **more)
     output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (1, "")
-    assert f"Port {taken_port} is taken" in errors
+    assert f"Port {taken_port} is in use" in errors
     assert not (clone / ".venv").exists()
 
 

@@ -95,7 +95,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path
             assert process.stdout is not None
             output = process.stdout.read()
             assert process.wait(120) == 1
-    assert f"Port {port} is taken by" in output
+    assert f"Port {port} is in use by" in output
     assert re.search(r"--port \d+", output)
 
 

@@ -1,4 +1,4 @@
-"""`manage.py demo_service exchange --port 8081`: a service for scenarios to break."""
+"""`manage.py demo_service exchange --port 8081`: a service that scenarios break."""
 
 from typing import Any
 
@@ -22,5 +22,5 @@ class Command(BaseCommand):
             serve(name, host="127.0.0.1", port=port, watches=watches)
         except OSError as error:
             raise CommandError(
-                f"Port {port} cannot be served ({error.strerror}): choose another with --port."
+                f"Port {port} cannot be used ({error.strerror}); choose another with --port."
             ) from error

@@ -1,4 +1,4 @@
-"""`manage.py up`: the whole system on this machine, and the first scenario carried out against it."""
+"""`manage.py up`: starts the whole system on this machine and runs the first scenario."""
 
 import fcntl
 import http.client
@@ -35,24 +35,24 @@ from scenarios.runs import executor, recovery
 
 FIRST_SCENARIO = "exchange-latency"
 EXCHANGE = (
-    "Demo: accepts orders at /orders. POST to /chaos/latency with {delay_ms: 500}, to /chaos/errors with"
-    " {rate: 0.5} or to /chaos/outage breaks it, DELETE there undoes it."
+    "Demo: accepts orders at /orders. To break it, POST to /chaos/latency with {delay_ms: 500}, to"
+    " /chaos/errors with {rate: 0.5} or to /chaos/outage; DELETE undoes it."
 )
-RISK_MONITOR = "Demo: watches the exchange, and lists at /alerts what it noticed."
+RISK_MONITOR = "Demo: watches the exchange and lists alerts at /alerts."
 READY_SECONDS = 40.0
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 
-class ToldToStop(Exception):  # noqa: N818 - no error
+class StopRequested(Exception):  # noqa: N818 - not an error
     """SIGTERM or SIGINT arrived."""
 
 
 class Command(BaseCommand):
-    help = "Starts everything on this machine, runs the first scenario, and goes on serving until Ctrl-C."
+    help = "Starts everything on this machine, runs the first scenario, and serves until Ctrl-C."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--once", action="store_true", help="End after the first scenario, with its exit code."
+            "--once", action="store_true", help="Stop after the first scenario and exit with its exit code."
         )
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help=f"Default {settings.PORT} (PORT)."
@@ -60,40 +60,42 @@ class Command(BaseCommand):
 
     def handle(self, *_arguments: Any, once: bool, port: int, **_options: Any) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
-        with one_at_a_time(settings.DATA_DIR / "up.lock"), signals_raised():
-            refuse_taken(port)
+        with one_at_a_time(settings.DATA_DIR / "up.lock"), signals_as_exceptions():
+            require_free_port(port)
             ports = local_system.choose_ports(port)
             password = self.prepare(ports)
             supervisor = Supervisor(
-                local_system.children(ports), logs=settings.DATA_DIR / "logs", directory=settings.BASE_DIR
+                local_system.build_children(ports),
+                logs=settings.DATA_DIR / "logs",
+                directory=settings.BASE_DIR,
             )
             code = self.serve(supervisor, ports, password, once=once)
         if code:
             sys.exit(code)
 
     def prepare(self, ports: local_system.Ports) -> str:
-        """Database, catalogue, services; the password of the admin if one was made now."""
+        """Set up database, catalogue and services; returns the admin's password if it was created now."""
         call_command("migrate", verbosity=0)
         for file in sorted((settings.BASE_DIR / "scenarios" / "catalogue").glob("*.yaml")):
-            # One that is there may have been changed by its user: it stays as it is.
+            # An existing scenario may have been edited, so it is not overwritten.
             if not Scenario.objects.filter(name=file.stem).exists():
                 stored_scenarios.save_scenario(documents.read_document(file.read_bytes()))
-        registered_services.register_service("exchange", ports.address_of("exchange"), EXCHANGE)
-        registered_services.register_service("risk-monitor", ports.address_of("risk_monitor"), RISK_MONITOR)
-        return make_admin()
+        registered_services.register_service("exchange", ports.get_address("exchange"), EXCHANGE)
+        registered_services.register_service("risk-monitor", ports.get_address("risk_monitor"), RISK_MONITOR)
+        return create_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:
         code = 0
         try:
             supervisor.start()
             self.wait_until_ready(supervisor, ports.web)
-            self.tell_addresses(supervisor, ports, password)
+            self.print_addresses(supervisor, ports, password)
             code = self.run_first_scenario(once=once)
             if not once:
                 self.console.print("\nServing. Ctrl-C stops everything.")
                 self.keep_running(supervisor)
-        except ToldToStop:
-            self.console.print("\nStopping: faults are undone first.")
+        except StopRequested:
+            self.console.print("\nStopping. Faults are undone first.")
         finally:
             ignore_signals()
             self.stop(supervisor)
@@ -103,37 +105,37 @@ class Command(BaseCommand):
         deadline = time.monotonic() + READY_SECONDS
         answer = "nothing"
         while time.monotonic() < deadline:
-            self.do_without_prometheus(supervisor)
+            self.drop_dead_prometheus(supervisor)
             for child in supervisor.children:
                 if not child.running:
-                    raise CommandError(f"{child.name} ended at its start:\n{tail(supervisor.log_of(child))}")
-            answer = ready_answer(port)
+                    raise CommandError(f"{child.name} exited at start:\n{tail(supervisor.get_log(child))}")
+            answer = find_problem(port)
             if answer == "":
                 return
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         raise CommandError(f"Not ready after {READY_SECONDS:g} s. /api/v1/ready answers: {answer}")
 
-    def do_without_prometheus(self, supervisor: Supervisor) -> None:
-        """Charts stay empty without it; everything else works."""
+    def drop_dead_prometheus(self, supervisor: Supervisor) -> None:
+        """Go on without Prometheus if it exited: only charts need it."""
         ended = [child for child in supervisor.children if child.name == "prometheus" and not child.running]
         for child in ended:
-            log = supervisor.log_of(child)
-            self.console.print(f"[yellow]Prometheus ended at its start: charts stay empty[/yellow]: {log}")
+            log = supervisor.get_log(child)
+            self.console.print(f"[yellow]Prometheus exited at start, so charts stay empty[/yellow]: {log}")
             supervisor.children.remove(child)
 
-    def tell_addresses(self, supervisor: Supervisor, ports: local_system.Ports, password: str) -> None:
-        web = ports.address_of("web")
+    def print_addresses(self, supervisor: Supervisor, ports: local_system.Ports, password: str) -> None:
+        web = ports.get_address("web")
         places = {"Admin": f"{web}/admin/", "Metrics": f"{web}/metrics", "API docs": f"{web}/api/v1/docs"}
-        places["Exchange"] = f"{ports.address_of('exchange')}/metrics"
+        places["Exchange"] = f"{ports.get_address('exchange')}/metrics"
         if any(child.name == "prometheus" for child in supervisor.children):
-            places["Prometheus"] = ports.address_of("prometheus")
+            places["Prometheus"] = ports.get_address("prometheus")
         elif settings.PROMETHEUS_URL:
-            places["Prometheus"] = f"{settings.PROMETHEUS_URL} (PROMETHEUS_URL: none is started here)"
+            places["Prometheus"] = f"{settings.PROMETHEUS_URL} (PROMETHEUS_URL: not started here)"
         places["Logs"] = str(settings.DATA_DIR / "logs")
         lines = [f"{place:<12}{address}" for place, address in places.items()]
         if password:
             lines += [
-                f"Log in as [bold]admin[/bold] with the password [bold]{password}[/bold] (shown this once)"
+                f"Log in as [bold]admin[/bold] with the password [bold]{password}[/bold] (shown only once)"
             ]
         self.console.print("\n".join(lines) + "\n")
 
@@ -142,8 +144,8 @@ class Command(BaseCommand):
         run = run_commands.start_run(scenario.document, {}, origin="cli", scenario=scenario)
         self.console.print(f"[bold]{scenario.title}[/bold] ({scenario.name})")
         if run.state == RunState.AWAITING_APPROVAL and not once:
-            # Somebody may approve it tomorrow: what was started is to be looked after from now on.
-            self.console.print(f"It waits: {run.waiting_for}. See the page Approvals.")
+            # Serve meanwhile, because the approval may take days.
+            self.console.print(f"Waiting: {run.waiting_for}. See the page Approvals.")
             return exit_codes.DONE
         return exit_codes.find_exit_code(Progress(LocalCoordinator(), str(run.id), Terminal()).follow())
 
@@ -151,48 +153,48 @@ class Command(BaseCommand):
         while True:
             for child in supervisor.revive():
                 self.console.print(
-                    f"[yellow]{child.name} ended and is started again[/yellow]: {supervisor.log_of(child)}"
+                    f"[yellow]{child.name} exited and was restarted[/yellow]: {supervisor.get_log(child)}"
                 )
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def stop(self, supervisor: Supervisor) -> None:
         for child in supervisor.stop():
             if child.name == "worker":
-                # Its targets and the database still live: whatever it could not undo is undone now.
+                # The targets and the database still run, so faults that the worker left can be undone now.
                 self.clean_up(child)
         connections.close_all()
 
     def clean_up(self, worker: Child) -> None:
         for pid in worker.pids:
             for run in recovery.clean_up_after(executor.process_name(pid)):
-                self.console.print(f"A worker had died in {run.scenario_name}: {run.verdict}")
+                self.console.print(f"A worker died in {run.scenario_name}: {run.verdict}")
         left = Fault.objects.outstanding()
         for fault in left:
-            why = fault.reason or fault.standing
-            self.console.print(f"[red]Outstanding: {fault.action} of {fault.run}[/red]: {why}")
+            reason = fault.reason or fault.standing
+            self.console.print(f"[red]Outstanding: {fault.action} of {fault.run}[/red]: {reason}")
         if left:
-            self.console.print("The watchdog of the next 'manage.py up' goes on trying to undo them.")
+            self.console.print("The watchdog retries the undo when 'manage.py up' runs again.")
 
 
 @contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Two systems on one data folder would fight over its database and ports."""
+    """Refuse to start a second system on the same data folder."""
     with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise CommandError(
-                f"Another 'manage.py up' runs on {path.parent}: stop it, or choose another DATA_DIR and PORT."
+                f"Another 'manage.py up' runs on {path.parent}; stop it, or choose another DATA_DIR and PORT."
             ) from None
         yield
 
 
 @contextmanager
-def signals_raised() -> Iterator[None]:
-    def told(_number: int, _frame: FrameType | None) -> None:
-        raise ToldToStop
+def signals_as_exceptions() -> Iterator[None]:
+    def raise_stop(_number: int, _frame: FrameType | None) -> None:
+        raise StopRequested
 
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, raise_stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -201,23 +203,23 @@ def signals_raised() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """While stopping: a second Ctrl-C must not leave a process or a fault behind."""
+    """So that a second Ctrl-C while stopping leaves no process or fault behind."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 
 
-def refuse_taken(port: int) -> None:
+def require_free_port(port: int) -> None:
     if not ports_in_use.is_free(port):
-        holder = ports_in_use.holder_of(port)
+        holder = ports_in_use.find_holder(port)
         by = f" by {holder}" if holder else ""
         raise CommandError(
-            f"Port {port} is taken{by}: "
+            f"Port {port} is in use{by}; "
             f"choose another with 'manage.py up --port {ports_in_use.free_port()}' or PORT."
         )
 
 
-def make_admin() -> str:
-    """The generated password of the first administrator; "" where there is a user already."""
+def create_admin() -> str:
+    """Create the first administrator and return the password; "" if there are users already."""
     users = get_user_model().objects
     if users.exists():
         return ""
@@ -226,8 +228,8 @@ def make_admin() -> str:
     return password
 
 
-def ready_answer(port: int) -> str:
-    """What is not ready; nothing at all when everything is."""
+def find_problem(port: int) -> str:
+    """What is not ready yet; "" when everything is."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/api/v1/ready")

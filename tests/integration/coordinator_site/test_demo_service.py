@@ -72,10 +72,10 @@ async def test_an_outage_gives_no_answer_at_all_but_can_be_looked_at_and_cleared
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [
-        ("/chaos/latency", b"", "delay_ms=None is no number"),
+        ("/chaos/latency", b"", "delay_ms=None is not a number"),
         ("/chaos/latency", b'{"delay_ms": 1e9}', "at most 60000"),
         ("/chaos/errors", b'{"rate": 2}', "at most 1"),
-        ("/chaos/errors", b'{"rate": true}', "is no number"),
+        ("/chaos/errors", b'{"rate": true}', "is not a number"),
         ("/chaos/errors", b"{", "Expecting"),
     ],
 )

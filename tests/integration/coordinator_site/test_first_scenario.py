@@ -28,5 +28,5 @@ def test_a_first_scenario_that_awaits_approval_is_not_waited_for(capsys: pytest.
     command = Command()
     command.console = Console(highlight=False, soft_wrap=True)
     assert command.run_first_scenario(once=False) == exit_codes.DONE
-    assert "It waits: it needs the approval of a second person" in capsys.readouterr().out
+    assert "Waiting: it needs the approval of a second person" in capsys.readouterr().out
     assert Run.objects.get().state == RunState.AWAITING_APPROVAL

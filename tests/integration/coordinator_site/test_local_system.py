@@ -10,7 +10,7 @@ from coordinator_site import local_system, ports_in_use
 
 
 def names(ports: local_system.Ports) -> list[str]:
-    return [child.name for child in local_system.children(ports)]
+    return [child.name for child in local_system.build_children(ports)]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_no_prometheus_is_started_where_the_settings_name_one(settings: Settings
     ports = local_system.Ports(18080, 18081, 18082, 19090)
     settings.PROMETHEUS_URL = "http://prometheus.test:9090"
     assert "prometheus" not in names(ports)
-    assert all("PROMETHEUS_URL" not in child.environment for child in local_system.children(ports))
+    assert all("PROMETHEUS_URL" not in child.environment for child in local_system.build_children(ports))
     settings.PROMETHEUS_URL = ""
     assert "prometheus" in names(ports)
 

@@ -13,7 +13,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.test import Client, override_settings
 
-from coordinator_site.startup import refuse_what_checks_find
+from coordinator_site.startup import run_system_checks
 from metrics_app import backend, current
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
@@ -63,7 +63,7 @@ def test_a_backend_that_is_none_is_refused(path: str, rule: str) -> None:
         with pytest.raises(SystemCheckError, match=r"metrics_app\.E001"):
             call_command("check")
         with pytest.raises(ImproperlyConfigured, match=r"metrics_app\.E001"):
-            refuse_what_checks_find()
+            run_system_checks()
 
 
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 import environ
 
-from coordinator_site.databases import for_many_processes
+from coordinator_site.databases import add_options
 
 
 def options(url: str) -> dict[str, object]:
-    found: dict[str, object] = for_many_processes(environ.Env.db_url_config(url))["OPTIONS"]
+    found: dict[str, object] = add_options(environ.Env.db_url_config(url))["OPTIONS"]
     return found
 
 

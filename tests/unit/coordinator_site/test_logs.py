@@ -23,7 +23,7 @@ def logging_as(shape: str) -> Iterator[tuple[logging.Logger, StringIO]]:
     """A logger of its own, its lines in the shape."""
     written = StringIO()
     handler = logging.StreamHandler(written)
-    handler.setFormatter(logs.formatter(shape=shape, service="coordinator", instance="one"))
+    handler.setFormatter(logs.formatter(log_format=shape, service="coordinator", instance="one"))
     logger = logging.Logger("scenarios.supervision.watchdog")  # noqa: LOG001 - known to nobody else
     logger.addHandler(handler)
     yield logger, written
