@@ -20,6 +20,7 @@ from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollec
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
+from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
 from metrics_app.adapters.prometheus.library_values import library
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.removal import remove_series
@@ -95,7 +96,12 @@ class PrometheusMetricsAdapter:
         collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
         self._collector = collector(self._directory)
         self._handler = Exposition(
-            [self._collector, RuntimeCollector(self._directory), ScrapeGaugeCollector(self._sources)],
+            [
+                self._collector,
+                RuntimeCollector(self._directory),
+                ScrapeGaugeCollector(self._sources),
+                LibraryCollectors(lambda: library.find_store() is self.library_store),
+            ],
             Writer(self._constant_labels, self._exemplars),
             self._before_scrape,
             self._after_scrape,

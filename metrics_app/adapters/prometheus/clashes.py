@@ -56,6 +56,8 @@ class Clashes:
 def _without_other_types(snapshot: Snapshot) -> Snapshot:
     """The samples that a family of this type may have: one process may have a gauge of a counter's name."""
     family, values = snapshot
+    if family.collected is not None:
+        return snapshot
     suffixes = SAMPLES.get(family.type)
     if suffixes is None:
         return snapshot

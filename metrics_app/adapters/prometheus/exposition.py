@@ -49,13 +49,26 @@ class Exposition:
         start = perf_counter()
         self._started()
         found = [snapshot for source in self._sources for snapshot in source.snapshots()]
-        snapshots = self._clashes.resolve(found)
+        snapshots = self._clashes.resolve(_without_replaced(found))
         text = self._writer.text(snapshots, *_encoder(accept))
         self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text
 
     def content_type(self, accept: str = "", /) -> str:
         return _encoder(accept)[1]
+
+
+def _without_replaced(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """Without the zeros that files hold of gauges that call a function."""
+    found = list(snapshots)
+    replaced = {snapshot.family.name for snapshot in found if snapshot.family.collected is not None}
+    return [
+        snapshot
+        for snapshot in found
+        if snapshot.family.collected is not None
+        or not snapshot.family.is_library
+        or snapshot.family.name not in replaced
+    ]
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:

@@ -42,6 +42,7 @@ class Family:
         *,
         is_mixed: bool = False,
         is_library: bool = False,
+        collected: Metric | None = None,
     ) -> None:
         self.name = name
         self.help = help_text
@@ -51,6 +52,8 @@ class Family:
         """Whether processes have metrics of different types under this name."""
         self.is_library = is_library
         """Whether a library made it with prometheus_client."""
+        self.collected = collected
+        """What a library's collector gave at this scrape, with timestamps and exemplars of its own."""
 
     @cached_property
     def sample_names(self) -> frozenset[str]:
@@ -208,6 +211,9 @@ class Writer:
         openmetrics = content_type.startswith(OPENMETRICS)
         exemplars = self._exemplars() if openmetrics else {}  # the other format has none
         for family, values in snapshots:
+            if family.collected is not None:
+                parts.append(self._collected(family.collected, encode))
+                continue
             template = known.get(family.name)
             if template is None or template.family is not family:
                 template = Template(family, encode, self._constant_labels, openmetrics=openmetrics)
@@ -216,6 +222,14 @@ class Writer:
         self._keep(content_type, now)
         end = END_OF_OPENMETRICS if openmetrics else ""
         return ("".join(parts) + end).encode()
+
+    def _collected(self, metric: Metric, encode: Encode) -> str:
+        labelled = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+        constant = dict(self._constant_labels)
+        labelled.samples = [
+            sample._replace(labels={**sample.labels, **constant}) for sample in metric.samples
+        ]
+        return encode(Families(labelled)).decode().removesuffix(END_OF_OPENMETRICS)
 
     def _keep(self, content_type: str, templates: dict[str, Template]) -> None:
         # The format is the client's choice: whoever asks for ever new ones makes nothing grow.
