@@ -76,12 +76,19 @@ class MappedCell:
         self.value = value
         self.view[self.index + 1] = timestamp
 
+    def baseline(self) -> float:
+        """The value that it had when its series was last removed."""
+        return self.view[self.index + 1]
+
 
 class TimedMappedCell(MappedCell):
     __slots__ = ()
 
     def set(self, value: float) -> None:
         self.set_at(value, monotonic())
+
+    def baseline(self) -> float:
+        return 0.0  # a time stands there
 
 
 class MappedFile(ValueFile):

@@ -8,8 +8,9 @@ that of the adapter, then `_lock`, under which nothing else is called.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from threading import RLock, get_ident
 from typing import Protocol
 from weakref import WeakSet
@@ -18,6 +19,7 @@ from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.samples import Exemplar
 
 from metrics_app.adapters.families import ReentrantUseError
+from metrics_app.adapters.prometheus.removal import remove_library_series
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,8 @@ class LibraryCell(Protocol):
 
     def set_at(self, value: float, timestamp: float) -> None: ...
 
+    def baseline(self) -> float: ...
+
 
 class PendingCell:
     """What was recorded while there was no slot."""
@@ -53,6 +57,9 @@ class PendingCell:
     def set_at(self, value: float, timestamp: float) -> None:
         self.value, self.timestamp, self.is_set = value, timestamp, True
 
+    def baseline(self) -> float:
+        return 0.0
+
     def move_to(self, cell: LibraryCell) -> None:
         if self.is_set:
             cell.set_at(self.value, self.timestamp)
@@ -62,6 +69,9 @@ class PendingCell:
 
 class LibraryStore(Protocol):
     """Where the values of this process are stored."""
+
+    @property
+    def directory(self) -> Path: ...
 
     def changing(self) -> AbstractContextManager[None]:
         """Hold the lock of the files; raises ReentrantUseError if the caller has interrupted a change."""
@@ -115,6 +125,15 @@ class Library:
             logger.debug("prometheus_client's metrics stay in memory: %s", error)
         finally:
             self._binding.discard(thread)
+
+    def remove(self, metric: str, labels: Mapping[str, str]) -> None:
+        """Take the series with these labels, among others, out of the files of all processes."""
+        store = self.find_store()
+        try:
+            if store is not None:
+                remove_library_series(store.directory, metric, labels)
+        except OSError as error:
+            logger.warning("Series of %r are not removed: %s", metric, error)
 
     def unbind(self, store: LibraryStore) -> None:
         """Let go of every cell, for the slot is given back; does nothing for another adapter's store."""
@@ -204,7 +223,8 @@ class LibraryValue:
 
     def get(self) -> float:
         with _lock:
-            return (self.cell or self.pending).value
+            cell = self.cell or self.pending
+            return cell.value - cell.baseline()
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         self._exemplar = exemplar

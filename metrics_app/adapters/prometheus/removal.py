@@ -14,7 +14,7 @@ A baseline of zero is written as -0.0: 0.0 stands for none.
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from json import dumps
 from pathlib import Path
@@ -35,7 +35,10 @@ from metrics_app.adapters.prometheus.folder import (
     directory_locked,
 )
 from metrics_app.adapters.prometheus.slot_files import family_name, file_prefix
-from metrics_app.catalogue import Definition, Kind
+from metrics_app.catalogue import Definition
+
+IsWanted = Callable[[frozenset[tuple[str, str]]], bool]
+"""Whether a series with these labels is to be removed."""
 
 
 def remove_series(directory: Path, definition: Definition, labels: Mapping[str, str] | None) -> None:
@@ -44,27 +47,45 @@ def remove_series(directory: Path, definition: Definition, labels: Mapping[str, 
     Raises:
         OSError: a file cannot be written: another user's, perhaps.
     """
-    prefix = f"{file_prefix(definition)}_slot-"
-    is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
     wanted = None if labels is None else frozenset(labels.items())
+    _remove_from_files(
+        directory,
+        lambda name: name.startswith(f"{file_prefix(definition)}_slot-"),
+        family_name(definition),
+        lambda found: wanted is None or found == wanted,
+    )
+
+
+def remove_library_series(directory: Path, metric: str, labels: Mapping[str, str]) -> None:
+    """Take the series that have these labels, among others, of a library's metric out of all files.
+
+    Raises:
+        OSError: a file cannot be written: another user's, perhaps.
+    """
+    wanted = frozenset(labels.items())
+    _remove_from_files(directory, lambda name: "_library-" in name, metric, wanted.issubset)
+
+
+def _remove_from_files(
+    directory: Path, is_of_kind: Callable[[str], bool], metric: str, is_wanted: IsWanted
+) -> None:
     # Nobody begins with an old file meanwhile, and removes what it does not expose.
     with directory_locked(directory):
         for name in os.listdir(directory):  # noqa: PTH208 - names alone
-            if name.startswith(prefix) and OWN_NAME.fullmatch(name):
+            if is_of_kind(name) and OWN_NAME.fullmatch(name):
+                is_timed = "mostrecent_" in name
                 with suppress(FileNotFoundError, UnreadableFileError):
-                    _remove_from_file(directory / name, family_name(definition), wanted, is_timed=is_timed)
+                    _remove_from_file(directory / name, metric, is_wanted, is_timed=is_timed)
 
 
-def _remove_from_file(
-    path: Path, metric: str, wanted: frozenset[tuple[str, str]] | None, *, is_timed: bool
-) -> None:
+def _remove_from_file(path: Path, metric: str, is_wanted: IsWanted, *, is_timed: bool) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         data = os.pread(descriptor, status.st_size, 0) if stat.S_ISREG(status.st_mode) else b""
         if data[4:HEADER] not in {MAGIC, MAGIC_WITH_BASELINES}:
             return
-        found = _find_values(data, metric, wanted)
+        found = _find_values(data, metric, is_wanted)
         if found and not is_timed:
             os.pwrite(descriptor, MAGIC_WITH_BASELINES, 4)
         for value_at in found:
@@ -76,14 +97,14 @@ def _remove_from_file(
         os.close(descriptor)
 
 
-def _find_values(data: bytes, metric: str, wanted: frozenset[tuple[str, str]] | None) -> list[int]:
+def _find_values(data: bytes, metric: str, is_wanted: IsWanted) -> list[int]:
     """Where the values of these series stand."""
     start = f"{dumps([metric])[:-1]},".encode()
     found = []
     for key, value_at in zip(*scan(data, HEADER, used_bytes(data)), strict=True):
         if key.startswith(start):
             labels = frozenset([label for label in parsed(key).labels if label[0] != "le"])
-            if wanted is None or labels == wanted:
+            if is_wanted(labels):
                 found.append(value_at)
     return found
 

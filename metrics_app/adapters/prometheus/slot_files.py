@@ -111,7 +111,8 @@ class SlotFiles:
             OSError: the directory cannot be written.
         """
         with self.lock:
-            return self._opened(library_file(prefix, self.claim().number)).cell(key)
+            name = library_file(prefix, self.claim().number)
+            return self._opened(name, is_timed=prefix.endswith("mostrecent")).cell(key)
 
     def stored_label_sets(self, definition: Definition) -> set[tuple[str, ...]]:
         """The label values that the slot holds for this metric, recorded by an earlier owner."""
@@ -166,3 +167,7 @@ class SlotStore:
 
     def library_cell(self, prefix: str, key: str) -> Cell:
         return self._files.library_cell(prefix, key)
+
+    @property
+    def directory(self) -> Path:
+        return self._files.directory

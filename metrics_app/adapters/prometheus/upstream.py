@@ -8,13 +8,14 @@ them in `_metric_init`. `contract_fault` tells whether the installed release is 
 import copy
 import gc
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, wraps
 from threading import Lock
 from typing import Any
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Summary, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from metrics_app.adapters.prometheus.folder import MAGIC_WITH_BASELINES
 from metrics_app.adapters.prometheus.library_values import Library, LibraryStore, LibraryValue, library
 
 _installing = Lock()
@@ -40,10 +41,42 @@ def install(find_store: Callable[[], LibraryStore | None]) -> None:
         library.find_store = find_store
         if values.ValueClass is not LibraryValue:
             values.ValueClass = LibraryValue
+            _follow_removals()
             for metric in _existing_metrics():
                 _adopt(metric)
     if library.has_recorded():
         library.bind()
+
+
+def _follow_removals() -> None:
+    """Have what a library removes from a metric removed from the files of all processes."""
+    stock_remove, stock_clear = MetricWrapperBase.remove, MetricWrapperBase.clear
+
+    @wraps(stock_remove)
+    def remove(metric: Any, *label_values: Any) -> None:
+        stock_remove(metric, *label_values)
+        names_and_values = zip(metric._labelnames, map(str, label_values), strict=True)  # noqa: SLF001
+        library.remove(metric._name, dict(names_and_values))  # noqa: SLF001
+
+    @wraps(stock_clear)
+    def clear(metric: Any) -> None:
+        stock_clear(metric)
+        if metric._labelnames:  # noqa: SLF001
+            library.remove(metric._name, {})  # noqa: SLF001
+
+    replaced: dict[str, Any] = {"remove": remove, "clear": clear}
+    stock_remove_some = getattr(MetricWrapperBase, "remove_by_labels", None)  # since 0.23
+    if stock_remove_some is not None:
+
+        @wraps(stock_remove_some)
+        def remove_by_labels(metric: Any, labels: dict[str, str]) -> None:
+            stock_remove_some(metric, labels)
+            if labels:
+                library.remove(metric._name, {name: str(value) for name, value in labels.items()})  # noqa: SLF001
+
+        replaced["remove_by_labels"] = remove_by_labels
+    for name, method in replaced.items():
+        setattr(MetricWrapperBase, name, method)
 
 
 def collectors_without_files() -> list[Any]:
@@ -96,6 +129,8 @@ def _difference() -> str | None:
         return "the values of a metric are made in another way"
     if [len(list(_values_in(metric))) for metric in metrics] != [1, 1, 2, 2]:
         return "a metric keeps its values elsewhere"
+    if (metrics[0]._name, metrics[0]._labelnames) != ("a", ("x",)):  # noqa: SLF001
+        return "a metric keeps its name elsewhere"
     return None
 
 
@@ -145,11 +180,20 @@ def _move(old: Any, new: LibraryValue) -> None:
     counted = old.get()
     if old.get_exemplar() is not None:
         new.set_exemplar(old.get_exemplar())
+    if type(old)._multiprocess:  # noqa: SLF001
+        _retire(old, counted)
     if not counted:
         return
     if new.prefix.startswith("gauge"):
         new.set(counted, getattr(old, "_timestamp", None))
     else:
         new.inc(counted)
-    if type(old)._multiprocess:  # noqa: SLF001 - its file of this process is read, too
-        old.set(0)
+
+
+def _retire(old: Any, counted: float) -> None:
+    """Hide what prometheus_client's own file of this process has of a value that is now stored elsewhere."""
+    old._file._m[4:8] = MAGIC_WITH_BASELINES  # noqa: SLF001 - four bytes that are free there
+    mode = old._params[-1]  # noqa: SLF001 - empty for what is not a gauge
+    # prometheus_client's own collector knows no baselines: what it adds up becomes zero.
+    left = 0.0 if not mode or mode.endswith("sum") else counted
+    old._file.write_value(old._key, left, 0.0 if mode.endswith("mostrecent") else left or -0.0)  # noqa: SLF001

@@ -36,6 +36,8 @@ class Cell(Protocol):
         """Set the value and when that was by the caller's clock."""
         ...
 
+    def baseline(self) -> float: ...
+
 
 class PublicCell:
     """The same by the public methods of prometheus_client's file: for a release with other insides."""
@@ -59,6 +61,9 @@ class PublicCell:
         self.value = value
         self._values.write_value(self._key, value, timestamp)
 
+    def baseline(self) -> float:
+        return 0.0
+
 
 class UnrecordedCell:
     """Takes what cannot be written."""
@@ -76,6 +81,9 @@ class UnrecordedCell:
 
     def set_at(self, value: float, _timestamp: float) -> None:
         self.value = value
+
+    def baseline(self) -> float:
+        return 0.0
 
 
 class HistogramCells:
