@@ -1,26 +1,39 @@
-"""Writes the dashboards: `python3 -m deploy.grafana.generate`. Change the code, never the JSON."""
+"""Writes the dashboards: `python3 -m deploy.grafana.generate`. Change the code, never the JSON.
+
+That of the metrics package, for any Django project, goes into the package's own folder.
+"""
 
 import json
 from pathlib import Path
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
+from deploy.grafana.django import django
 from deploy.grafana.scenarios import scenarios
 from deploy.grafana.service import service
 from deploy.grafana.workers import workers
 
-FOLDER = Path(__file__).resolve().parent / "dashboards"
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "dashboards"
+PACKAGE_FOLDER = HERE.parents[1] / "metrics_app" / "monitoring"
 DASHBOARDS = {"service": service, "scenarios": scenarios, "workers": workers}
 
 
 def generated(name: str) -> str:
-    return json.dumps(DASHBOARDS[name]().build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+    return written(DASHBOARDS[name]())
+
+
+def written(dashboard: Dashboard) -> str:
+    return json.dumps(dashboard.build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name in DASHBOARDS:
         (FOLDER / f"{name}.json").write_text(generated(name))
+    PACKAGE_FOLDER.mkdir(exist_ok=True)
+    (PACKAGE_FOLDER / "django.json").write_text(written(django()))
 
 
 if __name__ == "__main__":

@@ -81,22 +81,47 @@ def dashboard(
     numbers: Sequence[Number],
     rows: Mapping[str, Sequence[Chart]],
 ) -> Dashboard:
-    """Its variables list the services and instances that have the metric `counted_by`."""
+    """One of the coordinator's: with the windows of faults, and a way to the others."""
+    uid = f"{TAG}-{title.partition(' ')[0].lower()}"
+    made = any_dashboard(
+        title,
+        description,
+        uid=uid,
+        tag=TAG,
+        label="service",
+        counted_by=counted_by,
+        numbers=numbers,
+        rows=rows,
+    )
+    return made.link(to_the_others()).annotation(Windows())
+
+
+def any_dashboard(
+    title: str,
+    description: str,
+    *,
+    uid: str,
+    tag: str,
+    label: str,
+    counted_by: str,
+    numbers: Sequence[Number],
+    rows: Mapping[str, Sequence[Chart]],
+) -> Dashboard:
+    """Its variables list the values of `label`, and the instances, that have the metric `counted_by`."""
+    of_chosen = f'{counted_by}{{{label}=~"${label}"}}'
     made = (
         Dashboard(title)
-        .uid(f"{TAG}-{title.partition(' ')[0].lower()}")
+        .uid(uid)
         .description(description)
-        .tags([TAG])
+        .tags([tag])
         .time("now-1h", "now")
         .refresh("30s")
         .timezone("browser")
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .link(to_the_others())
-        .annotation(Windows())
         .with_variable(DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-        .with_variable(variable("service", f"label_values({counted_by}, service)"))
-        .with_variable(variable("instance", f'label_values({counted_by}{{service=~"$service"}}, instance)'))
+        .with_variable(variable(label, f"label_values({counted_by}, {label})"))
+        .with_variable(variable("instance", f"label_values({of_chosen}, instance)"))
     )
     ids = itertools.count(1)
     for number in numbers:

@@ -2,11 +2,11 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from deploy.grafana.expressions import RANGE, mean, quantile, share, shown_by_all, times
+from deploy.grafana.expressions import COORDINATOR, RANGE
 from deploy.grafana.panels import Chart, Number, chart, dashboard, query, stat
 
 RUNS, TO_PASS = "scenario_runs_total", "scenario_time_to_pass_seconds"
-OUTSTANDING = shown_by_all("scenario_outstanding_faults")
+OUTSTANDING = COORDINATOR.shown_by_all("scenario_outstanding_faults")
 OPEN = 'sum{by}(scenario:faults_open:sum{{service=~"$service"}})'
 
 
@@ -23,19 +23,19 @@ def scenarios() -> Dashboard:
 def numbers() -> list[Number]:
     return [
         stat("Outstanding faults", OUTSTANDING, red_from=1),
-        stat("Running", shown_by_all("scenario_runs", matching='state="running"')),
-        stat("Queued", shown_by_all("scenario_runs", matching='state="queued"')),
-        stat("Runs ended", times(RUNS, window=RANGE)),
-        stat("Passed", share(RUNS, 'outcome="passed"', window=RANGE), "percentunit"),
+        stat("Running", COORDINATOR.shown_by_all("scenario_runs", matching='state="running"')),
+        stat("Queued", COORDINATOR.shown_by_all("scenario_runs", matching='state="queued"')),
+        stat("Runs ended", COORDINATOR.times(RUNS, window=RANGE)),
+        stat("Passed", COORDINATOR.share(RUNS, 'outcome="passed"', window=RANGE), "percentunit"),
         stat("Faults open now", OPEN.format(by="")),
     ]
 
 
 def runs() -> list[Chart]:
-    verdicts = query(times(RUNS, "outcome"), "{{outcome}}")
-    by_scenario = query(times(RUNS, "scenario, outcome"), "{{scenario}} {{outcome}}")
-    seconds = quantile(0.95, "scenario_run_duration_seconds", "scenario", window=RANGE)
-    validations = query(times("scenario_validations_total", "outcome"), "{{outcome}}")
+    verdicts = query(COORDINATOR.times(RUNS, "outcome"), "{{outcome}}")
+    by_scenario = query(COORDINATOR.times(RUNS, "scenario, outcome"), "{{scenario}} {{outcome}}")
+    seconds = COORDINATOR.quantile(0.95, "scenario_run_duration_seconds", "scenario", window=RANGE)
+    validations = query(COORDINATOR.times("scenario_validations_total", "outcome"), "{{outcome}}")
     return [
         chart("Verdicts", verdicts, counted=True),
         chart("Verdicts by scenario", by_scenario, counted=True),
@@ -50,15 +50,20 @@ def times_to_pass() -> list[Chart]:
         "detect it, in a phase after it the time to recover."
     )
     labels, legend = "scenario, phase", "{{scenario}}: {{phase}}"
-    most = quantile(0.95, TO_PASS, labels, window=RANGE)
+    most = COORDINATOR.quantile(0.95, TO_PASS, labels, window=RANGE)
     return [
-        chart("Mean by phase", query(mean(TO_PASS, labels, window=RANGE), legend), unit="s", about=about),
+        chart(
+            "Mean by phase",
+            query(COORDINATOR.mean(TO_PASS, labels, window=RANGE), legend),
+            unit="s",
+            about=about,
+        ),
         chart("95 % by phase", query(most, legend), unit="s", about=about),
     ]
 
 
 def faults() -> list[Chart]:
-    events = query(times("scenario_chaos_events_total", "driver, event"), "{{driver}} {{event}}")
+    events = query(COORDINATOR.times("scenario_chaos_events_total", "driver, event"), "{{driver}} {{event}}")
     return [
         chart("Chaos events", events, counted=True),
         chart(

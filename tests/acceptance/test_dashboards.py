@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from deploy.grafana import generate
+from deploy.grafana.django import django
 from tests.servers.coordinator import PROJECT, Coordinator, command, read_until
 from tests.servers.installation import Installation
 from tests.servers.loopback import wait_for
@@ -62,6 +63,10 @@ def expressions() -> dict[str, str]:
 @pytest.mark.parametrize("name", generate.DASHBOARDS)
 def test_a_committed_dashboard_is_what_the_generator_makes(name: str) -> None:
     assert (GRAFANA / "dashboards" / f"{name}.json").read_text() == generate.generated(name)
+
+
+def test_the_dashboard_of_the_metrics_package_is_what_the_generator_makes() -> None:
+    assert (generate.PACKAGE_FOLDER / "django.json").read_text() == generate.written(django())
 
 
 def test_the_dashboards_say_what_they_are_and_where_their_data_comes_from() -> None:
