@@ -42,7 +42,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
     from scenarios.ports import Event  # noqa: PLC0415
     from scenarios.runs import commands as run_commands  # noqa: PLC0415
     from scenarios.runs import leases  # noqa: PLC0415
-    from scenarios.runs.executor import journal_of  # noqa: PLC0415
+    from scenarios.runs.executor import build_journal  # noqa: PLC0415
 
     errors: list[str] = []
 
@@ -54,7 +54,7 @@ def write_events(count: int) -> tuple[float, list[str]]:
             raise
 
     async def record(claim: leases.Claim) -> float:
-        journal = journal_of(run, claim)
+        journal = build_journal(run, claim)
         started = time.perf_counter()
         for number in range(count):
             event = Event(EventKind.ACTION_FINISHED, SystemClock().now(), "p", f"a{number}", {"status": 200})
@@ -77,10 +77,10 @@ def write_bursts(count: int) -> float:
     from scenarios.ports import Event  # noqa: PLC0415
     from scenarios.runs import commands as run_commands  # noqa: PLC0415
     from scenarios.runs import leases  # noqa: PLC0415
-    from scenarios.runs.executor import journal_of  # noqa: PLC0415
+    from scenarios.runs.executor import build_journal  # noqa: PLC0415
 
     async def record(claim: leases.Claim) -> float:
-        journal = journal_of(run, claim)
+        journal = build_journal(run, claim)
 
         async def one_after_the_other(task: int) -> None:
             for number in range(count // AT_ONCE):

@@ -46,7 +46,7 @@ def microseconds_per_step(phases: tuple[Phase, ...]) -> float:
     engine = Engine(
         Plan("benchmark", phases),
         drivers={"target": ScriptedDriver()},
-        surroundings=NoServices(),
+        platform=NoServices(),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,

@@ -42,7 +42,7 @@ def by_this_engine(target: Target) -> float:
     engine = Engine(
         Plan("benchmark", (Phase("p", actions=tuple(Action(f"a{n}", do=step) for n in range(STEPS))),)),
         drivers=load_drivers(["scenarios.drivers.http.Http"]),
-        surroundings=OneService(target.url),
+        platform=OneService(target.url),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,

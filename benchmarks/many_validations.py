@@ -73,7 +73,9 @@ class watched:  # noqa: N801 - used as a function
 
         watch = LeaseWatch(1)
         while not self._over.wait(0.2):
-            self._taken.extend(str(run.id) for run in watch.ran_out(watchdog.held_runs(), time.monotonic()))
+            self._taken.extend(
+                str(run.id) for run in watch.ran_out(watchdog.list_held_runs(), time.monotonic())
+            )
         connection.close()
 
 

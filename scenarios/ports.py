@@ -22,7 +22,7 @@ class Connection:
     addresses: tuple[tuple[str, int], ...]
 
 
-class Surroundings(Protocol):
+class Platform(Protocol):
     """What a step may ask about the platform it acts on."""
 
     def address_of(self, service: str) -> str:
@@ -60,8 +60,8 @@ class Gate(Protocol):
 
 
 @runtime_checkable
-class GatedSurroundings(Protocol):
-    """What the steps of a run get beside `Surroundings`."""
+class GatedPlatform(Protocol):
+    """What the steps of a run get beside `Platform`."""
 
     @property
     def intent(self) -> Intent: ...
@@ -97,7 +97,7 @@ class Driver(Protocol):
     name: ClassVar[str]
     Arguments: ClassVar[type[BaseModel]]
 
-    async def probe(self, arguments: Any, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def probe(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
         """Look, and return the fields that `expect` names. Must give way to cancellation at any await.
 
         Raises:
@@ -105,7 +105,7 @@ class Driver(Protocol):
             StepImpossible: the step makes no sense as it stands.
         """
 
-    async def act(self, arguments: Any, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def act(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
         """As `probe`, and carried out.
 
         A driver may have an `undo` beside it, which is called for undos, and returns `gone: True` where the
@@ -222,7 +222,7 @@ class Ledger(Protocol):
     async def remaining(self) -> Sequence[Fault]:
         """Faults of the run that have not been undone, the newest first."""
 
-    async def moved_to(self, fault: Fault) -> str:
+    async def find_new_address(self, fault: Fault) -> str:
         """Where the undo's service is registered by now; "" where that is where it was."""
 
     async def rollback(self) -> Rollback:
@@ -239,3 +239,8 @@ class Journal(Protocol):
         Raises:
             LeaseLost: another process has taken the run over.
         """
+
+
+# The names of earlier versions, for the drivers of sites; they go with the next release.
+Surroundings = Platform
+GatedSurroundings = GatedPlatform

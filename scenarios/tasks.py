@@ -12,7 +12,7 @@ from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.runs import executor
-from scenarios.runs.heartbeats import beat_of, note_trouble
+from scenarios.runs.heartbeats import note_trouble, record_heartbeat
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def beat() -> None:
         reconnecting(note_trouble)("worker", WRONG_WORKER)
         return
     try:
-        reconnecting(beat_of)("worker", executor.this_process())
+        reconnecting(record_heartbeat)("worker", executor.this_process())
     except Error as error:
         if not is_away(error):
             raise

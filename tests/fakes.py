@@ -14,7 +14,7 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
 from scenarios.domain.plan import Action, find_service
 from scenarios.engine.clock import SystemClock
-from scenarios.ports import Event, Fault, Surroundings, UndoResult
+from scenarios.ports import Event, Fault, Platform, UndoResult
 
 T = TypeVar("T")
 DAWN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,7 +127,7 @@ class InMemoryJournal:
             self.late_until[fault.key] = self.clock.monotonic() + fault.late_seconds
         return self.clock.monotonic() < self.late_until.get(fault.key, 0.0)
 
-    async def moved_to(self, fault: Fault) -> str:
+    async def find_new_address(self, fault: Fault) -> str:
         return self.moved.get(find_service(fault.undo), "")
 
     async def rollback(self) -> Rollback:
@@ -178,7 +178,7 @@ class ScriptedDriver:
     answers: dict[str, Any] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
 
-    async def probe(self, arguments: TargetCall, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def probe(self, arguments: TargetCall, platform: Platform) -> Mapping[str, Any]:
         self.said.append(arguments.say)
         answer: Any = self.answers.get(arguments.say, {"status": 200})
         if isinstance(answer, list):
@@ -189,8 +189,8 @@ class ScriptedDriver:
             raise answer
         return dict(answer)
 
-    async def act(self, arguments: TargetCall, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await self.probe(arguments, surroundings)
+    async def act(self, arguments: TargetCall, platform: Platform) -> Mapping[str, Any]:
+        return await self.probe(arguments, platform)
 
 
 class NoServices:

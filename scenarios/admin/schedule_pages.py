@@ -123,7 +123,7 @@ def describe(schedule: Schedule) -> dict[str, Any]:
     return {
         "words": describe_timetable(schedule),
         "upcoming": [] if schedule.is_paused else upcoming,
-        "obstacle": schedules.obstacle_to(schedule),
+        "obstacle": schedules.find_obstacle(schedule),
         "scenario": home_queries.scenario_named(schedule.scenario_name),
         "approval": schedule.approvals.first(),
         "noted": [

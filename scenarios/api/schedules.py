@@ -96,7 +96,7 @@ class ScheduleDetails(ScheduleInList):
         described: Any = row
         described.approval = row.approvals.values_list("pk", flat=True).first()
         described.last_times = list(row.times.all()[:DUE_TIMES_SHOWN])
-        described.obstacle = schedules.obstacle_to(row)
+        described.obstacle = schedules.find_obstacle(row)
         try:
             described.in_words = row.timetable().in_words()
             described.next_times = [] if row.is_paused else schedules.upcoming(row)

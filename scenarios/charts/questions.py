@@ -10,7 +10,7 @@ from scenarios.domain.promql import fill_in
 from scenarios.domain.templates import unescape_secrets
 from scenarios.domain.units import Unit
 from scenarios.models import Run, ServiceQuery
-from scenarios.runs.executor import plan_of
+from scenarios.runs.executor import build_run_plan
 
 DRIVER = "prometheus"
 MAX_QUESTIONS = 20
@@ -45,7 +45,7 @@ def questions_of(run: Run) -> tuple[list[Question], list[str]]:
     asked: list[Question] = []
     # A document of another time: the services' queries are asked all the same.
     with suppress(InvalidDocument, InvalidVariables):
-        asked += of_plan(plan_of(run))
+        asked += of_plan(build_run_plan(run))
     asked += of_services(run.services)
     return asked[:MAX_QUESTIONS], [question.title for question in asked[MAX_QUESTIONS:]]
 

@@ -16,7 +16,7 @@ from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, Run, RunCharts
 from scenarios.pictures.run_charts import views_of
 from scenarios.pictures.run_timeline import run_timeline
-from scenarios.runs.executor import plan_of
+from scenarios.runs.executor import build_run_plan
 from scenarios.runs.history import RunHistory, read_history
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
@@ -126,7 +126,7 @@ def step_details(run: Run, phase: str, name: str) -> dict[str, Any]:
 
 def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:
     try:
-        planned = list(list_steps(plan_of(run)))
+        planned = list(list_steps(build_run_plan(run)))
     except (InvalidDocument, InvalidVariables):
         return []  # the document is of another time; the journal tells the rest
     where = phase or "throughout"

@@ -152,7 +152,7 @@ class ControlRoom(admin.AdminSite):
         problems = [
             problem
             for check in (readiness.worker, readiness.watchdog)
-            if (problem := readiness.problem_of(check))
+            if (problem := readiness.find_problem(check))
         ]
         seen = [
             f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished

@@ -19,7 +19,7 @@ from scenarios.domain.expectations import format_value
 from scenarios.domain.results import Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers.child.process import run_child
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 _ACTIVITY = str(Path(__file__).parent / "child" / "chaos_activity.py")
 
@@ -64,19 +64,19 @@ class ChaosToolkit:
     name: ClassVar[str] = "chaostoolkit"
     Arguments: ClassVar[type[ChaosToolkitArguments]] = ChaosToolkitArguments
 
-    def check(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> None:
-        del surroundings
+    def check(self, arguments: ChaosToolkitArguments, platform: Platform) -> None:
+        del platform
         if sentence := _explain_not_allowed(arguments.module):
             raise StepImpossible(sentence)
 
-    async def probe(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        self.check(arguments, surroundings)
+    async def probe(self, arguments: ChaosToolkitArguments, platform: Platform) -> Mapping[str, Any]:
+        self.check(arguments, platform)
         # Isolated: neither PYTHON* variables nor the working directory say what is imported.
         ended = await run_child([sys.executable, "-I", _ACTIVITY], stdin=arguments.model_dump_json())
         return _read_fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")
 
-    async def act(self, arguments: ChaosToolkitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await self.probe(arguments, surroundings)
+    async def act(self, arguments: ChaosToolkitArguments, platform: Platform) -> Mapping[str, Any]:
+        return await self.probe(arguments, platform)
 
 
 def _explain_not_allowed(module: str) -> str:

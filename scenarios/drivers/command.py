@@ -16,7 +16,7 @@ from scenarios.domain.outputs import read_json
 from scenarios.domain.results import Returned
 from scenarios.domain.templates import format_scalar, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 _MAX_LISTED = 10
 _SCALAR = {"type": ["string", "number", "boolean"]}
@@ -92,16 +92,16 @@ class Command:
     decided_by: ClassVar[str] = "exit_code"
     is_host_bound: ClassVar[bool] = True
 
-    def check(self, arguments: CommandArguments, surroundings: Surroundings) -> None:
-        del surroundings
+    def check(self, arguments: CommandArguments, platform: Platform) -> None:
+        del platform
         _find_program(arguments)
 
-    async def probe(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
+    async def probe(self, arguments: CommandArguments, platform: Platform) -> Mapping[str, Any]:
+        del platform
         return _build_fields(await _run(arguments))
 
-    async def act(self, arguments: CommandArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
+    async def act(self, arguments: CommandArguments, platform: Platform) -> Mapping[str, Any]:
+        del platform
         ended = await _run(arguments)
         if ended.exit_code not in _get_accepted_codes(arguments):
             said = ended.stderr.strip() or ended.stdout.strip()

@@ -8,26 +8,26 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from scenarios.ports import Connection, GatedSurroundings, Intent, Surroundings
+from scenarios.ports import Connection, GatedPlatform, Intent, Platform
 
 AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 
 
 async def admit(
-    host: str, port: int, surroundings: Surroundings | None, *, reads: bool = False, was_sent: bool = False
+    host: str, port: int, platform: Platform | None, *, reads: bool = False, was_sent: bool = False
 ) -> list[AddressInfo]:
     """What the host is resolved to, once the run is known to be allowed to connect there.
 
     Raises:
         OSError: the name cannot be resolved.
         UnicodeError: it is no name.
-        StepFailed: the run may not connect; see GatedSurroundings.
+        StepFailed: the run may not connect; see GatedPlatform.
     """
     bare = host.removeprefix("[").removesuffix("]")
     found = await asyncio.get_running_loop().getaddrinfo(bare, port, type=socket.SOCK_STREAM)
-    if isinstance(surroundings, GatedSurroundings):
+    if isinstance(platform, GatedPlatform):
         addresses = tuple(dict.fromkeys((str(one[4][0]), port) for one in found))
-        await surroundings.admit(Connection(bare, addresses), reads=reads, was_sent=was_sent)
+        await platform.admit(Connection(bare, addresses), reads=reads, was_sent=was_sent)
     return found
 
 
@@ -51,13 +51,13 @@ async def connect(addresses: Sequence[AddressInfo]) -> None:
         raise failure
 
 
-def get_secret_arguments(surroundings: Surroundings | None) -> frozenset[str]:
+def get_secret_arguments(platform: Platform | None) -> frozenset[str]:
     """The words of the step whose values hold a secret."""
-    return surroundings.secret_arguments if isinstance(surroundings, GatedSurroundings) else frozenset()
+    return platform.secret_arguments if isinstance(platform, GatedPlatform) else frozenset()
 
 
-def is_undo(surroundings: Surroundings | None) -> bool:
-    return isinstance(surroundings, GatedSurroundings) and surroundings.intent is Intent.UNDO
+def is_undo(platform: Platform | None) -> bool:
+    return isinstance(platform, GatedPlatform) and platform.intent is Intent.UNDO
 
 
 def build_pinned_resolver() -> Any:

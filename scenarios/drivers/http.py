@@ -21,7 +21,7 @@ from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_ad
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.drivers.redirects import READING_METHODS
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 # A GET with one of these is taken for the method that it names by many frameworks.
 _OVERRIDING_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
@@ -148,42 +148,42 @@ class Http:
     Arguments: ClassVar[type[HttpArguments]] = HttpArguments
     decided_by: ClassVar[str] = "status"
 
-    def check(self, arguments: HttpArguments, surroundings: Surroundings) -> None:
-        _find_target(arguments, surroundings)
+    def check(self, arguments: HttpArguments, platform: Platform) -> None:
+        _find_target(arguments, platform)
 
-    async def reach(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        target = _find_target(arguments, surroundings)
-        await require_listener(target.name, target.url, surroundings)
+    async def reach(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
+        target = _find_target(arguments, platform)
+        await require_listener(target.name, target.url, platform)
         return {}
 
     def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
         methods = [arguments.get("method", "GET"), *_find_overriding_methods(arguments.get("headers"))]
         return any(str(method).upper() not in READING_METHODS for method in methods)
 
-    async def probe(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return _build_fields(await _exchange(arguments, _find_target(arguments, surroundings), surroundings))
+    async def probe(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
+        return _build_fields(await _exchange(arguments, _find_target(arguments, platform), platform))
 
     def is_of_target(self, fields: Mapping[str, Any]) -> bool:
         return fields["status"] not in _GATEWAY_STATUSES
 
-    async def act(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await self._act(arguments, surroundings, arguments.ok or _DONE)
+    async def act(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
+        return await self._act(arguments, platform, arguments.ok or _DONE)
 
-    async def undo(self, arguments: HttpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def undo(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
         gone = frozenset() if arguments.ok else _GONE
-        fields = await self._act(arguments, surroundings, arguments.ok or _DONE, gone)
+        fields = await self._act(arguments, platform, arguments.ok or _DONE, gone)
         return {**fields, "gone": True} if gone and fields["status"] in gone else fields
 
     async def _act(
         self,
         arguments: HttpArguments,
-        surroundings: Surroundings,
+        platform: Platform,
         accepted: Container[int],
         gone: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
         """`gone`: the statuses that count as done, too, where they answer a DELETE."""
-        target = _find_target(arguments, surroundings)
-        answer = await _exchange(arguments, target, surroundings)
+        target = _find_target(arguments, platform)
+        answer = await _exchange(arguments, target, platform)
         # The answer to the GET that a redirect asked for says nothing of what was to be deleted.
         if answer.status in accepted or (answer.method == "DELETE" and answer.status in gone):
             return _build_fields(answer)
@@ -200,9 +200,9 @@ def _explain_not_done(answer: Answer) -> str:
     return f"a redirect{place} that was not followed: use 'follow_redirects: true', or its end as the address"
 
 
-def _find_target(arguments: HttpArguments, surroundings: Surroundings) -> _Target:
+def _find_target(arguments: HttpArguments, platform: Platform) -> _Target:
     if arguments.service:
-        address = surroundings.address_of(arguments.service).rstrip("/")
+        address = platform.address_of(arguments.service).rstrip("/")
         return _Target(address + arguments.path, f"{arguments.service} at {origin(address)}")
     if sentence := explain_unreachable("'url'"):
         raise StepImpossible(sentence)
@@ -215,14 +215,14 @@ def _find_overriding_methods(headers: Any) -> list[Any]:
     return [value for name, value in told.items() if str(name).lower() in _OVERRIDING_HEADERS]
 
 
-async def _exchange(arguments: HttpArguments, target: _Target, surroundings: Surroundings) -> Answer:
+async def _exchange(arguments: HttpArguments, target: _Target, platform: Platform) -> Answer:
     request = _build_request(arguments)
     return await exchange(
         arguments.method,
         target.url,
         name=target.name,
         seconds=arguments.timeout,
-        surroundings=surroundings,
+        platform=platform,
         **request,
     )
 

@@ -16,7 +16,7 @@ from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.expectations import format_value
 from scenarios.drivers.gate import AddressInfo, admit, build_pinned_resolver, get_secret_arguments, is_undo
 from scenarios.drivers.redirects import READING_METHODS, Hop
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,7 +55,7 @@ async def exchange(
     *,
     name: str,
     seconds: float,
-    surroundings: Surroundings | None = None,
+    platform: Platform | None = None,
     follow_redirects: bool = False,
     reads: bool = False,
     headers: Mapping[str, str],
@@ -64,7 +64,7 @@ async def exchange(
 ) -> Answer:
     """Ask once, and whoever the answer redirects to. `name` is how the target is spoken of.
 
-    Each connection passes the gate of the surroundings; `reads` says to it that nothing is changed there.
+    Each connection passes the gate of the platform; `reads` says to it that nothing is changed there.
 
     Raises:
         StepNotSent: no connection could be made.
@@ -77,12 +77,12 @@ async def exchange(
     started = time.perf_counter()
     hop: Hop | None = None
     try:
-        secret_body = bool({"json", "body"} & get_secret_arguments(surroundings))
+        secret_body = bool({"json", "body"} & get_secret_arguments(platform))
         hop = Hop(method, URL(url), headers, data, body_is_secret=secret_body)
         resolver = build_pinned_resolver()
         async with asyncio.timeout(seconds), _open_session(resolver) as session:
             while True:
-                resolver.found = await _admit(hop, name, surroundings, reads=reads)
+                resolver.found = await _admit(hop, name, platform, reads=reads)
                 answer = await _request(session, hop, started, params=params if hop.number == 0 else None)
                 location = _find_location(answer) if follow_redirects else None
                 following = hop.next(answer.status, location, name)
@@ -102,12 +102,12 @@ async def exchange(
         raise StepFailed(f"{name} {_explain_read_error(error)}") from error
 
 
-async def _admit(hop: Hop, name: str, surroundings: Surroundings | None, *, reads: bool) -> list[AddressInfo]:
+async def _admit(hop: Hop, name: str, platform: Platform | None, *, reads: bool) -> list[AddressInfo]:
     """What the client is to connect to for this request."""
     host, port = hop.url.raw_host or "", hop.url.port or 0
-    undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and is_undo(surroundings)
+    undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and is_undo(platform)
     try:
-        return await admit(host, port, surroundings, reads=reads or undoes_no_more, was_sent=hop.was_sent)
+        return await admit(host, port, platform, reads=reads or undoes_no_more, was_sent=hop.was_sent)
     except (OSError, UnicodeError) as error:
         unsent = StepFailed if hop.number else StepNotSent
         raise unsent(f"{name} has a name that cannot be resolved: {host!r}") from error

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed
 from scenarios.drivers.gate import admit, connect
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 _PORTS = {"http": 80, "https": 443}
 # Less than what a step may take by default: it is only looked at.
 MAX_SECONDS = 4.0
 
 
-async def find_refusal(host: str, port: int, surroundings: Surroundings, seconds: float = MAX_SECONDS) -> str:
+async def find_refusal(host: str, port: int, platform: Platform, seconds: float = MAX_SECONDS) -> str:
     """Why there is no connection; "" where there is one.
 
     Raises:
@@ -22,7 +22,7 @@ async def find_refusal(host: str, port: int, surroundings: Surroundings, seconds
     """
     try:
         async with asyncio.timeout(seconds):
-            await connect(await admit(host, port, surroundings))
+            await connect(await admit(host, port, platform))
     except TimeoutError:
         return f"did not answer within {format_duration(seconds)}"
     except ConnectionRefusedError:
@@ -36,7 +36,7 @@ async def find_refusal(host: str, port: int, surroundings: Surroundings, seconds
     return ""
 
 
-async def require_listener(name: str, url: str, surroundings: Surroundings) -> None:
+async def require_listener(name: str, url: str, platform: Platform) -> None:
     """Look whether something listens at this web address.
 
     Raises:
@@ -44,5 +44,5 @@ async def require_listener(name: str, url: str, surroundings: Surroundings) -> N
     """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme)
-    if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port, surroundings)):
+    if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port, platform)):
         raise StepFailed(f"{name} {refusal}")

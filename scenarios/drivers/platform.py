@@ -69,5 +69,5 @@ class ConfiguredSecrets:
             raise StepImpossible(f"the secret {name!r} cannot be read: {type(error).__name__}") from None
 
 
-class Platform(RegisteredServices, ConfiguredSecrets):
+class SitePlatform(RegisteredServices, ConfiguredSecrets):
     """All that a run's steps may ask about."""

@@ -16,7 +16,7 @@ from scenarios.domain.results import Returned
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 MAX_SECONDS = 30.0
 _OK = 200
@@ -58,28 +58,26 @@ class Prometheus:
     libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
 
-    def check(self, arguments: PrometheusArguments, surroundings: Surroundings) -> None:
-        del surroundings
+    def check(self, arguments: PrometheusArguments, platform: Platform) -> None:
+        del platform
         choose_server(arguments.server)
 
-    async def reach(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def reach(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
         server = choose_server(arguments.server)
-        await require_listener(f"Prometheus at {origin(server)}", server, surroundings)
+        await require_listener(f"Prometheus at {origin(server)}", server, platform)
         return {}
 
     def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
         """A query is sent by POST, and what stands at a server of the step's own need not be a Prometheus."""
         return not _is_configured(str(arguments.get("server") or settings.PROMETHEUS_URL))
 
-    async def probe(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
+    async def probe(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
         server = choose_server(arguments.server)
         query = {"query": arguments.query}
-        return _build_fields(
-            await query_api(server, "query", query, seconds=MAX_SECONDS, surroundings=surroundings)
-        )
+        return _build_fields(await query_api(server, "query", query, seconds=MAX_SECONDS, platform=platform))
 
-    async def act(self, arguments: PrometheusArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await self.probe(arguments, surroundings)
+    async def act(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
+        return await self.probe(arguments, platform)
 
 
 def _is_configured(server: str) -> bool:
@@ -106,7 +104,7 @@ async def query_api(
     words: Mapping[str, str],
     *,
     seconds: float,
-    surroundings: Surroundings | None = None,
+    platform: Platform | None = None,
 ) -> Mapping[str, Any]:
     """The `data` of the answer of `/api/v1/{endpoint}`.
 
@@ -123,7 +121,7 @@ async def query_api(
         seconds=seconds,
         data=dict(words),
         headers={"User-Agent": "test-coordinator"},
-        surroundings=surroundings,
+        platform=platform,
         reads=_is_configured(server),
     )
     return _read_result(answer, name)

@@ -19,7 +19,7 @@ from scenarios.domain.results import Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import processes
 from scenarios.drivers.processes import PidFile
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 _WAYS = ("pid", "pidfile", "port")
 _OWN_PROGRAMS = ("gunicorn", "db_worker", "rqworker")
@@ -65,9 +65,9 @@ class Signal:
     is_host_bound: ClassVar[bool] = True
     arrives_late: ClassVar[bool] = False
 
-    def check(self, arguments: SignalArguments, surroundings: Surroundings) -> None:
+    def check(self, arguments: SignalArguments, platform: Platform) -> None:
         """Not whether the process is there: an earlier step may start it."""
-        del surroundings
+        del platform
         if not settings.ALLOWED_PIDFILE_DIRS:
             raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
         if arguments.pidfile is not None and not _is_allowed_path(arguments.pidfile):
@@ -75,8 +75,8 @@ class Signal:
                 f"{arguments.pidfile!r} is not allowed on this site: {_list_allowed_folders()}"
             )
 
-    async def probe(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
+    async def probe(self, arguments: SignalArguments, platform: Platform) -> Mapping[str, Any]:
+        del platform
         file = _find_pid_file(arguments)
         try:
             with _open_checked(file):
@@ -84,8 +84,8 @@ class Signal:
         except ProcessLookupError as error:
             raise StepFailed(str(error)) from error
 
-    async def act(self, arguments: SignalArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
+    async def act(self, arguments: SignalArguments, platform: Platform) -> Mapping[str, Any]:
+        del platform
         file = _find_pid_file(arguments)
         try:
             with _open_checked(file) as descriptor:

@@ -14,7 +14,7 @@ from scenarios.domain.errors import StepImpossible, StepNotSent
 from scenarios.domain.results import Returned
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import explain_unreachable
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 # Letters of all scripts: a name may be internationalised. An IPv6 address may name its interface.
 _HOST = re.compile(r"[\w.:%-]+")
@@ -69,22 +69,22 @@ class Tcp:
     arrives_late: ClassVar[bool] = False
     decided_by: ClassVar[str] = "connected"
 
-    def check(self, arguments: TcpArguments, surroundings: Surroundings) -> None:
-        _find_address(arguments, surroundings)
+    def check(self, arguments: TcpArguments, platform: Platform) -> None:
+        _find_address(arguments, platform)
 
-    async def reach(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        await self.act(arguments, surroundings)
+    async def reach(self, arguments: TcpArguments, platform: Platform) -> Mapping[str, Any]:
+        await self.act(arguments, platform)
         return {}
 
-    async def probe(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        host, port = _find_address(arguments, surroundings)
-        refusal, elapsed = await self._connect(arguments, surroundings, host, port)
+    async def probe(self, arguments: TcpArguments, platform: Platform) -> Mapping[str, Any]:
+        host, port = _find_address(arguments, platform)
+        refusal, elapsed = await self._connect(arguments, platform, host, port)
         fields: dict[str, Any] = {"connected": not refusal, "elapsed": elapsed}
         return {**fields, "note": f"{_format_address(host, port)} {refusal}"} if refusal else fields
 
-    async def act(self, arguments: TcpArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        host, port = _find_address(arguments, surroundings)
-        refusal, elapsed = await self._connect(arguments, surroundings, host, port)
+    async def act(self, arguments: TcpArguments, platform: Platform) -> Mapping[str, Any]:
+        host, port = _find_address(arguments, platform)
+        refusal, elapsed = await self._connect(arguments, platform, host, port)
         if refusal:
             raise StepNotSent(
                 f"{arguments.service or 'the target'} at {_format_address(host, port)} {refusal}"
@@ -92,11 +92,11 @@ class Tcp:
         return {"connected": True, "elapsed": elapsed}
 
     async def _connect(
-        self, arguments: TcpArguments, surroundings: Surroundings, host: str, port: int
+        self, arguments: TcpArguments, platform: Platform, host: str, port: int
     ) -> tuple[str, float]:
         """Why there is no connection ('' is: there is one), and the seconds that it took."""
         started = time.perf_counter()
-        refusal = await find_refusal(host, port, surroundings, arguments.timeout)
+        refusal = await find_refusal(host, port, platform, arguments.timeout)
         return refusal, time.perf_counter() - started
 
 
@@ -104,12 +104,12 @@ def _format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _find_address(arguments: TcpArguments, surroundings: Surroundings) -> tuple[str, int]:
+def _find_address(arguments: TcpArguments, platform: Platform) -> tuple[str, int]:
     if not arguments.service:
         if sentence := explain_unreachable("'host'"):
             raise StepImpossible(sentence)
         return arguments.host, arguments.port
-    address = surroundings.address_of(arguments.service)
+    address = platform.address_of(arguments.service)
     try:
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)

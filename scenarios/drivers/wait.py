@@ -9,7 +9,7 @@ from pydantic import Field
 
 from scenarios.domain.declarations import Declaration, Duration
 from scenarios.domain.results import Returned
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 
 
 class WaitReturned(Returned):
@@ -26,15 +26,15 @@ class Wait:
     Arguments: ClassVar[type[WaitArguments]] = WaitArguments
     arrives_late: ClassVar[bool] = False
 
-    async def reach(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del arguments, surroundings
+    async def reach(self, arguments: WaitArguments, platform: Platform) -> Mapping[str, Any]:
+        del arguments, platform
         return {}
 
-    async def probe(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        del surroundings
+    async def probe(self, arguments: WaitArguments, platform: Platform) -> Mapping[str, Any]:
+        del platform
         started = time.perf_counter()
         await asyncio.sleep(arguments.duration)
         return {"elapsed": time.perf_counter() - started}
 
-    async def act(self, arguments: WaitArguments, surroundings: Surroundings) -> Mapping[str, Any]:
-        return await self.probe(arguments, surroundings)
+    async def act(self, arguments: WaitArguments, platform: Platform) -> Mapping[str, Any]:
+        return await self.probe(arguments, platform)

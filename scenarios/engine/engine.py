@@ -18,7 +18,7 @@ from scenarios.engine.phases import Phases
 from scenarios.engine.rollback import UNDO_DELAYS, finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
-from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Surroundings
+from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Platform
 
 T = TypeVar("T")
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
@@ -36,14 +36,14 @@ class Engine:
         plan: Plan,
         *,
         drivers: Mapping[str, Driver],
-        surroundings: Surroundings,
+        platform: Platform,
         clock: Clock,
         journal: Journal,
         ledger: Ledger,
         late_seconds: float = 0.0,
         gate: Gate | None = None,
     ) -> None:
-        steps = StepRunner(drivers, surroundings, clock, gate=gate)
+        steps = StepRunner(drivers, platform, clock, gate=gate)
         self._clock = clock
         self._journal = journal
         self._ledger = ledger

@@ -46,7 +46,7 @@ class Injector:
         if action.undo is None:
             return (await self._act(action))[0]
         touched = await self._steps.admit_undo(action.undo)
-        fault = await self._write(action, action.undo, phase, touched)
+        fault = await self._open_fault(action, action.undo, phase, touched)
         return await self._inject(action, fault)
 
     async def _act(self, action: Action) -> tuple[Observation, bool]:
@@ -60,7 +60,7 @@ class Injector:
             raise StepFailed(str(error)) from None
         return seen, seen.holds or self._steps.is_of_target(action.do, fields)
 
-    async def _write(self, action: Action, undo: Step, phase: str, touched: frozenset[str]) -> Fault:
+    async def _open_fault(self, action: Action, undo: Step, phase: str, touched: frozenset[str]) -> Fault:
         late = max(self._late_seconds, action.timeout) if self._steps.arrives_late(action.do) else 0.0
         fault = await self._ledger.open(
             phase=phase,

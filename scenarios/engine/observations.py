@@ -15,11 +15,11 @@ from scenarios.domain.outputs import limit_fields
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.engine.steps import SENSITIVE, StepRunner
-from scenarios.engine.work_threads import in_thread, is_large
+from scenarios.engine.work_threads import is_large, run_in_thread
 
-_UNTOLD = "what was returned holds a secret, and is not what was expected"
+_HIDDEN_MISS = "what was returned holds a secret, and is not what was expected"
 # Nodes that queries visit in a millisecond or two.
-_NODES_AT_ONCE = 2_000
+_MAX_NODES_IN_LOOP = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,16 @@ async def judge(
     """
 
     def look(nodes: int) -> Observation:
-        seen = _look(fields, expect, redactor, Budget(nodes))
-        return _without_answer(seen) if is_sensitive else seen
+        seen = _compare(fields, expect, redactor, Budget(nodes))
+        return _hide_answer(seen) if is_sensitive else seen
 
     try:
         if not is_large(fields):
             try:
-                return look(_NODES_AT_ONCE)
+                return look(_MAX_NODES_IN_LOOP)
             except QueryTooLargeError:
                 pass  # for this thread, but perhaps not for another
-        return await in_thread(lambda: look(MAX_NODES))
+        return await run_in_thread(lambda: look(MAX_NODES))
     except QueryTooLargeError:
         raise StepImpossible(
             f"to compare the answer, more than {MAX_NODES:,} of its values would have to be looked at: "
@@ -77,17 +77,19 @@ async def judge(
         ) from None
 
 
-def _look(fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, budget: Budget) -> Observation:
+def _compare(
+    fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, budget: Budget
+) -> Observation:
     misses = expect.check(fields, budget)
     kept = redactor.redact(fields)
     if misses and kept != fields:
         # The sentences anew, of what may be shown: they quote values and cut them.
-        misses = expect.check(kept, budget) or (_UNTOLD,)
+        misses = expect.check(kept, budget) or (_HIDDEN_MISS,)
     if misses and (note := kept.get("note")):
         misses = (*misses, str(note))
     return Observation(holds=not misses, reason="; ".join(misses), fields=limit_fields(kept))
 
 
-def _without_answer(seen: Observation) -> Observation:
+def _hide_answer(seen: Observation) -> Observation:
     reason = "" if seen.holds else f"what is expected does not hold; {SENSITIVE}"
     return Observation(holds=seen.holds, reason=reason)

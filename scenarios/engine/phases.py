@@ -22,7 +22,7 @@ from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
 from scenarios.ports import Clock, Event, Journal, Ledger
 
 # Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
-BEGUN_AT_ONCE = 16
+VALIDATIONS_PER_ROUND = 16
 
 
 class Phases:
@@ -50,33 +50,33 @@ class Phases:
         self._note_failure = note_failure
 
     async def run(self) -> None:
-        await self._look_ahead()
+        await self._check_plan()
         async with asyncio.TaskGroup() as group:
-            watchers = [group.create_task(self._expire())]
+            watchers = [group.create_task(self._end_at_timeout())]
             watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
             first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
                 if phase is first_with_actions:
-                    await self._look_for_targets()
+                    await self._check_targets()
                 await self._run_phase(phase)
             for watcher in watchers:
                 watcher.cancel()
 
-    async def _look_ahead(self) -> None:
+    async def _check_plan(self) -> None:
         """What would stop a step later ends the run here, before anything is broken."""
-        await self._end_for(preflight.find_problems(self._plan, self._steps))
+        await self._end_if_any(preflight.find_problems(self._plan, self._steps))
 
-    async def _look_for_targets(self) -> None:
+    async def _check_targets(self) -> None:
         """The first fault is only injected where the targets of all faults are there."""
-        to_reach = preflight.steps_to_reach(self._plan, self._steps)
-        await self._end_for(await preflight.find_unreachable(to_reach, self._steps))
+        to_reach = preflight.select_steps_to_reach(self._plan, self._steps)
+        await self._end_if_any(await preflight.find_unreachable(to_reach, self._steps))
 
-    async def _end_for(self, problems: list[str]) -> None:
+    async def _end_if_any(self, problems: list[str]) -> None:
         if problems:
             self._end(Outcome.ERRORED, "; ".join(problems))
             await self._clock.sleep(0)  # the cancellation arrives here
 
-    async def _expire(self) -> None:
+    async def _end_at_timeout(self) -> None:
         await self._clock.sleep(self._plan.timeout)
         self._end(Outcome.TIMED_OUT, f"the run reached its timeout of {format_duration(self._plan.timeout)}")
 
@@ -101,7 +101,9 @@ class Phases:
         await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
         async with asyncio.TaskGroup() as group:
             timed = [
-                group.create_task(self._act_at(a, phase, started)) for a in phase.actions if a.at is not None
+                group.create_task(self._act_later(a, phase, started))
+                for a in phase.actions
+                if a.at is not None
             ]
             for action in phase.actions:
                 if action.at is None:
@@ -110,7 +112,7 @@ class Phases:
             watched = []
             for validation in phase.validations:
                 watched.append((validation, group.create_task(self._validate(phase, validation, over))))
-                if len(watched) % BEGUN_AT_ONCE == 0:
+                if len(watched) % VALIDATIONS_PER_ROUND == 0:
                     await self._clock.sleep(0)
             await self._clock.sleep(max(0.0, started + phase.hold - self._clock.monotonic()))
             finite = [task for validation, task in watched if not validation.throughout]
@@ -131,7 +133,7 @@ class Phases:
 
     # Actions
 
-    async def _act_at(self, action: Action, phase: Phase, phase_started: float) -> None:
+    async def _act_later(self, action: Action, phase: Phase, phase_started: float) -> None:
         assert action.at is not None  # noqa: S101 - the caller has chosen those with a moment
         await self._clock.sleep(max(0.0, phase_started + action.at - self._clock.monotonic()))
         await self._act(action, phase)
@@ -141,18 +143,20 @@ class Phases:
         try:
             seen = await self._injector.act(action, phase.name)
         except StepFailed as error:
-            await self._action_failed(action, phase, str(error))
+            await self._record_failed_action(action, phase, str(error))
             reason = f"action {action.name!r} of phase {phase.name!r} failed: {error}"
             self._end(Outcome.ERRORED, reason)
         else:
             if seen.holds:
                 await self._record(EventKind.ACTION_FINISHED, phase, action.name, seen=seen.fields)
                 return
-            await self._action_failed(action, phase, seen.reason, seen=seen.fields)
-            self._check_failed(phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}")
+            await self._record_failed_action(action, phase, seen.reason, seen=seen.fields)
+            self._handle_failure(
+                phase, f"action {action.name!r} of phase {phase.name!r} failed: {seen.reason}"
+            )
         await self._clock.sleep(0)  # the cancellation arrives here: nothing after this action is begun
 
-    async def _action_failed(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
+    async def _record_failed_action(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
         is_fault = action.undo is not None
         await self._record(
             EventKind.ACTION_FAILED,
@@ -181,7 +185,7 @@ class Phases:
             reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
             self._end(Outcome.ERRORED, reason)
         elif judgement.outcome == "failed":
-            self._check_failed(phase, f"validation {validation.name!r} failed: {judgement.reason}")
+            self._handle_failure(phase, f"validation {validation.name!r} failed: {judgement.reason}")
 
     async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
         await self._record(
@@ -194,7 +198,7 @@ class Phases:
             seen=judgement.last.fields,
         )
 
-    def _check_failed(self, phase: Phase, reason: str) -> None:
+    def _handle_failure(self, phase: Phase, reason: str) -> None:
         self._note_failure(reason)
         if phase.on_failure == "stop":
             self._end(Outcome.FAILED, reason)

@@ -29,13 +29,13 @@ def find_problems(plan: Plan, steps: StepRunner) -> list[str]:
     Unknown services and drivers, missing secrets, arguments that a secret makes senseless, and what the
     site does not allow. All secrets that can be had are known to the redactor afterwards.
     """
-    missing = dict(_missing_secrets(plan, steps))
+    missing = dict(_find_missing_secrets(plan, steps))
     found: dict[str, list[str]] = {}
-    for one in placed_steps(plan):
+    for one in list_placed_steps(plan):
         if find_secrets(one.step.arguments).isdisjoint(missing):
-            for reason in _refusals(one.step, steps):
+            for reason in _find_refusals(one.step, steps):
                 found.setdefault(reason, []).append(one.place)
-    return [*missing.values(), *(_sentence(reason, places) for reason, places in found.items())]
+    return [*missing.values(), *(_describe(reason, places) for reason, places in found.items())]
 
 
 async def find_unreachable(placed: Iterable[PlacedStep], steps: StepRunner) -> list[str]:
@@ -44,15 +44,15 @@ async def find_unreachable(placed: Iterable[PlacedStep], steps: StepRunner) -> l
     for one in placed:
         target = one.step.arguments.get("service") or one.step.arguments.get("url") or one.step.arguments
         places.setdefault((one.step.driver, str(target)), []).append(one)
-    answers = await asyncio.gather(*(_refusal(steps, same[0].step) for same in places.values()))
+    answers = await asyncio.gather(*(_find_refusal(steps, same[0].step) for same in places.values()))
     found: dict[str, list[str]] = {}
     for reason, same in zip(answers, places.values(), strict=True):
         if reason:
             found.setdefault(reason, []).extend(one.place for one in same)
-    return [_sentence(reason, where) for reason, where in found.items()]
+    return [_describe(reason, where) for reason, where in found.items()]
 
 
-def steps_to_reach(plan: Plan, steps: StepRunner) -> list[PlacedStep]:
+def select_steps_to_reach(plan: Plan, steps: StepRunner) -> list[PlacedStep]:
     """The steps of faults whose targets must be there already when the first fault is injected.
 
     Only those before the first action that might start a target, as a command might.
@@ -63,16 +63,16 @@ def steps_to_reach(plan: Plan, steps: StepRunner) -> list[PlacedStep]:
             if not steps.can_start_nothing(action.do):
                 return found
             if action.undo is not None:
-                found += _of_action(action, phase.name)
+                found += _list_action_steps(action, phase.name)
     return found
 
 
-def placed_steps(plan: Plan) -> Iterator[PlacedStep]:
+def list_placed_steps(plan: Plan) -> Iterator[PlacedStep]:
     for guard in plan.guards:
         yield PlacedStep(f"guard {guard.name!r}", guard.probe)
     for phase in plan.phases:
         for action in phase.actions:
-            yield from _of_action(action, phase.name)
+            yield from _list_action_steps(action, phase.name)
             if action.undone is not None:
                 place = f"'undone' of action {action.name!r} of phase {phase.name!r}"
                 yield PlacedStep(place, action.undone.probe)
@@ -80,14 +80,14 @@ def placed_steps(plan: Plan) -> Iterator[PlacedStep]:
             yield PlacedStep(f"validation {validation.name!r} of phase {phase.name!r}", validation.probe)
 
 
-def _of_action(action: Action, phase: str) -> Iterator[PlacedStep]:
+def _list_action_steps(action: Action, phase: str) -> Iterator[PlacedStep]:
     place = f"action {action.name!r} of phase {phase!r}"
     yield PlacedStep(place, action.do)
     if action.undo is not None:
         yield PlacedStep(f"the undo of {place}", action.undo)
 
 
-def _missing_secrets(plan: Plan, steps: StepRunner) -> Iterator[tuple[str, str]]:
+def _find_missing_secrets(plan: Plan, steps: StepRunner) -> Iterator[tuple[str, str]]:
     for name in sorted(plan.secrets()):
         try:
             steps.learn_secrets([name])
@@ -95,14 +95,14 @@ def _missing_secrets(plan: Plan, steps: StepRunner) -> Iterator[tuple[str, str]]
             yield name, str(error)
 
 
-def _refusals(step: Step, steps: StepRunner) -> Iterator[str]:
+def _find_refusals(step: Step, steps: StepRunner) -> Iterator[str]:
     try:
         steps.check(step)
     except StepImpossible as error:
         yield str(error)
 
 
-async def _refusal(steps: StepRunner, step: Step) -> str:
+async def _find_refusal(steps: StepRunner, step: Step) -> str:
     try:
         await steps.reach(step)
     except StepImpossible:
@@ -112,7 +112,7 @@ async def _refusal(steps: StepRunner, step: Step) -> str:
     return ""
 
 
-def _sentence(reason: str, places: list[str]) -> str:
+def _describe(reason: str, places: list[str]) -> str:
     told = list(dict.fromkeys(places))
     more = f" and {len(told) - _MAX_PLACES} more" if len(told) > _MAX_PLACES else ""
     return f"{reason.rstrip('.')} ({', '.join(told[:_MAX_PLACES])}{more})"

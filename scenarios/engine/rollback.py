@@ -16,14 +16,14 @@ T = TypeVar("T")
 # Seconds between the rounds of undo, 60 in all; what is left then is outstanding, and the watchdog's.
 UNDO_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 28.5)
 # Between two looks for whether a fault is gone, and what one look gets at least.
-LOOK_SECONDS = 0.5
-MIN_LOOK_SECONDS = 1.0
+CHECK_SECONDS = 0.5
+MIN_CHECK_SECONDS = 1.0
 
 
 class UndoLedger(Protocol):
     """What `undo_all` needs of a ledger; `scenarios.ports.Ledger` documents the methods."""
 
-    async def moved_to(self, fault: Fault) -> str: ...
+    async def find_new_address(self, fault: Fault) -> str: ...
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None: ...
 
@@ -33,7 +33,7 @@ class UndoLedger(Protocol):
 class NullLedger:
     """Writes nothing: for a process that has no right, or no way, to write to the run's ledger."""
 
-    async def moved_to(self, fault: Fault) -> str:
+    async def find_new_address(self, fault: Fault) -> str:
         del fault
         return ""
 
@@ -72,9 +72,9 @@ async def _undo_once(faults: Sequence[Fault], ledger: UndoLedger, steps: StepRun
 
 
 async def _undo_and_record(fault: Fault, ledger: UndoLedger, steps: StepRunner) -> bool:
-    moved_to = await ledger.moved_to(fault)
+    new_address = await ledger.find_new_address(fault)
     began_at = steps.clock.now()
-    result = replace(await undo(fault, steps, moved_to=moved_to), began_at=began_at)
+    result = replace(await undo(fault, steps, new_address=new_address), began_at=began_at)
     if result.reason:
         await ledger.mark_undo_failed(fault, result)
         return False
@@ -82,62 +82,62 @@ async def _undo_and_record(fault: Fault, ledger: UndoLedger, steps: StepRunner) 
     return True
 
 
-async def undo(fault: Fault, steps: StepRunner, *, moved_to: str = "") -> UndoResult:
+async def undo(fault: Fault, steps: StepRunner, *, new_address: str = "") -> UndoResult:
     """Undo the fault where it was injected, and where its service has moved to.
 
     Only the first decides: a new host that has nothing to undo says nothing of the old one.
     """
     service = find_service(fault.undo)
     there = steps.at({service: fault.address}) if fault.address else steps
-    if not moved_to:
-        result = await _undo_and_look(fault, there)
-        return UndoResult(result.reason, result.is_seen_gone, _outcome_at(fault.address, result.reason))
+    if not new_address:
+        result = await _undo_and_check(fault, there)
+        return UndoResult(result.reason, result.is_seen_gone, _describe_place(fault.address, result.reason))
     result, elsewhere = await asyncio.gather(
-        _undo_and_look(fault, there), _send(fault, steps.at({service: moved_to}))
+        _undo_and_check(fault, there), _send_undo(fault, steps.at({service: new_address}))
     )
-    places = _outcome_at(fault.address, result.reason) | _outcome_at(moved_to, elsewhere.reason)
+    places = _describe_place(fault.address, result.reason) | _describe_place(new_address, elsewhere.reason)
     reason = result.reason
     if reason:
         reason += (
             f"; it was injected at {origin(fault.address)}, and {service!r} is registered at "
-            f"{origin(moved_to)} by now, where {elsewhere.reason or 'it is undone'}"
+            f"{origin(new_address)} by now, where {elsewhere.reason or 'it is undone'}"
         )
     return UndoResult(reason, result.is_seen_gone, places)
 
 
-def _outcome_at(address: str, reason: str) -> dict[str, str]:
+def _describe_place(address: str, reason: str) -> dict[str, str]:
     return {origin(address): reason or "undone"} if address else {}
 
 
-async def _send(fault: Fault, steps: StepRunner) -> UndoResult:
+async def _send_undo(fault: Fault, steps: StepRunner) -> UndoResult:
     try:
         return UndoResult(is_seen_gone=await steps.undo(fault.undo, fault.timeout))
     except StepFailed as error:
         return UndoResult(str(error))
 
 
-async def _undo_and_look(fault: Fault, steps: StepRunner) -> UndoResult:
+async def _undo_and_check(fault: Fault, steps: StepRunner) -> UndoResult:
     started = steps.clock.monotonic()
-    sent = await _send(fault, steps)
+    sent = await _send_undo(fault, steps)
     if fault.proof is None:
         return sent
     deadline = started + fault.timeout
     while True:
-        seen = await _look(fault.proof, steps, deadline)
+        seen = await _check_gone(fault.proof, steps, deadline)
         # An undo that failed is not waited for: it is tried again.
-        is_over = bool(sent.reason) or steps.clock.monotonic() + LOOK_SECONDS >= deadline
+        is_over = bool(sent.reason) or steps.clock.monotonic() + CHECK_SECONDS >= deadline
         if not seen:
             return UndoResult(is_seen_gone=True)
         if is_over:
             return UndoResult("; ".join(filter(None, (sent.reason, seen))))
-        await steps.clock.sleep(LOOK_SECONDS)
+        await steps.clock.sleep(CHECK_SECONDS)
 
 
-async def _look(proof: Proof, steps: StepRunner, deadline: float) -> str:
+async def _check_gone(proof: Proof, steps: StepRunner, deadline: float) -> str:
     """Why it cannot be said that the fault is gone; "" where it is."""
-    left = max(MIN_LOOK_SECONDS, deadline - steps.clock.monotonic())
+    left = max(MIN_CHECK_SECONDS, deadline - steps.clock.monotonic())
     try:
-        seen = await observe(steps.undoing(), proof.probe, proof.expect, min(left, proof.timeout))
+        seen = await observe(steps.for_undo(), proof.probe, proof.expect, min(left, proof.timeout))
     except StepImpossible as error:
         return f"whether it is undone cannot be seen: {error}"
     return "" if seen.holds else f"it is not undone: {seen.reason}"

@@ -9,26 +9,26 @@ from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.domain.templates import find_secrets
-from scenarios.ports import Connection, Driver, Gate, Intent, Surroundings, acts_when_probed
+from scenarios.ports import Connection, Driver, Gate, Intent, Platform, acts_when_probed
 
 
 @dataclass(frozen=True, slots=True)
-class StepSurroundings:
-    """`Surroundings` and `GatedSurroundings` of one step, with the intent that it has."""
+class StepPlatform:
+    """`Platform` and `GatedPlatform` of one step, with the intent that it has."""
 
-    surroundings: Surroundings
+    platform: Platform
     gate: Gate | None
     intent: Intent
     secret_arguments: frozenset[str]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.surroundings, name)  # a site's own platform may offer more
+        return getattr(self.platform, name)  # a site's own platform may offer more
 
     def address_of(self, service: str) -> str:
-        return self.surroundings.address_of(service)
+        return self.platform.address_of(service)
 
     def secret(self, name: str) -> str:
-        return self.surroundings.secret(name)
+        return self.platform.secret(name)
 
     async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
         if self.gate is None:
@@ -41,7 +41,7 @@ class StepSurroundings:
             raise
 
 
-def intent_of(driver: Driver, step: Step, *, is_action: bool, undoes: bool) -> Intent:
+def choose_intent(driver: Driver, step: Step, *, is_action: bool, undoes: bool) -> Intent:
     if not is_action and not acts_when_probed(driver, step.arguments):
         return Intent.READ
     return Intent.UNDO if undoes else Intent.ACT
@@ -51,7 +51,7 @@ def secret_arguments(step: Step) -> frozenset[str]:
     return frozenset(word for word, value in step.arguments.items() if find_secrets(value))
 
 
-async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Surroundings) -> frozenset[str]:
+async def admit_undo(gate: Gate, arguments: Mapping[str, Any], platform: Platform) -> frozenset[str]:
     """See to it that the undo, whose secrets are filled in, may touch what it names: later it is not refused.
 
     Returns what the run holds because of it, which the secrets would hide from the ledger.
@@ -60,7 +60,7 @@ async def admit_undo(gate: Gate, arguments: Mapping[str, Any], surroundings: Sur
         StepImpossible: it may not.
     """
     step = Step("", arguments)
-    urls = find_urls([step]) | {surroundings.address_of(name) for name in find_services([step])}
+    urls = find_urls([step]) | {platform.address_of(name) for name in find_services([step])}
     touched: frozenset[str] = frozenset()
     for endpoint in filter(None, map(parse_endpoint, urls)):
         host, port = endpoint

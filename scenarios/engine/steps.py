@@ -13,8 +13,8 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Step, find_service
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
-from scenarios.engine.step_platform import StepSurroundings, admit_undo, intent_of, secret_arguments
-from scenarios.ports import Clock, Driver, Gate, Surroundings
+from scenarios.engine.step_platform import StepPlatform, admit_undo, choose_intent, secret_arguments
+from scenarios.ports import Clock, Driver, Gate, Platform
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
@@ -26,14 +26,14 @@ REACH_SECONDS = 5.0
 class Pinned:
     """The platform, with these services at these addresses, wherever they are registered."""
 
-    surroundings: Surroundings
+    platform: Platform
     addresses: Mapping[str, str]
 
     def address_of(self, service: str) -> str:
-        return self.addresses.get(service) or self.surroundings.address_of(service)
+        return self.addresses.get(service) or self.platform.address_of(service)
 
     def secret(self, name: str) -> str:
-        return self.surroundings.secret(name)
+        return self.platform.secret(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class StepRunner:
     """
 
     drivers: Mapping[str, Driver]
-    surroundings: Surroundings
+    platform: Platform
     clock: Clock
     redactor: Redactor = field(default_factory=Redactor)
     gate: Gate | None = None
@@ -76,9 +76,9 @@ class StepRunner:
             driver = self._driver(step)
             arguments = self._arguments(driver, step)
             if (check := getattr(driver, "check", None)) is not None:
-                check(arguments, self.surroundings)
+                check(arguments, self.platform)
             elif isinstance(service := step.arguments.get("service"), str):
-                self.surroundings.address_of(service)
+                self.platform.address_of(service)
         except StepImpossible as error:
             raise StepImpossible(self.redactor.redact(str(error))) from None
         except Exception as error:  # a site's own driver
@@ -130,18 +130,18 @@ class StepRunner:
         fields = await self._call(step, "undo", time_limit, is_action=True)
         return hasattr(self.drivers.get(step.driver), "undo") and bool(fields.get("gone"))
 
-    def undoing(self) -> "StepRunner":
+    def for_undo(self) -> "StepRunner":
         """The same, whose probes look whether a fault is undone, and are refused no more than its undo."""
         return replace(self, undoes=True)
 
     def at(self, addresses: Mapping[str, str]) -> "StepRunner":
         """The same, with these services at these addresses."""
-        return replace(self, surroundings=Pinned(self.surroundings, addresses))
+        return replace(self, platform=Pinned(self.platform, addresses))
 
     def address_of(self, step: Step) -> str:
         """Where the service is that the step names; "" where it names none that is known."""
         try:
-            return self.surroundings.address_of(service) if (service := find_service(step)) else ""
+            return self.platform.address_of(service) if (service := find_service(step)) else ""
         except StepImpossible:
             return ""
 
@@ -159,7 +159,7 @@ class StepRunner:
         """
         if self.gate is None:
             return frozenset()
-        return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.surroundings)
+        return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.platform)
 
     def _decided_by(self, step: Step) -> str:
         return getattr(self.drivers.get(step.driver), "decided_by", "")
@@ -172,7 +172,7 @@ class StepRunner:
             if kept == str(error):
                 raise
             # Without its cause: a traceback would tell what the sentence no longer does.
-            raise _kind_of(error)(kept) from None
+            raise _find_error_class(error)(kept) from None
 
     async def _call_driver(
         self, step: Step, verb: str, time_limit: float, *, is_action: bool
@@ -180,10 +180,10 @@ class StepRunner:
         driver = self._driver(step)
         arguments = self._arguments(driver, step)
         call = getattr(driver, verb, driver.act)  # most have no undo of their own
-        surroundings = StepSurroundings(
-            self.surroundings,
+        platform = StepPlatform(
+            self.platform,
             self.gate,
-            intent_of(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
+            choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
             secret_arguments(step),
         )
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
@@ -191,13 +191,15 @@ class StepRunner:
         broken = StepFailed if is_action else StepImpossible
         try:
             async with self.clock.timeout(time_limit):
-                fields: Mapping[str, Any] = await call(arguments, surroundings)
+                fields: Mapping[str, Any] = await call(arguments, platform)
                 return fields
         except StepFailed as error:
             if not step.sensitive:
                 raise
             # Its sentence may quote the answer.
-            raise _kind_of(error)(f"the driver {step.driver!r} could not do it; {SENSITIVE}") from None
+            raise _find_error_class(error)(
+                f"the driver {step.driver!r} could not do it; {SENSITIVE}"
+            ) from None
         except ScenarioError:
             raise
         except asyncio.CancelledError as error:
@@ -235,11 +237,11 @@ class StepRunner:
             raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
 
     def _secret(self, name: str) -> str:
-        secret = self.surroundings.secret(name)
+        secret = self.platform.secret(name)
         self.redactor.learn(secret)
         return secret
 
 
-def _kind_of(error: StepFailed) -> type[StepFailed]:
+def _find_error_class(error: StepFailed) -> type[StepFailed]:
     kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
     return next(kind for kind in kinds if isinstance(error, kind))

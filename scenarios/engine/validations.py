@@ -54,13 +54,15 @@ class Judge:
     async def judge(self) -> Judgement:
         try:
             if self._validation.throughout:
-                return await self._throughout()
+                return await self._judge_throughout()
             if self._validation.within is not None:
-                return await self._within(self._validation.within)
+                return await self._judge_within(self._validation.within)
             seen = await self._attempt(self._validation.timeout)
         except StepImpossible as error:
-            return self._judgement("errored", Observation(holds=False, reason=str(error)), reason=str(error))
-        return self._judgement("passed" if seen.holds else "failed", seen, reason=seen.reason)
+            return self._build_judgement(
+                "errored", Observation(holds=False, reason=str(error)), reason=str(error)
+            )
+        return self._build_judgement("passed" if seen.holds else "failed", seen, reason=seen.reason)
 
     async def _attempt(self, time_limit: float) -> Observation:
         seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
@@ -72,7 +74,7 @@ class Judge:
             self._last_answer = seen
         return seen
 
-    def _judgement(
+    def _build_judgement(
         self,
         outcome: StepOutcome,
         seen: Observation,
@@ -82,14 +84,14 @@ class Judge:
     ) -> Judgement:
         return Judgement(outcome, seen, reason, self._attempts, time_to_pass)
 
-    async def _throughout(self) -> Judgement:
+    async def _judge_throughout(self) -> Judgement:
         while True:
             started = self._clock.monotonic()
             seen = await self._attempt(self._validation.timeout)
             if not seen.holds:
-                return self._judgement("failed", seen, reason=seen.reason)
+                return self._build_judgement("failed", seen, reason=seen.reason)
             if await self._phase_ends_before(started + self._validation.every):
-                return self._judgement("passed", seen)
+                return self._build_judgement("passed", seen)
 
     async def _phase_ends_before(self, moment: float) -> bool:
         try:
@@ -99,7 +101,7 @@ class Judge:
             return self._phase_over.is_set()
         return True
 
-    async def _within(self, within: float) -> Judgement:
+    async def _judge_within(self, within: float) -> Judgement:
         """It must begin to hold before the time is up, and then hold for `for` without a break."""
         begun = self._clock.monotonic()
         deadline = begun + within
@@ -110,18 +112,18 @@ class Judge:
             now = self._clock.monotonic()
             holding_since = (now if holding_since is None else holding_since) if seen.holds else None
             if holding_since is not None and now - holding_since >= (self._validation.hold_for or 0.0):
-                return self._judgement("passed", seen, time_to_pass=holding_since - begun)
+                return self._build_judgement("passed", seen, time_to_pass=holding_since - begun)
             if holding_since is None and now >= deadline:
-                return self._too_late(within, seen)
+                return self._judge_too_late(within, seen)
             await self._clock.sleep(self._pause(started, now, deadline, holding_since))
 
-    def _too_late(self, within: float, seen: Observation) -> Judgement:
+    def _judge_too_late(self, within: float, seen: Observation) -> Judgement:
         """With the last complete answer, where the last look got none: its time was short."""
         reason = f"not within {format_duration(within)}; seen last: {seen.reason}"
         if not seen.answered and self._last_answer is not None:
             seen = replace(seen, fields=self._last_answer.fields)
             reason += f"; the last answer before: {self._last_answer.reason or 'as expected'}"
-        return self._judgement("failed", seen, reason=reason)
+        return self._build_judgement("failed", seen, reason=reason)
 
     def _time_limit(self, now: float, deadline: float, holding_since: float | None) -> float:
         if holding_since is not None:

@@ -12,13 +12,13 @@ _AT_ONCE = 4_096
 _threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="answers")
 
 
-async def in_thread(work: Callable[[], T]) -> T:
+async def run_in_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
-async def beside_the_loop(work: Callable[[], T], fields: Mapping[str, Any]) -> T:
+async def run_beside_loop(work: Callable[[], T], fields: Mapping[str, Any]) -> T:
     """What the work returns; done in a thread where the fields that it looks through are large."""
-    return await in_thread(work) if is_large(fields) else work()
+    return await run_in_thread(work) if is_large(fields) else work()
 
 
 def is_large(fields: Mapping[str, Any]) -> bool:

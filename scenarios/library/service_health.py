@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from scenarios.domain.errors import StepFailed
 from scenarios.domain.plan import Step
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import Platform
+from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.steps import StepRunner
 from scenarios.models import Service
@@ -32,7 +32,7 @@ def check_unsaved_health(service: Service) -> Health:
 
 
 def _probe(arguments: dict[str, str], service: Service) -> Health:
-    runner = StepRunner(installed_drivers(), Platform(), SystemClock())
+    runner = StepRunner(installed_drivers(), SitePlatform(), SystemClock())
     try:
         seen = asyncio.run(runner.probe(Step("http", arguments), TIME_LIMIT))
     except StepFailed as error:

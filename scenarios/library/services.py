@@ -25,7 +25,7 @@ def check_address(service: Service) -> None:
         return
     host, port = endpoint
     known = addresses.names.resolve([host]).get(host)
-    if protected := registry.Registry(others).protected_at(addresses.resolve_places(endpoint)):
+    if protected := registry.Registry(others).find_protected_at(addresses.resolve_places(endpoint)):
         raise AddressProtected(
             f"{service.base_url!r} leads to {', '.join(map(repr, protected))}, which is protected: to "
             "register a service there needs the permission 'protect_service'."
@@ -49,7 +49,7 @@ def register_service(
     Raises:
         ValidationError: the name is no DNS label, or the address no http(s) URL.
     """
-    admission.lock()  # of two that register the same one, the second changes the first's
+    admission.lock_admission()  # of two that register the same one, the second changes the first's
     service = Service.objects.filter(name=name).first() or Service(name=name)
     is_new = service.pk is None
     service.base_url = base_url
@@ -68,7 +68,7 @@ def delete_service(service: Service) -> None:
     Raises:
         ServiceHeld: a run has it for itself; without its address nothing could be undone there.
     """
-    admission.lock()  # no run takes it meanwhile
+    admission.lock_admission()  # no run takes it meanwhile
     if hold := Hold.objects.filter(service=service.name).select_related("run").first():
         raise ServiceHeld(f"Service {service.name!r} cannot be deleted now: it is held by {hold}.")
     service.delete()

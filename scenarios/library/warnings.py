@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from scenarios.domain.plan import Plan, Step
 from scenarios.domain.spelling import suggest
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import Platform
+from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
-from scenarios.engine.preflight import find_problems, find_unreachable, placed_steps
+from scenarios.engine.preflight import find_problems, find_unreachable, list_placed_steps
 from scenarios.engine.steps import StepRunner
 from scenarios.models import GlobalStop, Service
 from scenarios.runs import admission, approval_gate
@@ -49,8 +49,8 @@ def find_start_delays(plan: Plan) -> list[str]:
     """Why a run of it would not begin at once: the global stop, a protected service."""
     stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
     found = [f"No run begins before {stop} is released"] if stop is not None else []
-    if services := approval_gate.protected_among(approval_gate.touched_services(plan)):
-        found.append(f"A run waits: {admission.needs_approval(services)}")
+    if services := approval_gate.find_protected(approval_gate.find_touched_services(plan)):
+        found.append(f"A run waits: {admission.describe_missing_approval(services)}")
     return found
 
 
@@ -63,13 +63,13 @@ def find_unreachable_targets(plan: Plan) -> list[str]:
     """The targets where nothing listens at this moment; waits for each of them, some seconds at most."""
     # A probe of a port by its number often waits for it to be closed.
     placed = (
-        one for one in placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
+        one for one in list_placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
     )
     return asyncio.run(find_unreachable(placed, _build_runner()))
 
 
 def _build_runner() -> StepRunner:
-    return StepRunner(installed_drivers(), Platform(), SystemClock())
+    return StepRunner(installed_drivers(), SitePlatform(), SystemClock())
 
 
 def _find_unknown_services(plan: Plan) -> Iterator[str]:

@@ -93,7 +93,7 @@ def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> No
     run = Run.objects.get(id=run.id)
     detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
     write_event(run, Event(EventKind.RUN_APPROVED, timezone.now(), detail=detail))
-    transaction.on_commit(partial(task_queue.knock, run))
+    transaction.on_commit(partial(task_queue.enqueue_run, run))
 
 
 def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) -> None:
@@ -133,7 +133,7 @@ def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
     """
     document = documents.read_document(scenario.document)
     plan = build_plan(document, schedule.variables)
-    touched, protected = admission.touched_and_protected(approval_gate.acting_steps(plan))
+    touched, protected = admission.find_touched_and_protected(approval_gate.list_acting_steps(plan))
     fingerprint = _fingerprint(schedule, scenario.document, protected)
     return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
 
@@ -169,7 +169,7 @@ def ask_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
             fingerprint=fingerprint,
             services=protected,
             asked_by=schedule.changed_by,
-            asked_by_name=approval_gate.name_of(schedule.changed_by),
+            asked_by_name=approval_gate.format_user_name(schedule.changed_by),
         )
     return protected
 

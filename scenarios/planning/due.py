@@ -148,7 +148,9 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         locked = Scenario.objects.select_for_update(no_key=True)
         planned = approvals.plan_run(schedule, locked.get(name=schedule.scenario_name))
         if lacking := approvals.ask_for_locked(schedule, planned):
-            raise Skipped(f"{admission.needs_approval(lacking)}; the approval of the schedule is missing")
+            raise Skipped(
+                f"{admission.describe_missing_approval(lacking)}; the approval of the schedule is missing"
+            )
         approval = approvals.approval_of(schedule, planned.fingerprint) if planned.protected else None
         return run_commands.start_scheduled_run(
             planned.document,

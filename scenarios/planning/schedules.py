@@ -47,7 +47,7 @@ def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Sc
     Raises:
         InvalidSchedule: with a sentence for each field that makes no sense.
     """
-    admission.lock()  # of two that create the same one, the second changes the first's
+    admission.lock_admission()  # of two that create the same one, the second changes the first's
     schedule = Schedule.objects.select_for_update().filter(name=name).first() or Schedule(name=name)
     for field, value in fields.items():
         setattr(schedule, field, value)
@@ -122,7 +122,7 @@ def upcoming(schedule: Schedule, count: int = 5) -> list[datetime]:
     return list(islice(schedule.timetable().after(timezone.now()), count))
 
 
-def obstacle_to(schedule: Schedule) -> str:
+def find_obstacle(schedule: Schedule) -> str:
     """What would keep it from starting a run if it were due now; "" where nothing would."""
     try:
         check_may_start(schedule)
@@ -131,5 +131,5 @@ def obstacle_to(schedule: Schedule) -> str:
     except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
         return str(error)
     if planned.protected and approvals.approval_of(schedule, planned.fingerprint) is None:
-        return admission.needs_approval(planned.protected)
+        return admission.describe_missing_approval(planned.protected)
     return ""

@@ -22,32 +22,32 @@ MAX_RUNS_LOOKED_UP = 100
 NEEDS_APPROVAL = "it needs the approval of a second person"
 
 
-def lock() -> GlobalStop:
+def lock_admission() -> GlobalStop:
     """The row that says whether the global stop is pulled; must be called within a transaction."""
     GlobalStop.objects.get_or_create(pk=GlobalStop.ONLY)
     return GlobalStop.objects.select_for_update().get(pk=GlobalStop.ONLY)
 
 
-def obstacle_to(run: Run, stop: GlobalStop) -> str:
+def find_obstacle(run: Run, stop: GlobalStop) -> str:
     """Why the queued run cannot begin now, as a sentence; "" where it can."""
     if stop.pulled_at is not None:
-        return stopped(stop)
-    if services := unapproved(run):
-        return needs_approval(services)
+        return describe_stop(stop)
+    if services := find_unapproved(run):
+        return describe_missing_approval(services)
     places, no_place = count_places()
-    return _held(run.services) or ("" if places > 0 else no_place) or _before(run)
+    return _find_hold(run.services) or ("" if places > 0 else no_place) or _find_earlier_run(run)
 
 
-def stopped(stop: GlobalStop) -> str:
+def describe_stop(stop: GlobalStop) -> str:
     return f"{stop}: release it to go on"
 
 
-def unapproved(run: Run) -> list[str]:
+def find_unapproved(run: Run) -> list[str]:
     """The protected services and hosts that the run touches and nobody has approved it for."""
-    return without_approval(run.pk, protected_among(run.services))
+    return filter_unapproved(run.pk, find_protected(run.services))
 
 
-def without_approval(run_id: UUID, names: list[str]) -> list[str]:
+def filter_unapproved(run_id: UUID, names: list[str]) -> list[str]:
     """Those of the protected services and hosts that nobody has approved the run for."""
     if not names:
         return []
@@ -60,7 +60,7 @@ def _covers_every_host(approved: set[str], name: str) -> bool:
     return hosts.ANY_HOST in approved and name.startswith(hosts.TARGET_PREFIX)
 
 
-def protected_among(names: Iterable[str]) -> list[str]:
+def find_protected(names: Iterable[str]) -> list[str]:
     """The protected ones of these services and hosts."""
     touched = list(names)
     services = Service.objects.filter(is_protected=True, name__in=touched).order_by("name")
@@ -76,32 +76,32 @@ def _protected_hosts(touched: Iterable[str]) -> list[str]:
     return sorted(every if hosts.ANY_HOST in found else found & every)
 
 
-def needs_approval(services: Iterable[str]) -> str:
+def describe_missing_approval(services: Iterable[str]) -> str:
     names = ", ".join(_quoted(name) for name in services)
     return f"{NEEDS_APPROVAL}: {names} is protected"
 
 
 def _quoted(target: str) -> str:
     """A service's name alone: a host is called one."""
-    return named(target).removeprefix("service ")
+    return describe_target(target).removeprefix("service ")
 
 
-def _held(services: Iterable[str]) -> str:
+def _find_hold(services: Iterable[str]) -> str:
     names = list(services)
-    forms = registry.forms_of(names)
+    forms = registry.list_hold_names(names)
     wanted = Q(service__in=forms)
     if hosts.ANY_HOST in names:  # which one is not known before a worker claims the run
         wanted |= Q(service__startswith=hosts.TARGET_PREFIX)
     hold = Hold.objects.filter(wanted).select_related("run").first()
-    return is_held(hold, forms.get(hold.service, "")) if hold is not None else ""
+    return describe_hold(hold, forms.get(hold.service, "")) if hold is not None else ""
 
 
-def is_held(hold: Hold, target: str = "") -> str:
+def describe_hold(hold: Hold, target: str = "") -> str:
     """As a sentence; `target` is what whoever waits calls what is held."""
-    return f"{named(target or hold.service)} is held by {hold}"
+    return f"{describe_target(target or hold.service)} is held by {hold}"
 
 
-def named(target: str) -> str:
+def describe_target(target: str) -> str:
     """As "service 'exchange'", "host 'alpha'" or "address 127.0.0.1:8080"."""
     if target.startswith(hosts.TARGET_PREFIX):
         return f"host {target.removeprefix(hosts.TARGET_PREFIX)!r}"
@@ -117,50 +117,50 @@ def count_places() -> tuple[int, str]:
     return settings.MAX_CONCURRENT_RUNS - running, full
 
 
-def _before(run: Run) -> str:
+def _find_earlier_run(run: Run) -> str:
     """Whoever is before it in line gets a service first: else a run that needs two might never begin."""
     if not run.services:
         return ""
     for other in Run.objects.before_in_line(run).for_a_list():
-        if shared := sorted(claims_of(other) & claims_of(run)):
-            return is_before(other, shared[0])
+        if shared := sorted(list_claims(other) & list_claims(run)):
+            return describe_earlier_run(other, shared[0])
     return ""
 
 
-def claims_of(run: Run) -> set[str]:
+def list_claims(run: Run) -> set[str]:
     """What a queued run waits for. It is bound to no host yet: whichever worker claims it brings its own."""
     return {hosts.ANY_HOST if name.startswith(hosts.TARGET_PREFIX) else name for name in run.services}
 
 
-def is_before(other: Run, service: str) -> str:
+def describe_earlier_run(other: Run, service: str) -> str:
     reason = f"has the priority {other.priority}" if other.priority else "was queued earlier"
-    return f"{named(service)} is waited for by {other}, which {reason}"
+    return f"{describe_target(service)} is waited for by {other}, which {reason}"
 
 
-def hold(run: Run) -> None:
+def hold_services(run: Run) -> None:
     """Hold every service that the run's actions touch."""
     Hold.objects.bulk_create([Hold(service=service, run=run) for service in run.services])
 
 
-def let_go(run: Run) -> None:
+def release_holds(run: Run) -> None:
     """Let go of an ended run's services, except of those where it left a fault, or one may still arrive."""
     left = Fault.objects.still_open().filter(run=run).values_list("service", "services")
     still_broken = {name for service, touched in left for name in (service, *touched)}
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
-def touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
-    """As `touched_by`, and which of these are protected, by one look at the registered services."""
+def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
+    """As `find_touched`, and which of these are protected, by one look at the registered services."""
     told = list(steps)
-    targets = targets_of(told)
-    registered = registry.read_for(targets)
+    targets = collect_targets(told)
+    registered = registry.read_registry(targets)
     touched = registered.touched(targets)
     if hosts.are_host_bound(told):
         touched.add(hosts.ANY_HOST)
-    return sorted(touched), [*registered.protected_among(touched), *_protected_hosts(touched)]
+    return sorted(touched), [*registered.find_protected(touched), *_protected_hosts(touched)]
 
 
-def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
+def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
     """What the steps act on: services by name, or by where one is registered however it is spelt, and `host`.
 
     Of an address where none is registered, the address that it is resolved to.
@@ -170,37 +170,39 @@ def touched_by(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bo
     reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
     """
     told = list(steps)
-    touched = registry.touched_by(targets_of(told), lookups=lookups)
+    touched = registry.find_touched(collect_targets(told), lookups=lookups)
     return sorted(touched | {host} if hosts.are_host_bound(told) else touched)
 
 
-def targets_of(steps: Iterable[Step]) -> Targets:
+def collect_targets(steps: Iterable[Step]) -> Targets:
     """What the steps name; of one that is bound to its host, where the process listens that it names."""
     told = list(steps)
-    return Targets.of(told, set().union(*(_listened_at(step) for step in told if hosts.is_host_bound(step))))
+    return Targets.of(
+        told, set().union(*(_find_listening_addresses(step) for step in told if hosts.is_host_bound(step)))
+    )
 
 
-def look_up(runs: RunQuerySet) -> None:
-    """Have what the first of the runs, and the registered services, name resolved, for `touched_now`."""
+def resolve_targets(runs: RunQuerySet) -> None:
+    """Have what the first of the runs, and the registered services, name resolved, for `find_touched_now`."""
     rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
     wanted = [Targets.from_json(targets) for targets in rows]
-    registry.touched_by(Targets(frozenset(), frozenset().union(*(one.endpoints for one in wanted))))
+    registry.find_touched(Targets(frozenset(), frozenset().union(*(one.endpoints for one in wanted))))
 
 
-def touched_now(run: Run) -> list[str]:
+def find_touched_now(run: Run) -> list[str]:
     """What the run touches as services are registered now; no name server is asked."""
-    found = registry.touched_by(Targets.from_json(run.targets), lookups=False)
+    found = registry.find_touched(Targets.from_json(run.targets), lookups=False)
     kept = {name for name in run.services if not registry.is_address(name)}  # they are resolved anew
     return hosts.resolve_target(kept | found, hosts.this_host())
 
 
-def _listened_at(step: Step) -> set[tuple[str, int]]:
+def _find_listening_addresses(step: Step) -> set[tuple[str, int]]:
     """The addresses of the process that the step names by its port: services may be registered there."""
     port = step.arguments.get("port")
     return hosts.list_local_addresses(port) if isinstance(port, int) else set()
 
 
-def addresses_of(services: Iterable[str]) -> dict[str, str]:
+def find_addresses(services: Iterable[str]) -> dict[str, str]:
     """The addresses of those that are registered."""
     found = Service.objects.filter(name__in=list(services))
     return dict(found.values_list("name", "base_url"))

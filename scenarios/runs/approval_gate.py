@@ -19,12 +19,12 @@ from scenarios.runs.events import take_numbers, write_event
 NOBODY_NAMED = "nobody named"
 
 
-def touched_services(plan: Plan) -> list[str]:
+def find_touched_services(plan: Plan) -> list[str]:
     """Those that the plan acts on: a run has them for itself. What is only looked at is shared."""
-    return admission.touched_by(acting_steps(plan))
+    return admission.find_touched(list_acting_steps(plan))
 
 
-def acting_steps(plan: Plan) -> list[Step]:
+def list_acting_steps(plan: Plan) -> list[Step]:
     """The steps of actions, and probes that change something, as a POST does.
 
     Where a secret stands in an address, only the request itself shows what it touches: see gate.py.
@@ -37,23 +37,23 @@ def _acts_when_probed(probe: Step) -> bool:
     return driver is not None and acts_when_probed(driver, probe.arguments)
 
 
-protected_among = admission.protected_among
+find_protected = admission.find_protected
 
 
 def ask_for_run(run: Run, services: list[str]) -> None:
     """Have the queued run wait until a second person approves it; within the caller's transaction."""
-    now, reason = timezone.now(), admission.needs_approval(services)
+    now, reason = timezone.now(), admission.describe_missing_approval(services)
     waits = {"state": RunState.AWAITING_APPROVAL, "waiting_for": reason[:500]}
     if not Run.objects.queued().filter(id=run.id).update(**take_numbers(), **waits):
         return  # stopped meanwhile
     run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
-    detail = {"services": services, "by": name_of(run.started_by), "reason": reason}
+    detail = {"services": services, "by": format_user_name(run.started_by), "reason": reason}
     write_event(run, Event(EventKind.APPROVAL_ASKED, now, detail=detail))
     asked: dict[str, Any] = {
         "services": services,
         "state": ApprovalState.PENDING,
         "asked_by": run.started_by,
-        "asked_by_name": name_of(run.started_by),
+        "asked_by_name": format_user_name(run.started_by),
         "asked_at": now,
         "expires_at": now + timedelta(hours=settings.APPROVAL_HOURS),
         "decided_by": None,
@@ -90,5 +90,5 @@ def close(run: Run, state: ApprovalState, now: datetime) -> None:
     Approval.objects.pending().filter(run=run).update(state=state, decided_at=now)
 
 
-def name_of(user: User | None) -> str:
+def format_user_name(user: User | None) -> str:
     return user.get_username() if user is not None else NOBODY_NAMED

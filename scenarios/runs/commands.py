@@ -19,7 +19,7 @@ from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Sch
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate
 from scenarios.runs.events import take_numbers, write_event
-from scenarios.runs.task_queue import knock, knock_waiting
+from scenarios.runs.task_queue import enqueue_run, enqueue_waiting_runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +61,24 @@ def start_run(
         scenario_name=document.name,
         document=document.source,
         variables=dict(variables),
-        services=approval_gate.touched_services(plan),
-        targets=admission.targets_of(approval_gate.acting_steps(plan)).as_json(),
+        services=approval_gate.find_touched_services(plan),
+        targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),
         started_by=by,
         started_from=origin,
         priority=priority,
     )
     with transaction.atomic():
-        if not wait and (obstacle := admission.obstacle_to(run, admission.lock())):
+        if not wait and (obstacle := admission.find_obstacle(run, admission.lock_admission())):
             raise CannotBegin(f"{document.name!r} cannot begin now: {obstacle}.")
         _refuse_deleted(scenario)
         if stop := GlobalStop.objects.filter(pulled_at__isnull=False).first():
-            run.waiting_for = admission.stopped(stop)[:500]
+            run.waiting_for = admission.describe_stop(stop)[:500]
         run.save(force_insert=True)
         RunCharts.objects.create(run=run)
-        if services := admission.unapproved(run):
+        if services := admission.find_unapproved(run):
             approval_gate.ask_for_run(run, services)
         else:
-            transaction.on_commit(lambda: knock(run))
+            transaction.on_commit(lambda: enqueue_run(run))
     return run
 
 
@@ -102,7 +102,7 @@ def start_scheduled_run(
         document=document.source,
         variables=dict(schedule.variables),
         services=services,
-        targets=admission.targets_of(approval_gate.acting_steps(plan)).as_json(),
+        targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),
         started_by=schedule.changed_by,
         started_from="schedule",
         priority=schedule.priority,
@@ -114,10 +114,10 @@ def start_scheduled_run(
     RunCharts.objects.create(run=run)
     if scheduled.approval:
         approval_gate.cover_by_schedule(run, scheduled.approval)
-    if protected and (lacking := admission.unapproved(run)):
+    if protected and (lacking := admission.find_unapproved(run)):
         approval_gate.ask_for_run(run, lacking)
     else:
-        transaction.on_commit(lambda: knock(run))
+        transaction.on_commit(lambda: enqueue_run(run))
     return run
 
 
@@ -165,5 +165,5 @@ def end_unbegun_run(
         if ended:
             write_event(Run.objects.get(id=run.id), Event(EventKind.RUN_FINISHED, now, detail=ending))
             approval_gate.close(run, approval, now)
-            transaction.on_commit(knock_waiting)  # whoever was behind it in line
+            transaction.on_commit(enqueue_waiting_runs)  # whoever was behind it in line
     return bool(ended)

@@ -22,7 +22,7 @@ from scenarios.domain.outages import describe
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import Platform, step_arguments
+from scenarios.drivers.platform import SitePlatform, step_arguments
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.engine import Engine
 from scenarios.language.document import build_plan, parse_document
@@ -51,7 +51,7 @@ def carry_out_next() -> Run | None:
     """Carry out the first run in line. None where none may begin now, or it was lost."""
     claim = leases.claim_next_run(worker=this_process())
     if claim is None:
-        task_queue.ask_where_unapproved()
+        task_queue.ask_for_missing_approvals()
     return _carry_out_claimed(claim) if claim is not None else None
 
 
@@ -59,7 +59,7 @@ def carry_out(run_id: str, attempt: int) -> Run | None:
     """Carry this run out, if it may begin now. None where there was nothing to claim, or it was lost."""
     claim = leases.claim_run(run_id, attempt, worker=this_process())
     if claim is None:
-        task_queue.ask_where_unapproved()
+        task_queue.ask_for_missing_approvals()
     return _carry_out_claimed(claim) if claim is not None else None
 
 
@@ -73,7 +73,7 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
         try:
             run = Run.objects.get(id=claim.run_id)
             logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
-            with few_collected():
+            with freeze_garbage_collector():
                 ended = asyncio.run(_carry_out(run, claim))
         except LeaseLost as error:
             logger.warning("The run was lost: %s", error)
@@ -84,12 +84,12 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
                 return None
             raise
         logger.info("The run of %s: %s", run.scenario_name, ended.verdict)
-    tell_queue_of_next()
+    enqueue_next_runs()
     return ended
 
 
 @contextmanager
-def few_collected() -> Iterator[None]:
+def freeze_garbage_collector() -> Iterator[None]:
     """Keep the garbage collector to what is made meanwhile.
 
     It would stop the event loop for a tenth of a second, to look through all that Django has loaded.
@@ -101,10 +101,10 @@ def few_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
-def tell_queue_of_next() -> None:
+def enqueue_next_runs() -> None:
     """After a run has ended, or let go of a service: whoever may begin now need not wait for a watchdog."""
     try:
-        reconnecting(task_queue.knock_waiting)()
+        reconnecting(task_queue.enqueue_waiting_runs)()
     except DatabaseError as error:
         logger.warning("The queue could not be told of the next run: %s", describe(error))
 
@@ -123,7 +123,7 @@ def give_back_unbegun(claim: Claim, error: Exception) -> bool:
     return True
 
 
-def journal_of(run: Run, claim: Claim, renewals: DatabaseThread | None = None) -> DatabaseJournal:
+def build_journal(run: Run, claim: Claim, renewals: DatabaseThread | None = None) -> DatabaseJournal:
     return DatabaseJournal(
         claim,
         scenario=run.scenario_name,
@@ -134,22 +134,22 @@ def journal_of(run: Run, claim: Claim, renewals: DatabaseThread | None = None) -
 
 
 async def _carry_out(run: Run, claim: Claim) -> Run:
-    journal = journal_of(run, claim)
+    journal = build_journal(run, claim)
     try:
-        plan = plan_of(run)
+        plan = build_run_plan(run)
     except (InvalidDocument, InvalidVariables) as error:
         return await journal.finish(Verdict(Outcome.ERRORED, f"the document no longer fits: {error}"))
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        surroundings=await journal.write(Platform, run.addresses),
+        platform=await journal.write(SitePlatform, run.addresses),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,
         late_seconds=settings.LATE_INJECTION_SECONDS,
         gate=RunGate(run),
     )
-    with signals_end(engine):
+    with end_on_signals(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal))
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
@@ -181,14 +181,14 @@ async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries:
     return await journal.finish(verdict)
 
 
-def plan_of(run: Run) -> Plan:
+def build_run_plan(run: Run) -> Plan:
     """The plan of the run's own document, as it was when the run was started."""
     return build_plan(parse_document(run.document, step_arguments()), run.variables)
 
 
 def find_fitting_plan(run: Run) -> Plan | None:
     try:
-        return plan_of(run)
+        return build_run_plan(run)
     except (InvalidDocument, InvalidVariables):
         return None
     except Exception:  # what is broken here must not keep faults from being undone
@@ -199,11 +199,12 @@ def find_fitting_plan(run: Run) -> Plan | None:
 async def keep_lease(engine: Engine, journal: DatabaseJournal) -> None:
     """Renew the lease, and look for a request to stop, until cancelled: neither waits for the other."""
     await asyncio.gather(
-        _while_held(engine, renew_until_lost(journal)), _while_held(engine, _look_for_stop(engine, journal))
+        _abandon_when_lost(engine, renew_until_lost(journal)),
+        _abandon_when_lost(engine, _look_for_stop(engine, journal)),
     )
 
 
-async def _while_held(engine: Engine, keeping: Coroutine[Any, Any, None]) -> None:
+async def _abandon_when_lost(engine: Engine, keeping: Coroutine[Any, Any, None]) -> None:
     try:
         await keeping
     except LedgerUnreachable:
@@ -230,7 +231,7 @@ async def renew_until_lost(journal: DatabaseJournal) -> None:
 
 
 @contextmanager
-def signals_end(engine: Engine) -> Iterator[None]:
+def end_on_signals(engine: Engine) -> Iterator[None]:
     """SIGTERM and SIGINT end the run instead of the process; then they are sent again to this process."""
     received: list[int] = []
     loop = asyncio.get_running_loop()

@@ -7,8 +7,8 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.models import Fault
 from scenarios.ports import Event
 from scenarios.runs.leases import claim_finished_run, release
-from scenarios.runs.ledger import mark_acknowledged, open_faults
-from scenarios.runs.task_queue import knock_waiting
+from scenarios.runs.ledger import list_open_faults, mark_acknowledged
+from scenarios.runs.task_queue import enqueue_waiting_runs
 
 
 def retry_undo(faults: QuerySet[Fault]) -> int:
@@ -25,7 +25,7 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
     if claim is None:
         return False
     try:
-        still_open = [fault for fault in open_faults(claim) if fault.key == row.pk]
+        still_open = [fault for fault in list_open_faults(claim) if fault.key == row.pk]
         for fault in still_open:
             detail = {"by": by, "reason": reason}
             kind = EventKind.FAULT_ACKNOWLEDGED
@@ -33,5 +33,5 @@ def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
             mark_acknowledged(claim, fault, event)
     finally:
         release(claim)
-    knock_waiting()
+    enqueue_waiting_runs()
     return bool(still_open)

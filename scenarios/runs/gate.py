@@ -21,9 +21,9 @@ from scenarios.runs import admission
 from scenarios.runs.registry import (
     Registered,
     Registry,
-    forms_of,
     hidden,
     is_address,
+    list_hold_names,
     read_held,
     read_services,
 )
@@ -64,7 +64,7 @@ class RunGate:
             await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
         if intent is Intent.READ:
             return frozenset()
-        touched = known.held_for(places)
+        touched = known.find_holds_for(places)
         return await sync_to_async(self._take)(known.services, touched, connection.host)
 
     async def _read_services(self, intent: Intent) -> list[Registered]:
@@ -74,17 +74,17 @@ class RunGate:
 
     async def _refuse_undo(self, known: Registry, places: Iterable[Place], host: str) -> None:
         """Only what was protected before the run began, to which somebody has redirected the undo."""
-        protected = known.protected_before(self._claimed_at, places)
+        protected = known.find_protected_before(self._claimed_at, places)
         if not protected:
             return
         key = tuple(sorted(protected))
-        look = partial(admission.without_approval, self._run_id, protected)
+        look = partial(admission.filter_unapproved, self._run_id, protected)
         names_left = self._without_approval[key] = await _ask(look, last=self._without_approval.get(key))
         if names_left:
             raise StepImpossible(_unapproved(host, names_left))
 
     def _refuse_strangers(self, known: Registry, places: frozenset[Place], host: str) -> None:
-        if known.services_at(places):
+        if known.find_services_at(places):
             return
         own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
         endpoints = [endpoint for url in own if (endpoint := parse_endpoint(url)) is not None]
@@ -102,18 +102,18 @@ class RunGate:
         """
         found = sorted(touched)
         protected = [name for name in found if name in services and services[name].is_protected]
-        if unapproved := admission.without_approval(self._run_id, protected):
+        if unapproved := admission.filter_unapproved(self._run_id, protected):
             raise StepImpossible(_unapproved(host, unapproved))
-        forms = forms_of(found)
+        forms = list_hold_names(found)
         rows = Hold.objects.filter(service__in=forms)
         own = set(rows.filter(run=self._run_id).values_list("service", flat=True))
         if missing := set(found) - {forms[name] for name in own}:
             with transaction.atomic():
-                admission.lock()
+                admission.lock_admission()
                 for hold in rows.exclude(run=self._run_id).select_related("run"):
+                    target = admission.describe_target(forms[hold.service])
                     raise StepImpossible(
-                        f"{host!r} leads to {admission.named(forms[hold.service])}, which is held by {hold}: "
-                        "nothing was sent there"
+                        f"{host!r} leads to {target}, which is held by {hold}: nothing was sent there"
                     )
                 taken = {hidden(name) if is_address(name) else name for name in missing}
                 self._hold(taken)

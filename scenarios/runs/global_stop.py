@@ -6,7 +6,7 @@ from django.utils import timezone
 from scenarios.database.durability import on_disk
 from scenarios.models import Run
 from scenarios.runs import admission
-from scenarios.runs.task_queue import knock_waiting
+from scenarios.runs.task_queue import enqueue_waiting_runs
 
 
 def pull_global_stop(*, by: str, reason: str) -> int:
@@ -15,11 +15,11 @@ def pull_global_stop(*, by: str, reason: str) -> int:
     Pulled again, it keeps who pulled it first, and stops what may be running all the same.
     """
     with on_disk():  # a power cut must not release it
-        stop = admission.lock()
+        stop = admission.lock_admission()
         if stop.pulled_at is None:
             stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]
             stop.save()
-        Run.objects.queued().update(waiting_for=admission.stopped(stop)[:500])
+        Run.objects.queued().update(waiting_for=admission.describe_stop(stop)[:500])
         wish = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}
         return Run.objects.running().filter(stop_requested_at__isnull=True).update(**wish)
 
@@ -27,11 +27,11 @@ def pull_global_stop(*, by: str, reason: str) -> int:
 def release_global_stop() -> bool:
     """Let runs begin again. False where the stop was not pulled."""
     with transaction.atomic():
-        stop = admission.lock()
+        stop = admission.lock_admission()
         was_pulled = stop.pulled_at is not None
         stop.pulled_at, stop.pulled_by, stop.reason = None, "", ""
         stop.save()
         # Whatever they wait for besides is told anew; the queue hears of each that can begin.
         Run.objects.queued().update(waiting_for="", enqueued_at=None)
-    knock_waiting()
+    enqueue_waiting_runs()
     return was_pulled

@@ -9,7 +9,7 @@ from scenarios.models import Heartbeat
 MAX_DETAIL = 200
 
 
-def beat_of(name: str, detail: str) -> None:
+def record_heartbeat(name: str, detail: str) -> None:
     Heartbeat.objects.update_or_create(
         name=name, defaults={"seen_at": timezone.now(), "detail": detail[:MAX_DETAIL]}
     )
@@ -17,7 +17,7 @@ def beat_of(name: str, detail: str) -> None:
 
 def note_trouble(name: str, sentence: str) -> None:
     """Have `ready` tell of it for a while. The trouble of a part is a row beside its heartbeat."""
-    beat_of(f"{name} trouble", sentence)
+    record_heartbeat(f"{name} trouble", sentence)
 
 
 def find_trouble(name: str, *, since: datetime) -> str:

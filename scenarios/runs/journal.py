@@ -204,16 +204,16 @@ class DatabaseJournal:
         self._count_chaos(fault.driver, "undo_failed")
 
     async def remaining(self) -> Sequence[Fault]:
-        return await self.write(ledger.faults_to_undo, self._claim)
+        return await self.write(ledger.list_faults_to_undo, self._claim)
 
     async def awaited(self, *, due: datetime | None = None) -> Sequence[Fault]:
-        return await self.write(ledger.awaited_faults, self._claim, due=due)
+        return await self.write(ledger.list_awaited_faults, self._claim, due=due)
 
-    async def moved_to(self, fault: Fault) -> str:
-        return await self.write(ledger.registered_elsewhere, fault)
+    async def find_new_address(self, fault: Fault) -> str:
+        return await self.write(ledger.find_new_address, fault)
 
     async def rollback(self) -> Rollback:
-        return await self.write(ledger.rollback_of, self._claim.run_id)
+        return await self.write(ledger.read_rollback, self._claim.run_id)
 
     async def queue_again(self, reason: str) -> Run | None:
         at = self._clock.now()

@@ -36,7 +36,7 @@ class Claim:
     fence: int
 
 
-def lease_end() -> datetime:
+def compute_lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
@@ -48,7 +48,7 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     watchdog, which ends it.
     """
     # Before the lock, which no name server may hold up.
-    admission.look_up(Run.objects.queued().filter(id=run_id))
+    admission.resolve_targets(Run.objects.queued().filter(id=run_id))
     return _claim_queued(run_id, attempt, worker=worker)
 
 
@@ -56,20 +56,20 @@ def _claim_queued(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | N
     waiting = Run.objects.queued().filter(id=run_id, attempt=attempt)
     waiting = waiting.exclude(begin_before__lte=timezone.now())
     with on_disk():
-        stop = admission.lock()
+        stop = admission.lock_admission()
         run = waiting.first()
         if run is None:
             return None
-        run.services = admission.touched_now(run)
-        if obstacle := admission.obstacle_to(run, stop):
+        run.services = admission.find_touched_now(run)
+        if obstacle := admission.find_obstacle(run, stop):
             waiting.update(waiting_for=obstacle[:500], services=run.services)
             return None
         now = timezone.now()
         begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": "", "services": run.services}
         begun["takeovers"] = 0
-        claim = _claim(waiting, worker, addresses=admission.addresses_of(run.services), **begun)
+        claim = _claim(waiting, worker, addresses=admission.find_addresses(run.services), **begun)
         if claim is not None:
-            admission.hold(run)
+            admission.hold_services(run)
     return claim
 
 
@@ -78,11 +78,11 @@ def claim_next_run(*, worker: str) -> Claim | None:
 
     Runs that cannot begin say what they wait for, so that whoever removes that tells the queue of them again.
     """
-    admission.look_up(line.in_line(timezone.now()))
+    admission.resolve_targets(line.in_line(timezone.now()))
     with on_disk():
-        stop = admission.lock()
+        stop = admission.lock_admission()
         passed: list[Run] = []
-        for run, obstacle in line.look_along(stop, timezone.now(), hosts.this_host()):
+        for run, obstacle in line.scan_line(stop, timezone.now(), hosts.this_host()):
             claim = None if obstacle else _claim_queued(run.id, run.attempt, worker=worker)
             if claim is not None:
                 return claim
@@ -121,7 +121,7 @@ def _claim(one_run: RunQuerySet, worker: str, **changes: Any) -> Claim | None:
         claimed = one_run.filter(fence=fence).update(
             fence=fence + 1,
             worker=worker,
-            lease_until=lease_end(),
+            lease_until=compute_lease_end(),
             lease_seconds=settings.LEASE_SECONDS,
             **changes,
         )
@@ -137,7 +137,7 @@ def renew_lease(claim: Claim) -> None:
     own = Run.objects.filter(id=claim.run_id, fence=claim.fence)
     # A renewal may have waited behind the end of the run: an ended run has no lease, and gets none again.
     held = own.filter(lease_until__isnull=False)
-    changes = {"lease_until": lease_end(), "lease_seconds": settings.LEASE_SECONDS}
+    changes = {"lease_until": compute_lease_end(), "lease_seconds": settings.LEASE_SECONDS}
     if held.update(**changes) != 1 and not own.exists():
         raise _lost(claim)
 

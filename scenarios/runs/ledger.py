@@ -49,7 +49,7 @@ def open_fault(
     here = hosts.this_host()
     # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
     taking_back = [undo] if proof is None else [undo, proof.probe]
-    named = admission.touched_by([do, undo], hosts.format_target(here), lookups=False)
+    named = admission.find_touched([do, undo], hosts.format_target(here), lookups=False)
     with on_disk(), fenced(claim) as run:
         write_event(run, event)
         row = Fault.objects.create(
@@ -61,40 +61,40 @@ def open_fault(
             service=find_service(do)[:MAX_NAME_LENGTH],
             services=sorted({*touched, *named}),
             host=here if hosts.are_host_bound(taking_back) else "",
-            undo=_kept(undo),
-            proof=_kept_proof(proof),
+            undo=_dump_step(undo),
+            proof=_dump_proof(proof),
             address=address,
             late_seconds=late_seconds,
             timeout=timeout,
             opened_at=event.at,
         )
-    return facts_of(row, run.addresses)
+    return build_fault(row, run.addresses)
 
 
-def _kept(step: Step) -> dict[str, Any]:
+def _dump_step(step: Step) -> dict[str, Any]:
     return {"driver": step.driver, "arguments": dict(step.arguments), "sensitive": step.sensitive}
 
 
-def _step(kept: Mapping[str, Any]) -> Step:
+def _load_step(kept: Mapping[str, Any]) -> Step:
     return Step(kept["driver"], kept["arguments"], kept.get("sensitive", False))
 
 
-def _kept_proof(proof: Proof | None) -> dict[str, Any] | None:
+def _dump_proof(proof: Proof | None) -> dict[str, Any] | None:
     if proof is None:
         return None
     expect = dict(proof.expect.fields)
-    return {"probe": _kept(proof.probe), "expect": expect, "timeout": proof.timeout}
+    return {"probe": _dump_step(proof.probe), "expect": expect, "timeout": proof.timeout}
 
 
-def _proof(kept: Mapping[str, Any] | None) -> Proof | None:
+def _load_proof(kept: Mapping[str, Any] | None) -> Proof | None:
     if kept is None:
         return None
-    return Proof(_step(kept["probe"]), Expectations(kept["expect"]), kept["timeout"])
+    return Proof(_load_step(kept["probe"]), Expectations(kept["expect"]), kept["timeout"])
 
 
-def facts_of(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
+def build_fault(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
     """`addresses`: where the run's services were, for a fault that does not know its own."""
-    undo = _step(row.undo)
+    undo = _load_step(row.undo)
     return FaultFacts(
         key=row.pk,
         order=row.order,
@@ -104,35 +104,35 @@ def facts_of(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
         undo=undo,
         timeout=row.timeout,
         host=row.host,
-        proof=_proof(row.proof),
+        proof=_load_proof(row.proof),
         address=row.address or addresses.get(find_service(undo), ""),
         late_seconds=row.late_seconds,
         is_answered=row.state != FaultState.INJECTING,
     )
 
 
-def faults_to_undo(claim: Claim) -> list[FaultFacts]:
+def list_faults_to_undo(claim: Claim) -> list[FaultFacts]:
     """The run's faults that have not been undone, the newest first."""
-    return _facts(claim, Fault.objects.to_undo().filter(run=claim.run_id))
+    return _build_faults(claim, Fault.objects.to_undo().filter(run=claim.run_id))
 
 
-def awaited_faults(claim: Claim, *, due: datetime | None = None) -> list[FaultFacts]:
+def list_awaited_faults(claim: Claim, *, due: datetime | None = None) -> list[FaultFacts]:
     """Those that were undone and may still arrive; only those that are due, where a moment is given."""
     rows = Fault.objects.awaited().filter(run=claim.run_id)
-    return _facts(claim, rows.due(due) if due else rows)
+    return _build_faults(claim, rows.due(due) if due else rows)
 
 
-def open_faults(claim: Claim) -> list[FaultFacts]:
-    return faults_to_undo(claim) + awaited_faults(claim)
+def list_open_faults(claim: Claim) -> list[FaultFacts]:
+    return list_faults_to_undo(claim) + list_awaited_faults(claim)
 
 
-def _facts(claim: Claim, rows: Any) -> list[FaultFacts]:
+def _build_faults(claim: Claim, rows: Any) -> list[FaultFacts]:
     found = list(rows)
     addresses = Run.objects.values_list("addresses", flat=True).get(id=claim.run_id) if found else {}
-    return [facts_of(row, addresses) for row in found]
+    return [build_fault(row, addresses) for row in found]
 
 
-def registered_elsewhere(fault: FaultFacts) -> str:
+def find_new_address(fault: FaultFacts) -> str:
     """Where the undo's service is registered; "" where that is where it was, or unknown."""
     service = find_service(fault.undo)
     if not service or not fault.address:
@@ -144,7 +144,7 @@ def registered_elsewhere(fault: FaultFacts) -> str:
 def find_opened(claim: Claim, event: Event) -> FaultFacts:
     """The fault that was opened with this event."""
     rows = Fault.objects.filter(run=claim.run_id, opened_at=event.at, action=event.subject)
-    (fault,) = _facts(claim, rows.order_by("-order")[:1])
+    (fault,) = _build_faults(claim, rows.order_by("-order")[:1])
     return fault
 
 
@@ -152,22 +152,22 @@ def find_state(fault: FaultFacts) -> FaultState:
     return FaultState(Fault.objects.values_list("state", flat=True).get(id=fault.key))
 
 
-def rollback_of(run_id: UUID) -> Rollback:
+def read_rollback(run_id: UUID) -> Rollback:
     return Fault.objects.filter(run=run_id).rollback()
 
 
 def mark_active(claim: Claim, fault: FaultFacts, event: Event) -> None:
-    _change(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
+    _update_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
 
 
 def mark_not_injected(claim: Claim, fault: FaultFacts, event: Event) -> None:
     reason = event.detail["reason"]
-    _change(claim, fault, event, state=FaultState.NOT_INJECTED, reason=reason, closed_at=event.at)
+    _update_fault(claim, fault, event, state=FaultState.NOT_INJECTED, reason=reason, closed_at=event.at)
 
 
 def mark_acknowledged(claim: Claim, fault: FaultFacts, event: Event) -> None:
     detail = event.detail
-    _change(
+    _update_fault(
         claim,
         fault,
         event,
@@ -184,18 +184,18 @@ def mark_undone(
 ) -> FaultState:
     """Close the fault, or, where its injection may still arrive, await that. The state it has then."""
     row = Fault.objects.get(id=fault.key)
-    until = _awaited_until(row, fault, event.at)
+    until = _compute_late_until(row, fault, event.at)
     # What arrived after the undo had begun may have escaped it.
     began_at = event.at if result is None else result.began_at or event.at
     if until is None or began_at >= until:
         changes = {"reason": "", "closed_at": event.at, "next_try_at": None}
-        _change(claim, fault, event, state=FaultState.UNDONE, **changes)
+        _update_fault(claim, fault, event, state=FaultState.UNDONE, **changes)
         return FaultState.UNDONE
     is_seen = result is not None and result.is_seen_gone
     state = FaultState.WATCHED if is_seen else FaultState.UNVERIFIED
     told = replace(event, kind=AWAITED_KINDS[state], detail={**event.detail, "until": until.isoformat()})
-    next_at = _next_look(row, until, event.at)
-    _change(claim, fault, told, state=state, reason="", late_until=until, next_try_at=next_at)
+    next_at = _compute_next_try(row, until, event.at)
+    _update_fault(claim, fault, told, state=state, reason="", late_until=until, next_try_at=next_at)
     return state
 
 
@@ -205,16 +205,16 @@ def mark_undo_failed(claim: Claim, fault: FaultFacts, event: Event) -> None:
     One that was undone already, and is only undone again to be sure, stays as it is until its time is over.
     """
     row = Fault.objects.get(id=fault.key)
-    until = _awaited_until(row, fault, event.at)
+    until = _compute_late_until(row, fault, event.at)
     reason = event.detail["reason"]
     if row.state in STATES_AWAITED and until is not None and event.at < until:
-        next_at = _next_look(row, until, event.at)
-        _change(claim, fault, event, reason=reason, late_until=until, next_try_at=next_at)
+        next_at = _compute_next_try(row, until, event.at)
+        _update_fault(claim, fault, event, reason=reason, late_until=until, next_try_at=next_at)
         return
     tries = row.undo_tries + 1
     delay = timedelta(seconds=min(MAX_RETRY_DELAY, 0.5 * 2 ** min(tries, 10)))
     changes = {"undo_tries": tries, "next_try_at": event.at + delay, "late_until": until}
-    _change(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
+    _update_fault(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
 
 
 def mark_waiting_for_host(claim: Claim, fault: FaultFacts, event: Event) -> None:
@@ -222,11 +222,11 @@ def mark_waiting_for_host(claim: Claim, fault: FaultFacts, event: Event) -> None
     row = Fault.objects.get(id=fault.key)
     reason = event.detail["reason"]
     if (row.state, row.reason) != (FaultState.OUTSTANDING, reason):
-        changes = {"next_try_at": event.at, "late_until": _awaited_until(row, fault, event.at)}
-        _change(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
+        changes = {"next_try_at": event.at, "late_until": _compute_late_until(row, fault, event.at)}
+        _update_fault(claim, fault, event, state=FaultState.OUTSTANDING, reason=reason, **changes)
 
 
-def _awaited_until(row: Fault, fault: FaultFacts, at: datetime) -> datetime | None:
+def _compute_late_until(row: Fault, fault: FaultFacts, at: datetime) -> datetime | None:
     """Until when its injection may still arrive; None where it was answered, or can never come late."""
     late = timedelta(seconds=row.late_seconds)
     if row.late_until is not None:
@@ -235,12 +235,12 @@ def _awaited_until(row: Fault, fault: FaultFacts, at: datetime) -> datetime | No
     return at + late if is_unanswered and late else None
 
 
-def _next_look(row: Fault, until: datetime, at: datetime) -> datetime:
+def _compute_next_try(row: Fault, until: datetime, at: datetime) -> datetime:
     began = until - timedelta(seconds=row.late_seconds)
     return min(until, at + max(at - began, timedelta(0)) + MIN_AWAITED)
 
 
-def _change(claim: Claim, fault: FaultFacts, event: Event, **changes: Any) -> None:
+def _update_fault(claim: Claim, fault: FaultFacts, event: Event, **changes: Any) -> None:
     with fenced(claim) as run:
         write_event(run, event)
         row = Fault.objects.filter(id=fault.key, run=run)
@@ -248,7 +248,7 @@ def _change(claim: Claim, fault: FaultFacts, event: Event, **changes: Any) -> No
         texts = {name: changes.pop(name) for name in ("reason", "acknowledged_by") if name in changes}
         store_or_reduce(partial(row.update, **changes), **texts)
         if run.state == RunState.FINISHED:
-            run.rollback = rollback_of(run.id)
+            run.rollback = read_rollback(run.id)
             Run.objects.filter(id=run.id).update(rollback=run.rollback)
-            admission.let_go(run)
+            admission.release_holds(run)
         tell_of_change(fault.key, run, before=before, at=event.at)

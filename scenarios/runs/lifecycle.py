@@ -36,7 +36,7 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
             return None
         with fenced(claim, **changes, **again) as run:
             write_event(run, Event(EventKind.RUN_QUEUED_AGAIN, at, detail={"reason": reason}))
-            admission.let_go(run)
+            admission.release_holds(run)
     return Run.objects.get(id=claim.run_id)
 
 
@@ -70,4 +70,4 @@ def _finish(claim: Claim, detail: Mapping[str, Any], at: datetime) -> None:
         store_or_reduce(Run.objects.filter(id=run.id).update, reason=detail["reason"])
         run.reason = detail["reason"]
         write_event(run, Event(EventKind.RUN_FINISHED, at, detail=detail))
-        admission.let_go(run)
+        admission.release_holds(run)

@@ -33,44 +33,44 @@ def in_line(now: datetime) -> RunQuerySet:
     return Run.objects.queued().exclude(closed).order_by("-priority", "queued_at", "id")
 
 
-def look_along(stop: GlobalStop, now: datetime, host: str | None = None) -> Iterator[tuple[Run, str]]:
+def scan_line(stop: GlobalStop, now: datetime, host: str | None = None) -> Iterator[tuple[Run, str]]:
     """Each run in line with what keeps it from beginning, "" where nothing does.
 
     Must be called while `stop` is locked. `host` is that of the worker that would claim the run, where it is
     known. No more runs come with "" than there are places.
     """
     if stop.pulled_at is not None:
-        yield from ((run, admission.stopped(stop)) for run in _read(now))
+        yield from ((run, admission.describe_stop(stop)) for run in _read_line(now))
         return
     held = {hold.service: hold for hold in _read_holds()}
     held_host = next((hold for name, hold in held.items() if name.startswith(hosts.TARGET_PREFIX)), None)
     places, no_place = admission.count_places()
     reserved: dict[str, str] = {}
-    for run in _read(now):
+    for run in _read_line(now):
         if run.begin_after is not None and run.begin_after > now:
             yield run, run.waiting_for  # it keeps nobody from beginning meanwhile
             continue
         touched = hosts.resolve_target(run.services, host) if host else run.services
-        reasons = [_is_held(name, held, held_host) for name in touched]
-        reasons += [reserved.get(name, "") for name in sorted(admission.claims_of(run))]
+        reasons = [_describe_hold(name, held, held_host) for name in touched]
+        reasons += [reserved.get(name, "") for name in sorted(admission.list_claims(run))]
         obstacle = next(filter(None, reasons), "" if places > 0 else no_place)
         places -= not obstacle
-        for name in admission.claims_of(run):
-            reserved.setdefault(name, admission.is_before(run, name))
+        for name in admission.list_claims(run):
+            reserved.setdefault(name, admission.describe_earlier_run(run, name))
         yield run, obstacle
 
 
-def _is_held(target: str, held: Mapping[str, Hold], held_host: Hold | None) -> str:
+def _describe_hold(target: str, held: Mapping[str, Hold], held_host: Hold | None) -> str:
     """By whom the target is held, as a sentence; "" where by none."""
     found = held_host if target == hosts.ANY_HOST else held.get(target)
     if found is None and registry.is_address(target):
         found = held.get(registry.hidden(target))
-    return admission.is_held(found, "" if target == hosts.ANY_HOST else target) if found else ""
+    return admission.describe_hold(found, "" if target == hosts.ANY_HOST else target) if found else ""
 
 
 def _read_holds() -> Iterable[Hold]:
     return Hold.objects.select_related("run").defer("run__document", "run__variables")
 
 
-def _read(now: datetime) -> Iterator[Run]:
+def _read_line(now: datetime) -> Iterator[Run]:
     return in_line(now).only(*FIELDS).iterator(chunk_size=CHUNK)

@@ -12,7 +12,7 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, RunState, Verdict
 from scenarios.drivers import hosts
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import Platform
+from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.rollback import undo_all
 from scenarios.engine.steps import StepRunner
@@ -20,11 +20,11 @@ from scenarios.models import Run
 from scenarios.ports import Event, Fault
 from scenarios.runs import leases, unbegun
 from scenarios.runs.executor import (
+    build_journal,
     end_run,
+    enqueue_next_runs,
     find_fitting_plan,
-    journal_of,
     renew_until_lost,
-    tell_queue_of_next,
     this_process,
 )
 from scenarios.runs.gate import RunGate
@@ -35,7 +35,7 @@ from scenarios.runs.leases import Claim
 MAX_TAKEOVERS = 3
 
 
-async def take_back_left_behind(
+async def undo_left_behind(
     run: Run, claim: Claim, renewals: DatabaseThread | None = None, *, only_due: bool = False
 ) -> Run:
     """Undo, once each, what is still in the ledger of a run whose worker is gone or which has ended.
@@ -45,14 +45,14 @@ async def take_back_left_behind(
     undone and may still arrive is undone again; with `only_due` only when it is time for that. `renewals` is
     the thread in which leases are renewed, where several such runs share one.
     """
-    journal = journal_of(run, claim, renewals)
+    journal = build_journal(run, claim, renewals)
     if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
         return queued
     clock = SystemClock()
     if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
         reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
         return await journal.give_up(reason)
-    platform = await journal.write(Platform, run.addresses)
+    platform = await journal.write(SitePlatform, run.addresses)
     steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
     renewing = asyncio.create_task(_renew_while_held(journal))
     plan = await asyncio.to_thread(find_fitting_plan, run)
@@ -62,10 +62,10 @@ async def take_back_left_behind(
     try:
         if run.state == RunState.RUNNING:
             await journal.record(Event(EventKind.RUN_TAKEN_OVER, clock.now(), detail={"from": run.worker}))
-        here, elsewhere = by_host(await journal.remaining())
+        here, elsewhere = split_by_host(await journal.remaining())
         if run.state == RunState.FINISHED:
             # What may still arrive on another host is looked after there.
-            here += by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
+            here += split_by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
         await undo_all(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
             await journal.mark_waiting_for_host(fault, hosts.explain_waiting(fault.host))
@@ -84,7 +84,7 @@ async def _give_back(run: Run, journal: DatabaseJournal, claim: Claim) -> Run | 
     return await journal.write(unbegun.give_back, claim, f"its worker {run.worker} died or lost its lease")
 
 
-def by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
+def split_by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
     """The faults that a process of this host can undo, and those that it cannot."""
     names = ("", hosts.this_host())
     found = list(faults)
@@ -100,9 +100,9 @@ def undo_now(run: Run) -> Run | None:
         claim = leases.take_over_run(run, worker=this_process()) if ran_out else None
     if claim is None:
         return None
-    ended = asyncio.run(take_back_left_behind(run, claim))
+    ended = asyncio.run(undo_left_behind(run, claim))
     if ended.state == RunState.FINISHED:
-        tell_queue_of_next()
+        enqueue_next_runs()
     return ended
 
 

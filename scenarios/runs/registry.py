@@ -79,20 +79,22 @@ class Registry:
         self._names = _by_place(self._places.items())
         self._left = _by_place((name, resolve_places(endpoint, lookups=False)) for name, endpoint in left)
 
-    def services_at(self, places: Iterable[Place]) -> set[str]:
+    def find_services_at(self, places: Iterable[Place]) -> set[str]:
         """The names of all services that are registered there."""
         return set().union(*(self._names.get(place, set()) for place in places))
 
-    def held_for(self, places: Iterable[Place]) -> set[str]:
+    def find_holds_for(self, places: Iterable[Place]) -> set[str]:
         """What a run that acts there holds: the services there, or the addresses where there are none.
 
         A service that was registered or moved after another run had begun leads to what that run holds.
         """
         told = set(places)
-        found = self.services_at(told).union(*(self._left.get(place, set()) for place in told))
+        found = self.find_services_at(told).union(*(self._left.get(place, set()) for place in told))
         addresses = {name for place in told if (name := format_hold(place))}
         if found:
-            addresses = {name for name in addresses if not self._held.names.isdisjoint(forms_of([name]))}
+            addresses = {
+                name for name in addresses if not self._held.names.isdisjoint(list_hold_names([name]))
+            }
         return found | addresses
 
     def touched(self, targets: Targets) -> set[str]:
@@ -102,18 +104,18 @@ class Registry:
         """
         groups = [self._places.get(name, frozenset()) for name in targets.services]
         groups += [resolve_places(endpoint, lookups=False) for endpoint in targets.endpoints]
-        return set(targets.services).union(*map(self.held_for, groups))
+        return set(targets.services).union(*map(self.find_holds_for, groups))
 
-    def protected_among(self, touched: Iterable[str]) -> list[str]:
+    def find_protected(self, touched: Iterable[str]) -> list[str]:
         """The protected services of these."""
         return sorted(name for name in touched if name in self.services and self.services[name].is_protected)
 
-    def protected_at(self, places: Iterable[Place]) -> list[str]:
-        return sorted(name for name in self.services_at(places) if self.services[name].is_protected)
+    def find_protected_at(self, places: Iterable[Place]) -> list[str]:
+        return sorted(name for name in self.find_services_at(places) if self.services[name].is_protected)
 
-    def protected_before(self, moment: datetime | None, places: Iterable[Place]) -> list[str]:
+    def find_protected_before(self, moment: datetime | None, places: Iterable[Place]) -> list[str]:
         """Those that were protected there already at that moment."""
-        found = ((name, self.services[name].protected_since) for name in self.protected_at(places))
+        found = ((name, self.services[name].protected_since) for name in self.find_protected_at(places))
         return [name for name, since in found if since is not None and moment is not None and since <= moment]
 
 
@@ -127,7 +129,7 @@ def hidden(address: str) -> str:
     return HIDDEN_PREFIX + salted_hmac("scenarios.hold", address).hexdigest()[:_DIGITS]
 
 
-def forms_of(targets: Iterable[str]) -> dict[str, str]:
+def list_hold_names(targets: Iterable[str]) -> dict[str, str]:
     """All names under which the targets may be held, and the target of each."""
     told = list(targets)
     return {name: name for name in told} | {hidden(name): name for name in told if is_address(name)}
@@ -152,12 +154,12 @@ def read_services() -> list[Registered]:
     return [Registered(*row) for row in rows]
 
 
-def touched_by(targets: Targets, *, lookups: bool = True) -> set[str]:
+def find_touched(targets: Targets, *, lookups: bool = True) -> set[str]:
     """The services and addresses that whoever carries this out touches."""
-    return read_for(targets, lookups=lookups).touched(targets)
+    return read_registry(targets, lookups=lookups).touched(targets)
 
 
-def read_for(targets: Targets, *, lookups: bool = True) -> Registry:
+def read_registry(targets: Targets, *, lookups: bool = True) -> Registry:
     """The registry as it is now, with the targets' hosts resolved."""
     if lookups:
         names.resolve(host for host, _ in targets.endpoints)

@@ -15,41 +15,41 @@ from scenarios.runs import admission, approval_gate, line
 CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
 MAX_TEXTS_REFRESHED = 50
 # A queue that lost a message is told again; one that is only busy is not flooded.
-KNOCK_AGAIN_AFTER = timedelta(seconds=30)
+ENQUEUE_AGAIN_AFTER = timedelta(seconds=30)
 JUST_NOW = timedelta(seconds=1)
 # So long a queue that failed is left to the watchdog, which alone goes on trying.
 REST_SECONDS = 5.0
 outage = Outage("The queue")
 
 
-def knock(run: Run) -> None:
+def enqueue_run(run: Run) -> None:
     """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim.
 
     A queue that cannot be reached loses nothing: the run waits, and the watchdog tells the queue again.
     """
-    tell_queue([run], unless_away_for=REST_SECONDS)
+    enqueue_runs([run], unless_away_for=REST_SECONDS)
 
 
-def knock_waiting() -> int:
+def enqueue_waiting_runs() -> int:
     """Tell the queue of the runs that may begin by now and that it does not know of; how many they are.
 
     One whose service has been protected meanwhile waits for an approval from then on.
     """
-    return tell_queue(find_untold(timezone.now()), unless_away_for=REST_SECONDS)
+    return enqueue_runs(find_runs_to_enqueue(timezone.now()), unless_away_for=REST_SECONDS)
 
 
-def ask_where_unapproved() -> None:
+def ask_for_missing_approvals() -> None:
     """Have the queued runs that a worker may not claim without an approval wait for one."""
     if not Run.objects.queued().filter(waiting_for__startswith=admission.NEEDS_APPROVAL).exists():
         return
     with transaction.atomic():
-        admission.lock()
+        admission.lock_admission()
         for run in Run.objects.queued().filter(waiting_for__startswith=admission.NEEDS_APPROVAL):
-            if unapproved := admission.unapproved(run):
+            if unapproved := admission.find_unapproved(run):
                 approval_gate.ask_for_run(run, unapproved)
 
 
-def find_untold(now: datetime, knock_again_after: timedelta = KNOCK_AGAIN_AFTER) -> list[Run]:
+def find_runs_to_enqueue(now: datetime, knock_again_after: timedelta = ENQUEUE_AGAIN_AFTER) -> list[Run]:
     """The runs that may begin now, the first in line first, without those the queue was just told of.
 
     The others in line learn what they wait for.
@@ -58,10 +58,10 @@ def find_untold(now: datetime, knock_again_after: timedelta = KNOCK_AGAIN_AFTER)
         return []
     with transaction.atomic():
         found = []
-        for place, (run, obstacle) in enumerate(line.look_along(admission.lock(), now)):
-            if not obstacle and (services := admission.unapproved(run)):  # protected since it was queued
+        for place, (run, obstacle) in enumerate(line.scan_line(admission.lock_admission(), now)):
+            if not obstacle and (services := admission.find_unapproved(run)):  # protected since it was queued
                 approval_gate.ask_for_run(run, services)
-            elif not obstacle and (run.waiting_for or not _was_told(run, now, knock_again_after)):
+            elif not obstacle and (run.waiting_for or not _was_enqueued(run, now, knock_again_after)):
                 found.append(run)
             elif obstacle and place < MAX_TEXTS_REFRESHED and obstacle[:500] != run.waiting_for:
                 Run.objects.queued().filter(id=run.id).update(waiting_for=obstacle[:500])
@@ -69,12 +69,12 @@ def find_untold(now: datetime, knock_again_after: timedelta = KNOCK_AGAIN_AFTER)
     return found
 
 
-def _was_told(run: Run, now: datetime, knock_again_after: timedelta) -> bool:
+def _was_enqueued(run: Run, now: datetime, knock_again_after: timedelta) -> bool:
     # Ahead of this clock: told before the clock was set back.
     return run.enqueued_at is not None and abs(now - run.enqueued_at) <= knock_again_after
 
 
-def tell_queue(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
+def enqueue_runs(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
     """Tell the queue of the runs, until it fails; of how many it was told.
 
     With `unless_away_for` nothing is tried where the queue has failed within so many seconds: a queue that
@@ -86,7 +86,7 @@ def tell_queue(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
     told = 0
     try:
         for run in runs if not outage.failed_within(unless_away_for) else ():
-            if not _was_told(run, timezone.now(), JUST_NOW):
+            if not _was_enqueued(run, timezone.now(), JUST_NOW):
                 Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
             carry_out_run.enqueue(str(run.id), run.attempt)
             told += 1

@@ -13,7 +13,7 @@ from scenarios.runs import task_queue
 BEAT_EVERY = timedelta(seconds=5)
 BEAT_LOST_AFTER = timedelta(seconds=30)
 # Where workers are at hand, a message that was lost costs no more than this.
-KNOCK_AGAIN_SOON_AFTER = timedelta(seconds=5)
+ENQUEUE_AGAIN_SOON_AFTER = timedelta(seconds=5)
 MAX_REST_SECONDS = 30.0
 
 
@@ -27,11 +27,11 @@ class QueueDuty:
     def notify(self) -> None:
         now = timezone.now()
         worker_is_there = Heartbeat.objects.filter(name="worker", seen_at__gte=now - BEAT_LOST_AFTER).exists()
-        again_after = KNOCK_AGAIN_SOON_AFTER if worker_is_there else task_queue.KNOCK_AGAIN_AFTER
+        again_after = ENQUEUE_AGAIN_SOON_AFTER if worker_is_there else task_queue.ENQUEUE_AGAIN_AFTER
         is_resting = task_queue.outage.failed_within(self._rest)
         # Looked for while it rests, too: runs learn what they wait for.
-        untold = task_queue.find_untold(now, again_after)
-        told = task_queue.tell_queue(untold, unless_away_for=self._rest)
+        untold = task_queue.find_runs_to_enqueue(now, again_after)
+        told = task_queue.enqueue_runs(untold, unless_away_for=self._rest)
         if not is_resting:
             succeeded = told == len(untold) and self._ask_for_beat(now)
             self._rest = 0.0 if succeeded else min(MAX_REST_SECONDS, 2 * self._rest or 1.0)

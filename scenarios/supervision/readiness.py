@@ -28,10 +28,10 @@ class NotReady(Exception):  # noqa: N818 - a state
 
 def check_all() -> dict[str, str]:
     """What is wrong with each part by its name, "" where nothing is."""
-    return {name: problem_of(check) for name, check in CHECKS.items()}
+    return {name: find_problem(check) for name, check in CHECKS.items()}
 
 
-def problem_of(check: Callable[[], None]) -> str:
+def find_problem(check: Callable[[], None]) -> str:
     try:
         check()
     except NotReady as error:

@@ -31,11 +31,11 @@ def prune(before: datetime, *, at_most: int) -> int:
 def find_old_runs(before: datetime, at_most: int) -> list[UUID]:
     """Those that ended first, by the index on state and end: others are not looked at."""
     left = list(Fault.objects.still_open().order_by().values_list("run", flat=True).distinct())
-    found = old_runs(before).values_list("id", flat=True)[: at_most + len(left)]
+    found = select_old_runs(before).values_list("id", flat=True)[: at_most + len(left)]
     return [run_id for run_id in found if run_id not in set(left)][:at_most]
 
 
-def old_runs(before: datetime) -> RunQuerySet:
+def select_old_runs(before: datetime) -> RunQuerySet:
     return Run.objects.filter(state=RunState.FINISHED, finished_at__lt=before).order_by("finished_at")
 
 

@@ -29,7 +29,7 @@ from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.planning import approvals
 from scenarios.planning import due as planning_due
 from scenarios.runs import executor, leases, recovery
-from scenarios.runs.heartbeats import beat_of, note_trouble
+from scenarios.runs.heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.leases import Claim
 from scenarios.supervision import retention
 from scenarios.supervision.duties import Carrier, Duty
@@ -107,26 +107,26 @@ class Watchdog:
             await carrier.round()
 
     async def _take_over(self, database: DatabaseThread) -> None:
-        abandoned = self._leases.ran_out(await database.call(held_runs), time.monotonic())
-        for run in (*abandoned, *await database.call(runs_with_due_faults)):
+        abandoned = self._leases.ran_out(await database.call(list_held_runs), time.monotonic())
+        for run in (*abandoned, *await database.call(list_runs_with_due_faults)):
             self._begin(run, partial(leases.take_over_run, run, worker=executor.this_process()))
         await database.call(_beat, [trouble for carrier in self._carriers if (trouble := carrier.trouble())])
 
     def _begin(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         if run.id not in self._busy:
             with log_context.binding(run_id=str(run.id)):  # the task keeps it
-                task = asyncio.create_task(self._take_back(run, claim))
+                task = asyncio.create_task(self._undo_left_behind(run, claim))
             self._busy[run.id] = task
             task.add_done_callback(lambda _task: self._busy.pop(run.id, None))
 
-    async def _take_back(self, run: Run, claim: Callable[[], Claim | None]) -> None:
+    async def _undo_left_behind(self, run: Run, claim: Callable[[], Claim | None]) -> None:
         try:
             if (claimed := await self._undoing.call(claim)) is None:
                 return
             logger.warning(
                 "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
             )
-            ended = await recovery.take_back_left_behind(run, claimed, self._renewals, only_due=True)
+            ended = await recovery.undo_left_behind(run, claimed, self._renewals, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
         except Exception as error:  # also a driver's, of the site's own: the fault stays in the ledger
             if is_away(error):
@@ -165,11 +165,11 @@ def in_database(function: Callable[[], object]) -> Callable[[DatabaseThread], Aw
     return call
 
 
-def held_runs() -> list[Run]:
+def list_held_runs() -> list[Run]:
     return list(Run.objects.held())
 
 
-def runs_with_due_faults() -> list[Run]:
+def list_runs_with_due_faults() -> list[Run]:
     """Those that nobody is at; of the others, the lease tells when nobody is any more.
 
     A fault of another host is left to the watchdog there; where that one is silent, the ledger is told.
@@ -185,7 +185,7 @@ def runs_with_due_faults() -> list[Run]:
 
 def _beat(troubles: list[str]) -> None:
     """Tell that faults are looked after; and of what else is not."""
-    beat_of("watchdog", executor.this_process())
+    record_heartbeat("watchdog", executor.this_process())
     if troubles:
         note_trouble("watchdog", "; ".join(troubles))
 

@@ -194,7 +194,7 @@ import django_rq
 from django_rq.workers import get_worker
 get_worker(worker_class="rq.Worker", job_class="django_tasks_rq.Job").work(burst=True)
 from scenarios.supervision import readiness
-print("ready:", readiness.problem_of(readiness.worker))
+print("ready:", readiness.find_problem(readiness.worker))
 from scenarios.models import Run
 print("states:", *Run.objects.values_list("state", flat=True))
 """

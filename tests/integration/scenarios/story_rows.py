@@ -54,11 +54,11 @@ class Telling:
 
     def finish(self, rollback: Rollback = Rollback.CLEAN) -> Run:
         if rollback is Rollback.CLEAN:
-            for fault in ledger.faults_to_undo(self.claim):
+            for fault in ledger.list_faults_to_undo(self.claim):
                 undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
                 ledger.mark_undone(self.claim, fault, undone)
         else:
-            for fault in ledger.faults_to_undo(self.claim):
+            for fault in ledger.list_faults_to_undo(self.claim):
                 failed = {"reason": "the exchange answered 503"}
                 event = Event(EventKind.FAULT_UNDO_FAILED, timezone.now(), "chaos", SLOWED, failed)
                 ledger.mark_undo_failed(self.claim, fault, event)

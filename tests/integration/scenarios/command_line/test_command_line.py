@@ -308,7 +308,7 @@ def test_a_report_that_cannot_be_written_in_the_end_does_not_hide_how_the_run_en
         run_commands.request_stop(run, by="a test")
         folder.rmdir()
 
-    monkeypatch.setattr(run_commands, "knock", end_it_and_take_the_folder_away)
+    monkeypatch.setattr(run_commands, "enqueue_run", end_it_and_take_the_folder_away)
     said = scenario("run", "exchange-latency", "--junit", folder / "junit.xml")
     assert (said.code, "ABORTED" in said.out) == (4, True)
     assert "cannot be written: No such file or directory." in said.err

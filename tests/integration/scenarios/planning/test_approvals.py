@@ -163,7 +163,7 @@ def test_a_queued_run_whose_service_is_protected_meanwhile_waits_for_an_approval
     run = asked_run(ann)
     exchange(is_protected=True)
     assert claim(run) is None
-    task_queue.knock_waiting()
+    task_queue.enqueue_waiting_runs()
     run.refresh_from_db()
     assert run.state == RunState.AWAITING_APPROVAL
     approvals.approve(approval_of(run), by=bob)
@@ -177,7 +177,7 @@ def test_an_approval_is_for_the_services_it_names_and_no_others(awaiting: Run, b
     custodian.is_protected = True
     registered_services.save_service(custodian)
     assert claim(awaiting) is None
-    task_queue.knock_waiting()
+    task_queue.enqueue_waiting_runs()
     assert approval_of(awaiting).services == ["custodian"]
     assert approval_of(awaiting).state == ApprovalState.PENDING
 
@@ -296,7 +296,7 @@ def test_a_finished_run_is_left_alone_when_its_service_is_protected(ann: User) -
     assert claimed is not None
     lifecycle.finish_run(claimed, Verdict(Outcome.PASSED, "", Rollback.CLEAN), timezone.now())
     exchange(is_protected=True)
-    assert task_queue.knock_waiting() == 0
+    assert task_queue.enqueue_waiting_runs() == 0
     assert Run.objects.get().state == RunState.FINISHED
 
 

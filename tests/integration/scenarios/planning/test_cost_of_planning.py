@@ -99,7 +99,7 @@ def test_the_look_for_held_runs_reads_an_index_and_not_all_runs() -> None:
 
 def test_the_retention_begins_with_the_oldest_by_an_index_and_sorts_nothing() -> None:
     before = timezone.now() - timedelta(days=90)
-    plan = plan_of(retention.old_runs(before)[:20])
+    plan = plan_of(retention.select_old_runs(before)[:20])
     assert "scenarios_r_state_e3cffa_idx" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan

@@ -61,9 +61,9 @@ def test_two_runs_that_touch_one_service_never_overlap() -> None:
     claimed = claim(first)
     assert claim(second) is None
     assert waits_for(second) == f"service 'exchange' is held by {first}"
-    assert task_queue.knock_waiting() == 0
+    assert task_queue.enqueue_waiting_runs() == 0
     finish(claimed)
-    assert task_queue.knock_waiting() == 1
+    assert task_queue.enqueue_waiting_runs() == 1
     assert claim(second) is not None
     assert Hold.objects.get().run == second
 

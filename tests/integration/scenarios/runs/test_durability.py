@@ -58,12 +58,12 @@ def test_an_error_within_leaves_other_transactions_as_they_were(weak: None) -> N
 def test_a_run_is_claimed_on_disk(weak: None, monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     seen: list[str] = []
-    hold = admission.hold
+    hold = admission.hold_services
 
     def look_and_hold(run: Run) -> None:
         seen.append(asked(WORDS[connection.vendor][0]))
         hold(run)
 
-    monkeypatch.setattr("scenarios.runs.admission.hold", look_and_hold)
+    monkeypatch.setattr("scenarios.runs.admission.hold_services", look_and_hold)
     assert leases.claim_run(run.id, run.attempt, worker="a:1") is not None
     assert seen == [WORDS[connection.vendor][2]]

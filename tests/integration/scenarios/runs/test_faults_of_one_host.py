@@ -131,10 +131,10 @@ def test_another_host_undoes_the_other_faults_and_leaves_this_one_until_its_own_
     assert states() == {"break the host": FaultState.OUTSTANDING, "break the rest": FaultState.UNDONE}
     assert file.exists()
     assert "waiting for host 'alpha'" in Fault.objects.get(host="alpha").reason
-    assert watchdog.runs_with_due_faults() == []
+    assert watchdog.list_runs_with_due_faults() == []
     assert Hold.objects.get().service == "host/alpha"
     settings.HOST_NAME = "alpha"
-    assert watchdog.runs_with_due_faults() == [ended]
+    assert watchdog.list_runs_with_due_faults() == [ended]
     back = recovery.undo_now(ended)
     assert back is not None
     assert back.rollback == Rollback.CLEAN
@@ -177,12 +177,12 @@ def test_a_host_that_is_silent_after_a_failed_undo_is_waited_for_in_words(
     fault = Fault.objects.get(host="alpha")
     assert "exit code 1" in fault.reason
     settings.HOST_NAME = "beta"
-    assert watchdog.runs_with_due_faults() == []
+    assert watchdog.list_runs_with_due_faults() == []
     Fault.objects.filter(pk=fault.pk).update(next_try_at=timezone.now() - timedelta(minutes=2))
-    (late,) = watchdog.runs_with_due_faults()
+    (late,) = watchdog.list_runs_with_due_faults()
     recovery.undo_now(late)
     assert "waiting for host 'alpha'" in Fault.objects.get(pk=fault.pk).reason
-    assert watchdog.runs_with_due_faults() == []
+    assert watchdog.list_runs_with_due_faults() == []
 
 
 def test_lists_pages_command_line_and_api_say_which_host_is_waited_for(
@@ -235,9 +235,9 @@ def test_two_runs_that_act_on_one_host_never_overlap(first: str, second: str, tm
     assert claim(waiting) is None
     waiting.refresh_from_db()
     assert waiting.waiting_for == f"host 'alpha' is held by {held}"
-    assert task_queue.knock_waiting() == 0
+    assert task_queue.enqueue_waiting_runs() == 0
     lifecycle.finish_run(claimed, Verdict(Outcome.PASSED, ""), timezone.now())
-    assert task_queue.knock_waiting() == 1
+    assert task_queue.enqueue_waiting_runs() == 1
     assert claim(waiting) is not None
 
 
@@ -360,8 +360,8 @@ def test_a_fault_that_was_undone_and_may_still_arrive_is_looked_after_by_its_own
     until = timezone.now() + timedelta(hours=1)
     Fault.objects.filter(host="alpha").update(late_until=until, **waits)
     settings.HOST_NAME = "beta"
-    assert watchdog.runs_with_due_faults() == []
+    assert watchdog.list_runs_with_due_faults() == []
     recovery.undo_now(Run.objects.get())
     assert Fault.objects.get(host="alpha").state == FaultState.UNVERIFIED
     settings.HOST_NAME = "alpha"
-    assert watchdog.runs_with_due_faults() == [run]
+    assert watchdog.list_runs_with_due_faults() == [run]

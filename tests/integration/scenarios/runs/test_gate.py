@@ -257,7 +257,7 @@ def test_an_undo_is_redirected_to_what_was_protected_later_and_not_to_what_was_b
     run = queued(document(actions=[action(inject, undo), wait]))
     claimed = leases.claim_run(run.id, run.attempt, worker="dead:1")
     assert claimed is not None
-    plan = executor.plan_of(Run.objects.get(pk=run.pk))
+    plan = executor.build_run_plan(Run.objects.get(pk=run.pk))
     fault = plan.phases[0].actions[0]
     assert fault.undo is not None
     opened = Event(EventKind.FAULT_INJECTING, timezone.now(), "p", "act")

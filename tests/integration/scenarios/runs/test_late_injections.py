@@ -115,7 +115,7 @@ def test_one_that_was_answered_or_cannot_come_late_is_closed_by_its_first_undo()
 
 
 def test_one_that_was_answered_is_closed_by_its_first_undo(late: LateFault) -> None:
-    (fault,) = ledger.open_faults(late.claim)
+    (fault,) = ledger.list_open_faults(late.claim)
     ledger.mark_active(
         late.claim, fault, PortEvent(EventKind.FAULT_INJECTED, late.at(0), "chaos", "break it")
     )

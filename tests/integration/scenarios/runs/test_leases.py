@@ -116,9 +116,9 @@ def test_a_fault_whose_next_try_is_far_ahead_is_due_for_the_clock_was_set_back(r
     left_behind(run)
     soon, longest = timedelta(seconds=30), timedelta(seconds=MAX_RETRY_DELAY)
     Fault.objects.update(next_try_at=timezone.now() + soon)
-    assert watchdog.runs_with_due_faults() == []
+    assert watchdog.list_runs_with_due_faults() == []
     Fault.objects.update(next_try_at=timezone.now() + longest + soon)
-    assert watchdog.runs_with_due_faults() == [run]
+    assert watchdog.list_runs_with_due_faults() == [run]
 
 
 def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_time_of_day(run: Run) -> None:
@@ -126,8 +126,8 @@ def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_tim
     assert leases.take_over_run(run, worker="b:2") is not None
     for hours in (-1, +1):  # by a clock that is ahead, or behind
         Run.objects.update(lease_until=timezone.now() + timedelta(hours=hours))
-        assert watchdog.runs_with_due_faults() == []
-        (seen,) = watchdog.held_runs()
+        assert watchdog.list_runs_with_due_faults() == []
+        (seen,) = watchdog.list_held_runs()
         watch = LeaseWatch(15)
         assert watch.ran_out([seen], now=0.0) == []
         assert watch.ran_out([seen], now=15.0) == [seen]
@@ -155,7 +155,7 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
     assert Fault.objects.outstanding().count() == 1
     again = leases.claim_finished_run(run.id, worker="b:2")
     assert again is not None
-    (fault,) = ledger.faults_to_undo(again)
+    (fault,) = ledger.list_faults_to_undo(again)
     assert fault.undo == UNDO
     ledger.mark_undone(again, fault, Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", "slow"))
     run.refresh_from_db()
@@ -166,7 +166,7 @@ def test_a_fault_left_behind_is_outstanding_until_it_is_undone_and_the_run_is_cl
 def test_a_failed_undo_is_due_again_later_each_time(run: Run) -> None:
     claimed = claim(run)
     open_fault(claimed)
-    (fault,) = ledger.faults_to_undo(claimed)
+    (fault,) = ledger.list_faults_to_undo(claimed)
     now = timezone.now()
     for tries, seconds in ((1, 1.0), (2, 2.0), (3, 4.0)):
         event = Event(EventKind.FAULT_UNDO_FAILED, now, "chaos", "slow", {"reason": "gone"})
@@ -205,7 +205,7 @@ def test_an_ended_run_gets_no_lease_from_a_renewal_that_comes_late(run: Run) -> 
     leases.renew_lease(claimed)
     run.refresh_from_db()
     assert run.lease_until is None
-    assert watchdog.held_runs() == []
+    assert watchdog.list_held_runs() == []
 
 
 def test_a_run_that_is_queued_again_gets_no_lease_from_a_renewal_that_comes_late(run: Run) -> None:
@@ -222,26 +222,26 @@ def test_whoever_undoes_what_an_ended_run_left_renews_the_lease_until_it_is_rele
     Run.objects.update(lease_until=timezone.now())
     before = Run.objects.get().lease_until
     leases.renew_lease(undoing)
-    (held,) = watchdog.held_runs()
+    (held,) = watchdog.list_held_runs()
     assert before is not None
     assert held.lease_until is not None
     assert held.lease_until > before
     leases.release(undoing)
     leases.renew_lease(undoing)
-    assert watchdog.held_runs() == []
+    assert watchdog.list_held_runs() == []
 
 
 def test_the_length_of_the_lease_stands_in_the_row_of_whoever_holds_it(run: Run, settings: Settings) -> None:
     settings.LEASE_SECONDS = 60
     claimed = claim(run)
-    (held,) = watchdog.held_runs()
+    (held,) = watchdog.list_held_runs()
     assert held.lease_seconds == 60
     watch = LeaseWatch(15)
     watch.ran_out([held], now=0.0)
     assert watch.ran_out([held], now=59.0) == []
     settings.LEASE_SECONDS = 30  # as where an older version claimed it, and a newer one goes on
     leases.renew_lease(claimed)
-    assert watchdog.held_runs()[0].lease_seconds == 30
+    assert watchdog.list_held_runs()[0].lease_seconds == 30
 
 
 def taken_over(run: Run) -> Run:
@@ -267,7 +267,7 @@ def test_a_run_that_is_taken_over_again_and_again_ends_errored_and_its_faults_ar
     fault = Fault.objects.outstanding().get()
     assert fault.state == FaultState.OUTSTANDING
     assert "taken over 3 times" in fault.reason
-    assert watchdog.runs_with_due_faults() == [run]
+    assert watchdog.list_runs_with_due_faults() == [run]
 
 
 @pytest.mark.django_db(transaction=True)

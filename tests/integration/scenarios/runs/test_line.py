@@ -74,7 +74,7 @@ def test_of_many_runs_on_few_services_none_is_overtaken_on_its_service(settings:
             begun[service].append(claimed.run_id)
         assert len(running) <= 3
         # While anything waits that may begin, no place is left free.
-        assert len(running) == 3 or not task_queue.find_untold(timezone.now())
+        assert len(running) == 3 or not task_queue.find_runs_to_enqueue(timezone.now())
         finish(running.pop(chance.randrange(len(running))))
     assert begun == order
 
@@ -123,11 +123,11 @@ def test_whoever_ends_a_run_tells_the_queue_of_the_next_ones_at_once(settings: A
     assert second is not None
     assert claim() is None
     finish(first)
-    (told,) = task_queue.find_untold(timezone.now())
+    (told,) = task_queue.find_runs_to_enqueue(timezone.now())
     assert told.services == ["one"]
-    assert task_queue.find_untold(timezone.now()) != []  # until the queue was told
-    task_queue.tell_queue([told])
-    assert task_queue.find_untold(timezone.now()) == []
+    assert task_queue.find_runs_to_enqueue(timezone.now()) != []  # until the queue was told
+    task_queue.enqueue_runs([told])
+    assert task_queue.find_runs_to_enqueue(timezone.now()) == []
 
 
 def test_the_end_of_a_run_that_waited_frees_those_behind_it(django_capture_on_commit_callbacks: Any) -> None:

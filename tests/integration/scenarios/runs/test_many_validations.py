@@ -39,7 +39,7 @@ def a_watchdog_looks() -> Iterator[list[str]]:
     def look() -> None:
         watch = LeaseWatch(LEASE_SECONDS)
         while not over.wait(0.2):
-            taken.extend(str(run.id) for run in watch.ran_out(watchdog.held_runs(), time.monotonic()))
+            taken.extend(str(run.id) for run in watch.ran_out(watchdog.list_held_runs(), time.monotonic()))
         connection.close()
 
     looking = threading.Thread(target=look)

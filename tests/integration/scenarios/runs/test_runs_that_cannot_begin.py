@@ -11,7 +11,7 @@ from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.models import Hold, Run
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, leases, recovery, task_queue, unbegun
-from scenarios.runs.heartbeats import beat_of
+from scenarios.runs.heartbeats import record_heartbeat
 from scenarios.supervision import readiness
 from tests.integration.scenarios.planned_rows import DOCUMENT, exchange
 
@@ -64,13 +64,13 @@ def test_it_is_tried_later_each_time_and_keeps_no_other_run_waiting(run: Run, br
     assert delays == sorted(delays)
     carry_out(run)
     other = run_commands.start_run(DOCUMENT, {}, origin="cli")
-    assert [found.id for found in task_queue.find_untold(timezone.now(), timedelta(0))] == [other.id]
+    assert [found.id for found in task_queue.find_runs_to_enqueue(timezone.now(), timedelta(0))] == [other.id]
 
 
 def test_readiness_tells_that_a_worker_cannot_begin_runs(run: Run, broken: Exception) -> None:
-    beat_of("worker", "a:1")
+    record_heartbeat("worker", "a:1")
     carry_out(run)
-    assert "could not begin it" in readiness.problem_of(readiness.worker)
+    assert "could not begin it" in readiness.find_problem(readiness.worker)
 
 
 def test_it_is_given_up_after_many_tries(run: Run, broken: Exception) -> None:

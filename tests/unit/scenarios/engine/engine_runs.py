@@ -25,7 +25,7 @@ def engine_of(plan: Plan, driver: ScriptedDriver, journal: InMemoryJournal) -> E
     return Engine(
         plan,
         drivers={"target": driver},
-        surroundings=NoServices(),
+        platform=NoServices(),
         clock=clock,
         journal=journal,
         ledger=journal,

@@ -27,8 +27,8 @@ class JudgedDriver(ScriptedDriver):
 
     decided_by: ClassVar[str] = "status"
 
-    async def act(self, arguments: TargetCall, surroundings: Any) -> Any:
-        answer = await self.probe(arguments, surroundings)
+    async def act(self, arguments: TargetCall, platform: Any) -> Any:
+        answer = await self.probe(arguments, platform)
         if answer["status"] != 200:
             raise StepNotDone(f"answered {answer['status']}")
         return answer
@@ -39,7 +39,7 @@ def carry_out_judged(*phases: Phase, answers: dict[str, Any]) -> tuple[Any, InMe
     engine = Engine(
         Plan("test", phases),
         drivers={"target": driver},
-        surroundings=NoServices(),
+        platform=NoServices(),
         clock=FakeClock(),
         journal=journal,
         ledger=journal,

@@ -32,7 +32,7 @@ def carried_out(
     engine = Engine(
         plan,
         drivers={"target": driver},
-        surroundings=NoServices(),
+        platform=NoServices(),
         clock=FakeClock(),
         journal=journal,
         ledger=journal,

@@ -15,7 +15,12 @@ from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.drivers import load_drivers
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.engine import Engine
-from scenarios.engine.preflight import find_problems, find_unreachable, placed_steps, steps_to_reach
+from scenarios.engine.preflight import (
+    find_problems,
+    find_unreachable,
+    list_placed_steps,
+    select_steps_to_reach,
+)
 from scenarios.engine.steps import StepRunner
 from tests.fakes import FakeClock, InMemoryJournal
 
@@ -149,7 +154,7 @@ def carried_out(plan: Plan, **ports: int) -> tuple[InMemoryJournal, Verdict]:
     engine = Engine(
         plan,
         drivers=load_drivers(DRIVERS),
-        surroundings=Registered(**ports),
+        platform=Registered(**ports),
         clock=FakeClock(),
         journal=journal,
         ledger=journal,
@@ -193,7 +198,7 @@ def test_a_target_that_is_only_probed_may_be_away_its_validation_judges_that(clo
     plan = plan_of(probe=Step("tcp", {"service": "away"}), do=BREAK)
     steps = runner(away=closed_port)
     assert find_problems(plan, steps) == []
-    assert steps_to_reach(plan, steps) == []
+    assert select_steps_to_reach(plan, steps) == []
 
 
 async def test_each_address_is_asked_once_and_all_of_them_together(port: int, closed_port: int) -> None:
@@ -207,7 +212,7 @@ async def test_each_address_is_asked_once_and_all_of_them_together(port: int, cl
     steps = StepRunner(load_drivers(DRIVERS), Counting(living=port, away=closed_port), SystemClock())
     every = {name: Step("http", {"service": "away", "path": f"/{name}"}) for name in ("do", "undo", "probe")}
     plan = plan_of(**every, guard=Step("http", LIVING))
-    (sentence,) = await find_unreachable(placed_steps(plan), steps)
+    (sentence,) = await find_unreachable(list_placed_steps(plan), steps)
     assert sentence.count("away at") == 1
     assert sorted(asked) == ["away", "living"]
 

@@ -23,7 +23,7 @@ from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.drivers.tcp import TcpArguments
 from scenarios.engine.engine import Engine
 from scenarios.language.document import build_plan, parse_document
-from scenarios.ports import Surroundings
+from scenarios.ports import Platform
 from tests.fakes import (
     FakeClock,
     InMemoryJournal,
@@ -44,7 +44,7 @@ class EchoingDriver(ScriptedDriver):
         super().__init__()
         self._write = write
 
-    async def probe(self, arguments: TargetCall, surroundings: Any) -> dict[str, Any]:
+    async def probe(self, arguments: TargetCall, platform: Any) -> dict[str, Any]:
         self.said.append(arguments.say)
         said = self._write(arguments.say)
         if isinstance(said, Exception):
@@ -53,13 +53,13 @@ class EchoingDriver(ScriptedDriver):
 
 
 def carried_out(
-    plan: Plan, driver: ScriptedDriver, surroundings: Surroundings | None = None
+    plan: Plan, driver: ScriptedDriver, platform: Platform | None = None
 ) -> tuple[InMemoryJournal, Any]:
     journal = InMemoryJournal()
     engine = Engine(
         plan,
         drivers={"target": driver},
-        surroundings=surroundings or NoServices(),
+        platform=platform or NoServices(),
         clock=FakeClock(),
         journal=journal,
         ledger=journal,
