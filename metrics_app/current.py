@@ -1,6 +1,7 @@
 """The metrics adapter of this process, however the process is configured.
 
-`set_up` says how; a module does so when it is imported: `metrics_app.backend` by Django's settings.
+`set_up` says how: `metrics_app.backend` by Django's settings, when it is imported, and
+`metrics_app.standalone` by arguments and the environment.
 """
 
 import os
@@ -32,11 +33,16 @@ adapter: MetricsPort | None = None
 """None until something asks for it, and after `reset`."""
 
 
-def set_up(setup: Setup) -> None:
-    """Make adapters this way from now on."""
+def set_up(setup: Setup | None) -> None:
+    """Make adapters this way from now on; None if nothing says how."""
     global _setup  # noqa: PLW0603 - one per process is the purpose
     with _lock:
         _setup = setup
+
+
+def is_set_up() -> bool:
+    """Whether something has said how adapters are made."""
+    return _setup is not None
 
 
 def get_metrics() -> MetricsPort:
@@ -56,14 +62,12 @@ def get_metrics() -> MetricsPort:
 
 
 def find_setup() -> Setup:
-    """How this process is configured: by what was imported, or by Django's settings."""
+    """How this process is configured: as it was told, else by Django's settings, else by the environment."""
     if _setup is None and _has_django_settings():
         import_module("metrics_app.backend")
     if _setup is None:
-        raise RuntimeError(
-            "Something is recorded before metrics are set up: configure Django's settings first, with "
-            "'metrics_app' in INSTALLED_APPS."
-        )
+        import_module("metrics_app.standalone").set_up({})
+    assert _setup is not None, "each of both has called set_up()"  # noqa: S101 - for the type checker
     return _setup
 
 

@@ -14,19 +14,16 @@ from django.http.response import HttpResponseBase
 from metrics_app.backend import adapter_class, get_metrics
 from metrics_app.conf import conf
 from metrics_app.ports import RequestRecorder
+from metrics_app.request_labels import (
+    CLIENT_CLOSED_REQUEST,
+    METHODS,
+    OTHER_METHOD,
+    SERVER_ERROR,
+    UNMATCHED,
+)
 from metrics_app.scrape_paths import find_scrape_paths
 from metrics_app.trace_context import HEADER, sampled_trace_id
 from metrics_app.views import exposition
-
-METHODS = {
-    method: method
-    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-}
-OTHER_METHOD = "OTHER"
-UNMATCHED = "unmatched"
-SERVER_ERROR = 500
-CLIENT_CLOSED_REQUEST = 499
-"""Nobody got an answer, for the client had gone before there was one. nginx logs it by this code."""
 
 Finish = Callable[[int], None]
 

@@ -1,0 +1,173 @@
+"""The same middleware and exposition for applications without Django: Starlette, FastAPI and other ASGI ones.
+
+from metrics_app.asgi import RequestMetrics, exposition
+
+app = FastAPI()
+app.add_middleware(RequestMetrics)
+app.mount("/metrics", exposition)
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import perf_counter
+from typing import Any, Unpack
+
+from metrics_app import current, standalone
+from metrics_app.asgi_routes import Routes
+from metrics_app.ports import RequestRecorder
+from metrics_app.request_labels import (
+    CLIENT_CLOSED_REQUEST,
+    METHODS,
+    OTHER_METHOD,
+    SERVER_ERROR,
+    UNMATCHED,
+)
+from metrics_app.scrape_answer import ScrapeAnswer, ScrapeRequest, expose, refuse_scrape
+from metrics_app.standalone import StandaloneArguments
+from metrics_app.trace_context import sampled_trace_id
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+FindRoute = Callable[[Scope], str | None]
+
+STATE = "metrics_app"
+"""Where the request's state stands in its scope, for the exposition to find it."""
+
+
+class RequestMetrics:
+    """Counts and times every HTTP request, to the last byte of its answer.
+
+    `route` tells, once a request is answered, the template of its path, or None if it matched none; left out,
+    it is found as Starlette and FastAPI leave it in the scope. Requests whose path begins with one of
+    `exclude` are not measured. The other arguments are those of `metrics_app.standalone`.
+
+    Raises:
+        AdapterSettingsError: a setting cannot be used.
+        OSError: the directory cannot be made.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        *,
+        route: FindRoute | None = None,
+        exclude: Iterable[str] = (),
+        **settings: Unpack[StandaloneArguments],
+    ) -> None:
+        self.app = app
+        self._routes = Routes(app)
+        self._find_route = route or self._routes.find
+        self._exclude = tuple(exclude)
+        self._settings = standalone.set_up(settings)
+        self._adapter: object = None
+        self._recorder: RequestRecorder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (self._exclude and scope["path"].startswith(self._exclude)):
+            await self.app(scope, receive, send)
+            return
+        recorder = self._recorder if self._adapter is current.adapter and self._adapter else self._bind(scope)
+        request = MeasuredRequest(recorder, scope)
+        scope[STATE] = request
+
+        async def measured_send(message: MutableMapping[str, Any]) -> None:
+            kind = message["type"]
+            if kind == "http.response.start":
+                request.status = message["status"]
+            await send(message)
+            # With the last part, because what an application does afterwards is no part of the answer.
+            if kind != "http.response.start" and not message.get("more_body"):
+                self._finish(request, request.status)
+
+        try:
+            await self.app(scope, receive, measured_send)
+        except BaseException as error:
+            # The server cancels an application whose client has gone.
+            gone = isinstance(error, asyncio.CancelledError)
+            self._finish(request, (request.status or CLIENT_CLOSED_REQUEST) if gone else SERVER_ERROR)
+            raise
+        self._finish(request, request.status or SERVER_ERROR)
+
+    def _bind(self, scope: Scope) -> RequestRecorder:
+        # Not before a request is there: what was loaded before a fork takes no slot.
+        metrics = current.get_metrics()
+        metrics.announce()
+        self._routes.enter(scope)
+        self._recorder, self._adapter = metrics.request_recorder(), metrics
+        return self._recorder
+
+    def _finish(self, request: "MeasuredRequest", code: int) -> None:
+        if request.is_over:
+            return
+        request.is_over = True
+        seconds = perf_counter() - request.start
+        if request.is_scrape and not self._settings.count_scrapes:
+            request.recorder.cancel(request.method)
+            return
+        try:
+            route = self._find_route(request.scope) or UNMATCHED
+        except Exception:  # noqa: BLE001 - whatever the framework or the caller's function raises
+            route = UNMATCHED
+        trace_id = ""
+        for name, value in request.scope["headers"]:
+            if name == b"traceparent":
+                trace_id = sampled_trace_id(value.decode("latin-1"))
+        request.recorder.finish(request.method, route, code, seconds, trace_id)
+
+
+class MeasuredRequest:
+    """A request in progress from the moment this is made."""
+
+    __slots__ = ("is_over", "is_scrape", "method", "recorder", "scope", "start", "status")
+
+    def __init__(self, recorder: RequestRecorder, scope: Scope) -> None:
+        self.recorder = recorder
+        self.scope = scope
+        self.method = METHODS.get(scope["method"], OTHER_METHOD)
+        self.status = 0
+        self.is_over = self.is_scrape = False
+        recorder.begin(self.method)
+        self.start = perf_counter()
+
+
+class Exposition:
+    """Answers scrapes: an ASGI application of its own. Its arguments are those of `RequestMetrics`."""
+
+    def __init__(self, **settings: Unpack[StandaloneArguments]) -> None:
+        self._arguments = settings
+        self._settings: standalone.StandaloneSettings | None = None
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']!r} is not a request that the exposition answers; use HTTP.")
+        if STATE in scope:
+            scope[STATE].is_scrape = True
+        # In a thread, because it reads files and perhaps a database; other requests go on meanwhile.
+        answer = await asyncio.to_thread(self._answer, _read_request(scope))
+        headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.content})
+
+    def _answer(self, request: ScrapeRequest) -> ScrapeAnswer:
+        if self._settings is None:
+            self._settings = standalone.set_up(self._arguments)
+        refused = refuse_scrape(request, self._settings.token, self._settings.allowed_networks)
+        return refused or expose(request, current.get_metrics().get_http_handler())
+
+
+def _read_request(scope: Scope) -> ScrapeRequest:
+    headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+    client = scope.get("client")
+    return ScrapeRequest(
+        scope["method"],
+        client[0] if client else "",
+        headers.get(b"authorization", ""),
+        headers.get(b"accept", ""),
+        headers.get(b"accept-encoding", ""),
+    )
+
+
+exposition = Exposition()
+"""The exposition by the variables of the environment, or as `RequestMetrics` was told."""

@@ -1,0 +1,94 @@
+"""The template of the path that a request matched, from what Starlette and FastAPI leave in its scope.
+
+They say which route it was, but not below which mounts, and those of older releases only which function. The
+raw path is never used: each path that a client thinks of would be a series.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+
+UNKNOWN_MOUNT = "/{mount}"
+PARAMETER = re.compile(r"\{\w+(?::(\w+))?\}")
+
+
+class Routes:
+    """Finds templates for one application."""
+
+    def __init__(self, app: object) -> None:
+        self._app = app
+        self._mounts: dict[str, re.Pattern[str]] = {}
+        self._paths: dict[object, set[str]] = {}
+
+    def enter(self, scope: Scope) -> None:
+        """Look into the scope before a request is answered: what is mounted names itself there afterwards."""
+        self._app = scope.get("app", self._app)
+
+    def find(self, scope: Scope) -> str | None:
+        route = self._find_leaf(scope)
+        if route is None:
+            return None
+        root = scope.get("root_path", "")
+        outer = scope.get("app_root_path", root)
+        # What is mounted has its own part of the path alone in its route.
+        return route if len(root) == len(outer) else self._find_mount(root[len(outer) :]) + route
+
+    def _find_leaf(self, scope: Scope) -> str | None:
+        # FastAPI keeps the path with the prefixes of the routers that it includes beside the route.
+        included = scope.get("fastapi", {}).get("effective_route_context")
+        route = included or scope.get("route")
+        if route is None:
+            return self._find_by_endpoint(scope)
+        if hasattr(route, "routes") and not hasattr(route, "methods"):
+            return ""  # a mount, which is in the root path already
+        path = getattr(route, "path", None)
+        return path if isinstance(path, str) else None
+
+    def _find_by_endpoint(self, scope: Scope) -> str | None:
+        endpoint = scope.get("endpoint")
+        if endpoint is None:
+            return None
+        if endpoint not in self._paths:
+            self._learn()
+        paths = self._paths.get(endpoint, set())
+        return next(iter(paths)) if len(paths) == 1 else None
+
+    def _find_mount(self, prefix: str) -> str:
+        for _ in range(2):
+            if prefix in self._mounts:
+                return prefix
+            for template, pattern in self._mounts.items():
+                if pattern.fullmatch(prefix):
+                    return template
+            self._learn()
+        return UNKNOWN_MOUNT
+
+    def _learn(self) -> None:
+        app: Any = self._app
+        while not hasattr(app, "routes") and hasattr(app, "app"):
+            app = app.app  # another middleware stands between
+        for path, route in _walk(getattr(app, "routes", ()), ""):
+            if hasattr(route, "routes"):
+                self._mounts[path] = _compile(path)
+            else:
+                self._paths.setdefault(getattr(route, "endpoint", None), set()).add(route.path)
+
+
+def _walk(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for route in routes:
+        path = getattr(route, "path", None)
+        if isinstance(path, str):
+            yield prefix + path, route
+            yield from _walk(getattr(route, "routes", None) or (), prefix + path)
+
+
+def _compile(template: str) -> re.Pattern[str]:
+    """What the paths of a mount look like: each parameter is one part, or more if it is a path."""
+    pattern = ""
+    position = 0
+    for found in PARAMETER.finditer(template):
+        pattern += re.escape(template[position : found.start()]) + (".+" if found[1] == "path" else "[^/]+")
+        position = found.end()
+    return re.compile(pattern + re.escape(template[position:]))

@@ -1,0 +1,325 @@
+"""The middleware and the exposition without Django, around real Starlette and FastAPI applications."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from metrics_app import current, standalone
+from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.asgi import Exposition, RequestMetrics
+from metrics_app.ports import AdapterSettingsError
+from tests.exposition import samples, value
+
+
+@pytest.fixture(autouse=True)
+def adapter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricsAdapter]:
+    made = InMemoryMetricsAdapter()
+    monkeypatch.setattr(current, "adapter", made)
+    yield made
+    made.close()
+
+
+def answer(_request: Request) -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+def fail(_request: Request) -> PlainTextResponse:
+    raise RuntimeError("broken on purpose")
+
+
+async def stream(_request: Request) -> StreamingResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"one", b"two"):
+            await asyncio.sleep(0.02)
+            yield part
+
+    return StreamingResponse(parts())
+
+
+async def with_task(_request: Request) -> PlainTextResponse:
+    async def work() -> None:
+        await asyncio.sleep(5)
+
+    return PlainTextResponse("ok", background=BackgroundTask(asyncio.wait_for, work(), 0.3))
+
+
+async def ask(app: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """The answer of an ASGI application, as a server gets it."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()],
+        "client": ("127.0.0.1", 5000),
+        "server": ("127.0.0.1", 80),
+    }
+    messages: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if not requests:
+            await asyncio.Event().wait()  # the client does not go away
+        return requests.pop()
+
+    await app(scope, receive, send)
+    start, *bodies = messages
+    found = {name.decode(): text.decode() for name, text in start["headers"]}
+    return start["status"], found, b"".join(part.get("body", b"") for part in bodies)
+
+
+def get(app: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    return asyncio.run(ask(app, path, method, **headers))
+
+
+def routes(text: bytes | str) -> dict[str, float]:
+    return {dict(labels)["route"]: number for labels, number in samples(text)["http_requests_total"].items()}
+
+
+def starlette_app(tmp_path: Path) -> Starlette:
+    (tmp_path / "style.css").write_text("body {}")
+    inner = Starlette(routes=[Route("/deep/{key}", answer)])
+    app = Starlette(
+        routes=[
+            Route("/", answer),
+            Route("/items/{number:int}", answer, methods=["GET"]),
+            Route("/fail", fail),
+            Route("/stream", stream),
+            Mount("/static", StaticFiles(directory=tmp_path)),
+            Mount("/{tenant}/shop", app=inner),
+            Mount("/group", routes=[Route("/orders/{order}", answer), Mount("/again", app=inner)]),
+        ]
+    )
+    app.add_middleware(RequestMetrics)
+    return app
+
+
+ASKED = [
+    ("/", 200, "/"),
+    ("/items/7", 200, "/items/{number}"),
+    ("/items/none", 404, "unmatched"),
+    ("/nothing/here", 404, "unmatched"),
+    ("/static/style.css", 200, "/static"),
+    ("/static/missing.css", 404, "/static"),
+    ("/anna/shop/deep/x", 200, "/{tenant}/shop/deep/{key}"),
+    ("/bert/shop/deep/y", 200, "/{tenant}/shop/deep/{key}"),
+    ("/group/orders/5", 200, "/group/orders/{order}"),
+    ("/group/again/deep/z", 200, "/group/again/deep/{key}"),
+    ("/stream", 200, "/stream"),
+]
+
+
+@pytest.mark.parametrize(("path", "code", "route"), ASKED)
+def test_a_request_of_starlette_is_counted_by_the_template_of_its_path(
+    adapter: InMemoryMetricsAdapter, tmp_path: Path, path: str, code: int, route: str
+) -> None:
+    status, _, _ = get(starlette_app(tmp_path), path)
+    assert status == code
+    [labels] = samples(adapter())["http_requests_total"]
+    found = dict(labels)
+    assert (found["method"], found["code"]) == ("GET", str(code))
+    assert found["route"].replace(":int", "") == route
+
+
+def test_the_middleware_may_stand_around_the_whole_application(
+    adapter: InMemoryMetricsAdapter, tmp_path: Path
+) -> None:
+    app = RequestMetrics(starlette_app(tmp_path).router)
+    get(app, "/anna/shop/deep/x")
+    assert routes(adapter()) == {"/{tenant}/shop/deep/{key}": 1}
+
+
+def fastapi_app() -> FastAPI:
+    app = FastAPI()
+    router = APIRouter(prefix="/orders")
+
+    @app.get("/items/{number}")
+    async def item(number: int) -> int:
+        return number
+
+    @router.get("/{order}")
+    def order(order: str) -> str:
+        return order
+
+    below = FastAPI()
+    below.include_router(router)
+    app.include_router(router, prefix="/api")
+    app.mount("/below", below)
+    app.add_middleware(RequestMetrics)
+    return app
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/items/7", "/items/{number}"),
+        ("/api/orders/7", "/api/orders/{order}"),
+        ("/below/orders/7", "/below/orders/{order}"),
+        ("/docs", "/docs"),
+        ("/nothing", "unmatched"),
+    ],
+)
+def test_a_request_of_fastapi_is_counted_by_the_template_of_its_path(
+    adapter: InMemoryMetricsAdapter, path: str, route: str
+) -> None:
+    get(fastapi_app(), path)
+    assert routes(adapter()) == {route: 1}
+
+
+def test_a_method_that_is_not_allowed_keeps_its_route(
+    adapter: InMemoryMetricsAdapter, tmp_path: Path
+) -> None:
+    assert get(starlette_app(tmp_path), "/items/7", "POST")[0] == 405
+    assert get(starlette_app(tmp_path), "/", "INVENTED")[0] == 405
+    text = adapter()
+    assert value(text, "http_requests_total", method="POST", code="405") == 1
+    assert value(text, "http_requests_total", method="OTHER", route="/") == 1
+
+
+def test_an_exception_is_a_500_and_nothing_stays_in_progress(
+    adapter: InMemoryMetricsAdapter, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError, match="on purpose"):
+        get(starlette_app(tmp_path), "/fail")
+    text = adapter()
+    assert value(text, "http_request_errors_total", code="500", route="/fail") == 1
+    assert value(text, "http_requests_in_progress") == 0
+
+
+def test_a_stream_is_timed_to_its_end_and_what_follows_the_answer_is_not(
+    adapter: InMemoryMetricsAdapter,
+) -> None:
+    app = RequestMetrics(Starlette(routes=[Route("/stream", stream), Route("/task", with_task)]))
+    get(app, "/stream")
+    with pytest.raises(TimeoutError):
+        get(app, "/task")
+    durations = "http_request_duration_seconds"
+    assert value(adapter(), f"{durations}_sum", route="/stream") >= 0.04
+    assert value(adapter(), f"{durations}_count", route="/task", code="200") == 1
+    assert value(adapter(), "http_request_errors_total") == 0
+
+
+def test_a_client_that_went_away_before_the_answer_is_a_499(adapter: InMemoryMetricsAdapter) -> None:
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    async def leave() -> None:
+        task = asyncio.create_task(ask(RequestMetrics(hang), "/"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(leave())
+    assert value(adapter(), "http_requests_total", code="499", route="unmatched") == 1
+
+
+def test_the_routes_may_be_told_by_a_function_and_paths_left_out(adapter: InMemoryMetricsAdapter) -> None:
+    app = Starlette(routes=[Route("/{path:path}", answer)])
+    measured = RequestMetrics(app, route=lambda scope: scope["path"].split("/")[1], exclude=["/health"])
+    for path in ("/a/b", "/a/c", "/health/live"):
+        get(measured, path)
+    assert routes(adapter()) == {"a": 2}
+    get(RequestMetrics(app, route=lambda scope: scope["nothing"]), "/a")
+    assert routes(adapter())["unmatched"] == 1
+
+
+def test_what_is_not_http_is_passed_on(adapter: InMemoryMetricsAdapter) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, *_: Any) -> None:
+        seen.append(scope["type"])
+
+    for kind in ("lifespan", "websocket"):
+        asyncio.run(RequestMetrics(app)({"type": kind}, None, None))  # type: ignore[arg-type]
+    assert seen == ["lifespan", "websocket"]
+    assert "http_requests_total" not in samples(adapter())
+
+
+def exposing(**settings: Any) -> RequestMetrics:
+    app = FastAPI()
+    app.mount("/metrics", Exposition(**settings))
+    app.add_route("/", answer)
+    return RequestMetrics(app)
+
+
+def test_the_exposition_answers_a_scrape_and_is_not_counted(adapter: InMemoryMetricsAdapter) -> None:
+    app = exposing()
+    get(app, "/")
+    status, headers, content = get(app, "/metrics/")
+    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert routes(content) == {"/": 1}
+    assert value(content, "http_requests_in_progress") == 1
+    status, headers, content = get(app, "/metrics/", accept_encoding="gzip")
+    assert headers["content-encoding"] == "gzip"
+    assert routes(gzip.decompress(content)) == {"/": 1}
+    status, headers, content = get(app, "/metrics/", "HEAD")
+    assert (status, content) == (200, b"")
+    assert int(headers["content-length"]) > 0
+    assert get(app, "/metrics/", "POST")[0] == 405
+    assert value(adapter(), "http_requests_in_progress") == 0
+
+
+def test_the_exposition_can_be_kept_to_some(adapter: InMemoryMetricsAdapter) -> None:
+    guarded = exposing(token="secret")
+    assert get(guarded, "/metrics/")[0] == 401
+    assert get(guarded, "/metrics/", authorization="Bearer wrong")[0] == 401
+    assert get(guarded, "/metrics/", authorization="Bearer secret")[0] == 200
+    assert get(exposing(allowed_networks=["10.0.0.0/8"]), "/metrics/")[0] == 403
+    assert get(exposing(allowed_networks=["127.0.0.0/8"]), "/metrics/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "match"),
+    [
+        ("BACKEND", "nowhere.Adapter", "cannot be imported"),
+        ("BACKEND", "pathlib.Path", "is not a metrics adapter"),
+        ("MAX_LABEL_SETS", "many", "'many' is not a number"),
+        ("ON_MISUSE", "ignore", "one of 'log', 'raise'"),
+        ("COUNT_SCRAPES", "perhaps", "neither true nor false"),
+        ("CONSTANT_LABELS", "shop", "use 'service=shop,version=2'"),
+        ("ALLOWED_NETWORKS", "10.0.0.0/99", "use networks as in"),
+    ],
+)
+def test_settings_that_cannot_be_used_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, text: str, match: str
+) -> None:
+    monkeypatch.setenv(f"METRICS_{variable}", text)
+    monkeypatch.setattr(current, "_setup", None)
+    monkeypatch.setattr(standalone, "_used", None)
+    with pytest.raises(AdapterSettingsError, match=match):
+        RequestMetrics(Starlette(), directory=tmp_path)
+
+
+def test_arguments_win_over_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("METRICS_CONSTANT_LABELS", "service=shop, version=2")
+    monkeypatch.setenv("METRICS_DIRECTORY", str(tmp_path / "variable"))
+    monkeypatch.setenv("METRICS_MAX_LABEL_SETS", "7")
+    by_variables = standalone.read_settings({})
+    assert dict(by_variables.constant_labels) == {"service": "shop", "version": "2"}
+    assert (by_variables.directory, by_variables.max_label_sets) == (tmp_path / "variable", 7)
+    by_arguments = standalone.read_settings(
+        {"directory": tmp_path, "constant_labels": {}, "max_label_sets": 9}
+    )
+    assert by_arguments.constant_labels == ()
+    assert (by_arguments.directory, by_arguments.max_label_sets) == (tmp_path, 9)
