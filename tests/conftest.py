@@ -27,6 +27,7 @@ NEEDS = {
     "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
     "strace": (lambda: shutil.which("strace"), "strace"),
+    "victoria_metrics": (lambda: shutil.which("victoria-metrics"), "victoria-metrics, since Debian 13"),
 }
 
 

@@ -65,7 +65,17 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """django-prometheus and uvicorn, beside what the tests have."""
     target = tmp_path_factory.mktemp("packages")
     wanted = ["django-prometheus", "uvicorn", "h11", "click"]
-    command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, *wanted]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--target",
+        target,
+        *wanted,
+    ]
     subprocess.run(command, check=True)
     (target / "site_of_test.py").write_text(SITE)
     (target / "application_of_test.py").write_text(APPLICATION)
