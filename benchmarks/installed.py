@@ -13,7 +13,7 @@ from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator
+from tests.servers.coordinator import PROJECT, Coordinator
 from tests.servers.postgresql import postgresql, programs
 
 
@@ -26,7 +26,9 @@ def installation(*, on_postgresql: bool, **settings: str) -> Iterator[Coordinato
             assert found is not None, "PostgreSQL is not installed"
             settings["DATABASE_URL"] = stack.enter_context(postgresql(found)).url
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield stack.enter_context(coordinator(data, **settings))
+        system = Coordinator(data, **settings)
+        stack.callback(system.stop)
+        yield system
 
 
 class Entrance:

@@ -1,5 +1,6 @@
 """What the watchdog's duties cost the database: counted in queries, and looked at in its own plans."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -13,12 +14,14 @@ from scenarios.drivers import documents
 from scenarios.language import document
 from scenarios.models import Approval, Run, Schedule
 from scenarios.planning import approvals, due
+from scenarios.runs.heartbeats import beat_of
 from scenarios.supervision import retention
 from tests.integration.scenarios.planned_rows import exchange, minute, scheduled, someone, stored
 
 pytestmark = pytest.mark.django_db
 
 MAX_QUERIES_OF_A_START = 12
+STARTS = 30
 
 
 @pytest.fixture
@@ -46,6 +49,31 @@ def test_a_scheduled_start_takes_few_queries_and_one_parse(
     assert Run.objects.get().schedule == schedule
     assert len(asked) <= MAX_QUERIES_OF_A_START, "\n".join(query["sql"][:150] for query in asked)
     assert len(parsed) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_write_while_many_schedules_start(schedule: Schedule) -> None:
+    for number in range(STARTS - 1):
+        scheduled(schedule.changed_by, name=f"schedule-{number}", due=minute())
+    written = 0
+    over = threading.Event()
+
+    def write() -> None:
+        nonlocal written
+        while not over.is_set():
+            beat_of("test", "writes")
+            written += 1
+            over.wait(0.005)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert due.start_due(timezone.now()) == STARTS
+    finally:
+        over.set()
+        writer.join()
+    assert written >= STARTS
 
 
 def test_a_look_for_approvals_is_one_query_where_nothing_is_protected(schedule: Schedule) -> None:

@@ -1,0 +1,126 @@
+"""Many rows, each a copy of one that the product wrote: made within the database, millions in a minute."""
+
+from datetime import timedelta
+
+from django.db import connection
+from django.db.models import Model
+from django.utils import timezone
+
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services as registered_services
+from scenarios.models import Event, Fault, NamedService, Run
+from tests.integration.scenarios.story_rows import DOCUMENT
+
+SERVICES, SERVICES_EACH = 20, 2
+EVENTS_EACH, FAULTS_EACH, FAULTS_LEFT = 10, 2, 3
+# Of the runs, how many are older than RETENTION_DAYS.
+SHARE_OF_OLD, RETENTION_DAYS = 0.8, 90
+
+
+def fill_with_scenarios(count: int) -> None:
+    """Scenarios, each of which names two of the services."""
+    for number in range(SERVICES):
+        registered_services.register_service(f"service-{number}", "http://127.0.0.1:9")
+    scenario = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    _copy(scenario, _numbers(count - 1), name="'scenario-' || e.n")
+    named = NamedService.objects.filter(scenario=scenario).first()
+    assert named is not None
+    others = f"SELECT id, name FROM scenarios_scenario WHERE id <> {scenario.pk}"
+    for number in range(SERVICES_EACH):
+        service = f"'service-' || ((e.id + {number}) % {SERVICES})"
+        _copy(named, others, scenario_id="e.id", scenario_name="e.name", service=service)
+
+
+def fill_with_runs(count: int) -> None:
+    """Runs that have ended, one a minute, most of them long ago; the newest of them left a few faults."""
+    run, fault, event = _store_run()
+    is_postgresql = connection.vendor == "postgresql"
+    newest = timezone.now() - timedelta(days=RETENTION_DAYS) + timedelta(minutes=count * (1 - SHARE_OF_OLD))
+    moment, minute = f"{newest:%Y-%m-%d %H:%M:%S}", "'1 minute'"
+    at = f"datetime('{moment}', -e.n || ' minutes')"
+    key, own = "printf('%%032x', e.n)", f"'{run.pk.hex}'"
+    if is_postgresql:
+        at = f"TIMESTAMPTZ '{moment}+00' - e.n * INTERVAL {minute}"
+        key, own = "lpad(to_hex(e.n), 32, '0')::uuid", f"'{run.pk}'"
+    _copy(run, _numbers(count - 1), id=key, queued_at=at, claimed_at=at, finished_at=at)
+    others = "SELECT r.id, r.finished_at, m.n FROM scenarios_run r CROSS JOIN ({}) m WHERE r.id <> {}"
+    moments = dict.fromkeys(("opened_at", "injected_at", "closed_at"), "e.finished_at")
+    _copy(fault, others.format(_numbers(FAULTS_EACH), own), run_id="e.id", order="e.n", **moments)
+    each = others.format(_numbers(EVENTS_EACH), own)
+    _copy(event, each, run_id="e.id", sequence="e.n", at="e.finished_at")
+    _leave_faults()
+    if is_postgresql:
+        with connection.cursor() as cursor:  # as autovacuum does within a minute
+            for model in (Run, Fault, Event):
+                cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
+
+
+def _numbers(count: int) -> str:
+    """A query with the numbers from 1 to `count`, as column `n`."""
+    return (
+        f"WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) "
+        "SELECT n FROM numbers"
+    )
+
+
+def _copy(row: Model, each: str, **expressions: str) -> None:
+    """Write a copy of the stored row for each row `e` that the query finds.
+
+    `expressions` tell, by column, what differs from the row that is copied.
+    """
+    key = row._meta.pk
+    assert key.column is not None
+    names = [str(field.column) for field in row._meta.concrete_fields]
+    if key.column not in expressions:
+        names.remove(key.column)
+    columns = ", ".join(f'"{name}"' for name in names)
+    values = ", ".join(expressions.get(name, f't."{name}"') for name in names)
+    table = row._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} t CROSS JOIN ({each}) e "
+            f'WHERE t."{key.column}" = %s',
+            [key.get_db_prep_value(row.pk, connection)],
+        )
+
+
+def _store_run() -> tuple[Run, Fault, Event]:
+    """One that has just ended, with a fault and an event."""
+    now = timezone.now()
+    run = Run.objects.create(
+        scenario_name="exchange-latency",
+        document=DOCUMENT,
+        state="finished",
+        outcome="passed",
+        rollback="clean",
+        reason="every validation held",
+        started_from="api",
+        claimed_at=now,
+        finished_at=now,
+    )
+    fault = Fault.objects.create(
+        run=run,
+        order=1,
+        phase="chaos",
+        action="slow it down",
+        driver="http",
+        service="exchange",
+        undo={"driver": "http", "arguments": {"service": "exchange", "method": "DELETE", "path": "/chaos"}},
+        timeout=5,
+        state="undone",
+        opened_at=now,
+        injected_at=now,
+        closed_at=now,
+    )
+    seen = {"seen": {"status": 200, "elapsed": 0.01}}
+    event = Event.objects.create(run=run, sequence=1, kind="action_finished", at=now, detail=seen)
+    return run, fault, event
+
+
+def _leave_faults() -> None:
+    runs = list(Run.objects.order_by("-finished_at").values_list("pk", flat=True)[:FAULTS_LEFT])
+    Run.objects.filter(pk__in=runs).update(rollback="dirty")
+    later = timezone.now() + timedelta(hours=1)
+    left = Fault.objects.filter(run__in=runs, order=1)
+    left.update(state="outstanding", closed_at=None, next_try_at=later, reason="answered 503")
