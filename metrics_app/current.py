@@ -6,7 +6,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
 from threading import RLock
@@ -38,6 +39,19 @@ def set_up(setup: Setup | None) -> None:
     global _setup  # noqa: PLW0603 - one per process is the purpose
     with _lock:
         _setup = setup
+
+
+@contextmanager
+def replaced(by: MetricsPort) -> Iterator[None]:
+    """Record by another adapter within the block."""
+    global adapter  # noqa: PLW0603 - one per process is the purpose
+    with _lock:
+        kept, adapter = adapter, by
+    try:
+        yield
+    finally:
+        with _lock:
+            adapter = kept
 
 
 def is_set_up() -> bool:

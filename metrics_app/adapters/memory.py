@@ -111,6 +111,17 @@ class InMemoryMetricsAdapter:
         """A counter's total, a gauge's value or the sum of a histogram; 0 when nothing was recorded."""
         return math.fsum(self.observations(name, labels))
 
+    def counted(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """The labels of each series, and a counter's total, or how many values a histogram observed."""
+        found = []
+        for family in self._families.all():
+            if family.definition.name == name:
+                for label_values, series in list(family.series.items()):
+                    labels = dict(zip(family.label_names, label_values, strict=True))
+                    counts = family.kind is Kind.HISTOGRAM
+                    found.append((labels, float(len(series.values)) if counts else math.fsum(series.values)))
+        return found
+
     def observations(self, name: str, labels: Labels) -> list[float]:
         """What a histogram observed, in order."""
         for family in self._families.all():
