@@ -21,7 +21,7 @@ from metrics_app.adapters.prometheus.library_values import Library, LibraryCell,
 class StoreOfTests:
     def __init__(self, process: object) -> None:
         self.process = process
-        self._directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        self.directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         self._files: dict[str, cells.MappedFile] = {}
 
     def changing(self) -> AbstractContextManager[None]:
@@ -29,7 +29,7 @@ class StoreOfTests:
 
     def library_cell(self, prefix: str, key: str) -> LibraryCell:
         if prefix not in self._files:
-            self._files[prefix] = cells.MappedFile(self._directory / f"{prefix}_{self.process}.db")
+            self._files[prefix] = cells.MappedFile(self.directory / f"{prefix}_{self.process}.db")
         return self._files[prefix].cell(key)
 
 
