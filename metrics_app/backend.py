@@ -126,6 +126,7 @@ def options() -> MetricsOptions:
         constant_labels=conf.constant_labels,
         directory=conf.directory,
         max_label_sets=conf.max_label_sets,
+        native_histograms=conf.native_histograms,
     )
 
 

@@ -146,6 +146,8 @@ class Conf:
         flat="METRICS_MAX_LABEL_SETS",
     )
     """Of each metric, in each process."""
+    native_histograms = Setting(bool, setting_values.switch)
+    """Whether histograms are native ones, too, where the scraper asks for those."""
     count_scrapes = Setting(bool, setting_values.switch, flat="METRICS_COUNT_SCRAPES")
     """Whether requests for the exposition itself are measured."""
 

@@ -204,6 +204,7 @@ class MetricsOptions:
     constant_labels: ConstantLabels = field(default_factory=MetricsLabels)
     directory: Path | None = None
     max_label_sets: int = 2000
+    native_histograms: bool = False
 
 
 @runtime_checkable

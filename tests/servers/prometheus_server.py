@@ -20,13 +20,14 @@ def is_ready(address: str) -> bool:
 
 
 @contextmanager
-def prometheus(config: Path, data: Path) -> Iterator[str]:
+def prometheus(config: Path, data: Path, *more_options: str) -> Iterator[str]:
     """Its address, while it scrapes what the configuration says."""
     port = free_port()
     options = [
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
         f"--web.listen-address=127.0.0.1:{port}",
+        *more_options,
     ]
     log = config.with_suffix(".log")
     with log.open("wb") as output:

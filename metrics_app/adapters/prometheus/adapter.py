@@ -22,6 +22,8 @@ from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCo
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
 from metrics_app.adapters.prometheus.library_values import library
+from metrics_app.adapters.prometheus.native import NativeCollector
+from metrics_app.adapters.prometheus.protobuf import ProtobufWriter
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
@@ -71,6 +73,7 @@ class PrometheusMetricsAdapter:
         *,
         directory: Path | None = None,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
+        native_histograms: bool = False,
     ) -> None:
         self._constant_labels = read_constant_labels(constant_labels)
         self._directory = directory or _temporary_directory()
@@ -89,6 +92,9 @@ class PrometheusMetricsAdapter:
         )
         self._families.look, self._families.next_look = self._look, 0.0
         self.library_store = SlotStore(self._files, self._families)
+        self._native = NativeCollector(self._directory)
+        if native_histograms:
+            self._files.changing_native = self._families.changing
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
         known = cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
@@ -105,13 +111,17 @@ class PrometheusMetricsAdapter:
             Writer(self._constant_labels, self._exemplars),
             self._before_scrape,
             self._after_scrape,
+            ProtobufWriter(self._constant_labels, self._native.collect) if native_histograms else None,
         )
         _adapters.add(self)
 
     @classmethod
     def configured(cls, options: MetricsOptions) -> Self:
         return cls(
-            options.constant_labels, directory=options.directory, max_label_sets=options.max_label_sets
+            options.constant_labels,
+            directory=options.directory,
+            max_label_sets=options.max_label_sets,
+            native_histograms=options.native_histograms,
         )
 
     @classmethod
@@ -206,6 +216,7 @@ class PrometheusMetricsAdapter:
             self._forget()
             self._files.close()
             self._collector.close()
+            self._native.close()
 
     def store_cpu(self) -> None:
         """Write down the CPU time used so far, for the next owner of the slot."""
@@ -217,6 +228,7 @@ class PrometheusMetricsAdapter:
         self._files.forget()
         self._sources.forget_threads()
         self._collector.after_fork_in_child()
+        self._native.after_fork_in_child()
         self._families.after_fork(self._files.lock)
         self._forget()
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from prometheus_client.exposition import choose_encoder
 
 from metrics_app.adapters.prometheus.clashes import Clashes
+from metrics_app.adapters.prometheus.protobuf import CONTENT_TYPE, MEDIA_TYPE, PARAMETERS, ProtobufWriter
 from metrics_app.adapters.prometheus.snapshot import OPENMETRICS, Encode, Family, Snapshot, Source, Writer
 from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
 
@@ -30,7 +31,10 @@ def _gauge(name: str, samples: Sequence[DefinedSample]) -> Snapshot:
 
 
 class Exposition:
-    """The handler that answers a scrape; `finished` hears how many seconds it took and its series."""
+    """The handler that answers a scrape; `finished` hears how many seconds it took and its series.
+
+    With `protobuf` it also writes that format, which nothing else than native histograms needs.
+    """
 
     def __init__(
         self,
@@ -38,11 +42,13 @@ class Exposition:
         writer: Writer,
         started: Callable[[], None],
         finished: Callable[[float, int], None],
+        protobuf: ProtobufWriter | None = None,
     ) -> None:
         self._sources = sources
         self._writer = writer
         self._started = started
         self._finished = finished
+        self._protobuf = protobuf
         self._clashes = Clashes()
 
     def __call__(self, accept: str = "", /) -> bytes:
@@ -50,11 +56,16 @@ class Exposition:
         self._started()
         found = [snapshot for source in self._sources for snapshot in source.snapshots()]
         snapshots = self._clashes.resolve(_without_replaced(found))
-        text = self._writer.text(snapshots, *_encoder(accept))
+        if self._protobuf is not None and _prefers_protobuf(accept):
+            text = self._protobuf.written(snapshots)
+        else:
+            text = self._writer.text(snapshots, *_encoder(accept))
         self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text
 
     def content_type(self, accept: str = "", /) -> str:
+        if self._protobuf is not None and _prefers_protobuf(accept):
+            return CONTENT_TYPE
         return _encoder(accept)[1]
 
 
@@ -69,6 +80,17 @@ def _without_replaced(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
         or not snapshot.family.is_library
         or snapshot.family.name not in replaced
     ]
+
+
+def _prefers_protobuf(accept: str) -> bool:
+    for offer in sorted(accept.lower().split(","), key=_quality, reverse=True):
+        media_type, *parameters = (part.strip() for part in offer.split(";"))
+        if media_type in FORMATS:
+            return False
+        given = dict(parameter.partition("=")[::2] for parameter in parameters)
+        if media_type == MEDIA_TYPE and _quality(offer) > 0 and given.items() >= PARAMETERS.items():
+            return True
+    return False
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:

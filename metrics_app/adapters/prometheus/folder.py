@@ -25,8 +25,10 @@ from metrics_app.adapters.prometheus.files import FILE_NAME, parsed
 
 TYPES = "(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))"
 OWN_NAME = re.compile(
-    rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<record>\d+)\.(?:runtime|exemplars))"
+    rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<native>\d+)\.native"
+    r"|slot-(?P<record>\d+)\.(?:runtime|exemplars))"
 )
+NATIVE_FILE = re.compile(r"slot-\d+\.native")
 LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(?:slot-|library-)?(?P<number>\d+)\.db")
 FIRST_TYPES = "(?:counter|histogram|gauge_livesum|gauge_mostrecent)"
 FIRST_VERSION = re.compile(rf"(?:{FIRST_TYPES}_(\d+)\.db|(?:runtime|exemplars)-(\d+)\.bin)")
@@ -55,6 +57,11 @@ def values_file(prefix: str, number: int) -> str:
 def library_file(prefix: str, number: int) -> str:
     """Apart from the adapter's own metrics: two of one name are then told, and not added up."""
     return f"{prefix}_library-{number}.db"
+
+
+def native_file(number: int) -> str:
+    """Not `.db`: prometheus_client's collector fails on a type that it does not know."""
+    return f"slot-{number}.native"
 
 
 def is_own(path: Path) -> bool:

@@ -156,7 +156,7 @@ class MappedRequestRecorder(SlotRequestRecorder):
         if bound is None or in_progress is None:
             return
         requests, durations, errors = bound
-        if not isinstance(durations, HistogramCells):
-            return
+        if type(durations) is not HistogramCells:
+            return  # native ones have buckets of their own, too
         cells = (in_progress, requests, durations.buckets, durations.sum, errors)
         self._mapped[method, route, code] = cast("MappedBound", cells)

@@ -48,9 +48,12 @@ def remove_series(directory: Path, definition: Definition, labels: Mapping[str, 
         OSError: a file cannot be written: another user's, perhaps.
     """
     wanted = None if labels is None else frozenset(labels.items())
+    prefix = file_prefix(definition)
     _remove_from_files(
         directory,
-        lambda name: name.startswith(f"{file_prefix(definition)}_slot-"),
+        lambda name: (
+            name.startswith(f"{prefix}_slot-") or (prefix == "histogram" and name.endswith(".native"))
+        ),
         family_name(definition),
         lambda found: wanted is None or found == wanted,
     )

@@ -12,7 +12,8 @@ from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import cells, slots
-from metrics_app.adapters.prometheus.folder import library_file, values_file
+from metrics_app.adapters.prometheus.folder import library_file, native_file, values_file
+from metrics_app.adapters.prometheus.native import NativeHistogramCells
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
@@ -31,6 +32,8 @@ class SlotFiles:
         self._next_try = 0.0
         self._on_claim = on_claim
         self._files: dict[str, ValueFile] = {}
+        self.changing_native: Callable[[], AbstractContextManager[None]] | None = None
+        """How a native bucket is made, when something falls into it: where histograms are native, too."""
 
     def claim(self) -> slots.Slot:
         """The slot of this process.
@@ -102,7 +105,20 @@ class SlotFiles:
                 return cell(name)
             bounds = (*definition.buckets, float("inf"))
             buckets = [cell(f"{name}_bucket", le=floatToGoString(bound)) for bound in bounds]
-            return HistogramCells(definition.buckets, buckets, cell(f"{name}_sum"))
+            classic = HistogramCells(definition.buckets, buckets, cell(f"{name}_sum"))
+            if self.changing_native is None:
+                return classic
+
+            def native_cell(index: str) -> Cell:
+                key = mmap_key(name, f"{name}_native", [*labels, "le"], [*label_values, index], help_text)
+                return self._native_cell(key)
+
+            return NativeHistogramCells(classic, native_cell)
+
+    def _native_cell(self, key: str) -> Cell:
+        assert self.changing_native is not None  # noqa: S101 - else there is no such histogram
+        with self.changing_native():
+            return self._opened(native_file(self.claim().number)).cell(key)
 
     def library_cell(self, prefix: str, key: str) -> Cell:
         """The cell of a metric that a library makes with prometheus_client.

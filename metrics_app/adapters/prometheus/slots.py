@@ -198,7 +198,8 @@ def _is_usable(directory: Path, number: int, descriptor: int) -> bool:
     of_slot = [
         path
         for path in directory.iterdir()
-        if (name := OWN_NAME.fullmatch(path.name)) and int(name["values"] or name["record"]) == number
+        if (name := OWN_NAME.fullmatch(path.name))
+        and int(name["values"] or name["native"] or name["record"]) == number
     ]
     foreign = [path for path in of_slot if not is_own(path) or not os.access(path, os.R_OK | os.W_OK)]
     if foreign:

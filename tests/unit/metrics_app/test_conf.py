@@ -45,6 +45,7 @@ def test_every_setting_has_a_default() -> None:
         "TOKEN": "",
         "ALLOWED_NETWORKS": (),
         "MAX_LABEL_SETS": 2000,
+        "NATIVE_HISTOGRAMS": False,
         "COUNT_SCRAPES": False,
     }
 
@@ -66,6 +67,7 @@ GIVEN: dict[str, tuple[Any, Any]] = {
     "TOKEN": ("secret", "secret"),
     "ALLOWED_NETWORKS": (["10.0.0.0/8"], (ip_network("10.0.0.0/8"),)),
     "MAX_LABEL_SETS": (10, 10),
+    "NATIVE_HISTOGRAMS": (True, True),
     "COUNT_SCRAPES": (True, True),
 }
 
@@ -107,6 +109,7 @@ REFUSED: dict[str, list[Any]] = {
     "TOKEN": [3, b"secret"],
     "ALLOWED_NETWORKS": ["10.0.0.0/8", ["10.0.0.1/8"], ["everywhere"], 8],
     "MAX_LABEL_SETS": [0, -1, True, "2000", 1.5, 1_000_001],
+    "NATIVE_HISTOGRAMS": [1],
     "COUNT_SCRAPES": ["false"],
 }
 CLOSED = {"TOKEN", "ALLOWED_NETWORKS"}
