@@ -49,7 +49,7 @@ class Intent(StrEnum):
 
 
 class Gate(Protocol):
-    """Decides for a run, where its bytes go, what it may touch."""
+    """Decides what a run may touch, by where its bytes go."""
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
         """Let the run connect; what it holds there from now on.
@@ -102,7 +102,7 @@ class Driver(Protocol):
 
         Raises:
             StepFailed: the target did not answer, or not in a way that can be read.
-            StepImpossible: the step makes no sense as it stands.
+            StepImpossible: the step makes no sense.
         """
 
     async def act(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
@@ -136,7 +136,7 @@ class Clock(Protocol):
 
 
 def acts_when_probed(driver: Driver, arguments: Mapping[str, Any]) -> bool:
-    """Whether a probe with these arguments, as they stand in the plan, changes something at its target."""
+    """Whether a probe with these arguments, as the plan has them, changes something at its target."""
     decides = getattr(driver, "acts_when_probed", None)
     return decides is not None and bool(decides(arguments))
 
@@ -189,7 +189,7 @@ class UndoResult:
 
 
 class Ledger(Protocol):
-    """Where every fault stands before it is injected. Each method has committed when it returns.
+    """Where every fault is written before it is injected. Each method has committed when it returns.
 
     Raises (each method):
         LeaseLost: another process has taken the run over.
@@ -223,7 +223,7 @@ class Ledger(Protocol):
         """Faults of the run that have not been undone, the newest first."""
 
     async def find_new_address(self, fault: Fault) -> str:
-        """Where the undo's service is registered by now; "" where that is where it was."""
+        """Where the undo's service is registered now; "" if it has not moved."""
 
     async def rollback(self) -> Rollback:
         """What can be said of the run's faults."""

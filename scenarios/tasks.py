@@ -27,7 +27,7 @@ WRONG_WORKER = (
 def carry_out_run(_run_id: str, _attempt: int) -> str:
     """Carry out the first run in line. The return value is for the queue's own list.
 
-    The message says which run made it worth knocking. Whoever is before that one in line begins first: its
+    The message names the run that was enqueued. A run that is before it in line begins first: its
     own message then finds the other.
     """
     if is_in_child_process():

@@ -2,7 +2,7 @@
 
 How it reads: `carry_out` runs the phases (phases.py), then undoes every fault that is still in the ledger
 (rollback.py). Whatever ends the run early calls `end`; stages.py has the rules of what follows from that.
-Where a fault is written before it is injected, and why, stands in injection.py.
+injection.py says why a fault is written before it is injected.
 """
 
 import asyncio
@@ -95,7 +95,7 @@ class Engine:
             if self._stages.stage is Stage.ENDED:
                 return self._stages.verdict(rolling_back.result())
             if not self._stages.is_lost:
-                # A ledger that broke in a way nobody foresaw is as good as one that cannot be reached.
+                # A ledger that fails in an unexpected way is treated as one that cannot be reached.
                 self._stages.move(Signal.CUT_OFF)
                 breakdown = None if rolling_back.cancelled() else rolling_back.exception()
         is_cut_off = self._stages.stage is Stage.CUT_OFF
@@ -115,7 +115,7 @@ class Engine:
         return task
 
     def _handle_breakdown(self, error: BaseException) -> None:
-        """Something nobody foresaw, or the loss of the lease: the faults must be undone all the same."""
+        """After an unexpected error, or the loss of the lease, the faults must still be undone."""
         causes = leaves(error)
         if any(isinstance(cause, LedgerUnreachable) for cause in causes):
             self._stages.move(Signal.CUT_OFF)

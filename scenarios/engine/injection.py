@@ -1,10 +1,10 @@
 """Carries actions out. This is the one place where a fault is injected, and the ledger always knows it first.
 
 Why: this process may be killed at any moment, also between a request and its answer. Whatever it began
-then stands on disk with what takes it back, and whoever ends the run, this process or another, finds it.
+is then on disk with its undo, where the process that ends the run, this one or another, finds it.
 
 A fault counts as answered once the target has said whether it did what it was asked. Until then it may
-still be injected, whoever has hung up, and the ledger keeps it for a while after its undo.
+still be injected, even after the connection was closed, and the ledger keeps it for a while after its undo.
 """
 
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Injector:
         self._open[fault.key] = fault
         if not self._ledger.is_held():
             # This process was stopped for longer than the lease, and has just been woken: the fault is
-            # in the ledger, for whoever has taken the run over, and must not be injected any more.
+            # in the ledger, for the process that has taken the run over, and must not be injected any more.
             raise LeaseLost("the lease ran out before the fault was injected")
         return fault
 

@@ -1,7 +1,7 @@
 """What one look at a target saw, and whether that is what was expected.
 
 Answers and expectations may be large: what takes more than a moment is looked at in a thread, so that the
-event loop goes on with the other steps, the lease and the stop. RE2 lets go of the interpreter meanwhile.
+event loop goes on with the other steps, the lease and the stop. RE2 releases the interpreter's lock.
 """
 
 from collections.abc import Mapping
@@ -83,7 +83,7 @@ def _compare(
     misses = expect.check(fields, budget)
     kept = redactor.redact(fields)
     if misses and kept != fields:
-        # The sentences anew, of what may be shown: they quote values and cut them.
+        # Sentences quote values and cut them, so they are built again from what may be shown.
         misses = expect.check(kept, budget) or (_HIDDEN_MISS,)
     if misses and (note := kept.get("note")):
         misses = (*misses, str(note))

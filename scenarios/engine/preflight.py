@@ -106,13 +106,13 @@ async def _find_refusal(steps: StepRunner, step: Step) -> str:
     try:
         await steps.reach(step)
     except StepImpossible:
-        return ""  # told by `find_problems`
+        return ""  # reported by `find_problems`
     except StepFailed as error:
         return str(error)
     return ""
 
 
 def _describe(reason: str, places: list[str]) -> str:
-    told = list(dict.fromkeys(places))
-    more = f" and {len(told) - _MAX_PLACES} more" if len(told) > _MAX_PLACES else ""
-    return f"{reason.rstrip('.')} ({', '.join(told[:_MAX_PLACES])}{more})"
+    unique = list(dict.fromkeys(places))
+    more = f" and {len(unique) - _MAX_PLACES} more" if len(unique) > _MAX_PLACES else ""
+    return f"{reason.rstrip('.')} ({', '.join(unique[:_MAX_PLACES])}{more})"

@@ -50,7 +50,7 @@ async def undo_all(
     clock: Clock,
     delays: Iterable[float] = UNDO_DELAYS,
 ) -> list[Fault]:
-    """Undo the faults, in the order given; return those whose undo still fails after a round for each delay.
+    """Undo the faults in this order; return those whose undo still fails after a round for each delay.
 
     A round tries each fault, so that a failing undo never keeps the next from being tried. A round is
     shielded: once begun, it is not torn apart by a stop. Between rounds a cancellation gets through.

@@ -38,10 +38,10 @@ class Pinned:
 
 @dataclass(frozen=True, slots=True)
 class StepRunner:
-    """Runs steps with the drivers and on the platform it was given.
+    """Runs steps with these drivers on this platform.
 
     Here, and nowhere else, secrets are put in: what comes out has passed the redactor, except for the
-    fields that a probe returned, for they are compared first (see `validations.observe`).
+    fields that a probe returned, because they are compared first (see `observations.observe`).
     """
 
     drivers: Mapping[str, Driver]
@@ -52,7 +52,7 @@ class StepRunner:
     undoes: bool = False
 
     def learn_secrets(self, names: Iterable[str]) -> None:
-        """Know these secrets already before a step is told one: a target may say it earlier.
+        """Learn these secrets before any step uses one, because a target may return it earlier.
 
         Raises:
             StepImpossible: a secret cannot be had; with a sentence for each one, and the rest learnt.
@@ -171,7 +171,7 @@ class StepRunner:
             kept = self.redactor.redact(str(error))
             if kept == str(error):
                 raise
-            # Without its cause: a traceback would tell what the sentence no longer does.
+            # Without its cause: a traceback would show what was redacted from the sentence.
             raise _find_error_class(error)(kept) from None
 
     async def _call_driver(
@@ -213,10 +213,10 @@ class StepRunner:
         except Exception as error:
             # A driver is a site's own code: whatever breaks in it must end the run with its faults
             # undone.
-            told = f"the driver {step.driver!r} broke: {type(error).__name__}"
+            sentence = f"the driver {step.driver!r} broke: {type(error).__name__}"
             if step.sensitive:
-                raise broken(f"{told}; {SENSITIVE}") from None
-            raise broken(f"{told}: {error}") from error
+                raise broken(f"{sentence}; {SENSITIVE}") from None
+            raise broken(f"{sentence}: {error}") from error
 
     def _driver(self, step: Step) -> Driver:
         driver = self.drivers.get(step.driver)

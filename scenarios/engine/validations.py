@@ -31,7 +31,7 @@ class Judgement:
 
 
 class Judge:
-    """Judges one validation. `changed` is told of the first attempt and of each that changed its mind."""
+    """Judges one validation. `changed` is called with the first attempt, and each time the answer changes."""
 
     def __init__(
         self,

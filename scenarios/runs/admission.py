@@ -97,7 +97,7 @@ def _find_hold(services: Iterable[str]) -> str:
 
 
 def describe_hold(hold: Hold, target: str = "") -> str:
-    """As a sentence; `target` is what whoever waits calls what is held."""
+    """A sentence; `target` is the name that the waiting run uses for what is held."""
     return f"{describe_target(target or hold.service)} is held by {hold}"
 
 
@@ -118,7 +118,7 @@ def count_places() -> tuple[int, str]:
 
 
 def _find_earlier_run(run: Run) -> str:
-    """Whoever is before it in line gets a service first: else a run that needs two might never begin."""
+    """An earlier run in line gets a service first: otherwise a run that needs two might never begin."""
     if not run.services:
         return ""
     for other in Run.objects.before_in_line(run).for_a_list():
@@ -128,7 +128,7 @@ def _find_earlier_run(run: Run) -> str:
 
 
 def list_claims(run: Run) -> set[str]:
-    """What a queued run waits for. It is bound to no host yet: whichever worker claims it brings its own."""
+    """What a queued run waits for. It is bound to no host yet: the worker that claims it decides the host."""
     return {hosts.ANY_HOST if name.startswith(hosts.TARGET_PREFIX) else name for name in run.services}
 
 
@@ -151,11 +151,11 @@ def release_holds(run: Run) -> None:
 
 def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
     """As `find_touched`, and which of these are protected, by one look at the registered services."""
-    told = list(steps)
-    targets = collect_targets(told)
+    acting = list(steps)
+    targets = collect_targets(acting)
     registered = registry.read_registry(targets)
     touched = registered.touched(targets)
-    if hosts.are_host_bound(told):
+    if hosts.are_host_bound(acting):
         touched.add(hosts.ANY_HOST)
     return sorted(touched), [*registered.find_protected(touched), *_protected_hosts(touched)]
 
@@ -169,16 +169,17 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
     process, as those of `command` and `signal`, touch that host as a whole: which of its processes a command
     reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
     """
-    told = list(steps)
-    touched = registry.find_touched(collect_targets(told), lookups=lookups)
-    return sorted(touched | {host} if hosts.are_host_bound(told) else touched)
+    acting = list(steps)
+    touched = registry.find_touched(collect_targets(acting), lookups=lookups)
+    return sorted(touched | {host} if hosts.are_host_bound(acting) else touched)
 
 
 def collect_targets(steps: Iterable[Step]) -> Targets:
     """What the steps name; of one that is bound to its host, where the process listens that it names."""
-    told = list(steps)
+    acting = list(steps)
     return Targets.of(
-        told, set().union(*(_find_listening_addresses(step) for step in told if hosts.is_host_bound(step)))
+        acting,
+        set().union(*(_find_listening_addresses(step) for step in acting if hosts.is_host_bound(step))),
     )
 
 
@@ -192,7 +193,7 @@ def resolve_targets(runs: RunQuerySet) -> None:
 def find_touched_now(run: Run) -> list[str]:
     """What the run touches as services are registered now; no name server is asked."""
     found = registry.find_touched(Targets.from_json(run.targets), lookups=False)
-    kept = {name for name in run.services if not registry.is_address(name)}  # they are resolved anew
+    kept = {name for name in run.services if not registry.is_address(name)}  # addresses are resolved again
     return hosts.resolve_target(kept | found, hosts.this_host())
 
 

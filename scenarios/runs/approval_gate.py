@@ -1,4 +1,4 @@
-"""Protected services: which ones a plan acts on, and the wish that a second person approves it."""
+"""Protected services: which ones a plan acts on, and the request that a second person approves it."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,7 +27,7 @@ def find_touched_services(plan: Plan) -> list[str]:
 def list_acting_steps(plan: Plan) -> list[Step]:
     """The steps of actions, and probes that change something, as a POST does.
 
-    Where a secret stands in an address, only the request itself shows what it touches: see gate.py.
+    If an address contains a secret, only the request itself shows what it touches: see gate.py.
     """
     return [*plan.steps_of_actions(), *filter(_acts_when_probed, plan.probes())]
 
@@ -45,7 +45,7 @@ def ask_for_run(run: Run, services: list[str]) -> None:
     now, reason = timezone.now(), admission.describe_missing_approval(services)
     waits = {"state": RunState.AWAITING_APPROVAL, "waiting_for": reason[:500]}
     if not Run.objects.queued().filter(id=run.id).update(**take_numbers(), **waits):
-        return  # stopped meanwhile
+        return  # stopped since
     run.refresh_from_db(fields=["state", "waiting_for", "last_event"])
     detail = {"services": services, "by": format_user_name(run.started_by), "reason": reason}
     write_event(run, Event(EventKind.APPROVAL_ASKED, now, detail=detail))
@@ -86,7 +86,7 @@ def cover_by_schedule(run: Run, approval: Approval) -> None:
 
 
 def close(run: Run, state: ApprovalState, now: datetime) -> None:
-    """Whoever still waits for the run's approval waits no more."""
+    """Close a pending request for the run's approval."""
     Approval.objects.pending().filter(run=run).update(state=state, decided_at=now)
 
 

@@ -41,7 +41,7 @@ def start_run(
     wait: bool = True,
     priority: int = 0,
 ) -> Run:
-    """Write the run's row, and tell the queue. The row is the truth: the queue only knocks.
+    """Write the run's row, and enqueue it. The row is the truth; the queue only wakes a worker.
 
     `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
     now, because another holds a service that it touches, or because one is protected and a second person
@@ -49,7 +49,7 @@ def start_run(
     (-100 to 100) begin first.
 
     Raises:
-        CannotBegin: what stands in its way, without `wait`.
+        CannotBegin: something keeps it from beginning, without `wait`.
         InvalidDocument: the document does not fit the installed drivers.
         InvalidVariables: a value is missing, unknown, or of the wrong kind.
         ScenarioDeleted: `scenario` is no longer stored.
@@ -93,7 +93,7 @@ def start_scheduled_run(
 ) -> Run:
     """As `start_run`, of a document that is read already and what it touches.
 
-    Must be called in a transaction that has locked the scenario's row: nobody deletes it meanwhile.
+    Must be called in a transaction that has locked the scenario's row, so that nobody can delete it.
     """
     schedule = scheduled.schedule
     run = Run(
@@ -139,14 +139,14 @@ def _refuse_deleted(scenario: Scenario | None) -> None:
 def request_stop(run: Run, *, by: str) -> bool:
     """Ask for the run's end, `aborted`. False where it has ended already.
 
-    One that has not begun ends at once; a running one when its worker has seen the wish and undone its
+    One that has not begun ends at once; a running one when its worker has seen the request and undone its
     faults.
     """
     now = timezone.now()
-    wish: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": by}
-    # Two conditional updates: whichever state the run is in when each arrives, one of them applies.
-    return end_unbegun_run(run, f"stopped by {by} before it began", **wish) or bool(
-        Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**wish)
+    request: dict[str, Any] = {"stop_requested_at": now, "stop_requested_by": by}
+    # Two conditional updates: one of them applies, also when the run changes its state in between.
+    return end_unbegun_run(run, f"stopped by {by} before it began", **request) or bool(
+        Run.objects.running().filter(id=run.id, stop_requested_at__isnull=True).update(**request)
     )
 
 
@@ -165,5 +165,5 @@ def end_unbegun_run(
         if ended:
             write_event(Run.objects.get(id=run.id), Event(EventKind.RUN_FINISHED, now, detail=ending))
             approval_gate.close(run, approval, now)
-            transaction.on_commit(enqueue_waiting_runs)  # whoever was behind it in line
+            transaction.on_commit(enqueue_waiting_runs)  # those that were behind it in line
     return bool(ended)

@@ -1,4 +1,4 @@
-"""Puts what a run writes in a row, and events of one moment into one transaction.
+"""Orders what a run writes, and puts events of one moment into one transaction.
 
 A commit costs about as much for one event as for a hundred: a burst of events, as of a thousand validations
 that begin together, would otherwise keep the run from its next step for as many commits.
@@ -25,7 +25,7 @@ RELEASED_AT_ONCE = 4
 class EventQueue:
     """Writes in the order in which it is asked; where `write_events` raises, it has written nothing.
 
-    Who is cancelled while it waits has its event written, or not: those of others are not touched.
+    If a caller is cancelled while it waits, its event may be written or not; others are not affected.
     """
 
     def __init__(self, write_events: Callable[[Sequence[Event]], Awaitable[None]]) -> None:

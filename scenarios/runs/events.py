@@ -1,6 +1,6 @@
 """Writes a run's events: numbered without a gap, and in a reduced form where the database refuses one.
 
-The state of a fault or of a run stands in the same transaction as its event. An event that cannot be stored,
+The state of a fault or of a run is in the same transaction as its event. An event that cannot be stored,
 as a text that the database's encoding lacks, must never keep that state from being written: the run would be
 taken over again and again, and its fault would not be seen.
 """
@@ -55,7 +55,7 @@ def write_events(run: Run, events: Sequence[Event]) -> None:
     for number, event in numbered:
         run.last_event = number
         if event.kind in outbox.MESSAGES and not _is_stored(partial(outbox.write_messages, run, event)):
-            logger.error("What webhooks are told of %s of run %s could not be stored", event.kind, run.id)
+            logger.error("The message about %s of run %s could not be stored", event.kind, run.id)
 
 
 def find_event(run_id: UUID, event: Event) -> EventRow | None:
@@ -66,9 +66,9 @@ def find_event(run_id: UUID, event: Event) -> EventRow | None:
 
 
 def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
-    """Tell webhooks that a fault is over, or back; where that cannot be stored, it is so all the same."""
+    """Notify webhooks that a fault is over, or back; a message that cannot be stored does not undo that."""
     if not _is_stored(partial(outbox.write_fault_messages, fault_id, run, before=before, at=at)):
-        logger.error("What webhooks are told of fault %s of run %s could not be stored", fault_id, run.id)
+        logger.error("The message about fault %s of run %s could not be stored", fault_id, run.id)
 
 
 def store_or_reduce(store: Callable[..., object], **texts: str) -> None:

@@ -1,4 +1,4 @@
-"""Carries a claimed run out, or takes back what a dead worker left: where engine, journal and lease meet."""
+"""Carries out a claimed run: engine, journal, lease and signals meet here."""
 
 import asyncio
 import gc
@@ -67,7 +67,7 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
     """Carry the claimed run out to its end. None where it was lost, or is queued again.
 
     Must be called in the process's main thread: SIGTERM and SIGINT end the run `interrupted`, with its
-    faults undone, and are then handed on to whoever handled them before.
+    faults undone, and are then passed to the earlier handlers.
     """
     with log_context.binding(run_id=str(claim.run_id)):
         try:
@@ -90,7 +90,7 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
 
 @contextmanager
 def freeze_garbage_collector() -> Iterator[None]:
-    """Keep the garbage collector to what is made meanwhile.
+    """Limit the garbage collector to objects made from now on.
 
     It would stop the event loop for a tenth of a second, to look through all that Django has loaded.
     """
@@ -102,11 +102,11 @@ def freeze_garbage_collector() -> Iterator[None]:
 
 
 def enqueue_next_runs() -> None:
-    """After a run has ended, or let go of a service: whoever may begin now need not wait for a watchdog."""
+    """Enqueue runs after one has ended or released a service, so that they need not wait for a watchdog."""
     try:
         reconnecting(task_queue.enqueue_waiting_runs)()
     except DatabaseError as error:
-        logger.warning("The queue could not be told of the next run: %s", describe(error))
+        logger.warning("The next run could not be enqueued: %s", describe(error))
 
 
 def give_back_unbegun(claim: Claim, error: Exception) -> bool:
@@ -162,7 +162,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
 
 
 def load_libraries(plan: Plan) -> None:
-    """Import what the drivers of the plan's steps need: in the event loop it would stand still meanwhile."""
+    """Import what the drivers of the plan's steps need; in the event loop, imports would block it."""
     drivers = installed_drivers()
     for name in {step.driver for step in plan.steps()}:
         for library in getattr(drivers.get(name), "libraries", ()):
@@ -172,7 +172,7 @@ def load_libraries(plan: Plan) -> None:
 async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries: int) -> Run:
     """Finish the run; one that was interrupted and has retries left is queued again instead.
 
-    Not where a fault may still be injected, for a second attempt would begin on top of it; nor where
+    Not where a fault may still be injected, because the next attempt would begin on top of it; nor where
     somebody wants the run stopped.
     """
     again = verdict.outcome is Outcome.INTERRUPTED and verdict.rollback is Rollback.CLEAN
@@ -213,7 +213,7 @@ async def _abandon_when_lost(engine: Engine, keeping: Coroutine[Any, Any, None])
         engine.abandon()
     except Exception:
         # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
-        logger.exception("The lease cannot be renewed: the run is given up, and its faults are taken back")
+        logger.exception("The lease cannot be renewed: the run is given up, and its faults are undone")
         engine.abandon(is_cut_off=True)
 
 

@@ -35,9 +35,9 @@ _RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES)"
 
 
 class RunGate:
-    """The gate of one run, whichever process carries it out or undoes its faults.
+    """The gate of one run, in the process that carries it out or undoes its faults.
 
-    Services are read anew for each connection, so that protection holds from the moment it is given.
+    Services are read again for each connection, so that protection takes effect at once.
     """
 
     def __init__(self, run: Run) -> None:
@@ -54,7 +54,7 @@ class RunGate:
             return frozenset()
         services = await self._read_services(intent)
         held = await _ask(read_held, last=None) if intent is Intent.ACT else None
-        # In a thread of its own: the one in which the database is asked also renews the lease.
+        # In another thread, because the thread of the database also renews the lease.
         known = await asyncio.to_thread(Registry, services, held)
         places = build_places(connection.host, connection.addresses)
         if intent is Intent.UNDO:
@@ -122,14 +122,14 @@ class RunGate:
         return frozenset(own)
 
     def _hold(self, missing: Iterable[str]) -> None:
-        told = set(missing)
-        # Another step of the run may have taken it meanwhile.
-        told -= set(Hold.objects.filter(service__in=told).values_list("service", flat=True))
+        to_hold = set(missing)
+        # Another step of the run may have taken it since.
+        to_hold -= set(Hold.objects.filter(service__in=to_hold).values_list("service", flat=True))
         run = Run.objects.select_for_update().get(pk=self._run_id)
         if run.state != RunState.RUNNING:  # ended by another process: nobody would let go of it
-            raise StepImpossible("the run has ended meanwhile: nothing was sent")
-        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in told])
-        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *told}))
+            raise StepImpossible("the run has ended: nothing was sent")
+        Hold.objects.bulk_create([Hold(service=name, run_id=self._run_id) for name in to_hold])
+        Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *to_hold}))
 
     def _keep_with_faults(self, touched: Iterable[str]) -> None:
         """Note it in the fault that is being injected there, so that the hold outlasts the run with it."""
@@ -139,7 +139,7 @@ class RunGate:
 
 
 async def _ask(look: Callable[[], T], *, last: T | None) -> T:
-    """What the database says; what it said last, where that is given, and it is away or does not answer.
+    """What the database answers; its last answer, if there is one, where it is away or does not answer.
 
     A fault must be undone without the database, too. Before it was injected, its undo was admitted.
     """

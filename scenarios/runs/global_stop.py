@@ -12,7 +12,7 @@ from scenarios.runs.task_queue import enqueue_waiting_runs
 def pull_global_stop(*, by: str, reason: str) -> int:
     """Let no run begin, and end every running one `aborted` with its faults undone; how many those are.
 
-    Pulled again, it keeps who pulled it first, and stops what may be running all the same.
+    Pulled again, it keeps who pulled it first, and still stops every running run.
     """
     with on_disk():  # a power cut must not release it
         stop = admission.lock_admission()
@@ -20,8 +20,8 @@ def pull_global_stop(*, by: str, reason: str) -> int:
             stop.pulled_at, stop.pulled_by, stop.reason = timezone.now(), by, reason[:300]
             stop.save()
         Run.objects.queued().update(waiting_for=admission.describe_stop(stop)[:500])
-        wish = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}
-        return Run.objects.running().filter(stop_requested_at__isnull=True).update(**wish)
+        request = {"stop_requested_at": timezone.now(), "stop_requested_by": str(stop)[:200]}
+        return Run.objects.running().filter(stop_requested_at__isnull=True).update(**request)
 
 
 def release_global_stop() -> bool:
@@ -31,7 +31,7 @@ def release_global_stop() -> bool:
         was_pulled = stop.pulled_at is not None
         stop.pulled_at, stop.pulled_by, stop.reason = None, "", ""
         stop.save()
-        # Whatever they wait for besides is told anew; the queue hears of each that can begin.
+        # What else they wait for is written again when each that can begin is enqueued.
         Run.objects.queued().update(waiting_for="", enqueued_at=None)
     enqueue_waiting_runs()
     return was_pulled

@@ -1,4 +1,4 @@
-"""What the parts of the system last told of themselves: that they work, and what troubles them."""
+"""What the parts of the system last reported: that they work, and what does not."""
 
 from datetime import datetime
 
@@ -16,7 +16,7 @@ def record_heartbeat(name: str, detail: str) -> None:
 
 
 def note_trouble(name: str, sentence: str) -> None:
-    """Have `ready` tell of it for a while. The trouble of a part is a row beside its heartbeat."""
+    """Have `ready` report it for a while. The trouble of a part is a row beside its heartbeat."""
     record_heartbeat(f"{name} trouble", sentence)
 
 

@@ -1,6 +1,6 @@
 """What happened in a run: its phases, steps and faults, read from its events and the ledger.
 
-What the run page shows and what every report tells is read here, so that they cannot differ.
+The run page and every report read it here, so that they cannot differ.
 """
 
 from collections.abc import Iterable, Mapping
@@ -119,7 +119,7 @@ class RunHistory:
 
 def read_history(run: Run) -> RunHistory:
     events = Event.objects.filter(run=run).order_by("sequence")
-    told: dict[int, Mapping[str, Any]] = {
+    details: dict[int, Mapping[str, Any]] = {
         row["sequence"]: row
         for row in events.filter(kind__in=TELLING).values(
             "sequence", "detail__reason", "detail__attempts", "detail__time_to_pass"
@@ -129,7 +129,7 @@ def read_history(run: Run) -> RunHistory:
     faults = list(Fault.objects.filter(run=run).order_by("order"))
     for fault in faults:
         fault.run = run
-    reader = _Reader({(fault.phase, fault.action): fault for fault in faults}, told)
+    reader = _Reader({(fault.phase, fault.action): fault for fault in faults}, details)
     first = reader.read(rows)
     began = run.claimed_at or first or run.queued_at
     finished = run.state == RunState.FINISHED
@@ -140,11 +140,13 @@ def read_history(run: Run) -> RunHistory:
 
 
 class _Reader:
-    def __init__(self, faults: dict[tuple[str, str], Fault], told: Mapping[int, Mapping[str, Any]]) -> None:
+    def __init__(
+        self, faults: dict[tuple[str, str], Fault], details: Mapping[int, Mapping[str, Any]]
+    ) -> None:
         self.phases: list[PhaseHistory] = []
         self.steps: dict[tuple[Topic, str, str], StepHistory] = {}
         self._faults = faults
-        self._told = told
+        self._details = details
 
     def read(self, rows: Iterable[tuple[int, str, datetime, str, str]]) -> datetime | None:
         """The first event's moment."""
@@ -178,7 +180,7 @@ class _Reader:
                 step.changes.append((at, kind is EventKind.VALIDATION_HOLDING))
         elif kind in STEP_OUTCOMES:
             step.ended, step.verdict = at, STEP_OUTCOMES[kind]
-            told = self._told.get(sequence, {})
-            step.reason = told.get("detail__reason") or ""
-            step.attempts = told.get("detail__attempts")
-            step.time_to_pass = told.get("detail__time_to_pass")
+            detail = self._details.get(sequence, {})
+            step.reason = detail.get("detail__reason") or ""
+            step.attempts = detail.get("detail__attempts")
+            step.time_to_pass = detail.get("detail__time_to_pass")

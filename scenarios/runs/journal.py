@@ -39,7 +39,7 @@ class DatabaseJournal:
     good: after that another process may have taken the run over, and LedgerUnreachable is raised.
 
     Events and changes of faults are written one after the other; the lease is renewed, and a stop looked for,
-    beside them, each in a thread of its own. `renewals` may be shared by several runs.
+    beside them, each in a separate thread. `renewals` may be shared by several runs.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class DatabaseJournal:
     async def renew(self) -> None:
         begun = self._clock.monotonic()
         # SQLite lets one write at a time, and not the one that waits longest: what else this run has to
-        # write is held back meanwhile.
+        # write waits until then.
         self._is_renewed.clear()
         try:
             await self._ask(partial(self._renewals.call, leases.renew_lease, self._claim))
@@ -136,7 +136,7 @@ class DatabaseJournal:
         """What the database says, or LedgerUnreachable: one that hangs, as behind another's lock, never says.
 
         Looks are counted, not seconds: a process that was stopped, and finds its lease over when it wakes,
-        hears what the database has answered meanwhile.
+        still reads what the database has answered in between.
         """
         asked = asyncio.ensure_future(call)
         looks = 0

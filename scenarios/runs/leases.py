@@ -1,7 +1,7 @@
 """What the holder of a run writes: claim, renew, take over, journal, finish. Its faults: see ledger.py.
 
 A claim is the right to write, and its fence is the proof: each claim and take-over raises the run's
-fence by one, and each write names the fence it was given. A process that lost its lease, however late
+fence by one, and each write names the fence of its claim. A process that lost its lease, however late
 it wakes, finds another fence in the row and writes nothing.
 """
 
@@ -44,7 +44,7 @@ def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     """Claim a queued run for this worker, and hold its services.
 
     None where the message is stale, someone was quicker, or the run cannot begin now: then it says what it
-    waits for, and the queue is told of it again. One whose schedule's window has closed is left to the
+    waits for, and is enqueued again later. One whose schedule's window has closed is left to the
     watchdog, which ends it.
     """
     # Before the lock, which no name server may hold up.
@@ -74,9 +74,9 @@ def _claim_queued(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | N
 
 
 def claim_next_run(*, worker: str) -> Claim | None:
-    """Claim the first run in line that may begin now, for this worker; None where none may.
+    """Claim the first run in line that may begin now, for this worker; None if none may.
 
-    Runs that cannot begin say what they wait for, so that whoever removes that tells the queue of them again.
+    Runs that cannot begin say what they wait for, so that they are enqueued again when it is gone.
     """
     admission.resolve_targets(line.in_line(timezone.now()))
     with on_disk():
@@ -105,7 +105,7 @@ def take_over_run(run: Run, *, worker: str) -> Claim | None:
 
 
 def claim_finished_run(run_id: UUID, *, worker: str) -> Claim | None:
-    """Claim a finished run by a person's wish, to undo what it left; None while someone else is at it."""
+    """Claim a finished run for a person, to undo what it left; None while another process holds it."""
     free = Q(lease_until__isnull=True) | Q(lease_until__lt=timezone.now())
     return _claim(Run.objects.filter(free, id=run_id, state=RunState.FINISHED), worker)
 

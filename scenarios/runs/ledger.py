@@ -1,4 +1,4 @@
-"""The ledger of faults: each change of a fault and the event that tells of it are one transaction.
+"""The ledger of faults: each change of a fault and the event that reports it are one transaction.
 
 A fault whose injection was never answered may arrive after its undo. It stays open for a while then
 (`late_seconds`, from its first undo on), and closes with the undo that succeeds when that time is over.
@@ -48,7 +48,7 @@ def open_fault(
     """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
     here = hosts.this_host()
     # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
-    taking_back = [undo] if proof is None else [undo, proof.probe]
+    undo_steps = [undo] if proof is None else [undo, proof.probe]
     named = admission.find_touched([do, undo], hosts.format_target(here), lookups=False)
     with on_disk(), fenced(claim) as run:
         write_event(run, event)
@@ -60,7 +60,7 @@ def open_fault(
             driver=do.driver,
             service=find_service(do)[:MAX_NAME_LENGTH],
             services=sorted({*touched, *named}),
-            host=here if hosts.are_host_bound(taking_back) else "",
+            host=here if hosts.are_host_bound(undo_steps) else "",
             undo=_dump_step(undo),
             proof=_dump_proof(proof),
             address=address,
@@ -117,7 +117,7 @@ def list_faults_to_undo(claim: Claim) -> list[FaultFacts]:
 
 
 def list_awaited_faults(claim: Claim, *, due: datetime | None = None) -> list[FaultFacts]:
-    """Those that were undone and may still arrive; only those that are due, where a moment is given."""
+    """Those that were undone and may still arrive; only those due at the moment `due`, if there is one."""
     rows = Fault.objects.awaited().filter(run=claim.run_id)
     return _build_faults(claim, rows.due(due) if due else rows)
 
@@ -193,9 +193,9 @@ def mark_undone(
         return FaultState.UNDONE
     is_seen = result is not None and result.is_seen_gone
     state = FaultState.WATCHED if is_seen else FaultState.UNVERIFIED
-    told = replace(event, kind=AWAITED_KINDS[state], detail={**event.detail, "until": until.isoformat()})
+    awaited = replace(event, kind=AWAITED_KINDS[state], detail={**event.detail, "until": until.isoformat()})
     next_at = _compute_next_try(row, until, event.at)
-    _update_fault(claim, fault, told, state=state, reason="", late_until=until, next_try_at=next_at)
+    _update_fault(claim, fault, awaited, state=state, reason="", late_until=until, next_try_at=next_at)
     return state
 
 
@@ -218,7 +218,7 @@ def mark_undo_failed(claim: Claim, fault: FaultFacts, event: Event) -> None:
 
 
 def mark_waiting_for_host(claim: Claim, fault: FaultFacts, event: Event) -> None:
-    """Leave the fault to the processes of its host, which try it at once; told once, not with every look."""
+    """Leave the fault to the processes of its host, which try it at once; written once, not each time."""
     row = Fault.objects.get(id=fault.key)
     reason = event.detail["reason"]
     if (row.state, row.reason) != (FaultState.OUTSTANDING, reason):

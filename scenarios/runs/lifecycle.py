@@ -18,7 +18,7 @@ from scenarios.runs.leases import Claim, fenced
 
 
 def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
-    """Queue the run as its next attempt; the watchdog tells the queue of it.
+    """Queue the run as its next attempt; the watchdog enqueues it.
 
     None where a stop was asked for, or where a fault of this attempt is not closed.
 
@@ -29,7 +29,7 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
     again: dict[str, Any] = {"state": RunState.QUEUED, "claimed_at": None, "enqueued_at": None}
     with transaction.atomic():
         held = Run.objects.select_for_update().filter(id=claim.run_id, fence=claim.fence)
-        # Locked by now: no stop that is asked for from here on is forgotten.
+        # The row is locked: no stop that is requested from now on is forgotten.
         if any(asked_at is not None for asked_at in held.values_list("stop_requested_at", flat=True)):
             return None
         if Fault.objects.still_open().filter(run=claim.run_id).exists():
@@ -41,7 +41,7 @@ def queue_run_again(claim: Claim, reason: str, at: datetime) -> Run | None:
 
 
 def finish_run(claim: Claim, verdict: Verdict, at: datetime) -> Run:
-    """End the run; the returned row is as it then stands."""
+    """End the run; return its row afterwards."""
     detail = {"outcome": verdict.outcome, "reason": verdict.reason, "rollback": verdict.rollback}
     with on_disk():
         _finish(claim, detail, at)

@@ -1,6 +1,6 @@
 """The line of queued runs: by priority, and first queued, first started.
 
-A run that cannot begin keeps its place and what it waits for: whoever comes later passes it only where the
+A run that cannot begin keeps its place and what it waits for: a later run passes it only where the
 two share no service. So a run that needs two services is not overtaken for ever by those that need one.
 """
 

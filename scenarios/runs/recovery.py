@@ -107,7 +107,7 @@ def undo_now(run: Run) -> Run | None:
 
 
 def clean_up_after(worker: str) -> list[Run]:
-    """Take over, at once, the runs of a worker that is known to be dead; return them as they then stand."""
+    """Take over at once the runs of a worker that is known to be dead; return their rows afterwards."""
     leases.expire_leases(worker)
     taken = (undo_now(run) for run in Run.objects.running().filter(worker=worker))
     return [run for run in taken if run is not None]

@@ -35,10 +35,10 @@ class Targets:
 
     @classmethod
     def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
-        told = list(steps)
+        listed = list(steps)
         # A longer one is no service's name, and could not be held: its step will say so.
-        services = {name for name in find_services(told) if len(name) <= MAX_NAME_LENGTH}
-        endpoints = {endpoint for url in find_urls(told) if (endpoint := parse_endpoint(url)) is not None}
+        services = {name for name in find_services(listed) if len(name) <= MAX_NAME_LENGTH}
+        endpoints = {endpoint for url in find_urls(listed) if (endpoint := parse_endpoint(url)) is not None}
         return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
 
     def as_json(self) -> dict[str, Any]:
@@ -47,9 +47,9 @@ class Targets:
     @classmethod
     def from_json(cls, written: Any) -> Self:
         """Of a run that was queued by an earlier version: none."""
-        told = written or {}
-        endpoints = ((str(host), int(port)) for host, port in told.get("endpoints", ()))
-        return cls(frozenset(told.get("services", ())), frozenset(endpoints))
+        stored = written or {}
+        endpoints = ((str(host), int(port)) for host, port in stored.get("endpoints", ()))
+        return cls(frozenset(stored.get("services", ())), frozenset(endpoints))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Registry:
 
         A service that was registered or moved after another run had begun leads to what that run holds.
         """
-        told = set(places)
-        found = self.find_services_at(told).union(*(self._left.get(place, set()) for place in told))
-        addresses = {name for place in told if (name := format_hold(place))}
+        asked = set(places)
+        found = self.find_services_at(asked).union(*(self._left.get(place, set()) for place in asked))
+        addresses = {name for place in asked if (name := format_hold(place))}
         if found:
             addresses = {
                 name for name in addresses if not self._held.names.isdisjoint(list_hold_names([name]))
@@ -131,8 +131,8 @@ def hidden(address: str) -> str:
 
 def list_hold_names(targets: Iterable[str]) -> dict[str, str]:
     """All names under which the targets may be held, and the target of each."""
-    told = list(targets)
-    return {name: name for name in told} | {hidden(name): name for name in told if is_address(name)}
+    listed = list(targets)
+    return {name: name for name in listed} | {hidden(name): name for name in listed if is_address(name)}
 
 
 def _by_place(found: Iterable[tuple[str, Iterable[Place]]]) -> dict[Place, set[str]]:
@@ -155,7 +155,7 @@ def read_services() -> list[Registered]:
 
 
 def find_touched(targets: Targets, *, lookups: bool = True) -> set[str]:
-    """The services and addresses that whoever carries this out touches."""
+    """The services and addresses that a run with these targets touches."""
     return read_registry(targets, lookups=lookups).touched(targets)
 
 

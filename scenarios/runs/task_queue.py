@@ -1,4 +1,4 @@
-"""What the queue of tasks is told: that a run may begin. The row is the truth, the queue only knocks."""
+"""Enqueues runs that may begin. The run's row is the truth; the queue only wakes a worker."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,10 +11,10 @@ from scenarios.domain.outages import Outage
 from scenarios.models import Run
 from scenarios.runs import admission, approval_gate, line
 
-# By its name, not by an import: the task stands above the services that it calls.
+# By name, because the task imports what this module is part of.
 CARRY_OUT_TASK = "scenarios.tasks.carry_out_run"
 MAX_TEXTS_REFRESHED = 50
-# A queue that lost a message is told again; one that is only busy is not flooded.
+# A message that was lost is sent again; a queue that is only busy is not flooded.
 ENQUEUE_AGAIN_AFTER = timedelta(seconds=30)
 JUST_NOW = timedelta(seconds=1)
 # So long a queue that failed is left to the watchdog, which alone goes on trying.
@@ -23,17 +23,17 @@ outage = Outage("The queue")
 
 
 def enqueue_run(run: Run) -> None:
-    """Tell the queue that the run waits. A message too many is harmless: it finds nothing to claim.
+    """Enqueue the run. A message too many is harmless: it finds nothing to claim.
 
-    A queue that cannot be reached loses nothing: the run waits, and the watchdog tells the queue again.
+    A queue that cannot be reached loses nothing: the run waits, and the watchdog enqueues it again.
     """
     enqueue_runs([run], unless_away_for=REST_SECONDS)
 
 
 def enqueue_waiting_runs() -> int:
-    """Tell the queue of the runs that may begin by now and that it does not know of; how many they are.
+    """Enqueue the runs that may begin now and are not in the queue; return how many.
 
-    One whose service has been protected meanwhile waits for an approval from then on.
+    One whose service has been protected since it was queued waits for an approval from now on.
     """
     return enqueue_runs(find_runs_to_enqueue(timezone.now()), unless_away_for=REST_SECONDS)
 
@@ -50,7 +50,7 @@ def ask_for_missing_approvals() -> None:
 
 
 def find_runs_to_enqueue(now: datetime, knock_again_after: timedelta = ENQUEUE_AGAIN_AFTER) -> list[Run]:
-    """The runs that may begin now, the first in line first, without those the queue was just told of.
+    """The runs that may begin now, the first in line first, without those that were just enqueued.
 
     The others in line learn what they wait for.
     """
@@ -70,12 +70,12 @@ def find_runs_to_enqueue(now: datetime, knock_again_after: timedelta = ENQUEUE_A
 
 
 def _was_enqueued(run: Run, now: datetime, knock_again_after: timedelta) -> bool:
-    # Ahead of this clock: told before the clock was set back.
+    # Ahead of this clock: it was enqueued before the clock was set back.
     return run.enqueued_at is not None and abs(now - run.enqueued_at) <= knock_again_after
 
 
 def enqueue_runs(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
-    """Tell the queue of the runs, until it fails; of how many it was told.
+    """Enqueue the runs until the queue fails; return how many were enqueued.
 
     With `unless_away_for` nothing is tried where the queue has failed within so many seconds: a queue that
     hangs costs a time limit for each try.
@@ -83,18 +83,18 @@ def enqueue_runs(runs: Sequence[Run], *, unless_away_for: float = 0.0) -> int:
     if not runs:
         return 0
     carry_out_run = import_string(CARRY_OUT_TASK)
-    told = 0
+    enqueued = 0
     try:
         for run in runs if not outage.failed_within(unless_away_for) else ():
             if not _was_enqueued(run, timezone.now(), JUST_NOW):
                 Run.objects.filter(id=run.id).update(enqueued_at=timezone.now())
             carry_out_run.enqueue(str(run.id), run.attempt)
-            told += 1
-    except Exception as error:  # noqa: BLE001 - whichever the queue's own are: of Redis, of a database
+            enqueued += 1
+    except Exception as error:  # noqa: BLE001 - each queue has errors of its own: of Redis, of a database
         outage.note_failure(error)
     else:
-        if told:
+        if enqueued:
             outage.note_success()
-    if untold := [run.id for run in runs[told:]]:
-        Run.objects.filter(id__in=untold).update(enqueued_at=None)
-    return told
+    if missing := [run.id for run in runs[enqueued:]]:
+        Run.objects.filter(id__in=missing).update(enqueued_at=None)
+    return enqueued

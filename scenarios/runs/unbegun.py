@@ -22,7 +22,7 @@ FENCES_PER_TRY = 2
 
 
 def has_begun(run: Run) -> bool:
-    """Whether the run's present attempt has told of its beginning."""
+    """Whether the run's current attempt has started."""
     started = Event.objects.filter(run=run, kind=EventKind.RUN_STARTED, detail__attempt=run.attempt)
     return started.exists() or run.faults.exists()
 

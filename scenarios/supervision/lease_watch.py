@@ -1,4 +1,4 @@
-"""Which leases ran out, told by this process's own clock: no wall clock, set back or ahead, can deceive it.
+"""Which leases ran out by this process's monotonic clock: a wall clock that is set has no effect.
 
 A lease that is alive changes: its holder renews it several times while it lasts. One that has stood
 unchanged for as long as it lasts has no holder any more. As in Kubernetes' leader election:

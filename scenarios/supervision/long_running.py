@@ -1,4 +1,4 @@
-"""What commands that go on for days have in common: however they end, the log says it as it says all else."""
+"""What commands that run for days have in common: however they end, the log says so in its usual form."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def end_in_the_log(what: str) -> Iterator[None]:
-    """Whatever is raised becomes a line of the log, and exit code 1: whoever supervises starts it again."""
+    """Whatever is raised becomes a line of the log, and exit code 1, so that the supervisor restarts it."""
     try:
         yield
     except CommandError:

@@ -1,4 +1,4 @@
-"""The watchdog's word to the queue: which runs may begin, and that a worker should show itself."""
+"""The watchdog's messages to the queue: runs that may begin, and a request that a worker reports itself."""
 
 from datetime import datetime, timedelta
 
@@ -30,10 +30,10 @@ class QueueDuty:
         again_after = ENQUEUE_AGAIN_SOON_AFTER if worker_is_there else task_queue.ENQUEUE_AGAIN_AFTER
         is_resting = task_queue.outage.failed_within(self._rest)
         # Looked for while it rests, too: runs learn what they wait for.
-        untold = task_queue.find_runs_to_enqueue(now, again_after)
-        told = task_queue.enqueue_runs(untold, unless_away_for=self._rest)
+        runs = task_queue.find_runs_to_enqueue(now, again_after)
+        enqueued = task_queue.enqueue_runs(runs, unless_away_for=self._rest)
         if not is_resting:
-            succeeded = told == len(untold) and self._ask_for_beat(now)
+            succeeded = enqueued == len(runs) and self._ask_for_beat(now)
             self._rest = 0.0 if succeeded else min(MAX_REST_SECONDS, 2 * self._rest or 1.0)
 
     def _ask_for_beat(self, now: datetime) -> bool:
@@ -48,7 +48,7 @@ class QueueDuty:
             DBTaskResult.objects.finished().filter(task_path=tasks.beat.module_path).delete()
         try:
             tasks.ask_for_beat()
-        except Exception as error:  # noqa: BLE001 - whichever the queue's own are
+        except Exception as error:  # noqa: BLE001 - each queue has errors of its own
             task_queue.outage.note_failure(error)
             return False
         self._beat_asked_at = now

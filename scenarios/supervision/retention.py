@@ -42,7 +42,7 @@ def select_old_runs(before: datetime) -> RunQuerySet:
 def prune_plans(before: datetime) -> int:
     """Delete due times of schedules that are as old, and what was decided about schedules since changed.
 
-    An approval that was given stays until its schedule is changed: it may still cover it.
+    An approval stays until its schedule is changed, because it may still cover it.
     """
     times, _by_table = ScheduledTime.objects.filter(due_at__lt=before).delete()
     decided = Approval.objects.filter(schedule__isnull=False, asked_at__lt=before)

@@ -59,7 +59,7 @@ class EnduringWorker(SimpleWorker):
 
 
 class OneLinePerOutage(logging.Filter):
-    """RQ tells of every try to reach Redis, from two threads: once is enough."""
+    """RQ logs every try to reach Redis, from two threads: once is enough."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if REDIS_LINE not in str(record.msg):

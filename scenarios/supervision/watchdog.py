@@ -123,9 +123,7 @@ class Watchdog:
         try:
             if (claimed := await self._undoing.call(claim)) is None:
                 return
-            logger.warning(
-                "Taking back what run %s of %s left behind", run.scenario_name, run.worker or "nobody"
-            )
+            logger.warning("Undoing what run %s of %s left behind", run.scenario_name, run.worker or "nobody")
             ended = await recovery.undo_left_behind(run, claimed, self._renewals, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
         except Exception as error:  # also a driver's, of the site's own: the fault stays in the ledger
@@ -133,7 +131,7 @@ class Watchdog:
                 outages.database.note_failure(error)
             else:
                 logger.exception("Run %s could not be cleaned up: trying again", run.id)
-        self._queue.wake()  # whoever waited for its services may begin
+        self._queue.wake()  # runs that waited for its services may begin
 
     async def _prune(self, database: DatabaseThread) -> None:
         """Batch by batch, with rests between, so that nobody waits for long to write."""
@@ -170,9 +168,9 @@ def list_held_runs() -> list[Run]:
 
 
 def list_runs_with_due_faults() -> list[Run]:
-    """Those that nobody is at; of the others, the lease tells when nobody is any more.
+    """Those that no process holds; the lease of the others says when its holder is gone.
 
-    A fault of another host is left to the watchdog there; where that one is silent, the ledger is told.
+    A fault of another host is left to the watchdog there; if that one is silent, the ledger says so.
     """
     now = timezone.now()
     due = Fault.objects.due(now)

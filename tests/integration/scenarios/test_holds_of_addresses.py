@@ -214,6 +214,6 @@ def test_what_a_secret_hid_is_held_for_a_second_fault_too(target: Recorder) -> N
 def test_a_run_that_has_ended_takes_nothing_any_more(target: Recorder) -> None:
     ended = carried_out(queued(document(actions=[action({"wait": {"duration": "1ms"}})])))
     assert ended.state == RunState.FINISHED
-    with pytest.raises(StepImpossible, match="has ended meanwhile"):
+    with pytest.raises(StepImpossible, match="the run has ended"):
         async_to_sync(RunGate(ended).admit)(Connection("x", (("127.0.0.1", target.port),)), Intent.ACT)
     assert not Hold.objects.exists()
