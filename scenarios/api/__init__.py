@@ -1,4 +1,4 @@
-"""The API, `/api/v1/`: a file for each resource. Errors are RFC 9457 problem documents."""
+"""The API under `/api/v1/`: one file per resource. Errors are RFC 9457 problem documents."""
 
 from scenarios.api import (
     approvals,
@@ -21,7 +21,7 @@ from scenarios.api.standard_json import StandardJSON
 api = DescribedAPI(
     title="Test Coordinator",
     version="1",
-    description="Stores, carries out and reports resilience scenarios.",
+    description="Stores and runs resilience scenarios, and reports what they found.",
     urls_namespace="api",
     auth=ACCESS,
     parser=JSONParser(),

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: a token of the API, or a session of the admin."""
+"""Authentication and permissions: an API token, or a session of the admin site."""
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -23,13 +23,14 @@ from scenarios.api.failed_tokens import failures
 from scenarios.api.problems import HANDLERS, describe_error
 from scenarios.models.access import ApiToken
 
+NO_CREDENTIALS = "Authentication required: send 'Authorization: Bearer tc_…', or log in."
 REALM = 'Bearer realm="test-coordinator"'
 _used: ContextVar[ApiToken | None] = ContextVar("used_token", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A person, or a program with a token, which may do no more than the token's owner."""
+    """A person, or a program with a token. A token never permits more than its owner may do."""
 
     user: User
     token: ApiToken | None = None
@@ -51,24 +52,26 @@ class NotAuthenticatedError(AuthenticationError):
 
 class TooManyFailuresError(HttpError):
     def __init__(self, seconds: int) -> None:
-        super().__init__(HTTPStatus.TOO_MANY_REQUESTS, "Too many unknown tokens came from this address.")
+        super().__init__(
+            HTTPStatus.TOO_MANY_REQUESTS, "Too many requests with an unknown token came from this address."
+        )
         self.headers = {"Retry-After": str(seconds)}
 
 
 class TokenAuth(HttpBearer):
     def __call__(self, request: HttpRequest) -> Any:
-        # Asked once more where a write is to be carried out once: see idempotency.py.
+        # A write with an Idempotency-Key authenticates twice: see idempotency.py.
         return find_known_caller(request) or super().__call__(request)
 
     def authenticate(self, request: HttpRequest, token: str) -> Caller:
         found = tokens.find_token(token.strip())
         if found is None:
-            # A good token always passes: behind a proxy, all share one address.
+            # Only unknown tokens are limited: behind a proxy, all callers share one address.
             if seconds := failures.note(client_network(request) or ""):
                 raise TooManyFailuresError(seconds)
             raise NotAuthenticatedError(
-                "The token is unknown, expired or revoked, or its owner is deactivated or has to log in by "
-                "single sign-on again.",
+                "The token is unknown, expired or revoked, or its owner has been deactivated or must log in "
+                "by single sign-on again.",
                 f'{REALM}, error="invalid_token"',
             )
         _used.set(found)
@@ -76,18 +79,20 @@ class TokenAuth(HttpBearer):
 
 
 class SessionAuth(APIKeyCookie):
-    """A session of the admin; what writes needs its CSRF token, too."""
+    """A session of the admin site. Writes also need its CSRF token."""
 
     param_name: str = settings.SESSION_COOKIE_NAME
 
     def __call__(self, request: HttpRequest) -> Any:
         if find_known_caller(request) is None and not request.user.is_authenticated:
-            raise NotAuthenticatedError("Send a token, as 'Authorization: Bearer tc_…', or log in.")
+            raise NotAuthenticatedError(NO_CREDENTIALS)
         return find_known_caller(request) or super().__call__(request)
 
     def _get_key(self, request: HttpRequest) -> str | None:
         if check_csrf(request) is not None:
-            raise AuthorizationError(message="With a session, a write needs the header X-CSRFToken.")
+            raise AuthorizationError(
+                message="The header X-CSRFToken is missing or wrong; a write in a session needs it."
+            )
         return request.COOKIES.get(self.param_name)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller:
@@ -107,28 +112,29 @@ def remember_caller(request: HttpRequest, caller: Caller) -> Caller:
 
 
 def authenticate(request: HttpRequest) -> Caller:
-    """Whoever asks.
+    """Return the caller.
 
     Raises:
-        HttpError: nobody who is known does.
+        HttpError: the request has no valid token and no session.
     """
     for way in ACCESS:
         if caller := way(request):
             return cast("Caller", caller)
-    raise NotAuthenticatedError("Send a token, as 'Authorization: Bearer tc_…', or log in.")
+    raise NotAuthenticatedError(NO_CREDENTIALS)
 
 
 def permit(request: HttpRequest, *permissions: str) -> Caller:
-    """Who asks, and may do this.
+    """Return the caller, who has all these permissions.
 
     Raises:
-        AuthorizationError: they may not.
+        AuthorizationError: some are missing.
     """
     caller = authenticate(request)
     missing = [permission for permission in permissions if not caller.may(permission)]
     if missing:
-        whose = "The token's scopes and its owner's permissions" if caller.token else "Your permissions"
-        raise AuthorizationError(message=f"This needs {' and '.join(missing)}. {whose} do not hold it.")
+        hint = "add a scope, or ask its owner for the permission" if caller.token else "ask an administrator"
+        who = "This token does" if caller.token else "You do"
+        raise AuthorizationError(message=f"{who} not have the permission {' and '.join(missing)}; {hint}.")
     return caller
 
 
@@ -142,11 +148,11 @@ def need_nothing_more(**_names: str) -> Iterable[str]:
 def needs(
     *permissions: str, otherwise: str = "", also: Callable[..., Iterable[str]] = need_nothing_more
 ) -> Callable[[View], View]:
-    """Of an operation: only a caller with these permissions gets as far as having the request read.
+    """Check the caller's permissions before anything else of the request is read.
 
-    Written just below the router's decorator, so that it is asked before every other one. `also` gets the
-    names in the address and tells what else this one row needs. With `otherwise` that permission is enough to
-    be read, and the operation looks at the others itself.
+    Write it directly below the router's decorator, so that it runs before the other decorators. `also` gets
+    the names in the address and returns the further permissions that this row needs. With `otherwise`, that
+    permission alone is enough to pass, and the operation checks the others itself.
     """
 
     def gate(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -167,14 +173,12 @@ def needs(
 
 
 def get_caller(request: HttpRequest) -> Caller:
-    """Whoever has passed `needs`."""
+    """The caller who has passed `needs`."""
     return cast("Caller", find_known_caller(request))
 
 
 def record_token_use(**_named: Any) -> None:
-    """After the answer has been sent: whoever asked does not wait for this write, however busy the
-    database is.
-    """
+    """Runs after the response, so that no caller waits for this write on a busy database."""
     token = _used.get()
     if token is None:
         return
@@ -182,7 +186,7 @@ def record_token_use(**_named: Any) -> None:
     try:
         tokens.note_use(token)
     except DatabaseError:
-        return  # the next request says it
+        return  # the next request records it
 
 
 request_finished.connect(record_token_use, dispatch_uid="scenarios.api.note_use_of_token")

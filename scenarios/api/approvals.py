@@ -1,4 +1,4 @@
-"""What waits for a second person, what it would break, and what was decided."""
+"""Approvals: what waits for a second person, what it would do, and what was decided."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ MAX_REASON_LENGTH = 1000
 
 def parse_rank(word: str) -> int:
     if word not in {"0", "1"}:
-        raise ValueError("it is pending or it is not")
+        raise ValueError("expected 0 or 1")
     return int(word)
 
 
@@ -39,21 +39,21 @@ ORDER = Order(("is_pending", "id"), (parse_rank, int), descending=True)
 
 
 class ApprovalInList(Schema):
-    """Of a run, or of a schedule; the other is null."""
+    """Belongs to a run or to a schedule; the other field is null."""
 
     id: int
     state: ApprovalState
     run: UUID | None = Field(alias="run_id")
     schedule: str | None
     scenario: str
-    services: list[str] = Field(description="The protected ones that would be touched.")
+    services: list[str] = Field(description="The protected services that would be touched.")
     asked_by: str = Field(alias="asked_by_name")
     asked_at: datetime
     expires_at: datetime | None
-    decided_by: str = Field(alias="decided_by_name", description="Empty where nobody did.")
+    decided_by: str = Field(alias="decided_by_name", description="Empty until somebody has decided.")
     decided_at: datetime | None
     reason: str
-    url: str = Field(description="Its page, for a person.")
+    url: str = Field(description="The approval's page in the admin site.")
 
     @staticmethod
     def resolve_schedule(row: Approval) -> str | None:
@@ -70,21 +70,21 @@ class ApprovalInList(Schema):
 
 
 class PlannedStep(Schema):
-    """`arguments` are YAML, with secrets left as references."""
+    """One step of the plan. `arguments` is YAML; secrets remain references."""
 
     phase: str
     name: str
-    role: str = Field(description="guard, do, undo or probe.")
+    role: str = Field(description="guard, do, undo, undone or probe.")
     driver: str
     arguments: str
 
 
 class ApprovalDetails(ApprovalInList):
-    """With what would be done: by the run, or by the schedule as it is now."""
+    """An approval, with the steps that the run, or the present schedule, would carry out."""
 
     variables: dict[str, JsonValue]
     steps: list[PlannedStep]
-    problem: str = Field(description="Why it cannot be run as it is now; empty where it can.")
+    problem: str = Field(description="Why it cannot run as it is now; empty if it can.")
 
     @classmethod
     def of(cls, row: Approval, request: HttpRequest) -> "ApprovalDetails":
@@ -93,10 +93,10 @@ class ApprovalDetails(ApprovalInList):
         try:
             plan = approvals.plan_of(row)
         except (InvalidDocument, InvalidVariables) as error:
-            described.problem = f"it cannot be run as it is now: {error}"
+            described.problem = f"This cannot run as it is now: {error}"
         else:
             described.steps = list(list_steps(plan)) if plan else []
-            described.problem = "" if plan else "its scenario is not stored any more"
+            described.problem = "" if plan else "The scenario has been deleted."
         return cls.model_validate(described, context={"request": request})
 
 
@@ -106,7 +106,7 @@ class ApprovalPage(Schema):
 
 
 class ApprovalFilters(Filters):
-    """`schedule` and `asked_by` are whole names."""
+    """`schedule` and `asked_by` match whole names."""
 
     state: ApprovalState | None = None
     run: UUID | None = None
@@ -122,14 +122,14 @@ class RefusalRequest(Body):
     reason: str = Field(
         min_length=1,
         max_length=MAX_REASON_LENGTH,
-        description="Whoever asked will want to know what to change.",
+        description="Tells the requester what to change.",
     )
 
 
 @router.get("/approvals", response={200: ApprovalPage, **REFUSALS}, url_name="approvals")
 @needs("scenarios.view_approval")
 def list_approvals(request: HttpRequest, filters: Query[ApprovalFilters]) -> dict[str, Any]:
-    """What waits for a second person first, and of each the newest first."""
+    """List approvals: pending ones first, then the newest."""
     pending = Case(When(state=ApprovalState.PENDING, then=1), default=0, output_field=IntegerField())
     rows = Approval.objects.for_a_list().annotate(is_pending=pending)
     return build_page(filter_approvals(rows, filters), ORDER, filters)
@@ -148,7 +148,7 @@ def filter_approvals(rows: QuerySet[Approval], filters: ApprovalFilters) -> Quer
 @router.get("/approvals/{approval_id}", response={200: ApprovalDetails, **ITEM_REFUSALS}, url_name="approval")
 @needs("scenarios.view_approval")
 def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> ApprovalDetails:
-    """What would be broken, step by step."""
+    """Show an approval and every step that it would permit."""
     return ApprovalDetails.of(find_approval(approval_id), request)
 
 
@@ -161,7 +161,7 @@ def get_approval(request: HttpRequest, approval_id: Path[RowId]) -> ApprovalDeta
 @needs(approvals.PERMISSION)
 @decorate_view(run_once)
 def approve(request: HttpRequest, body: ApprovalRequest, approval_id: Path[RowId]) -> ApprovalDetails:
-    """Let the run begin, or the schedule's runs as it is now. Refused (403) to whoever asked for it."""
+    """Approve the run, or the schedule as it is now. The requester cannot approve (403)."""
     caller = get_caller(request)
     approvals.approve(find_approval(approval_id), by=caller.user, reason=make_storable(body.reason).strip())
     return ApprovalDetails.of(find_approval(approval_id), request)
@@ -176,11 +176,11 @@ def approve(request: HttpRequest, body: ApprovalRequest, approval_id: Path[RowId
 @needs(approvals.PERMISSION)
 @decorate_view(run_once)
 def refuse(request: HttpRequest, body: RefusalRequest, approval_id: Path[RowId]) -> ApprovalDetails:
-    """End the run `aborted`; a schedule stays without an approval until it is changed."""
+    """Refuse. A run ends as `aborted`; a schedule starts nothing until it is changed and approved."""
     caller = get_caller(request)
     reason = make_storable(body.reason).strip()
     if not reason:
-        place = ProblemAt(path="body.reason", message="it is empty: what should be changed?")
-        raise RefusedError("A refusal needs a reason.", [place])
+        place = ProblemAt(path="body.reason", message="must not be empty")
+        raise RefusedError("A refusal needs a reason: say what should be changed.", [place])
     approvals.refuse(find_approval(approval_id), by=caller.user, reason=reason)
     return ApprovalDetails.of(find_approval(approval_id), request)

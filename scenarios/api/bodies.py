@@ -1,12 +1,12 @@
-"""What a request's body may hold."""
+"""The base of all JSON request bodies."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Body(BaseModel):
-    """Nothing but what is declared, and nothing made to fit: 0 is not false.
+    """Accepts declared fields only, and converts no types: 0 is not false.
 
-    Not the framework's own base: that takes any JSON value for an object without fields.
+    This is not ninja's Schema, which accepts any JSON value for an object without fields.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

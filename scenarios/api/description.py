@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the framework writes of it, with each problem under its own media type."""
+"""The OpenAPI document: as ninja generates it, with problems under their own media type."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,10 +11,10 @@ from scenarios.api.idempotency import PARAMETER
 from scenarios.api.problems import MEDIA_TYPE, Problem
 
 PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
-# What any operation that knows its callers may answer; those of a body may answer 400 and 413, too.
+# Every operation that authenticates its callers may answer these; one with a body also 400 and 413.
 REFUSALS = {401: Problem, 403: Problem, 422: Problem, 429: Problem, 503: Problem}
 ITEM_REFUSALS = {**REFUSALS, 404: Problem}
-# gunicorn's own answer, before a request gets here.
+# Answered by gunicorn, before the request gets here.
 TOO_LONG = {
     414: {"description": "The address is too long.", "content": {"text/html": {"schema": {"type": "string"}}}}
 }
@@ -23,7 +23,7 @@ IDEMPOTENT = {"parameters": [PARAMETER]}
 
 
 def describe_body(*media_types: str, description: str) -> dict[str, Any]:
-    """A body that is read as it is, and not as JSON of a declared shape."""
+    """A body that is a document, not JSON of a declared shape."""
     content = {media_type: {"schema": {"type": "string"}} for media_type in media_types}
     return {"requestBody": {"required": True, "description": description, "content": content}}
 
@@ -36,7 +36,7 @@ class DescribedAPI(NinjaAPI):
     def get_openapi_schema(self, **where: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**where)
         for operation in list_operations(schema):
-            # Keys are written as text: as numbers they would be others in the document than here.
+            # Keys are text, because JSON would write numbers as text anyway and the two would differ.
             operation["responses"] = {
                 str(status): describe_response(int(status), answer)
                 for status, answer in {**operation["responses"], **TOO_LONG}.items()

@@ -1,8 +1,8 @@
-"""A run's events as Server-Sent Events, without a thread of the server for each reader.
+"""A run's events as Server-Sent Events, without a server thread for each reader.
 
-A gthread worker has few threads, and a stream that stays open holds one. So an answer sends what is new and
-ends; the reader asks again after `retry`, and says by Last-Event-ID what it has seen: every EventSource does
-so by itself. Only a few readers of each process may wait for more, and not for long.
+A gthread worker has few threads, and an open stream occupies one. So a response sends what is new and ends;
+the reader asks again after `retry` and sends Last-Event-ID, as every EventSource does by itself. Only a few
+readers of each process may wait for more events, and only for seconds.
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
@@ -24,14 +24,14 @@ from scenarios.records import json_fields, record_event
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
 POLL_SECONDS = 0.25
-# A reader that has gone is noticed when something is sent to it.
+# A reader that has disconnected is noticed only when something is sent to it.
 KEEPALIVE_SECONDS = 5.0
 MAX_BATCH = 1000
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class WaitingSlots:
-    """How many readers of this process are being waited for."""
+    """Limits how many readers of this process may wait at the same time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ slots = WaitingSlots()
 
 
 class StreamReader:
-    """One reader's answer: what it has not seen, and that the run has ended, once it has."""
+    """Writes one reader's response: the events it has not seen, then `end` once the run has ended."""
 
     def __init__(self, run: Run, after: int) -> None:
         self._run = run
@@ -63,7 +63,7 @@ class StreamReader:
     def respond(self, wait: float) -> HttpResponseBase:
         new = self._read_new()
         if self._has_ended and not new:
-            # The word by which a reader knows that asking again is of no use.
+            # By the specification, 204 tells an EventSource not to reconnect.
             return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=HEADERS)
         if self._has_ended or not wait:
             return HttpResponse(
@@ -73,7 +73,7 @@ class StreamReader:
 
     def _wait_for_more(self, new: str, wait: float) -> Iterator[str]:
         yield f"retry: {RETRY_MILLISECONDS}\n\n{new}"
-        # Taken here and not before: an answer that is never read never begins, and would keep its place.
+        # Acquired here, because a response that is never read never begins and would keep its slot.
         if not slots.acquire():
             return
         try:
@@ -96,7 +96,7 @@ class StreamReader:
     def _read_new(self) -> str:
         newest = Run.objects.filter(pk=self._run.pk).values_list("last_event", "state").first()
         if newest is None:
-            self._has_ended = True  # deleted meanwhile
+            self._has_ended = True  # the run was deleted in the meantime
             return ""
         last_event, state = newest
         if last_event <= self._seen:

@@ -1,4 +1,4 @@
-"""The events of a run: in pages, or as a stream."""
+"""The events of a run, in pages or as a stream."""
 
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ MAX_WAIT_SECONDS = 20
 
 
 class RunEvent(Schema):
-    """`sequence` counts from 1 without a gap; `data` is redacted."""
+    """`sequence` counts from 1 without gaps; secrets in `data` are redacted."""
 
     sequence: int
     at: datetime
@@ -45,7 +45,7 @@ class EventFilters(Filters):
         0,
         ge=0,
         le=MAX_WAIT_SECONDS,
-        description="Of a stream: stay for so many seconds and send what comes, where there is room to.",
+        description="Streams only: keep the response open for up to this many seconds, if a slot is free.",
     )
 
 
@@ -56,7 +56,7 @@ STREAM = {
             "name": LAST_SEEN,
             "in": "header",
             "required": False,
-            "description": "Of a stream: the newest `id` that was read.",
+            "description": "Streams only: the newest `id` that the reader has seen.",
             "schema": {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
         }
     ],
@@ -66,7 +66,7 @@ STREAM = {
                 MEDIA_TYPE: {"schema": {"type": "string"}},
             }
         },
-        204: {"description": "Of a stream: the run has ended, and nothing is new. Do not ask again."},
+        204: {"description": "Streams only: the run has ended and there is nothing new. Do not ask again."},
     },
 }
 
@@ -83,10 +83,10 @@ def list_events(
     run_id: UUID,
     filters: Query[EventFilters],
 ) -> Any:
-    """The run's events in their order, as a page; or, with `Accept: text/event-stream`, as a stream.
+    """List the run's events in order; with `Accept: text/event-stream`, stream them.
 
-    A stream sends what is new, and ends: ask again after `retry`, with `Last-Event-ID`. The last it sends of
-    a run is an event `end` with status and rollback.
+    A stream sends what is new and ends: ask again after `retry`, with `Last-Event-ID`. The last event of a
+    run's stream is `end`, with status and rollback.
     """
     run, seen = find_run(run_id), parse_last_seen(request)
     if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
@@ -97,5 +97,5 @@ def list_events(
 def parse_last_seen(request: HttpRequest) -> int:
     word = request.headers.get(LAST_SEEN, "0")
     if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= MAX_SEQUENCE:
-        raise RefusedError(f"{LAST_SEEN} {word[:80]!r} is refused: an event's sequence number.")
+        raise RefusedError(f"Invalid {LAST_SEEN} {word[:80]!r}: expected the sequence number of an event.")
     return int(word)

@@ -1,4 +1,4 @@
-"""How many unknown tokens came from an address lately; counted by each process for itself."""
+"""Counts requests with unknown tokens per address, in each process for itself."""
 
 import math
 import threading
@@ -19,7 +19,7 @@ class FailedTokens:
         self._failed: OrderedDict[str, deque[float]] = OrderedDict()
 
     def note(self, address: str) -> int:
-        """One more; how many seconds the address should wait, 0 while there were few enough."""
+        """Count one more. Return the seconds that the address must wait, 0 below the limit."""
         most, now = settings.API_FAILED_TOKENS_PER_MINUTE, self._clock()
         with self._lock:
             times = self._failed.setdefault(address, deque(maxlen=most))

@@ -1,4 +1,4 @@
-"""The ledger of faults, and what can be done about the outstanding ones."""
+"""The ledger of faults, and what can be done about outstanding ones."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -28,13 +28,12 @@ NOT_OUTSTANDING = "Fault {0} is {1}: only an outstanding fault can be {2}."
 
 
 class RunFault(Schema):
-    """`outstanding`: its undo has failed, or its run has ended and nobody can say that it is gone.
+    """`outstanding`: the undo has failed, or the run has ended and the fault may still be there.
 
-    `unverified` (outstanding) and `watched` (not outstanding) are undone faults whose injection was never
-    answered: it may still arrive until `late_until`, and they are undone again then. `standing` is the
-    state in words. `address` is where the undo's service was when the fault was injected.
-
-    `host` is not empty where only a process of that host can undo it.
+    The states `unverified` (outstanding) and `watched` (not outstanding) are those of undone faults whose
+    injection was never answered: it may still arrive until `late_until`, and the fault is then undone again.
+    `standing` is the state in words. `address` is where the service was when the fault was injected.
+    If `host` is not empty, only a process on that host can undo the fault.
     """
 
     id: int
@@ -57,7 +56,7 @@ class RunFault(Schema):
     next_try_at: datetime | None
     late_until: datetime | None
     acknowledged_by: str
-    url: str = Field(description="Its page, for a person.")
+    url: str = Field(description="The fault's page in the admin site.")
 
 
 # What `record_fault` reads. Each column more costs as much as a row, because most lists are empty or short.
@@ -91,7 +90,7 @@ class FaultFilters(Filters):
     state: FaultState | None = None
     outstanding: Literal["true"] | None = Field(
         None,
-        description="Only those whose undo has failed, or that an ended run left and nobody saw gone.",
+        description="Only faults whose undo has failed, or that an ended run may have left behind.",
     )
     run: UUID | None = None
     service: Text | None = None
@@ -99,13 +98,13 @@ class FaultFilters(Filters):
 
 
 class AcknowledgementRequest(Body):
-    reason: str = Field(min_length=1, max_length=1000, description="How do you know that it is gone?")
+    reason: str = Field(min_length=1, max_length=1000, description="How you know that the fault is gone.")
 
 
 @router.get("/faults", response={200: FaultPage, **REFUSALS}, url_name="faults")
 @needs("scenarios.view_fault")
 def list_faults(request: HttpRequest, filters: Query[FaultFilters]) -> dict[str, Any]:
-    """Every fault ever injected, the newest first."""
+    """List all faults, the newest first."""
     rows = Fault.objects.select_related("run").only(*COLUMNS)
     return build_page(filter_faults(rows, filters), ORDER, filters, record_fault)
 
@@ -137,10 +136,10 @@ def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
 @needs("scenarios.stop_run")
 @decorate_view(run_once)
 def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
-    """Have the watchdog, where the fault has a `host` the one there, try the undo again within a second."""
+    """Try the undo again. The watchdog does it within a second; if `host` is set, the one on that host."""
     fault = find_fault(fault_id)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
-        raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "tried again"))
+        raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "undone again"))
     return record_fault(find_fault(fault_id))
 
 
@@ -155,7 +154,7 @@ def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
 def acknowledge_fault(
     request: HttpRequest, body: AcknowledgementRequest, fault_id: Path[RowId]
 ) -> FaultRecord:
-    """Take an outstanding fault out of the ledger by your word."""
+    """Close an outstanding fault on your responsibility, with a reason."""
     caller = get_caller(request)
     fault = find_fault(fault_id)
     if not fault_commands.acknowledge_fault(
@@ -163,6 +162,6 @@ def acknowledge_fault(
     ):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
-            + " Or its undo is being tried this moment: look again."
+            + " If its undo is in progress, try again in a moment."
         )
     return record_fault(find_fault(fault_id))

@@ -28,7 +28,7 @@ class GlobalStopResult(Schema):
 
 
 class GlobalStopState(Schema):
-    """By whom, why and since when: null and empty while it is not pulled."""
+    """`pulled_at` is null, and `pulled_by` and `reason` are empty, while the stop is not pulled."""
 
     pulled: bool
     pulled_at: datetime | None
@@ -39,10 +39,10 @@ class GlobalStopState(Schema):
 @router.get("/stop", response={200: GlobalStopState, **REFUSALS})
 @needs("scenarios.view_run")
 def get_global_stop(request: HttpRequest) -> dict[str, Any]:
-    """Whether the global stop is pulled, so that no run begins."""
+    """Show whether the global stop is pulled. While it is, no run begins."""
     stop = GlobalStop.objects.filter(pk=GlobalStop.ONLY).first() or GlobalStop()
-    standing = {"pulled_at": stop.pulled_at, "pulled_by": stop.pulled_by, "reason": stop.reason}
-    return {"pulled": stop.pulled_at is not None, **standing}
+    state = {"pulled_at": stop.pulled_at, "pulled_by": stop.pulled_by, "reason": stop.reason}
+    return {"pulled": stop.pulled_at is not None, **state}
 
 
 @router.post(
@@ -54,7 +54,7 @@ def get_global_stop(request: HttpRequest) -> dict[str, Any]:
 @needs("scenarios.pull_globalstop")
 @decorate_view(run_once)
 def pull_global_stop(request: HttpRequest, body: GlobalStopRequest) -> dict[str, int]:
-    """Stop everything: running runs end `aborted` with their faults undone, and none begins."""
+    """Stop everything: undo all faults, end all runs as `aborted`, and let none begin."""
     caller = get_caller(request)
     stopped = global_stop.pull_global_stop(by=caller.user.get_username(), reason=make_storable(body.reason))
     return {"stopped_runs": stopped}
@@ -64,6 +64,6 @@ def pull_global_stop(request: HttpRequest, body: GlobalStopRequest) -> dict[str,
 @needs("scenarios.pull_globalstop")
 @decorate_view(run_once)
 def release_global_stop(request: HttpRequest) -> Status[None]:
-    """Let runs begin again."""
+    """Release the global stop: runs may begin again."""
     global_stop.release_global_stop()
     return Status(HTTPStatus.NO_CONTENT, None)

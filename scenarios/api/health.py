@@ -1,4 +1,4 @@
-"""Whether the process answers, and whether everything that a run needs works."""
+"""Health and readiness."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -35,7 +35,7 @@ class Readiness(Schema):
 
 @router.get("/health", response=Health, auth=None, url_name="health")
 def health(request: HttpRequest) -> dict[str, Any]:
-    """The process answers. Asks nothing else: see `ready`."""
+    """Answer that this process lives. It checks nothing else: see `ready`."""
     return {
         "status": "ok",
         "service": settings.SERVICE_NAME,
@@ -48,7 +48,7 @@ def health(request: HttpRequest) -> dict[str, Any]:
 
 @router.get("/ready", response={200: Readiness, 503: Readiness}, auth=None, url_name="ready")
 def ready(request: HttpRequest) -> Status[dict[str, Any]]:
-    """Everything that a run needs works; 503 and the parts that do not where something is wrong."""
+    """Check everything that a run needs. If a part fails: 503, with the problem of each part."""
     problems = readiness.check_all()
     parts = {name: {"ready": not problem, "problem": problem} for name, problem in problems.items()}
     everything = not any(problems.values())

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on writes: whoever heard no answer may ask again, and it is carried out once.
+"""`Idempotency-Key`: a client may repeat a write that was not answered, and it is carried out once.
 
 As https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -19,8 +19,8 @@ PARAMETER = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "Sent again with the same key, within 24 hours, the write is answered as before "
-    "and not carried out again.",
+    "description": "A write that is repeated with the same key within 24 hours is not carried out again; "
+    "it gets the first response.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH, "pattern": "^[!-~]+$"},
 }
 View = Callable[..., HttpResponse]
@@ -48,8 +48,8 @@ def run_once(run: View) -> View:
 def check_key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
         raise RefusedError(
-            f"The Idempotency-Key {key[:80]!r} is refused: 1 to {MAX_KEY_LENGTH} visible ASCII characters, "
-            "a new UUID for example."
+            f"Invalid Idempotency-Key {key[:80]!r}: use 1 to {MAX_KEY_LENGTH} visible ASCII characters, for "
+            "example a new UUID."
         )
     return key
 

@@ -1,4 +1,4 @@
-"""Many documents at once: stored all together, or none of them."""
+"""Import of many documents at once: all are stored, or none."""
 
 from http import HTTPStatus
 from typing import Any, Literal
@@ -21,22 +21,24 @@ router = Router(tags=["scenarios"])
 
 
 class ImportRequest(Body):
-    """With `prune`, every scenario that is in none of the documents is removed; its runs stay.
+    """`prune` also removes every scenario that is not among the documents; its runs stay.
 
-    With `check`, nothing is stored, and to view scenarios is enough; each change tells what is stored now.
-    Nothing is stored either where a name in `only_new` is that of a stored scenario with another document.
+    With `check`, nothing is stored, each change has the document that is stored now, and the permission to
+    view scenarios is enough. Nothing is stored if a name in `only_new` is stored with another document.
     """
 
-    documents: list[str] = Field(min_length=1, description="Each the whole text of one document.")
+    documents: list[str] = Field(min_length=1, description="The whole text of each document.")
     prune: bool = False
     check: bool = False
-    only_new: list[str] = Field(default=[], description="Names of which none may be replaced.")
+    only_new: list[str] = Field(default=[], description="Names of scenarios that must not be replaced.")
 
 
 class ScenarioChange(Schema):
     name: str
     change: Literal["new", "changed", "unchanged", "removed"] = Field(alias="kind")
-    before: str | None = Field(None, description="With `check`: the document that is stored now, or empty.")
+    before: str | None = Field(
+        None, description="With `check`: the document that is stored now; empty if there is none."
+    )
 
 
 class ImportResult(Schema):
@@ -52,7 +54,7 @@ class ImportResult(Schema):
 @needs("scenarios.add_scenario", "scenarios.change_scenario", otherwise="scenarios.view_scenario")
 @decorate_view(run_once)
 def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any]:
-    """Store all documents, or none where one is refused."""
+    """Store all documents, or none if one is refused."""
     if body.check:
         checked = plan_changes(read_documents(body.documents), prune=body.prune)
         if taken := find_taken_names(checked, body.only_new):
@@ -66,10 +68,8 @@ def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any
 
 
 def read_documents(sources: list[str]) -> list[Document]:
-    """The documents.
-
-    Raises:
-        RefusedError: with every problem of every document, and of two with one name.
+    """Raises:
+    RefusedError: with every problem of every document; also if two have the same name.
     """
     read: dict[str, Document] = {}
     errors: list[ProblemAt] = []
@@ -81,10 +81,10 @@ def read_documents(sources: list[str]) -> list[Document]:
             errors += [locate_problem(place, problem) for problem in error.problems]
             continue
         if read.setdefault(document.name, document) is not document:
-            message = f"{document.name!r} is also the name of another of these documents"
+            message = f"another of these documents has the name {document.name!r}, too"
             errors.append(ProblemAt(path=f"{place}.metadata.name", message=message))
     if errors:
-        raise RefusedError("Not every document can be stored: none was.", errors)
+        raise RefusedError("Some documents are invalid: nothing was stored.", errors)
     return list(read.values())
 
 

@@ -1,4 +1,4 @@
-"""Rows by what an address or a filter names them."""
+"""Finds rows by the name or id in an address."""
 
 from typing import Annotated, TypeVar
 from uuid import UUID
@@ -35,7 +35,7 @@ def find_by_name(rows: QuerySet[Row], name: str, kind: str) -> Row:
 
 
 def is_label(name: str) -> bool:
-    """Otherwise it may hold what no database takes."""
+    """Anything else may hold characters that a database refuses."""
     try:
         DNS_LABEL(name)
     except ValidationError:
@@ -44,10 +44,12 @@ def is_label(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """What something may be stored by."""
+    """Raises:
+    RefusedError: nothing can be stored under this name.
+    """
     if not is_label(name):
         place = ProblemAt(path="path.name", message=str(DNS_LABEL.message))
-        raise RefusedError(f"{name[:80]!r} is no name.", [place])
+        raise RefusedError(f"Invalid name {name[:80]!r}.", [place])
     return name
 
 

@@ -1,4 +1,4 @@
-"""Lists in pages. A page begins behind the last row of the one before: any is as quick as the first."""
+"""Lists in pages. A page begins after the last row of the previous one, so that all are equally quick."""
 
 import binascii
 import re
@@ -24,26 +24,26 @@ from scenarios.api.problems import ProblemAt, RefusedError
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
-# PostgreSQL takes no NUL character, and no database half of a surrogate pair.
+# PostgreSQL refuses NUL characters; every database refuses half of a surrogate pair.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
 
 
 def check_time_format(value: Any) -> Any:
-    """Otherwise a bare number would be taken for seconds since 1970."""
+    """Without this check, pydantic would read a bare number as seconds since 1970."""
     if isinstance(value, str) and not _TIME.fullmatch(value):
-        raise ValueError("a moment as RFC 3339 has it, as 2026-11-23T21:00:00Z")
+        raise ValueError("expected a time by RFC 3339, for example 2026-11-23T21:00:00Z")
     return value
 
 
 def convert_to_utc(moment: datetime) -> datetime:
-    """PostgreSQL takes no offset of more than 16 hours, which ISO 8601 does."""
+    """PostgreSQL refuses offsets of more than 16 hours, which ISO 8601 allows."""
     if moment.tzinfo is None:
-        raise ValueError("a moment without an offset from UTC is ambiguous")
+        raise ValueError("the offset from UTC is missing; add Z or, for example, +02:00")
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("there is no such moment in UTC") from error
+        raise ValueError("this time does not exist in UTC") from error
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(check_time_format), AfterValidator(convert_to_utc)]
@@ -55,33 +55,33 @@ def parse_cursor_time(word: str) -> datetime:
 
 def parse_cursor_name(word: str) -> str:
     if "\0" in word:
-        raise ValueError("PostgreSQL takes no NUL character")
+        raise ValueError("NUL characters are not allowed")
     return word
 
 
 class Filters(Schema):
-    """Which rows, and which page of them. An unknown filter is refused: it would let every row through."""
+    """Selects rows, and a page of them. Unknown filters are refused, because they would select every row."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     cursor: str = Field(
         "",
         max_length=200,
-        description="`next_cursor` of the page before.",
+        description="`next_cursor` of the previous page.",
     )
 
     @model_validator(mode="after")
     def refuse_unknown_filters(self, info: ValidationInfo) -> Self:
-        asked = (info.context or {}).get("request")
-        unknown = sorted(set(asked.GET) - set(type(self).model_fields)) if asked else []
+        request = (info.context or {}).get("request")
+        unknown = sorted(set(request.GET) - set(type(self).model_fields)) if request else []
         if unknown:
             known = ", ".join(type(self).model_fields)
-            raise ValueError(f"there is no filter {unknown[0][:80]!r}: there are {known}")
+            raise ValueError(f"unknown filter {unknown[0][:80]!r}; choose one of {known}")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The fields that a list is ordered by, the last of them unique; how a cursor names the values."""
+    """The fields that a list is sorted by, the last of them unique, and how a cursor writes their values."""
 
     fields: tuple[str, ...]
     parsers: tuple[Callable[[str], Any], ...]
@@ -95,7 +95,7 @@ class Order:
         *shared, unique = self.fields
         if not shared:
             return rows.filter(**{f"{unique}__{beyond}": values[0]})
-        # In this form, and not as "a < x or (a = x and b < y)", an index on the first field is used.
+        # Databases use an index on the first field for this form, but not for "a < x or (a = x and b < y)".
         (first,) = shared
         rows = rows.filter(**{f"{first}__{beyond}e": values[0]})
         return rows.exclude(
@@ -114,12 +114,12 @@ class Order:
             values = [parse(word) for parse, word in zip(self.parsers, words, strict=True)]
         except (ValueError, OverflowError, binascii.Error) as error:
             raise RefusedError(
-                "The cursor is none of this list's.",
+                "This cursor belongs to another list.",
                 [
                     ProblemAt(
                         path="query.cursor",
-                        message=f"{cursor[:80]!r} is no cursor",
-                        hint="take the next_cursor of the page before, and the same filters",
+                        message=f"invalid cursor {cursor[:80]!r}",
+                        hint="use next_cursor of the previous page, with the same filters",
                     )
                 ],
             ) from error
@@ -129,10 +129,10 @@ class Order:
 def build_page(
     rows: QuerySet[Any], order: Order, filters: Filters, describe: Callable[[Any], Any] = lambda row: row
 ) -> dict[str, Any]:
-    """`items` and `next_cursor`, as every list answers."""
+    """Return `items` and `next_cursor`, as in every list."""
     if filters.cursor:
         rows = order.select_after(rows, order.parse_cursor(filters.cursor))
-    # One more than is asked for tells whether there is a next page.
+    # One row more shows whether there is a next page.
     found = list(order.sort(rows)[: filters.limit + 1])
     items = found[: filters.limit]
     more = len(found) > filters.limit

@@ -1,4 +1,4 @@
-"""What HTTP asks of every answer of the API: HEAD where there is GET, and nothing kept on the way."""
+"""What HTTP expects of every response of the API: HEAD wherever there is GET, and no caching."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ API_PREFIX = "/api/v1/"
 
 
 class PlainHTTPMiddleware:
-    """HEAD is answered as GET, without its content; load balancers ask so whether somebody is there.
+    """Answers HEAD like GET, without the content: load balancers check with HEAD.
 
-    What is answered depends on who asks: no proxy and no browser keeps it.
+    Responses depend on the caller, so that no proxy and no browser may store them.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -32,7 +32,7 @@ class PlainHTTPMiddleware:
 
 def strip_content(response: HttpResponse) -> HttpResponse:
     if response.streaming:
-        response.close()  # a reader of events must not be waited for
+        response.close()  # an event stream would wait for its reader
         return HttpResponse(status=response.status_code, headers=dict(response.items()))
     length = len(response.content)
     response.content = b""

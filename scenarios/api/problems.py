@@ -1,4 +1,4 @@
-"""Whatever goes wrong, as an RFC 9457 problem document: https://www.rfc-editor.org/rfc/rfc9457"""
+"""Errors as RFC 9457 problem documents: https://www.rfc-editor.org/rfc/rfc9457"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.access.idempotency import KeyUsedOtherwise
+from scenarios.domain.counts import format_count
 from scenarios.domain.errors import (
     AddressProtected,
     AddressUnknown,
@@ -35,7 +36,7 @@ QUERY_PARAMETERS = (["filters"], ["query"])
 
 
 class ProblemAt(Schema):
-    """One thing that is wrong: `path` within the document or the request; lines and columns start at 1."""
+    """One error. `path` is a place in the request or the document; lines and columns start at 1."""
 
     path: str
     message: str
@@ -45,7 +46,7 @@ class ProblemAt(Schema):
 
 
 class Problem(Schema):
-    """RFC 9457; `errors` tells each thing that is wrong, and where."""
+    """A problem document by RFC 9457. `errors` lists each error and its place."""
 
     type: str = "about:blank"
     title: str
@@ -55,15 +56,15 @@ class Problem(Schema):
 
 
 class NotFoundError(LookupError):
-    """The address names something that is not stored."""
+    """The address names something that does not exist."""
 
 
 class ConflictError(ValueError):
-    """What was asked for does not fit the present state of things."""
+    """The request does not fit the present state."""
 
 
 class RefusedError(ValueError):
-    """The request makes no sense; `errors` tells where."""
+    """The request is invalid; `errors` says where."""
 
     def __init__(self, detail: str, errors: Sequence[ProblemAt] = ()) -> None:
         super().__init__(detail)
@@ -72,11 +73,11 @@ class RefusedError(ValueError):
 
 class MalformedJSONError(HttpError):
     def __init__(self, error: json.JSONDecodeError | None) -> None:
-        super().__init__(HTTPStatus.BAD_REQUEST, "The body is no JSON.")
+        super().__init__(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.")
         self.errors = [
             ProblemAt(path="body", message=error.msg, line=error.lineno, column=error.colno)
             if error
-            else ProblemAt(path="body", message="it is not UTF-8, or nested too deep")
+            else ProblemAt(path="body", message="not UTF-8, or nested too deeply")
         ]
 
 
@@ -96,7 +97,7 @@ def build_problem(
 ) -> HttpResponse:
     phrase = HTTPStatus(status).phrase
     body = Problem(title=phrase, status=status, detail=detail, errors=list(errors))
-    # A name in the request may hold half a surrogate pair, which JSON can carry only escaped.
+    # A name in the request may hold half of a surrogate pair, which JSON can only carry escaped.
     content = json.dumps(body.model_dump(exclude_none=True))
     return HttpResponse(content, status=status, content_type=MEDIA_TYPE, headers=dict(headers or {}))
 
@@ -109,7 +110,7 @@ def list_problems(error: ValidationError) -> list[ProblemAt]:
 
 
 def format_path(location: Sequence[int | str]) -> str:
-    """Without the name that a function of ours gives to the whole body, or to all filters together."""
+    """Leaves out the name of the function's parameter for the whole body, or for all filters."""
     place, *names = map(str, location)
     if place == "body" or names in QUERY_PARAMETERS:
         del names[:1]
@@ -118,7 +119,7 @@ def format_path(location: Sequence[int | str]) -> str:
 
 def describe_invalid_document(error: InvalidDocument) -> HttpResponse:
     errors = [ProblemAt.model_validate(found, from_attributes=True) for found in error.problems]
-    detail = f"The document breaks {len(errors)} rules of the language: nothing was stored."
+    detail = f"The document is invalid, with {format_count(len(errors), 'error')}: nothing was stored."
     return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
@@ -128,11 +129,11 @@ def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
         for name, sentence in error.errors.items()
     ]
     return build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "The values given do not fit the scenario's variables.", errors
+        HTTPStatus.UNPROCESSABLE_ENTITY, "Some values do not fit the scenario's variables.", errors
     )
 
 
-# Of the fields that a body calls otherwise, or that stand in the address.
+# Where a request has the fields whose name differs from the model's.
 FIELD_PATHS = {"name": "path.name", "scenario_name": "body.scenario", "window": "body.window_from"}
 
 
@@ -141,12 +142,14 @@ def describe_invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:
         ProblemAt(path=FIELD_PATHS.get(name, f"body.{name}"), message=sentence)
         for name, sentence in sentences.items()
     ]
-    return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "It makes no sense so: nothing was stored.", errors)
+    return build_problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "Some fields are invalid: nothing was stored.", errors
+    )
 
 
 def describe_http_error(error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, MalformedJSONError):
-        error = error.__cause__  # the framework has put an error of its own before it
+        error = error.__cause__  # ninja has wrapped it
     return build_problem(
         error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {})
     )
@@ -155,13 +158,15 @@ def describe_http_error(error: HttpError) -> HttpResponse:
 def describe_refused_request(error: SuspiciousOperation) -> HttpResponse:
     if isinstance(error, RequestDataTooBig):
         return build_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB.")
-    return build_problem(HTTPStatus.BAD_REQUEST, "The request is refused.")
+    return build_problem(HTTPStatus.BAD_REQUEST, "The request is malformed.")
 
 
 def describe_database_outage(_error: OperationalError) -> HttpResponse:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return build_problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer, or is busy.", headers=headers
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The database is unavailable or busy; try again later.",
+        headers=headers,
     )
 
 
@@ -177,7 +182,7 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     SuspiciousOperation: describe_refused_request,
     OperationalError: describe_database_outage,
     ValidationError: lambda error: build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "The request does not fit its description.", list_problems(error)
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The request is invalid.", list_problems(error)
     ),
     NotFoundError: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
     RefusedError: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
@@ -208,13 +213,13 @@ def describe_error(error: Exception) -> HttpResponse:
 def refuse_unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
     return build_problem(
         HTTPStatus.NOT_FOUND,
-        f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}: see /api/v1/docs.",
+        f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}; /api/v1/docs lists all addresses.",
     )
 
 
 class ProblemMiddleware:
-    """Gives the API's shape to what never reaches it: a method it does not know, a host that is not
-    allowed, an error of the server.
+    """Turns errors that the API never sees into problems: unknown methods, hosts that are not allowed,
+    and server errors.
     """
 
     PLACE = "/api/v1/"
@@ -235,7 +240,7 @@ class ProblemMiddleware:
     def sentence(self, request: HttpRequest, response: HttpResponse) -> str:
         status = HTTPStatus(response.status_code)
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            return f"{request.method} does nothing here: allowed are {response.get('Allow', '')}."
+            return f"Method {request.method!r} is not allowed here; use one of {response.get('Allow', '')}."
         if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-            return "The request could not be carried out: the server's log says why."
+            return "The server failed; its log says why."
         return status.description or status.phrase

@@ -1,4 +1,4 @@
-"""Runs: started, found, followed, stopped, reported."""
+"""Runs: start, find, follow, stop and report them."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -45,7 +45,7 @@ RunStatus = Literal[
 ]
 NO_SUCH_KEY = 0
 PRIORITY = Field(
-    0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Of runs that wait, those with the highest begin first."
+    0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Among waiting runs, the highest priority begins first."
 )
 OUTCOMES = {outcome.value for outcome in Outcome}
 IdPrefix = Annotated[
@@ -54,7 +54,7 @@ IdPrefix = Annotated[
 
 
 class RunInList(Schema):
-    """`status` is how it ended, or how it stands until then; `rollback` is null until then."""
+    """`status` is the state and, once the run has ended, the outcome; `rollback` is null until then."""
 
     id: UUID
     scenario: str
@@ -65,24 +65,24 @@ class RunInList(Schema):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    duration: float | None = Field(description="Seconds from its start to its end; null until then.")
+    duration: float | None = Field(description="Seconds from `started_at` to `finished_at`.")
     created_by: str | None
-    origin: str = Field(description="Where it was started: admin, api, cli or schedule.")
+    origin: str = Field(description="Where the run was requested: admin, api, cli or schedule.")
     variables: dict[str, JsonValue]
-    priority: int = Field(description="Of runs that wait, those with the highest begin first.")
+    priority: int = Field(description="Among waiting runs, the highest priority begins first.")
     attempt: int
-    waiting_for: str = Field(description="What keeps it from beginning; empty where nothing does.")
-    stopping: bool = Field(description="Whether its end was asked for.")
-    last_event: int = Field(description="Sequence number of its newest event.")
-    url: str = Field(description="Its page, for a person.")
+    waiting_for: str = Field(description="What the run waits for; empty if nothing.")
+    stopping: bool = Field(description="Whether somebody has requested its end.")
+    last_event: int = Field(description="Sequence number of the newest event.")
+    url: str = Field(description="The run's page in the admin site.")
 
 
 class RunDetails(RunInList):
-    """With what takes a look at its events."""
+    """A run, with what is computed from its events."""
 
-    time_to_detect: float | None = Field(description="Seconds; null where nothing was to be detected.")
-    time_to_recover: float | None = Field(description="Seconds; null where it did not recover.")
-    approval: int | None = Field(description="Its approval, where it needed one: see approvals/ID.")
+    time_to_detect: float | None = Field(description="Seconds; null if there was nothing to detect.")
+    time_to_recover: float | None = Field(description="Seconds; null if it did not recover.")
+    approval: int | None = Field(description="Id of the approval, if the run needed one: see approvals/ID.")
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def describe_run(run: Run) -> dict[str, Any]:
 
 
 def describe_run_in_full(run: Run) -> dict[str, Any]:
-    """With the fields that take a look at its events."""
+    """Add the fields that are computed from the run's events."""
     history = read_history(run)
     return {
         **describe_run(run),
@@ -107,7 +107,7 @@ class RunPage(Schema):
 
 
 class RunFilters(Filters):
-    """`by` is a user's name; `since` and `until` bound when it was created; `id` may be its beginning."""
+    """`by` is a user name; `since` and `until` limit `created_at`; `id` may be the beginning of an id."""
 
     scenario: Text | None = None
     status: RunStatus | None = None
@@ -119,7 +119,7 @@ class RunFilters(Filters):
 
 
 class RunRequest(Body):
-    """With `wait: false` it is refused where it could not begin at once."""
+    """With `wait: false`, the run is refused if it could not begin at once."""
 
     variables: dict[str, JsonValue] = {}
     wait: bool = True
@@ -127,11 +127,11 @@ class RunRequest(Body):
 
 
 class DocumentRunRequest(RunRequest):
-    document: str = Field(description="The document to carry out; it is not stored as a scenario.")
+    document: str = Field(description="The document to run; it is not stored as a scenario.")
 
 
 class StopResult(Schema):
-    """`stopping` is false where the run has ended already, or is being stopped."""
+    """`stopping` is false if the run has already ended or is already being stopped."""
 
     run: UUID
     stopping: bool
@@ -140,14 +140,14 @@ class StopResult(Schema):
 @router.get("/runs", response={200: RunPage, **REFUSALS}, url_name="runs")
 @needs("scenarios.view_run")
 def list_runs(request: HttpRequest, filters: Query[RunFilters]) -> dict[str, Any]:
-    """Runs, the newest first."""
+    """List runs, the newest first."""
     return build_page(filter_runs(select_runs(), filters), ORDER, filters, describe_run)
 
 
 @router.get("/scenarios/{name}/runs", response={200: RunPage, **ITEM_REFUSALS}, url_name="scenario_runs")
 @needs("scenarios.view_run")
 def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filters]) -> dict[str, Any]:
-    """The scenario's runs, the newest first."""
+    """List the scenario's runs, the newest first."""
     return build_page(select_runs().filter(scenario=find_scenario(name)), ORDER, filters, describe_run)
 
 
@@ -157,7 +157,7 @@ def select_runs() -> QuerySet[Run]:
 
 
 def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
-    # By key, and not by a join: PostgreSQL would read every run of that name, and sort them.
+    # Filters by key instead of a join, for which PostgreSQL would read and sort every run of that name.
     conditions = {
         "scenario": find_key(Scenario.objects.filter(name=filters.scenario), filters.scenario),
         "started_by": find_key(User.objects.filter(username=filters.by), filters.by),
@@ -174,7 +174,7 @@ def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:
 
 
 def find_key(rows: QuerySet[Any], name: str | None) -> int | None:
-    """The row's key, that of no row where there is none of the name; None where nothing is asked for."""
+    """The key of the first row; NO_SUCH_KEY if there is none, None if no name is given."""
     if name is None:
         return None
     found: int | None = rows.values_list("pk", flat=True).first()
@@ -191,7 +191,7 @@ def find_key(rows: QuerySet[Any], name: str | None) -> int | None:
 def start_run(
     request: HttpRequest, response: HttpResponse, name: str, body: RunRequest
 ) -> Status[dict[str, Any]]:
-    """Run the scenario with these variables. It waits its turn where another run holds its services."""
+    """Start a run of the scenario. It waits while another run holds its services."""
     caller = get_caller(request)
     stored = find_scenario(name)
     run = start(caller, stored.document, body, stored)
@@ -207,7 +207,7 @@ def start_run(
 def start_run_of_document(
     request: HttpRequest, response: HttpResponse, body: DocumentRunRequest
 ) -> Status[dict[str, Any]]:
-    """Run a document that is not stored. It needs the permissions to store one, too."""
+    """Start a run of a document that is not stored. This needs the permissions to store one."""
     caller = get_caller(request)
     run = start(caller, body.document, body, None)
     response["Location"] = reverse("api:run", args=[run.pk])
@@ -229,7 +229,7 @@ def start(caller: Caller, source: str, body: RunRequest, stored: Scenario | None
 @router.get("/runs/{run_id}", response={200: RunDetails, **ITEM_REFUSALS}, url_name="run")
 @needs("scenarios.view_run")
 def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
-    """The run as it is now."""
+    """Show the run as it is now."""
     return describe_run_in_full(find_run(run_id))
 
 
@@ -242,7 +242,7 @@ def get_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
 @needs("scenarios.stop_run")
 @decorate_view(run_once)
 def stop_run(request: HttpRequest, run_id: UUID) -> dict[str, Any]:
-    """End the run `aborted`; its faults are undone first."""
+    """Stop the run: its faults are undone, then it ends as `aborted`."""
     caller = get_caller(request)
     run = find_run(run_id)
     return {"run": run.id, "stopping": run_commands.request_stop(run, by=caller.user.get_username())}
@@ -259,7 +259,7 @@ class ReportFormat(Schema):
     openapi_extra={
         "responses": {
             200: {
-                "description": "The report, the same bytes as on the run's page and by the command line.",
+                "description": "The report: the same bytes as from the admin site and the command line.",
                 "content": {
                     one.media_type: {"schema": {"type": "object"} if name == "json" else {"type": "string"}}
                     for name, one in FORMATS.items()
@@ -270,7 +270,7 @@ class ReportFormat(Schema):
 )
 @needs("scenarios.view_run")
 def get_report(request: HttpRequest, run_id: UUID, query: Query[ReportFormat]) -> HttpResponse:
-    """What the run did, in one of four formats."""
+    """Report what the run did, in one of four formats."""
     run, name = find_run(run_id), query.format
     response = HttpResponse(
         render_report(run, name), content_type=f"{FORMATS[name].media_type}; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Scenarios: stored, found, checked, deleted."""
+"""Scenarios: store, find, validate and delete them."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -55,7 +55,7 @@ class ScenarioPage(Schema):
 
 
 class ScenarioFilters(Filters):
-    """`name` and `text` are a part of it, `tag` is one whole tag."""
+    """`name` and `text` match parts, `tag` one whole tag."""
 
     name: Text | None = None
     tag: Text | None = None
@@ -65,7 +65,7 @@ class ScenarioFilters(Filters):
 @router.get("/scenarios", response={200: ScenarioPage, **REFUSALS}, url_name="scenarios")
 @needs("scenarios.view_scenario")
 def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
-    """The stored scenarios by name, without their documents."""
+    """List the stored scenarios by name, without their documents."""
     rows = Scenario.objects.select_related("changed_by").defer("document")
     return build_page(filter_scenarios(rows, filters), ORDER, filters)
 
@@ -79,7 +79,7 @@ def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> Quer
             Q(name__icontains=words) | Q(title__icontains=words) | Q(description__icontains=words)
         )
     if filters.tag:
-        # No operator for it is common to the databases, and scenarios are hundreds, not millions.
+        # The databases have no common operator for this, and there are hundreds of scenarios, not millions.
         tagged = [key for key, tags in rows.values_list("pk", "tags") if filters.tag in tags]
         rows = rows.filter(pk__in=tagged)
     return rows
@@ -88,7 +88,7 @@ def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> Quer
 @router.get("/scenarios/{name}", response={200: StoredScenario, **ITEM_REFUSALS}, url_name="scenario")
 @needs("scenarios.view_scenario")
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
-    """The scenario with its document."""
+    """Show the scenario with its document."""
     return find_scenario(name)
 
 
@@ -100,7 +100,7 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
 @needs("scenarios.add_scenario", "scenarios.change_scenario")
 @decorate_view(run_once)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
-    """Store the document in the body under its name, or store nothing."""
+    """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
     return stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
 
@@ -111,7 +111,7 @@ def put_scenario(request: HttpRequest, name: str) -> Scenario:
 @needs("scenarios.delete_scenario")
 @decorate_view(run_once)
 def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the scenario; its runs stay. Refused while a run of it goes on or has left a fault."""
+    """Delete the scenario; its runs stay. Refused while a run is unfinished or has left a fault."""
     caller = get_caller(request)
     remove_scenario(find_scenario(name).name, by=caller.user)
     return Status(HTTPStatus.NO_CONTENT, None)
@@ -125,7 +125,7 @@ def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
 )
 @needs("scenarios.view_scenario")
 def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Check the document in the body; nothing is stored."""
+    """Validate the document in the body; nothing is stored."""
     document = read_document_named(request, name)
     return {"name": document.name, "title": document.title}
 
@@ -134,6 +134,6 @@ def read_document_named(request: HttpRequest, name: str) -> Document:
     document = documents.read_document(request.body)
     if document.name != name:
         raise RefusedError(
-            f"The address names {name[:80]!r}, the document {document.name!r}: they must be the same."
+            f"The address names {name[:80]!r}, but the document {document.name!r}; make them the same."
         )
     return document

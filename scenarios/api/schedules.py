@@ -1,4 +1,4 @@
-"""Schedules: written by name, paused, deleted."""
+"""Schedules: create, change, pause and delete them."""
 
 from datetime import datetime, time
 from http import HTTPStatus
@@ -29,7 +29,7 @@ from scenarios.records import page_url
 
 router = Router(tags=["schedules"])
 ORDER = Order(("name",), (parse_cursor_name,))
-# As in the admin: whoever writes a schedule answers for its runs, and must be one who may run.
+# As in the admin site: a schedule starts runs in its author's name, who must have the permission to run.
 CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
 DUE_TIMES_SHOWN = 5
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
@@ -44,17 +44,19 @@ class ScheduleInList(Schema):
     variables: dict[str, JsonValue]
     cron: str
     time_zone: str
-    window_days: list[int] = Field(description="1 is Monday; none: every day.")
+    window_days: list[int] = Field(description="1 is Monday; an empty list means every day.")
     window_from: str | None
     window_to: str | None
     grace_minutes: int
-    priority: int = Field(description="Of its runs: of runs that wait, those with the highest begin first.")
+    priority: int = Field(
+        description="The priority of its runs: among waiting runs, the highest begins first."
+    )
     paused: bool = Field(alias="is_paused")
     next_at: datetime | None
     created_at: datetime
     changed_at: datetime
     changed_by: str | None
-    url: str = Field(description="Its page, for a person.")
+    url: str = Field(description="The schedule's page in the admin site.")
 
     @staticmethod
     def resolve_window_from(row: Schedule) -> str | None:
@@ -74,7 +76,7 @@ class ScheduleInList(Schema):
 
 
 class DueTime(Schema):
-    """A time at which it was due, and what came of it; `run` is null where none was started."""
+    """A time at which the schedule was due, and its outcome; `run` is null if none was started."""
 
     due_at: datetime
     outcome: DueOutcome
@@ -83,13 +85,15 @@ class DueTime(Schema):
 
 
 class ScheduleDetails(ScheduleInList):
-    """With its due times, before and after now."""
+    """A schedule, with its last and next due times."""
 
     in_words: str
-    next_times: list[datetime] = Field(description="Empty while it is paused.")
-    obstacle: str = Field(description="What would keep it from starting a run now; empty where nothing.")
+    next_times: list[datetime] = Field(description="Empty while the schedule is paused.")
+    obstacle: str = Field(description="What would keep it from starting a run now; empty if nothing.")
     last_times: list[DueTime] = Field(description="The newest first.")
-    approval: int | None = Field(description="Its newest, where it needed one: see approvals/ID.")
+    approval: int | None = Field(
+        description="Id of the newest approval, if the schedule needed one: see approvals/ID."
+    )
 
     @classmethod
     def of(cls, row: Schedule, request: HttpRequest) -> "ScheduleDetails":
@@ -100,7 +104,7 @@ class ScheduleDetails(ScheduleInList):
         try:
             described.in_words = row.timetable().in_words()
             described.next_times = [] if row.is_paused else schedules.upcoming(row)
-        except InvalidSchedule as error:  # it made sense when it was stored: zones change
+        except InvalidSchedule as error:  # valid when it was stored: time zones change
             described.in_words, described.next_times, described.obstacle = "", [], str(error)
         return cls.model_validate(described, context={"request": request})
 
@@ -111,7 +115,7 @@ class SchedulePage(Schema):
 
 
 class ScheduleFilters(Filters):
-    """`name` is a part of it, `scenario` a whole name."""
+    """`name` matches a part, `scenario` a whole name."""
 
     name: Text | None = None
     scenario: Text | None = None
@@ -119,30 +123,32 @@ class ScheduleFilters(Filters):
 
 
 class ScheduleRequest(Body):
-    """With both times of the window or neither; one that ends before it begins lasts over midnight.
+    """Give both times of the window or neither. A window that ends before it begins spans midnight.
 
-    Without `paused` it stays as it is: a new one goes on.
+    Without `paused`, a paused schedule stays paused, and a new one is not paused.
     """
 
     scenario: Text
-    cron: str = Field(max_length=200, description="As in '30 2 * * MON-FRI'.")
+    cron: str = Field(max_length=200, description="For example '30 2 * * MON-FRI'.")
     variables: dict[str, JsonValue] = {}
-    time_zone: str = Field("UTC", max_length=64, description="As in 'Europe/Berlin'.")
-    window_days: list[DayOfWeek] = Field([], max_length=7, description="1 is Monday; none: every day.")
+    time_zone: str = Field("UTC", max_length=64, description="For example 'Europe/Berlin'.")
+    window_days: list[DayOfWeek] = Field(
+        [], max_length=7, description="1 is Monday; an empty list means every day."
+    )
     window_from: TimeOfDay | None = None
     window_to: TimeOfDay | None = None
     grace_minutes: int = Field(15, ge=0, le=MAX_GRACE_MINUTES)
-    priority: int = Field(0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="That its runs are given.")
+    priority: int = Field(0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="The priority of its runs.")
     paused: bool | None = None
 
     def fields(self) -> dict[str, Any]:
-        given: dict[str, Any] = self.model_dump(exclude={"scenario", "paused"})
-        given["scenario_name"] = self.scenario
-        given["variables"] = make_storable(self.variables)
-        given["window_days"] = sorted(set(self.window_days))
-        given["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None
-        given["window_to"] = time.fromisoformat(self.window_to) if self.window_to else None
-        return given if self.paused is None else {**given, "is_paused": self.paused}
+        values: dict[str, Any] = self.model_dump(exclude={"scenario", "paused"})
+        values["scenario_name"] = self.scenario
+        values["variables"] = make_storable(self.variables)
+        values["window_days"] = sorted(set(self.window_days))
+        values["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None
+        values["window_to"] = time.fromisoformat(self.window_to) if self.window_to else None
+        return values if self.paused is None else {**values, "is_paused": self.paused}
 
 
 def format_time_of_day(moment: time | None) -> str | None:
@@ -152,7 +158,7 @@ def format_time_of_day(moment: time | None) -> str | None:
 @router.get("/schedules", response={200: SchedulePage, **REFUSALS}, url_name="schedules")
 @needs("scenarios.view_schedule")
 def list_schedules(request: HttpRequest, filters: Query[ScheduleFilters]) -> dict[str, Any]:
-    """The schedules by name."""
+    """List the schedules by name."""
     return build_page(
         filter_schedules(Schedule.objects.select_related("changed_by"), filters), ORDER, filters
     )
@@ -170,7 +176,7 @@ def filter_schedules(rows: QuerySet[Schedule], filters: ScheduleFilters) -> Quer
 @router.get("/schedules/{name}", response={200: ScheduleDetails, **ITEM_REFUSALS}, url_name="schedule")
 @needs("scenarios.view_schedule")
 def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
-    """The schedule, when it is due, and what came of it last."""
+    """Show the schedule, with its last and next due times."""
     return ScheduleDetails.of(find_schedule(name), request)
 
 
@@ -182,7 +188,7 @@ def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
 @needs("scenarios.add_schedule", *CHANGE_PERMISSIONS)
 @decorate_view(run_once)
 def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> ScheduleDetails:
-    """Create the schedule, or make it this one. It then runs by your name."""
+    """Create or replace the schedule. Its runs are then started in your name."""
     caller = get_caller(request)
     schedule = schedules.put_schedule(check_name(name), body.fields(), by=caller.user)
     return ScheduleDetails.of(schedule, request)
@@ -192,7 +198,7 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> Sche
 @needs("scenarios.delete_schedule")
 @decorate_view(run_once)
 def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the schedule; its runs stay, and what has begun goes on."""
+    """Delete the schedule. Its runs stay; one that has begun continues."""
     schedules.delete_schedule(find_schedule(name))
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -206,7 +212,7 @@ def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
 @needs(*CHANGE_PERMISSIONS)
 @decorate_view(run_once)
 def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
-    """Let no time be due until it is resumed."""
+    """Pause the schedule: it starts nothing until it is resumed."""
     return paused(request, name, is_paused=True)
 
 
@@ -219,7 +225,7 @@ def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
 @needs(*CHANGE_PERMISSIONS)
 @decorate_view(run_once)
 def resume_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
-    """Let it go on from now: what was due in between is not caught up."""
+    """Resume the schedule from now on. What was due in between is not started."""
     return paused(request, name, is_paused=False)
 
 
@@ -227,6 +233,6 @@ def paused(request: HttpRequest, name: str, *, is_paused: bool) -> ScheduleDetai
     schedule = find_schedule(name)
     try:
         schedules.pause(schedule, paused=is_paused)
-    except InvalidSchedule as error:  # it made sense when it was stored: zones change
-        raise ConflictError(f"Schedule {name!r} cannot go on: {error}.") from error
+    except InvalidSchedule as error:  # valid when it was stored: time zones change
+        raise ConflictError(f"Schedule {name!r} cannot be resumed: {error}.") from error
     return ScheduleDetails.of(find_schedule(name), request)

@@ -28,14 +28,16 @@ PROTECT = "scenarios.protect_service"
 
 
 class ServiceInList(Schema):
-    """`held_by` is the run that has it for itself; `touched_by` are scenarios."""
+    """`held_by` is the run that holds the service; `touched_by` lists the scenarios that touch it."""
 
     name: str
     base_url: str
     description: str
     health_path: str
-    health_status: int | None = Field(description="Null: anything from 200 to 299 is well.")
-    protected: bool = Field(description="A run that acts on it needs the approval of a second person.")
+    health_status: int | None = Field(
+        description="The status of a healthy service; null means any from 200 to 299."
+    )
+    protected: bool = Field(description="Whether runs that touch it need the approval of a second person.")
     held_by: UUID | None
     touched_by: list[str]
 
@@ -46,32 +48,32 @@ class ServicePage(Schema):
 
 
 class ServiceFilters(Filters):
-    """`name` is a part of it."""
+    """`name` matches a part of the name."""
 
     name: Text | None = None
 
 
 class ServiceRequest(Body):
-    """What is left out, or null, stays as it is; a new one is not protected."""
+    """Fields that are missing or null keep their value. A new service is not protected."""
 
     base_url: str = Field(
         min_length=1,
         max_length=500,
         pattern=r"^[^\x00]*$",
-        description="As http://127.0.0.1:9101: paths of steps are appended.",
+        description="For example http://127.0.0.1:9101; the paths of steps are appended to it.",
     )
     description: str | None = None
     protected: bool | None = None
     health_path: str | None = Field(None, max_length=200, pattern=r"^/([!-.0-~][!-~]*)?$")
     health_status: int | None = Field(
-        None, ge=0, le=599, description="0: anything from 200 to 299 is well again."
+        None, ge=0, le=599, description="The status of a healthy service; 0 resets it to any from 200 to 299."
     )
 
 
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
 @needs("scenarios.view_service")
 def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[str, Any]:
-    """The registered services by name: who holds them, and which scenarios touch them."""
+    """List the services by name, with the runs that hold them and the scenarios that touch them."""
     rows = Service.objects.all()
     if filters.name:
         rows = rows.filter(name__contains=filters.name)
@@ -99,12 +101,12 @@ def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
 @router.get("/services/{name}", response={200: ServiceInList, **ITEM_REFUSALS}, url_name="service")
 @needs("scenarios.view_service")
 def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
-    """The service: who holds it, and which scenarios touch it."""
+    """Show the service, with the run that holds it and the scenarios that touch it."""
     return describe_services([find_service(name)])[0]
 
 
 def need_protect_permission(name: str, **_named: str) -> list[str]:
-    """Whoever could move or delete a protected service could as well take its protection away."""
+    """Moving or deleting a protected service would remove its protection."""
     is_protected = is_label(name) and Service.objects.filter(name=name, is_protected=True).exists()
     return [PROTECT] if is_protected else []
 
@@ -115,8 +117,10 @@ def need_protect_permission(name: str, **_named: str) -> list[str]:
 @needs("scenarios.add_service", "scenarios.change_service", also=need_protect_permission)
 @decorate_view(run_once)
 def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
-    """Register the service, or change it. Of a protected one, to protect one, and to register one at the
-    address of a protected one, it needs the permission.
+    """Register or change the service.
+
+    To protect it, to change a protected one, and to register one at the address of a protected one, the
+    caller needs the permission `protect_service`.
     """
     if not permit(request).may(PROTECT):
         registered_services.check_address(Service(name=name, base_url=body.base_url))
@@ -126,7 +130,6 @@ def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[s
 @transaction.atomic
 def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
     present = Service.objects.select_for_update().filter(name=check_name(name)).first()
-    # Whoever could move a protected service could as well take its protection away.
     if body.protected or (present is not None and present.is_protected):
         permit(request, PROTECT)
     description = None if body.description is None else make_storable(body.description)
@@ -148,7 +151,7 @@ def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[
 @decorate_view(run_once)
 @transaction.atomic
 def delete_service(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the service with its queries for charts. Refused while a run has it for itself."""
+    """Delete the service and its chart queries. Refused while a run holds it."""
     service = find_service(name)
     if service.is_protected:
         permit(request, PROTECT)

@@ -1,4 +1,4 @@
-"""Answers as JSON by the standard, whatever a run or a service has put into the database."""
+"""Responses in standard JSON, without NaN and infinities, whatever the database contains."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Webhooks: who is told of runs, and whether they can be reached. A secret is answered once, never kept."""
+"""Webhooks, and whether their receivers can be reached. A secret is shown once and never stored."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -28,7 +28,7 @@ router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))
 CHANGE = "scenarios.change_webhook"
 DELIVERIES_SHOWN = 5
-INVALID_FIELDS = "It makes no sense so: nothing was stored."
+INVALID_FIELDS = "Some fields are invalid: nothing was stored."
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
 Subscribable = Literal[
     "run.awaiting_approval", "run.started", "run.finished", "fault.outstanding", "fault.resolved"
@@ -41,7 +41,9 @@ class WebhookInList(Schema):
     name: str
     url: str
     events: list[str]
-    tags: list[str] = Field(description="Only of stored scenarios with one of these; none: of all runs.")
+    tags: list[str] = Field(
+        description="Only for runs of stored scenarios with one of these tags; an empty list means all runs."
+    )
     enabled: bool = Field(alias="is_enabled")
     disabled_because: str
     created_at: datetime
@@ -53,7 +55,7 @@ class WebhookInList(Schema):
 
 
 class WebhookDelivery(Schema):
-    """`status` is what the receiver answered last; null where it has not."""
+    """`status` is the receiver's last HTTP status; null if it has not answered."""
 
     message: str
     state: DeliveryState
@@ -72,7 +74,7 @@ class WebhookDetails(WebhookInList):
 
 
 class WebhookWithSecret(WebhookDetails):
-    secret: str = Field(description="What signs its messages. It is shown now, and never again.")
+    secret: str = Field(description="Signs the messages. It is shown only now.")
 
 
 class WebhookPage(Schema):
@@ -81,15 +83,15 @@ class WebhookPage(Schema):
 
 
 class WebhookRequest(Body):
-    """`events` are those of docs/integrations.md; left out, it is told of every one."""
+    """`events` are the messages to send; all of them if missing."""
 
     name: Line = Field(min_length=1, max_length=100)
-    url: Line = Field(min_length=1, max_length=500, description="As https://hooks.example.com/runs.")
+    url: Line = Field(min_length=1, max_length=500, description="For example https://hooks.example.com/runs.")
     events: list[Subscribable] = Field(list(ALL_EVENTS), min_length=1, max_length=len(ALL_EVENTS))
     tags: list[Line] = Field([], max_length=50)
     enabled: bool = True
 
-    def given_to(self, webhook: Webhook) -> Webhook:
+    def apply_to(self, webhook: Webhook) -> Webhook:
         webhook.name, webhook.url = self.name, self.url
         webhook.events, webhook.tags = list(dict.fromkeys(self.events)), self.tags
         webhook.is_enabled = self.enabled
@@ -97,7 +99,7 @@ class WebhookRequest(Body):
 
 
 class TestResult(Schema):
-    """The watchdog sends it within a second; `last_deliveries` of the webhook tell how it ended."""
+    """The watchdog sends the message within a second; see the webhook's `last_deliveries` for the result."""
 
     message_id: str
 
@@ -105,26 +107,27 @@ class TestResult(Schema):
 @router.get("/webhooks", response={200: WebhookPage, **REFUSALS}, url_name="webhooks")
 @needs("scenarios.view_webhook")
 def list_webhooks(request: HttpRequest, filters: Query[Filters]) -> dict[str, Any]:
-    """The webhooks, the oldest first."""
+    """List the webhooks, the oldest first."""
     return build_page(Webhook.objects.select_related("changed_by"), ORDER, filters)
 
 
 @router.get("/webhooks/{webhook_id}", response={200: WebhookDetails, **ITEM_REFUSALS}, url_name="webhook")
 @needs("scenarios.view_webhook")
 def get_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
-    """The webhook, and what came of its last deliveries."""
+    """Show the webhook and its last deliveries."""
     return find_webhook(webhook_id)
 
 
-# Without an Idempotency-Key: its answer would be kept, and the secret with it. Sent again, the name is taken.
+# Takes no Idempotency-Key, because the response, which holds the secret, would be stored. A repeated
+# request is refused, because the name is then taken.
 @router.post("/webhooks", response={201: WebhookWithSecret, **REFUSALS, **BODY_REFUSALS, 409: Problem})
 @needs("scenarios.add_webhook")
 def create_webhook(
     request: HttpRequest, response: HttpResponse, body: WebhookRequest
 ) -> Status[WebhookWithSecret]:
-    """Add a webhook. The answer holds its secret, this one time."""
+    """Add a webhook. Its secret is shown only in this response."""
     caller = get_caller(request)
-    webhook = body.given_to(Webhook())
+    webhook = body.apply_to(Webhook())
     secret = save_webhook(webhook, by=caller.user)
     response["Location"] = reverse("api:webhook", args=[webhook.pk])
     return Status(HTTPStatus.CREATED, describe_with_secret(webhook, secret))
@@ -139,9 +142,9 @@ def create_webhook(
 @decorate_view(run_once)
 @transaction.atomic
 def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[RowId]) -> Webhook:
-    """Change the webhook whole; its secret stays."""
+    """Replace all fields of the webhook; its secret stays."""
     caller = get_caller(request)
-    webhook = body.given_to(lock_webhook(webhook_id))
+    webhook = body.apply_to(lock_webhook(webhook_id))
     save_webhook(webhook, by=caller.user)
     return webhook
 
@@ -150,7 +153,7 @@ def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[Row
 @needs("scenarios.delete_webhook")
 @decorate_view(run_once)
 def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
-    """Delete the webhook with its deliveries; nothing more is sent to it."""
+    """Delete the webhook and its deliveries; nothing more is sent to it."""
     webhooks.delete_webhook(find_webhook(webhook_id))
     return Status(HTTPStatus.NO_CONTENT, None)
 
@@ -165,10 +168,10 @@ def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None
 @decorate_view(run_once)
 @transaction.atomic
 def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
-    """Send it a message that tells nothing but that it arrives."""
+    """Send a test message."""
     webhook = lock_webhook(webhook_id)
     if not webhook.is_enabled:
-        raise ConflictError(f"Webhook {webhook.name!r} is disabled: nothing is sent to it.")
+        raise ConflictError(f"Webhook {webhook.name!r} is disabled; enable it first.")
     return Status(HTTPStatus.ACCEPTED, webhooks.send_test(webhook))
 
 
@@ -180,7 +183,7 @@ def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
 @needs(CHANGE)
 @transaction.atomic
 def change_secret(request: HttpRequest, webhook_id: Path[RowId]) -> WebhookWithSecret:
-    """Give it a new secret, answered this one time. For a day the one before signs as well."""
+    """Make a new secret, shown only in this response. The previous one stays valid for 24 hours."""
     caller = get_caller(request)
     webhook = lock_webhook(webhook_id)
     secret = webhooks.change_secret(webhook, by=caller.user)
@@ -188,7 +191,7 @@ def change_secret(request: HttpRequest, webhook_id: Path[RowId]) -> WebhookWithS
 
 
 def lock_webhook(webhook_id: int) -> Webhook:
-    """The webhook, which nobody deletes until the transaction ends."""
+    """Keep others from deleting the webhook until the transaction ends."""
     Webhook.objects.select_for_update().filter(pk=webhook_id).first()
     return find_webhook(webhook_id)
 
@@ -207,8 +210,10 @@ def save_webhook(webhook: Webhook, *, by: User) -> str:
                 for name, said in error.message_dict.items()
             ],
         ) from error
-    except IntegrityError as error:  # another of the name was stored this moment
-        raise ConflictError(f"There is a webhook {webhook.name!r} already.") from error
+    except IntegrityError as error:  # stored by another request at the same time
+        raise ConflictError(
+            f"A webhook named {webhook.name!r} already exists; choose another name."
+        ) from error
 
 
 def describe_with_secret(webhook: Webhook, secret: str) -> WebhookWithSecret:

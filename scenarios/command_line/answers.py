@@ -1,4 +1,4 @@
-"""What the API answers, as what the verbs speak of."""
+"""Parses responses of the API into the types that the verbs use."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,10 +24,12 @@ T = TypeVar("T")
 
 
 class NotUnderstood(CommandRefused):
-    """An answer without what the API describes."""
+    """A response lacks a field that the API promises."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"The coordinator's answer has no {name!r}: is it of another version?")
+        super().__init__(
+            f"The coordinator's response has no valid {name!r}; check that both have the same version."
+        )
 
 
 def read_field(row: Any, name: str) -> Any:
@@ -96,7 +98,7 @@ def parse_run(row: Any) -> RunRecord:
         created_at=_read_required_time(row, "created_at"),
         started_at=started_at,
         finished_at=finished_at,
-        duration=row.get("duration", took),  # an earlier version has none
+        duration=row.get("duration", took),  # missing in earlier versions
         created_by=read_field(row, "created_by"),
         origin=_read_text(row, "origin"),
         variables=_read_typed(row, "variables", dict),
@@ -121,7 +123,7 @@ def parse_event(row: Any) -> EventRecord:
 
 
 def parse_fault(row: Any) -> FaultRecord:
-    """Where a coordinator of an earlier version leaves a field out, its default stands for it."""
+    """Fills in the fields that coordinators of earlier versions do not send."""
     state = _read_text(row, "state")
     names = ("run", "scenario", "phase", "action", "driver", "service", "reason", "acknowledged_by")
     words: Mapping[str, str] = {name: _read_text(row, name) for name in names}
@@ -164,7 +166,7 @@ def parse_change(row: Any, after: Mapping[str, str]) -> Change:
 
 @contextmanager
 def raise_document_errors() -> Iterator[None]:
-    """A problem document with lines, or with variables, as the error that the domain has for it."""
+    """Raises InvalidDocument or InvalidVariables for problems with lines or with variables."""
     try:
         yield
     except Refusal as error:

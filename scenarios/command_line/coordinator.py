@@ -1,4 +1,4 @@
-"""The port that the verbs speak to: a coordinator here (local.py) or elsewhere (remote.py)."""
+"""The port that the verbs use: this machine's coordinator (local.py) or another one (remote.py)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ MAX_NAMES_LISTED = 10
 
 
 class CommandRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
-    """What was asked cannot be done; the sentence is for a person."""
+    """The command cannot be carried out; the message is for a person."""
 
 
 class ScenarioNotFound(CommandRefused):
-    """No scenario of that name is stored."""
+    """No scenario with this name is stored."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
         close = get_close_matches(name, stored, n=1)
@@ -27,39 +27,39 @@ class ScenarioNotFound(CommandRefused):
             hint = f"did you mean {close[0]!r}?"
         elif stored:
             more = f" and {len(stored) - MAX_NAMES_LISTED} more" if len(stored) > MAX_NAMES_LISTED else ""
-            hint = f"stored are {', '.join(stored[:MAX_NAMES_LISTED])}{more}."
+            hint = f"choose one of {', '.join(stored[:MAX_NAMES_LISTED])}{more}."
         else:
-            hint = "none is stored: 'scenario import' stores some."
-        super().__init__(f"There is no scenario {name!r}: {hint}")
+            hint = "store scenarios with 'scenario import'."
+        super().__init__(f"There is no scenario {name!r}; {hint}")
 
 
 class RunNotFound(CommandRefused):
-    """No run, or more than one, has an id that begins so."""
+    """No run, or more than one, has an id with this beginning."""
 
     def __init__(self, beginning: str, *, found: int = 0) -> None:
         what = f"There are {found} runs" if found else "There is no run"
-        hint = "give more of the id" if found else "'scenario runs' lists them"
-        super().__init__(f"{what} whose id begins with {beginning!r}: {hint}.")
+        hint = "give more characters" if found else "'scenario runs' lists all"
+        super().__init__(f"{what} whose id begins with {beginning!r}; {hint}.")
 
 
 class ScheduleNotFound(CommandRefused):
-    """No schedule of that name is stored."""
+    """There is no schedule with this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no schedule {name!r}: 'scenario schedules' lists them.")
+        super().__init__(f"There is no schedule {name!r}; 'scenario schedules' lists all.")
 
 
 class NothingToUndo(CommandRefused):
-    """The run is held by a worker, or by whoever undoes its faults already."""
+    """The run is held by a process that will undo its faults."""
 
 
 class CoordinatorUnavailable(CommandRefused):
-    """The coordinator cannot be asked now; asked again later it may answer."""
+    """The coordinator does not respond; it may do so later."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioFacts:
-    """`document` is empty in lists; `last_run` is a verdict, "" where it was never run."""
+    """`document` is empty in lists; `last_run` is the verdict, or "" if it has never run."""
 
     name: str
     title: str
@@ -72,7 +72,7 @@ class ScenarioFacts:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """`refusals` would end a run before it injects anything; nothing listens at what is `unreachable`."""
+    """`refusals` would end a run before it injects anything; nothing listens at the `unreachable` targets."""
 
     refusals: Sequence[str] = ()
     unreachable: Sequence[str] = ()
@@ -94,7 +94,7 @@ class ScheduleFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReadDocument:
-    """A valid document. `left_out`: what of a Chaos Toolkit experiment could not be carried over."""
+    """A valid document. `left_out` lists what of a Chaos Toolkit experiment has no equivalent."""
 
     name: str
     source: str
@@ -104,7 +104,7 @@ class ReadDocument:
 
 @dataclass(frozen=True, slots=True)
 class RunFilter:
-    """Empty fields let every run through; `status` is a state or an outcome."""
+    """Empty fields match every run; `status` is a state or an outcome."""
 
     scenario: str = ""
     status: str = ""
@@ -112,11 +112,11 @@ class RunFilter:
 
 
 class Coordinator(Protocol):
-    """Raises CommandRefused, InvalidDocument, InvalidVariables and CannotBegin, wherever it is."""
+    """All methods may raise CommandRefused, InvalidDocument, InvalidVariables and CannotBegin."""
 
     @property
     def poll_seconds(self) -> float:
-        """How often it may be asked how a run is doing."""
+        """Seconds between two looks at a run."""
         ...
 
     def list_scenarios(self) -> Sequence[ScenarioFacts]: ...
@@ -124,23 +124,23 @@ class Coordinator(Protocol):
     def find_scenario(self, name: str) -> ScenarioFacts: ...
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
-        """The document, checked where it would run; nothing is stored. `name` is for an experiment."""
+        """Validate a document where it would run. `name` is given to a Chaos Toolkit experiment."""
         ...
 
     def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
-        """What `store` would do now."""
+        """List what `store_documents` would do now."""
         ...
 
     def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> Sequence[Change]:
-        """All of them, or none; refused where a name of `only_new` is stored with another document."""
+        """Store all or none. Refused if a name in `only_new` is stored with another document."""
         ...
 
     def list_steps(self, source: str, variables: Mapping[str, str]) -> Sequence[PlannedStep]: ...
 
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
-        """What a run of the document would meet now, as far as it can be told before it is begun."""
+        """Check what a run of the document would meet now."""
         ...
 
     def start_scenario(
@@ -150,27 +150,27 @@ class Coordinator(Protocol):
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
     ) -> RunRecord:
-        """Carry out a document that need not be stored."""
+        """Start a run of a document that need not be stored."""
         ...
 
     def list_runs(self, which: RunFilter) -> Sequence[RunRecord]: ...
 
     def find_run_id(self, beginning: str) -> str:
-        """The whole id of the one run whose id begins so."""
+        """Return the whole id of the only run whose id has this beginning."""
         ...
 
     def find_run(self, run_id: str) -> RunRecord: ...
 
     def list_events(self, run_id: str, after: int) -> Sequence[EventRecord]:
-        """The next events, by number; not more than fit into a page."""
+        """Return the next events in order, at most one page."""
         ...
 
     def explain_missing_worker(self, run: RunRecord) -> str:
-        """Where a queued run may wait for a worker that is not there: a sentence, else ""."""
+        """Say whether a queued run may be waiting for a worker that does not run; else ""."""
         ...
 
     def stop_run(self, run_id: str) -> bool:
-        """False where the run has ended, or is being stopped already."""
+        """Request the end. False if the run has ended or is already being stopped."""
         ...
 
     def pull_global_stop(self, reason: str) -> int: ...
@@ -182,11 +182,11 @@ class Coordinator(Protocol):
     def list_faults(self, *, outstanding: bool, limit: int) -> Sequence[FaultRecord]: ...
 
     def undo_faults(self, run_id: str) -> Sequence[FaultRecord]:
-        """Undo what the run left behind; what is outstanding afterwards."""
+        """Undo what the run has left behind, and return what is still outstanding."""
         ...
 
     def list_schedules(self) -> Sequence[ScheduleFacts]: ...
 
     def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
-        """Pause it, or let it go on; as it is then."""
+        """Pause or resume the schedule, and return it."""
         ...

@@ -1,4 +1,4 @@
-"""How a command ends, for CI: documented in docs/command-line.md."""
+"""Exit codes. docs/command-line.md documents them."""
 
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.records import RunRecord
@@ -6,10 +6,10 @@ from scenarios.records import RunRecord
 DONE = 0
 WOULD_CHANGE = 1
 REFUSED = 2
-"""A usage that makes no sense, an invalid document, or a coordinator that cannot be asked."""
+"""Wrong usage, an invalid document, or a coordinator that does not respond."""
 LEFT_INJECTED = 3
 DETACHED = 130
-"""Ctrl-C while following, as shells say it: the run goes on."""
+"""Ctrl-C while following, by shell convention. The run continues."""
 
 OUTCOME_CODES = {
     Outcome.PASSED: 0,
@@ -22,8 +22,8 @@ OUTCOME_CODES = {
 
 
 def find_exit_code(run: RunRecord) -> int:
-    """0 only where the run has passed and nothing is left injected; `unverified` counts as `clean`."""
+    """0 only if the run has passed and left nothing injected; `unverified` counts as `clean`."""
     if not run.has_ended:
-        return LEFT_INJECTED  # nothing can be promised of a run that has not ended
+        return LEFT_INJECTED  # faults of an unfinished run may still be injected
     code = OUTCOME_CODES[Outcome(run.status)]
     return LEFT_INJECTED if code == DONE and run.rollback == Rollback.DIRTY else code

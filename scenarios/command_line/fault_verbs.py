@@ -1,4 +1,4 @@
-"""stop, release, faults, undo: what ends a run, and what it has left."""
+"""The verbs stop, release, faults and undo."""
 
 from typing import Any
 
@@ -14,28 +14,43 @@ from scenarios.records import FaultRecord
 
 
 def add_to(verbs: Any) -> None:
-    stop = add_verb(verbs, stop_run, "stop", "End a run, or all of them; faults are undone.")
+    stop = add_verb(verbs, stop_run, "stop", "Stop a run, or all runs, and undo the faults.")
     stop.add_argument("run", nargs="?", default="", metavar="RUN", help=RUN_HELP)
-    stop.add_argument("--all", action="store_true", dest="everything", help="The global stop.")
-    stop.add_argument("--reason", default="", help="Of the global stop; whoever waits is told.")
-    add_verb(verbs, release, "release", "Release the global stop: runs may begin again.")
-    faults = add_verb(verbs, list_faults, "faults", "Every fault of every run, the newest first.", shows=True)
-    faults.add_argument("--outstanding", action="store_true", help="Only those that are not undone.")
-    faults.add_argument("--limit", type=int, default=50, metavar="N", help=f"From 1 to {MAX_LISTED}.")
-    undo = add_verb(verbs, undo_faults, "undo", "Undo what a run has left behind.")
+    stop.add_argument(
+        "--all",
+        action="store_true",
+        dest="everything",
+        help="Pull the global stop: stop all runs, and let none begin.",
+    )
+    stop.add_argument("--reason", default="", help="With '--all': why. It is shown to everybody who waits.")
+    add_verb(verbs, release, "release", "Release the global stop, so that runs may begin again.")
+    faults = add_verb(
+        verbs, list_faults, "faults", "List the faults of all runs, the newest first.", shows=True
+    )
+    faults.add_argument(
+        "--outstanding", action="store_true", help="List only faults that may still be injected."
+    )
+    faults.add_argument(
+        "--limit",
+        type=int,
+        default=50,
+        metavar="N",
+        help=f"List at most N, from 1 to {MAX_LISTED} (default: 50).",
+    )
+    undo = add_verb(verbs, undo_faults, "undo", "Undo the faults that a run has left behind.")
     undo.add_argument("run", metavar="RUN", help=RUN_HELP)
 
 
 def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_options: Any) -> int:
     if everything == bool(run):
-        raise CommandRefused("Name one run, or stop them all with '--all'.")
+        raise CommandRefused("Give either the id of a run or '--all'.")
     if everything:
         return _stop_all(session, reason)
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
     if not session.coordinator.stop_run(found.id):
         found = session.coordinator.find_run(found.id)
         if found.has_ended:
-            session.terminal.say(f"Run {found.id} is {found.verdict}: there is nothing to stop.")
+            session.terminal.say(f"Run {found.id} has already ended: {found.verdict}.")
             return exit_codes.DONE
     ended = Progress(session.coordinator, found.id, session.terminal).follow()
     return exit_codes.LEFT_INJECTED if ended.rollback == Rollback.DIRTY else exit_codes.DONE
@@ -44,15 +59,17 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
 def _stop_all(session: Session, reason: str) -> int:
     stopped = session.coordinator.pull_global_stop(reason or "no reason given")
     session.terminal.say(
-        f"Being stopped: {format_count(stopped, 'run')}; faults are undone first. No run begins until "
-        "'manage.py scenario release'."
+        f"Stopping {format_count(stopped, 'run')}; faults are undone first. No run begins until the global "
+        "stop is released with 'manage.py scenario release'."
     )
     return exit_codes.DONE
 
 
 def release(session: Session, **_options: Any) -> int:
     was_pulled = session.coordinator.release_global_stop()
-    session.terminal.say("Runs may begin again." if was_pulled else "The global stop was not pulled.")
+    session.terminal.say(
+        "Runs may begin again." if was_pulled else "The global stop was not pulled; nothing to release."
+    )
     return exit_codes.DONE
 
 
@@ -67,7 +84,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
     }
-    nothing = "Nothing is left injected." if outstanding else "No fault was ever injected."
+    nothing = "Nothing is left injected." if outstanding else "No fault has ever been injected."
     session.terminal.rows(found, columns, empty=nothing)
     return exit_codes.DONE
 

@@ -1,4 +1,4 @@
-"""Documents in files and folders, and files written whole or not at all."""
+"""Reads documents from files and folders, and writes files atomically."""
 
 import os
 import sys
@@ -10,18 +10,18 @@ from scenarios.command_line.coordinator import CommandRefused
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STANDARD_INPUT = Path("-")
-# Far more than a document may have: whatever is longer is refused by its beginning.
+# Far more than a document may have. The rest of longer input is never read.
 MAX_INPUT_BYTES = 4 * 1024 * 1024
 
 
 def find_files(paths: list[Path]) -> list[Path]:
-    """The files, and those in the folders with one of SUFFIXES.
+    """The given files and, in folders, all files with one of SUFFIXES. `-` is standard input.
 
-    What begins with a dot is passed over: `.git`, `.github`, and the folders by which Kubernetes swaps a
-    mounted ConfigMap. None is named twice. `-` is standard input.
+    Names that begin with a dot are skipped: `.git`, `.github`, and the folders that Kubernetes makes in a
+    mounted ConfigMap.
 
     Raises:
-        CommandRefused: a file is missing, or there is none at all.
+        CommandRefused: a file does not exist, or there are none.
     """
     files: list[Path] = []
     for path in paths:
@@ -30,7 +30,7 @@ def find_files(paths: list[Path]) -> list[Path]:
         elif path == STANDARD_INPUT or path.is_file():
             files.append(path)
         else:
-            raise CommandRefused(f"There is no file {str(path)!r}.")
+            raise CommandRefused(f"There is no file or folder {str(path)!r}.")
     if not files:
         raise CommandRefused(f"There is no {', '.join(SUFFIXES)} file in {', '.join(map(str, paths))}.")
     return list(dict.fromkeys(files))
@@ -44,7 +44,7 @@ def _list_folder(folder: Path) -> Iterator[Path]:
 
 
 def is_file_name(word: str) -> bool:
-    """Scenarios have names without a dot."""
+    """Names of scenarios contain no dot."""
     return Path(word) == STANDARD_INPUT or Path(word).suffix in SUFFIXES
 
 
@@ -54,15 +54,15 @@ def read_content(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise CommandRefused(f"{str(file)!r} cannot be read: {error.strerror}.") from error
+        raise CommandRefused(f"Cannot read {str(file)!r}: {error.strerror}.") from error
 
 
 def replace_file(file: Path, content: bytes) -> None:
-    """Replace the file's content at once: whoever reads it meanwhile sees the old or the new."""
+    """Replace the file's content atomically: readers see either the old or the new one."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         if file.exists() and not file.is_file():
-            file.write_bytes(content)  # a device or a pipe, as /dev/stdout: nothing to replace
+            file.write_bytes(content)  # a device or a pipe, like /dev/stdout, cannot be replaced
             return
         try:
             with draft.open("wb") as opened:
@@ -74,17 +74,17 @@ def replace_file(file: Path, content: bytes) -> None:
             with suppress(FileNotFoundError):
                 draft.unlink()
     except OSError as error:
-        raise CommandRefused(f"{str(file)!r} cannot be written: {error.strerror}.") from error
+        raise CommandRefused(f"Cannot write {str(file)!r}: {error.strerror}.") from error
 
 
 def check_writable(file: Path) -> None:
-    """Before a run is begun whose result is to be written there.
+    """Check this before starting a run whose result is written there.
 
     Raises:
-        CommandRefused: the file's folder is missing, or closed to this user.
+        CommandRefused: the folder does not exist or is not writable.
     """
     device = file.exists() and not file.is_file() and not file.is_dir()
     place = file if device else file.parent
-    wanted = os.W_OK if device else os.W_OK | os.X_OK
-    if file.is_dir() or not os.access(place, wanted):
-        raise CommandRefused(f"{str(file)!r} cannot be written: name a file in a folder that can be.")
+    mode = os.W_OK if device else os.W_OK | os.X_OK
+    if file.is_dir() or not os.access(place, mode):
+        raise CommandRefused(f"Cannot write {str(file)!r}; choose a file in a writable folder.")

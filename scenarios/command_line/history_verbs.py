@@ -1,4 +1,4 @@
-"""runs and report: what was carried out."""
+"""The verbs runs and report."""
 
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,33 @@ MAX_LISTED = 1000
 
 
 def add_to(verbs: Any) -> None:
-    runs = add_verb(verbs, list_runs, "runs", "The newest runs.", shows=True)
-    runs.add_argument("--scenario", default="", metavar="NAME", help="Only those of this scenario.")
-    runs.add_argument("--status", default="", choices=STATUSES, help="Only those that stand or ended so.")
-    runs.add_argument("--limit", type=int, default=20, metavar="N", help=f"From 1 to {MAX_LISTED}.")
-    report = add_verb(verbs, write_report, "report", "Write what a run did: the page's own report.")
+    runs = add_verb(verbs, list_runs, "runs", "List the newest runs.", shows=True)
+    runs.add_argument("--scenario", default="", metavar="NAME", help="List only runs of this scenario.")
+    runs.add_argument(
+        "--status", default="", choices=STATUSES, help="List only runs with this state or outcome."
+    )
+    runs.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="N",
+        help=f"List at most N, from 1 to {MAX_LISTED} (default: 20).",
+    )
+    report = add_verb(
+        verbs, write_report, "report", "Write the report of a run, the same as in the admin site."
+    )
     report.add_argument("run", metavar="RUN", help=RUN_HELP)
-    report.add_argument("--format", choices=list(FORMATS), default="html", dest="format_name")
-    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
+    report.add_argument(
+        "--format", choices=list(FORMATS), default="html", dest="format_name", help="Default: html."
+    )
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
+    )
 
 
 def check_limit(limit: int) -> int:
     if not 1 <= limit <= MAX_LISTED:
-        raise CommandRefused(f"'--limit {limit}' is refused: from 1 to {MAX_LISTED}.")
+        raise CommandRefused(f"Invalid '--limit' {limit!r}; choose a number from 1 to {MAX_LISTED}.")
     return limit
 
 
@@ -40,7 +54,7 @@ def list_runs(session: Session, scenario: str, status: str, limit: int, **_optio
         "Verdict": [run.verdict for run in found],
         "Reason": [run.reason or run.waiting_for for run in found],
     }
-    session.terminal.rows(found, columns, empty="There is no such run.")
+    session.terminal.rows(found, columns, empty="No runs match.")
     return exit_codes.DONE
 
 

@@ -1,4 +1,4 @@
-"""Requests to the API of a coordinator elsewhere: bounded, tried again, and every failure one sentence."""
+"""Requests to another coordinator's API, with limits, retries, and one sentence for every failure."""
 
 import json
 import time
@@ -31,7 +31,7 @@ PAGE_SIZE = 200
 
 
 class Refusal(CommandRefused):
-    """The API answered with a problem document; `errors` tells each thing that is wrong."""
+    """The API answered with a problem document; `errors` lists each error."""
 
     def __init__(self, sentence: str, status: int, errors: list[Mapping[str, Any]]) -> None:
         super().__init__(sentence)
@@ -47,14 +47,14 @@ class Refusal(CommandRefused):
 
 
 class UnexpectedAnswer(CommandRefused):
-    """What answers is no coordinator, or one of another time."""
+    """The response is not that of a coordinator, or of an incompatible version."""
 
     def __init__(self, address: str, what: str) -> None:
-        super().__init__(f"{address} answers {what}: is it a coordinator's address?")
+        super().__init__(f"{address} answered {what}; check that this is a coordinator's address.")
 
 
 class _Bearer(AuthBase):
-    """Set here, or a `.netrc` would put its own credentials in place of the token."""
+    """Without this, requests would take credentials from `.netrc` instead of the token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -66,7 +66,7 @@ class _Bearer(AuthBase):
 
 
 class HttpApi:
-    """Every write names an Idempotency-Key, so that whatever was not answered may be sent again."""
+    """Every write has an Idempotency-Key, so that it can be repeated if it is not answered."""
 
     def __init__(self, server: str, token: str) -> None:
         self.server = _check_address(server)
@@ -85,7 +85,7 @@ class HttpApi:
         return self._request("GET", path, params=parameters)[1]
 
     def items(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[Any]:
-        """Of every page, or the first `limit`."""
+        """The items of all pages, or the first `limit`."""
         left, cursor = limit, ""
         while left is None or left > 0:
             size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
@@ -94,15 +94,15 @@ class HttpApi:
             try:
                 found, cursor = page["items"][:left], page["next_cursor"] or ""
             except (KeyError, TypeError):
-                raise UnexpectedAnswer(self.server, "with no list") from None
+                raise UnexpectedAnswer(self.server, "without a list") from None
             yield from found
             left = None if left is None else left - len(found)
             if not cursor or not found:
                 return
 
     def find_problem(self, part: str) -> str:
-        """What `ready` says is wrong with the part; "" where nothing is, or where it does not say."""
-        _, content = self._send("GET", "ready")  # 503 is an answer there
+        """The problem that `ready` reports for the part; "" if none."""
+        _, content = self._send("GET", "ready")  # 503 is a valid response here
         try:
             return str(json.loads(content)["parts"][part]["problem"])
         except (ValueError, KeyError, TypeError):
@@ -111,7 +111,7 @@ class HttpApi:
     def _request(self, method: str, path: str, **named: Any) -> tuple[requests.Response, bytes]:
         headers = {"Accept": "application/json", **named.pop("headers", {})}
         if method != "GET":
-            headers["Idempotency-Key"] = str(uuid4())  # the same at every try
+            headers["Idempotency-Key"] = str(uuid4())  # the same for every try
         for number in range(1, MAX_TRIES + 1):
             try:
                 answer, content = self._send(method, path, headers=headers, **named)
@@ -131,7 +131,7 @@ class HttpApi:
                 method,
                 f"{self._root}/{path}",
                 timeout=(CONNECT_SECONDS, READ_SECONDS),
-                # Where to, and whether the token may go there, is for a person to say.
+                # The token must not go to an address that the user has not named.
                 allow_redirects=False,
                 stream=True,
                 **named,
@@ -149,17 +149,19 @@ class HttpApi:
                 f"{self.server} cannot be reached: {_describe_cause(error)}."
             ) from error
         except requests.exceptions.RequestException as error:
-            raise UnexpectedAnswer(self.server, f"what is not HTTP ({_describe_cause(error)})") from error
+            raise UnexpectedAnswer(
+                self.server, f"something that is not HTTP ({_describe_cause(error)})"
+            ) from error
 
     def _read(self, answer: requests.Response) -> bytes:
-        """The content, of bounded length and in bounded time, however slowly it drips."""
+        """Read the content, with limits on size and total time."""
         until, content = time.monotonic() + WHOLE_SECONDS, bytearray()
         for part in answer.iter_content(CHUNK_BYTES):
             content += part
             if len(content) > MAX_BYTES:
                 raise UnexpectedAnswer(self.server, f"with more than {MAX_BYTES} bytes")
             if time.monotonic() > until:
-                raise CoordinatorUnavailable(f"{self.server} did not finish its answer in time.")
+                raise CoordinatorUnavailable(f"{self.server} did not finish its response in time.")
         return bytes(content)
 
     def _check_status(self, answer: requests.Response, content: bytes) -> bytes:
@@ -173,27 +175,27 @@ class HttpApi:
         if status in UNAVAILABLE:
             raise CoordinatorUnavailable(f"{self.server}: {sentence}")
         if status == HTTPStatus.UNAUTHORIZED:
-            sentence += " The token is read from TEST_COORDINATOR_TOKEN."
+            sentence += " Set the token in TEST_COORDINATOR_TOKEN."
         raise Refusal(sentence, status, errors)
 
     def _read_problem(self, answer: requests.Response, content: bytes) -> tuple[str, list[Mapping[str, Any]]]:
         if "problem+json" not in answer.headers.get("Content-Type", ""):
             if answer.status_code in UNAVAILABLE or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                return f"it answers {answer.status_code}.", []
-            raise UnexpectedAnswer(self.server, f"{answer.status_code} without saying why")
+                return f"it answered {answer.status_code}.", []
+            raise UnexpectedAnswer(self.server, f"{answer.status_code} without a reason")
         found = self._parse(answer, content)
         try:
             return str(found["detail"]), [one for one in found.get("errors", []) if isinstance(one, dict)]
         except (KeyError, TypeError, AttributeError):
-            raise UnexpectedAnswer(self.server, f"{answer.status_code} without saying why") from None
+            raise UnexpectedAnswer(self.server, f"{answer.status_code} without a reason") from None
 
     def _parse(self, answer: requests.Response, content: bytes) -> Any:
         try:
             return json.loads(content)
         except ValueError:
-            kind = answer.headers.get("Content-Type", "no type")
+            kind = answer.headers.get("Content-Type", "no content type")
             raise UnexpectedAnswer(
-                self.server, f"{answer.status_code} with {kind!r}, which is no JSON"
+                self.server, f"{answer.status_code} with {kind!r} instead of JSON"
             ) from None
 
 
@@ -202,7 +204,7 @@ def _choose_delay(answer: requests.Response, otherwise: float) -> float:
 
 
 def _describe_cause(error: BaseException) -> str:
-    """What the libraries have wrapped: the reason of the system's own error, or the last one's words."""
+    """The innermost error's message, because the libraries wrap the cause several times."""
     while True:
         reason = getattr(error, "reason", None) or (error.args[0] if error.args else None)
         inner = reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
@@ -221,13 +223,13 @@ def _check_address(server: str) -> str:
         fits = False
     if not fits:
         raise CommandRefused(
-            "'--server' is refused: the address of a coordinator, as 'https://coordinator.example', "
-            "without a name, a password or a query."
+            "Invalid '--server'; give the address of a coordinator, like 'https://coordinator.example', "
+            "without a user, a password or a query."
         )
     return server.rstrip("/")
 
 
 def _check_token(token: str) -> str:
     if not all("!" <= character <= "~" for character in token):
-        raise CommandRefused("TEST_COORDINATOR_TOKEN holds characters that no token has.")
+        raise CommandRefused("TEST_COORDINATOR_TOKEN contains characters that are not allowed in a token.")
     return token

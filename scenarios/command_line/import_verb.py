@@ -1,4 +1,4 @@
-"""import: the stored scenarios made what files say, as GitOps wants it."""
+"""The verb import, which makes the stored scenarios match files."""
 
 from collections.abc import Sequence
 from difflib import unified_diff
@@ -16,26 +16,34 @@ from scenarios.domain.errors import Problem
 from scenarios.library.sync import Change, find_taken_names
 
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-DONE_WORDS = {"new": "stored", "changed": "stored anew", "unchanged": "unchanged", "removed": "removed"}
+DONE_WORDS = {"new": "stored", "changed": "changed", "unchanged": "unchanged", "removed": "removed"}
 CHECKED_WORDS = {"new": "new", "changed": "changed", "unchanged": "unchanged", "removed": "would be removed"}
 
 
 def add_to(verbs: Any) -> None:
-    parser = add_verb(verbs, import_files, "import", "Store documents: all of them, or none.", shows=True)
+    parser = add_verb(
+        verbs, import_files, "import", "Store documents: all of them, or none if one is invalid.", shows=True
+    )
     parser.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
     parser.add_argument(
-        "--prune", action="store_true", help="Remove what is stored and in none of the folders; runs stay."
+        "--prune",
+        action="store_true",
+        help="Remove stored scenarios that are in none of the folders; their runs stay.",
     )
     parser.add_argument(
-        "--check", action="store_true", help="Store nothing; show what would change, and end with 1 if any."
+        "--check",
+        action="store_true",
+        help="Store nothing; show what would change. Exits with 1 if anything would.",
     )
     parser.add_argument(
-        "--name", default="", help="The scenario's name, of one experiment of Chaos Toolkit: not its title's."
+        "--name",
+        default="",
+        help="The scenario's name for one Chaos Toolkit experiment (default: made from its title).",
     )
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="Let an experiment of Chaos Toolkit replace what is stored under the name made of its title.",
+        help="Let a Chaos Toolkit experiment replace a stored scenario of the same name.",
     )
 
 
@@ -50,9 +58,7 @@ def import_files(
     **_options: Any,
 ) -> int:
     if prune and (single := [file for file in files if not file.is_dir()]):
-        raise CommandRefused(
-            f"'--prune' removes what is in no folder, and {str(single[0])!r} is none: import a folder."
-        )
+        raise CommandRefused(f"'--prune' works with folders only, but {str(single[0])!r} is not a folder.")
     read, problems = read_files(session, _list_files(files, name), name=name)
     twins = _find_duplicate_names(read)
     show_problems(session.terminal, twins)
@@ -72,7 +78,7 @@ def import_files(
 def _list_files(files: list[Path], name: str) -> list[Path]:
     found = find_files(files)
     if name and len(found) > 1:
-        raise CommandRefused(f"'--name' is that of one scenario, and there are {len(found)} files.")
+        raise CommandRefused(f"'--name' works with one file only, but there are {len(found)}.")
     return found
 
 
@@ -80,23 +86,23 @@ def _check_name_option(read: Sequence[ReadFile], name: str) -> None:
     for file, document in read:
         if name and not document.is_translated:
             raise CommandRefused(
-                f"'--name' is for an experiment of Chaos Toolkit, and {str(file)!r} is a scenario: its "
-                "own stands in 'metadata.name'."
+                f"'--name' works with Chaos Toolkit experiments only, but {str(file)!r} is a scenario; "
+                "change its 'metadata.name' instead."
             )
 
 
 def _store_or_compare(
     session: Session, read: Sequence[ReadFile], *, prune: bool, check: bool, replace: bool
 ) -> Sequence[Change]:
-    """A document says which scenario it is; the title of an experiment may be that of another one, too."""
+    """Store the documents. An experiment is named by its title, which may be another scenario's, too."""
     documents = [document for _, document in read]
     file_of = {document.name: file for file, document in read if document.is_translated and not replace}
     changes = session.coordinator.plan_changes(documents, prune=prune) if check or file_of else []
     if taken := find_taken_names(changes, file_of):
         raise CommandRefused(
-            f"Scenario {taken[0]!r} is stored already, with another document, and the experiment in "
-            f"{str(file_of[taken[0]])!r} has the same title: give it a name by '--name', or let it replace "
-            "the stored one by '--replace'. Nothing was stored."
+            f"Scenario {taken[0]!r} is already stored with another document, and the title of the experiment "
+            f"in {str(file_of[taken[0]])!r} gives the same name; choose another with '--name', or replace "
+            "the scenario with '--replace'. Nothing was stored."
         )
     return (
         changes
@@ -106,13 +112,13 @@ def _store_or_compare(
 
 
 def _find_duplicate_names(read: Sequence[ReadFile]) -> list[FileProblem]:
-    """Of two files with one name the later would win, by the alphabet: refused."""
+    """Two files with one name are refused, because the last one would win."""
     first: dict[str, Path] = {}
     found = []
     for file, document in read:
         if (earlier := first.setdefault(document.name, file)) is not file:
-            message = f"{document.name!r} is also the name of the scenario in {str(earlier)!r}"
-            problem = Problem(1, 1, "metadata.name", message, "give one of them another name")
+            message = f"{str(earlier)!r} has the name {document.name!r}, too"
+            problem = Problem(1, 1, "metadata.name", message, "rename one of them")
             found.append(FileProblem(file, problem))
     return found
 
@@ -144,7 +150,7 @@ def _show_result(
 
 
 def _show_difference(terminal: Terminal, change: Change, file: str) -> None:
-    """As `git diff` has it; the whole of a new or removed document would tell nothing more."""
+    """Like `git diff`, for changed documents only."""
     if change.kind != "changed":
         return
     lines = unified_diff(

@@ -1,4 +1,4 @@
-"""The coordinator whose database this is: by the services that every entrance calls."""
+"""This machine's coordinator, through the application functions."""
 
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
@@ -81,9 +81,7 @@ class LocalCoordinator:
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         plan = build_plan(drivers_documents.read_document(source), variables)
         refused = plan_warnings.find_refusals(plan)
-        warnings = [
-            one for one in plan_warnings.find_warnings(plan) if not one.startswith("There is no service")
-        ]
+        warnings = plan_warnings.find_undo_warnings(plan)  # the refusals contain unknown services
         return Preflight(
             refused,
             plan_warnings.find_unreachable_targets(plan),
@@ -105,7 +103,7 @@ class LocalCoordinator:
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
     ) -> RunRecord:
-        # A run of what is stored under the document's name is one of that scenario's.
+        # If the same document is stored under its name, the run belongs to that scenario.
         stored = Scenario.objects.filter(
             name=drivers_documents.read_document(source).name, document=source
         ).first()
@@ -148,11 +146,9 @@ class LocalCoordinator:
         if not Run.objects.queued().filter(id=run.id, waiting_for="").exists():
             return ""
         seen = Heartbeat.objects.filter(name="worker").first()
-        when = (
-            f"the last one showed itself at {seen.seen_at:%H:%M:%S}" if seen else "none has ever shown itself"
-        )
+        when = f"the last one was seen at {seen.seen_at:%H:%M:%S}" if seen else "none has ever been seen"
         command = WORKER_COMMANDS[settings.TASK_BACKEND]
-        return f"Still waiting for a worker: {when}. Start one with 'manage.py {command}'."
+        return f"Still waiting for a worker ({when}); start one with 'manage.py {command}'."
 
     def stop_run(self, run_id: str) -> bool:
         return run_commands.request_stop(_get_run(run_id), by=WHO)
@@ -178,8 +174,8 @@ class LocalCoordinator:
         ended = undo_now(run)
         if ended is None:
             raise NothingToUndo(
-                f"Run {run.id} is {run.verdict} and held by {run.worker or 'nobody'}: it undoes its faults "
-                f"when it ends. Stop it with 'manage.py scenario stop {run.short_id}'."
+                f"Run {run.id} is {run.verdict} (worker: {run.worker or 'none'}) and undoes its faults "
+                f"when it ends; stop it with 'manage.py scenario stop {run.short_id}'."
             )
         left = Fault.objects.outstanding().filter(run=ended).select_related("run")
         return [record_fault(row) for row in left.order_by("-order")]
@@ -196,7 +192,7 @@ class LocalCoordinator:
         try:
             planning_schedules.pause(schedule, paused=paused)
         except InvalidSchedule as error:
-            raise CommandRefused(f"Schedule {name!r} cannot go on: {error}.") from error
+            raise CommandRefused(f"Schedule {name!r} cannot be resumed: {error}.") from error
         return _describe_schedule(rows.get())
 
 

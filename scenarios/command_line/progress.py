@@ -1,4 +1,4 @@
-"""A run as it goes on: followed event by event until it ends."""
+"""Follows a run event by event until it ends."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,34 +11,34 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.records import EventRecord, RunRecord
 
 WORKER_GRACE_SECONDS = 10.0
-# A coordinator that is restarted or out of reach for so long is waited for: the run goes on meanwhile.
+# Waits this long for a coordinator that is restarted or unreachable, because the run continues.
 MAX_OUTAGE_SECONDS = 60.0
 OUTAGE_POLL_SECONDS = 1.0
 
-MAY_ARRIVE = ", but it was never answered and may still arrive"
+MAY_ARRIVE = ", but the injection was never answered and may still arrive"
 SIGNS: Mapping[str, str] = {
-    EventKind.RUN_APPROVED: "[cyan]Approved by {by}[/cyan]{why}",
+    EventKind.RUN_APPROVED: "[cyan]Approved by {by}[/cyan]{because}",
     EventKind.PHASE_STARTED: "[bold]{phase}[/bold]",
-    EventKind.ACTION_FAILED: "  [red]✗ {subject}[/red]: {reason}",
-    EventKind.ACTION_FINISHED: "  • {subject}",
-    EventKind.FAULT_INJECTED: "  [yellow]⚡ {subject}[/yellow]",
-    EventKind.FAULT_NOT_INJECTED: "  [red]✗ {subject}[/red]: nothing was injected: {reason}",
-    EventKind.FAULT_UNDONE: "  [cyan]↩ undone: {subject}[/cyan]",
-    EventKind.FAULT_UNVERIFIED: f"  [cyan]↩ undone: {{subject}}[/cyan]{MAY_ARRIVE}",
-    EventKind.FAULT_WATCHED: f"  [cyan]↩ gone: {{subject}}[/cyan]{MAY_ARRIVE}",
-    EventKind.FAULT_UNDO_FAILED: "  [red]✗ undo of {subject} failed[/red]: {reason}",
-    EventKind.FAULT_WAITING_FOR_HOST: "  [red]✗ {subject} is still injected[/red]: {reason}",
-    EventKind.VALIDATION_PASSED: "  [green]✓ {subject}[/green]{after}",
-    EventKind.VALIDATION_FAILED: "  [red]✗ {subject}[/red]: {reason}",
-    EventKind.VALIDATION_ERRORED: "  [red]✗ {subject}[/red]: {reason}",
-    EventKind.GUARD_TRIPPED: "  [red]✗ guard {subject} tripped[/red]: {reason}",
-    EventKind.RUN_TAKEN_OVER: "[yellow]taken over from {from_worker}, which died[/yellow]",
+    EventKind.ACTION_FAILED: "  [red]✗ {step}[/red]: {reason}",
+    EventKind.ACTION_FINISHED: "  • {step}",
+    EventKind.FAULT_INJECTED: "  [yellow]⚡ {step}[/yellow]",
+    EventKind.FAULT_NOT_INJECTED: "  [red]✗ {step}[/red]: nothing was injected: {reason}",
+    EventKind.FAULT_UNDONE: "  [cyan]↩ undone: {step}[/cyan]",
+    EventKind.FAULT_UNVERIFIED: f"  [cyan]↩ undone: {{step}}[/cyan]{MAY_ARRIVE}",
+    EventKind.FAULT_WATCHED: f"  [cyan]↩ gone: {{step}}[/cyan]{MAY_ARRIVE}",
+    EventKind.FAULT_UNDO_FAILED: "  [red]✗ undo of {step} failed[/red]: {reason}",
+    EventKind.FAULT_WAITING_FOR_HOST: "  [red]✗ {step} is still injected[/red]: {reason}",
+    EventKind.VALIDATION_PASSED: "  [green]✓ {step}[/green]{after}",
+    EventKind.VALIDATION_FAILED: "  [red]✗ {step}[/red]: {reason}",
+    EventKind.VALIDATION_ERRORED: "  [red]✗ {step}[/red]: {reason}",
+    EventKind.GUARD_TRIPPED: "  [red]✗ guard {step} tripped[/red]: {reason}",
+    EventKind.RUN_TAKEN_OVER: "[yellow]taken over from {from_worker}, which has died[/yellow]",
     EventKind.RUN_QUEUED_AGAIN: "[yellow]interrupted and undone; queued again[/yellow]: {reason}",
 }
 
 
 class Watch:
-    """A run's events until it ends. Interrupted, it can be gone through again from where it was."""
+    """A run's events until it ends. After an interruption it continues where it was."""
 
     def __init__(self, coordinator: Coordinator, run_id: str, *, after: int = 0) -> None:
         self._coordinator = coordinator
@@ -48,14 +48,14 @@ class Watch:
         self._heard_at = time.monotonic()
 
     def events(self) -> Iterator[EventRecord | None]:
-        """None where nothing is new. `run` is how the run stood at the last look.
+        """Yields None when there is nothing new. `run` is the run at the last look.
 
         Raises:
-            CoordinatorSilent: it could not be asked for a minute.
+            CoordinatorUnavailable: it has not responded for a minute.
         """
         while True:
             try:
-                # The state is read before the events: what was written before the end is then not missed.
+                # The run is read before its events, so that none of the last ones is missed.
                 self.run = self._coordinator.find_run(self._run_id)
                 new = self._coordinator.list_events(self._run_id, self.last)
             except CoordinatorUnavailable:
@@ -76,19 +76,19 @@ class Watch:
 
 
 class Progress:
-    """Prints a run's events for a person, each as one line."""
+    """Prints a run's events for a person, one per line."""
 
     def __init__(self, coordinator: Coordinator, run_id: str, terminal: Terminal) -> None:
         self._coordinator = coordinator
         self._watch = Watch(coordinator, run_id)
         self._terminal = terminal
-        self._told_of_worker = False
+        self._has_explained_worker = False
         self._waits_for = ""
         self._phase = ""
         self._injected: set[str] = set()
 
     def follow(self) -> RunRecord:
-        """Print until the run ends, then its verdict. Interrupted, it can be called again."""
+        """Print until the run ends, then its verdict. It can be called again after an interruption."""
         began = quiet_since = time.monotonic()
         with self._terminal.status("waiting") as status:
             for event in self._watch.events():
@@ -111,7 +111,7 @@ class Progress:
         if event.kind == EventKind.FAULT_INJECTED:
             self._injected.add(event.step)
         if event.kind == EventKind.ACTION_FINISHED and event.step in self._injected:
-            return  # its fault_injected has told of it
+            return  # already shown as an injected fault
         if (sign := SIGNS.get(event.kind)) is not None:
             self._terminal.say(sign.format(**_list_values(event)))
 
@@ -122,9 +122,9 @@ class Progress:
         if run.waiting_for and run.waiting_for != self._waits_for:
             self._terminal.say(f"[yellow]Waiting: {escape_text(run.waiting_for)}.[/yellow]")
         self._waits_for = run.waiting_for
-        if seconds < WORKER_GRACE_SECONDS or self._told_of_worker:
+        if seconds < WORKER_GRACE_SECONDS or self._has_explained_worker:
             return
-        self._told_of_worker = True
+        self._has_explained_worker = True
         if sentence := self._coordinator.explain_missing_worker(run):
             self._terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")
 
@@ -134,9 +134,9 @@ def _list_values(event: EventRecord) -> dict[str, str]:
     reason = escape_text(event.data.get("reason", ""))
     return {
         "phase": escape_text(event.phase),
-        "subject": escape_text(event.step),
+        "step": escape_text(event.step),
         "reason": reason,
-        "why": f": {reason}" if reason else "",
+        "because": f": {reason}" if reason else "",
         "by": escape_text(event.data.get("by", "")),
         "from_worker": escape_text(event.data.get("from", "")),
         "after": f" after {format_duration(seconds)}" if seconds else "",

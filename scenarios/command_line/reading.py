@@ -1,4 +1,4 @@
-"""Many files read as documents, with every problem of every file."""
+"""Reads files as documents, and shows every problem of every file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ ReadFile = tuple[Path, ReadDocument]
 
 @dataclass(frozen=True, slots=True)
 class FileProblem:
-    """`refused` is false of what an experiment of Chaos Toolkit has and a scenario cannot have.
+    """`refused` is false for parts of a Chaos Toolkit experiment that have no equivalent in a scenario.
 
-    `translated`: the place is in the scenario made of the experiment, so that its path tells more.
+    `translated`: the place is in the scenario made from an experiment, where only its path is meaningful.
     """
 
     file: Path
@@ -31,7 +31,7 @@ class FileProblem:
         found = self.problem
         where = f"{self.file}:{found.line}:{found.column}"
         if self.translated:
-            where = f"{self.file}: in the scenario made of it, {found.path}"
+            where = f"{self.file}: in the translated scenario, {found.path}"
         hint = f" ({found.hint})" if found.hint else ""
         colour = "red" if self.refused else "yellow"
         return f"[{colour}]{escape_text(where)}[/{colour}]: {escape_text(found.message + hint)}"
@@ -44,12 +44,12 @@ def read_files(
     session: Session,
     files: Sequence[Path],
     *,
-    told: Callable[[Path, ReadDocument], str] | None = None,
+    describe: Callable[[Path, ReadDocument], str] | None = None,
     name: str = "",
 ) -> tuple[list[ReadFile], list[FileProblem]]:
-    """What could be read, and every problem, shown as it is found; `told` is said of each valid file.
+    """Read the files and show each problem as it is found.
 
-    `name` is for an experiment of Chaos Toolkit.
+    `describe` makes the line that is shown for a valid file. `name` is given to a Chaos Toolkit experiment.
     """
     read: list[ReadFile] = []
     problems: list[FileProblem] = []
@@ -59,8 +59,8 @@ def read_files(
         problems += found
         if document is not None:
             read.append((file, document))
-            if told is not None and not session.terminal.wants_json:
-                session.terminal.say(told(file, document))
+            if describe is not None and not session.terminal.wants_json:
+                session.terminal.say(describe(file, document))
     return read, problems
 
 
@@ -82,8 +82,8 @@ def show_problems(terminal: Terminal, problems: Sequence[FileProblem]) -> None:
 
 def show_preflight(terminal: Terminal, found: Preflight) -> None:
     for sentence in found.refusals:
-        terminal.say(f"[red]A run would end errored[/red]: {escape_text(sentence)}")
+        terminal.say(f"[red]A run would end as errored[/red]: {escape_text(sentence)}")
     for sentence in found.unreachable:
-        terminal.say(f"[red]At this moment[/red], {escape_text(sentence)}")
+        terminal.say(f"[red]Unreachable now[/red]: {escape_text(sentence)}")
     for sentence in found.warnings:
         terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")

@@ -1,4 +1,4 @@
-"""A coordinator elsewhere, by its API: no database is asked here."""
+"""Another coordinator, through its API. Needs no database here."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from scenarios.library.sync import Change
 from scenarios.records import EventRecord, FaultRecord, RunRecord
 
 UNDO_POLL_SECONDS, MAX_UNDO_SECONDS = 0.5, 90.0
-# The API checks a document under the name that it gives itself; one that gives none is refused anyway.
+# The API validates a document under its own name; one without a name is invalid anyway.
 UNNAMED = "unnamed"
 
 
@@ -61,7 +61,7 @@ class RemoteCoordinator:
         return [parse_scenario(row, self._find_last_run(row["name"], newest)) for row in rows]
 
     def _find_last_run(self, name: str, newest: Mapping[str, RunRecord]) -> RunRecord | None:
-        """Of the newest runs; asked for by itself where it is older."""
+        """Look in the newest runs first, then ask for the scenario's."""
         found = newest.get(name)
         return found or next(iter(self.list_runs(RunFilter(scenario=name, limit=1))), None)
 
@@ -101,7 +101,7 @@ class RemoteCoordinator:
         return str(read_field(answer, "name"))
 
     def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        """In one request, however many are stored."""
+        """One request, however many scenarios are stored."""
         body = {"documents": [document.source for document in documents], "prune": prune, "check": True}
         after = {document.name: document.source for document in documents}
         answer = self._api.json("POST", "import", json=body)
@@ -110,7 +110,7 @@ class RemoteCoordinator:
     def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
-        """All of them, or none: in one request."""
+        """One request, so that all are stored or none."""
         body: dict[str, Any] = {"documents": [document.source for document in documents], "prune": prune}
         if only_new:
             body["only_new"] = sorted(only_new)
@@ -118,8 +118,8 @@ class RemoteCoordinator:
             answer = self._api.json("POST", "import", json=body)
         except CoordinatorUnavailable as error:
             raise CommandRefused(
-                f"{error} Either everything is stored by now or nothing: 'import --check' tells, and to "
-                "import again does no harm."
+                f"{error} Everything is stored by now, or nothing: check with 'import --check', or simply "
+                "import again."
             ) from error
         after = {document.name: document.source for document in documents}
         return [parse_change(row, after) for row in read_field(answer, "changes")]
@@ -127,14 +127,14 @@ class RemoteCoordinator:
     # Runs
 
     def list_steps(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
-        """By the drivers and settings of this machine."""
+        """With the drivers and settings of this machine."""
         return list(list_steps(build_plan(parse_document(source, step_arguments()), variables)))
 
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         del source, variables
         raise CommandRefused(
-            "What a run would meet is looked at by the coordinator's own machine: leave out '--live', or "
-            "'--server'."
+            "'--live' does not work with '--server', because only the coordinator's own machine can check "
+            "what a run would meet there."
         )
 
     def start_scenario(
@@ -165,21 +165,21 @@ class RemoteCoordinator:
             raise
 
     def list_runs(self, which: RunFilter) -> list[RunRecord]:
-        asked = {"scenario": which.scenario, "status": which.status}
-        given: dict[str, Any] = {name: value for name, value in asked.items() if value}
+        filters = {"scenario": which.scenario, "status": which.status}
+        parameters: dict[str, Any] = {name: value for name, value in filters.items() if value}
         if which.status == RunState.FINISHED:
-            del given["status"]  # the API knows how a run ended, not that it did
-            rows = map(parse_run, self._api.items("runs", **given))
+            del parameters["status"]  # the API filters by outcome, not by having ended
+            rows = map(parse_run, self._api.items("runs", **parameters))
             ended = (run for run in rows if run.has_ended)
             return [run for run, _ in zip(ended, range(which.limit), strict=False)]
-        return [parse_run(row) for row in self._api.items("runs", limit=which.limit, **given)]
+        return [parse_run(row) for row in self._api.items("runs", limit=which.limit, **parameters)]
 
     def find_run_id(self, beginning: str) -> str:
         try:
             found = [parse_run(row).id for row in self._api.items("runs", limit=2, id=beginning.lower())]
         except Refusal as error:
             if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
-                raise RunNotFound(beginning) from None  # it is the beginning of no id
+                raise RunNotFound(beginning) from None  # not the beginning of an id
             raise
         if len(found) != 1:
             raise RunNotFound(beginning, found=len(found))
@@ -220,11 +220,11 @@ class RemoteCoordinator:
         return [parse_fault(row) for row in self._api.items("faults", limit=limit, **more)]
 
     def undo_faults(self, run_id: str) -> list[FaultRecord]:
-        """By the watchdog there; waited for until it has tried each."""
+        """The watchdog there does it; wait until it has tried each fault."""
         run = self.find_run(run_id)
         if not run.has_ended:
             raise NothingToUndo(
-                f"Run {run.id} is {run.verdict}: it undoes its faults when it ends. Stop it with "
+                f"Run {run.id} is {run.verdict} and undoes its faults when it ends; stop it with "
                 f"'manage.py scenario stop {run.short_id}'."
             )
         tried = {row["id"]: row["undo_tries"] for row in self._list_outstanding(run_id) if _is_injected(row)}
@@ -262,7 +262,7 @@ def _is_injected(row: Any) -> bool:
 
 
 def _quote(name: str) -> str:
-    """As one part of an address."""
+    """Escape a name as one segment of a path."""
     return quote(name, safe="")
 
 
@@ -271,6 +271,6 @@ def _build_yaml_request(source: bytes) -> dict[str, Any]:
 
 
 def _build_run_request(variables: Mapping[str, str], *, wait: bool, priority: int) -> dict[str, Any]:
-    """The body of a request for a run. An older coordinator knows no priority: it is told of one alone."""
+    """Leaves out a default priority, because older coordinators know none."""
     body: dict[str, Any] = {"variables": dict(variables), "wait": wait}
     return {**body, "priority": priority} if priority else body

@@ -1,4 +1,4 @@
-"""run and follow: a run begun, or watched, until its verdict."""
+"""The verbs run and follow."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ from scenarios.command_line.files import (
 from scenarios.command_line.progress import Progress, Watch, format_verdict
 from scenarios.command_line.reading import FileProblem, show_preflight, show_problems
 from scenarios.command_line.terminal import Terminal, escape_text
-from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
+from scenarios.command_line.verbs import RUN_HELP, VARIABLE_HELP, Session, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.language.experiments.translation import TranslationRefused
@@ -33,28 +33,55 @@ from scenarios.records import EventRecord, RunRecord
 
 
 def add_to(verbs: Any) -> None:
-    parser = add_verb(verbs, run, "run", "Run a scenario and follow it to its verdict.", shows=True)
-    parser.add_argument(
-        "scenario", metavar="NAME-OR-FILE", help="A stored scenario, or a document's file, or '-'."
+    parser = add_verb(
+        verbs,
+        run,
+        "run",
+        "Run a scenario and follow it until it ends. The exit code is that of the outcome.",
+        shows=True,
     )
-    parser.add_argument("--var", action="append", default=[], metavar="NAME=VALUE", dest="variables")
-    how = parser.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="Show what it would do; nothing is started.")
-    how.add_argument("--detach", action="store_true", help="Print the run's id and do not follow.")
     parser.add_argument(
-        "--no-wait", action="store_true", help="Refuse the run where another holds its services."
+        "scenario",
+        metavar="NAME-OR-FILE",
+        help="The name of a stored scenario, or a file with a document, or '-' for standard input.",
+    )
+    parser.add_argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", dest="variables", help=VARIABLE_HELP
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--dry-run", action="store_true", help="Show what the run would do, without starting it."
+    )
+    how.add_argument(
+        "--detach", action="store_true", help="Start the run, print its id, and do not follow it."
+    )
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="Do not start the run if it would have to wait, for example for its services.",
     )
     parser.add_argument(
         "--priority",
         type=_parse_priority,
         default=0,
         metavar="N",
-        help="From -100 to 100: of runs that wait, those with the highest begin first (default: 0).",
+        help="From -100 to 100; among waiting runs, the highest begins first (default: 0).",
     )
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="Write a report for CI, however it ends.")
-    watching = add_verb(verbs, follow, "follow", "A run's log, live until its verdict.", shows=True)
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="Write a JUnit report to FILE when the run has ended, whatever the outcome.",
+    )
+    watching = add_verb(
+        verbs,
+        follow,
+        "follow",
+        "Show the events of a run until it ends. The exit code is that of the outcome.",
+        shows=True,
+    )
     watching.add_argument("run", metavar="RUN", help=RUN_HELP)
-    watching.add_argument("--after", type=int, default=0, metavar="N", help="Go on after event N.")
+    watching.add_argument("--after", type=int, default=0, metavar="N", help="Continue after event number N.")
 
 
 def run(
@@ -69,13 +96,15 @@ def run(
 ) -> int:
     if junit is not None:
         if dry_run or detach:
-            raise CommandRefused("'--junit' tells how a run ended: not with '--dry-run' or '--detach'.")
+            raise CommandRefused(
+                "'--junit' needs the end of the run; use it without '--dry-run' and '--detach'."
+            )
         check_writable(junit)
     try:
-        given = parse_pairs(variables)
+        values = parse_pairs(variables)
         if dry_run:
-            return _dry_run(session, scenario, given)
-        started = _start(session, scenario, given, wait=not options["no_wait"], priority=options["priority"])
+            return _dry_run(session, scenario, values)
+        started = _start(session, scenario, values, wait=not options["no_wait"], priority=options["priority"])
     except TranslationRefused as error:
         return _show_refused_document(session, scenario, error, translated=True)
     except InvalidDocument as error:
@@ -105,15 +134,17 @@ def _parse_priority(text: str) -> int:
 
 
 _parse_priority.__name__ = (
-    f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # as argparse names it in its error
+    f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # argparse shows this name in its error message
 )
 
 
-def _start(session: Session, scenario: str, given: dict[str, str], *, wait: bool, priority: int) -> RunRecord:
+def _start(
+    session: Session, scenario: str, values: dict[str, str], *, wait: bool, priority: int
+) -> RunRecord:
     if is_file_name(scenario):
         source = _read_source(session, scenario)
-        return session.coordinator.start_document(source, given, wait=wait, priority=priority)
-    return session.coordinator.start_scenario(scenario, given, wait=wait, priority=priority)
+        return session.coordinator.start_document(source, values, wait=wait, priority=priority)
+    return session.coordinator.start_scenario(scenario, values, wait=wait, priority=priority)
 
 
 def _read_source(session: Session, scenario: str) -> str:
@@ -123,11 +154,11 @@ def _read_source(session: Session, scenario: str) -> str:
     return session.coordinator.read_document(read_content(file)).source
 
 
-def _dry_run(session: Session, scenario: str, given: dict[str, str]) -> int:
+def _dry_run(session: Session, scenario: str, values: dict[str, str]) -> int:
     source = _read_source(session, scenario)
-    steps = session.coordinator.list_steps(source, given)
-    # Elsewhere it is another machine that would carry it out: nothing can be told of that from here.
-    found = Preflight() if session.is_remote else session.coordinator.check_preflight(source, given)
+    steps = session.coordinator.list_steps(source, values)
+    # This machine cannot check what a run on another machine would meet.
+    found = Preflight() if session.is_remote else session.coordinator.check_preflight(source, values)
     terminal = session.terminal
     if terminal.wants_json:
         terminal.document({"scenario": scenario, "steps": steps, **asdict(found)})
@@ -164,7 +195,8 @@ def _follow_to_end(session: Session, started: RunRecord, junit: Path | None) -> 
             ended = _explain_outage(progress.follow, started)
         except KeyboardInterrupt:
             terminal.say(
-                "[yellow]Stopping the run and undoing its faults; Ctrl-C again leaves it alone.[/yellow]"
+                "[yellow]Stopping the run and undoing its faults. "
+                "Press Ctrl-C again to exit without waiting.[/yellow]"
             )
             session.coordinator.stop_run(started.id)
             ended = _explain_outage(progress.follow, started)
@@ -172,7 +204,7 @@ def _follow_to_end(session: Session, started: RunRecord, junit: Path | None) -> 
     try:
         _write_results(session, ended, junit)
     except CommandRefused as error:
-        # A full disk does not change how the run ended; but nothing may seem well without its report.
+        # A report that cannot be written does not change the outcome, but the command must not exit with 0.
         terminal.complain(str(error))
         return code or exit_codes.REFUSED
     return code
@@ -187,7 +219,7 @@ def _write_results(session: Session, ended: RunRecord, junit: Path | None) -> No
 
 @contextmanager
 def handle_sigterm_as_ctrl_c() -> Iterator[None]:
-    """A CI job that is cancelled is told so by SIGTERM: its run must not go on without it."""
+    """CI cancels a job with SIGTERM; the run must not continue without it."""
 
     def raise_interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -204,8 +236,8 @@ def _explain_outage(watched: Callable[[], RunRecord], started: RunRecord) -> Run
         return watched()
     except CoordinatorUnavailable as error:
         raise CoordinatorUnavailable(
-            f"{error} The run may go on: 'scenario follow {started.short_id}' shows it once the coordinator "
-            "answers."
+            f"{error} The run may continue; show it with 'scenario follow {started.short_id}' once the "
+            "coordinator responds."
         ) from error
 
 
@@ -213,7 +245,7 @@ def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
     found = session.coordinator.find_run(session.coordinator.find_run_id(run))
     watch = Watch(session.coordinator, found.id, after=after)
     show: Callable[[EventRecord], None] = _make_event_printer(session.terminal)
-    with session.terminal.status(f"{escape_text(found.scenario)} · Ctrl-C ends this view, not the run"):
+    with session.terminal.status(f"{escape_text(found.scenario)} · Ctrl-C exits; the run continues"):
         for event in _list_events(watch, found):
             show(event)
     ended = watch.run or found
@@ -227,7 +259,7 @@ def _list_events(watch: Watch, found: RunRecord) -> Iterator[EventRecord]:
         yield from (event for event in watch.events() if event is not None)
     except CoordinatorUnavailable as error:
         raise CoordinatorUnavailable(
-            f"{error} Go on with 'scenario follow {found.short_id} --after {watch.last}'."
+            f"{error} Continue with 'scenario follow {found.short_id} --after {watch.last}'."
         ) from error
 
 

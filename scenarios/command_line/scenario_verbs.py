@@ -1,4 +1,4 @@
-"""list, show, validate, export: what is stored, and whether a file could be."""
+"""The verbs list, show, validate and export."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -15,34 +15,53 @@ from scenarios.command_line.coordinator import (
 from scenarios.command_line.files import find_files, replace_file
 from scenarios.command_line.reading import read_files, show_preflight
 from scenarios.command_line.terminal import Terminal, escape_text
-from scenarios.command_line.verbs import Session, add_verb
+from scenarios.command_line.verbs import VARIABLE_HELP, Session, add_verb
 from scenarios.domain.errors import InvalidVariables
 from scenarios.language.variables import parse_pairs
 from scenarios.records import RunRecord
 
 RUNS_SHOWN = 5
-FILES_HELP = "Documents, or folders of them (.yaml, .yml, .json); '-' is standard input."
+FILES_HELP = "Documents, or folders with documents (.yaml, .yml, .json), or '-' for standard input."
 
 
 def add_to(verbs: Any) -> None:
-    add_verb(verbs, list_scenarios, "list", "The stored scenarios and their last verdicts.", shows=True)
-    show = add_verb(verbs, show_scenario, "show", "A scenario, its last runs and its document.", shows=True)
+    add_verb(
+        verbs,
+        list_scenarios,
+        "list",
+        "List the stored scenarios, with the verdict of the last run.",
+        shows=True,
+    )
+    show = add_verb(
+        verbs, show_scenario, "show", "Show a scenario, its last runs and its document.", shows=True
+    )
     show.add_argument("name", metavar="NAME")
-    validate = add_verb(verbs, validate_files, "validate", "Check documents; nothing is stored.", shows=True)
+    validate = add_verb(
+        verbs, validate_files, "validate", "Validate documents, without storing them.", shows=True
+    )
     validate.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
     validate.add_argument(
         "--live",
         action="store_true",
-        help="Look, too, whether a run could be carried out now: services, secrets, what the site allows.",
+        help="Also check whether a run could begin now: services, secrets, and what this site allows.",
     )
     validate.add_argument(
-        "--var", action="append", default=[], metavar="NAME=VALUE", dest="variables", help="With '--live'."
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="variables",
+        help=f"With '--live'. {VARIABLE_HELP}",
     )
-    export = add_verb(verbs, export_scenario, "export", "The stored text of a scenario, byte for byte.")
+    export = add_verb(
+        verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."
+    )
     export.add_argument("name", nargs="?", default="", metavar="NAME")
-    export.add_argument("-o", "--output", type=Path, metavar="FILE", help="Default: standard output.")
     export.add_argument(
-        "--all", type=Path, metavar="FOLDER", dest="folder", help="Every scenario as FOLDER/NAME.yaml."
+        "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
+    )
+    export.add_argument(
+        "--all", type=Path, metavar="FOLDER", dest="folder", help="Write every scenario to FOLDER/NAME.yaml."
     )
 
 
@@ -54,7 +73,7 @@ def list_scenarios(session: Session, **_options: Any) -> int:
         "Last run": [one.last_run or "-" for one in found],
     }
     items = [_omit_document(one) for one in found]
-    session.terminal.rows(items, columns, empty="No scenario is stored: 'scenario import' stores some.")
+    session.terminal.rows(items, columns, empty="No scenarios are stored; store some with 'scenario import'.")
     return exit_codes.DONE
 
 
@@ -87,7 +106,7 @@ def validate_files(
 ) -> int:
     terminal = session.terminal
     read, problems = read_files(
-        session, find_files(files), told=lambda file, _: f"{escape_text(file)}: valid"
+        session, find_files(files), describe=lambda file, _: f"{escape_text(file)}: valid"
     )
     found = {file: _check_live(session, file, document, variables) for file, document in read if live}
     if terminal.wants_json:
@@ -107,9 +126,7 @@ def _check_live(session: Session, file: Path, document: ReadDocument, variables:
     except InvalidVariables as error:
         found = Preflight(refusals=list(error.errors.values()))
     if not session.terminal.wants_json:
-        session.terminal.say(
-            f"{escape_text(file)}: {'cannot run now' if found.refusals else 'looked at live'}"
-        )
+        session.terminal.say(f"{escape_text(file)}: {'cannot run now' if found.refusals else 'checked live'}")
         show_preflight(session.terminal, found)
     return found
 
@@ -118,7 +135,7 @@ def export_scenario(
     session: Session, name: str, output: Path | None, folder: Path | None, **_options: Any
 ) -> int:
     if bool(name) == bool(folder) or (folder and output):
-        raise CommandRefused("Name one scenario, or export them all with '--all FOLDER'.")
+        raise CommandRefused("Give either the name of a scenario or '--all FOLDER'.")
     if folder:
         return _export_all(session, folder)
     content = session.coordinator.find_scenario(name).document.encode()
@@ -133,7 +150,7 @@ def _export_all(session: Session, folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CommandRefused(f"{str(folder)!r} cannot be made: {error.strerror}.") from error
+        raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
     for found in session.coordinator.list_scenarios():
         file = folder / f"{found.name}.yaml"
         replace_file(file, session.coordinator.find_scenario(found.name).document.encode())

@@ -1,4 +1,4 @@
-"""schedules, pause, resume: what runs by itself, and when next."""
+"""The verbs schedules, pause and resume."""
 
 from typing import Any
 
@@ -9,9 +9,13 @@ from scenarios.command_line.verbs import Session, add_verb
 
 
 def add_to(verbs: Any) -> None:
-    add_verb(verbs, list_schedules, "schedules", "What runs by itself, and when next.", shows=True)
-    pause = add_verb(verbs, pause_schedule, "pause", "Let a schedule start nothing until it is resumed.")
-    resume = add_verb(verbs, resume_schedule, "resume", "Let a paused schedule go on from now.")
+    add_verb(
+        verbs, list_schedules, "schedules", "List the schedules, with the next time of each.", shows=True
+    )
+    pause = add_verb(
+        verbs, pause_schedule, "pause", "Pause a schedule: it starts nothing until it is resumed."
+    )
+    resume = add_verb(verbs, resume_schedule, "resume", "Resume a paused schedule from now on.")
     for parser in (pause, resume):
         parser.add_argument("schedule", metavar="SCHEDULE", help="The schedule's name.")
 
@@ -26,19 +30,23 @@ def list_schedules(session: Session, **_options: Any) -> int:
         "Next (UTC)": [format_next_time(one) for one in found],
         "By": [one.changed_by or "-" for one in found],
     }
-    session.terminal.rows(found, columns, empty="There is no schedule: the admin and the API make them.")
+    session.terminal.rows(
+        found, columns, empty="There are no schedules; create them in the admin site or over the API."
+    )
     return exit_codes.DONE
 
 
 def pause_schedule(session: Session, schedule: str, **_options: Any) -> int:
     paused = session.coordinator.pause_schedule(schedule, paused=True)
-    session.terminal.say(f"{escape_text(paused.name)} is paused until 'manage.py scenario resume'.")
+    session.terminal.say(f"{escape_text(paused.name)} is paused; resume it with 'manage.py scenario resume'.")
     return exit_codes.DONE
 
 
 def resume_schedule(session: Session, schedule: str, **_options: Any) -> int:
     resumed = session.coordinator.pause_schedule(schedule, paused=False)
-    session.terminal.say(f"{escape_text(resumed.name)} goes on; next at {format_next_time(resumed)} UTC.")
+    session.terminal.say(
+        f"{escape_text(resumed.name)} is resumed; its next time is {format_next_time(resumed)} UTC."
+    )
     return exit_codes.DONE
 
 

@@ -1,4 +1,4 @@
-"""What a command says: people's lines, colours where someone looks, JSON for programs."""
+"""Output of the commands: lines and colours for people, JSON for programs."""
 
 import re
 import sys
@@ -23,12 +23,12 @@ from scenarios.records import (
     json_fields,
 )
 
-# What a target answered is shown in reasons: no character of it may steer the terminal.
+# Reasons contain what targets answered, which must not control the terminal.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_text(text: object) -> str:
-    """The text as one line for a terminal: control characters written out, markup kept from being read."""
+    """The text on one line, with control characters and rich's markup escaped."""
     return escape(
         _CONTROL_CHARACTERS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
     )
@@ -38,7 +38,7 @@ UNLIMITED_WIDTH = 100_000
 
 
 class Terminal:
-    """`wants_json`: one document (or one per line) on standard output, everything else on standard error."""
+    """With `wants_json`, standard output has only JSON, and everything else goes to standard error."""
 
     def __init__(
         self,
@@ -49,15 +49,15 @@ class Terminal:
     ) -> None:
         self.wants_json = wants_json
         self._write = write or sys.stdout.write
-        # NO_COLOR and TERM=dumb are rich's own; where nobody looks it writes no control characters.
+        # rich respects NO_COLOR and TERM=dumb, and writes no control characters if this is not a terminal.
         self.out = Console(highlight=False, soft_wrap=True, no_color=no_color or None)
         self.errors = Console(highlight=False, soft_wrap=True, no_color=no_color or None, stderr=True)
         if not self.out.is_terminal:
-            self.out.width = UNLIMITED_WIDTH  # where nobody looks a row is a line, however long
+            self.out.width = UNLIMITED_WIDTH  # so that each row is one line
 
     @property
     def talk(self) -> Console:
-        """Where a person is talked to."""
+        """The console for messages to a person."""
         return self.errors if self.wants_json else self.out
 
     def say(self, markup: str) -> None:
@@ -67,20 +67,20 @@ class Terminal:
         self.errors.print(f"[red]{escape_text(sentence)}[/red]")
 
     def document(self, value: Any) -> None:
-        """The one JSON document of this command."""
+        """Write the command's only JSON document."""
         self._write(dump_json(value, default=_encode, indent=2, ensure_ascii=False) + "\n")
 
     def text(self, content: bytes) -> None:
-        """What is a document already, as it is."""
+        """Write a complete document unchanged."""
         self._write(content.decode())
 
     def line(self, value: Any) -> None:
-        """One of many JSON documents, each on a line."""
+        """Write one of many JSON documents, on one line."""
         self._write(dump_json(value, default=_encode, ensure_ascii=False) + "\n")
         sys.stdout.flush()
 
     def rows(self, items: Sequence[Any], columns: Mapping[str, Iterable[object]], *, empty: str) -> None:
-        """The items as JSON, or as a table of columns; a sentence where there are none."""
+        """Write the items as JSON or as a table; `empty` is shown if there are none."""
         if self.wants_json:
             self.document({"items": items})
         elif not items:
@@ -93,7 +93,7 @@ class Terminal:
 
     @contextmanager
     def status(self, words: str) -> Iterator[Status | None]:
-        """A line that changes while one waits; None where nobody looks."""
+        """Show a line that changes while waiting; None if this is not a terminal."""
         if not self.talk.is_terminal or self.talk.is_dumb_terminal:
             yield None
             return
@@ -110,4 +110,4 @@ def _encode(value: Any) -> Any:
         return add_earlier_event_names(json_fields(value))
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

@@ -1,4 +1,4 @@
-"""How a verb is declared: its parser, its function, and what the function is given."""
+"""Declares verbs: a parser, a function, and the session that the function gets."""
 
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from typing import Any
 from scenarios.command_line.coordinator import Coordinator
 from scenarios.command_line.terminal import Terminal
 
-RUN_HELP = "The run's id, or its first characters."
+RUN_HELP = "The id of the run, or the beginning of it."
 
-SERVER_HELP = "A coordinator elsewhere, as https://coordinator.example; its token in TEST_COORDINATOR_TOKEN."
+VARIABLE_HELP = "Set a variable of the scenario; can be repeated."
+SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a verb works with."""
+    """What a verb gets."""
 
     coordinator: Coordinator
     terminal: Terminal
@@ -27,11 +28,11 @@ Verb = Callable[..., int]
 
 
 def add_verb(verbs: Any, function: Verb, name: str, help_text: str, *, shows: bool = False) -> ArgumentParser:
-    """`shows`: it lists or shows something, so that `--json` makes sense."""
+    """`shows`: the verb has output for programs, by `--json`."""
     parser: ArgumentParser = verbs.add_parser(name, help=help_text, description=help_text)
     parser.set_defaults(function=function)
-    # Also accepted before the verb, where its default stands.
+    # `--server` is also accepted before the verb; the default is there.
     parser.add_argument("--server", metavar="URL", default=SUPPRESS, help=SERVER_HELP)
     if shows:
-        parser.add_argument("--json", action="store_true", dest="wants_json", help="One JSON document.")
+        parser.add_argument("--json", action="store_true", dest="wants_json", help="Write JSON.")
     return parser

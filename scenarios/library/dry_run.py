@@ -1,4 +1,4 @@
-"""What a run would do, step by step, with its variables filled in and its secrets left as references."""
+"""The steps that a run would carry out, with its variables filled in and its secrets left as references."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from scenarios.domain.plan import Plan, Step
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """`role` is guard, do, undo, undone or probe; `arguments` are YAML."""
+    """`role` is guard, do, undo, undone or probe; `arguments` is YAML."""
 
     phase: str
     name: str

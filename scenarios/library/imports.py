@@ -1,4 +1,4 @@
-"""What can be imported: documents of the language, and what is translated to one."""
+"""Reads what can be imported: documents, and Chaos Toolkit experiments translated to documents."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,8 @@ from scenarios.language.experiments.translation import TranslationRefused, is_ex
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """A document to store; of an experiment of Chaos Toolkit, with what could not be carried over.
-
-    The places in `left_out` are the experiment's.
+    """A document to store. `left_out` lists what of a Chaos Toolkit experiment has no equivalent, at its
+    place in the experiment.
     """
 
     document: Document
@@ -21,11 +20,11 @@ class Import:
 
 
 def read_for_import(source: str | bytes, *, name: str = "") -> Import:
-    """A document of the language, or an experiment of Chaos Toolkit translated to one, under this name.
+    """Read a document, or translate a Chaos Toolkit experiment to one with this name.
 
     Raises:
         InvalidDocument: with every problem at its line and column.
-        TranslationRefused: of an experiment, the scenario made of it is refused here.
+        TranslationRefused: the scenario made from an experiment is invalid.
     """
     if not is_experiment(source):
         return Import(read_document(source))

@@ -1,4 +1,4 @@
-"""Which services a scenario's steps name: found when it is written, and kept in rows of their own."""
+"""The services that a scenario's steps name, found when it is saved and stored in rows of their own."""
 
 import re
 
@@ -13,7 +13,7 @@ _SERVICE = re.compile(r"\bservice:\s*[\"']?([a-z0-9][-a-z0-9]*)")
 
 
 def save_named_services(scenario: Scenario, document: Document) -> None:
-    """Make the rows of a scenario those of its present document; must be called within a transaction."""
+    """Replace the scenario's rows by those of the document. Call it within a transaction."""
     named = find_document_services(document)
     kept = set(NamedService.objects.filter(scenario=scenario).values_list("service", flat=True))
     if gone := kept - named:
@@ -25,7 +25,7 @@ def save_named_services(scenario: Scenario, document: Document) -> None:
 
 
 def find_services_in_source(source: str) -> frozenset[str]:
-    """The services that a stored document names, also one that is no longer valid."""
+    """The services that a stored document names, even if it is no longer valid."""
     try:
         document = parse_document(source, step_arguments())
     except InvalidDocument:
@@ -34,15 +34,15 @@ def find_services_in_source(source: str) -> frozenset[str]:
 
 
 def find_document_services(document: Document) -> frozenset[str]:
-    """Those of its steps, with its variables' defaults where they have some."""
+    """The services that the document's steps name with the variables' defaults."""
     try:
         named = find_services(build_plan(document, {}).steps())
     except InvalidVariables:
         return _find_literal_names(document.source)
-    # A longer one is no service's name: its step will say so.
+    # A longer name cannot be a service's; validation of the step says so.
     return frozenset(name for name in named if len(name) <= MAX_NAME_LENGTH)
 
 
 def _find_literal_names(source: str) -> frozenset[str]:
-    """Without its variables there is no plan: what is written plainly is better than nothing."""
+    """Names that are written literally: without variables there is no plan to read them from."""
     return frozenset(name for name in _SERVICE.findall(source) if len(name) <= MAX_NAME_LENGTH)

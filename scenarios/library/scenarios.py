@@ -10,16 +10,16 @@ from scenarios.models import Run, Scenario
 
 
 def save_scenario(document: Document, *, by: User | None = None, replace: bool = True) -> Scenario:
-    """Store a valid document under the name it gives itself, replacing an earlier one where it may.
+    """Store a valid document under its own name, replacing an earlier one if `replace` is true.
 
-    A document that is stored already is left as it is: it makes no new version.
+    A document that is already stored makes no new version.
 
     Raises:
-        IntegrityError: without `replace`, another document is stored under the name.
+        IntegrityError: `replace` is false, and another document is stored under this name.
     """
     if (same := Scenario.objects.filter(name=document.name, document=document.source).first()) is not None:
         return same
-    written = {
+    fields = {
         "title": document.title,
         "description": document.description,
         "tags": list(document.tags),
@@ -27,13 +27,13 @@ def save_scenario(document: Document, *, by: User | None = None, replace: bool =
         "changed_by": by,
     }
     with transaction.atomic():
-        # One that was removed comes back with its history and its runs.
+        # A scenario that was deleted gets its history and its runs back.
         versions = Scenario.history.filter(name=document.name)
         removed = versions.values_list("id", flat=True).first()
-        first = {**written, "pk": removed}
+        first = {**fields, "pk": removed}
         if replace:
             scenario, created = Scenario.objects.update_or_create(
-                name=document.name, defaults=written, create_defaults=first
+                name=document.name, defaults=fields, create_defaults=first
             )
         else:
             scenario, created = Scenario.objects.create(name=document.name, **first), True
@@ -45,10 +45,10 @@ def save_scenario(document: Document, *, by: User | None = None, replace: bool =
 
 
 def restore_version(scenario: Scenario, version: int, *, by: User | None = None) -> Scenario:
-    """Make an earlier version the present one. The version is written anew: nothing is lost of the history.
+    """Store an earlier version again, as the newest one.
 
     Raises:
-        InvalidDocument: it does not fit the drivers that are installed now.
+        InvalidDocument: the version does not fit the drivers that are installed now.
         ObjectDoesNotExist: the scenario has no such version.
     """
     return save_scenario(read_document(scenario.history.get(history_id=version).document), by=by)

@@ -1,4 +1,4 @@
-"""Whether a registered service answers now: asked by the project's own http driver, within its limits."""
+"""Checks whether a service answers, with the `http` driver and its limits."""
 
 import asyncio
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Health:
 
 
 def check_health(service: Service) -> Health:
-    """How the registered service is, by its own path and status."""
+    """Check a registered service, by its own path and status."""
     return _probe({"service": service.name, "path": service.health_path}, service)
 
 
 def check_unsaved_health(service: Service) -> Health:
-    """The same of one that is not stored as it is given here."""
+    """Check a service that is not stored with these values."""
     return _probe({"url": f"{service.base_url.rstrip('/')}{service.health_path}"}, service)
 
 
@@ -39,5 +39,5 @@ def _probe(arguments: dict[str, str], service: Service) -> Health:
         return Health(is_well=False, sentence=str(error))
     status, milliseconds = seen["status"], seen["elapsed"] * 1000
     is_well = status in _SUCCESS if service.health_status is None else status == service.health_status
-    wanted = "" if is_well or service.health_status is None else f", not {service.health_status},"
-    return Health(is_well, f"{service.health_path} answered {status}{wanted} after {milliseconds:.0f} ms")
+    hint = "" if is_well or service.health_status is None else f", not {service.health_status},"
+    return Health(is_well, f"{service.health_path} answered {status}{hint} after {milliseconds:.0f} ms")

@@ -10,14 +10,13 @@ from scenarios.runs import admission, registry
 
 
 def check_address(service: Service) -> None:
-    """For whoever may not protect services: the service must not stand at the address of a protected one.
+    """Refuse a service at the address of a protected one, for users who may not protect services.
 
-    Every request of a run is compared with the protected addresses anyway; this is so that nobody believes
-    to have registered a service of their own.
+    Every request of a run is compared with the protected addresses anyway. This check tells users early.
 
     Raises:
-        AddressProtected: a protected service is registered where this address leads.
-        AddressUnknown: it cannot be resolved, and protected services are registered.
+        AddressProtected: a protected service is registered at this address.
+        AddressUnknown: the host cannot be resolved, and there are protected services to compare with.
     """
     others = [one for one in registry.read_services() if one.name != service.name]
     endpoint = addresses.parse_endpoint(service.base_url)
@@ -27,14 +26,13 @@ def check_address(service: Service) -> None:
     known = addresses.names.resolve([host]).get(host)
     if protected := registry.Registry(others).find_protected_at(addresses.resolve_places(endpoint)):
         raise AddressProtected(
-            f"{service.base_url!r} leads to {', '.join(map(repr, protected))}, which is protected: to "
-            "register a service there needs the permission 'protect_service'."
+            f"{service.base_url!r} leads to {', '.join(map(repr, protected))}, which is protected; "
+            "registering a service there needs the permission 'protect_service'."
         )
     if not known:
         raise AddressUnknown(
-            f"{host!r} cannot be resolved here, so that {host}:{port} cannot be compared with the "
-            "addresses of protected services: name one that can be, or ask someone with the "
-            "permission 'protect_service'."
+            f"{host!r} cannot be resolved, so {host}:{port} cannot be compared with the addresses of "
+            "protected services; check the spelling, or ask somebody with the permission 'protect_service'."
         )
 
 
@@ -42,14 +40,14 @@ def check_address(service: Service) -> None:
 def register_service(
     name: str, base_url: str, description: str | None = None, *, is_protected: bool | None = None
 ) -> Service:
-    """Register the service, with the default queries for charts, or give a registered one this address.
+    """Register a service with the default chart queries, or change a registered one.
 
-    What is None stays as it is.
+    Arguments that are None leave the value as it is.
 
     Raises:
-        ValidationError: the name is no DNS label, or the address no http(s) URL.
+        ValidationError: the name is not a DNS label, or the address is not an HTTP URL.
     """
-    admission.lock_admission()  # of two that register the same one, the second changes the first's
+    admission.lock_admission()  # of two callers that register the same service, the second changes it
     service = Service.objects.filter(name=name).first() or Service(name=name)
     is_new = service.pk is None
     service.base_url = base_url
@@ -63,22 +61,22 @@ def register_service(
 
 @transaction.atomic
 def delete_service(service: Service) -> None:
-    """Delete the service with its queries for charts.
+    """Delete the service and its chart queries.
 
     Raises:
-        ServiceHeld: a run has it for itself; without its address nothing could be undone there.
+        ServiceHeld: a run holds it; without the address its faults could not be undone.
     """
-    admission.lock_admission()  # no run takes it meanwhile
+    admission.lock_admission()  # no run can take a hold in the meantime
     if hold := Hold.objects.filter(service=service.name).select_related("run").first():
-        raise ServiceHeld(f"Service {service.name!r} cannot be deleted now: it is held by {hold}.")
+        raise ServiceHeld(f"Service {service.name!r} cannot be deleted now, because it is held by {hold}.")
     service.delete()
 
 
 def save_service(service: Service) -> Service:
-    """Store the service. Runs that touch a protected one, queued ones too, then need an approval.
+    """Store the service. If it is protected, runs that touch it need an approval, even if already queued.
 
     Raises:
-        ValidationError: the name is no DNS label, or the address no http(s) URL.
+        ValidationError: the name is not a DNS label, or the address is not an HTTP URL.
     """
     service.health_path = service.health_path or DEFAULT_HEALTH_PATH
     service.full_clean()

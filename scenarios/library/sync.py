@@ -1,4 +1,4 @@
-"""The stored scenarios made the same as a set of documents, all at once or not at all."""
+"""Makes the stored scenarios match a set of documents, in one transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ Kind = Literal["new", "changed", "unchanged", "removed"]
 
 
 class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
-    """A scenario is still needed: by a run that goes on, by a fault, by what else refers to it."""
+    """A scenario is still needed by an unfinished run, an open fault, or something that refers to it."""
 
 
 class NameTaken(ScenarioError):  # noqa: N818
-    """Another scenario is stored under the name of one that was to be new."""
+    """Another scenario is stored under a name that was expected to be new."""
 
     def __init__(self, names: Sequence[str]) -> None:
         several = len(names) > 1
         super().__init__(
-            f"{', '.join(map(repr, names))} {'are' if several else 'is'} stored already, with "
-            f"{'other documents' if several else 'another document'}: choose another name, or replace "
+            f"{', '.join(map(repr, names))} {'are' if several else 'is'} already stored with "
+            f"{'other documents' if several else 'another document'}; choose another name, or replace "
             f"{'them' if several else 'it'}."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one scenario; `after` is empty where it is removed."""
+    """What happens to one scenario. `before` or `after` is empty if it is new or removed."""
 
     kind: Kind
     name: str
@@ -43,7 +43,7 @@ class Change:
 
 
 def plan_changes(documents: Sequence[Document], *, prune: bool) -> list[Change]:
-    """What `sync_scenarios` would do now; nothing is written."""
+    """List what `sync_scenarios` would do now."""
     stored = dict(Scenario.objects.values_list("name", "document"))
     changes = [_compare(document, stored.get(document.name)) for document in documents]
     if prune:
@@ -67,17 +67,17 @@ def sync_scenarios(
     by: User | None = None,
     only_new: Collection[str] = (),
 ) -> list[Change]:
-    """Store the documents; with `prune`, remove every other scenario. All of it, or nothing.
+    """Store all documents and, with `prune`, remove all other scenarios, or change nothing.
 
     Raises:
         CannotRemove: another scenario is still needed.
-        NameTaken: of the names in `only_new`, some are stored with another document.
+        NameTaken: a name in `only_new` is stored with another document.
     """
     with transaction.atomic():
         changes = plan_changes(documents, prune=prune)
         if taken := find_taken_names(changes, only_new):
             raise NameTaken(taken)
-        # In one order, so that two at once never wait for each other's rows.
+        # Always in the same order, so that concurrent imports do not deadlock.
         new = {change.name for change in changes if change.kind == "new"}.intersection(only_new)
         for document in sorted(documents, key=lambda one: one.name):
             _store(document, by, replace=document.name not in new)
@@ -88,15 +88,13 @@ def sync_scenarios(
 
 
 def _store(document: Document, by: User | None, *, replace: bool) -> None:
-    """As `save_scenario`.
-
-    Raises:
-        NameTaken: without `replace`, another document is stored under the name.
+    """Raises:
+    NameTaken: `replace` is false, and another document is stored under this name.
     """
     try:
         stored_scenarios.save_scenario(document, by=by, replace=replace)
     except IntegrityError as error:
-        # Stored by somebody else since the changes were looked for.
+        # Somebody else has stored it since the changes were planned.
         stored = Scenario.objects.filter(name=document.name).values_list("document", flat=True).first()
         if replace or stored is None:
             raise
@@ -110,30 +108,30 @@ def find_taken_names(changes: Sequence[Change], only_new: Collection[str]) -> li
 
 @transaction.atomic
 def remove_scenario(name: str, *, by: User | None = None) -> None:
-    """Delete the scenario; its runs and the history of its documents stay.
+    """Delete the scenario; its runs and versions stay.
 
     Raises:
-        CannotRemove: a run of it goes on or has left a fault, or something else refers to it.
+        CannotRemove: a run is unfinished or has left a fault, or something else refers to the scenario.
     """
-    # Locked: a run that is being started meanwhile has to wait, and is then refused.
+    # The lock makes a run that starts at the same time wait; it is then refused.
     scenario = Scenario.objects.select_for_update().filter(name=name).first()
     if scenario is None:
         return
     if obstacle := _find_obstacle(scenario):
-        raise CannotRemove(f"Scenario {name!r} cannot be removed now: {obstacle}.")
+        raise CannotRemove(f"Scenario {name!r} cannot be removed now, because {obstacle}.")
     scenario.changed_by = by
     try:
         scenario.delete()
     except ProtectedError as error:
         kinds = sorted({str(row._meta.verbose_name) for row in error.protected_objects})  # noqa: SLF001 - Django's own public name for it
         raise CannotRemove(
-            f"Scenario {name!r} cannot be removed now: a {' and a '.join(kinds)} refers to it."
+            f"Scenario {name!r} cannot be removed, because a {' and a '.join(kinds)} refers to it."
         ) from error
 
 
 def _find_obstacle(scenario: Scenario) -> str:
     if (run := scenario.runs.unfinished().first()) is not None:
-        return f"run {run.short_id} of it is {run.state}"
+        return f"its run {run.short_id} is {run.get_state_display()}"
     if (fault := Fault.objects.still_open().filter(run__scenario=scenario).first()) is not None:
         return f"fault {fault.action!r} of its run {fault.run.short_id} is not undone"
     return ""

@@ -1,4 +1,4 @@
-"""The versions of a scenario, each with what it changed."""
+"""The versions of a scenario, each with its changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """`key` is its place in the history table, `number` counts a scenario's own versions from 1."""
+    """`key` is the primary key in the history table; `number` counts the scenario's versions from 1."""
 
     key: int
     number: int
@@ -38,12 +38,12 @@ class Version:
 
 
 def list_versions(scenario: Scenario, *, before: int | None = None) -> list[Version]:
-    """A page of versions, the newest first; `before` is the key of the one after the page's first."""
+    """A page of versions, the newest first: those before the version with the key `before`."""
     rows = scenario.history.select_related("history_user").order_by("-history_id")
     if before is not None:
         rows = rows.filter(history_id__lt=before)
     total = rows.count()
-    # One more than is shown: the last one's change is against it.
+    # One version more than is shown, to compare the last one with.
     page = list(rows[: VERSIONS_PER_PAGE + 1])
     versions = []
     for place, row in enumerate(page[:VERSIONS_PER_PAGE]):
@@ -64,5 +64,5 @@ def list_versions(scenario: Scenario, *, before: int | None = None) -> list[Vers
 def compare_lines(earlier: str, later: str) -> Iterator[Line]:
     found = unified_diff(earlier.splitlines(), later.splitlines(), lineterm="", n=2)
     for number, text in enumerate(found):
-        if number > 1:  # the first two name files
+        if number > 1:  # the first two lines are file names
             yield Line(KINDS.get(text[0], ""), text)

@@ -1,4 +1,4 @@
-"""What a valid plan would meet when it is run: told before it is, and forbidden by nobody."""
+"""Warnings about a valid plan: what a run would meet, although nothing forbids it."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from scenarios.models import GlobalStop, Service
 from scenarios.runs import admission, approval_gate
 
 ENDING_SIGNALS = frozenset({"KILL", "TERM", "INT"})
-# What these start is not their child, but the child of something that goes on.
+# These have processes started by something that keeps running.
 SUPERVISORS = frozenset(
     {
         "docker",
@@ -30,38 +30,36 @@ SUPERVISORS = frozenset(
     }
     | {"systemd-run", "kill", "pkill", "killall"}
 )
-# As a shell writes it: one '&' at the end of a command, or a program that lets go of its terminal.
+# In shell syntax: a single '&' at the end of a command, or a program that detaches from its terminal.
 IN_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])\s*(?:$|[;\n)])|\b(?:nohup|setsid)\s")
 
 
 def find_warnings(plan: Plan) -> list[str]:
-    """What its writer may not have meant: a service that nobody registered, a fault without an undo, or with
-    one whose effect ends with it.
-    """
-    return [
-        *_find_unknown_services(plan),
-        *_find_actions_without_undo(plan),
-        *_find_undos_that_start_processes(plan),
-    ]
+    """Likely mistakes: unknown services, actions without an undo, and undos whose effect ends with them."""
+    return [*_find_unknown_services(plan), *find_undo_warnings(plan)]
+
+
+def find_undo_warnings(plan: Plan) -> list[str]:
+    return [*_find_actions_without_undo(plan), *_find_undos_that_start_processes(plan)]
 
 
 def find_start_delays(plan: Plan) -> list[str]:
-    """Why a run of it would not begin at once: the global stop, a protected service."""
+    """Why a run would not begin at once: the global stop, or a protected service."""
     stop = GlobalStop.objects.filter(pulled_at__isnull=False).first()
-    found = [f"No run begins before {stop} is released"] if stop is not None else []
+    found = [f"No run begins until {stop} is released"] if stop is not None else []
     if services := approval_gate.find_protected(approval_gate.find_touched_services(plan)):
         found.append(f"A run waits: {admission.describe_missing_approval(services)}")
     return found
 
 
 def find_refusals(plan: Plan) -> list[str]:
-    """What would end a run of it before anything is injected, as seen from this process."""
+    """What would end a run before anything is injected, as seen from this process."""
     return find_problems(plan, _build_runner())
 
 
 def find_unreachable_targets(plan: Plan) -> list[str]:
-    """The targets where nothing listens at this moment; waits for each of them, some seconds at most."""
-    # A probe of a port by its number often waits for it to be closed.
+    """The targets where nothing listens now. Waits a few seconds at most for each."""
+    # A `tcp` probe of a port number often expects the port to be closed.
     placed = (
         one for one in list_placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
     )
@@ -76,19 +74,19 @@ def _find_unknown_services(plan: Plan) -> Iterator[str]:
     named = {step.arguments.get("service") for step in plan.steps()}
     known = sorted(Service.objects.values_list("name", flat=True))
     for name in sorted(name for name in named if isinstance(name, str) and name not in known):
-        hint = suggest(name, known) or f"known are {', '.join(known) or 'none yet'}"
-        yield f"There is no service {name!r} ({hint}): a run would end errored"
+        hint = suggest(name, known) or f"choose one of {', '.join(known)}" if known else "register it first"
+        yield f"Unknown service {name!r} ({hint}): a run would end as errored"
 
 
 def _find_actions_without_undo(plan: Plan) -> Iterator[str]:
     for phase in plan.phases:
         for action in phase.actions:
             if action.undo is None:
-                yield f"{action.name!r} has no undo: what it does is not taken back"
+                yield f"{action.name!r} has no undo: its effect stays"
 
 
 def _find_undos_that_start_processes(plan: Plan) -> Iterator[str]:
-    """Undos that start a process again, as far as can be told, which would end together with the undo."""
+    """Undos that seem to restart a process, which would end together with the undo's command."""
     for phase in plan.phases:
         for action in phase.actions:
             undo = action.undo
@@ -96,8 +94,8 @@ def _find_undos_that_start_processes(plan: Plan) -> Iterator[str]:
                 continue
             if _starts(undo) or (_ends_a_process(action.do) and not _uses_supervisor(undo)):
                 yield (
-                    f"What the undo of {action.name!r} starts ends with it: where it starts a process again, "
-                    "give it 'keep_running: true'"
+                    f"Processes that the undo of {action.name!r} starts end with it; if it restarts "
+                    "something, add 'keep_running: true'"
                 )
 
 

@@ -1,7 +1,7 @@
-"""What becomes of a delivery: claimed, answered, tried again, given up, sent again by a person.
+"""The states of a delivery: claimed, delivered, retried, given up, sent again by a person.
 
-A claim raises `tries`, and whoever claimed names the number it was given: of two senders one gets it,
-and one that wakes too late says nothing about what another has sent since.
+A claim increments `tries`, and the sender names that number when it records the result. So only one of two
+senders gets a delivery, and one that was suspended changes nothing that another has sent since.
 """
 
 import random
@@ -14,18 +14,18 @@ from django.utils import timezone
 from scenarios.domain.webhooks import DeliveryState, Message
 from scenarios.models import Delivery, Webhook
 
-# Seconds before each next try, for three days, as the specification of Standard Webhooks has it.
+# Seconds before each retry, over three days, as the Standard Webhooks specification recommends.
 RETRY_DELAYS = (5, 60, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 MAX_TRIES = len(RETRY_DELAYS) + 1
 MAX_DELAY = 86_400.0
 JITTER = 0.1
-# Longer than a try may take: after that its sender is gone, and another may try.
+# Longer than a try can take: after that, its sender has died and another may try.
 CLAIM_PERIOD = timedelta(seconds=60)
 GONE = 410
 
 
 def list_due_receivers() -> list[int | None]:
-    """Webhooks, by id, for which something is due; None is Grafana."""
+    """The ids of webhooks with due deliveries; None stands for Grafana."""
     due = Delivery.objects.due(timezone.now())
     if not settings.GRAFANA_URL:
         due = due.filter(webhook__isnull=False)
@@ -33,7 +33,7 @@ def list_due_receivers() -> list[int | None]:
 
 
 def claim_next(webhook_id: int | None) -> Delivery | None:
-    """The receiver's next delivery, to be sent by the caller alone; None where nothing is due."""
+    """Claim the receiver's next delivery for the caller; None if nothing is due."""
     while True:
         now = timezone.now()
         due = Delivery.objects.due(now).filter(webhook=webhook_id).select_related("webhook")
@@ -42,7 +42,7 @@ def claim_next(webhook_id: int | None) -> Delivery | None:
 
 
 def claim(delivery: Delivery) -> bool:
-    """Have it for the caller alone; False where another was quicker, or nothing is to be sent."""
+    """Claim the delivery for the caller. False if another sender was quicker or it is not pending."""
     free = Delivery.objects.pending().filter(pk=delivery.pk, tries=delivery.tries)
     claimed = free.update(tries=F("tries") + 1, next_try_at=timezone.now() + CLAIM_PERIOD)
     delivery.tries += claimed
@@ -50,20 +50,20 @@ def claim(delivery: Delivery) -> bool:
 
 
 def record_arrival(delivery: Delivery, status: int) -> bool:
-    """False where another sender has claimed it since."""
+    """Return False if another sender has claimed the delivery since."""
     return _record(delivery, state=DeliveryState.DELIVERED, status=status, reason="", ended_at=timezone.now())
 
 
 def record_failure(
     delivery: Delivery, reason: str, *, status: int | None = None, wait: float = 0.0
 ) -> DeliveryState:
-    """Keep why the try failed, and when the next one is due: not before `wait` seconds have passed.
+    """Record why the try failed, and plan the next one, at least `wait` seconds from now.
 
-    After the last try it has failed for good. A receiver that says it is gone, or that has taken nothing
-    for as long as this delivery was tried, is sent nothing more until a person enables it again.
+    After the last try the delivery has failed. A webhook whose receiver answers 410, or has accepted nothing
+    since this delivery was created, is disabled until a person enables it again.
     """
     changes = {"status": status, "reason": reason[:300]}
-    is_test = delivery.message == Message.TEST  # whoever asked for it looks at its one answer
+    is_test = delivery.message == Message.TEST  # tests are tried once: a person looks at the answer
     if status != GONE and not is_test and delivery.tries < MAX_TRIES:
         next_try_at = timezone.now() + timedelta(seconds=compute_delay(delivery.tries, wait))
         _record(delivery, next_try_at=next_try_at, **changes)
@@ -75,7 +75,7 @@ def record_failure(
 
 
 def compute_delay(tries: int, wait: float) -> float:
-    """Seconds; a little apart from each other, so that what failed together does not come back together."""
+    """Seconds, with jitter, so that deliveries that failed together are not retried together."""
     spread = RETRY_DELAYS[tries - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
     return max(spread, min(wait, MAX_DELAY))
 
@@ -90,9 +90,9 @@ def _disable_if_dead(webhook: Webhook, delivery: Delivery, status: int | None) -
         webhook=webhook, state=DeliveryState.DELIVERED, ended_at__gte=delivery.created_at
     )
     if status == GONE:
-        reason = "the receiver answered 410: it wants nothing more"
+        reason = "the receiver answered 410 Gone"
     elif not taken_since.exists():
-        reason = f"nothing has arrived there since {delivery.created_at:%Y-%m-%d %H:%M} UTC"
+        reason = f"the receiver has accepted nothing since {delivery.created_at:%Y-%m-%d %H:%M} UTC"
     else:
         return
     enabled = Webhook.objects.filter(pk=webhook.pk, is_enabled=True)
@@ -100,7 +100,7 @@ def _disable_if_dead(webhook: Webhook, delivery: Delivery, status: int | None) -
 
 
 def send_again(deliveries: QuerySet[Delivery]) -> int:
-    """Make them due now, with all their tries; how many. What is being sent this moment is left alone."""
+    """Make the deliveries due now, with all their tries. Skip what is being sent; return how many."""
     again = {"state": DeliveryState.PENDING, "tries": 0, "next_try_at": timezone.now(), "ended_at": None}
     ended = deliveries.exclude(state=DeliveryState.PENDING).update(**again)
     waiting = deliveries.filter(state=DeliveryState.PENDING, next_try_at__gt=timezone.now() + CLAIM_PERIOD)
@@ -108,7 +108,7 @@ def send_again(deliveries: QuerySet[Delivery]) -> int:
 
 
 def prune_deliveries(before: datetime, *, at_most: int) -> int:
-    """Delete deliveries that were written before; how many they were."""
+    """Delete deliveries that were created before this time; return how many."""
     old = Delivery.objects.filter(created_at__lt=before).order_by("pk").values_list("pk", flat=True)
     ids = list(old[:at_most])
     Delivery.objects.filter(pk__in=ids).delete()

@@ -1,4 +1,4 @@
-"""Sends what is due, beside everything else: neither a run, an undo nor another receiver waits for one."""
+"""Sends due deliveries concurrently: no run, no undo and no other receiver waits for a receiver."""
 
 import asyncio
 import logging
@@ -23,14 +23,16 @@ RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
 
 
 class Dispatcher:
-    """Any number may look: each delivery is claimed by one. A receiver is sent one message at a time."""
+    """Several dispatchers may run, because each delivery is claimed by one. Each sends one message at a time
+    to a receiver.
+    """
 
     def __init__(self) -> None:
         self._busy: dict[int | None, asyncio.Task[None]] = {}
         self._is_over = False
 
     async def look(self) -> None:
-        """Begin to send what is due; that goes on by itself."""
+        """Start tasks that send what is due."""
         for receiver in await DATABASE.call(deliveries.list_due_receivers):
             if receiver not in self._busy and len(self._busy) < MAX_CONCURRENT_RECEIVERS:
                 task = asyncio.create_task(self._send_all(receiver))
@@ -41,7 +43,7 @@ class Dispatcher:
         return list(self._busy.values())
 
     async def settle(self) -> None:
-        """Wait for the messages that are under way, and begin none."""
+        """Wait for the messages that are being sent, and start no more."""
         self._is_over = True
         if self._busy:
             await asyncio.wait(self.under_way())
@@ -54,35 +56,33 @@ class Dispatcher:
         try:
             while not self._is_over and (delivery := await DATABASE.call(deliveries.claim_next, receiver)):
                 await send(delivery)
-        except DatabaseError as error:  # the delivery is sent again
+        except DatabaseError as error:  # the delivery will be sent again
             if is_away(error):
                 outages.database.note_failure(error)
             else:
-                logger.exception("A delivery could not be recorded: it is sent again")
+                logger.exception("Could not record a delivery; it will be sent again")
 
 
 async def send(delivery: Delivery) -> DeliveryState:
-    """Send a claimed delivery and keep how that ended."""
+    """Send a claimed delivery and record the result."""
     try:
         status = await senders.send(delivery)
-    except senders.NotTaken as error:
+    except senders.NotAccepted as error:
         failure = partial(
             deliveries.record_failure, delivery, str(error), status=error.status, wait=error.wait
         )
     except ScenarioError as error:
         failure = partial(deliveries.record_failure, delivery, str(error))
     except Exception as error:
-        # Whatever it is, this delivery must not be tried for ever, nor keep the next from being sent.
-        logger.exception("A message could not be sent")
-        failure = partial(
-            deliveries.record_failure, delivery, f"it could not be sent: {type(error).__name__}"
-        )
+        # No error may make this delivery be tried for ever, or keep the next ones from being sent.
+        logger.exception("Could not send a message")
+        failure = partial(deliveries.record_failure, delivery, f"sending failed with {type(error).__name__}")
     else:
         await DATABASE.call(deliveries.record_arrival, delivery, status)
         count_result(delivery, "delivered")
         return DeliveryState.DELIVERED
     state = await DATABASE.call(failure)
-    logger.warning("%s was not taken by %s, try %s", delivery.message, delivery.receiver, delivery.tries)
+    logger.warning("%s was not accepted by %s, try %s", delivery.message, delivery.receiver, delivery.tries)
     count_result(delivery, RESULTS[state])
     return state
 

@@ -1,7 +1,7 @@
-"""Writes what the outside is to be told, in the transaction of the change that it tells of.
+"""Writes messages to the outbox, in the transaction of the change that they report.
 
-So nothing is lost when the power goes, and nothing is told that did not happen. It is sent later, by
-somebody else: no run waits for a receiver.
+So a power cut loses no message, and no message reports what did not happen. The watchdog sends them later: no
+run waits for a receiver.
 """
 
 from collections.abc import Iterable
@@ -27,18 +27,18 @@ from scenarios.records import (
     record_run,
 )
 
-# By the kind of the event in the run's journal.
+# By kind of event in the run's journal.
 MESSAGES = {
     EventKind.APPROVAL_ASKED: Message.RUN_AWAITING_APPROVAL,
     EventKind.RUN_STARTED: Message.RUN_STARTED,
     EventKind.RUN_FINISHED: Message.RUN_FINISHED,
 }
-# Messages should stay below 20 kB, by the specification.
+# The Standard Webhooks specification recommends messages below 20 kB.
 MAX_REASON_LENGTH = 2000
 
 
 def write_messages(run: Run, event: Event) -> None:
-    """Tell of the event whoever wants to know. Must be called in the transaction that writes it."""
+    """Write the event's messages to subscribed webhooks. Call it in the event's own transaction."""
     if (message := MESSAGES.get(event.kind)) is None:
         return
     _write_message(message, run, event.at)
@@ -48,14 +48,14 @@ def write_messages(run: Run, event: Event) -> None:
 
 
 def write_fault_messages(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
-    """Tell that a fault is over, or back, in the transaction in which its state changed from `before`."""
+    """Write that a fault has ended, or is outstanding again. Call it in the transaction of that change."""
     fault = Fault.objects.get(id=fault_id)
     has_ended = run.state == RunState.FINISHED
     if has_ended and before in STATES_AWAITED and fault.state == FaultState.OUTSTANDING:
         _write_fault_message(Message.FAULT_OUTSTANDING, fault, run, at)
     if fault.state not in {FaultState.UNDONE, FaultState.ACKNOWLEDGED} or fault.closed_at is None:
         return
-    # What nobody was told of is not resolved: it was undone once, and undone again to be sure.
+    # A fault that was undone twice, only to be sure, was never reported as outstanding.
     if has_ended and (before not in STATES_AWAITED or fault.undo_tries):
         _write_fault_message(Message.FAULT_RESOLVED, fault, run, fault.closed_at)
     if settings.GRAFANA_URL:
@@ -65,7 +65,7 @@ def write_fault_messages(fault_id: int, run: Run, *, before: FaultState, at: dat
 
 
 def format_message(message: Message, at: datetime, data: dict[str, Any]) -> str:
-    """The body, written once: every try sends the same bytes."""
+    """The body of a message. It is stored, so that every try sends the same bytes."""
     return _format_json({"type": message, "timestamp": format_time(at), "data": data})
 
 
@@ -82,7 +82,7 @@ def describe_fault(fault: Fault) -> dict[str, Any]:
 
 
 def build_annotation(fault: Fault, run: Run, until: datetime, message_id: str) -> dict[str, Any]:
-    """The fault's window as Grafana takes it; the message's id among the tags tells whether it is there.
+    """The fault's window as a Grafana annotation, with the message id as a tag to find it again.
 
     https://grafana.com/docs/grafana/latest/developers/http_api/annotations/#create-annotation
     """
@@ -115,8 +115,8 @@ def _list_enabled_webhooks() -> Iterable[Webhook]:
     rows = Webhook.objects.filter(is_enabled=True)
     if connection.vendor != "postgresql":
         return rows
-    # One that is deleted before this commits would take the run's event with it: its foreign key is looked
-    # at last. This lock lets others tell, too, but nobody delete; Django has no word for it.
+    # If a webhook were deleted before this commits, its foreign key would fail and roll back the run's
+    # event, too. FOR KEY SHARE prevents only that. Django has no API for it.
     sql, parameters = rows.query.sql_with_params()
     return Webhook.objects.raw(f"{sql} FOR KEY SHARE", parameters)
 

@@ -1,4 +1,4 @@
-"""One message to one receiver, by HTTP: a webhook's, or Grafana."""
+"""Sends one message by HTTP to a webhook's receiver or to Grafana."""
 
 import json
 import time
@@ -17,15 +17,15 @@ from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.webhooks import check_address, list_signing_keys
 
-# As the specification recommends; a receiver that needs longer answers first and works then.
+# As the Standard Webhooks specification recommends.
 TIMEOUT_SECONDS = 15.0
 SUCCESS = range(200, 300)
 REDIRECTS = range(300, 400)
 
 
 @dataclass
-class NotTaken(ScenarioError):  # noqa: N818 - an answer
-    """The receiver answered that it did not take the message; `wait` is the seconds that it asked for."""
+class NotAccepted(ScenarioError):  # noqa: N818 - an answer
+    """The receiver answered, but did not accept the message. `wait` is from Retry-After, in seconds."""
 
     status: int
     reason: str
@@ -36,11 +36,11 @@ class NotTaken(ScenarioError):  # noqa: N818 - an answer
 
 
 async def send(delivery: Delivery) -> int:
-    """Send it once; the status of the answer.
+    """Send the delivery once and return the HTTP status.
 
     Raises:
-        NotTaken: the answer was none of success.
-        ScenarioError: there was no answer, or nothing may be sent there.
+        NotAccepted: the status is not 2xx.
+        ScenarioError: there was no answer, or the address is not allowed.
     """
     if delivery.webhook is None:
         return await annotate(delivery)
@@ -56,7 +56,7 @@ async def post(delivery: Delivery, webhook: Webhook) -> int:
 
 
 async def annotate(delivery: Delivery) -> int:
-    """Grafana takes an annotation twice as two: after a try that may have arrived it is looked for first."""
+    """Create the annotation. A retry looks for it first, because Grafana would store it twice."""
     if delivery.tries > 1:
         message = json.loads(delivery.payload)
         question = {"type": "annotation", "limit": 1, "tags": delivery.message_id}
@@ -85,9 +85,9 @@ def _grafana_headers() -> dict[str, str]:
 async def _send_checked(method: str, url: str, **request: Any) -> int:
     answer = await _request(method, url, **request)
     if answer.status not in SUCCESS:
-        where = " to another address, which is not followed" if answer.status in REDIRECTS else ""
+        where = ", a redirect, which is not followed" if answer.status in REDIRECTS else ""
         wait = parse_retry_after(answer.headers, timezone.now())
-        raise NotTaken(answer.status, f"{origin(url)} answered {answer.status}{where}", wait)
+        raise NotAccepted(answer.status, f"{origin(url)} answered {answer.status}{where}", wait)
     return answer.status
 
 

@@ -1,4 +1,4 @@
-"""Webhooks as a person keeps them: where they go, what they are told of, and their secrets."""
+"""Saves and deletes webhooks, and makes their secrets."""
 
 import hashlib
 import secrets
@@ -17,42 +17,44 @@ from scenarios.domain.webhooks import Message, format_secret
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.outbox import format_message
 
-# Both secrets sign for so long after a change: receivers take the new one over without a gap.
+# Both secrets sign for this long after a change, so that receivers can switch without a gap.
 EARLIER_SECRET_SIGNS = timedelta(hours=24)
 
 
 class AddressRefused(ScenarioError):  # noqa: N818
-    """Nothing is sent to this address; the message says why and what may be done."""
+    """This site does not send to the address; the message says why, with a hint."""
 
 
 class SecretKeyChanged(ScenarioError):  # noqa: N818 - a state
-    """The webhook's secret was made of another SECRET_KEY: its receiver would refuse the signature."""
+    """The webhook's secret was made with another SECRET_KEY, so its receiver would refuse the signature."""
 
 
 def check_address(url: str) -> None:
-    """Whether this site sends there: asked when a webhook is saved, and again before each message.
+    """Check that this site may send there, when a webhook is saved and before each message.
 
     Raises:
-        AddressRefused: with the rule and a hint.
+        AddressRefused: it may not.
     """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         is_address = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
-    except ValueError:  # half a bracket, a port that is none
+    except ValueError:  # an unclosed bracket, or an invalid port
         is_address = False
     if not is_address:
-        raise AddressRefused(f"{url[:80]!r} is no address: write it as 'https://hooks.example.com/runs'.")
+        raise AddressRefused(f"Invalid address {url[:80]!r}; write it like 'https://hooks.example.com/runs'.")
     if parts.username or parts.password or parts.fragment:
         raise AddressRefused(
-            "An address holds neither a password nor a fragment: a receiver knows us by the signature."
+            "The address must not contain a password or a fragment; receivers verify the signature instead."
         )
     if parts.scheme == "http" and settings.ENVIRONMENT != "development" and not is_loopback(host):
-        raise AddressRefused(f"{host!r} is asked without TLS: begin the address with 'https://'.")
+        raise AddressRefused(f"The address of {host!r} must begin with 'https://'.")
     named = f"[{host}]" if ":" in host else host
     if not validate_host(named, settings.WEBHOOK_ALLOWED_HOSTS):
         allowed = ", ".join(settings.WEBHOOK_ALLOWED_HOSTS) or "none"
-        raise AddressRefused(f"{named!r} is not in the setting WEBHOOK_ALLOWED_HOSTS: allowed are {allowed}.")
+        raise AddressRefused(
+            f"Host {named!r} is not allowed; the setting WEBHOOK_ALLOWED_HOSTS allows {allowed}."
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -60,10 +62,10 @@ def is_loopback(host: str) -> bool:
 
 
 def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
-    """Store it. A new one is given its secret, which is returned this one time; else "".
+    """Store the webhook. Return the secret of a new one, which is shown only now; else "".
 
     Raises:
-        AddressRefused: this site sends nothing there.
+        AddressRefused: this site may not send there.
     """
     check_address(webhook.url)
     webhook.changed_by = by
@@ -77,11 +79,11 @@ def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
 
 
 def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
-    """Store what no form has checked; the secret of a new one, else "".
+    """Validate all fields, then do as `save_webhook`.
 
     Raises:
-        ValidationError: with a sentence for each field that makes no sense.
-        AddressRefused: this site sends nothing there.
+        ValidationError: with a sentence for each invalid field.
+        AddressRefused: this site may not send there.
     """
     webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"])
     return save_webhook(webhook, by=by)
@@ -89,14 +91,14 @@ def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> st
 
 @transaction.atomic
 def delete_webhook(webhook: Webhook) -> None:
-    """Delete it with its deliveries: nothing more is sent to it."""
-    # Locked first: what is being written to it is there by then, and goes with it.
+    """Delete the webhook and its deliveries."""
+    # The lock waits for messages that are being written, so that they are deleted, too.
     Webhook.objects.select_for_update().filter(pk=webhook.pk).first()
     webhook.delete()
 
 
 def change_secret(webhook: Webhook, *, by: User | None = None) -> str:
-    """Give it a new secret, returned this one time; the one before signs as well for a day."""
+    """Make a new secret and return it, this once. The previous one also signs for 24 hours."""
     with transaction.atomic():
         locked = Webhook.objects.select_for_update().get(pk=webhook.pk)
         locked.earlier_salt = locked.salt if locked.fingerprint == _fingerprint(locked.salt) else ""
@@ -113,14 +115,14 @@ def _give_secret(webhook: Webhook) -> str:
 
 
 def list_signing_keys(webhook: Webhook, now: datetime) -> list[bytes]:
-    """The keys whose signatures its receiver may expect.
+    """The keys whose signatures the receiver may expect.
 
     Raises:
-        SecretKeyChanged: they cannot be made any more.
+        SecretKeyChanged: they cannot be derived any more.
     """
     if webhook.fingerprint != _fingerprint(webhook.salt):
         raise SecretKeyChanged(
-            "SECRET_KEY is not the one that the secret was made of: put it back, or make a new secret."
+            "SECRET_KEY has changed since the secret was made; restore it, or make a new secret."
         )
     keys = [_derive_key(webhook.salt)]
     if webhook.earlier_salt and now < webhook.secret_changed_at + EARLIER_SECRET_SIGNS:
@@ -133,12 +135,12 @@ def _derive_key(salt: str) -> bytes:
 
 
 def _fingerprint(salt: str) -> str:
-    """Of the key, not the key: a one-way function of 256 random bits."""
+    """Identifies the key without revealing it."""
     return hashlib.sha256(_derive_key(salt)).hexdigest()[:16]
 
 
 def send_test(webhook: Webhook) -> Delivery:
-    """Write a message that tells nothing but that it arrives; the watchdog sends it within a second."""
+    """Write a test message; the watchdog sends it within a second."""
     now = timezone.now()
     payload = format_message(Message.TEST, now, {"webhook": webhook.name})
     return Delivery.objects.create(webhook=webhook, message=Message.TEST, payload=payload)

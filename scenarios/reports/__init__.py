@@ -1,4 +1,4 @@
-"""The report of a run, for the page, the command line and whoever else asks: the same bytes for all."""
+"""The report of a run: the same bytes in the admin site, in the API and on the command line."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,14 +24,15 @@ FORMATS = {
 
 
 def render_report(run: Run, format_name: str) -> bytes:
-    """The report in one of FORMATS, in UTF-8. That of an ended run, from the moment its charts are complete,
-    is the same whenever it is asked for.
+    """Render the report in one of FORMATS, in UTF-8.
+
+    Once a run has ended and its charts are complete, its report no longer changes.
 
     Raises:
-        ValueError: there is no such format.
+        ValueError: the format is unknown.
     """
     if format_name not in FORMATS:
-        raise ValueError(f"{format_name!r} is no format of a report: one of {', '.join(FORMATS)}")
+        raise ValueError(f"unknown report format {format_name!r}; choose one of {', '.join(FORMATS)}")
     return FORMATS[format_name].render(collect_facts(run)).encode()
 
 

@@ -74,13 +74,13 @@ def _describe_step(step: StepHistory, facts: Facts) -> dict[str, Any]:
 
 
 def _describe_period(started: datetime, finished: datetime | None) -> dict[str, str | None]:
-    """Under the earlier names, too."""
+    """Under the new and the earlier names."""
     times = {"started_at": _format_time(started), "finished_at": _format_time(finished)}
     return {**times, "began_at": times["started_at"], "ended_at": times["finished_at"]}
 
 
 def _describe_charts(charts: Views) -> dict[str, Any]:
-    """`values` are one for each of `moments`, which are Unix seconds: null where there was no sample."""
+    """`moments` are Unix seconds; each series has one value for each, null if there was no sample."""
     return {
         "read_at": _format_time(charts.read_at),
         "complete": charts.complete,

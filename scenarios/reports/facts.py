@@ -1,4 +1,4 @@
-"""What every report tells of a run, whatever its shape."""
+"""The facts about a run that every report format contains."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,13 @@ from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, views_of
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 
-# A report is mailed: what a step returned is cut here once more.
+# Reports are sent by mail, so what a step returned is cut once more.
 MAX_OUTPUT = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`version` counts the scenario's versions from 1; None where the document is none of them."""
+    """`version` counts the scenario's versions from 1; None if the document is not one of them."""
 
     run: Run
     history: RunHistory
@@ -51,7 +51,7 @@ def _parse_document(run: Run) -> Document | None:
     try:
         return parse_document(run.document, step_arguments())
     except InvalidDocument:
-        return None  # of another time: the report tells what was carried out all the same
+        return None  # of an earlier release: the report still tells what was carried out
 
 
 def _find_version(run: Run) -> int | None:
@@ -63,7 +63,7 @@ def _find_version(run: Run) -> int | None:
 
 
 def _collect_outputs(run: Run) -> dict[tuple[str, str, str], Any]:
-    """What each step returned last, as its final event keeps it."""
+    """What each step returned last, from its final event."""
     rows = Event.objects.filter(run=run, kind__in=STEP_OUTCOMES).order_by("sequence")
     return {
         (EventKind(kind).topic, phase, subject): seen

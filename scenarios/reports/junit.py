@@ -1,7 +1,7 @@
-"""The report as JUnit XML, for CI: a test for each validation, each action that missed what it expects,
-one for the run and one for its rollback.
+"""The report as JUnit XML, for CI.
 
-As Jenkins and GitLab read it: https://github.com/testmoapp/junitxml
+There is a test case for each validation, for each action that failed its expectation, for the run and for its
+rollback. In the form that Jenkins and GitLab read: https://github.com/testmoapp/junitxml
 """
 
 import re
@@ -45,7 +45,7 @@ def _add_case(suite: Element, name: str, classname: str, seconds: float) -> Elem
 
 
 def _list_failed_actions(facts: Facts) -> list[StepHistory]:
-    """Those whose answer was not what they expect; what could not be done at all is the run's error."""
+    """Actions that failed their expectation. One that could not be carried out is the run's error."""
     if facts.run.outcome == Outcome.ERRORED:
         return []
     return [step for step in facts.history.steps if step.kind == "action" and step.verdict == "failed"]
@@ -62,11 +62,9 @@ def _add_step(suite: Element, step: StepHistory, facts: Facts) -> None:
 
 
 def _add_run(suite: Element, facts: Facts) -> None:
-    """Whatever ended the run otherwise than by its validations is an error of its own."""
+    """Anything other than a validation that ended the run is an error of its own."""
     run = facts.run
-    case = _add_case(
-        suite, "the run comes to its end", run.scenario_name, facts.history.offset(facts.history.ends)
-    )
+    case = _add_case(suite, "the run completes", run.scenario_name, facts.history.offset(facts.history.ends))
     if run.state != RunState.FINISHED:
         SubElement(case, "skipped", message=f"the run is {run.state}")
     elif run.outcome not in (Outcome.PASSED, Outcome.FAILED):

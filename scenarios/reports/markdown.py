@@ -49,7 +49,7 @@ def _render_lines(facts: Facts) -> Iterator[str]:
 
 
 def _render_charts(charts: Views) -> Iterator[str]:
-    """Their numbers: the pictures are in the HTML report."""
+    """The charts' numbers; the pictures are in the HTML report."""
     rows = [(view.chart, row) for view in charts.drawn for row in view.rows]
     if rows:
         yield ""

@@ -1,4 +1,4 @@
-"""The report as one HTML file: no script, nothing from elsewhere, and a policy of its own that says so."""
+"""The report as one HTML file, without scripts or external resources, and with a policy that forbids them."""
 
 import base64
 import hashlib
@@ -37,7 +37,7 @@ def read_style() -> str:
 
 @lru_cache(maxsize=1)
 def build_policy() -> str:
-    """The one style sheet in the file is allowed by its digest; all else is forbidden."""
+    """Allows the one embedded style sheet by its digest, and nothing else."""
     digest = base64.b64encode(hashlib.sha256(read_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 

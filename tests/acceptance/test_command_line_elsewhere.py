@@ -139,7 +139,7 @@ def test_a_run_is_stopped_by_the_beginning_of_its_id(scenario: Elsewhere, target
     stopped = scenario("stop", run_id[:8])
     assert (stopped.code, "ABORTED" in stopped.out) == (0, True), stopped.err
     assert target.active == 0
-    assert "there is nothing to stop" in scenario("stop", run_id).out
+    assert "has already ended: aborted" in scenario("stop", run_id).out
 
 
 def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
@@ -163,9 +163,9 @@ def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
 
 
 def test_the_global_stop_is_pulled_and_released(scenario: Elsewhere) -> None:
-    assert "Being stopped: no run;" in scenario("stop", "--all", "--reason", "a test").out
+    assert "Stopping no run;" in scenario("stop", "--all", "--reason", "a test").out
     assert scenario("release").out == "Runs may begin again.\n"
-    assert scenario("release").out == "The global stop was not pulled.\n"
+    assert scenario("release").out == "The global stop was not pulled; nothing to release.\n"
 
 
 def test_a_schedule_is_listed_paused_and_resumed(scenario: Elsewhere, system: Coordinator) -> None:
@@ -196,5 +196,5 @@ def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
         timeout=300,
     )
     assert refused.returncode == 2
-    assert "The token is read from TEST_COORDINATOR_TOKEN." in refused.stderr
+    assert "Set the token in TEST_COORDINATOR_TOKEN." in refused.stderr
     assert "nobody-knows" not in refused.stdout + refused.stderr

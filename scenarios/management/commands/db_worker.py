@@ -1,4 +1,4 @@
-"""`manage.py db_worker`: django-tasks-db's worker, which here outlives outages and can be drained."""
+"""`manage.py db_worker`: the worker of django-tasks-db, extended to survive outages and to be drained."""
 
 import logging
 import signal
@@ -27,12 +27,12 @@ class Command(db_worker.Command):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         if settings.TASK_BACKEND != "db":
-            parser.set_defaults(backend_name=None)  # `handle` refuses, and says what to start instead
+            parser.set_defaults(backend_name=None)  # `handle` refuses, with a hint
 
     def handle(self, **options: Any) -> None:
         if settings.TASK_BACKEND != "db":
             raise CommandError(
-                f"TASK_BACKEND is {settings.TASK_BACKEND!r}, whose messages this worker never sees: "
+                f"TASK_BACKEND is {settings.TASK_BACKEND!r}, but this worker serves only 'db'; "
                 f"start 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'."
             )
         db_worker.Worker = EnduringWorker  # type: ignore[misc]  # the command makes it by this name
@@ -41,7 +41,7 @@ class Command(db_worker.Command):
 
 
 class EnduringWorker(db_worker.Worker):
-    """Waits for a database that is away. SIGUSR1 drains it: it ends after the task that it is at."""
+    """Waits when the database is unavailable. SIGUSR1 drains it: it ends after its current task."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -52,11 +52,11 @@ class EnduringWorker(db_worker.Worker):
         signal.signal(signal.SIGUSR1, self.drain)
 
     def drain(self, _number: int, _frame: FrameType | None) -> None:
-        logger.warning("Draining: the worker takes no other task, and ends")
+        logger.warning("Draining: the worker finishes its task and ends")
         self._is_draining, self.running = True, False
 
     def shutdown(self, number: int, frame: FrameType | None) -> None:
-        if self._is_draining:  # the first request to stop ends the run here, too
+        if self._is_draining:  # SIGTERM ends the run here, too
             self._is_draining, self.running = False, True
         super().shutdown(number, frame)
 
@@ -77,7 +77,7 @@ class EnduringWorker(db_worker.Worker):
         outages.database.note_success()
 
     def _wait_for_the_database(self) -> None:
-        """Until it answers, or the worker is drained. SIGTERM ends the process here."""
+        """Wait until the database answers or the worker is drained. SIGTERM ends the process here."""
         self.startup_delay = False
         wait = 0.25
         while self.running:

@@ -1,4 +1,4 @@
-"""`manage.py drain_workers`: the workers of this machine finish their runs, take no other, and end."""
+"""`manage.py drain_workers`: lets the workers of this machine finish their runs and end."""
 
 import itertools
 import os
@@ -12,13 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from scenarios.domain.counts import format_count
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 
 POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Lets each worker of this machine and DATA_DIR finish its run and end, as SIGUSR1 does."
+    help = "Let the workers of this machine and DATA_DIR finish their runs and end, by sending them SIGUSR1."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -26,7 +27,7 @@ class Command(BaseCommand):
             type=float,
             default=0.0,
             metavar="SECONDS",
-            help="Return when they have ended, at the latest after so many seconds (default: at once).",
+            help="Wait for the workers to end, at most for this long (default: do not wait).",
         )
 
     def handle(self, *_arguments: Any, wait: float, **_options: Any) -> None:
@@ -34,14 +35,14 @@ class Command(BaseCommand):
         for pid in workers:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGUSR1)
-        self.stdout.write(f"Draining {len(workers)} workers.")
+        self.stdout.write(f"Draining {format_count(len(workers), 'worker')}.")
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline and any(is_worker(Path(f"/proc/{pid}")) for pid in workers):
             time.sleep(POLL_SECONDS)
 
 
 def find_workers(proc: Path) -> Iterator[int]:
-    """The process ids of the workers that share this process's user and DATA_DIR."""
+    """The process ids of workers with this process's user and DATA_DIR."""
     for folder in proc.glob("[0-9]*"):
         if int(folder.name) != os.getpid() and is_worker(folder):
             yield int(folder.name)
@@ -52,7 +53,7 @@ def is_worker(folder: Path) -> bool:
         words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         environment = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
         is_mine = folder.stat().st_uid == os.geteuid()
-    except OSError:  # it has ended, or is somebody else's
+    except OSError:  # the process has ended, or belongs to another user
         return False
     command = next((after for before, after in itertools.pairwise(words) if is_manage_script(before)), "")
     return is_mine and command in WORKER_COMMANDS.values() and shares_data(environment)

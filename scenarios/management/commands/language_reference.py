@@ -1,4 +1,4 @@
-"""`manage.py language_reference`: reference and JSON Schema of the language with the site's drivers."""
+"""`manage.py language_reference`: the language's reference and JSON Schema, with this site's drivers."""
 
 import json
 from pathlib import Path
@@ -17,16 +17,18 @@ SCHEMA = Path("docs/scenario.schema.json")
 
 
 def render_files() -> dict[Path, str]:
-    """What each file holds, by its path in the project."""
+    """The files' contents, by path in the project."""
     schema = json.dumps(json_schema(step_arguments()), indent=2, ensure_ascii=False)
     return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
 
 
 class Command(BaseCommand):
-    help = "Prints the reference of the scenario language, or writes it and the JSON Schema into docs/."
+    help = "Print the reference of the scenario language, or write it and the JSON Schema to docs/."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--write", action="store_true", help=f"Write {REFERENCE} and {SCHEMA}.")
+        parser.add_argument(
+            "--write", action="store_true", help=f"Write {REFERENCE} and {SCHEMA} instead of printing."
+        )
 
     def handle(self, *_arguments: Any, write: bool, **_options: Any) -> None:
         if not write:
@@ -34,4 +36,4 @@ class Command(BaseCommand):
             return
         for path, content in render_files().items():
             (settings.BASE_DIR / path).write_text(content)
-            self.stdout.write(f"{path} is written")
+            self.stdout.write(f"Wrote {path}.")

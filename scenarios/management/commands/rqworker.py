@@ -1,4 +1,4 @@
-"""`manage.py rqworker`: RQ's simple worker, which here outlives outages and can be drained."""
+"""`manage.py rqworker`: RQ's simple worker, extended to survive outages and to be drained."""
 
 import time
 from typing import Any
@@ -11,7 +11,7 @@ from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.supervision.long_running import end_in_the_log
 
 MAX_WAIT_SECONDS = 5.0
-# Long enough that an idle worker seldom asks, short enough that one whose Redis hangs notices it.
+# Long enough that an idle worker seldom polls, short enough to notice a Redis that hangs.
 WORKER_TTL_SECONDS = 60
 
 
@@ -27,10 +27,10 @@ class Command(rqworker.Command):
     def handle(self, *queues: str, **options: Any) -> None:
         if settings.TASK_BACKEND != "rq":
             raise CommandError(
-                f"TASK_BACKEND is {settings.TASK_BACKEND!r}, which has no use for RQ's worker: "
+                f"TASK_BACKEND is {settings.TASK_BACKEND!r}, but this worker serves only 'rq'; "
                 f"start 'manage.py {WORKER_COMMANDS[settings.TASK_BACKEND]}'."
             )
-        # Not before: django_rq reads its settings when it is imported.
+        # Imported late, because django_rq reads its settings on import.
         from scenarios.supervision import rq_worker  # noqa: PLC0415
 
         options["worker_class"] = rq_worker.find_worker_class(options["worker_class"])

@@ -1,4 +1,4 @@
-"""`manage.py scenario …`: docs/command-line.md describes its verbs and exit codes."""
+"""`manage.py scenario …`: docs/command-line.md describes its commands and exit codes."""
 
 import sys
 from functools import partial
@@ -28,14 +28,14 @@ GROUPS = (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, sc
 
 
 def connect(server: str) -> Coordinator:
-    """That of this machine's database, or one elsewhere."""
+    """Use this machine's database, or the API of another coordinator."""
     if not server:
         return LocalCoordinator()
     return RemoteCoordinator(HttpApi(server, settings.TEST_COORDINATOR_TOKEN))
 
 
 class Command(BaseCommand):
-    help = "Stores, runs and looks after scenarios."
+    help = "Store and run scenarios, and manage their runs, faults and schedules."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
@@ -56,9 +56,9 @@ class Command(BaseCommand):
         except CommandRefused as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
         except (OperationalError, ProgrammingError) as error:
-            said = str(error).partition("\n")[0].rstrip(".")
+            reason = str(error).partition("\n")[0].rstrip(".")
             raise CommandError(
-                f"The database cannot be used ({said}): is DATABASE_URL right, and 'manage.py migrate' done?",
+                f"The database cannot be used ({reason}); check DATABASE_URL, and run 'manage.py migrate'.",
                 returncode=exit_codes.REFUSED,
             ) from error
         except KeyboardInterrupt:

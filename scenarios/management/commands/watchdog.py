@@ -11,7 +11,10 @@ from scenarios.supervision.watchdog import Watchdog
 
 
 class Command(BaseCommand):
-    help = "Takes over runs whose worker died, undoes their faults, and tries outstanding faults again."
+    help = (
+        "Take over runs whose worker has died, undo their faults, retry outstanding faults, start scheduled "
+        "runs and send messages."
+    )
 
     def handle(self, *_arguments: Any, **_options: Any) -> None:
         with end_in_the_log("The watchdog"):

@@ -1,4 +1,4 @@
-"""`manage.py webhooks`: who is told of runs, and whether they can be reached."""
+"""`manage.py webhooks …`: lists, adds and tests webhooks."""
 
 import asyncio
 import sys
@@ -15,21 +15,33 @@ from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications import deliveries, dispatcher, webhooks
 
-NOT_TAKEN = 1
+NOT_ACCEPTED = 1
 
 
 class Command(BaseCommand):
-    help = "Lists, adds and tests webhooks."
+    help = "List, add and test webhooks."
 
     def add_arguments(self, parser: CommandParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-        verbs.add_parser("list", help="Who is told of what.")
-        add = verbs.add_parser("add", help="Add a webhook, and print its secret this one time.")
+        verbs.add_parser("list", help="List the webhooks.")
+        add = verbs.add_parser("add", help="Add a webhook and print its secret, which is not shown again.")
         add.add_argument("name")
-        add.add_argument("url", help="As https://hooks.example.com/runs.")
-        add.add_argument("--event", action="append", choices=list(SUBSCRIBABLE), help="Default: every one.")
-        add.add_argument("--tag", action="append", default=[], help="Only of scenarios with one of these.")
-        test = verbs.add_parser("test", help="Send a test now; 0 where it was taken, else 1.")
+        add.add_argument("url", help="For example https://hooks.example.com/runs.")
+        add.add_argument(
+            "--event",
+            action="append",
+            choices=list(SUBSCRIBABLE),
+            help="Send only this message; can be repeated (default: all).",
+        )
+        add.add_argument(
+            "--tag",
+            action="append",
+            default=[],
+            help="Send only for scenarios with this tag; can be repeated.",
+        )
+        test = verbs.add_parser(
+            "test", help="Send a test message now. Exits with 0 if the receiver accepted it, else with 1."
+        )
         test.add_argument("name", help="The webhook's name.")
 
     def handle(self, *_arguments: Any, verb: str, **options: Any) -> None:
@@ -39,7 +51,7 @@ class Command(BaseCommand):
         elif verb == "add":
             self.add(options)
         elif not self.test(console, options["name"]):
-            sys.exit(NOT_TAKEN)
+            sys.exit(NOT_ACCEPTED)
 
     def add(self, options: dict[str, Any]) -> None:
         events = options["event"] or [str(message) for message in SUBSCRIBABLE]
@@ -54,8 +66,8 @@ class Command(BaseCommand):
     def test(self, console: Console, name: str) -> bool:
         webhook = Webhook.objects.filter(name=name).first()
         if webhook is None:
-            raise CommandError(f"There is no webhook {name!r}: 'manage.py webhooks list' shows them.")
-        with transaction.atomic():  # claimed before a watchdog can see it
+            raise CommandError(f"There is no webhook {name!r}; 'manage.py webhooks list' shows all.")
+        with transaction.atomic():  # claimed before a watchdog sees it
             delivery = webhooks.send_test(webhook)
             deliveries.claim(delivery)
         state = asyncio.run(dispatcher.send(delivery))
@@ -69,8 +81,12 @@ class Command(BaseCommand):
 
 
 def build_table() -> Table:
-    table = Table("Name", "Address", "Told of", "State", box=None)
+    table = Table("Name", "Address", "Messages", "State", box=None)
     for webhook in Webhook.objects.all():
-        state = "enabled" if webhook.is_enabled else f"disabled {webhook.disabled_because}".rstrip()
+        state = (
+            "enabled"
+            if webhook.is_enabled
+            else ": ".join(filter(None, ("disabled", webhook.disabled_because)))
+        )
         table.add_row(*map(escape, (webhook.name, webhook.url, ", ".join(webhook.events), state)))
     return table

@@ -110,7 +110,7 @@ def test_one_whose_scenario_is_gone_is_shown_with_the_reason(ci: Program, bob: U
     planned_rows.scheduled(bob)
     scenario.delete()
     told = ci.get(f"approvals/{Approval.objects.get().pk}").json()
-    assert (told["steps"], told["problem"]) == ([], "its scenario is not stored any more")
+    assert (told["steps"], told["problem"]) == ([], "The scenario has been deleted.")
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])

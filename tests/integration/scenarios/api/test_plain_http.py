@@ -35,9 +35,9 @@ def test_no_answer_is_kept_by_a_proxy_or_a_browser(ci: Program, client: Client) 
 @pytest.mark.parametrize(
     ("path", "place", "sentence"),
     [
-        ("runs?foo=1", "query", "there is no filter 'foo'"),
+        ("runs?foo=1", "query", "unknown filter 'foo'"),
         ("runs?limit=0", "query.limit", "Input should be"),
-        ("runs?since=now", "query.since", "a moment as RFC 3339"),
+        ("runs?since=now", "query.since", "expected a time by RFC 3339"),
     ],
 )
 def test_a_place_names_what_the_caller_wrote(ci: Program, path: str, place: str, sentence: str) -> None:

@@ -19,7 +19,7 @@ def test_an_unknown_address_is_a_problem(client: Client, path: str) -> None:
 
 def test_a_method_that_does_nothing_is_a_problem_and_says_which_do(ci: Program) -> None:
     answer = ci.ask("PATCH", "runs")
-    assert "PATCH does nothing here" in problem_of(answer, 405)["detail"]
+    assert "Method 'PATCH' is not allowed here" in problem_of(answer, 405)["detail"]
     assert {word.strip() for word in answer["Allow"].split(",")} == {"GET", "POST"}
 
 
@@ -28,13 +28,13 @@ def test_a_method_that_does_nothing_is_a_problem_and_says_which_do(ci: Program) 
     [
         ("limit=0", "query.limit", "greater than or equal to 1"),
         ("limit=201", "query.limit", "less than or equal to 200"),
-        ("staus=failed", "query", "no filter 'staus': there are limit"),
+        ("staus=failed", "query", "unknown filter 'staus'; choose one of limit"),
         ("status=lost", "query.status", "'queued', 'running'"),
         ("since=yesterday", "query.since", "RFC 3339"),
         ("since=2026-01-01T00:00:00", "query.since", "timezone"),
         ("by=a%00b", "query.by", "match"),
-        ("cursor=x", "query.cursor", "'x' is no cursor"),
-        ("cursor=%C3%A9", "query.cursor", "no cursor"),
+        ("cursor=x", "query.cursor", "invalid cursor 'x'"),
+        ("cursor=%C3%A9", "query.cursor", "invalid cursor"),
     ],
 )
 def test_a_question_that_makes_no_sense_is_refused_by_its_place(

@@ -31,7 +31,7 @@ def test_schedules_are_listed_to_people_and_to_programs(scenario: CommandLine, n
 
 
 def test_where_there_is_none_it_is_told_who_makes_them(scenario: CommandLine) -> None:
-    assert "There is no schedule" in scenario("schedules").out
+    assert "There are no schedules" in scenario("schedules").out
     refused = scenario("pause", "nightly")
     assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (2, True)
 
@@ -48,5 +48,5 @@ def test_a_schedule_is_paused_and_goes_on(scenario: CommandLine, nightly: Schedu
 def test_one_that_makes_no_sense_any_more_is_not_resumed(scenario: CommandLine, nightly: Schedule) -> None:
     Schedule.objects.update(is_paused=True, next_at=None, time_zone="Mars/Olympus")
     refused = scenario("resume", "nightly")
-    assert (refused.code, "'nightly' cannot go on: " in refused.err) == (2, True)
+    assert (refused.code, "'nightly' cannot be resumed: " in refused.err) == (2, True)
     assert "'Mars/Olympus' is no time zone" in refused.err

@@ -14,7 +14,7 @@ from tests.integration.scenarios.story_rows import Telling
 
 pytestmark = pytest.mark.django_db
 
-REFUSED = "Nothing was deleted. Service &#x27;exchange&#x27; cannot be deleted now: it is held by"
+REFUSED = "Nothing was deleted. Service &#x27;exchange&#x27; cannot be deleted now, because it is held by"
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_second_experiment_of_the_same_title_does_not_replace_the_first(
     for more in ([], ["--check"]):
         refused = scenario("import", experiment(tmp_path, "b"), *more)
         assert refused.code == 2
-        assert "'is-it-up' is stored already" in refused.err
+        assert "'is-it-up' is already stored" in refused.err
         assert "--name" in refused.err
         assert "--replace" in refused.err
     assert documents() == before

@@ -67,7 +67,7 @@ def test_two_files_with_one_name_are_refused(scenario: CommandLine, folder: Path
     (folder / "twin.yaml").write_text(OTHER)
     said = scenario("import", folder)
     assert said.code == 2
-    assert "'other' is also the name of the scenario in" in said.out
+    assert "has the name 'other', too" in said.out
     assert stored() == set()
 
 
@@ -128,7 +128,7 @@ def test_prune_removes_nothing_with_a_running_run_or_a_fault_and_changes_nothing
     (folder / "exchange.yaml").unlink()
     said = scenario("import", folder, "--prune")
     assert said.code == 2
-    why = "is not undone" if ended_dirty else "of it is running"
+    why = "is not undone" if ended_dirty else "is running"
     assert why in said.err
     assert stored() == {"exchange-latency"}
 
@@ -137,7 +137,7 @@ def test_prune_wants_folders_and_an_empty_one_prunes_nothing(
     scenario: CommandLine, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
-    assert "import a folder" in scenario("import", folder / "exchange.yaml", "--prune").err
+    assert "is not a folder" in scenario("import", folder / "exchange.yaml", "--prune").err
     assert scenario("import", tmp_path_factory.mktemp("empty"), "--prune").code == 2
     assert stored() == {"exchange-latency"}
 
@@ -160,7 +160,7 @@ def test_export_wants_one_scenario_or_all_and_says_where_it_cannot_write(
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     assert scenario("export").code == 2
     said = scenario("export", "exchange-latency", "-o", tmp_path / "none" / "x.yaml")
-    assert (said.code, "cannot be written" in said.err) == (2, True)
+    assert (said.code, "Cannot write" in said.err) == (2, True)
 
 
 def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
@@ -168,7 +168,7 @@ def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT), replace=False)
     changed = documents.read_document(DOCUMENT + "# other\n")
-    with pytest.raises(NameTaken, match="'exchange-latency' is stored already"):
+    with pytest.raises(NameTaken, match="'exchange-latency' is already stored"):
         _store(changed, None, replace=False)
     assert Scenario.objects.get().document == DOCUMENT
     _store(changed, None, replace=True)

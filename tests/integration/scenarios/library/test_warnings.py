@@ -44,14 +44,14 @@ def test_nothing_is_told_of_a_plan_that_takes_everything_back_on_registered_serv
 def test_a_misspelt_service_is_told_with_the_name_that_was_meant() -> None:
     (sentence,) = told_of(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
     assert sentence == (
-        "There is no service 'risk-monitr' (did you mean 'risk-monitor'?): a run would end errored"
+        "Unknown service 'risk-monitr' (did you mean 'risk-monitor'?): a run would end as errored"
     )
 
 
 def test_an_action_that_nothing_takes_back_is_told() -> None:
     assert UNDO in DOCUMENT
     (sentence,) = told_of(DOCUMENT.replace(UNDO, ""))
-    assert sentence == "'slow the exchange down' has no undo: what it does is not taken back"
+    assert sentence == "'slow the exchange down' has no undo: its effect stays"
 
 
 def test_a_draft_is_answered_with_its_warnings_above_its_plan(admin_client: Client) -> None:
@@ -59,7 +59,7 @@ def test_a_draft_is_answered_with_its_warnings_above_its_plan(admin_client: Clie
     address = reverse("admin:scenarios_scenario_draft")
     answer = admin_client.post(address, draft, content_type="application/yaml").json()
     assert answer["problems"] == []
-    assert "There is no service &#x27;elsewhere&#x27;" in answer["plan"].partition("<svg")[0]
+    assert "Unknown service &#x27;elsewhere&#x27;" in answer["plan"].partition("<svg")[0]
 
 
 def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
@@ -72,10 +72,10 @@ def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
     registered_services.save_service(exchange)
     global_stop.pull_global_stop(by="berta", reason="the market opens")
     stopped, protected = find_start_delays(plan)
-    assert stopped == "No run begins before the global stop, pulled by berta (the market opens) is released"
+    assert stopped == "No run begins until the global stop, pulled by berta (the market opens) is released"
     assert "second person: 'exchange' is protected" in protected
     page = admin_client.get(reverse("admin:scenarios_scenario_change", args=[scenario.pk])).content.decode()
-    assert "No run begins before the global stop" in page.partition("<dialog")[2]
+    assert "No run begins until the global stop" in page.partition("<dialog")[2]
 
 
 PROCESS = """

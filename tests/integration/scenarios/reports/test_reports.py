@@ -95,7 +95,7 @@ def test_what_a_service_answered_cannot_become_markup() -> None:
 def test_an_unknown_format_or_a_run_that_is_not_there_is_refused(admin_client: Client, run: Run) -> None:
     answer = admin_client.get(reverse("admin:scenarios_run_report", args=[run.pk]), {"format": "pdf"})
     assert answer.status_code == 404
-    with pytest.raises(ValueError, match="'pdf' is no format of a report: one of html, json, junit, md"):
+    with pytest.raises(ValueError, match="unknown report format 'pdf'; choose one of html, json, junit, md"):
         render_report(run, "pdf")
 
 

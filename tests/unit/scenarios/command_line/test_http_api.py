@@ -58,22 +58,22 @@ REFUSED: list[tuple[Answer, type[CommandRefused], str]] = [
     (
         problem(401, "The token is unknown."),
         Refusal,
-        "The token is unknown. The token is read from TEST_COORD",
+        "The token is unknown. Set the token in TEST_COORDINATOR_TOKEN.",
     ),
     (problem(403, "This needs scenarios.run_scenario."), Refusal, "This needs scenarios.run_scenario."),
     (problem(404, "There is no run 'x'."), Refusal, "There is no run 'x'."),
     (problem(429, "Too many."), CoordinatorUnavailable, ": Too many."),
     (problem(500, "The server's log says why."), Refusal, "The server's log says why."),
-    (Answer(b"<h1>Bad gateway</h1>", 502), CoordinatorUnavailable, ": it answers 502."),
+    (Answer(b"<h1>Bad gateway</h1>", 502), CoordinatorUnavailable, ": it answered 502."),
     (
         Answer(b"<h1>Not found</h1>", 404),
         UnexpectedAnswer,
-        "answers 404 without saying why: is it a coordinator's",
+        "answered 404 without a reason; check that this is a coordinator's",
     ),
     (
         Answer(b"[1]", 404, {"Content-Type": "application/problem+json"}),
         UnexpectedAnswer,
-        "without saying why",
+        "without a reason",
     ),
     (
         Answer(b"", 301, {"Location": "https://x"}),
@@ -83,10 +83,10 @@ REFUSED: list[tuple[Answer, type[CommandRefused], str]] = [
     (
         Answer(b"<html>", 200, {"Content-Type": "text/html"}),
         UnexpectedAnswer,
-        "'text/html', which is no JSON",
+        "'text/html' instead of JSON",
     ),
-    (Answer(b"\xff\xfe", 200), UnexpectedAnswer, "which is no JSON"),
-    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), UnexpectedAnswer, "what is not HTTP"),
+    (Answer(b"\xff\xfe", 200), UnexpectedAnswer, "instead of JSON"),
+    (Answer(b"x" * 100, 200, {"Content-Encoding": "gzip"}), UnexpectedAnswer, "something that is not HTTP"),
     (Answer(cut=True), CoordinatorUnavailable, "cannot be reached: "),
 ]
 
@@ -105,7 +105,7 @@ def test_each_way_of_not_answering_is_a_sentence_without_the_token(
 
 @pytest.mark.parametrize("page", [[], {"items": []}, {"next_cursor": None}, None, "x"])
 def test_a_page_that_is_none_is_no_coordinators_answer(page: Any) -> None:
-    with scripted_api(Answer(page)) as server, pytest.raises(UnexpectedAnswer, match="with no list"):
+    with scripted_api(Answer(page)) as server, pytest.raises(UnexpectedAnswer, match="without a list"):
         list(HttpApi(server.url, TOKEN).items("runs"))
 
 
@@ -159,7 +159,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused_at_once(tmp_path: Path
     ],
 )
 def test_an_address_that_is_none_or_holds_a_password_is_refused_without_showing_it(server: str) -> None:
-    with pytest.raises(CommandRefused, match="'--server' is refused") as refused:
+    with pytest.raises(CommandRefused, match="Invalid '--server'") as refused:
         HttpApi(server, TOKEN)
     assert "word@" not in str(refused.value)
 

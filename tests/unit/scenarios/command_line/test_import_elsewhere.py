@@ -28,7 +28,7 @@ def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() ->
 def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> None:
     with scripted_api(Answer(cut=True)) as server, pytest.raises(CommandRefused) as refused:
         RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=False)
-    assert "Either everything is stored by now or nothing" in str(refused.value)
+    assert "Everything is stored by now, or nothing" in str(refused.value)
     assert len({asked.headers["Idempotency-Key"] for asked in server.asked}) == 1
     assert len(server.asked) == 3
 
