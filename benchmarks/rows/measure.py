@@ -18,7 +18,7 @@ from django.utils import timezone
 from benchmarks.goals import Goals
 from benchmarks.rows.fill import FAULTS_LEFT, RETENTION_DAYS
 from scenarios.access import tokens
-from scenarios.runs.heartbeats import beat_of
+from scenarios.runs.heartbeats import record_heartbeat
 from scenarios.supervision import retention, watchdog
 
 # Milliseconds.
@@ -96,8 +96,8 @@ def measure_look(goals: Goals, times: int) -> None:
     """What the watchdog looks for each second."""
     held, due = Measured(), Measured()
     for _ in range(times):
-        held.call(watchdog.held_runs)
-        due.call(watchdog.runs_with_due_faults)
+        held.call(watchdog.list_held_runs)
+        due.call(watchdog.list_runs_with_due_faults)
     held.judge(goals, "the watchdog's look for runs that are held", LOOK_GOAL)
     due.tell(goals, "its look for faults that are due")
 
@@ -105,7 +105,7 @@ def measure_look(goals: Goals, times: int) -> None:
 def measure_retention(goals: Goals, batches: int) -> None:
     """Delete what is old, batch by batch as the watchdog does, beside somebody who writes."""
     before = timezone.now() - timedelta(days=RETENTION_DAYS)
-    old = retention.old_runs(before).count()
+    old = retention.select_old_runs(before).count()
     looks, deletions = Measured(), Measured()
     for _ in range(batches):
         looks.call(lambda: retention.find_old_runs(before, 100))
@@ -115,7 +115,7 @@ def measure_retention(goals: Goals, batches: int) -> None:
             deleted += deletions.call(lambda: retention.prune(before, at_most=RUNS_AT_ONCE))
             time.sleep(watchdog.PRUNE_REST_SECONDS)
     assert deleted == min(old, batches * RUNS_AT_ONCE)
-    assert retention.old_runs(before).count() == old - deleted
+    assert retention.select_old_runs(before).count() == old - deleted
     looks.judge(goals, f"finding 100 of {old} old runs", OLD_RUNS_GOAL)
     deletions.tell(goals, f"deleting {RUNS_AT_ONCE} of them")
     goals.at_most(f"another writer waits, longest of {len(waits)}", max(waits), WRITER_GOAL, "ms")
@@ -132,7 +132,7 @@ def beside_a_writer() -> Iterator[list[float]]:
     def write() -> None:
         while not over.is_set():
             begun = time.perf_counter()
-            beat_of("benchmark", "writer")
+            record_heartbeat("benchmark", "writer")
             waits.append((time.perf_counter() - begun) * 1000)
             over.wait(WRITER_REST_SECONDS)
         connection.close()

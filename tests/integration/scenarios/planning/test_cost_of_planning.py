@@ -14,7 +14,7 @@ from scenarios.drivers import documents
 from scenarios.language import document
 from scenarios.models import Approval, Run, Schedule
 from scenarios.planning import approvals, due
-from scenarios.runs.heartbeats import beat_of
+from scenarios.runs.heartbeats import record_heartbeat
 from scenarios.supervision import retention
 from tests.integration.scenarios.planned_rows import exchange, minute, scheduled, someone, stored
 
@@ -61,7 +61,7 @@ def test_others_write_while_many_schedules_start(schedule: Schedule) -> None:
     def write() -> None:
         nonlocal written
         while not over.is_set():
-            beat_of("test", "writes")
+            record_heartbeat("test", "writes")
             written += 1
             over.wait(0.005)
         connection.close()
