@@ -1,4 +1,4 @@
-"""Forms of the admin. Validation lives in the domain: here its errors take the shape of a form's."""
+"""Forms of the admin. They show the errors of the domain's validation at their fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,13 @@ from scenarios.language.variables import Variable, parse_pairs
 from scenarios.models import Scenario, Schedule
 from scenarios.planning import schedules
 
-# A whole scenario against the demo services: it can be run as it stands, and each line then changed.
+# A complete scenario for the demo services, which can be run unchanged.
 NEW_DOCUMENT = """\
 apiVersion: coordinator/v1
 kind: Scenario
 metadata:
   name: my-scenario
-  title: What is broken, in a few words
+  title: What this scenario breaks, in a few words
 spec:
   phases:
     - name: baseline  # what must hold before anything is broken
@@ -28,7 +28,7 @@ spec:
         - name: the exchange is healthy
           probe: {http: {service: exchange, path: /health}}
           expect: {status: 200}
-    - name: chaos  # what is broken, how it is taken back, and what must hold meanwhile
+    - name: chaos  # what is broken, how it is undone, and what must hold meanwhile
       hold: 5s
       actions:
         - name: slow the exchange down
@@ -39,7 +39,7 @@ spec:
           throughout: true
           probe: {http: {service: exchange, path: /orders, method: POST, json: {side: buy}}}
           expect: {status: {in: [200, 201]}}
-    - name: recovery  # what must be well again once the fault is taken back
+    - name: recovery  # what must hold again after the undo
       validations:
         - name: answers are quick again
           within: 10s
@@ -49,7 +49,7 @@ spec:
 
 
 class DocumentField(forms.Textarea):
-    """A textarea that becomes an editor where the browser runs scripts."""
+    """A textarea that becomes an editor if the browser runs scripts."""
 
     template_name = "scenarios/document_field.html"
 
@@ -65,9 +65,9 @@ class ScenarioForm(forms.ModelForm[Scenario]):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        if "document" in self.fields:  # not for one who may only view
+        if "document" in self.fields:  # absent for people who may only view
             self.fields["document"].initial = NEW_DOCUMENT
-            self.fields["document"].strip = False  # type: ignore[attr-defined] # lines and columns stay what they are
+            self.fields["document"].strip = False  # type: ignore[attr-defined] # so that line numbers stay right
             self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None or self.is_bound
 
     def clean_document(self) -> str:
@@ -79,30 +79,34 @@ class ScenarioForm(forms.ModelForm[Scenario]):
         others = Scenario.objects.filter(name=document.name).exclude(pk=self.instance.pk)
         if self.instance.pk and document.name != self.instance.name:
             raise ValidationError(
-                f"metadata.name is {document.name!r}, and this scenario is {self.instance.name!r}: "
-                "keep the name, or add a new scenario."
+                f"metadata.name is {document.name!r}, but this scenario is {self.instance.name!r}. "
+                "Keep the name or add a new scenario."
             )
         if others.exists():
             raise ValidationError(
-                f"There is a scenario {document.name!r} already: choose another metadata.name."
+                f"A scenario {document.name!r} already exists. Choose another metadata.name."
             )
         self.parsed = document
         return source
 
 
 class VariablesForm(forms.Form):
-    """A field for each variable. What is left as it was given stays the default."""
+    """A field for each variable; an empty field means the default."""
 
     def __init__(self, variables: Mapping[str, Variable], data: Any = None) -> None:
         super().__init__(data)
         for name, variable in variables.items():
-            self.fields[name] = field_of(name, variable)
+            self.fields[name] = build_field(name, variable)
 
     def read_values(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if value != ""}
 
 
-def field_of(name: str, variable: Variable) -> forms.Field:
+def end_sentence(text: str) -> str:
+    return f"{text}." if text and text[-1] not in ".!?" else text
+
+
+def build_field(name: str, variable: Variable) -> forms.Field:
     limits = [
         f"{word} {value}"
         for word, value in (("at least", variable.min), ("at most", variable.max))
@@ -112,19 +116,24 @@ def field_of(name: str, variable: Variable) -> forms.Field:
         "label": name,
         "required": variable.is_required,
         "initial": variable.default,
-        "help_text": ". ".join(
-            part for part in (variable.description, ", ".join([variable.type.capitalize(), *limits])) if part
+        "help_text": " ".join(
+            part
+            for part in (
+                end_sentence(variable.description),
+                ", ".join([variable.type.capitalize(), *limits]) + ".",
+            )
+            if part
         ),
     }
     choices = [True, False] if variable.type == "boolean" else variable.choices
     if choices:
         words = [(str(choice).lower() if isinstance(choice, bool) else str(choice)) for choice in choices]
         return forms.ChoiceField(choices=[(word, word) for word in words], **common)
-    return forms.CharField(**common, widget=widget_of(variable))
+    return forms.CharField(**common, widget=build_widget(variable))
 
 
-def widget_of(variable: Variable) -> forms.Widget:
-    """What the browser can hold back before it is sent; the domain judges all the same."""
+def build_widget(variable: Variable) -> forms.Widget:
+    """A widget with the rules that the browser can check; the domain checks all of them."""
     if variable.type in ("integer", "number"):
         limits = {
             "min": variable.min,
@@ -133,11 +142,11 @@ def widget_of(variable: Variable) -> forms.Widget:
         }
         return forms.NumberInput(attrs={word: value for word, value in limits.items() if value is not None})
     if variable.type == "duration":
-        return forms.TextInput(attrs={"placeholder": "as 500ms, 2s or 1h30m", "size": 12})
+        return forms.TextInput(attrs={"placeholder": "500ms, 2s or 1h30m", "size": 12})
     return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
 
 
-# At which field of the form a fault of the schedule is told, and which others it may come of.
+# The form field that shows an error of the schedule, and the fields that may have caused it.
 PLACES = {
     "cron": ["cron", "time_zone", "window_days", "window_from", "window_to"],
     "window": ["window_from", "window_to"],
@@ -151,7 +160,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         label="Variables",
         required=False,
         widget=forms.Textarea(attrs={"rows": 3, "placeholder": "hold=2s", "spellcheck": "false"}),
-        help_text="One a line, as name=value; the others keep their defaults.",
+        help_text="One name=value per line. Other variables keep their defaults.",
     )
     window_days = forms.TypedMultipleChoiceField(
         label="Days",
@@ -159,7 +168,7 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         coerce=int,
         choices=list(enumerate(WEEK, 1)),
         widget=forms.CheckboxSelectMultiple,
-        help_text="None: every day.",
+        help_text="Select none for every day.",
     )
 
     class Meta:
@@ -175,22 +184,22 @@ class ScheduleForm(forms.ModelForm[Schedule]):
             "window_to": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         }
         labels = {
-            "grace_minutes": "Grace in minutes",
+            "grace_minutes": "Grace (minutes)",
             "is_paused": "Paused",
             "window_from": "From",
             "window_to": "To",
         }
         help_texts = {
-            "name": "As in 'nightly-latency': a-z, 0-9 and '-'.",
-            "cron": "Minute, hour, day of month, month, day of week.",
-            "time_zone": "As in Europe/Berlin or UTC.",
-            "grace_minutes": "A time missed while nothing was at work is caught up, once, within so many.",
-            "window_to": "Where it is not after the beginning, the window lasts over midnight.",
+            "name": "Use a-z, 0-9 and '-', as in 'nightly-latency'.",
+            "cron": "Minute, hour, day of month, month and day of week.",
+            "time_zone": "For example Europe/Berlin or UTC.",
+            "grace_minutes": "How late a run may start if no watchdog was running when it was due.",
+            "window_to": "If this is not later than the start, the window ends on the next day.",
         }
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        if "scenario_name" not in self.fields:  # not for one who may only view
+        if "scenario_name" not in self.fields:  # absent for people who may only view
             return
         if "priority" in self.fields:
             self.fields["priority"].required = False
@@ -198,8 +207,8 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         if (own := self.instance.scenario_name) and own not in names:
             names.append(own)
         self.fields["scenario_name"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
-        given = self.instance.variables.items()
-        self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in given)
+        variables = self.instance.variables.items()
+        self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in variables)
 
     def clean_priority(self) -> int:
         return self.cleaned_data["priority"] or 0
@@ -214,7 +223,9 @@ class ScheduleForm(forms.ModelForm[Schedule]):
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
-        unread = set(self.errors)  # of them the instance has what it was before, of which nothing is said
+        unread = set(
+            self.errors
+        )  # the instance still has the earlier values of these fields, so their errors would be wrong
         try:
             schedules.check_schedule(self.instance)
         except InvalidSchedule as error:

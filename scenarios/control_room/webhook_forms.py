@@ -1,4 +1,4 @@
-"""The form of a webhook: its address is judged by the same rule as when something is sent there."""
+"""The form of a webhook. Its address must pass the same check as when a message is sent."""
 
 from typing import Any
 
@@ -14,12 +14,13 @@ class WebhookForm(forms.ModelForm[Webhook]):
     events = forms.MultipleChoiceField(
         choices=[(message.value, f"{message}: {words}") for message, words in SUBSCRIBABLE.items()],
         widget=forms.CheckboxSelectMultiple,
-        label="Tell it when",
+        label="Events",
     )
     tags = forms.CharField(
         required=False,
         label="Tags",
-        help_text="With commas. Only of runs of stored scenarios with one of these tags; empty: of all runs.",
+        help_text="Separate tags with commas. Only runs of scenarios with one of these tags are reported. "
+        "Leave empty for all runs.",
     )
 
     class Meta:

@@ -1,4 +1,4 @@
-"""What the API stores for itself: tokens, and the answers kept for a request that is sent again."""
+"""API tokens, and stored responses to writes with an Idempotency-Key."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -13,20 +13,22 @@ from django.utils.module_loading import import_string
 
 class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def valid(self, now: datetime) -> Self:
-        """Those that still open something: neither revoked nor expired, and of someone who may log in."""
+        """Tokens that are neither revoked nor expired, and whose owner is active."""
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True, owner__is_active=True
         )
 
 
 class ApiToken(models.Model):
-    """A person's permissions, or some of them, for a program. The secret itself is stored nowhere."""
+    """Gives a program some of a person's permissions. The secret itself is not stored."""
 
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100, help_text="What it is for, as 'the nightly build'.")
-    # Of 256 random bits, so that there is nothing to guess: a salt or a slow hash would protect nothing.
+    name = models.CharField(max_length=100, help_text="What the token is for, such as 'nightly build'.")
+    # The secret has 256 random bits, so a salt or a slow hash would not make it harder to guess.
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    beginning = models.CharField(max_length=16, editable=False, help_text="By which a person knows it again.")
+    beginning = models.CharField(
+        max_length=16, editable=False, help_text="Its first characters, to recognize it."
+    )
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -43,7 +45,7 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.beginning}…)"
 
     def owner_may_use_it(self) -> bool:
-        """Whether what the site knows of its owner's rights still counts: see API_TOKEN_OWNER_CHECK."""
+        """Whether the owner's permissions are still confirmed: see API_TOKEN_OWNER_CHECK."""
         check: Callable[[Any], bool] = import_string(settings.API_TOKEN_OWNER_CHECK)
         return check(self.owner)
 
@@ -55,13 +57,13 @@ class ApiToken(models.Model):
             return "expired"
         if not self.owner.is_active:
             return "owner deactivated"
-        return "valid" if self.owner_may_use_it() else "waits for its owner's next login"
+        return "valid" if self.owner_may_use_it() else "waiting for its owner's next login"
 
 
 class KeptAnswer(models.Model):
-    """What a write that named an Idempotency-Key answered; written in the write's own transaction."""
+    """The response to a write with an Idempotency-Key; stored in the transaction of the write."""
 
-    caller = models.CharField(max_length=40, help_text="Whose key it is: 'token 5', 'user 3'.")
+    caller = models.CharField(max_length=40, help_text="Who sent the key: 'token 5' or 'user 3'.")
     key = models.CharField(max_length=255)
     request = models.CharField(max_length=64, help_text="SHA-256 of method, address and body.")
     status = models.PositiveSmallIntegerField(default=0)

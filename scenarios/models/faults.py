@@ -1,4 +1,4 @@
-"""The ledger of faults, and what runs hold until their faults are undone."""
+"""The ledger of faults, and the services that runs hold."""
 
 from datetime import datetime, timedelta
 from typing import Self
@@ -17,99 +17,101 @@ from scenarios.domain.outcomes import (
     Rollback,
     RunState,
 )
-from scenarios.models.fields import choices_of
+from scenarios.models.fields import build_choices
 from scenarios.models.runs import Run
 
-# Seconds before an outstanding fault is tried again: doubled with each try, up to this.
+# In seconds. The delay between tries to undo an outstanding fault doubles up to this.
 MAX_RETRY_DELAY = 60.0
-# Not `run__state=FINISHED`: SQLite would then look through all runs that have ended, of which there are many,
-# for their faults. It has no index for NOT, and begins with the few faults.
+# Not `run__state=FINISHED`, because SQLite would then search the many ended runs for faults. It has no index
+# for NOT, so it starts with the few faults.
 _HAS_ENDED = ~Q(run__state__in=UNFINISHED)
 
 
 class FaultQuerySet(models.QuerySet["Fault"]):
     def to_undo(self) -> Self:
-        """Faults that have not been undone, the newest first."""
+        """Faults that have not been undone, newest first."""
         return self.filter(state__in=STATES_TO_UNDO).order_by("-order")
 
     def awaited(self) -> Self:
-        """Faults that were undone, and whose injection may still arrive, the newest first."""
+        """Faults that were undone but whose injection may still arrive, newest first."""
         return self.filter(state__in=STATES_AWAITED).order_by("-order")
 
     def still_open(self) -> Self:
-        """Faults that the ledger has not closed, the newest first."""
+        """Faults that are open in the ledger, newest first."""
         return self.filter(state__in=OPEN_STATES).order_by("-order")
 
     def outstanding(self) -> Self:
-        """Faults of which nobody can say that they are gone, and which their run is not about to undo.
+        """Faults that may still be injected and that their run is not about to undo.
 
-        Those of ended runs, until they are undone or seen to be gone; and those of running ones whose undo
-        has failed. `Fault.is_outstanding` says the same of one.
+        These are faults of ended runs, until they are undone or seen to be gone, and faults of running runs
+        whose undo has failed. `Fault.is_outstanding` says the same for one fault.
         """
         return self.filter(_HAS_ENDED | Q(state=FaultState.OUTSTANDING), state__in=OUTSTANDING_STATES)
 
     def left_behind(self) -> Self:
-        """Open faults of runs that have ended: the watchdog undoes them."""
+        """Open faults of ended runs; the watchdog undoes them."""
         return self.filter(_HAS_ENDED, state__in=OPEN_STATES)
 
     def rollback(self) -> Rollback:
-        """What can be said of the rollback of a run with these faults."""
+        """The rollback of a run with these faults."""
         states = set(self.filter(state__in=OPEN_STATES).values_list("state", flat=True))
         if not states.isdisjoint(STATES_TO_UNDO):
             return Rollback.DIRTY
         return Rollback.UNVERIFIED if FaultState.UNVERIFIED in states else Rollback.CLEAN
 
     def on_host(self, host: str) -> Self:
-        """Those that a process of this host can undo."""
+        """Faults that a process on this host can undo."""
         return self.filter(host__in=("", host))
 
     def due(self, now: datetime) -> Self:
-        """Those to be tried now; also where the clock was set back since, and the next try is far ahead."""
+        """Faults to try now, including those whose next try is far ahead because the clock was set back."""
         ahead = now + timedelta(seconds=MAX_RETRY_DELAY)
         retried = Q(state__in=STATES_TO_UNDO) & (Q(next_try_at__isnull=True) | Q(next_try_at__gt=ahead))
-        # Few rows, each with a time of its own.
+        # There are few such rows, each with its own time limit.
         times = self.filter(state__in=STATES_AWAITED).values_list("pk", "next_try_at", "late_seconds")
         too_far = [pk for pk, at, late in times if at is None or at > now + timedelta(seconds=late)]
         return self.left_behind().filter(retried | Q(next_try_at__lte=now) | Q(pk__in=too_far))
 
 
 class Fault(models.Model):
-    """A row of the ledger: written before the fault is injected, with what takes it back."""
+    """An entry of the ledger, written before the fault is injected, with the step that undoes it."""
 
     run = models.ForeignKey(Run, models.PROTECT, related_name="faults")
-    order = models.PositiveIntegerField(help_text="Place in the order of injection within the run.")
+    order = models.PositiveIntegerField(help_text="Position in the order of injection within the run.")
     phase = models.CharField(max_length=200)
     action = models.CharField(max_length=200)
     driver = models.CharField(max_length=63)
     service = models.CharField(max_length=63, blank=True)
-    services = models.JSONField(default=list, help_text="Those it touches: held until it is undone.")
+    services = models.JSONField(
+        default=list, help_text="The services that it touches; held until it is undone."
+    )
     host = models.CharField(
         max_length=63,
         blank=True,
         default="",
         db_default="",
-        help_text="Only a process of this host can undo it; empty: any process can.",
+        help_text="Only a process on this host can undo it; empty if any process can.",
     )
-    undo = models.JSONField(help_text="Driver and arguments of the step that takes the fault back.")
-    proof = models.JSONField(null=True, blank=True, help_text="The probe that shows that it is gone.")
+    undo = models.JSONField(help_text="Driver and arguments of the step that undoes the fault.")
+    proof = models.JSONField(null=True, blank=True, help_text="The probe that shows that the fault is gone.")
     address = models.CharField(
         max_length=500,
         blank=True,
         default="",
         db_default="",
-        help_text="Where the undo's service was when the fault was injected.",
+        help_text="The address of the undo's service when the fault was injected.",
     )
-    timeout = models.FloatField(help_text="Seconds that one undo may take.")
+    timeout = models.FloatField(help_text="Timeout of one undo in seconds.")
     late_seconds = models.FloatField(
         default=0.0,
         db_default=0.0,
-        help_text="How long it may still arrive where its injection was not answered.",
+        help_text="How many seconds an unanswered injection may still arrive.",
     )
     late_until = models.DateTimeField(
-        null=True, blank=True, help_text="Undone again then: its injection was not answered."
+        null=True, blank=True, help_text="When an unanswered injection is undone again."
     )
-    state = models.CharField(max_length=12, choices=choices_of(FaultState), default=FaultState.INJECTING)
-    reason = models.TextField(blank=True, help_text="Why the last undo failed, or why nothing was injected.")
+    state = models.CharField(max_length=12, choices=build_choices(FaultState), default=FaultState.INJECTING)
+    reason = models.TextField(blank=True, help_text="Why the last undo failed or nothing was injected.")
     undo_tries = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(null=True, blank=True)
     opened_at = models.DateTimeField()
@@ -130,12 +132,12 @@ class Fault(models.Model):
 
     @property
     def place(self) -> str:
-        """Where it is, for people: the service it names, or the host it is bound to."""
+        """The service that it names, or the host that it is bound to."""
         return self.service or (f"host {self.host}" if self.host else "")
 
     @property
     def standing(self) -> str:
-        """The state in words, and what comes next."""
+        """The state in words, and what happens next."""
         state = str(self.get_state_display())
         if self.state in STATES_AWAITED and self.late_until is not None:
             return f"{state}, may still arrive until {timezone.localtime(self.late_until):%H:%M:%S}"
@@ -150,7 +152,7 @@ class Fault(models.Model):
 
 
 class Hold(models.Model):
-    """A service that a run has for itself, until nothing of the run is left there, or may still arrive."""
+    """A service that only this run may use, until none of its faults is left there or may still arrive."""
 
     service = models.CharField(max_length=63, primary_key=True)
     run = models.ForeignKey(Run, models.CASCADE, related_name="holds")
@@ -160,4 +162,4 @@ class Hold(models.Model):
             return str(self.run)
         if self.run.rollback == Rollback.DIRTY:
             return f"{self.run} with a fault that is not undone"
-        return f"{self.run} with a fault that was never answered and may still arrive"
+        return f"{self.run} with an unanswered fault that may still arrive"

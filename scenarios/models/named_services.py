@@ -1,19 +1,19 @@
-"""Which services the steps of a scenario name: kept beside it, so that no list has to read documents."""
+"""The services that the steps of a scenario name, so that lists need not read documents."""
 
 from django.db import models
 
 
 class NamedService(models.Model):
-    """Written with the scenario, in named_services.py."""
+    """Written together with the scenario."""
 
     scenario = models.ForeignKey("scenarios.Scenario", models.CASCADE, related_name="named_services")
-    scenario_name = models.CharField(max_length=63, help_text="It never changes: its key stands for it.")
-    service = models.CharField(max_length=63, help_text="Its name: it may be registered later, or never.")
+    scenario_name = models.CharField(max_length=63, help_text="A copy: names of scenarios never change.")
+    service = models.CharField(max_length=63, help_text="The service need not be registered.")
 
     class Meta:
         default_permissions = ()
         constraints = [
-            # In this order an index has whatever the list of services tells.
+            # In this order, an index covers the queries of the list of services.
             models.UniqueConstraint(
                 fields=["service", "scenario_name", "scenario"], name="named_service_once"
             )

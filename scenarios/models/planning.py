@@ -1,7 +1,4 @@
-"""What is stored of runs before they begin: schedules, the times at which they were due, approvals.
-
-models.py offers them with the others. Writes are in schedules.py and approvals.py.
-"""
+"""Schedules, their due times, and approvals."""
 
 from datetime import datetime
 from typing import Self
@@ -14,7 +11,7 @@ from django.utils import timezone
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome
 from scenarios.domain.timetable import Timetable, Window, build_timetable
-from scenarios.models.fields import DNS_LABEL, PriorityField, choices_of
+from scenarios.models.fields import DNS_LABEL, PriorityField, build_choices
 
 MAX_GRACE_MINUTES = 24 * 60
 
@@ -25,10 +22,9 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 
 
 class Schedule(models.Model):
-    """Starts runs of a scenario by the clock.
+    """Starts runs of a scenario at certain times.
 
-    The scenario is meant by its name, which is the document's own: one that is deleted and imported again
-    is the same one.
+    The scenario is referenced by name, so that it may be deleted and imported again.
     """
 
     name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
@@ -36,13 +32,17 @@ class Schedule(models.Model):
     variables = models.JSONField(default=dict, blank=True)
     cron = models.CharField("cron line", max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC")
-    window_days = models.JSONField(default=list, blank=True, help_text="1 is Monday; none: every day.")
+    window_days = models.JSONField(
+        default=list, blank=True, help_text="1 is Monday. Select none for every day."
+    )
     window_from = models.TimeField(null=True, blank=True)
     window_to = models.TimeField(null=True, blank=True)
     grace_minutes = models.PositiveIntegerField(
-        default=15, validators=[MaxValueValidator(MAX_GRACE_MINUTES, "At most a day, 1440 minutes.")]
+        default=15, validators=[MaxValueValidator(MAX_GRACE_MINUTES, "Enter at most 1440 minutes (one day).")]
     )
-    priority = PriorityField(help_text="From -100 to 100: of runs that wait, the highest begins first.")
+    priority = PriorityField(
+        help_text="From -100 to 100. Waiting runs with the highest priority start first."
+    )
     is_paused = models.BooleanField("paused", default=False)
     next_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -63,21 +63,21 @@ class Schedule(models.Model):
         return Window(frozenset(self.window_days), self.window_from, self.window_to)
 
     def timetable(self) -> Timetable:
-        """Its due times.
+        """The due times of the schedule.
 
         Raises:
-            InvalidSchedule: what is stored makes no sense, or no longer: zones change.
+            InvalidSchedule: the cron line, time zone or window is not valid (any more).
         """
         return build_timetable(self.cron, self.time_zone, self.window)
 
 
 class ScheduledTime(models.Model):
-    """A time at which a schedule was due, and what came of it. Each is written once, whoever sees it."""
+    """A due time of a schedule and its result. Each is stored once, even with several watchdogs."""
 
     schedule = models.ForeignKey(Schedule, models.CASCADE, related_name="times")
     due_at = models.DateTimeField()
     noted_at = models.DateTimeField(default=timezone.now)
-    outcome = models.CharField(max_length=10, choices=choices_of(DueOutcome))
+    outcome = models.CharField(max_length=10, choices=build_choices(DueOutcome))
     reason = models.TextField(blank=True)
     run = models.ForeignKey("scenarios.Run", models.SET_NULL, null=True, related_name="+")
 
@@ -106,10 +106,10 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
 
 
 class Approval(models.Model):
-    """The wish to touch protected services, and what a second person says to it.
+    """A request to act on protected services, and a second person's decision.
 
-    Of a run, or of a schedule, whose runs it then covers until anything of what `fingerprint` was made of
-    changes. Names are kept beside the accounts: they outlive them.
+    It is for one run, or for a schedule; then it covers all runs until something in `fingerprint` changes.
+    User names are stored too, because accounts may be deleted.
     """
 
     run = models.OneToOneField(
@@ -117,13 +117,17 @@ class Approval(models.Model):
     )
     schedule = models.ForeignKey(Schedule, models.CASCADE, null=True, blank=True, related_name="approvals")
     fingerprint = models.CharField(max_length=64, blank=True)
-    services = models.JSONField(default=list, help_text="The protected ones that would be touched.")
-    state = models.CharField(max_length=10, choices=choices_of(ApprovalState), default=ApprovalState.PENDING)
+    services = models.JSONField(
+        default=list, help_text="The protected services that the run or schedule acts on."
+    )
+    state = models.CharField(
+        max_length=10, choices=build_choices(ApprovalState), default=ApprovalState.PENDING
+    )
     asked_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
     )
-    asked_by_name = models.CharField("asked by", max_length=200)
-    asked_at = models.DateTimeField(default=timezone.now)
+    asked_by_name = models.CharField("requested by", max_length=200)
+    asked_at = models.DateTimeField("requested at", default=timezone.now)
     expires_at = models.DateTimeField(null=True, blank=True)
     decided_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
@@ -150,10 +154,10 @@ class Approval(models.Model):
 
     @property
     def in_words(self) -> str:
-        """Who asked, and what was said to it."""
-        asked = f"asked for by {self.asked_by_name}"
+        """As 'approved by bob at …, requested by ann: reason'."""
+        requested = f"requested by {self.asked_by_name}"
         if self.state == ApprovalState.PENDING:
-            return f"awaited, {asked}"
+            return f"pending, {requested}"
         by = f" by {self.decided_by_name}" if self.decided_by_name else ""
         at = f" at {self.decided_at:%Y-%m-%d %H:%M:%S} UTC" if self.decided_at else ""
-        return f"{self.state}{by}{at}, {asked}{f': {self.reason}' if self.reason else ''}"
+        return f"{self.state}{by}{at}, {requested}{f': {self.reason}' if self.reason else ''}"

@@ -7,12 +7,12 @@ from simple_history.models import HistoricalRecords
 from scenarios.models.fields import DNS_LABEL
 
 
-def author_of(instance: "Scenario", **_named: object) -> object:
+def get_author(instance: "Scenario", **_named: object) -> object:
     return instance.changed_by
 
 
 class Scenario(models.Model):
-    """A document that has passed validation. `name`, `title` and `tags` are the document's own."""
+    """A valid document. `name`, `title`, `description` and `tags` are copies from it."""
 
     name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
     title = models.CharField(max_length=200, blank=True)
@@ -23,9 +23,9 @@ class Scenario(models.Model):
     changed_at = models.DateTimeField(auto_now=True)
     changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
 
-    # Whoever changed it is named by the row itself: a change may come from the command line too.
+    # The row itself names who changed it, because a change may come from the command line.
     history = HistoricalRecords(
-        excluded_fields=["created_at", "changed_at", "changed_by"], get_user=author_of
+        excluded_fields=["created_at", "changed_at", "changed_by"], get_user=get_author
     )
 
     class Meta:

@@ -9,7 +9,7 @@ from django.utils import timezone
 from scenarios.models.fields import DNS_LABEL
 
 HEALTH_PATH = RegexValidator(
-    r"^/(?!/)[!-~]*\Z", "A path begins with one '/' and has no spaces, as in '/health'."
+    r"^/(?!/)[!-~]*\Z", "Start the path with one '/' and use no spaces, as in '/health'."
 )
 DEFAULT_HEALTH_PATH = "/health"
 
@@ -22,27 +22,27 @@ class Service(models.Model):
         verbose_name="base URL",
         max_length=500,
         validators=[URLValidator(schemes=["http", "https"])],
-        help_text="As http://127.0.0.1:9101: paths of steps are appended.",
+        help_text="For example http://127.0.0.1:9101. Paths in steps are appended.",
     )
     description = models.TextField(blank=True)
     is_protected = models.BooleanField(
         "protected",
         default=False,
-        help_text="A run that acts on it begins only after a second person has approved it.",
+        help_text="A run that acts on this service starts only after a second person has approved it.",
     )
     health_path = models.CharField(
         max_length=200,
         default=DEFAULT_HEALTH_PATH,
         blank=True,
         validators=[HEALTH_PATH],
-        help_text="What is asked to see whether it is well, as /health or /ready?full=1.",
+        help_text="The path to request for its health, such as /health or /ready?full=1.",
     )
     health_status = models.PositiveSmallIntegerField(
         "healthy status",
         null=True,
         blank=True,
         validators=[MinValueValidator(100), MaxValueValidator(599)],
-        help_text="What it answers when it is well. Empty: anything from 200 to 299.",
+        help_text="The HTTP status of a healthy response. Leave empty for any from 200 to 299.",
     )
     protected_since = models.DateTimeField(
         null=True, editable=False, help_text="Since when it is protected at this address."

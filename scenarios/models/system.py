@@ -1,10 +1,10 @@
-"""Rows about the whole system: the global stop, and when its parts were last seen."""
+"""The global stop, and when workers and watchdogs were last seen."""
 
 from django.db import models
 
 
 class GlobalStop(models.Model):
-    """One row: while the stop is pulled no run begins. Whoever claims a run locks it first."""
+    """A single row. While the stop is pulled, no run starts; claiming a run locks this row first."""
 
     ONLY = 1
 
@@ -20,7 +20,7 @@ class GlobalStop(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the system last showed that it works; `name` is `watchdog` or `worker`."""
+    """When a part of the system last reported that it works; `name` is `watchdog` or `worker`."""
 
     name = models.CharField(max_length=40, primary_key=True)
     seen_at = models.DateTimeField()

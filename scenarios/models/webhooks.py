@@ -1,4 +1,4 @@
-"""What is stored of the outside: who is told of what, and each delivery until it has arrived."""
+"""Webhooks, and the delivery of each message to its receiver."""
 
 import uuid
 from datetime import datetime
@@ -17,17 +17,19 @@ def new_message_id() -> str:
 
 
 class Webhook(models.Model):
-    """Somebody outside who is told of runs.
+    """An address that receives messages about runs.
 
-    The secret is not stored: it is made of SECRET_KEY and the salt, so that neither a copy of the database
-    nor a page shows it. `fingerprint` tells whether SECRET_KEY is still the one that it was made of.
+    The secret is not stored but derived from SECRET_KEY and the salt, so that neither a copy of the database
+    nor a page shows it. `fingerprint` shows whether SECRET_KEY has changed since.
     """
 
     name = models.CharField(max_length=100, unique=True)
     url = models.CharField("address", max_length=500)
     events = models.JSONField(default=list)
     tags = models.JSONField(
-        default=list, blank=True, help_text="Only of stored scenarios with one of these tags; empty: of all."
+        default=list,
+        blank=True,
+        help_text="Only runs of stored scenarios with one of these tags; leave empty for all runs.",
     )
     is_enabled = models.BooleanField("enabled", default=True)
     disabled_because = models.CharField(max_length=300, blank=True, editable=False)
@@ -52,14 +54,14 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state=DeliveryState.PENDING)
 
     def on_their_way(self) -> Self:
-        """What is sent as soon as its turn comes: not what waits for a person to enable its receiver."""
+        """Pending deliveries whose receiver is enabled."""
         return self.pending().filter(Q(webhook__isnull=True) | Q(webhook__is_enabled=True))
 
     def due(self, now: datetime) -> Self:
-        """What may be sent now, in the order of its turn.
+        """Deliveries to send now, in their order.
 
-        The order of a run is kept while it is answered at once: nothing is sent to a receiver before what
-        it has not been asked about yet. Once that has failed for the first time, the next goes ahead.
+        Messages about a run are sent in order: a message waits until each earlier one to the same receiver
+        has been tried once.
         """
         unanswered = Delivery.objects.pending().filter(
             webhook=OuterRef("webhook"), run=OuterRef("run"), pk__lt=OuterRef("pk"), reason=""
@@ -69,14 +71,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """One message to one receiver: written with the change it tells of, kept until it has arrived.
+    """One message to one receiver, stored in the transaction of the change that it reports.
 
-    `tries` is raised by whoever sends it, before it is sent, and proves the right to say how that ended.
+    A sender increments `tries` before it sends; only the sender with the current number may record the
+    result.
     """
 
     message_id = models.CharField(max_length=40, unique=True, default=new_message_id, editable=False)
     webhook = models.ForeignKey(
-        Webhook, models.CASCADE, null=True, related_name="deliveries", help_text="None: to Grafana."
+        Webhook, models.CASCADE, null=True, related_name="deliveries", help_text="None means Grafana."
     )
     run = models.ForeignKey("scenarios.Run", models.CASCADE, null=True, related_name="deliveries")
     message = models.CharField(max_length=40)
@@ -88,7 +91,7 @@ class Delivery(models.Model):
     )
     tries = models.PositiveIntegerField(default=0)
     next_try_at = models.DateTimeField(default=timezone.now)
-    status = models.PositiveIntegerField("answer", null=True, help_text="Of the last try that was answered.")
+    status = models.PositiveIntegerField("HTTP status", null=True, help_text="Of the last response.")
     reason = models.CharField(max_length=300, blank=True, help_text="Why the last try failed.")
     created_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)

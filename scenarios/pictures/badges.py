@@ -1,4 +1,4 @@
-"""A verdict as a shape, a word and a colour: whoever cannot tell the colours reads the other two."""
+"""Verdicts as a shape, a word and a colour, so that nobody depends on colour alone."""
 
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
@@ -39,7 +39,7 @@ WORDS = {
 
 
 def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:
-    """The badge of one of SHAPES' verdicts, with its own word or this one."""
+    """The badge for a verdict in SHAPES, with its own word or the given one."""
     return format_html(
         '<span class="verdict {}{}"><svg viewBox="0 0 12 12" aria-hidden="true">{}</svg>{}</span>',
         verdict,
@@ -50,7 +50,7 @@ def badge(verdict: str, word: str = "", *, big: bool = False) -> SafeString:
 
 
 def run_badges(run: Run, *, big: bool = False) -> SafeString:
-    """How the run stands: its state until it ends, then outcome, and the rollback unless it is clean."""
+    """The state of the run until it has ended, then its outcome and, unless clean, its rollback."""
     verdicts = [run.outcome if run.state == RunState.FINISHED else run.state]
     if run.rollback in (Rollback.DIRTY, Rollback.UNVERIFIED):
         verdicts.append(run.rollback)
@@ -58,7 +58,7 @@ def run_badges(run: Run, *, big: bool = False) -> SafeString:
 
 
 def delivery_badge(delivery: Delivery) -> SafeString:
-    """How the message to a webhook or to Grafana stands."""
+    """The state of a message to a webhook or to Grafana."""
     if delivery.state == DeliveryState.PENDING:
-        return badge("running", "tried again") if delivery.reason else badge("queued", "pending")
+        return badge("running", "retrying") if delivery.reason else badge("queued", "pending")
     return badge("passed" if delivery.state == DeliveryState.DELIVERED else "failed", delivery.state)

@@ -32,7 +32,7 @@ def test_api_token_works_only_while_the_last_login_is_recent(
     assert call_api(secret) == 200
     set_login_age(settings.OIDC_TOKEN_SECONDS + 1)
     assert call_api(secret) == 401
-    assert ApiToken.objects.get().state == "waits for its owner's next login"
+    assert ApiToken.objects.get().state == "waiting for its owner's next login"
     log_in(Client())
     assert (call_api(secret), ApiToken.objects.get().state) == (200, "valid")
 

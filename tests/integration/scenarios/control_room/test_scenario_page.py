@@ -128,7 +128,7 @@ def test_a_copy_is_begun_with_the_document_of_the_other(admin_client: Client, sc
     page = admin_client.get(reverse("admin:scenarios_scenario_add"), {"copy_of": scenario.pk})
     assert page.context["adminform"].form["document"].value() == scenario.document
     answer = admin_client.post(reverse("admin:scenarios_scenario_add"), {"document": scenario.document})
-    assert "choose another metadata.name" in answer.content.decode()
+    assert "Choose another metadata.name" in answer.content.decode()
     assert Scenario.objects.count() == 1
 
 

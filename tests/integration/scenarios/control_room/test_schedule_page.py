@@ -76,7 +76,7 @@ def test_a_schedule_is_written_on_the_page_with_its_author_and_next_time(admin_c
         ("variables_text", "delay=1000", "it must be at most 100"),
         ("variables_text", "delay", "gives no value"),
         ("scenario_name", "gone", "not one of the available choices"),
-        ("name", "No Label", "A DNS label"),
+        ("name", "No Label", "Use a-z, 0-9"),
         ("cron", "0 12 * * MON", "no time that will come within its window"),
     ],
 )

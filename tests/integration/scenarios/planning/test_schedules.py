@@ -58,7 +58,7 @@ def test_a_due_schedule_starts_its_run_and_waits_for_the_next_time(ann: User) ->
 def test_a_grace_of_more_than_a_day_is_refused_and_one_that_is_stored_stops_nobody(ann: User) -> None:
     with pytest.raises(InvalidSchedule) as refused:
         scheduled(ann, grace_minutes=1441)
-    assert refused.value.errors == {"grace_minutes": "At most a day, 1440 minutes."}
+    assert refused.value.errors == {"grace_minutes": "Enter at most 1440 minutes (one day)."}
     Schedule.objects.filter(pk=scheduled(ann, due=minute()).pk).update(grace_minutes=2**31 - 1)
     assert planning_due.start_due(timezone.now()) == 1
     assert Run.objects.count() == 1

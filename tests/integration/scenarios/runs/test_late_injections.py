@@ -128,7 +128,7 @@ def test_its_service_is_held_until_it_cannot_arrive_any_more(late: LateFault) ->
     next_run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     assert leases.claim_run(next_run.id, 1, worker="here:1") is None
     next_run.refresh_from_db()
-    assert "with a fault that was never answered and may still arrive" in next_run.waiting_for
+    assert "with an unanswered fault that may still arrive" in next_run.waiting_for
     late.undone(LATE)
     assert leases.claim_run(next_run.id, 1, worker="here:1") is not None
 
