@@ -57,6 +57,8 @@ for line in sys.stdin:
         while not Fault.objects.filter(run=words[0]).exists():
             time.sleep(0.001)
         print('written', flush=True)
+    elif verb == 'open':
+        print(Fault.objects.still_open().count(), flush=True)
     elif verb == 'fault':
         print(*Fault.objects.filter(run=words[0]).values_list('state', flat=True), flush=True)
     elif verb == 'stop':
@@ -113,6 +115,8 @@ class Bench:
 
     def kill_one(self, worker: Any, chance: random.Random) -> None:
         """At a random moment of the fault's life, or of the run's before it."""
+        # A fault of the kill before that was never answered is undone again after the run's end.
+        wait_for(lambda: self.ask("open") == ["0"], what="no fault is open")
         injected, undone = self.target.injected, self.target.undone
         run = self.ask("start")[0]
         (moment,) = chance.choices(list(MOMENTS), [share for share, _ in MOMENTS.values()])
