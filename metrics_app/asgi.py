@@ -72,14 +72,13 @@ class RequestMetrics:
         request = MeasuredRequest(recorder, scope)
         scope[STATE] = request
 
-        async def measured_send(message: MutableMapping[str, Any]) -> None:
-            kind = message["type"]
-            if kind == "http.response.start":
+        # Not a coroutine around each message: that would be a third of what measuring costs.
+        def measured_send(message: MutableMapping[str, Any]) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
                 request.status = message["status"]
-            await send(message)
-            # With the last part, because what an application does afterwards is no part of the answer.
-            if kind != "http.response.start" and not message.get("more_body"):
-                self._finish(request, request.status)
+            elif not message.get("more_body"):
+                return self._send_last(request, send, message)
+            return send(message)
 
         try:
             await self.app(scope, receive, measured_send)
@@ -97,6 +96,13 @@ class RequestMetrics:
         self._routes.enter(scope)
         self._recorder, self._adapter = metrics.request_recorder(), metrics
         return self._recorder
+
+    async def _send_last(
+        self, request: "MeasuredRequest", send: Send, message: MutableMapping[str, Any]
+    ) -> None:
+        """Finish with it, because what an application does afterwards is no part of the answer."""
+        await send(message)
+        self._finish(request, request.status)
 
     def _finish(self, request: "MeasuredRequest", code: int) -> None:
         if request.is_over:

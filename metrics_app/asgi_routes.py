@@ -21,30 +21,44 @@ class Routes:
         self._app = app
         self._mounts: dict[str, re.Pattern[str]] = {}
         self._paths: dict[object, set[str]] = {}
+        self._leaves: set[type] = set()
+        """The types of routes that are no mounts and have a path."""
 
     def enter(self, scope: Scope) -> None:
         """Look into the scope before a request is answered: what is mounted names itself there afterwards."""
         self._app = scope.get("app", self._app)
 
     def find(self, scope: Scope) -> str | None:
+        found: Any = scope.get("route")
+        if type(found) in self._leaves and "fastapi" not in scope and "app_root_path" not in scope:
+            path: str = found.path
+            return path
+        return self._find_whole(scope)
+
+    def _find_whole(self, scope: Scope) -> str | None:
         route = self._find_leaf(scope)
         if route is None:
             return None
-        root = scope.get("root_path", "")
-        outer = scope.get("app_root_path", root)
+        outer = scope.get("app_root_path")
+        if outer is None:
+            return route
         # What is mounted has its own part of the path alone in its route.
-        return route if len(root) == len(outer) else self._find_mount(root[len(outer) :]) + route
+        return self._find_mount(scope["root_path"][len(outer) :]) + route
 
     def _find_leaf(self, scope: Scope) -> str | None:
         # FastAPI keeps the path with the prefixes of the routers that it includes beside the route.
-        included = scope.get("fastapi", {}).get("effective_route_context")
-        route = included or scope.get("route")
+        fastapi = scope.get("fastapi")
+        included = fastapi.get("effective_route_context") if fastapi else None
+        route = scope.get("route") if included is None else included
         if route is None:
             return self._find_by_endpoint(scope)
         if hasattr(route, "routes") and not hasattr(route, "methods"):
             return ""  # a mount, which is in the root path already
         path = getattr(route, "path", None)
-        return path if isinstance(path, str) else None
+        if not isinstance(path, str):
+            return None
+        self._leaves.add(type(route))
+        return path
 
     def _find_by_endpoint(self, scope: Scope) -> str | None:
         endpoint = scope.get("endpoint")
