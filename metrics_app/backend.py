@@ -17,10 +17,12 @@ from metrics_app.ports import (
     AdapterOfLibraries,
     AdapterSettingsError,
     MetricsAdapter,
+    MetricsError,
     MetricsOptions,
     MetricsPort,
 )
 from metrics_app.private_directory import make_private
+from metrics_app.request_metrics import declare_request_metrics, find_request_settings
 from metrics_app.setting_values import MEMORY
 
 __all__ = ["get_metrics", "has_failed", "new_adapter", "register_scrape_gauges", "reset"]
@@ -45,7 +47,7 @@ def make_adapter() -> MetricsAdapter:
     exposed: whatever is wrong with metrics fails nothing else.
     """
     global _failed, _made_from  # noqa: PLW0603 - one adapter per process is the purpose
-    _made_from = conf.backend, options()
+    _made_from = _relevant_settings()
     try:
         adapter = new_adapter()
     except (ImproperlyConfigured, OSError) as error:
@@ -75,10 +77,11 @@ def new_adapter() -> MetricsAdapter:
         OSError: the directory cannot be made, or is not private although its name is known.
     """
     found, all_options = adapter_class(), options()
+    declare_request_metrics()
     make_directory(found.directory_written(all_options))
     try:
         return found.configured(all_options)
-    except AdapterSettingsError as error:
+    except (AdapterSettingsError, MetricsError) as error:
         raise ImproperlyConfigured(str(error)) from error
 
 
@@ -123,7 +126,9 @@ def adapter_class() -> type[MetricsAdapter]:
 
 def options() -> MetricsOptions:
     return MetricsOptions(
-        constant_labels=conf.constant_labels,
+        constant_labels={
+            name: text for name, text in conf.constant_labels.items() if name not in conf.labels
+        },
         directory=conf.directory,
         max_label_sets=conf.max_label_sets,
         native_histograms=conf.native_histograms,
@@ -148,10 +153,15 @@ def raises_misuse() -> bool:
     return conf.on_misuse == "raise"
 
 
+def _relevant_settings() -> object:
+    return conf.backend, options(), find_request_settings()
+
+
 def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
     # What is recorded stays where the adapter would be the same.
-    if setting in READ_SETTINGS and _made_from != (conf.backend, options()):
+    if setting in READ_SETTINGS and _made_from != _relevant_settings():
         reset()
+        declare_request_metrics()
 
 
 # Sent by override_settings, in tests alone.

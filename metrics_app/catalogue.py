@@ -1,7 +1,7 @@
 """Every metric by name: its type, meaning, labels and buckets. What applications declare is added."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 DEFAULT_MAX_LABEL_SETS = 2000
@@ -12,6 +12,12 @@ HTTP_REQUESTS = "http_requests_total"
 HTTP_REQUEST_DURATION = "http_request_duration_seconds"
 HTTP_REQUEST_ERRORS = "http_request_errors_total"
 HTTP_REQUESTS_IN_PROGRESS = "http_requests_in_progress"
+HTTP_REQUEST_SIZE = "http_request_size_bytes"
+HTTP_RESPONSE_SIZE = "http_response_size_bytes"
+HTTP_TIME_TO_FIRST_BYTE = "http_time_to_first_byte_seconds"
+HTTP_EXCEPTIONS = "http_exceptions_total"
+HTTP_REQUEST_QUERIES = "http_request_database_queries"
+HTTP_REQUEST_QUERY_DURATION = "http_request_database_seconds"
 DATABASE_CONNECTIONS = "database_connections_opened_total"
 DATABASE_CONNECTION_ERRORS = "database_connection_errors_total"
 DATABASE_QUERIES = "database_queries_total"
@@ -68,9 +74,21 @@ class Definition:
     label_names: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     merge: Merge = Merge.LAST
+    route_label: str = field(default="", compare=False)
+    """The label by whose value `route_buckets` are chosen."""
+    route_buckets: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False)
+    """Buckets of single routes, which have others than the rest."""
+
+    def find_buckets(self, label_values: Sequence[str]) -> tuple[float, ...]:
+        """The buckets of the series with these label values, in the order of the label names."""
+        if not self.route_buckets:
+            return self.buckets
+        return self.route_buckets.get(label_values[self.label_names.index(self.route_label)], self.buckets)
 
 
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+SIZE_BUCKETS = (100.0, 1000.0, 10_000.0, 100_000.0, 1_000_000.0, 10_000_000.0, 100_000_000.0)
+QUERIES_BUCKETS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 QUERY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -95,6 +113,27 @@ _HTTP = (
     ),
     _counter(HTTP_REQUEST_ERRORS, "HTTP requests answered with a code of 400 or above.", *_REQUEST),
     _gauge(HTTP_REQUESTS_IN_PROGRESS, "HTTP requests being answered.", "method", merge=Merge.SUM_OF_LIVING),
+)
+
+_DETAILS = (
+    _histogram(HTTP_REQUEST_SIZE, "Size of the body of an HTTP request.", SIZE_BUCKETS, *_REQUEST),
+    _histogram(HTTP_RESPONSE_SIZE, "Size of the body of an HTTP response.", SIZE_BUCKETS, *_REQUEST),
+    _histogram(
+        HTTP_TIME_TO_FIRST_BYTE,
+        "Time until there was something of the response to send.",
+        REQUEST_BUCKETS,
+        *_REQUEST,
+    ),
+    _counter(HTTP_EXCEPTIONS, "Exceptions that nobody handled, by type.", "method", "route", "type"),
+    _histogram(
+        HTTP_REQUEST_QUERIES, "Database queries of one HTTP request.", QUERIES_BUCKETS, "method", "route"
+    ),
+    _histogram(
+        HTTP_REQUEST_QUERY_DURATION,
+        "Time that the database queries of one HTTP request took together.",
+        QUERY_BUCKETS,
+        *("method", "route"),
+    ),
 )
 
 _STORES = (
@@ -131,7 +170,7 @@ _METRICS = (
 )
 
 CATALOGUE: dict[str, Definition] = {
-    definition.name: definition for definition in (*_HTTP, *_STORES, *_METRICS)
+    definition.name: definition for definition in (*_HTTP, *_DETAILS, *_STORES, *_METRICS)
 }
 
 

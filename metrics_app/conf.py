@@ -111,12 +111,14 @@ class Conf:
     """On every sample, beside what Prometheus adds itself."""
     buckets = Setting(lambda: REQUEST_BUCKETS, setting_values.buckets)
     """Upper bounds of request durations, in seconds."""
-    routes = Setting(dict, setting_values.buckets_by_route)
+    routes: Setting[Mapping[str, tuple[float, ...]]] = Setting(dict, setting_values.buckets_by_route)
     """The same for single routes."""
-    exclude = Setting(tuple, setting_values.routes_and_prefixes)
+    exclude: Setting[tuple[str, ...]] = Setting(tuple, setting_values.routes_and_prefixes)
     """Routes, and path prefixes, whose requests are not measured."""
     labels: Setting[Mapping[str, RequestLabel]] = Setting(dict, setting_values.request_labels)
     """Extra labels of requests, each with the function that tells its value."""
+    request_details: Setting[tuple[str, ...]] = Setting(tuple, setting_values.request_details)
+    """What is measured of requests beside rate, errors and duration."""
     database = Setting(bool, setting_values.switch, flat="METRICS_DATABASE")
     caches = Setting(bool, setting_values.switch, flat="METRICS_CACHE")
     tasks = Setting(bool, setting_values.switch)

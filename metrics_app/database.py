@@ -5,6 +5,7 @@ has a pool, a connection counts as opened each time it is taken from there.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
 from time import perf_counter
 from typing import Any
@@ -39,6 +40,19 @@ class DatabaseRecorder:
         self.durations = metrics.bind_histogram(DATABASE_QUERY_DURATION, labels)
 
 
+class QueryCount:
+    """The queries of one request; async code and its threads share it."""
+
+    __slots__ = ("number", "seconds")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.seconds = 0.0
+
+
+request_queries: ContextVar[QueryCount | None] = ContextVar("request_queries", default=None)
+
+
 recorders = BoundByAlias(DatabaseRecorder)
 
 
@@ -65,15 +79,37 @@ class QueryWrapper:
             recorder.queries.inc()
 
 
+class RequestQueryWrapper:
+    """Counts each query of a connection for the request that it belongs to."""
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        counted = request_queries.get()
+        if counted is None:
+            return execute(sql, params, many, context)
+        start = perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            counted.number += 1
+            counted.seconds += perf_counter() - start
+
+
 def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Count a connection, and its queries from now on: receives the signal `connection_created`."""
-    if not conf.database:
-        return
-    recorders.of(connection.alias).connections.inc()
+    if conf.database:
+        recorders.of(connection.alias).connections.inc()
+        _wrap_queries(connection, QueryWrapper(connection.alias))
+    if "queries" in conf.request_details:
+        _wrap_queries(connection, RequestQueryWrapper())
+
+
+def _wrap_queries(connection: BaseDatabaseWrapper, wrapper: Callable[..., Any]) -> None:
     # A connection that is opened again keeps its wrappers.
-    if not any(isinstance(wrapper, QueryWrapper) for wrapper in connection.execute_wrappers):
-        # First, for who opens it within Django's `execute_wrapper()` takes the last one away at its end.
-        connection.execute_wrappers.insert(0, QueryWrapper(connection.alias))
+    if not any(isinstance(present, type(wrapper)) for present in connection.execute_wrappers):
+        # First, because whoever opens it within `execute_wrapper()` takes the last one away at its end.
+        connection.execute_wrappers.insert(0, wrapper)
 
 
 def count_failed_connections() -> None:

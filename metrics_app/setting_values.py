@@ -21,9 +21,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from metrics_app.adapters.names import LABEL_NAME, check_constant_labels
-from metrics_app.catalogue import CATALOGUE, HTTP_REQUESTS
-from metrics_app.ports import MetricsError
+from metrics_app.adapters.names import LABEL_NAME, RESERVED_LABELS
+from metrics_app.catalogue import CATALOGUE
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
 MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
@@ -35,6 +34,9 @@ class SettingError(ValueError):
 
 RequestLabel = Callable[[HttpRequest], object]
 """Tells the value of an extra label: one of a few, whatever is asked for."""
+
+TAKEN_LABELS = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
+"""What no constant or extra label may be called: metrics of this app have labels of these names."""
 
 NOBODY = (ip_network("0.0.0.0/32"),)
 """A network from which no connection comes."""
@@ -100,6 +102,17 @@ def buckets_by_route(value: Any) -> Mapping[str, tuple[float, ...]]:
     return {route: buckets(bounds) for route, bounds in value.items()}
 
 
+REQUEST_DETAILS = ("sizes", "first_byte", "exceptions", "queries")
+
+
+def request_details(value: Any) -> tuple[str, ...]:
+    rule = f"use a list of some of {', '.join(map(repr, REQUEST_DETAILS))}"
+    found = _items(value, rule)
+    if not all(item in REQUEST_DETAILS for item in found):
+        raise SettingError(rule)
+    return tuple(found)
+
+
 def routes_and_prefixes(value: Any) -> tuple[str, ...]:
     rule = "use a list of URL names and path prefixes, as in ['health', '/internal/']"
     found = _items(value, rule)
@@ -109,12 +122,11 @@ def routes_and_prefixes(value: Any) -> tuple[str, ...]:
 
 
 def constant_labels(value: Any) -> Mapping[str, str]:
+    rule = "use a dictionary of label names and values, as in {'service': 'shop'}"
     if not isinstance(value, Mapping):
-        raise SettingError("use a dictionary of label names and values, as in {'service': 'shop'}")
-    try:
-        check_constant_labels(value)
-    except MetricsError as error:
-        raise SettingError(str(error)) from error
+        raise SettingError(rule)
+    for name in value:
+        _check_label(name, rule)
     return {name: str(text) for name, text in value.items()}
 
 
@@ -122,13 +134,18 @@ def request_labels(value: Any) -> Mapping[str, RequestLabel]:
     rule = "use a dictionary of label names and functions, as in {'tenant': 'shop.metrics.find_tenant'}"
     if not isinstance(value, Mapping):
         raise SettingError(rule)
-    taken = {"le", "pid", "worker", *CATALOGUE[HTTP_REQUESTS].label_names}
     found = {}
     for name, function in value.items():
-        if not isinstance(name, str) or not LABEL_NAME.fullmatch(name) or name in taken:
-            raise SettingError(f"{name!r} cannot be an extra label: {rule}")
+        _check_label(name, rule)
         found[name] = _function(function, rule)
     return found
+
+
+def _check_label(name: Any, rule: str) -> None:
+    if not isinstance(name, str) or not LABEL_NAME.fullmatch(name):
+        raise SettingError(f"{name!r} is not a label name; {rule}")
+    if name in TAKEN_LABELS:
+        raise SettingError(f"metrics have a label {name!r} already; {rule}")
 
 
 def _function(value: Any, rule: str) -> RequestLabel:
@@ -180,7 +197,7 @@ def find_missing_module() -> str | None:
 
 def find_default_directory() -> Path:
     """A directory in the system's temporary one, the same for all processes of one user and one project."""
-    module = str(getattr(settings, "SETTINGS_MODULE", None) or getattr(settings, "ROOT_URLCONF", ""))
+    module = os.environ.get("DJANGO_SETTINGS_MODULE") or str(getattr(settings, "ROOT_URLCONF", ""))
     file = getattr(sys.modules.get(module), "__file__", None) or "."
     project = re.sub(r"\W+", "-", module.partition(".")[0])[:40]
     digest = hashlib.sha256(f"{module}\n{Path(file).resolve()}".encode()).hexdigest()[:12]

@@ -6,9 +6,11 @@ from django.views.decorators.http import require_safe
 
 from metrics_app.backend import get_metrics, has_failed
 from metrics_app.conf import conf
+from metrics_app.decorators import not_measured
 from metrics_app.scrape_answer import ScrapeRequest, expose, refuse_scrape
 
 
+@not_measured
 @require_safe
 def exposition(request: HttpRequest) -> HttpResponse:
     asked = ScrapeRequest(

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import RLock
 from typing import Self
@@ -172,7 +172,8 @@ class InMemoryMetricsAdapter:
             lines += _heading(family.definition)
             for label_values, series in list(family.series.items()):
                 labels = dict(zip(family.label_names, label_values, strict=True))
-                for name, more, value in _samples(family.definition, list(series.values)):
+                buckets = family.definition.find_buckets(label_values)
+                for name, more, value in _samples(family.definition, buckets, list(series.values)):
                     lines.append(self._line(name, labels | more, value))
         return "".join(f"{line}\n" for line in lines).encode()
 
@@ -216,11 +217,13 @@ def _heading(definition: Definition) -> list[str]:
     return [f"# HELP {name} {definition.help}", f"# TYPE {name} {definition.kind}"]
 
 
-def _samples(definition: Definition, values: list[float]) -> Iterator[tuple[str, dict[str, str], float]]:
+def _samples(
+    definition: Definition, buckets: Iterable[float], values: list[float]
+) -> Iterator[tuple[str, dict[str, str], float]]:
     if definition.kind is not Kind.HISTOGRAM:
         yield _exposed_name(definition), {}, math.fsum(values)
         return
-    for bound in definition.buckets:
+    for bound in buckets:
         count = sum(value <= bound for value in values)
         yield f"{definition.name}_bucket", {"le": str(float(bound))}, float(count)
     yield f"{definition.name}_bucket", {"le": "+Inf"}, float(len(values))

@@ -1,7 +1,7 @@
 """Exemplars of the request histogram: for each bucket the newest request of a trace that somebody keeps.
 
-Each slot has a file of fixed size beside its others, with a record per bucket: so they are there in many
-processes, too, and bounded. A record names the series it belongs to. Whoever reads it while it is
+Each slot has a file of fixed size beside its others, with a record per default bucket: so they are there in
+many processes, too, and bounded. A record names the series it belongs to. Whoever reads it while it is
 written sees that by its checksum, and leaves it out.
 """
 
@@ -18,9 +18,9 @@ from prometheus_client.utils import floatToGoString
 from metrics_app.adapters.prometheus.folder import RECORD_MAGIC, is_own, mark_own
 from metrics_app.adapters.prometheus.snapshot import Series
 from metrics_app.adapters.prometheus.values import reserve
-from metrics_app.catalogue import HTTP_REQUEST_DURATION, REQUEST_BUCKETS
+from metrics_app.catalogue import CATALOGUE, HTTP_REQUEST_DURATION, REQUEST_BUCKETS
 
-BOUNDS = (*REQUEST_BUCKETS, float("inf"))
+RECORDS = len(REQUEST_BUCKETS) + 1
 CHECKSUM = Struct("=I")
 RECORD_SIZE = 512
 MAX_LABELS_SIZE = RECORD_SIZE - CHECKSUM.size - 60
@@ -29,7 +29,7 @@ MAX_LABELS_SIZE = RECORD_SIZE - CHECKSUM.size - 60
 BODY = Struct(f"=H2xddd32s{MAX_LABELS_SIZE}s")
 SEPARATOR = "\0"
 BEGIN = len(RECORD_MAGIC)
-FILE_SIZE = BEGIN + len(BOUNDS) * RECORD_SIZE
+FILE_SIZE = BEGIN + RECORDS * RECORD_SIZE
 
 
 class ExemplarRecord:
@@ -60,15 +60,15 @@ def stored_exemplars(directory: Path) -> Mapping[Series, str]:
             content = path.read_bytes() if is_own(path) else b""
         except OSError:
             continue  # removed since it was listed
-        for number, bound in enumerate(BOUNDS):
-            found = _exemplar(content[BEGIN + number * RECORD_SIZE :][:RECORD_SIZE], bound)
+        for number in range(RECORDS):
+            found = _exemplar(content[BEGIN + number * RECORD_SIZE :][:RECORD_SIZE])
             if found is not None:
                 series, at, text = found
                 newest[series] = max(newest.get(series, (at, text)), (at, text))
     return {series: text for series, (_, text) in newest.items()}
 
 
-def _exemplar(record: bytes, bound: float) -> tuple[Series, float, str] | None:
+def _exemplar(record: bytes) -> tuple[Series, float, str] | None:
     """The series, when it was, and the text; None for a record that is none, or is being written."""
     body = record[CHECKSUM.size :]
     if len(record) != RECORD_SIZE or CHECKSUM.unpack_from(record)[0] != crc32(body) or not any(body):
@@ -78,6 +78,8 @@ def _exemplar(record: bytes, bound: float) -> tuple[Series, float, str] | None:
     if len(values) != 3:  # noqa: PLR2004 - method, route and code
         return None
     method, route, code = values
+    bounds = (*CATALOGUE[HTTP_REQUEST_DURATION].find_buckets(values), float("inf"))
+    bound = bounds[bisect_left(bounds, seconds)]
     series = (
         f"{HTTP_REQUEST_DURATION}_bucket",
         (("code", code), ("method", method), ("route", route), ("le", floatToGoString(bound))),

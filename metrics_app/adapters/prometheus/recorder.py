@@ -15,7 +15,6 @@ from metrics_app.catalogue import (
     HTTP_REQUEST_ERRORS,
     HTTP_REQUESTS,
     HTTP_REQUESTS_IN_PROGRESS,
-    REQUEST_BUCKETS,
     Kind,
 )
 
@@ -23,8 +22,10 @@ MIN_ERROR_CODE = 400
 
 Bound = tuple[CellSeries, CellSeries, CellSeries | None]
 """The requests, their durations and, for an error, the errors."""
-MappedBound = tuple[MappedCell, MappedCell, list[MappedCell], MappedCell, MappedCell | None]
-"""Requests in progress, requests, buckets and sum of their durations and, for an error, the errors."""
+MappedBound = tuple[
+    MappedCell, MappedCell, tuple[float, ...], list[MappedCell], MappedCell, MappedCell | None
+]
+"""Requests in progress, requests, bounds, buckets and sum of their durations, and errors where it is one."""
 
 
 class SlotRequestRecorder:
@@ -137,8 +138,8 @@ class MappedRequestRecorder(SlotRequestRecorder):
             super().finish(method, route, code, seconds, trace_id)
             self._map(method, route, code)
             return
-        in_progress, requests, buckets, total, errors = bound
-        bucket = buckets[bisect_left(REQUEST_BUCKETS, seconds)]
+        in_progress, requests, bounds, buckets, total, errors = bound
+        bucket = buckets[bisect_left(bounds, seconds)]
         with self._files.lock:
             requests.value = value = requests.value + 1.0
             requests.view[requests.index] = value
@@ -158,5 +159,5 @@ class MappedRequestRecorder(SlotRequestRecorder):
         requests, durations, errors = bound
         if type(durations) is not HistogramCells:
             return  # native ones have buckets of their own, too
-        cells = (in_progress, requests, durations.buckets, durations.sum, errors)
+        cells = (in_progress, requests, durations.bounds, durations.buckets, durations.sum, errors)
         self._mapped[method, route, code] = cast("MappedBound", cells)

@@ -103,9 +103,9 @@ class SlotFiles:
                 return cell(f"{definition.name.removesuffix('_total')}_total")
             if definition.kind is Kind.GAUGE:
                 return cell(name)
-            bounds = (*definition.buckets, float("inf"))
-            buckets = [cell(f"{name}_bucket", le=floatToGoString(bound)) for bound in bounds]
-            classic = HistogramCells(definition.buckets, buckets, cell(f"{name}_sum"))
+            bounds = definition.find_buckets(label_values)
+            buckets = [cell(f"{name}_bucket", le=floatToGoString(bound)) for bound in (*bounds, float("inf"))]
+            classic = HistogramCells(bounds, buckets, cell(f"{name}_sum"))
             if self.changing_native is None:
                 return classic
 

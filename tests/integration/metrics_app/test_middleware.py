@@ -8,8 +8,9 @@ import pytest
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
-from metrics_app.middleware import METHODS, RequestMetricsMiddleware
+from metrics_app.middleware import RequestMetricsMiddleware
 from metrics_app.ports import MetricsPort
+from metrics_app.request_labels import METHODS
 from tests.exposition import samples, value
 from tests.metrics_settings import override_metrics
 from tests.metrics_site import CHUNKS, stream, stream_async
@@ -32,6 +33,10 @@ class Browser:
 
     def __init__(self, client: Client | AsyncClient) -> None:
         self._client = client
+
+    def restart(self) -> "Browser":
+        """Another, whose requests meet middleware that knows the settings of now."""
+        return Browser(type(self._client)(raise_request_exception=False))
 
     async def ask(self, path: str, method: str = "GET") -> Any:
         if isinstance(self._client, AsyncClient):
@@ -201,5 +206,5 @@ async def test_a_scrape_is_not_counted_unless_a_setting_asks_for_it(
     assert (await browser.ask("/metrics")).status_code == 200
     assert counted(metrics) == in_progress(metrics) == 0
     with override_metrics(COUNT_SCRAPES=True):
-        await browser.ask("/metrics")
+        await browser.restart().ask("/metrics")
     assert counted(metrics, route="metrics:exposition") == 1

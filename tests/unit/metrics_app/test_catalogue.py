@@ -9,7 +9,8 @@ from metrics_app.catalogue import CATALOGUE, Definition, Kind
 @pytest.mark.parametrize("definition", CATALOGUE.values(), ids=lambda definition: definition.name)
 def test_a_name_tells_the_type_and_the_unit(definition: Definition) -> None:
     assert definition.name.endswith("_total") == (definition.kind is Kind.COUNTER)
-    assert definition.name.endswith("_seconds") or definition.kind is not Kind.HISTOGRAM
+    units = ("_seconds", "_bytes", "_queries")
+    assert definition.name.endswith(units) or definition.kind is not Kind.HISTOGRAM
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,12 @@ def test_the_names_and_labels_are_those_documented() -> None:
         "http_request_duration_seconds": request,
         "http_request_errors_total": request,
         "http_requests_in_progress": ("method",),
+        "http_request_size_bytes": request,
+        "http_response_size_bytes": request,
+        "http_time_to_first_byte_seconds": request,
+        "http_exceptions_total": ("method", "route", "type"),
+        "http_request_database_queries": ("method", "route"),
+        "http_request_database_seconds": ("method", "route"),
         "database_connections_opened_total": ("alias",),
         "database_connection_errors_total": ("alias",),
         "database_queries_total": ("alias",),

@@ -1,4 +1,4 @@
-"""The paths at which the exposition is: asked of each request before Django resolves it."""
+"""The paths whose requests are not measured: asked of each request before Django resolves it."""
 
 from collections.abc import Container
 
@@ -6,6 +6,24 @@ from django.conf import settings
 from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.translation import get_language_from_path, override
+
+from metrics_app.conf import conf
+
+
+def find_unmeasured_paths() -> Container[str]:
+    """Those that the setting EXCLUDE names, and the exposition unless scrapes are counted."""
+    scraped: Container[str] = frozenset() if conf.count_scrapes else find_scrape_paths()
+    prefixes = tuple(item for item in conf.exclude if item.startswith("/"))
+    return PathsAndPrefixes(scraped, prefixes) if prefixes else scraped
+
+
+class PathsAndPrefixes(Container[str]):
+    def __init__(self, paths: Container[str], prefixes: tuple[str, ...]) -> None:
+        self._paths = paths
+        self._prefixes = prefixes
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._paths or (isinstance(path, str) and path.startswith(self._prefixes))
 
 
 def find_scrape_paths() -> Container[str]:
