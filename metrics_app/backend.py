@@ -77,9 +77,9 @@ def new_adapter() -> MetricsAdapter:
         OSError: the directory cannot be made, or is not private although its name is known.
     """
     found, all_options = adapter_class(), options()
-    declare_request_metrics()
     make_directory(found.directory_written(all_options))
     try:
+        declare_request_metrics()
         return found.configured(all_options)
     except (AdapterSettingsError, MetricsError) as error:
         raise ImproperlyConfigured(str(error)) from error

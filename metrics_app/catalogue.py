@@ -79,6 +79,12 @@ class Definition:
     route_buckets: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False)
     """Buckets of single routes, which have others than the rest."""
 
+    otlp_name: str = ""
+    """Its name over OTLP, where that is another one."""
+    otlp_unit: str = ""
+    otlp_labels: tuple[str, ...] = ()
+    """The names of the labels over OTLP, in the order of `label_names`, where they are others."""
+
     def find_buckets(self, label_values: Sequence[str]) -> tuple[float, ...]:
         """The buckets of the series with these label values, in the order of the label names."""
         if not self.route_buckets:

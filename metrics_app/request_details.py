@@ -2,32 +2,34 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from django.core.signals import got_request_exception
 from django.http import HttpRequest
 
 from metrics_app import catalogue
+from metrics_app.bindings import Bindings, ExtraLabels
 from metrics_app.conf import conf
 from metrics_app.measured_request import DetailedRequest, Observer
-from metrics_app.misuse import report
 from metrics_app.ports import BoundCounter, BoundGauge, BoundHistogram, MetricsPort, RequestRecorder
+from metrics_app.scheme_observers import DjangoPrometheusObserver, SemconvObserver
 from metrics_app.setting_values import RequestLabel
 
 MIN_ERROR_CODE = 400
-MAX_LABEL_VALUES = 100
-"""Values of one extra label in each process; what comes later is counted as `overflow`."""
-
-Bound = TypeVar("Bound")
 
 
 class Details:
     """How requests are measured: `measure` begins one, `hooks` are methods that Django calls."""
 
-    def __init__(self, observers: list[Observer], excluded_routes: frozenset[str]) -> None:
+    def __init__(
+        self,
+        observers: list[Observer],
+        excluded_routes: frozenset[str],
+        hooks: Mapping[str, Callable[..., Any]],
+    ) -> None:
         self._observer = observers[0] if len(observers) == 1 else Observers(observers)
         self._excluded_routes = excluded_routes
-        self.hooks: Mapping[str, Callable[..., Any]] = {}
+        self.hooks = hooks
 
     def measure(self, _recorder: RequestRecorder, request: HttpRequest) -> DetailedRequest:
         return DetailedRequest(self._observer, request, self._excluded_routes)
@@ -36,30 +38,27 @@ class Details:
 def find_details(metrics: MetricsPort) -> Details | None:
     """None where nothing is wanted but what the adapter's own recorder takes."""
     routes = frozenset(item for item in conf.exclude if not item.startswith("/"))
-    labels, wanted = conf.labels, conf.request_details
-    if not routes and not labels and not wanted:
+    labels, wanted, names = conf.labels, conf.request_details, conf.names
+    if names == "plain" and not routes and not labels and not wanted:
         return None
-    first = LabelledObserver(metrics, labels) if labels else RecorderObserver(metrics.request_recorder())
-    if "exceptions" in wanted:
+    if "exceptions" in wanted or names == "semconv":
         got_request_exception.connect(_record_exception)
-    return Details([first, *[DETAILS[name](metrics) for name in wanted]], routes)
+    details = [DETAILS[name](metrics) for name in wanted]
+    if names == "django-prometheus":
+        first = DjangoPrometheusObserver(metrics)
+        hooks = {
+            "process_exception": first.process_exception,
+            "process_template_response": first.process_template_response,
+        }
+        return Details([first, *details], routes, hooks)
+    return Details([_make_first(metrics, names, labels), *details], routes, {})
 
 
-class Bindings(Generic[Bound]):
-    """What `bind` binds for a key, bound once; as bounded as the series of a metric are."""
-
-    def __init__(self, bind: Callable[..., Bound]) -> None:
-        self._bind = bind
-        self._bound: dict[tuple[object, ...], Bound] = {}
-        self._limit = conf.max_label_sets
-
-    def find(self, *key: object) -> Bound:
-        found = self._bound.get(key)
-        if found is None:
-            found = self._bind(*key)
-            if len(self._bound) < self._limit:
-                self._bound[key] = found
-        return found
+def _make_first(metrics: MetricsPort, names: str, labels: Mapping[str, RequestLabel]) -> Observer:
+    """What records rate, errors and duration."""
+    if names == "semconv":
+        return SemconvObserver(metrics, labels)
+    return LabelledObserver(metrics, labels) if labels else RecorderObserver(metrics.request_recorder())
 
 
 class Detail:
@@ -100,30 +99,6 @@ class RecorderObserver:
 
     def cancel(self, measured: DetailedRequest) -> None:
         self._recorder.cancel(measured.method)
-
-
-class ExtraLabels:
-    """The values of the extra labels of a request, each of them one of a few."""
-
-    def __init__(self, functions: Mapping[str, RequestLabel]) -> None:
-        self._functions = dict(functions)
-        self._known: dict[str, set[str]] = {name: set() for name in functions}
-
-    def find(self, measured: DetailedRequest) -> tuple[str, ...]:
-        return tuple([self._find(name, measured) for name in self._functions])
-
-    def _find(self, name: str, measured: DetailedRequest) -> str:
-        try:
-            value = str(self._functions[name](measured.request))
-        except Exception as error:  # noqa: BLE001 - whatever a project's function raises
-            report(f"the label {name!r}", error)
-            return ""
-        known = self._known[name]
-        if value not in known:
-            if len(known) >= MAX_LABEL_VALUES:
-                return catalogue.OVERFLOW
-            known.add(value)
-        return value
 
 
 class LabelledObserver:

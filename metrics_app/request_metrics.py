@@ -1,7 +1,8 @@
-"""The metrics of requests as the settings want them: their buckets and their extra labels."""
+"""The metrics of requests as the settings want them: their names, their buckets and their extra labels."""
 
 from dataclasses import replace
 
+from metrics_app.adapters.names import reserve
 from metrics_app.catalogue import (
     CATALOGUE,
     HTTP_REQUEST_DURATION,
@@ -10,29 +11,44 @@ from metrics_app.catalogue import (
     HTTP_TIME_TO_FIRST_BYTE,
     Definition,
 )
-from metrics_app.conf import conf
+from metrics_app.conf import SETTINGS, conf
+from metrics_app.request_schemes import DURATIONS, SCHEMES, SERVER_DURATION
 
-PLAIN = {
-    name: CATALOGUE[name]
+PLAIN = [
+    replace(CATALOGUE[name], route_label="route")
     for name in (HTTP_REQUESTS, HTTP_REQUEST_DURATION, HTTP_REQUEST_ERRORS, HTTP_TIME_TO_FIRST_BYTE)
-}
-LABELLED = {HTTP_REQUESTS, HTTP_REQUEST_DURATION, HTTP_REQUEST_ERRORS}
-IN_BUCKETS = {HTTP_REQUEST_DURATION, HTTP_TIME_TO_FIRST_BYTE}
+]
+LABELLED = {HTTP_REQUESTS, HTTP_REQUEST_DURATION, HTTP_REQUEST_ERRORS, SERVER_DURATION}
+IN_BUCKETS = {HTTP_REQUEST_DURATION, HTTP_TIME_TO_FIRST_BYTE, *DURATIONS}
 
 
 def declare_request_metrics() -> None:
-    """Put the definitions that the settings ask for into the catalogue, before an adapter uses them."""
-    CATALOGUE.update({name: _configured(definition) for name, definition in PLAIN.items()})
+    """Put the definitions that the settings ask for into the catalogue, before an adapter uses them.
+
+    Raises:
+        MetricKindError: the project has a metric of such a name.
+    """
+    for name in {definition.name for scheme in SCHEMES.values() for definition in scheme}:
+        CATALOGUE.pop(name, None)
+    for definition in (*PLAIN, *SCHEMES[conf.names]):
+        if definition not in PLAIN:
+            reserve(definition)
+        CATALOGUE[definition.name] = _configured(definition)
 
 
 def find_request_settings() -> object:
     """Everything that the definitions depend on."""
-    return conf.buckets, conf.routes, tuple(conf.labels)
+    return conf.buckets, conf.routes, tuple(conf.labels), conf.names
 
 
 def _configured(definition: Definition) -> Definition:
     if definition.name in LABELLED:
-        definition = replace(definition, label_names=(*definition.label_names, *conf.labels))
+        otlp_labels = (*definition.otlp_labels, *conf.labels) if definition.otlp_labels else ()
+        label_names = (*definition.label_names, *conf.labels)
+        definition = replace(definition, label_names=label_names, otlp_labels=otlp_labels)
     if definition.name in IN_BUCKETS:
-        definition = replace(definition, buckets=conf.buckets, route_label="route", route_buckets=conf.routes)
+        own = SETTINGS["BUCKETS"].given() is not None
+        routes = conf.routes if definition.route_label else {}
+        buckets = conf.buckets if own else definition.buckets
+        definition = replace(definition, buckets=buckets, route_buckets=routes)
     return definition

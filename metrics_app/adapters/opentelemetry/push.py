@@ -89,7 +89,7 @@ class Sdk:
         self.take_observations(families)
         observed: dict[str, list[Observation]] = {}
 
-        def observe(definition: Definition, value: float, labels: Mapping[str, str]) -> None:
+        def observe(definition: Definition, value: float, labels: Mapping[str, str | int]) -> None:
             if not math.isfinite(value):
                 return  # the SDK takes none of these, and would warn at each push
             self._make_observable(definition)
@@ -114,8 +114,8 @@ class Sdk:
         name = definition.name
         if name not in self._histograms:
             self._histograms[name] = self._meter.create_histogram(
-                name,
-                _unit(name),
+                definition.otlp_name or name,
+                definition.otlp_unit or _unit(name),
                 definition.help,
                 explicit_bucket_boundaries_advisory=[float(bound) for bound in definition.buckets],
             )
@@ -136,7 +136,12 @@ class Sdk:
         def observed(_options: CallbackOptions) -> list[Observation]:
             return self._observed.get(name, [])
 
-        create(name, callbacks=[observed], unit=_unit(name), description=definition.help)
+        create(
+            definition.otlp_name or name,
+            callbacks=[observed],
+            unit=definition.otlp_unit or _unit(name),
+            description=definition.help,
+        )
 
 
 def _unit(name: str) -> str:

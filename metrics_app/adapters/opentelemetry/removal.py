@@ -35,7 +35,7 @@ class KnownSeries:
             self._forget(name, series.attributes)
         self._known = now
 
-    def _forget(self, name: str, attributes: Mapping[str, str]) -> None:
+    def _forget(self, name: str, attributes: Mapping[str, str | int]) -> None:
         try:
             forget_series(self._provider, name, attributes)
         except AttributeError as error:
@@ -44,7 +44,7 @@ class KnownSeries:
             self._has_warned = True
 
 
-def forget_series(provider: MeterProvider, name: str, attributes: Mapping[str, str]) -> None:
+def forget_series(provider: MeterProvider, name: str, attributes: Mapping[str, str | int]) -> None:
     """Take the values of one series out of everything that the provider pushes.
 
     Raises:

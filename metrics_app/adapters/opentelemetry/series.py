@@ -21,7 +21,7 @@ class Level:
 
     __slots__ = ("attributes", "value")
 
-    def __init__(self, attributes: Mapping[str, str]) -> None:
+    def __init__(self, attributes: Mapping[str, str | int]) -> None:
         self.attributes = attributes
         self.value = 0.0
 
@@ -42,7 +42,7 @@ class Observations:
 
     __slots__ = ("_many", "attributes", "waiting")
 
-    def __init__(self, attributes: Mapping[str, str], many: Callable[[], None]) -> None:
+    def __init__(self, attributes: Mapping[str, str | int], many: Callable[[], None]) -> None:
         self.attributes = attributes
         self.waiting: deque[float] = deque(maxlen=MAX_WAITING)
         self._many = many
@@ -74,12 +74,19 @@ def checked(definition: Definition) -> Definition:
 def series(
     definition: Definition, label_values: tuple[str, ...], many_waiting: Callable[[], None]
 ) -> PushedSeries:
-    labels = dict(zip(checked(definition).label_names, label_values, strict=True))
+    names = checked(definition).otlp_labels or definition.label_names
+    labels = dict(zip(names, label_values, strict=True))
     if definition.kind is Kind.HISTOGRAM:
         return Observations(attributes(labels), many_waiting)
     return Level(attributes(labels))
 
 
-def attributes(labels: Mapping[str, str]) -> dict[str, str]:
+def attributes(labels: Mapping[str, str]) -> dict[str, str | int]:
     """The labels that are not empty, in text that can be sent: one that cannot would stop every push."""
-    return {name: value.encode(errors="replace").decode() for name, value in labels.items() if value}
+    return {name: _attribute(name, value) for name, value in labels.items() if value}
+
+
+def _attribute(name: str, value: str) -> str | int:
+    if name == "http.response.status_code" and value.isdigit():
+        return int(value)  # the semantic conventions want a number
+    return value.encode(errors="replace").decode()

@@ -14,7 +14,7 @@ from django.urls import path
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.backend import get_metrics
-from metrics_app.request_details import MAX_LABEL_VALUES
+from metrics_app.bindings import MAX_LABEL_VALUES
 from tests.exposition import samples, value
 from tests.metrics_settings import override_metrics
 

@@ -1,0 +1,56 @@
+"""What is bound once for many requests, and bounded in number."""
+
+from collections.abc import Callable, Mapping
+from typing import Generic, TypeVar
+
+from metrics_app import catalogue
+from metrics_app.conf import conf
+from metrics_app.measured_request import DetailedRequest
+from metrics_app.misuse import report
+from metrics_app.setting_values import RequestLabel
+
+MAX_LABEL_VALUES = 100
+"""Values of one extra label in each process; what comes later is counted as `overflow`."""
+
+Bound = TypeVar("Bound")
+
+
+class Bindings(Generic[Bound]):
+    """What `bind` binds for a key, bound once; as bounded as the series of a metric are."""
+
+    def __init__(self, bind: Callable[..., Bound]) -> None:
+        self._bind = bind
+        self._bound: dict[tuple[object, ...], Bound] = {}
+        self._limit = conf.max_label_sets
+
+    def find(self, *key: object) -> Bound:
+        found = self._bound.get(key)
+        if found is None:
+            found = self._bind(*key)
+            if len(self._bound) < self._limit:
+                self._bound[key] = found
+        return found
+
+
+class ExtraLabels:
+    """The values of the extra labels of a request, each of them one of a few."""
+
+    def __init__(self, functions: Mapping[str, RequestLabel]) -> None:
+        self._functions = dict(functions)
+        self._known: dict[str, set[str]] = {name: set() for name in functions}
+
+    def find(self, measured: DetailedRequest) -> tuple[str, ...]:
+        return tuple([self._find(name, measured) for name in self._functions])
+
+    def _find(self, name: str, measured: DetailedRequest) -> str:
+        try:
+            value = str(self._functions[name](measured.request))
+        except Exception as error:  # noqa: BLE001 - whatever a project's function raises
+            report(f"the label {name!r}", error)
+            return ""
+        known = self._known[name]
+        if value not in known:
+            if len(known) >= MAX_LABEL_VALUES:
+                return catalogue.OVERFLOW
+            known.add(value)
+        return value
