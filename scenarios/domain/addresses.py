@@ -1,7 +1,7 @@
-"""When two spellings of an address lead to one place: `localhost`, `127.1`, `::ffff:127.0.0.1`, a name.
+"""Whether two addresses lead to the same place: `localhost`, `127.1`, `::ffff:127.0.0.1`, a name.
 
-An endpoint is what a document or a registered service names: a host and a port. A place is where that leads,
-after names are resolved: an IP address and a port, the same for every spelling of it.
+An endpoint is the host and port that a document or a registered service names. A place is where it leads once
+the name is resolved: an IP address and a port, the same for every spelling.
 """
 
 import ipaddress
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 Endpoint = tuple[str, int]
 Place = tuple[str, int]
 
-# Every address of this machine leads to the same listener where that listens on all of them.
+# A listener may listen on all addresses of this machine, so they count as one.
 THIS_HOST = "localhost"
 KNOWN_FOR_SECONDS = 5.0
 LOOKUP_SECONDS = 2.0
@@ -23,8 +23,8 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def parse_endpoint(url: str) -> Endpoint | None:
-    """Host and port of the URL, read as the client reads it; None where it names none, or awaits a secret."""
-    # Takes a few ms to import, and is only needed where a document names addresses.
+    """Host and port of a URL, parsed like the client does; None if it has none, or contains a secret."""
+    # Imported here: it takes a few ms, and only documents with addresses need it.
     from yarl import URL  # noqa: PLC0415
 
     if "${secret:" in url:
@@ -38,7 +38,7 @@ def parse_endpoint(url: str) -> Endpoint | None:
 
 
 def normalize_host(host: str) -> str:
-    """As it is compared: without the brackets of IPv6, the dot at the end and capital letters; in ASCII."""
+    """The host in ASCII and lower case, without IPv6 brackets and the final dot."""
     from yarl import URL  # noqa: PLC0415
 
     bare = host.removeprefix("[").removesuffix("]").lower()
@@ -52,7 +52,7 @@ def normalize_host(host: str) -> str:
 
 
 def normalize_ip(ip: str) -> str:
-    """One text for each address, and one for all those of this machine."""
+    """One spelling per IP address, and one for all addresses of this machine."""
     address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(ip.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
@@ -62,9 +62,9 @@ def normalize_ip(ip: str) -> str:
 
 
 def resolve_places(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Place]:
-    """Where the endpoint leads, and its own spelling, so that a name which cannot be resolved is itself.
+    """The places of an endpoint, and the endpoint itself, which stands for a name that cannot be resolved.
 
-    Without `lookups` no name server is asked: what is known of the name stands, however old.
+    Without `lookups` no name server is asked: the last known addresses are used, however old they are.
     """
     host, port = endpoint
     known = names.resolve([host], lookups=lookups).get(host, frozenset())
@@ -72,7 +72,7 @@ def resolve_places(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Pla
 
 
 def build_places(host: str, addresses: Iterable[tuple[str, int]]) -> frozenset[Place]:
-    """The places of socket addresses to which the host was resolved."""
+    """The places of the socket addresses that the host was resolved to."""
     found = list(addresses)
     spelling = {(normalize_host(host), port) for _, port in found}
     numeric = {(address, port) for ip, port in found if (address := _normalize_ip_or_none(ip))}
@@ -80,9 +80,9 @@ def build_places(host: str, addresses: Iterable[tuple[str, int]]) -> frozenset[P
 
 
 def format_hold(place: Place) -> str:
-    """How the place is held, as `127.0.0.1:8080` or `[fd00::1]:80`; "" where its name is not resolved.
+    """The name of a hold on the place, such as `127.0.0.1:8080` or `[fd00::1]:80`; "" for an unresolved name.
 
-    No service has such a name, because none contains a colon.
+    No service has such a name, because the name of a service cannot contain a colon.
     """
     host, port = place
     if host == THIS_HOST:
@@ -100,10 +100,10 @@ def _normalize_ip_or_none(ip: str) -> str | None:
 
 
 def look_up(host: str) -> list[str]:
-    """The addresses of the host, as a client resolves it now; none where it cannot be resolved."""
+    """The addresses of the host as a client resolves it now; empty if it cannot be resolved."""
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, ValueError):  # a name that is no name, too
+    except (OSError, ValueError):  # ValueError: not a host name
         return []
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
@@ -121,7 +121,7 @@ class _Lookup:
 
 
 class Names:
-    """What names are resolved to, known for a few seconds; lookups go on side by side, for a short time."""
+    """Resolves names in parallel, for a limited time, and remembers the results for a few seconds."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Known] = {}
@@ -129,7 +129,7 @@ class Names:
         self._lock = threading.Lock()
 
     def resolve(self, hosts: Iterable[str], *, lookups: bool = True) -> dict[str, frozenset[str]]:
-        """The canonical addresses of each host; none of one that cannot be resolved in time."""
+        """The normalized addresses of each host; a host that cannot be resolved in time is left out."""
         wanted = list(dict.fromkeys(hosts))
         found = {host: numeric for host in wanted if (numeric := _numeric(host)) is not None}
         named = [host for host in wanted if host not in found]
@@ -144,15 +144,16 @@ class Names:
 
     def _look_up(self, hosts: Iterable[str]) -> None:
         for lookup in [self._begin(host) for host in hosts]:
-            # From its beginning on: whoever comes while a name server hangs does not wait as long again.
+            # Counted from the beginning of the lookup: later callers do not wait as long again for a name
+            # server that hangs.
             lookup.thread.join(max(0.0, lookup.began + LOOKUP_SECONDS - time.monotonic()))
 
     def _begin(self, host: str) -> _Lookup:
         with self._lock:
             running = self._lookups.get(host)
             if running is not None and running.thread.is_alive():
-                return running  # a name server that hangs is not asked again meanwhile
-            # A daemon: the resolver may hang for half a minute, and no process waits for it at its end.
+                return running  # do not ask a name server that hangs again
+            # A daemon, so that the process can end while the resolver hangs, which may take half a minute.
             thread = threading.Thread(target=self._ask, args=[host], daemon=True)
             lookup = self._lookups[host] = _Lookup(thread, time.monotonic())
             thread.start()
@@ -165,13 +166,13 @@ class Names:
                 self._known.clear()
             before = self._known.get(host)
             if not value and before is not None:
-                value = before.value  # a name server that fails does not make a protected address free
+                value = before.value  # a failing name server must not unprotect an address
             self._known[host] = _Known(value, time.monotonic())
             self._lookups.pop(host, None)
 
 
 def _numeric(host: str) -> frozenset[str] | None:
-    """The address that the text is, in any spelling that the system reads; None where it is a name."""
+    """The IP address in any spelling that the system accepts; None for a name."""
     try:
         answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         return frozenset(normalize_ip(str(answer[4][0])) for answer in answers)
@@ -180,7 +181,7 @@ def _numeric(host: str) -> frozenset[str] | None:
 
 
 class _LocalAddresses:
-    """Which addresses are this machine's own: those from which it would speak to itself."""
+    """The addresses of this machine: those that it would use to connect to itself."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[bool, float]] = {}
@@ -196,7 +197,7 @@ def _is_local(ip: str) -> bool:
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((ip, 9))  # of UDP: it chooses a route, and sends nothing
+            probe.connect((ip, 9))  # UDP: only chooses a route and sends nothing
             return str(probe.getsockname()[0]) == ip
     except OSError:
         return False

@@ -1,6 +1,6 @@
-"""Numbers of things, in English."""
+"""Counts in English."""
 
 
 def format_count(number: int, thing: str) -> str:
-    """As 'no run', '1 run', '2 runs'."""
+    """For example 'no run', '1 run' or '2 runs'."""
     return f"{number or 'no'} {thing}{'s' if number > 1 else ''}"

@@ -1,7 +1,7 @@
-"""What every declaration of the language shares, and the kinds of values that its words take.
+"""The base class of the language's declarations, and the types of its values.
 
-A driver's `Arguments` may derive from Declaration too: rules between its keys are then reported
-together with everything else, where pydantic's own model validators wait until all fields are right.
+A driver's `Arguments` may derive from Declaration too. Rules between its keys are then reported together
+with all other errors, while pydantic's own model validators run only once every field is valid.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,23 +25,23 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from scenarios.domain.durations import DURATION_PATTERN, parse_duration
 
-# The types of the errors that `relations` finds: they stand at the key, not at its value. A misfit is
-# one that the JSON Schema knows, too.
+# The types of the errors that `relations` finds: they are reported at the key, not at its value. The JSON
+# Schema knows the rules of misfits, too.
 RELATION = "relation"
 MISFIT = "misfit"
-# The default of what may be left out and is never null: pydantic does not check defaults, so that a
-# null somebody writes (an `undo:` with nothing after it) is refused, not taken for absence.
+# The default of a key that may be left out but is never null. Pydantic does not check defaults, so a null in
+# the document (`undo:` with nothing after it) is refused instead of being read as absence.
 ABSENT: Any = None
 DNS_LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 MAX_NAME_LENGTH = 200
-# Of one declaration: nobody reads more, and finding them costs time.
+# Per declaration: nobody reads more, and finding them takes time.
 _MAX_RELATIONS = 200
 
 
 class MistakeLimit:
-    """How many mistakes are still looked for: nobody reads thousands, and finding them costs time.
+    """How many mistakes a validation still looks for: nobody reads thousands, and finding them takes time.
 
-    The context of a validation. A mistake counts once for each declaration around it.
+    Used as the context of a validation. A mistake counts once for each declaration around it.
     """
 
     def __init__(self, mistakes: int) -> None:
@@ -57,9 +57,9 @@ class MistakeLimit:
 
 @dataclass(frozen=True, slots=True)
 class BrokenRule:
-    """A broken rule deeper inside of a declaration: `path` leads there from the declaration.
+    """A broken rule inside a declaration; `path` leads there from the declaration.
 
-    `beside` leads to what contradicts it, whose line is told.
+    `beside` is the path of the value that contradicts it; the message names its line.
     """
 
     path: tuple[str | int, ...]
@@ -70,7 +70,7 @@ class BrokenRule:
 
 
 class Declaration(BaseModel):
-    """Strict and closed: nothing is guessed, nothing unknown is let through.
+    """Strict and closed: no conversions, no unknown keys.
 
     `Returns` of a driver's arguments declares the fields that its steps return (see results.py).
     """
@@ -80,9 +80,9 @@ class Declaration(BaseModel):
 
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
-        """Rules between keys that `given` breaks: the key to point at ('' is the whole), and a sentence.
+        """Yield the key and a sentence for each broken rule between keys; '' stands for the whole mapping.
 
-        Values have not been checked yet: they may be of any type, or templates.
+        The values are not checked yet: they may have any type, or be templates.
         """
         del given
         yield from ()
@@ -96,7 +96,7 @@ class Declaration(BaseModel):
     @classmethod
     def _with_relations(cls, data: Any, handler: ModelWrapValidatorHandler[Any], info: ValidationInfo) -> Any:
         if isinstance(info.context, MistakeLimit) and info.context.is_over:
-            return cls.model_construct()  # the whole is refused anyway
+            return cls.model_construct()  # the document is refused anyway
         try:
             return cls._checked(data, handler)
         except ValidationError as error:
@@ -145,8 +145,8 @@ def _list_details(error: ValidationError) -> list[InitErrorDetails]:
 
 
 def _build_detail(found: Any) -> InitErrorDetails:
-    # Pydantic builds its own errors anew from their type and context, but not those of validators:
-    # each is carried over as a custom one, with the type and the context it had.
+    # Pydantic can rebuild its own errors from their type and context, but not those of validators. So each
+    # becomes a custom error with its former type and context.
     context = dict(found.get("ctx", {}))
     context.setdefault("sentence", found["msg"])
     kind = PydanticCustomError(found["type"], "{sentence}", context)
@@ -162,28 +162,28 @@ def _parse_seconds(value: object) -> float:
 
 def _check_positive(seconds: float) -> float:
     if seconds <= 0:
-        raise ValueError("'0s' is refused here: the duration must be longer than nothing")
+        raise ValueError("'0s' is not allowed here: the duration must be greater than zero")
     return seconds
 
 
 def _check_name(text: str) -> str:
     if not text.strip():
-        raise ValueError(f"{text!r} is empty: write a name that people understand")
+        raise ValueError(f"{text!r} is empty: write a name")
     if len(text) > MAX_NAME_LENGTH:
         raise ValueError(f"{text[:40]!r}… is too long: a name has at most {MAX_NAME_LENGTH} characters")
     if not text.isprintable():
         raise ValueError(
-            f"{text!r} holds a line break or another control character: a name is one printable line"
+            f"{text!r} contains a line break or another control character: a name is one printable line"
         )
     return text
 
 
 def _accept_whole_float(value: Any) -> Any:
-    """JSON Schema counts 5.0 among the whole numbers: so does the language."""
+    """Accept 5.0 as a whole number, as JSON Schema does."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-# Stands behind an integer's limits: before them, the JSON Schema would lose them.
+# Written after an integer's limits: before them, the limits would be missing from the JSON Schema.
 WHOLE = BeforeValidator(_accept_whole_float)
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}
 Duration = Annotated[float, BeforeValidator(_parse_seconds), WithJsonSchema(DURATION_SCHEMA)]

@@ -1,18 +1,18 @@
-"""Lengths of time as people write them: `500ms`, `1.5s`, `1h30m`."""
+"""Durations as people write them: `500ms`, `1.5s`, `1h30m`."""
 
 import re
 
 MAX_DURATION = 365 * 86400.0
 _UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-# Each unit at most once, the longest first; `m(?!s)` leaves `5ms` to the milliseconds.
+# Each unit at most once, the longest first; `m(?!s)` keeps `5ms` from being read as minutes.
 DURATION_PATTERN = (
     rf"^(?=[0-9])(?:({_NUMBER})d)?(?:({_NUMBER})h)?(?:({_NUMBER})m(?!s))?(?:({_NUMBER})s)?(?:({_NUMBER})ms)?$"
 )
 _DURATION = re.compile(DURATION_PATTERN.removesuffix("$") + r"\Z")
 _MAX_TEXT_LENGTH = 64
 _SECOND = 1_000_000  # in microseconds
-_HINT = "write a number and its unit, as in '500ms', '2s' or '1h30m'"
+_HINT = "write a number and a unit, such as '500ms', '2s' or '1h30m'"
 
 
 def parse_duration(text: object) -> float:
@@ -22,7 +22,7 @@ def parse_duration(text: object) -> float:
         ValueError: with the offending value, the rule and a hint.
     """
     if isinstance(text, bool) or not isinstance(text, str | int | float):
-        raise ValueError(f"{text!r} is not a duration: {_HINT}")  # noqa: TRY004 - one kind of refusal for callers
+        raise ValueError(f"{text!r} is not a duration: {_HINT}")  # noqa: TRY004 - callers expect one type of error
     if not isinstance(text, str):
         raise ValueError(f"{text!r} is a number without a unit, not a duration: {_HINT}")  # noqa: TRY004
     if not text:
@@ -36,7 +36,7 @@ def parse_duration(text: object) -> float:
     amounts = zip(match.groups(), _UNITS.values(), strict=True)
     seconds = sum(float(amount) * (unit * 1000) for amount, unit in amounts if amount) / 1000
     if seconds > MAX_DURATION:
-        raise ValueError(f"{text!r} is too long for a duration: it is at most 365d")
+        raise ValueError(f"{text!r} is too long: a duration is at most 365d")
     return seconds
 
 
@@ -44,12 +44,12 @@ def _explain_broken_rule(text: str) -> str:
     if text.startswith("-"):
         return "it cannot be negative; "
     if re.fullmatch(_NUMBER, text):
-        return "it lacks its unit; "
+        return "the unit is missing; "
     return ""
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest way to write it, to the microsecond; `parse_duration` reads it back."""
+    """The shortest notation, exact to the microsecond; `parse_duration` reads it back."""
     microseconds = round(seconds * _SECOND)
     if microseconds <= 0:
         return "0s"

@@ -1,4 +1,4 @@
-"""What can go wrong with a scenario, one sentence each."""
+"""The errors of scenarios and their runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Problem:
 
 
 class ScenarioError(Exception):
-    """Anything this package raises on purpose."""
+    """Base class of the errors below."""
 
 
 class InvalidDocument(ScenarioError):  # noqa: N818 - a state, as in Django's ImproperlyConfigured
-    """The document breaks rules of the language; `problems` holds every one, in order of appearance."""
+    """The document breaks rules of the language; `problems` lists all of them in document order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -32,7 +32,7 @@ class InvalidDocument(ScenarioError):  # noqa: N818 - a state, as in Django's Im
 
 
 class InvalidVariables(ScenarioError):  # noqa: N818
-    """Values given for a run do not fit the scenario's variables; `errors` maps a name to its sentence."""
+    """Values do not fit the scenario's variables; `errors` maps the name of a variable to a sentence."""
 
     def __init__(self, errors: dict[str, str]) -> None:
         self.errors = errors
@@ -40,18 +40,18 @@ class InvalidVariables(ScenarioError):  # noqa: N818
 
 
 class CannotBegin(ScenarioError):  # noqa: N818
-    """The run would have to wait, and was not to."""
+    """The run would have to wait, but the caller does not want it to."""
 
 
 class ScenarioDeleted(ScenarioError):  # noqa: N818
-    """The stored scenario was deleted while its run was being started: there is no run."""
+    """The stored scenario was deleted while its run was being started; no run exists."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Scenario {name!r} was removed this moment: nothing was started.")
+        super().__init__(f"Scenario {name!r} was deleted; no run was started.")
 
 
 class InvalidSchedule(ScenarioError):  # noqa: N818
-    """What is given for a schedule makes no sense; `errors` maps a field to its sentence."""
+    """The data of a schedule is not valid; `errors` maps a field to a sentence."""
 
     def __init__(self, errors: dict[str, str]) -> None:
         self.errors = errors
@@ -59,44 +59,44 @@ class InvalidSchedule(ScenarioError):  # noqa: N818
 
 
 class NotWaiting(ScenarioError):  # noqa: N818
-    """What was to be approved or refused waits for nobody any more."""
+    """The run or schedule no longer waits for an approval."""
 
 
 class OwnRequest(ScenarioError):  # noqa: N818
-    """Whoever asked for something is no second person for it."""
+    """The person who asked for an approval cannot give it."""
 
 
 class ServiceHeld(ScenarioError):  # noqa: N818
-    """A service cannot be taken away from the run that has it for itself."""
+    """A service cannot be changed or deleted while a run holds it."""
 
 
 class AddressProtected(ScenarioError):  # noqa: N818
-    """A service may be registered at the address of a protected one only by whoever may protect services."""
+    """Registering a service at the address of a protected one requires the permission to protect services."""
 
 
 class AddressUnknown(ScenarioError):  # noqa: N818
-    """An address cannot be resolved, and so cannot be compared with those of protected services."""
+    """An address cannot be resolved and therefore not be compared with those of protected services."""
 
 
 class StepFailed(ScenarioError):  # noqa: N818
-    """The target did not do what the step asked of it, or did not answer."""
+    """The target did not carry out the step, or did not respond."""
 
 
 class StepNotDone(StepFailed):
-    """The target answered that it did not do it: nothing of the step can arrive later."""
+    """The target responded that it did not carry out the step; nothing can arrive later."""
 
 
 class StepNotSent(StepNotDone):
-    """The step failed before anything reached the target, so that nothing can have changed there."""
+    """The step failed before anything reached the target, so nothing can have changed there."""
 
 
 class StepImpossible(StepNotSent):
-    """The step cannot be carried out at all: an unknown service, an argument that makes no sense."""
+    """The step cannot be carried out at all, for example because of an unknown service."""
 
 
 class LeaseLost(ScenarioError):  # noqa: N818
-    """Another process has taken the run over: nothing more may be written or injected for it."""
+    """Another process has taken over the run; this one may no longer write or inject anything for it."""
 
 
 class LedgerUnreachable(LeaseLost):
-    """The ledger could not be written for as long as the lease: its faults are taken back without it."""
+    """The ledger could not be written for as long as the lease lasts; the faults are undone without it."""

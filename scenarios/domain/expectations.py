@@ -1,4 +1,4 @@
-"""What a probe must have returned."""
+"""Check what a step returned against `expect`."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from scenarios.domain.matchers import (
 
 __all__ = ["Expectations", "QueryTooLargeError", "format_value"]
 
-# Of the series that a query found, so many are named.
+# How many series a sentence names.
 _MAX_SERIES = 3
 _MAX_SERIES_LENGTH = 80
 
@@ -28,10 +28,10 @@ class Expectations:
     fields: Mapping[str, Any]
 
     def check(self, fields: Mapping[str, Any], budget: Budget | None = None) -> tuple[str, ...]:
-        """A sentence for each thing that does not hold; none means that all hold.
+        """Return a sentence for each mismatch; an empty tuple means that everything holds.
 
         Raises:
-            QueryTooLargeError: what was returned is too much for these expectations.
+            QueryTooLargeError: the returned value is too large for these expectations.
         """
         return tuple(self._misses(fields, budget or Budget()))
 
@@ -52,14 +52,14 @@ def _check_json(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Bu
     for path, matchers in wanted.items():
         subject = f"JSON at {path!r}"
         if document is MISSING:
-            # Not even that something is missing there is known.
-            yield f"there is no {subject}: what was returned is not JSON"
+            # Without JSON, `exists: false` cannot hold either.
+            yield f"there is no {subject}: the returned text is not JSON"
             continue
         query = compile_query(path)
         found = query.values(document, budget)
         value: Any = found if not query.is_singular else found[0] if found else MISSING
         if value == [] and not query.is_singular and isinstance(matchers, Mapping) and "exists" in matchers:
-            # As in the filters of RFC 9535: a query exists where it selects anything.
+            # As in the filters of RFC 9535, a query exists if it selects anything.
             if matchers["exists"] is True:
                 yield f"there is no {subject}"
             matchers = {name: expected for name, expected in matchers.items() if name != "exists"}  # noqa: PLW2901
@@ -76,7 +76,7 @@ def _check_headers(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget:
 
 
 def _label_series(fields: Mapping[str, Any]) -> LabelledValues | None:
-    """The series of a Prometheus answer, each with its labels; None where it is another's answer."""
+    """The series of a Prometheus response with their labels; None for any other response."""
     samples = fields.get("samples")
     if not isinstance(samples, list) or not all(isinstance(one, dict) and "metric" in one for one in samples):
         return None
@@ -93,7 +93,7 @@ def _format_labels(metric: Any) -> str:
 def _check_series(
     wanted: Any, fields: Mapping[str, Any], series: LabelledValues, budget: Budget
 ) -> Iterator[str]:
-    """`value` is that of the one series; `all`, `any` and `count` look at every series."""
+    """`value` belongs to a single series; `all`, `any` and `count` check every series."""
     matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
     of_one = {name: expected for name, expected in matchers.items() if name not in LIST_MATCHERS}
     for name, expected in matchers.items():
@@ -104,7 +104,7 @@ def _check_series(
         more = f" and {len(series) - _MAX_SERIES} more" if len(series) > _MAX_SERIES else ""
         yield (
             f"there is no single 'value': the query found {len(series)} series, {some}{more}; aggregate them "
-            "in the query, as by 'max(…)', or look at all of them by 'all', 'any' or 'count'"
+            "in the query, for example with 'max(…)', or check all of them with 'all', 'any' or 'count'"
         )
     elif of_one:
         yield from find_mismatches("'value'", of_one, fields.get("value", MISSING), budget)

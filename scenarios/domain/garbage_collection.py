@@ -1,4 +1,4 @@
-"""Python's garbage collector, kept from looking through a growing tree again and again."""
+"""Pausing Python's garbage collector while a large tree is built."""
 
 import gc
 from collections.abc import Iterator
@@ -7,15 +7,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def postpone_collection() -> Iterator[None]:
-    """Reading a document makes tens of thousands of objects and no garbage: without this, half the
-    time goes into collections that find nothing. The documents' limits bound the memory.
+    """Disable the collector inside the block.
 
-    Several threads may be inside at once: the one that found the collector at work sets it to work again.
+    Reading a document creates tens of thousands of objects and no garbage; otherwise half of the time goes
+    into collections that find nothing. The limits of documents bound the memory. Several threads may be
+    inside at once: the one that found the collector enabled enables it again.
     """
-    was_at_work = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_at_work:
+        if was_enabled:
             gc.enable()

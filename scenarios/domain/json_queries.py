@@ -1,8 +1,8 @@
-"""JSONPath (RFC 9535): queries that a document brings along, and the values they select.
+"""JSONPath (RFC 9535): the queries of a document, and the values they select.
 
-The library parses; what it parsed is evaluated here, because its own evaluation has no limit: a query
-with several `..` visits more nodes than fit into any time, and its `match()` and `search()` backtrack.
-Everything here spends from a Budget, and nothing recurses over the data.
+The library only parses. Its own evaluation has no limit: a query with several `..` visits too many nodes to
+ever finish, and its `match()` and `search()` backtrack. The evaluation here spends from a Budget and does not
+recurse over the data.
 """
 
 import sys
@@ -37,11 +37,12 @@ from jsonpath.selectors import (
 from scenarios.domain.patterns import compile_iregexp
 
 MAX_PATH_LENGTH = 200
-# Each multiplies the nodes that are visited by the depth of the data: four take minutes for 60 levels.
+# Each one multiplies the visited nodes by the depth of the data: four take minutes on 60 levels.
 MAX_DESCENTS = 3
-# Of one look at an answer. So many take about a quarter of a second; an answer of 1 MiB has fewer nodes.
+# Per check of a response. This many take about a quarter of a second. Most responses of 1 MiB have fewer
+# nodes, but a list of short numbers may have up to half a million: then its validation is errored.
 MAX_NODES = 200_000
-# In nodes: what it takes to compile a regular expression that stands in the data, and to search a text.
+# The cost, in nodes, of compiling a regular expression found in the data, and of searching a text.
 _COMPILATION = 1_000
 _STATES_PER_NODE = 500
 _SELECTORS = (Filter, IndexSelector, NameSelector, SliceSelector, WildcardSelector)
@@ -58,12 +59,12 @@ class _Nothing:
         return "nothing"
 
 
-# RFC 9535's `Nothing`, the value of what is not there.
+# RFC 9535's `Nothing`: the value of a missing node.
 _NOTHING: Final = _Nothing()
 
 
 class Budget:
-    """How many more nodes may be visited."""
+    """The number of nodes that may still be visited."""
 
     __slots__ = ("_left",)
 
@@ -72,7 +73,7 @@ class Budget:
 
     def spend(self, nodes: int) -> None:
         """Raises:
-        QueryTooLargeError: nothing is left.
+        QueryTooLargeError: the budget is spent.
         """
         self._left -= nodes
         if self._left < 0:
@@ -81,14 +82,14 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`is_singular`: it selects at most one value, as of RFC 9535, 2.3.5.1."""
+    """`is_singular`: the query selects at most one value (RFC 9535, 2.3.5.1)."""
 
     text: str
     is_singular: bool
     _path: JSONPath = field(repr=False)
 
     def values(self, document: Any, budget: Budget) -> list[Any]:
-        """What it selects, in the order of RFC 9535.
+        """The selected values, in the order of RFC 9535.
 
         Raises:
             QueryTooLargeError: the budget is spent.
@@ -99,7 +100,7 @@ class Query:
 @lru_cache(maxsize=1024)
 def compile_query(text: str) -> Query:
     """Raises:
-    ValueError: not a JSONPath as of RFC 9535, or one that may visit too much.
+    ValueError: the text is not a JSONPath of RFC 9535, or may visit too many nodes.
     """
     if len(text) > MAX_PATH_LENGTH:
         raise ValueError(f"{text[:40]!r}… is too long for a JSONPath: at most {MAX_PATH_LENGTH} characters")
@@ -108,10 +109,10 @@ def compile_query(text: str) -> Query:
     except (JSONPathError, RecursionError) as error:
         reason = str(error).partition("\n")[0].replace("TOKEN_", "")
         raise ValueError(
-            f"{text!r} is not a JSONPath: {reason}; it begins with '$', as in '$.status'"
+            f"{text!r} is not a JSONPath: {reason}; it must begin with '$', for example '$.status'"
         ) from error
     if not isinstance(path, JSONPath):
-        raise ValueError(f"{text!r} is not a JSONPath: several paths are joined; write them one by one")  # noqa: TRY004
+        raise ValueError(f"{text!r} is not a JSONPath: it joins several paths; write each as its own key")  # noqa: TRY004
     descents = _count_descents(path, text)
     if descents > MAX_DESCENTS:
         raise ValueError(
@@ -122,10 +123,10 @@ def compile_query(text: str) -> Query:
 
 
 def _count_descents(path: JSONPath, text: str) -> int:
-    """How many `..` it has, those in its filters included.
+    """Count the `..` of a path, including those in its filters.
 
     Raises:
-        ValueError: it has parts that RFC 9535 does not know, or a regular expression that cannot be used.
+        ValueError: the path has parts that are not in RFC 9535, or an unusable regular expression.
     """
     count = 0
     for segment in path.segments:
@@ -156,7 +157,7 @@ def _check_pattern(function: FunctionExtension, text: str) -> None:
 
 
 def are_equal(value: Any, other: Any, budget: Budget | None = None) -> bool:
-    """Equality of JSON values: true is not 1, as it is in Python, at any depth."""
+    """Whether two JSON values are equal. Unlike in Python, true does not equal 1 at any depth."""
     spend = (budget or Budget(sys.maxsize)).spend
     left = [(value, other)]
     while left:
@@ -183,7 +184,7 @@ class _Evaluation:
         self._root = root
         self._spend = budget.spend
         self._budget = budget
-        # Absolute queries inside of filters select the same for every node.
+        # Absolute queries inside filters select the same values for every node.
         self._absolute: dict[int, list[Any]] = {}
         self._patterns: dict[str, Any] = {}
 
@@ -202,7 +203,7 @@ class _Evaluation:
         return nodes
 
     def _descendants(self, node: Any) -> Iterator[Any]:
-        """The node and everything below it that has children, parents first."""
+        """The node and all nodes below it that have children, parents first."""
         left = [node]
         while left:
             one = left.pop()
@@ -237,7 +238,7 @@ class _Evaluation:
             return self._matches(expression, current)
         if isinstance(expression, FilterQuery):
             return bool(self._nodes(expression, current))
-        assert isinstance(expression, InfixExpression)  # noqa: S101 - all that RFC 9535 has left
+        assert isinstance(expression, InfixExpression)  # noqa: S101 - the only other kind in RFC 9535
         return self._both(expression.left, expression.operator, expression.right, current)
 
     def _both(self, left: BaseExpression, operator: str, right: BaseExpression, current: Any) -> bool:
@@ -250,19 +251,19 @@ class _Evaluation:
     def _nodes(self, query: BaseExpression, current: Any) -> list[Any]:
         if isinstance(query, RelativeFilterQuery):
             return self.select(query.path, current)
-        assert isinstance(query, RootFilterQuery)  # noqa: S101 - the other one there is
+        assert isinstance(query, RootFilterQuery)  # noqa: S101 - the only other kind
         if id(query) not in self._absolute:
             self._absolute[id(query)] = self.select(query.path, self._root)
         return self._absolute[id(query)]
 
     def _value(self, expression: BaseExpression, current: Any) -> Any:
-        """The value of what can be compared; a query there is singular."""
+        """The value of a comparable; queries among comparables are singular."""
         if isinstance(expression, _LITERALS):
             return getattr(expression, "value", None)
         if isinstance(expression, FilterQuery):
             nodes = self._nodes(expression, current)
             return nodes[0] if nodes else _NOTHING
-        assert isinstance(expression, FunctionExtension)  # noqa: S101 - all that RFC 9535 has left
+        assert isinstance(expression, FunctionExtension)  # noqa: S101 - the only other kind in RFC 9535
         (argument,) = expression.args
         if expression.name == "length":
             value = self._value(argument, current)
@@ -291,9 +292,9 @@ class _Evaluation:
         compiled = self._compiled(pattern)
         if compiled is None:
             return False
-        # RE2's time is that of the text times the pattern, at worst.
+        # In the worst case, RE2 takes time in proportion to the text times the pattern.
         self._spend(1 + len(text) * compiled.programsize // _STATES_PER_NODE)
-        # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
+        # JSON may contain half of a surrogate pair, which has no UTF-8 form to search in.
         searched = text.encode("utf-8", "replace").decode("utf-8")
         return bool(compiled.fullmatch(searched) if function.name == "match" else compiled.search(searched))
 
@@ -303,7 +304,7 @@ class _Evaluation:
             try:
                 self._patterns[pattern] = compile_iregexp(pattern)
             except ValueError:
-                # RFC 9535, 2.4.6: what is no regular expression matches nothing.
+                # RFC 9535, 2.4.6: an invalid regular expression matches nothing.
                 self._patterns[pattern] = None
         return self._patterns[pattern]
 

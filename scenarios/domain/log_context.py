@@ -1,6 +1,6 @@
-"""What every log line of a request or a run carries beside its words, and what none may show.
+"""The fields that every log line of a request or a run carries, and the secrets that none may show.
 
-Standard library alone: whoever logs knows nothing of how lines are written.
+Uses only the standard library: code that logs does not know how lines are written.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from scenarios.domain.redaction import Redactor
 
 _bound: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})  # noqa: B039 - never changed
 
-# Of this process: what is learned here is struck out of all its lines.
+# Shared by this process: the secrets it learns are redacted in all log lines.
 redactor = Redactor()
 
 
@@ -20,16 +20,16 @@ def bound() -> Mapping[str, str]:
 
 
 def begin(**words: str) -> None:
-    """These words and no others, from now on: a thread has the next request after this one.
+    """Replace the fields: the thread may still have those of the previous request.
 
-    They are not taken back at the request's end, for the server logs after it.
+    They stay after the end of the request, because the server logs after it.
     """
     _bound.set(words)
 
 
 @contextmanager
 def binding(**words: str) -> Iterator[None]:
-    """These words, too, for what is logged inside, in tasks and threads that are begun there."""
+    """Add these fields to log lines written inside, also by tasks and threads started there."""
     token = _bound.set({**_bound.get(), **words})
     try:
         yield

@@ -1,4 +1,4 @@
-"""Matchers: what one value must be, and a sentence for each that does not hold."""
+"""Matchers check one value, and report each mismatch as a sentence."""
 
 import json
 import math
@@ -10,12 +10,12 @@ from scenarios.domain.patterns import compile_pattern
 
 _MAX_SHOWN_LENGTH = 120
 _MAX_SHOWN_DEPTH = 20
-# A search in more than this could keep the whole run waiting.
+# Searching a longer text could delay the whole run.
 _MAX_SEARCHED = 64 * 1024
-# Of a list's values that do not hold, so many are named.
+# How many mismatches of a list a sentence names.
 _MAX_NAMED = 3
 _DECIMALS = 3
-# Matchers that look at the values of a list, not at the list.
+# Matchers that check the values of a list, not the list itself.
 LIST_MATCHERS = frozenset({"all", "any", "count"})
 
 
@@ -25,12 +25,12 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-# A list's values, each with how it is spoken of.
+# The values of a list, each with its label.
 LabelledValues = Sequence[tuple[str, Any]]
 
 
 def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
-    """A sentence for each matcher that the value does not meet."""
+    """Yield a sentence for each matcher that the value does not meet."""
     matchers = wanted if isinstance(wanted, Mapping) else {"equals": wanted}
     if value is MISSING:
         if any(name != "exists" or expected is True for name, expected in matchers.items()):
@@ -49,7 +49,7 @@ def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> It
 def _check_list(subject: str, name: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
     if not isinstance(value, list | tuple):
         found = format_value(value)
-        yield f"{subject} is {found}, which is not a list, so that {name!r} has nothing to look at"
+        yield f"{subject} is {found}, not a list; {name!r} checks the values of a list"
         return
     named = [(f"[{index}]", one) for index, one in enumerate(value)]
     yield from find_list_mismatches(subject, name, wanted, named, budget)
@@ -63,15 +63,15 @@ def find_list_mismatches(
         yield from find_mismatches(f"the number of values of {subject}", wanted, len(named), budget)
         return
     if not named:
-        yield f"{subject} has no values, so that {name!r} does not hold"
+        yield f"{subject} has no values, so {name!r} does not hold"
         return
     budget.spend(len(named))
     misses = [list(find_mismatches(label, wanted, value, budget)) for label, value in named]
     found = [sentences[0] for sentences in misses if sentences]
     if name == "all" and found:
-        yield f"{len(found)} of {len(named)} values of {subject} do not hold: {_join_first(found)}"
+        yield f"{len(found)} of {len(named)} values of {subject} do not match: {_join_first(found)}"
     elif name == "any" and len(found) == len(named):
-        yield f"none of {len(named)} values of {subject} holds: {_join_first(found)}"
+        yield f"none of the {len(named)} values of {subject} matches: {_join_first(found)}"
 
 
 def _join_first(sentences: Sequence[str]) -> str:
@@ -88,17 +88,21 @@ def _equals(value: Any, expected: Any, budget: Budget) -> str:
 
 
 def _not(value: Any, unwanted: Any, budget: Budget) -> str:
-    return f"is {format_value(value)}, which it must not be" if are_equal(value, unwanted, budget) else ""
+    if _is_nan(value) and is_number(unwanted):
+        return f"is NaN and cannot be compared with {format_value(unwanted)}"
+    return f"must not be {format_value(value)}" if are_equal(value, unwanted, budget) else ""
 
 
 def _in(value: Any, choices: Any, budget: Budget) -> str:
     found = any(are_equal(value, one, budget) for one in choices)
-    return "" if found else f"is {format_value(value)}, none of {format_value(choices)}"
+    return "" if found else f"is {format_value(value)}, not one of {format_value(choices)}"
 
 
 def _not_in(value: Any, choices: Any, budget: Budget) -> str:
+    if _is_nan(value) and any(is_number(choice) for choice in choices):
+        return f"is NaN and cannot be compared with {format_value(choices)}"
     found = any(are_equal(value, one, budget) for one in choices)
-    return f"is {format_value(value)}, one of {format_value(choices)}" if found else ""
+    return f"is {format_value(value)}, but must not be one of {format_value(choices)}" if found else ""
 
 
 def _contains(value: Any, part: Any, budget: Budget) -> str:
@@ -108,18 +112,20 @@ def _contains(value: Any, part: Any, budget: Budget) -> str:
         )
     if isinstance(value, Mapping):
         is_key = isinstance(part, str) and part in value
-        return "" if is_key else f"has no key {format_value(part)}: it is {format_value(value)}"
+        return "" if is_key else f"has no key {format_value(part)}; it is {format_value(value)}"
     if isinstance(value, list | tuple):
         budget.spend(len(value))
         found = any(are_equal(one, part, budget) for one in value)
-        return "" if found else f"is {format_value(value)}, without {format_value(part)}"
+        return "" if found else f"is {format_value(value)}, which does not contain {format_value(part)}"
     return f"is {format_value(value)}, which cannot contain {format_value(part)}"
 
 
 def _build_comparison(words: str, holds: Callable[[float, float], bool]) -> Callable[[Any, Any], str]:
     def compare(value: Any, limit: Any) -> str:
         if not is_number(value):
-            return f"is {format_value(value)}, which is no number and cannot be {words} {format_value(limit)}"
+            return (
+                f"is {format_value(value)}, which is not a number and cannot be {words} {format_value(limit)}"
+            )
         return (
             ""
             if holds(value, limit)
@@ -133,7 +139,7 @@ def _between(value: Any, limits: Any) -> str:
     low, high = limits
     if not is_number(value):
         limits = f"{format_value(low)} and {format_value(high)}"
-        return f"is {format_value(value)}, which is no number and cannot be between {limits}"
+        return f"is {format_value(value)}, which is not a number and cannot be between {limits}"
     if low <= value <= high:
         return ""
     return f"is {_format_beside(value, low, high)}, not between {format_value(low)} and {format_value(high)}"
@@ -141,8 +147,8 @@ def _between(value: Any, limits: Any) -> str:
 
 def _matches(value: Any, pattern: Any) -> str:
     if not isinstance(value, str):
-        return f"is {format_value(value)}, which is no text and cannot match {format_value(pattern)}"
-    # Half of a surrogate pair, which JSON can bring along, has no UTF-8 form to search in.
+        return f"is {format_value(value)}, which is not text and cannot match {format_value(pattern)}"
+    # JSON may contain half of a surrogate pair, which has no UTF-8 form to search in.
     searched = value[:_MAX_SEARCHED].encode("utf-8", "replace").decode("utf-8")
     if compile_pattern(pattern).search(searched):
         return ""
@@ -150,7 +156,12 @@ def _matches(value: Any, pattern: Any) -> str:
 
 
 def _exists(value: Any, expected: Any) -> str:
-    return "" if expected else f"exists, and it must not: it is {format_value(value)}"
+    return "" if expected else f"must not exist, but it is {format_value(value)}"
+
+
+def _is_nan(value: Any) -> bool:
+    """Whether the value is NaN, which Prometheus returns as text. It is no evidence that a number differs."""
+    return value == "NaN" or (isinstance(value, float) and math.isnan(value))
 
 
 def is_number(value: Any) -> bool:
@@ -158,7 +169,7 @@ def is_number(value: Any) -> bool:
 
 
 def _format_beside(value: Any, *limits: Any) -> str:
-    """The value as it stands beside its limits: exactly, where rounded it would equal one of them."""
+    """Like `format_value`, but exact if the rounded value would equal one of the limits."""
     if isinstance(value, float) and any(is_number(limit) and _round(value) == limit for limit in limits):
         return repr(value)
     return format_value(value)
@@ -171,14 +182,11 @@ def _round(number: float) -> float:
 
 
 def format_value(value: Any) -> str:
-    """As JSON would write it where it can, with texts in single quotes; cut when it is long.
-
-    Decimals are rounded: a person reads them.
-    """
+    """The value as JSON, with text in single quotes, numbers rounded, and shortened if it is long."""
     if isinstance(value, str):
         text = repr(value[: _MAX_SHOWN_LENGTH + 1])
     else:
-        # Cut while it is made: a list of a million numbers must not become a text of megabytes first.
+        # Shortened while it is written: a list of a million numbers must not become megabytes of text first.
         parts: list[str] = []
         length = 0
         for part in _write(value, 0):

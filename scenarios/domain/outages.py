@@ -1,4 +1,4 @@
-"""What is away for a while: one line in the log when that begins, and one when it ends."""
+"""Outages of what a process depends on: one log line when an outage begins, and one when it ends."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ MAX_REASON = 300
 
 
 class Outage:
-    """Any number of failures in between write nothing. May be used by several threads."""
+    """Failures during the outage write nothing. Safe to use from several threads."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -19,7 +19,7 @@ class Outage:
         self._last_failure = 0.0
 
     def note_failure(self, error: BaseException) -> bool:
-        """Whether the outage begins with this failure."""
+        """Note a failure, and return whether the outage begins with it."""
         with self._lock:
             self._last_failure = time.monotonic()
             if self._began is not None:
@@ -35,16 +35,16 @@ class Outage:
             logger.warning("%s answers again, after %.0f s", self._what, time.monotonic() - began)
 
     def failed_within(self, seconds: float) -> bool:
-        """Whether it is away, and was tried so short a time ago that another try would only cost time."""
+        """Whether the last attempt failed less than `seconds` ago, so that another one is not worthwhile."""
         with self._lock:
             return self._began is not None and time.monotonic() - self._last_failure < seconds
 
 
-# Of this process: whichever part of it meets the outage first tells of it, and no other does.
+# Shared by this process, so that only the part that meets the outage first logs it.
 database = Outage("The database")
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, as `OperationalError: connection refused`."""
+    """The error in one line, for example `OperationalError: connection refused`."""
     words = " ".join(str(error).split())[:MAX_REASON]
     return f"{type(error).__name__}: {words}" if words else type(error).__name__

@@ -1,4 +1,4 @@
-"""How a run can stand and end. Source of the words: the table "Outcomes" of the language reference."""
+"""The states and outcomes of runs, faults, approvals and due times."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,9 +25,9 @@ class Outcome(StrEnum):
 
 
 class Rollback(StrEnum):
-    """`dirty` as long as an undo still fails; `clean` also when there was nothing to undo.
+    """`dirty` while an undo still fails; `clean` also if there was nothing to undo.
 
-    `unverified`: every undo has succeeded, but an injection that was never answered may still arrive.
+    `unverified`: every undo has succeeded, but an injection without a response may still arrive.
     """
 
     CLEAN = "clean"
@@ -36,10 +36,10 @@ class Rollback(StrEnum):
 
 
 class FaultState(StrEnum):
-    """`outstanding`: its undo has failed, and is tried again.
+    """`outstanding`: the undo has failed and is tried again.
 
-    Of a fault whose injection was never answered, and may still arrive: `unverified` where its undo has
-    succeeded, `watched` where it was seen to be gone. Both are undone again when its time is over.
+    If an injection got no response, it may still arrive. Then the fault is `unverified` after its undo has
+    succeeded, or `watched` after a probe has shown that it is gone. Both are undone again later.
     """
 
     INJECTING = "injecting"
@@ -53,15 +53,15 @@ class FaultState(StrEnum):
 
 
 STATES_TO_UNDO = (FaultState.INJECTING, FaultState.ACTIVE, FaultState.OUTSTANDING)
-# Undone once, and undone again later.
+# Undone once; undone again later.
 STATES_AWAITED = (FaultState.UNVERIFIED, FaultState.WATCHED)
 OPEN_STATES = STATES_TO_UNDO + STATES_AWAITED
-# Of a run that has ended, nobody can say of these that the fault is gone.
+# After the end of a run, faults in these states may still be injected.
 OUTSTANDING_STATES = (*STATES_TO_UNDO, FaultState.UNVERIFIED)
 
 
 class ApprovalState(StrEnum):
-    """`withdrawn`: what was asked for has changed or ended before anyone decided."""
+    """`withdrawn`: the run or schedule changed or ended before anyone decided."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -71,7 +71,7 @@ class ApprovalState(StrEnum):
 
 
 class DueOutcome(StrEnum):
-    """What came of a time at which a schedule was due."""
+    """What happened at a due time of a schedule."""
 
     STARTED = "started"
     SKIPPED = "skipped"

@@ -1,4 +1,4 @@
-"""What a step returned, cut to a size that can be kept."""
+"""Limit what a step returned to a size and form that can be stored."""
 
 import json
 import math
@@ -10,17 +10,17 @@ from scenarios.domain.garbage_collection import postpone_collection
 
 KEPT_CHARACTERS = 64 * 1024
 KEPT_TEXT = 4 * 1024
-# Databases parse JSON to a depth of their own: SQLite to 1000, and Python's writer breaks at about that.
+# Each database limits the depth of JSON (SQLite: 1000), and so does Python's encoder.
 MAX_DEPTH = 64
 _TOO_DEEP = "… (nested too deep to be kept)"
-# What `plain` keeps: enough to read, for the rare event that cannot be kept as it is.
+# The limits of `make_ascii`, which is used for the rare event that the database refuses.
 _PLAIN_TEXT, _PLAIN_PARTS, _PLAIN_DEPTH = 1000, 20, 4
 _MAX_BITS = 1024
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def limit_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as JSON values, at most 64 Ki characters together; what was cut says so."""
+    """The fields as JSON values, with at most 64 Ki characters in total; shortened values say so."""
     room = KEPT_CHARACTERS
     kept: dict[str, Any] = {}
     for name, value in fields.items():
@@ -40,16 +40,16 @@ def truncate(text: str, limit: int) -> str:
 def _represent(value: Any) -> str:
     try:
         return repr(value)
-    except (RecursionError, ValueError):  # ValueError: of an integer with thousands of digits
+    except (RecursionError, ValueError):  # ValueError: an integer with thousands of digits
         return _TOO_DEEP.ljust(KEPT_TEXT + 1)
 
 
 def read_json(text: str) -> Any:
-    """The value that a JSON text stands for.
+    """Parse JSON. Unlike `json.loads`, refuse NaN and the infinities.
 
     Raises:
-        ValueError: it is not JSON. Python's reader alone would take NaN and the infinities.
-        RecursionError: it is nested too deep.
+        ValueError: the text is not JSON.
+        RecursionError: the text is nested too deeply.
     """
     with postpone_collection():
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_parse_float)
@@ -60,13 +60,13 @@ def _refuse_constant(name: str) -> None:
 
 
 def _parse_float(text: str) -> float | str:
-    """A number that a float cannot hold, as 1e999, stays the text that it was."""
+    """Keep a number that a float cannot hold, such as 1e999, as text."""
     number = float(text)
     return number if math.isfinite(number) else text
 
 
 def make_storable(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """The value as JSON that every database takes: whatever a service or a driver put into it.
+    """The value as JSON that every database accepts, whatever a service or a driver returned.
 
     PostgreSQL refuses NUL characters, halves of surrogate pairs, NaN and the infinities.
     """
@@ -84,7 +84,7 @@ def make_storable(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 def _number(value: float | None) -> float | str | None:
-    """Or the text that stands for what JSON cannot hold, or Python cannot write."""
+    """The number, or text for a number that JSON cannot hold or Python cannot write."""
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
@@ -93,9 +93,9 @@ def _number(value: float | None) -> float | str | None:
 
 
 def dump_json(value: Any, **how: Any) -> str:
-    """The value as JSON by the standard, which knows neither NaN nor the infinities: texts stand for them.
+    """The value as standard JSON, with NaN and the infinities as text.
 
-    `how` are the parameters of `json.dumps`.
+    `how`: the parameters of `json.dumps`.
     """
     try:
         return json.dumps(value, allow_nan=False, **how)
@@ -117,7 +117,7 @@ def _replace_non_finite(value: Any) -> Any:
 
 
 def limit_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of an event's detail: storable, and no text longer than KEPT_CHARACTERS."""
+    """An event's detail in a form that can be stored, with no text longer than KEPT_CHARACTERS."""
     kept: dict[str, Any] = make_storable(
         {
             name: truncate(part, KEPT_CHARACTERS) if isinstance(part, str) else part
@@ -128,7 +128,7 @@ def limit_detail(detail: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def make_ascii(value: Any, depth: int = _PLAIN_DEPTH) -> Any:
-    """The value of the same kind in a form that every encoding of a database has: short, in ASCII."""
+    """A short version of the value in ASCII, which every encoding of a database can store."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("?", value[:_PLAIN_TEXT]).encode("ascii", "backslashreplace").decode()
     if isinstance(value, Mapping) and depth:

@@ -1,4 +1,4 @@
-"""Regular expressions that a document brings along, refused before they can do harm."""
+"""The regular expressions of a document; harmful ones are refused."""
 
 import re
 from functools import lru_cache
@@ -8,12 +8,12 @@ import re2
 
 MAX_PATTERN_LENGTH = 500
 _PARTS_OF_A_PATTERN = re.compile(r"\\.|.", re.DOTALL)
-# Larger ones take a second for what is searched at most.
+# Larger programs take a second on the longest text that is searched.
 _MAX_PROGRAM_SIZE = 1_000
 _TOO_LARGE = "pattern too large"
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
-# With so little memory, a pattern that would take a tenth of a second to compile is given up at once.
+# With this little memory, RE2 quickly gives up on patterns that would take a tenth of a second to compile.
 _FRUGAL = re2.Options()
 _FRUGAL.log_errors = False
 _FRUGAL.max_mem = 64 * 1024
@@ -21,13 +21,13 @@ _FRUGAL.max_mem = 64 * 1024
 
 @lru_cache(maxsize=1024)
 def compile_pattern(text: str) -> Any:
-    """A pattern with the methods of Python's own, in RE2's syntax: without looking around or back.
+    """Compile a pattern in RE2's syntax, which has no lookaround and no backreferences.
 
-    RE2 takes time in proportion to the text. With Python's own engine, a document could hang whoever
-    reads it, or carries it out. https://github.com/google/re2/wiki/Syntax
+    RE2 takes time in proportion to the text. With Python's own engine, a pattern could block the process
+    that reads or runs the document. https://github.com/google/re2/wiki/Syntax
 
     Raises:
-        ValueError: not a regular expression, or a large one.
+        ValueError: the text is not a regular expression, or too large a one.
     """
     if len(text) > MAX_PATTERN_LENGTH:
         raise ValueError(
@@ -40,32 +40,32 @@ def _compile(text: str) -> Any:
     try:
         is_small = re2.compile(text, _FRUGAL).programsize <= _MAX_PROGRAM_SIZE
     except UnicodeError as error:
-        raise ValueError(f"{text!r} is not a regular expression: it is no text") from error
+        raise ValueError(f"{text!r} is not a regular expression: it is not valid text") from error
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if error.args else "it cannot be read"
         is_small = _TOO_LARGE not in reason
         if is_small:
             raise ValueError(f"{text!r} is not a regular expression: {reason}") from error
     if not is_small:
-        raise ValueError(f"{text!r} repeats too much for a regular expression: count to less")
+        raise ValueError(f"{text!r} is too large for a regular expression: use smaller repetitions")
     return re2.compile(text, _OPTIONS)
 
 
 @lru_cache(maxsize=1024)
 def compile_iregexp(text: str) -> Any:
-    """A pattern of JSONPath's match() and search(), with the meaning of RFC 9485 where RE2's differs.
+    """Compile a pattern of JSONPath's match() and search(), with the meaning of RFC 9485 where RE2 differs.
 
-    More than RFC 9485 knows is taken, as anchors: the other implementations take it as well.
+    Anchors and other syntax beyond RFC 9485 are accepted, as in other implementations.
 
     Raises:
-        ValueError: not a regular expression, or a large one.
+        ValueError: the text is not a regular expression, or too large a one.
     """
-    compile_pattern(text)  # so that an error quotes what was written
-    return _compile(_with_dots_of_rfc_9485(text))
+    compile_pattern(text)  # so that an error quotes the original text
+    return _compile(_replace_dots(text))
 
 
-def _with_dots_of_rfc_9485(text: str) -> str:
-    """A dot outside of a class is every character but line feed and carriage return."""
+def _replace_dots(text: str) -> str:
+    """Outside a class, a dot matches every character except line feed and carriage return."""
     parts: list[str] = []
     inside = False
     for found in _PARTS_OF_A_PATTERN.finditer(text):

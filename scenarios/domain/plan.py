@@ -1,6 +1,6 @@
-"""A plan: what the engine carries out. A valid document with its variables filled in, and nothing else.
+"""A plan: a valid document with its variables filled in, which the engine carries out.
 
-All times are seconds (float). Immutable, so that no one changes what is being carried out.
+All times are seconds (float). Plans are immutable, so that nothing changes while a run uses them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,10 +14,10 @@ from scenarios.domain.templates import find_secrets
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of a driver; `arguments` are JSON values, so that the ledger can keep them.
+    """One call of a driver; `arguments` are JSON values, so that the ledger can store them.
 
-    Secrets stand in them as `${secret:NAME}` (see templates.py). Of one that is `sensitive`, nothing of
-    the answer is kept.
+    They contain secrets as `${secret:NAME}` (see templates.py). If a step is `sensitive`, its response is not
+    stored.
     """
 
     driver: str
@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What shows that a fault is gone: the probe returns what is expected."""
+    """The probe and the expectation that show that a fault is gone."""
 
     probe: Step
     expect: Expectations
@@ -36,9 +36,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A `do`, and how to take it back. One with an `undo` is a fault; one that misses its `expect` failed.
+    """A `do` and its `undo`. An action with an `undo` is a fault; one that does not meet `expect` has failed.
 
-    `timeout` is of the `do`, `undo_timeout` of each try of the `undo`.
+    `timeout` limits the `do`, `undo_timeout` each try of the `undo`.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A probe and what it must return: once, `within` a time (eventually), or `throughout` the phase."""
+    """A probe and what it must return: once, `within` a time, or `throughout` the phase."""
 
     name: str
     probe: Step
@@ -75,7 +75,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Watched from the first phase to the last; trips after more than `tolerate` failures in a row."""
+    """A probe of the whole run; it trips after more than `tolerate` failures in a row."""
 
     name: str
     probe: Step
@@ -129,7 +129,7 @@ class Plan:
 
 
 def find_service(step: Step) -> str:
-    """The service that the step names; "" where it names none."""
+    """The service that the step names, or ""."""
     named = step.arguments.get("service")
     return named if isinstance(named, str) else ""
 
@@ -141,7 +141,7 @@ def find_services(steps: Iterable[Step]) -> set[str]:
 
 
 def find_urls(steps: Iterable[Step]) -> set[str]:
-    """The addresses that the steps name themselves: by `url`, `server`, or `host` and `port`."""
+    """The addresses that the steps name with `url`, `server`, or `host` and `port`."""
     return {url for step in steps for url in _find_urls_in(step.arguments)}
 
 
@@ -154,6 +154,6 @@ def _find_urls_in(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port, without the password that a URL may hold."""
+    """Scheme, host and port of a URL, without its user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

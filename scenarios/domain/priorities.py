@@ -1,3 +1,3 @@
-"""The range of priorities: as Django's tasks have it."""
+"""The range of priorities, the same as that of Django's tasks."""
 
 MIN_PRIORITY, MAX_PRIORITY = -100, 100

@@ -1,4 +1,4 @@
-"""Ranges of numbers, and matchers that every number of one meets, or none."""
+"""Ranges of numbers, and which matchers hold for all of a range or for none of it."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _COMPARING = frozenset({"above", "at_least", "below", "at_most", "between"})
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The limits are within it; None where there is no limit."""
+    """A range including its limits; None means no limit."""
 
     low: float | None = None
     high: float | None = None
@@ -32,7 +32,7 @@ class Range:
 
     @property
     def compared(self) -> frozenset[str]:
-        """The matchers that are worth a look: none where there are no limits."""
+        """The matchers to check against this range; none if it has no limits."""
         return frozenset() if self.low is None and self.high is None else _COMPARING
 
 
@@ -40,7 +40,7 @@ UNLIMITED = Range()
 
 
 def predict_result(matcher: str, limit: Any, numbers: Range) -> str:
-    """'always' or 'never', by what the numbers of a range do; '' where some meet it, or it is no number."""
+    """Return 'always' or 'never' if all or no numbers of a range meet the matcher, otherwise ''."""
     limits = limit if matcher == "between" else [limit]
     if not isinstance(limits, list) or not limits or any(type(one) not in {int, float} for one in limits):
         return ""

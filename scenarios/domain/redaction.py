@@ -1,4 +1,4 @@
-"""Strikes secrets out of whatever is kept or shown, also where they stand encoded or cut off."""
+"""Redacts secrets in everything that is stored or shown, also if they are encoded or truncated."""
 
 import html
 import json
@@ -12,34 +12,34 @@ from scenarios.domain.secret_patterns import MIN_ENCODED, compile_secret, join_v
 
 MASK = "***"
 _MIN_PREFIX_LENGTH = 6
-# A beginning this long is one wherever it stands; a shorter one where the text was cut.
-_CLEAR_BEGINNING = 16
+# A prefix of this length is redacted anywhere; a shorter one only where the text was truncated.
+_CLEAR_PREFIX_LENGTH = 16
 _MIN_LINE_LENGTH = 8
 _CUT_MARKS = "…'\""
-# Of a list that spells a secret out: '0x68' at most.
+# The longest element of a list that spells out a secret, such as '0x68'.
 _MAX_PART_LENGTH = 4
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class Redactor:
-    """Knows the secrets that it was told of."""
+    """Replaces the secrets that it has learned with MASK."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, _Secret] = {}
 
     def learn(self, secret: str) -> None:
-        """From now on, strike this secret out; each longer line of it, too."""
+        """From now on, redact this secret and each of its longer lines."""
         lines = [line for line in secret.splitlines() if len(line) >= _MIN_LINE_LENGTH]
         misread = [_misread_as_latin_1(one) for one in (secret, *lines) if not one.isascii()]
         new = [one for one in (secret, *lines, *misread) if one and one not in self._secrets]
         if new:
             known = [*self._secrets, *new]
-            # The longest first: a shorter one may be a part of it.
+            # The longest first, because a shorter secret may be part of it.
             known.sort(key=len, reverse=True)
             self._secrets = {one: self._secrets.get(one) or _get_secret(one) for one in known}
 
     def redact(self, value: Any) -> Any:
-        """The text or JSON value with MASK where secrets stood; the same object where no secret is known."""
+        """The text or JSON value with MASK instead of secrets; the same object if no secret is known."""
         if not self._secrets:
             return value
         if isinstance(value, Mapping):
@@ -50,17 +50,17 @@ class Redactor:
         try:
             return self._redact(value)
         except RecursionError:
-            return f"{MASK} (nested too deep to be searched for secrets)"
+            return f"{MASK} (nested too deeply to search for secrets)"
 
     def _redact(self, value: Any) -> Any:
         if isinstance(value, str):
-            # What has no UTF-8 form cannot be searched, nor be stored.
+            # Surrogates have no UTF-8 form: they cannot be searched or stored.
             value = _SURROGATES.sub("\ufffd", value)
-            # Each one whole before any that was only begun: two may begin alike.
+            # Whole secrets before prefixes, because two secrets may share a prefix.
             for secret in self._secrets.values():
                 value = secret.redact(value)
             for secret in self._secrets.values():
-                value = secret.redact_beginnings(value)
+                value = secret.redact_prefixes(value)
             return value
         if isinstance(value, Mapping):
             return {self._redact(key): self._redact(inner) for key, inner in value.items()}
@@ -71,7 +71,7 @@ class Redactor:
         return value
 
     def _is_spelt_out(self, values: Sequence[Any]) -> bool:
-        """Whether a list of bytes or of characters is a secret."""
+        """Whether a list of bytes or characters spells out a secret."""
         if len(values) < MIN_ENCODED or not all(map(_is_byte_or_character, values)):
             return False
         texts = list(join_values(values))
@@ -83,26 +83,26 @@ def _is_byte_or_character(value: Any) -> bool:
 
 
 def _misread_as_latin_1(secret: str) -> str:
-    """As servers take the UTF-8 of a header, and give it back."""
+    """Decode UTF-8 as Latin-1, as servers do with headers."""
     return secret.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
 class _Secret:
     def __init__(self, secret: str) -> None:
         self._whole = compile_secret(secret)
-        self._beginnings = _list_plain_forms(secret)
+        self._prefixes = _list_plain_forms(secret)
 
     def redact(self, text: str) -> str:
         struck: str = self._whole.sub(MASK, text)
         return struck
 
-    def redact_beginnings(self, text: str) -> str:
-        for written in self._beginnings:
+    def redact_prefixes(self, text: str) -> str:
+        for written in self._prefixes:
             text = _redact_beginning(text, written)
         return text
 
 
-# Each run learns its secrets anew, and to build a pattern takes some milliseconds.
+# Every run learns its secrets again, and building a pattern takes a few milliseconds.
 _get_secret = lru_cache(maxsize=128)(_Secret)
 
 
@@ -124,7 +124,7 @@ def _list_plain_forms(secret: str) -> list[str]:
 
 
 def _redact_beginning(text: str, written: str) -> str:
-    """The text without the secret's beginning, where an end of the text or of a quotation cut it."""
+    """Redact a prefix of the secret that the end of the text or of a quotation truncated."""
     least = min(_MIN_PREFIX_LENGTH, len(written) - 1)
     kept: list[str] = []
     begin, position = 0, text.find(written[:least])
@@ -132,7 +132,7 @@ def _redact_beginning(text: str, written: str) -> str:
         end = position + least
         while end < len(text) and end - position < len(written) and text[end] == written[end - position]:
             end += 1
-        if end == len(text) or text[end] in _CUT_MARKS or end - position >= _CLEAR_BEGINNING:
+        if end == len(text) or text[end] in _CUT_MARKS or end - position >= _CLEAR_PREFIX_LENGTH:
             kept += (text[begin:position], MASK)
             begin = end
         position = text.find(written[:least], end)

@@ -1,7 +1,7 @@
-"""The fields that a driver's steps return, and whether what a document expects can ever fit them.
+"""The fields that a driver returns, and whether an expectation can ever match them.
 
-Declared once, as `Returns` of the driver's arguments: validation, JSON Schema, completion and reference
-all come from there. A driver that declares none is free: anything may be expected of it.
+A driver declares its fields once, as `Returns` of its arguments. Validation, JSON Schema, completion and
+the reference all use that declaration. Without one, `expect` may name any field.
 """
 
 import math
@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from scenarios.domain.json_queries import compile_query
 from scenarios.domain.matchers import LIST_MATCHERS, MATCHERS, format_value, is_number
@@ -23,6 +23,8 @@ Path = tuple[str | int, ...]
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NUMERIC = frozenset({"integer", "number"})
 _COMPARING = ("above", "at_least", "below", "at_most", "between")
+# What every text contains, and every text matches.
+_EMPTY = {"contains": "text", "matches": "pattern"}
 _OPPOSITES = {
     "equals": "not",
     "not": "equals",
@@ -44,8 +46,12 @@ _WORDS = {
 }
 
 
+# For the `json_schema_extra` of a field that every response has.
+ALWAYS: Final[dict[str, JsonValue]] = {"always": True}
+
+
 class Misfit(NamedTuple):
-    """Where a rule is broken. Of some rules JSON Schema knows nothing."""
+    """A broken rule. Some rules cannot be expressed in JSON Schema."""
 
     path: Path
     rule: str
@@ -54,17 +60,17 @@ class Misfit(NamedTuple):
 
 
 class Returned(BaseModel):
-    """Base of what drivers declare as `Returns`. A field may be missing from an answer."""
+    """Base class of the models that drivers declare as `Returns`. A response may lack any field."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """JSON types that a value may have; none stands for any. `items` is the kind of a list's values.
+    """The JSON types that a value may have; an empty set means any type.
 
-    With `series`, `all`, `any` and `count` look at several values of which the field has one. With
-    `samples`, no text of it is a number: numbers come as numbers. Numbers are within `range`.
+    `items` is the kind of a list's values, and `range` limits numbers. With `series`, `all`, `any` and
+    `count` check every series of a response. With `samples`, text is never a number.
     """
 
     types: frozenset[str] = frozenset()
@@ -78,7 +84,7 @@ class Kind:
 
     @property
     def item_kind(self) -> "Kind":
-        """Of the values that `all` and `any` look at."""
+        """The kind of the values that `all` and `any` check."""
         return Kind(self.types, samples=self.samples) if self.series else self.items or ANY
 
     def __str__(self) -> str:
@@ -93,19 +99,23 @@ LIST = Kind(frozenset({"array"}))
 
 @dataclass(frozen=True, slots=True)
 class Field:
+    """`always`: every response has the field."""
+
     kind: Kind
     description: str = ""
+    always: bool = False
 
 
 @lru_cache(maxsize=256)
 def read_returned_fields(arguments: type[BaseModel]) -> Mapping[str, Field] | None:
-    """The fields that steps with these arguments return; None where anything may be expected."""
+    """The fields that steps with these arguments return; None if the driver does not declare them."""
     declared = getattr(arguments, "Returns", None)
     if not (isinstance(declared, type) and issubclass(declared, BaseModel)):
         return None
     properties = declared.model_json_schema().get("properties", {})
     return {
-        name: Field(_read_kind(schema), schema.get("description", "")) for name, schema in properties.items()
+        name: Field(_read_kind(schema), schema.get("description", ""), bool(schema.get("always")))
+        for name, schema in properties.items()
     }
 
 
@@ -134,19 +144,26 @@ def _read_kind(schema: Mapping[str, Any]) -> Kind:
 def find_misfits(
     expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str
 ) -> Iterator[Misfit]:
-    """What can never hold, or always does: unknown fields, and matchers and values of another kind."""
+    """Yield what can never fail or never hold: unknown fields, unsuitable matchers and values."""
     returned = read_returned_fields(arguments) if arguments is not None else None
     for name, wanted in expect.items():
         if returned is not None and name not in returned:
-            rule = f"{format_value(name)} is not returned by {driver!r}: it returns {', '.join(returned)}"
+            rule = f"{driver!r} does not return {format_value(name)}; it returns {', '.join(returned)}"
             yield Misfit((name,), rule, suggest(name, list(returned)))
         elif name == "json":
             yield from _check_queries(wanted)
         elif name == "headers":
             yield from _check_headers(wanted)
         else:
-            kind = returned[name].kind if returned is not None else ANY
-            yield from _check_matchers(repr(name), (name,), wanted, kind)
+            declared = returned[name] if returned is not None else Field(ANY)
+            yield from _check_exists(name, wanted, declared, driver)
+            yield from _check_matchers(repr(name), (name,), wanted, declared.kind)
+
+
+def _check_exists(name: str, wanted: Any, declared: Field, driver: str) -> Iterator[Misfit]:
+    if declared.always and isinstance(wanted, Mapping) and wanted.get("exists") is False:
+        rule = f"'exists: false' can never hold here: {driver!r} always returns {name!r}"
+        yield Misfit((name, "exists"), rule, is_in_schema=False)
 
 
 def _check_queries(wanted: Any) -> Iterator[Misfit]:
@@ -154,18 +171,18 @@ def _check_queries(wanted: Any) -> Iterator[Misfit]:
         try:
             is_singular = compile_query(query).is_singular
         except (ValueError, TypeError):
-            continue  # said by its own declaration
+            continue  # its own declaration reports it
         several = "" if is_singular else f"{query!r} may select several values"
         kind = ANY if is_singular else LIST
         for one in _check_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
-            # What a query selects, JSON Schema cannot tell.
+            # JSON Schema cannot tell what a query selects.
             yield one._replace(hint=one.hint or several, is_in_schema=False)
 
 
 def _check_headers(wanted: Any) -> Iterator[Misfit]:
     for name, matchers in wanted.items() if isinstance(wanted, Mapping) else ():
         if not _TOKEN.fullmatch(name):
-            rule = f"{format_value(name)} is no header name: letters, digits and '-'"
+            rule = f"{format_value(name)} is not a header name: use letters, digits and '-'"
             yield Misfit(("headers", name), rule, is_in_schema=False)
         yield from _check_matchers(f"header {name!r}", ("headers", name), matchers, TEXT)
 
@@ -179,8 +196,12 @@ def _check_matchers(subject: str, path: Path, wanted: Any, kind: Kind) -> Iterat
         if rule := _explain_unusable(name, subject, kind):
             yield Misfit(place, rule)
         elif name in kind.range.compared and (effect := predict_result(name, expected, kind.range)):
-            rule = f"{name!r} {effect} holds here: {subject} is {kind.range}"
+            verb = "always holds" if effect == "always" else "can never hold"
+            rule = f"{name!r} {verb} here: {subject} is {kind.range}"
             yield Misfit(place, rule, is_in_schema=False)
+        elif expected == "" and name in _EMPTY and kind.types == TEXT.types:
+            rule = f"{name!r} always holds for an empty {_EMPTY[name]}"
+            yield Misfit(place, rule, "write 'exists: true' to require any text", is_in_schema=False)
         elif name == "not" and _is_matcher_mapping(expected):
             yield _refuse_matcher(subject, place, expected, kind)
         else:
@@ -197,16 +218,16 @@ def _check_matcher(name: str, subject: str, place: Path, expected: Any, kind: Ki
         yield from _check_part(subject, place, expected, kind)
     elif name in {"all", "any"}:
         yield from _refuse_exists(place, expected)
-        yield from _check_matchers(f"the values of {subject}", place, expected, kind.item_kind)
+        yield from _check_matchers(f"each value of {subject}", place, expected, kind.item_kind)
     elif name == "count":
         yield from _refuse_exists(place, expected)
-        yield from _check_matchers("a number of values", place, expected, WHOLE_NUMBER)
+        yield from _check_matchers("the number of values", place, expected, WHOLE_NUMBER)
 
 
 def _refuse_exists(place: Path, wanted: Any) -> Iterator[Misfit]:
     if isinstance(wanted, Mapping) and "exists" in wanted:
-        rule = f"'exists' says nothing under {place[-1]!r}: what it looks at is always there"
-        yield Misfit((*place, "exists"), rule, "ask how many there are by 'count'", is_in_schema=False)
+        rule = f"'exists' has no meaning under {place[-1]!r}: the values of a list always exist"
+        yield Misfit((*place, "exists"), rule, "use 'count' to check how many there are", is_in_schema=False)
 
 
 def _is_matcher_mapping(wanted: Any) -> bool:
@@ -214,19 +235,19 @@ def _is_matcher_mapping(wanted: Any) -> bool:
 
 
 def _refuse_matcher(subject: str, place: Path, wanted: Mapping[str, Any], kind: Kind) -> Misfit:
-    """`not` compares: {above: 3} is a mapping with the key 'above', which nothing ever equals."""
-    rule = f"'not' takes the value that {subject} must not be, and no matcher: {format_value(wanted)}"
+    """`not` compares values: it would read {above: 3} as a mapping with the key 'above'."""
+    rule = f"'not' takes the value that {subject} must not be, not a matcher: {format_value(wanted)}"
     first = next(iter(wanted))
-    hint = "a mapping itself stands under 'not_in', in a list"
+    hint = "to compare with a mapping, put it in a list under 'not_in'"
     if first == "exists":
-        hint = "write 'exists: false' of what must not be there"
+        hint = "write 'exists: false' for a value that must be missing"
     elif first in _OPPOSITES:
         hint = f"the opposite of {first!r} is {_OPPOSITES[first]!r}"
     return Misfit(place, rule, hint, is_in_schema=not accepts_value(wanted, kind))
 
 
 def accepts_matcher(name: str, kind: Kind) -> bool:
-    """Whether the matcher can be met by some values of the kind, and not by others."""
+    """Whether the matcher holds for some values of the kind and not for others."""
     if name in _COMPARING:
         return kind.may_be(*_NUMERIC)
     if name == "matches":
@@ -239,12 +260,12 @@ def accepts_matcher(name: str, kind: Kind) -> bool:
 
 
 def _explain_unusable(name: str, subject: str, kind: Kind) -> str:
-    return "" if accepts_matcher(name, kind) else f"{name!r} never holds here: {subject} is {kind}"
+    return "" if accepts_matcher(name, kind) else f"{name!r} can never hold here: {subject} is {kind}"
 
 
 def _check_part(subject: str, path: Path, part: Any, kind: Kind) -> Iterator[Misfit]:
     if not kind.may_be("array") and not isinstance(part, str):
-        rule = f"{format_value(part)} is never contained in {subject}, which is {kind}"
+        rule = f"{subject} is {kind} and can never contain {format_value(part)}"
         yield Misfit(path, rule, _suggest_quotes(part))
 
 
@@ -258,17 +279,19 @@ def _check_value(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[M
     if isinstance(value, str) and not kind.types.isdisjoint(_NUMERIC):
         hint = "write numbers without quotes"
     elif kind.types == LIST.types:
-        hint = "write a list, or look at its values by 'all', 'any', 'count' or 'contains'"
-    yield Misfit(path, f"{format_value(value)} is never equal to {subject}, which is {kind}", hint)
+        hint = "write a list, or check its values with 'all', 'any', 'count' or 'contains'"
+    yield Misfit(path, f"{subject} is {kind} and can never equal {format_value(value)}", hint)
 
 
 def _check_number(subject: str, path: Path, value: Any, kind: Kind) -> Iterator[Misfit]:
-    """Of the kind, and yet never equal: beyond the range, or a number as text where none comes."""
+    """Values of the right kind that can still never be equal: out of range, or a number as text."""
     if is_number(value) and value not in kind.range:
-        rule = f"{format_value(value)} is never equal to {subject}, which is {kind.range}"
+        rule = f"{subject} is {kind.range} and can never equal {format_value(value)}"
         yield Misfit(path, rule, is_in_schema=False)
     elif kind.samples and isinstance(value, str) and _is_finite_number(value):
-        rule = f"{format_value(value)} is never equal to {subject}: it is text, and numbers come as numbers"
+        rule = (
+            f"{subject} can never equal {format_value(value)}, which is text: numbers are returned as numbers"
+        )
         yield Misfit(path, rule, "write numbers without quotes", is_in_schema=False)
 
 
@@ -280,11 +303,11 @@ def _is_finite_number(text: str) -> bool:
 
 
 def _suggest_quotes(value: Any) -> str:
-    return f"write it in quotes, '{value}'" if isinstance(value, int | float) else ""
+    return f"put it in quotes: '{value}'" if isinstance(value, int | float) else ""
 
 
 def accepts_value(value: Any, kind: Kind) -> bool:
-    """Whether a value of the kind may equal this one."""
+    """Whether a value of this kind may equal `value`."""
     if isinstance(value, bool):
         return kind.may_be("boolean")
     if isinstance(value, int):

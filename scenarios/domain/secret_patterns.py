@@ -1,7 +1,6 @@
-"""A pattern for a secret in every form in which a target may write it.
+"""Builds a pattern that finds a secret in every form in which a target may write it.
 
-RE2 searches a megabyte for it in milliseconds, in time proportional to the text, and lets other threads go
-on meanwhile.
+RE2 searches a megabyte in milliseconds, in time proportional to the text, and releases the GIL meanwhile.
 """
 
 import base64
@@ -13,21 +12,21 @@ from urllib.parse import quote
 
 import re2
 
-# Shorter ones in base64, base32 or hexadecimal digits cannot be told from other text.
+# Shorter secrets in base64, base32 or hexadecimal cannot be distinguished from other text.
 MIN_ENCODED = 4
-# Of a longer one, each piece is searched for by itself: a pattern grows by what stands for a character.
+# A longer secret is searched piece by piece, because each character adds all of its forms to the pattern.
 _MAX_PIECE = 120
 _SHORT_ESCAPES = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f", '"': '"', "'": "'", "/": "/"}
 _MAX_WHOLE_PIECES = 2
 _ASCII = 0x7F
 _BYTE = 0xFF
 _SIGN = 0x80
-# Any number of backslashes: each level of JSON, or of Python's repr(), doubles them.
+# Any number of backslashes: each level of JSON or of Python's repr() doubles them.
 _BACKSLASHES: Final = r"\\+"
 # Between two bytes in hexadecimal digits: "68 75", "68:75", "0x68, 0x75", r"\x68\x75".
 _BETWEEN_DIGITS: Final = r"[\s:,;-]{0,2}(?:0x|\\*x)?"
 _BETWEEN_NUMBERS: Final = r"[\s,;]{1,3}"
-# Quoted-printable breaks its lines so.
+# How quoted-printable breaks lines.
 _SOFT_BREAK: Final = r"(?:=\r?\n)?"
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
@@ -35,14 +34,14 @@ _OPTIONS.max_mem = 64 * 1024 * 1024
 
 
 def compile_secret(secret: str) -> Any:
-    """A pattern with the methods of Python's own."""
+    """Compile a pattern that has the methods of Python's own."""
     parts = list(
         dict.fromkeys(_list_short_forms(secret) if len(secret) <= _MAX_PIECE else _list_long_forms(secret))
     )
     try:
         return re2.compile("|".join(parts), _OPTIONS)
     except (re2.error, UnicodeError):
-        # Half of a surrogate pair, or a pattern that is too large: as it is, at least.
+        # Half of a surrogate pair, or too large a pattern: search at least for the plain secret.
         return re.compile(re.escape(secret))
 
 
@@ -59,7 +58,7 @@ def _list_short_forms(secret: str) -> Iterator[str]:
 
 
 def _list_long_forms(secret: str) -> Iterator[str]:
-    """Its beginning in every form, the rest in the usual ones: a pattern of thousands of forms is slow."""
+    """The first pieces in every form and the rest in the usual ones: too large a pattern is slow."""
     pieces = list(dict.fromkeys(_split(secret)))
     for index, piece in enumerate(pieces):
         data = piece.encode("utf-8", "surrogatepass")
@@ -69,7 +68,7 @@ def _list_long_forms(secret: str) -> Iterator[str]:
 
 
 def _split(secret: str) -> list[str]:
-    """Side by side: one that overlapped another would be left over where that one is struck out."""
+    """Split without overlaps: redacting a piece would leave part of an overlapping one."""
     half = _MAX_PIECE // 2
     last = (len(secret) // half - 1) * half
     return [*(secret[start : start + half] for start in range(0, last, half)), secret[last:]]
@@ -84,7 +83,7 @@ def _escape(text: str) -> str:
 
 
 def _write_each(secret: str) -> str:
-    """The secret with each of its characters in any of its forms, whichever the others have."""
+    """The secret with each character in any of its forms, independent of the others."""
     forms = (list(dict.fromkeys(_list_forms(character))) for character in secret)
     return _SOFT_BREAK.join(one[0] if len(one) == 1 else f"(?:{'|'.join(one)})" for one in forms)
 
@@ -127,7 +126,7 @@ def _write_quoted_printable(byte: int) -> str:
 
 
 def _list_encodings(data: bytes) -> Iterator[str]:
-    """As a whole: in hexadecimal digits, numbers, base32 and base64, and these in base64 or digits again."""
+    """The whole secret in hexadecimal, numbers, base32 and base64, and these encoded once more."""
     yield _ignore_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in data))
     yield rf"\b{_BETWEEN_NUMBERS.join(map(_write_number, data))}\b"
     in_base64 = list_base64_cores(data)
@@ -143,7 +142,7 @@ def _list_encodings(data: bytes) -> Iterator[str]:
 
 
 def _list_other_encodings(secret: str) -> Iterator[str]:
-    """In UTF-16, as PowerShell takes its commands, and in base85."""
+    """In UTF-16, which PowerShell uses for encoded commands, and in base85."""
     for encoding in ("utf-16-le", "utf-16-be"):
         wide = secret.encode(encoding, "surrogatepass")
         yield from map(allow_line_breaks, list_base64_cores(wide))
@@ -154,12 +153,12 @@ def _list_other_encodings(secret: str) -> Iterator[str]:
 
 
 def _write_number(byte: int) -> str:
-    """As a language without unsigned bytes has it, too."""
+    """The byte as a number, also negative as in languages without unsigned bytes."""
     return str(byte) if byte < _SIGN else f"(?:{byte}|{byte - 2 * _SIGN})"
 
 
 def list_base64_cores(data: bytes) -> list[str]:
-    """Base64 of the data behind 0, 1 and 2 other bytes, without the characters that others share."""
+    """Base64 of the data after 0, 1 and 2 other bytes, without characters that depend on other bytes."""
     return _list_cores(data, base64.b64encode, group=3, bits=6)
 
 
@@ -174,8 +173,9 @@ def _list_cores(data: bytes, encode: Callable[[bytes], bytes], *, group: int, bi
 
 
 def allow_line_breaks(core: str) -> str:
-    """Base64 in both alphabets, in lines of any length, and inside a URL; with the character at either end
-    that shares its bits with a neighbour.
+    """A pattern for base64 in both alphabets, in lines of any length, and inside a URL.
+
+    It includes the character at either end, which shares its bits with a neighbour.
     """
     forms = {"+": r"(?:[-+]|%2[bB])", "/": r"(?:[/_]|\\/|%2[fF])"}
     shared = r"[A-Za-z0-9+/_-]?"
@@ -183,7 +183,7 @@ def allow_line_breaks(core: str) -> str:
 
 
 def join_values(values: Iterable[Any]) -> Iterator[str]:
-    """A list of bytes or characters, as the texts in which a secret would be found."""
+    """The texts of a list of bytes or characters in which a secret can be found."""
     texts = [str(value) for value in values]
     yield ", ".join(texts)
     yield "".join(texts)

@@ -1,9 +1,9 @@
 """`${name}` inside strings, `${secret:NAME}`, and `$${` for a literal `${`.
 
-Variables are filled in when a run is started. References to secrets stay as they are, in the plan and
-in the ledger, until a step runs (`with_secrets`). So that nobody can smuggle one in by a variable's
-value, what is no reference but looks like one has its dollar signs doubled in a plan: an odd number
-of them before `{secret:` begins a reference, an even one does not.
+Variables are filled in when a run is started. References to secrets stay in the plan and in the ledger until
+a step runs (`insert_secrets`). A variable's value must not be able to introduce a reference to a secret.
+Therefore the plan doubles the dollar signs of text that only looks like a reference: an odd number of them
+before `{secret:` begins a reference, an even number does not.
 """
 
 import re
@@ -13,9 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
-# What a templated string looks like, for JSON Schema.
+# The pattern of a string with a template, for JSON Schema.
 TEMPLATE_PATTERN = rf"\$\{{(secret:)?{VARIABLE_NAME}\}}"
-# The parts of `spec` in which variables are filled in; anywhere else a `${` is text like any other.
+# The parts of `spec` in which variables are filled in; anywhere else `${` is ordinary text.
 TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
 _NAME = re.compile(VARIABLE_NAME)
 _LITERAL = ("", "")
@@ -27,7 +27,7 @@ _SECRET_REFERENCE = re.compile(rf"(\$+)\{{secret:(?:({VARIABLE_NAME})\}})?")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One `${name}`, or the `${secret:name}` of a secret; `broken` says what is wrong with its form."""
+    """One `${name}` or `${secret:name}`; `broken` says what is wrong with its syntax."""
 
     name: str
     broken: str = ""
@@ -53,7 +53,7 @@ def _parse_reference(text: str, inside: str, end: str) -> Reference:
     elif not _NAME.fullmatch(name):
         what = "secret" if is_secret else "variable"
         rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
-        broken = f"{text[:80]!r} names no {what}: {rule}"
+        broken = f"{text[:80]!r} does not name a {what}: {rule}"
     return Reference(name, broken, is_secret)
 
 
@@ -66,7 +66,7 @@ def has_secret(value: object) -> bool:
 
 
 def find_variables(value: Any) -> set[str]:
-    """The variables that a JSON value refers to, however deep (nesting is limited by the reader)."""
+    """The names of all variables in a JSON value, at any depth (the parser limits the nesting)."""
     if isinstance(value, str):
         return {reference.name for reference in find_references(value) if not reference.is_secret}
     if isinstance(value, Mapping):
@@ -77,7 +77,7 @@ def find_variables(value: Any) -> set[str]:
 
 
 def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
-    """The JSON value with its variables filled in; a name that is not given stays as it is."""
+    """The JSON value with its variables filled in; names without a value are left unchanged."""
     if isinstance(value, str):
         return _substitute_text(value, variables) if "${" in value else value
     if isinstance(value, Mapping):
@@ -88,14 +88,14 @@ def substitute(value: Any, variables: Mapping[str, Any]) -> Any:
 
 
 def measure_values(value: Any, lengths: Mapping[str, int]) -> int:
-    """How many characters of variables' values, which are so long, would be put into the JSON value."""
+    """How many characters `substitute` would insert; `lengths` has the length of each variable's value."""
     return sum(lengths.get(inside, 0) for inside, _end in _find_tokens(_find_templated_texts(value)[0]))
 
 
 def collect_references(value: Any) -> tuple[set[Reference], bool]:
-    """Those in the values of a JSON value, each once, and whether a key may hold one.
+    """The distinct references in a JSON value, and whether any key may contain one.
 
-    Much quicker than text by text, for a document that has a reference in each of thousands.
+    Searches all texts at once, which is much faster in a document with thousands of references.
     """
     texts, keys = _find_templated_texts(value)
     tokens = set(_find_tokens(texts)) - {_LITERAL}
@@ -103,7 +103,7 @@ def collect_references(value: Any) -> tuple[set[Reference], bool]:
 
 
 def _find_templated_texts(value: Any) -> tuple[list[str], list[str]]:
-    """The values, and the keys, in which a `${` stands."""
+    """The values and the keys that contain `${`."""
     texts: list[str] = []
     keys: list[str] = []
     left = [value]
@@ -121,8 +121,8 @@ def _find_templated_texts(value: Any) -> tuple[list[str], list[str]]:
 
 
 def _find_tokens(texts: list[str]) -> list[tuple[str, str]]:
-    """What stands inside of each `${…}`, and the bracket that closes it; _LITERAL for each `$${`."""
-    # The pattern cannot reach over a bracket, nor can one be closed by the next text's.
+    """The content and the closing bracket of each `${…}`; _LITERAL for each `$${`."""
+    # No match spans two texts: the pattern stops at a bracket, and one follows each text.
     return _TOKEN.findall("".join(f"{text}\n{{" for text in texts))
 
 
@@ -153,7 +153,7 @@ def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
 
 
 def _escape_secrets(text: str, *, before_reference: bool = False) -> str:
-    """The text as a plan writes it: nothing in it is a reference to a secret."""
+    """Escape a text for a plan, so that nothing in it is a reference to a secret."""
     escaped = _LOOKS_LIKE_A_SECRET.sub(lambda dollars: dollars[0] * 2, text) if "{secret:" in text else text
     return escaped + "$" * _count_trailing_dollars(escaped) if before_reference else escaped
 
@@ -163,7 +163,7 @@ def _count_trailing_dollars(text: str) -> int:
 
 
 def insert_secrets(value: Any, secret: Callable[[str], str]) -> Any:
-    """A value of a plan, with its secrets in it: what `secret` says of each name."""
+    """Replace the references to secrets in a value of a plan; `secret` returns the secret of a name."""
     if isinstance(value, str):
         return _SECRET_REFERENCE.sub(lambda found: _resolve_secret(found, secret), value)
     if isinstance(value, Mapping):
@@ -181,7 +181,7 @@ def _resolve_secret(found: re.Match[str], secret: Callable[[str], str]) -> str:
 
 
 def find_secrets(value: Any) -> set[str]:
-    """The names of the secrets that a value of a plan refers to."""
+    """The names of all secrets that a value of a plan refers to."""
     names: set[str] = set()
 
     def note(name: str) -> str:
@@ -193,7 +193,7 @@ def find_secrets(value: Any) -> set[str]:
 
 
 def unescape_secrets(value: Any) -> Any:
-    """A value of a plan in which no secret may stand, as it was meant."""
+    """Undo the escaping in a value of a plan that must not contain secrets."""
     return insert_secrets(value, lambda name: f"${{secret:{name}}}")
 
 

@@ -1,8 +1,8 @@
-"""When a schedule's runs are due: a cron line in a time zone, and the window in which they may start.
+"""When a schedule's runs are due: a cron line in a time zone, and a window in which they may start.
 
-When clocks change it is as with Debian's cron. A line whose minutes or hours begin with `*` is due whenever
-the clock shows a time that it names: never at one that is left out, twice at one that comes twice. Any other
-line is due once: at a time that is left out when the gap ends, at one that comes twice the first time.
+Clock changes work as in Debian's cron. A line whose minutes or hours begin with `*` is due whenever the clock
+shows a matching time: never at a skipped time, twice at a repeated one. Any other line is due exactly once: a
+skipped time is due when the gap ends, a repeated time the first time it comes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from scenarios.domain.errors import InvalidSchedule
 
 WEEK = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 FIELDS = 5
-# So many openings of the window are looked into for a time that the cron line names: four years of days.
+# How many openings of the window are searched for a due time: about four years of days.
 MAX_OPENINGS = 1_500
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
@@ -26,9 +26,10 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Days of the week (1 is Monday; none: all) and times of day (none: the whole day).
+    """Days of the week (1 is Monday; empty means all) and times of day (None means the whole day).
 
-    One whose end is not after its beginning lasts over midnight, and is of the day on which it begins.
+    A window that ends at or before its beginning lasts over midnight and belongs to the day on which it
+    begins.
     """
 
     days: frozenset[int] = frozenset()
@@ -39,7 +40,7 @@ class Window:
         return self._day_of(local) is not None
 
     def closes(self, local: datetime) -> datetime | None:
-        """When the window that holds this moment closes; None where it never does, or holds it not."""
+        """When the window around this moment closes; None if it never closes or the moment is outside it."""
         day = self._day_of(local)
         if day is None or (self.ends is None and len(self.days) in (0, len(WEEK))):
             return None
@@ -51,14 +52,14 @@ class Window:
         return datetime.combine(day, time(), local.tzinfo)
 
     def opens(self, local: datetime) -> datetime:
-        """The first opening at this moment or after."""
+        """The first opening at or after this moment."""
         begins = self.begins or time()
         days = (local.date() + DAY * number for number in range(len(WEEK) + 2))
         openings = (datetime.combine(day, begins, local.tzinfo) for day in days if self._is_day(day))
         return next(opening for opening in openings if opening >= local)
 
     def _day_of(self, local: datetime) -> date | None:
-        """The day on which the window began that holds this moment."""
+        """The day on which the window around this moment began."""
         today, clock = local.date(), local.time()
         if self.begins is None or self.ends is None:
             return today if self._is_day(today) else None
@@ -88,14 +89,14 @@ def _describe_days(days: Sequence[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """Made by `timetable`, which checks it. Moments given and returned are aware; those returned in UTC."""
+    """Built and checked by `build_timetable`. Takes and returns aware datetimes; returns them in UTC."""
 
     cron: str
     zone: ZoneInfo
     window: Window
 
     def after(self, moment: datetime) -> Iterator[datetime]:
-        """The due times after this moment, in order; they may end."""
+        """The due times after this moment, in order; the sequence may end."""
         found = CronSim(self.cron, moment.astimezone(self.zone))
         openings = 0
         while openings < MAX_OPENINGS:
@@ -107,7 +108,8 @@ class Timetable:
                 openings = 0
                 yield local.astimezone(UTC)
                 continue
-            # Not time by time: a line of every minute has 10,000 in a week without a window.
+            # Skips to the next opening: a line for every minute has 10,000 times in a week outside the
+            # window.
             opening = self.window.opens(local)
             found = CronSim(self.cron, opening - SECOND)
             openings += 1
@@ -116,7 +118,7 @@ class Timetable:
         return next(self.after(moment), None)
 
     def between(self, after: datetime, until: datetime, at_most: int) -> list[datetime]:
-        """The due times after the one moment up to the other, which included."""
+        """The due times later than `after`, up to and including `until`."""
         found: list[datetime] = []
         for moment in islice(self.after(after), at_most):
             if moment > until:
@@ -128,7 +130,7 @@ class Timetable:
         return self.window.holds(moment.astimezone(self.zone))
 
     def closes(self, moment: datetime) -> datetime | None:
-        """The end of the window that holds this moment."""
+        """The end of the window around this moment."""
         closing = self.window.closes(moment.astimezone(self.zone))
         return closing.astimezone(UTC) if closing is not None else None
 
@@ -140,10 +142,10 @@ class Timetable:
 
 @lru_cache(maxsize=512)
 def build_timetable(cron: str, zone: str, window: Window) -> Timetable:
-    """The checked timetable.
+    """Build a timetable after checking its parts.
 
     Raises:
-        InvalidSchedule: with a sentence for each of `cron`, `time_zone`, `window` that makes no sense.
+        InvalidSchedule: `cron`, `time_zone` or `window` is not valid; with a sentence for each.
     """
     errors = {name: sentence for name, sentence in _find_problems(cron, zone, window) if sentence}
     if errors:
@@ -151,27 +153,27 @@ def build_timetable(cron: str, zone: str, window: Window) -> Timetable:
     checked = Timetable(cron, ZoneInfo(zone), window)
     if checked.next_after(datetime.now(UTC)) is None:
         where = " within its window" if window != Window() else ""
-        raise InvalidSchedule({"cron": f"{cron!r} names no time that will come{where}: change one of them"})
+        raise InvalidSchedule({"cron": f"{cron!r} is never due{where}; change the line or the window"})
     return checked
 
 
 def _find_problems(cron: str, zone: str, window: Window) -> Iterator[tuple[str, str]]:
     yield "cron", _find_cron_problem(cron.split(), cron)
     if zone not in available_timezones():
-        yield "time_zone", f"{zone!r} is no time zone: name one as 'Europe/Berlin' or 'UTC'"
+        yield "time_zone", f"unknown time zone {zone!r}; use a name such as 'Europe/Berlin' or 'UTC'"
     if (window.begins is None) != (window.ends is None):
-        yield "window", "the window has only one of its two times: give both, or neither for whole days"
+        yield "window", "the window has only one of its two times: give both, or neither for the whole day"
 
 
 def _find_cron_problem(fields: Sequence[str], cron: str) -> str:
     if len(fields) != FIELDS:
         return (
             f"{cron!r} has {len(fields)} fields: a cron line has five, "
-            "minute, hour, day of month, month and day of week, as in '30 2 * * MON-FRI'"
+            "minute, hour, day of month, month and day of week, for example '30 2 * * MON-FRI'"
         )
     try:
         CronSim(cron, datetime.now(UTC))
     except CronSimError as error:
         what = str(error).removeprefix("Bad ")
-        return f"{cron!r} is no cron line: its {what} makes no sense; write it as in '30 2 * * MON-FRI'"
+        return f"{cron!r} is not a cron line: its {what} is not valid; write it like '30 2 * * MON-FRI'"
     return ""

@@ -1,4 +1,4 @@
-"""What the values of a chart are, so that its axis can say it."""
+"""The units of a chart's values, shown on its axis."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What is told to the outside, and how it is signed: by the Standard Webhooks specification 1.0.0.
+"""Messages to other systems and their signatures, following the Standard Webhooks specification 1.0.0.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -13,7 +13,7 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - how a secret begins, not one
 
 
 class Message(StrEnum):
-    """The `type` of what is sent. All but the last two are chosen by a webhook."""
+    """The `type` of a message. A webhook can subscribe to all but the last two."""
 
     RUN_AWAITING_APPROVAL = "run.awaiting_approval"
     RUN_STARTED = "run.started"
@@ -40,14 +40,14 @@ class DeliveryState(StrEnum):
 
 
 def format_secret(key: bytes) -> str:
-    """The key as receivers' libraries take it."""
+    """The key in the form that receivers' libraries accept."""
     return SECRET_PREFIX + base64.b64encode(key).decode()
 
 
 def build_headers(keys: Iterable[bytes], message_id: str, timestamp: int, payload: bytes) -> dict[str, str]:
-    """The headers that prove the payload: one signature for each key, so that a key can be changed.
+    """The headers that sign the payload, with one signature per key so that keys can be rotated.
 
-    `timestamp` is that of the attempt, in whole seconds of Unix time; `message_id` holds no full stop.
+    `timestamp` is the time of the attempt in whole seconds of Unix time; `message_id` must not contain a dot.
     """
     content = f"{message_id}.{timestamp}.".encode() + payload
     digests = (hmac.digest(key, content, hashlib.sha256) for key in keys)

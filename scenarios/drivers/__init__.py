@@ -1,4 +1,4 @@
-"""The kinds of steps. A site names its drivers in a setting, as dotted paths."""
+"""The drivers of steps. A site lists its drivers as dotted paths in a setting."""
 
 from collections.abc import Iterable
 from importlib import import_module
@@ -9,22 +9,22 @@ from scenarios.ports import Driver
 
 
 class DriverNotLoaded(ImportError):  # noqa: N818 - a state, as in Django's ImproperlyConfigured
-    """A dotted path in the settings leads to no driver."""
+    """A dotted path in the settings does not lead to a driver."""
 
 
 def load_drivers(paths: Iterable[str]) -> dict[str, Driver]:
-    """A driver of each class, by its name.
+    """Create a driver of each class, and return them by name.
 
     Raises:
-        DriverNotLoaded: a path leads to no driver, or two of them have the same name.
+        DriverNotLoaded: a path does not lead to a driver, or two drivers have the same name.
     """
     drivers: dict[str, Driver] = {}
     for path in paths:
         driver = _load(path)
         if (other := drivers.get(driver.name)) is not None:
             raise DriverNotLoaded(
-                f"{path!r} is a second driver named {driver.name!r}, beside "
-                f"{type(other).__module__}.{type(other).__qualname__}: give one of them another name"
+                f"{path!r} and '{type(other).__module__}.{type(other).__qualname__}' are both named "
+                f"{driver.name!r}: rename one of them"
             )
         drivers[driver.name] = driver
     return drivers
@@ -33,27 +33,25 @@ def load_drivers(paths: Iterable[str]) -> dict[str, Driver]:
 def _load(path: str) -> Driver:
     module_name, _, class_name = path.rpartition(".")
     if not module_name or not class_name:
-        raise DriverNotLoaded(f"{path!r} is no dotted path: write it as 'scenarios.drivers.http.Http'")
+        raise DriverNotLoaded(f"{path!r} is not a dotted path: write it like 'scenarios.drivers.http.Http'")
     try:
         module = import_module(module_name)
     except (ImportError, ValueError) as error:
         raise DriverNotLoaded(
-            f"{path!r} cannot be imported: {error}; is it installed, is it spelt so?"
+            f"{path!r} cannot be imported: {error}; check that it is installed and spelled correctly"
         ) from error
     driver_class = getattr(module, class_name, None)
     if not isinstance(driver_class, type):
-        raise DriverNotLoaded(f"{path!r} names no class: {module_name!r} has no class {class_name!r}")
+        raise DriverNotLoaded(f"{path!r} is not a class: {module_name!r} has no class {class_name!r}")
     if lacking := [word for word in ("name", "Arguments", "probe", "act") if not hasattr(driver_class, word)]:
         raise DriverNotLoaded(
-            f"{path!r} is no driver: it lacks {', '.join(lacking)}; see scenarios.ports.Driver"
+            f"{path!r} is not a driver: it lacks {', '.join(lacking)}; see scenarios.ports.Driver"
         )
     driver: Driver = driver_class()
     if not isinstance(driver.name, str) or not driver.name:
         raise DriverNotLoaded(
-            f"{path!r} has the name {driver.name!r}: a driver's name is the word of its steps"
+            f"{path!r} has the name {driver.name!r}: the name must be the text that steps use as a key"
         )
     if not (isinstance(driver.Arguments, type) and issubclass(driver.Arguments, BaseModel)):
-        raise DriverNotLoaded(
-            f"{path!r} declares its Arguments as {driver.Arguments!r}: a pydantic model is needed"
-        )
+        raise DriverNotLoaded(f"{path!r} has Arguments {driver.Arguments!r}: they must be a pydantic model")
     return driver

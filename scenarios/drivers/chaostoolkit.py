@@ -1,7 +1,7 @@
-"""An activity of a Chaos Toolkit extension, of the modules that the site allows.
+"""Runs an activity of a Chaos Toolkit extension, if the site allows its module.
 
-chaoslib is imported in the child process alone: importing it costs 189 ms and 32 MiB, an activity
-may do anything to the process it runs in, and only a process can be ended from outside.
+chaoslib is imported only in the child process: importing it takes 189 ms and 32 MiB, an activity may do
+anything to its process, and only a process can be ended from outside.
 """
 
 import json
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from scenarios.domain.declarations import Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import format_value
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers.child.process import run_child
 from scenarios.ports import Platform
@@ -26,17 +26,17 @@ _ACTIVITY = str(Path(__file__).parent / "child" / "chaos_activity.py")
 
 def _check_dotted_name(text: str) -> str:
     if not all(part.isidentifier() for part in text.split(".")):
-        raise ValueError(f"{text[:80]!r} is no Python name: as in 'chaosaws.ec2.actions'")
+        raise ValueError(f"{text[:80]!r} is not a Python name such as 'chaosaws.ec2.actions'")
     return text
 
 
 class ChaosToolkitReturned(Returned):
-    value: Any = Field(description="What the function returned.")
-    note: str = Field(description="That it was cut, where it was.")
+    value: Any = Field(json_schema_extra=ALWAYS, description="What the function returned.")
+    note: str = Field(description="A note, if the value was cut.")
 
 
 class ChaosToolkitArguments(Declaration):
-    """`func` of `module`; `secrets` and `configuration` reach it where it has parameters of these names."""
+    """Calls `func` of `module`; it gets `secrets` and `configuration` if it has parameters of these names."""
 
     Returns: ClassVar[type[Returned]] = ChaosToolkitReturned
     module: Annotated[str, AfterValidator(_check_dotted_name)]
@@ -57,8 +57,8 @@ class ChaosToolkitArguments(Declaration):
 
 
 class ChaosToolkit:
-    """Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES names, and of those in them. The
-    extension must be installed beside the coordinator; it brings chaostoolkit-lib along.
+    """Calls functions of the modules that ALLOWED_CHAOSTOOLKIT_MODULES lists, and of their submodules. The
+    extension must be installed in the coordinator's environment; it installs chaostoolkit-lib, too.
     """
 
     name: ClassVar[str] = "chaostoolkit"
@@ -71,7 +71,7 @@ class ChaosToolkit:
 
     async def probe(self, arguments: ChaosToolkitArguments, platform: Platform) -> Mapping[str, Any]:
         self.check(arguments, platform)
-        # Isolated: neither PYTHON* variables nor the working directory say what is imported.
+        # Isolated, so that neither PYTHON* variables nor the working directory affect imports.
         ended = await run_child([sys.executable, "-I", _ACTIVITY], stdin=arguments.model_dump_json())
         return _read_fields(ended.stdout, ended.stderr, f"{arguments.module}.{arguments.func}")
 
@@ -80,7 +80,7 @@ class ChaosToolkit:
 
 
 def _explain_not_allowed(module: str) -> str:
-    """A sentence where the site does not allow this module; '' where it does."""
+    """Why the site does not allow this module; '' if it does."""
     allowed = settings.ALLOWED_CHAOSTOOLKIT_MODULES
     if any(module == prefix or module.startswith(f"{prefix}.") for prefix in allowed):
         return ""
@@ -93,7 +93,7 @@ def _read_fields(answer: str, log: str, name: str) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(answer)
     except ValueError:
         last_line = log.strip().rpartition("\n")[2]
-        raise StepFailed(f"{name!r} ended its process without an answer: {format_value(last_line)}") from None
+        raise StepFailed(f"{name!r} ended its process without a result: {format_value(last_line)}") from None
     if "impossible" in fields:
         raise StepImpossible(f"{name!r} cannot be called: {fields['impossible']}")
     if "failed" in fields:

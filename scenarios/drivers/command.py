@@ -1,4 +1,4 @@
-"""A command on the coordinator's own host, of those that the site allows."""
+"""Runs a command on the coordinator's own host, if the site allows it."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDu
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.expectations import format_value
 from scenarios.domain.outputs import read_json
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import format_scalar, is_templated
 from scenarios.drivers.child.process import DEFAULT_PATH, Ended, run_child
 from scenarios.ports import Platform
@@ -24,32 +24,40 @@ _SCALAR = {"type": ["string", "number", "boolean"]}
 
 def _check_directory(path: str) -> str:
     if not path.startswith("/"):
-        raise ValueError(f"{path[:80]!r} is no absolute path: it begins with '/', as in '/var/tmp'")
+        raise ValueError(
+            f"{path[:80]!r} is not an absolute path: it must begin with '/', for example '/var/tmp'"
+        )
     return path
 
 
 def _check_environment(given: dict[str, Any]) -> dict[str, str]:
     for name, value in given.items():
         if not name.isidentifier() or not name.isascii():
-            raise ValueError(f"{name[:80]!r} is no variable's name: letters, digits and '_'")
+            raise ValueError(f"{name[:80]!r} is not the name of a variable: use letters, digits and '_'")
         if not isinstance(value, str | int | float):
-            raise ValueError(f"{format_value(value)} is no value for {name!r}: text, a number or a truth")  # noqa: TRY004 - pydantic reports ValueErrors
+            found = format_value(value)
+            raise ValueError(f"{found} is not a value for {name!r}: use text, a number, true or false")  # noqa: TRY004 - pydantic reports ValueErrors
     return {name: format_scalar(value) for name, value in given.items()}
 
 
 class CommandReturned(Returned):
-    exit_code: int = Field(ge=-64, le=255, description="Negative: the signal that ended it.")
-    stdout: str = Field(description="At most 64 KiB of it.")
-    stderr: str = Field(description="At most 64 KiB of it.")
-    json_output: Any = Field(alias="json", description="`stdout`, where it is JSON and whole.")
-    elapsed: float = Field(ge=0, description="Seconds to its end.")
-    note: str = Field(description="What was cut, or ended with it, where anything was.")
+    exit_code: int = Field(
+        json_schema_extra=ALWAYS,
+        ge=-64,
+        le=255,
+        description="A negative number is the signal that ended the command.",
+    )
+    stdout: str = Field(json_schema_extra=ALWAYS, description="At most 64 KiB.")
+    stderr: str = Field(json_schema_extra=ALWAYS, description="At most 64 KiB.")
+    json_output: Any = Field(alias="json", description="`stdout`, if it is complete and JSON.")
+    elapsed: float = Field(json_schema_extra=ALWAYS, ge=0, description="Seconds until the command ended.")
+    note: str = Field(description="A note, if output was cut.")
 
 
 class CommandArguments(Declaration):
-    """`run` is the command and its arguments, one by one: no shell reads them.
+    """`run` is the list of the command and its arguments; no shell is involved.
 
-    With `keep_running`, what the command starts stays running when the step has ended.
+    With `keep_running`, processes that the command starts keep running after the step.
     """
 
     Returns: ClassVar[type[Returned]] = CommandReturned
@@ -79,12 +87,12 @@ class CommandArguments(Declaration):
 
 
 class Command:
-    """Runs what ALLOWED_COMMANDS names, with an environment of nothing but PATH, language, time zone and
-    those variables of `env` that ALLOWED_COMMANDS names beside the command. Each output is cut after
-    64 KiB. As an action it is done when the exit code is 0, or one of `ok` where that is given.
+    """Runs the commands that ALLOWED_COMMANDS lists. The environment contains only PATH, language, time zone
+    and the variables of `env` that ALLOWED_COMMANDS lists for the command. Each output is cut after 64 KiB.
+    An action is done if the exit code is 0, or one of `ok` if that is given.
 
-    What the command leaves running ends with it. With `keep_running: true` it stays once the command is
-    done: the command then runs in a session of its own, and its output goes to /dev/null.
+    Processes that the command leaves running are ended. With `keep_running: true` they keep running after the
+    command is done; then the command runs in its own session, and its output goes to /dev/null.
     """
 
     name: ClassVar[str] = "command"
@@ -104,9 +112,9 @@ class Command:
         del platform
         ended = await _run(arguments)
         if ended.exit_code not in _get_accepted_codes(arguments):
-            said = ended.stderr.strip() or ended.stdout.strip()
+            output = ended.stderr.strip() or ended.stdout.strip()
             raise StepNotDone(
-                f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {format_value(said)}"
+                f"{arguments.run[0]!r} ended with exit code {ended.exit_code}: {format_value(output)}"
             )
         return _build_fields(ended)
 
@@ -116,7 +124,7 @@ def _get_accepted_codes(arguments: CommandArguments) -> Collection[int]:
 
 
 def _explain_not_allowed(executable: str) -> str:
-    """A sentence where the site does not allow this executable; '' where it does."""
+    """Why the site does not allow this executable; '' if it does."""
     allowed = settings.ALLOWED_COMMANDS
     if executable in allowed:
         return ""
@@ -125,7 +133,7 @@ def _explain_not_allowed(executable: str) -> str:
 
 
 def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
-    """A sentence where the site does not let steps set these variables for this command; '' where it does."""
+    """Why the site does not allow these variables for this command; '' if it does."""
     allowed = settings.ALLOWED_COMMAND_VARIABLES.get(executable, frozenset())
     refused = sorted(str(name)[:80] for name in env if name not in allowed)
     if not refused:
@@ -133,8 +141,8 @@ def _explain_refused_variables(executable: str, env: Mapping[str, Any]) -> str:
     named = ", ".join(map(repr, refused[:_MAX_LISTED]))
     known = ", ".join(map(repr, sorted(allowed))) or "none"
     return (
-        f"{named} may not be set for {executable[:80]!r} on this site: ALLOWED_COMMANDS names {known} beside "
-        f"it (a site allows one by '{executable[:80]}:{refused[0]}')"
+        f"{named} may not be set for {executable[:80]!r} on this site: ALLOWED_COMMANDS names {known} for it "
+        f"(the site can allow it with '{executable[:80]}:{refused[0]}')"
     )
 
 
@@ -142,15 +150,15 @@ def _find_program(arguments: CommandArguments) -> str:
     """The path of the executable.
 
     Raises:
-        StepImpossible: the site does not allow it, or not with this environment, or has none of this name.
+        StepImpossible: the site does not allow it or its environment, or it is not installed.
     """
-    # Again, and this time whatever the document said: templates have been filled in, settings may
-    # have changed since it was saved.
+    # Checked again: variables have been filled in, and settings may have changed since the document was
+    # saved.
     if sentence := _explain_not_allowed(arguments.run[0]):
         raise StepImpossible(sentence)
     if sentence := _explain_refused_variables(arguments.run[0], arguments.env):
         raise StepImpossible(sentence)
-    # By the coordinator's own PATH, not by one that the step's `env` names.
+    # With the coordinator's own PATH, not one in the step's `env`.
     path = shutil.which(arguments.run[0], path=os.environ.get("PATH", DEFAULT_PATH))
     if path is None:
         raise StepImpossible(f"{arguments.run[0]!r} is not installed on the coordinator's host")
@@ -177,7 +185,7 @@ def _build_fields(ended: Ended) -> dict[str, Any]:
     }
     if ended.notes:
         return {**fields, "note": "; ".join(ended.notes)}
-    # Without JSON there is no 'json', which an expectation of one reports.
+    # If the output is not JSON, there is no 'json' field, and an expectation for it fails.
     with contextlib.suppress(ValueError, RecursionError):
         fields["json"] = read_json(ended.stdout)
     return fields

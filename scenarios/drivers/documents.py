@@ -1,11 +1,11 @@
-"""Reads documents as the installed drivers allow them."""
+"""Parses documents with the installed drivers."""
 
 from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, parse_document
 
 
 def read_document(source: str | bytes) -> Document:
-    """The document, checked against the installed drivers.
+    """Parse a document and check it against the installed drivers.
 
     Raises:
         InvalidDocument: with every problem at its line and column.

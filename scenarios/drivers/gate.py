@@ -1,6 +1,6 @@
-"""The one way in which drivers connect: resolve once, ask the run's gate, connect to those very addresses.
+"""How drivers connect: resolve the name once, ask the run's gate, and connect to exactly these addresses.
 
-A name that was resolved again after the question might lead elsewhere by then.
+If the name were resolved again after asking, it could lead to another place.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
 async def admit(
     host: str, port: int, platform: Platform | None, *, reads: bool = False, was_sent: bool = False
 ) -> list[AddressInfo]:
-    """What the host is resolved to, once the run is known to be allowed to connect there.
+    """Resolve the host, and check that the run may connect to its addresses.
 
     Raises:
         OSError: the name cannot be resolved.
-        UnicodeError: it is no name.
+        UnicodeError: the text is not a host name.
         StepFailed: the run may not connect; see GatedPlatform.
     """
     bare = host.removeprefix("[").removesuffix("]")
@@ -32,10 +32,10 @@ async def admit(
 
 
 async def connect(addresses: Sequence[AddressInfo]) -> None:
-    """Connect to the first of the addresses that answers, and hang up without a word.
+    """Connect to the first address that accepts a connection, and close it without sending anything.
 
     Raises:
-        OSError: none answers; of the last.
+        OSError: no address accepts a connection; the error of the last one.
     """
     failure: OSError | None = None
     for family, kind, protocol, _, address in addresses:
@@ -52,7 +52,7 @@ async def connect(addresses: Sequence[AddressInfo]) -> None:
 
 
 def get_secret_arguments(platform: Platform | None) -> frozenset[str]:
-    """The words of the step whose values hold a secret."""
+    """The arguments of the step that contain a secret."""
     return platform.secret_arguments if isinstance(platform, GatedPlatform) else frozenset()
 
 
@@ -61,8 +61,8 @@ def is_undo(platform: Platform | None) -> bool:
 
 
 def build_pinned_resolver() -> Any:
-    """A resolver for aiohttp that answers with what was `found` and admitted, whatever it is asked for."""
-    from aiohttp.abc import AbstractResolver, ResolveResult  # noqa: PLC0415 - slow, and not for every process
+    """Build a resolver for aiohttp that always returns the addresses in `found`, which were admitted."""
+    from aiohttp.abc import AbstractResolver, ResolveResult  # noqa: PLC0415 - slow, and not every process needs it
 
     class PinnedResolver(AbstractResolver):
         found: Sequence[AddressInfo] = ()

@@ -1,6 +1,6 @@
-"""Which host this process runs on, and which steps take effect on the host of the process that runs them.
+"""The host of this process, and the steps that take effect on the host of the process that runs them.
 
-A fault by such a step is on one machine: an undo on any other would succeed there and change nothing.
+A fault of such a step is on one machine: an undo on another would succeed and change nothing.
 """
 
 import re
@@ -14,12 +14,12 @@ from django.conf import settings
 from scenarios.domain.plan import Step
 from scenarios.drivers.installed import installed_drivers
 
-# What a run holds for itself like a service: no service's name contains a slash.
+# A run holds a host like a service; the name of a service cannot contain a slash.
 TARGET_PREFIX = "host/"
-# The host of the worker that will claim the run: nobody knows it while the run is queued.
+# The host of the worker that will claim the run, which is unknown while the run is queued.
 ANY_HOST = f"{TARGET_PREFIX}*"
 
-# As systemd and D-Bus write it: a machine keeps it across restarts and changes of its name.
+# Written by systemd and D-Bus; a machine keeps it when it restarts or gets a new name.
 # https://www.freedesktop.org/software/systemd/man/latest/machine-id.html
 MACHINE_ID_FILES = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 WAITING = "waiting for host"
@@ -29,10 +29,10 @@ _DIGITS = 8
 
 
 def this_host() -> str:
-    """HOST_NAME, or the machine's name with a few digits that follow from its machine id.
+    """HOST_NAME, or the machine's name with a few digits derived from its machine id.
 
-    The name alone is often 'localhost', or shared by clones; the machine id alone is shared by machines
-    cloned with it. Containers often have no machine id: there the name stands alone.
+    The name alone is often 'localhost' or shared by clones, and clones may also share the machine id.
+    Containers often have no machine id; then it is the name only.
     """
     if settings.HOST_NAME:
         return str(settings.HOST_NAME)
@@ -41,19 +41,19 @@ def this_host() -> str:
 
 
 def machine_id() -> str:
-    """This machine's id, or "" where it has none."""
+    """This machine's id, or "" if it has none."""
     for file in MACHINE_ID_FILES:
         try:
             found = Path(file).read_text("ascii").strip()
         except (OSError, ValueError):
             continue
-        if _MACHINE_ID.fullmatch(found):  # an image that has not booted yet says 'uninitialized'
+        if _MACHINE_ID.fullmatch(found):  # 'uninitialized' in an image that has never booted
             return found
     return ""
 
 
 def _hash_machine_id() -> str:
-    # Not the id itself: machine-id(5) asks that it is not shown to others.
+    # A hash, because machine-id(5) asks not to show the id to others.
     found = machine_id()
     return sha256(f"test-coordinator {found}".encode()).hexdigest()[:_DIGITS] if found else ""
 
@@ -72,14 +72,14 @@ def format_target(host: str) -> str:
 
 
 def resolve_target(names: Iterable[str], host: str) -> list[str]:
-    """The names of targets, where a host among them is this one."""
-    told = list(names)
-    others = [name for name in told if not name.startswith(TARGET_PREFIX)]
-    return sorted([*others, format_target(host)] if len(others) < len(told) else others)
+    """The names of targets with any host among them replaced by this one."""
+    targets = list(names)
+    others = [name for name in targets if not name.startswith(TARGET_PREFIX)]
+    return sorted([*others, format_target(host)] if len(others) < len(targets) else others)
 
 
 def list_local_addresses(port: int) -> set[tuple[str, int]]:
-    """How a service that listens on this port of this host may be registered."""
+    """The addresses under which a service on this port of this host may be registered."""
     return {(name, port) for name in ("localhost", "127.0.0.1", "::1", socket.gethostname().lower())}
 
 

@@ -1,4 +1,4 @@
-"""One HTTP request to a service or an address."""
+"""Sends one HTTP request to a service or a URL."""
 
 import contextlib
 import json
@@ -15,7 +15,7 @@ from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.matchers import format_value
 from scenarios.domain.outputs import read_json
 from scenarios.domain.plan import origin
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import format_scalar
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
@@ -23,15 +23,15 @@ from scenarios.drivers.reach import explain_unreachable
 from scenarios.drivers.redirects import READING_METHODS
 from scenarios.ports import Platform
 
-# A GET with one of these is taken for the method that it names by many frameworks.
+# Many frameworks treat a GET with one of these headers as the method that it names.
 _OVERRIDING_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _DONE = range(200, 300)
 _REDIRECTS = range(300, 400)
-# Those that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
+# The redirects that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
-# Answered by what stands before the target, which may still be at work; 520 to 527 are Cloudflare's. Not 503:
-# a target that is busy says so itself, and has done nothing.
+# Sent by a gateway, while the target may still be working; 520 to 527 are Cloudflare's. Not 503: a busy
+# target sends it and has done nothing.
 _GATEWAY_STATUSES = frozenset({502, 504, *range(520, 528)})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
@@ -39,22 +39,24 @@ _SCALAR = {"type": ["string", "number", "boolean"]}
 
 def _check_path(text: str) -> str:
     if not text.startswith("/"):
-        raise ValueError(f"{text[:80]!r} is no path: it begins with '/', as in '/health'")
+        raise ValueError(f"{text[:80]!r} is not a path: it must begin with '/', for example '/health'")
     return text
 
 
 def _check_method(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{1,32}", text):
-        raise ValueError(f"{text[:40]!r} is no HTTP method: letters only, as in 'POST'")
+        raise ValueError(f"{text[:40]!r} is not an HTTP method: use letters only, for example 'POST'")
     return text.upper()
 
 
 def _check_headers(headers: dict[str, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            raise ValueError(f"{name[:80]!r} is no header name: letters, digits and '-'")
+            raise ValueError(f"{name[:80]!r} is not a header name: use letters, digits and '-'")
         if not _is_scalar(value) or not format_scalar(value).isprintable():
-            raise ValueError(f"{format_value(value)} is no value for the header {name!r}: one printable line")
+            raise ValueError(
+                f"{format_value(value)} is not a value for the header {name!r}: write one printable line"
+            )
     return {name: format_scalar(value) for name, value in headers.items()}
 
 
@@ -63,9 +65,8 @@ def _check_query(query: dict[str, Any]) -> list[tuple[str, str]]:
     for name, given in query.items():
         for value in given if isinstance(given, list) else [given]:
             if not _is_scalar(value):
-                raise ValueError(
-                    f"{format_value(value)} is no value for {name!r} in a query: text, a number or a truth"
-                )
+                found = format_value(value)
+                raise ValueError(f"{found} is not a value for {name!r}: use text, a number, true or false")
             pairs.append((name, format_scalar(value)))
     return pairs
 
@@ -75,12 +76,14 @@ def _is_scalar(value: Any) -> bool:
 
 
 class HttpReturned(Returned):
-    status: int = Field(ge=100, le=999, description="The status code.")
-    headers: dict[str, str] = Field(description="By name; case does not matter.")
-    body: str = Field(description="The body as text, at most 1 MiB of it.")
-    json_body: Any = Field(alias="json", description="The body, where it is JSON and whole.")
-    elapsed: float = Field(ge=0, description="Seconds to the end of the answer.")
-    note: str = Field(description="That the body was cut, where it was.")
+    status: int = Field(json_schema_extra=ALWAYS, ge=100, le=999, description="The status code.")
+    headers: dict[str, str] = Field(json_schema_extra=ALWAYS, description="By name; not case-sensitive.")
+    body: str = Field(json_schema_extra=ALWAYS, description="The body as text, at most 1 MiB.")
+    json_body: Any = Field(alias="json", description="The body, if it is complete and JSON.")
+    elapsed: float = Field(
+        json_schema_extra=ALWAYS, ge=0, description="Seconds until the end of the response."
+    )
+    note: str = Field(description="A note, if the body was cut.")
 
 
 class HttpArguments(Declaration):
@@ -115,32 +118,31 @@ class HttpArguments(Declaration):
         if "url" in given:
             for word in ("service", "path"):
                 if word in given:
-                    yield word, f"{word!r} and 'url' exclude each other: a url is the whole address"
+                    yield word, f"{word!r} and 'url' cannot be combined: a URL is the whole address"
         elif "service" not in given:
             yield "", "the step has no address: give 'service' and 'path', or 'url'"
         if "json" in given and "body" in given:
-            yield "body", "'body' and 'json' exclude each other: a request has one body"
+            yield "body", "'body' and 'json' cannot be combined: a request has one body"
         if given.get("follow_redirects") is True and isinstance(ok := given.get("ok"), list):
             for status in sorted(_FOLLOWED.intersection(one for one in ok if type(one) in {int, float})):
                 yield (
                     "ok",
-                    f"{status} is followed by 'follow_redirects': name the status at the redirect's end",
+                    f"'follow_redirects' follows {status}: name the status after the redirect",
                 )
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """`name` is how it is spoken of; it never holds the password that a URL may."""
+    """`name` is its name in messages, without the password that a URL may contain."""
 
     url: str
     name: str
 
 
 class Http:
-    """As an action it is done when the status is 2xx, or one of `ok` where that is given; nothing else counts
-    as done. A redirect counts only where `follow_redirects` follows it, by the status at its end. An undo
-    by DELETE is also done when a DELETE is answered 404 or 410 and `ok` is not given: there is nothing to
-    undo. A probe looks at any answer.
+    """An action is done if the status is 2xx, or one of `ok` if that is given. With `follow_redirects`, the
+    status after the redirects decides. Without `ok`, an undo by DELETE is also done if the response to a
+    DELETE is 404 or 410, because then there is nothing to undo. A probe accepts any response.
     """
 
     name: ClassVar[str] = "http"
@@ -181,10 +183,10 @@ class Http:
         accepted: Container[int],
         gone: frozenset[int] = frozenset(),
     ) -> dict[str, Any]:
-        """`gone`: the statuses that count as done, too, where they answer a DELETE."""
+        """`gone`: statuses that also count as done in response to a DELETE."""
         target = _find_target(arguments, platform)
         answer = await _exchange(arguments, target, platform)
-        # The answer to the GET that a redirect asked for says nothing of what was to be deleted.
+        # After a redirect to GET, the status says nothing about what the DELETE was for.
         if answer.status in accepted or (answer.method == "DELETE" and answer.status in gone):
             return _build_fields(answer)
         asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
@@ -197,7 +199,7 @@ def _explain_not_done(answer: Answer) -> str:
         return format_value(answer.body)
     headers = {name.lower(): value for name, value in answer.headers.items()}
     place = f" to {format_value(headers['location'])}" if "location" in headers else ""
-    return f"a redirect{place} that was not followed: use 'follow_redirects: true', or its end as the address"
+    return f"a redirect{place} that was not followed; use 'follow_redirects: true' or the final address"
 
 
 def _find_target(arguments: HttpArguments, platform: Platform) -> _Target:
@@ -210,9 +212,9 @@ def _find_target(arguments: HttpArguments, platform: Platform) -> _Target:
 
 
 def _find_overriding_methods(headers: Any) -> list[Any]:
-    """The methods that the headers ask for in the place of the request's own."""
-    told = headers if isinstance(headers, Mapping) else {}
-    return [value for name, value in told.items() if str(name).lower() in _OVERRIDING_HEADERS]
+    """The methods that the headers name instead of the request's own."""
+    named = headers if isinstance(headers, Mapping) else {}
+    return [value for name, value in named.items() if str(name).lower() in _OVERRIDING_HEADERS]
 
 
 async def _exchange(arguments: HttpArguments, target: _Target, platform: Platform) -> Answer:
@@ -254,7 +256,7 @@ def _build_fields(answer: Answer) -> dict[str, Any]:
     if answer.is_cut:
         fields["note"] = f"the body was cut after {MAX_BODY_BYTES} bytes"
         return fields
-    # Without JSON there is no 'json', which an expectation of one reports.
+    # If the body is not JSON, there is no 'json' field, and an expectation for it fails.
     with contextlib.suppress(ValueError, RecursionError):
         fields["json"] = read_json(answer.body)
     return fields

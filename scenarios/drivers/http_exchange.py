@@ -1,6 +1,6 @@
-"""One exchange with a web server, bounded whatever it sends, and a sentence for whatever goes wrong.
+"""One exchange with a web server: with limits on what it sends, and a sentence for every kind of failure.
 
-aiohttp is imported when a step runs: it costs 0.3 s, which no web request and no command should pay.
+aiohttp is imported when a step runs: importing it takes 0.3 s, too long for web requests and commands.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ MAX_BODY_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`elapsed` is in seconds; `is_cut` where the body went on after MAX_BODY_BYTES bytes.
+    """`elapsed` is in seconds; `is_cut` if the body has more than MAX_BODY_BYTES bytes.
 
-    `method` is that of the last request: a redirect may have made a GET of it.
+    `method` is the method of the last request, which a redirect may have changed to GET.
     """
 
     status: int
@@ -40,12 +40,14 @@ class Answer:
 
 
 def check_web_address(text: str) -> str:
-    """The same text. Raises ValueError where it is no http(s) URL."""
+    """Return the text if it is an http(s) URL, or raise ValueError."""
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{text[:80]!r} is no address for this step: it begins with 'http://' or 'https://'")
+        raise ValueError(
+            f"{text[:80]!r} is not a URL for this step: it must begin with 'http://' or 'https://'"
+        )
     if parts.port == 0:
-        raise ValueError(f"{text[:80]!r} has the port 0: it is 1 to 65535")
+        raise ValueError(f"{text[:80]!r} has port 0: use 1 to 65535")
     return text
 
 
@@ -62,14 +64,14 @@ async def exchange(
     data: Any = None,
     params: Any = None,
 ) -> Answer:
-    """Ask once, and whoever the answer redirects to. `name` is how the target is spoken of.
+    """Send a request and follow redirects, if allowed. `name` is the name of the target in messages.
 
-    Each connection passes the gate of the platform; `reads` says to it that nothing is changed there.
+    Each connection passes the gate of the platform; `reads` tells the gate that nothing is changed there.
 
     Raises:
         StepNotSent: no connection could be made.
-        StepImpossible: the URL makes no sense, or the run may not touch what is there.
-        StepFailed: there was no answer, or none that can be read.
+        StepImpossible: the URL is not valid, or the run may not touch what is there.
+        StepFailed: there was no response, or it could not be read.
     """
     import aiohttp  # noqa: PLC0415
     from yarl import URL  # noqa: PLC0415
@@ -93,9 +95,9 @@ async def exchange(
         raise StepFailed(f"{name} did not answer within {format_duration(seconds)}") from error
     except aiohttp.InvalidURL as error:
         reason = error.description or "it cannot be read"
-        raise StepImpossible(f"{url[:80]!r} is no address: {reason}") from error
+        raise StepImpossible(f"{url[:80]!r} is not a URL: {reason}") from error
     except aiohttp.ClientConnectorError as error:
-        # After a redirect, the first request did reach somebody.
+        # After a redirect, the first request has reached a target.
         unsent = StepFailed if hop is not None and hop.number else StepNotSent
         raise unsent(f"{name} {_explain_connection_error(error)}") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -103,14 +105,14 @@ async def exchange(
 
 
 async def _admit(hop: Hop, name: str, platform: Platform | None, *, reads: bool) -> list[AddressInfo]:
-    """What the client is to connect to for this request."""
+    """The addresses that the client connects to for this request."""
     host, port = hop.url.raw_host or "", hop.url.port or 0
     undoes_no_more = hop.number > 0 and hop.method in READING_METHODS and is_undo(platform)
     try:
         return await admit(host, port, platform, reads=reads or undoes_no_more, was_sent=hop.was_sent)
     except (OSError, UnicodeError) as error:
         unsent = StepFailed if hop.number else StepNotSent
-        raise unsent(f"{name} has a name that cannot be resolved: {host!r}") from error
+        raise unsent(f"{name} has a host name that cannot be resolved: {host!r}") from error
 
 
 async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *, params: Any) -> Answer:
@@ -134,9 +136,7 @@ def _find_location(answer: Answer) -> str | None:
 
 
 def _open_session(resolver: Any) -> "aiohttp.ClientSession":
-    """One session for one request: a scenario wants each to stand for itself, with no connection,
-    cookie or proxy left from another.
-    """
+    """One session per request, so that no connection, cookie or proxy setting is shared with another."""
     import aiohttp  # noqa: PLC0415
 
     return aiohttp.ClientSession(
@@ -148,7 +148,7 @@ def _open_session(resolver: Any) -> "aiohttp.ClientSession":
 
 
 async def _read_body(response: "aiohttp.ClientResponse") -> tuple[bytes, bool]:
-    """As much of the body as is kept, and whether there was more."""
+    """The beginning of the body, and whether there was more."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.content.iter_any():
@@ -164,7 +164,7 @@ def _choose_encoding(response: "aiohttp.ClientResponse") -> str:
         codec = codecs.lookup(response.charset or "utf-8")
     except (LookupError, ValueError):
         return "utf-8"
-    # Some codecs, such as `hex`, turn bytes into bytes.
+    # Some codecs, such as `hex`, decode bytes to bytes.
     return codec.name if getattr(codec, "_is_text_encoding", True) else "utf-8"
 
 
@@ -180,7 +180,7 @@ def _explain_connection_error(error: "aiohttp.ClientConnectorError") -> str:
     if isinstance(error.os_error, ConnectionRefusedError):
         return "refused the connection"
     if type(error).__name__ == "ClientConnectorCertificateError":
-        return f"has a certificate that is refused: {error}"
+        return f"has a certificate that is not trusted: {error}"
     return f"cannot be reached: {error.os_error.strerror or error.os_error}"
 
 
@@ -188,8 +188,8 @@ def _explain_read_error(error: Exception) -> str:
     import aiohttp  # noqa: PLC0415
 
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
-        return "closed the connection without an answer"
+        return "closed the connection without a response"
     if isinstance(error, aiohttp.ClientPayloadError):
-        return "broke off in the middle of its answer"
+        return "closed the connection in the middle of its response"
     reason = getattr(error, "message", "") or str(error) or type(error).__name__
-    return f"answered what is not HTTP: {format_value(reason.strip().partition(chr(10))[0])}"
+    return f"sent a response that is not HTTP: {format_value(reason.strip().partition(chr(10))[0])}"

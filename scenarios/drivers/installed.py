@@ -1,4 +1,4 @@
-"""The drivers that the settings name."""
+"""The drivers that are listed in the settings."""
 
 from collections.abc import Mapping
 from functools import lru_cache

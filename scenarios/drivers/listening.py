@@ -1,4 +1,4 @@
-"""Whether something listens at an address: one connection, by which nothing is sent."""
+"""Checks whether something listens at an address, with a connection that sends nothing."""
 
 import asyncio
 import socket
@@ -10,12 +10,12 @@ from scenarios.drivers.gate import admit, connect
 from scenarios.ports import Platform
 
 _PORTS = {"http": 80, "https": 443}
-# Less than what a step may take by default: it is only looked at.
+# Less than the default time of a step, because this is only a check.
 MAX_SECONDS = 4.0
 
 
 async def find_refusal(host: str, port: int, platform: Platform, seconds: float = MAX_SECONDS) -> str:
-    """Why there is no connection; "" where there is one.
+    """Why the connection failed; "" if it succeeded.
 
     Raises:
         StepImpossible: the run may not touch what is there.
@@ -28,19 +28,19 @@ async def find_refusal(host: str, port: int, platform: Platform, seconds: float 
     except ConnectionRefusedError:
         return "refused the connection"
     except socket.gaierror as error:
-        return f"has a name that cannot be resolved: {error.strerror}"
+        return f"has a host name that cannot be resolved: {error.strerror}"
     except UnicodeError:
-        return "has a name that cannot be resolved: it is not a host name"
+        return "has a host name that is not valid"
     except OSError as error:
         return f"cannot be reached: {error}"
     return ""
 
 
 async def require_listener(name: str, url: str, platform: Platform) -> None:
-    """Look whether something listens at this web address.
+    """Check that something listens at this web address.
 
     Raises:
-        StepFailed: nothing does, or the run may not touch what is there.
+        StepFailed: nothing listens, or the run may not touch what is there.
     """
     parts = urlsplit(url)
     port = parts.port or _PORTS.get(parts.scheme)

@@ -1,4 +1,4 @@
-"""The platform around a run: the drivers that the settings name, registered services, secrets."""
+"""The platform of a run: installed drivers, registered services, secrets."""
 
 import os
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from scenarios.models import Service
 
 
 def step_arguments() -> dict[str, type[BaseModel]]:
-    """What each kind of step takes, by the driver's name: all that validation needs."""
+    """The models of the drivers' arguments by driver name, which is all that validation needs."""
     return {name: driver.Arguments for name, driver in installed_drivers().items()}
 
 
 class RegisteredServices:
-    """The registered services as they stood when this was made; one short read, no query per step.
+    """The registered services at the time of creation: one short query instead of one per step.
 
-    `begun_with` are the addresses that a run found: its faults are where those lead, wherever its services
-    are registered by now.
+    `begun_with`: the addresses at the start of a run. Its faults are there, even if its services are now
+    registered elsewhere.
     """
 
     def __init__(self, begun_with: Mapping[str, str] | None = None) -> None:
@@ -34,18 +34,18 @@ class RegisteredServices:
         except KeyError:
             known = ", ".join(sorted(self._addresses)) or "none yet"
             raise StepImpossible(
-                f"there is no service {service!r}: known are {known}. Services are registered in the admin."
+                f"unknown service {service!r}; registered services: {known}. Register services in the admin."
             ) from None
 
 
 class ConfiguredSecrets:
-    """Read anew each time: a secret that was changed meanwhile is the new one."""
+    """Read on each use, so that changed secrets take effect."""
 
     def secret(self, name: str) -> str:
-        """The environment variable of the configured prefix and this name, or else the file of this name.
+        """The value of the environment variable with the configured prefix, or else of the file of this name.
 
         Raises:
-            StepImpossible: there is neither, or it is empty.
+            StepImpossible: both are missing, or the value is empty.
         """
         variable = f"{settings.SCENARIO_SECRET_PREFIX}{name}"
         value = os.environ.get(variable)
@@ -70,4 +70,4 @@ class ConfiguredSecrets:
 
 
 class SitePlatform(RegisteredServices, ConfiguredSecrets):
-    """All that a run's steps may ask about."""
+    """Everything that the steps of a run may ask for."""

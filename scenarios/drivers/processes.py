@@ -1,7 +1,7 @@
-"""Finds processes by pid files and ports, as Linux shows them under /proc.
+"""Finds processes by pid files and ports, in Linux's /proc.
 
-A process is known by a descriptor (pidfd), not by its number: numbers are given to others once their
-process is gone. https://man7.org/linux/man-pages/man2/pidfd_open.2.html
+A process is identified by a descriptor (pidfd), because numbers are reused once their process is gone.
+https://man7.org/linux/man-pages/man2/pidfd_open.2.html
 """
 
 import os
@@ -16,13 +16,13 @@ from pathlib import Path
 _MAX_PIDFILE_BYTES = 4096
 _PID = re.compile(rb"\s*([0-9]{1,10})\s*(?:\n|\Z)")
 _LISTENS = "0A"
-# A start is known to a hundredth of a second, the boot it is counted from to a second.
+# Start times have a resolution of 10 ms, but the boot time they are relative to only one of 1 s.
 _CLOCK_SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class PidFile:
-    """What a pid file says, and when it was written (seconds of the epoch)."""
+    """The content of a pid file, and when it was written (Unix time in seconds)."""
 
     path: str
     pid: int
@@ -30,30 +30,30 @@ class PidFile:
 
 
 def read_pid_file(path: str, folders: Sequence[Path]) -> PidFile:
-    """The pid file, if it really lies in one of the folders.
+    """Read a pid file that is really in one of the folders.
 
     Raises:
-        ValueError: it does not, or it is no pid file.
-        OSError: it cannot be opened.
+        ValueError: the file is elsewhere, or is not a pid file.
+        OSError: the file cannot be opened.
     """
-    # Opened first and looked at then, so that nobody can exchange it in between; a link is not
-    # followed, and a named pipe not waited for.
+    # Opened before it is checked, so that nobody can replace it in between. Links are not followed, and named
+    # pipes do not block.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         real = Path(f"/proc/self/fd/{descriptor}").readlink()
         if not any(real.is_relative_to(folder.resolve()) for folder in folders):
-            raise ValueError(f"{path!r} leads to {str(real)!r}, outside of the allowed folders")
+            raise ValueError(f"{path!r} leads to {str(real)!r}, outside the allowed folders")
         status = os.fstat(descriptor)
         found = _PID.match(os.read(descriptor, _MAX_PIDFILE_BYTES)) if stat.S_ISREG(status.st_mode) else None
         if found is None or int(found[1]) == 0:
-            raise ValueError(f"{path!r} is no pid file: its first line is a process's number")
+            raise ValueError(f"{path!r} is not a pid file: its first line must be the number of a process")
         return PidFile(path, int(found[1]), status.st_mtime)
     finally:
         os.close(descriptor)
 
 
 def find_pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
-    """Every readable file *.pid in the folders."""
+    """Yield every readable *.pid file in the folders."""
     for folder in folders:
         for path in sorted(folder.glob("*.pid")):
             with suppress(ValueError, OSError):
@@ -61,7 +61,7 @@ def find_pid_files(folders: Sequence[Path]) -> Iterator[PidFile]:
 
 
 def find_listeners(port: int) -> set[int]:
-    """The processes that listen on this TCP port, as far as this user may see them."""
+    """The processes that listen on this TCP port and are visible to this user."""
     sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _find_inodes(table, port)}
     return {pid for pid in _list_pids() if sockets and _has_socket(pid, sockets)}
 
@@ -89,10 +89,10 @@ def _has_socket(pid: int, sockets: set[str]) -> bool:
 
 @contextmanager
 def open_process(pid: int) -> Iterator[int]:
-    """The process's descriptor.
+    """Yield a descriptor of the process.
 
     Raises:
-        ProcessLookupError: it is gone.
+        ProcessLookupError: the process is gone.
     """
     try:
         descriptor = os.pidfd_open(pid)
@@ -105,19 +105,19 @@ def open_process(pid: int) -> Iterator[int]:
 
 
 def has_ended(descriptor: int) -> bool:
-    """Whether the process of this descriptor has ended, seen or not."""
+    """Whether the process of this descriptor has ended, even if it is hidden."""
     ended = select.poll()
     ended.register(descriptor, select.POLLIN)
     return bool(ended.poll(0))
 
 
 def is_hidden(pid: int) -> bool:
-    """Whether /proc shows no such process: there is none, or it is hidden from this user (hidepid)."""
+    """Whether /proc does not show the process: it does not exist, or is hidden from this user (hidepid)."""
     return not Path(f"/proc/{pid}").exists()
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process, and it is not only waiting to be buried."""
+    """Whether the process exists and is not a zombie."""
     try:
         return _read_status(pid)[0] not in {"Z", "X"}
     except OSError:
@@ -125,19 +125,19 @@ def is_alive(pid: int) -> bool:
 
 
 def read_start_time(pid: int) -> float:
-    """When the process was started, in seconds of the epoch."""
+    """When the process was started, as Unix time in seconds."""
     boot = re.search(r"^btime (\d+)$", Path("/proc/stat").read_text(), re.MULTILINE)
     ticks = int(_read_status(pid)[19]) / os.sysconf("SC_CLK_TCK")
     return (int(boot[1]) if boot else 0) + ticks
 
 
 def has_started_after(pid: int, file: PidFile) -> bool:
-    """Whether the process began after the file was written: its number is then another's, given anew."""
+    """Whether the process started after the file was written, so that its number has been reused."""
     return read_start_time(pid) > file.written_at + _CLOCK_SLACK
 
 
 def _read_status(pid: int) -> list[str]:
-    """The fields after the command's name, which may hold anything. proc(5), /proc/pid/stat."""
+    """The fields after the command's name, which may contain anything; see proc(5), /proc/pid/stat."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 

@@ -1,4 +1,4 @@
-"""A PromQL query, answered by a Prometheus server for this moment."""
+"""Sends an instant query in PromQL to a Prometheus server."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import format_value
 from scenarios.domain.plan import origin
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
@@ -24,22 +24,24 @@ _OK = 200
 _BAD_QUERY = 400
 
 
-# Not a number and the infinities are texts; numbers never are.
+# NaN and the infinities are text; other numbers never are.
 Sample = Annotated[float | str, Field(json_schema_extra={"samples": True})]
 
 
 class PrometheusReturned(Returned):
     value: float | str = Field(
-        description="Of the one series, or the scalar. With several series only `all`, `any` and `count` "
-        "look at it, and of none only `count`.",
+        description="The value of the only series, or the scalar. With several series use `all`, `any` or "
+        "`count`, without any series `count`.",
         json_schema_extra={"series": True, "samples": True},
     )
-    values: list[Sample] = Field(description="Of all series.")
-    samples: list[dict[str, Any]] = Field(description="Of all series, `metric` (the labels) and `value`.")
+    values: list[Sample] = Field(json_schema_extra=ALWAYS, description="The values of all series.")
+    samples: list[dict[str, Any]] = Field(
+        json_schema_extra=ALWAYS, description="The `metric` (labels) and `value` of all series."
+    )
 
 
 class PrometheusArguments(Declaration):
-    """`query` is PromQL; `server` is the configured one where it is left out."""
+    """`query` is PromQL; without a `server`, the configured one is used."""
 
     Returns: ClassVar[type[Returned]] = PrometheusReturned
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -52,7 +54,7 @@ class PrometheusArguments(Declaration):
 
 
 class Prometheus:
-    """Not a number and the infinities are the texts `NaN`, `+Inf`, `-Inf`."""
+    """NaN and the infinities are returned as the texts `NaN`, `+Inf` and `-Inf`."""
 
     name: ClassVar[str] = "prometheus"
     libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
@@ -68,7 +70,7 @@ class Prometheus:
         return {}
 
     def acts_when_probed(self, arguments: Mapping[str, Any]) -> bool:
-        """A query is sent by POST, and what stands at a server of the step's own need not be a Prometheus."""
+        """Queries are sent by POST, and a server named by the step need not be a Prometheus."""
         return not _is_configured(str(arguments.get("server") or settings.PROMETHEUS_URL))
 
     async def probe(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
@@ -85,10 +87,10 @@ def _is_configured(server: str) -> bool:
 
 
 def choose_server(named: str) -> str:
-    """The server that a step names, or else the configured one.
+    """Return the server that a step names, or else the configured one.
 
     Raises:
-        StepImpossible: the site allows no other than the configured one, or there is none at all.
+        StepImpossible: the site allows only the configured server, or none is configured.
     """
     if named and (sentence := explain_unreachable("'server'")):
         raise StepImpossible(sentence)
@@ -106,14 +108,14 @@ async def query_api(
     seconds: float,
     platform: Platform | None = None,
 ) -> Mapping[str, Any]:
-    """The `data` of the answer of `/api/v1/{endpoint}`.
+    """Return the `data` in the response of `/api/v1/{endpoint}`.
 
     Raises:
-        StepImpossible: the query is refused.
-        StepFailed: there was no answer within the time, or none that can be read.
+        StepImpossible: Prometheus rejected the query.
+        StepFailed: there was no response in time, or it could not be read.
     """
     name = f"Prometheus at {origin(server)}"
-    # As a form: a query may be longer than a URL.
+    # Sent as a form, because a query may be longer than a URL.
     answer = await exchange(
         "POST",
         f"{server.rstrip('/')}/api/v1/{endpoint}",
@@ -129,17 +131,19 @@ async def query_api(
 
 def _read_result(answer: Answer, name: str) -> Mapping[str, Any]:
     if answer.is_cut:
-        raise StepFailed(f"{name} answered more than {MAX_BODY_BYTES} bytes: ask for less, as by 'sum(…)'")
+        raise StepFailed(
+            f"{name} answered more than {MAX_BODY_BYTES} bytes: reduce the result, for example with 'sum(…)'"
+        )
     try:
         document = json.loads(answer.body)
         if document["status"] == "error" and answer.status == _BAD_QUERY:
-            raise StepImpossible(f"{name} refuses the query: {document['error']}")
+            raise StepImpossible(f"{name} rejected the query: {document['error']}")
         if answer.status != _OK or document["status"] != "success":
             raise StepFailed(f"{name} answered {answer.status}: {document['error']}")
         result: Mapping[str, Any] = document["data"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise StepFailed(
-            f"{name} answered {answer.status} and what is no result of a query: {format_value(answer.body)}"
+            f"{name} answered {answer.status} without the result of a query: {format_value(answer.body)}"
         ) from error
     return result
 
@@ -149,7 +153,7 @@ def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
         kind, found = result["resultType"], result["result"]
         if kind == "matrix":
             raise StepImpossible(
-                "the query is a range: take one number of it, as by 'rate(…)' or 'max_over_time(…)'"
+                "the query returns a range: reduce it to a number, for example with 'max_over_time(…)'"
             )
         if kind in {"scalar", "string"}:
             value = found[1] if kind == "string" else _parse_number(found[1])
@@ -157,7 +161,7 @@ def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
         samples = [{"metric": dict(one["metric"]), "value": _parse_number(one["value"][1])} for one in found]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StepFailed(
-            f"Prometheus answered a result that cannot be read: {format_value(result)}"
+            f"Prometheus returned a result that cannot be read: {format_value(result)}"
         ) from error
     values = [sample["value"] for sample in samples]
     fields: dict[str, Any] = {"values": values, "samples": samples}
@@ -165,6 +169,6 @@ def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _parse_number(text: str) -> float | str:
-    """A number, or the text 'NaN', '+Inf' or '-Inf': JSON, and so the journal, knows no such numbers."""
+    """A number, or the text 'NaN', '+Inf' or '-Inf', which JSON cannot represent as numbers."""
     number = float(text)
     return number if math.isfinite(number) else text

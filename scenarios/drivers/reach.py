@@ -1,16 +1,16 @@
-"""Which addresses the site lets steps reach: any, or those of registered services alone."""
+"""Which addresses the site allows steps to use: any, or only those of registered services."""
 
-_RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES): name one by 'service'"
+_RULE = "this site allows only registered services (ONLY_REGISTERED_SERVICES); name one with 'service'"
 
 
 def explain_unreachable(what: str) -> str:
-    """A sentence where the site refuses addresses that a document names; '' where it does not."""
-    # Imported when a document is read or a step runs: declarations load without Django.
+    """Why the site refuses an address in a document; '' if it allows it."""
+    # Imported late, because declarations load without Django.
     from django.conf import settings  # noqa: PLC0415
     from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
 
     try:
         limited = settings.ONLY_REGISTERED_SERVICES
     except ImproperlyConfigured:
-        return ""  # there is no site at all: a benchmark, or another program's use of the language
-    return f"{what} is refused: {_RULE}" if limited else ""
+        return ""  # used without a site, as in a benchmark
+    return f"{what} is not allowed: {_RULE}" if limited else ""

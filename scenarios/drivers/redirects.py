@@ -1,4 +1,4 @@
-"""Redirects, followed one by one: each connection passes the gate, and no secret goes to another origin."""
+"""Follows redirects one by one: each connection passes the gate, and no secret goes to another origin."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,18 +12,19 @@ if TYPE_CHECKING:
 MAX_REDIRECTS = 10
 READING_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SEE_OTHER = 303
-# By custom, a POST becomes a GET with these: https://www.rfc-editor.org/rfc/rfc9110#section-15.4
+# With these, a POST becomes a GET by convention: https://www.rfc-editor.org/rfc/rfc9110#section-15.4
 _MOVED = frozenset({301, 302})
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
-# All others may hold what only the first origin is to know, as X-Api-Key does.
+# All other headers may contain something only for the first origin, such as X-Api-Key.
 _KEPT_FOR_OTHERS = frozenset({"accept", "accept-language", "content-type", "user-agent"})
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request. `body_is_secret`: its body is for the first origin alone.
+    """One request. `body_is_secret`: its body is only for the first origin.
 
-    `was_sent`: an earlier hop may have done what was asked; a target that answers 307 or 308 has not.
+    `was_sent`: an earlier hop may have carried out the request; a target that responds with 307 or 308 has
+    not.
     """
 
     method: str
@@ -35,15 +36,15 @@ class Hop:
     number: int = 0
 
     def next(self, status: int, location: str | None, name: str) -> "Hop | None":
-        """The request that the answer asks for; None where the answer is the last.
+        """The request that the response redirects to; None if it is not a redirect.
 
         Raises:
-            StepFailed: it leads to what is no web address, or redirects have no end.
+            StepFailed: the new address is not a web address, or there are too many redirects.
         """
         if status not in _FOLLOWED or location is None:
             return None
         if self.number >= MAX_REDIRECTS:
-            raise StepFailed(f"{name} redirects without end")
+            raise StepFailed(f"{name} redirects more than {MAX_REDIRECTS} times")
         hop = replace(self, url=_join(self.url, location, name), number=self.number + 1)
         if (status == _SEE_OTHER and self.method != "HEAD") or (status in _MOVED and self.method == "POST"):
             is_change = self.method not in READING_METHODS
@@ -57,7 +58,7 @@ class Hop:
 
 
 def _get_origin(url: "URL") -> tuple[str, str | None, int | None]:
-    """With the port that the scheme stands for, whether it is written or not."""
+    """The origin, with the default port if none is written."""
     return url.scheme, url.raw_host, url.port
 
 
@@ -75,7 +76,7 @@ def _drop_body_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def _join(url: "URL", location: str, name: str) -> "URL":
     from yarl import URL  # noqa: PLC0415
 
-    sentence = f"{name} redirects to what is no web address: {location[:200]!r}"
+    sentence = f"{name} redirects to {location[:200]!r}, which is not a web address"
     try:
         target = URL(location)
         found = target if target.scheme else url.join(target)

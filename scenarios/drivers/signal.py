@@ -1,6 +1,6 @@
-"""A signal to a process of the coordinator's own host, of those that the site allows.
+"""Sends a signal to a process on the coordinator's own host, if the site allows it.
 
-A process is allowed when a pid file in one of ALLOWED_PIDFILE_DIRS names it, however the step names it.
+A process is allowed if a pid file in one of ALLOWED_PIDFILE_DIRS names it, however the step names it.
 """
 
 import os
@@ -15,7 +15,7 @@ from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.templates import is_templated
 from scenarios.drivers import processes
 from scenarios.drivers.processes import PidFile
@@ -26,12 +26,12 @@ _OWN_PROGRAMS = ("gunicorn", "db_worker", "rqworker")
 
 
 class SignalReturned(Returned):
-    pid: int = Field(description="Of the process.")
-    note: str = Field(description="That the process to continue is gone, where it is.")
+    pid: int = Field(json_schema_extra=ALWAYS, description="The id of the process.")
+    note: str = Field(description="A note, if the process to continue is gone.")
 
 
 class SignalArguments(Declaration):
-    """`pid`, `pidfile` or `port` (the listener on it). A probe looks for the process and sends nothing."""
+    """`pid`, `pidfile` or `port` (of the listening process). A probe finds the process and sends nothing."""
 
     Returns: ClassVar[type[Returned]] = SignalReturned
     pid: Annotated[int, Field(ge=2, le=2**31 - 1), WHOLE] = Field(ABSENT)
@@ -43,9 +43,9 @@ class SignalArguments(Declaration):
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         ways = [way for way in _WAYS if way in given]
         if not ways:
-            yield "", "the step names no process: give one of 'pid', 'pidfile' and 'port'"
+            yield "", "the step has no process: give one of 'pid', 'pidfile' and 'port'"
         for extra in ways[1:]:
-            yield extra, f"{extra!r} and {ways[0]!r} exclude each other: name the process in one way"
+            yield extra, f"{extra!r} and {ways[0]!r} cannot be combined: name the process in one way"
         path = given.get("pidfile")
         if not settings.ALLOWED_PIDFILE_DIRS and ways:
             yield ways[0], "this site allows no signals: ALLOWED_PIDFILE_DIRS is empty"
@@ -54,10 +54,11 @@ class SignalArguments(Declaration):
 
 
 class Signal:
-    """As a probe it finds the process and sends nothing.
+    """As a probe, it finds the process and sends nothing.
 
-    A process may be signalled when a pid file in one of ALLOWED_PIDFILE_DIRS names it, and it is older
-    than that file; for `pid` and `port` the file is called *.pid. The coordinator's own never are.
+    A process may be signalled if a pid file in one of ALLOWED_PIDFILE_DIRS names it and is newer than the
+    process; for `pid` and `port`, the file must match *.pid. The coordinator's own processes are never
+    signalled.
     """
 
     name: ClassVar[str] = "signal"
@@ -66,7 +67,7 @@ class Signal:
     arrives_late: ClassVar[bool] = False
 
     def check(self, arguments: SignalArguments, platform: Platform) -> None:
-        """Not whether the process is there: an earlier step may start it."""
+        """Does not look for the process, because an earlier step may start it."""
         del platform
         if not settings.ALLOWED_PIDFILE_DIRS:
             raise StepImpossible("this site allows no signals: ALLOWED_PIDFILE_DIRS is empty")
@@ -92,7 +93,7 @@ class Signal:
                 signal.pidfd_send_signal(descriptor, signal.Signals[f"SIG{arguments.signal}"])
         except ProcessLookupError as error:
             if arguments.signal == "CONT":
-                # The undo of a STOP: what is gone is not stopped any more.
+                # The undo of a STOP: a process that is gone is no longer stopped.
                 return {"pid": file.pid, "note": str(error)}
             raise StepNotSent(str(error)) from error
         except PermissionError as error:
@@ -107,16 +108,16 @@ def _list_allowed_folders() -> str:
 
 
 def _is_allowed_path(path: str) -> bool:
-    """As it is written: where links lead is looked at when the step runs."""
+    """Checks the path as written; links are resolved when the step runs."""
     normal = Path(os.path.normpath(path))
     return any(normal.is_relative_to(folder) for folder in settings.ALLOWED_PIDFILE_DIRS)
 
 
 def _find_pid_file(arguments: SignalArguments) -> PidFile:
-    """The pid file of the process that the step means.
+    """Find the pid file of the step's process.
 
     Raises:
-        StepImpossible: there is none, or it is not of the allowed ones.
+        StepImpossible: there is none, or it is not in an allowed folder.
     """
     folders = settings.ALLOWED_PIDFILE_DIRS
     if not folders:
@@ -135,28 +136,31 @@ def _find_pid_file(arguments: SignalArguments) -> PidFile:
     if arguments.pid is not None:
         meant, words = {arguments.pid}, f"process {arguments.pid}"
     else:
-        meant, words = processes.find_listeners(arguments.port), f"what listens on port {arguments.port}"
+        meant, words = (
+            processes.find_listeners(arguments.port),
+            f"the process that listens on port {arguments.port}",
+        )
         if not meant:
-            raise StepImpossible(f"nothing listens on port {arguments.port}, as far as can be seen")
+            raise StepImpossible(f"no visible process listens on port {arguments.port}")
     for file in processes.find_pid_files(folders):
         if file.pid in meant:
             return file
     raise StepImpossible(
-        f"no file *.pid names {words}, and it must not be signalled: {_list_allowed_folders()}"
+        f"no *.pid file names {words}, so it must not be signalled: {_list_allowed_folders()}"
     )
 
 
 @contextmanager
 def _open_checked(file: PidFile) -> Iterator[int]:
-    """The descriptor of the process that the file names, once it is known to be that one.
+    """Yield the descriptor of the process that the file names, after checking that it is this process.
 
     Raises:
-        ProcessLookupError: it is gone, though its number may have been given to another process.
-        StepImpossible: it is one of the coordinator's own.
+        ProcessLookupError: it is gone; another process may have its number now.
+        StepImpossible: it belongs to the coordinator, or is hidden.
     """
     try:
         with processes.open_process(file.pid) as descriptor:
-            # What is read below is of this process: as long as the descriptor is open and it is alive.
+            # While the descriptor is open and the process alive, its number cannot belong to another.
             _refuse_hidden(file, descriptor)
             _refuse_others(file)
             yield descriptor
@@ -167,11 +171,11 @@ def _open_checked(file: PidFile) -> Iterator[int]:
 
 
 def _refuse_hidden(file: PidFile, descriptor: int) -> None:
-    """A process that is there and cannot be seen must not pass for one that is gone, and so needs no undo."""
+    """A hidden process must not count as gone, because then it would need no undo."""
     if processes.is_hidden(file.pid) and not processes.has_ended(descriptor):
         raise StepImpossible(
-            f"process {file.pid} of {file.path!r} is another user's, and hidden from this one: worker and "
-            "watchdog need to see it in /proc (of a systemd unit: ProtectProc=default)"
+            f"process {file.pid} of {file.path!r} belongs to another user and is hidden: the worker and the "
+            "watchdog must be able to see it in /proc (in a systemd unit: ProtectProc=default)"
         )
 
 
@@ -179,25 +183,27 @@ def _refuse_others(file: PidFile) -> None:
     if processes.has_started_after(file.pid, file):
         raise ProcessLookupError(
             f"the process that {file.path!r} named is gone: "
-            f"its number, {file.pid}, is another's, which began later"
+            f"its number, {file.pid}, belongs to a process that started later"
         )
     if not processes.is_alive(file.pid):
         raise ProcessLookupError(f"process {file.pid} of {file.path!r} has ended")
     if _is_own(file.pid):
-        raise StepImpossible(f"process {file.pid} is the coordinator's own: it signals only others")
+        raise StepImpossible(
+            f"process {file.pid} belongs to the coordinator, which signals only other processes"
+        )
 
 
 def _is_own(pid: int) -> bool:
-    """Whether it is this process, one it descends from, or another one that runs this project."""
+    """Whether it is this process, one of its ancestors, or another process of this project."""
     if pid in processes.find_ancestors(os.getpid()):
         return True
     try:
         directory, words = processes.read_command_line(pid)
     except PermissionError:
-        return False  # another user's: it cannot be signalled either
+        return False  # another user's process, which cannot be signalled either
     runs_here = any(
         word.endswith("manage.py") and (directory / word).resolve() == settings.BASE_DIR / "manage.py"
         for word in words
     ) or (directory == settings.BASE_DIR and any(word.endswith(_OWN_PROGRAMS) for word in words))
-    # The demo services are there to be broken.
+    # The demo services may be broken.
     return runs_here and "demo_service" not in words

@@ -1,4 +1,4 @@
-"""Whether something listens on a TCP port."""
+"""Checks whether something listens on a TCP port."""
 
 import re
 import time
@@ -11,38 +11,40 @@ from pydantic import AfterValidator, Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotSent
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.ports import Platform
 
-# Letters of all scripts: a name may be internationalised. An IPv6 address may name its interface.
+# Letters of all scripts, because names may be internationalised. An IPv6 address may name its interface.
 _HOST = re.compile(r"[\w.:%-]+")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _check_host(text: str) -> str:
-    """A name or an address, without the brackets that an IPv6 address has in URLs."""
+    """Return the name or address, without the brackets of an IPv6 address."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not _HOST.fullmatch(bare):
-        raise ValueError(f"{text[:80]!r} is not a host: write its name or its address alone")
+        raise ValueError(f"{text[:80]!r} is not a host: write only its name or its address")
     if ":" in bare:
         try:
             ip_address(bare)
         except ValueError:
-            rule = "a name and an IPv4 address hold no ':', and the port stands under 'port'"
+            rule = "a name or an IPv4 address has no ':', and the port belongs under 'port'"
             raise ValueError(f"{text[:80]!r} is not a host: {rule}") from None
     return bare
 
 
 class TcpReturned(Returned):
-    connected: bool = Field(description="Whether something listens there and took the connection.")
-    elapsed: float = Field(ge=0, description="Seconds until that was known.")
-    note: str = Field(description="Why there is no connection, where there is none.")
+    connected: bool = Field(
+        json_schema_extra=ALWAYS, description="Whether something accepted the connection."
+    )
+    elapsed: float = Field(json_schema_extra=ALWAYS, ge=0, description="Seconds until this was known.")
+    note: str = Field(description="Why the connection failed, if it did.")
 
 
 class TcpArguments(Declaration):
-    """`host` and `port`, or `service`. An IPv6 address may stand in brackets."""
+    """`host` and `port`, or `service`. An IPv6 address may be in brackets."""
 
     Returns: ClassVar[type[Returned]] = TcpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
@@ -56,13 +58,13 @@ class TcpArguments(Declaration):
             yield "host", sentence
         if "service" in given:
             for word in {"host", "port"} & given.keys():
-                yield word, f"{word!r} and 'service' exclude each other: the service has its own address"
+                yield word, f"{word!r} and 'service' cannot be combined: the service has its own address"
         elif not {"host", "port"} <= given.keys():
             yield "", "the step has no address: give 'service', or 'host' and 'port'"
 
 
 class Tcp:
-    """As an action it fails where nothing listens."""
+    """As an action, it fails if nothing listens."""
 
     name: ClassVar[str] = "tcp"
     Arguments: ClassVar[type[TcpArguments]] = TcpArguments
@@ -94,7 +96,7 @@ class Tcp:
     async def _connect(
         self, arguments: TcpArguments, platform: Platform, host: str, port: int
     ) -> tuple[str, float]:
-        """Why there is no connection ('' is: there is one), and the seconds that it took."""
+        """Why the connection failed ('' if it succeeded), and the seconds that it took."""
         started = time.perf_counter()
         refusal = await find_refusal(host, port, platform, arguments.timeout)
         return refusal, time.perf_counter() - started
@@ -114,8 +116,8 @@ def _find_address(arguments: TcpArguments, platform: Platform) -> tuple[str, int
         parts = urlsplit(address)
         host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
     except ValueError as error:
-        message = f"{address!r}, the address of {arguments.service!r}, makes no sense: {error}"
+        message = f"{address!r}, the address of {arguments.service!r}, is not valid: {error}"
         raise StepImpossible(message) from error
     if not host or not port:
-        raise StepImpossible(f"{address!r}, the address of {arguments.service!r}, names no host and port")
+        raise StepImpossible(f"{address!r}, the address of {arguments.service!r}, has no host or no port")
     return host, port

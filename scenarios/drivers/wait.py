@@ -1,4 +1,4 @@
-"""Waits, for scenarios whose time is the point."""
+"""Waits for a given time."""
 
 import asyncio
 import time
@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from scenarios.domain.declarations import Declaration, Duration
-from scenarios.domain.results import Returned
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.ports import Platform
 
 
 class WaitReturned(Returned):
-    elapsed: float = Field(ge=0, description="Seconds.")
+    elapsed: float = Field(json_schema_extra=ALWAYS, ge=0, description="Seconds that were waited.")
 
 
 class WaitArguments(Declaration):

@@ -1,4 +1,4 @@
-"""The scalars of YAML 1.2's core schema: `on`, `yes` and `1:30` are text, as they look.
+"""The scalars of YAML 1.2's core schema, in which `on`, `yes` and `1:30` are text.
 
 https://yaml.org/spec/1.2.2/#103-core-schema
 """
@@ -21,10 +21,10 @@ _MAX_INTEGER = 2**63 - 1
 
 
 def parse_scalar(text: str) -> str | int | float | bool | None:
-    """What an unquoted scalar stands for.
+    """Parse an unquoted scalar.
 
     Raises:
-        ValueError: a number that JSON, and so the journal, could not hold.
+        ValueError: a number that cannot be stored as JSON.
     """
     if text in _WORDS:
         return _WORDS[text]
@@ -35,13 +35,13 @@ def parse_scalar(text: str) -> str | int | float | bool | None:
     if _FLOAT.fullmatch(text):
         return _parse_float(text)
     if _NOT_FINITE.fullmatch(text):
-        raise ValueError(f"{text!r} is no number that JSON knows")
+        raise ValueError(f"{text!r} is not a number in JSON")
     return text
 
 
 def parse_tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
     """Raises:
-    ValueError: the text is not what its tag says.
+    ValueError: the text does not match its tag.
     """
     kind = tag.rpartition(":")[2]
     if kind == "str":
@@ -50,7 +50,7 @@ def parse_tagged_scalar(tag: str, text: str) -> str | int | float | bool | None:
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if kind in {"map", "seq"} or type(value).__name__.replace("NoneType", "null") != kind:
-        raise ValueError(f"{text!r} is not what its tag '!!{kind}' says")
+        raise ValueError(f"{text!r} does not match its tag '!!{kind}'")
     return value
 
 

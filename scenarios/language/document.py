@@ -1,4 +1,4 @@
-"""From a document's text to what is known of it: `parse_document`, and `build_plan` with its variables."""
+"""Parsing and checking a document (`parse_document`), and filling in its variables (`build_plan`)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,15 +29,15 @@ from scenarios.language.words import Action, Guard, Metadata, Phase, Scenario, V
 from scenarios.language.yaml_text import MAX_BYTES
 from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree
 
-# So many are looked into: nobody reads more, and each costs time.
+# How many problems are examined: nobody reads more, and each takes time.
 TOO_MANY = MAX_PROBLEMS + 1
-# A mistake lies in up to five declarations: of a step, its action, phase, `spec` and the document.
+# A mistake counts in up to five declarations: the step, its action, phase, `spec` and the document.
 PATIENCE = 5 * TOO_MANY
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A valid document. `source` is its text as it was written."""
+    """A valid document. `source` is its original text."""
 
     name: str
     title: str
@@ -51,15 +51,14 @@ class Document:
 
 
 def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
-    """The document, checked against the language and the drivers' arguments.
+    """Parse a document and check it against the language and the drivers' arguments.
 
-    Values that variables replace are checked with the defaults, where every variable has one.
+    If every variable has a default, values with variables are checked with the defaults.
 
     Raises:
-        InvalidDocument: with every problem, in order of appearance; of thousands, with the first found.
+        InvalidDocument: with every problem in document order; if there are thousands, with the first ones.
     """
-    # What was read is dropped, tree and all, before the collector is let loose: it need not look
-    # through what an exception's traceback would have kept.
+    # The tree is released before the garbage collector runs again; an exception's traceback would keep it.
     with postpone_collection():
         try:
             read: Document | list[Problem] = _read_document(source, drivers)
@@ -100,11 +99,11 @@ def _read_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
 
 @postpone_collection()
 def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
-    """What the engine carries out: the document with its variables filled in.
+    """Fill in the variables and build the plan that the engine carries out.
 
     Raises:
-        InvalidVariables: a value does not fit its variable, or the place where it is put.
-        InvalidDocument: a rule is broken that only shows once values stand where variables stood.
+        InvalidVariables: a value does not fit its variable, or the place where it is used.
+        InvalidDocument: a rule is broken that can be checked only after the variables are filled in.
     """
     valid, filled, found = _fill_in(document, resolve_values(document.variables, given))
     if valid is not None:
@@ -114,7 +113,7 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
         raise InvalidDocument(_sort_problems(innocent))
     raise InvalidVariables(
         {
-            name: f"variable {name!r} does not fit where it is put: {problem}"
+            name: f"variable {name!r} does not fit where it is used: {problem}"
             for problem, names in reversed(blamed)
             for name in sorted(names)
         }
@@ -134,15 +133,15 @@ def _check(
 def _fill_in(
     document: Document, values: Mapping[str, Any]
 ) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
-    """The scenario with these values in it, also as plain JSON, or what is wrong with it then.
+    """The scenario with these values as a model and as plain JSON, and what is wrong with it.
 
     Raises:
-        InvalidVariables: a value is so long, and stands so often, that the document would burst.
+        InvalidVariables: a value is so long, and used so often, that the document would become too large.
     """
     _refuse_growth(document, values)
     spec = {
         name: substitute(part, values) if name in TEMPLATED_PARTS else part
-        for name, part in document._plain["spec"].items()  # noqa: SLF001 - kept there for this
+        for name, part in document._plain["spec"].items()  # noqa: SLF001 - the field is for this module
     }
     filled = {**document._plain, "spec": spec}  # noqa: SLF001
     valid, found = _check(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
@@ -155,13 +154,13 @@ def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
     grown = sum(measure_values(spec.get(part), lengths) for part in TEMPLATED_PARTS)
     if grown > MAX_BYTES:
         longest = max(lengths, key=lengths.__getitem__)
-        rule = f"filled in, the document would grow beyond {MAX_BYTES} bytes (256 KiB)"
+        rule = f"with it, the document would be longer than {MAX_BYTES} bytes (256 KiB)"
         sentence = f"variable {longest!r} has {lengths[longest]} characters: {rule}"
         raise InvalidVariables({longest: sentence})
 
 
 def _try_defaults(document: Document) -> None:
-    """Refuses what would be refused at every start with nothing given."""
+    """Refuse a document that no run could be started from with the default values."""
     if "${" not in document.source or any(one.is_required for one in document.variables.values()):
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
@@ -182,14 +181,14 @@ def _add_origin(misfit: Misfit) -> Problem:
 
 
 def _sort_problems(problems: Iterable[Problem]) -> list[Problem]:
-    """By position, each said once (an alias shows the same place several times), and not endless."""
+    """Sort by position, remove duplicates (an alias repeats its place) and limit the number."""
     unique = {(found.line, found.column, found.message): found for found in problems}
     ordered = sorted(unique.values(), key=lambda found: (found.line, found.column))
     if len(ordered) <= MAX_PROBLEMS:
         return ordered
     last = ordered[MAX_PROBLEMS]
-    rest = "more problems follow"
-    return [*ordered[:MAX_PROBLEMS], replace(last, message=rest, hint="solve the first ones")]
+    rest = "there are more problems"
+    return [*ordered[:MAX_PROBLEMS], replace(last, message=rest, hint="fix the first ones")]
 
 
 def _build_plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
@@ -232,7 +231,7 @@ def _build_action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
 
 
 def _get_written_timeout(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
-    """Its `timeout`; None where it is the default."""
+    """Its `timeout`; None if it is the default."""
     return declared.timeout if "timeout" in declared.model_fields_set else None
 
 
@@ -269,8 +268,6 @@ def _build_guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
 
 
 def _build_step(words: Mapping[str, Any]) -> plan.Step:
-    """As it is written: the driver reads its arguments when the step runs."""
+    """Keep the arguments unchanged: the driver reads them when the step runs."""
     ((driver, arguments),) = ((name, inner) for name, inner in words.items() if name != "sensitive")
-    is_sensitive = words.get("sensitive", False) or arguments.get("sensitive") is True
-    own = {name: value for name, value in arguments.items() if name != "sensitive"}
-    return plan.Step(driver, own, is_sensitive)
+    return plan.Step(driver, dict(arguments), words.get("sensitive", False))

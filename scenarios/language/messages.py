@@ -1,4 +1,4 @@
-"""Turns what the declarations refuse into sentences, placed where the reader has to look."""
+"""Turns validation errors into messages with the line and column to look at."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,10 @@ from scenarios.domain.expectations import format_value
 from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import TEMPLATED_PARTS, has_secret, is_templated
 from scenarios.language.schema import find_words
+from scenarios.language.words import explain_misplaced_sensitive
 from scenarios.language.yaml_tree import Node
 
-# Comparing names is slow: a document of nothing but unknown keys is refused quickly all the same.
+# Comparing names is slow, and a document with nothing but unknown keys must be refused quickly.
 _MAX_HINTS = 50
 _QUOTED = re.compile(r"'([^']*)'")
 _KEY_ERRORS = frozenset({"extra_forbidden", RELATION, MISFIT})
@@ -24,13 +25,13 @@ Sentence = tuple[str, str]
 
 
 def format_path(path: Sequence[str | int]) -> str:
-    """As `spec.phases[0].actions[1].do.http.method`."""
+    """For example `spec.phases[0].actions[1].do.http.method`."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A problem, and the node it is about: its variables may be to blame."""
+    """A problem and its node, whose variables may be the cause."""
 
     problem: Problem
     node: Node
@@ -39,9 +40,10 @@ class Misfit:
 def explain_errors(
     errors: Sequence[Any], root: Node, schema: Mapping[str, Any], *, excuse_templates: bool
 ) -> list[Misfit]:
-    """A Misfit for each of pydantic's errors; templates may be excused: they are checked once filled.
+    """A Misfit for each of pydantic's errors.
 
-    What a secret fills in is always excused: it is checked when the step runs.
+    With `excuse_templates`, values with variables are skipped: they are checked once the variables are filled
+    in. Values with secrets are always skipped: they are checked when the step runs.
     """
     found = []
     excused = is_templated if excuse_templates else has_secret
@@ -63,7 +65,7 @@ def explain_errors(
 
 
 def _locate(error: Any, root: Node) -> tuple[Path, Node | None, Node]:
-    """The path, the key's node where there is one, and the node itself (of a missing key, its mapping)."""
+    """The path, the node of the key if there is one, and the node itself (for a missing key, its mapping)."""
     path: Path = ()
     key, node = None, root
     for part in error["loc"]:
@@ -72,33 +74,38 @@ def _locate(error: Any, root: Node) -> tuple[Path, Node | None, Node]:
         elif isinstance(node.value, list) and isinstance(part, int) and part < len(node.value):
             key, node = None, node.value[part]
         elif error["type"] != "missing" or part != error["loc"][-1]:
-            continue  # a union's member or a validator's name: pydantic's business, not the reader's
+            continue  # a union's member or a validator's name, which only pydantic knows
         path = (*path, part)
     return path, key, node
 
 
 def _find_beside(error: Any, root: Node) -> str:
-    """The line of what contradicts the mistake."""
+    """A hint with the line of the value that contradicts this one."""
     context = error.get("ctx", {})
     if not context.get("beside"):
         return ""
     around = error["loc"][: len(error["loc"]) - context["depth"]]
     _, key, node = _locate({**error, "loc": (*around, *context["beside"])}, root)
-    return f"line {(key or node).line} has the {format_value(context['beside'][-1])}"
+    return f"{format_value(context['beside'][-1])} is in line {(key or node).line}"
 
 
 def _explain_unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> Sentence:
     name = str(path[-1])
     title, words = find_words(schema, path[:-1])
+    if name == "sensitive" and len(path) > 1 and _is_step(schema, path[:-2]):
+        return explain_misplaced_sensitive(str(path[-2]))
     if title == "Step":
         words = [word for word in words if word != "sensitive"]
-        known = ", ".join(words) or "none is installed"
-        message = f"{format_value(name)} is no driver: one of {known}"
+        known = ", ".join(words) or "none, because no driver is installed"
+        message = f"unknown driver {format_value(name)}; choose one of {known}"
     else:
-        message = (
-            f"{format_value(name)} is unknown in {_describe_owner(path[:-1])}: it takes {', '.join(words)}"
-        )
+        allowed = ", ".join(words)
+        message = f"unknown key {format_value(name)} in {_describe_owner(path[:-1])}; allowed: {allowed}"
     return message, suggest(name, words) if hinted else ""
+
+
+def _is_step(schema: Mapping[str, Any], path: Path) -> bool:
+    return find_words(schema, path)[0] == "Step"
 
 
 def _describe_owner(path: Path) -> str:
@@ -112,7 +119,7 @@ def _describe_owner(path: Path) -> str:
 def _explain(error: Any, path: Path) -> Sentence:
     value, context = error["input"], error.get("ctx", {})
     if error["type"] == "missing":
-        return f"{format_value(path[-1])} is missing in {_describe_owner(path[:-1])}", "add it"
+        return f"{format_value(path[-1])} is missing from {_describe_owner(path[:-1])}", "add it"
     if error["type"] == "value_error":
         return str(context["error"]), ""
     if error["type"] == "literal_error":
@@ -121,8 +128,8 @@ def _explain(error: Any, path: Path) -> Sentence:
         what, hint = _NOT_A[error["type"]]
         return f"{describe_value(value)} is not {what}", hint
     if error["type"] in _RULES:
-        return f"{describe_value(value)} is refused: it must {_RULES[error['type']](context)}", ""
-    # A site's own declarations may use anything of pydantic's.
+        return f"{describe_value(value)} is not allowed: it must {_RULES[error['type']](context)}", ""
+    # The declarations of a site's own drivers may use any of pydantic's errors.
     sentence = str(context.get("sentence") or error["msg"])
     return sentence.replace("Input should", f"{describe_value(value)} should"), str(context.get("hint", ""))
 
@@ -130,8 +137,8 @@ def _explain(error: Any, path: Path) -> Sentence:
 def _explain_choice(value: Any, expected: str) -> Sentence:
     choices = _QUOTED.findall(expected) or [expected]
     listed = ", ".join(map(repr, choices))
-    rule = f"it must be {listed}" if len(choices) == 1 else f"one of {listed}"
-    return f"{describe_value(value)} is not allowed: {rule}", suggest(value, choices) if isinstance(
+    rule = f": it must be {listed}" if len(choices) == 1 else f"; choose one of {listed}"
+    return f"{describe_value(value)} is not allowed{rule}", suggest(value, choices) if isinstance(
         value, str
     ) else ""
 
@@ -151,8 +158,8 @@ def _pluralize_entries(count: int) -> str:
 _MAPPING = ("a mapping", "write 'key: value' lines below it")
 _LIST = ("a list", "begin each entry with '- '")
 _TEXT = ("text", "put it in quotes")
-_WHOLE = ("a whole number", "write it without quotes, as in 5")
-_NUMBER = ("a number", "write it without quotes, as in 0.5")
+_WHOLE = ("a whole number", "write it without quotes, for example 5")
+_NUMBER = ("a number", "write it without quotes, for example 0.5")
 _TRUTH = ("true or false", "write true or false, without quotes")
 _NOT_A: Mapping[str, Sentence] = {
     **dict.fromkeys(("model_type", "dict_type", "model_attributes_type", "mapping_type"), _MAPPING),

@@ -1,7 +1,7 @@
-"""What may be expected of each driver's fields, as JSON Schema: the same rules as in results.py.
+"""The allowed expectations for each driver's fields as JSON Schema; the same rules as in results.py.
 
-`Expect` lists the fields of all drivers, for editors that complete. Beside it, validations and guards say
-by the driver of their probe which of them, and which matchers, there are.
+`Expect` lists the fields of all drivers, for completion in editors. Validations, guards and actions restrict
+fields and matchers further by the driver of their step.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ _LITERAL = {"type": ["string", "number", "boolean", "null", "array"]}
 
 
 def add_expectations(definitions: dict[str, Any], drivers: Mapping[str, type[BaseModel]]) -> None:
-    """Adds it to the schema's definitions."""
+    """Add the expectations to the definitions of the schema."""
     writer = _Writer(definitions)
     count = writer.wanted(WHOLE_NUMBER)
     definitions["Matchers"]["properties"]["count"] |= count
@@ -76,10 +76,10 @@ class _Writer:
         return {**self.wanted(declared.kind), "description": declared.description}
 
     def wanted(self, kind: Kind) -> Schema:
-        """A plain value of the kind, or matchers that fit it."""
+        """A plain value of the kind, or matchers for it."""
         if kind == ANY:
             return {"anyOf": [_LITERAL, _MATCHERS]}
-        # A mapping is always one of matchers, never a plain value.
+        # A mapping always contains matchers; it is never a plain value.
         types = sorted(kind.types - {"object"}) or ["array"]
         plain = [_build_equal(Kind(frozenset(types)))] if kind.types - {"object"} else [_TEMPLATE]
         return {"anyOf": [*plain, {"$ref": f"#/$defs/{self._matchers(kind)}"}]}
@@ -118,6 +118,6 @@ def _name_kind(kind: Kind) -> str:
 
 
 def _build_equal(kind: Kind) -> Schema:
-    """Values that may equal one of the kind; a template may become one."""
+    """Values that may equal a value of the kind; a template may become one."""
     own: Schema = {} if kind == ANY else {"type": sorted(kind.types)}
     return own if kind == ANY or "string" in kind.types else {"anyOf": [own, _TEMPLATE]}

@@ -1,4 +1,4 @@
-"""The language as JSON Schema, for editors that complete and check while typing."""
+"""The language as JSON Schema, with which editors complete and check documents."""
 
 import inspect
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,14 @@ from scenarios.language.result_schema import add_expectations
 from scenarios.language.words import Action, Guard, Phase, Scenario, Spec, Undone, Validation, scenario_model
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-# Where nothing is substituted, a template is text like any other.
+# Variables are not filled in there, so a template is ordinary text.
 _WITHOUT_TEMPLATES = ("Metadata", "Variable")
 _PLAIN_MATCHER = {"type": ["string", "number", "boolean", "null", "array"]}
 _MATCHERS = "#/$defs/Matchers"
 
 
 def json_schema(drivers: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
-    """JSON Schema (2020-12) of the documents that `parse_document` takes with these drivers."""
+    """JSON Schema (2020-12) of the documents that `parse_document` accepts with these drivers."""
     return {"$schema": _DIALECT, **build_schema(scenario_model(drivers))}
 
 
@@ -27,12 +27,12 @@ def json_schema(drivers: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
 def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
     schema = model.model_json_schema()
     definitions = {
-        # Pydantic names a parametrised model after its parameter.
+        # Pydantic adds the parameter to the name of a parametrised model.
         _strip_parameter(name): _describe(definition, templates=name not in _WITHOUT_TEMPLATES)
         for name, definition in schema["$defs"].items()
     }
     for declaration in (Action, Guard, Phase, Spec, Undone, Validation):
-        # Pydantic forgets the docstring of a model once it is parametrised.
+        # Pydantic drops the docstring of a parametrised model.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
     definitions["Step"] |= {"minProperties": 1}
     if drivers := _get_drivers(model):
@@ -44,14 +44,14 @@ def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
     definitions["Template"] = {
         "type": "string",
         "pattern": TEMPLATE_PATTERN,
-        "description": "A variable, filled in when a run is started; the result is checked then.",
+        "description": "A variable, filled in when a run is started. The result is checked then.",
     }
     document = _describe({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
     return document | {"title": "Scenario", "$defs": definitions}
 
 
 def _get_drivers(model: type[Scenario[Any]]) -> Mapping[str, type[BaseModel]]:
-    """The drivers' arguments, as `scenario_model` has put them in."""
+    """The models of the drivers' arguments that `scenario_model` has used."""
     (step,) = model.__pydantic_generic_metadata__["args"]
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     return drivers
@@ -62,7 +62,7 @@ def _strip_parameter(name: str) -> str:
 
 
 def _describe(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
-    """The schema of one declaration, with what pydantic cannot know."""
+    """The schema of one declaration, completed with what pydantic does not know."""
     described = {**schema, "title": _strip_parameter(schema.get("title", "").replace("[Step]", ""))}
     if "properties" in schema:
         described["properties"] = {
@@ -74,7 +74,7 @@ def _describe(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
 
 
 def _describe_value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
-    # A default of null means that there is none, and generated titles only repeat the key.
+    # A default of null means that there is no default, and generated titles only repeat the key.
     kept = {
         word: part
         for word, part in schema.items()
@@ -95,14 +95,14 @@ def _describe_value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any
 
 
 def _is_closed_scalar(schema: Mapping[str, Any]) -> bool:
-    """Whether it would refuse '${variable}', which becomes a fitting value only later."""
+    """Whether the schema would refuse '${variable}', which becomes a valid value only later."""
     return schema.get("type") in ("integer", "number", "boolean") or any(
         word in schema for word in ("enum", "const", "pattern", "format", "maxLength")
     )
 
 
 def find_words(schema: Mapping[str, Any], path: tuple[str | int, ...]) -> tuple[str, list[str]]:
-    """The title of the declaration at this path, and the keys that it takes."""
+    """The title of the declaration at this path, and its keys."""
     found = schema
     for part in path:
         found = _resolve(found, schema)

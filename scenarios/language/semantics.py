@@ -1,6 +1,6 @@
-"""Rules across a document that no single declaration sees.
+"""Rules across several declarations of a document.
 
-They look at the tree as it was written, and so hold however broken its other parts are.
+They check the tree before variables are filled in, and work even if other parts of it are not valid.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,17 +15,17 @@ from scenarios.language.words import MAX_STEPS, STEP_WORDS
 from scenarios.language.yaml_tree import Node, walk_tree
 
 Path = tuple[str | int, ...]
-# Each takes up to half a millisecond to compile, and one that stands often is compiled once.
+# Each one takes up to half a millisecond to compile; repeated ones are compiled once.
 MAX_PATTERNS = 100
-# A document with thousands of variables, and thousands of mistakes, is refused quickly all the same.
+# A document with thousands of variables and thousands of mistakes must be refused quickly.
 _MAX_LISTED = 20
-# Of `spec.guards[0].probe`, `spec.phases[0].actions[0].do` and `spec.phases[0].actions[0].undone.probe`.
+# The depths of `spec.guards[0].probe`, `spec.phases[0].actions[0].do` and `….actions[0].undone.probe`.
 _STEP_DEPTHS = (4, 6, 7)
 _DRIVERS_WITH_OK = frozenset({"command", "http"})
 
 
 def check_step_count(root: Node) -> Problem | None:
-    """The first step beyond the limit; every alias counts with the steps it stands for."""
+    """The problem of the first step over the limit; aliases count with all steps that they stand for."""
     count = 0
     for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] in STEP_WORDS and isinstance(node.value, dict) and _is_step_path(path):
@@ -39,7 +39,7 @@ def check_step_count(root: Node) -> Problem | None:
 
 
 def check_pattern_count(root: Node) -> Problem | None:
-    """The first regular expression or JSONPath beyond the limit; one that stands often counts once."""
+    """The problem of the first regular expression or JSONPath over the limit; repeated ones count once."""
     seen: set[Any] = set()
     for node in _find_patterns(_get_child(root, "spec")):
         seen.add(node.value)
@@ -82,7 +82,7 @@ def _get_children(node: Node | None) -> list[Node]:
 
 
 def _is_step_path(path: Path) -> bool:
-    """`spec.phases[0].actions[0].do` or `spec.guards[0].probe`, and not a key in some step's arguments."""
+    """Whether the path leads to a step, not to a key of the same name in a step's arguments."""
     if path[:2] not in {("spec", "phases"), ("spec", "guards")}:
         return False
     return len(path) in _STEP_DEPTHS[:2] or (len(path) == _STEP_DEPTHS[2] and path[5] == "undone")
@@ -122,28 +122,30 @@ def _find_duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Pr
         if name is None or not isinstance(name.value, str):
             continue
         if name.value in seen:
-            hint = f"line {seen[name.value].line} has the first"
-            message = f"{format_value(name.value)} is a duplicate: another {kind} has this name"
+            hint = f"the first one is in line {seen[name.value].line}"
+            message = f"duplicate name {format_value(name.value)}: another {kind} has it"
             yield Problem(name.line, name.column, format_path((*path, index, "name")), message, hint)
         seen.setdefault(name.value, name)
 
 
 def _find_probes_with_ok(root: Node) -> Iterator[Problem]:
-    """What an answer must be is said once: by `ok` where something is done, by `expect` where it is seen."""
+    """`ok` is for actions; probes have `expect`."""
     for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] == "probe" and _is_step_path(path):
             for driver in sorted(_DRIVERS_WITH_OK):
                 arguments = _get_child(node, driver)
                 if _get_child(arguments, "ok") is not None and arguments is not None:
                     key = arguments.keys["ok"]
-                    message = "'ok' is unknown in a probe: it says which answers count as done"
-                    hint = "say under 'expect' what the probe must return"
+                    message = (
+                        "'ok' is not allowed in a probe: it says which responses mean that an action was done"
+                    )
+                    hint = "write what the probe must return under 'expect'"
                     yield Problem(key.line, key.column, format_path((*path, driver, "ok")), message, hint)
 
 
 def _find_broken_references(spec: Node) -> Iterator[Problem]:
     declared = _get_child(spec, "variables")
-    # Where the declarations are no mapping at all, every reference would be reported for one mistake.
+    # If the declarations are not a mapping, every reference would be reported because of that one mistake.
     known = list(declared.value) if declared and isinstance(declared.value, dict) else []
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
@@ -159,9 +161,9 @@ def _find_broken_references(spec: Node) -> Iterator[Problem]:
 
 
 def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
-    """What stands in every text that may be wrong; "" where nothing may.
+    """The text that every doubtful value contains; "" if there is none.
 
-    Looked at all together first: place by place, thousands of references take long.
+    Checks all references together first, because thousands take long one by one.
     """
     found, in_keys = collect_references(part.plain())
     names = set(known)
@@ -178,8 +180,8 @@ def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) ->
             yield Problem(node.line, node.column, format_path(path), reference.broken)
         elif reference.is_secret:
             if not _is_inside_step(path):
-                message = f"'${{secret:{reference.name}}}' stands outside of a step"
-                hint = "secrets go into the arguments of 'probe', 'do' and 'undo' only"
+                message = f"'${{secret:{reference.name}}}' is outside a step"
+                hint = "use secrets only in the arguments of 'probe', 'do' and 'undo'"
                 yield Problem(node.line, node.column, format_path(path), message, hint)
         elif checkable and reference.name not in known:
             declares = ", ".join(known[:_MAX_LISTED]) or "none"
@@ -191,6 +193,6 @@ def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) ->
 def _check_keys(keys: Mapping[str, Node], path: Path) -> Iterator[Problem]:
     for name, key in keys.items():
         if next(find_references(name), None):
-            message = f"{format_value(name)} is a key with a variable: they are filled in in values only"
+            message = f"{format_value(name)} is a key with a variable; variables are filled in only in values"
             hint = "'$${' writes a literal '${'"
             yield Problem(key.line, key.column, format_path((*path, name)), message, hint)

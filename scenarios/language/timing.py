@@ -1,7 +1,7 @@
-"""Times that contradict each other, found before a run: what ends a step, and what the phases need at least.
+"""Finds contradicting times before a run: of steps and their limits, and of phases and the run's timeout.
 
-Values are as they were written: of any type, and templates where variables are not filled in yet. What
-cannot be read as a duration is passed over; it is refused by its own declaration.
+The values come straight from the document: they may have any type, or be templates. Values that are not
+durations are skipped, because their own declarations refuse them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from scenarios.domain.durations import format_duration, parse_duration
 ACTION_SECONDS = 30.0
 PROBE_SECONDS = 10.0
 RUN_SECONDS = 3600.0
-# The argument that says how long a step may take, by driver; of others it is `timeout`.
+# The argument with a step's maximum time, by driver; other drivers have `timeout`.
 _TIME_WORDS = {"wait": "duration"}
 Path = tuple[str | int, ...]
 
@@ -27,7 +27,7 @@ def read_seconds(value: Any) -> float | None:
 
 
 def read_own_time(step: Any) -> tuple[str, str, float] | None:
-    """The driver, the argument and the seconds that a step says it may take; None where it says nothing."""
+    """The driver, the argument and the seconds of a step's own time limit; None if it has none."""
     words = step.items() if isinstance(step, Mapping) else ()
     named = [(driver, arguments) for driver, arguments in words if driver != "sensitive"]
     if len(named) != 1:
@@ -40,7 +40,7 @@ def read_own_time(step: Any) -> tuple[str, str, float] | None:
 
 
 def choose_time_limit(step: Any, written: float | None, default: float) -> float:
-    """Seconds after which the step is given up: its own time extends the limit that nobody wrote."""
+    """The seconds after which a step is given up; its own time extends the default, not a written limit."""
     if written is not None:
         return written
     own = read_own_time(step)
@@ -48,7 +48,7 @@ def choose_time_limit(step: Any, written: float | None, default: float) -> float
 
 
 def find_cut_short_steps(given: Mapping[str, Any], steps: Sequence[str], owner: str) -> Iterator[BrokenRule]:
-    """Steps whose own time is longer than the `timeout` that is written around them."""
+    """Yield the steps whose own time is longer than the `timeout` around them."""
     limit = read_seconds(given["timeout"]) if "timeout" in given else None
     for step in steps if limit is not None else ():
         own = read_own_time(given.get(step))
@@ -64,19 +64,19 @@ def find_cut_short_steps(given: Mapping[str, Any], steps: Sequence[str], owner: 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """What takes so long at least, and where that is written."""
+    """The minimum time of a part, and the path where it is written."""
 
     seconds: float
     path: Path = ()
 
 
 def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
-    """The phase that can never end before the run's timeout, and each `within` that can never be used up."""
+    """Yield the phase that cannot end before the run's timeout, and each `within` that is longer than it."""
     limit = read_seconds(spec["timeout"]) if "timeout" in spec else RUN_SECONDS
     if limit is None:
         return
     default = "" if "timeout" in spec else "default "
-    end = f"the run ends after {format_duration(limit)}, its {default}'timeout'"
+    end = f"the run ends after {format_duration(limit)} (its {default}'timeout')"
     beside: Path = ("timeout",) if "timeout" in spec else ()
     needed = 0.0
     for index, phase in enumerate(_list_mappings(spec.get("phases"))):
@@ -88,18 +88,18 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
         needed += longest.seconds
         if needed > limit >= before:
             least = format_duration(needed)
-            rule = f"up to here the phases take at least {least}, but {end}"
+            rule = f"the phases up to here take at least {least}, but {end}"
             yield BrokenRule(longest.path, rule, "give 'spec' a longer 'timeout'", beside)
         for number, validation in enumerate(_list_mappings(phase.get("validations"))):
             within = read_seconds(validation.get("within")) if validation else None
             if within is not None and within > limit:
-                rule = f"{format_duration(within)} can never be used up: {end}"
+                rule = f"{format_duration(within)} is longer than the run: {end}"
                 path = ("phases", index, "validations", number, "within")
                 yield BrokenRule(path, rule, "give 'spec' a longer 'timeout'", beside)
 
 
 def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
-    """What takes time side by side in a phase, the longest of which it lasts at least."""
+    """The parts of a phase that run in parallel; the phase takes at least as long as the longest."""
     yield _Span(read_seconds(phase.get("hold")) or 0.0, ("hold",) if "hold" in phase else ())
     in_turn = _Span(0.0)
     for index, action in enumerate(_list_mappings(phase.get("actions"))):
@@ -126,7 +126,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
 
 
 def _measure_wait(step: Any, path: Path) -> _Span:
-    """What a step of `wait` takes: of all the others nobody knows."""
+    """The time of a `wait` step; the time of other steps is not known."""
     own = read_own_time(step)
     if own is None or own[0] != "wait":
         return _Span(0.0)
@@ -134,6 +134,6 @@ def _measure_wait(step: Any, path: Path) -> _Span:
 
 
 def _list_mappings(entries: Any) -> Iterator[Mapping[str, Any] | None]:
-    """Each entry, or None in its place where it is no mapping."""
+    """Each entry, or None for an entry that is not a mapping."""
     for entry in entries if isinstance(entries, list) else ():
         yield entry if isinstance(entry, Mapping) else None

@@ -1,4 +1,4 @@
-"""The variables of a scenario: their declaration, and the values given for a run."""
+"""The variables of a scenario: their declarations, and their values for a run."""
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
@@ -40,16 +40,16 @@ _IS_KIND: Mapping[str, Callable[[Any], bool]] = {
 }
 _KIND_NAMES = {
     "string": "text: put it in quotes",
-    "integer": "a whole number, as in 5",
-    "number": "a number, as in 0.5",
+    "integer": "a whole number, such as 5",
+    "number": "a number, such as 0.5",
     "boolean": "true or false",
-    "duration": "a duration, as in '500ms' or '1h30m'",
+    "duration": "a duration, such as '500ms' or '1h30m'",
 }
 _SCALAR_SCHEMA: dict[str, JsonValue] = {"type": ["string", "number", "boolean"]}
 
 
 class Variable(Declaration):
-    """`pattern` must match the whole value; `min` and `max` go with what has an order."""
+    """`pattern` must match the whole value. `min` and `max` are for numbers and durations."""
 
     type: Kind
     default: Any = Field(ABSENT, json_schema_extra=_SCALAR_SCHEMA)
@@ -79,17 +79,17 @@ class Variable(Declaration):
 
 
 def _find_declaration_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Words that do not go with the type or with each other."""
+    """Yield the keys that do not fit the type or each other, each with a sentence."""
     limits = {}
     for word in ("min", "max"):
         if word in given and kind not in _ORDERED:
-            yield word, f"{word!r} goes with {', '.join(_ORDERED)}, not with {kind}: remove it"
+            yield word, f"{word!r} is for integer, number and duration, not for {kind}: remove it"
         elif word in given and not _IS_KIND[kind](given[word]):
             yield word, f"{word!r} is {format_value(given[word])}, not {_KIND_NAMES[kind]}"
         elif word in given:
             limits[word] = _rank(given[word])
     if len(limits) == len(("min", "max")) and limits["min"] > limits["max"]:
-        yield "max", f"'max' is {format_value(given['max'])}, less than 'min', {format_value(given['min'])}"
+        yield "max", f"'max' ({format_value(given['max'])}) is less than 'min' ({format_value(given['min'])})"
     yield from _find_choices_errors(kind, given)
     yield from _find_pattern_errors(kind, given)
 
@@ -107,7 +107,7 @@ def _find_pattern_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[
     if not isinstance(pattern, str):
         return
     if kind != "string":
-        yield "pattern", f"'pattern' goes with string, not with {kind}: remove it"
+        yield "pattern", f"'pattern' is for string, not for {kind}: remove it"
         return
     try:
         compile_pattern(pattern)
@@ -120,7 +120,7 @@ def _rank(value: Any) -> Any:
 
 
 def find_misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
-    """What keeps the value from being one of this type and these rules; '' is nothing."""
+    """Why the value does not fit the type and the rules; '' if it does."""
     if not _IS_KIND[kind](value):
         return f"is {format_value(value)}, not {_KIND_NAMES[kind]}"
     return next(_find_broken_rules(rules, value), "")
@@ -130,25 +130,25 @@ def _find_broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
     if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
         yield f"is {len(value)} characters long: at most {MAX_TEXT_LENGTH} are allowed"
     if isinstance(value, str) and holds_control_characters(value):
-        yield f"is {format_value(value)}, which holds a control character: remove it"
+        yield f"is {format_value(value)}, which contains a control character: remove it"
     if "min" in rules and _rank(value) < _rank(rules["min"]):
         yield f"is {format_value(value)}: it must be at least {format_value(rules['min'])}"
     if "max" in rules and _rank(value) > _rank(rules["max"]):
         yield f"is {format_value(value)}: it must be at most {format_value(rules['max'])}"
     if isinstance(choices := rules.get("choices"), list) and choices and value not in choices:
-        yield f"is {format_value(value)}: one of {', '.join(map(format_value, choices))}"
+        yield f"is {format_value(value)}; choose one of {', '.join(map(format_value, choices))}"
     pattern = rules.get("pattern")
     if isinstance(pattern, str) and not compile_pattern(pattern).fullmatch(value):
         yield f"is {format_value(value)}, which does not match the pattern {format_value(pattern)}"
 
 
 def resolve_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every variable: the given one, or its default.
+    """Return a value for every variable: the given one or its default.
 
-    Values may be JSON, or text as typed on a command line: '5' is a whole number where one is wanted.
+    Values may be JSON, or text from a command line: '5' becomes a whole number for a variable of that type.
 
     Raises:
-        InvalidVariables: with a sentence for every name that is unknown, missing or does not fit.
+        InvalidVariables: a name is unknown or missing, or a value does not fit; with a sentence for each.
     """
     errors = {name: _explain_unknown(name, variables) for name in given if name not in variables}
     values: dict[str, Any] = {}
@@ -178,18 +178,18 @@ def _read_text(kind: str, value: Any) -> Any:
 def _explain_unknown(name: str, variables: Mapping[str, Variable]) -> str:
     near = difflib.get_close_matches(str(name)[:64], variables, n=1)
     if near:
-        return f"there is no variable {str(name)[:80]!r}: did you mean {near[0]!r}?"
-    known = ", ".join(variables) if variables else "none; the scenario has no variables"
-    return f"there is no variable {str(name)[:80]!r}: the scenario's are {known}"
+        return f"unknown variable {str(name)[:80]!r}: did you mean {near[0]!r}?"
+    known = ", ".join(variables) or "no variables"
+    return f"unknown variable {str(name)[:80]!r}; the scenario has {known}"
 
 
 def parse_pairs(words: list[str]) -> dict[str, str]:
-    """`name=value` words of a command line.
+    """Parse the `name=value` arguments of a command line.
 
     Raises:
-        InvalidVariables: a word without '='.
+        InvalidVariables: an argument has no '='.
     """
-    errors = {word: f"{word!r} gives no value: write it as 'name=value'" for word in words if "=" not in word}
+    errors = {word: f"{word!r} has no value: write it as 'name=value'" for word in words if "=" not in word}
     if errors:
         raise InvalidVariables(errors)
     return {name.strip(): value for name, _, value in (word.partition("=") for word in words)}

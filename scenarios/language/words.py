@@ -1,7 +1,7 @@
-"""The words of the scenario language, `coordinator/v1`.
+"""The declarations of the scenario language, `coordinator/v1`.
 
-Structure, defaults and JSON Schema all come from these declarations. They are generic over the step,
-for its words are the drivers' (see `scenario_model`).
+Structure, defaults and JSON Schema all come from them. They are generic over the step, because its keys
+depend on the installed drivers (see `scenario_model`).
 """
 
 import re
@@ -57,8 +57,8 @@ AnyStep = TypeVar("AnyStep")
 def _check_dns_label(text: str) -> str:
     if re.fullmatch(DNS_LABEL_PATTERN.strip("^$"), text):
         return text
-    rule = "a-z, 0-9 and '-' inside, at most 63 characters"
-    raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, as in 'exchange-latency'")
+    rule = "use a-z, 0-9 and '-' (not at the ends), at most 63 characters"
+    raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, for example 'exchange-latency'")
 
 
 def _check_pattern(text: str) -> str:
@@ -67,16 +67,16 @@ def _check_pattern(text: str) -> str:
 
 
 def _build_matchers(wanted: Any) -> Any:
-    """A plain value is `equals`."""
+    """Read a plain value as `equals`."""
     return wanted if isinstance(wanted, dict) else {"equals": wanted}
 
 
 class Matchers(Declaration):
-    """Several in one mapping must all hold. `matches` is a regular expression (RE2), searched.
+    """If a mapping has several matchers, all must hold. `matches` searches for a regular expression (RE2).
 
-    `all`, `any` and `count` look at the values of a list, or at every series of a `prometheus` answer; of
-    no values, neither `all` nor `any` holds. `contains` looks for a part of a text, a value of a list or
-    a key of a mapping.
+    `all`, `any` and `count` check the values of a list, or every series of a `prometheus` response; without
+    any values, `all` and `any` do not hold. `contains` looks for a part of a text, a value of a list or a key
+    of a mapping.
     """
 
     equals: Any = None
@@ -103,17 +103,17 @@ class Matchers(Declaration):
         if isinstance(limits, list) and [type(limit) in {int, float} for limit in limits] == [True, True]:
             low, high = limits
             if low > high:
-                yield "between", f"{format_value(limits)} is no range: the lower limit comes first"
+                yield "between", f"{format_value(limits)} is not a range: the lower limit comes first"
 
 
 Matcher = Annotated[Matchers, BeforeValidator(_build_matchers)]
 
 
 class JsonPaths(Declaration, extra="allow"):
-    """JSONPaths (RFC 9535) into the returned JSON, and what stands there.
+    """JSONPaths (RFC 9535) into the returned JSON, and what they must select.
 
-    A singular query, as `$.status` or `$.nodes[0].name`, gives its value. Any other, as `$.nodes[*].name`,
-    gives a list, also of one value and of none.
+    A singular query, such as `$.status` or `$.nodes[0].name`, returns its value. Any other query, such as
+    `$.nodes[*].name`, returns a list, which may have one value or none.
     """
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
@@ -121,7 +121,7 @@ class JsonPaths(Declaration, extra="allow"):
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not given:
-            yield "", "'json' is empty: write a JSONPath and what stands there, as in '$.status: ok'"
+            yield "", "'json' is empty: write a JSONPath and its value, for example '$.status: ok'"
         for path in given:
             try:
                 compile_query(path)
@@ -130,8 +130,8 @@ class JsonPaths(Declaration, extra="allow"):
 
 
 class Expect(Declaration, extra="allow"):
-    """Fields that the probe's driver returns (see [drivers](#drivers)) and what they must be; `json` maps
-    JSONPath, `headers` names.
+    """The fields that the step's driver returns (see [drivers](#drivers)), and their expected values. `json`
+    maps JSONPaths to values, `headers` names of headers.
     """
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
@@ -141,38 +141,53 @@ class Expect(Declaration, extra="allow"):
     @classmethod
     def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not given:
-            yield "", "'expect' is empty: name a field and its value, as in 'status: 200'"
+            yield "", "'expect' is empty: name a field and its value, for example 'status: 200'"
+
+
+def explain_misplaced_sensitive(driver: str) -> tuple[str, str]:
+    """The message and the hint for `sensitive` among a driver's arguments."""
+    return f"'sensitive' is not an argument of {driver!r}", f"write 'sensitive: true' beside {driver!r}"
+
+
+def _ignores_sensitive(arguments: type[BaseModel], given: Any) -> bool:
+    """Whether pydantic would silently drop `sensitive`; a model that forbids extra keys reports it."""
+    is_lenient = arguments.model_config.get("extra") != "forbid" and "sensitive" not in arguments.model_fields
+    return is_lenient and isinstance(given, dict) and "sensitive" in given
 
 
 class StepWords(Declaration):
-    """One driver's name, with its arguments under it. Of a step that is `sensitive`, nothing of the answer
-    is kept, only whether it held.
+    """The name of one driver, with its arguments under it. With `sensitive: true` beside the driver, the
+    response is not stored, only whether it met the expectation.
     """
 
     sensitive: bool = False
 
     @classmethod
     def drivers(cls) -> dict[str, type[BaseModel]]:
-        """The drivers' arguments, by the driver's name."""
+        """The models of the drivers' arguments, by the name of the driver."""
         declared = ((field.alias, field.annotation) for field in cls.model_fields.values())
         return {name: arguments for name, arguments in declared if name and isinstance(arguments, type)}
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        drivers = sorted(cls.drivers())
+    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+        arguments = cls.drivers()
+        drivers = sorted(arguments)
         named = [name for name in given if name in drivers]
+        for name in named:
+            if _ignores_sensitive(arguments[name], given[name]):
+                yield BrokenRule((name, "sensitive"), *explain_misplaced_sensitive(name))
         if not given.keys() - {"sensitive"}:
-            yield "", f"the step names no driver: one of {', '.join(drivers)}"
+            yield "", f"the step has no driver; choose one of {', '.join(drivers)}"
         for extra in named[1:]:
             yield (
                 extra,
-                f"{extra!r} is a second driver in this step, beside {named[0]!r}: a step has exactly one",
+                f"the step has two drivers, {named[0]!r} and {extra!r}; a step takes exactly one",
             )
 
     @model_validator(mode="wrap")
     @classmethod
     def _excuse_secrets(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
-        """A step that does not fit only where a secret will stand passes: it is checked when it runs."""
+        """Accept a step whose only errors are values with secrets: these are checked when it runs."""
         try:
             return handler(data)
         except ValidationError as error:
@@ -183,7 +198,7 @@ class StepWords(Declaration):
 
 
 def _check_expectations(step: Any, probe: Any, expect: Any) -> Iterator[BrokenRule]:
-    """What is expected and can never come; `step` declares the drivers, of which `probe` names one."""
+    """Yield the expectations that the driver named in `probe` can never meet; `step` declares the drivers."""
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     named = [name for name in probe if name in drivers] if isinstance(probe, dict) else []
     driver = named[0] if len(named) == 1 else ""
@@ -193,9 +208,9 @@ def _check_expectations(step: Any, probe: Any, expect: Any) -> Iterator[BrokenRu
 
 
 class Undone(Declaration, Generic[AnyStep]):
-    """What shows that a fault is gone. It is looked at after the undo until it holds, at most for the
-    action's `timeout` from the undo's beginning on. A fault of which it does not hold is outstanding, and
-    undone again.
+    """The probe that shows that a fault is gone. After the undo, it is repeated until it holds, for at most
+    the action's `timeout` from the beginning of the undo. If it does not hold, the fault is outstanding and
+    is undone again.
     """
 
     probe: AnyStep
@@ -208,17 +223,18 @@ class Undone(Declaration, Generic[AnyStep]):
 
 
 class Action(Declaration, Generic[AnyStep]):
-    """Done in its turn, or side by side with the others `at` an offset from the phase's start.
+    """Actions run one after another. An action with `at` runs in parallel to the others, at that offset from
+    the start of the phase.
 
-    One with an `undo` is a fault: it is taken back when its phase ends, or with `until: run` the run.
-    One whose answer is not what `expect` says has failed, as a validation does. Where `expect` names
-    `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), it decides alone whether the action
-    was done, unless the step says it by `ok`. One that was not done, or not answered, is errored.
-    Without a `timeout`, a step's own longer time is what it gets.
+    An action with an `undo` is a fault: it is undone when its phase ends, or with `until: run` when the run
+    ends. If the response does not meet `expect`, the action has failed, like a validation. If `expect` names
+    `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), only `expect` decides whether the
+    action was done, unless the step has `ok`. An action that was not done, or got no response, is errored.
+    Without a `timeout`, a longer time limit of the step itself applies.
 
-    A fault that was not answered may still arrive after its undo. It stays in the ledger, and its services
-    are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is undone
-    again. The run does not wait for that.
+    A fault whose injection got no response may still arrive after its undo. It stays in the ledger, and its
+    services are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is
+    undone again. The run does not wait for that.
     """
 
     name: Name
@@ -237,13 +253,13 @@ class Action(Declaration, Generic[AnyStep]):
         )
         yield from find_cut_short_steps(given, ("do", "undo"), "action")
         if "undone" in given and "undo" not in given:
-            yield "undone", "'undone' goes only with 'undo': say how the fault is taken back"
+            yield "undone", "'undone' requires 'undo': say how to undo the fault"
 
 
 class Validation(Declaration, Generic[AnyStep]):
-    """Begins when the actions without `at` are done. It looks once, or polls: it must begin to hold
-    `within` a time, and hold `for` a time without a break, or it must hold `throughout` the phase.
-    Without a `timeout`, a probe's own longer time is what it gets.
+    """Starts when the actions without `at` are done. It probes once, or repeatedly: with `within` it must
+    hold before that time is over (and stay so `for` a time without a break), with `throughout` during the
+    whole phase. Without a `timeout`, a longer time limit of the probe itself applies.
     """
 
     name: Name
@@ -261,13 +277,13 @@ class Validation(Declaration, Generic[AnyStep]):
         yield from _check_expectations(step, given.get("probe"), given.get("expect"))
         yield from find_cut_short_steps(given, ("probe",), "validation")
         if "within" in given and given.get("throughout", False) is not False:
-            yield "throughout", "'throughout' and 'within' exclude each other: a validation has at most one"
+            yield "throughout", "'throughout' and 'within' cannot be combined: choose one"
         if "for" in given and "within" not in given:
-            yield "for", "'for' goes only with 'within': say how long to wait for it"
+            yield "for", "'for' requires 'within': say how long to wait"
 
 
 class Guard(Declaration, Generic[AnyStep]):
-    """Watched from the first phase to the last; more than `tolerate` failures in a row abort the run."""
+    """Probed from the first phase to the last; more than `tolerate` failures in a row abort the run."""
 
     name: Name
     probe: AnyStep
@@ -284,8 +300,8 @@ class Guard(Declaration, Generic[AnyStep]):
 
 
 class Phase(Declaration, Generic[AnyStep]):
-    """Ends when its `hold` is over and its validations have ended. After one that failed, later phases
-    are skipped, unless `on_failure` is `continue`.
+    """Ends when its `hold` is over and its validations have ended. If one of them fails, the later phases are
+    skipped, unless `on_failure` is `continue`.
     """
 
     name: Name
@@ -297,9 +313,8 @@ class Phase(Declaration, Generic[AnyStep]):
 
 
 class Spec(Declaration, Generic[AnyStep]):
-    """`timeout` is the whole run's, without its rollback; a run that was interrupted, and has nothing
-    left injected, is begun again up to `retry_interrupted` times. Phases that need longer at least
-    than `timeout` are refused.
+    """`timeout` limits the whole run, without its rollback; phases that need longer are refused. An
+    interrupted run that has left nothing injected is started again, up to `retry_interrupted` times.
     """
 
     timeout: PositiveDuration = RUN_SECONDS
@@ -332,26 +347,17 @@ class Scenario(Declaration, Generic[AnyStep]):
 
 
 def scenario_model(drivers: Mapping[str, type[BaseModel]]) -> type[Scenario[Any]]:
-    """The language with these drivers' arguments, by driver name."""
+    """Build the model of the language for these drivers' arguments, by driver name."""
     return _scenario_model(tuple(sorted(drivers.items())))
 
 
-def _with_sensitive(arguments: type[BaseModel]) -> type[BaseModel]:
-    """`sensitive` may stand beside the driver or among its arguments: of these it is none."""
-    if "sensitive" in arguments.model_fields:
-        return arguments
-    own = create_model(arguments.__name__, __base__=arguments, sensitive=(bool, False))
-    own.__doc__ = arguments.__doc__
-    return own
-
-
-# Building the models takes some 10 ms: as much as reading a document of hundreds of steps.
+# Building the models takes about 10 ms, as long as reading a document of hundreds of steps.
 @lru_cache(maxsize=8)
 def _scenario_model(drivers: tuple[tuple[str, type[BaseModel]], ...]) -> type[Scenario[Any]]:
-    # The fields' own names are neutral: a driver may be called `copy` or `my-driver`. None of them
-    # is required, yet a null is refused: a default is not validated.
+    # The fields have neutral names, because a driver may be called `copy` or `my-driver`. None of them is
+    # required, but a null is refused, because defaults are not validated.
     words: dict[str, Any] = {
-        f"driver_{index}": (_with_sensitive(arguments), Field(ABSENT, alias=name))
+        f"driver_{index}": (arguments, Field(ABSENT, alias=name))
         for index, (name, arguments) in enumerate(drivers)
     }
     step = create_model("Step", __base__=StepWords, __doc__=StepWords.__doc__, **words)

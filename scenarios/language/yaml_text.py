@@ -1,29 +1,29 @@
-"""What can be told of a document's text before a parser sees it."""
+"""Checks of a document's text before it is parsed."""
 
 import re
 
 from scenarios.domain.errors import InvalidDocument, Problem
 
 MAX_BYTES = 256 * 1024
-# What YAML 1.2 allows, minus everything a terminal, a log or a database could stumble over.
+# The characters that YAML 1.2 forbids, and more that would cause trouble in a terminal, log or database.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 _JSON_ESCAPE = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|\\.", re.IGNORECASE | re.DOTALL)
-# The last quote may be missing: looking for it again from every quote would take quadratic time.
+# The last quote may be missing. Searching for it again from every quote would take quadratic time.
 _QUOTED_OR_TAB = re.compile(r'"(?:[^"\\]|\\.)*"?|\t', re.DOTALL)
 _LINE = re.compile(r"[^\n]*\n?")
 
 
 def decode_text(source: str | bytes) -> str:
-    """The text a YAML parser may be given.
+    """Return the text for the YAML parser.
 
     Raises:
-        InvalidDocument: it is too large, not UTF-8, or holds characters that no document needs.
+        InvalidDocument: the text is too large, not UTF-8, or contains control characters.
     """
     text = (_decode(source) if isinstance(source, bytes) else _check_text(source)).removeprefix("\ufeff")
     if found := _CONTROL.search(text):
         what = "a NUL byte" if found[0] == "\0" else f"the control character {found[0]!r}"
         raise build_refusal(
-            text, found.start(), f"{what} stands in the text", "remove it: a document is printable text"
+            text, found.start(), f"the text contains {what}", "remove it: a document is printable text"
         )
     _refuse_tag_directives(text)
     return _convert_json(text) if text.lstrip().startswith(("{", "[")) else text
@@ -40,7 +40,7 @@ def holds_control_characters(text: str) -> bool:
 
 
 def _check_text(source: str) -> str:
-    # Lone surrogates have no UTF-8 form; they are refused by their position later on.
+    # Lone surrogates have no UTF-8 form; they are refused later, with their position.
     size = len(source) if source.isascii() else len(source.encode("utf-8", "surrogatepass"))
     _refuse_size(size)
     return source
@@ -65,18 +65,21 @@ def _refuse_size(size: int) -> None:
         raise build_refusal(
             "",
             0,
-            f"the document is {size} bytes long: at most {MAX_BYTES} (256 KiB) are read",
+            f"the document has {size} bytes; the limit is {MAX_BYTES} (256 KiB)",
             "split it into several scenarios",
         )
 
 
 def _refuse_tag_directives(text: str) -> None:
-    """Libyaml takes quadratic time over them, and no document of this language needs one."""
+    """Libyaml takes quadratic time for them, and no document of this language needs one."""
     offset = 0
     while (line := _LINE.match(text, offset)) and line[0]:
         if line[0].startswith("%TAG"):
             raise build_refusal(
-                text, offset, "'%TAG' declares YAML tags: none but the core ones are known", "remove the line"
+                text,
+                offset,
+                "'%TAG' declares YAML tags; only YAML's core tags are allowed",
+                "remove the line",
             )
         if line[0].strip() and not line[0].startswith(("#", "%")):
             return
@@ -84,9 +87,9 @@ def _refuse_tag_directives(text: str) -> None:
 
 
 def _convert_json(text: str) -> str:
-    """JSON writes characters beyond the BMP as two escapes, and may indent with tabs; YAML does neither.
+    """Convert what YAML cannot read: two escapes for a character beyond the BMP, and indentation with tabs.
 
-    Tabs are replaced one by one, so that positions stay what they were.
+    Each tab becomes one space, so that positions stay the same.
     """
     text = _QUOTED_OR_TAB.sub(lambda found: " " if found[0] == "\t" else found[0], text)
     return _JSON_ESCAPE.sub(_join_surrogates, text)

@@ -1,7 +1,7 @@
-"""A YAML or JSON text as a tree that knows where everything stands.
+"""Parses YAML or JSON into a tree whose nodes know their line and column.
 
-Built from the parser's events and never by its constructors, so that no tag can make anything, and
-without recursion, so that no nesting can exhaust the stack.
+It uses the parser's events and not its constructors, so no tag can create objects. It does not recurse, so
+nesting cannot exhaust the stack.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +16,12 @@ from scenarios.language.core_scalars import CORE_TAGS, parse_scalar, parse_tagge
 from scenarios.language.yaml_text import MAX_BYTES, decode_text, holds_control_characters
 
 MAX_DEPTH = 32
-# Keys and values, each alias counted with all that it stands for. A document of 1,000 steps has
-# some 15,000; this many are read in well under 100 ms.
+# Keys and values, with every alias expanded. A document of 1,000 steps has about 15,000; this many are read
+# in well under 100 ms.
 MAX_NODES = 25_000
-# Of one list or mapping: as many variables, phases or actions as there may be steps.
+# Per list or mapping: as many variables, phases or actions as steps are allowed.
 MAX_ENTRIES = 1_000
-# Nobody reads more of them.
+# Nobody reads more.
 MAX_PROBLEMS = 200
 _TOO_MANY_NODES = f"the document has more than {MAX_NODES} keys and values, aliases expanded"
 _SPLIT = "split it into several scenarios"
@@ -35,9 +35,10 @@ _NO_KEYS: Mapping[str, "Node"] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Node:
-    """`value` is a scalar, a list of nodes, or a mapping of names to nodes (with its `keys`' places).
+    """`value` is a scalar, a list of nodes, or a mapping of names to nodes; `keys` are the nodes of the
+    names.
 
-    `nodes`, `characters` and `height` measure it with every alias expanded.
+    `nodes`, `characters` and `height` are its size with every alias expanded.
     """
 
     value: Any
@@ -49,7 +50,7 @@ class Node:
     height: int = 0
 
     def plain(self) -> Any:
-        """The same without places; the depth is limited, so this may recurse."""
+        """The value as plain JSON. The depth is limited, so this may recurse."""
         if isinstance(self.value, dict):
             return {name: child.plain() for name, child in self.value.items()}
         if isinstance(self.value, list):
@@ -59,7 +60,7 @@ class Node:
 
 @dataclass(slots=True)
 class _Open:
-    """A collection whose end has not been seen; `anchor` names it once it is whole."""
+    """A collection whose end has not come yet; `anchor` names it once it is complete."""
 
     node: Node
     anchor: str | None
@@ -67,17 +68,16 @@ class _Open:
 
 
 def read_tree(source: str | bytes) -> Node:
-    """The one document in the text.
+    """Parse the document.
 
     Raises:
-        InvalidDocument: it is not YAML, or breaks the limits; what was found until then, in order.
+        InvalidDocument: the text is not YAML, or breaks the limits; with the problems up to that point.
     """
     events, early_end = _parse_events(decode_text(source))
     composer = _Composer()
     problems = composer.problems
     try:
-        # What stands before a syntax error may be wrong as well. A document that is too large is
-        # not composed at all.
+        # The part before a syntax error may have other problems. A document that is too large has no events.
         for event in events:
             composer.take(event)
     except _Refused:
@@ -92,9 +92,9 @@ def read_tree(source: str | bytes) -> Node:
 
 
 def _parse_events(text: str) -> tuple[list[Any], Problem | None]:
-    """The parser's events, and what ended them early: a syntax error, or a limit.
+    """The parser's events, and the syntax error or limit that ended them early.
 
-    The depth is watched here, too: libyaml takes quadratic time over nested brackets.
+    Checks the depth here, too, because libyaml takes quadratic time for nested brackets.
     """
     events: list[Any] = []
     depth = nodes = 0
@@ -122,7 +122,7 @@ def _build_problem(event: Any, message: str, hint: str) -> Problem:
     return Problem(place.line, place.column, "", message, hint)
 
 
-class _Refused(Exception):  # noqa: N818 - leaves the parser's loop; the problem is noted already
+class _Refused(Exception):  # noqa: N818 - ends the loop; the problem is already noted
     pass
 
 
@@ -134,7 +134,7 @@ class _Composer:
         self._anchors: dict[str, Node | None] = {}
         self._nodes = 0
         self._characters = 0
-        # Looked up by type, for a document has tens of thousands of events.
+        # Looked up by type, because a document has tens of thousands of events.
         self._handlers: Mapping[type[yaml.Event], Callable[[Any], None]] = {
             yaml.ScalarEvent: self._scalar,
             yaml.MappingStartEvent: self._begin,
@@ -166,8 +166,8 @@ class _Composer:
             except ValueError as error:
                 self._note(node, str(error), "put it in quotes if it is meant as text")
         if not text.isprintable() and holds_control_characters(text):
-            self._note(node, f"{text[:80]!r} holds a control character", "remove it")
-        # A key is known by its text: `on`, `1` and `true` are names like any other.
+            self._note(node, f"{text[:80]!r} contains a control character", "remove it")
+        # A key is its text: `on`, `1` and `true` are ordinary names.
         self._count(node)
         self._place(node, event.anchor, name=text)
 
@@ -177,7 +177,7 @@ class _Composer:
             node.value, node.keys = {}, {}
         self._check_tag(event)
         if len(self._open) >= MAX_DEPTH:
-            self._refuse(event, f"the nesting is over {MAX_DEPTH} deep here", "flatten the document")
+            self._refuse(event, f"this is nested more than {MAX_DEPTH} levels deep", "flatten the document")
         self._count(node)
         if event.anchor:
             self._anchors[event.anchor] = None
@@ -191,11 +191,11 @@ class _Composer:
         target = self._anchors.get(event.anchor)
         if target is None:
             known = event.anchor in self._anchors
-            rule = "stands inside of what it names" if known else "names no anchor above it"
+            rule = "is inside the node that it refers to" if known else "has no anchor above it"
             self._refuse(event, f"the alias '*{event.anchor}' {rule}", "" if known else "add '&' before it")
             return
         if len(self._open) + target.height > MAX_DEPTH:
-            rule = f"nests over {MAX_DEPTH} deep"
+            rule = f"nests more than {MAX_DEPTH} levels deep"
             self._refuse(event, f"the alias '*{event.anchor}' {rule}", "flatten the document")
         self._count(target)
         self._place(target, None, name=target.value if isinstance(target.value, str) else str(target.value))
@@ -208,9 +208,7 @@ class _Composer:
             return
         parent = self._open[-1]
         if len(parent.node.value) >= MAX_ENTRIES:
-            self._refuse(
-                node, f"this is entry {MAX_ENTRIES + 1} of one collection: {MAX_ENTRIES} are the most"
-            )
+            self._refuse(node, f"this is entry {MAX_ENTRIES + 1} of a collection; the limit is {MAX_ENTRIES}")
         if isinstance(parent.node.value, list):
             parent.node.value.append(node)
         elif parent.key is None:
@@ -225,12 +223,12 @@ class _Composer:
 
     def _as_key(self, node: Node, name: str, mapping: Node) -> Node:
         if isinstance(node.value, dict | list):
-            self._note(node, "a key is a collection here", "write keys as plain text")
-        # What an anchor names is not renamed with the key that it is.
+            self._note(node, "a key must be text, not a list or a mapping", "write keys as plain text")
+        # A new node, because an anchor may refer to the old one.
         key = Node(name, node.line, node.column) if node.value is not name else node
         if name in mapping.value:
-            hint = f"it stands in line {mapping.keys[name].line} already"
-            self._note(key, f"the key {name[:80]!r} is a duplicate", hint)
+            hint = f"the first one is in line {mapping.keys[name].line}"
+            self._note(key, f"duplicate key {name[:80]!r}", hint)
         mapping.nodes += 1
         mapping.characters += node.characters
         return key
@@ -249,7 +247,7 @@ class _Composer:
         name = event.tag.replace("tag:yaml.org,2002:", "!!")[:80]
         self._note(
             _build_node(event),
-            f"the tag {name!r} is refused: only YAML's core tags are known",
+            f"the tag {name!r} is not allowed; only YAML's core tags are",
             "remove the tag",
         )
 
@@ -285,9 +283,9 @@ def _build_syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
     line, column = (mark.line, mark.column) if mark else (0, 0)
     lines = text.splitlines() or [""]
     if line < len(lines) and "\t" in lines[line][: column + 1]:
-        return Problem(line + 1, column + 1, "", "a tab stands where YAML wants spaces", "indent with spaces")
+        return Problem(line + 1, column + 1, "", "a tab where YAML requires spaces", "indent with spaces")
     reason = str(getattr(error, "problem", "") or "it cannot be read").replace("<", "'").replace(">", "'")
-    # The parser may only notice after the last character: the problem is shown on the last line then.
+    # The parser may notice the error only after the last character; then it is reported on the last line.
     if line >= len(lines):
         line, column = len(lines) - 1, len(lines[-1])
     message = f"this is not YAML: {reason}"
@@ -295,7 +293,7 @@ def _build_syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
 
 
 def walk_tree(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str | int, ...], Node]]:
-    """Every node down to this depth with its path, in order of appearance."""
+    """Yield every node down to this depth with its path, in document order."""
     stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
     while stack:
         path, node = stack.pop()

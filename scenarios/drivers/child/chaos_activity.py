@@ -1,7 +1,7 @@
-"""Calls one activity of a Chaos Toolkit extension, in a process that ends with it.
+"""Calls one activity of a Chaos Toolkit extension, in its own process.
 
-The request is JSON on the standard input; the answer is JSON on the standard output, alone there:
-whatever the activity prints goes to the standard error.
+The request is JSON on standard input, and the response JSON on standard output. Everything that the activity
+prints goes to standard error.
 """
 
 import json
@@ -14,10 +14,10 @@ MAX_VALUE_LENGTH = 60 * 1024
 
 def call(request: dict[str, Any]) -> dict[str, Any]:
     try:
-        from chaoslib.exceptions import ActivityFailed  # noqa: PLC0415 - what may be missing is told apart
+        from chaoslib.exceptions import ActivityFailed  # noqa: PLC0415 - it may be missing
         from chaoslib.provider.python import run_python_activity  # noqa: PLC0415
     except ImportError as error:
-        return {"impossible": f"chaostoolkit-lib cannot be imported: {error}; is it installed?"}
+        return {"impossible": f"chaostoolkit-lib cannot be imported: {error}; check that it is installed"}
     provider = {name: request[name] for name in ("module", "func", "arguments")}
     activity = {"name": "step", "provider": {"type": "python", **provider, "secrets": ["step"]}}
     try:
@@ -32,10 +32,10 @@ def call(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode_value(value: Any) -> dict[str, Any]:
-    """What the activity returned. It has been called: nothing that goes wrong here makes it impossible."""
+    """Encode the returned value. Errors are failures, not 'impossible': the activity has been called."""
     try:
         encoded = json.dumps(value, default=str)
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's object does when its text is asked for
+    except Exception as error:  # noqa: BLE001 - str() of the extension's objects may raise anything
         return {"failed": f"{type(error).__name__}: {error}"}
     if len(encoded) <= MAX_VALUE_LENGTH:
         return {"value": json.loads(encoded)}

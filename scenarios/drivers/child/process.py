@@ -1,6 +1,6 @@
-"""Runs a program for a step, with an environment that holds no secret, and ends all that it has started.
+"""Runs a program for a step, without secrets in its environment, and ends all processes that it has started.
 
-Unless what it has started is to stay: then it is told to its keeper, once the program has ended well.
+If these processes should stay, the keeper is told so once the program has ended with an accepted exit code.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from scenarios.drivers import processes
 from scenarios.drivers.child.keeper import KEEP
 
 MAX_OUTPUT = 64 * 1024
-# All that a program gets of the coordinator's environment: what it needs to be found and to speak.
+# The variables of the coordinator's environment that a program gets.
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# A program that was handed the pipes by other ways may keep them open: not waited for longer than this.
+# How long to wait for the output to end: another process may keep the pipes open.
 _DRAIN_SECONDS = 0.5
-# As long as the kernel may take over the end of killed programs, one that hangs on a dead disk excepted.
+# How long the kernel may take to end killed programs, unless one hangs on a dead disk.
 _END_SECONDS = 2.0
 _KEEPER = str(Path(__file__).with_name("keeper.py"))
 
@@ -58,15 +58,15 @@ async def run_child(
     seconds: float | None = None,
     keeps_running_after: Collection[int] = (),
 ) -> Ended:
-    """Run the program at `command[0]`, an absolute path, to its end.
+    """Run the program at `command[0]`, an absolute path, until it ends.
 
-    Whatever ends this call, a result, the time limit or a cancellation, ends everything that the
-    program has started, in whichever session it is by then. So does the death of this process. With
-    `keeps_running_after`, what it has started stays after one of these exit codes; then it has no output.
+    When this call ends (with a result, at the time limit or by cancellation), all processes that the program
+    has started end too, whatever their session. The death of this process also ends them. With
+    `keeps_running_after`, they stay after one of these exit codes; then the program has no output.
 
     Raises:
-        StepNotSent: it cannot be started.
-        StepFailed: it still ran when the time was up.
+        StepNotSent: the program cannot be started.
+        StepFailed: the program was still running when the time was up.
     """
     started = time.perf_counter()
     with ExitStack() as stack:
@@ -85,7 +85,7 @@ async def run_child(
         except TimeoutError as error:
             limit = format_duration(seconds or 0.0)
             raise StepFailed(
-                f"{command[0]!r} still ran after {limit}: it was killed, with all it had started"
+                f"{command[0]!r} was still running after {limit}; it was killed with all its processes"
             ) from error
     out, err = child.outputs
     notes = (*out.notes("stdout"), *err.notes("stderr"))
@@ -93,7 +93,7 @@ async def run_child(
 
 
 def _open_in_memory(stdin: str) -> IO[bytes]:
-    """A file that no disk holds: there may be secrets in it."""
+    """A file in memory only, because the input may contain secrets."""
     file = os.fdopen(os.memfd_create("stdin"), "w+b")
     file.write(stdin.encode("utf-8", "replace"))
     file.seek(0)
@@ -101,7 +101,7 @@ def _open_in_memory(stdin: str) -> IO[bytes]:
 
 
 class _Output(asyncio.Protocol):
-    """Keeps the beginning of what comes out of a pipe, and counts the rest."""
+    """Keeps the beginning of the output of a pipe, and counts the rest."""
 
     def __init__(self) -> None:
         self.ended = asyncio.get_running_loop().create_future()
@@ -145,7 +145,8 @@ class _Child:
         what = "keep" if keeps_running_after else "end"
         with keepers_end, _open_in_memory(stdin) as given:
             try:
-                # Not asyncio's own: here nothing is awaited between the start and the promise to end it.
+                # Not asyncio's own, because nothing may be awaited between starting it and registering its
+                # end.
                 self._keeper = subprocess.Popen(
                     [sys.executable, "-I", "-S", _KEEPER, str(keepers_end.fileno()), what, *command],
                     stdin=given,
@@ -164,14 +165,14 @@ class _Child:
         self.outputs = (_Output(), _Output())
 
     def _kill(self) -> None:
-        # Now that nobody listens to it, the keeper ends what the command has started, and itself.
+        # When the socket is closed, the keeper ends the command's processes and itself.
         self._socket.close()
         ended = select.poll()
         with processes.open_process(self._keeper.pid) as keeper:
             ended.register(keeper, select.POLLIN)
             ended.poll(_END_SECONDS * 1000)
-        # For a keeper that was killed itself, or hangs. It has not been waited for: its number, and the
-        # group's, are still its own.
+        # In case the keeper was killed or hangs. It has not been waited for, so its number and its group's
+        # have not been reused.
         with suppress(ProcessLookupError):
             os.killpg(self._keeper.pid, signal.SIGKILL)
         self._keeper.wait()
@@ -188,7 +189,7 @@ class _Child:
         if word == "unstarted":
             raise StepNotSent(f"{self._name!r} cannot be run: {os.strerror(int(number))}")
         if word != "ended":
-            raise StepFailed(f"{self._name!r} killed the process that watched over it")
+            raise StepFailed(f"{self._name!r} killed the process that supervises it")
         if int(number) in self._keeps_running_after:
             await loop.sock_sendall(self._socket, KEEP)
         await asyncio.wait([output.ended for output in self.outputs], timeout=_DRAIN_SECONDS)

@@ -1,4 +1,4 @@
-"""What of an experiment could not be carried over, by name and with its place."""
+"""Notes about the parts of an experiment that could not be carried over."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,13 +15,13 @@ class Notes:
         self.problems.append(Problem(node.line, node.column, "", message, hint))
 
     def add_unknown(self, node: Node, known: Iterable[str], owner: str) -> None:
-        """Every key of the mapping that nobody has looked at."""
+        """Add a note for every unknown key of the mapping."""
         for name in get_fields(node).keys() - set(known):
             self.add(node.keys[name], f"{name!r} of {owner} is not carried over")
 
 
 def get_fields(node: Node | None) -> Mapping[str, Node]:
-    """A mapping's values by name; nothing where it is none."""
+    """The values of a mapping by name; empty if the node is not a mapping."""
     return node.value if node is not None and isinstance(node.value, dict) else {}
 
 
@@ -34,7 +34,7 @@ def get_plain(node: Node | None, default: Any = None) -> Any:
 
 
 def get_text(node: Node | None, default: str = "") -> str:
-    """A name or title: one printable line."""
+    """The text as a name or title: one printable line."""
     value = get_plain(node, default)
     line = " ".join(str(value if value is not None else default).split())
     return "".join(one if one.isprintable() else "?" for one in line)[:200] or default

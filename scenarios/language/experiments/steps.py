@@ -1,4 +1,4 @@
-"""An experiment's providers, as steps of the language."""
+"""Translates an experiment's providers into steps of the language."""
 
 import re
 import shlex
@@ -12,26 +12,26 @@ from scenarios.language.yaml_tree import Node
 _HTTP = {"type", "url", "method", "headers", "arguments", "timeout"}
 _PROCESS = {"type", "path", "arguments", "timeout"}
 _PYTHON = {"type", "module", "func", "arguments", "secrets", "timeout"}
-# What only a shell understands.
+# Characters that have a meaning only in a shell.
 _SHELL = re.compile(r"[|&;<>()`*?\[\]~#\n]|\$\(")
 Step = dict[str, dict[str, Any]]
 
 
 def translate_step(activity: Node, name: str, values: Values, notes: Notes) -> Step | None:
-    """The activity's step; None, with a note, where the language has none such."""
+    """The step of the activity; None, with a note, if it cannot be translated."""
     provider = activity.value.get("provider")
     kind = get_plain(get_fields(provider).get("type"))
     translate = {"http": _translate_http, "process": _translate_process, "python": _translate_python}.get(
         str(kind)
     )
     if provider is None or translate is None:
-        notes.add(activity, f"activity {name!r} is not carried over: its provider is of type {kind!r}")
+        notes.add(activity, f"activity {name!r} is not carried over: its provider has the type {kind!r}")
         return None
     return translate(provider, name, values, notes)
 
 
 def read_timeout(activity: Node) -> str | None:
-    """Seconds, or a pair of them: to connect and to read."""
+    """The timeout in seconds; two numbers are for connecting and reading, and are added."""
     given = get_plain(get_fields(activity.value.get("provider")).get("timeout"))
     if isinstance(given, list):
         numbers = [one for one in given if isinstance(one, int | float)]
@@ -40,7 +40,7 @@ def read_timeout(activity: Node) -> str | None:
 
 
 def format_seconds(given: Any) -> str:
-    """A duration of so many seconds, which may be a reference: '${pause}' becomes '${pause}s'."""
+    """A duration from a number of seconds, or a reference to one: '${pause}' becomes '${pause}s'."""
     if isinstance(given, float):
         return f"{given:.3f}".rstrip("0").rstrip(".") + "s"
     return f"{given}s"
@@ -65,7 +65,7 @@ def _translate_payload(method: str, headers: Any, arguments: Any) -> dict[str, A
         return {"json": arguments}
     if isinstance(arguments, dict):
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        # References stay as they are: they are filled in later.
+        # References are kept: they are filled in later.
         return {"body": urlencode(arguments, safe="${}:"), "headers": headers | ({} if kinds else form)}
     return {"body": str(arguments)}
 
@@ -84,7 +84,7 @@ def _translate_process(provider: Node, name: str, values: Values, notes: Notes) 
             notes.add(
                 given or provider,
                 f"activity {name!r} is not carried over: a shell reads its arguments, {arguments!r:.120}",
-                "write a script, and run it by 'command'",
+                "write a script, and run it with 'command'",
             )
             return None
         arguments = words
@@ -94,7 +94,7 @@ def _translate_process(provider: Node, name: str, values: Values, notes: Notes) 
 
 
 def _split_words(line: str) -> list[str] | None:
-    """The words of a command line; None where it means something else to a shell."""
+    """The words of a command line; None if a shell would change its meaning."""
     try:
         return None if _SHELL.search(line) else shlex.split(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an experiment tolerates, as what a scenario expects. https://chaostoolkit.org/reference/tutorials/tolerances/"""
+"""Translates tolerances into expectations. https://chaostoolkit.org/reference/tutorials/tolerances/"""
 
 from typing import Any
 
@@ -7,22 +7,22 @@ from scenarios.domain.patterns import compile_pattern
 from scenarios.language.experiments.notes import Notes, get_plain
 from scenarios.language.yaml_tree import Node
 
-# Where each driver returns what an experiment compares: its code, and its text.
+# The fields of each driver that experiments compare: its code and its text.
 _CODE = {"http": "status", "command": "exit_code", "chaostoolkit": "value"}
 _TEXT = {"http": "body", "command": "stdout", "chaostoolkit": "value"}
 _TARGETS = {"status": "status", "body": "body", "stdout": "stdout", "stderr": "stderr"}
 _LIMITS = 2
 _JSON_TEXTS = ("body", "stdout")
-# Every number that there is: a negative exit code is the signal that ended the command.
+# All possible numbers; a negative exit code is the signal that ended the command.
 _CODES = {"status": range(100, 600), "exit_code": range(-64, 256)}
 
 
 def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any]:
-    """The `expect` of a probe; that there is an answer at all, where nothing else can be said."""
-    answered = {_CODE[driver]: {"exists": True}}
+    """The `expect` of a probe; it only requires a response if the tolerance cannot be translated."""
+    has_response = {_CODE[driver]: {"exists": True}}
     node = probe.value.get("tolerance")
     if node is None:
-        return answered
+        return has_response
     tolerance = get_plain(node)
     if isinstance(tolerance, dict):
         expected = _TYPES.get(str(tolerance.get("type")), _translate_unknown)(driver, tolerance)
@@ -37,16 +37,18 @@ def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> di
     if not expected:
         message = f"the tolerance of {name!r} is not carried over: {tolerance!r:.120}"
         notes.add(node, message, "write its 'expect'")
-        return answered
+        return has_response
     if isinstance(tolerance, dict) and tolerance.get("type") == "regex" and set(expected) & set(_CODES):
-        message = f"the tolerance of {name!r} compares a number as text: it stands as the numbers that match"
+        message = (
+            f"the tolerance of {name!r} compares a number as text: it becomes a list of the matching numbers"
+        )
         notes.add(node, message)
     return expected
 
 
 def _translate_list(driver: str, tolerance: list[Any]) -> dict[str, Any]:
     if driver == "chaostoolkit":
-        # Of two numbers, chaoslib makes a range.
+        # Chaoslib reads two numbers as a range.
         return {"value": {"between" if _is_range(tolerance) else "in": tolerance}}
     return {_CODE[driver]: {"in": tolerance}} if all(type(one) is int for one in tolerance) else {}
 
@@ -56,7 +58,7 @@ def _translate_unknown(_driver: str, _tolerance: dict[str, Any]) -> dict[str, An
 
 
 def _find_field(driver: str, tolerance: dict[str, Any]) -> str:
-    """The field that the tolerance looks at; '' where the driver has none such."""
+    """The field that the tolerance checks; '' if the driver does not have it."""
     target = tolerance.get("target")
     if target is None or driver == "chaostoolkit":
         return _TEXT[driver] if target is None else ""
@@ -72,7 +74,7 @@ def _translate_regex(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
 
 
 def _match_numbers(field: str, pattern: str) -> dict[str, Any]:
-    """Chaoslib searches in the number's text; here a number is compared as one."""
+    """Chaoslib searches the number's text; the language compares numbers."""
     try:
         search = compile_pattern(pattern).search
     except ValueError:
@@ -90,7 +92,7 @@ def _translate_range(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
     if not field or field == "stderr" or not _is_range(limits):
         return {}
     matcher = {"between": limits}
-    # A body or an output is text: as JSON, it is the number.
+    # A body or an output is text; read as JSON, it is a number.
     return {"json": {"$": matcher}} if field in _JSON_TEXTS else {field: matcher}
 
 
@@ -112,7 +114,7 @@ def _translate_jsonpath(driver: str, tolerance: dict[str, Any]) -> dict[str, Any
 
 
 def _match_single(tolerance: dict[str, Any]) -> dict[str, Any]:
-    """Chaoslib compares the list of what was found; here, a path to one value gives the value."""
+    """Chaoslib compares the list of found values; the language compares the value of a singular path."""
     if "expect" in tolerance:
         wanted = tolerance["expect"]
         found = wanted if isinstance(wanted, list) else [wanted]

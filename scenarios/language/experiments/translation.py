@@ -1,7 +1,7 @@
-"""From an experiment to a scenario, with a list of what could not be carried over.
+"""Translates an experiment into a scenario, and lists what could not be carried over.
 
-The hypothesis becomes the phases `before` and `after`, the method one phase or, where actions follow
-probes, several. Rollbacks become undos that are due at the run's end, in the experiment's order.
+The hypothesis becomes the phases `before` and `after`. The method becomes one phase, or several if actions
+follow probes. Rollbacks become undos at the end of the run, in the order of the experiment.
 """
 
 import re
@@ -35,16 +35,16 @@ _ACTIVITY = {"type", "name", "provider", "tolerance", "pauses", "background", "r
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """`source` is a document of the language; `left_out` says what is not in it, and where it stood."""
+    """`source` is the scenario; `left_out` lists what is missing, with its place in the experiment."""
 
     source: str
     left_out: tuple[Problem, ...]
 
 
 class TranslationRefused(InvalidDocument):
-    """The scenario made of an experiment is refused, as where it names what the site does not allow.
+    """The translated scenario is refused, for example because the site does not allow one of its commands.
 
-    Lines and columns of `problems` are those of the translation; their paths tell more to a person.
+    The lines and columns of `problems` are those of the translation; their paths are more useful.
     """
 
     def __init__(self, problems: Sequence[Problem], translation: Translation) -> None:
@@ -53,7 +53,7 @@ class TranslationRefused(InvalidDocument):
 
 
 def is_experiment(source: str | bytes) -> bool:
-    """Whether it is one of Chaos Toolkit's, by its words; False also where it cannot be read."""
+    """Whether the document looks like an experiment of Chaos Toolkit; False if it cannot be parsed."""
     try:
         words = get_fields(read_tree(source)).keys()
     except InvalidDocument:
@@ -62,10 +62,10 @@ def is_experiment(source: str | bytes) -> bool:
 
 
 def translate(source: str | bytes, *, name: str = "") -> Translation:
-    """The experiment as a scenario; its name is made of the title where none is given.
+    """Translate an experiment; without a `name`, the scenario's name is made from the title.
 
     Raises:
-        InvalidDocument: it is not YAML or JSON, or breaks the limits of a document.
+        InvalidDocument: the text is not YAML or JSON, or breaks the limits of a document.
     """
     experiment = read_tree(source)
     notes = Notes()
@@ -77,7 +77,7 @@ def translate(source: str | bytes, *, name: str = "") -> Translation:
 
 @dataclass
 class _Group:
-    """A phase in the making: actions first, then validations."""
+    """A phase being built: actions first, then validations."""
 
     actions: list[dict[str, Any]] = field(default_factory=list)
     validations: list[dict[str, Any]] = field(default_factory=list)
@@ -113,7 +113,7 @@ class _Translator:
         self._notes.add_unknown(self._experiment, _KNOWN, "the experiment")
         spec: dict[str, Any] = {"variables": self._values.variables} if self._values.variables else {}
         spec["phases"] = self._phases() or [{"name": "method"}]
-        title = get_text(self._parts.get("title"), "An experiment of Chaos Toolkit")
+        title = get_text(self._parts.get("title"), "Chaos Toolkit experiment")
         metadata = {
             "name": name or re.sub(r"[^a-z0-9]+", "-", title.lower())[:63].strip("-") or "experiment",
             "title": title,
@@ -135,7 +135,7 @@ class _Translator:
 
     def _phases(self) -> list[dict[str, Any]]:
         before = _Group(validations=self._steady_state(self._notes))
-        # The same probes again: what cannot be carried over of them is listed already.
+        # The same probes again: their problems are listed already.
         after = _Group(validations=self._steady_state(Notes()))
         groups = [group for group in self._groups() if group.actions or group.validations]
         self._take_back(groups)
@@ -160,9 +160,9 @@ class _Translator:
         return found
 
     def _resolved(self, node: Node, notes: Notes) -> Node | None:
-        """The activity itself, where it is only referred to by its name."""
+        """The activity, or the one that it refers to by name."""
         if not isinstance(node.value, dict):
-            notes.add(node, "an activity is no mapping here: it is not carried over")
+            notes.add(node, "an activity must be a mapping: this one is not carried over")
             return None
         if "ref" not in node.value:
             notes.add_unknown(node, _ACTIVITY, f"activity {get_text(node.value.get('name'))!r}")
@@ -186,7 +186,7 @@ class _Translator:
         return validation | {"expect": translate_tolerance(driver, activity, name, notes)}
 
     def _groups(self) -> Iterator[_Group]:
-        """What may stand in one phase: there, validations begin after the actions."""
+        """Yield groups that fit into one phase, in which validations begin after the actions."""
         group = _Group()
         for node in self._method:
             activity = self._resolved(node, self._notes)
@@ -234,8 +234,8 @@ class _Translator:
             return
         if undos and not groups:
             groups.append(_Group())
-        # Which rollback belongs to which action is not said: each stands beside one that does nothing,
-        # so that it is due from the start. Undos run in reverse, and so in the experiment's order.
+        # The experiment does not say which rollback belongs to which action. So each one becomes the undo of
+        # an action that does nothing, at the start. Undos run in reverse, which is the experiment's order.
         for name, step in undos:
             due = {"name": f"rollback: {name}"[:200], "do": {"wait": {"duration": "0s"}}}
             groups[0].actions.insert(0, due | {"undo": step, "until": "run"})

@@ -1,4 +1,4 @@
-"""An experiment's configuration and secrets, and the texts that refer to them."""
+"""Translates an experiment's configuration and secrets, and the references to them."""
 
 import re
 from typing import Any
@@ -6,16 +6,16 @@ from typing import Any
 from scenarios.language.experiments.notes import Notes, get_fields, get_plain
 from scenarios.language.yaml_tree import Node
 
-# As in Python's string.Template, which Chaos Toolkit fills in.
+# As in Python's string.Template, which Chaos Toolkit uses.
 _REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<braced>[^{}]*)\}|(?P<named>[A-Za-z_][A-Za-z0-9_]*))")
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _ENVIRONMENT_KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
-# Of variables and secrets: one stranger's name may be several of ours.
+# The maximum length of the names of variables and secrets.
 _MAX_NAME_LENGTH = 63
 
 
 def make_name(name: str) -> str:
-    """The nearest name that the language allows for a variable or a secret."""
+    """Turn a name into one that the language allows for variables and secrets."""
     cleaned = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:_MAX_NAME_LENGTH]
     return cleaned if re.match(r"[A-Za-z_]", cleaned) else f"_{cleaned}"[:_MAX_NAME_LENGTH]
 
@@ -51,14 +51,14 @@ class Values:
             self.variables[own] = {"type": "string"}
             self._notes.add(
                 key,
-                f"configuration {name!r} comes from {value['type']!r}, which is unknown here",
-                f"it is the variable {own!r} now: give it when a run is started",
+                f"configuration {name!r} comes from {value['type']!r}, which is not supported",
+                f"it becomes the variable {own!r}: set it when you start a run",
             )
         else:
             self._inlined[name] = value
 
     def _secret(self, section: str, key: str, node: Node) -> str:
-        """The secret's own name. A value that stands in the experiment is left there."""
+        """Return the name of the secret. A value written in the experiment is not carried over."""
         value = get_plain(node)
         if isinstance(value, dict) and value.get("type") == "env":
             return make_name(str(value.get("key") or key))
@@ -67,18 +67,18 @@ class Values:
             repr(value["type"]) if isinstance(value, dict) and "type" in value else "the experiment itself"
         )
         self._notes.add(
-            node, f"secret {key!r} of {section!r} stands in {source}", f"keep it as the secret {own!r} here"
+            node, f"secret {key!r} of {section!r} comes from {source}", f"store it as the secret {own!r}"
         )
         return own
 
     def configuration(self) -> dict[str, Any]:
-        """All of it, as an extension's function is given it."""
+        """The whole configuration in the form that an extension's function receives."""
         return {name: f"${{{own}}}" for name, own in self._names.items()} | {
             name: self.filled(value) for name, value in self._inlined.items()
         }
 
     def secrets(self, sections: Any) -> dict[str, str]:
-        """The secrets of these sections, as an extension's function is given them."""
+        """The secrets of these sections in the form that an extension's function receives."""
         names = sections if isinstance(sections, list) else []
         return {
             key: f"${{secret:{own}}}"
@@ -87,7 +87,7 @@ class Values:
         }
 
     def filled(self, value: Any) -> Any:
-        """A value of the experiment with its references as the language writes them."""
+        """Translate the references in a value of the experiment."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, dict):
@@ -121,9 +121,9 @@ class Values:
 def _translate_environment(value: dict[str, Any]) -> dict[str, Any]:
     kind = _ENVIRONMENT_KINDS.get(str(value.get("env_var_type")), "string")
     default = value.get("default")
-    told = {"description": f"Chaos Toolkit reads the environment variable {value.get('key')!r}."}
+    about = {"description": f"Chaos Toolkit reads the environment variable {value.get('key')!r}."}
     if default is None:
-        return {"type": kind, **told}
+        return {"type": kind, **about}
     if kind == "string" or type(default) not in _KINDS:
-        return {"type": "string", "default": str(default), **told}
-    return {"type": _KINDS[type(default)], "default": default, **told}
+        return {"type": "string", "default": str(default), **about}
+    return {"type": _KINDS[type(default)], "default": default, **about}

@@ -75,7 +75,7 @@ def test_a_query_is_changed_on_the_service_page(admin_client: Client) -> None:
 
 def test_an_unknown_placeholder_is_refused_with_the_known_ones(admin_client: Client) -> None:
     answer = admin_client.post(ADD, form({"title": "x", "query": "x[$range]", "unit": "number"}))
-    assert "is no placeholder" in answer.content.decode()
+    assert "unknown placeholder" in answer.content.decode()
     assert not Service.objects.exists()
 
 

@@ -177,7 +177,7 @@ def test_a_document_is_looked_at_live_with_its_variables(scenario: CommandLine, 
     missing = scenario("validate", "--live", file)
     assert (missing.code, "observed" in missing.out) == (2, True)
     unknown = scenario("validate", "--live", file, "--var", "observed=gone")
-    assert (unknown.code, "there is no service 'gone'" in unknown.out) == (2, True)
+    assert (unknown.code, "unknown service 'gone'" in unknown.out) == (2, True)
     told = scenario("validate", "--live", file, "--var", "observed=gone", "--json").json["valid"][0]
     assert "validation 'look' of phase 'chaos'" in told["refusals"][0]
     assert "away at" in told["unreachable"][0]
@@ -213,7 +213,7 @@ def test_a_dry_run_says_what_the_run_would_meet(scenario: CommandLine, tmp_path:
     file = tmp_path / "touching-two.yaml"
     file.write_text(TOUCHING_TWO)
     told = scenario("run", file, "--var", "observed=gone", "--dry-run")
-    assert "A run would end as errored: there is no service 'gone'" in told.out
+    assert "A run would end as errored: unknown service 'gone'" in told.out
     assert "Unreachable now: away at" in told.out
     assert told.code == 0
 
@@ -266,7 +266,7 @@ def test_a_scenario_that_is_removed_while_it_is_started_is_a_sentence(
 
     monkeypatch.setattr(run_commands, "read_document", read_and_remove)
     said = scenario("run", "exchange-latency", "--detach")
-    assert (said.code, "was removed this moment" in said.err) == (2, True)
+    assert (said.code, "was deleted; no run was started" in said.err) == (2, True)
     assert not Run.objects.exists()
 
 

@@ -49,4 +49,4 @@ def test_one_that_makes_no_sense_any_more_is_not_resumed(scenario: CommandLine, 
     Schedule.objects.update(is_paused=True, next_at=None, time_zone="Mars/Olympus")
     refused = scenario("resume", "nightly")
     assert (refused.code, "'nightly' cannot be resumed: " in refused.err) == (2, True)
-    assert "'Mars/Olympus' is no time zone" in refused.err
+    assert "unknown time zone 'Mars/Olympus'" in refused.err

@@ -145,6 +145,6 @@ def test_the_run_dialog_and_a_dry_run_say_what_a_run_would_meet(admin_client: Cl
     scenario = stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     address = reverse("admin:scenarios_scenario_run", args=[scenario.pk])
     page = html.unescape(admin_client.get(address).text)
-    assert "a run would end as errored: there is no service 'risk-monitor'" in page
+    assert "a run would end as errored: unknown service 'risk-monitor'" in page
     dry = html.unescape(admin_client.post(address, {"delay_ms": 900, "hold": "4s", "dry_run": "yes"}).text)
     assert f"Right now, exchange at http://127.0.0.1:{port} refused the connection" in dry

@@ -91,7 +91,7 @@ def test_lists_and_series_are_judged_whole(url: str, probe: str, expect: str, ou
 
 def test_the_verdict_names_the_series_that_do_not_hold(url: str) -> None:
     reason = carried_out(SERIES.format(url=url), "{value: {all: {below: 4}}}").reason
-    assert "1 of 5 values of 'value' do not hold: {pod=\"p4\"} is 4" in reason
+    assert "1 of 5 values of 'value' do not match: {pod=\"p4\"} is 4" in reason
 
 
 @pytest.mark.parametrize("outcome", ["passed", "failed"])

@@ -23,7 +23,7 @@ from tests.integration.scenarios.planned_rows import DOCUMENT, asked_run, minute
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SENTENCE = "Scenario 'break-exchange' was removed this moment: nothing was started."
+SENTENCE = "Scenario 'break-exchange' was deleted; no run was started."
 
 
 @pytest.fixture

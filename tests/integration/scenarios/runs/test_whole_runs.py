@@ -63,7 +63,7 @@ def test_a_run_is_carried_out_and_its_story_is_in_its_events(target: Target) -> 
     ("path", "expect", "words"),
     [
         ("/late", "{status: 200}", "no answer within 500ms"),
-        ("/garbage", "{status: 200}", "what is not HTTP"),
+        ("/garbage", "{status: 200}", "that is not HTTP"),
         ("/huge", "{body: {contains: y}}", "the body was cut after 1048576 bytes"),
         ("/odd", "{status: 500}", "200"),
     ],

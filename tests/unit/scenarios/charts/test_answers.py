@@ -68,17 +68,17 @@ def answering(status: int, body: str) -> tuple[int, bytes]:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (answering(200, "<html>"), "what is no result of a query"),
-        (answering(200, "[" * 100_000), "what is no result of a query"),
+        (answering(200, "<html>"), "without the result of a query"),
+        (answering(200, "[" * 100_000), "without the result of a query"),
         (answering(200, '{"status": "success", "data": {"result": 5}}'), "no series of samples"),
         (answering(200, '{"status": "success", "data": [1]}'), "no series of samples"),
         (matrix(({}, [(1000.0, "much")])), "no series of samples"),
         (answering(200, '{"status":"success","data":{"result":[{"metric":[],"values":[]}]}}'), "no series"),
         (answering(200, '{"status":"success","data":{"result":[{"values":[[1e999,"1"]]}]}}'), "no series"),
-        (answering(400, '{"status": "error", "error": "parse error"}'), "refuses the query: parse error"),
+        (answering(400, '{"status": "error", "error": "parse error"}'), "rejected the query: parse error"),
         (answering(503, '{"status": "error", "error": "busy"}'), "answered 503: busy"),
         (answering(502, "no upstream"), "answered 502"),
-        (answering(200, "x" * 2_000_000), "ask for less"),
+        (answering(200, "x" * 2_000_000), "reduce the result"),
     ],
 )
 async def test_an_answer_of_garbage_is_a_sentence(

@@ -45,5 +45,7 @@ def test_the_name_of_a_service_and_a_window_are_filled_in() -> None:
 
 @pytest.mark.parametrize("query", ["rate(x[$windows])", "x{token='${secret:X}'}", "${service}", "$1"])
 def test_another_placeholder_is_refused(query: str) -> None:
-    with pytest.raises(ValueError, match=r"is no placeholder of a service's query: there are '\$service'"):
+    with pytest.raises(
+        ValueError, match=r"unknown placeholder .* in the query of a service; use '\$service'"
+    ):
         check_placeholders(query)

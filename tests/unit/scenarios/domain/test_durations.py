@@ -29,7 +29,7 @@ def test_a_duration_is_a_number_with_its_unit_or_several_joined(text: str, secon
     "value", ["5", 5, 1.5, "-5s", "", "5 s", "30m1h", "1h1h", "s", "5S", "٣s", "1e3s", "5s\n"]
 )
 def test_a_bare_number_a_negative_and_an_empty_duration_are_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="write a number and its unit") as refusal:
+    with pytest.raises(ValueError, match="write a number and a unit") as refusal:
         parse_duration(value)
     assert repr(value) in str(refusal.value)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scenarios.domain.expectations import Expectations
+from scenarios.domain.expectations import Expectations, QueryTooLargeError
 
 
 def series(*values: Any) -> dict[str, Any]:
@@ -70,50 +70,62 @@ MISSES = [
     ({"status": 200}, {"status": 503}, "'status' is 503, not 200"),
     ({"status": 200}, {}, "there is no 'status'"),
     ({"status": {"above": 3}}, {}, "there is no 'status'"),
-    ({"status": {"above": 3}}, {"status": "4"}, "'status' is '4', which is no number and cannot be above 3"),
+    (
+        {"status": {"above": 3}},
+        {"status": "4"},
+        "'status' is '4', which is not a number and cannot be above 3",
+    ),
     (
         {"status": {"above": 3}},
         {"status": True},
-        "'status' is true, which is no number and cannot be above 3",
+        "'status' is true, which is not a number and cannot be above 3",
     ),
-    ({"n": {"between": [1, 3]}}, {"n": None}, "'n' is null, which is no number"),
+    ({"n": {"between": [1, 3]}}, {"n": None}, "'n' is null, which is not a number"),
     ({"n": {"between": [1, 3]}}, {"n": 4}, "'n' is 4, not between 1 and 3"),
     ({"n": 1}, {"n": True}, "'n' is true, not 1"),
     ({"n": [1]}, {"n": [True]}, "not [1]"),
-    ({"n": {"not": 1}}, {"n": 1}, "'n' is 1, which it must not be"),
-    ({"n": {"in": [0, 1]}}, {"n": True}, "none of [0, 1]"),
-    ({"n": {"not_in": [0, 1]}}, {"n": 1}, "'n' is 1, one of [0, 1]"),
+    ({"n": {"not": 1}}, {"n": 1}, "'n' must not be 1"),
+    ({"n": {"in": [0, 1]}}, {"n": True}, "not one of [0, 1]"),
+    ({"n": {"not_in": [0, 1]}}, {"n": 1}, "'n' is 1, but must not be one of [0, 1]"),
     ({"n": {"at_least": 2}}, {"n": 1}, "'n' is 1, not at least 2"),
     ({"n": {"below": 2}}, {"n": 2}, "'n' is 2, not below 2"),
     ({"n": {"at_most": 2}}, {"n": 3}, "'n' is 3, not at most 2"),
     ({"b": {"matches": "x"}}, {"b": "abc"}, "'b' is 'abc', which does not match 'x'"),
-    ({"b": {"matches": "x"}}, {"b": 5}, "'b' is 5, which is no text and cannot match 'x'"),
+    ({"b": {"matches": "x"}}, {"b": 5}, "'b' is 5, which is not text and cannot match 'x'"),
     ({"b": {"contains": "x"}}, {"b": "abc"}, "does not contain 'x'"),
-    ({"b": {"contains": 1}}, {"b": [True]}, "without 1"),
+    ({"b": {"contains": 1}}, {"b": [True]}, "which does not contain 1"),
     ({"b": {"contains": []}}, {"b": {"a": 1}}, "has no key []"),
     ({"b": {"contains": 1}}, {"b": 1}, "cannot contain 1"),
-    ({"b": {"exists": False}}, {"b": 1}, "'b' exists, and it must not"),
+    ({"b": {"exists": False}}, {"b": 1}, "'b' must not exist"),
     ({"json": {"$.a": 1}}, {}, "there is no JSON at '$.a'"),
     ({"json": {"$.a": 1}}, {"json": {"b": 1}}, "there is no JSON at '$.a'"),
     ({"json": {"$.a": 1}}, {"json": "text"}, "there is no JSON at '$.a'"),
     ({"headers": {"X-A": 1}}, {"headers": {}}, "there is no header 'X-A'"),
     ({"headers": {"X-A": 1}}, {}, "there is no header 'X-A'"),
     ({"json": {"$.a[*].b": 1}}, {"json": {"a": [{"b": 1}]}}, "JSON at '$.a[*].b' is [1], not 1"),
-    ({"json": {"$.a[*]": {"contains": "b-1"}}}, {"json": {"a": ["b-10"]}}, "[\"b-10\"], without 'b-1'"),
+    (
+        {"json": {"$.a[*]": {"contains": "b-1"}}},
+        {"json": {"a": ["b-10"]}},
+        "[\"b-10\"], which does not contain 'b-1'",
+    ),
     ({"json": {"$..a": {"exists": True}}}, {"json": {}}, "there is no JSON at '$..a'"),
-    ({"json": {"$.error": {"exists": False}}}, {"body": "<p>"}, "what was returned is not JSON"),
-    ({"json": {"$.errors[*]": {"exists": False}}}, {"body": "<p>"}, "what was returned is not JSON"),
-    ({"json": {"$.errors[*]": {"count": 0}}}, {"body": "<p>"}, "what was returned is not JSON"),
-    ({"json": {"$..a": {"exists": False}}}, {"json": {"a": 1}}, "exists, and it must not: it is [1]"),
+    ({"json": {"$.error": {"exists": False}}}, {"body": "<p>"}, "the returned text is not JSON"),
+    ({"json": {"$.errors[*]": {"exists": False}}}, {"body": "<p>"}, "the returned text is not JSON"),
+    ({"json": {"$.errors[*]": {"count": 0}}}, {"body": "<p>"}, "the returned text is not JSON"),
+    ({"json": {"$..a": {"exists": False}}}, {"json": {"a": 1}}, "must not exist, but it is [1]"),
     ({"json": {"$..a": []}}, {}, "there is no JSON at '$..a'"),
-    ({"json": {"$..a": {"all": {"above": 1}}}}, {"json": {}}, "has no values, so that 'all' does not hold"),
-    ({"n": {"all": {"above": 1}}}, {"n": 5}, "'n' is 5, which is not a list"),
+    ({"json": {"$..a": {"all": {"above": 1}}}}, {"json": {}}, "has no values, so 'all' does not hold"),
+    ({"n": {"all": {"above": 1}}}, {"n": 5}, "'n' is 5, not a list"),
     (
         {"n": {"all": {"above": 1}}},
         {"n": [0, 2, 1, 0, 0, 0]},
-        "5 of 6 values of 'n' do not hold: [0] is 0, not above 1; [2] is 1, not above 1; [3] is 0",
+        "5 of 6 values of 'n' do not match: [0] is 0, not above 1; [2] is 1, not above 1; [3] is 0",
     ),
-    ({"n": {"any": 3}}, {"n": [1, 2]}, "none of 2 values of 'n' holds: [0] is 1, not 3; [1] is 2, not 3"),
+    (
+        {"n": {"any": 3}},
+        {"n": [1, 2]},
+        "none of the 2 values of 'n' matches: [0] is 1, not 3; [1] is 2, not 3",
+    ),
     ({"n": {"count": {"at_least": 3}}}, {"n": [1]}, "the number of values of 'n' is 1, not at least 3"),
     (
         {"value": {"below": 3}},
@@ -125,7 +137,7 @@ MISSES = [
     (
         {"value": {"all": {"below": 3}}},
         series(0, 5),
-        "1 of 2 values of 'value' do not hold: {pod=\"p1\"} is 5, not below 3",
+        "1 of 2 values of 'value' do not match: {pod=\"p1\"} is 5, not below 3",
     ),
     ({"value": {"all": {"below": 3}}}, NO_SERIES, "has no values"),
     ({"elapsed": {"below": 1}}, {"elapsed": 1.0211380170003395}, "'elapsed' is 1.021, not below 1"),
@@ -146,7 +158,26 @@ def test_what_does_not_hold_is_said_in_one_sentence(
 
 def test_several_matchers_must_all_hold_and_each_miss_is_said() -> None:
     misses = Expectations({"n": {"above": 3, "not": 1, "below": 2}, "m": 1}).check({"n": 1})
-    assert misses == ("'n' is 1, not above 3", "'n' is 1, which it must not be", "there is no 'm'")
+    assert misses == ("'n' is 1, not above 3", "'n' must not be 1", "there is no 'm'")
+
+
+@pytest.mark.parametrize("nan", ["NaN", float("nan")])
+@pytest.mark.parametrize(("matcher", "compared"), [({"not": 0}, "0"), ({"not_in": ["a", 0]}, '["a", 0]')])
+def test_nan_does_not_prove_that_a_number_differs(nan: Any, matcher: dict[str, Any], compared: str) -> None:
+    (miss,) = Expectations({"value": matcher}).check(series(nan))
+    assert miss == f"'value' is NaN and cannot be compared with {compared}"
+
+
+def test_nan_differs_from_text_and_is_found_by_its_name() -> None:
+    assert Expectations({"value": {"not": "+Inf", "in": ["NaN"]}}).check(series("NaN")) == ()
+    assert Expectations({"value": {"not": "NaN"}}).check(series("NaN")) == ("'value' must not be 'NaN'",)
+
+
+def test_list_with_more_values_than_the_budget_raises_instead_of_blocking() -> None:
+    response = {"json": [1] * 250_000}
+    with pytest.raises(QueryTooLargeError):
+        Expectations({"json": {"$[*]": {"count": 250_000}}}).check(response)
+    assert Expectations({"json": {"$[0]": 1}}).check(response) == ()
 
 
 @pytest.mark.parametrize("long", ["x" * 10_000_000, list(range(1_000_000)), {"k": "x" * 1_000_000}])

@@ -163,7 +163,7 @@ def test_what_is_nested_too_deep_to_be_searched_is_not_shown() -> None:
     for _ in range(5_000):
         deep = [deep]
     kept = knowing("hunter2").redact({"status": 200, "json": deep})
-    assert kept == {"status": 200, "json": "*** (nested too deep to be searched for secrets)"}
+    assert kept == {"status": 200, "json": "*** (nested too deeply to search for secrets)"}
 
 
 def test_one_line_of_a_secret_of_many_lines_is_struck_out() -> None:

@@ -34,7 +34,7 @@ class Platform:
 
     def address_of(self, service: str) -> str:
         if service != "exchange":
-            raise StepImpossible(f"there is no service {service!r}: known are exchange")
+            raise StepImpossible(f"unknown service {service!r}; registered services: exchange")
         return self.address
 
     def secret(self, name: str) -> str:

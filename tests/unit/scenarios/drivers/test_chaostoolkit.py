@@ -50,7 +50,7 @@ async def test_what_an_activity_prints_is_no_part_of_its_value() -> None:
         ("json", "loads", {"t": 1}, "failed"),
         # It has been called, whatever becomes of what it returned: this one's text cannot be had.
         ("email.message", "Message", {"policy": "x"}, "'email.message.Message' failed: AttributeError"),
-        ("os", "_exit", {"status": 3}, "'os._exit' ended its process without an answer"),
+        ("os", "_exit", {"status": 3}, "'os._exit' ended its process without a result"),
     ],
 )
 async def test_an_activity_that_fails_is_a_failed_step(

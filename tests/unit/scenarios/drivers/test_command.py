@@ -114,7 +114,7 @@ async def test_a_timeout_kills_the_command_and_all_it_has_started(tmp_path: Path
     pipe = Pipe(tmp_path)
     step = asyncio.create_task(Command().act(starting_others(pipe, timeout="300ms"), Platform()))
     assert await pipe.first_line() == "started\n"
-    with pytest.raises(StepFailed, match="still ran after 300ms: it was killed"):
+    with pytest.raises(StepFailed, match="was still running after 300ms; it was killed"):
         await step
     assert await pipe.ended() == ""
 
@@ -133,7 +133,7 @@ async def test_a_command_that_kills_its_keeper_is_a_failed_step_and_leaves_nothi
     script = 'exec 3>"$1"; echo started >&3; kill -9 $PPID; sleep 600'
     step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
     assert await pipe.first_line() == "started\n"
-    with pytest.raises(StepFailed, match="killed the process that watched over it"):
+    with pytest.raises(StepFailed, match="killed the process that supervises it"):
         await step
     assert await pipe.ended() == ""
 
@@ -253,7 +253,7 @@ async def test_a_template_hides_no_variable_and_neither_does_a_setting_that_has_
     saved = asked("sh", "-c", "true", env={"N": "1"})
     settings.ALLOWED_COMMAND_VARIABLES = {"sh": frozenset()}
     for arguments, name in ((hidden, "HOME"), (saved, "N")):
-        with pytest.raises(StepImpossible, match=f"'{name}' may not be set for 'sh' .* names none beside it"):
+        with pytest.raises(StepImpossible, match=f"'{name}' may not be set for 'sh' .* names none for it"):
             await Command().act(arguments, Platform())
 
 

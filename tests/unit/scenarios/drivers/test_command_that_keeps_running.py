@@ -100,7 +100,7 @@ async def test_a_command_that_is_cut_off_leaves_nothing_running(tmp_path: Path) 
 
 async def test_a_command_whose_time_is_up_leaves_nothing_running(tmp_path: Path) -> None:
     script = f"{WAYS['as a daemon']}; sleep 60"
-    with pytest.raises(StepFailed, match="still ran"):
+    with pytest.raises(StepFailed, match="was still running"):
         await Command().act(asked(script, tmp_path, keep_running=True, timeout="2s"), Platform())
     assert not (tmp_path / "pid").exists() or is_gone(tmp_path)
 

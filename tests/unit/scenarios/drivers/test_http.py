@@ -90,8 +90,8 @@ GARBAGE = {
     "a bad status": (b"HTTP/1.1 abc OK\r\n\r\n", "not HTTP"),
     "a bad header": (b"HTTP/1.1 200 OK\r\n: \x00\r\n\r\n", "not HTTP"),
     "an endless header": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000, "not HTTP"),
-    "nothing at all": (b"", "closed the connection without an answer"),
-    "half a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "broke off"),
+    "nothing at all": (b"", "closed the connection without a response"),
+    "half a body": (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "in the middle of its response"),
     "a bad chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc", "exchange at"),
     "a bad encoding": (
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
@@ -191,7 +191,7 @@ async def test_a_redirect_to_what_is_no_web_address_fails_after_the_request_was_
     with pytest.raises(StepFailed) as failure:
         await Http().act(asked(follow_redirects=True), platform)
     assert not isinstance(failure.value, StepNotSent)
-    assert "no web address" in str(failure.value)
+    assert "which is not a web address" in str(failure.value)
 
 
 @pytest.mark.usefixtures("proxied")

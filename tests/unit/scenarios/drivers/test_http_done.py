@@ -80,7 +80,7 @@ async def test_a_redirect_that_leads_nowhere_is_not_done(serve: Serve, status: i
 async def test_a_redirect_says_where_it_leads_and_what_to_write(serve: Serve) -> None:
     platform = Platform(await serve(answering(307, "/end")))
     with pytest.raises(
-        StepNotDone, match="a redirect to '/end' that was not followed: use 'follow_redirects"
+        StepNotDone, match="a redirect to '/end' that was not followed; use 'follow_redirects"
     ):
         await Http().undo(asked(method="DELETE"), platform)
 
@@ -132,5 +132,5 @@ def test_what_is_no_list_of_statuses_is_refused(ok: Any) -> None:
 
 
 def test_the_status_of_a_redirect_that_is_followed_is_refused_as_ok() -> None:
-    with pytest.raises(ValidationError, match="302 is followed by 'follow_redirects'"):
+    with pytest.raises(ValidationError, match="'follow_redirects' follows 302"):
         asked(ok=[200, 302], follow_redirects=True)

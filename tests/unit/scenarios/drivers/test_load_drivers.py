@@ -15,11 +15,11 @@ def test_drivers_are_loaded_by_their_names() -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("http", "no dotted path"),
-        ("", "no dotted path"),
+        ("http", "not a dotted path"),
+        ("", "not a dotted path"),
         ("scenarios.drivers.nothing.Nothing", "cannot be imported"),
         ("scenarios.drivers.http.Htp", "no class 'Htp'"),
-        ("scenarios.drivers.http.MAX_BODY_BYTES", "names no class"),
+        ("scenarios.drivers.http.MAX_BODY_BYTES", "is not a class"),
         ("scenarios.drivers.http.HttpArguments", "lacks name, Arguments, probe, act"),
     ],
 )
@@ -30,5 +30,5 @@ def test_a_path_that_leads_to_no_driver_is_refused_with_the_reason(path: str, wo
 
 
 def test_two_drivers_of_one_name_are_refused() -> None:
-    with pytest.raises(DriverNotLoaded, match="second driver named 'http'"):
+    with pytest.raises(DriverNotLoaded, match="are both named 'http'"):
         load_drivers([HTTP, HTTP])

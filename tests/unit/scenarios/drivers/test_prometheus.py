@@ -91,13 +91,13 @@ async def test_an_empty_vector_has_no_value(server: str) -> None:
 
 @pytest.mark.prometheus
 async def test_a_query_that_is_none_makes_the_step_impossible_and_says_why(server: str) -> None:
-    with pytest.raises(StepImpossible, match=r"refuses the query: .*parse error"):
+    with pytest.raises(StepImpossible, match=r"rejected the query: .*parse error"):
         await ask("sum(", server=server)
 
 
 @pytest.mark.prometheus
 async def test_a_range_makes_the_step_impossible_with_a_hint(server: str) -> None:
-    with pytest.raises(StepImpossible, match="take one number of it"):
+    with pytest.raises(StepImpossible, match="reduce it to a number"):
         await ask("up[5m]", server=server)
 
 
@@ -138,15 +138,15 @@ def result(kind: str, found: Any) -> str:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        ("200 OK", "<html>", "what is no result of a query"),
-        ("200 OK", "[]", "what is no result of a query"),
-        ("200 OK", '{"status": "success"}', "what is no result of a query"),
+        ("200 OK", "<html>", "without the result of a query"),
+        ("200 OK", "[]", "without the result of a query"),
+        ("200 OK", '{"status": "success"}', "without the result of a query"),
         ("502 Bad Gateway", "no upstream", "answered 502"),
         ("503 No", '{"status": "error", "error": "query timed out"}', "answered 503: query timed out"),
         ("200 OK", result("vector", [{"metric": {}}]), "cannot be read"),
         ("200 OK", result("vector", None), "cannot be read"),
         ("200 OK", result("scalar", ["x", "y"]), "cannot be read"),
-        ("200 OK", "x" * 2_000_000, "ask for less"),
+        ("200 OK", "x" * 2_000_000, "reduce the result"),
     ],
 )
 async def test_an_answer_of_garbage_fails_with_a_sentence(

@@ -26,9 +26,11 @@ async def test_an_address_of_the_document_s_own_is_refused_when_it_is_read_and_w
 ) -> None:
     saved = arguments.model_validate(words)
     settings.ONLY_REGISTERED_SERVICES = True
-    with pytest.raises(ValidationError, match=f"{name} is refused: this site reaches registered services"):
+    with pytest.raises(
+        ValidationError, match=f"{name} is not allowed: this site allows only registered services"
+    ):
         arguments.model_validate(words)
-    with pytest.raises(StepImpossible, match=f"{name} is refused"):
+    with pytest.raises(StepImpossible, match=f"{name} is not allowed"):
         await driver.probe(saved, Platform())
 
 
@@ -39,5 +41,5 @@ def test_a_registered_service_stays_within_reach_but_where_it_redirects_to_does_
     HttpArguments.model_validate({"service": "exchange", "path": "/health"})
     TcpArguments.model_validate({"service": "exchange"})
     PrometheusArguments.model_validate({"query": "up"})
-    with pytest.raises(ValidationError, match="'follow_redirects' is refused"):
+    with pytest.raises(ValidationError, match="'follow_redirects' is not allowed"):
         HttpArguments.model_validate({"service": "exchange", "follow_redirects": True})

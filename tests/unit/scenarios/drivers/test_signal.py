@@ -88,7 +88,7 @@ async def test_a_process_may_be_named_by_its_number_where_a_pid_file_names_it_to
     await send("STOP", pid=target.pid)
     assert stopped(target)
     pidfile.unlink()
-    with pytest.raises(StepImpossible, match=r"no file \*.pid names process"):
+    with pytest.raises(StepImpossible, match=r"no \*.pid file names process"):
         await send("CONT", pid=target.pid)
 
 
@@ -96,7 +96,9 @@ async def test_the_listener_on_a_port_is_found_where_a_pid_file_names_it(folder:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with subprocess.Popen(["/bin/sleep", "600"], pass_fds=[listener.fileno()]) as target:
-            with pytest.raises(StepImpossible, match=f"no file .* names what listens on port {port}"):
+            with pytest.raises(
+                StepImpossible, match=f"no .*pid file names the process that listens on port {port}"
+            ):
                 await send("STOP", port=port)
             (folder / "listener.pid").write_text(str(target.pid))
             assert await send("TERM", port=port) == {"pid": target.pid}
@@ -106,7 +108,7 @@ async def test_the_listener_on_a_port_is_found_where_a_pid_file_names_it(folder:
 async def test_a_port_on_which_nothing_listens_makes_the_step_impossible(
     folder: Path, closed_port: int
 ) -> None:
-    with pytest.raises(StepImpossible, match=f"nothing listens on port {closed_port}"):
+    with pytest.raises(StepImpossible, match=f"no visible process listens on port {closed_port}"):
         await send("STOP", port=closed_port)
 
 
@@ -133,7 +135,7 @@ async def test_a_number_that_was_given_to_another_process_since_is_not_signalled
     pidfile: Path, target: subprocess.Popen[bytes]
 ) -> None:
     os.utime(pidfile, (LONG_AGO, LONG_AGO))
-    with pytest.raises(StepNotSent, match=r"its number, .*, is another's, which began later"):
+    with pytest.raises(StepNotSent, match=r"its number, .*, belongs to a process that started later"):
         await send("KILL", pidfile=str(pidfile))
     assert target.poll() is None
 
@@ -148,9 +150,9 @@ async def test_a_link_that_leads_out_of_the_folder_is_refused(
     (folder / "down").symlink_to(outside)
     with pytest.raises(StepImpossible, match="cannot be read"):
         await send("KILL", pidfile=str(folder / "link.pid"))
-    with pytest.raises(StepImpossible, match="outside of the allowed folders"):
+    with pytest.raises(StepImpossible, match="outside the allowed folders"):
         await send("KILL", pidfile=str(folder / "down" / "target.pid"))
-    with pytest.raises(StepImpossible, match=r"no file \*.pid names"):
+    with pytest.raises(StepImpossible, match=r"no \*.pid file names"):
         await send("KILL", pid=target.pid)
     assert target.poll() is None
 
@@ -158,14 +160,14 @@ async def test_a_link_that_leads_out_of_the_folder_is_refused(
 @pytest.mark.parametrize("content", ["", "0", "-1", "abc", "99999999999999", "12 34", "x" * 10_000])
 async def test_what_is_no_pid_file_is_refused(folder: Path, content: str) -> None:
     (folder / "a.pid").write_text(content)
-    with pytest.raises(StepImpossible, match="is no pid file"):
+    with pytest.raises(StepImpossible, match="is not a pid file"):
         await send("STOP", pidfile=str(folder / "a.pid"))
 
 
 async def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
     os.mkfifo(folder / "a.pid")
     started = time.perf_counter()
-    with pytest.raises(StepImpossible, match="is no pid file"):
+    with pytest.raises(StepImpossible, match="is not a pid file"):
         await send("STOP", pidfile=str(folder / "a.pid"))
     assert time.perf_counter() - started < 30  # nobody ever writes to the pipe
 
@@ -173,7 +175,7 @@ async def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
 @pytest.mark.parametrize("own", [os.getpid, os.getppid, lambda: 1])
 async def test_the_coordinator_and_what_it_descends_from_are_never_signalled(folder: Path, own: Any) -> None:
     (folder / "own.pid").write_text(str(own()))
-    with pytest.raises(StepImpossible, match="is the coordinator's own"):
+    with pytest.raises(StepImpossible, match="belongs to the coordinator"):
         await send("STOP", pidfile=str(folder / "own.pid"))
 
 
@@ -184,7 +186,7 @@ async def test_another_process_of_the_coordinator_is_never_signalled(
     words = [sys.executable, "-c", waits, "./manage.py", "watchdog"]
     with subprocess.Popen(words, cwd=settings.BASE_DIR, stdin=subprocess.PIPE) as watchdog:
         (folder / "watchdog.pid").write_text(str(watchdog.pid))
-        with pytest.raises(StepImpossible, match="is the coordinator's own"):
+        with pytest.raises(StepImpossible, match="belongs to the coordinator"):
             await send("KILL", pidfile=str(folder / "watchdog.pid"))
         assert watchdog.stdin is not None
         watchdog.stdin.close()
@@ -236,7 +238,7 @@ async def test_a_process_that_is_hidden_from_this_user_does_not_pass_for_one_tha
     """As in a unit with ProtectProc=invisible: CONT would count as done, and the process stay stopped."""
     monkeypatch.setattr(processes, "is_hidden", lambda _pid: True)
     for signal_name in ("STOP", "CONT"):
-        with pytest.raises(StepImpossible, match="hidden from this one"):
+        with pytest.raises(StepImpossible, match="belongs to another user and is hidden"):
             await send(signal_name, pidfile=str(pidfile))
     target.kill()
     target.wait()

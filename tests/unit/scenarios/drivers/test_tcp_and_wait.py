@@ -53,7 +53,7 @@ async def test_a_host_that_does_not_resolve_is_not_connected() -> None:
 
 
 async def test_a_service_without_a_port_makes_the_step_impossible() -> None:
-    with pytest.raises(StepImpossible, match="names no host and port"):
+    with pytest.raises(StepImpossible, match="has no host or no port"):
         await Tcp().probe(TcpArguments(service="exchange"), Platform("exchange"))
 
 
@@ -92,7 +92,7 @@ async def test_a_probe_says_why_there_is_no_connection(closed_port: int) -> None
     refused = await Tcp().probe(TcpArguments(host="[::1]", port=closed_port), Platform())
     assert refused["note"] == f"[::1]:{closed_port} refused the connection"
     unknown = await Tcp().probe(TcpArguments(host="no-such-host.invalid", port=80), Platform())
-    assert "a name that cannot be resolved" in unknown["note"]
+    assert "a host name that cannot be resolved" in unknown["note"]
 
 
 @pytest.mark.parametrize("host", ["http://h", "h:80", "[::1]:80", "::zz", "[h", "a/b"])

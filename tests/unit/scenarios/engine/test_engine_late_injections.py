@@ -134,7 +134,7 @@ def test_a_proof_that_never_holds_leaves_the_fault_outstanding_after_the_undo_s_
     assert journal.moment("fault_undo_failed", "a") == 4.5
 
 
-@pytest.mark.parametrize("answer", [StepImpossible("there is no service 'x'"), KeyError("oops")])
+@pytest.mark.parametrize("answer", [StepImpossible("unknown service 'x'"), KeyError("oops")])
 def test_a_proof_that_cannot_be_looked_at_leaves_the_fault_outstanding(answer: Exception) -> None:
     verdict, journal, _driver = carry_out(
         Phase("chaos", actions=(proven(), fault("b"))), answers={"see": answer}

@@ -121,7 +121,7 @@ def test_a_value_that_cannot_be_compared_is_a_failed_validation_that_says_so() -
         {"look": {"status": "ok"}},
     )
     assert verdict.outcome is Outcome.FAILED
-    assert "is no number and cannot be above 3" in verdict.reason
+    assert "is not a number and cannot be above 3" in verdict.reason
 
 
 # Phases
@@ -277,10 +277,8 @@ def test_where_the_last_look_got_no_answer_the_last_answer_before_is_told() -> N
     assert failed.detail["seen"] == BAD
 
 
-@pytest.mark.parametrize(
-    "step", ["{sensitive: true, target: {say: look}}", "{target: {say: look, sensitive: true}}"]
-)
-def test_nothing_of_a_sensitive_step_s_answer_is_in_the_journal(step: str) -> None:
+def test_response_of_a_sensitive_step_is_not_recorded() -> None:
+    step = "{sensitive: true, target: {say: look}}"
     answers = {"look": {"status": 503, "body": "top secret"}}
     verdict, journal, _said = carried_out(
         f"phases: [{{name: p, actions: [{{name: a, do: {step}}}],"

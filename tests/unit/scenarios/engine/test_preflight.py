@@ -65,7 +65,9 @@ class Registered:
 
     def address_of(self, service: str) -> str:
         if service not in self._ports:
-            raise StepImpossible(f"there is no service {service!r}: known are {', '.join(self._ports)}")
+            raise StepImpossible(
+                f"unknown service {service!r}; registered services: {', '.join(self._ports)}"
+            )
         return f"http://127.0.0.1:{self._ports[service]}"
 
     def secret(self, name: str) -> str:
@@ -88,7 +90,7 @@ def plan_of(*, probe: Step = SLEEP, do: Step = SLEEP, undo: Step = SLEEP, guard:
     return Plan("test", (phase,), guards=(Guard("watch", probe=guard, expect=anything),))
 
 
-NO_SERVICE = "there is no service 'gone': known are living"
+NO_SERVICE = "unknown service 'gone'; registered services: living"
 REFUSED: dict[str, tuple[dict[str, Step], str]] = {
     "a probe's service": (
         {"probe": Step("http", {"service": "gone"})},
@@ -165,7 +167,7 @@ def carried_out(plan: Plan, **ports: int) -> tuple[InMemoryJournal, Verdict]:
 def test_a_run_whose_last_validation_names_an_unknown_service_injects_nothing(port: int) -> None:
     journal, verdict = carried_out(plan_of(probe=Step("http", {"service": "gone"}), do=BREAK), living=port)
     assert (verdict.outcome, verdict.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
-    assert "there is no service 'gone'" in verdict.reason
+    assert "unknown service 'gone'" in verdict.reason
     assert journal.faults == {}
     assert journal.story() == []
 

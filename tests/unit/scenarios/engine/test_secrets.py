@@ -215,15 +215,15 @@ def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str |
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ("  phases: [{name: '${secret:A}'}]", "stands outside of a step"),
-        ("  timeout: '${secret:A}'\n  phases: [{name: p}]", "stands outside of a step"),
+        ("  phases: [{name: '${secret:A}'}]", "is outside a step"),
+        ("  timeout: '${secret:A}'\n  phases: [{name: p}]", "is outside a step"),
         (
             "  phases: [{name: p, validations: [{name: v, probe: {tcp: {}}, expect: {do: '${secret:A}'}}]}]",
-            "stands outside of a step",
+            "is outside a step",
         ),
         (
             "  phases: [{name: p, actions: [{name: a, do: {http: {service: s, body: '${secret:}'}}}]}]",
-            "names no secret",
+            "does not name a secret",
         ),
         (
             "  phases: [{name: p, actions: [{name: a, do: {http: {query: {'${secret:A}': 1}}}}]}]",

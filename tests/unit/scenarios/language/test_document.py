@@ -33,19 +33,19 @@ def test_the_whole_example_becomes_a_plan(example: str, drivers: Drivers) -> Non
 # Each row: the spec from line 5 on; the line of the problem, and the text at its column; words of its
 # message and of its hint.
 REFUSED = {
-    "an unknown key": (phase_with("hodl: 5s"), 7, "hodl", "'hodl' is unknown", "did you mean 'hold'?"),
+    "an unknown key": (phase_with("hodl: 5s"), 7, "hodl", "unknown key 'hodl'", "did you mean 'hold'?"),
     "an unknown argument": (
         phase_with("actions: [{name: a, do: {http: {service: s, metod: GET}}}]"),
         7,
         "metod",
-        "'metod' is unknown in 'http'",
+        "unknown key 'metod' in 'http'",
         "did you mean 'method'?",
     ),
     "an unknown driver": (
         phase_with("actions: [{name: a, do: {htp: {}}}]"),
         7,
         "htp",
-        "'htp' is no driver",
+        "unknown driver 'htp'",
         "'http'",
     ),
     "a wrong type": (phase_with("actions: {name: a}"), 7, "{name", "a mapping is not a list", "'- '"),
@@ -60,7 +60,7 @@ REFUSED = {
         phase_with("actions: [{name: a, do: {tcp: {host: h, port: 99999}}}]"),
         7,
         "99999}}}",
-        "99999 is refused: it must be at most 65535",
+        "99999 is not allowed: it must be at most 65535",
         "",
     ),
     "a missing key": (
@@ -70,14 +70,21 @@ REFUSED = {
         "'name' is missing",
         "",
     ),
+    "sensitive among the arguments": (
+        phase_with("actions: [{name: a, do: {tcp: {host: h, port: 1, sensitive: true}}}]"),
+        7,
+        "sensitive",
+        "'sensitive' is not an argument of 'tcp'",
+        "write 'sensitive: true' beside 'tcp'",
+    ),
     "two drivers in one step": (
         phase_with("actions: [{name: a, do: {wait: {duration: 1s}, tcp: {host: h, port: 1}}}]"),
         7,
         "tcp",
-        "'tcp' is a second driver",
+        "two drivers, 'wait' and 'tcp'",
         "",
     ),
-    "no driver in a step": (phase_with("actions: [{name: a, do: {}}]"), 7, "do", "names no driver", ""),
+    "no driver in a step": (phase_with("actions: [{name: a, do: {}}]"), 7, "do", "has no driver", ""),
     "an undo of nothing": (
         phase_with("actions: [{name: a, do: {wait: {duration: 1s}}, undo: null}]"),
         7,
@@ -101,12 +108,12 @@ REFUSED = {
         "is a key with a variable",
         "literal",
     ),
-    "a duplicate phase name": ("phases:\n- {name: p}\n- {name: p}", 7, "p}", "'p' is a duplicate", "line 6"),
+    "a duplicate phase name": ("phases:\n- {name: p}\n- {name: p}", 7, "p}", "duplicate name 'p'", "line 6"),
     "a duplicate action name": (
         phase_with("actions:\n" + "  - {name: a, do: {wait: {duration: 1s}}}\n" * 2),
         9,
         "a",
-        "another action has this name",
+        "another action has it",
         "line 8",
     ),
     "a duplicate validation name": (
@@ -115,14 +122,14 @@ REFUSED = {
         ),
         9,
         "v",
-        "another validation has this name",
+        "another validation has it",
         "line 8",
     ),
     "a duplicate guard name": (
         "guards:\n" + "- {name: g, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}}\n" * 2 + WAIT,
         7,
         "g",
-        "another guard has this name",
+        "another guard has it",
         "line 6",
     ),
     "a bare number as duration": (phase_with("hold: 5"), 7, "5", "5 is a number without a unit", ""),
@@ -134,7 +141,7 @@ REFUSED = {
         ),
         7,
         "0s}",
-        "longer than nothing",
+        "greater than zero",
         "",
     ),
     "within and throughout": (
@@ -144,21 +151,21 @@ REFUSED = {
         ),
         7,
         "throughout",
-        "exclude each other",
+        "cannot be combined",
         "",
     ),
     "for without within": (
         phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, for: 1s}]"),
         7,
         "for",
-        "'for' goes only with 'within'",
+        "'for' requires 'within'",
         "",
     ),
     "an unknown matcher": (
         phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: {abov: 1}}}]"),
         7,
         "abov",
-        "'abov' is unknown in 'elapsed'",
+        "unknown key 'abov' in 'elapsed'",
         "did you mean 'above'?",
     ),
     "a bad JSONPath": (
@@ -190,7 +197,7 @@ REFUSED = {
         ),
         7,
         "'(a?b?){999}'",
-        "repeats too much",
+        "too large for a regular expression",
         "",
     ),
     "a range upside down": (
@@ -199,7 +206,7 @@ REFUSED = {
         ),
         7,
         "between",
-        "no range",
+        "not a range",
         "",
     ),
     "a default beyond its maximum": (
@@ -216,7 +223,7 @@ REFUSED = {
         "'x', not a whole number",
         "",
     ),
-    "a default that does not fit where it is put": (
+    "a default that does not fit where it is used": (
         "variables: {v: {type: string, default: x}}\n" + phase_with('hold: "${v}"'),
         8,
         '"${v}"',
@@ -236,7 +243,7 @@ REFUSED = {
         phase_with("actions: [{name: a, do: {http: {service: s, url: 'http://x'}}}]"),
         7,
         "service",
-        "'service' and 'url' exclude each other",
+        "'service' and 'url' cannot be combined",
         "",
     ),
 }
@@ -338,7 +345,9 @@ def test_a_value_that_does_not_fit_where_it_is_put_is_refused_by_its_name(
 
 
 def test_a_driver_that_is_not_installed_is_named(example: str) -> None:
-    with pytest.raises(InvalidDocument, match="'http' is no driver: one of none is installed"):
+    with pytest.raises(
+        InvalidDocument, match="unknown driver 'http'; choose one of none, because no driver is installed"
+    ):
         parse_document(example, {})
 
 

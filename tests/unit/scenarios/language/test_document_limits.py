@@ -39,7 +39,7 @@ def test_more_than_1000_entries_of_one_collection_are_refused(
     (problem,) = problems(declared(1_001))
     assert (problem.line, problem.message) == (
         1_006,
-        "this is entry 1001 of one collection: 1000 are the most",
+        "this is entry 1001 of a collection; the limit is 1000",
     )
 
 
@@ -68,6 +68,6 @@ def test_variables_that_would_burst_the_document_are_refused_before_they_are_fil
     many = "${long}" * 1_000
     (problem,) = problems(with_spec(BURSTING.format(default="x" * 1_000, references=many)))
     assert (problem.line, problem.path) == (5, "spec.variables.long")
-    assert "'long' has 1000 characters: filled in, the document would grow beyond" in problem.message
+    assert "'long' has 1000 characters: with it, the document would be longer than" in problem.message
     with pytest.raises(InvalidVariables, match="'long' has 9000 characters"):
         plan_of(BURSTING.format(default="x", references=many), {"long": "x" * 9_000}, with_spec, drivers)

@@ -269,7 +269,7 @@ def test_two_numbers_that_a_function_may_return_are_a_range_as_for_chaoslib() ->
 
 LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     ({"controls": [{"name": "c"}]}, "'controls' of the experiment is not carried over"),
-    ({"method": [action("a", {"type": "ssh"})]}, "its provider is of type 'ssh'"),
+    ({"method": [action("a", {"type": "ssh"})]}, "its provider has the type 'ssh'"),
     ({"method": [{"ref": "nobody"}]}, "no activity is named 'nobody'"),
     (
         {"method": [action("a", {"type": "process", "path": "kubectl", "arguments": "get | grep x"})]},

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.domain.results import read_returned_fields
 from scenarios.drivers import load_drivers
-from scenarios.language.document import parse_document
+from scenarios.language.document import build_plan, parse_document
 from tests.unit.scenarios.language.documents import WithSpec
 
 SHIPPED = ("command.Command", "http.Http", "prometheus.Prometheus", "signal.Signal", "tcp.Tcp", "wait.Wait")
@@ -44,59 +44,106 @@ def test_every_shipped_driver_declares_what_it_returns(driver: str) -> None:
 
 # The driver, what is expected, the text at the place of the problem, words of its message and its hint.
 REFUSED = [
-    ("http", "{staus: {exists: false}}", "staus", "'staus' is not returned by 'http'", "'status'?"),
-    ("tcp", "{conected: true}", "conected", "'conected' is not returned by 'tcp'", "'connected'?"),
-    ("tcp", '{json: {"$.a": 1}}', "json", "'json' is not returned by 'tcp'", ""),
-    ("wait", "{headers: {a: b}}", "headers", "'headers' is not returned by 'wait'", ""),
-    ("prometheus", "{valeu: 1}", "valeu", "'valeu' is not returned by 'prometheus'", "'value'?"),
-    ("http", '{status: {matches: "2.."}}', "matches", "'matches' never holds here", ""),
-    ("http", '{status: "200"}', "status", "'200' is never equal to 'status'", "without quotes"),
-    ("http", "{status: 200.5}", "status", "200.5 is never equal", ""),
-    ("http", "{status: true}", "status", "true is never equal", ""),
-    ("http", '{status: {not: "200"}}', "not", "'200' is never equal", ""),
-    ("http", '{status: {in: [200, "201"]}}', '"201"', "'201' is never equal", ""),
-    ("http", "{status: {all: {above: 1}}}", "all", "'all' never holds here", ""),
-    ("http", "{status: {contains: 2}}", "contains", "'contains' never holds here", ""),
-    ("http", "{body: {above: 3}}", "above", "'above' never holds here", ""),
-    ("http", "{body: {contains: 5}}", "contains", "5 is never contained in 'body'", "'5'"),
-    ("http", "{elapsed: {between: [0, 1], matches: a}}", "matches", "'matches' never holds", ""),
-    ("http", "{headers: {X-Count: 5}}", "X-Count", "5 is never equal to header 'X-Count'", "in quotes"),
-    ("http", "{headers: {X-Count: {abov: 5}}}", "abov", "'abov' is unknown in 'X-Count'", ""),
-    ("http", '{json: {"$.a": {contians: 5}}}', "contians", "'contians' is unknown in '$.a'", "'contains'?"),
-    ("http", '{json: {"$.a[*]": 1}}', '"$.a[*]"', "1 is never equal to JSON at '$.a[*]'", "'any'"),
-    ("http", '{json: {"$..a": {above: 1}}}', "above", "'above' never holds here", "several values"),
-    ("http", '{json: {"$..a": {count: {matches: x}}}}', "matches", "'matches' never holds here", ""),
+    ("http", "{staus: {exists: false}}", "staus", "'http' does not return 'staus'", "'status'?"),
+    ("tcp", "{conected: true}", "conected", "'tcp' does not return 'conected'", "'connected'?"),
+    ("tcp", '{json: {"$.a": 1}}', "json", "'tcp' does not return 'json'", ""),
+    ("wait", "{headers: {a: b}}", "headers", "'wait' does not return 'headers'", ""),
+    ("prometheus", "{valeu: 1}", "valeu", "'prometheus' does not return 'valeu'", "'value'?"),
+    ("http", '{status: {matches: "2.."}}', "matches", "'matches' can never hold here", ""),
+    (
+        "http",
+        '{status: "200"}',
+        "status",
+        "'status' is a whole number and can never equal '200'",
+        "without quotes",
+    ),
+    ("http", "{status: 200.5}", "status", "can never equal 200.5", ""),
+    ("http", "{status: true}", "status", "can never equal true", ""),
+    ("http", '{status: {not: "200"}}', "not", "can never equal '200'", ""),
+    ("http", '{status: {in: [200, "201"]}}', '"201"', "can never equal '201'", ""),
+    ("http", "{status: {all: {above: 1}}}", "all", "'all' can never hold here", ""),
+    ("http", "{status: {contains: 2}}", "contains", "'contains' can never hold here", ""),
+    ("http", "{body: {above: 3}}", "above", "'above' can never hold here", ""),
+    ("http", "{body: {contains: 5}}", "contains", "can never contain 5", "'5'"),
+    ("http", "{elapsed: {between: [0, 1], matches: a}}", "matches", "'matches' can never hold", ""),
+    (
+        "http",
+        "{headers: {X-Count: 5}}",
+        "X-Count",
+        "header 'X-Count' is text and can never equal 5",
+        "in quotes",
+    ),
+    ("http", "{headers: {X-Count: {abov: 5}}}", "abov", "unknown key 'abov' in 'X-Count'", ""),
+    ("http", '{json: {"$.a": {contians: 5}}}', "contians", "unknown key 'contians' in '$.a'", "'contains'?"),
+    ("http", '{json: {"$.a[*]": 1}}', '"$.a[*]"', "is a list and can never equal 1", "'any'"),
+    ("http", '{json: {"$..a": {above: 1}}}', "above", "'above' can never hold here", "several values"),
+    ("http", '{json: {"$..a": {count: {matches: x}}}}', "matches", "'matches' can never hold here", ""),
     ("http", '{json: {"$..a..b..c..d": 1}}', '"$..a', "has 4 '..'", ""),
     ("http", "{json: {\"$[?match(@.a, '(?=x)')]\": []}}", '"$[?', "that cannot be used: '(?=x)'", ""),
-    ("tcp", '{connected: "true"}', "connected", "'true' is never equal to 'connected'", ""),
-    ("tcp", "{connected: 1}", "connected", "1 is never equal to 'connected'", ""),
-    ("prometheus", "{value: true}", "value", "true is never equal to 'value'", ""),
-    ("prometheus", "{values: 1}", "values", "1 is never equal to 'values'", "'all'"),
-    ("prometheus", "{value: {all: {contains: 1}}}", "contains", "1 is never contained", ""),
+    (
+        "tcp",
+        '{connected: "true"}',
+        "connected",
+        "'connected' is true or false and can never equal 'true'",
+        "",
+    ),
+    ("tcp", "{connected: 1}", "connected", "can never equal 1", ""),
+    ("prometheus", "{value: true}", "value", "can never equal true", ""),
+    ("prometheus", "{values: 1}", "values", "can never equal 1", "'all'"),
+    ("prometheus", "{value: {all: {contains: 1}}}", "contains", "can never contain 1", ""),
     ("http", "{json: {}}", "json", "'json' is empty", ""),
     ("http", "{headers: {}}", "{}", "at least 1 entry", ""),
     ("http", "{status: {not_in: []}}", "[]", "at least 1 entry", ""),
     ("http", '{json: {"$.a": {in: []}}}', "[]", "at least 1 entry", ""),
-    ("http", '{headers: {"X A": {exists: false}}}', '"X A"', "'X A' is no header name", ""),
-    ("http", '{headers: {"X-A:": {exists: false}}}', '"X-A:"', "'X-A:' is no header name", ""),
-    ("http", '{json: {"$.a": {not: {exists: true}}}}', "not", "and no matcher", "'exists: false'"),
-    ("http", '{json: {"$.a": {not: {above: 3}}}}', "not", "and no matcher", "'at_most'"),
-    ("http", "{status: {not: {in: [500]}}}", "not", "and no matcher", "'not_in'"),
-    ("http", '{json: {"$.a": {all: {not: {contains: b}}}}}', "not", "and no matcher", "'not_in', in a list"),
-    ("http", '{json: {"$.a[*]": {all: {exists: true}}}}', "exists", "is always there", "'count'"),
-    ("http", '{json: {"$.a[*]": {any: {exists: false}}}}', "exists", "is always there", "'count'"),
-    ("http", '{json: {"$.a": {count: {exists: true}}}}', "exists", "is always there", "'count'"),
+    ("http", '{headers: {"X A": {exists: false}}}', '"X A"', "'X A' is not a header name", ""),
+    ("http", '{headers: {"X-A:": {exists: false}}}', '"X-A:"', "'X-A:' is not a header name", ""),
+    (
+        "http",
+        '{json: {"$.a": {not: {exists: true}}}}',
+        "not",
+        "must not be, not a matcher",
+        "'exists: false'",
+    ),
+    ("http", '{json: {"$.a": {not: {above: 3}}}}', "not", "must not be, not a matcher", "'at_most'"),
+    ("http", "{status: {not: {in: [500]}}}", "not", "must not be, not a matcher", "'not_in'"),
+    (
+        "http",
+        '{json: {"$.a": {all: {not: {contains: b}}}}}',
+        "not",
+        "must not be, not a matcher",
+        "in a list under 'not_in'",
+    ),
+    ("http", '{json: {"$.a[*]": {all: {exists: true}}}}', "exists", "always exist", "'count'"),
+    ("http", '{json: {"$.a[*]": {any: {exists: false}}}}', "exists", "always exist", "'count'"),
+    ("http", '{json: {"$.a": {count: {exists: true}}}}', "exists", "always exist", "'count'"),
     ("http", '{json: {"$.a": {count: {at_least: 0}}}}', "at_least", "'at_least' always holds here", ""),
-    ("http", '{json: {"$.a": {count: -1}}}', "count", "-1 is never equal to a number of values", ""),
-    ("http", "{status: {not: 5000}}", "not", "5000 is never equal to 'status'", ""),
-    ("http", "{status: {not_in: [500, 5023]}}", "5023", "which is between 100 and 999", ""),
+    (
+        "http",
+        '{json: {"$.a": {count: -1}}}',
+        "count",
+        "the number of values is at least 0 and can never equal -1",
+        "",
+    ),
+    ("http", "{status: {not: 5000}}", "not", "can never equal 5000", ""),
+    ("http", "{status: {not_in: [500, 5023]}}", "5023", "is between 100 and 999", ""),
     ("http", "{status: {below: 5000}}", "below", "'below' always holds here", ""),
-    ("http", "{status: {above: 1000}}", "above", "'above' never holds here", ""),
+    ("http", "{status: {above: 1000}}", "above", "'above' can never hold here", ""),
     ("http", "{status: {between: [2, 3000]}}", "between", "'between' always holds here", ""),
-    ("http", "{elapsed: {at_most: -1}}", "at_most", "'at_most' never holds here", ""),
-    ("prometheus", '{value: {not: "0"}}', "not", "it is text, and numbers come as numbers", "without quotes"),
-    ("prometheus", '{value: {any: {not: "1e3"}}}', "not", "'1e3' is never equal", "without quotes"),
-    ("prometheus", '{values: {all: {not_in: ["0"]}}}', '"0"', "'0' is never equal", "without quotes"),
+    ("http", "{elapsed: {at_most: -1}}", "at_most", "'at_most' can never hold here", ""),
+    ("prometheus", '{value: {not: "0"}}', "not", "numbers are returned as numbers", "without quotes"),
+    ("prometheus", '{value: {any: {not: "1e3"}}}', "not", "can never equal '1e3'", "without quotes"),
+    ("prometheus", '{values: {all: {not_in: ["0"]}}}', '"0"', "can never equal '0'", "without quotes"),
+    ("http", "{status: {exists: false}}", "exists", "'http' always returns 'status'", ""),
+    ("tcp", "{elapsed: {below: 1, exists: false}}", "exists", "'tcp' always returns 'elapsed'", ""),
+    ("http", '{body: {contains: ""}}', "contains", "'contains' always holds for an empty text", ""),
+    ("http", '{body: {matches: ""}}', "matches", "'matches' always holds for an empty pattern", ""),
+    (
+        "http",
+        '{headers: {X-A: {contains: ""}}}',
+        "contains",
+        "always holds for an empty text",
+        "'exists: true'",
+    ),
 ]
 
 
@@ -112,8 +159,13 @@ def test_what_can_never_hold_is_refused_at_its_line(
 
 
 TAKEN = [
+    (
+        "http",
+        '{json: {"$.a": {contains: "", matches: ""}}, headers: {X-A: {exists: false}}}',
+    ),
+    ("prometheus", '{value: {exists: false, any: {contains: ""}}}'),
     ("http", '{status: 200, elapsed: {below: 1}, body: {matches: "^a", exists: true}}'),
-    ("http", "{status: {exists: false}, note: {exists: false}, headers: {a: b, c: {contains: d}}}"),
+    ("http", "{status: {exists: true}, note: {exists: false}, headers: {a: b, c: {contains: d}}}"),
     ("http", '{json: {"$.a": {contains: 1}, "$..b": [], "$.c[*]": {all: {above: 1}, count: 2}}}'),
     ("http", "{status: 200.0}"),
     ("http", "{status: {below: 500, not: 404, between: [200, 600]}, elapsed: {above: 0}}"),
@@ -136,7 +188,33 @@ def test_a_variable_of_another_type_is_refused_once_it_is_known(with_spec: WithS
     look = PLACES["a validation"].format(step=PROBES["http"], expect='{status: "${code}"}')
     assert problems_of(with_spec("variables: {code: {type: integer, default: 200}}\n" + look)) == ()
     (found,) = problems_of(with_spec('variables: {code: {type: string, default: "200"}}\n' + look))
-    assert "'200' is never equal to 'status'" in found.message
+    assert "can never equal '200'" in found.message
+
+
+def test_sensitive_argument_is_refused_even_if_the_driver_ignores_extra_arguments(
+    with_spec: WithSpec,
+) -> None:
+    class Arguments(BaseModel):
+        name: str
+
+    look = PLACES["a validation"].format(step="{own: {name: a, sensitive: true}}", expect="{anything: 1}")
+    with pytest.raises(InvalidDocument) as refusal:
+        parse_document(with_spec(look), {"own": Arguments})
+    (problem,) = refusal.value.problems
+    assert (problem.message, problem.hint) == (
+        "'sensitive' is not an argument of 'own'",
+        "write 'sensitive: true' beside 'own'",
+    )
+
+
+def test_driver_may_have_an_argument_named_sensitive(with_spec: WithSpec) -> None:
+    class Arguments(BaseModel):
+        sensitive: str
+
+    look = PLACES["a validation"].format(step="{own: {sensitive: high}}", expect="{anything: 1}")
+    document = parse_document(with_spec(look), {"own": Arguments})
+    (step,) = build_plan(document, {}).steps()
+    assert (dict(step.arguments), step.sensitive) == ({"sensitive": "high"}, False)
 
 
 def test_a_driver_that_declares_nothing_is_free(with_spec: WithSpec) -> None:

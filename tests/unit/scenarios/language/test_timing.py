@@ -80,7 +80,7 @@ def test_a_written_timeout_that_ends_a_step_before_its_own_time_is_refused_with_
     (problem,) = problems(with_spec(spec))
     assert problem.line == 5
     assert "1m is longer than the 'timeout' of the" in problem.message
-    assert problem.hint == "line 6 has the 'timeout'"
+    assert problem.hint == "'timeout' is in line 6"
 
 
 def test_a_timeout_that_a_variable_makes_too_short_is_refused(
@@ -94,7 +94,7 @@ def test_a_timeout_that_a_variable_makes_too_short_is_refused(
 TOO_LONG = {
     "hold": ("phases: [{name: p, hold: 2h}]", "hold", "at least 2h"),
     "at": (action(LOOK, ", at: 2h"), "at", "at least 2h"),
-    "within": (validation(LOOK, ", within: 2h"), "within", "2h can never be used up"),
+    "within": (validation(LOOK, ", within: 2h"), "within", "2h is longer than the run"),
     "for": (validation(LOOK, ", within: 1m, for: 2h"), "for", "at least 2h"),
     "one wait": (f"phases: [{{name: p, {waiting('2h')}}}]", "duration", "at least 2h"),
     "waits in turn": (f"phases: [{{name: p, {waiting('40m', '40m')}}}]", "duration", "at least 1h20m"),

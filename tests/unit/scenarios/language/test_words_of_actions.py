@@ -18,23 +18,23 @@ GUARD = (
 REFUSED = {
     "no list": (HTTP % "ok: 200", 5, "200}}}", "200 is not a list", "'- '"),
     "an empty list": (HTTP % "ok: []", 5, "[]", "at least 1 entry", ""),
-    "no status": (HTTP % "ok: [2000]", 5, "2000", "2000 is refused: it must be at most 599", ""),
+    "no status": (HTTP % "ok: [2000]", 5, "2000", "2000 is not allowed: it must be at most 599", ""),
     "text": (HTTP % "ok: ['204']", 5, "'204'", "'204' is not a whole number", "without quotes"),
     "a followed redirect": (
         HTTP % "follow_redirects: true, ok: [204, 303]",
         5,
         "ok: [204",
-        "303 is followed by 'follow_redirects'",
+        "'follow_redirects' follows 303",
         "",
     ),
-    "ok of a validation's probe": (PROBE, 5, "ok: [200]", "'ok' is unknown in a probe", "'expect'"),
-    "ok of a guard's probe": (GUARD, 5, "ok: [200]", "'ok' is unknown in a probe", "'expect'"),
+    "ok of a validation's probe": (PROBE, 5, "ok: [200]", "'ok' is not allowed in a probe", "'expect'"),
+    "ok of a guard's probe": (GUARD, 5, "ok: [200]", "'ok' is not allowed in a probe", "'expect'"),
     "an empty expectation": (ACTION % "expect: {}", 5, "expect", "'expect' is empty", ""),
     "an unknown matcher": (
         ACTION % "expect: {elapsed: {belo: 1}}",
         5,
         "belo",
-        "'belo' is unknown in 'elapsed'",
+        "unknown key 'belo' in 'elapsed'",
         "did you mean 'below'?",
     ),
     "a bad pattern": (
@@ -48,7 +48,7 @@ REFUSED = {
         HTTP % "}}, expect: {body: '${secret:NAME}'}}]}]#",
         5,
         "'${secret:NAME}'",
-        "stands outside of a step",
+        "is outside a step",
         "",
     ),
 }
