@@ -1,0 +1,5 @@
+import sys
+
+from injector.program import main
+
+sys.exit(main())

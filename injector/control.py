@@ -1,0 +1,276 @@
+"""The control API of the proxy: HTTP and JSON, each request with a bearer token.
+
+| request | answer |
+| --- | --- |
+| `PUT /faults/ID` with `{"listener", "lease", "fault"}` | 201; 409 where the fault was removed before |
+| `POST /faults/ID/renew` with `{"lease"}` | 200; 404 where the proxy does not have it |
+| `DELETE /faults/ID` | 204, also for an unknown one |
+| `GET /faults/ID`, `GET /faults`, `GET /listeners` | 200; 404 |
+| `GET /metrics` | 200, in Prometheus's text format |
+| `GET /health` | 200, without a token |
+"""
+
+import asyncio
+import hmac
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from injector.faults import FaultError, parse_fault
+from injector.leases import (
+    MAX_LEASE,
+    MIN_LEASE,
+    FaultGoneError,
+    FaultRemovedError,
+    FaultTable,
+    Held,
+    TooManyFaultsError,
+)
+from injector.relay import Relay
+
+MAX_BODY = 64 * 1024
+REQUEST_SECONDS = 10.0
+FAULT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+JSON = "application/json"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    token: str
+    body: bytes
+
+
+class Answer(NamedTuple):
+    status: HTTPStatus
+    content: bytes = b""
+    content_type: str = JSON
+
+
+class RefusedError(Exception):
+    """The request is answered with this status and sentence."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class Control:
+    """Answers the requests of whoever knows the token."""
+
+    def __init__(self, relays: Mapping[str, Relay], faults: FaultTable, token: str) -> None:
+        self._relays = relays
+        self._faults = faults
+        self._token = token
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, which has one request."""
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                answer = await self._answer_next(reader)
+                writer.write(_written(answer))
+                await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # nobody waits for an answer, or nothing came that could have one
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer_next(self, reader: asyncio.StreamReader) -> Answer:
+        try:
+            return self.answer(await _read(reader))
+        except RefusedError as refused:
+            return _json(refused.status, {"error": refused.reason})
+
+    def answer(self, request: Request) -> Answer:
+        """What a request is answered.
+
+        Raises:
+            RefusedError: it cannot be done.
+        """
+        if request.path == "/health":
+            return _json(HTTPStatus.OK, {"status": "ok"})
+        if not hmac.compare_digest(request.token.encode(), self._token.encode()):
+            raise RefusedError(
+                HTTPStatus.UNAUTHORIZED, "send the proxy's token: 'Authorization: Bearer TOKEN'"
+            )
+        if request.method == "GET" and request.path in self._pages:
+            return self._pages[request.path](self)
+        if found := re.fullmatch(r"/faults/([^/]+)(/renew)?", request.path):
+            return self._answer_fault(request, found[1], is_renewal=bool(found[2]))
+        raise RefusedError(HTTPStatus.NOT_FOUND, f"{request.method} {request.path!r} is unknown")
+
+    def _answer_fault(self, request: Request, fault_id: str, *, is_renewal: bool) -> Answer:
+        if not FAULT_ID.fullmatch(fault_id):
+            raise RefusedError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"{fault_id!r} is not an id; use letters, digits and . _ : -"
+            )
+        try:
+            if is_renewal and request.method == "POST":
+                return _json(HTTPStatus.OK, shown(self._faults.renew(fault_id, _lease(_object(request)))))
+            if request.method == "GET":
+                return _json(HTTPStatus.OK, shown(self._faults.find(fault_id)))
+        except FaultGoneError as error:
+            raise RefusedError(
+                HTTPStatus.NOT_FOUND, f"this proxy does not have the fault {fault_id!r}"
+            ) from error
+        if request.method == "PUT":
+            return self._inject(fault_id, _object(request))
+        if request.method == "DELETE":
+            self._faults.remove(fault_id)
+            return Answer(HTTPStatus.NO_CONTENT)
+        raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not for {request.path!r}")
+
+    def _inject(self, fault_id: str, given: Mapping[str, Any]) -> Answer:
+        listener = given.get("listener")
+        if listener not in self._relays:
+            known = ", ".join(self._relays)
+            raise RefusedError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, f"unknown listener {listener!r}; this proxy has {known}"
+            )
+        try:
+            fault = parse_fault(given.get("fault"))
+            held = self._faults.inject(fault_id, fault, str(listener), _lease(given))
+        except FaultError as error:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+        except FaultRemovedError as error:
+            raise RefusedError(
+                HTTPStatus.CONFLICT, f"the fault {fault_id!r} was removed before: it is not injected again"
+            ) from error
+        except TooManyFaultsError as error:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+        return _json(HTTPStatus.CREATED, shown(held))
+
+    def _list_faults(self) -> Answer:
+        return _json(HTTPStatus.OK, {fault_id: shown(held) for fault_id, held in self._faults})
+
+    def _list_listeners(self) -> Answer:
+        found = {
+            name: {"upstream": "{}:{}".format(*relay.upstream), "connections": len(relay.open)}
+            for name, relay in self._relays.items()
+        }
+        return _json(HTTPStatus.OK, found)
+
+    def _expose(self) -> Answer:
+        return Answer(HTTPStatus.OK, exposition(self._relays, self._faults).encode(), TEXT)
+
+    _pages: Mapping[str, Callable[["Control"], Answer]] = {
+        "/faults": _list_faults,
+        "/listeners": _list_listeners,
+        "/metrics": _expose,
+    }
+
+
+def shown(held: Held) -> dict[str, Any]:
+    return {
+        "listener": held.listener,
+        "fault": asdict(held.fault),
+        "seconds_left": round(held.seconds_left, 3),
+    }
+
+
+def exposition(relays: Mapping[str, Relay], faults: FaultTable) -> str:
+    """The proxy's own metrics."""
+    lines: list[str] = []
+
+    def add(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> None:
+        lines.extend([f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"])
+        lines.extend(f"{name}{labels} {value}" for labels, value in values.items())
+
+    def each(read: Callable[[Relay], float]) -> dict[str, float]:
+        return {f'{{listener="{name}"}}': read(relay) for name, relay in relays.items()}
+
+    connections = each(lambda relay: relay.counts.connections)
+    add("fault_proxy_connections_total", "counter", "Connections of clients.", connections)
+    add(
+        "fault_proxy_connections_open",
+        "gauge",
+        "Connections that are open.",
+        each(lambda relay: len(relay.open)),
+    )
+    failed = each(lambda relay: relay.counts.failed)
+    add("fault_proxy_upstream_failures_total", "counter", "Connections whose upstream was away.", failed)
+    ended = each(lambda relay: relay.counts.refused + relay.counts.reset)
+    add(
+        "fault_proxy_connections_broken_total", "counter", "Connections that a fault refused or reset.", ended
+    )
+    passed = {
+        f'{{listener="{name}",direction="{direction}"}}': float(relay.bytes_passed[place])
+        for name, relay in relays.items()
+        for place, direction in enumerate(("up", "down"))
+    }
+    add("fault_proxy_bytes_total", "counter", "Bytes that were handed on.", passed)
+    held = each(lambda relay: len(faults.of_listener(relay.name)))
+    add("fault_proxy_faults", "gauge", "Faults that the proxy has now.", held)
+    add(
+        "fault_proxy_faults_expired_total",
+        "counter",
+        "Faults that ended by themselves.",
+        {"": faults.expired},
+    )
+    return "\n".join(lines) + "\n"
+
+
+async def _read(reader: asyncio.StreamReader) -> Request:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head.split("\r\n")
+    try:
+        method, target, _version = first.split(" ")
+        headers = {
+            name.strip().lower(): text.strip()
+            for name, text in (line.split(":", 1) for line in lines if line)
+        }
+        length = int(headers.get("content-length", "0"))
+    except ValueError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "this is not a request of HTTP/1.1") from error
+    if "transfer-encoding" in headers:
+        raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length")
+    if not 0 <= length <= MAX_BODY:
+        raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    body = await reader.readexactly(length)
+    return Request(
+        method, target.partition("?")[0], token.strip() if scheme.lower() == "bearer" else "", body
+    )
+
+
+def _object(request: Request) -> Mapping[str, Any]:
+    try:
+        found = json.loads(request.body or b"{}")
+    except ValueError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, "the body is not JSON") from error
+    if not isinstance(found, dict):
+        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "the body must be a JSON object")
+    return found
+
+
+def _lease(given: Mapping[str, Any]) -> float:
+    lease = given.get("lease")
+    if isinstance(lease, bool) or not isinstance(lease, int | float) or not MIN_LEASE <= lease <= MAX_LEASE:
+        raise RefusedError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            f"lease={lease!r}: give the seconds after which the fault ends by itself, "
+            f"{MIN_LEASE:g} to {MAX_LEASE:g}",
+        )
+    return float(lease)
+
+
+def _json(status: HTTPStatus, content: Mapping[str, Any]) -> Answer:
+    return Answer(status, json.dumps(content).encode() + b"\n")
+
+
+def _written(answer: Answer) -> bytes:
+    head = [
+        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}",
+        f"Content-Type: {answer.content_type}",
+        f"Content-Length: {len(answer.content)}",
+        "Connection: close",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + answer.content

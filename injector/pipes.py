@@ -1,0 +1,185 @@
+"""One direction of a connection: data in its order, as late, slow or broken as the faults want it."""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from injector.faults import Direction, Fault
+
+MAX_WAITING_BYTES = 256 * 1024
+"""Held back in one direction before the sender has to wait."""
+PIECES_PER_SECOND = 20
+"""Into how many pieces limited data is divided, so that it trickles instead of coming in bursts."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    due: float
+    data: bytes
+    """Empty for the end of the data."""
+
+
+class Pipe:
+    """What one side has sent goes to the other.
+
+    `cut` is called when a fault ends the connection here: with True to reset it, with False to close it.
+    `ended` is called when the end of the data was handed on.
+    """
+
+    def __init__(
+        self,
+        direction: Direction,
+        *,
+        cut: Callable[[bool], None],
+        ended: Callable[[], None],
+        dice: random.Random,
+    ) -> None:
+        self._direction = direction
+        self._cut = cut
+        self._ended = ended
+        self._dice = dice
+        self._loop = asyncio.get_running_loop()
+        self.source: asyncio.Transport | None = None
+        self.sink: asyncio.Transport | None = None
+        self.passed = 0
+        """Bytes that were handed on."""
+        self._faults: Sequence[Fault] = ()
+        self._limits: list[tuple[int, bool]] = []
+        self._limited: dict[str, int] = {}
+        self._waiting: deque[Waiting] = deque()
+        self._waiting_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._free_at = 0.0
+        self._is_hanging = False
+        self._is_full = False
+        self._is_sink_full = False
+        self._has_ended = False
+
+    def set_faults(self, faults: Mapping[str, Fault]) -> None:
+        """Have these faults from now on; what waits is planned again by them."""
+        own = {name: fault for name, fault in faults.items() if fault.concerns(self._direction)}
+        self._faults = tuple(own.values())
+        self._is_hanging = any(fault.hang for fault in faults.values())  # whatever its direction
+        self._limited = {name: self._limited.get(name, self.passed) for name in own}
+        self._limits = [
+            (self._limited[name] + after, is_reset)
+            for name, fault in own.items()
+            for after, is_reset in ((fault.cut_after, False), (fault.reset_after, True))
+            if after is not None
+        ]
+        waiting, self._waiting = self._waiting, deque()
+        self._free_at = 0.0
+        for item in waiting:
+            self._plan(item.data)
+        self._pump()
+
+    def open_sink(self, sink: asyncio.Transport) -> None:
+        self.sink = sink
+        self._pump()
+
+    def feed(self, data: bytes) -> None:
+        if self.sink is not None and not self._waiting and not self._faults and not self._is_hanging:
+            if not self.sink.is_closing():
+                self.passed += len(data)
+                self.sink.write(data)
+            return
+        self._waiting_bytes += len(data)
+        self._plan(data)
+        self._pump()
+        self._hold_source()
+
+    def feed_end(self) -> None:
+        """The source sends nothing more: the sink hears of it after all data before it."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._plan(b"")
+            self._pump()
+
+    def set_sink_full(self, is_full: bool) -> None:
+        """The sink takes nothing for now, or again."""
+        self._is_sink_full = is_full
+        self._pump()
+        self._hold_source()
+
+    @property
+    def is_done(self) -> bool:
+        return self._has_ended and not self._waiting
+
+    def close(self) -> None:
+        self._waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _plan(self, data: bytes) -> None:
+        last = self._waiting[-1].due if self._waiting else 0.0
+        due = max(last, time.monotonic() + sum(self._draw_latency(fault) for fault in self._faults))
+        if not data:
+            self._waiting.append(Waiting(due + sum(fault.slow_close for fault in self._faults), data))
+            return
+        rate = min((fault.bandwidth for fault in self._faults if fault.bandwidth), default=0.0)
+        if not rate:
+            self._waiting.append(Waiting(due, data))
+            return
+        size = max(1, int(rate / PIECES_PER_SECOND))
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            self._free_at = max(self._free_at, due) + len(piece) / rate
+            self._waiting.append(Waiting(self._free_at, piece))
+
+    def _draw_latency(self, fault: Fault) -> float:
+        return fault.latency + (self._dice.uniform(-fault.jitter, fault.jitter) if fault.jitter else 0.0)
+
+    def _pump(self) -> None:
+        """Hand on what is due; come back for the rest."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting and self.sink is not None and not self._is_hanging and not self._is_sink_full:
+            item = self._waiting[0]
+            seconds = item.due - time.monotonic()
+            if seconds > 0:
+                self._timer = self._loop.call_later(seconds, self._pump)
+                break
+            self._waiting.popleft()
+            self._waiting_bytes -= len(item.data)
+            self._hand_on(self.sink, item.data)
+        self._hold_source()
+
+    def _hand_on(self, sink: asyncio.Transport, data: bytes) -> None:
+        if not data:
+            if sink.can_write_eof() and not sink.is_closing():
+                sink.write_eof()
+            self._ended()
+            return
+        if sink.is_closing():
+            return  # nobody is there any more
+        for end, is_reset in self._limits:
+            if self.passed + len(data) >= end:
+                data = data[: max(0, end - self.passed)]
+                self.passed += len(data)
+                sink.write(self._corrupt(data))
+                self._cut(is_reset)
+                return
+        self.passed += len(data)
+        sink.write(self._corrupt(data))
+
+    def _corrupt(self, data: bytes) -> bytes:
+        share = max((fault.corrupt for fault in self._faults), default=0.0)
+        if not share:
+            return data
+        return bytes(
+            byte ^ (1 << self._dice.randrange(8)) if self._dice.random() < share else byte for byte in data
+        )
+
+    def _hold_source(self) -> None:
+        is_full = self._is_sink_full or self._waiting_bytes > MAX_WAITING_BYTES
+        if is_full == self._is_full or self.source is None or self.source.is_closing():
+            return
+        self._is_full = is_full
+        if is_full:
+            self.source.pause_reading()
+        else:
+            self.source.resume_reading()

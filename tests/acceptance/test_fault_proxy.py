@@ -1,0 +1,100 @@
+"""The fault proxy as a process: whoever injected a fault may die."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers.coordinator import PROJECT
+from tests.servers.loopback import wait_for
+from tests.servers.target import running_target
+
+TOKEN = "open-sesame"
+PROGRAMS = {"manage.py": ("manage.py", "fault_proxy"), "alone": ("-m", "injector")}
+
+
+class Running:
+    def __init__(self, output: str) -> None:
+        self.listener = re.findall(r"^(\S+) leads to", output, re.MULTILINE)[0]
+        self._control = re.findall(r"Control API on http://(\S+)", output)[0]
+
+    def ask(self, method: str, path: str, content: Any = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection(self._control, timeout=60)
+        body = json.dumps(content) if content is not None else None
+        connection.request(method, path, body, {"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, json.loads(text) if text.startswith(b"{") else text.decode()
+
+    def can_connect(self) -> bool:
+        connection = http.client.HTTPConnection(self.listener, timeout=60)
+        try:
+            connection.request("GET", "/")
+            connection.getresponse().read()
+        except OSError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+
+@contextmanager
+def proxy(program: str, upstream: str, token: Path) -> Iterator[Running]:
+    token.write_text(f"{TOKEN}\n")
+    addresses = ("--listen", "127.0.0.1:0", "--upstream", upstream, "--control", "127.0.0.1:0")
+    with subprocess.Popen(
+        [sys.executable, *PROGRAMS[program], *addresses, "--token-file", str(token)],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(token.parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield Running(process.stdout.readline() + process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(120) == 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_fault_that_nobody_renews_ends_by_itself(program: str, tmp_path: Path) -> None:
+    with running_target("127.0.0.1") as target:
+        upstream = target.url.removeprefix("http://")
+        with proxy(program, upstream, tmp_path / "token") as running:
+            assert running.can_connect()
+            fault = {"listener": running.listener, "lease": 5, "fault": {"refuse": True}}
+            assert running.ask("PUT", "/faults/f1", fault)[0] == 201
+            assert not running.can_connect()
+            wait_for(running.can_connect, what="the fault has ended")
+            assert running.ask("POST", "/faults/f1/renew", {"lease": 5})[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "nothing to listen on"),
+        (("--listen", "127.0.0.1:0"), "one --upstream for each --listen"),
+        (("--listen", "127.0.0.1:0", "--upstream", "here"), "no control API"),
+        (("--listen", "a:1", "--upstream", "here", "--control", "a:1"), "'here' is not an address"),
+        (("--config", "/nowhere.json"), "cannot be read"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "injector", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert words in done.stderr

@@ -1,0 +1,79 @@
+"""A fault proxy before a server that both really listen on the loopback."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from injector.faults import parse_fault
+from injector.program import Proxy, Settings
+
+TOKEN = "open-sesame"
+
+
+class Answered(NamedTuple):
+    status: int
+    content: Any
+
+
+class Bench:
+    """The proxy, and how a test speaks to it."""
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        ((self.listener, self.relay),) = proxy.relays.items()
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.relay.address)
+
+    def inject(self, name: str = "f1", lease: float = 60, **fault: Any) -> None:
+        self.proxy.faults.inject(name, parse_fault(fault), self.listener, lease)
+
+    async def ask(self, method: str, path: str, content: Any = None, *, token: str = TOKEN) -> Answered:
+        reader, writer = await asyncio.open_connection(*self.proxy.control_address)
+        body = b"" if content is None else json.dumps(content).encode()
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            f"Authorization: Bearer {token}",
+            f"Content-Length: {len(body)}",
+        ]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = await reader.read()
+        writer.close()
+        first, _, rest = answer.partition(b"\r\n\r\n")
+        text = rest.decode()
+        return Answered(int(first.split()[1]), json.loads(text) if text.startswith("{") else text)
+
+
+async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends back what comes, and ends when the client has ended."""
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Ask until it holds; generous, for a busy machine."""
+    async with asyncio.timeout(120):
+        while not await condition():  # noqa: ASYNC110 - it is of another process, or of a timer
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    upstream = server.sockets[0].getsockname()[:2]
+    proxy = Proxy(Settings(((("127.0.0.1", 0), upstream),), ("127.0.0.1", 0), TOKEN))
+    await proxy.start()
+    yield Bench(proxy)
+    proxy.stop()
+    server.close()
+    await asyncio.sleep(0)

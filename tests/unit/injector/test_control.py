@@ -1,0 +1,98 @@
+"""The control API, and that a fault ends by itself."""
+
+import asyncio
+
+import pytest
+
+from injector.program import SettingError, parse_address
+from tests.unit.injector.conftest import Bench, until
+
+
+def fault(bench: Bench, lease: float = 60, **kinds: object) -> dict[str, object]:
+    return {"listener": bench.listener, "lease": lease, "fault": kinds or {"latency": 0.3}}
+
+
+async def test_a_fault_is_injected_renewed_and_removed(bench: Bench) -> None:
+    assert (await bench.ask("PUT", "/faults/f1", fault(bench))).status == 201
+    assert (await bench.ask("PUT", "/faults/f1", fault(bench))).status == 201  # the same again
+    found = await bench.ask("GET", "/faults/f1")
+    assert found.content["fault"]["latency"] == 0.3
+    assert 0 < found.content["seconds_left"] <= 60
+    renewed = await bench.ask("POST", "/faults/f1/renew", {"lease": 600})
+    assert renewed.content["seconds_left"] > 60
+    assert (await bench.ask("DELETE", "/faults/f1")).status == 204
+    assert (await bench.ask("GET", "/faults/f1")).status == 404
+    assert (await bench.ask("POST", "/faults/f1/renew", {"lease": 60})).status == 404
+
+
+async def test_a_fault_that_arrives_after_its_removal_is_refused(bench: Bench) -> None:
+    assert (await bench.ask("DELETE", "/faults/late")).status == 204  # nobody knows it yet
+    answer = await bench.ask("PUT", "/faults/late", fault(bench))
+    assert (answer.status, "removed before" in answer.content["error"]) == (409, True)
+
+
+async def test_a_fault_ends_one_lease_after_its_last_renewal(bench: Bench) -> None:
+    await bench.ask("PUT", "/faults/f1", fault(bench, lease=1))
+    await bench.ask("POST", "/faults/f1/renew", {"lease": 2})
+    await asyncio.sleep(1.2)
+    assert (await bench.ask("GET", "/faults/f1")).status == 200
+
+    async def has_ended() -> bool:
+        return (await bench.ask("GET", "/faults/f1")).status == 404
+
+    await until(has_ended)
+    assert bench.relay.faults_of(1) == {}
+    assert "fault_proxy_faults_expired_total 1" in (await bench.ask("GET", "/metrics")).content
+
+
+async def test_only_the_token_opens_it(bench: Bench) -> None:
+    for token in ("", "wrong"):
+        assert (await bench.ask("GET", "/faults", token=token)).status == 401
+        assert (await bench.ask("PUT", "/faults/f1", fault(bench), token=token)).status == 401
+    assert (await bench.ask("GET", "/health", token="")).status == 200
+    assert (await bench.ask("GET", "/faults")).content == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "status"),
+    [
+        ("/faults/f1", {"listener": "nowhere:1"}, 422),
+        ("/faults/f1", {"lease": None}, 422),
+        ("/faults/f1", {"lease": 0.1}, 422),
+        ("/faults/f1", {"lease": True}, 422),
+        ("/faults/f1", {"fault": {"latency": "300ms"}}, 422),
+        ("/faults/a b", {}, 400),
+        ("/faults/é", {}, 422),
+        ("/nothing", {}, 404),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_told_why(
+    bench: Bench, path: str, change: dict[str, object], status: int
+) -> None:
+    answer = await bench.ask("PUT", path, {**fault(bench), **change})
+    assert answer.status == status
+    assert answer.content["error"]
+    assert (await bench.ask("GET", "/faults")).content == {}
+
+
+async def test_garbage_harms_nobody(bench: Bench) -> None:
+    for garbage in (
+        b"\x00\xff\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"PUT /faults/f HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+    ):
+        reader, writer = await asyncio.open_connection(*bench.proxy.control_address)
+        writer.write(garbage)
+        assert (await reader.read()).startswith(b"HTTP/1.1 4")
+        writer.close()
+    assert (await bench.ask("GET", "/listeners")).content.keys() == {bench.listener}
+
+
+@pytest.mark.parametrize("text", ["", "8080", ":8080", "localhost:", "localhost:http", "localhost:99999"])
+def test_an_address_without_a_host_and_a_port_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="is not an address"):
+        parse_address(text)
+
+
+def test_an_address_may_be_of_ipv6() -> None:
+    assert parse_address("[::1]:8080") == ("::1", 8080)

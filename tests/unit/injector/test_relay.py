@@ -1,0 +1,187 @@
+"""What a client sees of each fault, over real connections."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from injector.faults import Fault
+from injector.relay import is_chosen
+from tests.unit.injector.conftest import Bench, until
+
+CHUNKS = st.lists(st.binary(min_size=1, max_size=200_000), min_size=1, max_size=8)
+
+
+async def exchange(bench: Bench, data: bytes) -> bytes:
+    """What comes back of the data from its begin to the end of the connection."""
+    reader, writer = await bench.connect()
+    writer.write(data)
+    writer.write_eof()
+    try:
+        return await reader.read()
+    finally:
+        writer.close()
+
+
+@given(chunks=CHUNKS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_without_a_fault_every_byte_arrives_in_its_order(bench: Bench, chunks: list[bytes]) -> None:
+    reader, writer = await bench.connect()
+
+    async def send() -> None:
+        for chunk in chunks:
+            writer.write(chunk)
+            await writer.drain()
+        writer.write_eof()
+
+    _, received = await asyncio.gather(send(), reader.read())
+    writer.close()
+    assert received == b"".join(chunks)
+
+
+@given(chunks=CHUNKS)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_late_data_keeps_its_order_and_the_end_comes_last(bench: Bench, chunks: list[bytes]) -> None:
+    bench.inject(latency=0.03, jitter=0.03, direction="both")
+    data = b"".join(chunks)
+    assert await exchange(bench, data) == data
+
+
+async def test_data_that_comes_before_the_upstream_is_there_is_late_too(bench: Bench) -> None:
+    bench.inject(latency=0.4, direction="both")
+    started = time.monotonic()
+    assert await exchange(bench, b"at once") == b"at once"
+    assert time.monotonic() - started >= 0.8
+
+
+async def test_latency_ends_with_its_fault(bench: Bench) -> None:
+    bench.inject(latency=30)
+    reader, writer = await bench.connect()
+    writer.write(b"hello")
+    await asyncio.sleep(0.2)
+    bench.proxy.faults.remove("f1")
+    assert await reader.read(5) == b"hello"
+    writer.close()
+
+
+async def test_a_hang_holds_everything_back_until_it_ends(bench: Bench) -> None:
+    reader, writer = await bench.connect()
+    writer.write(b"before")
+    assert await reader.readexactly(6) == b"before"
+    bench.inject(hang=True)
+    writer.write(b"meanwhile")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.3)
+    bench.proxy.faults.remove("f1")
+    assert await reader.readexactly(9) == b"meanwhile"
+    writer.close()
+
+
+async def test_new_connections_are_refused_and_established_ones_go_on(bench: Bench) -> None:
+    reader, writer = await bench.connect()
+    writer.write(b"one")
+    assert await reader.readexactly(3) == b"one"
+    bench.inject(refuse=True)
+    with pytest.raises(ConnectionRefusedError):
+        await bench.connect()
+    writer.write(b"two")
+    assert await reader.readexactly(3) == b"two"
+    writer.close()
+    bench.proxy.faults.remove("f1")
+    await until(lambda: accepts(bench))
+    assert await exchange(bench, b"three") == b"three"
+
+
+async def accepts(bench: Bench) -> bool:
+    try:
+        _, writer = await bench.connect()
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    return True
+
+
+async def test_established_connections_are_reset(bench: Bench) -> None:
+    reader, writer = await bench.connect()
+    writer.write(b"hello")
+    await reader.readexactly(5)
+    bench.inject(reset=True)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "reset_after"])
+async def test_a_connection_ends_after_so_many_bytes(bench: Bench, fault: str) -> None:
+    kinds: dict[str, Any] = {fault: 1000}
+    bench.inject(**kinds)
+    reader, writer = await bench.connect()
+    writer.write(b"x" * 5000)
+    received = b""
+    try:
+        while data := await reader.read(4096):
+            received += data
+        ended = "cut_after"
+    except ConnectionResetError:
+        ended = "reset_after"
+    assert ended == fault
+    assert len(received) == 1000 or fault == "reset_after"  # a reset may overtake what came before it
+    writer.close()
+
+
+async def test_limited_data_trickles(bench: Bench) -> None:
+    bench.inject(bandwidth=20_000)
+    started = time.monotonic()
+    assert len(await exchange(bench, b"x" * 20_000)) == 20_000
+    assert time.monotonic() - started >= 0.9
+
+
+async def test_the_end_alone_can_be_late(bench: Bench) -> None:
+    bench.inject(slow_close=0.5)
+    reader, writer = await bench.connect()
+    writer.write(b"hello")
+    writer.write_eof()
+    assert await reader.readexactly(5) == b"hello"
+    started = time.monotonic()
+    assert await reader.read() == b""
+    assert time.monotonic() - started >= 0.2
+    writer.close()
+
+
+async def test_a_share_of_the_bytes_has_one_bit_flipped(bench: Bench) -> None:
+    bench.inject(corrupt=0.1)
+    sent = bytes(100_000)
+    received = await exchange(bench, sent)
+    assert len(received) == len(sent)
+    flipped = [byte for byte in received if byte]
+    assert 8_000 < len(flipped) < 12_000
+    assert all(byte.bit_count() == 1 for byte in flipped)
+
+
+def test_a_seed_chooses_the_same_share_of_connections_each_time() -> None:
+    fault = Fault(refuse=True, share=0.2, seed=7)
+    chosen = [is_chosen(fault, number) for number in range(1000)]
+    assert chosen == [is_chosen(fault, number) for number in range(1000)]
+    assert 150 < sum(chosen) < 250
+    assert chosen != [is_chosen(Fault(refuse=True, share=0.2, seed=8), number) for number in range(1000)]
+
+
+async def test_connections_leave_nothing_behind(bench: Bench) -> None:
+    for _ in range(20):
+        await exchange(bench, b"hello")
+
+    async def all_have_ended() -> bool:
+        return not bench.relay.open
+
+    await until(all_have_ended)
+    assert bench.relay.bytes_passed == (100, 100)
+
+
+async def test_a_client_of_an_upstream_that_is_away_is_reset(bench: Bench) -> None:
+    bench.relay.upstream = ("127.0.0.1", 1)
+    with pytest.raises(ConnectionResetError):
+        await exchange(bench, b"hello")
+    assert bench.relay.counts.failed == 1
