@@ -15,6 +15,8 @@ from metrics_app import backend
 from metrics_app.catalogue import CATALOGUE, Definition
 from metrics_app.conf import SETTINGS, conf, read_dictionary
 from metrics_app.ports import AdapterSettingsError
+from metrics_app.request_metrics import declare_request_metrics
+from metrics_app.request_schemes import FIXED_BUCKETS
 from metrics_app.setting_values import SettingError, find_missing_module
 
 MAX_BUCKETS = 20
@@ -179,7 +181,8 @@ def _listed(names: list[str]) -> str:
 
 
 def check_buckets(*_: Any, **__: Any) -> list[CheckMessage]:
-    return too_many_buckets(list(CATALOGUE.values()))
+    declare_request_metrics()
+    return too_many_buckets([each for each in CATALOGUE.values() if each.name not in FIXED_BUCKETS])
 
 
 def too_many_buckets(definitions: Sequence[Definition]) -> list[CheckMessage]:

@@ -74,7 +74,7 @@ def _histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str
     )
 
 
-# Names, labels, help and buckets as in django_prometheus/middleware.py of django-prometheus 2.4.
+# Names, labels, help and buckets as in django_prometheus/middleware.py of django-prometheus 2.5.
 DJANGO_PROMETHEUS = (
     _counter(REQUESTS_BEFORE, "Total count of requests before middlewares run."),
     _counter(RESPONSES_BEFORE, "Total count of responses before middlewares run."),
@@ -115,5 +115,7 @@ SCHEMES: dict[str, tuple[Definition, ...]] = {
     "semconv": SEMCONV,
     "django-prometheus": DJANGO_PROMETHEUS,
 }
+FIXED_BUCKETS = {REQUEST_BYTES, RESPONSE_BYTES}
+"""Those whose many buckets are django-prometheus's, and nobody's choice here."""
 DURATIONS = {SERVER_DURATION, LATENCY, LATENCY_BY_VIEW}
 """Those whose buckets the settings choose."""

@@ -27,10 +27,14 @@ def modules() -> set[str]:
     return {str(path.relative_to(ROOT)) for path in PACKAGE.rglob("*.py")}
 
 
+def monitoring() -> set[str]:
+    return {str(path.relative_to(ROOT)) for path in (PACKAGE / "monitoring").iterdir()}
+
+
 def test_the_wheel_is_the_package_and_nothing_else(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert names == {*modules(), "metrics_app/py.typed"}
+    assert names == {*modules(), *monitoring(), "metrics_app/py.typed"}
 
 
 def test_the_wheel_needs_django_alone(built: tuple[Path, Path]) -> None:
@@ -48,5 +52,5 @@ def test_the_wheel_needs_django_alone(built: tuple[Path, Path]) -> None:
 def test_the_source_distribution_has_what_a_reader_needs(built: tuple[Path, Path]) -> None:
     with tarfile.open(built[1]) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
-    assert {name.removeprefix("metrics_app/") for name in modules()} <= names
+    assert {name.removeprefix("metrics_app/") for name in (*modules(), *monitoring())} <= names
     assert {"README.md", "CHANGELOG.md", "LICENSE", "py.typed", "pyproject.toml"} <= names

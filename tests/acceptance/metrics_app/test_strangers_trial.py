@@ -17,12 +17,15 @@ VIEWS = {
     "urls.py": """
 from django.http import HttpResponse
 from metrics_app import metrics
+from prometheus_client import Counter
 
+CALLS = Counter("library_calls", "Calls of a library that knows prometheus_client alone.")
 ORDERS = metrics.counter("orders_total", "Orders placed.", labels=("channel",))
 
 
 def order(request):
     ORDERS.labels(channel="web").inc(3)
+    CALLS.inc()
     return HttpResponse("ordered")
 
 
@@ -65,6 +68,7 @@ EXPECTED = {
     'sum(http_requests_total{route="order",method="GET",code="200"})': REQUESTS,
     'sum(http_request_duration_seconds_count{route="order"})': REQUESTS,
     'orders_total{channel="web"}': 3 * REQUESTS,
+    "library_calls_total": REQUESTS,
     "count(process_resident_memory_bytes) >= 2": 2,
 }
 
