@@ -21,6 +21,8 @@ from metrics_app.ports import GaugeSample, Labels, MetricKindError, MetricLabels
 
 logger = logging.getLogger(__name__)
 
+SECONDS_BETWEEN_SEARCHES = 1.0
+"""For label sets that another process has removed, where there is no room for a new one."""
 LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
 
 
@@ -46,7 +48,7 @@ class ReentrantUseError(OSError):
 class Family(Generic[Series]):
     """One metric and its series by label values, in the order of the definition's label names."""
 
-    __slots__ = ("definition", "kind", "label_names", "series", "stored")
+    __slots__ = ("definition", "kind", "label_names", "next_search", "series", "stored")
 
     def __init__(self, definition: Definition, stored: set[tuple[str, ...]]) -> None:
         self.definition = definition
@@ -54,6 +56,7 @@ class Family(Generic[Series]):
         self.label_names = definition.label_names
         self.series: dict[tuple[str, ...], Series] = {}
         self.stored = stored
+        self.next_search = 0.0
 
 
 class Families(Generic[Series]):
@@ -61,7 +64,8 @@ class Families(Generic[Series]):
 
     `lock` is re-entrant, because a finaliser that the garbage collector runs, or a signal handler, may
     record something in the midst of a recording; `build` makes a series; `stored` tells which label sets
-    of a metric exist already, left by an earlier process; `dropped` hears of each recording that exceeds
+    of a metric exist already, left by an earlier process; `removed` which of them another process has
+    removed; `dropped` hears of each recording that exceeds
     the limit, by the metric's name; `unwritable` gives what takes the recordings while a series cannot be
     built.
     """
@@ -75,6 +79,7 @@ class Families(Generic[Series]):
         build: Callable[[Definition, tuple[str, ...]], Series],
         dropped: Callable[[str], None],
         stored: Callable[[Definition], set[tuple[str, ...]]] = lambda _definition: set(),
+        removed: Callable[[Definition], set[tuple[str, ...]]] = lambda _definition: set(),
         unwritable: Callable[[OSError], Series] | None = None,
     ) -> None:
         check_constant_labels(constant_labels)
@@ -83,6 +88,7 @@ class Families(Generic[Series]):
         self._build = build
         self._dropped = dropped
         self._stored = stored
+        self._removed = removed
         self._unwritable = unwritable
         self.next_look = math.inf
         """When `look` shall be called by the next recording, by the clock `time.monotonic`."""
@@ -292,7 +298,7 @@ class Families(Generic[Series]):
         values = self._values(definition, labels)
         with self.changing():
             family = self._family(kind, name, definition)
-            fits = values in family.series or values in family.stored or self._has_room(family)
+            fits = values in family.series or values in family.stored or self._make_room(family)
             if not fits:
                 values = (OVERFLOW,) * len(values)
             series = family.series.get(values)
@@ -311,6 +317,19 @@ class Families(Generic[Series]):
             family = Family(definition, self._stored(definition))
         self._families[name] = family
         return family
+
+    def _make_room(self, family: Family[Series]) -> bool:
+        if self._has_room(family):
+            return True
+        now = monotonic()
+        # Not for each recording: where there is no room, there are many.
+        if now >= family.next_search:
+            family.next_search = now + SECONDS_BETWEEN_SEARCHES
+            for values in self._removed(family.definition) & family.stored:
+                family.series.pop(values, None)
+                family.stored.discard(values)
+                self.generation = object()
+        return self._has_room(family)
 
     def _has_room(self, family: Family[Series]) -> bool:
         overflow = (OVERFLOW,) * len(family.label_names)

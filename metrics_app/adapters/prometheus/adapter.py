@@ -88,6 +88,7 @@ class PrometheusMetricsAdapter:
             build=self._files.series,
             dropped=self._count_dropped,
             stored=self._files.stored_label_sets,
+            removed=self._files.removed_label_sets,
             unwritable=self._record_nowhere,
         )
         self._families.look, self._families.next_look = self._look, 0.0

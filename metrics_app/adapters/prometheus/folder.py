@@ -25,7 +25,7 @@ from metrics_app.adapters.prometheus.files import FILE_NAME, parsed
 
 TYPES = "(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))"
 OWN_NAME = re.compile(
-    rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<native>\d+)\.native"
+    rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<native>\d+)\.(?:native|rewritten)"
     r"|slot-(?P<record>\d+)\.(?:runtime|exemplars))"
 )
 NATIVE_FILE = re.compile(r"slot-\d+\.native")
@@ -62,6 +62,11 @@ def library_file(prefix: str, number: int) -> str:
 def native_file(number: int) -> str:
     """Not `.db`: prometheus_client's collector fails on a type that it does not know."""
     return f"slot-{number}.native"
+
+
+def rewritten_file(number: int) -> str:
+    """The content of another file of the slot, until it takes that one's place."""
+    return f"slot-{number}.rewritten"
 
 
 def is_own(path: Path) -> bool:

@@ -12,7 +12,9 @@ from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import cells, slots
-from metrics_app.adapters.prometheus.folder import library_file, native_file, values_file
+from metrics_app.adapters.prometheus.compaction import Entries, compact
+from metrics_app.adapters.prometheus.files import UnreadableFileError
+from metrics_app.adapters.prometheus.folder import library_file, native_file, rewritten_file, values_file
 from metrics_app.adapters.prometheus.native import NativeHistogramCells
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
@@ -141,6 +143,21 @@ class SlotFiles:
                 found.add(tuple(labels[label] for label in definition.label_names))
         return found
 
+    def removed_label_sets(self, definition: Definition) -> set[tuple[str, ...]]:
+        """The label values of this metric in the slot that were removed, by whichever process."""
+        name = values_file(file_prefix(definition), self.claim().number)
+        is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
+        try:
+            removed = Entries(self.directory / name).find_removed(is_timed=is_timed)
+        except (OSError, UnreadableFileError):
+            return set()
+        metric = family_name(definition)
+        return {
+            tuple([dict(labels).get(label, "") for label in definition.label_names])
+            for found, labels in removed
+            if found == metric
+        }
+
     def _close_files(self) -> None:
         files, self._files = self._files, {}
         for file in files.values():
@@ -153,6 +170,7 @@ class SlotFiles:
     def _opened(self, name: str, *, is_timed: bool = False) -> ValueFile:
         if name not in self._files:
             made = ValueFile if cells.contract_fault() else cells.MappedFile
+            compact(self.directory / name, self.directory / rewritten_file(self.claim().number))
             self._files[name] = made(self.directory / name, is_timed=is_timed)
         return self._files[name]
 

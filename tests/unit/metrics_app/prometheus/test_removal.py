@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
+from metrics_app.adapters.prometheus.compaction import Entries
+from metrics_app.adapters.prometheus.files import parsed
 from tests.exposition import samples, value
 from tests.other_process import OtherProcess
 
@@ -113,3 +115,48 @@ def test_a_histogram_of_several_processes_keeps_whole_label_sets(
         )
         assert len(samples(text)["wait_seconds_bucket"]) == 2 * 15
         assert value(text, "wait_seconds_count", queue="b") == 2
+
+
+def test_what_another_process_removed_makes_room_for_other_label_sets(directory: Path) -> None:
+    metrics = PrometheusMetricsAdapter(directory=directory, max_label_sets=3)
+    for side in ("a", "b", "c"):
+        metrics.inc_counter("deals_total", {"side": side})
+    with OtherProcess(directory) as other:
+        other.run(count("a"))
+        for side in ("a", "b"):
+            other.run(f"metrics.remove('deals_total', {{'side': {side!r}}})")
+        for side in ("d", "e", "c"):
+            metrics.inc_counter("deals_total", {"side": side})
+        text = scrape(metrics)
+    metrics.close()
+    assert [value(text, "deals_total", side=side) for side in "abcde"] == [0, 0, 2, 1, 1]
+    assert value(text, "deals_total", side="overflow") == 0
+
+
+def test_the_next_owner_of_a_slot_leaves_out_what_was_removed(
+    directory: Path, metrics: PrometheusMetricsAdapter
+) -> None:
+    metrics.inc_counter("deals_total", {"side": "kept"})
+    observe = "metrics.observe_histogram('wait_seconds', 0.2, {'queue': 'a'})"
+    with OtherProcess(directory) as other:
+        other.run("[metrics.inc_counter('deals_total', {'side': str(n)}) for n in range(100)]")
+        other.run(f"{observe}; metrics.remove('wait_seconds', {{'queue': 'a'}}); {observe}")
+        other.run("[metrics.remove('deals_total', {'side': str(n)}) for n in range(100)]")
+        other.run(count("5 5 7"))
+    before = scrape(metrics)
+    with OtherProcess(directory) as other:
+        other.run(count("7"))
+        other.run(observe)
+        after = scrape(metrics)
+    for text, more in ((before, 0), (after, 1)):
+        assert [value(text, "deals_total", side=side) for side in ("kept", "5", "7", "9")] == [
+            1,
+            2,
+            1 + more,
+            0,
+        ]
+        assert value(text, "wait_seconds_count") == value(text, "wait_seconds_bucket", le="0.25") == 1 + more
+        assert value(text, "wait_seconds_sum") == pytest.approx(0.2 + 0.2 * more)
+    keys = [parsed(key) for key in Entries(directory / "counter_slot-1.db").keys]
+    assert {dict(key.labels)["side"] for key in keys if key.metric == "deals"} == {"5", "7"}
+    assert not list(directory.glob("*.rewritten"))
