@@ -13,6 +13,7 @@ from scenarios.domain import outages
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.runs import executor
 from scenarios.runs.heartbeats import note_trouble, record_heartbeat
+from scenarios.runs.late_faults import late_faults
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def carry_out_run(_run_id: str, _attempt: int) -> str:
         return WRONG_WORKER
     try:
         run = reconnecting(executor.carry_out_next)()
+        late_faults.watch()
     except Error as error:
         if not is_away(error):
             raise
