@@ -1,4 +1,4 @@
-"""What is known of names while their name server hangs or fails."""
+"""Resolved names while the name server hangs or fails."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("hanging")
-def test_a_name_server_that_hangs_is_waited_for_once() -> None:
+def test_hanging_name_server_is_waited_for_once() -> None:
     names = Names()
     hosts = [f"shop-{number}.example" for number in range(50)]
     names.resolve(hosts)
@@ -31,7 +31,7 @@ def test_a_name_server_that_hangs_is_waited_for_once() -> None:
     assert time.monotonic() - began < 15  # 20 where each one waits anew
 
 
-def test_what_was_known_stands_while_the_name_server_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_addresses_are_kept_while_the_name_server_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = [["203.0.113.1"], [], ["203.0.113.2"]]
     monkeypatch.setattr(addresses, "look_up", lambda _host: answers.pop(0))
     monkeypatch.setattr(addresses, "KNOWN_FOR_SECONDS", 0.0)

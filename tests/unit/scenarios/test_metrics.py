@@ -16,7 +16,9 @@ DECLARED = [found.definition for found in vars(metrics).values() if hasattr(foun
     ("accept", "file"),
     [("", "text.txt"), ("application/openmetrics-text;version=1.0.0", "openmetrics.txt")],
 )
-def test_what_is_exposed_is_what_it_was_in_the_first_version(tmp_path: Path, accept: str, file: str) -> None:
+def test_exposed_metrics_are_unchanged_since_the_first_version(
+    tmp_path: Path, accept: str, file: str
+) -> None:
     adapter = PrometheusMetricsAdapter(directory=tmp_path / "metrics")
     for definition in DECLARED:
         labels = {label: f"a {label}" for label in definition.label_names}

@@ -1,4 +1,4 @@
-"""Answers of the API are JSON by the standard, whatever a run or a site's driver has kept."""
+"""Responses of the API are standard JSON, whatever a run or a driver has stored."""
 
 import json
 from http import HTTPStatus
@@ -13,7 +13,7 @@ def refuse(name: str) -> Any:
     raise AssertionError(name)
 
 
-def test_neither_nan_nor_the_infinities_are_in_an_answer() -> None:
+def test_responses_contain_neither_nan_nor_infinities() -> None:
     kept = {"seen": {"value": float("nan"), "values": [float("inf"), -float("inf"), 1.5]}}
     written = StandardJSON().render(RequestFactory().get("/"), kept, response_status=HTTPStatus.OK)
     assert json.loads(written, parse_constant=refuse) == {

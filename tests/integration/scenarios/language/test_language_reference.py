@@ -1,4 +1,4 @@
-"""The published reference and JSON Schema say what the declarations say."""
+"""The published reference and JSON Schema match the declarations."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scenarios.management.commands.language_reference import REFERENCE, SCHEMA, 
 
 
 @pytest.mark.parametrize("path", [REFERENCE, SCHEMA])
-def test_the_published_file_is_up_to_date(path: Path) -> None:
+def test_published_file_is_current(path: Path) -> None:
     published = (settings.BASE_DIR / path).read_text()
     if published != render_files()[path]:
         pytest.fail(f"{path} is stale: run 'manage.py language_reference --write'")
@@ -19,5 +19,5 @@ def test_the_published_file_is_up_to_date(path: Path) -> None:
     "words",
     ["| `tolerate` |", "| `retry_interrupted` |", "### `signal`", "`exit_code`", "| `within` | duration |"],
 )
-def test_the_reference_tells_of_each_word_and_each_driver(words: str) -> None:
+def test_reference_lists_every_key_and_every_driver(words: str) -> None:
     assert words in render_files()[REFERENCE]

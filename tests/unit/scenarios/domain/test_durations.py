@@ -21,27 +21,27 @@ from scenarios.domain.durations import MAX_DURATION, format_duration, parse_dura
         ("0s", 0),
     ],
 )
-def test_a_duration_is_a_number_with_its_unit_or_several_joined(text: str, seconds: float) -> None:
+def test_parse_duration(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
     "value", ["5", 5, 1.5, "-5s", "", "5 s", "30m1h", "1h1h", "s", "5S", "٣s", "1e3s", "5s\n"]
 )
-def test_a_bare_number_a_negative_and_an_empty_duration_are_refused(value: object) -> None:
+def test_invalid_durations_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="write a number and a unit") as refusal:
         parse_duration(value)
     assert repr(value) in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", [None, True, [], {}])
-def test_what_is_no_text_is_refused_with_its_value(value: object) -> None:
+def test_error_shows_a_value_that_is_not_text(value: object) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(value)
 
 
 @pytest.mark.parametrize("text", ["366d", "9" * 60 + "d"])
-def test_a_duration_of_more_than_a_year_is_refused(text: str) -> None:
+def test_duration_over_a_year_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="at most 365d"):
         parse_duration(text)
 
@@ -58,17 +58,17 @@ def test_a_duration_of_more_than_a_year_is_refused(text: str) -> None:
         (86400, "1d"),
     ],
 )
-def test_a_duration_is_written_as_short_as_it_goes(seconds: float, text: str) -> None:
+def test_format_duration_uses_the_shortest_notation(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
 
 
 @given(st.floats(min_value=0, max_value=MAX_DURATION, allow_nan=False))
-def test_what_is_written_is_read_back_to_the_microsecond(seconds: float) -> None:
+def test_formatted_duration_parses_back_to_the_microsecond(seconds: float) -> None:
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=1e-6)
 
 
 @given(st.text() | st.from_regex(r"[0-9.dhms-]{0,80}", fullmatch=True))
-def test_no_text_breaks_the_parser(text: str) -> None:
+def test_parser_handles_any_text(text: str) -> None:
     try:
         assert 0 <= parse_duration(text) <= MAX_DURATION
     except ValueError as refusal:

@@ -1,4 +1,4 @@
-"""What holds, and the sentences for what does not."""
+"""Expectations: what meets them, and the sentences for mismatches."""
 
 from typing import Any
 
@@ -62,7 +62,7 @@ HOLDS = [
 
 
 @pytest.mark.parametrize(("wanted", "fields"), HOLDS)
-def test_what_holds_has_nothing_said_about_it(wanted: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_met_expectation_has_no_mismatch(wanted: dict[str, Any], fields: dict[str, Any]) -> None:
     assert Expectations(wanted).check(fields) == ()
 
 
@@ -149,14 +149,12 @@ MISSES = [
 
 
 @pytest.mark.parametrize(("wanted", "fields", "sentence"), MISSES)
-def test_what_does_not_hold_is_said_in_one_sentence(
-    wanted: dict[str, Any], fields: dict[str, Any], sentence: str
-) -> None:
+def test_mismatch_is_one_sentence(wanted: dict[str, Any], fields: dict[str, Any], sentence: str) -> None:
     (miss,) = Expectations(wanted).check(fields)
     assert sentence in miss
 
 
-def test_several_matchers_must_all_hold_and_each_miss_is_said() -> None:
+def test_every_failing_matcher_is_reported() -> None:
     misses = Expectations({"n": {"above": 3, "not": 1, "below": 2}, "m": 1}).check({"n": 1})
     assert misses == ("'n' is 1, not above 3", "'n' must not be 1", "there is no 'm'")
 
@@ -181,7 +179,7 @@ def test_list_with_more_values_than_the_budget_raises_instead_of_blocking() -> N
 
 
 @pytest.mark.parametrize("long", ["x" * 10_000_000, list(range(1_000_000)), {"k": "x" * 1_000_000}])
-def test_a_long_value_is_cut_in_sentences(long: Any) -> None:
+def test_long_value_is_shortened_in_sentences(long: Any) -> None:
     (miss,) = Expectations({"body": 1}).check({"body": long})
     assert len(miss) < 300
     assert "…" in miss
@@ -199,7 +197,7 @@ MATCHERS = st.sampled_from(
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(value=JSON, matchers=MATCHERS)
-def test_no_value_breaks_a_comparison(value: Any, matchers: Any) -> None:
+def test_matchers_handle_any_value(value: Any, matchers: Any) -> None:
     wanted = {"value": matchers, "json": {"$..a": matchers}, "headers": {"a": matchers}}
     fields = {"value": value, "json": value, "headers": value}
     assert all(isinstance(miss, str) for miss in Expectations(wanted).check(fields))

@@ -1,10 +1,10 @@
-"""What the language costs whoever imports it."""
+"""What importing the language loads."""
 
 import subprocess
 import sys
 
 
-def test_the_domain_and_the_ports_load_no_django_no_metrics_library_and_no_http_client() -> None:
+def test_domain_and_ports_import_neither_django_nor_metrics_libraries_nor_http_clients() -> None:
     script = (
         "import sys, scenarios.domain, scenarios.ports, scenarios.language.document, scenarios.drivers.http\n"
         "print(sorted({'django', 'prometheus_client', 'aiohttp'} & set(sys.modules)))"

@@ -1,4 +1,4 @@
-"""What is kept of a step's output can be kept by every database."""
+"""The output of a step is limited to what every database can store."""
 
 import json
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ ANYTHING = st.recursive(
 
 @settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), ANYTHING, max_size=3))
-def test_whatever_a_driver_returns_becomes_json_that_a_database_keeps(fields: dict[str, Any]) -> None:
+def test_any_result_of_a_driver_becomes_json_that_a_database_can_store(fields: dict[str, Any]) -> None:
     text = json.dumps(make_storable(limit_fields(fields)), allow_nan=False, ensure_ascii=False)
     assert "\\u0000" not in text
     text.encode("utf-8")
 
 
-def test_at_most_64_kib_of_a_step_are_kept_and_what_was_cut_is_counted() -> None:
+def test_output_is_limited_to_64_kib_with_a_count_of_the_rest() -> None:
     kept = limit_fields({f"field {index}": "x" * 100_000 for index in range(40)})
     assert len(json.dumps(kept)) < KEPT_CHARACTERS + 40 * 60
     assert kept["field 0"].endswith("more characters)")
 
 
 @pytest.mark.parametrize(("value", "kept"), [(float("nan"), "nan"), ("a\0b", "a\ufffdb"), (b"x", "b'x'")])
-def test_what_json_cannot_hold_is_kept_as_text(value: Any, kept: str) -> None:
+def test_values_beyond_json_are_stored_as_text(value: Any, kept: str) -> None:
     assert make_storable({"value": value}) == {"value": kept}
 
 
@@ -41,7 +41,7 @@ def strictly(text: str) -> Any:
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_no_number_in_json_stands_as_a_text(number: float) -> None:
+def test_nan_and_infinities_are_stored_as_text(number: float) -> None:
     written = dump_json({"a": [{"b": number}, 1.5]}, indent=2)
     assert strictly(written) == {"a": [{"b": repr(number)}, 1.5]}
     own = dump_json({"a": Own(number)}, default=lambda one: {"value": one.value})
@@ -54,10 +54,10 @@ class Own:
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}', "[" * 100_000])
-def test_what_is_not_json_is_not_read_as_json(text: str) -> None:
+def test_read_json_refuses_nonstandard_json(text: str) -> None:
     with pytest.raises((ValueError, RecursionError)):
         read_json(text)
 
 
-def test_a_number_beyond_every_float_stays_the_text_that_it_was() -> None:
+def test_number_too_large_for_a_float_is_read_as_text() -> None:
     assert read_json("[1e999, -1e999, 1.5]") == ["1e999", "-1e999", 1.5]

@@ -1,4 +1,4 @@
-"""Secrets are struck out wherever they stand, however they are written there."""
+"""Secrets are redacted everywhere and in every encoding."""
 
 import base64
 import html
@@ -68,7 +68,7 @@ def knowing(*secrets: str) -> Redactor:
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.filter_too_much])
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
-def test_a_secret_is_struck_out_however_a_step_writes_it(
+def test_secret_is_redacted_in_every_encoding(
     encode: Callable[[str], str], secret: str, before: str, after: str
 ) -> None:
     assume(len(secret) > 4 or encode is not ENCODERS["backwards"])
@@ -86,7 +86,7 @@ def test_a_secret_is_struck_out_however_a_step_writes_it(
 @pytest.mark.parametrize("lines", [0, 76, 5])
 @settings(deadline=None, max_examples=20)
 @given(secret=SECRETS, before=st.binary(max_size=7), after=st.binary(max_size=7))
-def test_a_secret_is_struck_out_of_base64_at_all_three_alignments(
+def test_secret_is_redacted_in_base64_at_all_three_alignments(
     alphabet: Callable[[bytes], bytes], lines: int, secret: str, before: bytes, after: bytes
 ) -> None:
     whole = alphabet(before + secret.encode() + after).decode()
@@ -99,7 +99,7 @@ def test_a_secret_is_struck_out_of_base64_at_all_three_alignments(
 
 
 @pytest.mark.parametrize("credentials", ["user", "us", "u"])
-def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credentials: str) -> None:
+def test_password_is_redacted_in_a_basic_authentication_header(credentials: str) -> None:
     header = base64.b64encode(f"{credentials}:correct horse battery".encode()).decode()
     kept = knowing("correct horse battery").redact(f"Authorization: Basic {header}")
     assert kept.startswith("Authorization: Basic ")
@@ -109,7 +109,7 @@ def test_a_password_is_struck_out_of_a_header_of_basic_authentication(credential
 
 @settings(deadline=None, max_examples=20)
 @given(secret=st.text("abcdefgh0123-", min_size=12, max_size=60), before=st.text(max_size=130))
-def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -> None:
+def test_truncated_secret_is_redacted(secret: str, before: str) -> None:
     assume(secret[:6] not in before)
     cut = format_value(f"{before}{secret}{'.' * 200}")
     left = knowing(secret).redact(cut)
@@ -117,7 +117,7 @@ def test_a_secret_that_was_cut_off_is_struck_out_too(secret: str, before: str) -
 
 
 @pytest.mark.parametrize("before", [b"", b"a", b"ab", b"abc", b"abcd"])
-def test_a_secret_is_struck_out_of_base32_at_all_five_alignments(before: bytes) -> None:
+def test_secret_is_redacted_in_base32_at_all_five_alignments(before: bytes) -> None:
     for encoded in (base64.b32encode(before + b"correct horse battery"),):
         for written in (encoded.decode(), encoded.decode().lower()):
             kept = knowing("correct horse battery").redact(f"x {written} y")
@@ -135,20 +135,20 @@ def test_a_secret_is_struck_out_of_base32_at_all_five_alignments(before: bytes) 
         lambda data: [*data.decode()],
     ],
 )
-def test_a_list_of_bytes_or_characters_is_struck_out(spelt: Callable[[bytes], list[Any]]) -> None:
+def test_list_of_bytes_or_characters_is_redacted(spelt: Callable[[bytes], list[Any]]) -> None:
     kept = knowing("s3cr3t-\xfc-pw").redact(
         {"json": {"a": [spelt("s3cr3t-\xfc-pw".encode())], "b": [1, 2, 3, 4]}}
     )
     assert kept == {"json": {"a": [[MASK]], "b": [1, 2, 3, 4]}}
 
 
-def test_a_long_secret_is_struck_out_to_its_end() -> None:
+def test_long_secret_is_redacted_completely() -> None:
     secret = "".join(f"{index:03x}." for index in range(1_000))
     kept = knowing(secret).redact(f"a {secret} b {secret.upper()} c {secret.encode().hex()} d")
     assert not any(part in kept.lower() for part in ("010.", "100.", "3e7.", "3130302e"))
 
 
-def test_a_number_a_key_and_what_is_nested_are_struck_out_as_well() -> None:
+def test_numbers_keys_and_nested_values_are_redacted() -> None:
     seen: dict[str, Any] = {"a": [{"token-1234": 1234}, "x 1234 y"], "b": True, "c": 12.5, "d": None}
     assert knowing("1234").redact(seen) == {
         "a": [{"token-***": "***"}, "x *** y"],
@@ -158,7 +158,7 @@ def test_a_number_a_key_and_what_is_nested_are_struck_out_as_well() -> None:
     }
 
 
-def test_what_is_nested_too_deep_to_be_searched_is_not_shown() -> None:
+def test_values_nested_too_deeply_to_search_are_hidden() -> None:
     deep: Any = "hunter2"
     for _ in range(5_000):
         deep = [deep]
@@ -166,23 +166,23 @@ def test_what_is_nested_too_deep_to_be_searched_is_not_shown() -> None:
     assert kept == {"status": 200, "json": "*** (nested too deeply to search for secrets)"}
 
 
-def test_one_line_of_a_secret_of_many_lines_is_struck_out() -> None:
+def test_single_line_of_a_multiline_secret_is_redacted() -> None:
     key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\n-----END KEY-----\n"
     assert "MIIE" not in knowing(key).redact("line 2: MIIEvQIBADANBgkqhkiG9w0")
 
 
-def test_a_secret_that_holds_another_is_struck_out_whole() -> None:
+def test_secret_that_contains_another_is_redacted_completely() -> None:
     assert knowing("pass", "password1").redact("it is password1!") == "it is ***!"
 
 
 @settings(deadline=None)
 @given(TEXTS)
-def test_without_secrets_everything_stays_as_it_is(text: str) -> None:
+def test_nothing_changes_without_secrets(text: str) -> None:
     value = {"a": [text]}
     assert Redactor().redact(value) is value
 
 
-def test_a_text_without_the_secret_stays_as_it_is() -> None:
+def test_text_without_the_secret_is_unchanged() -> None:
     text = "status 200, body 'correct answer', 17 orders at https://127.0.0.1:8081/orders?side=buy"
     assert knowing("correct horse", "https://hooks.example/T0/B1", "hunter2").redact(text) == text
 
@@ -191,14 +191,14 @@ def test_a_text_without_the_secret_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     "secret", ["correct horse battery staple", "\\" * 30, "%25%25%25%25", "a\n" * 1000, "x" * 2000]
 )
-def test_a_megabyte_is_searched_in_time(secret: str, text: str) -> None:
+def test_megabyte_is_searched_in_time(secret: str, text: str) -> None:
     redactor = knowing(secret)
     started = time.process_time()
     redactor.redact(text)
     assert time.process_time() - started < 10
 
 
-def test_beginnings_of_a_secret_that_stand_everywhere_are_struck_out_in_proportion_to_the_text() -> None:
+def test_redaction_time_is_proportional_to_the_text_even_with_many_prefixes() -> None:
     secret = "hunter2-S3cret!Tok/en+9"
 
     def seconds(times: int) -> float:

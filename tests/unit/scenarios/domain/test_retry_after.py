@@ -1,4 +1,4 @@
-"""What a `Retry-After` asks for, in each of its forms."""
+"""The header `Retry-After` in each of its forms."""
 
 from datetime import UTC, datetime
 
@@ -32,9 +32,9 @@ NOW = datetime(2026, 11, 6, 8, 49, 37, tzinfo=UTC)
         ("\u0663\u0663", 0.0),
     ],
 )
-def test_seconds_and_dates_are_understood_and_nonsense_asks_for_nothing(value: str, seconds: float) -> None:
+def test_retry_after_accepts_seconds_and_dates_and_ignores_other_values(value: str, seconds: float) -> None:
     assert parse_retry_after({"retry-AFTER": value}, NOW) == seconds
 
 
-def test_without_the_header_nothing_is_asked_for() -> None:
+def test_missing_header_means_no_wait() -> None:
     assert parse_retry_after({}, NOW) == 0.0

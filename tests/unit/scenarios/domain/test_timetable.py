@@ -1,4 +1,4 @@
-"""Due times: cron lines in their zones, over changes of the clocks, within windows."""
+"""Due times: cron lines in time zones, across clock changes, and within windows."""
 
 from datetime import datetime, time, timedelta
 from itertools import islice, pairwise
@@ -24,37 +24,37 @@ def due(found: Timetable, after: datetime, count: int) -> list[str]:
     return [f"{moment:%a %d %H:%M %z}" for moment in local]
 
 
-def test_a_time_of_day_is_that_of_the_zone() -> None:
+def test_due_times_use_the_clock_of_the_time_zone() -> None:
     found = build_timetable("30 2 * * MON-FRI", "America/New_York", ANY)
     assert due(found, at("2026-07-03T12:00"), 2) == ["Mon 06 02:30 -0400", "Tue 07 02:30 -0400"]
 
 
-def test_a_time_that_does_not_exist_is_due_once_when_the_gap_ends() -> None:
+def test_skipped_time_is_due_once_when_the_gap_ends() -> None:
     found = build_timetable("30 2 * * *", BERLIN, ANY)
     expected = ["Sat 28 02:30 +0100", "Sun 29 03:00 +0200", "Mon 30 02:30 +0200"]
     assert due(found, at("2026-03-27T12:00"), 3) == expected
 
 
-def test_a_time_that_exists_twice_is_due_the_first_time_only() -> None:
+def test_repeated_time_is_due_only_the_first_time() -> None:
     found = build_timetable("30 2 * * *", BERLIN, ANY)
     assert due(found, at("2026-10-24T12:00"), 2) == ["Sun 25 02:30 +0200", "Mon 26 02:30 +0100"]
 
 
 @pytest.mark.parametrize("fold", [0, 1])
-def test_asked_between_the_two_times_it_is_not_due_again_that_day(fold: int) -> None:
+def test_repeated_time_is_not_due_again_after_the_first(fold: int) -> None:
     found = build_timetable("30 2 * * *", BERLIN, ANY)
     asked = at("2026-10-25T02:30", BERLIN).replace(fold=fold)
     assert due(found, asked, 1) == ["Mon 26 02:30 +0100"]
 
 
-def test_a_line_of_every_hour_follows_real_time_over_both_changes() -> None:
+def test_hourly_line_follows_real_time_across_clock_changes() -> None:
     found = build_timetable("0 * * * *", BERLIN, ANY)
     for midnight in ("2026-03-28T23:00", "2026-10-24T22:00"):
         times = list(islice(found.after(at(midnight)), 6))
         assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(hours=1)}
 
 
-def test_the_moment_itself_is_not_after_itself() -> None:
+def test_due_times_are_strictly_after_the_given_moment() -> None:
     found = build_timetable("0 3 * * *", "UTC", ANY)
     first = found.next_after(at("2026-01-01T00:00"))
     assert first == at("2026-01-01T03:00")
@@ -71,7 +71,7 @@ def test_times_outside_the_window_are_not_due() -> None:
     ]
 
 
-def test_a_window_over_midnight_is_of_the_day_on_which_it_begins() -> None:
+def test_window_over_midnight_belongs_to_the_day_it_begins() -> None:
     assert NIGHT.holds(at("2026-11-23T23:00"))  # a Monday
     assert NIGHT.holds(at("2026-11-24T01:59"))
     assert not NIGHT.holds(at("2026-11-24T02:00"))
@@ -81,19 +81,19 @@ def test_a_window_over_midnight_is_of_the_day_on_which_it_begins() -> None:
     assert NIGHT.closes(at("2026-11-24T01:00")) == at("2026-11-24T02:00")
 
 
-def test_a_window_of_whole_days_closes_after_the_last_of_them() -> None:
+def test_window_of_whole_days_closes_after_the_last_day() -> None:
     weekend = Window(frozenset({6, 7}))
     assert weekend.closes(at("2026-11-28T10:00")) == at("2026-11-30T00:00")
     assert ANY.closes(at("2026-11-28T10:00")) is None
 
 
-def test_a_window_in_a_zone_closes_by_the_clock_there() -> None:
+def test_window_closes_by_the_clock_of_its_time_zone() -> None:
     found = build_timetable("0 3 * * *", BERLIN, Window(begins=time(2), ends=time(4)))
     assert found.closes(at("2026-07-01T01:00")) == at("2026-07-01T02:00")
     assert not found.may_start(at("2026-07-01T02:00"))
 
 
-def test_many_times_are_counted_no_further_than_asked() -> None:
+def test_due_times_are_counted_up_to_the_limit() -> None:
     found = build_timetable("* * * * *", "UTC", ANY)
     begun = at("2026-01-01T00:00")
     assert len(found.between(begun, begun + timedelta(minutes=5), 100)) == 5
@@ -101,12 +101,12 @@ def test_many_times_are_counted_no_further_than_asked() -> None:
 
 
 @pytest.mark.parametrize("moment", ["2026-11-28T04:59", "2026-11-28T05:00"])
-def test_a_line_of_every_minute_finds_the_next_window_at_once(moment: str) -> None:
+def test_line_for_every_minute_finds_the_next_window_quickly(moment: str) -> None:
     found = build_timetable("* * * * *", "UTC", Window(frozenset({6}), time(3), time(5)))
     assert found.next_after(at(moment)) == at("2026-12-05T03:00")
 
 
-def test_it_is_told_in_words() -> None:
+def test_timetable_is_described_in_words() -> None:
     window = Window(frozenset({1, 3}), time(2), time(4))
     words = build_timetable("30 2 * * MON-FRI", BERLIN, window).in_words()
     assert (
@@ -148,7 +148,7 @@ def test_invalid_timetable_error_names_the_value_and_the_rule(
         ("0 2,3 * * *", ["03:00"], ["02:00", "03:00"]),
     ],
 )
-def test_when_clocks_change_lines_with_a_star_follow_the_clock_and_others_are_due_once(
+def test_lines_with_a_star_follow_the_clock_and_others_are_due_once_when_clocks_change(
     cron: str, in_spring: list[str], in_autumn: list[str]
 ) -> None:
     """02:00 to 03:00 is skipped on one day and repeated on the other, as docs/operating.md says."""

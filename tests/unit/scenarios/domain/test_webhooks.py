@@ -1,4 +1,4 @@
-"""Signatures are those of the Standard Webhooks specification."""
+"""Signatures follow the Standard Webhooks specification."""
 
 import base64
 import json
@@ -11,13 +11,13 @@ from scenarios.domain.webhooks import build_headers, format_secret
 PAYLOAD = b'{"type":"run.started"}'
 
 
-def test_the_signature_of_the_known_example_is_the_known_one() -> None:
+def test_signature_of_the_published_example() -> None:
     key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     headers = build_headers([key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_the_specifications_own_library_takes_either_of_two_keys() -> None:
+def test_reference_library_accepts_both_of_two_keys() -> None:
     keys = [b"n" * 32, b"e" * 32]
     headers = build_headers(keys, "msg_1", int(time.time()), PAYLOAD)
     for key in keys:

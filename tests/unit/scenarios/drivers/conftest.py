@@ -1,4 +1,4 @@
-"""A platform with one service, and servers on the loopback that answer as badly as a test wants."""
+"""A platform with one service, and loopback servers with any kind of bad response."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable

@@ -33,13 +33,13 @@ async def run(*words: str, **more: Any) -> dict[str, Any]:
     return dict(await Command().probe(asked(*words, **more), Platform()))
 
 
-async def test_a_command_returns_its_exit_code_its_outputs_and_its_time() -> None:
+async def test_command_returns_exit_code_output_and_time() -> None:
     seen = await run("sh", "-c", "echo out; echo err >&2; exit 3")
     assert (seen["exit_code"], seen["stdout"], seen["stderr"]) == (3, "out\n", "err\n")
     assert 0 < seen["elapsed"] < 30
 
 
-async def test_arguments_reach_the_command_as_they_are_and_no_shell_reads_them() -> None:
+async def test_arguments_are_passed_without_a_shell() -> None:
     assert (await run("/bin/echo", "$HOME; *", "a  b"))["stdout"] == "$HOME; * a  b\n"
 
 
@@ -61,21 +61,21 @@ async def test_a_command_killed_by_a_signal_has_its_number_as_a_negative_exit_co
     assert (await run("sh", "-c", "kill -TERM $$"))["exit_code"] == -signal.SIGTERM
 
 
-async def test_an_action_fails_on_an_exit_code_other_than_0_and_says_why() -> None:
+async def test_action_fails_on_a_nonzero_exit_code_with_its_output() -> None:
     with pytest.raises(StepFailed, match="'sh' ended with exit code 2: 'no route'"):
         await Command().act(asked("sh", "-c", "echo no route >&2; exit 2"), Platform())
     assert (await Command().act(asked("sh", "-c", "true"), Platform()))["exit_code"] == 0
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-async def test_an_output_is_cut_after_64_kib_with_a_note(stream: str) -> None:
+async def test_output_is_cut_after_64_kib_with_a_note(stream: str) -> None:
     to = ">&2" if stream == "stderr" else ""
     seen = await run("sh", "-c", f"head -c 200000 /dev/zero | tr '\\0' x {to}")
     assert seen[stream] == "x" * MAX_OUTPUT
     assert seen["note"] == f"{200_000 - MAX_OUTPUT} more bytes of {stream} were cut"
 
 
-async def test_bytes_that_are_no_text_are_replaced() -> None:
+async def test_invalid_utf8_is_replaced() -> None:
     assert (await run("sh", "-c", r"printf 'a\377b'"))["stdout"] == "a\ufffdb"
 
 
@@ -100,7 +100,7 @@ def starting_others(pipe: Pipe, **words: Any) -> CommandArguments:
     return asked("sh", "-c", script, "sh", str(pipe.path), **words)
 
 
-async def test_a_stop_kills_the_command_and_all_it_has_started(tmp_path: Path) -> None:
+async def test_stop_kills_the_command_and_its_processes(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     step = asyncio.create_task(Command().act(starting_others(pipe), Platform()))
     assert await pipe.first_line() == "started\n"
@@ -110,7 +110,7 @@ async def test_a_stop_kills_the_command_and_all_it_has_started(tmp_path: Path) -
     assert await pipe.ended() == ""
 
 
-async def test_a_timeout_kills_the_command_and_all_it_has_started(tmp_path: Path) -> None:
+async def test_timeout_kills_the_command_and_its_processes(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     step = asyncio.create_task(Command().act(starting_others(pipe, timeout="300ms"), Platform()))
     assert await pipe.first_line() == "started\n"
@@ -119,7 +119,7 @@ async def test_a_timeout_kills_the_command_and_all_it_has_started(tmp_path: Path
     assert await pipe.ended() == ""
 
 
-async def test_what_a_command_leaves_running_ends_with_it(tmp_path: Path) -> None:
+async def test_processes_left_running_end_with_the_command(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     script = 'exec 3>"$1"; echo started >&3; sleep 600 & echo done'
     step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
@@ -128,7 +128,7 @@ async def test_what_a_command_leaves_running_ends_with_it(tmp_path: Path) -> Non
     assert await pipe.ended() == ""
 
 
-async def test_a_command_that_kills_its_keeper_is_a_failed_step_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_command_that_kills_its_keeper_fails_and_leaves_nothing_running(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     script = 'exec 3>"$1"; echo started >&3; kill -9 $PPID; sleep 600'
     step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
@@ -146,7 +146,7 @@ DAEMON = (
 
 
 @pytest.mark.parametrize("then", ["sleep 600", "kill -TERM 0; sleep 600"], ids=["waits", "kills its group"])
-async def test_a_stop_kills_what_has_left_the_process_group(tmp_path: Path, then: str) -> None:
+async def test_stop_kills_processes_outside_the_process_group(tmp_path: Path, then: str) -> None:
     pipe = Pipe(tmp_path)
     step = asyncio.create_task(
         Command().act(asked("sh", "-c", DAEMON + then, "sh", str(pipe.path)), Platform())
@@ -158,7 +158,7 @@ async def test_a_stop_kills_what_has_left_the_process_group(tmp_path: Path, then
     assert await pipe.ended() == ""
 
 
-async def test_a_daemon_that_a_command_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+async def test_daemon_ends_with_the_command(tmp_path: Path) -> None:
     pipe = Pipe(tmp_path)
     script = DAEMON + "sleep 0.2; echo done"
     step = asyncio.create_task(Command().act(asked("sh", "-c", script, "sh", str(pipe.path)), Platform()))
@@ -168,14 +168,14 @@ async def test_a_daemon_that_a_command_leaves_behind_ends_with_it(tmp_path: Path
     assert await pipe.ended() == ""
 
 
-async def test_orphans_that_end_are_buried_while_the_command_runs() -> None:
+async def test_orphans_are_reaped_while_the_command_runs() -> None:
     children_of_the_keeper = "cat /proc/$PPID/task/*/children | wc -w"
     script = f'for i in 1 2 3 4 5; do (sh -c "sleep 0" &); done; sleep 0.5; {children_of_the_keeper}'
     assert (await run("sh", "-c", script))["stdout"] == "1\n"
 
 
 @pytest.mark.parametrize("before", ['exec 3>"$1"; echo started >&3; ', DAEMON], ids=["group", "daemon"])
-async def test_the_death_of_the_coordinator_kills_the_command(tmp_path: Path, before: str) -> None:
+async def test_command_is_killed_when_the_coordinator_dies(tmp_path: Path, before: str) -> None:
     pipe = Pipe(tmp_path)
     program = (
         "import asyncio, sys; from scenarios.drivers.child.process import run_child;"
@@ -193,34 +193,34 @@ def descriptors() -> list[str]:
     return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
-async def test_no_descriptor_and_no_child_is_left(tmp_path: Path) -> None:
+async def test_no_descriptor_and_no_child_process_is_leaked(tmp_path: Path) -> None:
     before = descriptors(), child_processes()
     for _ in range(5):
         await run("sh", "-c", "echo x")
     assert (descriptors(), child_processes()) == before
 
 
-def test_a_command_that_the_site_does_not_allow_is_refused_when_the_document_is_read() -> None:
+def test_command_that_is_not_allowed_is_refused_when_the_document_is_read() -> None:
     with pytest.raises(
         ValidationError, match="'/bin/sh' is not allowed on this site: ALLOWED_COMMANDS names 'sh'"
     ):
         asked("/bin/sh", "-c", "true")
 
 
-async def test_a_command_is_checked_again_before_it_runs(settings: Settings) -> None:
+async def test_command_is_checked_again_before_it_runs(settings: Settings) -> None:
     saved = asked("sh", "-c", "true")
     settings.ALLOWED_COMMANDS = ()
     with pytest.raises(StepImpossible, match="'sh' is not allowed on this site: ALLOWED_COMMANDS names none"):
         await Command().act(saved, Platform())
 
 
-async def test_a_template_is_no_way_around_the_list() -> None:
+async def test_variable_cannot_bypass_the_allowed_commands() -> None:
     arguments = asked("${shell}", "-c", "true")
     with pytest.raises(StepImpossible, match="is not allowed"):
         await Command().act(arguments, Platform())
 
 
-async def test_the_step_s_own_path_does_not_say_which_program_is_run(tmp_path: Path) -> None:
+async def test_path_in_env_does_not_choose_the_program(tmp_path: Path) -> None:
     (tmp_path / "sh").write_text("#!/bin/cat\nnot this one\n")
     (tmp_path / "sh").chmod(0o755)
     seen = await run("sh", "-c", "echo the real one", env={"PATH": str(tmp_path)})
@@ -240,12 +240,12 @@ RUNS_ANOTHER_PROGRAM = [
 
 
 @pytest.mark.parametrize("name", RUNS_ANOTHER_PROGRAM)
-def test_a_variable_that_the_site_does_not_name_beside_the_command_is_refused(name: str) -> None:
+def test_environment_variable_that_is_not_allowed_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match=rf"'{name}' may not be set for 'sh' .* names 'N', 'PATH'"):
         asked("sh", "-c", "true", env={"N": "1", name: "/opt/x"})
 
 
-async def test_a_template_hides_no_variable_and_neither_does_a_setting_that_has_changed(
+async def test_environment_is_checked_again_before_the_command_runs(
     settings: Settings,
 ) -> None:
     hidden = asked("${shell}", "-c", "true", env={"HOME": "/opt/x"})
@@ -257,12 +257,12 @@ async def test_a_template_hides_no_variable_and_neither_does_a_setting_that_has_
             await Command().act(arguments, Platform())
 
 
-async def test_a_command_that_is_not_installed_makes_the_step_impossible() -> None:
+async def test_missing_program_makes_the_step_impossible() -> None:
     with pytest.raises(StepImpossible, match="'no-such-command' is not installed"):
         await run("no-such-command")
 
 
-async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
+async def test_missing_folder_means_the_step_was_not_sent() -> None:
     with pytest.raises(StepNotSent, match="cannot be run in '/no/such/folder'"):
         await run("sh", "-c", "true", cwd="/no/such/folder")
 
@@ -280,12 +280,12 @@ async def test_a_folder_that_is_not_there_is_a_step_that_was_not_sent() -> None:
         {"run": ["sh"], "shell": True},
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CommandArguments.model_validate(words)
 
 
-async def test_what_the_step_calls_ok_is_done_and_no_other_exit_code() -> None:
+async def test_only_exit_codes_in_ok_count_as_done() -> None:
     for code in (2, 3):
         words = asked("sh", "-c", f"exit {code}", ok=[2, 3])
         assert (await Command().act(words, Platform()))["exit_code"] == code
@@ -296,6 +296,6 @@ async def test_what_the_step_calls_ok_is_done_and_no_other_exit_code() -> None:
 
 
 @pytest.mark.parametrize("ok", [[], [256], [-65], ["0"], 0])
-def test_what_is_no_list_of_exit_codes_is_refused(ok: Any) -> None:
+def test_ok_must_be_a_list_of_exit_codes(ok: Any) -> None:
     with pytest.raises(ValidationError):
         asked("sh", ok=ok)

@@ -33,7 +33,7 @@ def with_body(body: bytes, *headers: str, status: str = "200 OK") -> Respond:
     return answering(head.encode("latin-1") + b"\r\n" + body)
 
 
-async def test_an_answer_is_returned_with_status_headers_body_json_and_time(serve: Serve) -> None:
+async def test_response_has_status_headers_body_json_and_time(serve: Serve) -> None:
     platform = Platform(await serve(with_body(b'{"a": [1]}', "X-One: 1", "X-One: 2")))
     answer = await Http().probe(asked(path="/health"), platform)
     assert (answer["status"], answer["body"], answer["json"]) == (200, '{"a": [1]}', {"a": [1]})
@@ -60,27 +60,27 @@ async def test_a_request_carries_method_query_headers_and_json(serve: Serve) -> 
     assert json.loads(request.partition("\r\n\r\n")[2]) == {"side": "buy"}
 
 
-async def test_a_refused_connection_is_a_step_that_was_not_sent(closed_port: int) -> None:
+async def test_refused_connection_means_the_step_was_not_sent(closed_port: int) -> None:
     platform = Platform(f"http://127.0.0.1:{closed_port}")
     with pytest.raises(StepNotSent) as failure:
         await Http().probe(asked(), platform)
     assert str(failure.value) == f"exchange at http://127.0.0.1:{closed_port} refused the connection"
 
 
-async def test_a_name_that_does_not_resolve_is_a_step_that_was_not_sent() -> None:
+async def test_unresolved_name_means_the_step_was_not_sent() -> None:
     arguments = HttpArguments.model_validate({"url": "http://user:secret@no-such-host.invalid/"})
     with pytest.raises(StepNotSent, match=r"cannot be resolved: 'no-such-host\.invalid'") as failure:
         await Http().probe(arguments, Platform())
     assert "secret" not in str(failure.value)
 
 
-async def test_an_unknown_service_makes_the_step_impossible() -> None:
+async def test_unknown_service_makes_the_step_impossible() -> None:
     with pytest.raises(StepImpossible, match="'nobody'"):
         await Http().probe(asked(service="nobody"), Platform())
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "503 Unavailable"])
-async def test_a_probe_looks_at_whatever_comes(serve: Serve, status: str) -> None:
+async def test_probe_accepts_any_status(serve: Serve, status: str) -> None:
     platform = Platform(await serve(with_body(b"no", status=status)))
     assert (await Http().probe(asked(), platform))["status"] == int(status[:3])
 
@@ -101,7 +101,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize(("raw", "words"), GARBAGE.values(), ids=GARBAGE)
-async def test_an_answer_of_garbage_fails_with_a_sentence(serve: Serve, raw: bytes, words: str) -> None:
+async def test_garbage_response_fails_with_a_sentence(serve: Serve, raw: bytes, words: str) -> None:
     with pytest.raises(StepFailed, match="exchange at http://127") as failure:
         await Http().probe(asked(), Platform(await serve(answering(raw))))
     assert words in str(failure.value)
@@ -109,7 +109,7 @@ async def test_an_answer_of_garbage_fails_with_a_sentence(serve: Serve, raw: byt
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "no-such", "hex", "utf-16"])
-async def test_a_body_in_no_known_encoding_is_read_as_well_as_it_goes(serve: Serve, charset: str) -> None:
+async def test_body_in_an_unknown_encoding_is_read_as_utf8(serve: Serve, charset: str) -> None:
     platform = Platform(
         await serve(with_body(b"\xff\xfea\x00\xff", f"Content-Type: text/plain; charset={charset}"))
     )
@@ -117,11 +117,11 @@ async def test_a_body_in_no_known_encoding_is_read_as_well_as_it_goes(serve: Ser
 
 
 @pytest.mark.parametrize("body", [b"NaN", b"[" * 100_000, b"{", b""])
-async def test_what_is_no_json_has_no_json(serve: Serve, body: bytes) -> None:
+async def test_body_that_is_not_json_has_no_json_field(serve: Serve, body: bytes) -> None:
     assert "json" not in await Http().probe(asked(), Platform(await serve(with_body(body))))
 
 
-async def test_a_body_of_10_megabytes_is_cut_with_a_note(serve: Serve) -> None:
+async def test_body_of_10_megabytes_is_cut_with_a_note(serve: Serve) -> None:
     answer = await Http().probe(asked(), Platform(await serve(with_body(b"1" * 10_000_000))))
     assert len(answer["body"]) == MAX_BODY_BYTES
     assert "cut" in answer["note"]
@@ -148,19 +148,19 @@ async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @pytest.mark.parametrize("respond", [silence, drip])
-async def test_an_answer_that_never_ends_fails_when_the_time_is_up(serve: Serve, respond: Respond) -> None:
+async def test_response_that_never_ends_fails_at_the_timeout(serve: Serve, respond: Respond) -> None:
     with pytest.raises(StepFailed, match="did not answer within 100ms") as failure:
         await Http().probe(asked(timeout="100ms"), Platform(await serve(respond)))
     assert not isinstance(failure.value, StepNotSent)
 
 
-async def test_an_answer_without_end_is_cut(serve: Serve) -> None:
+async def test_endless_response_is_cut(serve: Serve) -> None:
     answer = await Http().probe(asked(), Platform(await serve(flood)))
     assert len(answer["body"]) == MAX_BODY_BYTES
 
 
 @pytest.mark.parametrize("respond", [silence, drip])
-async def test_a_stop_cuts_through_at_once(serve: Serve, respond: Respond) -> None:
+async def test_stop_cancels_a_request_at_once(serve: Serve, respond: Respond) -> None:
     connected = asyncio.Event()
 
     async def noticed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -176,7 +176,7 @@ async def test_a_stop_cuts_through_at_once(serve: Serve, respond: Respond) -> No
     assert time.perf_counter() - started < 15  # the request itself may take 30 s
 
 
-async def test_redirects_are_followed_only_when_asked(serve: Serve) -> None:
+async def test_redirects_are_followed_only_on_request(serve: Serve) -> None:
     goal = await serve(with_body(b"here"))
     platform = Platform(await serve(with_body(b"", f"Location: {goal}/", status="302 Found")))
     assert (await Http().probe(asked(), platform))["status"] == 302
@@ -184,7 +184,7 @@ async def test_redirects_are_followed_only_when_asked(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("goal", ["file:///etc/passwd", "http://[", "http://a:b:c/", "http:///nowhere"])
-async def test_a_redirect_to_what_is_no_web_address_fails_after_the_request_was_sent(
+async def test_redirect_to_an_invalid_address_fails_after_the_request_was_sent(
     serve: Serve, goal: str
 ) -> None:
     platform = Platform(await serve(with_body(b"", f"Location: {goal}", status="302 Found")))
@@ -195,7 +195,7 @@ async def test_a_redirect_to_what_is_no_web_address_fails_after_the_request_was_
 
 
 @pytest.mark.usefixtures("proxied")
-async def test_no_proxy_of_the_environment_is_used_and_no_cookie_kept(serve: Serve) -> None:
+async def test_proxies_in_the_environment_and_cookies_are_ignored(serve: Serve) -> None:
     requests: list[bytes] = []
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -232,6 +232,6 @@ def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
         {"path": "/"},
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         HttpArguments.model_validate(words)

@@ -1,4 +1,4 @@
-"""Drivers are named by dotted paths, and a path that leads to none says why."""
+"""Loading drivers by their dotted paths."""
 
 import pytest
 
@@ -23,12 +23,12 @@ def test_drivers_are_loaded_by_their_names() -> None:
         ("scenarios.drivers.http.HttpArguments", "lacks name, Arguments, probe, act"),
     ],
 )
-def test_a_path_that_leads_to_no_driver_is_refused_with_the_reason(path: str, words: str) -> None:
+def test_invalid_path_of_a_driver_is_refused_with_the_reason(path: str, words: str) -> None:
     with pytest.raises(DriverNotLoaded, match=words) as refusal:
         load_drivers([path])
     assert repr(path) in str(refusal.value)
 
 
-def test_two_drivers_of_one_name_are_refused() -> None:
+def test_two_drivers_with_one_name_are_refused() -> None:
     with pytest.raises(DriverNotLoaded, match="are both named 'http'"):
         load_drivers([HTTP, HTTP])

@@ -1,4 +1,4 @@
-"""The prometheus driver, against a real server where there is one, and against answers of garbage."""
+"""The prometheus driver, against a real server if installed, and against garbage responses."""
 
 import asyncio
 import json
@@ -68,15 +68,13 @@ def address_once_ready(log: IO[str]) -> str:
         ("1 / 0", "+Inf"),
     ],
 )
-async def test_the_value_is_the_scalar_or_the_one_sample_of_a_vector(
-    server: str, query: str, value: Any
-) -> None:
+async def test_value_is_the_scalar_or_the_only_sample(server: str, query: str, value: Any) -> None:
     seen = await ask(query, server=server)
     assert (seen["value"], seen["values"]) == (value, [value])
 
 
 @pytest.mark.prometheus
-async def test_a_vector_of_several_samples_has_values_and_samples_but_no_value(server: str) -> None:
+async def test_vector_of_several_samples_has_no_value(server: str) -> None:
     labelled = 'label_replace(vector({}), "side", "{}", "", "")'
     seen = await ask(f"{labelled.format(1, 'buy')} or {labelled.format(2, 'sell')}", server=server)
     assert "value" not in seen
@@ -90,32 +88,30 @@ async def test_an_empty_vector_has_no_value(server: str) -> None:
 
 
 @pytest.mark.prometheus
-async def test_a_query_that_is_none_makes_the_step_impossible_and_says_why(server: str) -> None:
+async def test_invalid_query_makes_the_step_impossible(server: str) -> None:
     with pytest.raises(StepImpossible, match=r"rejected the query: .*parse error"):
         await ask("sum(", server=server)
 
 
 @pytest.mark.prometheus
-async def test_a_range_makes_the_step_impossible_with_a_hint(server: str) -> None:
+async def test_range_query_makes_the_step_impossible_with_a_hint(server: str) -> None:
     with pytest.raises(StepImpossible, match="reduce it to a number"):
         await ask("up[5m]", server=server)
 
 
 @pytest.mark.prometheus
-async def test_the_configured_server_is_asked_where_the_step_names_none(
-    server: str, settings: Settings
-) -> None:
+async def test_configured_server_is_the_default(server: str, settings: Settings) -> None:
     settings.PROMETHEUS_URL = f"{server}/"
     assert (await ask("1"))["value"] == 1
 
 
-async def test_without_a_server_the_step_is_impossible_and_says_what_to_set(settings: Settings) -> None:
+async def test_step_without_any_server_is_impossible(settings: Settings) -> None:
     settings.PROMETHEUS_URL = ""
     with pytest.raises(StepImpossible, match="set PROMETHEUS_URL"):
         await ask("up")
 
 
-async def test_a_server_that_cannot_be_reached_is_named_without_its_password(closed_port: int) -> None:
+async def test_error_for_an_unreachable_server_hides_its_password(closed_port: int) -> None:
     with pytest.raises(StepNotSent, match=f"Prometheus at http://127.0.0.1:{closed_port} refused") as refusal:
         await ask("up", server=f"http://user:hidden@127.0.0.1:{closed_port}")
     assert "hidden" not in str(refusal.value)
@@ -149,7 +145,7 @@ def result(kind: str, found: Any) -> str:
         ("200 OK", "x" * 2_000_000, "reduce the result"),
     ],
 )
-async def test_an_answer_of_garbage_fails_with_a_sentence(
+async def test_garbage_response_fails_with_a_sentence(
     serve: Serve, status: str, body: str, words: str
 ) -> None:
     with pytest.raises(StepFailed, match=words):
@@ -157,6 +153,6 @@ async def test_an_answer_of_garbage_fails_with_a_sentence(
 
 
 @pytest.mark.parametrize("words", [{}, {"query": ""}, {"query": "up", "server": "127.0.0.1:9090"}])
-def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PrometheusArguments.model_validate(words)

@@ -1,4 +1,4 @@
-"""A site may keep steps to registered services."""
+"""ONLY_REGISTERED_SERVICES limits steps to registered services."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ ADDRESSES: list[tuple[Any, type[BaseModel], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("driver", "arguments", "words", "name"), ADDRESSES)
-async def test_an_address_of_the_document_s_own_is_refused_when_it_is_read_and_when_it_is_used(
+async def test_unregistered_address_is_refused_when_read_and_when_used(
     driver: Any, arguments: type[BaseModel], words: dict[str, Any], name: str, *, settings: Settings
 ) -> None:
     saved = arguments.model_validate(words)
@@ -34,7 +34,7 @@ async def test_an_address_of_the_document_s_own_is_refused_when_it_is_read_and_w
         await driver.probe(saved, Platform())
 
 
-def test_a_registered_service_stays_within_reach_but_where_it_redirects_to_does_not(
+def test_registered_service_is_allowed_but_following_its_redirects_is_not(
     settings: Settings,
 ) -> None:
     settings.ONLY_REGISTERED_SERVICES = True

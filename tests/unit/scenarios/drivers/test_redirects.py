@@ -1,4 +1,4 @@
-"""Which redirects lead to another origin, and what goes along."""
+"""Which redirects lead to another origin."""
 
 import pytest
 from yarl import URL
@@ -11,7 +11,7 @@ FIRST = Hop("POST", URL("http://shop.test/x"), {"X-Api-Key": "k", "Accept": "a"}
 @pytest.mark.parametrize(
     "location", ["http://shop.test:80/z", "http://SHOP.TEST/z", "/z", "?q=1", "//shop.test/z"]
 )
-def test_one_origin_is_one_however_it_is_written(location: str) -> None:
+def test_spellings_of_one_origin_are_equal(location: str) -> None:
     hop = FIRST.next(307, location, "shop")
     assert hop is not None
     assert (hop.method, hop.headers, hop.body) == ("POST", FIRST.headers, b"body")
@@ -21,7 +21,7 @@ def test_one_origin_is_one_however_it_is_written(location: str) -> None:
     "location",
     ["https://shop.test/z", "http://shop.test:8080/z", "//other.test/z", "http://shop.test@other.test/"],
 )
-def test_another_scheme_port_or_host_is_another_origin(location: str) -> None:
+def test_scheme_port_and_host_distinguish_origins(location: str) -> None:
     hop = FIRST.next(307, location, "shop")
     assert hop is not None
     assert hop.headers == {"Accept": "a"}

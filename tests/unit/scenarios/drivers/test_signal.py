@@ -1,4 +1,4 @@
-"""The signal driver, with real processes that are stopped and go on."""
+"""The signal driver, with real processes that are stopped and continued."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def continued(process: subprocess.Popen[bytes]) -> bool:
     return os.WIFCONTINUED(status)
 
 
-async def test_a_process_of_a_pid_file_is_stopped_and_goes_on(
+async def test_process_of_a_pid_file_is_stopped_and_continued(
     pidfile: Path, target: subprocess.Popen[bytes]
 ) -> None:
     assert await send("STOP", pidfile=str(pidfile)) == {"pid": target.pid}
@@ -82,7 +82,7 @@ async def test_every_signal_of_the_language_is_sent(
     assert target.wait() == -signal.Signals[f"SIG{name}"]
 
 
-async def test_a_process_may_be_named_by_its_number_where_a_pid_file_names_it_too(
+async def test_process_may_be_named_by_its_number_if_a_pid_file_names_it(
     pidfile: Path, target: subprocess.Popen[bytes]
 ) -> None:
     await send("STOP", pid=target.pid)
@@ -92,7 +92,7 @@ async def test_a_process_may_be_named_by_its_number_where_a_pid_file_names_it_to
         await send("CONT", pid=target.pid)
 
 
-async def test_the_listener_on_a_port_is_found_where_a_pid_file_names_it(folder: Path) -> None:
+async def test_process_may_be_named_by_its_port_if_a_pid_file_names_it(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with subprocess.Popen(["/bin/sleep", "600"], pass_fds=[listener.fileno()]) as target:
@@ -105,9 +105,7 @@ async def test_the_listener_on_a_port_is_found_where_a_pid_file_names_it(folder:
             assert target.wait() == -signal.SIGTERM
 
 
-async def test_a_port_on_which_nothing_listens_makes_the_step_impossible(
-    folder: Path, closed_port: int
-) -> None:
+async def test_port_without_a_listener_makes_the_step_impossible(folder: Path, closed_port: int) -> None:
     with pytest.raises(StepImpossible, match=f"no visible process listens on port {closed_port}"):
         await send("STOP", port=closed_port)
 
@@ -119,7 +117,7 @@ async def test_a_probe_finds_the_process_and_sends_nothing(
     assert target.poll() is None
 
 
-async def test_a_process_that_is_gone_fails_a_probe_and_an_action_but_needs_no_cont(
+async def test_missing_process_fails_probes_and_actions_except_cont(
     pidfile: Path, target: subprocess.Popen[bytes]
 ) -> None:
     target.kill()
@@ -131,7 +129,7 @@ async def test_a_process_that_is_gone_fails_a_probe_and_an_action_but_needs_no_c
     assert "is gone" in (await send("CONT", pidfile=str(pidfile)))["note"]
 
 
-async def test_a_number_that_was_given_to_another_process_since_is_not_signalled(
+async def test_process_that_reuses_the_number_is_not_signalled(
     pidfile: Path, target: subprocess.Popen[bytes]
 ) -> None:
     os.utime(pidfile, (LONG_AGO, LONG_AGO))
@@ -140,7 +138,7 @@ async def test_a_number_that_was_given_to_another_process_since_is_not_signalled
     assert target.poll() is None
 
 
-async def test_a_link_that_leads_out_of_the_folder_is_refused(
+async def test_link_out_of_the_folder_is_refused(
     folder: Path, tmp_path: Path, target: subprocess.Popen[bytes]
 ) -> None:
     outside = tmp_path / "outside"
@@ -158,13 +156,13 @@ async def test_a_link_that_leads_out_of_the_folder_is_refused(
 
 
 @pytest.mark.parametrize("content", ["", "0", "-1", "abc", "99999999999999", "12 34", "x" * 10_000])
-async def test_what_is_no_pid_file_is_refused(folder: Path, content: str) -> None:
+async def test_invalid_pid_file_is_refused(folder: Path, content: str) -> None:
     (folder / "a.pid").write_text(content)
     with pytest.raises(StepImpossible, match="is not a pid file"):
         await send("STOP", pidfile=str(folder / "a.pid"))
 
 
-async def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
+async def test_named_pipe_does_not_block(folder: Path) -> None:
     os.mkfifo(folder / "a.pid")
     started = time.perf_counter()
     with pytest.raises(StepImpossible, match="is not a pid file"):
@@ -173,7 +171,7 @@ async def test_a_named_pipe_is_not_waited_for(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("own", [os.getpid, os.getppid, lambda: 1])
-async def test_the_coordinator_and_what_it_descends_from_are_never_signalled(folder: Path, own: Any) -> None:
+async def test_coordinator_and_its_ancestors_are_never_signalled(folder: Path, own: Any) -> None:
     (folder / "own.pid").write_text(str(own()))
     with pytest.raises(StepImpossible, match="belongs to the coordinator"):
         await send("STOP", pidfile=str(folder / "own.pid"))
@@ -202,7 +200,7 @@ def test_without_allowed_folders_every_signal_is_refused_when_the_document_is_re
             asked("STOP", **words)
 
 
-async def test_the_folders_are_checked_again_before_a_signal_is_sent(
+async def test_folders_are_checked_again_before_a_signal_is_sent(
     pidfile: Path, target: subprocess.Popen[bytes], settings: Settings
 ) -> None:
     saved = asked("KILL", pidfile=str(pidfile))
@@ -227,12 +225,12 @@ async def test_the_folders_are_checked_again_before_a_signal_is_sent(
     ],
 )
 @pytest.mark.usefixtures("folder")
-def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any]) -> None:
+def test_invalid_arguments_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SignalArguments.model_validate({"signal": "STOP", **words})
 
 
-async def test_a_process_that_is_hidden_from_this_user_does_not_pass_for_one_that_is_gone(
+async def test_hidden_process_does_not_count_as_gone(
     target: subprocess.Popen[bytes], pidfile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a unit with ProtectProc=invisible: CONT would count as done, and the process stay stopped."""

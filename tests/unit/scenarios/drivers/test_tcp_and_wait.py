@@ -18,7 +18,7 @@ async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     await reader.read()
 
 
-async def test_a_port_that_listens_is_connected(serve: Serve) -> None:
+async def test_listening_port_is_connected(serve: Serve) -> None:
     platform = Platform(await serve(silence))
     seen = await Tcp().probe(TcpArguments(service="exchange"), platform)
     assert seen["connected"] is True
@@ -27,7 +27,7 @@ async def test_a_port_that_listens_is_connected(serve: Serve) -> None:
     assert (await Tcp().act(TcpArguments(host="127.0.0.1", port=port), platform))["connected"] is True
 
 
-async def test_a_refused_port_is_not_connected_for_a_probe_and_fails_an_action(closed_port: int) -> None:
+async def test_closed_port_is_not_connected_for_a_probe_and_fails_an_action(closed_port: int) -> None:
     arguments = TcpArguments(host="127.0.0.1", port=closed_port)
     assert (await Tcp().probe(arguments, Platform()))["connected"] is False
     with pytest.raises(StepNotSent, match=f"127.0.0.1:{closed_port} refused the connection"):
@@ -35,7 +35,7 @@ async def test_a_refused_port_is_not_connected_for_a_probe_and_fails_an_action(c
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1 ", "a b", "user@exchange", "http://exchange", "*", "exchange?"])
-def test_what_no_host_can_be_called_is_refused(host: str) -> None:
+def test_invalid_host_names_are_refused(host: str) -> None:
     with pytest.raises(ValidationError, match="is not a host"):
         TcpArguments(host=host, port=80)
 
@@ -43,11 +43,11 @@ def test_what_no_host_can_be_called_is_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["exchange_1.local", "fe80::1%lo", "[::1]", "börse.example", "127.1", "host."]
 )
-def test_what_a_host_may_be_called_is_taken(host: str) -> None:
+def test_valid_host_names_are_accepted(host: str) -> None:
     assert TcpArguments(host=host, port=80).host == host.strip("[]")
 
 
-async def test_a_host_that_does_not_resolve_is_not_connected() -> None:
+async def test_unresolved_host_is_not_connected() -> None:
     arguments = TcpArguments(host="no-such-host.invalid", port=80)
     assert (await Tcp().probe(arguments, Platform()))["connected"] is False
 
@@ -60,17 +60,17 @@ async def test_a_service_without_a_port_makes_the_step_impossible() -> None:
 @pytest.mark.parametrize(
     "words", [{}, {"host": "h"}, {"port": 80}, {"service": "s", "port": 80}, {"host": "h", "port": 0}]
 )
-def test_an_address_is_a_service_or_host_and_port(words: dict[str, Any]) -> None:
+def test_address_is_a_service_or_a_host_and_port(words: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TcpArguments.model_validate(words)
 
 
-async def test_a_wait_lasts_as_long_as_it_says() -> None:
+async def test_wait_takes_its_duration() -> None:
     arguments = WaitArguments.model_validate({"duration": "20ms"})
     assert (await Wait().act(arguments, Platform()))["elapsed"] >= 0.02
 
 
-async def test_a_stop_cuts_a_wait_short() -> None:
+async def test_stop_ends_a_wait() -> None:
     wait = asyncio.create_task(Wait().probe(WaitArguments.model_validate({"duration": "1h"}), Platform()))
     await asyncio.sleep(0)
     started = time.perf_counter()
@@ -81,14 +81,14 @@ async def test_a_stop_cuts_a_wait_short() -> None:
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]", "0:0:0:0:0:0:0:1", "[0::1]"])
-async def test_an_ipv6_address_is_connected_however_it_is_written(host: str) -> None:
+async def test_ipv6_address_is_connected_with_or_without_brackets(host: str) -> None:
     server = await asyncio.start_server(silence, "::1", 0)
     port = server.sockets[0].getsockname()[1]
     assert (await Tcp().probe(TcpArguments(host=host, port=port), Platform()))["connected"] is True
     server.close()
 
 
-async def test_a_probe_says_why_there_is_no_connection(closed_port: int) -> None:
+async def test_probe_says_why_the_connection_failed(closed_port: int) -> None:
     refused = await Tcp().probe(TcpArguments(host="[::1]", port=closed_port), Platform())
     assert refused["note"] == f"[::1]:{closed_port} refused the connection"
     unknown = await Tcp().probe(TcpArguments(host="no-such-host.invalid", port=80), Platform())
@@ -96,6 +96,6 @@ async def test_a_probe_says_why_there_is_no_connection(closed_port: int) -> None
 
 
 @pytest.mark.parametrize("host", ["http://h", "h:80", "[::1]:80", "::zz", "[h", "a/b"])
-def test_what_is_not_a_host_alone_is_refused(host: str) -> None:
+def test_host_with_a_port_is_refused(host: str) -> None:
     with pytest.raises(ValidationError, match="is not a host"):
         TcpArguments.model_validate({"host": host, "port": 80})

@@ -1,4 +1,4 @@
-"""The drivers' arguments that documents are checked against, and documents to check."""
+"""The drivers' arguments for checking documents, and sample documents."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the tests of documents share: the kinds of their fixtures, and the shortest scenario."""
+"""Shared by tests of documents: types of fixtures, and the shortest scenario."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

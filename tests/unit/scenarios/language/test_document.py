@@ -1,4 +1,4 @@
-"""Documents: what is refused, where and why; and the plan that a valid one becomes."""
+"""Documents: which are refused, where and why, and the plans of valid ones."""
 
 import pytest
 from pydantic import BaseModel
@@ -13,7 +13,7 @@ def phase_with(words: str) -> str:
     return f"phases:\n- name: p\n  {words}"
 
 
-def test_the_whole_example_becomes_a_plan(example: str, drivers: Drivers) -> None:
+def test_complete_example_becomes_a_plan(example: str, drivers: Drivers) -> None:
     document = parse_document(example, drivers)
     plan = build_plan(document, {"delay_ms": 700})
     assert (document.name, document.tags) == ("exchange-latency", ("exchange", "latency"))
@@ -250,7 +250,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("spec", "line", "at", "message", "hint"), REFUSED.values(), ids=REFUSED)
-def test_a_broken_rule_is_refused_at_its_line_and_column(
+def test_broken_rule_is_reported_at_its_line_and_column(
     spec: str, line: int, at: str, message: str, hint: str, *, with_spec: WithSpec, problems: Problems
 ) -> None:
     source = with_spec(spec)
@@ -267,14 +267,12 @@ def test_a_name_is_a_dns_label(example: str, problems: Problems) -> None:
     assert problem.path == "metadata.name"
 
 
-def test_no_variable_is_filled_in_outside_of_the_parts_that_are_carried_out(
-    example: str, problems: Problems
-) -> None:
+def test_variables_are_filled_in_only_in_the_parts_that_run(example: str, problems: Problems) -> None:
     (problem,) = problems(example.replace("name: exchange-latency ", 'name: "${service}" '))
     assert "'${service}' is not a DNS label" in problem.message
 
 
-def test_every_problem_is_found_in_one_pass_in_order_of_appearance(example: str, problems: Problems) -> None:
+def test_all_problems_are_reported_at_once_in_document_order(example: str, problems: Problems) -> None:
     broken = (
         example.replace("timeout: 5m ", "timeout: 5 ")
         .replace("tags: [exchange, latency]", "tags: exchange")
@@ -294,7 +292,7 @@ def test_every_problem_is_found_in_one_pass_in_order_of_appearance(example: str,
     assert [problem.line for problem in found] == sorted(problem.line for problem in found)
 
 
-def test_sentences_never_speak_pydantic(problems: Problems, with_spec: WithSpec) -> None:
+def test_messages_never_contain_pydantics_wording(problems: Problems, with_spec: WithSpec) -> None:
     validation = "{expect: {a: {above: x, exists: 1}}}"
     phase = f"{{name: 3, hold: [], actions: x, on_failure: 5, validations: [{validation}]}}"
     spec = f"phases: [null, {phase}]"
@@ -315,9 +313,7 @@ phases:
 """
 
 
-def test_a_string_that_is_nothing_but_a_variable_keeps_its_type(
-    with_spec: WithSpec, drivers: Drivers
-) -> None:
+def test_value_that_is_only_a_variable_keeps_its_type(with_spec: WithSpec, drivers: Drivers) -> None:
     plan = plan_of(TEMPLATED, {"port": "8080"}, with_spec, drivers)
     connect = Step("tcp", {"host": "h", "port": 8080})
     ask = Step("http", {"service": "s", "path": "/8080-x-${text}"})
@@ -325,33 +321,31 @@ def test_a_string_that_is_nothing_but_a_variable_keeps_its_type(
     assert plan.phases[0].hold == 2
 
 
-def test_a_value_with_a_template_in_it_is_not_filled_again(with_spec: WithSpec, drivers: Drivers) -> None:
+def test_template_in_a_variables_value_is_not_filled_in(with_spec: WithSpec, drivers: Drivers) -> None:
     plan = plan_of(TEMPLATED, {"port": 1, "text": "${port}"}, with_spec, drivers)
     assert plan.phases[0].actions[1].do.arguments["path"] == "/1-${port}-${text}"
 
 
-def test_a_variable_without_a_default_must_be_given(with_spec: WithSpec, drivers: Drivers) -> None:
+def test_variable_without_a_default_is_required(with_spec: WithSpec, drivers: Drivers) -> None:
     with pytest.raises(InvalidVariables, match="'port' has no default"):
         plan_of(TEMPLATED, {}, with_spec, drivers)
 
 
-def test_a_value_that_does_not_fit_where_it_is_put_is_refused_by_its_name(
-    with_spec: WithSpec, drivers: Drivers
-) -> None:
+def test_value_that_does_not_fit_where_it_is_used_is_refused(with_spec: WithSpec, drivers: Drivers) -> None:
     with pytest.raises(InvalidVariables) as refusal:
         plan_of(TEMPLATED, {"port": 99999}, with_spec, drivers)
     assert "line 10, column" in refusal.value.errors["port"]
     assert "at most 65535" in refusal.value.errors["port"]
 
 
-def test_a_driver_that_is_not_installed_is_named(example: str) -> None:
+def test_error_names_a_driver_that_is_not_installed(example: str) -> None:
     with pytest.raises(
         InvalidDocument, match="unknown driver 'http'; choose one of none, because no driver is installed"
     ):
         parse_document(example, {})
 
 
-def test_a_site_s_own_declaration_needs_nothing_of_ours(with_spec: WithSpec) -> None:
+def test_arguments_may_be_a_plain_pydantic_model(with_spec: WithSpec) -> None:
     class Arguments(BaseModel):
         count: int | None
 

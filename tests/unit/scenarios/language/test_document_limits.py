@@ -1,4 +1,4 @@
-"""No document, however odd, keeps anybody waiting or grows beyond its bounds."""
+"""The limits of documents, which keep reading them fast."""
 
 import time
 
@@ -10,7 +10,7 @@ from tests.unit.scenarios.language.documents import WAIT, Drivers, Problems, Wit
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(a?){60}a{60}", "(.*)(.*)(.*)(.*)(.*)b"])
-def test_no_regular_expression_keeps_a_document_or_a_run_waiting(
+def test_expensive_regular_expressions_are_refused(
     pattern: str, with_spec: WithSpec, problems: Problems
 ) -> None:
     started = time.process_time()
@@ -21,7 +21,7 @@ def test_no_regular_expression_keeps_a_document_or_a_run_waiting(
     assert time.process_time() - started < 10
 
 
-def test_more_than_1000_steps_are_refused_even_by_aliases(problems: Problems, with_spec: WithSpec) -> None:
+def test_more_than_1000_steps_are_refused_even_with_aliases(problems: Problems, with_spec: WithSpec) -> None:
     actions = ", ".join(f"{{name: a{index}, do: {{wait: {{duration: 1s}}}}}}" for index in range(501))
     spec = f"phases:\n- name: p\n  actions: &many [{actions}]\n- name: q\n  actions: *many\n"
     (problem,) = problems(with_spec(spec))
@@ -43,7 +43,7 @@ def test_more_than_1000_entries_of_one_collection_are_refused(
     )
 
 
-def test_more_than_100_different_patterns_and_paths_are_refused_however_often_one_stands(
+def test_more_than_100_different_patterns_and_paths_are_refused(
     problems: Problems, with_spec: WithSpec
 ) -> None:
     def checked(count: int) -> str:
@@ -62,7 +62,7 @@ phases: [{{name: p, description: "{references}"}}]
 """
 
 
-def test_variables_that_would_burst_the_document_are_refused_before_they_are_filled_in(
+def test_variables_that_would_make_the_document_too_large_are_refused(
     problems: Problems, with_spec: WithSpec, drivers: Drivers
 ) -> None:
     many = "${long}" * 1_000

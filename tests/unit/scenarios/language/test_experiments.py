@@ -1,4 +1,4 @@
-"""Experiments of Chaos Toolkit become scenarios; what cannot be carried over is listed with its place."""
+"""Importing Chaos Toolkit experiments, with a list of the parts that cannot be carried over."""
 
 import json
 from collections.abc import Mapping
@@ -72,7 +72,7 @@ def phases(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {phase["name"]: phase for phase in document["spec"]["phases"]}
 
 
-def test_an_experiment_becomes_a_scenario_of_its_title_description_and_tags() -> None:
+def test_title_description_and_tags_are_carried_over() -> None:
     document, left_out = translated()
     assert document["metadata"] == {
         "name": "orders-survive-the-exchange-s-death",
@@ -102,23 +102,23 @@ def test_the_method_becomes_a_phase_and_pauses_become_waits() -> None:
     assert method["validations"][0]["expect"] == {"status": {"equals": 503}}
 
 
-def test_actions_behind_probes_begin_another_phase_so_that_the_order_stays() -> None:
+def test_actions_after_probes_begin_another_phase() -> None:
     document, _left_out = translated(method=[STOP, HEALTHY, START, HEALTHY])
     assert list(phases(document)) == ["before", "method", "method 2", "after"]
 
 
-def test_an_action_in_the_background_begins_at_its_moment() -> None:
+def test_background_action_becomes_an_action_with_at() -> None:
     method = [{**STOP, "pauses": {"after": 2.5}}, {**START, "background": True}]
     assert phases(translated(method=method, rollbacks=[])[0])["method"]["actions"][2]["at"] == "2.5s"
 
 
-def test_the_one_rollback_of_one_action_becomes_its_undo_at_the_end_of_the_run() -> None:
+def test_single_rollback_becomes_the_undo_of_the_single_action() -> None:
     stop = phases(translated()[0])["method"]["actions"][0]
     assert stop["undo"] == {"command": {"run": ["kubectl", "scale", "--replicas=1"]}}
     assert stop["until"] == "run"
 
 
-def test_several_rollbacks_are_due_from_the_start_and_run_in_the_experiment_s_order() -> None:
+def test_several_rollbacks_run_in_the_experiments_order() -> None:
     document, _left_out = translated(rollbacks=[START, {**STOP, "name": "stop it for good"}])
     due = [one["name"] for one in phases(document)["method"]["actions"] if "undo" in one]
     assert due == ["rollback: stop it for good", "rollback: start the exchange"]
@@ -147,7 +147,7 @@ def test_configuration_becomes_variables() -> None:
     assert translation.left_out == ()
 
 
-def test_configuration_of_several_values_is_put_where_it_is_used() -> None:
+def test_structured_configuration_is_inserted_where_it_is_used() -> None:
     provider = {"type": "python", "module": "chaosaws.ec2", "func": "stop", "arguments": {"ids": "${ids}"}}
     document, _left_out = translated(
         configuration={"host": "h", "ids": ["a", "b"]}, method=[action("stop", provider)]
@@ -157,7 +157,7 @@ def test_configuration_of_several_values_is_put_where_it_is_used() -> None:
     assert called["configuration"] == {"host": "${host}", "ids": ["a", "b"]}
 
 
-def test_secrets_become_secrets_and_no_value_of_one_is_carried_over() -> None:
+def test_secrets_become_references_without_their_values() -> None:
     secrets = {"aws": {"key": {"type": "env", "key": "AWS_KEY"}, "token": "hunter2 in the open"}}
     python = {"type": "python", "module": "chaosaws.ec2", "func": "stop", "secrets": ["aws"]}
     http = {"type": "http", "url": "http://127.0.0.1/", "headers": {"Authorization": "Bearer ${token}"}}
@@ -169,7 +169,7 @@ def test_secrets_become_secrets_and_no_value_of_one_is_carried_over() -> None:
     assert "'aws_token'" in left_out[0].hint
 
 
-def test_what_looks_like_a_reference_and_is_none_stays_as_it_is() -> None:
+def test_text_that_only_looks_like_a_reference_is_unchanged() -> None:
     http = {"type": "http", "url": "http://127.0.0.1/", "method": "POST", "arguments": "${nobody} $$5"}
     method = phases(translated(method=[action("a", http)], rollbacks=[])[0])["method"]
     assert method["actions"][0]["do"]["http"]["body"] == "$${nobody} $5"
@@ -193,7 +193,7 @@ def test_what_looks_like_a_reference_and_is_none_stays_as_it_is() -> None:
         ),
     ],
 )
-def test_arguments_of_a_request_become_its_query_its_json_or_its_form(
+def test_arguments_of_a_request_become_query_json_or_form(
     provider: dict[str, Any], step: dict[str, Any]
 ) -> None:
     http = {"type": "http", "url": "http://127.0.0.1/", **provider}
@@ -220,7 +220,7 @@ TOLERANCES: list[tuple[Any, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("tolerance", "expect"), TOLERANCES)
-def test_a_tolerance_becomes_what_is_expected(tolerance: Any, expect: dict[str, Any]) -> None:
+def test_tolerance_becomes_an_expectation(tolerance: Any, expect: dict[str, Any]) -> None:
     hypothesis = {"title": "t", "probes": [{**HEALTHY, "tolerance": tolerance}]}
     document, left_out = translated(**{"steady-state-hypothesis": hypothesis})
     assert phases(document)["before"]["validations"][0]["expect"] == expect
@@ -236,7 +236,7 @@ def test_a_tolerance_becomes_what_is_expected(tolerance: Any, expect: dict[str, 
         ("5$", {"in": [number for number in range(100, 600) if number % 10 == 5]}),
     ],
 )
-def test_a_pattern_for_a_status_becomes_the_numbers_that_match_and_a_note_says_so(
+def test_pattern_for_a_status_becomes_the_matching_numbers_with_a_note(
     pattern: str, expect: dict[str, Any]
 ) -> None:
     tolerance = {"type": "regex", "target": "status", "pattern": pattern}
@@ -253,14 +253,14 @@ OF_OUTPUTS = [
 
 
 @pytest.mark.parametrize(("tolerance", "expect"), OF_OUTPUTS)
-def test_a_tolerance_of_a_process_looks_into_what_it_wrote(tolerance: Any, expect: dict[str, Any]) -> None:
+def test_tolerance_of_a_process_checks_its_output(tolerance: Any, expect: dict[str, Any]) -> None:
     probe = {"type": "probe", "name": "p", "provider": {"type": "process", "path": "kubectl"}}
     document, left_out = translated(method=[{**probe, "tolerance": tolerance}])
     assert phases(document)["method"]["validations"][0]["expect"] == expect
     assert left_out == ()
 
 
-def test_two_numbers_that_a_function_may_return_are_a_range_as_for_chaoslib() -> None:
+def test_two_numbers_for_a_function_are_a_range() -> None:
     provider = {"type": "python", "module": "chaosaws.ec2", "func": "count"}
     probe = {"type": "probe", "name": "p", "provider": provider, "tolerance": [1, 5]}
     document, _ = translated(method=[probe])
@@ -298,7 +298,7 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "words"), LEFT_OUT)
-def test_what_cannot_be_carried_over_is_listed_by_name_with_its_place(
+def test_parts_that_cannot_be_carried_over_are_listed_with_their_place(
     changes: dict[str, Any], words: str
 ) -> None:
     source = json.dumps({**EXPERIMENT, **changes}, indent=1)
@@ -308,7 +308,7 @@ def test_what_cannot_be_carried_over_is_listed_by_name_with_its_place(
 
 
 @pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump])
-def test_an_experiment_is_known_by_its_words_in_json_and_in_yaml(write: Any) -> None:
+def test_experiment_is_recognised_in_json_and_yaml(write: Any) -> None:
     assert is_experiment(write(EXPERIMENT))
     assert not is_experiment(write({"apiVersion": "coordinator/v1", "method": []}))
     assert not is_experiment("{")
@@ -347,7 +347,7 @@ PARTS: dict[str, st.SearchStrategy[Any]] = {
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.fixed_dictionaries({}, optional=PARTS))
-def test_no_experiment_breaks_the_translation(experiment: dict[str, Any]) -> None:
+def test_translation_handles_any_experiment(experiment: dict[str, Any]) -> None:
     translation = translate(json.dumps(experiment))
     try:
         parse_document(translation.source, DRIVERS)

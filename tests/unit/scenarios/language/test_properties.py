@@ -1,4 +1,4 @@
-"""What holds for every input, found by trying many."""
+"""Properties of the language, tested with generated input."""
 
 import copy
 import json
@@ -75,19 +75,17 @@ def assert_read_or_refused_inside(source: str | bytes) -> None:
 
 
 @given(st.binary() | st.text() | st.text("{}[]:,-&*!|>'\"#%@` \n\t?ab01.${").map(str.encode))
-def test_no_text_breaks_the_reader(source: str | bytes) -> None:
+def test_reader_handles_any_text(source: str | bytes) -> None:
     assert_read_or_refused_inside(source)
 
 
 @given(JSON)
-def test_no_tree_breaks_the_language(tree: Any) -> None:
+def test_validation_handles_any_tree(tree: Any) -> None:
     assert_read_or_refused_inside(json.dumps(tree))
 
 
 @given(tree=JSON, document=DOCUMENTS, key=st.sampled_from(["spec", "metadata", "phases"]))
-def test_no_tree_inside_of_a_document_breaks_the_language(
-    tree: Any, document: dict[str, Any], key: str
-) -> None:
+def test_validation_handles_any_tree_inside_a_document(tree: Any, document: dict[str, Any], key: str) -> None:
     inner = document["spec"] if key == "phases" else document
     assert_read_or_refused_inside(
         json.dumps({**document, key: tree} if inner is document else document | {"spec": {key: tree}})
@@ -96,14 +94,14 @@ def test_no_tree_inside_of_a_document_breaks_the_language(
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(DOCUMENTS)
-def test_a_document_that_keeps_the_rules_becomes_a_plan(document: dict[str, Any]) -> None:
+def test_valid_document_becomes_a_plan(document: dict[str, Any]) -> None:
     plan = build_plan(parse_document(json.dumps(document), DRIVERS), {})
     assert [phase.name for phase in plan.phases] == [phase["name"] for phase in document["spec"]["phases"]]
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(document=DOCUMENTS, data=st.data())
-def test_a_word_too_many_is_found_where_it_stands(document: dict[str, Any], data: st.DataObject) -> None:
+def test_unknown_key_is_reported_at_its_place(document: dict[str, Any], data: st.DataObject) -> None:
     document = copy.deepcopy(document)
     places = [document, document["metadata"], document["spec"], *document["spec"]["phases"]]
     data.draw(st.sampled_from(places))["stranger"] = 1
@@ -194,7 +192,7 @@ def seconds_to_refuse(source: str, problems: range) -> float:
 
 
 @pytest.mark.parametrize("source", FULL_OF_MISTAKES.values(), ids=FULL_OF_MISTAKES)
-def test_a_document_of_thousands_of_mistakes_is_refused_in_time_with_the_first_200(source: str) -> None:
+def test_document_with_thousands_of_mistakes_is_refused_in_time_with_the_first_200(source: str) -> None:
     assert min(seconds_to_refuse(source, range(200, 202)) for _ in range(3)) < 3
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema says what the declarations say."""
+"""The JSON Schema matches the declarations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ def test_a_step_has_exactly_one_of_the_installed_drivers(definitions: dict[str, 
     assert step["additionalProperties"] is False
 
 
-def test_unknown_words_are_refused_wherever_words_are_fixed(definitions: dict[str, Any]) -> None:
+def test_schema_refuses_unknown_keys(definitions: dict[str, Any]) -> None:
     fixed = {name for name, part in definitions.items() if part.get("additionalProperties") is False}
     assert {"Action", "Guard", "HttpArguments", "Matchers", "Metadata", "Phase", "Spec", "Variable"} <= fixed
 
@@ -38,17 +38,17 @@ def test_unknown_words_are_refused_wherever_words_are_fixed(definitions: dict[st
     ("declaration", "word"),
     [("TcpArguments", "port"), ("Phase", "hold"), ("Validation", "throughout"), ("Matchers", "above")],
 )
-def test_a_template_may_stand_for_what_is_no_text(
+def test_schema_accepts_templates_for_values_other_than_text(
     definitions: dict[str, Any], declaration: str, word: str
 ) -> None:
     assert {"$ref": "#/$defs/Template"} in definitions[declaration]["properties"][word]["anyOf"]
 
 
-def test_no_template_stands_where_nothing_is_filled_in(definitions: dict[str, Any]) -> None:
+def test_schema_refuses_templates_where_nothing_is_filled_in(definitions: dict[str, Any]) -> None:
     assert references([definitions["Metadata"], definitions["Variable"]]) == set()
 
 
-def test_every_reference_leads_somewhere(drivers: Mapping[str, type[BaseModel]]) -> None:
+def test_every_reference_in_the_schema_resolves(drivers: Mapping[str, type[BaseModel]]) -> None:
     schema = json_schema(drivers)
     known = {f"#/$defs/{name}" for name in schema["$defs"]}
     assert references(schema) <= known
@@ -70,7 +70,7 @@ def keywords(schema: Any) -> set[str]:
     return set(schema).union(*map(keywords, [*inner, *named]))
 
 
-def test_every_keyword_is_one_of_json_schema(drivers: Mapping[str, type[BaseModel]]) -> None:
+def test_every_keyword_is_defined_by_json_schema(drivers: Mapping[str, type[BaseModel]]) -> None:
     assert keywords(json_schema(drivers)) <= KEYWORDS
 
 

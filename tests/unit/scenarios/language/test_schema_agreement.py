@@ -1,4 +1,4 @@
-"""The JSON Schema and the validator agree on the structure of documents, found by trying many."""
+"""The JSON Schema and the validator agree on the structure of generated documents."""
 
 import copy
 import json
@@ -302,14 +302,14 @@ def misses(document: Any) -> list[str]:
     return [f"{error.json_path}: {error.message[:300]}" for error in JUDGE.iter_errors(document)]
 
 
-def test_the_schema_is_a_schema() -> None:
+def test_schema_is_valid_json_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
 @SLOW
 @given(DOCUMENTS)
 @override_settings(**SITE)
-def test_what_the_validator_takes_the_schema_takes(document: dict[str, Any]) -> None:
+def test_schema_accepts_what_the_validator_accepts(document: dict[str, Any]) -> None:
     if not mistakes_of_structure(document):
         assert misses(document) == []
 
@@ -317,7 +317,7 @@ def test_what_the_validator_takes_the_schema_takes(document: dict[str, Any]) -> 
 @SLOW
 @given(changed())
 @override_settings(**SITE)
-def test_what_the_schema_refuses_the_validator_refuses(document: Any) -> None:
+def test_validator_refuses_what_the_schema_refuses(document: Any) -> None:
     if refused := misses(document):
         assert problems(document), refused
 
@@ -325,6 +325,6 @@ def test_what_the_schema_refuses_the_validator_refuses(document: Any) -> None:
 @SLOW
 @given(changed())
 @override_settings(**SITE)
-def test_what_breaks_the_structure_the_schema_refuses(document: Any) -> None:
+def test_schema_refuses_broken_structure(document: Any) -> None:
     if mistakes := mistakes_of_structure(document):
         assert misses(document), mistakes

@@ -1,4 +1,4 @@
-"""Times that contradict each other are refused when a document is read, and a step gets its own time."""
+"""Contradicting times are refused when a document is read, and the time limits of steps."""
 
 import pytest
 
@@ -33,21 +33,21 @@ OWN_TIMES = [
 
 
 @pytest.mark.parametrize(("spec", "seconds"), OWN_TIMES)
-def test_an_action_gets_the_longer_time_that_its_step_asks_for(
+def test_longer_time_of_a_step_extends_the_action(
     spec: str, seconds: float, with_spec: WithSpec, drivers: Drivers
 ) -> None:
     (done,) = plan_of(spec, {}, with_spec, drivers).phases[0].actions
     assert done.timeout == seconds
 
 
-def test_an_undo_has_its_own_time(with_spec: WithSpec, drivers: Drivers) -> None:
+def test_undo_has_its_own_time_limit(with_spec: WithSpec, drivers: Drivers) -> None:
     spec = action(LOOK, f", undo: {HTTP % '90s'}")
     (fault,) = plan_of(spec, {}, with_spec, drivers).phases[0].actions
     assert (fault.timeout, fault.undo_timeout) == (30, 90)
 
 
 @pytest.mark.parametrize(("time", "seconds"), [("20s", 20), ("2s", 10)])
-def test_a_probe_gets_the_longer_time_that_it_asks_for(
+def test_longer_time_of_a_probe_extends_the_validation(
     time: str, seconds: float, with_spec: WithSpec, drivers: Drivers
 ) -> None:
     guard = f"guards: [{{name: g, probe: {HTTP % time}, expect: {{status: 200}}}}]\n"
@@ -55,7 +55,7 @@ def test_a_probe_gets_the_longer_time_that_it_asks_for(
     assert plan.guards[0].timeout == plan.phases[0].validations[0].timeout == seconds
 
 
-def test_a_variable_may_be_the_step_s_own_time(with_spec: WithSpec, drivers: Drivers) -> None:
+def test_time_of_a_step_may_be_a_variable(with_spec: WithSpec, drivers: Drivers) -> None:
     spec = "variables: {t: {type: duration, default: 5s}}\n" + action(HTTP % '"${t}"')
     (done,) = plan_of(spec, {"t": "3m"}, with_spec, drivers).phases[0].actions
     assert done.timeout == 180
@@ -74,7 +74,7 @@ CUT_SHORT = {
 
 
 @pytest.mark.parametrize("spec", CUT_SHORT.values(), ids=CUT_SHORT)
-def test_a_written_timeout_that_ends_a_step_before_its_own_time_is_refused_with_both_lines(
+def test_timeout_shorter_than_the_steps_own_is_refused_with_both_lines(
     spec: str, with_spec: WithSpec, problems: Problems
 ) -> None:
     (problem,) = problems(with_spec(spec))
@@ -108,7 +108,7 @@ TOO_LONG = {
 
 
 @pytest.mark.parametrize(("spec", "word", "message"), TOO_LONG.values(), ids=TOO_LONG)
-def test_what_takes_longer_than_the_run_may_is_refused_where_it_stands(
+def test_phases_longer_than_the_run_are_refused_at_their_place(
     spec: str, word: str, message: str, with_spec: WithSpec, problems: Problems
 ) -> None:
     source = with_spec(spec)
@@ -129,13 +129,11 @@ SHORT_ENOUGH = [
 
 
 @pytest.mark.parametrize("spec", SHORT_ENOUGH)
-def test_what_the_run_has_time_for_is_taken(spec: str, with_spec: WithSpec, problems: Problems) -> None:
+def test_phases_that_fit_the_run_are_accepted(spec: str, with_spec: WithSpec, problems: Problems) -> None:
     assert problems(with_spec(spec)) == ()
 
 
-def test_a_variable_that_makes_a_phase_too_long_is_refused_at_the_start(
-    with_spec: WithSpec, problems: Problems
-) -> None:
+def test_variable_that_makes_a_phase_too_long_is_refused(with_spec: WithSpec, problems: Problems) -> None:
     spec = 'variables: {h: {type: duration, default: 2h}}\nphases: [{name: p, hold: "${h}"}]'
     (problem,) = problems(with_spec(spec))
     assert "at least 2h" in problem.message

@@ -1,4 +1,4 @@
-"""Typed variables: how they are declared, and what is given for a run."""
+"""Typed variables: declarations, and values for a run."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def declared(**words: Any) -> dict[str, Variable]:
         ("duration", "1h30m", "1h30m"),
     ],
 )
-def test_a_value_may_be_json_or_text_from_a_command_line(kind: str, value: Any, result: Any) -> None:
+def test_value_may_be_json_or_text_from_the_command_line(kind: str, value: Any, result: Any) -> None:
     given = resolve_values(declared(type=kind), {"v": value})["v"]
     assert (given, type(given)) == (result, type(result))
 
@@ -47,15 +47,13 @@ def test_a_value_may_be_json_or_text_from_a_command_line(kind: str, value: Any, 
         ({"type": "string", "pattern": "[a-z]+"}, "ab1", "does not match the pattern '[a-z]+'"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_with_the_rule(
-    words: dict[str, Any], value: Any, sentence: str
-) -> None:
+def test_unsuitable_value_is_refused_with_the_rule(words: dict[str, Any], value: Any, sentence: str) -> None:
     with pytest.raises(InvalidVariables) as refusal:
         resolve_values(declared(**words), {"v": value})
     assert sentence in refusal.value.errors["v"]
 
 
-def test_unknown_missing_and_wrong_values_are_all_told_at_once() -> None:
+def test_unknown_missing_and_wrong_values_are_reported_together() -> None:
     variables = {
         "delay": Variable.model_validate({"type": "integer", "default": 1}),
         "host": Variable.model_validate({"type": "string"}),
@@ -67,7 +65,7 @@ def test_unknown_missing_and_wrong_values_are_all_told_at_once() -> None:
     assert "has no default" in refusal.value.errors["host"]
 
 
-def test_words_of_a_command_line_are_pairs() -> None:
+def test_parse_pairs_of_a_command_line() -> None:
     assert parse_pairs(["a=1", "b=x=y", "c="]) == {"a": "1", "b": "x=y", "c": ""}
     with pytest.raises(InvalidVariables, match="'name=value'"):
         parse_pairs(["a"])

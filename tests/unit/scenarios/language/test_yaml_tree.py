@@ -1,4 +1,4 @@
-"""Texts become trees that know their places, or are refused at one."""
+"""Parsing text into trees with line and column."""
 
 import gc
 import json
@@ -42,7 +42,7 @@ def refused(source: str | bytes) -> Problem:
         ("!!float 5", 5.0),
     ],
 )
-def test_scalars_are_those_of_the_core_schema_of_yaml_1_2(text: str, value: Any) -> None:
+def test_scalars_follow_the_core_schema_of_yaml_1_2(text: str, value: Any) -> None:
     plain = read_tree(f"a: {text}").plain()["a"]
     assert (plain, type(plain)) == (value, type(value))
 
@@ -56,12 +56,12 @@ def test_every_key_and_value_knows_its_line_and_column() -> None:
 
 
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
-def test_json_is_read_too_tabs_and_surrogate_pairs_included(indent: Any) -> None:
+def test_json_is_parsed_with_tabs_and_surrogate_pairs(indent: Any) -> None:
     document = {"a": [1, 2.5, True, None, "x\t😀\\u", {"b": "/"}], "c": {}}
     assert read_tree(json.dumps(document, indent=indent)).plain() == document
 
 
-def test_a_key_is_known_by_its_text() -> None:
+def test_key_is_its_text() -> None:
     assert read_tree("on: 1\n1: 2\ntrue: 3\n").plain() == {"on": 1, "1": 2, "true": 3}
 
 
@@ -99,7 +99,7 @@ def test_an_alias_within_the_limits_is_expanded() -> None:
         ("# nothing\n", 1, 1, "empty"),
     ],
 )
-def test_what_is_no_document_is_refused_at_its_line_and_column(
+def test_invalid_text_is_refused_at_its_line_and_column(
     source: str | bytes, line: int, column: int, words: str
 ) -> None:
     problem = refused(source)
@@ -107,7 +107,7 @@ def test_what_is_no_document_is_refused_at_its_line_and_column(
     assert words in problem.message
 
 
-def test_duplicate_keys_and_tags_are_all_found_in_one_pass() -> None:
+def test_all_duplicate_keys_and_tags_are_reported_together() -> None:
     with pytest.raises(InvalidDocument) as refusal:
         read_tree("a: 1\na: !x 2\nb: .inf\na: 3\n")
     assert [problem.line for problem in refusal.value.problems] == [2, 2, 3, 4]
@@ -133,7 +133,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS)
-def test_a_document_beyond_the_limits_is_refused_before_it_is_expanded(bomb: str) -> None:
+def test_document_over_the_limits_is_refused_before_expansion(bomb: str) -> None:
     def seconds() -> float:
         started = time.process_time()
         assert refused(bomb).line >= 1

@@ -1,4 +1,4 @@
-"""Which answers of the http driver count as done: for an action, and for an undo."""
+"""Which responses count as done, for an action and for an undo by the http driver."""
 
 import asyncio
 from typing import Any
@@ -49,7 +49,7 @@ async def test_no_other_status_is_done(serve: Serve, status: int, verb: str) -> 
 
 
 @pytest.mark.parametrize("status", [502, 504, 520, 524])
-async def test_a_gateway_does_not_know_what_the_target_does(serve: Serve, status: int) -> None:
+async def test_gateway_error_does_not_prove_that_nothing_was_done(serve: Serve, status: int) -> None:
     platform = Platform(await serve(answering(status)))
     with pytest.raises(StepFailed, match=f"answered {status}") as failure:
         await Http().act(asked(method="POST"), platform)
@@ -58,7 +58,7 @@ async def test_a_gateway_does_not_know_what_the_target_does(serve: Serve, status
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(("end", "done"), [(200, True), (204, True), (404, False), (500, False)])
-async def test_a_redirect_that_is_followed_counts_by_its_end(
+async def test_followed_redirect_counts_by_its_final_status(
     serve: Serve, status: int, end: int, *, done: bool
 ) -> None:
     platform = Platform(await serve(answering(status, "/end", end)))
@@ -71,13 +71,13 @@ async def test_a_redirect_that_is_followed_counts_by_its_end(
 
 
 @pytest.mark.parametrize("status", [302, 304])
-async def test_a_redirect_that_leads_nowhere_is_not_done(serve: Serve, status: int) -> None:
+async def test_redirect_without_location_is_not_done(serve: Serve, status: int) -> None:
     platform = Platform(await serve(answering(status)))
     with pytest.raises(StepNotDone, match=f"answered {status}"):
         await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
 
 
-async def test_a_redirect_says_where_it_leads_and_what_to_write(serve: Serve) -> None:
+async def test_error_for_a_redirect_names_its_target_and_the_fix(serve: Serve) -> None:
     platform = Platform(await serve(answering(307, "/end")))
     with pytest.raises(
         StepNotDone, match="a redirect to '/end' that was not followed; use 'follow_redirects"
@@ -86,7 +86,7 @@ async def test_a_redirect_says_where_it_leads_and_what_to_write(serve: Serve) ->
 
 
 @pytest.mark.parametrize("status", [404, 410])
-async def test_an_undo_by_delete_of_what_is_gone_is_done(serve: Serve, status: int) -> None:
+async def test_undo_by_delete_is_done_if_nothing_is_left(serve: Serve, status: int) -> None:
     platform = Platform(await serve(answering(status)))
     assert (await Http().undo(asked(method="delete"), platform))["gone"]
     for verb in ("act", "undo"):
@@ -96,25 +96,21 @@ async def test_an_undo_by_delete_of_what_is_gone_is_done(serve: Serve, status: i
 
 
 @pytest.mark.parametrize("status", [307, 308])
-async def test_an_undo_by_delete_that_is_sent_elsewhere_counts_by_the_answer_there(
-    serve: Serve, status: int
-) -> None:
+async def test_redirected_delete_counts_by_its_final_status(serve: Serve, status: int) -> None:
     platform = Platform(await serve(answering(status, "/end", 404)))
     answer = await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
     assert answer["status"] == 404
 
 
 @pytest.mark.parametrize("end", [404, 410])
-async def test_what_a_get_does_not_find_after_a_redirect_is_not_what_was_to_be_deleted(
-    serve: Serve, end: int
-) -> None:
+async def test_404_to_a_get_after_a_redirected_delete_is_not_done(serve: Serve, end: int) -> None:
     platform = Platform(await serve(answering(303, "/end", end)))
     with pytest.raises(StepNotDone, match=f"answered {end}"):
         await Http().undo(asked(method="DELETE", follow_redirects=True), platform)
 
 
 @pytest.mark.parametrize("verb", ["act", "undo"])
-async def test_what_the_step_calls_ok_is_done_and_nothing_else(serve: Serve, verb: str) -> None:
+async def test_only_statuses_in_ok_count_as_done(serve: Serve, verb: str) -> None:
     step = getattr(Http(), verb)
     accepted = asked(method="DELETE", ok=[204, 302, 409.0])
     for status in (204, 302, 409):
@@ -126,11 +122,11 @@ async def test_what_the_step_calls_ok_is_done_and_nothing_else(serve: Serve, ver
 
 
 @pytest.mark.parametrize("ok", [[], [99], [600], ["200"], [True], 200, None])
-def test_what_is_no_list_of_statuses_is_refused(ok: Any) -> None:
+def test_ok_must_be_a_list_of_statuses(ok: Any) -> None:
     with pytest.raises(ValidationError):
         asked(ok=ok)
 
 
-def test_the_status_of_a_redirect_that_is_followed_is_refused_as_ok() -> None:
+def test_ok_refuses_the_status_of_a_followed_redirect() -> None:
     with pytest.raises(ValidationError, match="'follow_redirects' follows 302"):
         asked(ok=[200, 302], follow_redirects=True)

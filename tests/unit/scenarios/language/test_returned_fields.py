@@ -1,4 +1,4 @@
-"""What is expected is checked against what the drivers declare to return."""
+"""Expectations are checked against the fields that drivers declare."""
 
 import pytest
 from pydantic import BaseModel
@@ -38,7 +38,7 @@ def problems_of(source: str) -> tuple[Problem, ...]:
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
-def test_every_shipped_driver_declares_what_it_returns(driver: str) -> None:
+def test_every_shipped_driver_declares_its_fields(driver: str) -> None:
     assert read_returned_fields(DRIVERS[driver])
 
 
@@ -149,7 +149,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize(("driver", "expect", "at", "message", "hint"), REFUSED)
-def test_what_can_never_hold_is_refused_at_its_line(
+def test_expectation_that_can_never_hold_or_fail_is_refused_at_its_line(
     place: str, driver: str, expect: str, at: str, *, message: str, hint: str, with_spec: WithSpec
 ) -> None:
     source = with_spec(place.format(step=PROBES[driver], expect=expect))
@@ -179,12 +179,12 @@ TAKEN = [
 
 
 @pytest.mark.parametrize(("driver", "expect"), TAKEN)
-def test_what_may_hold_is_taken(driver: str, expect: str, with_spec: WithSpec) -> None:
+def test_expectation_that_may_hold_is_accepted(driver: str, expect: str, with_spec: WithSpec) -> None:
     source = with_spec(PLACES["a validation"].format(step=PROBES[driver], expect=expect))
     assert problems_of(source) == ()
 
 
-def test_a_variable_of_another_type_is_refused_once_it_is_known(with_spec: WithSpec) -> None:
+def test_variable_of_another_type_is_refused(with_spec: WithSpec) -> None:
     look = PLACES["a validation"].format(step=PROBES["http"], expect='{status: "${code}"}')
     assert problems_of(with_spec("variables: {code: {type: integer, default: 200}}\n" + look)) == ()
     (found,) = problems_of(with_spec('variables: {code: {type: string, default: "200"}}\n' + look))
@@ -217,7 +217,7 @@ def test_driver_may_have_an_argument_named_sensitive(with_spec: WithSpec) -> Non
     assert (dict(step.arguments), step.sensitive) == ({"sensitive": "high"}, False)
 
 
-def test_a_driver_that_declares_nothing_is_free(with_spec: WithSpec) -> None:
+def test_driver_without_declared_fields_accepts_any_expectation(with_spec: WithSpec) -> None:
     class Arguments(BaseModel):
         name: str
 

@@ -1,4 +1,4 @@
-"""What a command starts by `keep_running` outlives its step: real processes, each ended by its own test."""
+"""With `keep_running`, processes outlive their step: real processes, which each test ends."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ def is_gone(folder: Path) -> bool:
 
 
 @pytest.mark.parametrize("how", WAYS)
-async def test_what_the_command_started_goes_on_and_can_go_on_writing(tmp_path: Path, how: str) -> None:
+async def test_started_process_keeps_running_and_writing(tmp_path: Path, how: str) -> None:
     before = child_processes()
     await Command().act(asked(WAYS[how], tmp_path, keep_running=True), Platform())
     assert child_processes() == before  # no keeper is left
@@ -66,19 +66,19 @@ async def test_what_the_command_started_goes_on_and_can_go_on_writing(tmp_path: 
     assert os.getpgid(pid) != os.getpgid(0)
 
 
-async def test_without_it_what_the_command_started_ends(tmp_path: Path) -> None:
+async def test_started_process_ends_without_keep_running(tmp_path: Path) -> None:
     await Command().act(asked(WAYS["as a daemon"], tmp_path), Platform())
     assert is_gone(tmp_path)
 
 
-async def test_the_step_does_not_wait_for_what_goes_on(tmp_path: Path) -> None:
+async def test_step_does_not_wait_for_kept_processes(tmp_path: Path) -> None:
     step = Command().act(asked(WAYS["in the background"], tmp_path, keep_running=True), Platform())
     await asyncio.wait_for(step, 30)
     assert not is_gone(tmp_path)
 
 
 @pytest.mark.parametrize(("code", "words", "stays"), [(3, {}, False), (3, {"ok": [0, 3]}, True)])
-async def test_a_command_that_is_not_done_leaves_nothing_running(
+async def test_failed_command_leaves_nothing_running(
     tmp_path: Path, code: int, words: dict[str, Any], stays: bool
 ) -> None:
     script = f"{WAYS['as a daemon']}; exit {code}"
@@ -87,7 +87,7 @@ async def test_a_command_that_is_not_done_leaves_nothing_running(
     assert is_gone(tmp_path) is not stays
 
 
-async def test_a_command_that_is_cut_off_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_cancelled_command_leaves_nothing_running(tmp_path: Path) -> None:
     script = f"{WAYS['as a daemon']}; sleep 60"
     step = asyncio.create_task(Command().act(asked(script, tmp_path, keep_running=True), Platform()))
     await asyncio.to_thread(wait_for, (tmp_path / "pid").exists, what="it is started")
@@ -98,14 +98,14 @@ async def test_a_command_that_is_cut_off_leaves_nothing_running(tmp_path: Path) 
     assert is_gone(tmp_path)
 
 
-async def test_a_command_whose_time_is_up_leaves_nothing_running(tmp_path: Path) -> None:
+async def test_timed_out_command_leaves_nothing_running(tmp_path: Path) -> None:
     script = f"{WAYS['as a daemon']}; sleep 60"
     with pytest.raises(StepFailed, match="was still running"):
         await Command().act(asked(script, tmp_path, keep_running=True, timeout="2s"), Platform())
     assert not (tmp_path / "pid").exists() or is_gone(tmp_path)
 
 
-def test_the_death_of_the_coordinator_before_the_command_is_done_leaves_nothing_running(
+def test_dying_coordinator_leaves_nothing_running_before_the_command_is_done(
     tmp_path: Path,
 ) -> None:
     program = (

@@ -1,4 +1,4 @@
-"""`ok` and `expect` of actions: what is refused, at which place, and what becomes of them in the plan."""
+"""`ok` and `expect` of actions: what is refused and where, and the resulting plan."""
 
 import pytest
 
@@ -55,7 +55,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("spec", "line", "at", "message", "hint"), REFUSED.values(), ids=REFUSED)
-def test_what_makes_no_sense_is_refused_where_it_stands(
+def test_invalid_ok_and_expect_are_refused_at_their_place(
     spec: str, line: int, at: str, message: str, hint: str, *, with_spec: WithSpec, problems: Problems
 ) -> None:
     source = with_spec(spec)
@@ -77,5 +77,5 @@ def test_variables_fill_in_ok_and_what_an_action_expects(with_spec: WithSpec, dr
     assert action.expect.fields == {"status": 404}
 
 
-def test_an_action_without_expect_expects_nothing(with_spec: WithSpec, drivers: Drivers) -> None:
+def test_action_without_expect_has_no_expectation(with_spec: WithSpec, drivers: Drivers) -> None:
     assert plan_of(ACTION % "at: 1s", {}, with_spec, drivers).phases[0].actions[0].expect is None
