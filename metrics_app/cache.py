@@ -10,7 +10,8 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import CACHE_READS
 from metrics_app.conf import conf
-from metrics_app.ports import MetricsPort
+from metrics_app.ports import BoundCounter, MetricsPort
+from metrics_app.store_schemes import CACHE_GET, CACHE_HITS, CACHE_MISSES
 
 ABSENT = object()
 """The default that no cache can hold."""
@@ -22,8 +23,8 @@ class ReadRecorder:
     __slots__ = ("hits", "misses")
 
     def __init__(self, metrics: MetricsPort, alias: str) -> None:
-        self.hits = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "hit"})
-        self.misses = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "miss"})
+        self.hits: BoundCounter = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "hit"})
+        self.misses: BoundCounter = metrics.bind_counter(CACHE_READS, {"alias": alias, "outcome": "miss"})
 
     def count(self, hits: int, misses: int) -> None:
         if hits:
@@ -32,7 +33,41 @@ class ReadRecorder:
             self.misses.inc(misses)
 
 
-recorders = BoundByAlias(ReadRecorder)
+class DjangoPrometheusReadRecorder(ReadRecorder):
+    """The same by the names of django-prometheus."""
+
+    def __init__(self, metrics: MetricsPort, alias: str) -> None:
+        labels = {"backend": find_backend_name(caches.settings[alias]["BACKEND"])}
+        total = metrics.bind_counter(CACHE_GET, labels)
+        self.hits = CounterWithTotal(metrics.bind_counter(CACHE_HITS, labels), total)
+        self.misses = CounterWithTotal(metrics.bind_counter(CACHE_MISSES, labels), total)
+
+
+class CounterWithTotal:
+    def __init__(self, counter: BoundCounter, total: BoundCounter) -> None:
+        self._counter = counter
+        self._total = total
+
+    def inc(self, amount: float = 1.0) -> None:
+        self._counter.inc(amount)
+        self._total.inc(amount)
+
+
+BACKEND_NAMES = {"django.core.cache.backends.redis": "native_redis", "django_redis.cache": "redis"}
+
+
+def find_backend_name(path: str) -> str:
+    """How django-prometheus calls a cache backend, of which this is the dotted path."""
+    module = path.rpartition(".")[0]
+    return BACKEND_NAMES.get(module, module.rpartition(".")[2])
+
+
+def _make_recorder(metrics: MetricsPort, alias: str) -> ReadRecorder:
+    kind = DjangoPrometheusReadRecorder if conf.names == "django-prometheus" else ReadRecorder
+    return kind(metrics, alias)
+
+
+recorders = BoundByAlias(_make_recorder)
 
 
 class CountedCache:

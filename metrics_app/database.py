@@ -4,14 +4,16 @@ A query is what one `execute` or `executemany` sends; fetching its rows is not t
 has a pool, a connection counts as opened each time it is taken from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextvars import ContextVar
 from functools import wraps
 from time import perf_counter
 from typing import Any
 
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from metrics_app import store_schemes
 from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import (
     DATABASE_CONNECTION_ERRORS,
@@ -29,15 +31,66 @@ _MARK = "_failures_are_counted_by_metrics_app"
 class DatabaseRecorder:
     """What is recorded of one database, bound once."""
 
-    __slots__ = ("connection_errors", "connections", "durations", "errors", "queries")
+    __slots__ = ("_connection_errors", "_connections", "_durations", "_errors", "_queries")
 
     def __init__(self, metrics: MetricsPort, alias: str) -> None:
         labels = {"alias": alias}
-        self.connections = metrics.bind_counter(DATABASE_CONNECTIONS, labels)
-        self.connection_errors = metrics.bind_counter(DATABASE_CONNECTION_ERRORS, labels)
-        self.queries = metrics.bind_counter(DATABASE_QUERIES, labels)
-        self.errors = metrics.bind_counter(DATABASE_QUERY_ERRORS, labels)
-        self.durations = metrics.bind_histogram(DATABASE_QUERY_DURATION, labels)
+        self._connections = metrics.bind_counter(DATABASE_CONNECTIONS, labels)
+        self._connection_errors = metrics.bind_counter(DATABASE_CONNECTION_ERRORS, labels)
+        self._queries = metrics.bind_counter(DATABASE_QUERIES, labels)
+        self._errors = metrics.bind_counter(DATABASE_QUERY_ERRORS, labels)
+        self._durations = metrics.bind_histogram(DATABASE_QUERY_DURATION, labels)
+
+    def count_connection(self) -> None:
+        self._connections.inc()
+
+    def count_failed_connection(self) -> None:
+        self._connection_errors.inc()
+
+    def count_error(self, _error: Exception) -> None:
+        self._errors.inc()
+
+    def count_query(self, seconds: float, _batch: Any) -> None:
+        """`_batch` is what `executemany` sends, None if it is one query."""
+        self._durations.observe(seconds)
+        self._queries.inc()
+
+
+class DjangoPrometheusRecorder(DatabaseRecorder):
+    """The same by the names of django-prometheus."""
+
+    __slots__ = ("_batches", "_labels", "_metrics")
+
+    def __init__(self, metrics: MetricsPort, alias: str) -> None:
+        self._metrics = metrics
+        self._labels = {"alias": alias, "vendor": connections[alias].vendor}
+        self._connections = metrics.bind_counter(store_schemes.NEW_CONNECTIONS, self._labels)
+        self._connection_errors = metrics.bind_counter(store_schemes.NEW_CONNECTION_ERRORS, self._labels)
+        self._queries = metrics.bind_counter(store_schemes.EXECUTE, self._labels)
+        self._batches = metrics.bind_counter(store_schemes.EXECUTE_MANY, self._labels)
+        self._durations = metrics.bind_histogram(store_schemes.QUERY_DURATION, self._labels)
+
+    def count_failed_connection(self) -> None:
+        self._connections.inc()
+        self._connection_errors.inc()
+
+    def count_error(self, error: Exception) -> None:
+        labels = {**self._labels, "type": type(error).__name__}
+        self._metrics.inc_counter(store_schemes.DATABASE_ERRORS, labels)
+
+    def count_query(self, seconds: float, batch: Any) -> None:
+        self._durations.observe(seconds)
+        if batch is None:
+            self._queries.inc()
+        else:
+            number = float(len(batch)) if isinstance(batch, Sized) else 1.0
+            self._queries.inc(number)
+            self._batches.inc(number)
+
+
+def _make_recorder(metrics: MetricsPort, alias: str) -> DatabaseRecorder:
+    kind = DjangoPrometheusRecorder if conf.names == "django-prometheus" else DatabaseRecorder
+    return kind(metrics, alias)
 
 
 class QueryCount:
@@ -53,7 +106,7 @@ class QueryCount:
 request_queries: ContextVar[QueryCount | None] = ContextVar("request_queries", default=None)
 
 
-recorders = BoundByAlias(DatabaseRecorder)
+recorders = BoundByAlias(_make_recorder)
 
 
 class QueryWrapper:
@@ -71,12 +124,11 @@ class QueryWrapper:
         start = perf_counter()
         try:
             return execute(sql, params, many, context)
-        except Exception:
-            recorder.errors.inc()
+        except Exception as error:
+            recorder.count_error(error)
             raise
         finally:
-            recorder.durations.observe(perf_counter() - start)
-            recorder.queries.inc()
+            recorder.count_query(perf_counter() - start, params if many else None)
 
 
 class RequestQueryWrapper:
@@ -99,7 +151,7 @@ class RequestQueryWrapper:
 def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Count a connection, and its queries from now on: receives the signal `connection_created`."""
     if conf.database:
-        recorders.of(connection.alias).connections.inc()
+        recorders.of(connection.alias).count_connection()
         _wrap_queries(connection, QueryWrapper(connection.alias))
     if "queries" in conf.request_details:
         _wrap_queries(connection, RequestQueryWrapper())
@@ -127,7 +179,7 @@ def _count_failures(connect: Callable[..., None]) -> Callable[..., None]:
             connect(connection)
         except Exception:
             if conf.database:
-                recorders.of(connection.alias).connection_errors.inc()
+                recorders.of(connection.alias).count_failed_connection()
             raise
 
     return connect_and_count

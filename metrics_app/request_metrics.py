@@ -13,6 +13,7 @@ from metrics_app.catalogue import (
 )
 from metrics_app.conf import SETTINGS, conf
 from metrics_app.request_schemes import DURATIONS, SCHEMES, SERVER_DURATION
+from metrics_app.store_schemes import STORES
 
 PLAIN = [
     replace(CATALOGUE[name], route_label="route")
@@ -28,9 +29,10 @@ def declare_request_metrics() -> None:
     Raises:
         MetricKindError: the project has a metric of such a name.
     """
-    for name in {definition.name for scheme in SCHEMES.values() for definition in scheme}:
-        CATALOGUE.pop(name, None)
-    for definition in (*PLAIN, *SCHEMES[conf.names]):
+    stores = STORES if conf.names == "django-prometheus" else ()
+    for definition in (*STORES, *[each for scheme in SCHEMES.values() for each in scheme]):
+        CATALOGUE.pop(definition.name, None)
+    for definition in (*PLAIN, *SCHEMES[conf.names], *stores):
         if definition not in PLAIN:
             reserve(definition)
         CATALOGUE[definition.name] = _configured(definition)

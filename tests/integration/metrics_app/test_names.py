@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
+from django.core.cache import cache
+from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template import engines
 from django.template.response import TemplateResponse
@@ -14,8 +16,10 @@ from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.backend import get_metrics, has_failed
+from metrics_app.cache import find_backend_name
 from metrics_app.catalogue import CATALOGUE
 from metrics_app.request_schemes import DJANGO_PROMETHEUS, SEMCONV
+from metrics_app.store_schemes import STORES
 from tests.exposition import samples, value
 from tests.metrics_settings import override_metrics
 from tests.otlp_receiver import Receiver
@@ -189,7 +193,55 @@ def test_buckets_are_those_of_the_settings_by_any_name(client: Client, names: st
     ]
 
 
+@pytest.mark.django_db
+def test_databases_and_caches_have_the_names_of_django_prometheus() -> None:
+    other = connection.copy()
+    caches_of_test = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    with (
+        override_metrics(NAMES="django-prometheus", DATABASE=True, CACHES=True),
+        override_settings(CACHES=caches_of_test),
+    ):
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.execute("CREATE TEMPORARY TABLE numbers (number integer)")
+            cursor.executemany("INSERT INTO numbers VALUES (%s)", [(1,), (2,), (3,)])
+            with pytest.raises(DatabaseError):
+                cursor.execute("SELECT nothing")
+        cache.set("key", 1)
+        cache.get_many(["key", "other"])
+        # Not by a scrape: the gauges that are read from the database then are queries as well.
+        metrics = get_metrics()
+        assert isinstance(metrics, InMemoryMetricsAdapter)
+    labels = {"alias": "default", "vendor": connection.vendor}
+    assert metrics.value("django_db_new_connections_total", labels) == 1
+    assert metrics.value("django_db_execute_many_total", labels) == 3
+    # The settings of a new connection may take queries of their own.
+    executed = metrics.value("django_db_execute_total", labels)
+    assert executed >= 6
+    durations = metrics.observations("django_db_query_duration_seconds", labels)
+    assert len(durations) == executed - 2
+    kinds = ("OperationalError", "ProgrammingError")
+    assert sum(metrics.value("django_db_errors_total", {**labels, "type": kind}) for kind in kinds) == 1
+    reads = [f"django_cache_get{part}_total" for part in ("", "_hits", "_misses")]
+    assert [metrics.value(name, {"backend": "locmem"}) for name in reads] == [2, 1, 1]
+    other.connection.close()  # not by Django's own method: it leaves an in-memory database connected
+    other.connection = None
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("django.core.cache.backends.filebased.FileBasedCache", "filebased"),
+        ("django.core.cache.backends.memcached.PyMemcacheCache", "memcached"),
+        ("django.core.cache.backends.redis.RedisCache", "native_redis"),
+        ("django_redis.cache.RedisCache", "redis"),
+    ],
+)
+def test_cache_backends_are_called_as_there(path: str, name: str) -> None:
+    assert find_backend_name(path) == name
+
+
 def test_names_that_are_not_asked_for_are_free(client: Client) -> None:
     client.get("/")
-    schemes = {definition.name for definition in (*SEMCONV, *DJANGO_PROMETHEUS)}
+    schemes = {definition.name for definition in (*SEMCONV, *DJANGO_PROMETHEUS, *STORES)}
     assert not schemes & CATALOGUE.keys()

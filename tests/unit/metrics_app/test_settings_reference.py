@@ -10,6 +10,7 @@ import pytest
 from metrics_app.conf import READ_SETTINGS, SETTINGS
 from metrics_app.request_schemes import DJANGO_PROMETHEUS, SCHEMES
 from metrics_app.setting_values import REQUEST_DETAILS
+from metrics_app.store_schemes import STORES
 from tests.servers.strangers_project import THREE_LINES
 
 PACKAGE = Path(__file__).resolve().parents[3] / "metrics_app"
@@ -60,9 +61,10 @@ def test_the_three_lines_are_those_that_were_tried(page: Path) -> None:
 
 
 def test_every_name_of_the_migration_guide_exists() -> None:
-    named = set(re.findall(r"`(django_http_\w+)`", (DOCS / "from-django-prometheus.md").read_text()))
-    assert named <= {definition.name for definition in DJANGO_PROMETHEUS}
-    assert len(named) >= 6
+    page = (DOCS / "from-django-prometheus.md").read_text().partition("## 3.")[2]
+    named = set(re.findall(r"`(django_(?:http|db|cache)_\w+)`", page))
+    assert named <= {definition.name for definition in (*DJANGO_PROMETHEUS, *STORES)}
+    assert len(named) >= 12
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
