@@ -15,11 +15,15 @@ pytestmark = pytest.mark.small_disk
 PROGRAM = """
 import json, os, sys
 from pathlib import Path
+from metrics_app import current
+from metrics_app import metrics as own
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from tests.exposition import samples, value
 
 directory, pages = Path(sys.argv[1]), int(sys.argv[2])
 metrics = PrometheusMetricsAdapter(directory=directory)
+current.set_up(current.Setup(lambda: metrics, lambda: False, lambda: None))
+orders = own.counter("shop_orders_total", "Orders.", labels=("kind",))
 recorder, scrape = metrics.request_recorder(), metrics.get_http_handler()
 disk = os.statvfs(directory)
 (directory / "filling").write_bytes(bytes((disk.f_bavail - pages) * disk.f_frsize))
@@ -27,14 +31,18 @@ before = len(os.listdir("/proc/self/fd"))
 for _ in range(50):
     recorder.begin("GET")
     recorder.finish("GET", "home", 500, 0.1)
+    orders.labels("book").inc()
+    orders.remove("map")
 recorder.begin("GET")
 told = {"descriptors": len(os.listdir("/proc/self/fd")) - before, "scrape": len(samples(scrape()))}
 (directory / "filling").unlink()
 for _ in range(2):
     recorder.finish("GET", "home", 500, 0.1)
     recorder.begin("GET")
+    orders.labels("book").inc()
 text = scrape()
-for name in ("http_requests_total", "http_request_errors_total", "http_requests_in_progress"):
+names = ["http_requests_total", "http_request_errors_total", "http_requests_in_progress", "shop_orders_total"]
+for name in names:
     told[name] = value(text, name)
 print(json.dumps(told))
 """
@@ -55,3 +63,4 @@ def test_requests_are_answered_while_the_disk_is_full_and_counted_again_afterwar
     assert told["http_requests_total"] >= 2
     assert told["http_request_errors_total"] >= 2
     assert told["http_requests_in_progress"] == 1
+    assert told["shop_orders_total"] >= 2
