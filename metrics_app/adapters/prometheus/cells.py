@@ -64,9 +64,13 @@ class MappedCell:
         self.value: float = view[index]
 
     def add(self, amount: float) -> None:
-        # Stored first: what is not a number fails here, and changes nothing.
-        self.view[self.index] = value = self.value + amount
-        self.value = value
+        self.value += amount
+        try:
+            # The value as it is now: whatever interrupts this may have added to it, too.
+            self.view[self.index] = self.value
+        except TypeError:
+            self.value = self.view[self.index]  # what is not a number changes nothing
+            raise
 
     def set(self, value: float) -> None:
         self.set_at(value, 0.0)  # from now on it counts whole, whatever was removed before
