@@ -13,7 +13,7 @@ from scenarios.api.description import ITEM_REFUSALS
 from scenarios.api.event_stream import MEDIA_TYPE, StreamReader
 from scenarios.api.names import find_run
 from scenarios.api.paging import Filters, Order, build_page
-from scenarios.api.problems import RefusedError
+from scenarios.api.problems import ProblemAt, RefusedError
 from scenarios.models import Event
 from scenarios.records import record_event
 
@@ -97,5 +97,7 @@ def list_events(
 def parse_last_seen(request: HttpRequest) -> int:
     word = request.headers.get(LAST_SEEN, "0")
     if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= MAX_SEQUENCE:
-        raise RefusedError(f"Invalid {LAST_SEEN} {word[:80]!r}: expected the sequence number of an event.")
+        hint = "send the sequence number of an event"
+        place = ProblemAt(path=f"header.{LAST_SEEN}", message="invalid value", hint=hint)
+        raise RefusedError(f"Invalid {LAST_SEEN} {word[:80]!r}; {hint}.", [place])
     return int(word)

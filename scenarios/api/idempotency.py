@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 from scenarios.access.idempotency import MAX_KEY_LENGTH, Answer, fingerprint, once
 from scenarios.api.access import authenticate
-from scenarios.api.problems import HANDLERS, RefusedError, describe_error
+from scenarios.api.problems import HANDLERS, ProblemAt, RefusedError, describe_error
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -47,10 +47,9 @@ def run_once(run: View) -> View:
 
 def check_key(key: str) -> str:
     if not 0 < len(key) <= MAX_KEY_LENGTH or not all("!" <= character <= "~" for character in key):
-        raise RefusedError(
-            f"Invalid Idempotency-Key {key[:80]!r}: use 1 to {MAX_KEY_LENGTH} visible ASCII characters, for "
-            "example a new UUID."
-        )
+        hint = f"use 1 to {MAX_KEY_LENGTH} visible ASCII characters, for example a new UUID"
+        place = ProblemAt(path=f"header.{HEADER}", message="invalid value", hint=hint)
+        raise RefusedError(f"Invalid {HEADER} {key[:80]!r}; {hint}.", [place])
     return key
 
 

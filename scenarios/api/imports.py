@@ -11,6 +11,7 @@ from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, REFUSALS
 from scenarios.api.idempotency import run_once
+from scenarios.api.names import locate_name
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument
 from scenarios.drivers import documents as drivers_documents
@@ -68,8 +69,10 @@ def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any
 
 
 def read_documents(sources: list[str]) -> list[Document]:
-    """Raises:
-    RefusedError: with every problem of every document; also if two have the same name.
+    """Read and validate the documents.
+
+    Raises:
+        RefusedError: with every problem of every document; also if two have the same name.
     """
     read: dict[str, Document] = {}
     errors: list[ProblemAt] = []
@@ -82,7 +85,7 @@ def read_documents(sources: list[str]) -> list[Document]:
             continue
         if read.setdefault(document.name, document) is not document:
             message = f"another of these documents has the name {document.name!r}, too"
-            errors.append(ProblemAt(path=f"{place}.metadata.name", message=message))
+            errors.append(locate_problem(place, locate_name(document, message, "rename one of them")))
     if errors:
         raise RefusedError("Some documents are invalid: nothing was stored.", errors)
     return list(read.values())

@@ -8,6 +8,8 @@ from django.db.models import Model, QuerySet
 from ninja import Field
 
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
+from scenarios.language.document import Document
+from scenarios.language.yaml_tree import read_tree
 from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service, Webhook
 from scenarios.models.fields import DNS_LABEL
 
@@ -44,13 +46,21 @@ def is_label(name: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Raises:
-    RefusedError: nothing can be stored under this name.
+    """Check that something can be stored under the name.
+
+    Raises:
+        RefusedError: the name is not a DNS label.
     """
     if not is_label(name):
         place = ProblemAt(path="path.name", message=str(DNS_LABEL.message))
         raise RefusedError(f"Invalid name {name[:80]!r}.", [place])
     return name
+
+
+def locate_name(document: Document, message: str, hint: str) -> ProblemAt:
+    """A problem at the place of the document's name."""
+    node = read_tree(document.source).value["metadata"].value["name"]
+    return ProblemAt(path="metadata.name", message=message, hint=hint, line=node.line, column=node.column)
 
 
 def find_run(run_id: UUID) -> Run:

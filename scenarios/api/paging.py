@@ -20,12 +20,13 @@ from pydantic import (
     model_validator,
 )
 
+from scenarios.api.patterns import WITHOUT_NUL
 from scenarios.api.problems import ProblemAt, RefusedError
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
 # PostgreSQL refuses NUL characters; every database refuses half of a surrogate pair.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
 
 

@@ -14,6 +14,7 @@ from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.access.idempotency import KeyUsedOtherwise
+from scenarios.api.patterns import HINTS
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import (
     AddressProtected,
@@ -32,6 +33,15 @@ from scenarios.library.sync import CannotRemove, NameTaken
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
 MAX_NAME_LENGTH_SHOWN = 200
+# By pydantic's kind of error, where its own message does not say what to write.
+MESSAGES = {
+    "missing": "required",
+    "extra_forbidden": "unknown field",
+    "model_type": "expected a JSON object",
+    "model_attributes_type": "expected a JSON object",
+    "string_pattern_mismatch": "invalid value",
+    "timezone_aware": "the offset from UTC is missing; add Z or, for example, +02:00",
+}
 QUERY_PARAMETERS = (["filters"], ["query"])
 
 
@@ -104,7 +114,11 @@ def build_problem(
 
 def list_problems(error: ValidationError) -> list[ProblemAt]:
     return [
-        ProblemAt(path=format_path(one["loc"]), message=str(one["msg"]).removeprefix("Value error, "))
+        ProblemAt(
+            path=format_path(one["loc"]),
+            message=MESSAGES.get(one["type"]) or str(one["msg"]).removeprefix("Value error, "),
+            hint=HINTS.get(one.get("ctx", {}).get("pattern", ""), ""),
+        )
         for one in error.errors
     ]
 
@@ -186,7 +200,15 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ),
     NotFoundError: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
     RefusedError: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
-    KeyUsedOtherwise: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)),
+    KeyUsedOtherwise: lambda error: build_problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        str(error),
+        [
+            ProblemAt(
+                path="header.Idempotency-Key", message="used with another request", hint="make a new key"
+            )
+        ],
+    ),
     ConflictError: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
     AddressProtected: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),
     AddressUnknown: lambda error: describe_invalid_fields({"base_url": str(error)}),

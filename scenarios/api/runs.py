@@ -19,6 +19,7 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import find_run, find_scenario
 from scenarios.api.paging import Filters, Order, Text, Time, build_page, parse_cursor_time
+from scenarios.api.patterns import RUN_ID_PREFIX
 from scenarios.api.problems import Problem
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.outputs import make_storable
@@ -48,9 +49,7 @@ PRIORITY = Field(
     0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Among waiting runs, the highest priority begins first."
 )
 OUTCOMES = {outcome.value for outcome in Outcome}
-IdPrefix = Annotated[
-    str, StringConstraints(pattern=r"^[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?$")
-]
+IdPrefix = Annotated[str, StringConstraints(pattern=RUN_ID_PREFIX)]
 
 
 class RunInList(Schema):

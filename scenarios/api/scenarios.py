@@ -12,7 +12,7 @@ from ninja.decorators import decorate_view
 from scenarios.api.access import get_caller, needs
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS, describe_body
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import find_scenario
+from scenarios.api.names import find_scenario, locate_name
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.problems import Problem, RefusedError
 from scenarios.drivers import documents
@@ -133,7 +133,8 @@ def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
 def read_document_named(request: HttpRequest, name: str) -> Document:
     document = documents.read_document(request.body)
     if document.name != name:
+        detail = f"The address names {name[:80]!r}, but the document {document.name!r}."
         raise RefusedError(
-            f"The address names {name[:80]!r}, but the document {document.name!r}; make them the same."
+            detail, [locate_name(document, "not the name in the address", "make them the same")]
         )
     return document

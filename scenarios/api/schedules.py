@@ -17,6 +17,7 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_name, find_schedule
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.patterns import TIME_OF_DAY
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
@@ -32,7 +33,7 @@ ORDER = Order(("name",), (parse_cursor_name,))
 # As in the admin site: a schedule starts runs in its author's name, who must have the permission to run.
 CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
 DUE_TIMES_SHOWN = 5
-TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
+TimeOfDay = Annotated[str, StringConstraints(pattern=TIME_OF_DAY)]
 DayOfWeek = Annotated[int, Field(ge=1, le=7)]
 
 

@@ -16,6 +16,7 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_name, find_service, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.patterns import URL_PATH, WITHOUT_NUL
 from scenarios.api.problems import Problem
 from scenarios.control_room import home_queries
 from scenarios.domain.outputs import make_storable
@@ -59,12 +60,12 @@ class ServiceRequest(Body):
     base_url: str = Field(
         min_length=1,
         max_length=500,
-        pattern=r"^[^\x00]*$",
+        pattern=WITHOUT_NUL,
         description="For example http://127.0.0.1:9101; the paths of steps are appended to it.",
     )
     description: str | None = None
     protected: bool | None = None
-    health_path: str | None = Field(None, max_length=200, pattern=r"^/([!-.0-~][!-~]*)?$")
+    health_path: str | None = Field(None, max_length=200, pattern=URL_PATH)
     health_status: int | None = Field(
         None, ge=0, le=599, description="The status of a healthy service; 0 resets it to any from 200 to 299."
     )

@@ -19,6 +19,7 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
+from scenarios.api.patterns import ONE_LINE
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
@@ -29,7 +30,7 @@ ORDER = Order(("pk",), (int,))
 CHANGE = "scenarios.change_webhook"
 DELIVERIES_SHOWN = 5
 INVALID_FIELDS = "Some fields are invalid: nothing was stored."
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, StringConstraints(pattern=ONE_LINE)]
 Subscribable = Literal[
     "run.awaiting_approval", "run.started", "run.finished", "fault.outstanding", "fault.resolved"
 ]

@@ -37,6 +37,9 @@ class RunNotFound(CommandRefused):
     """No run, or more than one, has an id with this beginning."""
 
     def __init__(self, beginning: str, *, found: int = 0) -> None:
+        if not beginning:
+            super().__init__("Give the id of a run, or the beginning of it; 'scenario runs' lists all.")
+            return
         what = f"There are {found} runs" if found else "There is no run"
         hint = "give more characters" if found else "'scenario runs' lists all"
         super().__init__(f"{what} whose id begins with {beginning!r}; {hint}.")

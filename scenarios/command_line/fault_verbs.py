@@ -58,9 +58,13 @@ def stop_run(session: Session, run: str, *, everything: bool, reason: str, **_op
 
 def _stop_all(session: Session, reason: str) -> int:
     stopped = session.coordinator.pull_global_stop(reason or "no reason given")
+    effect = (
+        f"stopping {format_count(stopped, 'run')} and undoing their faults"
+        if stopped
+        else "no run was active"
+    )
     session.terminal.say(
-        f"Stopping {format_count(stopped, 'run')}; faults are undone first. No run begins until the global "
-        "stop is released with 'manage.py scenario release'."
+        f"Pulled the global stop; {effect}. No run begins until 'manage.py scenario release'."
     )
     return exit_codes.DONE
 

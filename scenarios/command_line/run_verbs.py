@@ -1,6 +1,7 @@
 """The verbs run and follow."""
 
 import signal
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -127,15 +128,12 @@ def _show_refused_document(
 
 
 def _parse_priority(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.lstrip("-").isdecimal() else MAX_PRIORITY + 1
     if not MIN_PRIORITY <= number <= MAX_PRIORITY:
-        raise ValueError(text)
+        raise ArgumentTypeError(
+            f"invalid priority {text!r}; choose a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}"
+        )
     return number
-
-
-_parse_priority.__name__ = (
-    f"priority from {MIN_PRIORITY} to {MAX_PRIORITY}"  # argparse shows this name in its error message
-)
 
 
 def _start(

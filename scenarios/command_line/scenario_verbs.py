@@ -35,7 +35,7 @@ def add_to(verbs: Any) -> None:
     show = add_verb(
         verbs, show_scenario, "show", "Show a scenario, its last runs and its document.", shows=True
     )
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="NAME", help="The scenario's name.")
     validate = add_verb(
         verbs, validate_files, "validate", "Validate documents, without storing them.", shows=True
     )
@@ -56,7 +56,7 @@ def add_to(verbs: Any) -> None:
     export = add_verb(
         verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."
     )
-    export.add_argument("name", nargs="?", default="", metavar="NAME")
+    export.add_argument("name", nargs="?", default="", metavar="NAME", help="The scenario's name.")
     export.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
     )

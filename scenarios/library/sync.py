@@ -88,8 +88,10 @@ def sync_scenarios(
 
 
 def _store(document: Document, by: User | None, *, replace: bool) -> None:
-    """Raises:
-    NameTaken: `replace` is false, and another document is stored under this name.
+    """Store one document.
+
+    Raises:
+        NameTaken: `replace` is false, and another document is stored under this name.
     """
     try:
         stored_scenarios.save_scenario(document, by=by, replace=replace)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http.request import validate_host
 from django.utils import timezone
@@ -85,7 +86,10 @@ def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> st
         ValidationError: with a sentence for each invalid field.
         AddressRefused: this site may not send there.
     """
-    webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"])
+    webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"], validate_unique=False)
+    if Webhook.objects.filter(name=webhook.name).exclude(pk=webhook.pk).exists():
+        sentence = f"A webhook named {webhook.name!r} already exists; choose another name."
+        raise ValidationError({"name": sentence})
     return save_webhook(webhook, by=by)
 
 

@@ -163,7 +163,7 @@ def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
 
 
 def test_the_global_stop_is_pulled_and_released(scenario: Elsewhere) -> None:
-    assert "Stopping no run;" in scenario("stop", "--all", "--reason", "a test").out
+    assert "Pulled the global stop; no run was active." in scenario("stop", "--all", "--reason", "a test").out
     assert scenario("release").out == "Runs may begin again.\n"
     assert scenario("release").out == "The global stop was not pulled; nothing to release.\n"
 

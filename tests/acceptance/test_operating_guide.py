@@ -68,7 +68,7 @@ def test_the_global_stop_ends_a_run_and_keeps_the_next_waiting_until_its_release
     system.start_watchdog()
     system.manage("scenario", "run", str(LONG_FAULT), "--detach")
     wait_for(lambda: target.active, what="the fault is injected")
-    assert "Stopping 1 run;" in run(system, command_with("scenario stop --all"))[1]
+    assert "stopping 1 run and undoing" in run(system, command_with("scenario stop --all"))[1]
     wait_for(lambda: not target.active, what="the fault is undone")
     system.manage("scenario", "run", str(LONG_FAULT), "--detach")
     assert target.injected == 1

@@ -54,6 +54,10 @@ class Command(BaseCommand):
         function(**options)
 
     def create(self, owner: str, name: str, scopes: list[str], days: int, **_options: Any) -> None:
+        if days < 0:
+            raise build_error(
+                f"Invalid '--days' {days}; give a number of days, or 0 for a token that never expires."
+            )
         user = User.objects.filter(username=owner).first()
         if user is None:
             raise build_error(
@@ -70,7 +74,11 @@ class Command(BaseCommand):
 
     def list_tokens(self, owner: str, **_options: Any) -> None:
         tokens = ApiToken.objects.select_related("owner")
-        for token in tokens.filter(owner__username=owner) if owner else tokens:
+        if owner:
+            tokens = tokens.filter(owner__username=owner)
+        if not tokens:
+            self.stderr.write("There are no tokens.")
+        for token in tokens:
             used = f"last used {format_time(token.last_used_at)}" if token.last_used_at else "never used"
             ends = f"until {format_time(token.expires_at)}" if token.expires_at else "never expires"
             words = (token.state, token.owner.get_username(), ",".join(token.scopes), ends, used, token.name)

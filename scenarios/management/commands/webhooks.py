@@ -30,7 +30,7 @@ class Command(BaseCommand):
         add.add_argument(
             "--event",
             action="append",
-            choices=list(SUBSCRIBABLE),
+            choices=[str(message) for message in SUBSCRIBABLE],
             help="Send only this message; can be repeated (default: all).",
         )
         add.add_argument(

@@ -142,7 +142,7 @@ def test_the_command_makes_lists_and_revokes_tokens(admin_user: User, client: Cl
     [
         (("nobody", "--name", "x", "--scope", "read"), "no user 'nobody'"),
         (("admin", "--name", "x", "--scope", "reed"), "'reed' is no scope: one or more of read"),
-        (("admin", "--name", "x", "--scope", "read", "--days", "-1"), "is in the past"),
+        (("admin", "--name", "x", "--scope", "read", "--days", "-1"), "give a number of days"),
         (("admin", "--name", " ", "--scope", "read"), "name is empty"),
     ],
 )

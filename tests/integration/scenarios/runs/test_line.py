@@ -169,5 +169,5 @@ def test_a_priority_that_makes_no_sense_is_refused(scenario: CommandLine, given:
     stored_scenarios.save_scenario(documents.read_document(HEAD + ACTION.format(service="one")))
     said = scenario("run", "touching", "--detach", f"--priority={given}")
     assert said.code == 1  # as of every argument that makes no sense
-    assert "priority from -100 to 100" in said.err
+    assert "choose a whole number from -100 to 100" in said.err
     assert not Run.objects.exists()
