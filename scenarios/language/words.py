@@ -12,7 +12,6 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -34,11 +33,9 @@ from scenarios.domain.declarations import (
     PositiveDuration,
     Text,
 )
-from scenarios.domain.json_queries import compile_query
-from scenarios.domain.matchers import format_value
-from scenarios.domain.patterns import compile_pattern
-from scenarios.domain.results import find_misfits
+from scenarios.domain.expectation_checks import find_misfits
 from scenarios.domain.templates import has_secret
+from scenarios.language.expectation_words import Expect
 from scenarios.language.timing import (
     ACTION_SECONDS,
     PROBE_SECONDS,
@@ -59,89 +56,6 @@ def _check_dns_label(text: str) -> str:
         return text
     rule = "use a-z, 0-9 and '-' (not at the ends), at most 63 characters"
     raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, for example 'exchange-latency'")
-
-
-def _check_pattern(text: str) -> str:
-    compile_pattern(text)
-    return text
-
-
-def _build_matchers(wanted: Any) -> Any:
-    """Read a plain value as `equals`."""
-    return wanted if isinstance(wanted, dict) else {"equals": wanted}
-
-
-class Matchers(Declaration):
-    """If a mapping has several matchers, all must hold. `matches` searches for a regular expression (RE2).
-
-    `all`, `any` and `count` check the values of a list, or every series of a `prometheus` response; without
-    any values, `all` and `any` do not hold. `contains` looks for a part of a text, a value of a list or a key
-    of a mapping.
-    """
-
-    equals: Any = None
-    not_: Any = Field(ABSENT, alias="not")
-    in_: Annotated[list[Any], Field(min_length=1)] = Field(default_factory=list, alias="in")
-    not_in: Annotated[list[Any], Field(min_length=1)] = Field(default_factory=list)
-    above: float = Field(ABSENT)
-    at_least: float = Field(ABSENT)
-    below: float = Field(ABSENT)
-    at_most: float = Field(ABSENT)
-    between: Annotated[list[float], Field(min_length=2, max_length=2)] = Field(default_factory=list)
-    matches: Annotated[str, AfterValidator(_check_pattern)] = Field(ABSENT)
-    contains: Any = None
-    exists: bool = Field(ABSENT)
-    all_: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT, alias="all")
-    any_: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT, alias="any")
-    count: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT)
-
-    @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
-            yield "", "the matcher is empty: write a value, or a matcher such as 'above: 3'"
-        limits = given.get("between")
-        if isinstance(limits, list) and [type(limit) in {int, float} for limit in limits] == [True, True]:
-            low, high = limits
-            if low > high:
-                yield "between", f"{format_value(limits)} is not a range: the lower limit comes first"
-
-
-Matcher = Annotated[Matchers, BeforeValidator(_build_matchers)]
-
-
-class JsonPaths(Declaration, extra="allow"):
-    """JSONPaths (RFC 9535) into the returned JSON, and what they must select.
-
-    A singular query, such as `$.status` or `$.nodes[0].name`, returns its value. Any other query, such as
-    `$.nodes[*].name`, returns a list, which may have one value or none.
-    """
-
-    __pydantic_extra__: dict[str, Matcher] = Field(init=False)
-
-    @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
-            yield "", "'json' is empty: write a JSONPath and its value, for example '$.status: ok'"
-        for path in given:
-            try:
-                compile_query(path)
-            except ValueError as error:
-                yield path, str(error)
-
-
-class Expect(Declaration, extra="allow"):
-    """The fields that the step's driver returns (see [drivers](#drivers)), and their expected values. `json`
-    maps JSONPaths to values, `headers` names of headers.
-    """
-
-    __pydantic_extra__: dict[str, Matcher] = Field(init=False)
-    json_paths: JsonPaths = Field(ABSENT, alias="json")
-    headers: Annotated[dict[str, Matcher], Field(min_length=1)] = Field(default_factory=dict)
-
-    @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
-            yield "", "'expect' is empty: name a field and its value, for example 'status: 200'"
 
 
 def explain_misplaced_sensitive(driver: str) -> tuple[str, str]:

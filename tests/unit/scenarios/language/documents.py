@@ -17,3 +17,7 @@ WAIT = "phases: [{name: p, actions: [{name: a, do: {wait: {duration: 1s}}}]}]"
 
 def plan_of(spec: str, given: Mapping[str, Any], with_spec: WithSpec, drivers: Drivers) -> Plan:
     return build_plan(parse_document(with_spec(spec), drivers), given)
+
+
+def phase_with(words: str) -> str:
+    return f"phases:\n- name: p\n  {words}"

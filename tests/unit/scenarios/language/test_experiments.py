@@ -1,75 +1,26 @@
 """Importing Chaos Toolkit experiments, with a list of the parts that cannot be carried over."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import yaml
-from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
-from scenarios.domain.errors import InvalidDocument, Problem
-from scenarios.drivers.chaostoolkit import ChaosToolkitArguments
-from scenarios.drivers.command import CommandArguments
-from scenarios.drivers.http import HttpArguments
-from scenarios.drivers.wait import WaitArguments
-from scenarios.language.document import build_plan, parse_document
+from scenarios.domain.errors import InvalidDocument
+from scenarios.language.document import parse_document
 from scenarios.language.experiments.translation import is_experiment, translate
-
-DRIVERS: Mapping[str, type[BaseModel]] = {
-    "chaostoolkit": ChaosToolkitArguments,
-    "command": CommandArguments,
-    "http": HttpArguments,
-    "wait": WaitArguments,
-}
-OPEN_SITE = {"ALLOWED_COMMANDS": ("kubectl",), "ALLOWED_CHAOSTOOLKIT_MODULES": ("chaosaws",)}
-
-HEALTHY = {
-    "type": "probe",
-    "name": "the exchange is healthy",
-    "tolerance": 200,
-    "provider": {"type": "http", "url": "http://${host}:8081/health", "timeout": [3, 5]},
-}
-STOP = {
-    "type": "action",
-    "name": "stop the exchange",
-    "provider": {"type": "process", "path": "kubectl", "arguments": ["scale", "--replicas=0"]},
-}
-START = {
-    "type": "action",
-    "name": "start the exchange",
-    "provider": {"type": "process", "path": "kubectl", "arguments": {"scale": "--replicas=1"}},
-}
-EXPERIMENT: dict[str, Any] = {
-    "version": "1.0.0",
-    "title": "Orders survive the exchange's death",
-    "description": "As it says.",
-    "tags": ["exchange"],
-    "contributions": {"availability": "high"},
-    "configuration": {"host": "127.0.0.1"},
-    "steady-state-hypothesis": {"title": "All is well", "probes": [HEALTHY]},
-    "method": [{**STOP, "pauses": {"after": 5}}, {**HEALTHY, "name": "it is gone", "tolerance": 503}],
-    "rollbacks": [START],
-}
-
-
-def action(name: str, provider: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"type": "action", "name": name, "provider": provider, **more}
-
-
-def translated(**changes: Any) -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """The scenario's document, which is valid, and what was left out."""
-    translation = translate(json.dumps({**EXPERIMENT, **changes}, indent=1))
-    with override_settings(**OPEN_SITE):
-        build_plan(parse_document(translation.source, DRIVERS), {})
-    return yaml.safe_load(translation.source), translation.left_out
-
-
-def phases(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {phase["name"]: phase for phase in document["spec"]["phases"]}
+from tests.unit.scenarios.language.experiments import (
+    DRIVERS,
+    EXPERIMENT,
+    HEALTHY,
+    START,
+    STOP,
+    action,
+    phases,
+    translated,
+)
 
 
 def test_title_description_and_tags_are_carried_over() -> None:
@@ -199,72 +150,6 @@ def test_arguments_of_a_request_become_query_json_or_form(
     http = {"type": "http", "url": "http://127.0.0.1/", **provider}
     method = phases(translated(method=[action("a", http)])[0])["method"]
     assert method["actions"][0]["do"]["http"] == {"url": "http://127.0.0.1/", **step}
-
-
-TOLERANCES: list[tuple[Any, dict[str, Any]]] = [
-    (200, {"status": {"equals": 200}}),
-    ([200, 201], {"status": {"in": [200, 201]}}),
-    ({"type": "regex", "pattern": "^ok"}, {"body": {"matches": "^ok"}}),
-    ({"type": "range", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
-    ({"type": "jsonpath", "path": "$.a", "expect": ["x"]}, {"json": {"$.a": {"equals": "x"}}}),
-    ({"type": "jsonpath", "path": "$.a", "expect": "x"}, {"json": {"$.a": {"equals": "x"}}}),
-    ({"type": "jsonpath", "path": "$.a", "expect": []}, {"json": {"$.a": {"exists": False}}}),
-    ({"type": "jsonpath", "path": "$.a"}, {"json": {"$.a": {"exists": True}}}),
-    ({"type": "jsonpath", "path": "$.a", "count": 0}, {"json": {"$.a": {"exists": False}}}),
-    ({"type": "jsonpath", "path": "$.a[*]", "expect": "x"}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
-    ({"type": "jsonpath", "path": "$.a[*]", "expect": ["x"]}, {"json": {"$.a[*]": {"equals": ["x"]}}}),
-    ({"type": "jsonpath", "path": "$.a[*]", "expect": []}, {"json": {"$.a[*]": {"equals": []}}}),
-    ({"type": "jsonpath", "path": "$.a[*]", "count": 3}, {"json": {"$.a[*]": {"count": 3}}}),
-    ({"type": "jsonpath", "path": "$..a"}, {"json": {"$..a": {"exists": True}}}),
-]
-
-
-@pytest.mark.parametrize(("tolerance", "expect"), TOLERANCES)
-def test_tolerance_becomes_an_expectation(tolerance: Any, expect: dict[str, Any]) -> None:
-    hypothesis = {"title": "t", "probes": [{**HEALTHY, "tolerance": tolerance}]}
-    document, left_out = translated(**{"steady-state-hypothesis": hypothesis})
-    assert phases(document)["before"]["validations"][0]["expect"] == expect
-    assert left_out == ()
-
-
-@pytest.mark.parametrize(
-    ("pattern", "expect"),
-    [
-        ("20.", {"between": [200, 209]}),
-        ("^2", {"between": [200, 299]}),
-        ("^(200|404)$", {"in": [200, 404]}),
-        ("5$", {"in": [number for number in range(100, 600) if number % 10 == 5]}),
-    ],
-)
-def test_pattern_for_a_status_becomes_the_matching_numbers_with_a_note(
-    pattern: str, expect: dict[str, Any]
-) -> None:
-    tolerance = {"type": "regex", "target": "status", "pattern": pattern}
-    document, (note,) = translated(method=[{**HEALTHY, "tolerance": tolerance}])
-    assert phases(document)["method"]["validations"][0]["expect"] == {"status": expect}
-    assert "compares a number as text" in note.message
-
-
-OF_OUTPUTS = [
-    ({"type": "jsonpath", "target": "stdout", "path": "$.a", "expect": 1}, {"json": {"$.a": {"equals": 1}}}),
-    ({"type": "range", "target": "stdout", "range": [1, 5]}, {"json": {"$": {"between": [1, 5]}}}),
-    ([0, 2], {"exit_code": {"in": [0, 2]}}),
-]
-
-
-@pytest.mark.parametrize(("tolerance", "expect"), OF_OUTPUTS)
-def test_tolerance_of_a_process_checks_its_output(tolerance: Any, expect: dict[str, Any]) -> None:
-    probe = {"type": "probe", "name": "p", "provider": {"type": "process", "path": "kubectl"}}
-    document, left_out = translated(method=[{**probe, "tolerance": tolerance}])
-    assert phases(document)["method"]["validations"][0]["expect"] == expect
-    assert left_out == ()
-
-
-def test_two_numbers_for_a_function_are_a_range() -> None:
-    provider = {"type": "python", "module": "chaosaws.ec2", "func": "count"}
-    probe = {"type": "probe", "name": "p", "provider": provider, "tolerance": [1, 5]}
-    document, _ = translated(method=[probe])
-    assert phases(document)["method"]["validations"][0]["expect"] == {"value": {"between": [1, 5]}}
 
 
 LEFT_OUT: list[tuple[dict[str, Any], str]] = [
