@@ -1,8 +1,10 @@
 """Keeps metrics in this process: for tests, which can read back what was recorded."""
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from threading import RLock
 from typing import Self
@@ -27,19 +29,49 @@ MIN_ERROR_CODE = 400
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
+MAX_VALUES = 10_000
+"""Values of one series that can be read back; of older ones the counts and the sum are kept."""
+
+
 class MemorySeries:
-    """Every value that one series got, in order; a counter's are its increments."""
+    """The values that one series got, in order; a counter's are its increments."""
 
-    __slots__ = ("values",)
+    __slots__ = ("_counts", "_lock", "_sum", "buckets", "values")
 
-    def __init__(self, _definition: Definition, _label_values: tuple[str, ...]) -> None:
-        self.values: list[float] = []
+    def __init__(self, definition: Definition, label_values: tuple[str, ...]) -> None:
+        self.buckets = definition.find_buckets(label_values)
+        self.values: deque[float] = deque()
+        self._counts = [0] * (len(self.buckets) + 1)
+        self._sum = 0.0
+        self._lock = RLock()
 
     def add(self, amount: float) -> None:
         self.values.append(amount)
+        if len(self.values) > MAX_VALUES:
+            with self._lock:
+                while len(self.values) > MAX_VALUES // 2:
+                    oldest = self.values.popleft()
+                    self._counts[bisect_left(self.buckets, oldest)] += 1
+                    self._sum += oldest
 
     def set(self, value: float) -> None:
-        self.values[:] = [value]
+        self.values = deque([value])
+
+    def find_sum(self) -> float:
+        with self._lock:
+            return math.fsum([self._sum, *self.values])
+
+    def count_values(self) -> int:
+        with self._lock:
+            return sum(self._counts) + len(self.values)
+
+    def count_by_bucket(self) -> list[int]:
+        """How many values are at most each bound, and how many there are."""
+        with self._lock:
+            counts = list(self._counts)
+            for value in list(self.values):
+                counts[bisect_left(self.buckets, value)] += 1
+        return list(accumulate(counts))
 
 
 class InMemoryMetricsAdapter:
@@ -109,7 +141,8 @@ class InMemoryMetricsAdapter:
 
     def value(self, name: str, labels: Labels) -> float:
         """A counter's total, a gauge's value or the sum of a histogram; 0 when nothing was recorded."""
-        return math.fsum(self.observations(name, labels))
+        series = self._find(name, labels)
+        return 0.0 if series is None else series.find_sum()
 
     def counted(self, name: str) -> list[tuple[dict[str, str], float]]:
         """The labels of each series, and a counter's total, or how many values a histogram observed."""
@@ -119,16 +152,19 @@ class InMemoryMetricsAdapter:
                 for label_values, series in list(family.series.items()):
                     labels = dict(zip(family.label_names, label_values, strict=True))
                     counts = family.kind is Kind.HISTOGRAM
-                    found.append((labels, float(len(series.values)) if counts else math.fsum(series.values)))
+                    found.append((labels, float(series.count_values()) if counts else series.find_sum()))
         return found
 
     def observations(self, name: str, labels: Labels) -> list[float]:
-        """What a histogram observed, in order."""
+        """What a histogram observed last, in order."""
+        series = self._find(name, labels)
+        return [] if series is None else list(series.values)
+
+    def _find(self, name: str, labels: Labels) -> MemorySeries | None:
         for family in self._families.all():
             if family.definition.name == name:
-                key = tuple(labels.get(label, "") for label in family.label_names)
-                return list(family.series[key].values) if key in family.series else []
-        return []
+                return family.series.get(tuple([labels.get(label, "") for label in family.label_names]))
+        return None
 
     def request_recorder(self) -> "InMemoryMetricsAdapter":
         return self
@@ -172,8 +208,7 @@ class InMemoryMetricsAdapter:
             lines += _heading(family.definition)
             for label_values, series in list(family.series.items()):
                 labels = dict(zip(family.label_names, label_values, strict=True))
-                buckets = family.definition.find_buckets(label_values)
-                for name, more, value in _samples(family.definition, buckets, list(series.values)):
+                for name, more, value in _samples(family.definition, series):
                     lines.append(self._line(name, labels | more, value))
         return "".join(f"{line}\n" for line in lines).encode()
 
@@ -217,18 +252,16 @@ def _heading(definition: Definition) -> list[str]:
     return [f"# HELP {name} {definition.help}", f"# TYPE {name} {definition.kind}"]
 
 
-def _samples(
-    definition: Definition, buckets: Iterable[float], values: list[float]
-) -> Iterator[tuple[str, dict[str, str], float]]:
+def _samples(definition: Definition, series: MemorySeries) -> Iterator[tuple[str, dict[str, str], float]]:
     if definition.kind is not Kind.HISTOGRAM:
-        yield _exposed_name(definition), {}, math.fsum(values)
+        yield _exposed_name(definition), {}, series.find_sum()
         return
-    for bound in buckets:
-        count = sum(value <= bound for value in values)
+    *counts, total = series.count_by_bucket()
+    for bound, count in zip(series.buckets, counts, strict=True):
         yield f"{definition.name}_bucket", {"le": str(float(bound))}, float(count)
-    yield f"{definition.name}_bucket", {"le": "+Inf"}, float(len(values))
-    yield f"{definition.name}_count", {}, float(len(values))
-    yield f"{definition.name}_sum", {}, math.fsum(values)
+    yield f"{definition.name}_bucket", {"le": "+Inf"}, float(total)
+    yield f"{definition.name}_count", {}, float(total)
+    yield f"{definition.name}_sum", {}, series.find_sum()
 
 
 def _escaped(text: str) -> str:
