@@ -142,7 +142,7 @@ def record_fault(fault: Fault) -> FaultRecord:
         host=fault.host,
         address=origin(fault.address) if fault.address else "",
         state=fault.state,
-        standing=fault.standing,
+        standing=fault.status,
         outstanding=fault.is_outstanding,
         reason=fault.reason,
         undo_tries=fault.undo_tries,

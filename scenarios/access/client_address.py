@@ -1,4 +1,4 @@
-"""Where a request comes from, also behind proxies."""
+"""The client's address, directly or behind proxies."""
 
 import ipaddress
 
@@ -7,9 +7,9 @@ from django.http import HttpRequest
 
 
 def client_address(request: HttpRequest) -> str:
-    """The address of the client, as the outermost of one's own proxies saw it.
+    """The client's address as the outermost of your own proxies saw it.
 
-    What stands further left in X-Forwarded-For was sent by the client, who may write there what he likes.
+    Addresses further left in X-Forwarded-For come from the client, who may send anything there.
     """
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     proxies = settings.TRUSTED_PROXIES
@@ -18,9 +18,9 @@ def client_address(request: HttpRequest) -> str:
 
 
 def client_network(request: HttpRequest) -> str | None:
-    """What one client has to itself: the IPv4 address, or the /64 of which IPv6 gives everybody one.
+    """The client's IPv4 address, or its /64 network, because IPv6 gives one to everybody.
 
-    None where it is not known: of a socket in the file system.
+    None if it is unknown, as for a Unix domain socket.
     """
     address = client_address(request)
     if not is_address(address):

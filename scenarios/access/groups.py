@@ -1,6 +1,6 @@
-"""Groups for the people that most teams have. Made where there is none of the name, and yours afterwards.
+"""Groups for the roles of most teams. Created if there is none with the name, and yours afterwards.
 
-None of them may manage accounts: whoever may change a user can make himself a superuser.
+None of them may manage accounts, because anyone who may change a user can become a superuser.
 """
 
 from collections.abc import Iterator
@@ -10,24 +10,24 @@ from django.apps import AppConfig
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group, Permission
 
-_LOOK = tuple(
+_VIEW = tuple(
     f"scenarios.view_{model}"
     for model in (
         *("scenario", "run", "event", "fault", "service"),
         *("schedule", "scheduledtime", "approval", "webhook", "delivery"),
     )
 )
-_RUN = (*_LOOK, "scenarios.run_scenario", "scenarios.stop_run", "scenarios.pull_globalstop")
+_RUN = (*_VIEW, "scenarios.run_scenario", "scenarios.stop_run", "scenarios.pull_globalstop")
 _WRITE = tuple(
     f"scenarios.{verb}_{model}" for model in ("scenario", "schedule") for verb in ("add", "change", "delete")
 )
-# Who may edit what a second person then decides on may well be that second person for others: the rule that
-# nobody approves his own holds for each run, whatever groups he is in.
+# People who may edit may also approve for others: the rule that nobody approves their own request applies to
+# each run, whatever groups they are in.
 GROUPS = {
-    "Viewer": _LOOK,
+    "Viewer": _VIEW,
     "Runner": _RUN,
     "Editor": (*_RUN, *_WRITE),
-    "Approver": (*_LOOK, "scenarios.approve_run", "scenarios.stop_run", "scenarios.pull_globalstop"),
+    "Approver": (*_VIEW, "scenarios.approve_run", "scenarios.stop_run", "scenarios.pull_globalstop"),
     "Administrator": (
         *_RUN,
         *_WRITE,
@@ -39,7 +39,7 @@ GROUPS = {
 
 
 def make_groups(sender: AppConfig, **options: Any) -> None:
-    """After `migrate`. Permissions are made first: whose turn comes when depends on the order of the apps."""
+    """After `migrate`. Permissions are created first, whatever the order of the apps."""
     missing = set(GROUPS) - set(Group.objects.values_list("name", flat=True))
     if not missing:
         return

@@ -1,4 +1,4 @@
-"""A write that is sent again is carried out once: its answer is kept with it, in one transaction."""
+"""Carries out a write once, even if it is sent again: its response is stored in the same transaction."""
 
 import hashlib
 from collections.abc import Callable
@@ -18,7 +18,7 @@ MAX_KEY_LENGTH = 255
 
 
 class KeyUsedOtherwise(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
-    """The key was named with another request."""
+    """The key was used with another request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def is_kept(self) -> bool:
-        """A refusal has done nothing: sent again, the request is judged anew."""
+        """Refusals are not stored: they changed nothing, so that the request may be sent again."""
         return 200 <= self.status < 300  # noqa: PLR2004 - what HTTP calls successful
 
 
@@ -37,20 +37,19 @@ def fingerprint(method: str, address: str, body: bytes) -> str:
     return hashlib.sha256(b"\0".join([method.encode(), address.encode(), body])).hexdigest()
 
 
-def once(caller: str, key: str, request: str, write: Callable[[], Answer]) -> tuple[Answer, bool]:
-    """What `write` answers, or answered when it was asked for with this key; and whether it was kept.
+def answer_once(caller: str, key: str, request: str, write: Callable[[], Answer]) -> tuple[Answer, bool]:
+    """The response of `write`, or the stored one for this key; and whether it was stored.
 
-    The key's row is the first thing the transaction writes, so that a second request with the same key waits
-    at it until the first has committed, and then finds its answer. Whatever ends the process before leaves
-    neither the row nor what was written.
+    The transaction writes the row of the key first, so that a second request with the same key waits until
+    the first has committed, and then finds its response. If the process dies before, neither exists.
 
     Raises:
-        KeyUsedOtherwise: the key stands for another request.
+        KeyUsedOtherwise: the key was used with another request.
     """
     with transaction.atomic():
         row = _claim(caller, key, request)
         if row is None:
-            return _kept(caller, key, request), True
+            return _find_stored(caller, key, request), True
         answer = write()
         if answer.is_kept:
             row.status, row.headers, row.body = answer.status, answer.headers, answer.body
@@ -61,7 +60,7 @@ def once(caller: str, key: str, request: str, write: Callable[[], Answer]) -> tu
 
 
 def _claim(caller: str, key: str, request: str) -> KeptAnswer | None:
-    """A row of one's own; None where there is one already."""
+    """A new row for the key; None if there is one already."""
     KeptAnswer.objects.filter(caller=caller, key=key, created_at__lt=timezone.now() - KEPT_FOR).delete()
     try:
         with transaction.atomic():
@@ -70,17 +69,17 @@ def _claim(caller: str, key: str, request: str) -> KeptAnswer | None:
         return None
 
 
-def _kept(caller: str, key: str, request: str) -> Answer:
+def _find_stored(caller: str, key: str, request: str) -> Answer:
     row = KeptAnswer.objects.get(caller=caller, key=key)
     if row.request != request:
         raise KeyUsedOtherwise(
-            f"The Idempotency-Key {key!r} was used with another request: take a new one for each write."
+            f"The Idempotency-Key {key!r} was used with another request; use a new key for each write."
         )
     return Answer(row.status, row.headers, bytes(row.body))
 
 
 def prune_answers(now: datetime, *, at_most: int) -> int:
-    """Delete answers that were kept long enough; how many."""
+    """Delete responses that were stored long enough; returns how many."""
     old = KeptAnswer.objects.filter(created_at__lt=now - KEPT_FOR).order_by("created_at")
     ids = list(old.values_list("id", flat=True)[:at_most])
     KeptAnswer.objects.filter(id__in=ids).delete()

@@ -1,4 +1,4 @@
-"""What becomes of a form that is sent: where its sender goes on after a login, and which page was saved."""
+"""Where people return to after a login, and which page they saved last."""
 
 from urllib.parse import quote, urlsplit
 
@@ -10,8 +10,8 @@ SAVED_PAGE = "saved_page"
 SECONDS = 300
 
 
-def page_of_form(request: HttpRequest) -> str:
-    """The page that a form was sent from: its own address may be one that only takes what is sent."""
+def find_page_of_form(request: HttpRequest) -> str:
+    """The page of the form, because the address that it is sent to may only accept POST."""
     referrer = request.headers.get("Referer", "")
     if not url_has_allowed_host_and_scheme(referrer, {request.get_host()}, require_https=request.is_secure()):
         return request.get_full_path()
@@ -19,8 +19,8 @@ def page_of_form(request: HttpRequest) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def tell_saved_page(request: HttpRequest, response: HttpResponse) -> None:
-    """To kept-text.js: what this browser has kept of the page's form is stored by now."""
+def set_saved_page(request: HttpRequest, response: HttpResponse) -> None:
+    """Tell kept-text.js that the text which it keeps for this page was saved."""
     response.set_cookie(
         SAVED_PAGE,
         quote(request.path, safe=""),

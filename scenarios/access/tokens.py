@@ -1,4 +1,4 @@
-"""API tokens: what each scope permits, and every write to them."""
+"""API tokens: scopes, creation, use and revocation."""
 
 import hashlib
 import hmac
@@ -24,7 +24,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     ),
     "edit": ("scenarios.add_scenario", "scenarios.change_scenario", "scenarios.delete_scenario"),
     "run": ("scenarios.run_scenario",),
-    # To write one it takes "run" too: whoever writes a schedule answers for its runs.
+    # Writing a schedule also needs "run", because its author is responsible for its runs.
     "schedule": ("scenarios.add_schedule", "scenarios.change_schedule", "scenarios.delete_schedule"),
     "services": (
         "scenarios.add_service",
@@ -32,7 +32,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.delete_service",
         "scenarios.protect_service",
     ),
-    # The view, too: an address may hold what only its receiver and its keeper should know.
+    # Includes viewing, because an address may contain a secret.
     "webhooks": (
         "scenarios.view_webhook",
         "scenarios.add_webhook",
@@ -51,31 +51,31 @@ LAST_USED_EVERY = timedelta(minutes=1)
 
 
 class TokenRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
-    """A token that makes no sense is not made."""
+    """A token cannot be created like this."""
 
 
 def create_token(
     owner: User, name: str, scopes: Iterable[str], *, expires_at: datetime | None = None
 ) -> tuple[ApiToken, str]:
-    """A token, and its secret, which is known to the caller alone from now on.
+    """Create a token; returns it and its secret, which is not stored.
 
     Raises:
-        TokenRefused: an unknown scope or none, an end in the past, or no name.
+        TokenRefused: no scope or an unknown one, an end in the past, or no name.
     """
     wanted = list(dict.fromkeys(scopes))
     if unknown := [scope for scope in wanted if scope not in SCOPES]:
-        raise TokenRefused(f"{unknown[0]!r} is no scope: one or more of {', '.join(SCOPES)}.")
+        raise TokenRefused(f"{unknown[0]!r} is not a scope; choose one or more of {', '.join(SCOPES)}.")
     if not wanted:
-        raise TokenRefused(f"A token without a scope opens nothing: one or more of {', '.join(SCOPES)}.")
+        raise TokenRefused(f"A token needs a scope; choose one or more of {', '.join(SCOPES)}.")
     if expires_at is not None and expires_at <= timezone.now():
         raise TokenRefused(f"expires_at {expires_at.isoformat()!r} is in the past.")
     if not name.strip():
-        raise TokenRefused("The name is empty: say what the token is for, as 'the nightly build'.")
+        raise TokenRefused("The name is empty; say what the token is for, such as 'nightly build'.")
     secret = PREFIX + secrets.token_urlsafe(RANDOM_BYTES)
     token = ApiToken.objects.create(
         owner=owner,
         name=name.strip()[:100],
-        digest=digest_of(secret),
+        digest=compute_digest(secret),
         beginning=secret[:SHOWN_CHARACTERS],
         scopes=wanted,
         expires_at=expires_at,
@@ -83,24 +83,24 @@ def create_token(
     return token, secret
 
 
-def digest_of(secret: str) -> str:
+def compute_digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def find_token(secret: str) -> ApiToken | None:
-    """The valid token that has this secret, with its owner."""
+    """The valid token with this secret, and its owner."""
     if not secret.startswith(PREFIX):
         return None
-    digest = digest_of(secret)
+    digest = compute_digest(secret)
     found = ApiToken.objects.valid(timezone.now()).filter(digest=digest).select_related("owner").first()
-    # The index was asked with a digest: how long it took tells nothing of a secret.
+    # The lookup used a digest, so its duration reveals nothing about a secret.
     if found is None or not hmac.compare_digest(found.digest, digest):
         return None
     return found if found.owner_may_use_it() else None
 
 
 def note_use(token: ApiToken) -> None:
-    """Remember when the token was used last, once a minute: reading must not become writing."""
+    """Store when the token was last used, at most once a minute, because requests should not all write."""
     now = timezone.now()
     if token.last_used_at is not None and token.last_used_at > now - LAST_USED_EVERY:
         return
@@ -109,12 +109,12 @@ def note_use(token: ApiToken) -> None:
 
 
 def revoke_token(token: ApiToken) -> bool:
-    """End the token now, for good. False where it was revoked before."""
+    """Revoke the token permanently. False if it was revoked before."""
     return bool(
         ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
     )
 
 
-def permitted_by(scopes: Iterable[str]) -> frozenset[str]:
-    """The permissions that the scopes stand for."""
+def collect_permissions(scopes: Iterable[str]) -> frozenset[str]:
+    """The permissions of the scopes."""
     return frozenset(permission for scope in scopes for permission in SCOPES.get(scope, ()))

@@ -106,10 +106,10 @@ def approval_badge(approval: Approval) -> SafeString:
 def describe_plan(approval: Approval) -> dict[str, Any]:
     """What would run: a run's own document, or the present document of a schedule's scenario."""
     try:
-        plan = approvals.plan_of(approval)
+        plan = approvals.find_plan(approval)
     except (InvalidDocument, InvalidVariables) as error:
         return {"problem": f"This cannot run as it is now: {error}"}
     if plan is None:
         return {"problem": "The scenario has been deleted."}
     steps = list(list_steps(plan))
-    return {"plan": plan_timeline(plan), "steps": steps, "variables": approvals.variables_of(approval)}
+    return {"plan": plan_timeline(plan), "steps": steps, "variables": approvals.find_variables(approval)}

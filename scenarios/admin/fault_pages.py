@@ -72,7 +72,7 @@ class FaultAdmin(ReadOnlyAdmin):
 
     @admin.display(description="state", ordering="state")
     def badge(self, fault: Fault) -> SafeString:
-        return badge(BADGES[FaultState(fault.state)], fault.standing)
+        return badge(BADGES[FaultState(fault.state)], fault.status)
 
     @admin.display(description="run", ordering="run")
     def run_link(self, fault: Fault) -> SafeString:

@@ -73,7 +73,7 @@ class RunAdmin(WithoutFormAdmin):
     def live_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """What has changed since the browser's last poll; 204 if nothing has."""
         seen = run_page.Mark.read(request.GET.get("after", ""))
-        if run_page.mark_of(pk) == seen:
+        if run_page.find_mark(pk) == seen:
             return HttpResponse(status=204)
         context = run_page.what_changed(self.find_visible(request, pk), seen)
         if context is None:
@@ -85,7 +85,7 @@ class RunAdmin(WithoutFormAdmin):
         """The charts, if there are newer ones than the browser has; 204 if not."""
         if str(run_page.charts_version(pk)) == request.GET.get("seen", ""):
             return HttpResponse(status=204)
-        context = run_page.charts_of(self.find_visible(request, pk))
+        context = run_page.build_charts(self.find_visible(request, pk))
         return TemplateResponse(request, f"{TEMPLATES}/charts.html", context)
 
     @page("<uuid:pk>/step/")

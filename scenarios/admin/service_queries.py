@@ -1,4 +1,4 @@
-"""The queries that charts of runs on a service show, on the service's page."""
+"""The chart queries on the page of a service."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from scenarios.charts.check import refusal_of
+from scenarios.charts.check import find_refusal
 from scenarios.charts.service_queries import DEFAULTS
 from scenarios.models import ServiceQuery
 
@@ -19,18 +19,18 @@ class QueryForm(forms.ModelForm):
         widgets = {"query": forms.Textarea(attrs={"rows": 3, "cols": 70, "spellcheck": "false"})}
 
     def has_changed(self) -> bool:
-        """One of the filled-in ones that was emptied is none, whatever its unit."""
+        """An emptied form with only a unit does not count as a new query."""
         return super().has_changed() and self.changed_data != ["unit"]
 
     def clean_query(self) -> str:
         query = str(self.cleaned_data["query"])
-        if "query" in self.changed_data and (sentence := refusal_of(query)):
+        if "query" in self.changed_data and (sentence := find_refusal(query)):
             raise ValidationError(sentence)
         return query
 
 
-class QueriesOfService(forms.BaseInlineFormSet):
-    """A new service's are filled in with those of this project's own metrics."""
+class QueryFormSet(forms.BaseInlineFormSet):
+    """A new service starts with queries for the metrics of this project."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -41,11 +41,11 @@ class QueriesOfService(forms.BaseInlineFormSet):
 
 
 class QueriesInline(admin.StackedInline):
-    """Who may change a service may change its queries."""
+    """People who may change a service may change its queries."""
 
     model = ServiceQuery
     form = QueryForm
-    formset = QueriesOfService
+    formset = QueryFormSet
 
     def get_extra(self, request: HttpRequest, obj: Any = None, **_named: Any) -> int:
         return len(DEFAULTS) if obj is None else 0

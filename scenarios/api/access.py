@@ -39,7 +39,7 @@ class Caller:
         return f"token {self.token.pk}" if self.token else f"user {self.user.pk}"
 
     def may(self, permission: str) -> bool:
-        if self.token is not None and permission not in tokens.permitted_by(self.token.scopes):
+        if self.token is not None and permission not in tokens.collect_permissions(self.token.scopes):
             return False
         return self.user.has_perm(permission)
 

@@ -89,9 +89,9 @@ class ApprovalDetails(ApprovalInList):
     @classmethod
     def of(cls, row: Approval, request: HttpRequest) -> "ApprovalDetails":
         described: Any = row
-        described.variables, described.steps, described.problem = approvals.variables_of(row), [], ""
+        described.variables, described.steps, described.problem = approvals.find_variables(row), [], ""
         try:
-            plan = approvals.plan_of(row)
+            plan = approvals.find_plan(row)
         except (InvalidDocument, InvalidVariables) as error:
             described.problem = f"This cannot run as it is now: {error}"
         else:

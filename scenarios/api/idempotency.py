@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from scenarios.access.idempotency import MAX_KEY_LENGTH, Answer, fingerprint, once
+from scenarios.access.idempotency import MAX_KEY_LENGTH, Answer, answer_once, fingerprint
 from scenarios.api.access import authenticate
 from scenarios.api.problems import HANDLERS, ProblemAt, RefusedError, describe_error
 
@@ -34,7 +34,7 @@ def run_once(run: View) -> View:
         try:
             caller = str(authenticate(request))
             whole = fingerprint(str(request.method), request.get_full_path(), request.body)
-            answer, was_kept = once(
+            answer, was_kept = answer_once(
                 caller, check_key(key), whole, lambda: keep_answer(run(request, *arguments, **named))
             )
         except tuple(HANDLERS) as error:

@@ -1,5 +1,5 @@
-"""What Prometheus measured around a run: which queries are asked, how, and how the answers are kept.
+"""What Prometheus measured around a run: which queries are sent, and how their results are stored.
 
-The watchdog reads them, again and again while the run goes on and for ten minutes after it, so that no
-page and no run waits for Prometheus. What is shown is always what is kept.
+The watchdog reads them repeatedly during the run and for ten minutes after it, so that no page and no run
+waits for Prometheus. Pages show only what is stored.
 """

@@ -1,4 +1,4 @@
-"""A question, put to Prometheus over a window of time, and its answer as a chart, bounded in every way."""
+"""Sends a query to Prometheus over a window of time and builds a chart of bounded size."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ from scenarios.domain.plan import origin
 from scenarios.domain.templates import insert_secrets
 from scenarios.drivers.prometheus import choose_server, query_api
 
-# By the labels of a series, its value at each moment.
+# For the labels of each series, its value at each moment.
 Samples = dict[tuple[tuple[str, str], ...], dict[float, Value]]
 
 SECONDS = 4.0
@@ -23,14 +23,14 @@ MAX_NAMES_LEFT_OUT = 10
 MAX_NAME_LENGTH = 120
 MAX_QUERY_LENGTH = 2000
 MAX_PROBLEM_LENGTH = 500
-# Digits that a picture of a few hundred pixels can show, with some to spare.
+# More digits than a picture of a few hundred pixels can show.
 DIGITS = 6
 
 
-async def chart_of(question: Question, windows: Sequence[Window], secret: Callable[[str], str]) -> Chart:
-    """The chart; where Prometheus does not answer or refuses, with a sentence for a problem.
+async def build_chart(question: Question, windows: Sequence[Window], secret: Callable[[str], str]) -> Chart:
+    """The chart; with a `problem` if Prometheus does not answer or refuses the query.
 
-    Later windows are finer: within one of them the earlier ones' samples are not kept.
+    Later windows are finer and replace the samples of earlier ones.
     """
     blank = Chart(
         title=question.title,
@@ -67,15 +67,15 @@ def _words(query: str, window: Window) -> dict[str, str]:
 
 
 def _add(samples: Samples, data: Mapping[str, Any], window: Window) -> None:
-    """The answer's samples to those that are known, by labels and moment."""
+    """Add the samples of the response to the known ones."""
     moments = window.moments()
     try:
         for one in data["result"]:
             labels = tuple(sorted((str(name), str(value)) for name, value in one["metric"].items()))
             known = samples.setdefault(labels, {})
-            # A series of histograms has no `values`: it is one without samples.
+            # A series of native histograms has no `values`; it counts as one without samples.
             for at, text in one.get("values", ()):
-                place = window.place_of(float(at))
+                place = window.find_place(float(at))
                 if place is not None:
                     known[moments[place]] = _kept(float(text))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
@@ -89,7 +89,7 @@ def _kept(value: float) -> Value:
 
 
 def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
-    """The highest series, in the order of their names: a chart of more lines cannot be read."""
+    """The highest series, sorted by name, because a chart with more lines is unreadable."""
     names = _names([dict(labels) for labels in samples])
     named = [
         Series(name=name, values=[known.get(moment) for moment in moments])
@@ -107,11 +107,11 @@ def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
 
 
 def _names(labels: Sequence[Mapping[str, str]]) -> list[str]:
-    """What tells each series from the others: the labels in which they differ."""
+    """Name each series by the labels in which they differ."""
     keys = sorted({key for one in labels for key in one})
-    telling = [key for key in keys if len({one.get(key) for one in labels}) > 1]
+    distinct = [key for key in keys if len({one.get(key) for one in labels}) > 1]
     return [
-        truncate(", ".join(f"{key}={one[key]}" for key in telling if key in one), MAX_NAME_LENGTH)
+        truncate(", ".join(f"{key}={one[key]}" for key in distinct if key in one), MAX_NAME_LENGTH)
         or "(no labels)"
         if len(labels) > 1
         else ""

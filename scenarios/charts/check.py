@@ -1,4 +1,4 @@
-"""Whether Prometheus takes a service's query: asked of it when the query is entered."""
+"""Checks a service's query with Prometheus when it is entered."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from scenarios.domain.promql import check_placeholders, fill_in
 from scenarios.drivers.prometheus import query_api
 
 SECONDS = 2.0
-# Any name will do: the query is read, and evaluated for one moment long ago.
+# Any name works, because the query is only parsed and evaluated for one moment long ago.
 SOME_SERVICE = "some-service"
 
 
-def refusal_of(query: str) -> str:
-    """A sentence where the query is wrong; "" where it is not, or where Prometheus cannot say now."""
+def find_refusal(query: str) -> str:
+    """What is wrong with the query; "" if it is valid or Prometheus cannot be reached."""
     try:
         check_placeholders(query)
     except ValueError as error:

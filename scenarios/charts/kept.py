@@ -1,7 +1,7 @@
-"""Charts as they are kept with a run. Times are Unix seconds.
+"""Charts as they are stored with a run. Times are Unix seconds.
 
-A value is a number, None where there was no sample, or one of the texts `NaN`, `+Inf` and `-Inf`, which
-JSON has no numbers for.
+A value is a number, None if there was no sample, or one of the texts `NaN`, `+Inf` and `-Inf`, because JSON
+has no such numbers.
 """
 
 from bisect import bisect_left
@@ -15,14 +15,14 @@ Value = float | str | None
 
 
 class Series(BaseModel):
-    """`name` tells it from the others of its chart; "" where it is the only one. A value for each moment."""
+    """One line of a chart, with a value for each moment; `name` is "" if it is the only one."""
 
     name: str = ""
     values: list[Value]
 
 
 class Chart(BaseModel):
-    """One query's answer. `problem` says why there is none, or none newer than what is here."""
+    """The result of one query. `problem` says why there is none, or no newer one."""
 
     title: str
     about: str = Field(description="The service, or which steps of the run ask the query.")
@@ -36,7 +36,7 @@ class Chart(BaseModel):
     left_out_count: int = 0
 
     def numbers(self, series: Series, begin: float, end: float) -> Iterator[float]:
-        """The finite values from one moment up to another, the latter left out."""
+        """The finite values from `begin` up to, but not including, `end`."""
         for value in series.values[bisect_left(self.moments, begin) : bisect_left(self.moments, end)]:
             if isinstance(value, float):
                 yield value
@@ -47,14 +47,14 @@ class Chart(BaseModel):
 
 
 class Charts(BaseModel):
-    """All of a run; `left_out` names queries that were too many to be asked."""
+    """All charts of a run; `left_out` names queries beyond the limit."""
 
     charts: list[Chart] = []
     left_out: list[str] = []
 
 
 def with_earlier(new: Charts, earlier: Charts) -> Charts:
-    """The new ones; where nothing could be read, what was read before, with the reason."""
+    """The new charts; for those that could not be read, the earlier ones with the problem."""
     known = {(chart.about, chart.title, chart.query): chart for chart in earlier.charts if chart.series}
     charts = []
     for chart in new.charts:

@@ -1,4 +1,4 @@
-"""Which queries the charts of a run ask: those of its probes, and those of the services it touches."""
+"""The queries for a run's charts: those of its probes and those of the services that it touches."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +18,7 @@ MAX_QUESTIONS = 20
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`query` and `server` are as in a plan: secrets stand in them as references.
+    """A query for a chart. `query` and `server` contain references instead of secrets, as in a plan.
 
     `service` is that of a service's query, in which `$service` and `$window` are to be filled in.
     """
@@ -40,25 +40,25 @@ class Question:
         return str(unescape_secrets(self.query))
 
 
-def questions_of(run: Run) -> tuple[list[Question], list[str]]:
-    """What to ask, and the titles of those that are too many."""
+def find_questions(run: Run) -> tuple[list[Question], list[str]]:
+    """The queries to send, and the titles of those beyond the limit."""
     asked: list[Question] = []
-    # A document of another time: the services' queries are asked all the same.
+    # If the document no longer fits, the queries of the services still do.
     with suppress(InvalidDocument, InvalidVariables):
-        asked += of_plan(build_run_plan(run))
-    asked += of_services(run.services)
+        asked += find_plan_questions(build_run_plan(run))
+    asked += read_service_questions(run.services)
     return asked[:MAX_QUESTIONS], [question.title for question in asked[MAX_QUESTIONS:]]
 
 
-def of_services(names: Sequence[str]) -> Iterator[Question]:
+def read_service_questions(names: Sequence[str]) -> Iterator[Question]:
     rows = ServiceQuery.objects.filter(service__name__in=names).select_related("service")
     for row in rows.order_by("service__name", "id"):
         name = row.service.name
         yield Question(row.title, name, row.query, Unit(row.unit), service=name)
 
 
-def of_plan(plan: Plan) -> list[Question]:
-    """Each query of the plan once, by the first step that asks it."""
+def find_plan_questions(plan: Plan) -> list[Question]:
+    """Each query of the plan once, named after the first step with it."""
     first: dict[tuple[str, str], Question] = {}
     more: dict[tuple[str, str], int] = {}
     for name, about, step in _steps(plan):

@@ -10,7 +10,7 @@ from django.utils import timezone
 from scenarios.charts import keeping
 from scenarios.charts.keeping import Taken
 from scenarios.charts.kept import Charts
-from scenarios.charts.questions import questions_of
+from scenarios.charts.questions import find_questions
 from scenarios.charts.reading import read_charts
 from scenarios.charts.window import windows_around
 from scenarios.database.connections import DatabaseThread
@@ -58,7 +58,7 @@ async def _read(taken: Taken) -> None:
     try:
         charts = Charts()
         if run.claimed_at is not None:
-            asked, left_out = await DATABASE.call(questions_of, run)
+            asked, left_out = await DATABASE.call(find_questions, run)
             scrape = settings.PROMETHEUS_SCRAPE_SECONDS
             windows = windows_around(run.claimed_at, run.finished_at, now, scrape=scrape)
             charts = await read_charts(asked, windows)

@@ -1,4 +1,4 @@
-"""Reads all charts of a run, within a time, whatever Prometheus does."""
+"""Reads all charts of a run within a time limit."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from scenarios.charts.answers import chart_of
+from scenarios.charts.answers import build_chart
 from scenarios.charts.kept import Chart, Charts
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window, rate_window
@@ -16,24 +16,24 @@ from scenarios.domain.redaction import Redactor
 from scenarios.drivers.platform import ConfiguredSecrets
 
 AT_ONCE = 5
-# Never reached by so many questions that each have their own time limit; it bounds what is not foreseen.
+# A safety limit; the time limits of the single queries are shorter.
 SECONDS = 40.0
 
 
-def settle() -> timedelta:
+def get_settle_time() -> timedelta:
     """How long a sample may take to arrive: two scrapes."""
     return timedelta(seconds=2 * settings.PROMETHEUS_SCRAPE_SECONDS)
 
 
 async def read_charts(questions: Sequence[Question], windows: Sequence[Window]) -> Charts:
-    """The questions' charts, with no secret in them.
+    """The charts of the queries, with secrets redacted.
 
     Raises:
         TimeoutError: they were not all read in time.
     """
     redactor = Redactor()
     places = asyncio.Semaphore(AT_ONCE)
-    # Of the finest: what lies between two points of the others is not shown anyway.
+    # For the finest window, because the other ones show fewer points.
     seconds = rate_window(settings.PROMETHEUS_SCRAPE_SECONDS, windows[-1].step)
 
     def secret(name: str) -> str:
@@ -43,11 +43,11 @@ async def read_charts(questions: Sequence[Question], windows: Sequence[Window]) 
 
     async def read(question: Question) -> Chart:
         async with places:
-            return await chart_of(question.with_window(seconds), windows, secret)
+            return await build_chart(question.with_window(seconds), windows, secret)
 
     async with asyncio.timeout(SECONDS):
         charts = await asyncio.gather(*map(read, questions))
-    # Redacted when all secrets are known: one question's answer may show another's.
+    # Redacted at the end, because one response may contain the secret of another query.
     return Charts.model_validate(_storable([chart.model_dump(mode="json") for chart in charts], redactor))
 
 

@@ -1,4 +1,4 @@
-"""Over which time a run's charts reach, how finely, and when they are read again."""
+"""The time range and resolution of a run's charts, and when they are read again."""
 
 import math
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from datetime import datetime, timedelta
 # The run, and as much before and after it.
 AROUND = timedelta(minutes=10)
 MAX_POINTS = 240
-# A run is read once more by itself where all around it is longer than so many times the run.
+# A run is read separately if the whole range is longer than this many times the run.
 SMALL_PART = 1.5
 MIN_SCRAPES, MIN_MARGIN = 6, timedelta(seconds=15)
 STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600, 900, 1800, 3600)
-# While the run goes on: the picture changes visibly no more often than this share of its length.
+# While the run goes on, this share of its length is the smallest visible change.
 MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=5), timedelta(seconds=60)
 READINGS_PER_LENGTH = 60
-# After its end: at once, when late scrapes have come in, while it recovers, when the ten minutes are over.
+# After the end: at once, after late scrapes, during recovery, and after ten minutes.
 AFTER_THE_END = (timedelta(seconds=20), timedelta(seconds=60), timedelta(minutes=4))
-# A Prometheus that is away when the last reading is due is asked again for so long.
+# How long to retry if Prometheus is unreachable at the last reading.
 PATIENCE = timedelta(hours=1)
 ASK_AGAIN = timedelta(minutes=5)
 
@@ -32,8 +32,8 @@ class Window:
     def moments(self) -> list[float]:
         return [self.start + number * self.step for number in range(self._points())]
 
-    def place_of(self, moment: float) -> int | None:
-        """Which of the moments it is, if it is one of them."""
+    def find_place(self, moment: float) -> int | None:
+        """The index of the moment, if it is one of `moments`."""
         place = round((moment - self.start) / self.step)
         return place if 0 <= place < self._points() else None
 
@@ -63,7 +63,7 @@ def windows_around(began: datetime, ended: datetime | None, now: datetime, *, sc
 def _window(start: float, end: float, points: int) -> Window:
     # The moments are the start and as many after it as there are whole steps, one more by the rounding.
     wanted = (end - start) / (points - 2)
-    step = next((float(one) for one in STEPS if one >= wanted), STEPS[-1] * math.ceil(wanted / STEPS[-1]))
+    step = next((float(step) for step in STEPS if step >= wanted), STEPS[-1] * math.ceil(wanted / STEPS[-1]))
     return Window(math.floor(start / step) * step, end, float(step))
 
 

@@ -1,4 +1,4 @@
-"""The pages of docs/, for readers in the admin."""
+"""The pages of docs/, shown in the admin."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-# In the order in which a newcomer reads them; each is docs/NAME.md.
+# In the order in which newcomers should read them; each is docs/NAME.md.
 PAGES = {
     "tutorial": "Tutorial",
     "scenario-language": "The language",
@@ -32,29 +32,29 @@ class Page:
     html: SafeString
 
 
-@cache  # the files come with the release
+@cache  # the files never change at run time
 def read_page(name: str) -> Page:
-    """Raises KeyError where there is no such page."""
+    """Raises KeyError if there is no such page."""
     title = PAGES[name]
     text = (settings.BASE_DIR / "docs" / f"{name}.md").read_text(encoding="utf-8")
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(text)
     for token, following in pairwise(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", anchor_of(following.content))
+            token.attrSet("id", build_anchor(following.content))
         for child in token.children or []:
-            _lead_to_the_admin(child)
-    # The Markdown is this project's own.
+            _link_to_admin(child)
+    # The Markdown comes from this project.
     return Page(name, title, mark_safe(markdown.renderer.render(tokens, markdown.options, {})))  # noqa: S308
 
 
-def anchor_of(heading: str) -> str:
-    """As GitHub makes it, for which the pages' own links are written."""
+def build_anchor(heading: str) -> str:
+    """As on GitHub, because links between the pages are written for it."""
     kept = "".join(letter for letter in heading.lower() if letter.isalnum() or letter in " -_")
     return kept.replace(" ", "-")
 
 
-def _lead_to_the_admin(token: Token) -> None:
+def _link_to_admin(token: Token) -> None:
     if token.type != "link_open":
         return
     path, fragment = urldefrag(str(token.attrGet("href")))
@@ -62,4 +62,4 @@ def _lead_to_the_admin(token: Token) -> None:
     if name in PAGES:
         token.attrSet("href", reverse("admin:guide", args=[name]) + (f"#{fragment}" if fragment else ""))
     elif path and not path.startswith(("http://", "https://")):
-        del token.attrs["href"]  # a file of the project, which is not served
+        del token.attrs["href"]  # a file of the project, not served here

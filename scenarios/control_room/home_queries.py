@@ -1,4 +1,4 @@
-"""What Home and the lists tell of many rows at once, each in a few queries."""
+"""Queries for Home and the lists, a few for many rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from scenarios.pictures.days import Day
 
 DAYS = 30
 MAX_UNFINISHED = 20
-# As the exit code of `scenario run` has it: with something still injected nothing has passed.
+# As in the exit code of `scenario run`: a run that left something injected has not passed.
 PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
 MAX_OUTSTANDING = 20
 MAX_SCENARIOS = 50
@@ -23,7 +23,7 @@ MAX_LISTED_USES, MAX_USES_ON_PAGE = 10, 100
 
 
 def unfinished_runs() -> list[Run]:
-    """Running and queued ones, each with the `phase` it is in."""
+    """Running and queued runs, each with its present `phase`."""
     started = Event.objects.filter(run=OuterRef("pk"), kind=EventKind.PHASE_STARTED).order_by("-sequence")
     rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
     return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
@@ -35,7 +35,7 @@ def outstanding_faults() -> list[Fault]:
 
 
 def runs_per_day() -> list[Day]:
-    """The last 30 days, today the last; days without a run too."""
+    """The last 30 days, up to today, including days without a run."""
     today = timezone.localdate()
     days = [today - timedelta(days=DAYS - 1 - number) for number in range(DAYS)]
     begins = [timezone.make_aware(datetime.combine(day, time.min)) for day in days]
@@ -50,9 +50,9 @@ def runs_per_day() -> list[Day]:
 
 
 def _number_of_day(begins: Sequence[datetime], first: int, end: int) -> Case | Value:
-    """Which of the days from `first` to before `end` a run was queued on, by halving.
+    """The number of the day, from `first` to before `end`, on which a run was queued; found by halving.
 
-    Not TruncDate and `__date`: on SQLite both call Python for each row, and no index serves them.
+    TruncDate and `__date` would call Python for each row on SQLite, without an index.
     """
     if end - first == 1:
         return Value(first)
@@ -102,8 +102,8 @@ def find_uses(services: Iterable[str]) -> dict[str, Use]:
     counts = dict(rows.values_list("service").annotate(count=Count("scenario_name")).order_by("service"))
     few = [service for service, count in counts.items() if count <= MAX_LISTED_USES]
     named: dict[str, list[tuple[int, str]]] = {}
-    told = rows.filter(service__in=few).order_by("service", "scenario_name")
-    for service, key, name in told.values_list("service", "scenario_id", "scenario_name"):
+    named_rows = rows.filter(service__in=few).order_by("service", "scenario_name")
+    for service, key, name in named_rows.values_list("service", "scenario_id", "scenario_name"):
         named.setdefault(service, []).append((key, name))
     return {service: Use(count, tuple(named.get(service, ()))) for service, count in counts.items()}
 
@@ -123,7 +123,7 @@ def pending_approvals() -> list[Approval]:
     return list(Approval.objects.pending().for_a_list()[:MAX_UNFINISHED])
 
 
-def shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:
+def compute_shares(days: Iterable[Day]) -> Mapping[str, int | float | None]:
     runs, passed = 0, 0
     for day in days:
         runs, passed = runs + day.runs, passed + day.passed

@@ -1,4 +1,4 @@
-"""The run page's parts, and which of them have changed since a browser saw them last."""
+"""The parts of the run page, and which of them have changed since a browser last saw them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, Run, RunCharts
-from scenarios.pictures.run_charts import views_of
+from scenarios.pictures.run_charts import build_views
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import build_run_plan
 from scenarios.runs.history import RunHistory, read_history
@@ -23,15 +23,15 @@ STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
 EVENTS_PER_PAGE = 100
 EVENTS_PER_STEP = 20
-# One poll a second while it runs; where only the watchdog still tries an undo, there is no hurry.
+# Poll every second while it runs, and less often while only the watchdog still retries an undo.
 SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
-# Charts are read by the watchdog: whether there is something newer is one short query.
+# The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How far a browser has seen a run: its newest event, whether a stop was asked for, what it waits for."""
+    """What a browser has seen of a run: the newest event, whether it is stopping, what it waits for."""
 
     event: int
     stopping: bool
@@ -51,7 +51,7 @@ class Mark:
         return f"{self.event}-{'stopping' if self.stopping else 'free'}-{self.waiting}"
 
 
-def mark_of(pk: UUID) -> Mark:
+def find_mark(pk: UUID) -> Mark:
     row = Run.objects.filter(pk=pk).values_list("last_event", "stop_requested_at", "waiting_for").first()
     if row is None:
         raise Http404(f"there is no run {pk}")
@@ -60,13 +60,13 @@ def mark_of(pk: UUID) -> Mark:
 
 def whole_page(run: Run) -> dict[str, Any]:
     history = read_history(run)
-    charts = charts_of(run, history)
+    charts = build_charts(run, history)
     return {**_parts(run, history), "steps": history.steps, **charts, **events_before(run, None)}
 
 
-def charts_of(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
-    """The charts that are kept, and how often to look for newer ones."""
-    charts = views_of(run, history or read_history(run))
+def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
+    """The stored charts, and how often to look for newer ones."""
+    charts = build_views(run, history or read_history(run))
     return {"run": run, "charts": charts, "charts_poll_seconds": 0 if charts.complete else SECONDS_CHARTS}
 
 
@@ -75,7 +75,7 @@ def charts_version(pk: UUID) -> int:
 
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
-    """What to send to a browser that has seen so much. None: so much is new that it had better reload."""
+    """What a browser with this mark has to be sent; None if so much is new that it should reload."""
     later = run.events.filter(sequence__gt=seen.event).order_by("sequence").defer("detail")
     new = list(later[: EVENTS_PER_PAGE + 1])
     if len(new) > EVENTS_PER_PAGE:
@@ -109,7 +109,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
 
 
 def events_before(run: Run, before: int | None) -> dict[str, Any]:
-    """The newest events, or those before a number, oldest first; `earlier` asks for the page before."""
+    """The newest events, or those before a number, oldest first; `earlier` is where the page before ends."""
     rows = run.events.order_by("-sequence").defer("detail")
     if before is not None:
         rows = rows.filter(sequence__lt=before)
@@ -118,7 +118,7 @@ def events_before(run: Run, before: int | None) -> dict[str, Any]:
 
 
 def step_details(run: Run, phase: str, name: str) -> dict[str, Any]:
-    """What the step is given, by the plan, and what its newest events tell."""
+    """The step's input from the plan, and its output from its newest events."""
     events = Event.objects.filter(run=run, phase=phase, subject=name).order_by("-sequence")[:EVENTS_PER_STEP]
     outputs = [(event, _text(event.detail)) for event in reversed(events) if event.detail]
     return {"inputs": _inputs(run, phase, name), "outputs": outputs, "most": EVENTS_PER_STEP}
@@ -128,7 +128,7 @@ def _inputs(run: Run, phase: str, name: str) -> list[PlannedStep]:
     try:
         planned = list(list_steps(build_run_plan(run)))
     except (InvalidDocument, InvalidVariables):
-        return []  # the document is of another time; the journal tells the rest
+        return []  # the document no longer fits the installed drivers; the events show the rest
     where = phase or "throughout"
     return [step for step in planned if (step.phase, step.name) == (where, name)]
 

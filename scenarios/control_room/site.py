@@ -1,6 +1,6 @@
-"""The admin site: its name, the places in its header, its home.
+"""The admin site: its name, its header and Home.
 
-Not in the package `admin`: importing that registers pages with the site, which must be there by then.
+It is not in the package `admin`, because that registers pages with the site when it is imported.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, URLResolver, path, reverse
 
-from scenarios.access.page_after_login import page_of_form, tell_saved_page
+from scenarios.access.page_after_login import find_page_of_form, set_saved_page
 from scenarios.control_room import guide, home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState
@@ -25,7 +25,7 @@ from scenarios.pictures.days import days_chart
 from scenarios.runs import global_stop
 from scenarios.supervision import readiness
 
-# Name in the header, admin page, the permission it needs, if any.
+# Text in the header, URL name, and the permission that the page needs, if any.
 PLACES = (
     ("Scenarios", "scenarios_scenario_changelist", "scenarios.view_scenario"),
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
@@ -44,14 +44,14 @@ class ControlRoom(admin.AdminSite):
     site_title = "Test Coordinator"
     index_title = "Control room"
     site_url = None
-    enable_nav_sidebar = False  # the header names every place
+    enable_nav_sidebar = False  # the header has all links
     index_template = "admin/control_room.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         super().register(model_or_iterable, admin_class, **options)
         for model_admin in self._registry.values():
-            # Its counts are a column for each choice of each filter: more scenarios than a database has
-            # columns are an error, and a count of every row for each is not worth the wait.
+            # Facets need a column for each choice of a filter. Many scenarios would need more columns than a
+            # database has, and counting all rows for each would be slow.
             model_admin.show_facets = admin.ShowFacets.NEVER  # type: ignore[misc]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class ControlRoom(admin.AdminSite):
             try:
                 address = reverse(f"{self.name}:{page}")
             except NoReverseMatch:
-                continue  # a site may unregister a page
+                continue  # the site may have unregistered the page
             if not permission or request.user.has_perm(permission):
                 places.append({"name": name, "address": address, "is_here": request.path.startswith(address)})
         return places
@@ -88,21 +88,21 @@ class ControlRoom(admin.AdminSite):
             if response.status_code != HTTPStatus.FOUND:
                 return response
             if not may_enter and request.path != reverse(f"{self.name}:logout"):
-                return redirect_to_login(page_of_form(request), reverse(f"{self.name}:login"))
-            tell_saved_page(request, response)
+                return redirect_to_login(find_page_of_form(request), reverse(f"{self.name}:login"))
+            set_saved_page(request, response)
             return response
 
         return update_wrapper(answered, guarded)
 
     def stop_view(self, request: HttpRequest) -> HttpResponse:
-        """Pulls the global stop, with a reason, or releases it."""
+        """Pulls the global stop with a reason, or releases it."""
         if request.method != "POST" or not request.user.has_perm("scenarios.pull_globalstop"):
             raise PermissionDenied
         if "release" in request.POST:
             global_stop.release_global_stop()
             messages.success(request, "Global stop released. Runs may start again.")
         else:
-            reason = request.POST.get("reason", "").strip() or "no reason given"
+            reason = request.POST.get("reason", "").strip() or "no reason"
             stopped = global_stop.pull_global_stop(by=request.user.get_username(), reason=reason)
             message = f"Stopping {format_count(stopped, 'run')}. Faults are undone first."
             messages.warning(request, f"{message} No run starts until you release the stop.")
@@ -112,13 +112,15 @@ class ControlRoom(admin.AdminSite):
         try:
             page = guide.read_page(name)
         except KeyError as error:
-            raise Http404(f"The guide has no page {name!r}, but {', '.join(guide.PAGES)}.") from error
+            raise Http404(
+                f"unknown page {name!r} of the guide; choose one of {', '.join(guide.PAGES)}"
+            ) from error
         context = {**self.each_context(request), "title": page.title, "page": page, "pages": guide.PAGES}
         return TemplateResponse(request, "admin/guide.html", context)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if "HX-Request" in request.headers:
-            # A poll whose session has ended was sent here: the whole page is to log in, not a part of it.
+            # The session ended during a poll: reload the whole page, so that it shows the login.
             return HttpResponse(headers={"HX-Refresh": "true"})
         sso = (
             {"name": settings.OIDC_NAME, "next": request.GET.get("next", "")}
@@ -133,13 +135,13 @@ class ControlRoom(admin.AdminSite):
             days = home_queries.runs_per_day()
             context |= self.now(request)
             context["global_stop"] = GlobalStop.objects.filter(pulled_at__isnull=False).first()
-            context |= {"chart": days_chart(days), "shares": home_queries.shares(days)}
+            context |= {"chart": days_chart(days), "shares": home_queries.compute_shares(days)}
             scenarios = Scenario.objects.defer("document")[: home_queries.MAX_SCENARIOS]
             context["scenarios"] = home_queries.with_last_run(list(scenarios))
         return super().index(request, {**context, **(extra_context or {})})
 
     def now_view(self, request: HttpRequest) -> HttpResponse:
-        """What Home shows of this moment; 204 where the browser has seen it."""
+        """The live part of Home; 204 if the browser has the newest."""
         if not request.user.has_perms(NEEDED_BY_HOME):
             raise PermissionDenied
         context = self.now(request)

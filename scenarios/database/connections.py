@@ -58,9 +58,9 @@ class DatabaseThread:
             try:
                 result = context.run(reconnecting(function), *arguments, **named)
             except Exception as error:  # noqa: BLE001 - raised where the call is awaited
-                _hand_over(loop, future, future.set_exception, error)
+                _deliver(loop, future, future.set_exception, error)
             else:
-                _hand_over(loop, future, future.set_result, result)
+                _deliver(loop, future, future.set_result, result)
 
         self._start()
         self._calls.put(carry_out)
@@ -84,7 +84,7 @@ class DatabaseThread:
             carry_out()
 
 
-def _hand_over(
+def _deliver(
     loop: asyncio.AbstractEventLoop, future: asyncio.Future[T], deliver: Callable[[Any], None], outcome: Any
 ) -> None:
     def set_unless_cancelled() -> None:

@@ -1,4 +1,4 @@
-"""Transactions that survive a power cut, whatever the database does with others."""
+"""Transactions that survive a power cut."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ from django.db import connection, transaction
 
 @contextmanager
 def on_disk() -> Iterator[None]:
-    """A transaction that is on disk once this is left, with all that was committed before it.
+    """A transaction that is on disk when the block ends, with everything committed before it.
 
-    Within another transaction, that one decides.
+    Inside another transaction, the outer one decides.
 
     SQLite in WAL mode with `synchronous=NORMAL` leaves commits to the operating system; FULL makes the commit
     wait for the disk. A PostgreSQL server, database or role may have `synchronous_commit` off.
@@ -26,7 +26,7 @@ def on_disk() -> Iterator[None]:
 def _synchronous_full() -> Iterator[None]:
     if (
         connection.vendor != "sqlite" or connection.in_atomic_block
-    ):  # it cannot be changed in the middle of one
+    ):  # it cannot be changed within a transaction
         yield
         return
     before = _pragma("PRAGMA synchronous")
@@ -34,7 +34,7 @@ def _synchronous_full() -> Iterator[None]:
     try:
         yield
     finally:
-        # A connection that broke meanwhile is opened with what the settings say.
+        # A connection that broke meanwhile gets the value from the settings.
         if connection.connection is not None:
             _pragma(f"PRAGMA synchronous={before}")
 
@@ -47,7 +47,7 @@ def _pragma(words: str) -> int:
 
 
 def _wait_for_the_disk() -> None:
-    """Where it is off: other values wait for the disk already, or for more than that."""
+    """Change only `off`, because all other values already wait for the disk."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute(

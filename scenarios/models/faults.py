@@ -136,7 +136,7 @@ class Fault(models.Model):
         return self.service or (f"host {self.host}" if self.host else "")
 
     @property
-    def standing(self) -> str:
+    def status(self) -> str:
         """The state in words, and what happens next."""
         state = str(self.get_state_display())
         if self.state in STATES_AWAITED and self.late_until is not None:

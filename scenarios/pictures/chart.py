@@ -1,6 +1,6 @@
-"""A chart of one query: its series over the run, and small below it over the ten minutes around.
+"""A chart of one query: its series during the run, and below it a small strip of the ten minutes around.
 
-Faults are shaded, judged validations are marked on the bar that is the run. All lengths are in pixels.
+Faults are shaded, and validations are marked on a bar for the run. All lengths are in pixels.
 """
 
 import math
@@ -28,8 +28,8 @@ STEPS_OF_TIME = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 
 MAX_TICKS = 5
 WORD_FITS = 34.0
 NEAR = 9.0
-NARROWEST = 2.0
-# A strip that shows hardly more than the chart says nothing.
+MIN_WIDTH = 2.0
+# A strip is drawn only if it is this many times as long as the chart.
 WORTH_A_STRIP = 1.25
 
 
@@ -44,7 +44,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A validation, or a guard, that was judged at a moment."""
+    """The result of a validation or guard at a moment."""
 
     name: str
     verdict: str
@@ -70,7 +70,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A part of the picture in which moments go from left to right and values from bottom to top."""
+    """A part of the picture: time from left to right, values from bottom to top."""
 
     begin: float
     end: float
@@ -91,8 +91,8 @@ class _Frame:
         return begin <= self.end and end >= self.begin
 
 
-def drawn(chart: Chart, scene: Scene, words: str) -> SafeString:
-    """The picture; `words` tell what it shows to whoever does not see it."""
+def draw_chart(chart: Chart, scene: Scene, words: str) -> SafeString:
+    """The picture; `words` describe it for screen readers."""
     shown = [value for one in chart.series for value in chart.numbers(one, scene.left, scene.right + 1e-3)]
     marks = axis(min(shown, default=0.0), max(shown, default=0.0))
     frame = _Frame(scene.left, scene.right, TOP, BOTTOM, marks[0], marks[-1])
@@ -128,7 +128,7 @@ def _faults(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
             class_="fault left" if is_left else "fault",
             x=left,
             y=frame.top,
-            width=max(NARROWEST, right - left),
+            width=max(MIN_WIDTH, right - left),
             height=frame.bottom - frame.top,
         )
 
@@ -142,7 +142,7 @@ def _windows(frame: _Frame, scene: Scene) -> list[tuple[Fault, float, float]]:
 
 
 def _words_above(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
-    """One for windows that overlap, where there is room for it."""
+    """One word for overlapping windows, if there is room."""
     groups: list[tuple[float, float, int]] = []
     for _fault, left, right in sorted(_windows(frame, scene), key=lambda window: window[1]):
         if groups and left < groups[-1][1] + NEAR:
@@ -165,17 +165,17 @@ def _lines(chart: Chart, frame: _Frame) -> Iterator[SafeString]:
     across = {place: f"{frame.x(moments[place]):.1f}" for place in inside}
     for number, series in enumerate(chart.series, 1):
         strokes = _strokes(moments, series.values, frame, across)
-        # A point by itself becomes a dot, by the line's round ends.
+        # The round ends of the line make a single point a dot.
         path = "".join(f"M{'L'.join(stroke)}{'' if len(stroke) > 1 else 'h.01'}" for stroke in strokes)
         if path:
-            told = [element("title", series.name)] if series.name else []
-            yield element("path", *told, class_=f"series series-{number}", d=path)
+            label = [element("title", series.name)] if series.name else []
+            yield element("path", *label, class_=f"series series-{number}", d=path)
 
 
 def _strokes(
     moments: Sequence[float], values: Sequence[Value], frame: _Frame, across: Mapping[int, str]
 ) -> Iterator[list[str]]:
-    """Points that belong together: what is between two of these is not known."""
+    """Groups of adjacent points; values between groups are unknown."""
     points = list(_crossing(moments, values, frame, frame.begin))
     for place, x in across.items():
         value = values[place]
@@ -204,11 +204,11 @@ def _crossing(moments: Sequence[float], values: Sequence[Value], frame: _Frame, 
 
 
 def _run(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
-    """A bar as long as the run, and what was judged on it: of several close together one is drawn."""
+    """A bar as long as the run, with results on it; close ones are merged."""
     begins, ends = frame.x(scene.began), frame.x(scene.ends)
-    told = element("title", "the run")
-    width = max(NARROWEST, ends - begins)
-    yield element("rect", told, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
+    label = element("title", "the run")
+    width = max(MIN_WIDTH, ends - begins)
+    yield element("rect", label, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
     if scene.goes_on:
         yield element("line", class_="now", x1=ends, x2=ends, y1=TOP, y2=BAR + BAR_HEIGHT)
     for verdict, x, names in _marks(frame, scene):
@@ -217,15 +217,15 @@ def _run(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
 
 
 def _marks(frame: _Frame, scene: Scene) -> list[tuple[str, float, list[str]]]:
-    drawn_ones: list[tuple[str, float, list[str]]] = []
-    for one in sorted(scene.judged, key=lambda one: one.at):
-        x = frame.x(one.at)
-        near = [names for verdict, at, names in drawn_ones if verdict == one.verdict and x - at < NEAR]
+    merged: list[tuple[str, float, list[str]]] = []
+    for result in sorted(scene.judged, key=lambda result: result.at):
+        x = frame.x(result.at)
+        near = [names for verdict, at, names in merged if verdict == result.verdict and x - at < NEAR]
         if near:
-            near[-1].append(one.name)
+            near[-1].append(result.name)
         else:
-            drawn_ones.append((one.verdict, x, [one.name]))
-    return drawn_ones
+            merged.append((result.verdict, x, [result.name]))
+    return merged
 
 
 def _time_axis(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
@@ -256,12 +256,12 @@ def _strip(chart: Chart, scene: Scene) -> Iterator[SafeString]:
     marks = axis(min(values, default=0.0), max(values, default=0.0))
     frame = _Frame(*scene.around, STRIP_TOP, STRIP_BOTTOM, marks[0], marks[-1])
     left, right = frame.x(scene.left), frame.x(scene.right)
-    told = element("title", "the time that is shown large above")
+    title = element("title", "the time of the chart above")
     height = STRIP_BOTTOM - STRIP_TOP
     yield element("rect", class_="phase-odd", x=LEFT, y=STRIP_TOP, width=RIGHT - LEFT, height=height)
     yield from _faults(frame, scene)
     yield from _lines(chart, frame)
-    yield element("rect", told, class_="shown", x=left, y=STRIP_TOP, width=right - left, height=height)
+    yield element("rect", title, class_="shown", x=left, y=STRIP_TOP, width=right - left, height=height)
     for moment, anchor in zip(scene.around, ("start", "end"), strict=True):
         label = _since(round(moment - scene.began))
         yield element(

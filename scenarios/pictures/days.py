@@ -11,7 +11,7 @@ from scenarios.pictures.svg import element, picture
 WIDTH, HEIGHT = 960.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 34.0, 916.0, 12.0, 162.0
 GAP = 4.0
-# A bar is never lower, so that one run beside a thousand is seen.
+# Bars have this height at least, so that a single run beside a thousand is visible.
 MIN_HEIGHT = 2.0
 
 
@@ -59,9 +59,9 @@ def _bars(days: Sequence[Day], most: int) -> Iterator[SafeString]:
                 continue
             height = max(MIN_HEIGHT, (BOTTOM - TOP) * count / most)
             y -= height
-            told = element("title", f"{day.day}: {count} {kind.replace('-', ' ')} of {day.runs}")
+            title = element("title", f"{day.day}: {count} {kind.replace('-', ' ')} of {day.runs}")
             yield element(
-                "rect", told, class_=f"bar {kind}", x=x + GAP / 2, y=y, width=width - GAP, height=height
+                "rect", title, class_=f"bar {kind}", x=x + GAP / 2, y=y, width=width - GAP, height=height
             )
 
 
@@ -74,5 +74,5 @@ def _rate(days: Sequence[Day]) -> Iterator[SafeString]:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _day in points)
     yield element("polyline", class_="rate", points=path)
     for x, y, day in points:
-        told = element("title", f"{day.day}: {day.passed / day.runs:.0%} passed")
-        yield element("circle", told, class_="rate-point", cx=x, cy=y, r=3.0)
+        title = element("title", f"{day.day}: {day.passed / day.runs:.0%} passed")
+        yield element("circle", title, class_="rate-point", cx=x, cy=y, r=3.0)

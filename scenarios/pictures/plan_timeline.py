@@ -1,4 +1,4 @@
-"""A plan as a timeline: what will be broken when, and what must hold meanwhile, before anything runs."""
+"""A plan as a timeline: when faults are injected, and what must hold meanwhile."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,10 +7,10 @@ from django.utils.safestring import SafeString
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
-from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, drawn, line, mark, span
+from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
 
-# A phase of no length is drawn this wide; the rest of the room is shared by length.
-NARROWEST = 96.0
+# Every phase has at least this width; the rest is distributed by length.
+MIN_WIDTH = 96.0
 Place = Callable[[float], float]
 
 
@@ -19,7 +19,7 @@ def plan_timeline(plan: Plan) -> SafeString:
     rows = [_guard(guard) for guard in plan.guards]
     for phase, band in zip(plan.phases, bands, strict=True):
         rows += _rows(phase, band)
-    return drawn(f"The plan of {plan.scenario}: {_sentence(plan)}", bands, rows)
+    return draw_timeline(f"The plan of {plan.scenario}: {_sentence(plan)}", bands, rows)
 
 
 def _sentence(plan: Plan) -> str:
@@ -35,8 +35,8 @@ def _sentence(plan: Plan) -> str:
     return ", ".join(format_count(number, thing) for number, thing in counts)
 
 
-def longest(phase: Phase) -> float:
-    """Seconds that the phase may last: its hold, its last action's moment, its validations' time."""
+def compute_max_length(phase: Phase) -> float:
+    """The maximum length of the phase in seconds: its hold, its last action or its validations."""
     moments = [action.at or 0.0 for action in phase.actions]
     limits = [(one.within or 0.0) + (one.hold_for or 0.0) for one in phase.validations]
     return max(phase.hold, *moments, *limits, 0.0)
@@ -44,8 +44,8 @@ def longest(phase: Phase) -> float:
 
 def _bands(plan: Plan) -> Iterator[Band]:
     room = RIGHT - LEFT
-    narrowest = min(NARROWEST, room / len(plan.phases))
-    lengths = [longest(phase) for phase in plan.phases]
+    narrowest = min(MIN_WIDTH, room / len(plan.phases))
+    lengths = [compute_max_length(phase) for phase in plan.phases]
     shared = room - narrowest * len(lengths)
     total = sum(lengths)
     left = LEFT
@@ -70,7 +70,7 @@ def _guard(guard: Guard) -> Row:
 
 
 def _rows(phase: Phase, band: Band) -> Iterator[Row]:
-    length = longest(phase)
+    length = compute_max_length(phase)
 
     def place(seconds: float) -> float:
         return band.left + 8 + (band.right - band.left - 14) * (seconds / length if length else 0.0)

@@ -7,13 +7,13 @@ from scenarios.domain.units import Unit
 _DECIMAL = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _BINARY = ((2.0**40, "TiB"), (2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 _MAX_PLAIN, _MIN_PLAIN = 1e15, 1e-4
-# Farther out even the arithmetic of the axis would overflow.
-_FARTHEST = 1e300
+# Beyond this, the arithmetic of the axis would overflow.
+_MAX_VALUE = 1e300
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 def quantity(value: float, unit: Unit) -> str:
-    """'12 ms', '3.5 %', '1.2k/s', with three digits that count."""
+    """'12 ms', '3.5 %', '1.2k/s', with three significant digits."""
     if unit is Unit.SECONDS:
         return f"{_plain(value * 1000)} ms" if 0 < abs(value) < 1 else f"{_plain(value)} s"
     if unit is Unit.SHARE:
@@ -41,7 +41,7 @@ def axis(lowest: float, highest: float, marks: int = 3) -> list[float]:
 
     From zero, unless all values lie close together and far from it.
     """
-    lowest, highest = (min(_FARTHEST, max(-_FARTHEST, value)) for value in (lowest, highest))
+    lowest, highest = (min(_MAX_VALUE, max(-_MAX_VALUE, value)) for value in (lowest, highest))
     if lowest >= 0 and lowest < highest * 3 / 4:
         lowest = 0.0
     if highest <= lowest:

@@ -1,4 +1,4 @@
-"""The charts of a run for a page or a report: each with its picture, its legend and its numbers."""
+"""The charts of a run for a page or a report, each with its picture, legend and numbers."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from scenarios.charts.kept import Chart, Charts, Series
 from scenarios.charts.window import AROUND, close_around
 from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
 from scenarios.models import Run, RunCharts
-from scenarios.pictures.chart import Fault, Judged, Scene, drawn
+from scenarios.pictures.chart import Fault, Judged, Scene, draw_chart
 from scenarios.pictures.quantities import quantity
 from scenarios.runs.history import RunHistory
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The lowest and the highest value of some time; nothing where there was no sample."""
+    """The lowest and highest value within a time; None without samples."""
 
     text: str = ""
     lowest: float | None = None
@@ -69,12 +69,12 @@ class Views:
 NONE = Views((), {}, (), None, complete=True, version=0, turning="")
 
 
-def views_of(run: Run, history: RunHistory) -> Views:
+def build_views(run: Run, history: RunHistory) -> Views:
     row = RunCharts.objects.filter(run=run).first()
     if row is None:
-        return NONE  # a run of before charts were kept
+        return NONE  # a run from before charts were stored
     kept = Charts.model_validate(row.content)
-    scene = scene_of(history, row.read_at or history.ends)
+    scene = build_scene(history, row.read_at or history.ends)
     return Views(
         [_view(chart, scene) for chart in kept.charts if chart.has_samples],
         _without(kept),
@@ -95,7 +95,7 @@ def _without(kept: Charts) -> dict[str, list[str]]:
     return names
 
 
-def scene_of(history: RunHistory, read_at: datetime) -> Scene:
+def build_scene(history: RunHistory, read_at: datetime) -> Scene:
     goes_on = history.run.state != RunState.FINISHED
     left, right = close_around(
         history.began, history.ends, goes_on=goes_on, scrape=settings.PROMETHEUS_SCRAPE_SECONDS
@@ -132,7 +132,7 @@ def scene_of(history: RunHistory, read_at: datetime) -> Scene:
 
 def _view(chart: Chart, scene: Scene) -> View:
     rows = [_row(number, series, chart, scene) for number, series in enumerate(chart.series, 1)]
-    return View(chart, drawn(chart, scene, _words(chart, rows)), rows)
+    return View(chart, draw_chart(chart, scene, _words(chart, rows)), rows)
 
 
 def _row(number: int, series: Series, chart: Chart, scene: Scene) -> Row:
@@ -159,5 +159,5 @@ def _words(chart: Chart, rows: Sequence[Row]) -> str:
 def _sentences(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         times = (("before", row.before), ("during", row.during), ("after", row.after))
-        told = ", ".join(f"{word} {time.text}" for word, time in times if time.text)
-        yield f"{row.name}: {told}." if row.name else f"{told}."
+        summary = ", ".join(f"{word} {time.text}" for word, time in times if time.text)
+        yield f"{row.name}: {summary}." if row.name else f"{summary}."

@@ -1,4 +1,4 @@
-"""A run as a timeline: what was broken when, and what was seen meanwhile. To scale."""
+"""A run as a timeline to scale: when faults were injected, and what was observed."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,7 +9,17 @@ from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, RunState
 from scenarios.models import Fault
 from scenarios.pictures.svg import element
-from scenarios.pictures.timeline import LEFT, MIDDLE, RIGHT, Band, Row, drawn, height_of, mark, span
+from scenarios.pictures.timeline import (
+    LEFT,
+    MIDDLE,
+    RIGHT,
+    Band,
+    Row,
+    compute_height,
+    draw_timeline,
+    mark,
+    span,
+)
 from scenarios.runs.history import RunHistory, StepHistory
 
 STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 21600, 86400)
@@ -29,7 +39,7 @@ def run_timeline(history: RunHistory) -> SafeString:
     ]
     rows = [_row(step, scale) for step in history.steps]
     title = f"The run of {history.run.scenario_name} over {format_duration(round(scale.seconds, 1))}"
-    return drawn(title, bands, rows, *scale.ticks(len(rows)))
+    return draw_timeline(title, bands, rows, *scale.ticks(len(rows)))
 
 
 class _Scale:
@@ -44,7 +54,7 @@ class _Scale:
 
     def ticks(self, rows: int) -> Iterator[SafeString]:
         step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MAX_TICKS), self.seconds)
-        height = height_of(rows)
+        height = compute_height(rows)
         for number in range(1, int(self.seconds / step) + 1):
             x = LEFT + (RIGHT - LEFT) * number * step / self.seconds
             yield element("line", class_="grid", x1=x, x2=x, y1=height - 18, y2=height - 12)
@@ -70,7 +80,7 @@ def _fault(step: StepHistory, fault: Fault, scale: _Scale) -> Iterator[SafeStrin
         yield mark(scale.at(step.began), "failed", f"{step.name}: nothing was injected: {fault.reason}")
         return
     left = fault.state in STATES_TO_UNDO
-    title = f"fault: {step.name}, {fault.standing}"
+    title = f"fault: {step.name}, {fault.status}"
     kind = "fault left" if left and not scale.goes_on else "fault"
     yield span(
         scale.at(fault.injected_at or fault.opened_at),
@@ -86,7 +96,7 @@ def _validation(step: StepHistory, scale: _Scale) -> Iterator[SafeString]:
     yield span(scale.at(step.began), scale.at(step.ended), kind, title, thin=True)
     for at, holds in step.changes:
         verdict, seen = ("passed", "holds") if holds else ("failed", "does not hold")
-        told = element("title", f"{step.name}: {seen}")
-        yield element("circle", told, class_=f"mark {verdict}", cx=scale.at(at), cy=MIDDLE, r=2.5)
+        title = element("title", f"{step.name}: {seen}")
+        yield element("circle", title, class_=f"mark {verdict}", cx=scale.at(at), cy=MIDDLE, r=2.5)
     if step.ended is not None:
         yield mark(min(scale.at(step.ended), RIGHT - 6), step.verdict, title)

@@ -1,4 +1,4 @@
-"""Elements of SVG as text. Everything that is put in is escaped; no style attribute, no script.
+"""SVG elements as text. All content is escaped; there are no style attributes and no scripts.
 
 Colours come from classes: the page's style sheet, or the report's own, says what they look like.
 """
@@ -17,12 +17,12 @@ def element(name: str, *children: str, **attributes: str | float) -> SafeString:
     return mark_safe(f"<{name}{words}>{inside}</{name}>")  # noqa: S308 - escaped above
 
 
-def together(*parts: str) -> SafeString:
+def join(*parts: str) -> SafeString:
     return mark_safe("".join(conditional_escape(part) for part in parts))  # noqa: S308 - escaped here
 
 
 def picture(width: float, height: float, title: str, *children: str, left: float = 0.0) -> SafeString:
-    """What lies left of `left` is not shown."""
+    """A picture without the part to the left of `left`."""
     return element(
         "svg",
         *children,
@@ -34,7 +34,7 @@ def picture(width: float, height: float, title: str, *children: str, left: float
     )
 
 
-def shortened(text: str, characters: int) -> str:
+def shorten(text: str, characters: int) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
-from scenarios.pictures.svg import element, picture, shortened, together
+from scenarios.pictures.svg import element, join, picture, shorten
 
 WIDTH = 960.0
 LEFT, RIGHT = 270.0, 950.0
@@ -13,7 +13,7 @@ HEAD, ROW, FOOT = 42.0, 24.0, 22.0
 MIDDLE = ROW / 2
 LABEL_CHARACTERS = 38
 LABEL_CHARACTER = 6.9
-CHARACTER = 7.2  # as wide as a wide font's: words are rather cut short than cut off
+CHARACTER = 7.2  # for a wide font, so that words are shortened rather than cut off
 MIN_CHARACTERS = 4
 MAX_ROWS = 200
 MIN_WIDTH = 3.0
@@ -37,12 +37,12 @@ class Row:
     shapes: Sequence[SafeString] = field(default_factory=list)
 
 
-def drawn(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str) -> SafeString:
+def draw_timeline(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str) -> SafeString:
     """The picture; `overlay` is drawn over everything, with y from 0 at the top."""
     shown = list(rows[:MAX_ROWS])
     if len(rows) > MAX_ROWS:
         shown.append(Row(f"and {len(rows) - MAX_ROWS} more rows"))
-    height = height_of(len(shown))
+    height = compute_height(len(shown))
     return picture(
         WIDTH,
         height,
@@ -54,12 +54,12 @@ def drawn(title: str, bands: Sequence[Band], rows: Sequence[Row], *overlay: str)
     )
 
 
-def height_of(rows: int) -> float:
+def compute_height(rows: int) -> float:
     return HEAD + ROW * max(1, min(rows, MAX_ROWS + 1)) + FOOT
 
 
 def _unused(rows: Sequence[Row]) -> float:
-    """How much of the labels' column is empty in every row: a narrow screen has no room to give away."""
+    """The width of the labels' column that no row uses, to be saved on narrow screens."""
     longest = max((len(row.label) for row in rows), default=0)
     return float(max(0, round(LEFT - 20 - min(longest, LABEL_CHARACTERS) * LABEL_CHARACTER)))
 
@@ -79,7 +79,7 @@ def _band(number: int, band: Band, height: float) -> SafeString:
         ),
         element("line", class_="grid", x1=band.left, x2=band.left, y1=0.0, y2=height),
         *(
-            element("text", shortened(words, fits), class_=kind, x=band.left + 5, y=y)
+            element("text", shorten(words, fits), class_=kind, x=band.left + 5, y=y)
             for words, kind, y in ((band.name, "head", 16.0), (band.note, "small", 32.0))
             if fits >= MIN_CHARACTERS
         ),
@@ -90,7 +90,7 @@ def _row(number: int, row: Row) -> SafeString:
     label = element(
         "text",
         element("title", row.label),
-        shortened(row.label, LABEL_CHARACTERS),
+        shorten(row.label, LABEL_CHARACTERS),
         x=LEFT - 10,
         y=MIDDLE + 4,
         text_anchor="end",
@@ -102,7 +102,7 @@ def _row(number: int, row: Row) -> SafeString:
 
 
 def span(left: float, right: float, kind: str, title: str, *, thin: bool = False) -> SafeString:
-    """A bar; `thin` for a validation, so that faults stand out."""
+    """A bar; `thin` for validations, so that faults stand out."""
     height = 8.0 if thin else 16.0
     return element(
         "rect",
@@ -122,7 +122,7 @@ def line(left: float, right: float, kind: str, title: str) -> SafeString:
 
 
 def mark(x: float, verdict: str, title: str) -> SafeString:
-    """Each verdict has a shape of its own, so that no one needs the colour."""
+    """Each verdict has its own shape, so that nobody depends on colour."""
     y = MIDDLE
     paths = {
         "passed": f"M{x - 5.5:.1f} {y:g}l4.1 4.4 6.6-9.4",
@@ -132,4 +132,4 @@ def mark(x: float, verdict: str, title: str) -> SafeString:
     }
     diamond = f"M{x:.1f} {y - 6:g}l6 6-6 6-6-6z"
     path = element("path", class_=f"mark {verdict}", d=paths.get(verdict, diamond))
-    return together(element("g", element("title", title), path))
+    return join(element("g", element("title", title), path))

@@ -12,7 +12,7 @@ MINUTE = 60.0
 
 
 def duration(length: timedelta | float | None) -> str:
-    """'4.3s', '2m10s'; nothing where there is none."""
+    """'4.3s' or '2m10s'; "" for None."""
     if length is None:
         return ""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
@@ -23,7 +23,7 @@ def moment_in_zone(at: datetime, zone: str) -> str:
     """'Tue 24 Nov 2026, 03:00 CET, in 5 hours, 2 minutes'."""
     try:
         local = at.astimezone(ZoneInfo(zone))
-    except (KeyError, ValueError):  # the zone is not known here, or no more
+    except (KeyError, ValueError):  # an unknown time zone
         local = at.astimezone(UTC)
     now = timezone.now()
     if abs(at - now) < timedelta(minutes=1):
@@ -34,5 +34,5 @@ def moment_in_zone(at: datetime, zone: str) -> str:
 
 
 def moment(at: datetime | None) -> str:
-    """The time of day, to the millisecond; nothing where there is none."""
+    """The time of day, to the millisecond; "" for None."""
     return f"{timezone.localtime(at):%H:%M:%S}.{at.microsecond // 1000:03d}" if at else ""

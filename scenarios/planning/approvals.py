@@ -1,6 +1,6 @@
-"""What a second person decides: runs and schedules that touch protected services.
+"""Approvals by a second person, for runs and schedules that touch protected services.
 
-Whoever asked is no second person, superuser or not. Entrances ask for the permission `approve_run` first.
+Nobody can approve their own request, not even a superuser. Callers check the permission `approve_run` first.
 """
 
 import hashlib
@@ -29,44 +29,44 @@ from scenarios.runs import commands as run_commands
 from scenarios.runs.events import take_numbers, write_event
 
 PERMISSION = "scenarios.approve_run"
-# By schedule: what it was made of, the services then, whether anything is protected, and the fingerprint.
+# By schedule: its inputs, the services at that time, whether it touches protected ones, and its fingerprint.
 _LOOKED_AT: dict[int, tuple[Any, Any, bool, str]] = {}
 
 
 def approve(approval: Approval, *, by: User, reason: str = "") -> None:
-    """Let the run begin, or the schedule's runs as it is now.
+    """Let the run start, or the runs of the schedule as it is now.
 
     Raises:
-        NotWaiting: it is decided, expired, stopped, or something of it has changed since.
-        OwnRequest: `by` asked for it; or wrote what the schedule would run.
+        NotWaiting: it was decided, has expired, was stopped, or has changed since.
+        OwnRequest: `by` requested it, or wrote what the schedule would run.
     """
     if by.pk in requesters(approval):
-        raise OwnRequest(f"{by.get_username()!r} asked for this: a second person must approve it.")
+        raise OwnRequest(f"{by.get_username()!r} requested this; a second person must approve it.")
     with transaction.atomic():
         if approval.run is not None:
             _let_run_go_on(approval.run, by=by, approval=approval, reason=reason)
-        elif approval.schedule is None or fingerprint_of(approval.schedule) != approval.fingerprint:
-            raise NotWaiting("The schedule or its scenario has changed since: look at what it is now.")
+        elif approval.schedule is None or compute_fingerprint(approval.schedule) != approval.fingerprint:
+            raise NotWaiting("The schedule or its scenario has changed since. Review it again.")
         _decide(approval, ApprovalState.APPROVED, by=by, reason=reason)
 
 
 def refuse(approval: Approval, *, by: User, reason: str) -> None:
-    """End the run; or leave the schedule without an approval, until it is changed.
+    """End the run, or leave the schedule without an approval until it is changed.
 
     Raises:
-        NotWaiting: it is decided, expired or stopped already.
+        NotWaiting: it was decided or stopped, or has expired.
     """
     with transaction.atomic():
-        # The run first, as where it is stopped: two who lock the same rows lock them in the same order.
+        # The run first, as when it is stopped, so that rows are always locked in the same order.
         if approval.run is not None:
             sentence = f"refused by {by.get_username()}: {reason}"
             if not run_commands.end_unbegun_run(approval.run, sentence, approval=ApprovalState.PENDING):
-                raise NotWaiting("The run waits for nobody any more.")
+                raise NotWaiting("The run no longer waits for an approval.")
         _decide(approval, ApprovalState.REFUSED, by=by, reason=reason)
 
 
 def requesters(approval: Approval) -> set[int]:
-    """Keys of the accounts that asked: for a schedule also whoever wrote what it runs."""
+    """Keys of the users who requested it; for a schedule, also of those who wrote what it runs."""
     keys = {approval.asked_by_id}
     if approval.schedule is not None:
         keys.add(approval.schedule.changed_by_id)
@@ -76,7 +76,7 @@ def requesters(approval: Approval) -> set[int]:
 
 
 def expire(now: datetime) -> int:
-    """End the runs that nobody has approved in time; how many."""
+    """End the runs that nobody approved in time; returns how many."""
     ended = 0
     for approval in Approval.objects.of_runs().expired(now).select_related("run"):
         if approval.run is not None:
@@ -89,7 +89,7 @@ def expire(now: datetime) -> int:
 def _let_run_go_on(run: Run, *, by: User, approval: Approval, reason: str) -> None:
     awaiting = Run.objects.filter(id=run.id, state=RunState.AWAITING_APPROVAL)
     if not awaiting.update(state=RunState.QUEUED, waiting_for="", **take_numbers()):
-        raise NotWaiting("The run waits for nobody any more.")
+        raise NotWaiting("The run no longer waits for an approval.")
     run = Run.objects.get(id=run.id)
     detail = {"services": approval.services, "by": by.get_username(), "reason": reason}
     write_event(run, Event(EventKind.RUN_APPROVED, timezone.now(), detail=detail))
@@ -101,15 +101,15 @@ def _decide(approval: Approval, state: ApprovalState, *, by: User, reason: str) 
     pending = Approval.objects.pending().filter(pk=approval.pk).exclude(expires_at__lte=now)
     decision = {"decided_by": by, "decided_by_name": by.get_username(), "decided_at": now, "reason": reason}
     if not pending.update(state=state, **decision):
-        raise NotWaiting("It is decided already, or has expired.")
+        raise NotWaiting("This was already decided or has expired.")
 
 
-# Schedules: approved once for what they are, so that nobody need be awake when they are due
+# Schedules: approved once, so that nobody needs to be awake when they are due
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """What a schedule would run, read once: what is approved and what is started cannot differ."""
+    """What a schedule would run, read once, so that what is approved and what is started cannot differ."""
 
     scenario: Scenario
     document: Document
@@ -120,12 +120,12 @@ class PlannedRun:
 
 
 def read_planned_run(schedule: Schedule) -> PlannedRun:
-    """Raises InvalidDocument, InvalidVariables and Scenario.DoesNotExist where it cannot run as it is."""
+    """Raises InvalidDocument, InvalidVariables or Scenario.DoesNotExist if it cannot run."""
     return plan_run(schedule, Scenario.objects.get(name=schedule.scenario_name))
 
 
 def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
-    """What the schedule would run of this scenario, parsed once.
+    """What the schedule would run with this scenario.
 
     Raises:
         InvalidDocument: the scenario does not fit the installed drivers.
@@ -138,8 +138,8 @@ def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
     return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
 
 
-def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
-    """Ask for the approval of the schedule as it is, once. The protected services it lacks approval for.
+def request_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> list[str]:
+    """Request an approval of the schedule as it is; returns the protected services that lack one.
 
     Raises:
         InvalidDocument: the scenario does not fit the installed drivers.
@@ -148,20 +148,20 @@ def ask_for_schedule(schedule: Schedule, planned: PlannedRun | None = None) -> l
     """
     planned = planned or read_planned_run(schedule)
     with transaction.atomic():
-        # Of two that ask, the second finds what the first wrote.
+        # A second process that requests it waits here, and finds the first request.
         Schedule.objects.select_for_update().get(pk=schedule.pk)
-        return ask_for_locked(schedule, planned)
+        return request_for_locked(schedule, planned)
 
 
-def ask_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
-    """As `ask_for_schedule`, of a schedule whose row the caller's transaction has locked."""
+def request_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
+    """As `request_for_schedule`, in a transaction that has locked the schedule's row."""
     protected, fingerprint = planned.protected, planned.fingerprint
     if not protected and not getattr(schedule, "pending", True):
         return []
     of_schedule = Approval.objects.filter(schedule=schedule)
     withdrawn = {"state": ApprovalState.WITHDRAWN, "decided_at": timezone.now()}
     of_schedule.pending().exclude(fingerprint=fingerprint).update(**withdrawn)
-    if not protected or approval_of(schedule, fingerprint) is not None:
+    if not protected or find_approval(schedule, fingerprint) is not None:
         return []
     if not of_schedule.filter(fingerprint=fingerprint).exclude(state=ApprovalState.WITHDRAWN).exists():
         Approval.objects.create(
@@ -174,10 +174,10 @@ def ask_for_locked(schedule: Schedule, planned: PlannedRun) -> list[str]:
     return protected
 
 
-def ask_where_something_changed() -> None:
-    """Ask for the approval of each schedule that lacks one as it is. A few queries, however many there are.
+def request_where_changed() -> None:
+    """Request an approval for each schedule that lacks one, in a few queries for all.
 
-    Documents are parsed again only when they, their variables or the services have changed.
+    Documents are parsed only if they, their variables or the services have changed.
     """
     is_protected = Exists(Service.objects.filter(is_protected=True))
     pending = Approval.objects.pending().filter(schedule=OuterRef("pk"))
@@ -186,7 +186,7 @@ def ask_where_something_changed() -> None:
         rows = rows.filter(is_protected | Exists(pending))
     if not (found := list(rows)):
         return
-    names = {one.scenario_name for one in found}
+    names = {schedule.scenario_name for schedule in found}
     scenarios = {row.name: row for row in Scenario.objects.filter(name__in=names)}
     known = set(
         Approval.objects.filter(schedule__in=found)
@@ -201,16 +201,16 @@ def ask_where_something_changed() -> None:
         if scenario is None:
             continue
         try:
-            protected, fingerprint = _look_at(schedule, scenario, services_now)
+            protected, fingerprint = _inspect(schedule, scenario, services_now)
         except (InvalidDocument, InvalidVariables):
-            continue  # told where it is due, and on its page
+            continue  # shown when it is due, and on its page
         asked = {print_ for key, print_ in waiting if key == schedule.pk}
         if asked - {fingerprint} or (protected and (schedule.pk, fingerprint) not in known):
-            ask_for_schedule(schedule)
+            request_for_schedule(schedule)
 
 
-def _look_at(schedule: Schedule, scenario: Scenario, services_now: tuple[Any, ...]) -> tuple[bool, str]:
-    """Whether it touches what is protected, and its fingerprint: kept until something of it changes."""
+def _inspect(schedule: Schedule, scenario: Scenario, services_now: tuple[Any, ...]) -> tuple[bool, str]:
+    """Whether it touches protected services, and its fingerprint; remembered until something changes."""
     key = (schedule.pk, scenario.document, json.dumps(_facts(schedule), sort_keys=True))
     kept = _LOOKED_AT.get(schedule.pk)
     if kept is None or kept[:2] != (key, services_now):
@@ -220,14 +220,14 @@ def _look_at(schedule: Schedule, scenario: Scenario, services_now: tuple[Any, ..
     return kept[2], kept[3]
 
 
-def approval_of(schedule: Schedule, fingerprint: str) -> Approval | None:
+def find_approval(schedule: Schedule, fingerprint: str) -> Approval | None:
     """The approval that covers the schedule as it is."""
-    given = Approval.objects.filter(schedule=schedule, state=ApprovalState.APPROVED)
-    return given.filter(fingerprint=fingerprint).select_related("schedule").first()
+    approved = Approval.objects.filter(schedule=schedule, state=ApprovalState.APPROVED)
+    return approved.filter(fingerprint=fingerprint).select_related("schedule").first()
 
 
-def plan_of(approval: Approval) -> Plan | None:
-    """What would be carried out: the run's own document, or that of the schedule's scenario now.
+def find_plan(approval: Approval) -> Plan | None:
+    """What would run: the run's own document, or the present one of the schedule's scenario.
 
     Raises:
         InvalidDocument: the document does not fit the installed drivers.
@@ -238,16 +238,16 @@ def plan_of(approval: Approval) -> Plan | None:
     else:
         name = approval.schedule.scenario_name if approval.schedule else ""
         source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
-    return build_plan(documents.read_document(source), variables_of(approval)) if source else None
+    return build_plan(documents.read_document(source), find_variables(approval)) if source else None
 
 
-def variables_of(approval: Approval) -> dict[str, Any]:
-    of: Run | Schedule | None = approval.run or approval.schedule
-    return of.variables if of is not None else {}
+def find_variables(approval: Approval) -> dict[str, Any]:
+    subject: Run | Schedule | None = approval.run or approval.schedule
+    return subject.variables if subject is not None else {}
 
 
-def fingerprint_of(schedule: Schedule) -> str:
-    """Of everything that an approval is about; "" where the schedule cannot run as it is."""
+def compute_fingerprint(schedule: Schedule) -> str:
+    """A hash of everything that an approval covers; "" if the schedule cannot run."""
     try:
         return read_planned_run(schedule).fingerprint
     except (InvalidDocument, InvalidVariables, Scenario.DoesNotExist):

@@ -22,11 +22,11 @@ from scenarios.runs import admission
 from scenarios.runs import commands as run_commands
 
 logger = logging.getLogger(__name__)
-# A watchdog looks every second; one that is this late is not late.
+# A watchdog looks every second; a run that starts within this time is not called late.
 ON_TIME = timedelta(minutes=1)
 MAX_COUNTED = 1_000
 MAX_REST_SECONDS = 0.2
-# What a start has to know beside the schedule: read with its row, for each other query is one for each start.
+# Facts that a start needs, read in the same query as the schedule to save a query for each.
 _PERMITTED = Permission.objects.filter(codename="run_scenario", content_type__app_label="scenarios")
 _AUTHOR = Q(user=OuterRef("changed_by")) | Q(group__user=OuterRef("changed_by"))
 FACTS = {
@@ -41,21 +41,21 @@ FACTS = {
 
 
 class Skipped(Exception):  # noqa: N818 - a state
-    """The schedule is due and starts no run; the sentence says why."""
+    """The schedule is due but starts no run; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A time to start at, if one is left, and how many before it were missed."""
+    """The time to start for, if any, and how many earlier ones were missed."""
 
     at: datetime | None
     missed: int
 
 
 def start_due(now: datetime) -> int:
-    """Start the run of each schedule that is due, or note why not; how many were due.
+    """Start the run of each schedule that is due, or record why not; returns how many were due.
 
-    One that breaks in an unforeseen way keeps no other waiting. The error is raised when all had their turn.
+    An unexpected error in one schedule does not delay the others. It is raised after all had their turn.
     """
     due = list(Schedule.objects.due(now))
     errors: list[Exception] = []
@@ -89,9 +89,9 @@ def _with_rests(schedules: Iterable[Schedule]) -> Iterator[Schedule]:
 
 
 def end_late(now: datetime) -> int:
-    """End scheduled runs that wait though their schedule's window has closed; how many."""
+    """End runs that still wait although the window of their schedule has closed; returns how many."""
     late = Run.objects.not_begun().filter(begin_before__lte=now).for_a_list()
-    sentence = "it could not begin before {:%H:%M} UTC, when its schedule's window closed"
+    sentence = "it could not start before {:%H:%M} UTC, when the window of its schedule closed"
     return sum(
         run_commands.end_unbegun_run(run, sentence.format(run.begin_before))
         for run in late
@@ -99,18 +99,18 @@ def end_late(now: datetime) -> int:
     )
 
 
-def ask_for_approvals() -> None:
-    """Ask before they are due: a scenario, or the protection of a service, may have changed.
+def request_approvals() -> None:
+    """Request approvals before schedules are due, if a scenario or the protection of a service has changed.
 
-    One query where nothing is protected and nobody is asked.
+    A single query if nothing is protected and no request is pending.
     """
-    approvals.ask_where_something_changed()
+    approvals.request_where_changed()
 
 
 def _take_turn(schedule: Schedule, now: datetime) -> None:
-    """Within a transaction: the next time, the run and the note of it are written together, or nothing is."""
-    # Locked, and read as it was saved last: of any number of watchdogs that found the same time, the database
-    # lets one through, and the next finds a later time in the row.
+    """In one transaction, write the next time, the run and its record."""
+    # Locked and read again: of the watchdogs that found the same time, the database lets one through, and the
+    # others find a later time in the row.
     unchanged = (
         Schedule.objects.select_for_update(of=("self",)).select_related("changed_by").annotate(**FACTS)
     )
@@ -122,17 +122,17 @@ def _take_turn(schedule: Schedule, now: datetime) -> None:
     due = due_now(first, timetable, schedule.grace_minutes, now)
     if due.missed:
         at_least = "at least " if due.missed >= MAX_COUNTED else ""
-        reason = f"{at_least}{due.missed} missed: no watchdog was at work, and only one is caught up"
+        reason = f"{at_least}{due.missed} missed: no watchdog was running, and only the last one is caught up"
         if due.missed == 1:
-            reason = "missed: no watchdog was at work"
+            reason = "missed: no watchdog was running"
         _note(schedule, first, DueOutcome.SKIPPED, reason)
     if due.at is not None:
         _begin(schedule, due.at, timetable, now)
 
 
 def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: datetime) -> Due:
-    """Of the times from the first to now, the last where it is within the grace; the others are missed."""
-    grace = timedelta(minutes=min(grace_minutes, MAX_GRACE_MINUTES))  # any number was taken once
+    """The last time from the first to now, if it is within the grace; all others are missed."""
+    grace = timedelta(minutes=min(grace_minutes, MAX_GRACE_MINUTES))  # earlier versions accepted any number
     since = max(first, now - max(ON_TIME, grace))
     moment = timedelta(microseconds=1)
     within = timetable.between(since - moment, now, MAX_GRACE_MINUTES + 1)
@@ -144,7 +144,7 @@ def due_now(first: datetime, timetable: Timetable, grace_minutes: int, now: date
 def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime) -> None:
     newest = getattr(schedule, "noted_last", None)
     if newest and newest >= at and ScheduledTime.objects.filter(schedule=schedule, due_at=at).exists():
-        return  # the clock was set back: it has been started already
+        return  # it was started before the clock was set back
     late = now - at
     reason = f"caught up {late.total_seconds() / 60:.0f} minutes late" if late > ON_TIME else ""
     try:
@@ -160,14 +160,14 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
     check_may_start(schedule)
     try:
-        # Locked: the document that is started is the one whose approval is looked for, and nobody deletes it.
+        # Locked, so that nobody changes the document between the check of its approval and its start.
         locked = Scenario.objects.select_for_update(no_key=True)
         planned = approvals.plan_run(schedule, locked.get(name=schedule.scenario_name))
-        if lacking := approvals.ask_for_locked(schedule, planned):
+        if lacking := approvals.request_for_locked(schedule, planned):
             raise Skipped(
                 f"{admission.describe_missing_approval(lacking)}; the approval of the schedule is missing"
             )
-        approval = approvals.approval_of(schedule, planned.fingerprint) if planned.protected else None
+        approval = approvals.find_approval(schedule, planned.fingerprint) if planned.protected else None
         return run_commands.start_scheduled_run(
             planned.document,
             planned.plan,
@@ -185,7 +185,7 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
 
 
 def check_may_start(schedule: Schedule) -> None:
-    """Raises Skipped where something other than its scenario stands in the way."""
+    """Raises Skipped if something other than the scenario prevents a start."""
     stop = GlobalStop.objects.filter(pulled_at__isnull=False).first() if _is(schedule, "stopped") else None
     if stop is not None:
         raise Skipped(str(stop))
@@ -194,23 +194,23 @@ def check_may_start(schedule: Schedule) -> None:
         raise Skipped(f"its run {run} has not ended ({run.verdict})")
     author = schedule.changed_by
     if author is None or not author.is_active or not _may_run(schedule, author):
-        who = f"{author.get_username()!r}, who saved it last," if author else "whoever saved it last"
-        raise Skipped(f"{who} may not run scenarios any more: someone who may must save it anew")
+        who = f"{author.get_username()!r}, who last saved it," if author else "the person who last saved it"
+        raise Skipped(f"{who} may no longer run scenarios; someone who may must save it again")
 
 
 def _is(schedule: Schedule, fact: str) -> bool:
-    """What FACTS tell of the row; where it was read without them, it may be."""
+    """A fact from FACTS; true if the row was read without them."""
     return bool(getattr(schedule, fact, True))
 
 
 def _may_run(schedule: Schedule, author: User) -> bool:
-    """By what was read with the schedule's row; of any other way to the permission, Django is asked."""
+    """From the facts of the row; Django decides about other ways to the permission."""
     return getattr(schedule, "author_may_run", False) or author.has_perm("scenarios.run_scenario")
 
 
 def _note(schedule: Schedule, at: datetime, outcome: DueOutcome, reason: str, run: Run | None = None) -> None:
     noted = ScheduledTime(schedule=schedule, due_at=at, outcome=outcome, reason=reason, run=run)
-    # In one statement, also where the time was noted before.
+    # A single statement, even if the time was recorded before.
     ScheduledTime.objects.bulk_create(
         [noted],
         update_conflicts=True,

@@ -1,8 +1,8 @@
-"""Schedules: written, paused, and carried out when they are due.
+"""Writes schedules, pauses them, and says when they are due.
 
-The watchdog calls `start_due` each second; any number of watchdogs may. A time that was missed, because
-none of them was at work, is caught up once if it is no longer ago than the schedule's grace; all others are
-skipped. Every due time is noted with what came of it.
+Each watchdog calls `start_due` every second. A time that was missed while no watchdog was running is caught
+up once if it is within the grace of the schedule; all others are skipped. Every due time is recorded with its
+result.
 """
 
 from collections.abc import Mapping
@@ -26,28 +26,28 @@ from scenarios.runs import admission
 
 
 def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
-    """Store the schedule, its next time counted from now; ask for an approval where it needs one.
+    """Store the schedule with its next time from now on, and request an approval if it needs one.
 
     Raises:
-        InvalidSchedule: with a sentence for each field that makes no sense.
+        InvalidSchedule: with a message for each invalid field.
     """
     timetable = check_schedule(schedule)
     schedule.changed_by = by
     schedule.next_at = None if schedule.is_paused else timetable.next_after(timezone.now())
     with transaction.atomic():
         schedule.save()
-        approvals.ask_for_schedule(schedule)
+        approvals.request_for_schedule(schedule)
     return schedule
 
 
 @transaction.atomic
 def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Schedule:
-    """Create the schedule of this name, or give the one that there is these fields; others stay as they are.
+    """Create the schedule with this name, or change these fields of the existing one.
 
     Raises:
-        InvalidSchedule: with a sentence for each field that makes no sense.
+        InvalidSchedule: with a message for each invalid field.
     """
-    admission.lock_admission()  # of two that create the same one, the second changes the first's
+    admission.lock_admission()  # so that the second of two requests changes what the first created
     schedule = Schedule.objects.select_for_update().filter(name=name).first() or Schedule(name=name)
     for field, value in fields.items():
         setattr(schedule, field, value)
@@ -56,17 +56,17 @@ def put_schedule(name: str, fields: Mapping[str, Any], *, by: User | None) -> Sc
 
 @transaction.atomic
 def delete_schedule(schedule: Schedule) -> None:
-    """Delete it with what is noted of its due times; its runs stay."""
-    # Locked first: a watchdog whose turn it is notes what came of it before, or finds nothing.
+    """Delete the schedule with its recorded times; its runs stay."""
+    # Locked first, so that a watchdog finishes its turn before, or finds no schedule.
     Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
     schedule.delete()
 
 
 def check_schedule(schedule: Schedule) -> Timetable:
-    """Its timetable.
+    """Check all fields and the scenario; returns the timetable.
 
     Raises:
-        InvalidSchedule: with a sentence for each field that makes no sense.
+        InvalidSchedule: with a message for each invalid field.
     """
     errors: dict[str, str] = {}
     for check in (check_fields, Schedule.timetable, check_scenario):
@@ -80,15 +80,17 @@ def check_schedule(schedule: Schedule) -> Timetable:
 
 
 def check_fields(schedule: Schedule) -> None:
-    """Raises InvalidSchedule with a sentence for each field that breaks a rule of its own."""
+    """Raises InvalidSchedule with a message for each field that is invalid by itself."""
     try:
         schedule.clean_fields(exclude=["scenario_name", "cron", "time_zone", "changed_by"])
     except ValidationError as error:
-        raise InvalidSchedule({name: " ".join(said) for name, said in error.message_dict.items()}) from error
+        raise InvalidSchedule(
+            {name: " ".join(messages) for name, messages in error.message_dict.items()}
+        ) from error
 
 
 def check_scenario(schedule: Schedule) -> None:
-    """Raises InvalidSchedule where its scenario is not stored, is invalid, or refuses its variables."""
+    """Raises InvalidSchedule if the scenario is missing or invalid, or refuses the variables."""
     scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
     if scenario is None:
         raise InvalidSchedule({"scenario_name": f"there is no scenario {schedule.scenario_name!r}"})
@@ -102,12 +104,12 @@ def check_scenario(schedule: Schedule) -> None:
 
 @transaction.atomic
 def pause(schedule: Schedule, *, paused: bool) -> None:
-    """Pause it, or let it go on from now: what was due in between is not caught up.
+    """Pause the schedule, or resume it from now on without catching up.
 
     Raises:
-        InvalidSchedule: its cron line, zone or window makes no sense any more.
+        InvalidSchedule: its cron line, time zone or window is no longer valid.
     """
-    # As it is by now: its next time is not counted by a cron line that somebody changes meanwhile.
+    # Read again, because somebody may have changed the cron line meanwhile.
     schedule = Schedule.objects.select_for_update().filter(pk=schedule.pk).first() or schedule
     following = None if paused else schedule.timetable().next_after(timezone.now())
     Schedule.objects.filter(pk=schedule.pk).update(is_paused=paused, next_at=following)
@@ -117,19 +119,19 @@ def upcoming(schedule: Schedule, count: int = 5) -> list[datetime]:
     """The next due times.
 
     Raises:
-        InvalidSchedule: its cron line, zone or window makes no sense any more.
+        InvalidSchedule: its cron line, time zone or window is no longer valid.
     """
     return list(islice(schedule.timetable().after(timezone.now()), count))
 
 
 def find_obstacle(schedule: Schedule) -> str:
-    """What would keep it from starting a run if it were due now; "" where nothing would."""
+    """What would keep it from starting a run now; "" if nothing would."""
     try:
         check_may_start(schedule)
         check_scenario(schedule)
         planned = approvals.read_planned_run(schedule)
     except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
         return str(error)
-    if planned.protected and approvals.approval_of(schedule, planned.fingerprint) is None:
+    if planned.protected and approvals.find_approval(schedule, planned.fingerprint) is None:
         return admission.describe_missing_approval(planned.protected)
     return ""

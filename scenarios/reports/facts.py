@@ -8,7 +8,7 @@ from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind
 from scenarios.drivers.platform import step_arguments
 from scenarios.language.document import Document, parse_document
 from scenarios.models import Approval, Event, Run
-from scenarios.pictures.run_charts import Views, views_of
+from scenarios.pictures.run_charts import Views, build_views
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 
 # Reports are sent by mail, so what a step returned is cut once more.
@@ -42,7 +42,7 @@ def collect_facts(run: Run) -> Facts:
         description=document.description if document else "",
         version=_find_version(run),
         outputs=_collect_outputs(run),
-        charts=views_of(run, history),
+        charts=build_views(run, history),
         approval=Approval.objects.filter(run=run).first(),
     )
 

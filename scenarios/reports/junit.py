@@ -77,7 +77,7 @@ def _add_rollback(suite: Element, facts: Facts) -> None:
         left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.history.still_injected)
         SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))
     elif facts.run.rollback == Rollback.UNVERIFIED:
-        left = "; ".join(f"{fault.action}: {fault.standing}" for fault in facts.history.unverified)
+        left = "; ".join(f"{fault.action}: {fault.status}" for fault in facts.history.unverified)
         SubElement(case, "system-out").text = _clean(f"rollback unverified: {left}")
 
 

@@ -91,7 +91,7 @@ def _list_fault_cells(fault: Fault) -> tuple[str, ...]:
     return (
         fault.action,
         fault.place,
-        fault.standing,
+        fault.status,
         moment(fault.injected_at),
         moment(fault.closed_at),
         fault.reason,

@@ -72,7 +72,7 @@ class Watchdog:
             Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
             Duty("start schedules", ROUND_SECONDS, in_database(_start_schedules), max_delay=ROUND_SECONDS),
             Duty("end expired approvals", 5.0, in_database(_expire_approvals)),
-            Duty("ask for approvals", 20.0, in_database(planning_due.ask_for_approvals)),
+            Duty("ask for approvals", 20.0, in_database(planning_due.request_approvals)),
             Duty("send messages", ROUND_SECONDS, self._send_messages),
             Duty("read charts", ROUND_SECONDS, self._read_charts),
             Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),

@@ -1,4 +1,4 @@
-"""What every page tells: the product's version, and whether everything is stopped."""
+"""The product's version and the global stop, for every page."""
 
 from django import template
 from django.conf import settings

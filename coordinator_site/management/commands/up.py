@@ -170,7 +170,7 @@ class Command(BaseCommand):
                 self.console.print(f"A worker died in {run.scenario_name}: {run.verdict}")
         left = Fault.objects.outstanding()
         for fault in left:
-            reason = fault.reason or fault.standing
+            reason = fault.reason or fault.status
             self.console.print(f"[red]Outstanding: {fault.action} of {fault.run}[/red]: {reason}")
         if left:
             self.console.print("The watchdog retries the undo when 'manage.py up' runs again.")

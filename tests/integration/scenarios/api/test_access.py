@@ -72,8 +72,8 @@ def test_a_token_permits_no_more_than_its_owner_may_now(stored: Scenario) -> Non
 
 
 def test_every_scope_stands_for_permissions_that_exist() -> None:
-    user = person(*tokens.permitted_by(tokens.SCOPES))
-    for permission in tokens.permitted_by(tokens.SCOPES):
+    user = person(*tokens.collect_permissions(tokens.SCOPES))
+    for permission in tokens.collect_permissions(tokens.SCOPES):
         assert user.has_perm(permission), permission
     assert set(ALL_SCOPES) == set(tokens.SCOPES)
 
@@ -141,7 +141,7 @@ def test_the_command_makes_lists_and_revokes_tokens(admin_user: User, client: Cl
     ("options", "sentence"),
     [
         (("nobody", "--name", "x", "--scope", "read"), "no user 'nobody'"),
-        (("admin", "--name", "x", "--scope", "reed"), "'reed' is no scope: one or more of read"),
+        (("admin", "--name", "x", "--scope", "reed"), "'reed' is not a scope; choose one or more of read"),
         (("admin", "--name", "x", "--scope", "read", "--days", "-1"), "give a number of days"),
         (("admin", "--name", " ", "--scope", "read"), "name is empty"),
     ],

@@ -143,7 +143,7 @@ def test_what_was_read_stays_when_prometheus_is_gone(telling: Telling, server: F
     for chart in kept(run).charts:
         assert "refused the connection" in chart.problem
         assert set(chart.series[0].values) == {1.0}
-    assert "Nothing newer: Prometheus at" in render_report(run, "html").decode()
+    assert "Not updated: Prometheus at" in render_report(run, "html").decode()
 
 
 @pytest.mark.parametrize("garbage", [b"<html>", b"x" * 2_000_000, json.dumps({"status": "success"}).encode()])
@@ -247,7 +247,7 @@ def test_what_is_kept_is_bounded(telling: Telling, server: FalsePrometheus) -> N
     assert len(charts.charts) == 20
     assert len(charts.left_out) == 13
     assert len(json.dumps(RunCharts.objects.get(run=run).content)) < 1_000_000
-    assert "More queries than are asked: query 17" in render_report(run, "html").decode()
+    assert "Too many queries, not asked: query 17" in render_report(run, "html").decode()
 
 
 # On the page, and in the reports
@@ -282,7 +282,7 @@ def test_how_long_they_are_read_again_is_said_in_words_that_the_end_of_the_run_l
     telling.finish()
     # A browser keeps what it has until there is something newer.
     assert admin_client.get(address("charts", telling.run), {"seen": "1"}).status_code == 204
-    assert "it is read again until it reaches ten minutes beyond the run's end" in content
+    assert "updated until ten minutes after the run" in content
 
 
 def test_a_look_for_newer_charts_is_one_query_and_asks_prometheus_nothing(

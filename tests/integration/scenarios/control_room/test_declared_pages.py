@@ -55,4 +55,4 @@ def test_a_button_shows_why_it_did_nothing_on_the_page_of_its_row(admin_client: 
     answer = admin_client.post(reverse("admin:scenarios_approval_approve", args=[approval.pk]), follow=True)
     assert answer.redirect_chain == [(reverse("admin:scenarios_approval_change", args=[approval.pk]), 302)]
     (message,) = answer.context["messages"]
-    assert (message.level_tag, "decided already, or has expired" in message.message) == ("error", True)
+    assert (message.level_tag, "already decided or has expired" in message.message) == ("error", True)

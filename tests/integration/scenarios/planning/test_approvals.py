@@ -110,7 +110,7 @@ def test_nobody_approves_his_own_not_even_a_superuser(superuser: bool) -> None:
     exchange(is_protected=True)
     carl = someone("carl", "approve_run", is_superuser=superuser)
     run = asked_run(carl)
-    with pytest.raises(OwnRequest, match="'carl' asked for this"):
+    with pytest.raises(OwnRequest, match="'carl' requested this"):
         approvals.approve(approval_of(run), by=carl)
     run.refresh_from_db()
     assert run.state == RunState.AWAITING_APPROVAL
@@ -248,7 +248,7 @@ def test_any_change_of_what_was_approved_asks_anew(
         for name, value in changes[what].items():
             setattr(schedule, name, value)
         schedules.save_schedule(schedule, by=ann)
-    due.ask_for_approvals()
+    due.request_approvals()
     assert schedule.approvals.pending().count() == 1
     Schedule.objects.update(next_at=minute())
     due.start_due(timezone.now())
@@ -259,7 +259,7 @@ def test_a_pause_and_a_look_of_the_watchdog_ask_for_nothing_anew(schedule: Sched
     approvals.approve(schedule.approvals.get(), by=bob)
     schedules.pause(schedule, paused=True)
     schedules.pause(schedule, paused=False)
-    due.ask_for_approvals()
+    due.request_approvals()
     assert schedule.approvals.count() == 1
 
 
@@ -284,7 +284,7 @@ def test_a_refused_schedule_is_not_asked_for_again_until_it_is_changed(
     schedule: Schedule, ann: User, bob: User
 ) -> None:
     approvals.refuse(schedule.approvals.get(), by=bob, reason="too often")
-    due.ask_for_approvals()
+    due.request_approvals()
     assert schedule.approvals.pending().count() == 0
     schedule.cron = "0 3 * * *"
     schedules.save_schedule(schedule, by=ann)

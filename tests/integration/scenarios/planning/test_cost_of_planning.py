@@ -81,7 +81,7 @@ def test_a_look_for_approvals_is_one_query_where_nothing_is_protected(schedule: 
     for number in range(20):
         scheduled(author, name=f"schedule-{number}")
     with CaptureQueriesContext(connection) as asked:
-        due.ask_for_approvals()
+        due.request_approvals()
     assert len(asked) == 1
 
 
@@ -94,9 +94,9 @@ def test_a_look_for_approvals_takes_as_many_queries_for_many_schedules_as_for_fe
     for lot in range(2):
         for number in range(10):
             scheduled(author, name=f"schedule-{lot}-{number}")
-        due.ask_for_approvals()  # asks, and reads the documents
+        due.request_approvals()  # asks, and reads the documents
         with CaptureQueriesContext(connection) as asked:
-            due.ask_for_approvals()
+            due.request_approvals()
         counts.append(len(asked))
     assert counts[0] == counts[1]
     assert Approval.objects.pending().count() == Schedule.objects.count()
@@ -104,12 +104,12 @@ def test_a_look_for_approvals_takes_as_many_queries_for_many_schedules_as_for_fe
 
 def test_what_waits_for_an_approval_that_is_no_longer_needed_is_withdrawn(schedule: Schedule) -> None:
     exchange(is_protected=True)
-    due.ask_for_approvals()
+    due.request_approvals()
     assert Approval.objects.pending().count() == 1
     exchange(is_protected=False)
-    due.ask_for_approvals()
+    due.request_approvals()
     assert Approval.objects.pending().count() == 0
-    assert approvals.fingerprint_of(schedule)
+    assert approvals.compute_fingerprint(schedule)
 
 
 def plan_of(rows: QuerySet[Any]) -> str:

@@ -96,9 +96,9 @@ def store(document: str) -> Change:
 
 
 STEPS = [
-    (approvals, "ask_for_schedule"),
+    (approvals, "request_for_schedule"),
     (approvals, "read_planned_run"),
-    (approvals, "approval_of"),
+    (approvals, "find_approval"),
     (run_commands, "start_scheduled_run"),
 ]
 

@@ -89,7 +89,7 @@ def test_of_many_missed_times_the_last_one_within_the_grace_is_caught_up(ann: Us
     caught_up, missed = noted(schedule)
     assert caught_up[0] == "started"
     assert missed[0] == "skipped"
-    assert "missed: no watchdog was at work, and only one is caught up" in missed[1]
+    assert "missed: no watchdog was running, and only the last one is caught up" in missed[1]
     assert Run.objects.count() == 1
 
 
@@ -97,7 +97,7 @@ def test_a_time_missed_for_longer_than_the_grace_is_skipped_with_the_reason(ann:
     schedule = scheduled(ann, due=minute(180), cron="0 0 1 1 *", grace_minutes=15)
     Schedule.objects.filter(pk=schedule.pk).update(cron=f"{minute(180):%M %H} * * *")
     planning_due.start_due(timezone.now())
-    assert only_reason(schedule) == "missed: no watchdog was at work"
+    assert only_reason(schedule) == "missed: no watchdog was running"
 
 
 def test_times_that_were_missed_by_the_thousand_are_counted_no_further(ann: User) -> None:
@@ -166,7 +166,7 @@ def test_it_is_skipped_when_whoever_saved_it_may_not_run_any_more(ann: User, wha
     else:
         ann.user_permissions.clear()
     planning_due.start_due(timezone.now())
-    assert "someone who may must save it anew" in only_reason(schedule)
+    assert "someone who may must save it again" in only_reason(schedule)
 
 
 def test_one_that_can_only_be_caught_up_outside_its_window_is_skipped(ann: User) -> None:
@@ -189,7 +189,7 @@ def test_a_run_that_could_not_begin_within_the_window_is_ended_and_never_begins(
     assert planning_due.end_late(timezone.now()) == 1
     run.refresh_from_db()
     assert (run.outcome, run.rollback) == ("aborted", "clean")
-    assert "when its schedule's window closed" in run.reason
+    assert "when the window of its schedule closed" in run.reason
 
 
 def test_a_broken_time_zone_pauses_its_schedule_and_keeps_no_other_from_starting(ann: User) -> None:

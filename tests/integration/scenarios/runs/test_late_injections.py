@@ -139,7 +139,7 @@ def test_it_counts_as_outstanding_and_not_as_one_whose_undo_failed(late: LateFau
     late.finish()
     assert gauges() == (1, 1)
     assert late.fault().is_outstanding
-    assert "unverified, may still arrive until " in late.fault().standing
+    assert "unverified, may still arrive until " in late.fault().status
     late.undo_failed(LATE)
     assert gauges() == (1, 0)
 
@@ -150,7 +150,7 @@ def test_one_whose_undo_fails_is_outstanding_while_its_run_goes_on(late: LateFau
     assert gauges() == (1, 0)
     fault = late.fault()
     assert fault.is_outstanding
-    assert fault.standing == "outstanding, being retried"
+    assert fault.status == "outstanding, being retried"
     assert fault_commands.retry_undo(Fault.objects.all()) == 0  # its own worker does
 
 

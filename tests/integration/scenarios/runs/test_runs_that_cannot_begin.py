@@ -31,7 +31,7 @@ def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> E
     def meet(_run: Run) -> Any:
         raise request.param
 
-    monkeypatch.setattr(executor, "plan_of", meet)
+    monkeypatch.setattr(executor, "build_run_plan", meet)
     found: Exception = request.param
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from scenarios.charts import answers
-from scenarios.charts.answers import MAX_SERIES, chart_of
+from scenarios.charts.answers import MAX_SERIES, build_chart
 from scenarios.charts.kept import Chart
 from scenarios.charts.questions import Question
 from scenarios.charts.window import Window
@@ -29,7 +29,7 @@ def no_secret(name: str) -> str:
 
 
 async def read(query: str = "up", *windows: Window) -> Chart:
-    return await chart_of(Question("Up", "guard", query), windows or (WINDOW,), no_secret)
+    return await build_chart(Question("Up", "guard", query), windows or (WINDOW,), no_secret)
 
 
 async def test_each_step_without_a_sample_is_a_gap_and_no_number_is_a_word(server: FalsePrometheus) -> None:
@@ -109,7 +109,7 @@ async def test_a_server_that_is_not_there_or_not_configured_is_a_sentence(settin
 
 async def test_a_secret_is_sent_and_its_reference_shown(server: FalsePrometheus) -> None:
     question = Question("Up", "guard", 'up{token="${secret:TOKEN}"}')
-    chart = await chart_of(question, (WINDOW,), lambda _name: "much-hidden")
+    chart = await build_chart(question, (WINDOW,), lambda _name: "much-hidden")
     assert server.asked[0]["query"] == 'up{token="much-hidden"}'
     assert chart.query == 'up{token="${secret:TOKEN}"}'
 

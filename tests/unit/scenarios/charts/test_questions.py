@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.charts.questions import of_plan
+from scenarios.charts.questions import find_plan_questions
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.domain.promql import check_placeholders, fill_in
@@ -21,7 +21,7 @@ def test_every_query_of_guards_validations_and_actions_is_asked_once() -> None:
         validations=(Validation("again", asking("a"), NOTHING), Validation("it falls", asking("b"), NOTHING)),
     )
     plan = Plan("x", (phase,), guards=(Guard("stays up", asking("a"), NOTHING),))
-    asked = [(one.title, one.about, one.query) for one in of_plan(plan)]
+    asked = [(one.title, one.about, one.query) for one in find_plan_questions(plan)]
     assert asked == [
         ("stays up", "guard, and 1 more", "a"),
         ("look", "action in chaos", "c"),
@@ -34,7 +34,7 @@ def test_the_same_query_of_another_server_is_another() -> None:
         Validation("here", asking("a"), NOTHING),
         Validation("there", asking("a", server="http://other:9090"), NOTHING),
     )
-    assert len(of_plan(Plan("x", (Phase("chaos", validations=validations),)))) == 2
+    assert len(find_plan_questions(Plan("x", (Phase("chaos", validations=validations),)))) == 2
 
 
 def test_the_name_of_a_service_and_a_window_are_filled_in() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from scenarios.charts.kept import Chart, Series, Value
 from scenarios.domain.units import Unit
-from scenarios.pictures.chart import LEFT, RIGHT, Fault, Judged, Scene, drawn
+from scenarios.pictures.chart import LEFT, RIGHT, Fault, Judged, Scene, draw_chart
 
 BEGAN, ENDS = 1000.0, 1060.0
 SVG = "{http://www.w3.org/2000/svg}"
@@ -38,25 +38,25 @@ def line(picture: str) -> str:
 
 
 def test_a_missing_sample_is_a_gap_in_the_line() -> None:
-    path = line(drawn(chart(1.0, 2.0, None, 2.0, 1.0), scene(), "words"))
+    path = line(draw_chart(chart(1.0, 2.0, None, 2.0, 1.0), scene(), "words"))
     assert path.count("M") == 2
     assert path.count("L") == 2
 
 
 @pytest.mark.parametrize("odd", ["NaN", "+Inf", "-Inf"])
 def test_what_is_no_number_is_a_gap_and_does_not_stretch_the_axis(odd: str) -> None:
-    picture = drawn(chart(1.0, odd, 1.0), scene(), "words")
+    picture = draw_chart(chart(1.0, odd, 1.0), scene(), "words")
     assert line(picture).count("M") == 2
     for word in ("nan", "inf"):
         assert word not in picture.lower()
 
 
 def test_a_sample_by_itself_is_a_dot() -> None:
-    assert line(drawn(chart(None, 3.0, None), scene(), "words")).endswith("h.01")
+    assert line(draw_chart(chart(None, 3.0, None), scene(), "words")).endswith("h.01")
 
 
 def test_the_fault_is_shaded_from_its_injection_to_its_end() -> None:
-    picture = drawn(chart(1.0, 1.0), scene(Fault("slow", 1015.0, 1030.0)), "words")
+    picture = draw_chart(chart(1.0, 1.0), scene(Fault("slow", 1015.0, 1030.0)), "words")
     shade = elements(picture, "rect", "fault")[0]
     assert float(shade.get("x", "")) == pytest.approx(LEFT + (RIGHT - LEFT) / 4, abs=0.1)
     assert float(shade.get("width", "")) == pytest.approx((RIGHT - LEFT) / 4, abs=0.1)
@@ -65,19 +65,19 @@ def test_the_fault_is_shaded_from_its_injection_to_its_end() -> None:
 
 
 def test_a_fault_that_was_left_is_shaded_to_the_end_and_marked() -> None:
-    shade = elements(drawn(chart(1.0), scene(Fault("slow", 1030.0, None)), "words"), "rect", "left")[0]
+    shade = elements(draw_chart(chart(1.0), scene(Fault("slow", 1030.0, None)), "words"), "rect", "left")[0]
     assert float(shade.get("x", "")) + float(shade.get("width", "")) == pytest.approx(RIGHT, abs=0.1)
 
 
 def test_a_fault_that_was_left_is_not_shaded_beyond_what_is_known() -> None:
     known = replace(scene(Fault("slow", 1030.0, None)), known_until=1045.0)
-    shade = elements(drawn(chart(1.0), known, "words"), "rect", "left")[0]
+    shade = elements(draw_chart(chart(1.0), known, "words"), "rect", "left")[0]
     assert float(shade.get("width", 0)) == pytest.approx((RIGHT - LEFT) / 4, abs=0.1)
 
 
 def test_windows_that_overlap_have_one_word() -> None:
     happened = (Fault("a", 1010.0, 1050.0), Fault("b", 1020.0, 1040.0))
-    words = re.findall(r">([^<]*faults?)</text>", drawn(chart(1.0, 1.0), scene(*happened), "words"))
+    words = re.findall(r">([^<]*faults?)</text>", draw_chart(chart(1.0, 1.0), scene(*happened), "words"))
     assert words == ["2 faults"]
 
 
@@ -87,14 +87,14 @@ def test_validations_are_marked_by_shape_and_those_close_together_once() -> None
         Judged("two", "passed", 1030.5),
         Judged("three", "failed", 1050.0),
     )
-    picture = drawn(chart(1.0, 1.0), scene(*happened), "words")
+    picture = draw_chart(chart(1.0, 1.0), scene(*happened), "words")
     assert "passed: one, two" in picture
     assert len(elements(picture, "path", "passed")) == 1
     assert len(elements(picture, "path", "failed")) == 1
 
 
 def test_the_ten_minutes_around_stand_below_a_short_run_with_what_is_shown_large() -> None:
-    picture = drawn(chart(1.0, 1.0), scene(), "words")
+    picture = draw_chart(chart(1.0, 1.0), scene(), "words")
     assert len(elements(picture, "rect", "shown")) == 1
     assert len(elements(picture, "path", "series-1")) == 2
     assert "-10m" in picture
@@ -102,20 +102,20 @@ def test_the_ten_minutes_around_stand_below_a_short_run_with_what_is_shown_large
 
 
 def test_axes_name_unit_and_time() -> None:
-    picture = drawn(chart(0.1, 0.4, unit=Unit.SECONDS), scene(), "words")
+    picture = draw_chart(chart(0.1, 0.4, unit=Unit.SECONDS), scene(), "words")
     assert "ms</text>" in picture
     assert "+30s</text>" in picture
     assert "0 = 00:16:40 UTC" in picture
 
 
 def test_the_picture_has_words_for_whoever_does_not_see_it_and_cannot_become_markup() -> None:
-    picture = drawn(chart(1.0), scene(Fault("<script>", 1010.0, 1020.0)), 'a "b" <c>')
+    picture = draw_chart(chart(1.0), scene(Fault("<script>", 1010.0, 1020.0)), 'a "b" <c>')
     assert ET.fromstring(picture).get("aria-label") == 'a "b" <c>'  # noqa: S314 - our own
     assert "<script" not in picture
 
 
 @pytest.mark.parametrize("values", [(), (None,), ("NaN",), (1e308, -1e308), (5e-324,), (0.0,)])
 def test_whatever_was_measured_can_be_drawn(values: tuple[Value, ...]) -> None:
-    picture = drawn(chart(*values), scene(goes_on=True), "words")
+    picture = draw_chart(chart(*values), scene(goes_on=True), "words")
     ET.fromstring(picture)  # noqa: S314 - our own
     assert not re.search(r"\b(nan|inf)\b", picture)

@@ -2,13 +2,13 @@
 
 import re
 
-from scenarios.pictures.timeline import LABEL_CHARACTERS, LEFT, Band, Row, drawn
+from scenarios.pictures.timeline import LABEL_CHARACTERS, LEFT, Band, Row, draw_timeline
 
 BANDS = [Band("chaos", "3s", LEFT, 900.0)]
 
 
 def left_edge(*labels: str) -> float:
-    picture = drawn("a timeline", BANDS, [Row(label) for label in labels])
+    picture = draw_timeline("a timeline", BANDS, [Row(label) for label in labels])
     found = re.search(r'viewBox="([\d.]+) 0 ', picture)
     assert found is not None, picture[:200]
     return float(found[1])
@@ -25,5 +25,5 @@ def test_a_label_of_the_most_characters_has_the_whole_column() -> None:
 
 def test_a_label_that_is_too_long_is_shortened_and_told_in_whole_as_its_title() -> None:
     label = "y" * (LABEL_CHARACTERS + 1)
-    picture = drawn("a timeline", BANDS, [Row(label)])
+    picture = draw_timeline("a timeline", BANDS, [Row(label)])
     assert f"<title>{label}</title>{label[: LABEL_CHARACTERS - 1]}…" in picture
