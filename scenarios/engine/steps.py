@@ -196,10 +196,10 @@ class StepRunner:
         except StepFailed as error:
             if not step.sensitive:
                 raise
-            # Its sentence may quote the answer.
-            raise _find_error_class(error)(
-                f"the driver {step.driver!r} could not do it; {SENSITIVE}"
-            ) from None
+            sentence = (
+                f"the driver {step.driver!r} could not do it; {SENSITIVE}"  # its own may quote the answer
+            )
+            raise _find_error_class(error)(sentence) from None
         except ScenarioError:
             raise
         except asyncio.CancelledError as error:
@@ -211,8 +211,7 @@ class StepRunner:
         except TimeoutError as error:
             raise StepFailed(f"no answer within {format_duration(time_limit)}") from error
         except Exception as error:
-            # A driver is a site's own code: whatever breaks in it must end the run with its faults
-            # undone.
+            # A site's own driver: whatever breaks in it must end the run with its faults undone.
             sentence = f"the driver {step.driver!r} broke: {type(error).__name__}"
             if step.sensitive:
                 raise broken(f"{sentence}; {SENSITIVE}") from None

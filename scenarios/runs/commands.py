@@ -73,13 +73,21 @@ def start_run(
         _refuse_deleted(scenario)
         if stop := GlobalStop.objects.filter(pulled_at__isnull=False).first():
             run.waiting_for = admission.describe_stop(stop)[:500]
-        run.save(force_insert=True)
-        RunCharts.objects.create(run=run)
-        if services := admission.find_unapproved(run):
-            approval_gate.ask_for_run(run, services)
-        else:
-            transaction.on_commit(lambda: enqueue_run(run))
+        _save_run(run)
+        _enqueue_or_ask(run, admission.find_unapproved(run))
     return run
+
+
+def _save_run(run: Run) -> None:
+    run.save(force_insert=True)
+    RunCharts.objects.create(run=run)
+
+
+def _enqueue_or_ask(run: Run, unapproved: list[str]) -> None:
+    if unapproved:
+        approval_gate.ask_for_run(run, unapproved)
+    else:
+        transaction.on_commit(lambda: enqueue_run(run))
 
 
 def start_scheduled_run(
@@ -110,14 +118,10 @@ def start_scheduled_run(
         begin_before=scheduled.begin_before,
         enqueued_at=None if protected else timezone.now(),
     )
-    run.save(force_insert=True)
-    RunCharts.objects.create(run=run)
+    _save_run(run)
     if scheduled.approval:
         approval_gate.cover_by_schedule(run, scheduled.approval)
-    if protected and (lacking := admission.find_unapproved(run)):
-        approval_gate.ask_for_run(run, lacking)
-    else:
-        transaction.on_commit(lambda: enqueue_run(run))
+    _enqueue_or_ask(run, admission.find_unapproved(run) if protected else [])
     return run
 
 

@@ -46,12 +46,9 @@ async def undo_left_behind(
     the thread in which leases are renewed, where several such runs share one.
     """
     journal = build_journal(run, claim, renewals)
-    if run.state == RunState.RUNNING and (queued := await _give_back(run, journal, claim)) is not None:
-        return queued
+    if run.state == RunState.RUNNING and (ended := await _end_without_undo(run, journal, claim)) is not None:
+        return ended
     clock = SystemClock()
-    if run.state == RunState.RUNNING and (run.takeovers or 0) >= MAX_TAKEOVERS:
-        reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
-        return await journal.give_up(reason)
     platform = await journal.write(SitePlatform, run.addresses)
     steps = StepRunner(installed_drivers(), platform, clock, gate=RunGate(run))
     renewing = asyncio.create_task(_renew_while_held(journal))
@@ -80,8 +77,15 @@ async def undo_left_behind(
     return await journal.write(Run.objects.get, id=run.id)
 
 
-async def _give_back(run: Run, journal: DatabaseJournal, claim: Claim) -> Run | None:
-    return await journal.write(unbegun.give_back, claim, f"its worker {run.worker} died or lost its lease")
+async def _end_without_undo(run: Run, journal: DatabaseJournal, claim: Claim) -> Run | None:
+    """A run that has not begun is queued again; one that was taken over too often is given up."""
+    reason = f"its worker {run.worker} died or lost its lease"
+    if (queued := await journal.write(unbegun.give_back, claim, reason)) is not None:
+        return queued
+    if (run.takeovers or 0) < MAX_TAKEOVERS:
+        return None
+    reason = f"it was taken over {MAX_TAKEOVERS} times and could not be ended: see the watchdog's log"
+    return await journal.give_up(reason)
 
 
 def split_by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:

@@ -83,7 +83,7 @@ def test_no_more_runs_go_on_than_the_setting_allows(settings: Any) -> None:
     assert claim(third) is not None
 
 
-def test_whoever_waits_longer_for_a_service_gets_it_first() -> None:
+def test_the_run_that_has_waited_longest_for_a_service_gets_it() -> None:
     claimed = claim(queued("exchange"))
     second, third = queued("exchange"), queued("exchange")
     assert claim(second) is None
@@ -108,7 +108,7 @@ def test_a_dirty_fault_holds_its_service_until_it_is_acknowledged() -> None:
     assert claim(waiting) is not None
 
 
-def test_a_name_that_no_service_can_have_keeps_its_run_from_nothing() -> None:
+def test_a_name_that_no_service_can_have_does_not_block_its_run() -> None:
     claimed = claim(queued("x" * 64))  # longer than the column, where the database looks at that
     assert claimed is not None
     do, event = (
@@ -194,7 +194,7 @@ def test_nobody_pulls_the_global_stop_without_the_permission(client: Client, dja
     assert answer.status_code == 403
 
 
-def test_a_service_that_is_held_is_not_deleted_in_the_admin_either(admin_client: Client) -> None:
+def test_the_admin_does_not_delete_a_held_service(admin_client: Client) -> None:
     service = registered_services.register_service("exchange", "http://exchange.test:9101")
     claim(queued("exchange"))
     page = reverse("admin:scenarios_service_delete", args=[service.pk])

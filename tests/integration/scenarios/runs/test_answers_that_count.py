@@ -84,7 +84,7 @@ def test_a_gateway_that_gave_up_leaves_a_fault_that_may_still_arrive(target: Tar
     assert (run.rollback, Fault.objects.get().state) == (Rollback.UNVERIFIED, FaultState.UNVERIFIED)
 
 
-def test_a_gateway_s_answer_that_is_expected_is_one(target: Target) -> None:
+def test_an_expected_answer_of_a_gateway_counts_as_an_answer(target: Target) -> None:
     target.gateway_status = 504
     source = FAULT.replace("          undo:", "          expect: {status: 504}\n          undo:") % ""
     run = carried_out(source)

@@ -99,12 +99,12 @@ def test_the_api_answers_a_problem_document_with_line_and_column_and_stores_noth
     assert admin_client.put(address, DOCUMENT, content_type="application/yaml").status_code == 200
 
 
-def test_the_api_refuses_who_has_not_logged_in(client: Client) -> None:
+def test_the_api_refuses_requests_without_a_login(client: Client) -> None:
     answer = client.put(reverse("api:scenario", args=["x"]), DOCUMENT, content_type="application/yaml")
     assert answer.status_code == 401
 
 
-def test_health_tells_who_answers_and_ready_tells_which_part_does_not(client: Client) -> None:
+def test_health_names_the_process_and_ready_names_the_failing_part(client: Client) -> None:
     assert client.get(reverse("api:health")).json()["status"] == "ok"
     answer = client.get(reverse("api:ready"))
     assert answer.status_code == 503

@@ -160,7 +160,7 @@ def test_a_watchdog_of_another_host_never_carries_out_the_undo(file: Path, setti
     assert Run.objects.get().state == RunState.FINISHED
 
 
-def test_it_is_told_once_that_a_fault_waits_for_its_host(file: Path, settings: Settings) -> None:
+def test_a_fault_that_waits_for_its_host_is_reported_once(file: Path, settings: Settings) -> None:
     run = broken_on_alpha(file)
     settings.HOST_NAME = "beta"
     for _ in range(3):
@@ -168,9 +168,7 @@ def test_it_is_told_once_that_a_fault_waits_for_its_host(file: Path, settings: S
     assert run.events.filter(kind="fault_waiting_for_host").count() == 1
 
 
-def test_a_host_that_is_silent_after_a_failed_undo_is_waited_for_in_words(
-    file: Path, settings: Settings
-) -> None:
+def test_a_fault_of_a_silent_host_says_what_it_waits_for(file: Path, settings: Settings) -> None:
     run = broken_on_alpha(file)
     file.unlink()  # `rm` fails
     assert recovery.undo_now(run) is not None
@@ -299,7 +297,7 @@ NAMES = [
 ]
 
 
-def test_the_name_of_a_host_tells_machines_with_one_name_apart_and_fits_the_ledger(
+def test_host_names_of_machines_with_the_same_name_differ_and_fit_the_ledger(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     settings.HOST_NAME = ""

@@ -81,7 +81,9 @@ def test_a_run_waits_for_an_approval_however_it_spells_the_address(custody: Reco
 
 
 @pytest.mark.parametrize("spelling", ["localhost", "127.1", "2130706433", "::1", "[::1]", "0", "LOCALHOST."])
-def test_so_does_a_connection_by_host_and_port(custody: Recorder, spelling: str) -> None:
+def test_a_run_waits_for_an_approval_of_a_connection_by_host_and_port(
+    custody: Recorder, spelling: str
+) -> None:
     run = queued(document(actions=[action({"tcp": {"host": spelling, "port": custody.port}})]))
     assert run.state == RunState.AWAITING_APPROVAL
 
@@ -151,7 +153,7 @@ def test_a_probe_whose_header_overrides_its_method_acts(custody: Recorder, heade
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "get"])
-def test_a_probe_that_only_looks_needs_nobody(custody: Recorder, method: str) -> None:
+def test_a_probe_that_changes_nothing_needs_no_approval(custody: Recorder, method: str) -> None:
     look = probe({"http": {"url": f"http://localhost:{custody.port}/health", "method": method}})
     ended = carried_out(queued(document(validations=[look])))
     assert (ended.outcome, custody.asked) == (Outcome.PASSED, [f"{method.upper()} /health"])

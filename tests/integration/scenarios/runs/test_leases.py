@@ -60,7 +60,7 @@ def test_a_run_whose_lease_is_good_cannot_be_taken_over(run: Run) -> None:
     assert leases.take_over_run(run, worker="b:2") is None
 
 
-def test_whoever_lost_the_run_writes_nothing_more(run: Run) -> None:
+def test_a_process_that_lost_the_run_writes_nothing_more(run: Run) -> None:
     first = claim(run)
     leases.expire_leases("a:1")
     run.refresh_from_db()
@@ -76,7 +76,7 @@ def test_whoever_lost_the_run_writes_nothing_more(run: Run) -> None:
     assert not Fault.objects.filter(run=run).exists()
 
 
-def test_whoever_holds_a_run_that_the_database_has_no_more_knows_that_nobody_else_undoes_its_faults(
+def test_the_holder_of_a_run_that_was_deleted_learns_that_nobody_else_undoes_its_faults(
     run: Run,
 ) -> None:
     claimed = claim(run)
@@ -112,7 +112,7 @@ def left_behind(run: Run) -> Run:
     return run
 
 
-def test_a_fault_whose_next_try_is_far_ahead_is_due_for_the_clock_was_set_back(run: Run) -> None:
+def test_a_fault_whose_next_try_is_far_ahead_is_due_because_the_clock_was_set_back(run: Run) -> None:
     left_behind(run)
     soon, longest = timedelta(seconds=30), timedelta(seconds=MAX_RETRY_DELAY)
     Fault.objects.update(next_try_at=timezone.now() + soon)
@@ -121,7 +121,7 @@ def test_a_fault_whose_next_try_is_far_ahead_is_due_for_the_clock_was_set_back(r
     assert watchdog.list_runs_with_due_faults() == [run]
 
 
-def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_time_of_day(run: Run) -> None:
+def test_a_process_that_undoes_left_faults_is_dead_when_its_lease_stops_changing(run: Run) -> None:
     left_behind(run)
     assert leases.take_over_run(run, worker="b:2") is not None
     for hours in (-1, +1):  # by a clock that is ahead, or behind
@@ -134,7 +134,7 @@ def test_who_undoes_what_a_run_left_is_told_dead_by_its_lease_and_not_by_the_tim
     assert leases.take_over_run(seen, worker="c:3") is not None
 
 
-def test_a_run_that_waits_is_told_to_the_queue_again_also_when_the_clock_was_set_back(run: Run) -> None:
+def test_a_waiting_run_is_enqueued_again_even_if_the_clock_was_set_back(run: Run) -> None:
     Run.objects.update(enqueued_at=timezone.now() + timedelta(hours=1))
     QueueDuty().notify()
     run.refresh_from_db()
@@ -142,7 +142,7 @@ def test_a_run_that_waits_is_told_to_the_queue_again_also_when_the_clock_was_set
     assert run.enqueued_at <= timezone.now()
 
 
-def test_a_run_whose_clock_was_set_back_meanwhile_took_no_time_rather_than_less(run: Run) -> None:
+def test_a_run_during_which_the_clock_was_set_back_took_no_negative_time(run: Run) -> None:
     run.claimed_at = timezone.now()
     run.finished_at = run.claimed_at - timedelta(hours=1)
     assert run.took == timedelta(0)
@@ -192,7 +192,7 @@ def test_a_queued_run_that_is_stopped_ends_at_once_and_is_never_claimed(run: Run
     assert leases.claim_run(run.id, run.attempt, worker="a:1") is None
 
 
-def test_a_running_run_is_told_of_the_stop(run: Run) -> None:
+def test_a_running_run_sees_the_stop_request(run: Run) -> None:
     claimed = claim(run)
     assert run_commands.request_stop(run, by="ann")
     assert leases.stop_request(claimed) == "ann"
@@ -215,7 +215,7 @@ def test_a_run_that_is_queued_again_gets_no_lease_from_a_renewal_that_comes_late
     assert Run.objects.get().lease_until is None
 
 
-def test_whoever_undoes_what_an_ended_run_left_renews_the_lease_until_it_is_released(run: Run) -> None:
+def test_undoing_faults_of_an_ended_run_renews_its_lease_until_it_is_released(run: Run) -> None:
     left_behind(run)
     undoing = leases.claim_finished_run(run.id, worker="b:2")
     assert undoing is not None
@@ -231,7 +231,7 @@ def test_whoever_undoes_what_an_ended_run_left_renews_the_lease_until_it_is_rele
     assert watchdog.list_held_runs() == []
 
 
-def test_the_length_of_the_lease_stands_in_the_row_of_whoever_holds_it(run: Run, settings: Settings) -> None:
+def test_a_held_run_stores_the_length_of_its_lease(run: Run, settings: Settings) -> None:
     settings.LEASE_SECONDS = 60
     claimed = claim(run)
     (held,) = watchdog.list_held_runs()

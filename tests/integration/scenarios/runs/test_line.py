@@ -112,7 +112,7 @@ def test_a_run_of_two_services_is_not_overtaken_for_ever_by_those_of_one() -> No
     assert first.id == claimed.run_id
 
 
-def test_whoever_ends_a_run_tells_the_queue_of_the_next_ones_at_once(settings: Any) -> None:
+def test_the_next_runs_are_enqueued_as_soon_as_a_run_ends(settings: Any) -> None:
     settings.MAX_CONCURRENT_RUNS = 2
     for _ in range(4):
         queued("one")
@@ -165,7 +165,7 @@ def test_the_command_line_gives_a_run_its_priority(
 
 
 @pytest.mark.parametrize("given", ["101", "-101", "high", "1.5"])
-def test_a_priority_that_makes_no_sense_is_refused(scenario: CommandLine, given: str) -> None:
+def test_an_invalid_priority_is_refused(scenario: CommandLine, given: str) -> None:
     stored_scenarios.save_scenario(documents.read_document(HEAD + ACTION.format(service="one")))
     said = scenario("run", "touching", "--detach", f"--priority={given}")
     assert said.code == 1  # as of every argument that makes no sense

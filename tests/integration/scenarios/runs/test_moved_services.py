@@ -117,7 +117,7 @@ def test_a_new_host_that_refuses_the_undo_keeps_no_fault_open(
     assert "answered 503" in places[new.url]
 
 
-def test_a_run_whose_service_moves_meanwhile_asks_both_addresses(
+def test_a_run_whose_service_moves_sends_the_undo_to_both_addresses(
     targets: tuple[Target, Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", ())
@@ -141,9 +141,7 @@ def test_a_run_whose_service_moves_meanwhile_asks_both_addresses(
         assert event.detail["places"][new.url] == "undone"
 
 
-def test_a_fault_whose_service_was_renamed_meanwhile_is_undone_all_the_same(
-    run: Run, targets: tuple[Target, Target]
-) -> None:
+def test_a_fault_whose_service_was_renamed_is_still_undone(run: Run, targets: tuple[Target, Target]) -> None:
     old, _new = targets
     old.refuse_undo = True
     left = recovery.undo_now(run)

@@ -68,7 +68,9 @@ def left() -> Fault:
     return fault
 
 
-def test_all_who_ask_are_told_of_the_same_ones(left: Fault, admin_user: User, admin_client: Client) -> None:
+def test_api_admin_and_query_agree_on_what_is_outstanding(
+    left: Fault, admin_user: User, admin_client: Client
+) -> None:
     ci = program(admin_user)
     assert [row["id"] for row in ci.get("faults?outstanding=true").json()["items"]] == [left.pk]
     told = ci.get("faults?limit=200").json()["items"]

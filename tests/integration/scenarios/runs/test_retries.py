@@ -88,14 +88,14 @@ def test_a_run_that_was_interrupted_once_too_often_ends_interrupted(run: Run) ->
     assert (run.state, run.outcome, run.attempt) == (RunState.FINISHED, Outcome.INTERRUPTED, 2)
 
 
-def test_a_run_with_something_left_injected_is_not_begun_again(run: Run) -> None:
+def test_a_run_with_an_open_fault_is_not_queued_again(run: Run) -> None:
     injected_by_a_worker_that_dies(run, undo=IMPOSSIBLE)
     recovery.undo_now(run)
     run.refresh_from_db()
     assert (run.outcome, run.rollback, run.attempt) == (Outcome.INTERRUPTED, Rollback.DIRTY, 1)
 
 
-def test_a_run_that_somebody_wants_stopped_is_not_begun_again(run: Run) -> None:
+def test_a_run_with_a_stop_request_is_not_queued_again(run: Run) -> None:
     injected_by_a_worker_that_dies(run)
     run_commands.request_stop(run, by="ann")
     run.refresh_from_db()
@@ -104,7 +104,7 @@ def test_a_run_that_somebody_wants_stopped_is_not_begun_again(run: Run) -> None:
     assert (run.state, run.outcome) == (RunState.FINISHED, Outcome.INTERRUPTED)
 
 
-def test_a_stop_that_comes_while_a_dead_worker_is_cleaned_up_after_is_not_forgotten(run: Run) -> None:
+def test_a_stop_requested_during_a_takeover_is_not_forgotten(run: Run) -> None:
     injected_by_a_worker_that_dies(run)
     run_commands.request_stop(Run.objects.get(id=run.id), by="ann")
     recovery.undo_now(run)  # as it was seen before somebody wanted it stopped
@@ -112,7 +112,7 @@ def test_a_stop_that_comes_while_a_dead_worker_is_cleaned_up_after_is_not_forgot
     assert (run.state, run.outcome) == (RunState.FINISHED, Outcome.INTERRUPTED)
 
 
-def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
+def test_the_watchdog_enqueues_the_next_attempt(run: Run) -> None:
     injected_by_a_worker_that_dies(run)
 
     async def two_looks() -> None:
@@ -127,7 +127,7 @@ def test_the_watchdog_tells_the_queue_of_the_next_attempt(run: Run) -> None:
     assert run.enqueued_at is not None
 
 
-def test_a_schedule_that_breaks_in_an_unforeseen_way_keeps_the_watchdog_from_nothing_else(run: Run) -> None:
+def test_a_schedule_that_fails_unexpectedly_keeps_no_other_duty_waiting(run: Run) -> None:
     injected_by_a_worker_that_dies(run)
     past = timezone.now() - timedelta(minutes=1)
     Schedule.objects.create(name="odd", scenario_name="no", cron="* * * * *", window_days=[{}], next_at=past)

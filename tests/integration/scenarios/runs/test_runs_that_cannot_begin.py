@@ -67,7 +67,7 @@ def test_it_is_tried_later_each_time_and_keeps_no_other_run_waiting(run: Run, br
     assert [found.id for found in task_queue.find_runs_to_enqueue(timezone.now(), timedelta(0))] == [other.id]
 
 
-def test_readiness_tells_that_a_worker_cannot_begin_runs(run: Run, broken: Exception) -> None:
+def test_readiness_reports_a_worker_that_cannot_begin_runs(run: Run, broken: Exception) -> None:
     record_heartbeat("worker", "a:1")
     carry_out(run)
     assert "could not begin it" in readiness.find_problem(readiness.worker)
@@ -97,14 +97,14 @@ def test_a_run_whose_worker_was_killed_before_it_began_is_queued_again(run: Run)
     assert "dead:1 died" in queued.waiting_for
 
 
-def test_one_that_is_to_be_stopped_is_not_queued_again(run: Run) -> None:
+def test_an_unbegun_run_with_a_stop_request_is_not_queued_again(run: Run) -> None:
     claim = leases.claim_run(run.id, 1, worker="dead:1")
     assert claim is not None
     run_commands.request_stop(run, by="ann")
     assert unbegun.give_back(claim, "a reason") is None
 
 
-def test_whoever_lost_the_run_gives_nothing_back(run: Run) -> None:
+def test_a_process_that_lost_the_run_does_not_give_it_back(run: Run) -> None:
     claim = leases.claim_run(run.id, 1, worker="slow:1")
     assert claim is not None
     leases.expire_leases("slow:1")

@@ -76,14 +76,14 @@ def test_a_body_with_a_secret_is_dropped_for_another_origin(
     assert (request.method, request.body, "json" in told(request)) == ("POST", b"", False)
 
 
-def test_a_body_without_a_secret_and_its_type_go_along(first: Recorder, other: Recorder) -> None:
+def test_a_body_without_a_secret_is_sent_on_with_its_type(first: Recorder, other: Recorder) -> None:
     ask(first, f"{other.url}/goal", json={"side": "buy"}, headers={"X-Api-Key": "${secret:TOKEN}"})
     [request] = other.requests
     assert (request.body, request.headers["Content-Type"]) == (b'{"side": "buy"}', "application/json")
     assert TOKEN not in told(request)
 
 
-def test_within_one_origin_all_goes_along_and_a_303_leaves_the_body_behind(first: Recorder) -> None:
+def test_redirects_within_one_origin_keep_everything_and_a_303_drops_the_body(first: Recorder) -> None:
     first.before_answer = lambda request: setattr(first, "status", 200 if request.path == "/goal" else 307)
     ask(first, "/goal", json={"key": "${secret:TOKEN}"}, headers=HEADERS)
     assert [TOKEN in told(request) for request in first.requests] == [True, True]
@@ -96,7 +96,7 @@ def test_within_one_origin_all_goes_along_and_a_303_leaves_the_body_behind(first
     assert first.requests[1].body == b""
 
 
-def test_what_was_dropped_stays_dropped_on_the_way_back(first: Recorder, other: Recorder) -> None:
+def test_dropped_headers_stay_dropped_on_the_way_back(first: Recorder, other: Recorder) -> None:
     other.status, other.redirect_to = 307, f"{first.url}/back"
     first.before_answer = lambda request: setattr(first, "status", 200 if request.path == "/back" else 307)
     ask(first, f"{other.url}/goal", body="${secret:TOKEN}", headers=HEADERS)
@@ -104,7 +104,7 @@ def test_what_was_dropped_stays_dropped_on_the_way_back(first: Recorder, other: 
     assert TOKEN not in told(first.requests[1])
 
 
-def test_a_password_in_the_address_goes_to_its_origin_alone(first: Recorder, other: Recorder) -> None:
+def test_a_password_in_the_address_is_sent_only_to_its_origin(first: Recorder, other: Recorder) -> None:
     registered_services.register_service("first", f"http://ann:pw@127.0.0.1:{first.port}")
     first.before_answer = lambda request: setattr(
         first, "redirect_to", "/same" if request.path == "/" else f"{other.url}/goal"
@@ -121,7 +121,7 @@ def test_another_port_and_another_spelling_are_other_origins(first: Recorder) ->
 
 
 @pytest.mark.parametrize("count", [10, 11])
-def test_redirects_have_an_end(first: Recorder, count: int) -> None:
+def test_redirects_are_limited(first: Recorder, count: int) -> None:
     def count_down(request: Request) -> None:
         left = int(request.path.lstrip("/") or count) - 1
         first.status, first.redirect_to = (307, f"/{left}") if left >= 0 else (200, "")

@@ -122,7 +122,7 @@ spec:
 """
 
 
-def test_a_secret_in_a_file_is_struck_out_before_the_step_that_names_it_has_run(
+def test_a_secret_in_a_file_is_redacted_before_the_step_that_uses_it_has_run(
     settings: Settings, tmp_path: Path
 ) -> None:
     settings.SCENARIO_SECRET_DIR = tmp_path
@@ -178,7 +178,7 @@ def shut(settings: Settings, what: str) -> None:
         ("driver", "there is no driver 'command'"),
     ],
 )
-def test_an_undo_whose_settings_were_taken_away_says_so_and_succeeds_when_they_are_back(
+def test_an_undo_whose_settings_were_removed_says_so_and_succeeds_when_they_are_back(
     settings: Settings, what: str, reason: str
 ) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")

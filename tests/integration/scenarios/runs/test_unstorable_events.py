@@ -115,7 +115,7 @@ def test_an_event_whose_number_is_taken_goes_behind_the_last_one(claim: Claim) -
     assert list(newest[:2]) == [("run_finished", 7), ("phase_finished", 6)]
 
 
-def test_a_fault_is_marked_where_nothing_can_be_told_to_webhooks(
+def test_a_fault_is_marked_even_if_its_message_cannot_be_stored(
     claim: Claim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_arguments: object, **_named: object) -> None:

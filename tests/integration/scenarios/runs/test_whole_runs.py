@@ -49,7 +49,7 @@ def carried_out(path: str, expect: str = "{status: 200}", *, service: str = "tar
     return ended
 
 
-def test_a_run_is_carried_out_and_its_story_is_in_its_events(target: Target) -> None:
+def test_a_run_is_carried_out_and_its_events_record_it(target: Target) -> None:
     run = carried_out("/health")
     assert (run.state, run.outcome, run.rollback) == (RunState.FINISHED, Outcome.PASSED, Rollback.CLEAN)
     assert (target.injected, target.undone, target.active) == (1, 1, 0)
@@ -98,7 +98,7 @@ def test_what_no_database_takes_is_kept_in_a_form_that_every_database_takes(targ
     assert "NUL \ufffd half \ufffd" in str(seen)
 
 
-def test_a_fault_whose_undo_fails_stays_outstanding_until_a_person_has_it_undone(
+def test_a_fault_whose_undo_fails_stays_outstanding_until_a_person_retries_it(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", (0.01,))
@@ -113,7 +113,7 @@ def test_a_fault_whose_undo_fails_stays_outstanding_until_a_person_has_it_undone
     assert target.active == 0
 
 
-def test_the_scenario_metrics_tell_of_the_run(target: Target) -> None:
+def test_the_scenario_metrics_count_the_run(target: Target) -> None:
     carried_out("/health")
     exposition = get_metrics().get_http_handler()().decode()
     for line in (

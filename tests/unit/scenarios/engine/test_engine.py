@@ -51,7 +51,7 @@ def test_with_continue_later_phases_run_and_the_verdict_is_failed() -> None:
     assert "phase_finished two" in journal.story()
 
 
-def test_within_polls_until_it_holds_and_tells_when_it_began_to() -> None:
+def test_within_polls_until_it_holds_and_measures_when_it_began_to() -> None:
     check = Validation("back", say("look"), HEALTHY, within=30, hold_for=3, every=1)
     bad, good = {"status": 503}, {"status": 200}
     verdict, journal, _driver = carry_out(
@@ -112,7 +112,7 @@ STOPPED_IN = {
 
 
 @pytest.mark.parametrize(("phase", "answers"), STOPPED_IN.values(), ids=STOPPED_IN)
-def test_a_stop_cuts_through_whatever_the_run_is_at_and_the_reason_says_who_it_was(
+def test_a_stop_interrupts_any_step_and_the_reason_names_who_asked(
     phase: Phase, answers: dict[str, Any]
 ) -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver(answers=answers)
@@ -130,7 +130,7 @@ def test_a_stop_cuts_through_whatever_the_run_is_at_and_the_reason_says_who_it_w
     assert "phase_started later" not in journal.story()
 
 
-def test_an_action_that_fails_ends_the_run_errored_and_its_fault_is_undone_all_the_same() -> None:
+def test_a_failed_action_ends_the_run_errored_and_its_fault_is_still_undone() -> None:
     verdict, journal, driver = carry_out(
         Phase("chaos", actions=(fault("a"), fault("b"))), answers={"break a": StepNotDone("status 500")}
     )
@@ -160,7 +160,7 @@ def test_one_failing_undo_does_not_keep_the_others_from_being_tried() -> None:
     assert driver.said.count("mend a") == 1
 
 
-def test_a_driver_that_breaks_is_a_sentence_and_its_fault_is_undone() -> None:
+def test_a_broken_driver_is_reported_in_a_sentence_and_its_fault_is_undone() -> None:
     verdict, _journal, driver = carry_out(
         Phase("chaos", actions=(fault("a"),)), answers={"break a": KeyError("oops")}
     )

@@ -12,7 +12,7 @@ from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
 from tests.unit.scenarios.engine.engine_runs import HEALTHY, carry_out, engine_of, fault, say
 
 
-def test_who_has_lost_the_lease_injects_nothing_more() -> None:
+def test_a_process_without_its_lease_injects_nothing_more() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     journal.lost = True
@@ -76,7 +76,7 @@ def test_a_process_woken_after_its_lease_injects_nothing_more() -> None:
     assert journal.states == {1: FaultState.INJECTING}
 
 
-def test_where_the_ledger_cannot_be_reached_faults_are_undone_without_it_in_reverse_order() -> None:
+def test_faults_are_undone_in_reverse_order_without_a_ledger_that_cannot_be_reached() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     actions = fault("a", until="run"), fault("b", until="run")
     engine = engine_of(Plan("test", (Phase("chaos", hold=600, actions=actions),)), driver, journal)
@@ -94,7 +94,7 @@ def test_where_the_ledger_cannot_be_reached_faults_are_undone_without_it_in_reve
     assert set(journal.states.values()) == {FaultState.ACTIVE}
 
 
-def test_a_ledger_lost_in_the_middle_of_the_rollback_keeps_no_fault_injected() -> None:
+def test_a_ledger_lost_during_the_rollback_leaves_no_fault_injected() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
 
     async def lose() -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_a_ledger_lost_in_the_middle_of_the_rollback_keeps_no_fault_injected() -
     assert driver.said == ["break a", "mend a", "mend a"]
 
 
-def test_a_second_signal_while_the_rollback_begins_keeps_no_fault_injected() -> None:
+def test_a_second_signal_while_the_rollback_begins_leaves_no_fault_injected() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     engine = engine_of(Plan("test", (Phase("chaos", hold=60, actions=(fault("a"),)),)), driver, journal)
     remaining = journal.remaining
@@ -144,7 +144,7 @@ def test_a_driver_that_cancels_itself_is_broken_and_everything_else_is_undone(at
     assert "mend a" in driver.said
 
 
-def test_a_ledger_that_breaks_in_an_unforeseen_way_keeps_no_fault_injected() -> None:
+def test_a_ledger_that_fails_unexpectedly_leaves_no_fault_injected() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
 

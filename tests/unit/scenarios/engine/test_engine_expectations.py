@@ -67,7 +67,7 @@ def test_an_expectation_that_is_met_lets_the_run_go_on() -> None:
     assert "action_finished order" in journal.story()
 
 
-def test_a_missed_expectation_of_a_phase_that_goes_on_is_told_at_the_end() -> None:
+def test_a_missed_expectation_in_a_phase_with_continue_is_reported_at_the_end() -> None:
     action = Action("order", do=say("order"), expect=HEALTHY)
     verdict, _journal, driver = carry_out(
         Phase("p", actions=(action, Action("next", do=say("next"))), on_failure="continue"),

@@ -65,7 +65,7 @@ def test_a_fault_that_was_answered_is_closed_by_its_undo() -> None:
     assert journal.states == {1: FaultState.UNDONE}
 
 
-def test_the_action_s_own_timeout_is_awaited_where_it_is_longer() -> None:
+def test_a_late_injection_is_awaited_for_the_timeout_of_its_action_if_that_is_longer() -> None:
     for timeout, late in ((5.0, LATE_SECONDS), (300.0, 300.0)):
         _verdict, journal, _driver = carry_out(
             Phase("chaos", actions=(fault("a", timeout=timeout),)), answers={"break a": NEVER}
@@ -98,7 +98,7 @@ def test_a_driver_whose_steps_end_with_it_leaves_nothing_to_await() -> None:
     assert journal.states == {1: FaultState.UNDONE}
 
 
-def test_an_undo_that_finds_nothing_there_says_so_of_now_alone() -> None:
+def test_an_undo_that_finds_nothing_proves_only_that_nothing_is_there_yet() -> None:
     verdict, journal, _driver = carry_out(
         SLOW, answers={"break a": StepFailed("broke off"), "mend a": {"gone": True}}
     )

@@ -71,7 +71,7 @@ def test_actions_without_at_run_one_after_another_and_one_with_at_runs_at_its_mo
     assert journal.moment("fault_injected", "late") == 4
 
 
-def test_a_fault_until_phase_is_taken_back_at_its_end_and_one_until_run_at_the_run_s() -> None:
+def test_a_fault_is_undone_at_the_end_of_its_phase_or_run_as_until_says() -> None:
     actions = f"[{fault('a', ', until: run')}, {fault('b')}]"
     _verdict, journal, said = carried_out(
         f"phases: [{{name: p, hold: 5s, actions: {actions}}}, {{name: q, hold: 7s}}]"
@@ -80,7 +80,7 @@ def test_a_fault_until_phase_is_taken_back_at_its_end_and_one_until_run_at_the_r
     assert (journal.moment("fault_undone", "b"), journal.moment("fault_undone", "a")) == (5, 12)
 
 
-def test_an_action_without_an_undo_is_no_fault_and_stands_in_no_ledger() -> None:
+def test_an_action_without_an_undo_is_not_written_to_the_ledger() -> None:
     _verdict, journal, _said = carried_out(
         "phases: [{name: p, actions: [{name: a, do: {target: {say: look}}}]}]"
     )
@@ -162,7 +162,7 @@ GRAVEST = {
 
 
 @pytest.mark.parametrize("outcome", GRAVEST)
-def test_where_a_run_goes_on_after_a_failure_its_outcome_is_the_gravest_that_happened(outcome: str) -> None:
+def test_the_outcome_of_a_run_that_continues_is_the_gravest_that_happened(outcome: str) -> None:
     before, words = GRAVEST[outcome]
     answers = {"look": BAD, "break": StepFailed("no"), "guard": [GOOD, GOOD, GOOD, BAD]}
     verdict, _journal, _said = carried_out(
@@ -183,7 +183,7 @@ def guarded(tolerate: str, answers: list[Any]) -> tuple[Verdict, InMemoryJournal
     return carried_out(spec, {"guard": answers})
 
 
-def test_a_guard_that_trips_aborts_the_run_at_once_and_everything_is_taken_back() -> None:
+def test_a_guard_that_trips_aborts_the_run_at_once_and_everything_is_undone() -> None:
     verdict, journal, said = guarded("", [GOOD, GOOD, GOOD, BAD])
     assert (verdict.outcome, verdict.rollback) == (Outcome.ABORTED, Rollback.CLEAN)
     assert "guard 'g' tripped" in verdict.reason
@@ -267,7 +267,7 @@ def test_a_site_adds_its_driver_by_a_dotted_path() -> None:
         load_drivers([f"{__name__}.Nobodys"])
 
 
-def test_where_the_last_look_got_no_answer_the_last_answer_before_is_told() -> None:
+def test_the_last_complete_answer_is_reported_if_the_last_attempt_got_none() -> None:
     answers = {"look": [BAD, BAD, StepFailed("no answer within 1ms")]}
     verdict, journal, _said = carried_out(
         f"phases: [{{name: p, validations: [{{name: v, within: 5s, {LOOK}}}]}}]", answers

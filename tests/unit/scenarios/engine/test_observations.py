@@ -44,7 +44,7 @@ def test_patterns_that_backtrack_elsewhere_take_linear_time() -> None:
         assert judged({"json": document}, {"json": {query: []}}).holds
 
 
-def test_the_loop_goes_on_while_an_expensive_answer_is_looked_at() -> None:
+def test_the_event_loop_goes_on_while_an_expensive_answer_is_compared() -> None:
     ticks = 0
 
     async def tick() -> None:
@@ -68,7 +68,7 @@ def test_a_deep_answer_is_compared() -> None:
     assert not judged({"json": deep(900)}, {"json": {"$": {"equals": deep(899)}}}).holds
 
 
-def test_nothing_is_kept_of_a_sensitive_answer_but_whether_it_held() -> None:
+def test_of_a_sensitive_answer_only_whether_it_held_is_kept() -> None:
     answer = {"status": 200, "body": "top secret"}
     assert seen(answer, {"body": {"contains": "top"}}, sensitive=True) == Observation(holds=True)
     missed = seen(answer, {"body": "other"}, sensitive=True)
@@ -78,7 +78,7 @@ def test_nothing_is_kept_of_a_sensitive_answer_but_whether_it_held() -> None:
 
 
 @pytest.mark.parametrize("error", [StepFailed("it answered top secret"), ValueError("top secret")])
-def test_nothing_is_told_of_how_a_sensitive_step_failed(error: Exception) -> None:
+def test_the_failure_of_a_sensitive_step_quotes_nothing(error: Exception) -> None:
     try:
         told = seen(error, {"body": "x"}, sensitive=True).reason
     except StepImpossible as impossible:

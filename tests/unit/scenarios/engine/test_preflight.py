@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[dict[str, Step], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_a_step_lacks_is_found_before_any_step_is_carried_out(
+async def test_missing_services_and_secrets_are_found_before_any_step_runs(
     settings: Settings, port: int, name: str
 ) -> None:
     settings.PROMETHEUS_URL = ""
@@ -146,7 +146,7 @@ async def test_what_a_step_lacks_is_found_before_any_step_is_carried_out(
     assert "correct horse" not in sentence
 
 
-def test_nothing_is_found_where_nothing_is_lacking(port: int) -> None:
+def test_a_plan_that_lacks_nothing_has_no_problems(port: int) -> None:
     plan = plan_of(probe=Step("http", LIVING), do=BREAK, undo=Step("tcp", {"service": "living"}))
     assert find_problems(plan, runner(living=port)) == []
 
@@ -219,7 +219,7 @@ async def test_each_address_is_asked_once_and_all_of_them_together(port: int, cl
     assert sorted(asked) == ["away", "living"]
 
 
-def test_a_driver_of_the_site_s_own_that_breaks_while_it_is_asked_is_a_problem_not_a_crash() -> None:
+def test_a_site_driver_that_breaks_during_preflight_is_a_problem_and_not_a_crash() -> None:
     class Broken:
         Arguments = load_drivers(DRIVERS)["wait"].Arguments
 
@@ -232,7 +232,7 @@ def test_a_driver_of_the_site_s_own_that_breaks_while_it_is_asked_is_a_problem_n
     assert "the driver 'broken' broke: KeyError" in sentence
 
 
-def test_a_service_that_a_driver_of_the_site_s_own_names_must_be_registered() -> None:
+def test_a_service_named_in_a_step_of_a_site_driver_must_be_registered() -> None:
     class Own:
         Arguments = load_drivers(DRIVERS)["http"].Arguments
 

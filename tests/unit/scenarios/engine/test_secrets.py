@@ -111,7 +111,7 @@ def test_no_secret_reaches_journal_ledger_or_verdict(write: Callable[[str], Any]
     assert "***" in kept
 
 
-def test_the_ledger_keeps_the_reference_and_the_undo_is_told_the_secret() -> None:
+def test_the_ledger_keeps_a_reference_and_the_undo_gets_the_secret() -> None:
     action = Action("act", do=Step("target", {"say": "break"}), undo=TELLS)
     driver = EchoingDriver(str)
     journal, verdict = carried_out(Plan("test", (Phase("chaos", actions=(action,)),)), driver)
@@ -121,7 +121,7 @@ def test_the_ledger_keeps_the_reference_and_the_undo_is_told_the_secret() -> Non
     assert verdict.outcome is Outcome.PASSED
 
 
-def test_a_secret_that_a_target_tells_before_the_step_that_names_it_is_struck_out_too() -> None:
+def test_a_secret_returned_before_the_step_that_uses_it_is_redacted() -> None:
     early = Step("target", {"say": f"early: {SECRET}"})
     phases = (
         Phase("early", validations=(Validation("look", early, Expectations({"status": 200})),)),
@@ -231,7 +231,7 @@ def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str |
         ),
     ],
 )
-def test_a_secret_stands_in_the_arguments_of_a_step_and_nowhere_else(spec: str, words: str) -> None:
+def test_secrets_are_allowed_only_in_the_arguments_of_steps(spec: str, words: str) -> None:
     with pytest.raises(InvalidDocument, match=words):
         steps_of(spec)
 
@@ -274,21 +274,19 @@ def test_a_missing_or_empty_secret_makes_the_step_impossible_and_says_what_to_se
         ConfiguredSecrets().secret("KEY")
 
 
-def test_no_other_variable_of_the_environment_is_within_reach(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_other_environment_variable_can_be_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "for the coordinator alone")
     with pytest.raises(StepImpossible, match="is missing"):
         ConfiguredSecrets().secret("SECRET_KEY")
 
 
-def test_a_secret_that_a_server_took_for_latin_1_is_struck_out() -> None:
+def test_a_secret_decoded_as_latin_1_is_redacted() -> None:
     redactor = Redactor()
     redactor.learn("pässword of nobody")
     assert redactor.redact("you said pÃ¤ssword of nobody!") == "you said ***!"
 
 
-def test_of_two_secrets_that_begin_alike_neither_leaves_its_end_behind() -> None:
+def test_secrets_with_a_common_beginning_are_redacted_whole() -> None:
     redactor, secrets = Redactor(), ('the-key"of the first, a longer one', 'the-key"of the second')
     for secret in secrets:
         redactor.learn(secret)

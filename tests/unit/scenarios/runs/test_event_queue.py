@@ -71,7 +71,7 @@ async def test_a_change_of_a_fault_keeps_its_place_among_the_events() -> None:
     assert written.batches == [["a"], ["fault"], ["b"]]
 
 
-async def test_whoever_is_cancelled_takes_no_event_of_others_along() -> None:
+async def test_a_cancelled_caller_does_not_affect_events_of_others() -> None:
     written = Written()
     queue = EventQueue(written.write)
     tasks = [asyncio.create_task(queue.record(event(number))) for number in range(50)]
@@ -85,7 +85,7 @@ async def test_whoever_is_cancelled_takes_no_event_of_others_along() -> None:
     assert written.subjects[-1] == "next"
 
 
-async def test_a_lost_lease_is_told_to_everybody_who_waits_and_nothing_is_written() -> None:
+async def test_a_lost_lease_is_raised_for_all_waiting_callers_and_nothing_is_written() -> None:
     written = Written()
     written.fails = LeaseLost("fence 1 is no longer valid")
     queue = EventQueue(written.write)
@@ -96,7 +96,7 @@ async def test_a_lost_lease_is_told_to_everybody_who_waits_and_nothing_is_writte
     assert written.batches == []
 
 
-async def test_another_error_is_told_to_those_of_its_batch_alone() -> None:
+async def test_another_error_is_raised_only_for_the_callers_of_its_batch() -> None:
     written = Written()
     queue = EventQueue(written.write)
     written.fails = ValueError("no")

@@ -66,7 +66,7 @@ async def test_a_duty_that_fails_goes_on_and_delays_no_other() -> None:
     await carry_out_until(rounds.enough, duty("fails", fail), duty("works", rounds))
 
 
-async def test_a_failing_duty_is_told_of_once_and_when_it_succeeds_again(
+async def test_a_failing_duty_is_logged_once_and_again_when_it_succeeds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     answers: list[Exception | None] = [ValueError("odd"), ValueError("odd"), ValueError("odd"), None, None]
@@ -83,7 +83,7 @@ async def test_a_failing_duty_is_told_of_once_and_when_it_succeeds_again(
     assert "succeeds again" in caplog.records[-1].message
 
 
-async def test_a_database_that_is_away_is_told_of_once_for_all_duties(
+async def test_an_unavailable_database_is_logged_once_for_all_duties(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
 
@@ -99,7 +99,7 @@ async def test_a_database_that_is_away_is_told_of_once_for_all_duties(
     ]
 
 
-async def test_a_failing_duty_rests_longer_each_time_up_to_its_bound() -> None:
+async def test_a_failing_duty_waits_longer_each_time_up_to_its_limit() -> None:
     async def away(_database: DatabaseThread) -> object:
         raise OperationalError("connection refused")
 

@@ -14,7 +14,7 @@ def run(*, fence: int = 1, later: float = 0.0, lasts: int | None = None) -> Run:
     return Run(id=UUID(int=1), fence=fence, lease_until=until, lease_seconds=lasts)
 
 
-def test_a_lease_that_stands_unchanged_for_as_long_as_it_lasts_has_run_out() -> None:
+def test_a_lease_unchanged_for_its_whole_length_has_run_out() -> None:
     watch = LeaseWatch(15)
     assert watch.ran_out([run()], now=100.0) == []
     assert watch.ran_out([run()], now=114.9) == []
