@@ -15,7 +15,7 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan
 from scenarios.engine.injection import Injector
 from scenarios.engine.phases import Phases
-from scenarios.engine.rollback import UNDO_DELAYS, finish
+from scenarios.engine.rollback import finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Platform
@@ -130,7 +130,7 @@ class Engine:
         if faults := await self._ledger.remaining():
             detail = {"faults": len(faults)}
             await self._journal.record(Event(EventKind.ROLLBACK_STARTED, self._clock.now(), detail=detail))
-            delays = SHUTDOWN_DELAYS if self._stages.is_shutting_down else UNDO_DELAYS
+            delays = SHUTDOWN_DELAYS if self._stages.is_shutting_down else None
             self._stages.move(Signal.START_UNDO)
             try:
                 await self._injector.undo(faults, delays)

@@ -14,7 +14,7 @@ from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepN
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Action, Step
 from scenarios.engine.observations import Observation, judge
-from scenarios.engine.rollback import NullLedger, undo_all
+from scenarios.engine.rollback import UNDO_DELAYS, NullLedger, undo_all
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Ledger
 
@@ -93,13 +93,17 @@ class Injector:
             del self._begun[fault.key]
         return seen
 
-    async def undo(self, faults: Sequence[Fault], delays: Sequence[float]) -> list[Fault]:
-        """Undo the faults in this order; return those whose undo still fails."""
+    async def undo(self, faults: Sequence[Fault], delays: Sequence[float] | None = None) -> list[Fault]:
+        """Undo the faults in this order; return those whose undo still fails after the usual tries."""
         known = [
             replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
         ]
         remaining = await undo_all(
-            known, ledger=self._ledger, steps=self._steps, clock=self._clock, delays=delays
+            known,
+            ledger=self._ledger,
+            steps=self._steps,
+            clock=self._clock,
+            delays=UNDO_DELAYS if delays is None else delays,
         )
         left = {fault.key for fault in remaining}
         for fault in faults:

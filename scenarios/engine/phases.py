@@ -16,7 +16,6 @@ from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.engine import preflight
 from scenarios.engine.injection import Injector
 from scenarios.engine.observations import Observation, observe
-from scenarios.engine.rollback import UNDO_DELAYS
 from scenarios.engine.steps import StepRunner
 from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
 from scenarios.ports import Clock, Event, Journal, Ledger
@@ -124,7 +123,7 @@ class Phases:
     async def _end_phase(self, phase: Phase) -> None:
         of_phase = {action.name for action in phase.actions if action.until == "phase"}
         faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
-        remaining = await self._injector.undo(faults, UNDO_DELAYS)
+        remaining = await self._injector.undo(faults)
         await self._record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)

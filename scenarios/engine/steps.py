@@ -196,9 +196,8 @@ class StepRunner:
         except StepFailed as error:
             if not step.sensitive:
                 raise
-            sentence = (
-                f"the driver {step.driver!r} could not do it; {SENSITIVE}"  # its own may quote the answer
-            )
+            # Without its own sentence, which may quote the answer.
+            sentence = f"the driver {step.driver!r} could not do it; {SENSITIVE}"
             raise _find_error_class(error)(sentence) from None
         except ScenarioError:
             raise

@@ -183,7 +183,7 @@ def test_a_redirect_leads_to_no_address_that_another_run_holds(target: Recorder,
 def test_what_only_the_undo_hides_is_held_as_long_as_the_fault_is_there(
     target: Recorder, is_registered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", ())
+    monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
     if is_registered:
         registered_services.register_service("shop", target.url)
     target.status = 500

@@ -42,7 +42,7 @@ COMMAND = (
 
 @pytest.fixture
 def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
-    monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", ())
+    monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
     with running_target() as running:
         registered_services.register_service("target", running.url)
         yield running

@@ -120,7 +120,7 @@ def test_a_new_host_that_refuses_the_undo_keeps_no_fault_open(
 def test_a_run_whose_service_moves_sends_the_undo_to_both_addresses(
     targets: tuple[Target, Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", ())
+    monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", ())
     old, new = targets
     old.active, old.refuse_undo = 0, True
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")

@@ -101,7 +101,7 @@ def test_what_no_database_takes_is_kept_in_a_form_that_every_database_takes(targ
 def test_a_fault_whose_undo_fails_stays_outstanding_until_a_person_retries_it(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scenarios.engine.engine.UNDO_DELAYS", (0.01,))
+    monkeypatch.setattr("scenarios.engine.injection.UNDO_DELAYS", (0.01,))
     target.refuse_undo = True
     run = carried_out("/health")
     assert (run.outcome, run.rollback) == (Outcome.ERRORED, Rollback.DIRTY)
