@@ -32,6 +32,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 FindRoute = Callable[[Scope], str | None]
 
+LAST_PARTS = {"http.response.body", "http.response.pathsend", "http.response.zerocopysend"}
+"""What the last part of an answer may be; servers' other extensions come before it."""
 STATE = "metrics_app"
 """Where the request's state stands in its scope, for the exposition to find it."""
 
@@ -76,7 +78,7 @@ class RequestMetrics:
         def measured_send(message: MutableMapping[str, Any]) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
-            elif not message.get("more_body"):
+            elif message["type"] in LAST_PARTS and not message.get("more_body"):
                 return self._send_last(request, send, message)
             return send(message)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Generic, Self, TypeVar
 
 from metrics_app import current, misuse
-from metrics_app.adapters.conversion import to_text
+from metrics_app.adapters.conversion import to_number, to_text
 from metrics_app.around import Exceptions, InProgress, Timer
 from metrics_app.catalogue import Definition
 from metrics_app.ports import (
@@ -121,10 +121,12 @@ class GaugeSeries(Series[BoundGauge]):
     def dec(self, amount: float = 1.0) -> None:
         """Subtract an amount; as `inc`."""
         try:
-            negative = -amount
-        except TypeError:
-            negative = amount  # refused there, with its type and value
-        self.inc(negative)
+            # Made a float first: the negative of a small unsigned number is another large one.
+            negative = -to_number(amount)
+        except Exception as error:  # noqa: BLE001 - whatever the amount or its conversion raises
+            self._report(error)
+        else:
+            self.inc(negative)
 
     def set_to_current_time(self) -> None:
         """Have the Unix time of now, in seconds."""

@@ -43,6 +43,19 @@ def to_amount(value: object) -> float:
     )
 
 
+def to_step(value: object) -> float:
+    """What may be added to a gauge.
+
+    Raises:
+        MetricValueError: it is not a finite number. Such a value would make the gauge NaN or infinite until
+            it is set.
+    """
+    number = to_number(value)
+    if math.isfinite(number):
+        return number
+    raise MetricValueError(f"{_shown(value)} cannot be added to a gauge: give a finite number, or set it.")
+
+
 def to_text(value: object) -> str:
     """A label value as text that can be written as UTF-8."""
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
 from typing import Generic, Protocol, TypeVar, cast
 
-from metrics_app.adapters.conversion import to_amount, to_number, to_text
+from metrics_app.adapters.conversion import to_amount, to_number, to_step, to_text
 from metrics_app.adapters.names import (
     ExposedNames,
     catalogue_definition,
@@ -409,7 +409,7 @@ class BoundGauge(Bound[Series]):
             series.set(number)
 
     def move(self, amount: float) -> None:
-        number = to_number(amount)
+        number = to_step(amount)
         series = self._current()
         with self._families.lock:
             series.add(number)

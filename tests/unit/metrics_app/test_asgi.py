@@ -219,6 +219,20 @@ def test_a_stream_is_timed_to_its_end_and_what_follows_the_answer_is_not(
     assert value(adapter(), "http_request_errors_total") == 0
 
 
+def test_what_is_sent_before_the_answer_does_not_end_it(adapter: InMemoryMetricsAdapter) -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.early_hint", "links": []})
+        await send({"type": "http.response.start", "status": 201, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/file"})
+
+    async def send(_message: Any) -> None:
+        assert "http_requests_total" not in samples(adapter())
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(RequestMetrics(app)(scope, None, send))  # type: ignore[arg-type]
+    assert value(adapter(), "http_requests_total", code="201") == 1
+
+
 def test_a_client_that_went_away_before_the_answer_is_a_499(adapter: InMemoryMetricsAdapter) -> None:
     async def hang(*_: Any) -> None:
         await asyncio.Event().wait()

@@ -68,7 +68,17 @@ def test_an_instrument_follows_the_adapter_of_the_process(
     assert value(scrape(own), "mails_total") == 2
 
 
-@pytest.mark.parametrize("amount", [Decimal("0.25"), Fraction(1, 4), 0.25])
+class Unsigned:
+    """As numpy's unsigned scalars, whose negative is another large number."""
+
+    def __float__(self) -> float:
+        return 0.25
+
+    def __neg__(self) -> float:
+        return 255.75
+
+
+@pytest.mark.parametrize("amount", [Decimal("0.25"), Fraction(1, 4), 0.25, Unsigned()])
 def test_every_real_number_is_an_amount(own: MetricsAdapter, amount: Any) -> None:
     declared.counter("weight_total", "Weight.").inc(amount)
     level = declared.gauge("level", "Level.", merge="sum")
@@ -87,6 +97,18 @@ def test_wrong_amounts_are_refused(own: MetricsAdapter, amount: Any) -> None:
     with pytest.raises(MetricValueError):
         declared.histogram("wait_seconds", "Wait.").observe(amount)
     assert value(scrape(own), "weight_total") == 0
+
+
+@pytest.mark.parametrize("amount", [math.nan, math.inf, -math.inf])
+def test_nothing_can_be_added_to_a_gauge_that_would_spoil_it_for_ever(
+    own: MetricsAdapter, amount: float
+) -> None:
+    level = declared.gauge("level", "Level.", merge="sum")
+    level.inc(2)
+    for change in (level.inc, level.dec):
+        with pytest.raises(MetricValueError, match="cannot be added to a gauge"):
+            change(amount)
+    assert value(scrape(own), "level") == 2
 
 
 @pytest.mark.parametrize("amount", ["3", None, [], object()])
