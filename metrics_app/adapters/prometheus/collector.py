@@ -16,7 +16,7 @@ from metrics_app.adapters.prometheus.files import FAULTS, FILE_NAME, ParsedKeys,
 from metrics_app.adapters.prometheus.folder import is_readable
 from metrics_app.adapters.prometheus.layout import Group, KnownFile, Origin, Values
 from metrics_app.adapters.prometheus.merge import MergedMetric
-from metrics_app.adapters.prometheus.snapshot import Family, Snapshot
+from metrics_app.adapters.prometheus.snapshot import Family, Snapshot, without_collections
 from metrics_app.catalogue import CATALOGUE, SKIPPED_FILES
 
 Name = tuple[bool, str]
@@ -45,6 +45,7 @@ class SlotCollector(MultiProcessCollector):
     def collect(self) -> Iterable[Metric]:
         return [family.metric(values) for family, values in self.snapshots()]
 
+    @without_collections()
     def snapshots(self) -> list[Snapshot]:
         with self._lock:
             skipped: Counter[str] = Counter()

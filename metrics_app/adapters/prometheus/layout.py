@@ -13,7 +13,6 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import groupby
 from math import copysign
 from operator import itemgetter, sub
 from struct import Struct
@@ -86,7 +85,8 @@ class Layout:
         # The timestamp of a gauge tells which process set it last; others have none, or baselines.
         self._numbers_per_entry = 2 if origin.type == "gauge" or has_baselines else 1
         self._values_at: list[int] = []
-        self._unpack: Callable[[bytes], tuple[float, ...]] = Struct("").unpack_from
+        self._unpack: Callable[[bytes], tuple[float, ...]] | None = None
+        self._was_read = False
         self._first_key = self._last_key = b""
 
     def __len__(self) -> int:
@@ -112,22 +112,15 @@ class Layout:
         """
         raw_keys, values_at = scan(data, self.used, used)
         added = list(map(keys.__getitem__, raw_keys))
-        places: dict[str, list[int]] = defaultdict(list)
-        place = 0
-        for metric, run in groupby(map(itemgetter(0), added)):
-            end = place + sum(1 for _ in run)
-            places[metric].extend(range(place, end))
-            place = end
+        places = _places_by_metric(list(map(itemgetter(0), added)))
         first = len(self._values_at)
         groups = {}
         for metric, of_metric in places.items():
             known = self._stored.get(metric) or _new_group(self._origin, added[of_metric[0]])
             indices = [(first + place) * self._numbers_per_entry for place in of_metric]
-            groups[metric] = Group(
-                self._origin,
-                (*known.keys, *[added[place] for place in of_metric]),
-                (*known.indices, *indices),
-            )
+            # With one more place, because itemgetter gives no tuple for a single one.
+            new_keys = itemgetter(*of_metric, 0)(added)[:-1]
+            groups[metric] = Group(self._origin, known.keys + new_keys, (*known.indices, *indices))
         self._stored.update(groups)
         self.groups = dict(self._stored)
         if self._removed is not None:
@@ -136,15 +129,28 @@ class Layout:
         self.used = used
         self._first_key = self._first_key or raw_keys[0]
         self._last_key = raw_keys[-1]
-        self._unpack = self._unpacker()
+        self._unpack, self._was_read = None, False
 
     def values(self, data: bytes) -> Values:
-        numbers = self._unpack(data)
+        numbers = self._numbers(data)
         if self._removed is None:
             return (*numbers, 0.0)
         if self._removed.look(self._stored, numbers):
             self.groups = self._removed.visible(self._stored)
         return (*self._removed.since(numbers), 0.0)
+
+    def _numbers(self, data: bytes) -> Sequence[float]:
+        # Unpacking is prepared when a file is read again as it was: one that grows each time needs it not.
+        if self._unpack is None and self._was_read:
+            self._unpack = self._unpacker()
+        self._was_read = True
+        if self._unpack is not None:
+            return self._unpack(data)
+        with memoryview(data)[: self.used].cast("d") as numbers:
+            places = [at // DOUBLE for at in self._values_at]
+            if self._numbers_per_entry == 1:
+                return [numbers[place] for place in places]
+            return [number for place in places for number in numbers[place : place + 2]]
 
     def _unpacker(self) -> Callable[[bytes], tuple[float, ...]]:
         # One call for all numbers of a file, over the keys between them: 'x' leaves a byte out.
@@ -217,6 +223,16 @@ def _of_whole_label_sets(group: Group, unchanged: AbstractSet[int]) -> set[int]:
 
 def _without_bound(key: Key) -> tuple[tuple[str, str], ...]:
     return tuple([label for label in key.labels if label[0] != "le"])
+
+
+def _places_by_metric(metrics: Sequence[str]) -> Mapping[str, Sequence[int]]:
+    """Where each metric stands among these."""
+    if metrics.count(metrics[0]) == len(metrics):
+        return {metrics[0]: range(len(metrics))}  # as in most files of histograms
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, metric in enumerate(metrics):
+        places[metric].append(place)
+    return places
 
 
 def _new_group(origin: Origin, key: Key) -> Group:

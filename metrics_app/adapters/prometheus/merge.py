@@ -128,16 +128,17 @@ class MergedMetric:
         """Sums, and the buckets of each label set accumulated, with a count made of them."""
         others: dict[LabelSet, list[int]] = {}
         buckets: dict[LabelSet, dict[float, list[int]]] = {}
+        bounds_of = BucketBounds()
         for number, (_, labels) in enumerate(numbered.series):
-            bound = _bucket_bound(labels)
+            bound, without = _bucket_bound(labels, bounds_of)
             if bound is None:
                 others.setdefault(labels, []).append(number)
             else:
-                without = tuple([label for label in labels if label[0] != "le"])
                 buckets.setdefault(without, {}).setdefault(bound, []).append(number)
         places: dict[int, int] = {}
         exposed: list[Series] = []
         blocks: list[Block] = []
+        bucket, texts = f"{self._name}_bucket", BucketLabels()
         for labels in {**others, **buckets}:
             first = blocks[-1].end if blocks else 0
             own, bounds = others.get(labels, []), sorted(buckets.get(labels, {}).items())
@@ -149,15 +150,12 @@ class MergedMetric:
             for place, (_, numbers) in enumerate(bounds, block.first_bucket):
                 places.update(dict.fromkeys(numbers, place))
             exposed += named
-            exposed += [self._bucket(labels, bound) for bound, _ in bounds]
+            exposed += [(bucket, (*labels, texts[bound])) for bound, _ in bounds]
             exposed += [count] if bounds and count_at == NOT_HERE else []
             blocks.append(block)
         self._expose(exposed)
         sums = self._sums(numbered.of_files, places)
         return lambda values: _accumulated(sums(values), blocks)
-
-    def _bucket(self, labels: LabelSet, bound: float) -> Series:
-        return f"{self._name}_bucket", (*labels, ("le", floatToGoString(bound)))
 
     def _chosen(
         self,
@@ -229,14 +227,32 @@ def _steps(size: int, places: Sequence[int], indices: Sequence[int]) -> list[lis
     return steps
 
 
-def _bucket_bound(labels: LabelSet) -> float | None:
-    for name, value in labels:
+class BucketBounds(dict[str, float | None]):
+    """The number in each value of the label 'le'; None for what is no number, as foreign files may have."""
+
+    def __missing__(self, value: str) -> float | None:
+        try:
+            found = float(value)
+        except ValueError:
+            found = None
+        self[value] = found
+        return found
+
+
+class BucketLabels(dict[float, tuple[str, str]]):
+    """The label of each bound."""
+
+    def __missing__(self, bound: float) -> tuple[str, str]:
+        found = self[bound] = "le", floatToGoString(bound)
+        return found
+
+
+def _bucket_bound(labels: LabelSet, bounds_of: BucketBounds) -> tuple[float | None, LabelSet]:
+    """The bound, if it is a bucket, and the labels without it."""
+    for place, (name, value) in enumerate(labels):
         if name == "le":
-            try:
-                return float(value)
-            except ValueError:
-                return None  # a label like any other: foreign, and no reason to fail
-    return None
+            return bounds_of[value], labels[:place] + labels[place + 1 :]
+    return None, labels
 
 
 def _accumulated(sums: list[float], blocks: Iterable[Block]) -> list[float]:
