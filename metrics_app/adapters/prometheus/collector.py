@@ -113,7 +113,8 @@ class SlotCollector(MultiProcessCollector):
     def _forget_what_is_gone(self, found: Iterable[Name]) -> None:
         for name in self._metrics.keys() - set(found):
             del self._metrics[name]
-        if len(self._keys) > 2 * sum(len(file.layout) for file in self._files.values()):
+        # They are kept for the files that have the same: where few do, they are most of what is in memory.
+        if 2 * len(self._keys) > sum(len(file.layout) for file in self._files.values()):
             self._keys = ParsedKeys()
 
     def _close_files(self, names: Iterable[str]) -> None:

@@ -14,10 +14,7 @@ from prometheus_client.utils import floatToGoString
 from metrics_app.adapters.prometheus.files import Key
 from metrics_app.adapters.prometheus.layout import Group, Origin, Values
 from metrics_app.adapters.prometheus.snapshot import Family, LabelSet, Series
-
-Merge = Callable[[Sequence[Values]], list[float]]
-
-NOT_HERE = -1
+from metrics_app.adapters.prometheus.sparse import NOT_HERE, Merge, is_sparse, sparse_sums
 
 
 class Block(NamedTuple):
@@ -107,6 +104,11 @@ class MergedMetric:
     def _sums(self, of_files: Sequence[Sequence[int]], places: dict[int, int]) -> Merge:
         """For each place the sum of the entries that belong there, file by file."""
         size = max(places.values(), default=-1) + 1
+        if is_sparse(size, of_files):
+            indices = [group.indices for group in self.groups]
+            return sparse_sums(
+                size, [[places[number] for number in numbers] for numbers in of_files], indices
+            )
         getters = []
         for file, numbers in enumerate(of_files):
             placed = [places[number] for number in numbers]

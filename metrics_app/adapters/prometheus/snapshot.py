@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from io import BytesIO
 from itertools import chain, dropwhile, repeat, takewhile
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
@@ -22,6 +23,7 @@ SHORT = 1e6
 END_OF_OPENMETRICS = "# EOF\n"
 OPENMETRICS = "application/openmetrics-text"
 MAX_FORMATS = 4
+LINES_AT_ONCE = 10_000
 
 
 LabelSet = tuple[tuple[str, str], ...]
@@ -149,26 +151,37 @@ class Template:
         if self._in_order:
             by_shape = dict(zip(shapes, patterns, strict=True))
             escaped = Escaped()
+            # Each line but the first begins with the end of the one before.
+            begins = chain(("",), repeat("\n"))
             self._starts = [
-                by_shape[shape].start(series, escaped)
-                for shape, series in zip(shape_of_each, family.series, strict=True)
+                begin + by_shape[shape].start(series, escaped)
+                for begin, shape, series in zip(begins, shape_of_each, family.series, strict=False)
             ]
 
-    def filled(self, values: Sequence[float], exemplars: Mapping[Series, str] = NONE) -> str:
+    def write(
+        self,
+        write: Callable[[bytes], object],
+        values: Sequence[float],
+        exemplars: Mapping[Series, str] = NONE,
+    ) -> None:
         if not self._in_order:
-            return self._encoded(self.family.series, values)
-        numbers = [
-            # The comparison excludes infinities and NaN, too.
-            repr(value) if -SHORT < value < SHORT else floatToGoString(value)
-            for value in values
-        ]
-        for series, exemplar in exemplars.items():
-            place = self._places.get(series)
-            if place is not None:
-                numbers[place] += exemplar
-        return self._head + "".join(
-            chain.from_iterable(zip(self._starts, numbers, repeat("\n", len(numbers)), strict=True))
-        )
+            write(self._encoded(self.family.series, values).encode())
+            return
+        write(self._head.encode())
+        places = {self._places[series]: text for series, text in exemplars.items() if series in self._places}
+        # In parts, so that nothing but the bytes of the whole text is ever in memory at once.
+        for begin in range(0, len(values), LINES_AT_ONCE):
+            numbers = [
+                # The comparison excludes infinities and NaN, too.
+                repr(value) if -SHORT < value < SHORT else floatToGoString(value)
+                for value in values[begin : begin + LINES_AT_ONCE]
+            ]
+            for place in range(begin, begin + len(numbers)) if places else ():
+                numbers[place - begin] += places.get(place, "")
+            starts = self._starts[begin : begin + LINES_AT_ONCE]
+            write("".join(chain.from_iterable(zip(starts, numbers, strict=True))).encode())
+        if values:
+            write(b"\n")
 
     @cached_property
     def _places(self) -> dict[Series, int]:
@@ -235,21 +248,21 @@ class Writer:
     def text(self, snapshots: Iterable[Snapshot], encode: Encode, content_type: str) -> bytes:
         known = self._templates.get(content_type, {})
         now: dict[str, Template] = {}
-        parts = []
+        text = BytesIO()
         openmetrics = content_type.startswith(OPENMETRICS)
         exemplars = self._exemplars() if openmetrics else {}  # the other format has none
         for family, values in snapshots:
             if family.collected is not None:
-                parts.append(self._collected(family.collected, encode))
+                text.write(self._collected(family.collected, encode).encode())
                 continue
             template = known.get(family.name)
             if template is None or template.family is not family:
                 template = Template(family, encode, self._constant_labels, openmetrics=openmetrics)
             now[family.name] = template
-            parts.append(template.filled(values, exemplars.get(family.name, NONE)))
+            template.write(text.write, values, exemplars.get(family.name, NONE))
         self._keep(content_type, now)
-        end = END_OF_OPENMETRICS if openmetrics else ""
-        return ("".join(parts) + end).encode()
+        text.write(END_OF_OPENMETRICS.encode() if openmetrics else b"")
+        return text.getvalue()
 
     def _collected(self, metric: Metric, encode: Encode) -> str:
         labelled = Metric(metric.name, metric.documentation, metric.type, metric.unit)

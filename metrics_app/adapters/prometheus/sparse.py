@@ -1,0 +1,59 @@
+"""Sums of series of which most stand in few files: no file is then asked for all of them."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
+from operator import add, itemgetter
+
+from metrics_app.adapters.prometheus.layout import Values
+
+Merge = Callable[[Sequence[Values]], list[float]]
+"""The values of the samples of a metric, from those of the files that have it."""
+
+NOT_HERE = -1
+"""The index at which the values of a file have that of a series which it has not."""
+SPARSE = 4
+
+
+def is_sparse(size: int, of_files: Sequence[Sequence[int]]) -> bool:
+    """Whether a file has one in so many of the series, or fewer."""
+    return sum(map(len, of_files)) * SPARSE <= size * len(of_files)
+
+
+def sparse_sums(size: int, places: Sequence[Sequence[int]], indices: Sequence[Sequence[int]]) -> Merge:
+    """The same for series of which most stand in few files: `places` and `indices` are those of each file.
+
+    The entries of all files are put behind one another. Then the first of each place is taken, then the
+    second of those that have one, and so on: in the order of the files, too.
+    """
+    # With one more index, as above: what it finds stands behind each file's entries.
+    getters = [itemgetter(*of_file, NOT_HERE) for of_file in indices]
+    steps: list[tuple[list[int], list[int]]] = []
+    met = [0] * size
+    position = 0
+    for of_file in places:
+        for place in of_file:
+            if met[place] == len(steps):
+                steps.append(([], []))
+            of_step, positions = steps[met[place]]
+            of_step.append(place)
+            positions.append(position)
+            met[place] += 1
+            position += 1
+        position += 1
+    first = [NOT_HERE] * size
+    for place, position in zip(*steps[0], strict=True):
+        first[place] = position
+    get_first = itemgetter(*first, NOT_HERE)
+    others = [(of_step, itemgetter(*positions, NOT_HERE)) for of_step, positions in steps[1:]]
+
+    def merge(values: Sequence[Values]) -> list[float]:
+        entries = tuple(
+            chain.from_iterable([get(of_file) for get, of_file in zip(getters, values, strict=True)])
+        )
+        sums = list(map(add, repeat(0.0, size), get_first(entries)))
+        for of_step, get in others:
+            for place, value in zip(of_step, get(entries), strict=False):
+                sums[place] += value
+        return sums
+
+    return merge
