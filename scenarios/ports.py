@@ -222,6 +222,12 @@ class Ledger(Protocol):
     async def remaining(self) -> Sequence[Fault]:
         """Faults of the run that have not been undone, the newest first."""
 
+    async def due_again(self, at: datetime) -> Sequence[Fault] | None:
+        """Faults that were undone, may still arrive, and are to be undone again by `at`.
+
+        None if no fault of the run is awaited.
+        """
+
     async def find_new_address(self, fault: Fault) -> str:
         """Where the undo's service is registered now; "" if it has not moved."""
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import STATES_TO_UNDO, FaultState, Rollback
+from scenarios.domain.outcomes import STATES_AWAITED, STATES_TO_UNDO, FaultState, Rollback
 from scenarios.domain.plan import Action, find_service
 from scenarios.engine.clock import SystemClock
 from scenarios.ports import Event, Fault, Platform, UndoResult
@@ -150,6 +150,12 @@ class InMemoryJournal:
             for key, fault in sorted(self.faults.items(), reverse=True)
             if self.states[key] in STATES_TO_UNDO
         ]
+
+    async def due_again(self, at: datetime) -> Sequence[Fault] | None:
+        awaited = [fault for key, fault in self.faults.items() if self.states[key] in STATES_AWAITED]
+        if not awaited:
+            return None
+        return [fault for fault in awaited if at >= DAWN + timedelta(seconds=self.late_until[fault.key])]
 
     def story(self) -> list[str]:
         """The events as short words, for a test to read."""

@@ -22,6 +22,8 @@ from scenarios.ports import Clock, Event, Journal, Ledger
 
 # Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
 VALIDATIONS_PER_ROUND = 16
+# Between two looks for faults that are to be undone again, while there is one.
+LATE_LOOK_SECONDS = 1.0
 
 
 class Phases:
@@ -47,12 +49,14 @@ class Phases:
         self._ledger = ledger
         self._end = end
         self._note_failure = note_failure
+        self._may_await = asyncio.Event()
 
     async def run(self) -> None:
         await self._check_plan()
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._end_at_timeout())]
             watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
+            watchers.append(group.create_task(self._undo_late_faults()))
             first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
                 if phase is first_with_actions:
@@ -124,11 +128,27 @@ class Phases:
         of_phase = {action.name for action in phase.actions if action.until == "phase"}
         faults = [f for f in await self._ledger.remaining() if f.phase == phase.name and f.action in of_phase]
         remaining = await self._injector.undo(faults)
+        if faults:
+            self._may_await.set()
         await self._record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
             self._end(Outcome.ERRORED, f"the undo of {names} still fails")
             await self._clock.sleep(0)
+
+    async def _undo_late_faults(self) -> None:
+        """Undo again, while the run goes on, what was undone and may have arrived since.
+
+        After the run the watchdog does so.
+        """
+        while True:
+            await self._may_await.wait()
+            due = await self._ledger.due_again(self._clock.now())
+            if due is None:
+                self._may_await.clear()
+                continue
+            await self._injector.undo(due, ())
+            await self._clock.sleep(LATE_LOOK_SECONDS)
 
     # Actions
 

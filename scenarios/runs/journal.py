@@ -209,6 +209,9 @@ class DatabaseJournal:
     async def awaited(self, *, due: datetime | None = None) -> Sequence[Fault]:
         return await self.write(ledger.list_awaited_faults, self._claim, due=due)
 
+    async def due_again(self, at: datetime) -> Sequence[Fault] | None:
+        return await self.write(ledger.list_faults_due_again, self._claim, at)
+
     async def find_new_address(self, fault: Fault) -> str:
         return await self.write(ledger.find_new_address, fault)
 

@@ -122,6 +122,15 @@ def list_awaited_faults(claim: Claim, *, due: datetime | None = None) -> list[Fa
     return _build_faults(claim, rows.due(due) if due else rows)
 
 
+def list_faults_due_again(claim: Claim, at: datetime) -> list[FaultFacts] | None:
+    """Of a run that goes on: those awaited whose next undo is due. None if none is awaited."""
+    awaited = Fault.objects.awaited().filter(run=claim.run_id)
+    due = [row for row in awaited if row.next_try_at is None or row.next_try_at <= at]
+    if not due and not awaited:
+        return None
+    return _build_faults(claim, due)
+
+
 def list_open_faults(claim: Claim) -> list[FaultFacts]:
     return list_faults_to_undo(claim) + list_awaited_faults(claim)
 

@@ -69,6 +69,19 @@ def test_it_is_undone_again_soon_then_later_and_when_its_time_is_over(late: Late
     assert tries == [2, 6, 14, 30]
 
 
+def test_while_its_run_goes_on_the_worker_is_told_when_it_is_due_again(late: LateFault) -> None:
+    def due(seconds: float) -> list[str] | None:
+        found = ledger.list_faults_due_again(late.claim, late.at(seconds))
+        return found if found is None else [fault.action for fault in found]
+
+    assert due(0) is None  # it has not been undone at all
+    late.undone(0)
+    assert (due(1), due(2)) == ([], ["break it"])
+    late.undone(LATE)
+    assert late.now()[0] == FaultState.UNDONE
+    assert due(LATE + 60) is None
+
+
 def test_one_that_was_seen_to_be_gone_is_watched_and_its_run_is_clean(late: LateFault) -> None:
     assert late.undone(0, seen=True) == FaultState.WATCHED
     late.finish()

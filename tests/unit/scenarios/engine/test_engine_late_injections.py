@@ -106,6 +106,49 @@ def test_an_undo_that_finds_nothing_proves_only_that_nothing_is_there_yet() -> N
     assert verdict.rollback is Rollback.UNVERIFIED
 
 
+@dataclass
+class BehindAGateway(ScriptedDriver):
+    """What the gateway answers for the target says nothing of what became of a step."""
+
+    def is_of_target(self, fields: Any) -> bool:
+        return bool(fields["status"] != 504)
+
+
+AGAIN = Phase("chaos", actions=(fault("a", until="phase", expect=HEALTHY),), hold=2.0, on_failure="continue")
+
+
+def carry_on(*phases: Phase, **answers: Any) -> tuple[Verdict, InMemoryJournal, ScriptedDriver]:
+    journal = InMemoryJournal()
+    driver = BehindAGateway(answers={"break a": {"status": 504}, **answers})
+    engine = engine_of(Plan("test", (AGAIN, *phases), timeout=3600.0), driver, journal)
+    return run_in_virtual_time(engine.carry_out()), journal, driver
+
+
+def test_while_the_run_goes_on_a_fault_is_undone_again_when_its_injection_can_no_longer_arrive() -> None:
+    verdict, journal, driver = carry_on(Phase("afterwards", hold=300.0))
+    assert (verdict.outcome, verdict.rollback) == (Outcome.FAILED, Rollback.CLEAN)
+    assert driver.said.count("mend a") == 2
+    assert journal.moment("fault_unverified", "a") == 2
+    undone = journal.moment("fault_undone", "a")
+    assert 2 + LATE_SECONDS <= undone <= 2 + LATE_SECONDS + 2
+    assert journal.states == {1: FaultState.UNDONE}
+
+
+def test_where_the_run_ends_before_that_it_is_left_to_the_watchdog() -> None:
+    verdict, journal, driver = carry_on(Phase("afterwards", hold=10.0))
+    assert (verdict.outcome, verdict.rollback) == (Outcome.FAILED, Rollback.UNVERIFIED)
+    assert driver.said.count("mend a") == 1
+    assert journal.states == {1: FaultState.UNVERIFIED}
+
+
+def test_what_then_cannot_be_undone_is_tried_again_when_the_run_ends() -> None:
+    answers: list[Any] = [{"status": 200}, StepFailed("503"), {"status": 200}]
+    verdict, journal, driver = carry_on(Phase("afterwards", hold=300.0), **{"mend a": answers})
+    assert (verdict.outcome, verdict.rollback) == (Outcome.FAILED, Rollback.CLEAN)
+    assert driver.said.count("mend a") == 3
+    assert journal.moment("fault_undone", "a") == journal.moment("rollback_started")
+
+
 # What shows that a fault is gone
 
 
