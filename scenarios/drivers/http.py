@@ -33,6 +33,9 @@ _GONE = frozenset({404, 410})
 # Sent by a gateway, while the target may still be working; 520 to 527 are Cloudflare's. Not 503: a busy
 # target sends it and has done nothing.
 _GATEWAY_STATUSES = frozenset({502, 504, *range(520, 528)})
+# After these the target may still carry the request out. 202 means "accepted": it counts as done like every
+# 2xx, but where a step excludes it, the rest is still to come. https://www.rfc-editor.org/rfc/rfc9110#name-202-accepted
+_UNDECIDED_STATUSES = _GATEWAY_STATUSES | {202}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
@@ -143,6 +146,10 @@ class Http:
     """An action is done if the status is 2xx, or one of `ok` if that is given. With `follow_redirects`, the
     status after the redirects decides. Without `ok`, an undo by DELETE is also done if the response to a
     DELETE is 404 or 410, because then there is nothing to undo. A probe accepts any response.
+
+    202 counts as done, although the target may only begin later. For such a target, prove with `undone` that
+    the fault is gone. If `ok` or `expect` excludes 202, the fault is kept and undone again like one whose
+    injection was never answered.
     """
 
     name: ClassVar[str] = "http"
@@ -166,7 +173,7 @@ class Http:
         return _build_fields(await _exchange(arguments, _find_target(arguments, platform), platform))
 
     def is_of_target(self, fields: Mapping[str, Any]) -> bool:
-        return fields["status"] not in _GATEWAY_STATUSES
+        return fields["status"] not in _UNDECIDED_STATUSES
 
     async def act(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
         return await self._act(arguments, platform, arguments.ok or _DONE)
@@ -190,7 +197,7 @@ class Http:
         if answer.status in accepted or (answer.method == "DELETE" and answer.status in gone):
             return _build_fields(answer)
         asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
-        failure = StepFailed if answer.status in _GATEWAY_STATUSES else StepNotDone
+        failure = StepFailed if answer.status in _UNDECIDED_STATUSES else StepNotDone
         raise failure(f"{target.name} answered {answer.status} to {asked}: {_explain_not_done(answer)}")
 
 

@@ -56,6 +56,14 @@ async def test_gateway_error_does_not_prove_that_nothing_was_done(serve: Serve, 
     assert not isinstance(failure.value, StepNotDone)
 
 
+async def test_202_where_it_does_not_count_as_done_may_still_be_carried_out(serve: Serve) -> None:
+    platform = Platform(await serve(answering(202)))
+    with pytest.raises(StepFailed, match="answered 202") as failure:
+        await Http().act(asked(method="POST", ok=[200]), platform)
+    assert not isinstance(failure.value, StepNotDone)
+    assert not Http().is_of_target({"status": 202})  # so that an `expect` that it does not meet says no more
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(("end", "done"), [(200, True), (204, True), (404, False), (500, False)])
 async def test_followed_redirect_counts_by_its_final_status(
