@@ -68,7 +68,7 @@ def experiment(target: Target) -> dict[str, object]:
         return {"type": kind, "name": name, "provider": provider}
 
     inject = {**step("action", "break the target", "POST"), "pauses": {"after": 300}}
-    undo = step("action", "take it back", "DELETE")
+    undo = step("action", "undo it", "DELETE")
     return {"title": "long fault", "description": "", "method": [inject], "rollbacks": [undo]}
 
 

@@ -1,4 +1,4 @@
-"""A metric of one's own beside prometheus_client's, and the ASGI middleware beside starlette_exporter's.
+"""An own metric beside prometheus_client's, and the ASGI middleware beside starlette_exporter's.
 
     python -m benchmarks.own_metrics [--rounds 60]
 

@@ -9,7 +9,7 @@ from coordinator_site.middleware import Middleware
 
 
 class HeadMiddleware(Middleware):
-    """Must stand outside of everything that writes content or measures its length."""
+    """Must stand outside everything that writes content or measures its length."""
 
     def finish(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         return remove_content(response) if request.method == "HEAD" else response

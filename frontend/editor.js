@@ -99,7 +99,7 @@ class ScenarioEditor extends HTMLElement {
       EditorView.updateListener.of((update) => {
         if (update.docChanged) this.changed(update.state.doc);
       }),
-      // Tab is left to the browser, so that whoever has no mouse can leave the editor.
+      // Tab is left to the browser, so that users without a mouse can leave the editor.
       keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
     ];
   }

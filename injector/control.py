@@ -62,7 +62,7 @@ class RefusedError(Exception):
 
 
 class Control:
-    """Answers the requests of whoever knows the token."""
+    """Serves the requests of clients that know the token."""
 
     def __init__(self, relays: Mapping[str, Relay], faults: FaultTable, token: str) -> None:
         self._relays = relays

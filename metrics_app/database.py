@@ -160,7 +160,7 @@ def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
 def _wrap_queries(connection: BaseDatabaseWrapper, wrapper: Callable[..., Any]) -> None:
     # A connection that is opened again keeps its wrappers.
     if not any(isinstance(present, type(wrapper)) for present in connection.execute_wrappers):
-        # First, because whoever opens it within `execute_wrapper()` takes the last one away at its end.
+        # First, because code that opens it within `execute_wrapper()` takes the last one away at its end.
         connection.execute_wrappers.insert(0, wrapper)
 
 

@@ -41,7 +41,7 @@ Bound = TypeVar("Bound")
 
 
 class Series(Generic[Bound]):
-    """One series of a metric, bound anew where the process has another adapter."""
+    """One series of a metric, bound again if the process has another adapter."""
 
     def __init__(self, definition: Definition, labels: Mapping[str, str] | None) -> None:
         self._definition = definition

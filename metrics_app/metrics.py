@@ -1,4 +1,4 @@
-"""Metrics of one's own, declared where a module is imported:
+"""An app's own metrics, declared where a module is imported:
 
     from metrics_app import metrics
 

@@ -193,7 +193,7 @@ class MetricsPort(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back files, slot and threads; recording again takes them anew."""
+        """Give back files, slot and threads; recording again opens them again."""
         ...
 
 

@@ -32,7 +32,7 @@ class ScrapeAnswer(NamedTuple):
 
 
 def refuse_scrape(request: ScrapeRequest, token: str, networks: Networks) -> ScrapeAnswer | None:
-    """The answer to whoever may not have the metrics; None for the others."""
+    """The response to a client that may not have the metrics; None for others."""
     if networks and not _comes_from(request.address, networks):
         return ScrapeAnswer(403, {})
     if token and not _has_token(request.authorization, token):

@@ -29,7 +29,7 @@ class ScrapeServer(WSGIServer):
     """Answers a few clients at once and turns others away, so that no client makes it grow.
 
     Raises:
-        OSError: the address is taken, or is none of this machine's.
+        OSError: the address is taken, or does not belong to this machine.
     """
 
     def __init__(self, address: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""A real gunicorn, what can befall it, and clients that keep count of what it answers."""
+"""A real gunicorn, ways to disturb it, and clients that keep count of what it answers."""
 
 import http.client
 import os

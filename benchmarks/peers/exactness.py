@@ -1,4 +1,4 @@
-"""What a server counts against what its client was answered, while everything befalls its workers.
+"""What a server counts against what its client was answered, while its workers are killed and replaced.
 
 python -m benchmarks.peers.exactness --requests 20000
 """

@@ -1,6 +1,6 @@
-"""Requests per second under wrk: each variant has its own gunicorn, and they are asked in turn, by lot.
+"""Requests per second under wrk: each variant has its own gunicorn, measured in random order.
 
-The servers are started anew for each group of rounds, for two processes of the same program differ, too.
+The servers are restarted for each group of rounds, because two processes of one program differ, too.
 Beside the rate stands the processor time that a request took, which other programs on the machine change
 less.
 """
@@ -98,7 +98,7 @@ def rounds(
                 servers[variant] = running.enter_context(server(python, variant, directory))
                 measured(*servers[variant])  # creates the series
             for _ in range(rounds_each):
-                # By lot, so that none always comes after the same other one.
+                # In random order, so that none always comes after the same other one.
                 for variant in order.sample(list(variants), len(variants)):
                     found[variant].append(measured(*servers[variant]))
     return found

@@ -83,7 +83,7 @@ class ScrapeGaugeSources:
         self._lock = threading.Lock()
 
     def forget_threads(self) -> None:
-        """Start anew in a forked child: threads do not survive fork."""
+        """Start again in a forked child: threads do not survive fork."""
         self._lock = threading.Lock()
         self._readings = dict.fromkeys(self._readings)
 

@@ -65,7 +65,7 @@ def find_event(run_id: UUID, event: Event) -> EventRow | None:
     return rows.filter(kind__in=find_kinds(event.kind.topic)).first()
 
 
-def tell_of_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
+def announce_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
     """Notify webhooks that a fault is over, or back; a message that cannot be stored does not undo that."""
     if not _is_stored(partial(outbox.write_fault_messages, fault_id, run, before=before, at=at)):
         logger.error("The message about fault %s of run %s could not be stored", fault_id, run.id)

@@ -21,7 +21,7 @@ from scenarios.models import MAX_RETRY_DELAY, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
 from scenarios.ports import Fault as FaultFacts
 from scenarios.runs import admission
-from scenarios.runs.events import store_or_reduce, tell_of_change, write_event
+from scenarios.runs.events import announce_change, store_or_reduce, write_event
 from scenarios.runs.leases import Claim, fenced
 from scenarios.runs.registry import MAX_NAME_LENGTH
 
@@ -260,4 +260,4 @@ def _update_fault(claim: Claim, fault: FaultFacts, event: Event, **changes: Any)
             run.rollback = read_rollback(run.id)
             Run.objects.filter(id=run.id).update(rollback=run.rollback)
             admission.release_holds(run)
-        tell_of_change(fault.key, run, before=before, at=event.at)
+        announce_change(fault.key, run, before=before, at=event.at)

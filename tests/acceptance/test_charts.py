@@ -105,7 +105,7 @@ def test_the_fault_shows_between_its_injection_and_its_end(told: dict[str, Any])
     pairs = list(zip(chart["moments"], chart["series"][0]["values"], strict=True))
     injected, undone = (unix(fault[name]) for name in ("injected_at", "closed_at"))
     before = [value for at, value in pairs if isinstance(value, float) and at < injected]
-    # A point tells of the seconds before it: the first one after the end may be the first that has the fault.
+    # A point shows the seconds before it: the first one after the end may be the first that has the fault.
     during = [value for at, value in pairs if isinstance(value, float) and injected <= at <= undone + 1]
     # One request may be slow by itself on a busy machine.
     assert median(before) < 0.25

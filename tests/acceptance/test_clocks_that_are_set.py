@@ -15,9 +15,9 @@ from tests.servers.wall_clock import WallClock
 pytestmark = pytest.mark.faketime
 
 LEASE_SECONDS = 6
-# Whoever trusts a clock needs an hour more; the goal itself is held in test_ends_of_a_worker.py.
+# A process that trusts the clock needs an hour more; the goal itself is held in test_ends_of_a_worker.py.
 UNDONE_WITHIN = 20
-# The waits are longer than a lease: whoever trusts the clock takes the run over in between.
+# The waits are longer than a lease: a process that trusts the clock takes the run over in between.
 DOCUMENT = """
 apiVersion: coordinator/v1
 kind: Scenario
@@ -49,7 +49,7 @@ def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
 
 
 def events(system: Coordinator) -> dict[str, datetime]:
-    """When each event happened by the clock of whoever wrote it, in the order of their sequence."""
+    """When each event happened by the clock of its writer, in the order of their sequence."""
     query = "SELECT kind || ' ' || subject, at FROM scenarios_event ORDER BY sequence"
     return {name: datetime.fromisoformat(at) for name, at in system.rows(query)}
 

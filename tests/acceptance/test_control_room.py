@@ -292,7 +292,7 @@ def test_every_page_fits_a_width_of_360_pixels(room: ControlRoom, page: Page, pa
     assert wide == {}
 
 
-# Values outside of the picture, and such as nothing says what they are of.
+# Values outside the picture, and such as nothing says what they are of.
 LOST = """() => [...document.querySelectorAll("#result_list tbody td, #result_list tbody th")]
     .filter((cell) => cell.textContent.trim() !== "-" && cell.checkVisibility())
     .filter((cell) => cell.getBoundingClientRect().right > innerWidth

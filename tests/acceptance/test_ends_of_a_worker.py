@@ -1,4 +1,4 @@
-"""However a run's worker ends, the fault is taken back in time. Real processes, on each database."""
+"""The fault is undone in time, however the worker of a run ends. Real processes, on each database."""
 
 import json
 import resource

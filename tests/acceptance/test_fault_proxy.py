@@ -1,4 +1,4 @@
-"""The fault proxy as a process: whoever injected a fault may die."""
+"""The fault proxy as a process: the client that injected a fault may die."""
 
 import http.client
 import json
@@ -88,7 +88,7 @@ def test_a_fault_that_nobody_renews_ends_by_itself(program: str, tmp_path: Path)
         (("--config", "/nowhere.json"), "cannot be read"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_options_are_refused(arguments: tuple[str, ...], words: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "injector", *arguments],
         cwd=PROJECT,

@@ -1,4 +1,4 @@
-"""docs/integrations.md tells the truth: its commands and its receiver are run, and a run is told of."""
+"""docs/integrations.md is correct: its commands and its receiver work, and get the messages of a run."""
 
 import json
 from collections.abc import Iterator

@@ -47,10 +47,10 @@ def test_each_line_of_each_process_is_json_and_those_of_a_run_have_its_id(
     wait_for(lambda: any("interrupted" in line["event"] for line in lines_of(system, "watchdog")), what="it")
     begun = [line for line in lines_of(system, "worker") if "begins" in line["event"]]
     assert [line["run_id"] for line in begun] == [run]
-    taken_back = [
+    undone = [
         line for line in lines_of(system, "watchdog") if line["logger"] == "scenarios.supervision.watchdog"
     ]
-    assert {line["run_id"] for line in taken_back} == {run}
+    assert {line["run_id"] for line in undone} == {run}
 
 
 @pytest.mark.redis

@@ -55,7 +55,7 @@ def test_a_run_with_a_secret_leaves_it_nowhere(system: Coordinator) -> None:
     run = run_to_its_end(system)
     kept = {**files(system), **stored(system), **shown(system), **printed(system, run)}
     assert len(kept) > 30
-    assert any(b"***" in content for content in kept.values()), "nothing was struck out: was it used at all?"
+    assert any(b"***" in content for content in kept.values()), "nothing was redacted: was the secret used?"
     leaks = [
         f"{where}: {content[max(0, content.find(form) - 60) : content.find(form) + 60]!r}"
         for where, content in kept.items()

@@ -140,7 +140,7 @@ def words(installation: Installation) -> str:
     return installation.system.log_of("watchdog").read_text()
 
 
-def test_a_queue_that_is_away_is_told_of_by_one_line_and_its_return_by_another(
+def test_unavailable_queue_is_logged_with_one_line_and_its_return_with_another(
     on_redis: Installation,
 ) -> None:
     on_redis.redis.stop()

@@ -106,7 +106,7 @@ def carry_out_many(system: Coordinator, two: list[Machine]) -> None:
     assert sum(map(passed_on, two)) == before + RUNS
 
 
-def test_two_machines_share_the_runs_and_each_tells_of_its_own(
+def test_two_machines_share_the_runs_and_each_reports_its_own(
     system: Coordinator, two: list[Machine]
 ) -> None:
     carry_out_many(system, two)

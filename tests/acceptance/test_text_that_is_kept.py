@@ -54,7 +54,7 @@ def context(site: Coordinator, browser: Browser) -> Iterator[BrowserContext]:
     watch.over(opened)
     yield opened
     opened.close()
-    # A login that is refused, and a form whose login has changed, are told of as they should be.
+    # A refused login, and a form whose login has changed, are reported.
     assert [said for said in watch.complaints if "status of 403" not in said] == []
 
 
@@ -116,7 +116,7 @@ def test_a_new_scenario_is_kept_too_and_gone_when_it_is_saved(site: Coordinator,
     expect(page.locator("#kept-text")).to_have_count(0)
 
 
-def test_whoever_edits_is_told_that_the_login_has_ended(site: Coordinator, page: Page) -> None:
+def test_editor_says_that_the_login_has_expired(site: Coordinator, page: Page) -> None:
     page.goto(PAGE)
     site.manage("shell", "--no-imports", "-c", END_SESSIONS)
     write(page, CHANGED)

@@ -201,7 +201,7 @@ print("states:", *Run.objects.values_list("state", flat=True))
 ASK_FOR_BEAT = "from scenarios import tasks; tasks.ask_for_beat()"
 
 
-def test_a_worker_of_the_wrong_class_that_was_started_some_other_way_begins_nothing_and_is_told_of(
+def test_a_worker_of_the_wrong_class_that_was_started_some_other_way_begins_nothing_and_is_find_warnings(
     tmp_path: Path,
 ) -> None:
     with (

@@ -1,4 +1,4 @@
-"""A whole installation with its demo services, for whoever looks at it with a browser."""
+"""A whole installation with its demo services, for a user with a browser."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

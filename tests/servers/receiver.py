@@ -1,4 +1,4 @@
-"""Somebody outside who is told of runs: keeps every request, and answers as badly as a test wants."""
+"""A receiver of messages about runs: keeps every request, and responds as badly as a test wants."""
 
 import json
 import threading

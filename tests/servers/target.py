@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         target.asked += 1
         if target.gateway_status:
             return self.answer(target.gateway_status)
-        # It goes on with what it was asked, whoever has hung up meanwhile.
+        # It finishes the request even if the client has hung up.
         target.over.wait(target.late_by)
         target.active += 1
         target.injected += 1

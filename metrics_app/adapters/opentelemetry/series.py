@@ -65,7 +65,7 @@ def checked(definition: Definition) -> Definition:
     """
     if not INSTRUMENT_NAME.fullmatch(definition.name):
         raise InvalidMetricNameError(
-            f"{definition.name!r} is no name that OpenTelemetry keeps as it is: small letters, digits and "
+            f"{definition.name!r} is not a name that OpenTelemetry keeps: small letters, digits and "
             f"'_', a letter first, as in 'http_requests_total'."
         )
     return definition

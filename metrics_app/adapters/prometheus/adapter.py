@@ -254,9 +254,9 @@ class PrometheusMetricsAdapter:
         self._families.next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         if self._files.are_lost():
             with suppress(ReentrantUseError):
-                self._begin_anew()
+                self._start_again()
 
-    def _begin_anew(self) -> None:
+    def _start_again(self) -> None:
         with self._families.changing():
             if not self._files.are_lost():
                 return  # another thread was faster

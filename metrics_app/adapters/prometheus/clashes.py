@@ -22,7 +22,7 @@ COUNT = Family(CLASHING_METRICS, CATALOGUE[CLASHING_METRICS].help, "gauge", [(CL
 
 
 class Clashes:
-    """Leaves out what has the name of something else; tells of each metric once."""
+    """Leaves out what has the name of something else; reports each metric once."""
 
     def __init__(self) -> None:
         self._reported: set[str] = set()

@@ -55,7 +55,7 @@ class SlotCollector(MultiProcessCollector):
         return [*snapshots, Snapshot(SKIPPED, [float(skipped[fault]) for fault in FAULTS])]
 
     def close(self) -> None:
-        """Forget everything; the next scrape learns it anew."""
+        """Forget everything; the next scrape learns it again."""
         with self._lock:
             self._close_files(list(self._files))
             self._metrics = {}

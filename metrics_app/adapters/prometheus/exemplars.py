@@ -1,7 +1,7 @@
 """Exemplars of the request histogram: for each bucket the newest request of a trace that somebody keeps.
 
 Each slot has a file of fixed size beside its others, with a record per default bucket: so they are there in
-many processes, too, and bounded. A record names the series it belongs to. Whoever reads it while it is
+many processes, too, and bounded. A record names the series it belongs to. A process that reads it while it is
 written sees that by its checksum, and leaves it out.
 """
 

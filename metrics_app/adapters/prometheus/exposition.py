@@ -101,7 +101,7 @@ def _encoder(accept: str) -> tuple[Encode, str]:
             try:
                 return choose_encoder(offer)
             except TypeError:
-                continue  # a version that is no number, as in 'text/plain; version=new', cannot be compared
+                continue  # not a number, as in 'text/plain; version=new', cannot be compared
     return choose_encoder("")
 
 

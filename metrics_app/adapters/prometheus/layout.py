@@ -1,7 +1,7 @@
 """What was learnt of a file at an earlier scrape, so that the next one reads its values alone.
 
 A file only ever grows at its end: keys stay where they are, and what is new stands behind them. Who
-begins anew removes the file first. As long as a file is kept open its inode is given to no other, so a
+starts again removes the file first. As long as a file is kept open its inode is given to no other, so a
 file that was replaced is told by its inode. It is read and not mapped: a map of a file that somebody
 cuts short kills the process that looks at it (SIGBUS).
 """

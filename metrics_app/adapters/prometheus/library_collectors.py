@@ -1,7 +1,7 @@
 """What libraries register with prometheus_client and no file can hold, read in the process that is scraped.
 
 Collectors of their own, `Info`, `Enum`, and gauges that call a function: each process has them, and those of
-the one that answers are exposed. What prometheus_client itself tells of a process is left to `runtime`, which
+the one that answers are exposed. prometheus_client's own metrics of a process are left to `runtime`, which
 has it of every worker.
 """
 

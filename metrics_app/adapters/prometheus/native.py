@@ -33,7 +33,7 @@ FRACTIONS = [2.0 ** (step / PER_DOUBLING - 1) for step in range(PER_DOUBLING)]
 
 
 def find_bucket(value: float) -> str:
-    """The index of the bucket that takes this value, as it stands in the files."""
+    """The index of the bucket that takes this value, as stored in the files."""
     if value <= ZERO_THRESHOLD:
         return ZERO
     fraction, exponent = math.frexp(value)

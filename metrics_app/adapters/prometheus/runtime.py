@@ -139,7 +139,7 @@ class _Worker:
 
     def __init__(self, directory: Path, number: int, pid: int) -> None:
         self._pid = pid
-        # Opening them anew costs more than reading them.
+        # Opening them again costs more than reading them.
         self._stat = _opened(f"/proc/{pid}/stat", os.O_RDONLY)
         weakref.finalize(self, os.close, self._stat)
         self._numbers = _opened(str(_file(directory, number)), os.O_RDWR)

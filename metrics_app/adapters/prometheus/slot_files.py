@@ -69,7 +69,7 @@ class SlotFiles:
             return self._slot.is_lost() or any(file.is_lost() for file in self._files.values())
 
     def forget(self) -> None:
-        """Start anew in a forked child: the slot, its files and the state of the lock are the parent's."""
+        """Start again in a forked child: the slot, its files and the state of the lock are the parent's."""
         self.lock = RLock()
         self._slot = None
         self._close_files()

@@ -273,7 +273,7 @@ class Writer:
         return encode(Families(labelled)).decode().removesuffix(END_OF_OPENMETRICS)
 
     def _keep(self, content_type: str, templates: dict[str, Template]) -> None:
-        # The format is the client's choice: whoever asks for ever new ones makes nothing grow.
+        # The format is the client's choice: a client that asks for ever new ones makes nothing grow.
         if content_type not in self._templates and len(self._templates) == MAX_FORMATS:
             self._templates = {}
         self._templates[content_type] = templates

@@ -138,7 +138,7 @@ class _Translator:
         # The same probes again: their problems are listed already.
         after = _Group(validations=self._steady_state(Notes()))
         groups = [group for group in self._groups() if group.actions or group.validations]
-        self._take_back(groups)
+        self._add_undos(groups)
         phases = [before.as_phase("before")] if before.validations else []
         phases += [
             group.as_phase("method" if index == 1 else f"method {index}")
@@ -226,7 +226,7 @@ class _Translator:
                 action["at"] = format_seconds(group.paused)
             group.actions.append(action)
 
-    def _take_back(self, groups: list[_Group]) -> None:
+    def _add_undos(self, groups: list[_Group]) -> None:
         undos = list(self._undos())
         actions = [action for group in groups for action in group.actions if "wait" not in action["do"]]
         if len(undos) == len(actions) == 1:

@@ -19,7 +19,7 @@ WORKER_CLASSES = {
 
 @pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
-def test_what_was_answered_is_counted_whatever_befalls_the_server(
+def test_counts_match_responses_across_worker_crashes(
     tmp_path: Path, worker_class: str, preload: tuple[str, ...]
 ) -> None:
     recycled = {"WEB_CONCURRENCY": str(WORKERS), "WEB_MAX_REQUESTS": "60", "WEB_MAX_REQUESTS_JITTER": "20"}

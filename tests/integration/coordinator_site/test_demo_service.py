@@ -88,7 +88,7 @@ async def test_an_injection_that_makes_no_sense_is_refused_and_nothing_is_inject
     assert not (await (await exchange.client.get(path)).json())["active"]
 
 
-async def test_the_risk_monitor_tells_of_an_exchange_that_does_not_answer() -> None:
+async def test_risk_monitor_reports_an_exchange_that_does_not_respond() -> None:
     demo = Demo("risk-monitor", watches=f"http://127.0.0.1:{free_port()}")
     async with demo.client:
         alerts: list[str] = []

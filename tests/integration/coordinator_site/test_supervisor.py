@@ -59,7 +59,7 @@ def test_children_stop_in_the_reverse_order_of_starting(supervise: Supervise) ->
     assert stopped == ["second", "first"]
 
 
-def test_a_child_that_died_is_told_of_and_started_again(supervise: Supervise) -> None:
+def test_dead_child_is_reported_and_restarted(supervise: Supervise) -> None:
     child = Child("mortal", [*PYTHON, SLEEP])
     supervisor = supervise(child)
     assert supervisor.revive() == []

@@ -103,7 +103,7 @@ def test_runs_on_one_address_of_no_service_do_not_go_side_by_side(target: Record
     assert target.requests == []
 
 
-def test_whoever_only_looks_waits_for_nobody(target: Recorder) -> None:
+def test_run_that_only_reads_waits_for_no_other(target: Recorder) -> None:
     begun(document(actions=[action(post(target.url))]))
     assert (
         carried_out(queued(document(validations=[probe({"http": {"url": target.url}})]))).outcome == "passed"

@@ -38,7 +38,7 @@ def test_a_run_that_begins_after_a_later_one_of_its_service_is_counted() -> None
     assert count_overtaken_on_service(rows) == 1
 
 
-def test_a_run_that_could_have_begun_is_counted_once_whoever_was_before_it() -> None:
+def test_run_that_could_have_started_is_counted_once() -> None:
     later = [Ended("b", 1, 10, 20), Ended("c", 2, 11, 20)]
     assert count_overtaken([Ended("a", 0, 25, 30), *later]) == 1
 

@@ -98,12 +98,12 @@ def test_a_port_is_no_password(words: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["redis://user:123456@host:6379/0", "http://u:1234/x@host", "//u:99999x"])
-def test_what_might_be_a_password_is_struck_out_though_it_begins_with_digits(words: str) -> None:
+def test_possible_password_is_redacted_even_if_it_begins_with_digits(words: str) -> None:
     assert "***" in line_of(words)["event"]
     assert not re.search("1234|99999", line_of(words)["event"])
 
 
-def test_a_secret_that_a_step_has_resolved_is_struck_out_from_then_on(
+def test_resolved_secret_is_redacted_from_then_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SCENARIO_SECRET_EXCHANGE", "open-up-exchange")

@@ -168,7 +168,7 @@ def test_something_else_than_a_dictionary_counts_as_missing(dictionary: object) 
 def test_misuse_raises_where_a_developer_looks(
     debug: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr("django.core.mail.outbox")  # as outside of tests
+    monkeypatch.delattr("django.core.mail.outbox")  # as outside tests
     with override_settings(DEBUG=debug):
         assert conf.on_misuse == expected
 

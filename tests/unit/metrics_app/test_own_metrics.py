@@ -112,7 +112,7 @@ def test_nothing_can_be_added_to_a_gauge_that_would_spoil_it_for_ever(
 
 
 @pytest.mark.parametrize("amount", ["3", None, [], object()])
-def test_a_gauge_refuses_what_is_no_number(own: MetricsAdapter, amount: Any) -> None:
+def test_gauge_refuses_values_that_are_not_numbers(own: MetricsAdapter, amount: Any) -> None:
     level = declared.gauge("level", "Level.", merge="sum")
     for change in (level.set, level.inc, level.dec):
         with pytest.raises(MetricValueError):

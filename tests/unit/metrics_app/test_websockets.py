@@ -1,4 +1,4 @@
-"""WebSockets as an ASGI server tells of them."""
+"""WebSockets as an ASGI server reports them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator

@@ -28,7 +28,7 @@ def test_hanging_name_server_is_waited_for_once() -> None:
     began = time.monotonic()
     for _ in range(20):
         names.resolve(hosts)
-    assert time.monotonic() - began < 15  # 20 where each one waits anew
+    assert time.monotonic() - began < 15  # 20 if each one waits again
 
 
 def test_known_addresses_are_kept_while_the_name_server_fails(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_a_second_person_refuses_and_says_why(ci: Program, run: Run) -> None:
     assert (told["status"], told["reason"]) == ("aborted", "refused by admin: not today")
 
 
-def test_whoever_asked_is_no_second_person(bob: User, run: Run) -> None:
+def test_requester_cannot_approve(bob: User, run: Run) -> None:
     found = problem_of(program(bob).post(f"{place(run)}/approve", {}), 403)
     assert "a second person must approve it" in found["detail"]
     assert Approval.objects.get().state == "pending"

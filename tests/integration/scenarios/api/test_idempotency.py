@@ -50,7 +50,7 @@ def test_a_key_is_its_callers_own(ci: Program, admin_user: User, stored: Scenari
     assert Run.objects.count() == 2
 
 
-def test_a_refused_request_is_judged_anew(ci: Program) -> None:
+def test_refused_request_is_judged_again(ci: Program) -> None:
     problem_of(ci.post(START, {}, **KEY), 404)
     assert not KeptAnswer.objects.exists()
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))

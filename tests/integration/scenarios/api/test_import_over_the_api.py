@@ -74,7 +74,7 @@ def test_a_name_that_must_be_new_replaces_nothing(ci: Program) -> None:
     assert changes(same) == {"exchange-latency": "unchanged", "other": "new"}
 
 
-def test_a_check_tells_what_is_stored_in_one_answer_to_whoever_may_look(ci: Program) -> None:
+def test_check_returns_what_is_stored_to_users_who_may_read(ci: Program) -> None:
     imported(ci, DOCUMENT, OTHER)
     reader = program(person("scenarios.view_scenario", name="reader"), "read")
     answer = imported(reader, CHANGED, check=True, prune=True)

@@ -1,4 +1,4 @@
-"""Whoever may not do a thing is told so, and not what is wrong with how it was asked for."""
+"""A user without the permission gets 403, not the errors of the request."""
 
 import re
 from typing import Any

@@ -45,7 +45,7 @@ def test_a_question_that_makes_no_sense_is_refused_by_its_place(
     assert words in found["message"]
 
 
-def test_a_body_that_is_no_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
+def test_body_that_is_not_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
     found = problem_of(ci.post(f"scenarios/{stored.name}/runs", '{\n "variables": {,}}'), 400)["errors"][0]
     assert (found["line"], found["column"]) == (2, 16)
 

@@ -119,7 +119,7 @@ def test_schedules_are_found_by_what_they_are(ci: Program, admin_user: User, que
     assert len(ci.get(f"schedules?{query}").json()["items"]) == found
 
 
-def test_whoever_writes_one_must_be_one_who_may_run() -> None:
+def test_author_of_a_schedule_must_have_the_permission_to_run() -> None:
     writer = program(person(VIEW, *WRITE))
     found = problem_of(writer.ask("PUT", PLACE, WISH), 403)
     assert "scenarios.run_scenario" in found["detail"]

@@ -1,4 +1,4 @@
-"""The admin makes a token for whoever asks, shows it once, and revokes it."""
+"""The admin creates a token, shows it once, and revokes it."""
 
 import re
 from typing import Any

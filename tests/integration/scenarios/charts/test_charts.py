@@ -1,4 +1,4 @@
-"""Charts are kept with their run, whatever Prometheus does, and whoever else reads them."""
+"""Charts are stored with their run, whatever Prometheus does, and while others read them."""
 
 import asyncio
 import json

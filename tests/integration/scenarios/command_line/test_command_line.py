@@ -103,7 +103,7 @@ def test_a_misspelt_name_is_answered_with_the_one_that_was_meant(scenario: Comma
         assert (said.code, "did you mean 'exchange-latency'?" in said.err) == (2, True)
 
 
-def test_show_tells_of_a_scenario_its_last_runs_and_its_document(scenario: CommandLine, ended: Run) -> None:
+def test_show_prints_a_scenario_its_last_runs_and_its_document(scenario: CommandLine, ended: Run) -> None:
     said = scenario("show", "exchange-latency")
     assert f"Run {ended.short_id}" in said.out
     assert said.out.endswith(DOCUMENT)

@@ -210,7 +210,7 @@ def test_the_global_stop_says_how_many_runs_it_stops(admin_client: Client) -> No
     assert "Stopping no run. Faults are undone first." in answer.content.decode()
 
 
-def test_whoever_is_refused_is_told_what_to_ask_for(client: Client) -> None:
+def test_refused_user_learns_which_permission_to_ask_for(client: Client) -> None:
     client.force_login(User.objects.create_user("nobody", is_staff=True))
     answer = client.get(reverse("admin:scenarios_approval_changelist"))
     assert answer.status_code == 403

@@ -41,7 +41,7 @@ ADMINISTRATORS = {"Administrator"}
 
 @dataclass(frozen=True)
 class World:
-    """One of everything, all asked for by someone who is none of the groups' members."""
+    """One of everything, all asked for by someone who is in none of the groups."""
 
     scenario: Scenario
     service: Service

@@ -128,7 +128,9 @@ def test_a_viewer_sees_and_can_neither_stop_nor_run_again(client: Client, tellin
         assert client.post(address(name, telling.run)).status_code == 403
 
 
-def test_what_a_browser_missed_too_much_of_is_loaded_anew(admin_client: Client, telling: Telling) -> None:
+def test_page_reloads_after_the_browser_missed_too_many_events(
+    admin_client: Client, telling: Telling
+) -> None:
     telling.begin()
     telling.flicker(150)
     answer = admin_client.get(address("live", telling.run), {"after": "1-free"})

@@ -117,7 +117,7 @@ def test_the_schema_of_the_editor_offers_the_registered_services(admin_client: C
     assert b"another" in admin_client.get(address).content
 
 
-def test_a_new_scenario_is_begun_with_one_that_can_be_run_as_it_stands(admin_client: Client) -> None:
+def test_new_scenario_starts_as_a_working_example(admin_client: Client) -> None:
     page = admin_client.get(reverse("admin:scenarios_scenario_add"))
     begun = page.context["adminform"].form["document"].value()
     plan = build_plan(documents.read_document(begun), {})

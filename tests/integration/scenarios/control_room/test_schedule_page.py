@@ -106,7 +106,7 @@ def test_nothing_is_said_of_a_field_for_the_sake_of_another_that_could_not_be_re
     assert set(answer.context["adminform"].form.errors) == {"scenario_name", "window_to"}
 
 
-def test_whoever_may_only_view_it_reads_its_variables_and_its_window(client: Client, admin: User) -> None:
+def test_user_who_may_only_view_a_schedule_sees_its_variables_and_window(client: Client, admin: User) -> None:
     schedule = scheduled(admin, variables={"delay": "9"}, window_days=[1, 2])
     Schedule.objects.update(window_from=time(22), window_to=time(4))
     client.force_login(someone("vic", "view_schedule"))

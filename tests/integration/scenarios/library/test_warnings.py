@@ -33,16 +33,16 @@ def scenario(admin_user: User) -> Scenario:
     return stored_scenarios.save_scenario(documents.read_document(DOCUMENT), by=admin_user)
 
 
-def told_of(text: str) -> list[str]:
+def read_warnings(text: str) -> list[str]:
     return find_warnings(build_plan(documents.read_document(text), {}))
 
 
-def test_nothing_is_told_of_a_plan_that_takes_everything_back_on_registered_services() -> None:
-    assert told_of(DOCUMENT) == []
+def test_plan_that_undoes_everything_on_registered_services_has_no_warnings() -> None:
+    assert read_warnings(DOCUMENT) == []
 
 
 def test_a_misspelt_service_is_told_with_the_name_that_was_meant() -> None:
-    (sentence,) = told_of(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
+    (sentence,) = read_warnings(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
     assert sentence == (
         "Unknown service 'risk-monitr' (did you mean 'risk-monitor'?): a run would end as errored"
     )
@@ -50,7 +50,7 @@ def test_a_misspelt_service_is_told_with_the_name_that_was_meant() -> None:
 
 def test_an_action_that_nothing_takes_back_is_told() -> None:
     assert UNDO in DOCUMENT
-    (sentence,) = told_of(DOCUMENT.replace(UNDO, ""))
+    (sentence,) = read_warnings(DOCUMENT.replace(UNDO, ""))
     assert sentence == "'slow the exchange down' has no undo: its effect stays"
 
 
@@ -122,5 +122,5 @@ def test_an_undo_that_starts_what_ends_with_it_is_told(
         "/usr/bin/systemctl",
         "/opt/exchange/start",
     )
-    told = told_of(PROCESS.replace("UNDO", undo).replace("DO", do))
+    told = read_warnings(PROCESS.replace("UNDO", undo).replace("DO", do))
     assert any("'keep_running: true'" in sentence for sentence in told) is is_told

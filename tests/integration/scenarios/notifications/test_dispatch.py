@@ -51,7 +51,7 @@ def send_due() -> Callable[[], None]:
 SendDue = Callable[..., None]
 
 
-def test_a_run_is_told_of_in_order_and_each_message_is_signed(receiver: Receiver, send_due: SendDue) -> None:
+def test_messages_of_a_run_are_signed_and_sent_in_order(receiver: Receiver, send_due: SendDue) -> None:
     webhook = Webhook(name="chat", url=f"{receiver.url}/hook?a=b", events=["run.started", "run.finished"])
     secret = webhooks.save_webhook(webhook)
     telling = Telling()
@@ -218,7 +218,7 @@ def test_a_window_that_may_have_arrived_already_is_looked_for_before_it_is_sent_
     receiver: Receiver, send_due: SendDue, settings: Settings, found: bytes, methods: list[str]
 ) -> None:
     a_window(settings, receiver)
-    Delivery.objects.update(tries=1)  # whoever claimed it died
+    Delivery.objects.update(tries=1)  # the process that claimed it died
     receiver.body = found
     send_due()
     assert [request.method for request in receiver.requests] == methods

@@ -1,4 +1,4 @@
-"""What the outside is told is written with the change that it tells of, or not at all."""
+"""Messages to the outside are stored together with the change that they report, or not at all."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -25,7 +25,7 @@ from tests.integration.scenarios.story_rows import SLOWED, Telling
 pytestmark = pytest.mark.django_db
 
 
-def test_a_run_is_told_of_at_its_start_and_at_its_end() -> None:
+def test_run_is_announced_at_its_start_and_its_end() -> None:
     a_webhook()
     telling = Telling()
     telling.tell("run_started")
@@ -39,13 +39,13 @@ def test_a_run_is_told_of_at_its_start_and_at_its_end() -> None:
     assert facts["last_event"] == run.last_event
 
 
-def test_a_run_that_waits_for_an_approval_is_told_of() -> None:
+def test_a_run_that_waits_for_an_approval_is_find_warnings() -> None:
     a_webhook()
     Telling().tell("approval_asked")
     assert written() == ["run.awaiting_approval"]
 
 
-def test_what_is_taken_back_is_not_told() -> None:
+def test_change_that_is_rolled_back_is_not_announced() -> None:
     a_webhook()
     telling = Telling()
     with transaction.atomic():
@@ -82,7 +82,7 @@ def test_a_worker_that_has_lost_its_run_tells_nothing() -> None:
     assert written() == []
 
 
-def test_a_fault_that_is_left_behind_is_told_of_and_again_when_it_is_over(settings: Settings) -> None:
+def test_fault_left_behind_is_announced_and_so_is_its_end(settings: Settings) -> None:
     settings.GRAFANA_URL = ""
     a_webhook()
     telling = Telling()
@@ -95,7 +95,7 @@ def test_a_fault_that_is_left_behind_is_told_of_and_again_when_it_is_over(settin
     assert (fault["action"], fault["state"], fault["reason"]) == (SLOWED, "acknowledged", "rebooted")
 
 
-def test_a_run_that_is_stopped_before_it_began_is_told_of_too() -> None:
+def test_run_stopped_before_its_start_is_announced() -> None:
     a_webhook()
     stored = run_commands.start_run(Telling().run.document, {}, origin="cli")
     assert run_commands.request_stop(stored, by="ann")

@@ -139,7 +139,7 @@ def test_what_nobody_approves_in_time_ends_and_can_be_approved_no_more(awaiting:
     assert approval_of(awaiting).state == ApprovalState.EXPIRED
 
 
-def test_whoever_asked_may_stop_it_and_nobody_is_asked_any_more(awaiting: Run, bob: User) -> None:
+def test_requester_may_stop_the_run_and_its_approval_is_withdrawn(awaiting: Run, bob: User) -> None:
     assert run_commands.request_stop(awaiting, by="ann")
     assert approval_of(awaiting).state == ApprovalState.WITHDRAWN
     with pytest.raises(NotWaiting):
@@ -232,7 +232,7 @@ def test_a_schedule_that_is_not_approved_is_skipped_with_the_reason(schedule: Sc
 
 
 @pytest.mark.parametrize("what", ["scenario", "variables", "times", "protection"])
-def test_any_change_of_what_was_approved_asks_anew(
+def test_any_change_of_the_approved_schedule_asks_again(
     schedule: Schedule, ann: User, bob: User, what: str
 ) -> None:
     approvals.approve(schedule.approvals.get(), by=bob)
@@ -255,7 +255,7 @@ def test_any_change_of_what_was_approved_asks_anew(
     assert not Run.objects.exists()
 
 
-def test_a_pause_and_a_look_of_the_watchdog_ask_for_nothing_anew(schedule: Schedule, bob: User) -> None:
+def test_pause_and_watchdog_checks_do_not_ask_again(schedule: Schedule, bob: User) -> None:
     approvals.approve(schedule.approvals.get(), by=bob)
     schedules.pause(schedule, paused=True)
     schedules.pause(schedule, paused=False)
@@ -263,7 +263,7 @@ def test_a_pause_and_a_look_of_the_watchdog_ask_for_nothing_anew(schedule: Sched
     assert schedule.approvals.count() == 1
 
 
-def test_whoever_wrote_the_scenario_is_no_second_person_for_its_schedule(ann: User, bob: User) -> None:
+def test_author_of_the_scenario_cannot_approve_its_schedule(ann: User, bob: User) -> None:
     exchange(is_protected=True)
     stored(by=bob)
     schedule = scheduled(ann)

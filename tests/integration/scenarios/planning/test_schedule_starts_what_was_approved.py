@@ -1,4 +1,4 @@
-"""Whoever changes a scenario at the wrong moment: a schedule starts the approved document, or none."""
+"""A schedule starts the approved document or none, even if the scenario changes at the wrong moment."""
 
 import threading
 from collections.abc import Callable, Iterator

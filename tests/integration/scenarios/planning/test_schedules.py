@@ -157,7 +157,7 @@ def test_it_is_skipped_when_its_variables_no_longer_fit(ann: User) -> None:
 
 
 @pytest.mark.parametrize("what", ["deleted", "no longer active", "without the permission"])
-def test_it_is_skipped_when_whoever_saved_it_may_not_run_any_more(ann: User, what: str) -> None:
+def test_schedule_is_skipped_if_its_author_may_no_longer_run_scenarios(ann: User, what: str) -> None:
     schedule = scheduled(ann, due=minute())
     if what == "deleted":
         ann.delete()

@@ -8,7 +8,7 @@ from scenarios.notifications import webhooks
 
 
 def a_webhook(name: str = "chat", url: str = "http://127.0.0.1:9/hook", **changes: Any) -> Webhook:
-    """Told of everything, unless `events` says otherwise."""
+    """Receives everything, unless `events` says otherwise."""
     webhook = Webhook(name=name, url=url, **{"events": [str(kind) for kind in SUBSCRIBABLE], **changes})
     webhooks.save_webhook(webhook)
     return webhook

@@ -1,4 +1,4 @@
-"""A fault is taken back where it was injected, wherever its service is registered by now."""
+"""A fault is undone where it was injected, even if its service is now registered elsewhere."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whoever asks for faults that were left behind is told of the same ones, and none looks through all runs."""
+"""All lists of outstanding faults show the same ones, and no query reads all runs."""
 
 from datetime import timedelta
 

@@ -126,7 +126,7 @@ def test_the_limit_of_label_sets_may_be_higher_than_the_one_of_the_sdk(receiver:
     adapter.close()
 
 
-def test_a_label_value_that_is_no_text_does_not_stop_the_push(
+def test_label_value_that_is_not_text_does_not_stop_the_push(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver
 ) -> None:
     pushing.register_scrape_gauges(lambda: [GaugeSample("scenario_runs", {"state": "\udcff"}, 1)])

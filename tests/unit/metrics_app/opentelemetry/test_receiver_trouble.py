@@ -108,7 +108,7 @@ def test_what_a_receiver_refuses_is_logged_and_comes_with_the_next_push(
     assert value(receiver.exposition(), "orders_total") == 1
 
 
-def test_observations_that_nobody_takes_are_bounded_and_told_of_now_and_then() -> None:
+def test_undelivered_observations_are_bounded_and_reported_now_and_then() -> None:
     told: list[None] = []
     observations = Observations({}, lambda: told.append(None))
     for _ in range(MAX_WAITING + 10):

@@ -65,9 +65,7 @@ def test_label_sets_that_an_earlier_owner_left_count_towards_the_limit(directory
     assert value(text, "orders_total", side="buy") == 5
 
 
-def test_a_file_of_the_slot_that_cannot_be_read_is_begun_anew(
-    directory: Path, metrics: PrometheusMetricsAdapter
-) -> None:
+def test_unreadable_file_of_the_slot_is_replaced(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
     (directory / "counter_slot-0.db").write_bytes(b"\xff" * 100)
     metrics.inc_counter("orders_total", {})
     assert value(metrics.get_http_handler()(), "orders_total") == 1

@@ -127,7 +127,7 @@ def test_the_property_above_sees_every_type_and_mode(tmp_path: Path) -> None:
 
 
 def counter_file(path: Path, **counted: float) -> None:
-    """Begin a file anew, with the same inode if there is one."""
+    """Replace a file, with the same inode if there is one."""
     path.write_bytes(b"")
     file = MmapedDict(str(path))
     for name, number in counted.items():
@@ -140,7 +140,7 @@ def counts(collector: SlotCollector) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("remove_first", [True, False])
-def test_a_file_that_was_begun_anew_is_read_anew(directory: Path, remove_first: bool) -> None:
+def test_replaced_file_is_read_again(directory: Path, remove_first: bool) -> None:
     path = directory / "counter_0.db"
     counter_file(path, aa=1, bb=2)
     collector = SlotCollector(directory)

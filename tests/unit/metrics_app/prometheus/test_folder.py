@@ -181,7 +181,7 @@ def started_worker(directory: Path) -> subprocess.Popen[str]:
     return worker
 
 
-def test_a_server_between_two_workers_keeps_its_counters_whoever_records_meanwhile(directory: Path) -> None:
+def test_server_between_two_workers_keeps_its_counters_while_others_record(directory: Path) -> None:
     # Both workers belong to the process group of the tests; the commands between them do not.
     with OtherProcess(directory):
         pass

@@ -254,7 +254,7 @@ def test_without_a_store_values_count_in_memory_and_are_stored_later(
     assert value(text, "wait_count") == 1
 
 
-def test_a_value_that_is_no_number_changes_nothing(metrics: PrometheusMetricsAdapter) -> None:
+def test_value_that_is_not_a_number_changes_nothing(metrics: PrometheusMetricsAdapter) -> None:
     made = Counter("made", "Made.", registry=None)
     made.inc()
     with pytest.raises(TypeError):

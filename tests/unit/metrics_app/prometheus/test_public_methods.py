@@ -33,7 +33,7 @@ def other_key(*parts: object) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _contract_looked_at_anew() -> Iterator[None]:
+def _reload_contract() -> Iterator[None]:
     contract_fault.cache_clear()
     yield
     contract_fault.cache_clear()
@@ -95,7 +95,7 @@ def test_the_next_owner_of_a_slot_carries_on(directory: Path, metrics: Prometheu
     assert value(text, "orders_total", side="overflow") == 1
 
 
-def test_a_file_that_cannot_be_read_is_begun_anew(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
+def test_unreadable_file_is_replaced(directory: Path, metrics: PrometheusMetricsAdapter) -> None:
     (directory / "counter_0.db").write_bytes(struct.pack("i", 1000) + b"\xff" * 100)
     metrics.inc_counter("orders_total", {})
     assert value(metrics.get_http_handler()(), "orders_total") == 1

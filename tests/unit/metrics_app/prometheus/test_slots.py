@@ -196,7 +196,7 @@ def test_what_cannot_be_written_is_dropped_and_said_once(
     assert orders(metrics) == 1
 
 
-def test_a_lock_file_that_is_no_text_is_of_no_server_that_is_alive(
+def test_binary_lock_file_belongs_to_no_live_server(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     (directory / "slot-0.lock").write_bytes(b"\xff\xfe" * 10)
@@ -205,7 +205,7 @@ def test_a_lock_file_that_is_no_text_is_of_no_server_that_is_alive(
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["emptied", "removed"])
-def test_a_process_whose_directory_was_emptied_counts_anew_from_the_next_scrape_on(
+def test_process_whose_directory_was_emptied_counts_again_from_the_next_scrape(
     directory: Path, metrics: PrometheusMetricsAdapter, caplog: pytest.LogCaptureFixture, whole: bool
 ) -> None:
     recorder = metrics.request_recorder()

@@ -114,7 +114,7 @@ async def test_a_secret_is_sent_and_its_reference_shown(server: FalsePrometheus)
     assert chart.query == 'up{token="${secret:TOKEN}"}'
 
 
-async def test_samples_outside_of_what_was_asked_are_left_out(server: FalsePrometheus) -> None:
+async def test_samples_outside_what_was_asked_are_left_out(server: FalsePrometheus) -> None:
     server.reply = lambda _form: matrix(({}, [(1.0, "1"), (1005.0, "2"), (9e9, "3")]))
     values = (await read()).series[0].values
     assert [value for value in values if value is not None] == [2.0]

@@ -78,7 +78,7 @@ def test_secret_is_redacted_in_every_encoding(
     assume(written not in before + after and written not in MASK)
     kept = knowing(secret).redact(f"{before}{written}{after}")
     assert MASK in kept
-    # What stands around it may happen to form it anew, together with the mask.
+    # The surrounding text may form the secret again, together with the mask.
     assert written not in kept.replace(MASK, "\0")
 
 

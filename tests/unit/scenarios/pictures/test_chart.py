@@ -44,7 +44,7 @@ def test_a_missing_sample_is_a_gap_in_the_line() -> None:
 
 
 @pytest.mark.parametrize("odd", ["NaN", "+Inf", "-Inf"])
-def test_what_is_no_number_is_a_gap_and_does_not_stretch_the_axis(odd: str) -> None:
+def test_value_that_is_not_a_number_is_a_gap_and_does_not_stretch_the_axis(odd: str) -> None:
     picture = draw_chart(chart(1.0, odd, 1.0), scene(), "words")
     assert line(picture).count("M") == 2
     for word in ("nan", "inf"):
@@ -108,7 +108,7 @@ def test_axes_name_unit_and_time() -> None:
     assert "0 = 00:16:40 UTC" in picture
 
 
-def test_the_picture_has_words_for_whoever_does_not_see_it_and_cannot_become_markup() -> None:
+def test_picture_has_a_text_alternative_that_cannot_become_markup() -> None:
     picture = draw_chart(chart(1.0), scene(Fault("<script>", 1010.0, 1020.0)), 'a "b" <c>')
     assert ET.fromstring(picture).get("aria-label") == 'a "b" <c>'  # noqa: S314 - our own
     assert "<script" not in picture
