@@ -1,4 +1,4 @@
-"""Schemathesis, all checks, with and without a token: `python benchmarks/api_fuzzing.py [--seed 1]`.
+"""Schemathesis with all checks, with and without a token: `python benchmarks/api_fuzzing.py [--seed 1]`.
 
 On SQLite, or where DATABASE_URL says. Ends with 1 where a check failed.
 """

@@ -1,4 +1,4 @@
-"""How quick the control room is among many rows: `python benchmarks/control_room.py [--runs N] [--events N]
+"""The control room with many rows: `python benchmarks/control_room.py [--runs N] [--events N]
 [--scenarios N]`.
 
 On SQLite, or where DATABASE_URL says: gunicorn with one process, a session, one request after the other on a

@@ -1,4 +1,4 @@
-"""How many events a journal makes durable: `python benchmarks/durable_events.py`; exits 1 on a missed goal.
+"""Events stored per second: `python benchmarks/durable_events.py`; exits 1 on a missed goal.
 
 On a SQLite file of its own: one writer whose events come one after the other (goal: 300 per second), one
 whose events come in bursts and share transactions (goal: 2,000), then four writing processes at once (goal:

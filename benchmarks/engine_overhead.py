@@ -1,4 +1,4 @@
-"""What the engine adds to a step: `python benchmarks/engine_overhead.py`; exits 1 on a missed goal.
+"""The overhead of the engine per step: `python benchmarks/engine_overhead.py`; exits 1 on a missed goal.
 
 A plan of actions and one of validations, whose driver answers at once; journal and ledger in memory.
 Goal: 100 µs per step.

@@ -1,4 +1,4 @@
-"""The same HTTP steps by this engine and by Chaos Toolkit's: `python benchmarks/engine_peers.py`.
+"""The same HTTP steps with this engine and with Chaos Toolkit's: `python benchmarks/engine_peers.py`.
 
 Both ask one loopback service, in turns in one run; the journal is in memory on both sides. Medians, as the
 time that a whole step takes, its request included. No goal: it shows where the engine stands.

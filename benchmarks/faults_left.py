@@ -1,4 +1,4 @@
-"""Which faults stay behind, by how a run ends: Chaos Toolkit beside this product.
+"""Which faults stay behind, depending on how a run ends: Chaos Toolkit and this product.
 
     python benchmarks/faults_left.py [--rounds 3]
 

@@ -1,4 +1,4 @@
-"""How benchmarks print what they measured: each figure with its goal, and whether that was reached."""
+"""Prints the results of benchmarks: each figure with its goal, and whether it was reached."""
 
 import os
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""An installation whose runs a benchmark measures, and a process that starts and stops them.
+"""An installation for benchmarks of runs, and a process that starts and stops the runs.
 
 That process does what an entrance does, without the half second that a new command takes.
 """

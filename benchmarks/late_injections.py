@@ -1,4 +1,4 @@
-"""Targets that go on with an injection for a while after they were cut off: how many are left broken.
+"""Targets that continue an injection for a while after it was cut off: how many are left broken.
 
 A part of `run_lifecycle.py`. Each case has a service of its own, so that no run waits for another's fault.
 """

@@ -1,4 +1,4 @@
-"""What stays cheap among many rows: `python benchmarks/many_rows.py [--scenarios N] [--runs N]`.
+"""What stays fast with many rows: `python benchmarks/many_rows.py [--scenarios N] [--runs N]`.
 
 Lists of services among many scenarios; outstanding faults, the watchdog's look and the retention among many
 runs that have ended, each with ten events and two faults. On a SQLite file of its own; with DATABASE_URL set,

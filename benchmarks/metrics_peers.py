@@ -1,4 +1,4 @@
-"""This product's metrics beside those of its peers, in one run, and whether each goal is reached.
+"""Compares this product's metrics with those of similar libraries, and checks each goal.
 
     python -m benchmarks.metrics_peers [--repeats 5] [--requests 20000] [--output FILE]
 

@@ -1,4 +1,4 @@
-"""The request path of two checkouts of this product, side by side in one run.
+"""Compares the request path of two checkouts of this product in one run.
 
     python -m benchmarks.request_path_of_two BEFORE AFTER [--rounds 150]
 

@@ -1,4 +1,4 @@
-"""How quickly a run begins and ends, with real processes: `python benchmarks/run_lifecycle.py [--kills 200]`.
+"""How quickly a run starts and ends, with real processes: `python benchmarks/run_lifecycle.py [--kills 200]`.
 
 With `--late 100`, how many targets are left broken that go on with an injection after they were cut off.
 

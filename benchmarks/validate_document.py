@@ -1,4 +1,4 @@
-"""How long reading a document takes: `python benchmarks/validate_document.py`; exits 1 on a missed goal.
+"""How long it takes to read a document: `python benchmarks/validate_document.py`; exits 1 on a missed goal.
 
 Goals: 250 ms for a document of 1,000 steps, 100 ms for whatever else a document may hold: mistakes by the
 thousand, patterns that are slow to compile, variables that stand everywhere.

@@ -1,4 +1,4 @@
-"""`manage.py scenario …` within this process: its exit code, and what it said where."""
+"""`manage.py scenario …` in this process: its exit code and its output."""
 
 import json
 from dataclasses import dataclass

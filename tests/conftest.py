@@ -1,4 +1,4 @@
-"""The real services of the tests: used where they are installed, named where they were left out."""
+"""The real services of the tests: used if installed, and named in the report if not."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
 
-# What a test marked with the name needs, and the Debian package that has it.
+# What a test with this marker needs, and its Debian package.
 NEEDS = {
     "postgresql": (programs, "postgresql"),
     "chromium": (chromium_program, "chromium"),
@@ -42,7 +42,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _secrets_are_forgotten() -> Iterator[None]:
-    """A secret that one test has used is an ordinary word in the log lines of the next."""
+    """Forget the secrets of one test, so that the next may log the same text."""
     yield
     log_context.redactor = Redactor()
 
@@ -54,7 +54,7 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # after the random order
     if is_ci():
-        return  # nothing may be left out there: what is missing fails
+        return  # nothing may be skipped there: missing tools are failures
     for name, (is_there, package) in NEEDS.items():
         if is_there():
             continue
@@ -75,7 +75,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A file, as in use: several threads on one database in memory share locks, and none can close it."""
+    """Use a file as in production: threads sharing an in-memory database share locks and cannot close it."""
     if connection.vendor == "sqlite":
         connection.settings_dict["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
 
@@ -87,7 +87,7 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 def installation(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, str]]:
-    """Settings of either kind: everything on this machine, or PostgreSQL, and RQ on Redis."""
+    """Settings for both kinds of installation: everything on this machine, or PostgreSQL with RQ on Redis."""
     if request.param == "embedded":
         yield {}
         return

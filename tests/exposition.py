@@ -1,4 +1,4 @@
-"""Reads an exposition as Prometheus does, with a parser that shares no code with the adapters."""
+"""Parses an exposition like Prometheus, without any code of the adapters."""
 
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -1,4 +1,4 @@
-"""A clock, a journal, a ledger and a driver that live in memory, for tests and benchmarks of the engine."""
+"""In-memory clock, journal, ledger and driver for tests and benchmarks of the engine."""
 
 import asyncio
 import selectors
@@ -21,7 +21,7 @@ DAWN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class JumpingSelector(selectors.DefaultSelector):
-    """Instead of waiting for the next timer it moves the clock there."""
+    """Advances the clock to the next timer instead of waiting."""
 
     now = 0.0
 
@@ -35,7 +35,7 @@ class JumpingSelector(selectors.DefaultSelector):
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose hours pass in microseconds: for coroutines that wait for time alone."""
+    """An event loop whose hours take microseconds, for coroutines that wait only for time."""
 
     def __init__(self) -> None:
         self._jumping = JumpingSelector()
@@ -51,7 +51,7 @@ def run_in_virtual_time(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class FakeClock(SystemClock):
-    """The real clock on the virtual loop; its day begins at DAWN."""
+    """The clock of the virtual loop; it starts at DAWN."""
 
     def now(self) -> datetime:
         return DAWN + timedelta(seconds=self.monotonic())
@@ -122,7 +122,7 @@ class InMemoryJournal:
         await self._enter(fault, FaultState.OUTSTANDING, EventKind.FAULT_UNDO_FAILED, result.reason)
 
     def _may_arrive(self, fault: Fault) -> bool:
-        """For so long from its first undo on, as in the database's ledger."""
+        """For this long after its first undo, as in the database's ledger."""
         if self.states[fault.key] is FaultState.INJECTING and not fault.is_answered and fault.late_seconds:
             self.late_until[fault.key] = self.clock.monotonic() + fault.late_seconds
         return self.clock.monotonic() < self.late_until.get(fault.key, 0.0)
@@ -158,7 +158,7 @@ class InMemoryJournal:
         return [fault for fault in awaited if at >= DAWN + timedelta(seconds=self.late_until[fault.key])]
 
     def story(self) -> list[str]:
-        """The events as short words, for a test to read."""
+        """The events as short text for assertions."""
         return [f"{event.kind} {event.subject or event.phase}".strip() for event in self.events]
 
     def moment(self, kind: str, subject: str = "") -> float:
@@ -170,14 +170,14 @@ class InMemoryJournal:
 
 
 class TargetCall(BaseModel):
-    """What a scripted step says."""
+    """The arguments of a scripted step."""
 
     say: str = ""
 
 
 @dataclass
 class ScriptedDriver:
-    """Answers each word by what the test put under it: fields, an exception, or a coroutine function."""
+    """Returns the scripted result for each word: fields, an exception, or a coroutine function."""
 
     name: ClassVar[str] = "target"
     Arguments: ClassVar[type[BaseModel]] = TargetCall

@@ -1,4 +1,4 @@
-"""Settings of the metrics package for the time of a test."""
+"""Settings of the metrics package for the duration of a test."""
 
 from typing import Any
 

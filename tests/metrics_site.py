@@ -1,4 +1,4 @@
-"""A small site of views for the tests of what is measured, sync and async."""
+"""A small site with sync and async views, for tests of request metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

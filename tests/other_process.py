@@ -1,4 +1,4 @@
-"""Another process that records metrics, as a worker does, and dies when it is told to."""
+"""Another process that records metrics, like a worker, and dies on request."""
 
 import os
 import signal

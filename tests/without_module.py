@@ -1,4 +1,4 @@
-"""Another process, in which a library is not installed."""
+"""Another process in which a library is not installed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""How many series 300 made-up methods and 300 made-up paths add: printed as one number.
+"""Prints how many series 300 invented methods and 300 invented paths add.
 
 MEASURED_BY="this product" python -m benchmarks.peers.attack
 """

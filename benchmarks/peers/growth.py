@@ -1,4 +1,4 @@
-"""What a scrape costs after 500 workers have been replaced, as a multiple of what it cost at first.
+"""The cost of a scrape after 500 workers have been replaced, relative to the first scrape.
 
     PROMETHEUS_MULTIPROC_DIR=… python -m benchmarks.peers.growth --workers 500
 

@@ -1,4 +1,4 @@
-"""A warm scrape of very many series: its time, and its memory beside that of the text.
+"""The time of a warm scrape of very many series, and its memory relative to the text.
 
     python -m benchmarks.peers.large_scrape --files 64 --series 1000000
 

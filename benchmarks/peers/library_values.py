@@ -1,4 +1,4 @@
-"""What an increment of a library's counter costs, beside prometheus_client's own value of many processes.
+"""The cost of incrementing a library's counter, compared with prometheus_client's multiprocess value.
 
     PROMETHEUS_MULTIPROC_DIR=… python -m benchmarks.peers.library_values
 

@@ -1,4 +1,4 @@
-"""What is measured, by name."""
+"""The names of the measurements."""
 
 NOTHING = "no metrics"
 PLAIN = "plain .labels()"

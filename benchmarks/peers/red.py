@@ -1,4 +1,4 @@
-"""This product's middleware without the gauge of requests in progress: rate, errors and duration alone."""
+"""This product's middleware without the gauge of requests in progress: only rate, errors and duration."""
 
 from benchmarks.peers.site import GetResponse
 from metrics_app.adapters.prometheus.recorder import SlotRequestRecorder

@@ -1,4 +1,4 @@
-"""The result of a benchmark as Markdown, and the goals that it judges."""
+"""The result of a benchmark as Markdown, with its goals."""
 
 import os
 import platform

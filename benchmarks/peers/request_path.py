@@ -1,4 +1,4 @@
-"""Microseconds that measuring adds to a request: printed as one number.
+"""Prints the microseconds that measuring adds to a request.
 
     python -m benchmarks.peers.request_path --rounds 100
 

@@ -1,4 +1,4 @@
-"""Microseconds per worker and scrape for its runtime metrics, to the finished text: one number.
+"""Prints the microseconds per worker and scrape for the text of its runtime metrics.
 
 python -m benchmarks.peers.runtime
 """

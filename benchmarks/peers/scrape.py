@@ -1,4 +1,4 @@
-"""What a scrape costs with the stock collector, and with this product's when it is cold and warm.
+"""The cost of a scrape with the stock collector, and with this product's, cold and warm.
 
     python -m benchmarks.peers.scrape --workers 16 --series 5000
 

@@ -1,4 +1,4 @@
-"""One small site, measured by one library after the other: the environment says by which.
+"""A small site, measured by the library that the environment selects.
 
 `MEASURED_BY` is a key of MIDDLEWARE. With `PROMETHEUS_MULTIPROC_DIR` the libraries that can write to
 files for many processes do so; this product always does, there or in a temporary directory.

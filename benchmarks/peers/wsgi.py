@@ -1,4 +1,4 @@
-"""The application that a server is measured with."""
+"""The application for measuring a server."""
 
 from benchmarks.peers import site
 

@@ -1,4 +1,4 @@
-"""Schemathesis against a running coordinator, by the description that it gives of itself."""
+"""Schemathesis against a running coordinator, based on its OpenAPI document."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Debian's Chromium, driven by Playwright, and what a page did that it must not do."""
+"""Debian's Chromium, driven by Playwright, with a record of errors on its pages."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The coordinator's own processes, each started as a person or a service file starts it."""
+"""The coordinator's processes, started like a person or a service file starts them."""
 
 import os
 import signal

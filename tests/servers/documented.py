@@ -1,4 +1,4 @@
-"""What a page of docs/ tells its reader to save and to run."""
+"""The files and commands on a page of docs/."""
 
 import re
 import shlex

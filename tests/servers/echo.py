@@ -1,4 +1,4 @@
-"""A service that gives away what it was told: all of it comes back, in several encodings."""
+"""A service that returns everything it receives, in several encodings."""
 
 import base64
 import json

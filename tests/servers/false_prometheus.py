@@ -1,4 +1,4 @@
-"""What stands where a Prometheus should be: it answers a query as a test wants, or not at all."""
+"""A fake Prometheus with scripted responses, or none."""
 
 import json
 import threading

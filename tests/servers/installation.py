@@ -1,4 +1,4 @@
-"""What `manage.py up` serves, with the Prometheus that scrapes it."""
+"""An installation started by `manage.py up`, with a Prometheus that scrapes it."""
 
 import json
 import urllib.parse

@@ -1,4 +1,4 @@
-"""A service in a process of its own, with faults that outlive it: a file has what it was told to do."""
+"""A service in its own process, whose faults outlive it because they are stored in a file."""
 
 import http.server
 import signal

@@ -1,4 +1,4 @@
-"""Where real servers listen during the tests, and how a test waits for them."""
+"""Free ports for real servers, and waiting for conditions."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What the files in deploy/ would run: commands and environments, read from them."""
+"""The commands and environments in the files of deploy/."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A run of many validations at once, carried out in this process: what its event loop and its lease do."""
+"""A run of many simultaneous validations in this process, with measurements of its event loop and lease."""
 
 import asyncio
 import subprocess

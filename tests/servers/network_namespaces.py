@@ -1,4 +1,4 @@
-"""Machines of their own, as far as the network goes: Linux network namespaces, joined by a bridge.
+"""Separate machines as far as the network is concerned: Linux network namespaces, joined by a bridge.
 
 https://man7.org/linux/man-pages/man8/ip-netns.8.html
 """

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the test's own, from Debian's package; `postgres` refuses to run as root."""
+"""A PostgreSQL server for tests, from Debian's package; `postgres` refuses to run as root."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""A Prometheus of the test's own, on the loopback."""
+"""A Prometheus server for tests, on the loopback."""
 
 import json
 import shutil

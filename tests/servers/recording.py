@@ -1,4 +1,4 @@
-"""Web servers that keep what they are asked, and answer as a test says."""
+"""Web servers that record requests and send scripted responses."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping

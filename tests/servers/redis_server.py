@@ -1,4 +1,4 @@
-"""A Redis server of the test's own: in memory, on the loopback."""
+"""A Redis server for tests: in memory, on the loopback."""
 
 import shutil
 import subprocess

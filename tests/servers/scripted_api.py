@@ -1,4 +1,4 @@
-"""An API that answers what a test has written down, and keeps what it was asked."""
+"""An API that sends scripted responses and records requests."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""A disk of a few pages for one process, in a mount namespace of its own that ends with it."""
+"""A disk of a few pages for one process, in a mount namespace that ends with the process."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A project that somebody starts who knows nothing of this one: its environment, its files, its server."""
+"""A new, independent Django project: its environment, its files, its server."""
 
 import os
 import shutil

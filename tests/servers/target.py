@@ -1,4 +1,4 @@
-"""A service for whole runs to break: it counts what is injected, and answers as badly as a path asks."""
+"""A service for complete runs to break: it counts injections, and the path chooses a bad response."""
 
 import threading
 import time

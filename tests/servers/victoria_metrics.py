@@ -1,4 +1,4 @@
-"""A VictoriaMetrics of the test's own: what Debian packages of all that receives OTLP over HTTP."""
+"""A VictoriaMetrics server for tests: the OTLP receiver over HTTP that Debian packages."""
 
 import json
 import shutil

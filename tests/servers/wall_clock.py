@@ -1,4 +1,4 @@
-"""A wall clock that a test sets back and ahead under running processes, by libfaketime (Debian's faketime).
+"""A wall clock that a test can set under running processes, with libfaketime (Debian's faketime).
 
 Only the time of day is stepped, as by a person or by NTP: clocks that measure (CLOCK_MONOTONIC) go on.
 https://github.com/wolfcw/libfaketime
