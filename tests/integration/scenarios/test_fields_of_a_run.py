@@ -30,11 +30,6 @@ def ci() -> Program:
 
 
 @pytest.fixture
-def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
-@pytest.fixture
 def run() -> Run:
     """One that has ended and left a fault behind, of which a webhook was told."""
     a_webhook()

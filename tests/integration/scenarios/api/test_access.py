@@ -22,14 +22,14 @@ from tests.servers.api_fuzzing import ALL_SCOPES
 pytestmark = pytest.mark.django_db
 
 
-def test_nobody_known_is_told_how_to_authenticate(client: Client) -> None:
+def test_anonymous_requests_get_401_with_a_challenge(client: Client) -> None:
     for ask in (client.get, client.post):
         answer = ask("/api/v1/runs")
         problem_of(answer, 401)
         assert answer["WWW-Authenticate"] == 'Bearer realm="test-coordinator"'
 
 
-def test_a_token_opens_until_it_is_revoked(ci: Program) -> None:
+def test_token_works_until_it_is_revoked(ci: Program) -> None:
     assert ci.get("runs").status_code == 200
     token = ApiToken.objects.get()
     assert tokens.revoke_token(token)
@@ -40,7 +40,7 @@ def test_a_token_opens_until_it_is_revoked(ci: Program) -> None:
 
 
 @pytest.mark.parametrize("end", ["expiry", "owner"])
-def test_a_token_ends_with_its_time_and_with_its_owner(ci: Program, admin_user: User, end: str) -> None:
+def test_expired_tokens_and_tokens_of_inactive_owners_fail(ci: Program, admin_user: User, end: str) -> None:
     if end == "expiry":
         ApiToken.objects.update(expires_at=timezone.now())
     else:
@@ -48,21 +48,21 @@ def test_a_token_ends_with_its_time_and_with_its_owner(ci: Program, admin_user: 
     problem_of(ci.get("runs"), 401)
 
 
-def test_the_secret_is_stored_nowhere(ci: Program) -> None:
+def test_token_secret_is_not_stored(ci: Program) -> None:
     row = ApiToken.objects.values().get()
     assert ci.secret not in str(row)
     assert row["beginning"] == ci.secret[:11]
     assert len(ci.secret) >= 40
 
 
-def test_a_token_permits_no_more_than_its_scopes(admin_user: User, stored: Scenario) -> None:
+def test_token_permits_only_its_scopes(admin_user: User, stored: Scenario) -> None:
     reader = program(admin_user, "read")
     assert reader.get(f"scenarios/{stored.name}").status_code == 200
     found = problem_of(reader.post(f"scenarios/{stored.name}/runs", {}), 403)
     assert "scenarios.run_scenario" in found["detail"]
 
 
-def test_a_token_permits_no_more_than_its_owner_may_now(stored: Scenario) -> None:
+def test_token_permits_only_what_its_owner_may_do_now(stored: Scenario) -> None:
     owner = person("scenarios.view_scenario")
     everything = program(owner)
     assert everything.get("scenarios").status_code == 200
@@ -71,14 +71,14 @@ def test_a_token_permits_no_more_than_its_owner_may_now(stored: Scenario) -> Non
     problem_of(everything.get("scenarios"), 403)
 
 
-def test_every_scope_stands_for_permissions_that_exist() -> None:
+def test_every_scope_maps_to_existing_permissions() -> None:
     user = person(*tokens.collect_permissions(tokens.SCOPES))
     for permission in tokens.collect_permissions(tokens.SCOPES):
         assert user.has_perm(permission), permission
     assert set(ALL_SCOPES) == set(tokens.SCOPES)
 
 
-def test_a_session_reads_without_and_writes_with_its_csrf_token(stored: Scenario, admin_user: User) -> None:
+def test_sessions_need_a_csrf_token_only_for_writes(stored: Scenario, admin_user: User) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(admin_user)
     assert browser.get("/api/v1/runs").status_code == 200
@@ -90,7 +90,7 @@ def test_a_session_reads_without_and_writes_with_its_csrf_token(stored: Scenario
     assert answer.status_code == 201
 
 
-def test_the_last_use_is_remembered_at_most_once_a_minute(ci: Program) -> None:
+def test_last_use_of_a_token_is_stored_at_most_once_a_minute(ci: Program) -> None:
     ci.get("runs")
     first = ApiToken.objects.get().last_used_at
     assert first is not None
@@ -101,9 +101,7 @@ def test_the_last_use_is_remembered_at_most_once_a_minute(ci: Program) -> None:
     assert ApiToken.objects.get().last_used_at >= first  # type: ignore[operator]
 
 
-def test_unknown_tokens_are_slowed_down_and_good_ones_never(
-    ci: Program, settings: Settings, client: Client
-) -> None:
+def test_only_unknown_tokens_are_rate_limited(ci: Program, settings: Settings, client: Client) -> None:
     settings.API_FAILED_TOKENS_PER_MINUTE = 2
     wrong = Program("tc_wrong", client)
     place = {"REMOTE_ADDR": "192.0.2.7"}
@@ -114,7 +112,7 @@ def test_unknown_tokens_are_slowed_down_and_good_ones_never(
     assert ci.get("runs").status_code == 200
 
 
-def test_after_a_minute_an_address_may_try_again(settings: Settings) -> None:
+def test_rate_limit_ends_after_a_minute(settings: Settings) -> None:
     settings.API_FAILED_TOKENS_PER_MINUTE = 1
     now = [0.0]
     failed = FailedTokens(lambda: now[0])
@@ -123,7 +121,7 @@ def test_after_a_minute_an_address_may_try_again(settings: Settings) -> None:
     assert failed.note("a") == 0
 
 
-def test_the_command_makes_lists_and_revokes_tokens(admin_user: User, client: Client) -> None:
+def test_command_creates_lists_and_revokes_tokens(admin_user: User, client: Client) -> None:
     made, listed = StringIO(), StringIO()
     call_command(
         "api_token", "create", "admin", "--name", "CI", "--scope", "read", stdout=made, stderr=StringIO()
@@ -146,15 +144,13 @@ def test_the_command_makes_lists_and_revokes_tokens(admin_user: User, client: Cl
         (("admin", "--name", " ", "--scope", "read"), "name is empty"),
     ],
 )
-def test_a_token_that_makes_no_sense_is_refused(
-    admin_user: User, options: tuple[str, ...], sentence: str
-) -> None:
+def test_command_refuses_invalid_tokens(admin_user: User, options: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         call_command("api_token", "create", *options)
     assert not ApiToken.objects.exists()
 
 
-def test_what_a_token_does_has_its_owner_as_author(ci: Program) -> None:
+def test_changes_by_a_token_have_its_owner_as_author(ci: Program) -> None:
     answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
     assert answer.json()["changed_by"] == "admin"
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")

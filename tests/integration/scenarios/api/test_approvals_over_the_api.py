@@ -31,12 +31,12 @@ def place(run: Run) -> str:
     return f"approvals/{planned_rows.approval_of(run).pk}"
 
 
-def test_a_run_says_that_it_awaits_approval_and_which(ci: Program, run: Run) -> None:
+def test_waiting_run_names_its_approval(ci: Program, run: Run) -> None:
     told = ci.get(f"runs/{run.pk}").json()
     assert (told["status"], told["approval"]) == ("awaiting_approval", planned_rows.approval_of(run).pk)
 
 
-def test_an_approval_tells_what_would_be_broken(ci: Program, run: Run) -> None:
+def test_approval_lists_the_steps_of_the_plan(ci: Program, run: Run) -> None:
     told = ci.get(place(run)).json()
     assert (told["state"], told["run"], told["schedule"]) == ("pending", str(run.pk), None)
     assert (told["scenario"], told["services"]) == ("break-exchange", ["exchange"])
@@ -48,7 +48,7 @@ def test_an_approval_tells_what_would_be_broken(ci: Program, run: Run) -> None:
     assert "/fault/5" in told["steps"][0]["arguments"]
 
 
-def test_a_second_person_approves_and_the_run_goes_on(ci: Program, run: Run) -> None:
+def test_approved_run_is_queued(ci: Program, run: Run) -> None:
     told = ci.post(f"{place(run)}/approve", {"reason": "the market is closed"}).json()
     assert (told["state"], told["decided_by"], told["reason"]) == (
         "approved",
@@ -60,7 +60,7 @@ def test_a_second_person_approves_and_the_run_goes_on(ci: Program, run: Run) -> 
     problem_of(ci.post(f"{place(run)}/refuse", {"reason": "too late"}), 409)
 
 
-def test_a_second_person_refuses_and_says_why(ci: Program, run: Run) -> None:
+def test_refusal_ends_the_run_with_the_reason(ci: Program, run: Run) -> None:
     for reason in ("", "  \n"):
         found = problem_of(ci.post(f"{place(run)}/refuse", {"reason": reason}), 422)
         assert found["errors"][0]["path"].endswith("reason")
@@ -75,7 +75,7 @@ def test_requester_cannot_approve(bob: User, run: Run) -> None:
     assert Approval.objects.get().state == "pending"
 
 
-def test_it_takes_the_permission_and_the_scope(ci: Program, admin_user: User, run: Run) -> None:
+def test_approving_needs_permission_and_scope(ci: Program, admin_user: User, run: Run) -> None:
     runner = planned_rows.someone("eve", "run_scenario", "view_approval")
     for asking in (program(runner), program(admin_user, "read", "run", "stop")):
         assert asking.get(place(run)).status_code == 200
@@ -86,13 +86,13 @@ def test_it_takes_the_permission_and_the_scope(ci: Program, admin_user: User, ru
     problem_of(program(runner, "approve").get("approvals"), 403)
 
 
-def test_one_that_has_expired_waits_for_nobody(ci: Program, run: Run) -> None:
+def test_expired_approvals_cannot_be_decided(ci: Program, run: Run) -> None:
     Approval.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert "expired" in problem_of(ci.post(f"{place(run)}/approve", {}), 409)["detail"]
     assert ci.get(f"runs/{run.pk}").json()["status"] == "awaiting_approval"
 
 
-def test_a_schedule_is_approved_as_it_is_now(ci: Program, bob: User) -> None:
+def test_changed_schedule_needs_a_new_approval(ci: Program, bob: User) -> None:
     planned_rows.stored()
     planned_rows.exchange(is_protected=True)
     schedule = planned_rows.scheduled(bob)
@@ -104,7 +104,7 @@ def test_a_schedule_is_approved_as_it_is_now(ci: Program, bob: User) -> None:
     assert "changed" in problem_of(ci.post(f"{address}/approve", {}), 409)["detail"]
 
 
-def test_one_whose_scenario_is_gone_is_shown_with_the_reason(ci: Program, bob: User) -> None:
+def test_approval_of_a_deleted_scenario_shows_the_problem(ci: Program, bob: User) -> None:
     scenario = planned_rows.stored()
     planned_rows.exchange(is_protected=True)
     planned_rows.scheduled(bob)
@@ -114,9 +114,7 @@ def test_one_whose_scenario_is_gone_is_shown_with_the_reason(ci: Program, bob: U
 
 
 @pytest.mark.parametrize("limit", [1, 2, 50])
-def test_what_waits_comes_first_and_no_page_misses_or_repeats_one(
-    ci: Program, bob: User, run: Run, limit: int
-) -> None:
+def test_pending_approvals_come_first_on_complete_pages(ci: Program, bob: User, run: Run, limit: int) -> None:
     runs = [run, *(planned_rows.asked_run(bob) for _ in range(4))]
     for decided in (runs[1], runs[4]):
         assert ci.post(f"{place(decided)}/refuse", {"reason": "no"}).status_code == 200
@@ -131,12 +129,12 @@ def test_what_waits_comes_first_and_no_page_misses_or_repeats_one(
         *[("schedule=nightly", 0), ("run=00000000-0000-0000-0000-000000000000", 0)],
     ],
 )
-def test_approvals_are_found_by_what_they_are(ci: Program, run: Run, query: str, found: int) -> None:
+def test_approvals_are_filtered(ci: Program, run: Run, query: str, found: int) -> None:
     assert len(ci.get(f"approvals?{query}").json()["items"]) == found
     assert len(ci.get(f"approvals?run={run.pk}").json()["items"]) == 1
 
 
-def test_sent_again_with_its_key_it_is_decided_once(ci: Program, run: Run) -> None:
+def test_repeated_decision_with_the_same_key_counts_once(ci: Program, run: Run) -> None:
     key = {"Idempotency-Key": "yes-1"}
     first = ci.post(f"{place(run)}/approve", {}, **key)
     again = ci.post(f"{place(run)}/approve", {}, **key)
@@ -144,6 +142,6 @@ def test_sent_again_with_its_key_it_is_decided_once(ci: Program, run: Run) -> No
 
 
 @pytest.mark.parametrize("number", ["0", str(2**63), "x"])
-def test_a_number_that_no_row_can_have_is_refused(ci: Program, number: str) -> None:
+def test_ids_beyond_the_range_are_refused(ci: Program, number: str) -> None:
     problem_of(ci.get(f"approvals/{number}"), 422)
     problem_of(ci.get(f"approvals/{2**63 - 1}"), 404)

@@ -24,27 +24,27 @@ def operations() -> dict[str, Any]:
     return {one["operationId"]: one for methods in paths.values() for one in methods.values()}
 
 
-def test_the_committed_description_is_the_present_one(tmp_path: Path) -> None:
+def test_committed_openapi_document_is_current(tmp_path: Path) -> None:
     call_command(*WRITE, str(tmp_path / "openapi.json"))
     hint = f"the API has changed: 'manage.py {' '.join(WRITE)} docs/openapi.json', and CHANGELOG"
     assert COMMITTED.read_text() == (tmp_path / "openapi.json").read_text(), hint
 
 
-def test_every_operation_that_knows_its_callers_declares_its_refusals() -> None:
+def test_authenticated_operations_declare_their_errors() -> None:
     for name, operation in operations().items():
         refusals = set() if name in OPEN else {"401", "403", "422", "429", "503"}
         assert refusals <= set(operation["responses"]), name
         assert ("security" in operation) == (name not in OPEN), name
 
 
-def test_whatever_names_one_thing_declares_that_it_may_not_be_there() -> None:
+def test_operations_on_one_item_declare_404() -> None:
     for name, operation in operations().items():
         names_one = any(parameter["in"] == "path" for parameter in operation["parameters"])
         stores_or_checks = name in {"put_scenario", "put_schedule", "put_service", "validate_scenario"}
         assert ("404" in operation["responses"]) == (names_one and not stores_or_checks), name
 
 
-def test_every_write_takes_a_key_and_every_refusal_is_a_problem() -> None:
+def test_writes_take_idempotency_keys_and_errors_are_problems() -> None:
     for name, operation in operations().items():
         keyed = any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"])
         writes = name.partition("_")[0] in WRITING and name not in ANSWERS_A_SECRET
@@ -55,6 +55,6 @@ def test_every_write_takes_a_key_and_every_refusal_is_a_problem() -> None:
 
 
 @pytest.mark.django_db
-def test_the_docs_are_open_and_come_from_here(client: Client) -> None:
+def test_docs_need_no_token_and_no_other_host(client: Client) -> None:
     assert client.get("/api/v1/docs").status_code == 200
     assert client.get("/api/v1/openapi.json").json() == json.loads(COMMITTED.read_text())

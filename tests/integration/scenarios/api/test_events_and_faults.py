@@ -29,7 +29,7 @@ def ids(stream: bytes) -> list[int]:
     return [int(line.partition(": ")[2]) for line in stream.decode().splitlines() if line.startswith("id: ")]
 
 
-def test_events_come_in_pages_by_their_number(ci: Program, telling: Telling) -> None:
+def test_events_are_paged_by_sequence_number(ci: Program, telling: Telling) -> None:
     rows = rows_of_all_pages(ci, f"runs/{telling.run.pk}/events", 2)
     assert [row["sequence"] for row in rows] == list(range(1, 8))
     assert rows[-1]["kind"] == "validation_passed"
@@ -39,7 +39,7 @@ def test_events_come_in_pages_by_their_number(ci: Program, telling: Telling) -> 
     assert [row["sequence"] for row in after] == [6, 7]
 
 
-def test_a_stream_sends_what_is_new_and_says_when_to_ask_again(ci: Program, telling: Telling) -> None:
+def test_stream_sends_new_events_and_retry(ci: Program, telling: Telling) -> None:
     address = f"runs/{telling.run.pk}/events"
     answer = ci.get(address, **STREAM)
     assert answer["Content-Type"] == "text/event-stream"
@@ -50,7 +50,7 @@ def test_a_stream_sends_what_is_new_and_says_when_to_ask_again(ci: Program, tell
     assert ids(ci.get(address, **STREAM, **{"Last-Event-ID": "8"}).content) == []
 
 
-def test_a_stream_ends_with_the_verdict_and_then_says_not_to_ask_again(ci: Program, telling: Telling) -> None:
+def test_stream_ends_with_the_verdict_then_204(ci: Program, telling: Telling) -> None:
     telling.finish()
     address = f"runs/{telling.run.pk}/events"
     content = ci.get(address, **STREAM).content
@@ -61,9 +61,7 @@ def test_a_stream_ends_with_the_verdict_and_then_says_not_to_ask_again(ci: Progr
     assert ci.get(address, **STREAM, **{"Last-Event-ID": seen}).status_code == 204
 
 
-def test_a_stream_of_a_run_with_more_events_than_one_answer_holds_goes_on(
-    ci: Program, telling: Telling
-) -> None:
+def test_stream_continues_after_a_full_batch(ci: Program, telling: Telling) -> None:
     telling.flicker(1500)
     address = f"runs/{telling.run.pk}/events"
     seen, total = 0, 0
@@ -73,7 +71,7 @@ def test_a_stream_of_a_run_with_more_events_than_one_answer_holds_goes_on(
     assert total == 1507
 
 
-def test_a_reader_that_waits_gets_what_comes(telling: Telling) -> None:
+def test_waiting_reader_gets_new_events(telling: Telling) -> None:
     answer: Any = StreamReader(telling.run, 7).respond(5)
     parts = iter(answer)
     assert next(parts) == b"retry: 1000\n\n"
@@ -83,15 +81,13 @@ def test_a_reader_that_waits_gets_what_comes(telling: Telling) -> None:
     assert b"event: end" in b"".join(parts)
 
 
-def test_where_no_place_is_free_a_reader_is_sent_off_to_ask_again(
-    telling: Telling, settings: Settings
-) -> None:
+def test_reader_does_not_wait_without_a_free_slot(telling: Telling, settings: Settings) -> None:
     settings.API_WAITING_STREAMS = 0
     answer: Any = StreamReader(telling.run, 7).respond(20)
     assert b"".join(answer) == b"retry: 1000\n\n"
 
 
-def test_a_reader_that_leaves_gives_its_place_back(telling: Telling, settings: Settings) -> None:
+def test_disconnected_reader_releases_its_slot(telling: Telling, settings: Settings) -> None:
     settings.API_WAITING_STREAMS = 1
     answer: Any = StreamReader(telling.run, 0).respond(20)
     parts = iter(answer)
@@ -105,15 +101,15 @@ def test_a_reader_that_leaves_gives_its_place_back(telling: Telling, settings: S
 
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "99999999999", "²"])
-def test_a_last_event_that_makes_no_sense_is_refused(ci: Program, telling: Telling, word: str) -> None:
+def test_invalid_last_event_id_is_refused(ci: Program, telling: Telling, word: str) -> None:
     problem_of(ci.get(f"runs/{telling.run.pk}/events", **STREAM, **{"Last-Event-ID": word}), 422)
 
 
-def test_a_run_that_is_not_there_has_no_events(ci: Program) -> None:
+def test_events_of_an_unknown_run_are_404(ci: Program) -> None:
     problem_of(ci.get(f"runs/{uuid4()}/events", **STREAM), 404)
 
 
-def test_an_outstanding_fault_is_found_tried_again_and_acknowledged(ci: Program, telling: Telling) -> None:
+def test_outstanding_fault_is_listed_retried_and_acknowledged(ci: Program, telling: Telling) -> None:
     telling.finish(Rollback.DIRTY)
     (told,) = ci.get("faults?outstanding=true").json()["items"]
     assert (told["action"], told["outstanding"], told["scenario"]) == (SLOWED, True, "exchange-latency")
@@ -129,6 +125,6 @@ def test_an_outstanding_fault_is_found_tried_again_and_acknowledged(ci: Program,
     ("query", "found"),
     [("state=active", 1), ("service=exchange", 1), ("driver=tcp", 0), ("outstanding=true", 0)],
 )
-def test_faults_are_found_by_what_they_are(ci: Program, telling: Telling, query: str, found: int) -> None:
+def test_faults_are_filtered(ci: Program, telling: Telling, query: str, found: int) -> None:
     assert len(ci.get(f"faults?{query}").json()["items"]) == found
     assert ci.get(f"faults/{Fault.objects.get().pk}").json()["run"] == str(telling.run.pk)

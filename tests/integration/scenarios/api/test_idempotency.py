@@ -24,9 +24,7 @@ KEY = {"Idempotency-Key": "build-4711"}
 START = "scenarios/exchange-latency/runs"
 
 
-def test_the_same_request_again_gets_the_same_answer_and_starts_nothing(
-    ci: Program, stored: Scenario
-) -> None:
+def test_repeated_request_gets_the_same_response_and_starts_nothing(ci: Program, stored: Scenario) -> None:
     first = ci.post(START, {}, **KEY)
     again = ci.post(START, {}, **KEY)
     assert (again.status_code, again.content, again["Location"]) == (201, first.content, first["Location"])
@@ -38,19 +36,19 @@ def test_the_same_request_again_gets_the_same_answer_and_starts_nothing(
 @pytest.mark.parametrize(
     ("path", "body"), [(START, {"wait": False}), (f"{START}?x=1", {}), ("stop", {"reason": "other"})]
 )
-def test_the_key_of_another_request_is_refused(ci: Program, stored: Scenario, path: str, body: Any) -> None:
+def test_key_of_another_request_is_refused(ci: Program, stored: Scenario, path: str, body: Any) -> None:
     ci.post(START, {}, **KEY)
     assert "another request" in problem_of(ci.post(path, body, **KEY), 422)["detail"]
     assert Run.objects.count() == 1
 
 
-def test_a_key_is_its_callers_own(ci: Program, admin_user: User, stored: Scenario) -> None:
+def test_keys_of_different_callers_are_independent(ci: Program, admin_user: User, stored: Scenario) -> None:
     ci.post(START, {}, **KEY)
     assert program(admin_user).post(START, {}, **KEY).status_code == 201
     assert Run.objects.count() == 2
 
 
-def test_refused_request_is_judged_again(ci: Program) -> None:
+def test_refused_requests_are_checked_again(ci: Program) -> None:
     problem_of(ci.post(START, {}, **KEY), 404)
     assert not KeptAnswer.objects.exists()
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
@@ -58,11 +56,11 @@ def test_refused_request_is_judged_again(ci: Program) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
-def test_a_key_that_makes_no_sense_is_refused(ci: Program, stored: Scenario, key: str) -> None:
+def test_invalid_keys_are_refused(ci: Program, stored: Scenario, key: str) -> None:
     problem_of(ci.post(START, {}, **{"Idempotency-Key": key}), 422)
 
 
-def test_a_database_that_is_busy_is_told_with_when_to_come_back(
+def test_busy_database_gives_503_with_retry_after(
     ci: Program, stored: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def busy(*_arguments: object) -> None:
@@ -75,15 +73,15 @@ def test_a_database_that_is_busy_is_told_with_when_to_come_back(
     assert not Run.objects.exists()
 
 
-def test_a_body_that_is_too_large_is_refused_with_a_key_too(ci: Program) -> None:
+def test_large_bodies_are_refused_with_a_key_too(ci: Program) -> None:
     problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000, **KEY), 413)
 
 
-def test_a_key_helps_nobody_who_is_not_known(ci: Program) -> None:
+def test_key_does_not_replace_authentication(ci: Program) -> None:
     problem_of(Program("tc_wrong", ci.client).post(START, {}, **KEY), 401)
 
 
-def test_what_ends_the_process_in_the_middle_leaves_neither_run_nor_answer(
+def test_crash_leaves_neither_run_nor_response(
     ci: Program, stored: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def power_cut(_answer: object) -> None:
@@ -99,7 +97,7 @@ def test_what_ends_the_process_in_the_middle_leaves_neither_run_nor_answer(
     assert Run.objects.count() == 1
 
 
-def test_an_answer_is_kept_for_a_day_and_then_deleted_in_batches(ci: Program, stored: Scenario) -> None:
+def test_responses_are_deleted_in_batches_after_a_day(ci: Program, stored: Scenario) -> None:
     for number in range(3):
         ci.post(START, {}, **{"Idempotency-Key": f"k{number}"})
     now = timezone.now()
@@ -108,7 +106,7 @@ def test_an_answer_is_kept_for_a_day_and_then_deleted_in_batches(ci: Program, st
     assert [idempotency.prune_answers(later, at_most=2) for _ in range(3)] == [2, 1, 0]
 
 
-def test_a_key_is_free_again_after_a_day_even_if_nobody_deleted_it(ci: Program, stored: Scenario) -> None:
+def test_key_is_reusable_after_a_day(ci: Program, stored: Scenario) -> None:
     ci.post(START, {}, **KEY)
     KeptAnswer.objects.update(created_at=timezone.now() - timedelta(hours=25))
     assert "Idempotency-Replayed" not in ci.post(START, {}, **KEY)
@@ -122,7 +120,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_eight_at_once_with_one_key_one_starts_a_run_and_all_get_its_answer(
+def test_concurrent_requests_with_one_key_start_one_run(
     threads: ThreadPoolExecutor, admin_user: User
 ) -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))

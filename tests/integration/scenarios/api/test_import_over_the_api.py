@@ -22,7 +22,7 @@ def changes(answer: Any) -> dict[str, str]:
     return {row["name"]: row["change"] for row in answer.json()["changes"]}
 
 
-def test_documents_are_new_changed_unchanged_and_removed(ci: Program) -> None:
+def test_import_reports_each_change(ci: Program) -> None:
     assert changes(imported(ci, DOCUMENT, OTHER)) == {"exchange-latency": "new", "other": "new"}
     assert changes(imported(ci, CHANGED, OTHER)) == {"exchange-latency": "changed", "other": "unchanged"}
     assert changes(imported(ci, CHANGED, prune=True)) == {
@@ -33,7 +33,7 @@ def test_documents_are_new_changed_unchanged_and_removed(ci: Program) -> None:
     assert Scenario.objects.get().changed_by == User.objects.get()
 
 
-def test_where_one_is_refused_none_is_stored_and_every_mistake_has_its_place(ci: Program) -> None:
+def test_one_invalid_document_refuses_all_with_every_place(ci: Program) -> None:
     found = problem_of(imported(ci, DOCUMENT, "kind: Nothing\n", OTHER, OTHER), 422)
     assert not Scenario.objects.exists()
     assert {error["path"].split(".")[2] for error in found["errors"]} == {"1", "3"}
@@ -41,31 +41,31 @@ def test_where_one_is_refused_none_is_stored_and_every_mistake_has_its_place(ci:
     assert found["errors"][-1]["path"] == "body.documents.3.metadata.name"
 
 
-def test_a_check_stores_nothing(ci: Program) -> None:
+def test_check_stores_nothing(ci: Program) -> None:
     answer = imported(ci, DOCUMENT, check=True)
     assert (answer.json()["stored"], changes(answer)) == (False, {"exchange-latency": "new"})
     assert not Scenario.objects.exists()
 
 
-def test_no_document_at_all_prunes_nothing(ci: Program, stored: Scenario) -> None:
+def test_pruning_without_documents_is_refused(ci: Program, stored: Scenario) -> None:
     problem_of(imported(ci, prune=True), 422)
     assert Scenario.objects.exists()
 
 
-def test_what_still_runs_is_not_pruned_and_nothing_else_is_stored(ci: Program, stored: Scenario) -> None:
+def test_running_scenario_is_not_pruned_and_nothing_is_stored(ci: Program, stored: Scenario) -> None:
     ci.post(f"scenarios/{stored.name}/runs", {})
     problem_of(imported(ci, OTHER, prune=True), 409)
     assert [scenario.name for scenario in Scenario.objects.all()] == [stored.name]
 
 
-def test_to_prune_it_takes_the_permission_to_delete(db: None) -> None:
+def test_pruning_needs_the_permission_to_delete(db: None) -> None:
     writer = program(person("scenarios.add_scenario", "scenarios.change_scenario"))
     assert imported(writer, DOCUMENT).status_code == 200
     assert "delete_scenario" in problem_of(imported(writer, DOCUMENT, prune=True), 403)["detail"]
     assert problem_of(imported(program(person(name="bob")), DOCUMENT), 403)
 
 
-def test_a_name_that_must_be_new_replaces_nothing(ci: Program) -> None:
+def test_only_new_names_replace_nothing(ci: Program) -> None:
     imported(ci, DOCUMENT)
     for more in ({}, {"check": True}):
         problem_of(imported(ci, CHANGED, OTHER, only_new=["exchange-latency"], **more), 409)
@@ -74,7 +74,7 @@ def test_a_name_that_must_be_new_replaces_nothing(ci: Program) -> None:
     assert changes(same) == {"exchange-latency": "unchanged", "other": "new"}
 
 
-def test_check_returns_what_is_stored_to_users_who_may_read(ci: Program) -> None:
+def test_check_with_view_permission_returns_stored_documents(ci: Program) -> None:
     imported(ci, DOCUMENT, OTHER)
     reader = program(person("scenarios.view_scenario", name="reader"), "read")
     answer = imported(reader, CHANGED, check=True, prune=True)

@@ -48,20 +48,20 @@ def finished_runs(count: int, rollback: Rollback = Rollback.CLEAN) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
-def test_pages_neither_miss_nor_repeat_a_run_even_of_one_moment(ci: Program, limit: int) -> None:
+def test_pages_are_complete_for_runs_of_the_same_time(ci: Program, limit: int) -> None:
     finished_runs(7)
     ids = [row["id"] for row in rows_of_all_pages(ci, "runs", limit)]
     assert ids == [str(run.pk) for run in Run.objects.order_by("-queued_at", "-id")]
 
 
 @pytest.mark.parametrize("moment", ["2026-11-23T21:00:00%2B20:33", "3443-01-11T10:38:28.66-23:59"])
-def test_a_moment_may_be_written_with_any_offset(ci: Program, moment: str) -> None:
+def test_times_with_any_offset_are_accepted(ci: Program, moment: str) -> None:
     finished_runs(1)
     assert ci.get(f"runs?since={moment}").status_code == 200
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B01:00", "9999-12-31T23:59:59-01:00"])
-def test_a_moment_that_utc_does_not_have_is_refused(ci: Program, moment: str) -> None:
+def test_times_outside_utc_are_refused(ci: Program, moment: str) -> None:
     problem_of(ci.get(f"runs?until={moment}"), 422)
 
 
@@ -76,16 +76,16 @@ def test_a_moment_that_utc_does_not_have_is_refused(ci: Program, moment: str) ->
         ("faults", "seven"),
     ],
 )
-def test_a_cursor_that_somebody_made_up_is_refused(ci: Program, path: str, words: str) -> None:
+def test_invented_cursors_are_refused(ci: Program, path: str, words: str) -> None:
     problem_of(ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}"), 422)
 
 
 @pytest.mark.parametrize(("path", "words"), [("faults", "9" * 40), ("faults", "-" + "9" * 40)])
-def test_a_number_beyond_every_row_is_a_place_in_the_list(ci: Program, path: str, words: str) -> None:
+def test_cursor_after_the_last_row_gives_an_empty_page(ci: Program, path: str, words: str) -> None:
     assert ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}").status_code == 200
 
 
-def test_a_run_that_comes_meanwhile_does_not_shift_the_next_page(ci: Program) -> None:
+def test_new_runs_do_not_shift_the_next_page(ci: Program) -> None:
     finished_runs(4)
     first = ci.get("runs?limit=2").json()
     finished_runs(3)
@@ -95,7 +95,7 @@ def test_a_run_that_comes_meanwhile_does_not_shift_the_next_page(ci: Program) ->
     assert len(second["items"]) == 2
 
 
-def test_a_filter_holds_on_every_page(ci: Program) -> None:
+def test_filters_apply_to_every_page(ci: Program) -> None:
     finished_runs(3, rollback=Rollback.DIRTY)
     finished_runs(3)
     rows = rows_of_all_pages(ci, "runs?rollback=dirty", 2)
@@ -106,19 +106,19 @@ def test_a_filter_holds_on_every_page(ci: Program) -> None:
     ("query", "found"),
     [("name=latency", 1), ("tag=laten", 0), ("text=EXCHANGE", 1), ("text=nothing", 0), ("", 1)],
 )
-def test_scenarios_are_found_by_name_tag_and_text(
+def test_scenarios_are_filtered_by_name_tag_and_text(
     ci: Program, stored: Scenario, query: str, found: int
 ) -> None:
     assert len(ci.get(f"scenarios?{query}").json()["items"]) == found
 
 
-def test_a_scenario_is_found_by_one_whole_tag(ci: Program, stored: Scenario) -> None:
+def test_tag_filter_matches_whole_tags(ci: Program, stored: Scenario) -> None:
     Scenario.objects.update(tags=["nightly", "büro"])
     assert len(ci.get("scenarios?tag=b%C3%BCro").json()["items"]) == 1
     assert ci.get("scenarios?tag=night").json()["items"] == []
 
 
-def test_a_scenario_is_stored_read_validated_and_deleted(ci: Program) -> None:
+def test_scenario_is_stored_read_validated_and_deleted(ci: Program) -> None:
     told = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT).json()
     assert told == ci.get("scenarios/exchange-latency").json()
     assert told["document"] == DOCUMENT
@@ -128,22 +128,22 @@ def test_a_scenario_is_stored_read_validated_and_deleted(ci: Program) -> None:
     problem_of(ci.get("scenarios/exchange-latency"), 404)
 
 
-def test_a_scenario_is_kept_while_a_run_of_it_goes_on(ci: Program, stored: Scenario) -> None:
+def test_scenario_with_an_unfinished_run_is_not_deleted(ci: Program, stored: Scenario) -> None:
     run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
     assert "is queued" in problem_of(ci.ask("DELETE", f"scenarios/{stored.name}"), 409)["detail"]
 
 
-def test_a_document_is_stored_under_no_other_name(ci: Program) -> None:
+def test_document_name_must_match_the_address(ci: Program) -> None:
     assert "'other'" in problem_of(ci.ask("PUT", "scenarios/other", DOCUMENT), 422)["detail"]
 
 
-def test_services_tell_who_holds_and_who_touches_them(ci: Program, stored: Scenario) -> None:
+def test_services_list_holding_runs_and_touching_scenarios(ci: Program, stored: Scenario) -> None:
     Service.objects.create(name="exchange", base_url="http://127.0.0.1:9")
     told = ci.get("services?name=exch").json()["items"][0]
     assert (told["held_by"], told["touched_by"]) == (None, [stored.name])
 
 
-def test_whatever_runs_are_found_by_holds_what_else_they_are_filtered_by() -> None:
+def test_indexes_of_run_lists_cover_all_filters() -> None:
     """Or filters that match nothing together read every run that one of them lets through."""
     filtered_by = {"scenario", "outcome", "rollback", "state", "started_by"}
     newest_first = [index.fields for index in Run._meta.indexes if index.fields[1:2] == ["-queued_at"]]

@@ -39,7 +39,7 @@ def stranger() -> Program:
     return program(person())
 
 
-def test_every_operation_is_asked() -> None:
+def test_every_operation_is_covered() -> None:
     assert len(OPERATIONS) > 40
     open_to_all = [
         path
@@ -51,9 +51,7 @@ def test_every_operation_is_asked() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_without_the_permission_a_refused_request_is_answered_403(
-    stranger: Program, method: str, path: str
-) -> None:
+def test_403_comes_before_422(stranger: Program, method: str, path: str) -> None:
     for body in BODIES.values():
         problem_of(stranger.ask(method, address(path, "1"), body), 403)
     problem_of(stranger.ask(method, address(path, "no-such-thing"), "{"), 403)
@@ -63,19 +61,19 @@ def test_without_the_permission_a_refused_request_is_answered_403(
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_without_a_token_it_is_answered_401(client: Client, method: str, path: str) -> None:
+def test_401_comes_before_422(client: Client, method: str, path: str) -> None:
     answer = client.generic(method, f"/api/v1/{address(path, '1')}", "{", content_type="application/json")
     problem_of(answer, 401)
 
 
-def test_with_the_permission_it_is_told_what_is_wrong(ci: Program) -> None:
+def test_permitted_callers_get_the_errors(ci: Program) -> None:
     problem_of(ci.post("faults/1/acknowledge", {}), 422)
     problem_of(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 422)
     problem_of(ci.post("stop", "{"), 400)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_of_a_protected_service_it_takes_the_permission_to_protect_first(method: str) -> None:
+def test_protected_services_need_the_permission_before_422(method: str) -> None:
     registered_services.register_service("bank", "http://127.0.0.1:9101", is_protected=True)
     verbs = ("add", "change", "delete")
     keeper = program(person(*(f"scenarios.{verb}_service" for verb in verbs)))
@@ -84,7 +82,7 @@ def test_of_a_protected_service_it_takes_the_permission_to_protect_first(method:
     assert Service.objects.filter(name="bank").exists()
 
 
-def test_an_answer_that_is_kept_is_not_told_to_one_who_lost_the_permission() -> None:
+def test_stored_response_needs_the_permission_too() -> None:
     owner = person("scenarios.pull_globalstop", "scenarios.view_run")
     keeper, key = program(owner), {"Idempotency-Key": "k1"}
     assert keeper.post("stop", {"reason": "now"}, **key).status_code == 200

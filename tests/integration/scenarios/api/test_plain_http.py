@@ -9,25 +9,25 @@ from tests.integration.scenarios.story_rows import Telling
 pytestmark = pytest.mark.django_db
 
 
-def test_a_load_balancer_may_ask_with_head(client: Client) -> None:
+def test_head_works_for_load_balancers(client: Client) -> None:
     answer = client.head("/api/v1/health")
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer["Content-Length"]) > 0
 
 
-def test_head_is_refused_as_get_is(ci: Program, client: Client) -> None:
+def test_head_is_refused_like_get(ci: Program, client: Client) -> None:
     assert client.head("/api/v1/runs").status_code == 401
     assert ci.ask("HEAD", "runs?nothing=1").status_code == 422
     assert ci.ask("HEAD", "runs").status_code == 200
 
 
-def test_head_of_a_stream_waits_for_no_event(ci: Program) -> None:
+def test_head_of_a_stream_does_not_wait(ci: Program) -> None:
     telling = Telling()
     answer = ci.ask("HEAD", f"runs/{telling.run.pk}/events?wait=20", Accept="text/event-stream")
     assert (answer.status_code, answer.streaming, answer.content) == (200, False, b"")
 
 
-def test_no_answer_is_kept_by_a_proxy_or_a_browser(ci: Program, client: Client) -> None:
+def test_responses_are_not_cached(ci: Program, client: Client) -> None:
     for answer in (ci.get("runs"), ci.get("nothing"), client.get("/api/v1/runs")):
         assert answer["Cache-Control"] == "no-store"
 
@@ -40,12 +40,12 @@ def test_no_answer_is_kept_by_a_proxy_or_a_browser(ci: Program, client: Client) 
         ("runs?since=now", "query.since", "expected a time by RFC 3339"),
     ],
 )
-def test_a_place_names_what_the_caller_wrote(ci: Program, path: str, place: str, sentence: str) -> None:
+def test_error_paths_use_the_callers_names(ci: Program, path: str, place: str, sentence: str) -> None:
     found = problem_of(ci.get(path), 422)["errors"][0]
     assert (found["path"], found["message"].startswith(sentence)) == (place, True)
 
 
-def test_whether_the_global_stop_is_pulled_can_be_asked(ci: Program) -> None:
+def test_global_stop_is_shown(ci: Program) -> None:
     assert ci.get("stop").json() == {"pulled": False, "pulled_at": None, "pulled_by": "", "reason": ""}
     ci.post("stop", {"reason": "an incident"})
     told = ci.get("stop").json()

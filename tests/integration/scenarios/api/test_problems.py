@@ -13,11 +13,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("path", ["nothing", "runs/", "runs/x/y", "scenarios/", ""])
-def test_an_unknown_address_is_a_problem(client: Client, path: str) -> None:
+def test_unknown_addresses_are_problems(client: Client, path: str) -> None:
     assert problem_of(client.get(f"/api/v1/{path}"), 404)["title"] == "Not Found"
 
 
-def test_a_method_that_does_nothing_is_a_problem_and_says_which_do(ci: Program) -> None:
+def test_unknown_methods_are_problems_that_name_the_allowed_ones(ci: Program) -> None:
     answer = ci.ask("PATCH", "runs")
     assert "Method 'PATCH' is not allowed here" in problem_of(answer, 405)["detail"]
     assert {word.strip() for word in answer["Allow"].split(",")} == {"GET", "POST"}
@@ -37,46 +37,42 @@ def test_a_method_that_does_nothing_is_a_problem_and_says_which_do(ci: Program) 
         ("cursor=%C3%A9", "query.cursor", "invalid cursor"),
     ],
 )
-def test_a_question_that_makes_no_sense_is_refused_by_its_place(
-    ci: Program, query: str, path: str, words: str
-) -> None:
+def test_invalid_queries_name_their_place(ci: Program, query: str, path: str, words: str) -> None:
     found = problem_of(ci.get(f"runs?{query}"), 422)["errors"][0]
     assert path in found["path"]
     assert words in found["message"]
 
 
-def test_body_that_is_not_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
+def test_invalid_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
     found = problem_of(ci.post(f"scenarios/{stored.name}/runs", '{\n "variables": {,}}'), 400)["errors"][0]
     assert (found["line"], found["column"]) == (2, 16)
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000])
-def test_a_body_that_nobody_can_read_is_refused(ci: Program, stored: Scenario, body: bytes) -> None:
+def test_unreadable_bodies_are_refused(ci: Program, stored: Scenario, body: bytes) -> None:
     problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 400)
 
 
 @pytest.mark.parametrize(
     "body", ["true", "[]", '{"variable": {}}', "null", '{"variables": 3}', '{"wait": 0}']
 )
-def test_a_body_of_another_shape_is_refused(ci: Program, stored: Scenario, body: str) -> None:
+def test_bodies_of_another_shape_are_refused(ci: Program, stored: Scenario, body: str) -> None:
     assert problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 422)["errors"]
     assert not Run.objects.exists()
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_read(ci: Program) -> None:
+def test_large_bodies_are_refused_before_they_are_read(ci: Program) -> None:
     problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000), 413)
 
 
-def test_what_a_database_cannot_hold_is_refused_or_replaced(ci: Program, stored: Scenario) -> None:
+def test_text_that_databases_refuse_is_refused_or_replaced(ci: Program, stored: Scenario) -> None:
     problem_of(ci.post(f"scenarios/{stored.name}/runs", '{"variables": {"x\\ud800": "\\u0000"}}'), 422)
     problem_of(ci.get("scenarios/a%00b"), 404)
     problem_of(ci.post("stop", '{"reason": "\\ud800"}'), 422)
     assert ci.post("stop", '{"reason": "an incident \\u0000"}').status_code == 200
 
 
-def test_an_error_of_the_server_tells_nothing_of_its_inside(
-    ci: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_server_errors_reveal_no_details(ci: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("the password is hunter2")
 
@@ -88,16 +84,16 @@ def test_an_error_of_the_server_tells_nothing_of_its_inside(
 
 
 @pytest.mark.parametrize("debug", [True, False])
-def test_a_host_that_is_not_allowed_is_a_problem(client: Client, settings: Settings, debug: bool) -> None:
+def test_unknown_hosts_are_problems(client: Client, settings: Settings, debug: bool) -> None:
     settings.DEBUG = debug
     problem_of(client.get("/api/v1/runs", headers={"Host": "evil.example"}), 400)
 
 
-def test_pages_of_people_keep_their_own_shape(admin_client: Client) -> None:
+def test_admin_pages_are_not_problems(admin_client: Client) -> None:
     assert admin_client.get("/admin/none/")["Content-Type"].startswith("text/html")
 
 
-def test_readiness_keeps_its_own_shape_when_something_is_missing(client: Client) -> None:
+def test_readiness_is_not_a_problem_document(client: Client) -> None:
     answer = client.get("/api/v1/ready")
     assert answer.status_code == 503
     assert answer.json()["parts"]

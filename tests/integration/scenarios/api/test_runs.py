@@ -14,7 +14,7 @@ from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 pytestmark = pytest.mark.django_db
 
 
-def test_a_run_is_started_with_its_variables_and_says_where_it_is(
+def test_started_run_has_its_variables_and_location(
     ci: Program, stored: Scenario, settings: Settings
 ) -> None:
     answer = ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 700}})
@@ -28,26 +28,26 @@ def test_a_run_is_started_with_its_variables_and_says_where_it_is(
     assert told["url"] == f"{settings.PUBLIC_URL}/admin/scenarios/run/{told['id']}/change/"
 
 
-def test_a_value_that_does_not_fit_is_refused_by_its_place(ci: Program, stored: Scenario) -> None:
+def test_invalid_variables_name_their_place(ci: Program, stored: Scenario) -> None:
     found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 9000}}), 422)
     assert found["errors"][0]["path"] == "body.variables.delay_ms"
     assert "at most" in found["errors"][0]["message"]
     assert not Run.objects.exists()
 
 
-def test_a_document_that_is_not_stored_can_be_run(ci: Program) -> None:
+def test_unstored_document_can_be_run(ci: Program) -> None:
     told = ci.post("runs", {"document": DOCUMENT}).json()
     assert (told["scenario"], told["title"]) == ("exchange-latency", "exchange-latency")
     assert not Scenario.objects.exists()
 
 
-def test_a_run_that_would_have_to_wait_is_refused_on_request(ci: Program, stored: Scenario) -> None:
+def test_run_that_would_wait_is_refused_with_wait_false(ci: Program, stored: Scenario) -> None:
     global_stop.pull_global_stop(by="ada", reason="an incident")
     found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"wait": False}), 409)
     assert "an incident" in found["detail"]
 
 
-def test_an_ended_run_tells_what_it_measured(ci: Program) -> None:
+def test_ended_run_has_its_measurements(ci: Program) -> None:
     telling = Telling()
     telling.begin()
     run = telling.finish(Rollback.DIRTY)
@@ -70,12 +70,12 @@ def test_an_ended_run_tells_what_it_measured(ci: Program) -> None:
         ("until=2020-01-01T00:00:00%2B02:00", False),
     ],
 )
-def test_runs_are_found_by_what_they_are(ci: Program, stored: Scenario, query: str, found: bool) -> None:
+def test_runs_are_filtered(ci: Program, stored: Scenario, query: str, found: bool) -> None:
     run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
     assert len(ci.get(f"runs?{query}").json()["items"]) == found
 
 
-def test_a_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
+def test_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     for length in (1, 8, 11, 36):
         assert ci.get(f"runs?id={str(run.pk)[:length]}").json()["items"][0]["id"] == str(run.pk)
@@ -83,7 +83,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id(ci: Program) -> None:
     assert ci.get(f"runs?id={other}").json()["items"] == []
 
 
-def test_a_queued_run_is_stopped_at_once(ci: Program) -> None:
+def test_queued_run_is_stopped_at_once(ci: Program) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     assert ci.post(f"runs/{run.pk}/stop").json() == {"run": str(run.pk), "stopping": True}
     assert ci.post(f"runs/{run.pk}/stop").json()["stopping"] is False
@@ -91,7 +91,7 @@ def test_a_queued_run_is_stopped_at_once(ci: Program) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_report_has_the_bytes_that_the_page_and_the_command_line_give(ci: Program, name: str) -> None:
+def test_report_has_the_same_bytes_as_elsewhere(ci: Program, name: str) -> None:
     telling = Telling()
     telling.begin()
     run = telling.finish()

@@ -29,7 +29,7 @@ def break_exchange(db: None) -> None:
     planned_rows.stored()
 
 
-def test_a_schedule_is_created_by_its_name_and_tells_when_it_is_due(ci: Program) -> None:
+def test_created_schedule_lists_its_next_times(ci: Program) -> None:
     told = ci.ask("PUT", PLACE, {**WISH, **WINDOW, "variables": {"delay": 7}}).json()
     assert told == ci.get(PLACE).json()
     assert (told["name"], told["scenario"], told["variables"]) == ("nightly", "break-exchange", {"delay": 7})
@@ -40,7 +40,7 @@ def test_a_schedule_is_created_by_its_name_and_tells_when_it_is_due(ci: Program)
     assert "Europe/Berlin" in told["in_words"]
 
 
-def test_written_again_it_is_changed_whole_but_stays_paused(ci: Program) -> None:
+def test_put_replaces_a_schedule_but_keeps_it_paused(ci: Program) -> None:
     ci.ask("PUT", PLACE, {**WISH, **WINDOW, "paused": True})
     told = ci.ask("PUT", PLACE, {**WISH, "cron": "0 3 * * *"}).json()
     assert (told["cron"], told["window_days"], told["window_from"]) == ("0 3 * * *", [], None)
@@ -63,7 +63,7 @@ def test_written_again_it_is_changed_whole_but_stays_paused(ci: Program) -> None
         ({"next_at": "x"}, "body.next_at", "unknown field"),
     ],
 )
-def test_what_makes_no_sense_is_told_at_its_place(ci: Program, wish: Any, path: str, sentence: str) -> None:
+def test_invalid_fields_name_their_place(ci: Program, wish: Any, path: str, sentence: str) -> None:
     found = problem_of(ci.ask("PUT", PLACE, {**WISH, **wish}), 422)["errors"][0]
     assert found["path"] == path
     assert sentence in found["message"]
@@ -71,13 +71,13 @@ def test_what_makes_no_sense_is_told_at_its_place(ci: Program, wish: Any, path: 
 
 
 @pytest.mark.parametrize("name", ["Nightly", "a_b", "a" * 64, "a%00b"])
-def test_a_name_that_is_no_label_is_refused_and_nothing_is_there(ci: Program, name: str) -> None:
+def test_invalid_names_are_refused_or_not_found(ci: Program, name: str) -> None:
     found = problem_of(ci.ask("PUT", f"schedules/{name}", WISH), 422)
     assert found["errors"][0]["path"] == "path.name"
     problem_of(ci.get(f"schedules/{name}"), 404)
 
 
-def test_it_is_paused_and_goes_on_from_now(ci: Program, admin_user: User) -> None:
+def test_schedule_is_paused_and_resumed_from_now_on(ci: Program, admin_user: User) -> None:
     schedule = planned_rows.scheduled(admin_user, due=planned_rows.minute(5))
     told = ci.post(f"{PLACE}/pause").json()
     assert (told["paused"], told["next_at"], told["next_times"]) == (True, None, [])
@@ -90,14 +90,14 @@ def test_it_is_paused_and_goes_on_from_now(ci: Program, admin_user: User) -> Non
     )
 
 
-def test_one_whose_zone_is_gone_is_shown_and_cannot_go_on(ci: Program, admin_user: User) -> None:
+def test_schedule_with_an_unknown_time_zone_cannot_be_resumed(ci: Program, admin_user: User) -> None:
     planned_rows.scheduled(admin_user, is_paused=True)
     Schedule.objects.update(time_zone="Mars/Base")
     assert "unknown time zone" in ci.get(PLACE).json()["obstacle"]
     assert "unknown time zone" in problem_of(ci.post(f"{PLACE}/resume"), 409)["detail"]
 
 
-def test_it_is_deleted_and_its_runs_stay(ci: Program, admin_user: User) -> None:
+def test_runs_of_a_deleted_schedule_stay(ci: Program, admin_user: User) -> None:
     planned_rows.scheduled(admin_user, due=planned_rows.minute())
     due.start_due(timezone.now())
     (told,) = ci.get(PLACE).json()["last_times"]
@@ -114,12 +114,12 @@ def test_it_is_deleted_and_its_runs_stay(ci: Program, admin_user: User) -> None:
         *[("scenario=break", 0), ("paused=false", 1), ("paused=true", 0)],
     ],
 )
-def test_schedules_are_found_by_what_they_are(ci: Program, admin_user: User, query: str, found: int) -> None:
+def test_schedules_are_filtered(ci: Program, admin_user: User, query: str, found: int) -> None:
     planned_rows.scheduled(admin_user)
     assert len(ci.get(f"schedules?{query}").json()["items"]) == found
 
 
-def test_author_of_a_schedule_must_have_the_permission_to_run() -> None:
+def test_author_of_a_schedule_needs_the_permission_to_run() -> None:
     writer = program(person(VIEW, *WRITE))
     found = problem_of(writer.ask("PUT", PLACE, WISH), 403)
     assert "scenarios.run_scenario" in found["detail"]
@@ -132,14 +132,14 @@ def test_author_of_a_schedule_must_have_the_permission_to_run() -> None:
     problem_of(program(runner, "edit", "run").post(f"{PLACE}/resume"), 403)
 
 
-def test_one_on_a_protected_service_names_its_approval(ci: Program) -> None:
+def test_schedule_on_a_protected_service_names_its_approval(ci: Program) -> None:
     planned_rows.exchange(is_protected=True)
     told = ci.ask("PUT", PLACE, WISH).json()
     assert told["approval"] == Approval.objects.get().pk
     assert "approval of a second person" in told["obstacle"]
 
 
-def test_sent_again_with_its_key_it_is_deleted_once(ci: Program) -> None:
+def test_repeated_deletion_with_the_same_key_counts_once(ci: Program) -> None:
     ci.ask("PUT", PLACE, WISH)
     key = {"Idempotency-Key": "gone-1"}
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
@@ -155,9 +155,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_six_who_create_the_same_one_all_succeed_and_one_is_there(
-    threads: ThreadPoolExecutor, admin_user: User
-) -> None:
+def test_concurrent_puts_create_one_schedule(threads: ThreadPoolExecutor, admin_user: User) -> None:
     secret, together = program(admin_user).secret, threading.Barrier(6)
 
     def put(number: int) -> int:

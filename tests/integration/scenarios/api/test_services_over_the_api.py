@@ -19,7 +19,7 @@ WISH = {"base_url": "http://127.0.0.1:9101"}
 WRITE = ("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service")
 
 
-def test_a_service_is_registered_with_the_default_queries_of_its_charts(ci: Program) -> None:
+def test_registered_service_has_default_chart_queries(ci: Program) -> None:
     told = ci.ask("PUT", PLACE, {**WISH, "description": "takes orders"}).json()
     assert told == ci.get(PLACE).json() == ci.get("services").json()["items"][0]
     assert (told["base_url"], told["description"]) == (WISH["base_url"], "takes orders")
@@ -27,7 +27,7 @@ def test_a_service_is_registered_with_the_default_queries_of_its_charts(ci: Prog
     assert Service.objects.get().queries.count() == 3
 
 
-def test_what_is_left_out_stays_as_it_is(ci: Program) -> None:
+def test_missing_fields_keep_their_values(ci: Program) -> None:
     ci.ask("PUT", PLACE, {**WISH, "description": "takes orders", "protected": True})
     told = ci.ask("PUT", PLACE, {"base_url": "http://exchange.test"}).json()
     assert (told["base_url"], told["description"], told["protected"]) == (
@@ -39,13 +39,13 @@ def test_what_is_left_out_stays_as_it_is(ci: Program) -> None:
 
 
 @pytest.mark.parametrize("address", ["exchange", "ftp://exchange", "http://a b", "http://x\0", ""])
-def test_an_address_that_is_none_is_refused_at_its_place(ci: Program, address: str) -> None:
+def test_invalid_address_names_its_place(ci: Program, address: str) -> None:
     found = problem_of(ci.ask("PUT", PLACE, {"base_url": address}), 422)
     assert found["errors"][0]["path"].endswith("base_url")
     assert not Service.objects.exists()
 
 
-def test_a_name_that_is_no_label_is_refused(ci: Program) -> None:
+def test_invalid_names_are_refused(ci: Program) -> None:
     for name in ("Exchange", "a%00b"):
         found = problem_of(ci.ask("PUT", f"services/{name}", WISH), 422)
         assert found["errors"][0]["path"] == "path.name"
@@ -55,7 +55,7 @@ def test_a_name_that_is_no_label_is_refused(ci: Program) -> None:
 @pytest.mark.parametrize(
     ("method", "body"), [("PUT", {**WISH, "protected": False}), ("PUT", WISH), ("DELETE", None)]
 )
-def test_a_protected_one_is_touched_by_nobody_without_that_permission(method: str, body: Any) -> None:
+def test_changing_a_protected_service_needs_the_permission(method: str, body: Any) -> None:
     planned_rows.exchange(is_protected=True)
     found = problem_of(program(person(*WRITE)).ask(method, PLACE, body), 403)
     assert "scenarios.protect_service" in found["detail"]
@@ -64,21 +64,21 @@ def test_a_protected_one_is_touched_by_nobody_without_that_permission(method: st
     assert protector.ask(method, PLACE, body).status_code in {200, 204}
 
 
-def test_to_protect_one_needs_the_permission_too() -> None:
+def test_protecting_a_service_needs_the_permission() -> None:
     writer = program(person(*WRITE))
     problem_of(writer.ask("PUT", PLACE, {**WISH, "protected": True}), 403)
     assert not Service.objects.exists()
     assert writer.ask("PUT", PLACE, {**WISH, "protected": False}).status_code == 200
 
 
-def test_it_takes_the_scope(admin_user: User) -> None:
+def test_registering_needs_the_scope(admin_user: User) -> None:
     editor = program(admin_user, "read", "edit", "run")
     problem_of(editor.ask("PUT", PLACE, WISH), 403)
     planned_rows.exchange()
     problem_of(editor.ask("DELETE", PLACE), 403)
 
 
-def test_one_that_a_run_has_for_itself_is_not_deleted(ci: Program) -> None:
+def test_held_service_is_not_deleted(ci: Program) -> None:
     planned_rows.exchange()
     run = planned_rows.asked_run(None)
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
@@ -88,7 +88,7 @@ def test_one_that_a_run_has_for_itself_is_not_deleted(ci: Program) -> None:
     assert ci.get(PLACE).json()["held_by"] == str(run.pk)
 
 
-def test_one_is_deleted_once_even_if_it_is_asked_for_again(ci: Program) -> None:
+def test_repeated_deletion_of_a_service_counts_once(ci: Program) -> None:
     registered_services.register_service("exchange", planned_rows.ADDRESS)
     key = {"Idempotency-Key": "gone-2"}
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
@@ -105,7 +105,7 @@ SAME_PLACE = [
 
 @pytest.mark.parametrize("address", SAME_PLACE)
 @pytest.mark.parametrize("name", ["alias", "moved"])
-def test_to_stand_at_the_address_of_a_protected_one_needs_that_permission(name: str, address: str) -> None:
+def test_address_of_a_protected_service_needs_the_permission(name: str, address: str) -> None:
     planned_rows.exchange(is_protected=True)
     registered_services.register_service("moved", "http://127.0.0.1:9102")
     found = problem_of(program(person(*WRITE)).ask("PUT", f"services/{name}", {"base_url": address}), 403)
@@ -118,7 +118,7 @@ def test_to_stand_at_the_address_of_a_protected_one_needs_that_permission(name: 
     assert protector.ask("PUT", f"services/{name}", {"base_url": address}).status_code == 200
 
 
-def test_an_address_that_cannot_be_compared_is_refused_with_the_reason() -> None:
+def test_unresolvable_address_is_refused_with_the_reason() -> None:
     writer, body = program(person(*WRITE)), {"base_url": "http://no-such-host.invalid"}
     assert writer.ask("PUT", "services/first", body).status_code == 200  # nothing is protected yet
     planned_rows.exchange(is_protected=True)
@@ -128,7 +128,7 @@ def test_an_address_that_cannot_be_compared_is_refused_with_the_reason() -> None
     assert writer.ask("PUT", "services/third", {"base_url": "http://127.0.0.1:9103"}).status_code == 200
 
 
-def test_the_admin_refuses_that_address_at_its_field(client: Client) -> None:
+def test_admin_refuses_that_address_at_its_field(client: Client) -> None:
     planned_rows.exchange(is_protected=True)
     client.force_login(planned_rows.someone("carl", "add_service", "change_service", "view_service"))
     queries = {f"queries-{word}_FORMS": "0" for word in ("TOTAL", "INITIAL")}

@@ -26,7 +26,7 @@ def make(client: Client, **fields: Any) -> Any:
     return client.post(f"{LIST}add/", {"name": "the nightly build", "scopes": ["read"], "days": 30, **fields})
 
 
-def test_a_token_is_made_for_oneself_and_shown_once(admin_user: User) -> None:
+def test_own_token_is_created_and_shown_once(admin_user: User) -> None:
     client = browser_of(admin_user)
     assert "read: scenarios.view_scenario" in client.get(f"{LIST}add/").content.decode()
     page = make(client).content.decode()
@@ -40,12 +40,12 @@ def test_a_token_is_made_for_oneself_and_shown_once(admin_user: User) -> None:
         assert secret[:11] in content
 
 
-def test_a_token_without_a_scope_is_not_made(admin_user: User) -> None:
+def test_token_without_a_scope_is_refused(admin_user: User) -> None:
     assert "required" in make(browser_of(admin_user), scopes=[]).content.decode()
     assert not ApiToken.objects.exists()
 
 
-def test_the_list_revokes_a_token(admin_user: User) -> None:
+def test_token_is_revoked_from_the_list(admin_user: User) -> None:
     client = browser_of(admin_user)
     make(client)
     token = ApiToken.objects.get()
@@ -54,7 +54,7 @@ def test_the_list_revokes_a_token(admin_user: User) -> None:
     assert token.state == "revoked"
 
 
-def test_nobody_sees_the_tokens_of_others_or_makes_one_without_the_permission(admin_user: User) -> None:
+def test_users_see_only_their_own_tokens(admin_user: User) -> None:
     make(browser_of(admin_user))
     other = browser_of(person("scenarios.view_apitoken"))
     assert "the nightly build" not in other.get(LIST).content.decode()

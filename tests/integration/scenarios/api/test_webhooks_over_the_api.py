@@ -30,7 +30,7 @@ def made(ci: Program, **other: Any) -> Any:
     return answer.json()
 
 
-def test_a_secret_is_answered_once_and_stored_nowhere(ci: Program) -> None:
+def test_webhook_secret_is_shown_once_and_not_stored(ci: Program) -> None:
     answer = ci.post("webhooks", WISH, **{"Idempotency-Key": "once"})
     secret = answer.json()["secret"]
     assert secret.startswith("whsec_")
@@ -62,13 +62,13 @@ def test_a_secret_is_answered_once_and_stored_nowhere(ci: Program) -> None:
         ({"salt": "00"}, "body.salt"),
     ],
 )
-def test_what_makes_no_sense_is_told_at_its_place(ci: Program, other: Any, path: str) -> None:
+def test_invalid_fields_name_their_place(ci: Program, other: Any, path: str) -> None:
     found = problem_of(ci.post("webhooks", {**WISH, **other}), 422)
     assert found["errors"][0]["path"] == path
     assert not Webhook.objects.exists()
 
 
-def test_a_name_is_given_once(ci: Program) -> None:
+def test_webhook_names_are_unique(ci: Program) -> None:
     made(ci)
     found = problem_of(ci.post("webhooks", WISH), 422)
     assert found["errors"][0]["path"] == "body.name"
@@ -76,7 +76,7 @@ def test_a_name_is_given_once(ci: Program) -> None:
     problem_of(ci.ask("PUT", f"webhooks/{other['id']}", WISH), 422)
 
 
-def test_it_is_changed_whole_and_keeps_its_secret(ci: Program) -> None:
+def test_put_replaces_a_webhook_but_keeps_its_secret(ci: Program) -> None:
     place = f"webhooks/{made(ci)['id']}"
     before = Webhook.objects.get().salt
     told = ci.ask("PUT", place, {"name": "pager", "url": WISH["url"], "enabled": False}).json()
@@ -85,7 +85,7 @@ def test_it_is_changed_whole_and_keeps_its_secret(ci: Program) -> None:
     problem_of(ci.post(f"{place}/test"), 409)
 
 
-def test_a_new_secret_is_another_and_the_one_before_signs_for_a_day(ci: Program) -> None:
+def test_previous_secret_signs_for_a_day(ci: Program) -> None:
     first = made(ci)
     second = ci.post(f"webhooks/{first['id']}/secret").json()
     assert second["secret"] != first["secret"]
@@ -93,7 +93,7 @@ def test_a_new_secret_is_another_and_the_one_before_signs_for_a_day(ci: Program)
     assert len(webhooks.list_signing_keys(webhook, webhook.secret_changed_at)) == 2
 
 
-def test_a_test_is_on_its_way_and_tells_how_it_ended(ci: Program) -> None:
+def test_result_of_a_test_message_is_shown(ci: Program) -> None:
     place = f"webhooks/{made(ci)['id']}"
     answer = ci.post(f"{place}/test")
     assert (answer.status_code, answer.json()["message_id"]) == (202, Delivery.objects.get().message_id)
@@ -102,7 +102,7 @@ def test_a_test_is_on_its_way_and_tells_how_it_ended(ci: Program) -> None:
     assert (last["message"], last["state"], last["status"]) == ("webhook.test", "failed", 500)
 
 
-def test_it_is_deleted_with_its_deliveries(ci: Program) -> None:
+def test_webhook_is_deleted_with_its_deliveries(ci: Program) -> None:
     place = f"webhooks/{made(ci)['id']}"
     ci.post(f"{place}/test")
     assert ci.ask("DELETE", place).status_code == 204
@@ -111,9 +111,7 @@ def test_it_is_deleted_with_its_deliveries(ci: Program) -> None:
         problem_of(ci.ask(method, path, WISH if method == "PUT" else None), 404)
 
 
-def test_who_reads_does_not_see_addresses_and_who_views_changes_nothing(
-    ci: Program, admin_user: User
-) -> None:
+def test_webhooks_need_their_own_scope(ci: Program, admin_user: User) -> None:
     place = f"webhooks/{made(ci)['id']}"
     problem_of(program(admin_user, "read").get(place), 403)
     viewer = program(person("scenarios.view_webhook"))
@@ -129,7 +127,7 @@ def test_who_reads_does_not_see_addresses_and_who_views_changes_nothing(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_that_is_deleted_meanwhile_is_not_there_and_nothing_breaks(ci: Program) -> None:
+def test_webhook_deleted_in_the_meantime_is_404(ci: Program) -> None:
     places = [f"webhooks/{made(ci, name=str(number))['id']}" for number in range(4)]
     wishes = [
         *(("DELETE", "", None), ("POST", "/secret", None)),

@@ -11,17 +11,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
-@pytest.fixture
 def nightly(db: None) -> Schedule:
     planned_rows.stored()
     return planned_rows.scheduled(User.objects.create_superuser("ada"), cron="30 2 * * *")
 
 
-def test_schedules_are_listed_to_people_and_to_programs(scenario: CommandLine, nightly: Schedule) -> None:
+def test_schedules_are_listed_as_table_and_json(scenario: CommandLine, nightly: Schedule) -> None:
     line = scenario("schedules").out.splitlines()[1]
     assert [word in line for word in ("nightly", "break-exchange", "30 2 * * *", "02:30", "ada")] == [
         True
@@ -30,13 +25,13 @@ def test_schedules_are_listed_to_people_and_to_programs(scenario: CommandLine, n
     assert (told["name"], told["paused"]) == ("nightly", False)
 
 
-def test_where_there_is_none_it_is_told_who_makes_them(scenario: CommandLine) -> None:
+def test_empty_list_of_schedules_gives_a_hint(scenario: CommandLine) -> None:
     assert "There are no schedules" in scenario("schedules").out
     refused = scenario("pause", "nightly")
     assert (refused.code, "There is no schedule 'nightly'" in refused.err) == (2, True)
 
 
-def test_a_schedule_is_paused_and_goes_on(scenario: CommandLine, nightly: Schedule) -> None:
+def test_schedule_is_paused_and_resumed(scenario: CommandLine, nightly: Schedule) -> None:
     assert scenario("pause", "nightly").out.startswith("nightly is paused")
     nightly.refresh_from_db()
     assert (nightly.is_paused, nightly.next_at) == (True, None)
@@ -45,7 +40,7 @@ def test_a_schedule_is_paused_and_goes_on(scenario: CommandLine, nightly: Schedu
     assert not nightly.is_paused
 
 
-def test_one_that_makes_no_sense_any_more_is_not_resumed(scenario: CommandLine, nightly: Schedule) -> None:
+def test_invalid_schedule_is_not_resumed(scenario: CommandLine, nightly: Schedule) -> None:
     Schedule.objects.update(is_paused=True, next_at=None, time_zone="Mars/Olympus")
     refused = scenario("resume", "nightly")
     assert (refused.code, "'nightly' cannot be resumed: " in refused.err) == (2, True)

@@ -37,9 +37,7 @@ def delete_selected(client: Client, *rows: Model) -> str:
     return client.post(address, chosen, follow=True).content.decode()
 
 
-def test_a_service_that_a_run_holds_is_not_deleted_and_the_page_says_why(
-    admin_client: Client, telling: Telling
-) -> None:
+def test_held_service_is_not_deleted_and_the_page_says_why(admin_client: Client, telling: Telling) -> None:
     content = delete(admin_client, Service.objects.get())
     assert REFUSED in content
     assert str(telling.run) in content
@@ -47,15 +45,13 @@ def test_a_service_that_a_run_holds_is_not_deleted_and_the_page_says_why(
     assert Service.objects.exists()
 
 
-def test_a_service_where_a_fault_is_left_is_not_deleted(admin_client: Client, telling: Telling) -> None:
+def test_service_with_a_fault_is_not_deleted(admin_client: Client, telling: Telling) -> None:
     telling.finish(Rollback.DIRTY)
     assert "with a fault that is not undone" in delete(admin_client, Service.objects.get())
     assert Service.objects.exists()
 
 
-def test_of_several_selected_services_none_is_deleted_where_one_is_held(
-    admin_client: Client, telling: Telling
-) -> None:
+def test_no_selected_service_is_deleted_if_one_is_held(admin_client: Client, telling: Telling) -> None:
     free = registered_services.register_service("shop", "http://127.0.0.1:9000")
     content = delete_selected(admin_client, free, Service.objects.get(name="exchange"))
     assert REFUSED in content
@@ -65,9 +61,7 @@ def test_of_several_selected_services_none_is_deleted_where_one_is_held(
     assert "Deleted" not in history
 
 
-def test_services_and_schedules_that_nothing_holds_are_deleted(
-    admin_client: Client, admin_user: User
-) -> None:
+def test_free_services_and_schedules_are_deleted(admin_client: Client, admin_user: User) -> None:
     stored()
     assert "was deleted successfully" in delete(admin_client, scheduled(admin_user))
     rows = [scheduled(admin_user, name=name) for name in ("nightly", "weekly")]

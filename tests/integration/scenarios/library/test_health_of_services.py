@@ -13,7 +13,7 @@ from tests.servers.target import running_target
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_path_and_status_are_the_services_own(admin_client: Client, admin_user: object) -> None:
+def test_health_uses_the_services_path_and_status(admin_client: Client, admin_user: object) -> None:
     ci = program(admin_user)  # type: ignore[arg-type]
     with running_target() as target:
         put = {"base_url": target.url, "health_path": "/health", "health_status": 404}
@@ -37,7 +37,7 @@ def test_path_and_status_are_the_services_own(admin_client: Client, admin_user: 
 
 
 @pytest.mark.parametrize("path", ["health", "", "//elsewhere", "/with space", "http://x/", "/a\nb"])
-def test_a_path_that_is_none_is_refused(admin_client: Client, admin_user: object, path: str) -> None:
+def test_invalid_health_paths_are_refused(admin_client: Client, admin_user: object, path: str) -> None:
     ci = program(admin_user)  # type: ignore[arg-type]
     problem_of(ci.ask("PUT", "services/bank", {"base_url": "http://127.0.0.1:1", "health_path": path}), 422)
     tried = admin_client.post(
@@ -47,7 +47,7 @@ def test_a_path_that_is_none_is_refused(admin_client: Client, admin_user: object
     assert not Service.objects.exists()
 
 
-def test_it_is_tried_before_it_is_stored(admin_client: Client, client: Client) -> None:
+def test_unsaved_service_can_be_tried(admin_client: Client, client: Client) -> None:
     address = reverse("admin:scenarios_service_try")
     with running_target() as target:
         given = {"base_url": target.url, "health_path": "/health", "health_status": "200"}

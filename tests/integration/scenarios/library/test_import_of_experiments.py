@@ -12,11 +12,6 @@ from tests.command_line import CommandLine
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
 def experiment(folder: Path, name: str, **changes: Any) -> Path:
     provider = {"type": "http", "url": f"http://127.0.0.1:1/{name}"}
     probe = {"type": "probe", "name": "p", "tolerance": 200, "provider": provider}
@@ -29,9 +24,7 @@ def documents() -> dict[str, str]:
     return dict(Scenario.objects.values_list("name", "document"))
 
 
-def test_a_second_experiment_of_the_same_title_does_not_replace_the_first(
-    scenario: CommandLine, tmp_path: Path
-) -> None:
+def test_second_experiment_with_the_same_title_is_refused(scenario: CommandLine, tmp_path: Path) -> None:
     assert scenario("import", experiment(tmp_path, "a")).code == 0
     before = documents()
     for more in ([], ["--check"]):
@@ -43,27 +36,25 @@ def test_a_second_experiment_of_the_same_title_does_not_replace_the_first(
     assert documents() == before
 
 
-def test_the_same_experiment_again_is_unchanged(scenario: CommandLine, tmp_path: Path) -> None:
+def test_same_experiment_is_unchanged(scenario: CommandLine, tmp_path: Path) -> None:
     file = experiment(tmp_path, "a")
     assert [scenario("import", file).code, scenario("import", file).code] == [0, 0]
 
 
-def test_an_experiment_gets_the_name_that_is_given(scenario: CommandLine, tmp_path: Path) -> None:
+def test_name_option_names_an_experiment(scenario: CommandLine, tmp_path: Path) -> None:
     scenario("import", experiment(tmp_path, "a"))
     assert scenario("import", experiment(tmp_path, "b"), "--name", "other").code == 0
     assert documents().keys() == {"is-it-up", "other"}
     assert scenario("import", experiment(tmp_path, "b"), "--name", "Not a label").code == 2
 
 
-def test_an_experiment_replaces_another_where_that_is_asked_for(
-    scenario: CommandLine, tmp_path: Path
-) -> None:
+def test_replace_option_replaces_a_scenario(scenario: CommandLine, tmp_path: Path) -> None:
     scenario("import", experiment(tmp_path, "a"))
     assert scenario("import", experiment(tmp_path, "b"), "--replace").code == 0
     assert "127.0.0.1:1/b" in documents()["is-it-up"]
 
 
-def test_an_experiment_does_not_replace_a_scenario_of_its_title_s_name(
+def test_experiment_does_not_replace_a_scenario_of_the_same_name(
     scenario: CommandLine, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.yaml"
@@ -79,7 +70,7 @@ def test_an_experiment_does_not_replace_a_scenario_of_its_title_s_name(
     assert scenario("import", own, "--name", "other").code == 2
 
 
-def test_two_experiments_of_one_title_in_a_folder_are_refused(scenario: CommandLine, tmp_path: Path) -> None:
+def test_two_experiments_with_one_title_are_refused(scenario: CommandLine, tmp_path: Path) -> None:
     experiment(tmp_path, "a")
     experiment(tmp_path, "b")
     assert scenario("import", tmp_path, "--replace").code == 2

@@ -22,11 +22,6 @@ WRONG = DOCUMENT.replace("method: POST", "metod: POST", 1)
 
 
 @pytest.fixture
-def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "exchange.yaml").write_text(DOCUMENT)
@@ -41,16 +36,14 @@ def stored() -> set[str]:
     return set(Scenario.objects.values_list("name", flat=True))
 
 
-def test_a_folder_is_stored_with_the_folders_in_it_and_without_what_is_hidden(
-    scenario: CommandLine, folder: Path
-) -> None:
+def test_folder_import_includes_subfolders_but_not_hidden_files(scenario: CommandLine, folder: Path) -> None:
     said = scenario("import", folder)
     assert said.code == 0
     assert stored() == {"exchange-latency", "other"}
     assert "other: stored (" in said.out
 
 
-def test_every_problem_of_every_file_is_shown_at_its_place_and_nothing_is_stored(
+def test_every_problem_is_shown_at_its_place_and_nothing_is_stored(
     scenario: CommandLine, folder: Path
 ) -> None:
     for name in ("wrong-1.yaml", "deep/wrong-2.yaml"):
@@ -71,15 +64,13 @@ def test_two_files_with_one_name_are_refused(scenario: CommandLine, folder: Path
     assert stored() == set()
 
 
-def test_import_again_makes_no_new_version(scenario: CommandLine, folder: Path) -> None:
+def test_repeated_import_makes_no_new_version(scenario: CommandLine, folder: Path) -> None:
     scenario("import", folder)
     assert "other: unchanged" in scenario("import", folder, "--prune").out
     assert Scenario.history.count() == 2
 
 
-def test_check_shows_what_would_change_ends_with_1_and_writes_nothing(
-    scenario: CommandLine, folder: Path
-) -> None:
+def test_check_shows_changes_and_exits_with_1(scenario: CommandLine, folder: Path) -> None:
     stored_scenarios.save_scenario(
         documents.read_document(DOCUMENT.replace("delay_ms: 500", "delay_ms: 400"))
     )
@@ -96,15 +87,13 @@ def test_check_shows_what_would_change_ends_with_1_and_writes_nothing(
     assert list(Scenario.objects.values()) == before
 
 
-def test_check_ends_with_0_where_nothing_would_change(scenario: CommandLine, folder: Path) -> None:
+def test_check_exits_with_0_without_changes(scenario: CommandLine, folder: Path) -> None:
     scenario("import", folder)
     said = scenario("import", folder, "--check", "--prune", "--json")
     assert (said.code, {change["change"] for change in said.json["changes"]}) == (0, {"unchanged"})
 
 
-def test_prune_removes_the_rest_and_keeps_its_runs_and_its_history(
-    scenario: CommandLine, folder: Path
-) -> None:
+def test_prune_removes_the_rest_but_keeps_runs_and_versions(scenario: CommandLine, folder: Path) -> None:
     run = Telling().finish()
     (folder / "exchange.yaml").unlink()
     assert scenario("import", folder, "--prune").code == 0
@@ -118,7 +107,7 @@ def test_prune_removes_the_rest_and_keeps_its_runs_and_its_history(
 
 
 @pytest.mark.parametrize("ended_dirty", [False, True])
-def test_prune_removes_nothing_with_a_running_run_or_a_fault_and_changes_nothing(
+def test_prune_changes_nothing_if_a_scenario_is_still_needed(
     scenario: CommandLine, folder: Path, *, ended_dirty: bool
 ) -> None:
     telling = Telling()
@@ -133,7 +122,7 @@ def test_prune_removes_nothing_with_a_running_run_or_a_fault_and_changes_nothing
     assert stored() == {"exchange-latency"}
 
 
-def test_prune_wants_folders_and_an_empty_one_prunes_nothing(
+def test_prune_needs_folders_with_documents(
     scenario: CommandLine, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
@@ -142,7 +131,7 @@ def test_prune_wants_folders_and_an_empty_one_prunes_nothing(
     assert stored() == {"exchange-latency"}
 
 
-def test_what_was_exported_is_byte_for_byte_what_was_imported(scenario: CommandLine, tmp_path: Path) -> None:
+def test_export_equals_import_byte_for_byte(scenario: CommandLine, tmp_path: Path) -> None:
     odd = DOCUMENT.replace("\n", "\r\n", 3) + "# ↩ no newline at the end"
     (tmp_path / "odd.yaml").write_bytes(odd.encode())
     scenario("import", tmp_path / "odd.yaml")
@@ -154,16 +143,14 @@ def test_what_was_exported_is_byte_for_byte_what_was_imported(scenario: CommandL
     assert scenario("import", tmp_path / "new" / "folder", "--check", "--prune").code == 0
 
 
-def test_export_wants_one_scenario_or_all_and_says_where_it_cannot_write(
-    scenario: CommandLine, tmp_path: Path
-) -> None:
+def test_export_needs_one_scenario_or_all(scenario: CommandLine, tmp_path: Path) -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     assert scenario("export").code == 2
     said = scenario("export", "exchange-latency", "-o", tmp_path / "none" / "x.yaml")
     assert (said.code, "Cannot write" in said.err) == (2, True)
 
 
-def test_a_name_that_somebody_else_has_just_taken_is_not_replaced() -> None:
+def test_concurrently_stored_name_is_not_replaced() -> None:
     """What two imports at once come to on a database where each sees the name free."""
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT), replace=False)

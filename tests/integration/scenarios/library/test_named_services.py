@@ -50,7 +50,7 @@ def named(scenario: Scenario) -> set[str]:
     return set(scenario.named_services.values_list("service", flat=True))
 
 
-def test_each_way_of_writing_keeps_it_right(admin_client: Client, admin_user: User) -> None:
+def test_every_way_of_saving_updates_named_services(admin_client: Client, admin_user: User) -> None:
     scenario = save(DOCUMENT)
     assert named(scenario) == {"exchange", "risk-monitor"}
     save(OTHER)
@@ -72,26 +72,26 @@ def test_each_way_of_writing_keeps_it_right(admin_client: Client, admin_user: Us
     assert named(scenario) == {"exchange", "risk-monitor"}
 
 
-def test_a_removed_scenario_names_nothing_until_it_comes_back() -> None:
+def test_deleted_scenario_names_no_services() -> None:
     scenario = save(DOCUMENT)
     remove_scenario(scenario.name)
     assert not NamedService.objects.exists()
     assert named(save(DOCUMENT)) == {"exchange", "risk-monitor"}
 
 
-def test_the_command_line_keeps_it_right(tmp_path: pytest.TempPathFactory) -> None:
+def test_command_line_updates_named_services(tmp_path: pytest.TempPathFactory) -> None:
     file = tmp_path / "scenario.yaml"  # type: ignore[operator]
     file.write_text(OTHER)
     call_command("scenario", "import", str(file))
     assert named(Scenario.objects.get()) == {"exchange", "audit"}
 
 
-def test_a_default_stands_for_the_variable_and_without_one_what_is_written_plainly_counts() -> None:
+def test_defaults_or_literal_names_are_used_for_variables() -> None:
     assert named(save(VARIABLE % ", default: shop")) == {"shop", "bank"}
     assert named(save(VARIABLE % "")) == {"bank"}
 
 
-def test_the_migration_finds_it_for_what_is_stored_already() -> None:
+def test_migration_fills_named_services() -> None:
     scenario, invalid = (
         save(VARIABLE % ", default: shop"),
         Scenario.objects.create(name="of-another-time", document="kind: Other\nx: {service: 'old-shop'}"),
@@ -118,7 +118,7 @@ def used_everywhere() -> None:
 
 
 @pytest.mark.usefixtures("used_everywhere")
-def test_no_document_is_read_to_list_services(admin_client: Client, admin_user: User) -> None:
+def test_service_list_reads_no_documents(admin_client: Client, admin_user: User) -> None:
     ci = program(admin_user)
     for ask in (
         lambda: admin_client.get(reverse("admin:scenarios_service_changelist")),
@@ -133,7 +133,9 @@ def test_no_document_is_read_to_list_services(admin_client: Client, admin_user: 
 
 
 @pytest.mark.usefixtures("used_everywhere")
-def test_the_page_shows_the_first_ones_and_leads_to_the_rest(admin_client: Client, admin_user: User) -> None:
+def test_service_page_shows_the_first_scenarios_with_a_link_to_the_rest(
+    admin_client: Client, admin_user: User
+) -> None:
     listed = admin_client.get(reverse("admin:scenarios_service_changelist")).content.decode()
     assert '<a href="/admin/scenarios/scenario/?service=exchange">2001 scenarios</a>' in listed
     assert ">scenario-0" not in listed
@@ -148,7 +150,7 @@ def test_the_page_shows_the_first_ones_and_leads_to_the_rest(admin_client: Clien
     assert len(program(admin_user).get("services/exchange").json()["touched_by"]) == 2_001
 
 
-def test_the_scenarios_of_a_service_are_found_by_an_index() -> None:
+def test_scenarios_of_a_service_are_found_by_an_index() -> None:
     rows = NamedService.objects.filter(service__in=["exchange", "bank"])
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -157,7 +159,7 @@ def test_the_scenarios_of_a_service_are_found_by_an_index() -> None:
     assert "(service=?)" in plan or "named_service_once" in plan, plan
 
 
-def test_few_ones_are_told_by_name_for_each_service() -> None:
+def test_few_scenarios_are_named_for_each_service() -> None:
     save(DOCUMENT)
     save(OTHER.replace("exchange-latency", "a-first-one"))
     found = home_queries.find_uses(["exchange", "audit", "none"])

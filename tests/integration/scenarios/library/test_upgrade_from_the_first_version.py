@@ -46,7 +46,7 @@ def service() -> Service:
 @pytest.mark.parametrize(
     "undo", [{"service": "exchange", "path": "/fault"}, {"url": f"{ADDRESS}/fault", "method": "DELETE"}]
 )
-def test_a_fault_that_was_left_holds_its_service(undo: dict[str, str]) -> None:
+def test_upgrade_creates_holds_for_left_faults(undo: dict[str, str]) -> None:
     fault = old_fault(ended(), **undo)
     FILLING.fill_holds(apps, None)
     fault.refresh_from_db()
@@ -54,7 +54,7 @@ def test_a_fault_that_was_left_holds_its_service(undo: dict[str, str]) -> None:
     assert Hold.objects.get(service="exchange").run_id == fault.run_id
 
 
-def test_unfinished_runs_know_what_they_touch_and_running_ones_hold_it() -> None:
+def test_upgrade_fills_services_of_unfinished_runs() -> None:
     waiting = old_run()
     running = old_run(state="running", lease_until=timezone.now())
     FILLING.fill_holds(apps, None)
@@ -65,14 +65,14 @@ def test_unfinished_runs_know_what_they_touch_and_running_ones_hold_it() -> None
 
 
 @pytest.mark.parametrize("document", ["", "no: {document", "- a list", "spec: {phases: 3}", "spec: null"])
-def test_a_document_that_is_none_stops_no_upgrade(document: str) -> None:
+def test_invalid_documents_do_not_stop_the_upgrade(document: str) -> None:
     run = old_run(document=document)
     FILLING.fill_holds(apps, None)
     run.refresh_from_db()
     assert run.services == []
 
 
-def test_a_scenario_without_a_history_gets_a_first_version_and_others_none() -> None:
+def test_upgrade_adds_missing_first_versions() -> None:
     old = Scenario.objects.create(name="old", document="its document")
     Scenario.history.all().delete()
     Scenario.objects.create(name="new", document="another")

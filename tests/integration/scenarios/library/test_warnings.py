@@ -37,24 +37,24 @@ def read_warnings(text: str) -> list[str]:
     return find_warnings(build_plan(documents.read_document(text), {}))
 
 
-def test_plan_that_undoes_everything_on_registered_services_has_no_warnings() -> None:
+def test_complete_plan_has_no_warnings() -> None:
     assert read_warnings(DOCUMENT) == []
 
 
-def test_a_misspelt_service_is_told_with_the_name_that_was_meant() -> None:
+def test_misspelt_service_gets_a_suggestion() -> None:
     (sentence,) = read_warnings(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
     assert sentence == (
         "Unknown service 'risk-monitr' (did you mean 'risk-monitor'?): a run would end as errored"
     )
 
 
-def test_an_action_that_nothing_takes_back_is_told() -> None:
+def test_action_without_undo_gives_a_warning() -> None:
     assert UNDO in DOCUMENT
     (sentence,) = read_warnings(DOCUMENT.replace(UNDO, ""))
     assert sentence == "'slow the exchange down' has no undo: its effect stays"
 
 
-def test_a_draft_is_answered_with_its_warnings_above_its_plan(admin_client: Client) -> None:
+def test_draft_shows_warnings_above_its_plan(admin_client: Client) -> None:
     draft = DOCUMENT.replace("service: risk-monitor", "service: elsewhere")
     address = reverse("admin:scenarios_scenario_draft")
     answer = admin_client.post(address, draft, content_type="application/yaml").json()
@@ -62,7 +62,7 @@ def test_a_draft_is_answered_with_its_warnings_above_its_plan(admin_client: Clie
     assert "Unknown service &#x27;elsewhere&#x27;" in answer["plan"].partition("<svg")[0]
 
 
-def test_the_global_stop_and_a_protected_service_are_told_before_a_run(
+def test_global_stop_and_protected_services_are_shown_before_a_run(
     admin_client: Client, scenario: Scenario
 ) -> None:
     plan = build_plan(documents.read_document(DOCUMENT), {})
@@ -109,7 +109,7 @@ CUT = "{command: {run: [tc, qdisc, add]}}"
         (CUT, "{run: [sh, -c, 'tc qdisc del 2>&1 && echo done']}", False),
     ],
 )
-def test_an_undo_that_starts_what_ends_with_it_is_told(
+def test_undo_that_starts_processes_gives_a_warning(
     settings: Settings, do: str, undo: str, *, is_told: bool
 ) -> None:
     settings.ALLOWED_PIDFILE_DIRS = (Path("/run/exchange"),)

@@ -32,7 +32,7 @@ def everything() -> QuerySet[Delivery]:
     return Delivery.objects.all()
 
 
-def test_a_delivery_is_claimed_by_one_of_two_senders(webhook: Webhook) -> None:
+def test_only_one_of_two_senders_claims_a_delivery(webhook: Webhook) -> None:
     a_message(webhook)
     seen_by_both = Delivery.objects.get()
     assert deliveries.claim(Delivery.objects.get())
@@ -40,7 +40,7 @@ def test_a_delivery_is_claimed_by_one_of_two_senders(webhook: Webhook) -> None:
     assert deliveries.claim_next(webhook.pk) is None
 
 
-def test_the_claim_of_a_sender_that_died_runs_out_and_its_late_word_counts_no_more(webhook: Webhook) -> None:
+def test_late_result_of_an_expired_claim_is_ignored(webhook: Webhook) -> None:
     a_message(webhook)
     late = claimed(webhook)
     everything().update(next_try_at=timezone.now())
@@ -49,7 +49,7 @@ def test_the_claim_of_a_sender_that_died_runs_out_and_its_late_word_counts_no_mo
     assert Delivery.objects.get().state == DeliveryState.PENDING
 
 
-def test_the_same_message_is_tried_with_longer_and_longer_delays(webhook: Webhook) -> None:
+def test_retry_delays_grow(webhook: Webhook) -> None:
     a_message(webhook)
     first = claimed(webhook)
     assert deliveries.record_failure(first, "refused", status=503) == DeliveryState.PENDING
@@ -71,7 +71,7 @@ def after_the_last_try(webhook: Webhook) -> Delivery:
     return Delivery.objects.latest("pk")
 
 
-def test_a_receiver_that_took_nothing_in_all_that_time_is_sent_nothing_more(webhook: Webhook) -> None:
+def test_webhook_that_accepted_nothing_is_disabled(webhook: Webhook) -> None:
     failed = after_the_last_try(webhook)
     assert (failed.state, failed.status, failed.reason) == (DeliveryState.FAILED, 500, "refused")
     assert not webhook.is_enabled
@@ -80,7 +80,7 @@ def test_a_receiver_that_took_nothing_in_all_that_time_is_sent_nothing_more(webh
     assert deliveries.list_due_receivers() == []
 
 
-def test_a_receiver_that_took_something_meanwhile_stays(webhook: Webhook) -> None:
+def test_webhook_that_accepted_something_stays_enabled(webhook: Webhook) -> None:
     a_message(webhook)
     deliveries.record_arrival(claimed(webhook), 200)
     everything().update(ended_at=timezone.now() + timedelta(hours=1))
@@ -88,14 +88,14 @@ def test_a_receiver_that_took_something_meanwhile_stays(webhook: Webhook) -> Non
     assert webhook.is_enabled
 
 
-def test_a_receiver_that_is_gone_is_sent_nothing_more(webhook: Webhook) -> None:
+def test_answer_410_disables_the_webhook(webhook: Webhook) -> None:
     a_message(webhook)
     assert deliveries.record_failure(claimed(webhook), "gone", status=410) == DeliveryState.FAILED
     webhook.refresh_from_db()
     assert (webhook.is_enabled, "410" in webhook.disabled_because) == (False, True)
 
 
-def test_a_person_may_send_again_what_has_failed_or_arrived_or_waits(webhook: Webhook) -> None:
+def test_deliveries_can_be_sent_again_by_a_person(webhook: Webhook) -> None:
     a_message(webhook)
     deliveries.record_arrival(claimed(webhook), 200)
     assert deliveries.send_again(everything()) == 1
@@ -107,7 +107,7 @@ def test_a_person_may_send_again_what_has_failed_or_arrived_or_waits(webhook: We
     assert claimed(webhook).tries == deliveries.MAX_TRIES
 
 
-def test_messages_of_a_run_go_in_order_until_the_first_one_fails(webhook: Webhook) -> None:
+def test_messages_of_a_run_are_sent_in_order_until_one_fails(webhook: Webhook) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     first, second = (a_message(webhook, run) for _ in range(2))
     assert claimed(webhook) == first
@@ -119,7 +119,7 @@ def test_messages_of_a_run_go_in_order_until_the_first_one_fails(webhook: Webhoo
     assert claimed(webhook) == second
 
 
-def test_a_test_is_tried_once_and_disables_nothing(webhook: Webhook) -> None:
+def test_test_messages_are_tried_once_and_disable_nothing(webhook: Webhook) -> None:
     webhooks.send_test(webhook)
     assert deliveries.record_failure(claimed(webhook), "refused", status=503) == DeliveryState.FAILED
     webhook.refresh_from_db()
@@ -136,7 +136,7 @@ def test_old_deliveries_are_deleted_in_batches(webhook: Webhook) -> None:
     assert Delivery.objects.get() == young
 
 
-def test_the_gauge_tells_how_long_the_oldest_message_has_been_on_its_way(webhook: Webhook) -> None:
+def test_gauge_shows_the_age_of_the_oldest_message(webhook: Webhook) -> None:
     assert waited() == 0
     a_message(webhook)
     everything().update(created_at=timezone.now() - timedelta(minutes=20))
@@ -145,7 +145,7 @@ def test_the_gauge_tells_how_long_the_oldest_message_has_been_on_its_way(webhook
     assert waited() == 0
 
 
-def test_a_message_that_another_hosts_clock_dates_ahead_has_waited_for_no_time(webhook: Webhook) -> None:
+def test_gauge_is_zero_for_a_message_dated_in_the_future(webhook: Webhook) -> None:
     a_message(webhook)
     everything().update(created_at=timezone.now() + timedelta(minutes=10))
     assert waited() == 0

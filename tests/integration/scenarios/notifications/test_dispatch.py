@@ -51,7 +51,7 @@ def send_due() -> Callable[[], None]:
 SendDue = Callable[..., None]
 
 
-def test_messages_of_a_run_are_signed_and_sent_in_order(receiver: Receiver, send_due: SendDue) -> None:
+def test_messages_of_a_run_are_ordered_and_signed(receiver: Receiver, send_due: SendDue) -> None:
     webhook = Webhook(name="chat", url=f"{receiver.url}/hook?a=b", events=["run.started", "run.finished"])
     secret = webhooks.save_webhook(webhook)
     telling = Telling()
@@ -70,7 +70,7 @@ def exposition() -> str:
     return get_metrics().get_http_handler()().decode()
 
 
-def test_several_senders_at_once_send_each_message_once(receiver: Receiver, send_due: SendDue) -> None:
+def test_concurrent_senders_send_each_message_once(receiver: Receiver, send_due: SendDue) -> None:
     webhook = a_webhook(url=receiver.url)
     for _ in range(10):
         webhooks.send_test(webhook)
@@ -82,7 +82,7 @@ def test_several_senders_at_once_send_each_message_once(receiver: Receiver, send
 @pytest.mark.parametrize(
     ("status", "words"), [(500, "answered 500"), (302, "answered 302, a redirect"), (404, "404")]
 )
-def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same_id(
+def test_refused_message_is_retried_with_the_same_id(
     receiver: Receiver, send_due: SendDue, status: int, words: str
 ) -> None:
     a_message(a_webhook(url=receiver.url))
@@ -100,7 +100,7 @@ def test_what_is_not_taken_is_kept_with_the_answer_and_sent_again_under_the_same
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("by_date", [False, True])
-def test_a_receiver_that_asks_for_time_is_given_it(
+def test_retry_after_is_respected(
     receiver: Receiver, send_due: SendDue, status: int, *, by_date: bool
 ) -> None:
     a_message(a_webhook(url=receiver.url))
@@ -110,7 +110,7 @@ def test_a_receiver_that_asks_for_time_is_given_it(
     assert Delivery.objects.get().next_try_at > timezone.now() + timedelta(seconds=500)
 
 
-def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_other_waiting(
+def test_hanging_receiver_does_not_delay_others(
     receiver: Receiver, send_due: SendDue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(senders, "TIMEOUT_SECONDS", 0.3)
@@ -129,14 +129,14 @@ def test_a_receiver_that_hangs_or_is_not_there_is_given_up_for_now_and_keeps_no_
     assert (reasons["well"], len(receiver.requests)) == ("", 1)
 
 
-def test_an_endless_answer_is_not_read_to_its_end(receiver: Receiver, send_due: SendDue) -> None:
+def test_endless_answers_are_not_read_completely(receiver: Receiver, send_due: SendDue) -> None:
     webhooks.send_test(a_webhook(url=receiver.url))
     receiver.body = b"x" * 20_000_000
     send_due()
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
 
 
-def test_an_address_that_is_allowed_no_longer_is_not_asked(
+def test_address_that_is_no_longer_allowed_gets_nothing(
     receiver: Receiver, send_due: SendDue, settings: Settings
 ) -> None:
     webhooks.send_test(a_webhook(url=receiver.url))
@@ -149,7 +149,7 @@ def test_an_address_that_is_allowed_no_longer_is_not_asked(
     assert receiver.requests == []
 
 
-def test_nothing_is_signed_with_a_secret_that_the_receiver_does_not_have(
+def test_nothing_is_signed_after_secret_key_has_changed(
     receiver: Receiver, send_due: SendDue, settings: Settings
 ) -> None:
     webhooks.send_test(a_webhook(url=receiver.url))
@@ -159,7 +159,7 @@ def test_nothing_is_signed_with_a_secret_that_the_receiver_does_not_have(
     assert receiver.requests == []
 
 
-def test_after_a_change_both_secrets_sign_for_a_day(receiver: Receiver, send_due: SendDue) -> None:
+def test_both_secrets_sign_for_a_day(receiver: Receiver, send_due: SendDue) -> None:
     webhook = Webhook(name="chat", url=receiver.url, events=[])
     before, after = webhooks.save_webhook(webhook), webhooks.change_secret(webhook)
     webhooks.send_test(webhook)
@@ -174,7 +174,7 @@ def test_after_a_change_both_secrets_sign_for_a_day(receiver: Receiver, send_due
         Verifier(before).verify(later.body, later.headers)
 
 
-def test_the_watchdogs_round_sends_and_does_not_wait_for_the_answer(receiver: Receiver) -> None:
+def test_watchdog_does_not_wait_for_receivers(receiver: Receiver) -> None:
     webhooks.send_test(a_webhook(url=receiver.url))
     receiver.hangs = True
 
@@ -190,7 +190,7 @@ def test_the_watchdogs_round_sends_and_does_not_wait_for_the_answer(receiver: Re
     assert Delivery.objects.get().state == DeliveryState.DELIVERED
 
 
-def test_a_window_reaches_grafana_as_its_api_has_it(
+def test_annotation_has_the_form_of_grafanas_api(
     receiver: Receiver, send_due: SendDue, settings: Settings
 ) -> None:
     a_window(settings, receiver)
@@ -214,7 +214,7 @@ def a_window(settings: Settings, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(("found", "methods"), [(b'[{"id": 1}]', ["GET"]), (b"[]", ["GET", "POST"])])
-def test_a_window_that_may_have_arrived_already_is_looked_for_before_it_is_sent_again(
+def test_retried_annotation_is_looked_for_first(
     receiver: Receiver, send_due: SendDue, settings: Settings, found: bytes, methods: list[str]
 ) -> None:
     a_window(settings, receiver)

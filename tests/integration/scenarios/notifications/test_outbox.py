@@ -25,7 +25,7 @@ from tests.integration.scenarios.story_rows import SLOWED, Telling
 pytestmark = pytest.mark.django_db
 
 
-def test_run_is_announced_at_its_start_and_its_end() -> None:
+def test_run_start_and_end_write_messages() -> None:
     a_webhook()
     telling = Telling()
     telling.tell("run_started")
@@ -39,13 +39,13 @@ def test_run_is_announced_at_its_start_and_its_end() -> None:
     assert facts["last_event"] == run.last_event
 
 
-def test_a_run_that_waits_for_an_approval_is_find_warnings() -> None:
+def test_run_that_waits_for_approval_writes_a_message() -> None:
     a_webhook()
     Telling().tell("approval_asked")
     assert written() == ["run.awaiting_approval"]
 
 
-def test_change_that_is_rolled_back_is_not_announced() -> None:
+def test_rolled_back_events_write_no_message() -> None:
     a_webhook()
     telling = Telling()
     with transaction.atomic():
@@ -55,7 +55,7 @@ def test_change_that_is_rolled_back_is_not_announced() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_webhook_that_is_deleted_meanwhile_waits_for_what_is_told_and_breaks_no_run() -> None:
+def test_deleting_a_webhook_waits_for_messages_being_written() -> None:
     webhook, telling = a_webhook(), Telling()
 
     def delete() -> None:
@@ -73,7 +73,7 @@ def test_a_webhook_that_is_deleted_meanwhile_waits_for_what_is_told_and_breaks_n
     assert not Delivery.objects.exists()
 
 
-def test_a_worker_that_has_lost_its_run_tells_nothing() -> None:
+def test_worker_without_the_lease_writes_no_message() -> None:
     a_webhook()
     telling = Telling()
     stale = Claim(telling.claim.run_id, telling.claim.fence - 1)
@@ -82,7 +82,7 @@ def test_a_worker_that_has_lost_its_run_tells_nothing() -> None:
     assert written() == []
 
 
-def test_fault_left_behind_is_announced_and_so_is_its_end(settings: Settings) -> None:
+def test_outstanding_and_resolved_faults_write_messages(settings: Settings) -> None:
     settings.GRAFANA_URL = ""
     a_webhook()
     telling = Telling()
@@ -95,14 +95,14 @@ def test_fault_left_behind_is_announced_and_so_is_its_end(settings: Settings) ->
     assert (fault["action"], fault["state"], fault["reason"]) == (SLOWED, "acknowledged", "rebooted")
 
 
-def test_run_stopped_before_its_start_is_announced() -> None:
+def test_run_stopped_before_it_began_writes_a_message() -> None:
     a_webhook()
     stored = run_commands.start_run(Telling().run.document, {}, origin="cli")
     assert run_commands.request_stop(stored, by="ann")
     assert written() == ["run.finished"]
 
 
-def test_a_webhook_hears_of_the_messages_and_tags_that_it_asked_for() -> None:
+def test_webhook_gets_its_messages_and_tags_only() -> None:
     a_webhook("pager", events=["fault.outstanding"])
     a_webhook("other", tags=["no-such-tag"])
     a_webhook("mine", tags=["latency", "no-such-tag"])
@@ -113,7 +113,7 @@ def test_a_webhook_hears_of_the_messages_and_tags_that_it_asked_for() -> None:
     assert [delivery.receiver for delivery in Delivery.objects.all()] == ["mine"]
 
 
-def test_a_faults_window_is_written_for_grafana_where_there_is_one(settings: Settings) -> None:
+def test_fault_window_writes_an_annotation_if_grafana_is_set(settings: Settings) -> None:
     settings.GRAFANA_URL = "http://127.0.0.1:3000"
     telling = Telling()
     telling.begin()

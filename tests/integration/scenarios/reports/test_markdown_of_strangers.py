@@ -73,7 +73,7 @@ def visible(text: str) -> str:
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_no_word_of_a_stranger_becomes_markup(lie: str) -> None:
+def test_untrusted_text_does_not_become_markup(lie: str) -> None:
     alone = Page(escape_paragraph(lie))
     assert alone.tags == ["p"]
     assert visible(alone.text) == visible(lie)
@@ -84,7 +84,7 @@ def test_no_word_of_a_stranger_becomes_markup(lie: str) -> None:
 
 
 @given(st.text(alphabet="[](){}<>!*_`~#|\\&;:/@.-+=^$\"'ahtpsw1 \n\t", max_size=40))
-def test_nor_any_other_characters(text: str) -> None:
+def test_random_characters_do_not_become_markup(text: str) -> None:
     words = visible(text)
     page = Page(escape_paragraph(text))
     assert page.tags == (["p"] if words else [])
@@ -97,7 +97,7 @@ def test_nor_any_other_characters(text: str) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("lie", [lie for lie in LIES if "\x00" not in lie])
-def test_the_report_has_no_markup_but_its_own(lie: str) -> None:
+def test_report_contains_only_its_own_markup(lie: str) -> None:
     telling = Telling()
     telling.begin()
     run = telling.finish()

@@ -32,7 +32,7 @@ def asked_for_on_the_page(client: Client, run: Run, name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_page_and_the_command_line_give_the_same_bytes(
+def test_page_and_command_line_give_the_same_bytes(
     admin_client: Client, run: Run, tmp_path: Path, name: str
 ) -> None:
     file = tmp_path / "report"
@@ -43,14 +43,14 @@ def test_the_page_and_the_command_line_give_the_same_bytes(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_shape_tells_verdict_fault_and_validation(run: Run, name: str) -> None:
+def test_every_format_contains_verdict_fault_and_validation(run: Run, name: str) -> None:
     written = render_report(run, name).decode()
     told = [NOTICED, run.scenario_name] + ([SLOWED, "every validation held"] if name != "junit" else [])
     for words in told:
         assert words in written
 
 
-def test_json_has_the_times_and_the_document(run: Run) -> None:
+def test_json_contains_times_and_document(run: Run) -> None:
     content = json.loads(render_report(run, "json"))
     assert (content["status"], content["rollback"], content["version"]) == ("passed", "clean", 1)
     assert content["time_to_detect"] == 0.8
@@ -72,7 +72,7 @@ def test_junit_counts_failed_validations_and_a_dirty_rollback() -> None:
     assert any("503" in message for message in messages)
 
 
-def test_the_page_is_one_file_that_loads_and_runs_nothing(admin_client: Client, run: Run) -> None:
+def test_html_report_is_one_file_without_scripts_or_resources(admin_client: Client, run: Run) -> None:
     answer = admin_client.get(reverse("admin:scenarios_run_report", args=[run.pk]))
     content = answer.content.decode()
     for forbidden in ("<script", "src=", "<link", " style=", "url(", "@import"):
@@ -81,7 +81,7 @@ def test_the_page_is_one_file_that_loads_and_runs_nothing(admin_client: Client, 
     assert content.count("<svg") >= 2
 
 
-def test_what_a_service_answered_cannot_become_markup() -> None:
+def test_answers_of_services_do_not_become_markup() -> None:
     telling = Telling()
     sly = "<script>alert(1)</script> | `x` [a](b)"
     telling.tell("validation_started", NOTICED)
@@ -92,14 +92,14 @@ def test_what_a_service_answered_cannot_become_markup() -> None:
     assert r"\<script\>alert(1)\</script\> \| \`x\` \[a\](b)" in render_report(run, "md").decode()
 
 
-def test_an_unknown_format_or_a_run_that_is_not_there_is_refused(admin_client: Client, run: Run) -> None:
+def test_unknown_format_is_refused(admin_client: Client, run: Run) -> None:
     answer = admin_client.get(reverse("admin:scenarios_run_report", args=[run.pk]), {"format": "pdf"})
     assert answer.status_code == 404
     with pytest.raises(ValueError, match="unknown report format 'pdf'; choose one of html, json, junit, md"):
         render_report(run, "pdf")
 
 
-def test_numbers_that_json_does_not_know_stand_as_texts(run: Run) -> None:
+def test_nan_and_infinity_become_text_in_json(run: Run) -> None:
     run.variables = {"limit": float("nan"), "limits": [float("inf")]}
     written = json.loads(
         render_report(run, "json"), parse_constant=lambda name: pytest.fail(f"{name} is not JSON")

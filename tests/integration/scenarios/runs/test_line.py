@@ -33,11 +33,6 @@ ACTION = """
 """
 
 
-@pytest.fixture
-def scenario(capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    return CommandLine(capsys)
-
-
 def queued(*names: str, **options: Any) -> Run:
     document = HEAD + "".join(ACTION.format(service=name) for name in names)
     return run_commands.start_run(document, {}, origin="cli", **options)

@@ -24,9 +24,7 @@ def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_api, "READ_SECONDS", 0.3)
 
 
-def test_a_request_carries_the_token_and_a_netrc_does_not_replace_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_does_not_replace_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     with scripted_api(Answer({})) as server:
@@ -35,7 +33,7 @@ def test_a_request_carries_the_token_and_a_netrc_does_not_replace_it(
     assert server.asked[0].path == "/api/v1/runs"
 
 
-def test_a_write_that_was_not_answered_is_sent_again_with_the_same_key() -> None:
+def test_unanswered_write_is_repeated_with_the_same_key() -> None:
     with scripted_api(
         Answer(cut=True), problem(503, "busy", **{"Retry-After": "9"}), Answer({"a": 1})
     ) as server:
@@ -45,7 +43,7 @@ def test_a_write_that_was_not_answered_is_sent_again_with_the_same_key() -> None
     assert {asked.body for asked in server.asked} == {b'{"document": "x"}'}
 
 
-def test_pages_are_gone_through_until_the_last_or_the_limit() -> None:
+def test_all_pages_are_read_up_to_the_limit() -> None:
     pages = [Answer({"items": [1, 2], "next_cursor": "b/+"}), Answer({"items": [3], "next_cursor": None})]
     with scripted_api(*pages) as server:
         assert list(HttpApi(server.url, "").items("runs", status="passed")) == [1, 2, 3]
@@ -92,7 +90,7 @@ REFUSED: list[tuple[Answer, type[CommandRefused], str]] = [
 
 
 @pytest.mark.parametrize(("answer", "kind", "words"), REFUSED)
-def test_each_way_of_not_answering_is_a_sentence_without_the_token(
+def test_every_failure_is_one_sentence_without_the_token(
     answer: Answer, kind: type[CommandRefused], words: str
 ) -> None:
     with scripted_api(answer) as server, pytest.raises(CommandRefused) as refused:
@@ -104,19 +102,19 @@ def test_each_way_of_not_answering_is_a_sentence_without_the_token(
 
 
 @pytest.mark.parametrize("page", [[], {"items": []}, {"next_cursor": None}, None, "x"])
-def test_a_page_that_is_none_is_no_coordinators_answer(page: Any) -> None:
+def test_invalid_pages_are_unexpected_answers(page: Any) -> None:
     with scripted_api(Answer(page)) as server, pytest.raises(UnexpectedAnswer, match="without a list"):
         list(HttpApi(server.url, TOKEN).items("runs"))
 
 
-def test_an_address_where_nobody_listens_cannot_be_reached() -> None:
+def test_unreachable_address_gives_the_reason() -> None:
     with pytest.raises(CoordinatorUnavailable, match=r"cannot be reached: Connection refused\."):
         HttpApi(f"http://127.0.0.1:{free_port()}", TOKEN).json("GET", "runs")
     with pytest.raises(CoordinatorUnavailable, match="cannot be reached: "):
         HttpApi("http://nobody.invalid", TOKEN).json("GET", "runs")
 
 
-def test_an_answer_that_is_too_long_or_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_long_answers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_api, "MAX_BYTES", 1000)
     with (
         scripted_api(Answer(b"x" * 200_000)) as server,
@@ -125,13 +123,13 @@ def test_an_answer_that_is_too_long_or_never_ends_is_given_up(monkeypatch: pytes
         HttpApi(server.url, TOKEN).json("GET", "runs")
 
 
-def test_a_server_that_accepts_and_says_nothing_did_not_answer_in_time() -> None:
+def test_silent_server_times_out() -> None:
     nobody_serves_it = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     with nobody_serves_it as silent, pytest.raises(CoordinatorUnavailable, match=r"did not answer in time\."):
         HttpApi(f"http://127.0.0.1:{silent.server_port}", TOKEN).json("GET", "runs")
 
 
-def test_a_certificate_of_an_unknown_authority_is_refused_at_once(tmp_path: Path) -> None:
+def test_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
     words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout key.pem -out own.pem"
     subprocess.run(["openssl", *words.split()], cwd=tmp_path, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -158,14 +156,14 @@ def test_a_certificate_of_an_unknown_authority_is_refused_at_once(tmp_path: Path
         "http://[half",
     ],
 )
-def test_an_address_that_is_none_or_holds_a_password_is_refused_without_showing_it(server: str) -> None:
+def test_invalid_server_addresses_are_refused_without_showing_passwords(server: str) -> None:
     with pytest.raises(CommandRefused, match="Invalid '--server'") as refused:
         HttpApi(server, TOKEN)
     assert "word@" not in str(refused.value)
 
 
 @pytest.mark.parametrize("token", ["tc_a\nX-Other: b", "tc_é", "tc a"])
-def test_a_token_that_is_none_is_refused_without_showing_it(token: str) -> None:
+def test_invalid_tokens_are_refused_without_showing_them(token: str) -> None:
     with pytest.raises(CommandRefused) as refused:
         HttpApi("http://127.0.0.1", token)
     assert token not in str(refused.value)

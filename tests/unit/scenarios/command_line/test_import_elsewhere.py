@@ -13,7 +13,7 @@ from tests.servers.scripted_api import Answer, problem, scripted_api
 DOCUMENTS = [ReadDocument("a", "the first"), ReadDocument("b", "the second")]
 
 
-def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() -> None:
+def test_all_documents_are_sent_in_one_request() -> None:
     rows = [{"name": "a", "change": "new"}, {"name": "c", "change": "removed"}]
     with scripted_api(Answer({"stored": True, "changes": rows})) as server:
         changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=True)
@@ -25,7 +25,7 @@ def test_all_documents_go_in_one_request_and_the_answer_tells_what_each_was() ->
     assert json.loads(asked.body) == {"documents": ["the first", "the second"], "prune": True}
 
 
-def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> None:
+def test_lost_answer_explains_that_all_or_nothing_is_stored() -> None:
     with scripted_api(Answer(cut=True)) as server, pytest.raises(CommandRefused) as refused:
         RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=False)
     assert "Everything is stored by now, or nothing" in str(refused.value)
@@ -33,19 +33,19 @@ def test_where_the_answer_is_lost_it_is_said_that_all_is_stored_or_nothing() -> 
     assert len(server.asked) == 3
 
 
-def test_a_refusal_is_told_as_it_is() -> None:
+def test_refusal_is_shown_unchanged() -> None:
     refusal = problem(409, "Scenario 'c' cannot be removed now.")
     with scripted_api(refusal) as server, pytest.raises(CommandRefused, match="cannot be removed now"):
         RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=True)
 
 
-def test_a_change_of_another_version_is_not_guessed_at() -> None:
+def test_unknown_changes_are_refused() -> None:
     answer = Answer({"changes": [{"name": "a", "change": "renamed"}]})
     with scripted_api(answer) as server, pytest.raises(NotUnderstood):
         RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=False)
 
 
-def test_a_check_asks_once_however_many_scenarios_are_stored() -> None:
+def test_check_sends_one_request() -> None:
     rows = [
         {"name": f"stored-{number}", "change": "removed", "before": "kind: Scenario"} for number in range(99)
     ]
