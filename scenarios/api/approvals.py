@@ -23,7 +23,7 @@ from scenarios.domain.outputs import make_storable
 from scenarios.library.dry_run import list_steps
 from scenarios.models import Approval
 from scenarios.planning import approvals
-from scenarios.records import page_url
+from scenarios.published.records import page_url
 
 router = Router(tags=["approvals"])
 MAX_REASON_LENGTH = 1000

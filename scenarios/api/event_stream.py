@@ -19,7 +19,7 @@ from django.http.response import HttpResponseBase
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.outputs import dump_json
 from scenarios.models import Event, Run
-from scenarios.records import json_fields, record_event
+from scenarios.published.records import json_fields, record_event
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000

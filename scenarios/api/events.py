@@ -15,7 +15,7 @@ from scenarios.api.names import find_run
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.problems import ProblemAt, RefusedError
 from scenarios.models import Event
-from scenarios.records import record_event
+from scenarios.published.records import record_event
 
 router = Router(tags=["runs"])
 ORDER = Order(("sequence",), (int,))

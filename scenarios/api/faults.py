@@ -19,7 +19,7 @@ from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import make_storable
 from scenarios.models import Fault, FaultQuerySet
-from scenarios.records import FaultRecord, record_fault
+from scenarios.published.records import FaultRecord, record_fault
 from scenarios.runs import faults as fault_commands
 
 router = Router(tags=["faults"])

@@ -25,7 +25,7 @@ from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.domain.outputs import make_storable
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Approval, Run, Scenario
-from scenarios.records import list_fields, record_run
+from scenarios.published.records import list_fields, record_run
 from scenarios.reports import FORMATS, file_name, render_report
 from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands

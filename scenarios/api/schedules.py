@@ -26,7 +26,7 @@ from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.models import Schedule
 from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import schedules
-from scenarios.records import page_url
+from scenarios.published.records import page_url
 
 router = Router(tags=["schedules"])
 ORDER = Order(("name",), (parse_cursor_name,))

@@ -15,7 +15,7 @@ from scenarios.command_line.http_api import Refusal
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.library.sync import Change, Kind
-from scenarios.records import EventRecord, FaultRecord, RunRecord
+from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 
 VARIABLES_PREFIX = "body.variables."
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from scenarios.domain.errors import Problem, ScenarioError
 from scenarios.library.dry_run import PlannedStep
 from scenarios.library.sync import Change
-from scenarios.records import EventRecord, FaultRecord, RunRecord
+from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 
 MAX_NAMES_LISTED = 10
 

@@ -1,7 +1,7 @@
 """Exit codes. docs/command-line.md documents them."""
 
 from scenarios.domain.outcomes import Outcome, Rollback
-from scenarios.records import RunRecord
+from scenarios.published.records import RunRecord
 
 DONE = 0
 WOULD_CHANGE = 1

@@ -10,7 +10,7 @@ from scenarios.command_line.terminal import escape_text
 from scenarios.command_line.verbs import RUN_HELP, Session, add_verb
 from scenarios.domain.counts import format_count
 from scenarios.domain.outcomes import STATES_TO_UNDO, Rollback
-from scenarios.records import FaultRecord
+from scenarios.published.records import FaultRecord
 
 
 def add_to(verbs: Any) -> None:

@@ -29,7 +29,14 @@ from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import CannotRemove, Change, NameTaken
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
 from scenarios.planning import schedules as planning_schedules
-from scenarios.records import EventRecord, FaultRecord, RunRecord, record_event, record_fault, record_run
+from scenarios.published.records import (
+    EventRecord,
+    FaultRecord,
+    RunRecord,
+    record_event,
+    record_fault,
+    record_run,
+)
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop

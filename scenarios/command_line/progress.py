@@ -8,7 +8,7 @@ from scenarios.command_line.coordinator import Coordinator, CoordinatorUnavailab
 from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.domain.durations import format_duration
 from scenarios.domain.event_kinds import EventKind
-from scenarios.records import EventRecord, RunRecord
+from scenarios.published.records import EventRecord, RunRecord
 
 WORKER_GRACE_SECONDS = 10.0
 # Waits this long for a coordinator that is restarted or unreachable, because the run continues.

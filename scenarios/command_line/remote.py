@@ -38,7 +38,7 @@ from scenarios.language.experiments.translation import TranslationRefused, is_ex
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import Change
-from scenarios.records import EventRecord, FaultRecord, RunRecord
+from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 
 UNDO_POLL_SECONDS, MAX_UNDO_SECONDS = 0.5, 90.0
 # The API validates a document under its own name; one without a name is invalid anyway.

@@ -30,7 +30,7 @@ from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariabl
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.language.experiments.translation import TranslationRefused
 from scenarios.language.variables import parse_pairs
-from scenarios.records import EventRecord, RunRecord
+from scenarios.published.records import EventRecord, RunRecord
 
 
 def add_to(verbs: Any) -> None:

@@ -18,7 +18,7 @@ from scenarios.command_line.terminal import Terminal, escape_text
 from scenarios.command_line.verbs import VARIABLE_HELP, Session, add_verb
 from scenarios.domain.errors import InvalidVariables
 from scenarios.language.variables import parse_pairs
-from scenarios.records import RunRecord
+from scenarios.published.records import RunRecord
 
 RUNS_SHOWN = 5
 FILES_HELP = "Documents, or folders with documents (.yaml, .yml, .json), or '-' for standard input."

@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.table import Table
 
 from scenarios.domain.outputs import dump_json
-from scenarios.records import (
+from scenarios.published.records import (
     EventRecord,
     RunRecord,
     add_earlier_event_names,

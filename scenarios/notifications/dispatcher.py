@@ -11,9 +11,9 @@ from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhooks import DeliveryState
-from scenarios.metrics import GRAFANA_ANNOTATIONS, WEBHOOK_DELIVERIES
 from scenarios.models import Delivery
 from scenarios.notifications import deliveries, senders
+from scenarios.published.metrics import GRAFANA_ANNOTATIONS, WEBHOOK_DELIVERIES
 
 logger = logging.getLogger(__name__)
 

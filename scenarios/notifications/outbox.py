@@ -18,7 +18,7 @@ from scenarios.domain.outputs import dump_json
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Fault, Run, Webhook
 from scenarios.ports import Event
-from scenarios.records import (
+from scenarios.published.records import (
     add_earlier_run_names,
     format_time,
     json_fields,

@@ -14,10 +14,10 @@ from scenarios.database.errors import is_away
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.timetable import Timetable
-from scenarios.metrics import SCHEDULED_TIMES
 from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
 from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import approvals
+from scenarios.published.metrics import SCHEDULED_TIMES
 from scenarios.runs import admission
 from scenarios.runs import commands as run_commands
 

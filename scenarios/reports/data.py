@@ -7,7 +7,13 @@ from scenarios.charts.kept import Chart
 from scenarios.domain.outputs import dump_json
 from scenarios.models import Approval
 from scenarios.pictures.run_charts import Views
-from scenarios.records import add_earlier_run_names, format_time, json_fields, record_fault, record_run
+from scenarios.published.records import (
+    add_earlier_run_names,
+    format_time,
+    json_fields,
+    record_fault,
+    record_run,
+)
 from scenarios.reports.facts import Facts
 from scenarios.runs.history import StepHistory
 

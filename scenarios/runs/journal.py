@@ -17,9 +17,9 @@ from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, Topic
 from scenarios.domain.outcomes import FaultState, Rollback, Verdict
 from scenarios.domain.outputs import KEPT_CHARACTERS, limit_detail, make_storable, truncate
 from scenarios.domain.plan import Action
-from scenarios.metrics import CHAOS_EVENTS, FINISHED_RUNS, RUN_DURATION, TIME_TO_PASS, VALIDATIONS
 from scenarios.models import Run
 from scenarios.ports import Clock, Event, Fault, UndoResult
+from scenarios.published.metrics import CHAOS_EVENTS, FINISHED_RUNS, RUN_DURATION, TIME_TO_PASS, VALIDATIONS
 from scenarios.runs import leases, ledger, lifecycle
 from scenarios.runs.event_queue import EventQueue
 from scenarios.runs.leases import Claim

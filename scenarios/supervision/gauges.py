@@ -6,7 +6,8 @@ from django.utils import timezone
 
 from metrics_app.ports import GaugeSample
 from scenarios.domain.outcomes import FaultState, RunState
-from scenarios.metrics import (
+from scenarios.models import Delivery, Fault, Heartbeat, Run
+from scenarios.published.metrics import (
     OLDEST_QUEUED,
     OLDEST_UNDELIVERED,
     OUTSTANDING_FAULTS,
@@ -14,7 +15,6 @@ from scenarios.metrics import (
     WAITING_RUNS,
     WATCHDOG_LAST_SEEN,
 )
-from scenarios.models import Delivery, Fault, Heartbeat, Run
 
 
 def read_gauges() -> Iterable[GaugeSample]:

@@ -6,7 +6,7 @@ from django.test import override_settings
 
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.ports import MetricLabelsError, MetricsPort
-from scenarios.metrics import FINISHED_RUNS
+from scenarios.published.metrics import FINISHED_RUNS
 
 
 def misused(metrics: MetricsPort) -> float:

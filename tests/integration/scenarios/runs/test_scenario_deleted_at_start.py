@@ -134,7 +134,9 @@ def test_the_admin_deletes_by_the_same_rule(admin_client: Client) -> None:
     row = stored()
     asked_run(None, DOCUMENT, scenario=row)
     page = reverse("admin:scenarios_scenario_delete", args=[row.pk])
-    assert "cannot be removed now, because its run" in admin_client.post(page, {"post": "yes"}, follow=True).text
+    assert (
+        "cannot be removed now, because its run" in admin_client.post(page, {"post": "yes"}, follow=True).text
+    )
     listed = reverse("admin:scenarios_scenario_changelist")
     chosen = {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"}
     assert "cannot be removed now, because its run" in admin_client.post(listed, chosen, follow=True).text

@@ -5,7 +5,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.ports import GaugeSample, MetricsLabels, MetricsOptions
-from scenarios.metrics import RUN_BUCKETS
+from scenarios.published.metrics import RUN_BUCKETS
 from tests.otlp_receiver import Receiver, number_of, strings
 
 RUN = {"scenario": "outage", "outcome": "passed"}

@@ -6,7 +6,7 @@ import pytest
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.catalogue import CATALOGUE, Kind
-from scenarios import metrics
+from scenarios.published import metrics
 
 EXPOSED = Path(__file__).parent / "exposed_metrics"
 DECLARED = [found.definition for found in vars(metrics).values() if hasattr(found, "definition")]

@@ -9,7 +9,7 @@ from django.test import Client
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Delivery, Run
-from scenarios.records import EventRecord, FaultRecord, RunRecord
+from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 from scenarios.reports import render_report
 from tests.command_line import CommandLine
 from tests.integration.scenarios.api.conftest import Program, program
