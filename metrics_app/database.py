@@ -99,7 +99,7 @@ class QueryCount:
     __slots__ = ("number", "seconds")
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number = 0.0
         self.seconds = 0.0
 
 
@@ -144,7 +144,7 @@ class RequestQueryWrapper:
         try:
             return execute(sql, params, many, context)
         finally:
-            counted.number += 1
+            counted.number += 1.0
             counted.seconds += perf_counter() - start
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from time import perf_counter
 from typing import Any, Protocol
 
-from django.http import FileResponse, HttpRequest, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from metrics_app.conf import conf
@@ -108,7 +108,7 @@ class DetailedRequest(MeasuredRequest):
     """One of which more is wanted than a recorder takes."""
 
     __slots__ = (
-        "bytes_sent",
+        "bytes_streamed",
         "code",
         "exception",
         "excluded_routes",
@@ -121,7 +121,13 @@ class DetailedRequest(MeasuredRequest):
         "seconds",
     )
 
-    def __init__(self, observer: Observer, request: HttpRequest, excluded_routes: frozenset[str]) -> None:
+    def __init__(
+        self,
+        observer: Observer,
+        request: HttpRequest,
+        excluded_routes: frozenset[str],
+        counts_queries: bool,
+    ) -> None:
         self.observer = observer
         self.request = request
         self.excluded_routes = excluded_routes
@@ -129,13 +135,14 @@ class DetailedRequest(MeasuredRequest):
         self.response: HttpResponseBase | None = None
         self.exception = ""
         """The type of the exception that nobody handled."""
-        self.bytes_sent: int | None = None
-        """None where the response has no content to count, or its server sends it by its own means."""
+        self.bytes_streamed: int | None = None
+        """None where nothing streamed, or the server sends it by its own means."""
         self.first_byte: float | None = None
         """Seconds until there was something to send; None if nothing was sent."""
         request.metrics = self  # type: ignore[attr-defined]  # found by receivers of signals
-        self.queries = QueryCount()
-        request_queries.set(self.queries)
+        if counts_queries:
+            self.queries = QueryCount()
+            request_queries.set(self.queries)
         observer.begin(self)
         self._start = perf_counter()
 
@@ -146,45 +153,46 @@ class DetailedRequest(MeasuredRequest):
 
     def answer(self, response: HttpResponseBase) -> HttpResponseBase:
         self.response = response
-        if not isinstance(response, StreamingHttpResponse):
+        if isinstance(response, StreamingHttpResponse):
+            self._time_stream(response)
+        else:
             self.first_byte = perf_counter() - self._start
-            self.bytes_sent = len(response.content)  # type: ignore[attr-defined]
-        return super().answer(response)
+            self.finish(response.status_code)
+        return response
 
     def finish(self, code: int) -> None:
         self.seconds = perf_counter() - self._start
         self.code = int(code)
-        request_queries.set(None)
         match = self.request.resolver_match
-        self.pattern = "" if match is None else match.route or "/"
-        self.route = UNMATCHED if match is None else match.view_name if match.url_name else self.pattern
-        if self.route in self.excluded_routes or (
-            match is not None
-            and getattr(match.func, NOT_MEASURED, False)
-            and not is_counted_scrape(match.func)
-        ):
+        if match is None:
+            self.pattern, self.route = "", UNMATCHED
+        else:
+            self.pattern = match.route or "/"
+            self.route = match.view_name if match.url_name else self.pattern
+            if getattr(match.func, NOT_MEASURED, False) and not is_counted_scrape(match.func):
+                self.observer.cancel(self)
+                return
+        if self.route in self.excluded_routes:
             self.observer.cancel(self)
         else:
             self.observer.finish(self)
 
-    def find_trace_id(self) -> str:
-        """The id of the trace that somebody keeps; '' if nobody does."""
-        traceparent = self.request.META.get(HEADER)
-        return sampled_trace_id(traceparent) if traceparent else ""
-
-    def find_request_size(self) -> int | None:
+    def find_request_size(self) -> float | None:
         """Bytes of the body, as its header says; None where it says nothing."""
-        length = self.request.META.get("CONTENT_LENGTH") or "0"
-        if "HTTP_TRANSFER_ENCODING" in self.request.META or not (length.isascii() and length.isdigit()):
+        meta = self.request.META
+        length = meta.get("CONTENT_LENGTH") or "0"
+        if "HTTP_TRANSFER_ENCODING" in meta or not (length.isascii() and length.isdigit()):
             return None
-        return int(length)
+        return float(length)
 
-    def find_response_size(self) -> int | None:
+    def find_response_size(self) -> float | None:
         """Bytes that were sent; None where a server sends a file and nothing says how long it is."""
-        if self.bytes_sent is not None or self.response is None:
-            return self.bytes_sent
-        length = self.response.headers.get("Content-Length", "")
-        return int(length) if length.isascii() and length.isdigit() else None
+        if self.bytes_streamed is not None:
+            return float(self.bytes_streamed)
+        if isinstance(self.response, HttpResponse):
+            return float(len(self.response.content))
+        length = "" if self.response is None else self.response.headers.get("Content-Length", "")
+        return float(length) if length.isascii() and length.isdigit() else None
 
     def _watch(self, content: Iterator[bytes]) -> Iterator[bytes]:
         for part in content:
@@ -199,4 +207,4 @@ class DetailedRequest(MeasuredRequest):
     def _count(self, part: bytes) -> None:
         if self.first_byte is None:
             self.first_byte = perf_counter() - self._start
-        self.bytes_sent = (self.bytes_sent or 0) + len(part)
+        self.bytes_streamed = (self.bytes_streamed or 0) + len(part)

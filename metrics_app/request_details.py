@@ -1,7 +1,7 @@
 """What the settings want of requests beside rate, errors and duration by method, route and code."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from django.core.signals import got_request_exception
@@ -14,8 +14,10 @@ from metrics_app.measured_request import DetailedRequest, Observer
 from metrics_app.ports import BoundCounter, BoundGauge, BoundHistogram, MetricsPort, RequestRecorder
 from metrics_app.scheme_observers import DjangoPrometheusObserver, SemconvObserver
 from metrics_app.setting_values import RequestLabel
+from metrics_app.trace_context import HEADER, sampled_trace_id
 
 MIN_ERROR_CODE = 400
+MEASUREMENTS = frozenset({"sizes", "first_byte", "queries"})
 
 
 class Details:
@@ -29,10 +31,11 @@ class Details:
     ) -> None:
         self._observer = observers[0] if len(observers) == 1 else Observers(observers)
         self._excluded_routes = excluded_routes
+        self._counts_queries = "queries" in conf.request_details
         self.hooks = hooks
 
     def measure(self, _recorder: RequestRecorder, request: HttpRequest) -> DetailedRequest:
-        return DetailedRequest(self._observer, request, self._excluded_routes)
+        return DetailedRequest(self._observer, request, self._excluded_routes, self._counts_queries)
 
 
 def find_details(metrics: MetricsPort) -> Details | None:
@@ -43,7 +46,11 @@ def find_details(metrics: MetricsPort) -> Details | None:
         return None
     if "exceptions" in wanted or names == "semconv":
         got_request_exception.connect(_record_exception)
-    details = [DETAILS[name](metrics) for name in wanted]
+    details: list[Observer] = []
+    if "exceptions" in wanted:
+        details.append(Exceptions(metrics))
+    if MEASUREMENTS.intersection(wanted):
+        details.append(Measurements(metrics, wanted))
     if names == "django-prometheus":
         first = DjangoPrometheusObserver(metrics)
         hooks = {
@@ -75,13 +82,13 @@ class Observers(Detail):
     """The first one, which knows what is in progress, and details."""
 
     def __init__(self, observers: list[Observer]) -> None:
-        self._observers = observers
+        self._finish = [observer.finish for observer in observers]
         self.begin = observers[0].begin  # type: ignore[method-assign]
         self.cancel = observers[0].cancel  # type: ignore[method-assign]
 
     def finish(self, measured: DetailedRequest) -> None:
-        for observer in self._observers:
-            observer.finish(measured)
+        for finish in self._finish:
+            finish(measured)
 
 
 class RecorderObserver:
@@ -94,7 +101,8 @@ class RecorderObserver:
         self._recorder.begin(measured.method)
 
     def finish(self, measured: DetailedRequest) -> None:
-        trace_id = measured.find_trace_id()
+        traceparent = measured.request.META.get(HEADER)
+        trace_id = sampled_trace_id(traceparent) if traceparent else ""
         self._recorder.finish(measured.method, measured.route, measured.code, measured.seconds, trace_id)
 
     def cancel(self, measured: DetailedRequest) -> None:
@@ -144,39 +152,56 @@ class LabelledObserver:
         )
 
 
-class Sizes(Detail):
-    def __init__(self, metrics: MetricsPort) -> None:
+class Measurements(Detail):
+    """Sizes, time to first byte and queries, as far as they are wanted, found by one look-up."""
+
+    def __init__(self, metrics: MetricsPort, wanted: Container[str]) -> None:
         self._metrics = metrics
-        self._bindings = Bindings(self._bind)
+        self._wanted = wanted
+        self._bound: dict[tuple[str, str, int], Measured] = {}
+        self._limit = conf.max_label_sets
 
     def finish(self, measured: DetailedRequest) -> None:
-        received, sent = self._bindings.find(measured.method, measured.route, measured.code)
-        if (size := measured.find_request_size()) is not None:
-            received.observe(size)
-        if (size := measured.find_response_size()) is not None:
-            sent.observe(size)
+        key = measured.method, measured.route, measured.code
+        received, sent, first_byte, queries, query_time = self._bound.get(key) or self._bind(*key)
+        if received is not None and sent is not None:
+            received_bytes, sent_bytes = measured.find_request_size(), measured.find_response_size()
+            if received_bytes is not None:
+                received.observe(received_bytes)
+            if sent_bytes is not None:
+                sent.observe(sent_bytes)
+        if first_byte is not None and measured.first_byte is not None:
+            first_byte.observe(measured.first_byte)
+        if queries is not None and query_time is not None:
+            queries.observe(measured.queries.number)
+            query_time.observe(measured.queries.seconds)
 
-    def _bind(self, method: str, route: str, code: int) -> tuple[BoundHistogram, BoundHistogram]:
-        labels = {"method": method, "route": route, "code": str(code)}
-        return (
-            self._metrics.bind_histogram(catalogue.HTTP_REQUEST_SIZE, labels),
-            self._metrics.bind_histogram(catalogue.HTTP_RESPONSE_SIZE, labels),
+    def _bind(self, method: str, route: str, code: int) -> "Measured":
+        response = {"method": method, "route": route, "code": str(code)}
+        request = {"method": method, "route": route}
+        bound = (
+            self._bind_if("sizes", catalogue.HTTP_REQUEST_SIZE, response),
+            self._bind_if("sizes", catalogue.HTTP_RESPONSE_SIZE, response),
+            self._bind_if("first_byte", catalogue.HTTP_TIME_TO_FIRST_BYTE, response),
+            self._bind_if("queries", catalogue.HTTP_REQUEST_QUERIES, request),
+            self._bind_if("queries", catalogue.HTTP_REQUEST_QUERY_DURATION, request),
         )
+        if len(self._bound) < self._limit:
+            self._bound[method, route, code] = bound
+        return bound
+
+    def _bind_if(self, detail: str, name: str, labels: dict[str, str]) -> BoundHistogram | None:
+        return self._metrics.bind_histogram(name, labels) if detail in self._wanted else None
 
 
-class FirstByte(Detail):
-    def __init__(self, metrics: MetricsPort) -> None:
-        self._metrics = metrics
-        self._bindings = Bindings(self._bind)
-
-    def finish(self, measured: DetailedRequest) -> None:
-        if measured.first_byte is not None:
-            bound = self._bindings.find(measured.method, measured.route, measured.code)
-            bound.observe(measured.first_byte)
-
-    def _bind(self, method: str, route: str, code: int) -> BoundHistogram:
-        labels = {"method": method, "route": route, "code": str(code)}
-        return self._metrics.bind_histogram(catalogue.HTTP_TIME_TO_FIRST_BYTE, labels)
+Measured = tuple[
+    BoundHistogram | None,
+    BoundHistogram | None,
+    BoundHistogram | None,
+    BoundHistogram | None,
+    BoundHistogram | None,
+]
+"""Bytes received, bytes sent, first byte, number of queries, and their time."""
 
 
 class Exceptions(Detail):
@@ -187,32 +212,6 @@ class Exceptions(Detail):
         if measured.exception:
             labels = {"method": measured.method, "route": measured.route, "type": measured.exception}
             self._metrics.inc_counter(catalogue.HTTP_EXCEPTIONS, labels)
-
-
-class Queries(Detail):
-    def __init__(self, metrics: MetricsPort) -> None:
-        self._metrics = metrics
-        self._bindings = Bindings(self._bind)
-
-    def finish(self, measured: DetailedRequest) -> None:
-        numbers, durations = self._bindings.find(measured.method, measured.route)
-        numbers.observe(float(measured.queries.number))
-        durations.observe(measured.queries.seconds)
-
-    def _bind(self, method: str, route: str) -> tuple[BoundHistogram, BoundHistogram]:
-        labels = {"method": method, "route": route}
-        return (
-            self._metrics.bind_histogram(catalogue.HTTP_REQUEST_QUERIES, labels),
-            self._metrics.bind_histogram(catalogue.HTTP_REQUEST_QUERY_DURATION, labels),
-        )
-
-
-DETAILS: dict[str, Callable[[MetricsPort], Observer]] = {
-    "sizes": Sizes,
-    "first_byte": FirstByte,
-    "exceptions": Exceptions,
-    "queries": Queries,
-}
 
 
 def _record_exception(*, request: HttpRequest | None = None, **_: Any) -> None:

@@ -103,7 +103,7 @@ class DjangoPrometheusObserver:
         by_transport.inc()
         if request.META.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest":
             self._ajax.inc()
-        self._request_bytes.observe(float(measured.find_request_size() or 0))
+        self._request_bytes.observe(measured.find_request_size() or 0.0)
 
     def finish(self, measured: DetailedRequest) -> None:
         self._responses.inc()
@@ -123,8 +123,8 @@ class DjangoPrometheusObserver:
             self._by_charset.find(str(response.charset)).inc()
             if isinstance(response, StreamingHttpResponse):
                 self._streaming.inc()
-            elif measured.bytes_sent is not None:
-                self._response_bytes.observe(float(measured.bytes_sent))
+            elif (sent := measured.find_response_size()) is not None:
+                self._response_bytes.observe(sent)
 
     def cancel(self, measured: DetailedRequest) -> None:
         """It was counted when it began, as there."""
