@@ -25,7 +25,7 @@ from metrics_app.checks import (
     check_settings,
     too_many_buckets,
 )
-from metrics_app.conf import conf
+from metrics_app.conf import SETTINGS, conf
 from metrics_app.middleware import RequestMetricsMiddleware
 from metrics_app.ports import GaugeSample, MetricsPort
 from tests.exposition import value
@@ -282,3 +282,13 @@ def test_a_default_directory_that_somebody_else_made_is_refused(tmp_path: Path, 
     assert backend.has_failed()
     assert list(elsewhere.iterdir()) == []
     assert [message.id for message in check_directory()] == ["metrics_app.E002"]
+
+
+def test_no_wrong_value_fails_a_request(tmp_path: Path) -> None:
+    wrong: dict[str, object] = dict.fromkeys(SETTINGS, object())
+    for key in SETTINGS.keys() - {"BACKEND", "DIRECTORY"}:
+        with override_metrics(**{key: wrong[key]}):
+            assert Client().get("/").status_code == 200
+    with override_settings(METRICS={**wrong, "DIRECTORY": tmp_path, "UNKNOWN": 1}):
+        assert len(check_settings()) == len(SETTINGS)
+        assert Client().get("/").status_code == 200
