@@ -10,9 +10,11 @@ import mmap
 import os
 import re
 import weakref
+from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from math import copysign
 from operator import itemgetter, sub
 from struct import Struct
@@ -31,8 +33,11 @@ from metrics_app.adapters.prometheus.files import (
 )
 from metrics_app.adapters.prometheus.folder import MAGIC_WITH_BASELINES
 
-Values = tuple[float, ...]
-"""The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not."""
+Values = Sequence[float]
+"""The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not.
+
+As an array, which takes a quarter of the memory of as many objects.
+"""
 
 
 class Origin(NamedTuple):
@@ -134,10 +139,10 @@ class Layout:
     def values(self, data: bytes) -> Values:
         numbers = self._numbers(data)
         if self._removed is None:
-            return (*numbers, 0.0)
+            return array("d", chain(numbers, (0.0,)))
         if self._removed.look(self._stored, numbers):
             self.groups = self._removed.visible(self._stored)
-        return (*self._removed.since(numbers), 0.0)
+        return array("d", chain(self._removed.since(numbers), (0.0,)))
 
     def _numbers(self, data: bytes) -> Sequence[float]:
         # Unpacking is prepared when a file is read again as it was: one that grows each time needs it not.

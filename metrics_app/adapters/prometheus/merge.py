@@ -4,6 +4,7 @@ What the rules need is known when the series are: so they are gone through once,
 then carried out at each scrape. The order matters, for sums of floats depend on it.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, repeat
 from operator import add, itemgetter
@@ -117,7 +118,7 @@ class MergedMetric:
             getters += [(file, itemgetter(*step, NOT_HERE)) for step in steps]
         nothing = [0.0] * size
 
-        def merge(values: Sequence[Values]) -> list[float]:
+        def merge(values: Sequence[Values]) -> Sequence[float]:
             sums = nothing
             for file, get in getters:
                 # Not sum(): from Python 3.12 on it rounds otherwise than the stock collector's additions.
@@ -257,11 +258,11 @@ def _bucket_bound(labels: LabelSet, bounds_of: BucketBounds) -> tuple[float | No
     return None, labels
 
 
-def _accumulated(sums: list[float], blocks: Iterable[Block]) -> list[float]:
-    values: list[float] = []
+def _accumulated(sums: Sequence[float], blocks: Iterable[Block]) -> Sequence[float]:
+    values = array("d")
     for first, first_bucket, end, count_at in blocks:
         own = sums[first:first_bucket]
-        values += own
+        values.extend(own)
         if first_bucket == end:
             continue
         buckets = list(accumulate(sums[first_bucket:end]))
@@ -269,7 +270,7 @@ def _accumulated(sums: list[float], blocks: Iterable[Block]) -> list[float]:
             buckets.append(buckets[-1])
         else:
             values[count_at - len(own)] = buckets[-1]
-        values += buckets
+        values.extend(buckets)
     return values
 
 

@@ -243,12 +243,14 @@ class Writer:
         self._exemplars = exemplars
         self._constant_labels = tuple(constant_labels.items())
         self._templates: dict[str, dict[str, Template]] = {}
+        self._last_size = 0
 
     @without_collections()
     def text(self, snapshots: Iterable[Snapshot], encode: Encode, content_type: str) -> bytes:
         known = self._templates.get(content_type, {})
         now: dict[str, Template] = {}
-        text = BytesIO()
+        # As large as the last one at once: what grows step by step takes more memory, and moves.
+        text = BytesIO(bytes(self._last_size))
         openmetrics = content_type.startswith(OPENMETRICS)
         exemplars = self._exemplars() if openmetrics else {}  # the other format has none
         for family, values in snapshots:
@@ -262,6 +264,8 @@ class Writer:
             template.write(text.write, values, exemplars.get(family.name, NONE))
         self._keep(content_type, now)
         text.write(END_OF_OPENMETRICS.encode() if openmetrics else b"")
+        self._last_size = text.tell()
+        text.truncate()
         return text.getvalue()
 
     def _collected(self, metric: Metric, encode: Encode) -> str:

@@ -1,17 +1,19 @@
 """Sums of series of which most stand in few files: no file is then asked for all of them."""
 
+from array import array
 from collections.abc import Callable, Sequence
-from itertools import chain, repeat
+from itertools import repeat
 from operator import add, itemgetter
 
 from metrics_app.adapters.prometheus.layout import Values
 
-Merge = Callable[[Sequence[Values]], list[float]]
+Merge = Callable[[Sequence[Values]], Sequence[float]]
 """The values of the samples of a metric, from those of the files that have it."""
 
 NOT_HERE = -1
 """The index at which the values of a file have that of a series which it has not."""
 SPARSE = 4
+AT_ONCE = 10_000
 
 
 def is_sparse(size: int, of_files: Sequence[Sequence[int]]) -> bool:
@@ -43,14 +45,18 @@ def sparse_sums(size: int, places: Sequence[Sequence[int]], indices: Sequence[Se
     first = [NOT_HERE] * size
     for place, position in zip(*steps[0], strict=True):
         first[place] = position
-    get_first = itemgetter(*first, NOT_HERE)
+    # In parts, for the tuple of a million numbers would be larger than the text of them.
+    parts = [first[begin : begin + AT_ONCE] for begin in range(0, size, AT_ONCE)]
+    get_first = [(len(part), itemgetter(*part, NOT_HERE)) for part in parts]
     others = [(of_step, itemgetter(*positions, NOT_HERE)) for of_step, positions in steps[1:]]
 
-    def merge(values: Sequence[Values]) -> list[float]:
-        entries = tuple(
-            chain.from_iterable([get(of_file) for get, of_file in zip(getters, values, strict=True)])
-        )
-        sums = list(map(add, repeat(0.0, size), get_first(entries)))
+    def merge(values: Sequence[Values]) -> Sequence[float]:
+        entries = array("d")
+        for get_entries, of_file in zip(getters, values, strict=True):
+            entries.extend(get_entries(of_file))
+        sums = array("d")
+        for length, get in get_first:
+            sums.extend(map(add, repeat(0.0, length), get(entries)))
         for of_step, get in others:
             for place, value in zip(of_step, get(entries), strict=False):
                 sums[place] += value

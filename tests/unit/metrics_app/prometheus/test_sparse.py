@@ -22,7 +22,7 @@ def test_sums_are_those_of_adding_file_by_file(of_files: list[list[int]]) -> Non
     for of_file, at, of_values in zip(of_files, indices, values, strict=True):
         for place, index in zip(of_file, at, strict=True):
             expected[place] += of_values[index]
-    assert sparse_sums(SIZE, of_files, indices)(values) == expected
+    assert list(sparse_sums(SIZE, of_files, indices)(values)) == expected
 
 
 def test_what_most_files_have_is_not_sparse() -> None:
