@@ -14,7 +14,7 @@ from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import RowId, find_approval
+from scenarios.api.names import Int64, RowId, find_approval
 from scenarios.api.paging import Filters, Order, Text, build_page
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
@@ -41,7 +41,7 @@ ORDER = Order(("is_pending", "id"), (parse_rank, int), descending=True)
 class ApprovalInList(Schema):
     """Belongs to a run or to a schedule; the other field is null."""
 
-    id: int
+    id: Int64
     state: ApprovalState
     run: UUID | None = Field(alias="run_id")
     schedule: str | None

@@ -13,7 +13,7 @@ from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import RowId, find_fault
+from scenarios.api.names import Int64, RowId, find_fault
 from scenarios.api.paging import Filters, Order, Text, build_page
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
@@ -36,7 +36,7 @@ class RunFault(Schema):
     If `host` is not empty, only a process on that host can undo the fault.
     """
 
-    id: int
+    id: Int64
     run: UUID
     scenario: str
     phase: str

@@ -14,7 +14,9 @@ from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service, 
 from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
-RowId = Annotated[int, Field(ge=1, le=2**63 - 1)]
+# Generated clients take an integer without a format for one of 32 bits.
+Int64 = Annotated[int, Field(json_schema_extra={"format": "int64"})]
+RowId = Annotated[int, Field(ge=1, le=2**63 - 1, json_schema_extra={"format": "int64"})]
 
 
 def find_scenario(name: str) -> Scenario:

@@ -1,6 +1,7 @@
 """Runs: start, find, follow, stop and report them."""
 
 from datetime import datetime
+from enum import StrEnum
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,7 +18,7 @@ from scenarios.api.access import Caller, get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import find_run, find_scenario
+from scenarios.api.names import Int64, find_run, find_scenario
 from scenarios.api.paging import Filters, Order, Text, Time, build_page, parse_cursor_time
 from scenarios.api.patterns import RUN_ID_PREFIX
 from scenarios.api.problems import Problem
@@ -33,23 +34,26 @@ from scenarios.runs.history import read_history
 
 router = Router(tags=["runs"])
 ORDER = Order(("queued_at", "id"), (parse_cursor_time, UUID), descending=True)
-RunStatus = Literal[
-    "awaiting_approval",
-    "queued",
-    "running",
-    "passed",
-    "failed",
-    "errored",
-    "aborted",
-    "timed_out",
-    "interrupted",
-]
 NO_SUCH_KEY = 0
 PRIORITY = Field(
     0, ge=MIN_PRIORITY, le=MAX_PRIORITY, description="Among waiting runs, the highest priority begins first."
 )
 OUTCOMES = {outcome.value for outcome in Outcome}
 IdPrefix = Annotated[str, StringConstraints(pattern=RUN_ID_PREFIX)]
+
+
+class RunStatus(StrEnum):
+    """The state of a run or, once it has ended, its outcome."""
+
+    AWAITING_APPROVAL = "awaiting_approval"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    ERRORED = "errored"
+    ABORTED = "aborted"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
 
 
 class RunInList(Schema):
@@ -81,7 +85,7 @@ class RunDetails(RunInList):
 
     time_to_detect: float | None = Field(description="Seconds; null if there was nothing to detect.")
     time_to_recover: float | None = Field(description="Seconds; null if it did not recover.")
-    approval: int | None = Field(description="Id of the approval, if the run needed one: see approvals/ID.")
+    approval: Int64 | None = Field(description="Id of the approval, if the run needed one: see approvals/ID.")
 
 
 def describe_run(run: Run) -> dict[str, Any]:

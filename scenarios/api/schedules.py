@@ -15,7 +15,7 @@ from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import check_name, find_schedule
+from scenarios.api.names import Int64, check_name, find_schedule
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import TIME_OF_DAY
 from scenarios.api.problems import ConflictError, Problem
@@ -92,7 +92,7 @@ class ScheduleDetails(ScheduleInList):
     next_times: list[datetime] = Field(description="Empty while the schedule is paused.")
     obstacle: str = Field(description="What would keep it from starting a run now; empty if nothing.")
     last_times: list[DueTime] = Field(description="The newest first.")
-    approval: int | None = Field(
+    approval: Int64 | None = Field(
         description="Id of the newest approval, if the schedule needed one: see approvals/ID."
     )
 

@@ -17,7 +17,7 @@ from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import RowId, find_webhook
+from scenarios.api.names import Int64, RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.patterns import ONE_LINE
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
@@ -38,7 +38,7 @@ ALL_EVENTS: tuple[Subscribable, ...] = get_args(Subscribable)
 
 
 class WebhookInList(Schema):
-    id: int
+    id: Int64
     name: str
     url: str
     events: list[str]

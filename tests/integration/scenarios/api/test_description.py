@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from scenarios.api.problems import MEDIA_TYPE
+from scenarios.domain.outcomes import Outcome, RunState
 
 COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2", "--output")
@@ -52,6 +53,23 @@ def test_writes_take_idempotency_keys_and_errors_are_problems() -> None:
         for status, answer in operation["responses"].items():
             if status >= "400" and status not in {"414", "503"}:
                 assert list(answer["content"]) == [MEDIA_TYPE], (name, status)
+
+
+def test_generated_clients_get_shared_enums_and_64_bit_ids() -> None:
+    schemas = json.loads(COMMITTED.read_text())["components"]["schemas"]
+    statuses = {*RunState, *Outcome} - {RunState.FINISHED}
+    assert set(schemas["RunStatus"]["enum"]) == statuses
+    assert schemas["RunDetails"]["properties"]["status"] == {"$ref": "#/components/schemas/RunStatus"}
+    for name in ("RunFault", "WebhookDetails", "ApprovalDetails"):
+        assert schemas[name]["properties"]["id"]["format"] == "int64", name
+    ids = [
+        parameter["schema"]
+        for operation in operations().values()
+        for parameter in operation["parameters"]
+        if parameter["name"] in {"fault_id", "approval_id", "webhook_id"}
+    ]
+    assert ids
+    assert {schema.get("format") for schema in ids} == {"int64"}
 
 
 @pytest.mark.django_db
