@@ -69,9 +69,11 @@ for line in sys.stdin:
     elif verb == 'due':
         Schedule.objects.update(is_paused=False, next_at=planned_rows.minute())
         print('due', flush=True)
+    elif verb == 'beats':
+        print(Heartbeat.objects.filter(name='watchdog').count(), flush=True)
     elif verb == 'watch':
         beat = Heartbeat.objects.get(name='watchdog').seen_at
-        problem = readiness.problem_of(readiness.watchdog)
+        problem = readiness.find_problem(readiness.watchdog)
         begun = Run.objects.exclude(schedule=None).values('schedule').distinct().count()
         print((timezone.now() - beat).total_seconds(), int(bool(problem)), begun, flush=True)
     elif verb == 'times':
@@ -105,6 +107,7 @@ def measure_schedules(goals: Goals, count: int, *, on_postgresql: bool = False) 
         worker = system.start_worker()
         asked.ask("long")
         wait_for(lambda: target.active, what="the fault is injected")
+        wait_for(lambda: asked.ask("beats") == ["1"], what="the watchdog is there")
         system.start_worker("another")
         asked.ask("due")
         worker.kill()

@@ -1,5 +1,8 @@
 """Who began before whom, as the benchmark counts it."""
 
+import ast
+import importlib
+
 import pytest
 
 from benchmarks.many_at_once import (
@@ -54,5 +57,20 @@ def test_a_free_place_counts_only_beside_a_run_that_could_begin() -> None:
     assert find_longest_idle([*busy, Ended("b", 2, 10, 12), Ended("c", 3, 17, 20)]) == pytest.approx(5.0)
 
 
-def test_the_program_that_is_handed_to_the_installation_can_be_read() -> None:
-    compile(program(), "program", "exec")
+def test_the_program_that_is_handed_to_the_installation_names_what_is_there() -> None:
+    tree = ast.parse(program())
+    modules = {
+        alias.name: importlib.import_module(f"{node.module}.{alias.name}")
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.name in {"readiness", "commands", "planned_rows"}
+    }
+    modules["run_commands"] = modules.pop("commands")
+    named = [
+        (node.value.id, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
+    ]
+    assert len(named) > 5
+    assert [name for name in named if not hasattr(modules[name[0]], name[1])] == []
