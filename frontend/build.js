@@ -1,5 +1,5 @@
-// `npm run build`: one file for the browser, and the digest of what it was made of, by which a test
-// tells whether it is stale.
+// `npm run build` writes one file for the browser, and a digest of its sources, so that a test can tell whether it
+// is stale.
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { build } from "esbuild";

@@ -1,5 +1,5 @@
-// <scenario-editor for="textarea's id" draft="address" schema="address">: the textarea stays the field of
-// the form, and the editor writes what is typed into it. Without JavaScript the textarea alone is there.
+// <scenario-editor for="ID of the textarea" draft="URL" schema="URL">: the textarea stays the form's field, and
+// the editor writes into it. Without JavaScript there is only the textarea.
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, startCompletion } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
@@ -12,7 +12,7 @@ import { tags } from "@lezer/highlight";
 import { keysAt, summary, valuesAt } from "./schema.js";
 import { placeAt } from "./yaml_place.js";
 
-// With the answer of the server this stays under 300 ms after the last key.
+// Together with the response of the server, errors appear within 300 ms of the last key.
 const QUIET_MILLISECONDS = 150;
 
 const colours = HighlightStyle.define([
@@ -23,7 +23,7 @@ const colours = HighlightStyle.define([
   { tag: [tags.punctuation, tags.squareBracket, tags.brace, tags.separator], color: "var(--errored)" },
 ]);
 
-// What is written below a key without a value is its value: the YAML package would begin it in the key's column.
+// Indents the line below a key without a value, which the YAML package would not.
 const belowKey = indentService.of((context, position) => {
   const key = /^[\s-]*(?=[^\s#-][^#]*:\s*(#.*)?$)/.exec(context.lineAt(position, -1).text);
   return key ? key[0].length + context.unit : undefined;
@@ -42,7 +42,7 @@ const look = EditorView.theme({
   ".cm-tooltip-hover > div": { padding: "6px 10px", fontFamily: "var(--font-family-primary)" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--button-bg)", color: "#fff" },
   ".cm-completionDetail": { color: "inherit", opacity: "0.8" },
-  // In place of the lint package's own pictures, which are data: addresses that the policy forbids.
+  // Replaces the lint package's pictures, which are data: URLs that the policy forbids.
   ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--failed)", textDecorationSkipInk: "none" },
   ".cm-lint-marker": { width: "1em", height: "1em" },
   ".cm-lint-marker-error": { content: "normal", boxSizing: "border-box", border: "0.3em solid var(--failed)", borderRadius: "50%", margin: "0.25em 0.1em" },
@@ -56,9 +56,9 @@ class ScenarioEditor extends HTMLElement {
   connectedCallback() {
     if (this.view) return;
     this.area = document.getElementById(this.getAttribute("for"));
-    this.planPlace = document.getElementById("plan");
-    this.problemPlace = document.getElementById("problems");
-    this.schema = fetch(this.getAttribute("schema")).then((answer) => (answer.ok ? answer.json() : null));
+    this.planElement = document.getElementById("plan");
+    this.problemElement = document.getElementById("problems");
+    this.schema = fetch(this.getAttribute("schema")).then((response) => (response.ok ? response.json() : null));
     const root = this.attachShadow({ mode: "open" });
     this.view = new EditorView({
       root,
@@ -70,7 +70,7 @@ class ScenarioEditor extends HTMLElement {
     this.refusals = [...this.area.form.querySelectorAll(".errornote, .errorlist")];
     this.isRefused = this.refusals.length > 0;
     if (isFirst) this.begin();
-    // What was kept of an earlier session is put into the field, and comes here from there.
+    // kept-text.js restores text into the textarea.
     this.area.addEventListener("input", () => this.takeOver(this.area.value));
     document.querySelector(`label[for="${this.area.id}"]`)?.addEventListener("click", () => this.view.focus());
   }
@@ -91,20 +91,24 @@ class ScenarioEditor extends HTMLElement {
       syntaxHighlighting(colours),
       look,
       lintGutter(),
-      linter((view) => this.judge(view.state.doc), { delay: QUIET_MILLISECONDS }),
+      linter((view) => this.validate(view.state.doc), { delay: QUIET_MILLISECONDS }),
       autocompletion({ override: [(context) => this.complete(context)], icons: false }),
       hoverTooltip((view, position) => this.explain(view.state.doc, position)),
-      EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document, in YAML. Control and space completes.", "aria-describedby": "problems" }),
+      EditorView.contentAttributes.of({ tabindex: "0", "aria-label": "The scenario's document in YAML. Press Control+Space to complete a word.", "aria-describedby": "problems" }),
       EditorView.domEventHandlers({ beforeinput: typeOverLines }),
       EditorView.updateListener.of((update) => {
         if (update.docChanged) this.changed(update.state.doc);
       }),
+<<<<<<< HEAD
       // Tab is left to the browser, so that users without a mouse can leave the editor.
+=======
+      // Tab stays with the browser, so that keyboard users can leave the editor.
+>>>>>>> 6f06601 (Say in plain English what the editor does and tells)
       keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
     ];
   }
 
-  // A new scenario's name is what must be changed first: it is selected. What was refused is shown where it is.
+  // Select the name of a new scenario, which must be changed first. A refused document opens at its first error.
   begin() {
     const name = this.isRefused ? null : /\bname: *([\w-]+)/d.exec(this.area.value);
     const [anchor, head] = name ? name.indices[1] : [0, 0];
@@ -112,11 +116,11 @@ class ScenarioEditor extends HTMLElement {
     this.view.focus();
   }
 
-  // What the server said of the document when it refused it is not true of another.
+  // The errors of a refused document do not apply to a changed one.
   changed(doc) {
     this.area.value = doc.toString();
     this.area.dispatchEvent(new Event("input", { bubbles: true }));
-    for (const said of this.refusals) said.remove();
+    for (const refusal of this.refusals) refusal.remove();
     this.isRefused = false;
   }
 
@@ -130,30 +134,30 @@ class ScenarioEditor extends HTMLElement {
     return true;
   }
 
-  // Asks the server, which has the only judgement there is; shows its problems and its plan.
-  async judge(doc) {
+  // Lets the server validate the document and shows the errors or the plan.
+  async validate(doc) {
     const source = doc.toString();
-    const answer = await fetch(this.getAttribute("draft"), {
+    const response = await fetch(this.getAttribute("draft"), {
       method: "POST",
       headers: { "X-CSRFToken": this.area.form.elements.csrfmiddlewaretoken.value, "Content-Type": "application/yaml" },
       body: source,
     }).catch(() => null);
     if (source !== this.view.state.doc.toString()) return [];
-    if (answer?.redirected) {
-      const again = document.createElement("a");
-      again.href = location.href;
-      again.target = "_blank";
-      again.textContent = "log in in another window";
-      this.problemPlace.replaceChildren(said("Your login has ended. Before you save, ", again, ". This browser keeps what you have written until then."));
+    if (response?.redirected) {
+      const link = document.createElement("a");
+      link.href = location.href;
+      link.target = "_blank";
+      link.textContent = "log in in another window";
+      this.problemElement.replaceChildren(listItem("Your login has ended. Before you save, ", link, ". This browser keeps what you wrote."));
       return [];
     }
-    if (!answer?.ok) {
-      this.problemPlace.replaceChildren(said("The document could not be checked just now: the server did not answer. It is checked again when you save."));
+    if (!response?.ok) {
+      this.problemElement.replaceChildren(listItem("The document could not be checked, because the server did not answer. It is checked again when you save."));
       return [];
     }
-    const { problems, plan } = await answer.json();
-    if (plan && this.planPlace) this.planPlace.innerHTML = plan;
-    this.planPlace?.classList.toggle("stale", problems.length > 0);
+    const { problems, plan } = await response.json();
+    if (plan && this.planElement) this.planElement.innerHTML = plan;
+    this.planElement?.classList.toggle("stale", problems.length > 0);
     this.listProblems(problems);
     if (this.isRefused && problems.length) this.goTo(problems[0]);
     this.isRefused = false;
@@ -166,10 +170,10 @@ class ScenarioEditor extends HTMLElement {
       place.type = "button";
       place.textContent = `line ${problem.line}, column ${problem.column}`;
       place.addEventListener("click", () => this.goTo(problem));
-      return said(place, `: ${sentence(problem)}`);
+      return listItem(place, `: ${sentence(problem)}`);
     });
-    if (problems.length > shown.length) shown.push(said(`and ${problems.length - shown.length} more`));
-    this.problemPlace.replaceChildren(...shown);
+    if (problems.length > shown.length) shown.push(listItem(`and ${problems.length - shown.length} more`));
+    this.problemElement.replaceChildren(...shown);
   }
 
   goTo(problem) {
@@ -210,8 +214,8 @@ class ScenarioEditor extends HTMLElement {
   }
 }
 
-// The browser's own edit of several selected lines joins them by writing style attributes, which the policy
-// forbids: what is typed over them is put into the document here. Handlers of typed text, as of brackets, go first.
+// When several lines are selected and typed over, the browser joins them with style attributes, which the policy
+// forbids, so the text is inserted here. Other handlers of typed text, such as for brackets, come first.
 function typeOverLines(event, view) {
   const { from, to } = view.state.selection.main;
   const isOverLines = view.state.doc.lineAt(from).to < to;
@@ -244,14 +248,14 @@ function card(name, about) {
   title.textContent = name;
   dom.append(title, about.kind ? ` · ${about.kind}` : "", about.preset ? ` · default ${about.preset}` : "");
   if (about.description) {
-    const words = document.createElement("div");
-    words.textContent = about.description;
-    dom.append(words);
+    const description = document.createElement("div");
+    description.textContent = about.description;
+    dom.append(description);
   }
   return dom;
 }
 
-function said(...parts) {
+function listItem(...parts) {
   const item = document.createElement("li");
   item.append(...parts);
   return item;

@@ -1,6 +1,6 @@
-// What the JSON Schema of the language says about a place in a document.
+// Looks up places of a document in the JSON Schema of the language.
 
-// Every declaration that may stand at the path, references followed, alternatives side by side.
+// All declarations for the path, with references resolved and alternatives listed.
 export function declarationsAt(schema, path) {
   let found = expanded(schema, schema);
   for (const part of path) {

@@ -1,5 +1,5 @@
-// Where the cursor stands in a YAML document, by its indentation and brackets: good enough while the
-// document is being typed, when no parser would accept it.
+// Finds the place of the cursor in a YAML document from indentation and brackets, because no parser accepts a
+// document that is still being typed.
 
 const DASH = /^-(?:\s+|$)/;
 const PAIR = /^("[^"]*"|'[^']*'|[^\s:#{}[\],][^:#{}[\]]*?)\s*:(?:\s+|$)/;

@@ -1,4 +1,4 @@
-// `npm test`: where the cursor is understood to stand, in block style and in brackets.
+// `npm test`: places of the cursor in block style and in brackets.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { placeAt } from "./yaml_place.js";
