@@ -99,11 +99,7 @@ class ScenarioEditor extends HTMLElement {
       EditorView.updateListener.of((update) => {
         if (update.docChanged) this.changed(update.state.doc);
       }),
-<<<<<<< HEAD
-      // Tab is left to the browser, so that users without a mouse can leave the editor.
-=======
       // Tab stays with the browser, so that keyboard users can leave the editor.
->>>>>>> 6f06601 (Say in plain English what the editor does and tells)
       keymap.of([{ key: "Mod-s", run: () => this.save() }, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...completionKeymap]),
     ];
   }
