@@ -79,12 +79,12 @@ class Declaration(BaseModel):
     Returns: ClassVar[type[BaseModel] | None] = None
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         """Yield the key and a sentence for each broken rule between keys; '' stands for the whole mapping.
 
         The values are not checked yet: they may have any type, or be templates.
         """
-        del given
+        del values
         yield from ()
 
     @classmethod

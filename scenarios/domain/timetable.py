@@ -37,11 +37,11 @@ class Window:
     ends: time | None = None
 
     def holds(self, local: datetime) -> bool:
-        return self._day_of(local) is not None
+        return self._find_day(local) is not None
 
     def closes(self, local: datetime) -> datetime | None:
         """When the window around this moment closes; None if it never closes or the moment is outside it."""
-        day = self._day_of(local)
+        day = self._find_day(local)
         if day is None or (self.ends is None and len(self.days) in (0, len(WEEK))):
             return None
         if self.ends is not None:
@@ -58,7 +58,7 @@ class Window:
         openings = (datetime.combine(day, begins, local.tzinfo) for day in days if self._is_day(day))
         return next(opening for opening in openings if opening >= local)
 
-    def _day_of(self, local: datetime) -> date | None:
+    def _find_day(self, local: datetime) -> date | None:
         """The day on which the window around this moment began."""
         today, clock = local.date(), local.time()
         if self.begins is None or self.ends is None:

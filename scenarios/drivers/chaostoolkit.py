@@ -46,8 +46,8 @@ class ChaosToolkitArguments(Declaration):
     secrets: dict[str, Any] = {}
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        module = given.get("module")
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        module = values.get("module")
         if (
             isinstance(module, str)
             and not is_templated(module)

@@ -30,14 +30,14 @@ def _check_directory(path: str) -> str:
     return path
 
 
-def _check_environment(given: dict[str, Any]) -> dict[str, str]:
-    for name, value in given.items():
+def _check_environment(values: dict[str, Any]) -> dict[str, str]:
+    for name, value in values.items():
         if not name.isidentifier() or not name.isascii():
             raise ValueError(f"{name[:80]!r} is not the name of a variable: use letters, digits and '_'")
         if not isinstance(value, str | int | float):
             found = format_value(value)
             raise ValueError(f"{found} is not a value for {name!r}: use text, a number, true or false")  # noqa: TRY004 - pydantic reports ValueErrors
-    return {name: format_scalar(value) for name, value in given.items()}
+    return {name: format_scalar(value) for name, value in values.items()}
 
 
 class CommandReturned(Returned):
@@ -74,12 +74,12 @@ class CommandArguments(Declaration):
     ok: Annotated[list[Annotated[int, Field(ge=-64, le=255), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        run = given.get("run")
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        run = values.get("run")
         executable = run[0] if isinstance(run, list) and run else None
         if not isinstance(executable, str) or is_templated(executable):
             return
-        env = given.get("env")
+        env = values.get("env")
         if sentence := _explain_not_allowed(executable):
             yield "run", sentence
         elif isinstance(env, dict) and (sentence := _explain_refused_variables(executable, env)):

@@ -65,8 +65,8 @@ def _check_headers(headers: dict[str, Any]) -> dict[str, str]:
 
 def _check_query(query: dict[str, Any]) -> list[tuple[str, str]]:
     pairs = []
-    for name, given in query.items():
-        for value in given if isinstance(given, list) else [given]:
+    for name, values in query.items():
+        for value in values if isinstance(values, list) else [values]:
             if not _is_scalar(value):
                 found = format_value(value)
                 raise ValueError(f"{found} is not a value for {name!r}: use text, a number, true or false")
@@ -114,19 +114,19 @@ class HttpArguments(Declaration):
     ok: Annotated[list[Annotated[int, Field(ge=100, le=599), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for word in ("url", "follow_redirects"):
-            if given.get(word) and (sentence := explain_unreachable(repr(word))):
+            if values.get(word) and (sentence := explain_unreachable(repr(word))):
                 yield word, sentence
-        if "url" in given:
+        if "url" in values:
             for word in ("service", "path"):
-                if word in given:
+                if word in values:
                     yield word, f"{word!r} and 'url' cannot be combined: a URL is the whole address"
-        elif "service" not in given:
+        elif "service" not in values:
             yield "", "the step has no address: give 'service' and 'path', or 'url'"
-        if "json" in given and "body" in given:
+        if "json" in values and "body" in values:
             yield "body", "'body' and 'json' cannot be combined: a request has one body"
-        if given.get("follow_redirects") is True and isinstance(ok := given.get("ok"), list):
+        if values.get("follow_redirects") is True and isinstance(ok := values.get("ok"), list):
             for status in sorted(_FOLLOWED.intersection(one for one in ok if type(one) in {int, float})):
                 yield (
                     "ok",

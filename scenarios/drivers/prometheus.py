@@ -48,8 +48,8 @@ class PrometheusArguments(Declaration):
     server: Annotated[str, AfterValidator(check_web_address)] = Field(ABSENT)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if "server" in given and (sentence := explain_unreachable("'server'")):
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "server" in values and (sentence := explain_unreachable("'server'")):
             yield "server", sentence
 
 

@@ -40,13 +40,13 @@ class SignalArguments(Declaration):
     signal: Literal["STOP", "CONT", "TERM", "KILL", "HUP", "USR1", "USR2", "INT"]
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        ways = [way for way in _WAYS if way in given]
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        ways = [way for way in _WAYS if way in values]
         if not ways:
             yield "", "the step has no process: give one of 'pid', 'pidfile' and 'port'"
         for extra in ways[1:]:
             yield extra, f"{extra!r} and {ways[0]!r} cannot be combined: name the process in one way"
-        path = given.get("pidfile")
+        path = values.get("pidfile")
         if not settings.ALLOWED_PIDFILE_DIRS and ways:
             yield ways[0], "this site allows no signals: ALLOWED_PIDFILE_DIRS is empty"
         elif isinstance(path, str) and not is_templated(path) and not _is_allowed_path(path):

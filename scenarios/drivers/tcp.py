@@ -53,13 +53,13 @@ class TcpArguments(Declaration):
     timeout: PositiveDuration = 5.0
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if "host" in given and (sentence := explain_unreachable("'host'")):
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if "host" in values and (sentence := explain_unreachable("'host'")):
             yield "host", sentence
-        if "service" in given:
-            for word in {"host", "port"} & given.keys():
+        if "service" in values:
+            for word in {"host", "port"} & values.keys():
                 yield word, f"{word!r} and 'service' cannot be combined: the service has its own address"
-        elif not {"host", "port"} <= given.keys():
+        elif not {"host", "port"} <= values.keys():
             yield "", "the step has no address: give 'service', or 'host' and 'port'"
 
 

@@ -46,10 +46,10 @@ class Matchers(Declaration):
     count: Annotated["Matchers", BeforeValidator(_build_matchers)] = Field(ABSENT)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not values:
             yield "", "the matcher is empty: write a value, or a matcher such as 'above: 3'"
-        limits = given.get("between")
+        limits = values.get("between")
         if isinstance(limits, list) and [type(limit) in {int, float} for limit in limits] == [True, True]:
             low, high = limits
             if low > high:
@@ -69,10 +69,10 @@ class JsonPaths(Declaration, extra="allow"):
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not values:
             yield "", "'json' is empty: write a JSONPath and its value, for example '$.status: ok'"
-        for path in given:
+        for path in values:
             try:
                 compile_query(path)
             except ValueError as error:
@@ -89,6 +89,6 @@ class Expect(Declaration, extra="allow"):
     headers: Annotated[dict[str, Matcher], Field(min_length=1)] = Field(default_factory=dict)
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        if not given:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not values:
             yield "", "'expect' is empty: name a field and its value, for example 'status: 200'"

@@ -64,14 +64,14 @@ class Variable(Declaration):
         return "default" not in self.model_fields_set
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        kind = given.get("type")
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        kind = values.get("type")
         if not isinstance(kind, str) or kind not in _IS_KIND:
             return
-        broken = dict(_find_declaration_errors(kind, given))
+        broken = dict(_find_declaration_errors(kind, values))
         yield from broken.items()
-        rules = {word: rule for word, rule in given.items() if word not in broken}
-        if "default" in given and (miss := find_misfit(kind, rules, given["default"])):
+        rules = {word: rule for word, rule in values.items() if word not in broken}
+        if "default" in values and (miss := find_misfit(kind, rules, values["default"])):
             yield "default", f"the default {miss}"
 
     def misfit(self, value: Any) -> str:

@@ -63,10 +63,10 @@ def explain_misplaced_sensitive(driver: str) -> tuple[str, str]:
     return f"'sensitive' is not an argument of {driver!r}", f"write 'sensitive: true' beside {driver!r}"
 
 
-def _ignores_sensitive(arguments: type[BaseModel], given: Any) -> bool:
+def _ignores_sensitive(arguments: type[BaseModel], values: Any) -> bool:
     """Whether pydantic would silently drop `sensitive`; a model that forbids extra keys reports it."""
     is_lenient = arguments.model_config.get("extra") != "forbid" and "sensitive" not in arguments.model_fields
-    return is_lenient and isinstance(given, dict) and "sensitive" in given
+    return is_lenient and isinstance(values, dict) and "sensitive" in values
 
 
 class StepWords(Declaration):
@@ -83,14 +83,14 @@ class StepWords(Declaration):
         return {name: arguments for name, arguments in declared if name and isinstance(arguments, type)}
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         arguments = cls.drivers()
         drivers = sorted(arguments)
-        named = [name for name in given if name in drivers]
+        named = [name for name in values if name in drivers]
         for name in named:
-            if _ignores_sensitive(arguments[name], given[name]):
+            if _ignores_sensitive(arguments[name], values[name]):
                 yield BrokenRule((name, "sensitive"), *explain_misplaced_sensitive(name))
-        if not given.keys() - {"sensitive"}:
+        if not values.keys() - {"sensitive"}:
             yield "", f"the step has no driver; choose one of {', '.join(drivers)}"
         for extra in named[1:]:
             yield (
@@ -131,9 +131,9 @@ class Undone(Declaration, Generic[AnyStep]):
     expect: Expect
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
+        yield from _check_expectations(step, values.get("probe"), values.get("expect"))
 
 
 class Action(Declaration, Generic[AnyStep]):
@@ -161,12 +161,12 @@ class Action(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = ACTION_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         yield from _check_expectations(
-            cls.model_fields["do"].annotation, given.get("do"), given.get("expect")
+            cls.model_fields["do"].annotation, values.get("do"), values.get("expect")
         )
-        yield from find_cut_short_steps(given, ("do", "undo"), "action")
-        if "undone" in given and "undo" not in given:
+        yield from find_cut_short_steps(values, ("do", "undo"), "action")
+        if "undone" in values and "undo" not in values:
             yield "undone", "'undone' requires 'undo': say how to undo the fault"
 
 
@@ -186,13 +186,13 @@ class Validation(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
-        yield from find_cut_short_steps(given, ("probe",), "validation")
-        if "within" in given and given.get("throughout", False) is not False:
+        yield from _check_expectations(step, values.get("probe"), values.get("expect"))
+        yield from find_cut_short_steps(values, ("probe",), "validation")
+        if "within" in values and values.get("throughout", False) is not False:
             yield "throughout", "'throughout' and 'within' cannot be combined: choose one"
-        if "for" in given and "within" not in given:
+        if "for" in values and "within" not in values:
             yield "for", "'for' requires 'within': say how long to wait"
 
 
@@ -207,10 +207,10 @@ class Guard(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         step = cls.model_fields["probe"].annotation
-        yield from _check_expectations(step, given.get("probe"), given.get("expect"))
-        yield from find_cut_short_steps(given, ("probe",), "guard")
+        yield from _check_expectations(step, values.get("probe"), values.get("expect"))
+        yield from find_cut_short_steps(values, ("probe",), "guard")
 
 
 class Phase(Declaration, Generic[AnyStep]):
@@ -238,8 +238,8 @@ class Spec(Declaration, Generic[AnyStep]):
     phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]
 
     @classmethod
-    def relations(cls, given: Mapping[str, Any]) -> Iterator[BrokenRule]:
-        yield from find_overlong_phases(given)
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
+        yield from find_overlong_phases(values)
 
 
 class Metadata(Declaration):

@@ -231,7 +231,7 @@ def _steps(size: int, places: Sequence[int], indices: Sequence[int]) -> list[lis
 
 
 class BucketBounds(dict[str, float | None]):
-    """The number in each value of the label 'le'; None for what is no number, as foreign files may have."""
+    """The number in each value of the label 'le'; None if it is not a number, as in foreign files."""
 
     def __missing__(self, value: str) -> float | None:
         try:
