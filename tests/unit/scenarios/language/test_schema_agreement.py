@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from scenarios.language.document import parse_document
 from scenarios.language.words import scenario_model
 from tests.unit.scenarios.language.generated_documents import DOCUMENTS, DRIVERS, JSON, JUDGE, SCHEMA, SITE
 
+# Hypothesis writes out the strategies for its own use, which takes less than a second.
+pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
 SLOW = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     max_examples=150,
