@@ -129,7 +129,7 @@ def test_a_terminal_sees_a_line_that_changes_and_colours_unless_it_wants_none(
 ) -> None:
     shown = in_a_terminal(system, {"TERM": "xterm", **more}, "scenario", "follow", system.run_id)
     assert ("\x1b[1;32mPASSED" in shown) is coloured
-    assert "Ctrl-C ends this view" in shown
+    assert "Ctrl-C exits" in shown
 
 
 def in_a_terminal(system: System, environment: dict[str, str], *words: str) -> str:

@@ -83,7 +83,7 @@ def heard(system: Coordinator) -> list[Any]:
 def test_the_page_names_every_message_and_every_delay() -> None:
     named = {line.split("`")[1] for line in GUIDE.splitlines() if line.startswith("| `") and "." in line}
     assert named >= {*map(str, SUBSCRIBABLE), str(Message.TEST)}
-    sentence = " ".join(GUIDE.split()).split("tried again after ")[1].split(", or later")[0]
+    sentence = " ".join(GUIDE.split()).split("is retried after ")[1].split(", or later")[0]
     delays = [
         part.replace(" ", "").replace("min", "m") for part in sentence.replace(" and ", ", ").split(", ")
     ]
