@@ -12,7 +12,7 @@ from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.runs import executor
-from scenarios.runs.heartbeats import note_trouble, record_heartbeat
+from scenarios.runs.component_heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.late_faults import late_faults
 
 logger = logging.getLogger(__name__)

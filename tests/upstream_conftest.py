@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import multiprocess, values
 
-from metrics_app.adapters.prometheus import cells, upstream
+from metrics_app.adapters.prometheus import mapped_cells, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector
 from metrics_app.adapters.prometheus.library_values import Library, LibraryCell, LibraryValue
 
@@ -22,14 +22,14 @@ class StoreOfTests:
     def __init__(self, process: object) -> None:
         self.process = process
         self.directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        self._files: dict[str, cells.MappedFile] = {}
+        self._files: dict[str, mapped_cells.MappedFile] = {}
 
     def changing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def library_cell(self, prefix: str, key: str) -> LibraryCell:
         if prefix not in self._files:
-            self._files[prefix] = cells.MappedFile(self.directory / f"{prefix}_{self.process}.db")
+            self._files[prefix] = mapped_cells.MappedFile(self.directory / f"{prefix}_{self.process}.db")
         return self._files[prefix].cell(key)
 
 

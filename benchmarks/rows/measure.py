@@ -18,7 +18,7 @@ from django.utils import timezone
 from benchmarks.goals import Goals
 from benchmarks.rows.fill import FAULTS_LEFT, RETENTION_DAYS
 from scenarios.access import tokens
-from scenarios.runs.heartbeats import record_heartbeat
+from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.supervision import retention, watchdog
 
 # Milliseconds.

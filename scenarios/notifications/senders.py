@@ -12,7 +12,7 @@ from django.utils import timezone
 from scenarios.domain.errors import ScenarioError
 from scenarios.domain.plan import origin
 from scenarios.domain.retry_after import parse_retry_after
-from scenarios.domain.webhooks import build_headers
+from scenarios.domain.webhook_signatures import sign_message
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.webhooks import check_address, list_signing_keys
@@ -51,7 +51,7 @@ async def post(delivery: Delivery, webhook: Webhook) -> int:
     check_address(webhook.url)
     payload = delivery.payload.encode()
     keys = list_signing_keys(webhook, timezone.now())
-    signed = build_headers(keys, delivery.message_id, int(time.time()), payload)
+    signed = sign_message(keys, delivery.message_id, int(time.time()), payload)
     return await _send_checked("POST", webhook.url, data=payload, headers={**_JSON, **signed})
 
 

@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from scenarios.domain.errors import ScenarioError
-from scenarios.domain.webhooks import Message, format_secret
+from scenarios.domain.webhook_signatures import format_secret
+from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications.outbox import format_message
 

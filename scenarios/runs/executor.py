@@ -28,13 +28,12 @@ from scenarios.engine.engine import Engine
 from scenarios.language.document import build_plan, parse_document
 from scenarios.models import Run
 from scenarios.ports import Event
-from scenarios.runs import leases, task_queue, unbegun
+from scenarios.runs import leases, stop_requests, task_queue, unbegun
 from scenarios.runs.gate import RunGate
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim
 
 logger = logging.getLogger(__name__)
-STOP_LOOK_SECONDS = 0.2
 RENEWALS_PER_LEASE = 5
 
 
@@ -200,7 +199,7 @@ async def keep_lease(engine: Engine, journal: DatabaseJournal) -> None:
     """Renew the lease, and look for a request to stop, until cancelled: neither waits for the other."""
     await asyncio.gather(
         _abandon_when_lost(engine, renew_until_lost(journal)),
-        _abandon_when_lost(engine, _look_for_stop(engine, journal)),
+        _abandon_when_lost(engine, stop_requests.end_when_stopped(engine, journal.find_stop_request)),
     )
 
 
@@ -215,13 +214,6 @@ async def _abandon_when_lost(engine: Engine, keeping: Coroutine[Any, Any, None])
         # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
         logger.exception("The lease cannot be renewed: the run is given up, and its faults are undone")
         engine.abandon(is_cut_off=True)
-
-
-async def _look_for_stop(engine: Engine, journal: DatabaseJournal) -> None:
-    while True:
-        await asyncio.sleep(STOP_LOOK_SECONDS)
-        if (who := await journal.stop_request()) is not None:
-            engine.end(Outcome.ABORTED, f"stopped by {who}")
 
 
 async def renew_until_lost(journal: DatabaseJournal) -> None:

@@ -20,7 +20,7 @@ from scenarios.domain.plan import Action
 from scenarios.models import Run
 from scenarios.ports import Clock, Event, Fault, UndoResult
 from scenarios.published.metrics import CHAOS_EVENTS, FINISHED_RUNS, RUN_DURATION, TIME_TO_PASS, VALIDATIONS
-from scenarios.runs import leases, ledger, lifecycle
+from scenarios.runs import leases, ledger, lifecycle, stop_requests
 from scenarios.runs.event_queue import EventQueue
 from scenarios.runs.leases import Claim
 
@@ -79,9 +79,9 @@ class DatabaseJournal:
             self._is_renewed.set()
         self._held_until = begun + self._lease_seconds
 
-    async def stop_request(self) -> str | None:
+    async def find_stop_request(self) -> str | None:
         """Who asked for the run's end, if anyone did; never waits behind what the run writes."""
-        return await self._ask(partial(self._looks.call, leases.stop_request, self._claim))
+        return await self._ask(partial(self._looks.call, stop_requests.find_stop_request, self._claim))
 
     async def write(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call the function after all that was asked before it; it may be called twice.

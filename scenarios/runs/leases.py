@@ -139,10 +139,10 @@ def renew_lease(claim: Claim) -> None:
     held = own.filter(lease_until__isnull=False)
     changes = {"lease_until": compute_lease_end(), "lease_seconds": settings.LEASE_SECONDS}
     if held.update(**changes) != 1 and not own.exists():
-        raise _lost(claim)
+        raise build_lost_error(claim)
 
 
-def _lost(claim: Claim) -> LeaseLost:
+def build_lost_error(claim: Claim) -> LeaseLost:
     if Run.objects.filter(id=claim.run_id).exists():
         return LeaseLost(f"run {claim.run_id} has another holder: fence {claim.fence} is no longer valid")
     # As where an older backup was restored: nobody finds this run's faults in the ledger any more.
@@ -159,20 +159,6 @@ def release(claim: Claim) -> None:
     Run.objects.filter(id=claim.run_id, fence=claim.fence, state=RunState.FINISHED).update(lease_until=None)
 
 
-def stop_request(claim: Claim) -> str | None:
-    """Who asked for the run's end, if anyone did.
-
-    Raises:
-        LeaseLost: another process has claimed it.
-    """
-    row = Run.objects.filter(id=claim.run_id, fence=claim.fence).values_list(
-        "stop_requested_at", "stop_requested_by"
-    )
-    for asked_at, asked_by in row:
-        return asked_by if asked_at is not None else None
-    raise _lost(claim)
-
-
 @contextmanager
 def fenced(claim: Claim, *, events: int = 1, **changes: Any) -> Iterator[Run]:
     """A transaction in which the claim still holds, for so many events.
@@ -184,7 +170,7 @@ def fenced(claim: Claim, *, events: int = 1, **changes: Any) -> Iterator[Run]:
         held = Run.objects.filter(id=claim.run_id, fence=claim.fence)
         # The update comes first: it locks the row, so that no take-over can slip in before the commit.
         if held.update(**take_numbers(events), **changes) != 1:
-            raise _lost(claim)
+            raise build_lost_error(claim)
         yield Run.objects.get(id=claim.run_id)
 
 
@@ -208,5 +194,5 @@ def is_written(claim: Claim, event: Event) -> bool:
         # A server that has not seen the connection break may still be at it, with a lock on the row.
         own = Run.objects.filter(id=claim.run_id, fence=claim.fence)
         if own.update(fence=F("fence")) != 1:
-            raise _lost(claim)
+            raise build_lost_error(claim)
         return find_event(claim.run_id, event) is not None

@@ -12,7 +12,7 @@ from django.utils import timezone
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import RunState
 from scenarios.models import Event, Hold, Run
-from scenarios.runs.heartbeats import note_trouble
+from scenarios.runs.component_heartbeats import note_trouble
 from scenarios.runs.leases import Claim
 
 MAX_TRIES = 10

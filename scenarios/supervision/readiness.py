@@ -15,7 +15,7 @@ from metrics_app.conf import conf
 from scenarios.database.errors import encoding_problem
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.models import Heartbeat, Run
-from scenarios.runs.heartbeats import find_trouble
+from scenarios.runs.component_heartbeats import find_trouble
 
 WATCHDOG_SILENT_AFTER = timedelta(seconds=10)
 # The watchdog asks a worker for a beat every 5 seconds; one that is busy shows itself by its lease.

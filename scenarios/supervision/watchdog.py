@@ -29,7 +29,7 @@ from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.planning import approvals
 from scenarios.planning import due as planning_due
 from scenarios.runs import executor, leases, recovery
-from scenarios.runs.heartbeats import note_trouble, record_heartbeat
+from scenarios.runs.component_heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.leases import Claim
 from scenarios.supervision import retention
 from scenarios.supervision.duties import Carrier, Duty

@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.families import Families, ReentrantUseError
-from metrics_app.adapters.prometheus import cells, folder, slots, upstream
+from metrics_app.adapters.prometheus import folder, mapped_cells, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
@@ -97,7 +97,7 @@ class PrometheusMetricsAdapter:
         if native_histograms:
             self._files.changing_native = self._families.changing
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
-        known = cells.contract_fault() is None
+        known = mapped_cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
         self._recorder = recorder(self._files, self._families)
         collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
@@ -148,7 +148,9 @@ class PrometheusMetricsAdapter:
     @classmethod
     def limitations(cls) -> list[str]:
         effects = {
-            cells.contract_fault(): "requests and scrapes are measured right, but several times slower",
+            mapped_cells.contract_fault(): (
+                "requests and scrapes are measured right, but several times slower"
+            ),
             upstream.contract_fault(): "what other libraries record with it is not exposed",
         }
         installed = version("prometheus_client")

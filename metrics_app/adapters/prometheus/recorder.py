@@ -6,8 +6,8 @@ from time import monotonic
 from typing import cast
 
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus.cells import MappedCell
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord
+from metrics_app.adapters.prometheus.mapped_cells import MappedCell
 from metrics_app.adapters.prometheus.slot_files import SlotFiles
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, UnrecordedCell
 from metrics_app.catalogue import (

@@ -11,7 +11,7 @@ from prometheus_client.mmap_dict import mmap_key
 from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.families import Families
-from metrics_app.adapters.prometheus import cells, slots
+from metrics_app.adapters.prometheus import mapped_cells, slots
 from metrics_app.adapters.prometheus.compaction import Entries, compact
 from metrics_app.adapters.prometheus.files import UnreadableFileError
 from metrics_app.adapters.prometheus.folder import library_file, native_file, rewritten_file, values_file
@@ -169,7 +169,7 @@ class SlotFiles:
 
     def _opened(self, name: str, *, is_timed: bool = False) -> ValueFile:
         if name not in self._files:
-            made = ValueFile if cells.contract_fault() else cells.MappedFile
+            made = ValueFile if mapped_cells.contract_fault() else mapped_cells.MappedFile
             compact(self.directory / name, self.directory / rewritten_file(self.claim().number))
             self._files[name] = made(self.directory / name, is_timed=is_timed)
         return self._files[name]

@@ -14,7 +14,7 @@ from scenarios.drivers import documents
 from scenarios.language import document
 from scenarios.models import Approval, Run, Schedule
 from scenarios.planning import approvals, due
-from scenarios.runs.heartbeats import record_heartbeat
+from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.supervision import retention
 from tests.integration.scenarios.planned_rows import exchange, minute, scheduled, someone, stored
 

@@ -17,7 +17,7 @@ from scenarios.models import Hold, Run, Service
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import faults as fault_commands
-from scenarios.runs import global_stop, leases, ledger, lifecycle, task_queue
+from scenarios.runs import global_stop, leases, ledger, lifecycle, stop_requests, task_queue
 from scenarios.runs.leases import Claim
 
 pytestmark = pytest.mark.django_db
@@ -152,7 +152,7 @@ def test_the_global_stop_ends_running_runs_and_keeps_new_ones_queued_until_it_is
     claimed = claim(queued("exchange"))
     assert claimed is not None
     assert global_stop.pull_global_stop(by="ann", reason="an incident") == 1
-    assert leases.stop_request(claimed) == "the global stop, pulled by ann (an incident)"
+    assert stop_requests.find_stop_request(claimed) == "the global stop, pulled by ann (an incident)"
     waiting = queued("custodian")
     assert claim(waiting) is None
     assert "pulled by ann" in waits_for(waiting)
@@ -179,7 +179,7 @@ def test_a_run_is_stopped_by_the_api_and_one_that_is_not_there_is_a_problem(admi
     assert claimed is not None
     answer = admin_client.post(reverse("api:stop_run", args=[run.id]))
     assert answer.json() == {"run": str(run.id), "stopping": True}
-    assert leases.stop_request(claimed) == "admin"
+    assert stop_requests.find_stop_request(claimed) == "admin"
     assert admin_client.post(reverse("api:stop_run", args=[run.id])).json()["stopping"] is False
     missing = admin_client.post(reverse("api:stop_run", args=[uuid4()]))
     assert (missing.status_code, missing["Content-Type"]) == (404, "application/problem+json")

@@ -16,7 +16,7 @@ from scenarios.models import Event as EventRow
 from scenarios.ports import Event
 from scenarios.runs import commands as run_commands
 from scenarios.runs import faults as fault_commands
-from scenarios.runs import leases, ledger, lifecycle, recovery
+from scenarios.runs import leases, ledger, lifecycle, recovery, stop_requests
 from scenarios.runs.leases import Claim
 from scenarios.supervision import watchdog
 from scenarios.supervision.lease_watch import LeaseWatch
@@ -81,7 +81,7 @@ def test_the_holder_of_a_run_that_was_deleted_learns_that_nobody_else_undoes_its
 ) -> None:
     claimed = claim(run)
     Run.objects.all().delete()  # as where a backup from before the run was restored
-    for write in (leases.renew_lease, leases.stop_request, open_fault):
+    for write in (leases.renew_lease, stop_requests.find_stop_request, open_fault):
         with pytest.raises(LedgerUnreachable):
             write(claimed)
 
@@ -195,7 +195,7 @@ def test_a_queued_run_that_is_stopped_ends_at_once_and_is_never_claimed(run: Run
 def test_a_running_run_sees_the_stop_request(run: Run) -> None:
     claimed = claim(run)
     assert run_commands.request_stop(run, by="ann")
-    assert leases.stop_request(claimed) == "ann"
+    assert stop_requests.find_stop_request(claimed) == "ann"
     assert not run_commands.request_stop(run, by="bob")
 
 

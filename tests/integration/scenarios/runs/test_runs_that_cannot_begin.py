@@ -11,7 +11,7 @@ from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.models import Hold, Run
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, leases, recovery, task_queue, unbegun
-from scenarios.runs.heartbeats import record_heartbeat
+from scenarios.runs.component_heartbeats import record_heartbeat
 from scenarios.supervision import readiness
 from tests.integration.scenarios.planned_rows import DOCUMENT, exchange
 

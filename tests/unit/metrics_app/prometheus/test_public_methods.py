@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import mmap_dict
 
-from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, cells
-from metrics_app.adapters.prometheus.cells import contract_fault
+from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, mapped_cells
 from metrics_app.adapters.prometheus.folder import MAGIC
+from metrics_app.adapters.prometheus.mapped_cells import contract_fault
 from metrics_app.adapters.prometheus.values import ValueFile
 from metrics_app.checks import check_limitations
 from tests.exposition import value
@@ -41,7 +41,7 @@ def _reload_contract() -> Iterator[None]:
 
 @pytest.fixture
 def metrics(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PrometheusMetricsAdapter]:
-    monkeypatch.setattr(cells, "contract_fault", lambda: "made up")
+    monkeypatch.setattr(mapped_cells, "contract_fault", lambda: "made up")
     adapter = PrometheusMetricsAdapter(directory=directory, max_label_sets=3)
     yield adapter
     adapter.close()
@@ -60,7 +60,7 @@ def test_what_is_otherwise_inside_is_noticed(
     monkeypatch: pytest.MonkeyPatch, name: str, other: object
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(cells, name, other)
+        patch.setattr(mapped_cells, name, other)
         assert contract_fault() is not None
         [message] = check_limitations()
     assert message.id == "metrics_app.W002"
@@ -103,7 +103,7 @@ def test_unreadable_file_is_replaced(directory: Path, metrics: PrometheusMetrics
 
 def test_the_two_ways_write_the_same_file(tmp_path: Path) -> None:
     keys = [mmap_dict.mmap_key(f"m{number}", f"m{number}", [], [], "Help.") for number in range(2000)]
-    for name, kind in {"mapped": cells.MappedFile, "public": ValueFile}.items():
+    for name, kind in {"mapped": mapped_cells.MappedFile, "public": ValueFile}.items():
         file = kind(tmp_path / name)
         for number, key in enumerate(keys):
             file.cell(key).add(number)

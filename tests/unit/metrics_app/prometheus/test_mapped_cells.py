@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import mmap_dict
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
-from metrics_app.adapters.prometheus.cells import contract_fault
 from metrics_app.adapters.prometheus.files import UnreadableFileError, stored_keys
 from metrics_app.adapters.prometheus.folder import INITIAL_SIZE
+from metrics_app.adapters.prometheus.mapped_cells import contract_fault
 from tests.exposition import samples, value
 
 
