@@ -228,9 +228,10 @@ def test_runs_outlive_their_schedule(ann: User) -> None:
 def test_of_four_watchdogs_at_once_one_starts_the_run() -> None:
     stored()
     ann = someone("ann", "run_scenario")
+    now = timezone.now()  # once: another minute would be another time to start
     for number in range(10):
-        scheduled(ann, due=minute(), name=f"raced-{number}")
-    begin, now = threading.Barrier(4), timezone.now()
+        scheduled(ann, due=now.replace(second=0, microsecond=0), name=f"raced-{number}")
+    begin = threading.Barrier(4)
 
     def look() -> None:
         begin.wait()
