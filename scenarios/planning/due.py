@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from scenarios.database.errors import is_away
 from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVariables
 from scenarios.domain.outcomes import DueOutcome
+from scenarios.domain.progress import note_progress
 from scenarios.domain.timetable import Timetable
 from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
 from scenarios.models.planning import MAX_GRACE_MINUTES
@@ -70,6 +71,8 @@ def start_due(now: datetime) -> int:
             if is_away(error):
                 raise
             errors.append(error)
+        else:
+            note_progress()
     if errors:
         raise errors[0]
     return len(due)

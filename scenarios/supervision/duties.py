@@ -14,6 +14,7 @@ from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.outages import describe
+from scenarios.domain.progress import progress_noted_by
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class Carrier:
     async def round(self) -> None:
         """Once; whatever the duty raises is noted."""
         try:
-            await self.duty.work(self._database)
+            with progress_noted_by(self._note_progress):
+                await self.duty.work(self._database)
         except Exception as error:
             if is_away(error):
                 outages.database.note_failure(error)
@@ -87,6 +89,10 @@ class Carrier:
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self._database.close()
+
+    def _note_progress(self) -> None:
+        """A long round is none that hangs. What failed in it is noted at its end."""
+        self._succeeded_at = time.monotonic()
 
     def _note(self, error: Exception) -> None:
         self._failures += 1

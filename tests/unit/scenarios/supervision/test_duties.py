@@ -10,6 +10,7 @@ from django.db import OperationalError
 
 from scenarios.database.connections import DatabaseThread
 from scenarios.domain import outages
+from scenarios.domain.progress import note_progress
 from scenarios.supervision.duties import Carrier, Duty
 
 
@@ -120,3 +121,21 @@ async def test_a_duty_that_has_not_succeeded_for_long_is_in_trouble(monkeypatch:
     assert carrier.trouble() == ""
     carrier._succeeded_at -= 60
     assert carrier.trouble() == "schedules: not done for 60 s (OperationalError: connection refused)"
+
+
+async def test_a_long_round_that_goes_on_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("scenarios.supervision.duties.time.monotonic", lambda: clock[0])
+    seen = []
+
+    def work() -> None:
+        clock[0] += 40
+        note_progress()
+        clock[0] += 20
+        seen.append(carrier.trouble())
+        clock[0] += 20
+        seen.append(carrier.trouble())
+
+    carrier = duty("start schedules", work, every=1.0)
+    await carrier.round()
+    assert seen == ["", "start schedules: not done for 40 s (it hangs)"]
