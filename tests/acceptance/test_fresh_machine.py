@@ -89,7 +89,7 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(clone: Path) -
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 1
     assert output == ""
-    assert "The command can be repeated" in errors
+    assert "You can repeat the command" in errors
 
 
 def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
