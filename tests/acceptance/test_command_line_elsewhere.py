@@ -173,7 +173,7 @@ def test_a_schedule_is_listed_paused_and_resumed(scenario: Elsewhere, system: Co
     assert scenario("schedules", "--json").json["items"][0]["cron"] == "30 2 * * *"
     assert "is paused" in scenario("pause", "nightly").out
     assert "paused" in scenario("schedules").out
-    assert "goes on; next at" in scenario("resume", "nightly").out
+    assert "is resumed; its next time is" in scenario("resume", "nightly").out
     unknown = scenario("pause", "weekly")
     assert (unknown.code, "There is no schedule 'weekly'" in unknown.err) == (2, True)
 

@@ -34,7 +34,7 @@ for filters in (
 @pytest.mark.timeout(3600)
 def test_the_integration_tests_pass_on_postgresql(postgresql_server: PostgreSQL, tmp_path: Path) -> None:
     environment = {**os.environ, "DATABASE_URL": postgresql_server.url, "DATA_DIR": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "--maxfail=10", "-n", "2", "tests/integration"]
+    command = [sys.executable, "-m", "pytest", "--maxfail=10", "tests/integration"]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]
     assert "database: postgresql" in done.stdout

@@ -95,7 +95,15 @@ class Project:
             process.wait(120)
 
     def _uv(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "uv", "--quiet", "--no-python-downloads", *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "uv",
+            "--quiet",
+            "--system-certs",
+            "--no-python-downloads",
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, done.stderr
 

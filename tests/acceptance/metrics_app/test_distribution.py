@@ -17,7 +17,17 @@ PACKAGE = ROOT / "metrics_app"
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The wheel, built from the source distribution, and that."""
     folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "uv", "build", "--quiet", "--out-dir", str(folder), "./metrics_app"]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "--system-certs",
+        "build",
+        "--quiet",
+        "--out-dir",
+        str(folder),
+        "./metrics_app",
+    ]
     subprocess.run(command, cwd=ROOT, check=True, timeout=600)
     [wheel], [source] = folder.glob("*.whl"), folder.glob("*.tar.gz")
     return wheel, source
