@@ -1,6 +1,6 @@
 """Numbers in prometheus_client's files, by the public methods of its `MmapedDict`.
 
-They are right whatever a file looks like inside; `cells` has the same for the pinned release, faster.
+They are right whatever a file looks like inside; `mapped_cells` has the same for the pinned release, faster.
 """
 
 import errno
