@@ -13,9 +13,9 @@ from django.core.management.base import CommandError
 # Each part is a pytest run with its own verdict, so that a style error does not look like a broken product.
 PARTS = {
     "unit and integration tests": ("tests/unit", "tests/integration", "-n", "2", "--dist", "loadfile"),
-    # One file more than most machines have cores, because these wait for servers and for time to pass. The
-    # slow files come first: the last one to begin keeps the other processes waiting.
-    "acceptance tests": ("tests/acceptance", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
+    # Two files at a time, because these wait for servers and for time to pass more than they compute. The
+    # slow files come first: the last one to begin would keep the other process waiting.
+    "acceptance tests": ("tests/acceptance", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
     "style and types": ("tests/style",),
 }
 
