@@ -320,9 +320,9 @@ GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 
 # What `manage.py up` starts besides the coordinator; if a port is in use, it takes another
 
-DEMO_EXCHANGE_PORT = 8081
-DEMO_RISK_MONITOR_PORT = 8082
-LOCAL_PROMETHEUS_PORT = 9090
+DEMO_EXCHANGE_PORT = env.read(whole_number, "DEMO_EXCHANGE_PORT", 8081, lowest=1, highest=MAX_PORT)
+DEMO_RISK_MONITOR_PORT = env.read(whole_number, "DEMO_RISK_MONITOR_PORT", 8082, lowest=1, highest=MAX_PORT)
+LOCAL_PROMETHEUS_PORT = env.read(whole_number, "LOCAL_PROMETHEUS_PORT", 9090, lowest=1, highest=MAX_PORT)
 
 # The API
 

@@ -14,6 +14,7 @@ from scenarios.domain.worker_commands import quick_worker
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
+LOCAL_PORTS = ("DEMO_EXCHANGE_PORT", "DEMO_RISK_MONITOR_PORT", "LOCAL_PROMETHEUS_PORT")
 
 
 class Coordinator:
@@ -29,6 +30,8 @@ class Coordinator:
             "LEASE_SECONDS": "3",
             "TASK_BACKEND": "db",
             "PYTHONUNBUFFERED": "1",
+            # Two that start at once would both find the documented ports free.
+            **{name: str(free_port()) for name in LOCAL_PORTS},
             **environment,
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
