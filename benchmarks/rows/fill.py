@@ -28,7 +28,7 @@ def fill_with_scenarios(count: int) -> None:
     assert named is not None
     others = f"SELECT id, name FROM scenarios_scenario WHERE id <> {scenario.pk}"
     for number in range(SERVICES_EACH):
-        service = f"'service-' || ((e.id + {number}) % {SERVICES})"
+        service = f"'service-' || ((e.id + {number}) %% {SERVICES})"
         _copy(named, others, scenario_id="e.id", scenario_name="e.name", service=service)
 
 

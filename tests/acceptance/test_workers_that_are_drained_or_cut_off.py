@@ -121,7 +121,7 @@ def test_an_idle_worker_that_is_drained_ends_at_once(installed: Installation) ->
     worker = installed.system.start_worker()
     installed.system.start_watchdog()
     wait_for(installed.has_beaten, what="it works")
-    assert "Draining 1 workers" in installed.system.manage("drain_workers", "--wait", "60")
+    assert "Draining 1 worker." in installed.system.manage("drain_workers", "--wait", "60")
     assert worker.wait(30) == 0, installed.system.log_of("worker").read_text()
 
 

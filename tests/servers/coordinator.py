@@ -100,7 +100,8 @@ class Coordinator:
 
     def print_logs(self) -> None:
         """The last lines of each process: pytest shows them when the test has failed."""
-        for name in self._processes:
+        # Some tests remove or move the folder.
+        for name in [name for name in self._processes if self.log_of(name).exists()]:
             last = self.log_of(name).read_text(errors="replace").splitlines()[-30:]
             sys.stdout.write("\n".join([f"-- {name}", *last, ""]))
 
