@@ -100,7 +100,7 @@ class Server:
 
     def stop(self) -> None:
         os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait(120)
+        self._process.wait(300)
         # The log ends when the last process of the group has ended, a second master among them.
         self.log.join()
 

@@ -53,7 +53,7 @@ class Receiver:
         return self.answer
 
     def wait_until_asked(self) -> None:
-        assert self._asked.wait(120), "nobody pushed"
+        assert self._asked.wait(300), "nobody pushed"
 
     def wait_for(self, pushes: int) -> None:
         with self._arrived:

@@ -105,7 +105,7 @@ def test_a_run_that_is_told_to_end_is_aborted_with_its_junit_written(system: Sys
     with command(system.installed.data, *words, **system.installed.environment) as going:
         read_until(going.stdout, "⚡")
         going.send_signal(signal.SIGTERM)
-        assert going.wait(120) == 4
+        assert going.wait(300) == 4
         assert going.stdout is not None
         assert "undone: slow the exchange down" in going.stdout.read()
     assert '<error message="aborted: ' in file.read_text()
@@ -117,7 +117,7 @@ def test_ctrl_c_while_following_leaves_the_run_alone(system: System) -> None:
     with command(installed.data, "scenario", "follow", run_id, **installed.environment) as following:
         read_until(following.stdout, "fault_injected")
         following.send_signal(signal.SIGINT)
-        assert following.wait(120) == 130
+        assert following.wait(300) == 130
     (going,) = json.loads(installed.manage("scenario", "runs", "--status", "running", "--json"))["items"]
     assert going["id"] == run_id
     assert "ABORTED" in installed.manage("scenario", "stop", run_id[:8])
@@ -149,6 +149,6 @@ def in_a_terminal(system: System, environment: dict[str, str], *words: str) -> s
                 shown += part
         except OSError:
             pass  # Linux says so that the other side is closed
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
     os.close(ours)
     return shown.decode()

@@ -60,7 +60,7 @@ def test_what_is_used_all_the_same_is_not_ready_and_hides_no_fault(
         wait_for(lambda: target.active, what="the fault is injected")
         target.refuse_undo = True
         worker.send_signal(signal.SIGTERM)
-        worker.wait(30)
+        worker.wait(300)
         state, faults, kinds = json.loads(installed.manage("shell", "--no-imports", "-c", SEEN))
     assert (state, faults) == ("finished", ["outstanding"])
     assert "fault_undo_failed" in kinds

@@ -92,7 +92,7 @@ def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordin
     run = run_with_fault(system, target)
     told_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(120) == 0, system.log_of("worker").read_text()
+    assert worker.wait(300) == 0, system.log_of("worker").read_text()
     assert target.active == 0
     assert target.undone_at - told_at <= UNDONE_WITHIN
     assert outcome_of(system, run) == ended("interrupted")
@@ -114,7 +114,7 @@ def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is
     run = run_with_fault(system, target)
     target.refuse_undo = True
     worker.send_signal(signal.SIGTERM)
-    worker.wait(120)
+    worker.wait(300)
     dirty = {"state": "finished", "outcome": "interrupted", "rollback": "dirty", "faults": "outstanding"}
     assert outcome_of(system, run) == dirty
     target.refuse_undo = False
@@ -131,7 +131,7 @@ def test_ctrl_c_in_the_terminal_stops_the_run_that_it_follows(system: Coordinato
         following.send_signal(signal.SIGINT)
         assert following.stdout is not None
         output = following.stdout.read()
-        assert following.wait(120) == 4, output
+        assert following.wait(300) == 4, output
     assert "ABORTED" in output
     assert target.active == 0
 

@@ -62,7 +62,7 @@ def proxy(program: str, upstream: str, token: Path) -> Iterator[Running]:
         assert process.stdout is not None
         yield Running(process.stdout.readline() + process.stdout.readline())
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 0
+        assert process.wait(300) == 0
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -138,7 +138,7 @@ def test_the_run_does_not_wait_for_that_and_says_what_is_known(
         with command(system.data, *words, **system.environment) as running:
             assert running.stdout is not None
             output = running.stdout.read()
-            assert running.wait(60) == 3, output
+            assert running.wait(300) == 3, output
         assert "ERRORED in " in output
         assert f"rollback {rollback}" in output
         assert listed(system) == [state]

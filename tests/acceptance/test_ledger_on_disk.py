@@ -46,7 +46,7 @@ def test_the_commit_that_opens_a_fault_is_on_disk_before_the_request_is_sent(tmp
         for pid, command in processes_with(tmp_path).items():
             if "db_worker" in command and "strace" not in command:
                 os.kill(pid, signal.SIGTERM)
-        tracer.wait(120)
+        tracer.wait(300)
     seen = list(calls(trace))
     injected = next(
         number

@@ -45,7 +45,7 @@ def outstanding_fault(system: Coordinator, target: Target) -> str:
     wait_for(lambda: target.active, what="the fault is injected")
     target.refuse_undo = True
     worker.send_signal(signal.SIGTERM)
-    worker.wait(120)
+    worker.wait(300)
     return run_id
 
 

@@ -124,7 +124,7 @@ def test_the_command_line_refuses_not_to_wait_for_an_approval(system: Coordinato
     environment = {"DATABASE_URL": system.environment["DATABASE_URL"]}
     with command(system.data, "scenario", "run", LONG_FAULT, "--no-wait", **environment) as refused:
         read_until(refused.stdout, "cannot begin now: it needs the approval of a second person")
-        assert refused.wait(120) == 2
+        assert refused.wait(300) == 2
     with command(system.data, "scenario", "run", LONG_FAULT, "--detach", **environment) as detached:
         read_until(detached.stdout, "Waiting: it needs the approval")
-        assert detached.wait(120) == 0
+        assert detached.wait(300) == 0

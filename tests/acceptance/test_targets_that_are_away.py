@@ -92,7 +92,7 @@ def away(system: Coordinator, first: LastingTarget, second: LastingTarget) -> No
     first.vanish()
     second.fall_silent()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(120) == os.EX_OK
+    assert worker.wait(300) == os.EX_OK
     system.start_worker()
     start_run(system)
     system.start_watchdog()

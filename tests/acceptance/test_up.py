@@ -26,7 +26,7 @@ def test_up_once_prints_a_passed_verdict_and_leaves_no_process(tmp_path: Path) -
     with up(tmp_path, "--once") as process:
         assert process.stdout is not None
         output = process.stdout.read()
-        assert process.wait(120) == 0, output
+        assert process.wait(300) == 0, output
     assert "PASSED" in output
     assert "rollback clean" in output
     assert processes_with(tmp_path) == {}
@@ -42,14 +42,14 @@ def test_each_scenario_of_the_catalogue_passes_and_a_worker_killed_in_a_fault_is
             os.kill(process_of(tmp_path, "db_worker"), signal.SIGKILL)
             assert run.stdout is not None
             output = run.stdout.read()
-            assert run.wait(120) == 6, output
+            assert run.wait(300) == 6, output
         for words in ("INTERRUPTED", "undone: slow the exchange down", "rollback clean"):
             assert words in output
         for name in CATALOGUE:
             with command(tmp_path, "scenario", "run", name) as run:
                 assert run.stdout is not None
                 output = run.stdout.read()
-                assert run.wait(120) == 0, output
+                assert run.wait(300) == 0, output
     assert processes_with(tmp_path) == {}
 
 
@@ -64,10 +64,10 @@ def test_up_told_to_stop_in_the_middle_of_a_fault_undoes_it_and_leaves_no_proces
             process.send_signal(number)
             assert run.stdout is not None
             output = run.stdout.read()
-            assert run.wait(120) == 6, output
+            assert run.wait(300) == 6, output
         assert process.stdout is not None
         last_words = process.stdout.read()
-        assert process.wait(120) == 0, last_words
+        assert process.wait(300) == 0, last_words
     assert "undone: slow the exchange down" in output
     assert "rollback clean" in output
     assert "Still injected" not in last_words
@@ -80,7 +80,7 @@ def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(tm
         with up(tmp_path) as second:
             assert second.stdout is not None
             output = second.stdout.read()
-            assert second.wait(120) == 1
+            assert second.wait(300) == 1
         assert f"Another 'manage.py up' runs on {tmp_path}" in output
         assert "DATA_DIR" in output
         assert first.poll() is None
@@ -94,7 +94,7 @@ def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path
         with up(tmp_path, port=port) as process:
             assert process.stdout is not None
             output = process.stdout.read()
-            assert process.wait(120) == 1
+            assert process.wait(300) == 1
     assert f"Port {port} is in use by" in output
     assert re.search(r"--port \d+", output)
 
@@ -114,7 +114,7 @@ def test_a_setting_that_makes_no_sense_is_refused_at_start_with_its_value_and_a_
     with command(tmp_path, "up", "--once", "--port", str(free_port()), **{name: value}) as process:
         assert process.stdout is not None
         output = process.stdout.read()
-        assert process.wait(120) != 0
+        assert process.wait(300) != 0
     assert name in output
     assert words in output
     assert "Traceback" not in output

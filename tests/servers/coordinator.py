@@ -110,7 +110,7 @@ class Coordinator:
             process.send_signal(signal.SIGTERM)
         for process in self._processes.values():
             try:
-                process.wait(120)
+                process.wait(300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -142,7 +142,7 @@ def command(data: Path, *arguments: str, **environment: str) -> Iterator[subproc
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(120)
+                process.wait(300)
 
 
 def read_until(output: IO[str] | None, words: str) -> str:

@@ -85,7 +85,7 @@ class PostgreSQL:
         """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait(120)
+            self._process.wait(300)
             self._process = None
 
     def _answers(self) -> bool:

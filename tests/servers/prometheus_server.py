@@ -38,7 +38,7 @@ def prometheus(config: Path, data: Path, *more_options: str) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.wait(120)
+        process.wait(300)
 
 
 def scraping(config: Path, port: int) -> Path:

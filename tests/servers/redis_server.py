@@ -34,7 +34,7 @@ class Redis:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(120)
+            self._process.wait(300)
             self._process = None
 
 

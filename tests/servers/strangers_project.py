@@ -92,7 +92,7 @@ class Project:
             yield port
         finally:
             process.terminate()
-            process.wait(120)
+            process.wait(300)
 
     def _uv(self, *arguments: str) -> None:
         command = [

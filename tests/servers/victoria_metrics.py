@@ -46,4 +46,4 @@ def victoria_metrics(folder: Path) -> Iterator[VictoriaMetrics]:
         yield VictoriaMetrics(port)
     finally:
         process.terminate()
-        process.wait(120)
+        process.wait(300)

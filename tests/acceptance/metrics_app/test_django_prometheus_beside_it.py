@@ -126,7 +126,7 @@ def served(server: str, packages: Path, directory: Path) -> Iterator[int]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(120)
+            process.wait(300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

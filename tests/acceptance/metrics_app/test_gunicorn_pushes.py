@@ -50,7 +50,7 @@ def gunicorn(data: Path, *options: str, **environment: str) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(120)
+        process.wait(300)
         reader.join()
         log.close()
 

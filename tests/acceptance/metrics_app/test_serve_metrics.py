@@ -44,7 +44,7 @@ def serving(data_directory: Path, **environment: str) -> Iterator[int]:
             yield port
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(120) == os.EX_OK
+            assert process.wait(300) == os.EX_OK
 
 
 def ask(port: int, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, bytes]:

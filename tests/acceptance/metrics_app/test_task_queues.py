@@ -78,7 +78,7 @@ class Site:
             yield
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(120)
+            process.wait(300)
 
     def counted(self) -> dict[str, float]:
         """The sums of all counters of tasks over their labels, and of finished tasks by their outcome."""

@@ -92,7 +92,7 @@ def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
-            server.wait(120)
+            server.wait(300)
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGKILL)
