@@ -47,6 +47,7 @@ def test_the_integration_tests_pass_on_postgresql(postgresql_server: PostgreSQL,
     # then reported by whichever test runs. On SQLite, a connection left open fails its test.
     warned = ["-W", "default::pytest.PytestUnraisableExceptionWarning"]
     command = [sys.executable, "-m", "pytest", "--maxfail=10", *warned, *left_out, "tests/integration"]
+    command.append("--reuse-db")  # not dropped at the end: a thread may still have a connection to it
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]
     assert "database: postgresql" in done.stdout
