@@ -48,7 +48,7 @@ class Connection:
 
     def begin(self) -> None:
         """The client is there: connect to the upstream, while what the client sends waits."""
-        faults = self._relay.faults_of(self._number)
+        faults = self._relay.find_faults(self._number)
         if any(fault.refuse or fault.reset for fault in faults.values()):
             self._relay.counts.refused += 1
             self.reset()
@@ -63,7 +63,7 @@ class Connection:
 
     def apply_change(self) -> None:
         """The faults of the relay are others now."""
-        faults = self._relay.faults_of(self._number)
+        faults = self._relay.find_faults(self._number)
         if any(fault.reset for fault in faults.values()):
             self._end_by_fault(True)
         else:
@@ -216,7 +216,7 @@ class Relay:
     def _refuses_all(self) -> bool:
         return any(fault.refuse and fault.share >= 1 for fault in self._faults.values())
 
-    def faults_of(self, number: int) -> dict[str, Fault]:
+    def find_faults(self, number: int) -> dict[str, Fault]:
         """Those that the connection with this number has."""
         return {name: fault for name, fault in self._faults.items() if is_chosen(fault, number)}
 

@@ -136,7 +136,7 @@ class Library:
             logger.warning("Series of %r are not removed: %s", metric, error)
 
     def unbind(self, store: LibraryStore) -> None:
-        """Let go of every cell, for the slot is given back; does nothing for another adapter's store."""
+        """Let go of every cell because the slot is given back; does nothing for another adapter's store."""
         if self.store is store:
             self._forget()
 

@@ -45,7 +45,7 @@ def sparse_sums(size: int, places: Sequence[Sequence[int]], indices: Sequence[Se
     first = [NOT_HERE] * size
     for place, position in zip(*steps[0], strict=True):
         first[place] = position
-    # In parts, for the tuple of a million numbers would be larger than the text of them.
+    # In parts, because the tuple of a million numbers would be larger than the text of them.
     parts = [first[begin : begin + AT_ONCE] for begin in range(0, size, AT_ONCE)]
     get_first = [(len(part), itemgetter(*part, NOT_HERE)) for part in parts]
     others = [(of_step, itemgetter(*positions, NOT_HERE)) for of_step, positions in steps[1:]]

@@ -41,7 +41,7 @@ async def test_a_fault_ends_one_lease_after_its_last_renewal(bench: Bench) -> No
         return (await bench.ask("GET", "/faults/f1")).status == 404
 
     await until(has_ended)
-    assert bench.relay.faults_of(1) == {}
+    assert bench.relay.find_faults(1) == {}
     assert "fault_proxy_faults_expired_total 1" in (await bench.ask("GET", "/metrics")).content
 
 
