@@ -39,7 +39,7 @@ STATE = "metrics_app"
 
 
 class RequestMetrics:
-    """Counts and times every HTTP request, to the last byte of its answer.
+    """Counts and times every HTTP request, until the last part of its answer is handed to the server.
 
     `route` tells, once a request is answered, the template of its path, or None if it matched none; left out,
     it is found as Starlette and FastAPI leave it in the scope. Requests whose path begins with one of
@@ -79,7 +79,9 @@ class RequestMetrics:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
             elif message["type"] in LAST_PARTS and not message.get("more_body"):
-                return self._send_last(request, send, message)
+                # Counted before it is sent: no client may hold an answer that a killed process did not
+                # count. What the application does afterwards is no part of the answer.
+                self._finish(request, request.status)
             return send(message)
 
         try:
@@ -98,13 +100,6 @@ class RequestMetrics:
         self._routes.enter(scope)
         self._recorder, self._adapter = metrics.request_recorder(), metrics
         return self._recorder
-
-    async def _send_last(
-        self, request: "MeasuredRequest", send: Send, message: MutableMapping[str, Any]
-    ) -> None:
-        """Finish with it, because what an application does afterwards is no part of the answer."""
-        await send(message)
-        self._finish(request, request.status)
 
     def _finish(self, request: "MeasuredRequest", code: int) -> None:
         if request.is_over:
