@@ -12,6 +12,7 @@ from tests.servers.api_load import TELL_ON, Clients
 from tests.servers.coordinator import Coordinator
 from tests.servers.loopback import wait_for
 
+pytestmark = pytest.mark.slow
 Installation = tuple[Coordinator, str]
 # Whatever was asked for before, in whichever order: a protected service, a run that holds it, the stop.
 SETTLED = """
@@ -20,7 +21,6 @@ from scenarios.runs import global_stop
 from scenarios.runs import commands as run_commands
 from scenarios.models import Hold, Run, Service
 
-pytestmark = pytest.mark.slow
 Service.objects.update(is_protected=False)
 for run in Run.objects.unfinished():
     run_commands.request_stop(run, by="a test")
