@@ -122,6 +122,68 @@ class Driver(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class FaultCall:
+    """What a fault driver is told about the fault it injects, renews or removes.
+
+    `id` is unique, chosen by the coordinator, and in the ledger before anything is sent. `lease` is the
+    number of seconds after which a leased fault ends by itself. `target` is what `choose_target` returned.
+    """
+
+    id: str
+    lease: float
+    target: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class FaultDriver(Protocol):
+    """A driver whose faults know their own undo. `FaultArguments` declares the words of `fault: {NAME: …}`.
+
+    A driver may be both a `Driver` and a `FaultDriver`. Each method must give way to cancellation at any
+    await. Errors of `inject` and `remove` are those of `Driver.act`. The fault is removed by another process
+    if the one that injected it is dead, with the same arguments and the same call.
+
+    It may have a method `check(arguments, platform)`, as a `Driver` has, under the name `check_fault`.
+    """
+
+    name: ClassVar[str]
+    FaultArguments: ClassVar[type[BaseModel]]
+
+    def is_leased(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether this fault, with its arguments as JSON values, ends by itself a lease after its renewal."""
+
+    async def choose_target(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
+        """Decide where to inject, before the fault is written to the ledger; changes nothing anywhere.
+
+        Returns JSON values: all that `remove` needs to find the place again, whatever is registered by then.
+        With `host`, only processes of that host undo the fault; `label` is shown to people.
+
+        Raises:
+            StepImpossible: the fault has no target, or not one that the site allows.
+            StepFailed: the target cannot be reached.
+        """
+
+    async def inject(self, arguments: Any, platform: Platform, fault: FaultCall) -> Mapping[str, Any]:
+        """Inject the fault; idempotent by its id. Returns what was done, for the journal.
+
+        A request that arrives after `remove` of the same id is refused, or ends with its lease.
+        """
+
+    async def renew(self, arguments: Any, platform: Platform, fault: FaultCall) -> None:
+        """Keep a leased fault for another lease from now.
+
+        Raises:
+            FaultGone: the target does not have the fault any more.
+            StepFailed: the target did not answer.
+        """
+
+    async def remove(self, arguments: Any, platform: Platform, fault: FaultCall) -> bool:
+        """Remove the fault; idempotent, and an unknown id is success. False where it was not there."""
+
+    async def is_present(self, arguments: Any, platform: Platform, fault: FaultCall) -> bool:
+        """Whether the target has the fault. Asked after `remove`: only what is not present is undone."""
+
+
 class Clock(Protocol):
     def now(self) -> datetime:
         """The time of day, aware, in UTC: for people, never for measuring."""

@@ -94,6 +94,10 @@ class StepImpossible(StepNotSent):
     """The step cannot be carried out at all, for example because of an unknown service."""
 
 
+class FaultGone(StepNotDone):
+    """The target does not have the fault any more: it ended, somebody removed it, or the target restarted."""
+
+
 class LeaseLost(ScenarioError):  # noqa: N818
     """Another process has taken over the run; this one may no longer write or inject anything for it."""
 

@@ -7,6 +7,18 @@ from pydantic import BaseModel
 
 from scenarios.ports import Driver
 
+STEP_DRIVER_WORDS = ("name", "Arguments", "probe", "act")
+FAULT_DRIVER_WORDS = (
+    "name",
+    "FaultArguments",
+    "is_leased",
+    "choose_target",
+    "inject",
+    "renew",
+    "remove",
+    "is_present",
+)
+
 
 class DriverNotLoaded(ImportError):  # noqa: N818 - a state, as in Django's ImproperlyConfigured
     """A dotted path in the settings does not lead to a driver."""
@@ -43,15 +55,21 @@ def _load(path: str) -> Driver:
     driver_class = getattr(module, class_name, None)
     if not isinstance(driver_class, type):
         raise DriverNotLoaded(f"{path!r} is not a class: {module_name!r} has no class {class_name!r}")
-    if lacking := [word for word in ("name", "Arguments", "probe", "act") if not hasattr(driver_class, word)]:
+    is_fault_driver = hasattr(driver_class, "FaultArguments")
+    words = FAULT_DRIVER_WORDS if is_fault_driver else STEP_DRIVER_WORDS
+    if lacking := [word for word in words if not hasattr(driver_class, word)]:
+        kind = "FaultDriver" if is_fault_driver else "Driver"
         raise DriverNotLoaded(
-            f"{path!r} is not a driver: it lacks {', '.join(lacking)}; see scenarios.ports.Driver"
+            f"{path!r} is not a driver: it lacks {', '.join(lacking)}; see scenarios.ports.{kind}"
         )
     driver: Driver = driver_class()
     if not isinstance(driver.name, str) or not driver.name:
         raise DriverNotLoaded(
             f"{path!r} has the name {driver.name!r}: the name must be the text that steps use as a key"
         )
-    if not (isinstance(driver.Arguments, type) and issubclass(driver.Arguments, BaseModel)):
-        raise DriverNotLoaded(f"{path!r} has Arguments {driver.Arguments!r}: they must be a pydantic model")
+    for word in ("Arguments", "FaultArguments"):
+        declared = getattr(driver, word, None)
+        is_model = isinstance(declared, type) and issubclass(declared, BaseModel)
+        if hasattr(driver, word) and not is_model:
+            raise DriverNotLoaded(f"{path!r} has {word} {declared!r}: they must be a pydantic model")
     return driver
