@@ -22,15 +22,50 @@ class Connection:
     addresses: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The fault proxy in front of a service.
+
+    `control` is the base URL of its control API, and `token` the bearer token of that. `listener` is its
+    listener for the service, as HOST:PORT; "" stands for the only one that the proxy has.
+    """
+
+    control: str
+    listener: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredHost:
+    """`address` is where ssh reaches the host, as `user@host:port`; "" for the worker's own machine."""
+
+    name: str
+    address: str
+    labels: Mapping[str, str]
+
+
 class Platform(Protocol):
     """What a step may ask about the platform it acts on."""
 
     def address_of(self, service: str) -> str:
-        """The base URL of a registered service, as `http://127.0.0.1:9101`.
+        """The base URL of a registered service, as `http://127.0.0.1:9101`, without user and password.
+
+        The scheme is http, https, tcp, postgres, postgresql, redis or grpc.
 
         Raises:
             StepImpossible: no service has this name; the message lists the known ones.
         """
+
+    def proxy_of(self, service: str) -> Proxy:
+        """The fault proxy in front of a registered service.
+
+        Raises:
+            StepImpossible: no service has this name, the service names no proxy, or the secret with the
+                proxy's token is missing.
+        """
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        """The registered hosts, by name."""
 
     def secret(self, name: str) -> str:
         """What `${secret:NAME}` stands for. Asked where steps are carried out, not by drivers.

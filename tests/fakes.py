@@ -9,12 +9,12 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel
 
-from scenarios.domain.errors import LeaseLost, LedgerUnreachable
+from scenarios.domain.errors import LeaseLost, LedgerUnreachable, StepImpossible
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import STATES_AWAITED, STATES_TO_UNDO, FaultState, Rollback
 from scenarios.domain.plan import Action, find_service
 from scenarios.engine.clock import SystemClock
-from scenarios.ports import Event, Fault, Platform, UndoResult
+from scenarios.ports import Event, Fault, Platform, Proxy, RegisteredHost, UndoResult
 
 T = TypeVar("T")
 DAWN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -202,6 +202,12 @@ class ScriptedDriver:
 class NoServices:
     def address_of(self, service: str) -> str:
         raise AssertionError(f"nobody should ask for {service!r}")
+
+    def proxy_of(self, service: str) -> Proxy:
+        raise StepImpossible(f"the service {service!r} names no fault proxy")
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return ()
 
     def secret(self, name: str) -> str:
         return {"TOKEN": "correct horse battery"}[name]

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission
 _VIEW = tuple(
     f"scenarios.view_{model}"
     for model in (
-        *("scenario", "run", "event", "fault", "service"),
+        *("scenario", "run", "event", "fault", "service", "host"),
         *("schedule", "scheduledtime", "approval", "webhook", "delivery"),
     )
 )
@@ -33,6 +33,7 @@ GROUPS = {
         *_WRITE,
         *("scenarios.approve_run", "scenarios.acknowledge_fault", "scenarios.protect_service"),
         *("scenarios.add_service", "scenarios.change_service", "scenarios.delete_service"),
+        *("scenarios.add_host", "scenarios.change_host", "scenarios.delete_host", "scenarios.protect_host"),
         *("scenarios.add_webhook", "scenarios.change_webhook", "scenarios.delete_webhook"),
     ),
 }

@@ -19,6 +19,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.view_run",
         "scenarios.view_fault",
         "scenarios.view_service",
+        "scenarios.view_host",
         "scenarios.view_schedule",
         "scenarios.view_approval",
     ),
@@ -31,6 +32,10 @@ SCOPES: dict[str, tuple[str, ...]] = {
         "scenarios.change_service",
         "scenarios.delete_service",
         "scenarios.protect_service",
+        "scenarios.add_host",
+        "scenarios.change_host",
+        "scenarios.delete_host",
+        "scenarios.protect_host",
     ),
     # Includes viewing, because an address may contain a secret.
     "webhooks": (

@@ -1,16 +1,20 @@
 """The platform of a run: installed drivers, registered services, secrets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from pydantic import BaseModel
 
-from scenarios.domain import log_context
+from scenarios.domain import log_context, service_urls
 from scenarios.domain.errors import StepImpossible
+from scenarios.drivers.hosts import TARGET_PREFIX
 from scenarios.drivers.installed import installed_drivers
-from scenarios.models import Service
+from scenarios.models import Host, Service
+from scenarios.ports import Proxy, RegisteredHost
 
 
 def step_arguments() -> dict[str, type[BaseModel]]:
@@ -18,15 +22,41 @@ def step_arguments() -> dict[str, type[BaseModel]]:
     return {name: driver.Arguments for name, driver in installed_drivers().items()}
 
 
+@dataclass(frozen=True, slots=True)
+class NamedProxy:
+    """How a service names its fault proxy; `secret` is the name of the secret with the token."""
+
+    control: str
+    listener: str
+    secret: str
+
+
 class RegisteredServices:
-    """The registered services at the time of creation: one short query instead of one per step.
+    """The registered services and hosts at the time of creation: two short queries instead of some per step.
 
     `begun_with`: the addresses at the start of a run. Its faults are there, even if its services are now
-    registered elsewhere.
+    registered elsewhere. `pinned`: the same of their proxies, and of its hosts; see `pin_places`.
     """
 
-    def __init__(self, begun_with: Mapping[str, str] | None = None) -> None:
-        self._addresses = {**dict(Service.objects.values_list("name", "base_url")), **(begun_with or {})}
+    def __init__(
+        self, begun_with: Mapping[str, str] | None = None, pinned: Mapping[str, Any] | None = None
+    ) -> None:
+        rows = list(
+            Service.objects.values_list("name", "base_url", "proxy", "proxy_listener", "proxy_secret")
+        )
+        self._addresses = {**{name: url for name, url, *_proxy in rows}, **(begun_with or {})}
+        proxies = {name: NamedProxy(*proxy) for name, _url, *proxy in rows if proxy[0]}
+        kept = pinned or {}
+        self._proxies = {
+            **proxies,
+            **{name: NamedProxy(**proxy) for name, proxy in kept.get("proxies", {}).items()},
+        }
+        hosts = {name: found for name, *found in Host.objects.values_list("name", "address", "labels")}
+        hosts |= {name: [found["address"], found["labels"]] for name, found in kept.get("hosts", {}).items()}
+        self._hosts = [
+            RegisteredHost(name, service_urls.format_ssh_address(address), labels)
+            for name, (address, labels) in sorted(hosts.items())
+        ]
 
     def address_of(self, service: str) -> str:
         try:
@@ -36,6 +66,39 @@ class RegisteredServices:
             raise StepImpossible(
                 f"unknown service {service!r}; registered services: {known}. Register services in the admin."
             ) from None
+
+    def find_proxy(self, service: str) -> NamedProxy:
+        """How the service names its fault proxy.
+
+        Raises:
+            StepImpossible: no service has this name, or it names no proxy.
+        """
+        self.address_of(service)
+        try:
+            return self._proxies[service]
+        except KeyError:
+            raise StepImpossible(
+                f"the service {service!r} names no fault proxy; start one in front of it, and register the "
+                f"URL of its control API with 'manage.py scenario service add {service} --replace --proxy'"
+            ) from None
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self._hosts
+
+
+def pin_places(names: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """What a run that holds these keeps: the addresses of the services, and their proxies and the hosts.
+
+    A host is named as it is held.
+    """
+    held = set(names)
+    services = Service.objects.filter(name__in=held)
+    rows = list(services.values_list("name", "base_url", "proxy", "proxy_listener", "proxy_secret"))
+    proxies = {name: asdict(NamedProxy(*proxy)) for name, _url, *proxy in rows if proxy[0]}
+    named = [name.removeprefix(TARGET_PREFIX) for name in held if name.startswith(TARGET_PREFIX)]
+    found = Host.objects.filter(name__in=named).values("name", "address", "labels") if named else ()
+    hosts = {row["name"]: {"address": row["address"], "labels": row["labels"]} for row in found}
+    return {name: url for name, url, *_proxy in rows}, {"proxies": proxies, "hosts": hosts}
 
 
 class ConfiguredSecrets:
@@ -71,3 +134,7 @@ class ConfiguredSecrets:
 
 class SitePlatform(RegisteredServices, ConfiguredSecrets):
     """Everything that the steps of a run may ask for."""
+
+    def proxy_of(self, service: str) -> Proxy:
+        named = self.find_proxy(service)
+        return Proxy(named.control, named.listener, self.secret(named.secret))

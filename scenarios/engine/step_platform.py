@@ -1,15 +1,25 @@
 """What one step of a run sees of the platform: the drivers' view, with the gate that its connections pass."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.plan import Step, find_services, find_urls
+from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import find_secrets
-from scenarios.ports import Connection, Driver, Gate, Intent, Platform, acts_when_probed
+from scenarios.ports import (
+    Connection,
+    Driver,
+    Gate,
+    Intent,
+    Platform,
+    Proxy,
+    RegisteredHost,
+    acts_when_probed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +30,21 @@ class StepPlatform:
     gate: Gate | None
     intent: Intent
     secret_arguments: frozenset[str]
+    redactor: Redactor = field(default_factory=Redactor)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.platform, name)  # a site's own platform may offer more
 
     def address_of(self, service: str) -> str:
         return self.platform.address_of(service)
+
+    def proxy_of(self, service: str) -> Proxy:
+        proxy = self.platform.proxy_of(service)
+        self.redactor.learn(proxy.token)  # a proxy may answer what it was sent
+        return proxy
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self.platform.hosts()
 
     def secret(self, name: str) -> str:
         return self.platform.secret(name)

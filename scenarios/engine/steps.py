@@ -1,7 +1,7 @@
 """One step, carried out by its driver: the one place where a driver's faults become sentences."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from scenarios.domain.plan import Step, find_service
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
 from scenarios.engine.step_platform import StepPlatform, admit_undo, choose_intent, secret_arguments
-from scenarios.ports import Clock, Driver, Gate, Platform
+from scenarios.ports import Clock, Driver, Gate, Platform, Proxy, RegisteredHost
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
@@ -31,6 +31,12 @@ class Pinned:
 
     def address_of(self, service: str) -> str:
         return self.addresses.get(service) or self.platform.address_of(service)
+
+    def proxy_of(self, service: str) -> Proxy:
+        return self.platform.proxy_of(service)
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self.platform.hosts()
 
     def secret(self, name: str) -> str:
         return self.platform.secret(name)
@@ -185,6 +191,7 @@ class StepRunner:
             self.gate,
             choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
             secret_arguments(step),
+            self.redactor,
         )
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
         # so that it is undone.

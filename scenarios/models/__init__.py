@@ -3,16 +3,18 @@
 from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
+from scenarios.models.hosts import Host
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
 from scenarios.models.scenarios import Scenario
-from scenarios.models.services import DEFAULT_HEALTH_PATH, HEALTH_PATH, Service
+from scenarios.models.services import DEFAULT_HEALTH_PATH, DEFAULT_PROXY_SECRET, HEALTH_PATH, Service
 from scenarios.models.system import GlobalStop, Heartbeat
 from scenarios.models.webhooks import Delivery, Webhook
 
 __all__ = [
     "DEFAULT_HEALTH_PATH",
+    "DEFAULT_PROXY_SECRET",
     "HEALTH_PATH",
     "MAX_RETRY_DELAY",
     "NEWEST_FIRST",
@@ -26,6 +28,7 @@ __all__ = [
     "GlobalStop",
     "Heartbeat",
     "Hold",
+    "Host",
     "NamedService",
     "Run",
     "RunCharts",

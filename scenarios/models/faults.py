@@ -154,7 +154,8 @@ class Fault(models.Model):
 class Hold(models.Model):
     """A service that only this run may use, until none of its faults is left there or may still arrive."""
 
-    service = models.CharField(max_length=63, primary_key=True)
+    # The name of a service or of an address, or of a host after "host/".
+    service = models.CharField(max_length=68, primary_key=True)
     run = models.ForeignKey(Run, models.CASCADE, related_name="holds")
 
     def __str__(self) -> str:

@@ -108,6 +108,10 @@ class Run(models.Model):
     addresses = models.JSONField(
         default=dict, help_text="The addresses of those services when the run was claimed."
     )
+    # Nullable, so that adding it does not rewrite a large table.
+    pinned = models.JSONField(
+        null=True, help_text="Its services' proxies and its hosts, as registered when the run was claimed."
+    )
     waiting_for = models.CharField(max_length=500, blank=True, help_text="What kept the run from starting.")
     stop_requested_at = models.DateTimeField(null=True, blank=True)
     stop_requested_by = models.CharField(max_length=200, blank=True)

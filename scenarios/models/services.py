@@ -2,16 +2,45 @@
 
 from typing import Any
 
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils import timezone
 
+from scenarios.domain import service_urls
+from scenarios.domain.templates import VARIABLE_NAME
 from scenarios.models.fields import DNS_LABEL
 
 HEALTH_PATH = RegexValidator(
     r"^/(?!/)[!-~]*\Z", "Start the path with one '/' and use no spaces, as in '/health'."
 )
 DEFAULT_HEALTH_PATH = "/health"
+DEFAULT_PROXY_SECRET = "FAULT_PROXY_TOKEN"  # noqa: S105 - the name of a secret
+SECRET_NAME = RegexValidator(
+    rf"\A{VARIABLE_NAME}\Z",
+    "Use letters, digits, '_' and '-', at most 63 characters, as in 'FAULT_PROXY_TOKEN'.",
+)
+
+
+def check_base_url(text: str) -> None:
+    try:
+        service_urls.parse_service_url(text)
+    except ValueError as error:
+        raise ValidationError(f"{error}.") from None
+
+
+def check_proxy_url(text: str) -> None:
+    try:
+        service_urls.parse_service_url(text, service_urls.WEB_SCHEMES)
+    except ValueError as error:
+        raise ValidationError(f"{error}.") from None
+
+
+def check_listener(text: str) -> None:
+    try:
+        service_urls.parse_host_and_port(text)
+    except ValueError as error:
+        raise ValidationError(f"{error}.") from None
 
 
 class Service(models.Model):
@@ -21,8 +50,11 @@ class Service(models.Model):
     base_url = models.CharField(
         verbose_name="base URL",
         max_length=500,
-        validators=[URLValidator(schemes=["http", "https"])],
-        help_text="For example http://127.0.0.1:9101. Paths in steps are appended.",
+        validators=[check_base_url],
+        help_text=(
+            "For example http://127.0.0.1:9101, to which paths in steps are appended; or tcp://, "
+            "postgres://, redis:// or grpc:// with host and port."
+        ),
     )
     description = models.TextField(blank=True)
     is_protected = models.BooleanField(
@@ -44,6 +76,32 @@ class Service(models.Model):
         validators=[MinValueValidator(100), MaxValueValidator(599)],
         help_text="The HTTP status of a healthy response. Leave empty for any from 200 to 299.",
     )
+    # With defaults in the database, for processes of an earlier version, which know none of them.
+    proxy = models.CharField(
+        "fault proxy",
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[check_proxy_url],
+        help_text="The control API of the fault proxy in front of the service, such as http://127.0.0.1:8474.",
+    )
+    proxy_listener = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        validators=[check_listener],
+        help_text="The proxy's listener for this service, as HOST:PORT. Leave empty if it has only one.",
+    )
+    proxy_secret = models.CharField(
+        max_length=63,
+        blank=True,
+        default=DEFAULT_PROXY_SECRET,
+        db_default=DEFAULT_PROXY_SECRET,
+        validators=[SECRET_NAME],
+        help_text="The name of the secret with the proxy's token.",
+    )
     protected_since = models.DateTimeField(
         null=True, editable=False, help_text="Since when it is protected at this address."
     )
@@ -62,3 +120,8 @@ class Service(models.Model):
         elif self.pk is None or not present.exists():
             self.protected_since = timezone.now()
         super().save(*arguments, **named)
+
+    def clean(self) -> None:
+        self.proxy_secret = self.proxy_secret or DEFAULT_PROXY_SECRET
+        if self.proxy_listener and not self.proxy:
+            raise ValidationError({"proxy_listener": "A listener needs the fault proxy that has it."})

@@ -201,9 +201,3 @@ def _find_listening_addresses(step: Step) -> set[tuple[str, int]]:
     """The addresses of the process that the step names by its port: services may be registered there."""
     port = step.arguments.get("port")
     return hosts.list_local_addresses(port) if isinstance(port, int) else set()
-
-
-def find_addresses(services: Iterable[str]) -> dict[str, str]:
-    """The addresses of those that are registered."""
-    found = Service.objects.filter(name__in=list(services))
-    return dict(found.values_list("name", "base_url"))

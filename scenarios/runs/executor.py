@@ -141,7 +141,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
     engine = Engine(
         plan,
         drivers=installed_drivers(),
-        platform=await journal.write(SitePlatform, run.addresses),
+        platform=await journal.write(SitePlatform, run.addresses, run.pinned),
         clock=SystemClock(),
         journal=journal,
         ledger=journal,

@@ -22,6 +22,7 @@ from scenarios.database.durability import on_disk
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.outcomes import RunState
 from scenarios.drivers import hosts
+from scenarios.drivers.platform import pin_places
 from scenarios.models import Run, RunQuerySet
 from scenarios.ports import Event
 from scenarios.runs import admission, line
@@ -67,7 +68,8 @@ def _claim_queued(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | N
         now = timezone.now()
         begun = {"state": RunState.RUNNING, "claimed_at": now, "waiting_for": "", "services": run.services}
         begun["takeovers"] = 0
-        claim = _claim(waiting, worker, addresses=admission.find_addresses(run.services), **begun)
+        addresses, pinned = pin_places(run.services)
+        claim = _claim(waiting, worker, addresses=addresses, pinned=pinned, **begun)
         if claim is not None:
             admission.hold_services(run)
     return claim

@@ -1,7 +1,7 @@
 """A platform with one service, and loopback servers with any kind of bad response."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.ports import Proxy, RegisteredHost
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[[Respond], Awaitable[str]]
@@ -36,6 +37,12 @@ class Platform:
         if service != "exchange":
             raise StepImpossible(f"unknown service {service!r}; registered services: exchange")
         return self.address
+
+    def proxy_of(self, service: str) -> Proxy:
+        raise StepImpossible(f"the service {service!r} names no fault proxy")
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return ()
 
     def secret(self, name: str) -> str:
         raise StepImpossible(f"there is no secret {name!r}")

@@ -22,7 +22,7 @@ from scenarios.engine.preflight import (
     select_steps_to_reach,
 )
 from scenarios.engine.steps import StepRunner
-from tests.fakes import FakeClock, InMemoryJournal
+from tests.fakes import FakeClock, InMemoryJournal, NoServices
 
 BREAK = Step("command", {"run": ["true"]})
 SLEEP = Step("wait", {"duration": "0s"})
@@ -59,7 +59,7 @@ def closed_port() -> int:
     return port
 
 
-class Registered:
+class Registered(NoServices):
     def __init__(self, **ports: int) -> None:
         self._ports = ports
 

@@ -1,0 +1,169 @@
+"""What drivers are told about fault proxies and hosts, and what a run keeps of them."""
+
+from importlib import import_module
+
+import pytest
+from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test.utils import CaptureQueriesContext
+
+from scenarios.domain.errors import StepImpossible
+from scenarios.domain.redaction import Redactor
+from scenarios.drivers.platform import SitePlatform
+from scenarios.engine.step_platform import StepPlatform
+from scenarios.engine.steps import Pinned
+from scenarios.models import Hold, Host, Run, Service
+from scenarios.ports import Intent, Proxy, RegisteredHost
+from scenarios.runs import commands as run_commands
+from scenarios.runs import leases
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CONTROL = "http://127.0.0.1:8474"
+DOCUMENT = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: slow}
+spec:
+  phases:
+    - name: chaos
+      actions:
+        - name: break it
+          do: {http: {service: shop, path: /fault, method: POST}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN", "correct horse")
+
+
+def register(**fields: str) -> Service:
+    service = Service(name="shop", base_url="http://127.0.0.1:9101", **fields)
+    service.full_clean()
+    service.save()
+    return service
+
+
+def test_drivers_get_the_proxy_with_its_token_and_the_hosts_by_two_queries() -> None:
+    register(proxy=CONTROL, proxy_listener="127.0.0.1:5433")
+    Host.objects.create(name="shop-2", address="chaos@10.0.0.7", labels={"role": "shop"})
+    Host.objects.create(name="here")
+    with CaptureQueriesContext(connection) as queries:
+        platform = SitePlatform()
+    assert len(queries) == 2
+    pinned = Pinned(platform, {})
+    assert pinned.proxy_of("shop") == Proxy(CONTROL, "127.0.0.1:5433", "correct horse")
+    assert "correct horse" not in repr(pinned.proxy_of("shop"))
+    assert list(pinned.hosts()) == [
+        RegisteredHost("here", "", {}),
+        RegisteredHost("shop-2", "chaos@10.0.0.7:22", {"role": "shop"}),
+    ]
+
+
+def test_token_of_a_proxy_is_redacted_in_what_its_step_returns() -> None:
+    register(proxy=CONTROL)
+    redactor = Redactor()
+    step = StepPlatform(SitePlatform(), None, Intent.ACT, frozenset(), redactor)
+    assert step.proxy_of("shop").listener == ""
+    assert "correct horse" not in redactor.redact("unknown token 'correct horse'")
+
+
+@pytest.mark.parametrize(
+    ("fields", "service", "part"),
+    [
+        ({}, "shop", "names no fault proxy; start one in front of it"),
+        ({}, "bank", "unknown service 'bank'; registered services: shop"),
+        ({"proxy": CONTROL, "proxy_secret": "OTHER"}, "shop", "the secret 'OTHER' is missing"),
+    ],
+)
+def test_services_without_a_proxy_that_can_be_used_say_what_to_do(
+    fields: dict[str, str], service: str, part: str
+) -> None:
+    register(**fields)
+    with pytest.raises(StepImpossible, match=part):
+        SitePlatform().proxy_of(service)
+
+
+def test_run_keeps_the_proxies_and_hosts_that_it_began_with() -> None:
+    service = register(proxy=CONTROL)
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
+    assert leases.claim_run(run.id, run.attempt, worker="a:1") is not None
+    service.proxy = "http://127.0.0.1:9999"
+    service.save()
+    run = Run.objects.get()
+    assert SitePlatform(run.addresses, run.pinned).proxy_of("shop").control == CONTROL
+    assert SitePlatform().proxy_of("shop").control == "http://127.0.0.1:9999"
+
+
+def test_run_that_an_earlier_version_claimed_has_nothing_pinned() -> None:
+    register(proxy=CONTROL)
+    assert SitePlatform({}, None).proxy_of("shop").control == CONTROL
+
+
+def test_host_with_the_longest_name_can_be_held() -> None:
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
+    host = Host(name="a" * 63)
+    host.full_clean()
+    Hold.objects.create(service=f"host/{host.name}", run=run)
+    assert Hold.objects.get().service == f"host/{'a' * 63}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "part"),
+    [
+        ({"base_url": "http://ann:pw@shop"}, "base_url", "credentials come from secrets"),
+        ({"proxy": "tcp://127.0.0.1:8474"}, "proxy", "unknown scheme 'tcp'"),
+        ({"proxy": CONTROL, "proxy_listener": "127.0.0.1"}, "proxy_listener", "has no port"),
+        ({"proxy_listener": "127.0.0.1:5433"}, "proxy_listener", "needs the fault proxy"),
+        ({"proxy": CONTROL, "proxy_secret": "no name"}, "proxy_secret", "Use letters"),
+        ({"name": "a" * 64}, "name", "at most 63 characters"),
+    ],
+)
+def test_services_that_make_no_sense_are_refused(fields: dict[str, str], field: str, part: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Service(**{"name": "shop", "base_url": "http://shop", **fields}).full_clean()
+    assert part in " ".join(refused.value.message_dict[field])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "part"),
+    [
+        ({"address": "shop-1"}, "address", "names no user"),
+        ({"labels": ["role"]}, "labels", "a JSON object whose values are text"),
+        ({"labels": {"role": 1}}, "labels", "whose values are text"),
+        ({"labels": {"": "x"}}, "labels", "is not a label"),
+        ({"labels": {"a=b": "x"}}, "labels", "without '='"),
+        ({"labels": {"role": "x" * 201}}, "labels", "longer than 200"),
+        ({"labels": {str(n): "" for n in range(51)}}, "labels", "at most 50"),
+        ({"name": "Shop"}, "name", "Use a-z"),
+    ],
+)
+def test_hosts_that_make_no_sense_are_refused(fields: dict[str, object], field: str, part: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Host(**{"name": "shop-1", **fields}).full_clean()
+    assert part in " ".join(refused.value.message_dict[field])
+
+
+def test_value_of_a_label_may_have_an_equals_sign() -> None:
+    Host(name="shop-1", labels={"tier": "a=b"}).full_clean()
+
+
+def test_groups_and_people_who_may_change_services_may_change_hosts_after_an_upgrade() -> None:
+    migration = import_module("scenarios.migrations.0026_proxies_and_hosts")
+    apps = MigrationExecutor(connection).loader.project_state(("scenarios", "0026_proxies_and_hosts")).apps
+    keepers, ann = Group.objects.create(name="Keepers"), User.objects.create(username="ann")
+    keepers.permissions.set(Permission.objects.filter(codename__in=["add_service", "protect_service"]))
+    ann.user_permissions.set(Permission.objects.filter(codename="view_service"))
+    with connection.schema_editor() as editor:
+        migration.permit_hosts(apps, editor)
+    assert set(keepers.permissions.values_list("codename", flat=True)) == {
+        "add_service",
+        "protect_service",
+        "add_host",
+        "protect_host",
+    }
+    assert ann.has_perm("scenarios.view_host")
+    assert not ann.has_perm("scenarios.change_host")
