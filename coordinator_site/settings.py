@@ -280,6 +280,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.command.Command",
     "scenarios.drivers.http.Http",
     "scenarios.drivers.prometheus.Prometheus",
+    "scenarios.drivers.proxy.Proxy",
     "scenarios.drivers.signal.Signal",
     "scenarios.drivers.tcp.Tcp",
     "scenarios.drivers.wait.Wait",

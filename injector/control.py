@@ -4,7 +4,7 @@
 | --- | --- |
 | `PUT /faults/ID` with `{"listener", "lease", "fault"}` | 201; 409 where the fault was removed before |
 | `POST /faults/ID/renew` with `{"lease"}` | 200; 404 where the proxy does not have it |
-| `DELETE /faults/ID` | 204, also for an unknown one |
+| `DELETE /faults/ID` | 204, also for an unknown one; the header `Fault-Was-Present` is `true` or `false` |
 | `GET /faults/ID`, `GET /faults`, `GET /listeners` | 200; 404 |
 | `GET /metrics` | 200, in Prometheus's text format |
 | `GET /health` | 200, without a token |
@@ -50,6 +50,7 @@ class Answer(NamedTuple):
     status: HTTPStatus
     content: bytes = b""
     content_type: str = JSON
+    headers: tuple[str, ...] = ()
 
 
 class RefusedError(Exception):
@@ -124,8 +125,8 @@ class Control:
         if request.method == "PUT":
             return self._inject(fault_id, _object(request))
         if request.method == "DELETE":
-            self._faults.remove(fault_id)
-            return Answer(HTTPStatus.NO_CONTENT)
+            was_present = "true" if self._faults.remove(fault_id) else "false"
+            return Answer(HTTPStatus.NO_CONTENT, headers=(f"Fault-Was-Present: {was_present}",))
         raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not for {request.path!r}")
 
     def _inject(self, fault_id: str, given: Mapping[str, Any]) -> Answer:
@@ -272,5 +273,6 @@ def _written(answer: Answer) -> bytes:
         f"Content-Type: {answer.content_type}",
         f"Content-Length: {len(answer.content)}",
         "Connection: close",
+        *answer.headers,
     ]
     return "\r\n".join([*head, "", ""]).encode() + answer.content

@@ -91,12 +91,15 @@ class FaultTable:
             raise FaultGoneError(fault_id)
         return held
 
-    def remove(self, fault_id: str) -> None:
-        """End it, and refuse it if it should still arrive. An unknown one is refused from now on."""
+    def remove(self, fault_id: str) -> bool:
+        """End it, and refuse it if it should still arrive. An unknown one is refused from now on.
+
+        Returns whether it was here.
+        """
         self._removed[fault_id] = None
         while len(self._removed) > MAX_REMOVED:
             self._removed.popitem(last=False)
-        self._forget(fault_id)
+        return self._forget(fault_id)
 
     def of_listener(self, listener: str) -> dict[str, Fault]:
         return {name: held.fault for name, held in self._held.items() if held.listener == listener}
@@ -119,10 +122,11 @@ class FaultTable:
             self.expired += 1
             self._forget(fault_id)
 
-    def _forget(self, fault_id: str) -> None:
+    def _forget(self, fault_id: str) -> bool:
         timer = self._timers.pop(fault_id, None)
         if timer is not None:
             timer.cancel()
         held = self._held.pop(fault_id, None)
         if held is not None:
             self._changed(held.listener)
+        return held is not None

@@ -40,19 +40,19 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCALAR = {"type": ["string", "number", "boolean"]}
 
 
-def _check_path(text: str) -> str:
+def check_path(text: str) -> str:
     if not text.startswith("/"):
         raise ValueError(f"{text[:80]!r} is not a path: it must begin with '/', for example '/health'")
     return text
 
 
-def _check_method(text: str) -> str:
+def check_method(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]{1,32}", text):
         raise ValueError(f"{text[:40]!r} is not an HTTP method: use letters only, for example 'POST'")
     return text.upper()
 
 
-def _check_headers(headers: dict[str, Any]) -> dict[str, str]:
+def check_headers(headers: dict[str, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise ValueError(f"{name[:80]!r} is not a header name: use letters, digits and '-'")
@@ -94,9 +94,9 @@ class HttpArguments(Declaration):
 
     Returns: ClassVar[type[Returned]] = HttpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
-    path: Annotated[str, AfterValidator(_check_path)] = "/"
+    path: Annotated[str, AfterValidator(check_path)] = "/"
     url: Annotated[str, AfterValidator(check_web_address)] = Field(ABSENT)
-    method: Annotated[str, AfterValidator(_check_method)] = "GET"
+    method: Annotated[str, AfterValidator(check_method)] = "GET"
     query: Annotated[
         dict[str, Any],
         AfterValidator(_check_query),
@@ -104,7 +104,7 @@ class HttpArguments(Declaration):
     ] = {}
     headers: Annotated[
         dict[str, Any],
-        AfterValidator(_check_headers),
+        AfterValidator(check_headers),
         WithJsonSchema({"type": "object", "additionalProperties": _SCALAR}),
     ] = {}
     json_body: Any = Field(ABSENT, alias="json")

@@ -18,8 +18,12 @@ from scenarios.ports import Proxy, RegisteredHost
 
 
 def step_arguments() -> dict[str, type[BaseModel]]:
-    """The models of the drivers' arguments by driver name, which is all that validation needs."""
-    return {name: driver.Arguments for name, driver in installed_drivers().items()}
+    """The models of the drivers' arguments by driver name, which is all that validation needs.
+
+    Drivers that only know faults have none.
+    """
+    drivers = installed_drivers().items()
+    return {name: driver.Arguments for name, driver in drivers if hasattr(driver, "Arguments")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ SCHEMA = Path("docs/scenario.schema.json")
 def render_files() -> dict[Path, str]:
     """The files' contents, by path in the project."""
     schema = json.dumps(json_schema(step_arguments()), indent=2, ensure_ascii=False)
-    return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
+    steps = {name: driver for name, driver in installed_drivers().items() if hasattr(driver, "Arguments")}
+    return {REFERENCE: build_reference(steps), SCHEMA: f"{schema}\n"}
 
 
 class Command(BaseCommand):

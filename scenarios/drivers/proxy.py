@@ -1,0 +1,198 @@
+"""Faults by a fault proxy before a service: `python -m injector`, described in docs/fault-proxy.md."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+from urllib.parse import quote, urlsplit
+
+from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
+from scenarios.domain.matchers import format_value
+from scenarios.domain.plan import origin
+from scenarios.drivers.http_exchange import Answer, exchange
+from scenarios.drivers.proxy_arguments import ProxyArguments
+from scenarios.ports import FaultCall, Platform
+from scenarios.ports import Proxy as ProxyOfService
+
+CONTROL_SECONDS = 5.0
+WAS_PRESENT = "fault-was-present"
+_DONE = (200, 201, 204)
+
+
+class PlatformWithProxies(Platform, Protocol):
+    def proxy_of(self, service: str) -> ProxyOfService:
+        """The fault proxy of a registered service.
+
+        Raises:
+            StepImpossible: no service has this name, or it names no proxy.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _Control:
+    """The control API of one proxy, as one service reaches it. `name` is its name in messages."""
+
+    service: str
+    address: str
+    token: str
+
+    @property
+    def name(self) -> str:
+        return f"the fault proxy of {self.service} at {origin(self.address)}"
+
+    async def ask(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Answer:
+        """Ask the proxy, whose control API is exempt from the gate: what it breaks is the service's.
+
+        Raises:
+            StepNotSent: it cannot be reached.
+            StepNotDone: it does not know the token.
+            StepFailed: it did not answer.
+        """
+        answer = await exchange(
+            method,
+            f"{self.address.rstrip('/')}{path}",
+            name=self.name,
+            seconds=CONTROL_SECONDS,
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
+            data=None if content is None else json.dumps(content).encode(),
+        )
+        if answer.status in {401, 403}:
+            raise StepNotDone(
+                f"{self.name} does not accept the token: use the token of the proxy's --token-file as the "
+                f"service's secret, by default FAULT_PROXY_TOKEN"
+            )
+        return answer
+
+
+class Proxy:
+    """Breaks the connections of the clients of a service, by the fault proxy that they connect to.
+
+    The service is registered with its proxy's control API and listener. Every fault ends by itself, one lease
+    after its last renewal, and with the proxy's process.
+    """
+
+    name: ClassVar[str] = "proxy"
+    libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
+    FaultArguments: ClassVar[type[ProxyArguments]] = ProxyArguments
+
+    def is_leased(self, arguments: Mapping[str, Any]) -> bool:
+        del arguments
+        return True
+
+    def check_fault(self, arguments: ProxyArguments, platform: PlatformWithProxies) -> None:
+        platform.proxy_of(arguments.service)
+
+    async def choose_target(
+        self, arguments: ProxyArguments, platform: PlatformWithProxies
+    ) -> Mapping[str, Any]:
+        proxy = platform.proxy_of(arguments.service)
+        control = _Control(arguments.service, proxy.control, proxy.token)
+        try:
+            answer = await control.ask("GET", "/listeners")
+        except StepNotDone as error:
+            raise StepImpossible(_with_hint(error, control)) from error
+        listeners = _read_object(answer, control)
+        if proxy.listener not in listeners:
+            known = ", ".join(sorted(listeners)) or "none"
+            raise StepImpossible(
+                f"{control.name} has no listener {proxy.listener!r}: register the service with one of {known}"
+            )
+        place = urlsplit(proxy.control).netloc
+        return {
+            "control": proxy.control,
+            "listener": proxy.listener,
+            "label": f"{arguments.service} by its proxy {place}",
+        }
+
+    async def inject(
+        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
+    ) -> Mapping[str, Any]:
+        control = _find_control(arguments, platform, fault)
+        listener = fault.target["listener"]
+        content = {"listener": listener, "lease": fault.lease, "fault": arguments.to_wire()}
+        answer = await control.ask("PUT", _path(fault), content)
+        if answer.status == 409:  # noqa: PLR2004 - Conflict
+            raise StepNotDone(f"{control.name} does not inject the fault: it was removed before")
+        _require_done(answer, control)
+        return {"control": fault.target["control"], "listener": listener, "fault": content["fault"]}
+
+    async def renew(self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall) -> None:
+        control = _find_control(arguments, platform, fault)
+        answer = await control.ask("POST", f"{_path(fault)}/renew", {"lease": fault.lease})
+        if answer.status == 404:  # noqa: PLR2004 - Not Found
+            raise FaultGone(
+                f"{control.name} does not have the fault any more: it ended, was removed, or the proxy was "
+                "restarted"
+            )
+        _require_done(answer, control)
+
+    async def remove(
+        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
+    ) -> bool:
+        control = _find_control(arguments, platform, fault)
+        answer = await control.ask("DELETE", _path(fault))
+        _require_done(answer, control)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        return headers.get(WAS_PRESENT) != "false"
+
+    async def is_present(
+        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
+    ) -> bool:
+        control = _find_control(arguments, platform, fault)
+        answer = await control.ask("GET", _path(fault))
+        if answer.status == 404 and _read_reason(answer):  # noqa: PLR2004
+            return False
+        _require_done(answer, control)
+        return True
+
+
+def _find_control(arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall) -> _Control:
+    """Where the fault was injected, whatever is registered now; the token is the present one."""
+    token = platform.proxy_of(arguments.service).token
+    return _Control(arguments.service, str(fault.target["control"]), token)
+
+
+def _path(fault: FaultCall) -> str:
+    return f"/faults/{quote(fault.id, safe='')}"
+
+
+def _with_hint(error: StepNotDone, control: _Control) -> str:
+    sentence = str(error)
+    if "token" in sentence:
+        return sentence
+    return f"{sentence}: start it, or correct the proxy of the service {control.service!r}"
+
+
+def _require_done(answer: Answer, control: _Control) -> None:
+    if answer.status in _DONE:
+        return
+    if reason := _read_reason(answer):
+        raise StepNotDone(f"{control.name} answered {answer.status}: {reason}")
+    raise StepFailed(
+        f"{control.name} answered {answer.status}, which is not a fault proxy's answer: "
+        f"{format_value(answer.body)}"
+    )
+
+
+def _read_object(answer: Answer, control: _Control) -> Mapping[str, Any]:
+    content = _read_json(answer)
+    if answer.status != 200 or content is None:  # noqa: PLR2004
+        raise StepImpossible(
+            f"{control.name} is not a fault proxy: it answered {answer.status} to GET /listeners; "
+            "give the address of the proxy's --control"
+        )
+    return content
+
+
+def _read_reason(answer: Answer) -> str:
+    """The sentence that a fault proxy gives with an error; "" from anything else."""
+    reason = (_read_json(answer) or {}).get("error")
+    return reason if isinstance(reason, str) else ""
+
+
+def _read_json(answer: Answer) -> Mapping[str, Any] | None:
+    try:
+        content = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
