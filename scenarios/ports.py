@@ -75,15 +75,6 @@ class Platform(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """The fault proxy of a service: the URL of its control API, and the service's listener there."""
-
-    control: str
-    listener: str
-    token: str = field(repr=False)
-
-
 class Intent(StrEnum):
     """What a step wants of what it connects to."""
 

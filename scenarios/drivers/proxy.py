@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
@@ -12,20 +12,10 @@ from scenarios.domain.plan import origin
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.drivers.proxy_arguments import ProxyArguments
 from scenarios.ports import FaultCall, Platform
-from scenarios.ports import Proxy as ProxyOfService
 
 CONTROL_SECONDS = 5.0
 WAS_PRESENT = "fault-was-present"
 _DONE = (200, 201, 204)
-
-
-class PlatformWithProxies(Platform, Protocol):
-    def proxy_of(self, service: str) -> ProxyOfService:
-        """The fault proxy of a registered service.
-
-        Raises:
-            StepImpossible: no service has this name, or it names no proxy.
-        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +69,10 @@ class Proxy:
         del arguments
         return True
 
-    def check_fault(self, arguments: ProxyArguments, platform: PlatformWithProxies) -> None:
+    def check_fault(self, arguments: ProxyArguments, platform: Platform) -> None:
         platform.proxy_of(arguments.service)
 
-    async def choose_target(
-        self, arguments: ProxyArguments, platform: PlatformWithProxies
-    ) -> Mapping[str, Any]:
+    async def choose_target(self, arguments: ProxyArguments, platform: Platform) -> Mapping[str, Any]:
         proxy = platform.proxy_of(arguments.service)
         control = _Control(arguments.service, proxy.control, proxy.token)
         try:
@@ -92,20 +80,16 @@ class Proxy:
         except StepNotDone as error:
             raise StepImpossible(_with_hint(error, control)) from error
         listeners = _read_object(answer, control)
-        if proxy.listener not in listeners:
-            known = ", ".join(sorted(listeners)) or "none"
-            raise StepImpossible(
-                f"{control.name} has no listener {proxy.listener!r}: register the service with one of {known}"
-            )
+        listener = _choose_listener(proxy.listener, listeners, control)
         place = urlsplit(proxy.control).netloc
         return {
             "control": proxy.control,
-            "listener": proxy.listener,
+            "listener": listener,
             "label": f"{arguments.service} by its proxy {place}",
         }
 
     async def inject(
-        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
+        self, arguments: ProxyArguments, platform: Platform, fault: FaultCall
     ) -> Mapping[str, Any]:
         control = _find_control(arguments, platform, fault)
         listener = fault.target["listener"]
@@ -116,7 +100,7 @@ class Proxy:
         _require_done(answer, control)
         return {"control": fault.target["control"], "listener": listener, "fault": content["fault"]}
 
-    async def renew(self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall) -> None:
+    async def renew(self, arguments: ProxyArguments, platform: Platform, fault: FaultCall) -> None:
         control = _find_control(arguments, platform, fault)
         answer = await control.ask("POST", f"{_path(fault)}/renew", {"lease": fault.lease})
         if answer.status == 404:  # noqa: PLR2004 - Not Found
@@ -126,18 +110,14 @@ class Proxy:
             )
         _require_done(answer, control)
 
-    async def remove(
-        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
-    ) -> bool:
+    async def remove(self, arguments: ProxyArguments, platform: Platform, fault: FaultCall) -> bool:
         control = _find_control(arguments, platform, fault)
         answer = await control.ask("DELETE", _path(fault))
         _require_done(answer, control)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return headers.get(WAS_PRESENT) != "false"
 
-    async def is_present(
-        self, arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall
-    ) -> bool:
+    async def is_present(self, arguments: ProxyArguments, platform: Platform, fault: FaultCall) -> bool:
         control = _find_control(arguments, platform, fault)
         answer = await control.ask("GET", _path(fault))
         if answer.status == 404 and _read_reason(answer):  # noqa: PLR2004
@@ -146,7 +126,22 @@ class Proxy:
         return True
 
 
-def _find_control(arguments: ProxyArguments, platform: PlatformWithProxies, fault: FaultCall) -> _Control:
+def _choose_listener(name: str, listeners: Mapping[str, Any], control: _Control) -> str:
+    """The listener of this name; without a name, the only one that the proxy has.
+
+    Raises:
+        StepImpossible: there is none, or without a name there are several.
+    """
+    if name in listeners:
+        return name
+    if not name and len(listeners) == 1:
+        return next(iter(listeners))
+    known = ", ".join(sorted(listeners)) or "none"
+    problem = f"has no listener {name!r}" if name else "has several listeners"
+    raise StepImpossible(f"{control.name} {problem}: register the service with one of {known}")
+
+
+def _find_control(arguments: ProxyArguments, platform: Platform, fault: FaultCall) -> _Control:
     """Where the fault was injected, whatever is registered now; the token is the present one."""
     token = platform.proxy_of(arguments.service).token
     return _Control(arguments.service, str(fault.target["control"]), token)

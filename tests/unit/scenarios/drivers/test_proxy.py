@@ -130,6 +130,8 @@ async def test_wrong_token_unknown_listener_and_no_listener_are_told_apart(
     platform.listener = "127.0.0.1:1"
     with pytest.raises(StepImpossible, match=f"no listener '127.0.0.1:1': .* one of {listener}"):
         await DRIVER.choose_target(arguments(), platform)
+    platform.listener = ""  # the only one that the proxy has
+    assert (await DRIVER.choose_target(arguments(), platform))["listener"] == listener
     platform.control = f"http://127.0.0.1:{closed_port}"
     with pytest.raises(StepImpossible, match="refused the connection: start it, or correct"):
         await DRIVER.choose_target(arguments(), platform)
