@@ -16,8 +16,8 @@ DEFAULTS = (
 
 
 def give_default_queries(service: Service) -> None:
-    """To a service that has none."""
-    if not service.queries.exists():
+    """To a service that has none, and that speaks HTTP, which they count."""
+    if service.is_web and not service.queries.exists():
         ServiceQuery.objects.bulk_create(
             ServiceQuery(service=service, title=title, query=query, unit=unit)
             for title, query, unit in DEFAULTS

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scenarios.domain.service_urls import DEFAULT_PORTS
+
 Endpoint = tuple[str, int]
 Place = tuple[str, int]
 
@@ -19,7 +21,6 @@ THIS_HOST = "localhost"
 KNOWN_FOR_SECONDS = 5.0
 LOOKUP_SECONDS = 2.0
 MAX_KNOWN = 10_000
-_PORTS = {"http": 80, "https": 443}
 
 
 def parse_endpoint(url: str) -> Endpoint | None:
@@ -31,7 +32,7 @@ def parse_endpoint(url: str) -> Endpoint | None:
         return None
     try:
         parsed = URL(url)
-        port = parsed.port or _PORTS.get(parsed.scheme, 80)
+        port = parsed.port or DEFAULT_PORTS.get(parsed.scheme) or 80
         return (normalize_host(parsed.raw_host), port) if parsed.raw_host else None
     except (ValueError, TypeError):
         return None

@@ -71,11 +71,9 @@ def format_target(host: str) -> str:
     return f"{TARGET_PREFIX}{host}"
 
 
-def resolve_target(names: Iterable[str], host: str) -> list[str]:
-    """The names of targets with any host among them replaced by this one."""
-    targets = list(names)
-    others = [name for name in targets if not name.startswith(TARGET_PREFIX)]
-    return sorted([*others, format_target(host)] if len(others) < len(targets) else others)
+def is_target(name: str) -> bool:
+    """Whether this is held as a host."""
+    return name.startswith(TARGET_PREFIX)
 
 
 def list_local_addresses(port: int) -> set[tuple[str, int]]:

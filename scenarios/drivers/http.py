@@ -212,6 +212,11 @@ def _explain_not_done(answer: Answer) -> str:
 def _find_target(arguments: HttpArguments, platform: Platform) -> _Target:
     if arguments.service:
         address = platform.address_of(arguments.service).rstrip("/")
+        if not address.lower().startswith(("http://", "https://")):
+            raise StepImpossible(
+                f"{arguments.service} at {origin(address)} is not an HTTP service: use a driver for it, "
+                "or a 'tcp' step, which checks whether something listens"
+            )
         return _Target(address + arguments.path, f"{arguments.service} at {origin(address)}")
     if sentence := explain_unreachable("'url'"):
         raise StepImpossible(sentence)

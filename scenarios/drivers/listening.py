@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed
+from scenarios.domain.service_urls import DEFAULT_PORTS
 from scenarios.drivers.gate import admit, connect
 from scenarios.ports import Platform
 
-_PORTS = {"http": 80, "https": 443}
 # Less than the default time of a step, because this is only a check.
 MAX_SECONDS = 4.0
 
@@ -43,6 +43,6 @@ async def require_listener(name: str, url: str, platform: Platform) -> None:
         StepFailed: nothing listens, or the run may not touch what is there.
     """
     parts = urlsplit(url)
-    port = parts.port or _PORTS.get(parts.scheme)
+    port = parts.port or DEFAULT_PORTS.get(parts.scheme)
     if parts.hostname and port and (refusal := await find_refusal(parts.hostname, port, platform)):
         raise StepFailed(f"{name} {refusal}")

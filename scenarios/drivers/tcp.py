@@ -12,13 +12,13 @@ from pydantic import AfterValidator, Field
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.errors import StepImpossible, StepNotSent
 from scenarios.domain.results import ALWAYS, Returned
+from scenarios.domain.service_urls import DEFAULT_PORTS
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.ports import Platform
 
 # Letters of all scripts, because names may be internationalised. An IPv6 address may name its interface.
 _HOST = re.compile(r"[\w.:%-]+")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def _check_host(text: str) -> str:
@@ -114,7 +114,7 @@ def _find_address(arguments: TcpArguments, platform: Platform) -> tuple[str, int
     address = platform.address_of(arguments.service)
     try:
         parts = urlsplit(address)
-        host, port = parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
     except ValueError as error:
         message = f"{address!r}, the address of {arguments.service!r}, is not valid: {error}"
         raise StepImpossible(message) from error

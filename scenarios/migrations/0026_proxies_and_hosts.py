@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='service',
             name='proxy_secret',
-            field=models.CharField(blank=True, db_default='FAULT_PROXY_TOKEN', default='FAULT_PROXY_TOKEN', help_text="The name of the secret with the proxy's token.", max_length=63, validators=[django.core.validators.RegexValidator('\\A[A-Za-z_][A-Za-z0-9_-]{0,62}\\Z', "Use letters, digits, '_' and '-', at most 63 characters, as in 'FAULT_PROXY_TOKEN'.")]),
+            field=models.CharField(blank=True, db_default='FAULT_PROXY_TOKEN', default='FAULT_PROXY_TOKEN', help_text="The name of the secret with the proxy's token. It begins with FAULT_PROXY.", max_length=63, validators=[django.core.validators.RegexValidator('\\AFAULT_PROXY[A-Za-z0-9_-]{0,52}\\Z', "Begin the name with 'FAULT_PROXY', and use letters, digits, '_' and '-', as in 'FAULT_PROXY_TOKEN'.")]),
         ),
         migrations.AlterField(
             model_name='hold',

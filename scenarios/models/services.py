@@ -8,7 +8,6 @@ from django.db import models
 from django.utils import timezone
 
 from scenarios.domain import service_urls
-from scenarios.domain.templates import VARIABLE_NAME
 from scenarios.models.fields import DNS_LABEL
 
 HEALTH_PATH = RegexValidator(
@@ -16,9 +15,10 @@ HEALTH_PATH = RegexValidator(
 )
 DEFAULT_HEALTH_PATH = "/health"
 DEFAULT_PROXY_SECRET = "FAULT_PROXY_TOKEN"  # noqa: S105 - the name of a secret
-SECRET_NAME = RegexValidator(
-    rf"\A{VARIABLE_NAME}\Z",
-    "Use letters, digits, '_' and '-', at most 63 characters, as in 'FAULT_PROXY_TOKEN'.",
+# Whoever may change services chooses where the secret is sent. So it must not be one of another purpose.
+PROXY_SECRET = RegexValidator(
+    r"\AFAULT_PROXY[A-Za-z0-9_-]{0,52}\Z",
+    "Begin the name with 'FAULT_PROXY', and use letters, digits, '_' and '-', as in 'FAULT_PROXY_TOKEN'.",
 )
 
 
@@ -99,8 +99,8 @@ class Service(models.Model):
         blank=True,
         default=DEFAULT_PROXY_SECRET,
         db_default=DEFAULT_PROXY_SECRET,
-        validators=[SECRET_NAME],
-        help_text="The name of the secret with the proxy's token.",
+        validators=[PROXY_SECRET],
+        help_text="The name of the secret with the proxy's token. It begins with FAULT_PROXY.",
     )
     protected_since = models.DateTimeField(
         null=True, editable=False, help_text="Since when it is protected at this address."
@@ -120,6 +120,11 @@ class Service(models.Model):
         elif self.pk is None or not present.exists():
             self.protected_since = timezone.now()
         super().save(*arguments, **named)
+
+    @property
+    def is_web(self) -> bool:
+        """Whether it speaks HTTP, so that it has paths and a status."""
+        return self.base_url.partition("://")[0].lower() in service_urls.WEB_SCHEMES
 
     def clean(self) -> None:
         self.proxy_secret = self.proxy_secret or DEFAULT_PROXY_SECRET

@@ -22,7 +22,7 @@ from scenarios.domain.outcomes import ApprovalState, RunState
 from scenarios.domain.plan import Plan
 from scenarios.drivers import documents
 from scenarios.language.document import Document, build_plan
-from scenarios.models import Approval, Run, Scenario, Schedule, Service
+from scenarios.models import Approval, Host, Run, Scenario, Schedule, Service
 from scenarios.ports import Event
 from scenarios.runs import admission, approval_gate, task_queue
 from scenarios.runs import commands as run_commands
@@ -183,7 +183,7 @@ def request_where_changed() -> None:
     pending = Approval.objects.pending().filter(schedule=OuterRef("pk"))
     rows = Schedule.objects.filter(is_paused=False).select_related("changed_by")
     if not settings.PROTECTED_HOSTS:
-        rows = rows.filter(is_protected | Exists(pending))
+        rows = rows.filter(is_protected | Exists(Host.objects.filter(is_protected=True)) | Exists(pending))
     if not (found := list(rows)):
         return
     names = {schedule.scenario_name for schedule in found}
@@ -195,7 +195,9 @@ def request_where_changed() -> None:
     )
     waiting = set(Approval.objects.pending().values_list("schedule", "fingerprint"))
     registered = Service.objects.order_by("name").values_list("name", "base_url", "is_protected")
-    services_now = (*settings.PROTECTED_HOSTS, *registered)
+    hosts = Host.objects.values_list("name", "address", "labels", "is_protected")
+    hosts_now = (json.dumps(row, sort_keys=True) for row in hosts.order_by("name"))
+    services_now = (*settings.PROTECTED_HOSTS, *hosts_now, *registered)
     for schedule in found:
         scenario = scenarios.get(schedule.scenario_name)
         if scenario is None:

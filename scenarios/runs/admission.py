@@ -6,6 +6,7 @@ claim and a stop at the same moment, one sees what the other has done.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +16,8 @@ from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.plan import Step
 from scenarios.drivers import hosts
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunQuerySet, Service
-from scenarios.runs import registry
+from scenarios.runs import host_targets, registry
+from scenarios.runs.host_targets import HostTargets
 from scenarios.runs.registry import Targets
 
 MAX_RUNS_LOOKED_UP = 100
@@ -64,16 +66,11 @@ def find_protected(names: Iterable[str]) -> list[str]:
     """The protected ones of these services and hosts."""
     touched = list(names)
     services = Service.objects.filter(is_protected=True, name__in=touched).order_by("name")
-    return [*services.values_list("name", flat=True), *_protected_hosts(touched)]
+    return [*services.values_list("name", flat=True), *_find_protected_hosts(touched)]
 
 
-def _protected_hosts(touched: Iterable[str]) -> list[str]:
-    """Of a run that any worker may claim, each protected host: it may be the one."""
-    found = {name for name in touched if name.startswith(hosts.TARGET_PREFIX)}
-    every = {hosts.format_target(host) for host in settings.PROTECTED_HOSTS}
-    if hosts.ANY_HOST in every:
-        return sorted(found)
-    return sorted(every if hosts.ANY_HOST in found else found & every)
+def _find_protected_hosts(touched: Iterable[str]) -> list[str]:
+    return host_targets.find_protected(touched, settings.PROTECTED_HOSTS)
 
 
 def describe_missing_approval(services: Iterable[str]) -> str:
@@ -122,14 +119,9 @@ def _find_earlier_run(run: Run) -> str:
     if not run.services:
         return ""
     for other in Run.objects.before_in_line(run).for_a_list():
-        if shared := sorted(list_claims(other) & list_claims(run)):
+        if shared := sorted(host_targets.list_claims(other) & host_targets.list_claims(run)):
             return describe_earlier_run(other, shared[0])
     return ""
-
-
-def list_claims(run: Run) -> set[str]:
-    """What a queued run waits for. It is bound to no host yet: the worker that claims it decides the host."""
-    return {hosts.ANY_HOST if name.startswith(hosts.TARGET_PREFIX) else name for name in run.services}
 
 
 def describe_earlier_run(other: Run, service: str) -> str:
@@ -154,10 +146,8 @@ def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[s
     acting = list(steps)
     targets = collect_targets(acting)
     registered = registry.read_registry(targets)
-    touched = registered.touched(targets)
-    if hosts.are_host_bound(acting):
-        touched.add(hosts.ANY_HOST)
-    return sorted(touched), [*registered.find_protected(touched), *_protected_hosts(touched)]
+    touched = registered.touched(targets) | host_targets.find_touched(targets.hosts)
+    return sorted(touched), [*registered.find_protected(touched), *_find_protected_hosts(touched)]
 
 
 def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
@@ -165,22 +155,22 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
 
     Of an address where none is registered, the address that it is resolved to.
 
-    A service that is registered twice is touched under both names. Steps that act on the host of their
-    process, as those of `command` and `signal`, touch that host as a whole: which of its processes a command
-    reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those may do.
+    A service or host that is registered twice is touched under both names. Steps that act on the host of
+    their process, as those of `command` and `signal`, touch that host as a whole: which of its processes a
+    command reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those
+    may do.
     """
-    acting = list(steps)
-    touched = registry.find_touched(collect_targets(acting), lookups=lookups)
-    return sorted(touched | {host} if hosts.are_host_bound(acting) else touched)
+    targets = collect_targets(steps)
+    touched = registry.find_touched(targets, lookups=lookups)
+    touched |= host_targets.find_touched(targets.hosts, lookups=lookups)
+    return sorted({host if name == hosts.ANY_HOST else name for name in touched})
 
 
 def collect_targets(steps: Iterable[Step]) -> Targets:
     """What the steps name; of one that is bound to its host, where the process listens that it names."""
     acting = list(steps)
-    return Targets.of(
-        acting,
-        set().union(*(_find_listening_addresses(step) for step in acting if hosts.is_host_bound(step))),
-    )
+    listening = (_find_listening_addresses(step) for step in acting if hosts.is_host_bound(step))
+    return replace(Targets.of(acting, set().union(*listening)), hosts=HostTargets.of(acting))
 
 
 def resolve_targets(runs: RunQuerySet) -> None:
@@ -188,13 +178,15 @@ def resolve_targets(runs: RunQuerySet) -> None:
     rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
     wanted = [Targets.from_json(targets) for targets in rows]
     registry.find_touched(Targets(frozenset(), frozenset().union(*(one.endpoints for one in wanted))))
+    host_targets.find_touched(HostTargets(frozenset().union(*(one.hosts.selections for one in wanted))))
 
 
 def find_touched_now(run: Run) -> list[str]:
-    """What the run touches as services are registered now; no name server is asked."""
+    """What the run touches as services and hosts are registered now; no name server is asked."""
     found = registry.find_touched(Targets.from_json(run.targets), lookups=False)
-    kept = {name for name in run.services if not registry.is_address(name)}  # addresses are resolved again
-    return hosts.resolve_target(kept | found, hosts.this_host())
+    # Addresses are resolved again, and hosts selected.
+    kept = {name for name in run.services if not registry.is_address(name) and not hosts.is_target(name)}
+    return sorted(kept | found | host_targets.find_touched_now(run, hosts.this_host()))
 
 
 def _find_listening_addresses(step: Step) -> set[tuple[str, int]]:

@@ -12,12 +12,12 @@ from django.conf import settings
 from django.db import Error, transaction
 
 from scenarios.database.connections import reconnecting
-from scenarios.domain.addresses import Place, build_places, names, parse_endpoint, resolve_places
+from scenarios.domain.addresses import Endpoint, Place, build_places, names, parse_endpoint, resolve_places
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.outcomes import FaultState, RunState
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Connection, Intent
-from scenarios.runs import admission
+from scenarios.runs import admission, host_targets
 from scenarios.runs.registry import (
     Registered,
     Registry,
@@ -61,7 +61,8 @@ class RunGate:
             await self._refuse_undo(known, places, connection.host)
             return frozenset()
         if settings.ONLY_REGISTERED_SERVICES:
-            await asyncio.to_thread(self._refuse_strangers, known, places, connection.host)
+            endpoints = await _ask(host_targets.read_endpoints, last=None)
+            await asyncio.to_thread(self._refuse_strangers, known, places, connection.host, endpoints)
         if intent is Intent.READ:
             return frozenset()
         touched = known.find_holds_for(places)
@@ -83,11 +84,13 @@ class RunGate:
         if names_left:
             raise StepImpossible(_unapproved(host, names_left))
 
-    def _refuse_strangers(self, known: Registry, places: frozenset[Place], host: str) -> None:
+    def _refuse_strangers(
+        self, known: Registry, places: frozenset[Place], host: str, of_hosts: Iterable[Endpoint]
+    ) -> None:
         if known.find_services_at(places):
             return
         own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
-        endpoints = [endpoint for url in own if (endpoint := parse_endpoint(url)) is not None]
+        endpoints = [*of_hosts, *filter(None, map(parse_endpoint, own))]
         names.resolve(one for one, _ in endpoints)
         if not any(places & resolve_places(endpoint, lookups=False) for endpoint in endpoints):
             raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")

@@ -11,13 +11,14 @@ from django.db.models import Q
 
 from scenarios.drivers import hosts
 from scenarios.models import GlobalStop, Hold, Run, RunQuerySet
-from scenarios.runs import admission, registry
+from scenarios.runs import admission, host_targets, registry
 
 FIELDS = (
     "id",
     "attempt",
     "priority",
     "services",
+    "targets",
     "scenario_name",
     "waiting_for",
     "queued_at",
@@ -50,12 +51,12 @@ def scan_line(stop: GlobalStop, now: datetime, host: str | None = None) -> Itera
         if run.begin_after is not None and run.begin_after > now:
             yield run, run.waiting_for  # it keeps nobody from beginning meanwhile
             continue
-        touched = hosts.resolve_target(run.services, host) if host else run.services
+        touched = host_targets.resolve_worker(run, host) if host else run.services
         reasons = [_describe_hold(name, held, held_host) for name in touched]
-        reasons += [reserved.get(name, "") for name in sorted(admission.list_claims(run))]
+        reasons += [reserved.get(name, "") for name in sorted(host_targets.list_claims(run))]
         obstacle = next(filter(None, reasons), "" if places > 0 else no_place)
         places -= not obstacle
-        for name in admission.list_claims(run):
+        for name in host_targets.list_claims(run):
             reserved.setdefault(name, admission.describe_earlier_run(run, name))
         yield run, obstacle
 

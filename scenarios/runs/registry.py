@@ -3,7 +3,7 @@ ONLY_REGISTERED_SERVICES all ask here which of them a connection reaches.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -12,6 +12,7 @@ from django.utils.crypto import salted_hmac
 from scenarios.domain.addresses import Endpoint, Place, format_hold, names, parse_endpoint, resolve_places
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.models import Hold, Service
+from scenarios.runs.host_targets import HostTargets
 
 MAX_NAME_LENGTH = 63
 HIDDEN_PREFIX = "address/"
@@ -28,10 +29,11 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What steps name: services, and endpoints of their own."""
+    """What steps name: services, endpoints of their own, and hosts."""
 
     services: frozenset[str]
     endpoints: frozenset[Endpoint]
+    hosts: HostTargets = field(default_factory=HostTargets)
 
     @classmethod
     def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
@@ -42,14 +44,16 @@ class Targets:
         return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
 
     def as_json(self) -> dict[str, Any]:
-        return {"services": sorted(self.services), "endpoints": sorted(map(list, self.endpoints))}
+        named = {"services": sorted(self.services), "endpoints": sorted(map(list, self.endpoints))}
+        return {**named, **self.hosts.as_json()}
 
     @classmethod
     def from_json(cls, written: Any) -> Self:
         """Of a run that was queued by an earlier version: none."""
         stored = written or {}
         endpoints = ((str(host), int(port)) for host, port in stored.get("endpoints", ()))
-        return cls(frozenset(stored.get("services", ())), frozenset(endpoints))
+        hosts = HostTargets.from_json(stored)
+        return cls(frozenset(stored.get("services", ())), frozenset(endpoints), hosts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """How a service is, by its own path and status; tried in the form before it is stored."""
 
+import socket
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -59,3 +61,15 @@ def test_unsaved_service_can_be_tried(admin_client: Client, client: Client) -> N
     assert "Check health" in admin_client.get(reverse("admin:scenarios_service_add")).content.decode()
     registered_services.register_service("bank", "http://127.0.0.1:1")
     assert Service.objects.get().health_path == "/health"
+
+
+def test_service_that_does_not_speak_http_is_well_if_something_listens(admin_client: Client) -> None:
+    page = reverse("admin:scenarios_service_try")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"redis://127.0.0.1:{listener.getsockname()[1]}/0"
+        service = registered_services.register_service("cache", address)
+        assert check_health(service).sentence.startswith("accepted a connection after ")
+        assert "accepted a connection" in admin_client.post(page, {"base_url": address}).content.decode()
+    assert not check_health(service).is_well
+    assert "refused the connection" in admin_client.post(page, {"base_url": address}).content.decode()
+    assert not service.queries.exists()  # which count HTTP requests

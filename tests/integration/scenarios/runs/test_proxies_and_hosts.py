@@ -76,7 +76,11 @@ def test_token_of_a_proxy_is_redacted_in_what_its_step_returns() -> None:
     [
         ({}, "shop", "names no fault proxy; start one in front of it"),
         ({}, "bank", "unknown service 'bank'; registered services: shop"),
-        ({"proxy": CONTROL, "proxy_secret": "OTHER"}, "shop", "the secret 'OTHER' is missing"),
+        (
+            {"proxy": CONTROL, "proxy_secret": "FAULT_PROXY_OTHER"},
+            "shop",
+            "the secret 'FAULT_PROXY_OTHER' is missing",
+        ),
     ],
 )
 def test_services_without_a_proxy_that_can_be_used_say_what_to_do(
@@ -118,7 +122,7 @@ def test_host_with_the_longest_name_can_be_held() -> None:
         ({"proxy": "tcp://127.0.0.1:8474"}, "proxy", "unknown scheme 'tcp'"),
         ({"proxy": CONTROL, "proxy_listener": "127.0.0.1"}, "proxy_listener", "has no port"),
         ({"proxy_listener": "127.0.0.1:5433"}, "proxy_listener", "needs the fault proxy"),
-        ({"proxy": CONTROL, "proxy_secret": "no name"}, "proxy_secret", "Use letters"),
+        ({"proxy": CONTROL, "proxy_secret": "DATABASE"}, "proxy_secret", "Begin the name with 'FAULT_PROXY'"),
         ({"name": "a" * 64}, "name", "at most 63 characters"),
     ],
 )

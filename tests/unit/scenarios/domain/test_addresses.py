@@ -51,3 +51,17 @@ def test_known_addresses_are_kept_while_the_name_server_fails(monkeypatch: pytes
 )
 def test_a_place_is_held_by_its_address(place: tuple[str, int], name: str) -> None:
     assert format_hold(place) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [
+        ("postgres://db/shop", 5432),
+        ("redis://db", 6379),
+        ("redis://db:1/0", 1),
+        ("tcp://db:9", 9),
+        ("https://db", 443),
+    ],
+)
+def test_port_that_an_address_does_not_name_is_that_of_its_scheme(url: str, port: int) -> None:
+    assert addresses.parse_endpoint(url) == ("db", port)

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from scenarios.domain.errors import StepImpossible, StepNotSent
+from scenarios.drivers.http import Http, HttpArguments
 from scenarios.drivers.tcp import Tcp, TcpArguments
 from scenarios.drivers.wait import Wait, WaitArguments
 
@@ -50,6 +51,18 @@ def test_valid_host_names_are_accepted(host: str) -> None:
 async def test_unresolved_host_is_not_connected() -> None:
     arguments = TcpArguments(host="no-such-host.invalid", port=80)
     assert (await Tcp().probe(arguments, Platform()))["connected"] is False
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "postgres", "redis", "grpc"])
+async def test_service_of_any_protocol_is_connected(serve: Serve, scheme: str) -> None:
+    platform = Platform((await serve(silence)).replace("http", scheme))
+    assert (await Tcp().probe(TcpArguments(service="exchange"), platform))["connected"] is True
+
+
+async def test_service_of_another_protocol_gets_no_http_request() -> None:
+    platform = Platform("postgres://127.0.0.1:5432/shop")
+    with pytest.raises(StepImpossible, match=r"exchange at postgres://127\.0\.0\.1:5432 is not an HTTP"):
+        Http().check(HttpArguments(service="exchange"), platform)
 
 
 async def test_a_service_without_a_port_makes_the_step_impossible() -> None:
