@@ -8,7 +8,7 @@ VERBS = ("view", "add", "change", "delete", "protect")
 
 
 def permit_hosts(apps, schema_editor):
-    """Whoever may do something with services may do it with hosts."""
+    """Those who may do something with services may do it with hosts."""
     Group, Permission, User = (apps.get_model("auth", name) for name in ("Group", "Permission", "User"))
     if not Group.objects.exists() and not User.objects.exists():
         return  # permissions and groups are made after the last migration

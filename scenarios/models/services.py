@@ -15,7 +15,7 @@ HEALTH_PATH = RegexValidator(
 )
 DEFAULT_HEALTH_PATH = "/health"
 DEFAULT_PROXY_SECRET = "FAULT_PROXY_TOKEN"  # noqa: S105 - the name of a secret
-# Whoever may change services chooses where the secret is sent. So it must not be one of another purpose.
+# People who may change services choose where the secret is sent, so it must not have another purpose.
 PROXY_SECRET = RegexValidator(
     r"\AFAULT_PROXY[A-Za-z0-9_-]{0,52}\Z",
     "Begin the name with 'FAULT_PROXY', and use letters, digits, '_' and '-', as in 'FAULT_PROXY_TOKEN'.",

@@ -10,7 +10,7 @@ from scenarios.domain.errors import StepImpossible
 from scenarios.domain.plan import Step
 from scenarios.models import Host, Run
 from scenarios.ports import Connection, Intent
-from scenarios.runs import admission, approval_gate, line
+from scenarios.runs import admission, approval_gate, host_targets
 from scenarios.runs.gate import RunGate
 from scenarios.runs.host_targets import HostTargets
 
@@ -124,15 +124,15 @@ def test_runs_that_select_different_hosts_do_not_wait_for_each_other() -> None:
         Run(services=admission.find_touched([step]), targets=admission.collect_targets([step]).as_json())
         for step in (on_host(name="shop-1"), on_host(name="shop-2"))
     )
-    assert line.host_targets.list_claims(one).isdisjoint(line.host_targets.list_claims(other))
-    assert line.host_targets.resolve_worker(one, "alpha") == ["host/shop-1", "host/till"]
-    assert line.host_targets.resolve_worker(queued(COMMAND), "alpha") == ["host/alpha"]
+    assert host_targets.list_claims(one).isdisjoint(host_targets.list_claims(other))
+    assert host_targets.resolve_worker(one, "alpha") == ["host/shop-1", "host/till"]
+    assert host_targets.resolve_worker(queued(COMMAND), "alpha") == ["host/alpha"]
 
 
 def test_look_at_hosts_is_no_query_for_steps_that_touch_none(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert HostTargets.of([Step("http", {"service": "exchange"})]).as_json()["hosts"] == []
-        assert not admission.host_targets.find_touched(HostTargets())
+        assert not host_targets.find_touched(HostTargets())
 
 
 def test_site_of_registered_services_reaches_its_registered_hosts(settings: Settings) -> None:
