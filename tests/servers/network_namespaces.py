@@ -3,16 +3,21 @@
 https://man7.org/linux/man-pages/man8/ip-netns.8.html
 """
 
+import ctypes
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 # Of the network that is kept for tests between devices (RFC 2544).
 NETWORK = "198.18.77"
 HERE = f"{NETWORK}.1"
+CLONE_NEWNET = 0x40000000
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,14 @@ def can_be_had() -> bool:
     return True
 
 
+def can_filter() -> bool:
+    """Whether nftables work in such a namespace."""
+    if shutil.which("nft") is None or not can_be_had():
+        return False
+    command = ["unshare", "--net", "nft", "add", "table", "inet", "probe"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
@@ -81,3 +94,44 @@ def _machine(stack: ExitStack, bridge: str, name: str, number: int) -> Machine:
     ip("-n", name, "link", "set", "lo", "up")
     machine.plug_in()
     return machine
+
+
+class Loopback:
+    """A network of its own that has only a loopback, and sockets of this process in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # Its process id and mounts stay the same, unlike with `ip netns exec`.
+        self.inside = ("nsenter", f"--net=/run/netns/{name}")
+
+    def open_socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> socket.socket:
+        """A socket stays in the network in which it was made; a thread of its own makes it there."""
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(self._open_socket, family, kind).result()
+
+    def _open_socket(self, family: int, kind: int) -> socket.socket:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/run/netns/{self.name}").open() as file:
+            if libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns failed")
+        return socket.socket(family, kind)
+
+    def listen(self, address: str = "127.0.0.1") -> socket.socket:
+        server = self.open_socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        server.bind((address, 0))
+        server.listen(100)
+        return server
+
+    def run(self, *command: str) -> str:
+        return subprocess.run([*self.inside, *command], check=True, capture_output=True, text=True).stdout
+
+
+@contextmanager
+def loopback() -> Iterator[Loopback]:
+    name = f"lo-{os.getpid()}"
+    ip("netns", "add", name)
+    try:
+        ip("-n", name, "link", "set", "lo", "up")
+        yield Loopback(name)
+    finally:
+        ip("netns", "delete", name)
