@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Rollback
 from scenarios.domain.plan import Action, Proof, Step
+from scenarios.domain.plan import FaultCall as FaultCall  # noqa: PLC0414 - a part of the contract of drivers
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +158,6 @@ class Driver(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class FaultCall:
-    """What a fault driver is told about the fault it injects, renews or removes.
-
-    `id` is unique, chosen by the coordinator, and in the ledger before anything is sent. `lease` is the
-    number of seconds after which a leased fault ends by itself. `target` is what `choose_target` returned.
-    """
-
-    id: str
-    lease: float
-    target: Mapping[str, Any] = field(default_factory=dict)
-
-
 @runtime_checkable
 class FaultDriver(Protocol):
     """A driver whose faults know their own undo. `FaultArguments` declares the words of `fault: {NAME: …}`.
@@ -232,7 +220,7 @@ class Clock(Protocol):
         """As `asyncio.timeout`: raises TimeoutError when the time is up."""
 
 
-def acts_when_probed(driver: Driver, arguments: Mapping[str, Any]) -> bool:
+def acts_when_probed(driver: object, arguments: Mapping[str, Any]) -> bool:
     """Whether a probe with these arguments, as the plan has them, changes something at its target."""
     decides = getattr(driver, "acts_when_probed", None)
     return decides is not None and bool(decides(arguments))
@@ -270,17 +258,25 @@ class Fault:
     address: str = ""
     late_seconds: float = 0.0
     is_answered: bool = False
+    lease_seconds: float = 0.0
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether it ends by itself, `lease_seconds` after its last renewal."""
+        return self.lease_seconds > 0
 
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
     """`reason` says why the fault may still be there; "" where it was undone.
 
-    `is_seen_gone`: its proof holds. `places`: what came of it, by address. `began_at`: when it was asked for.
+    `is_seen_gone`: its proof holds. `was_gone`: the undo found nothing to undo. `places`: what came of it,
+    by address. `began_at`: when it was asked for.
     """
 
     reason: str = ""
     is_seen_gone: bool = False
+    was_gone: bool = False
     places: Mapping[str, str] = field(default_factory=dict)
     began_at: datetime | None = None
 
@@ -299,16 +295,24 @@ class Ledger(Protocol):
         action: Action,
         address: str,
         late_seconds: float,
+        lease_seconds: float = 0.0,
         touched: frozenset[str] = frozenset(),
     ) -> Fault:
         """Write the action's fault as `injecting`. Only after this may the injection start.
 
+        `lease_seconds`: how long it lasts without being renewed; 0 if it does not end by itself.
         `touched`: what its undo touches, also where a secret hides that.
         """
 
     async def mark_active(self, fault: Fault) -> None: ...
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None: ...
+
+    async def note_renewed(self, faults: Sequence[Fault], at: datetime) -> None:
+        """Write when these leased faults were renewed, for people; nothing depends on it."""
+
+    async def mark_lost(self, fault: Fault, reason: str) -> None:
+        """Write that the target does not have the fault any more, although nobody was to remove it."""
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         """Close the fault. One whose injection may still arrive stays, to be undone again."""

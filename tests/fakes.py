@@ -67,6 +67,7 @@ class InMemoryJournal:
     faults: dict[int, Fault] = field(default_factory=dict)
     late_until: dict[int, float] = field(default_factory=dict)
     moved: dict[str, str] = field(default_factory=dict)
+    renewed: list[tuple[int, float]] = field(default_factory=list)
     lost: bool = False
     unreachable: bool = False
 
@@ -84,6 +85,7 @@ class InMemoryJournal:
         action: Action,
         address: str,
         late_seconds: float,
+        lease_seconds: float = 0.0,
         touched: frozenset[str] = frozenset(),
     ) -> Fault:
         del touched
@@ -100,6 +102,7 @@ class InMemoryJournal:
             proof=action.undone,
             address=address,
             late_seconds=late_seconds,
+            lease_seconds=lease_seconds,
         )
         await self._enter(fault, FaultState.INJECTING, EventKind.FAULT_INJECTING)
         return fault
@@ -109,6 +112,14 @@ class InMemoryJournal:
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None:
         await self._enter(fault, FaultState.NOT_INJECTED, EventKind.FAULT_NOT_INJECTED, reason)
+
+    async def note_renewed(self, faults: Sequence[Fault], at: datetime) -> None:
+        self.renewed += [(fault.key, (at - DAWN).total_seconds()) for fault in faults]
+
+    async def mark_lost(self, fault: Fault, reason: str) -> None:
+        await self.record(
+            Event(EventKind.FAULT_LOST, self.clock.now(), fault.phase, fault.action, {"reason": reason})
+        )
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         if self._may_arrive(fault):

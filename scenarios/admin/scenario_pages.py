@@ -19,9 +19,8 @@ from scenarios.control_room.forms import ScenarioForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
 from scenarios.domain.plan import Plan
 from scenarios.drivers import documents
-from scenarios.drivers.platform import step_arguments
+from scenarios.drivers.documents import describe_language
 from scenarios.language.document import Document, build_plan
-from scenarios.language.schema import json_schema
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import remove_scenario
@@ -130,7 +129,7 @@ class ScenarioAdmin(DeletedByServiceAdmin):
 
     @page("schema/")
     def schema_page(self, request: HttpRequest) -> HttpResponse:
-        schema = copy.deepcopy(json_schema(step_arguments()))
+        schema = copy.deepcopy(describe_language())
         for declaration in schema["$defs"].values():
             if "service" in declaration.get("properties", {}):
                 # Suggestions only: a service may be registered after the scenario is written.

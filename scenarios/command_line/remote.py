@@ -32,8 +32,8 @@ from scenarios.command_line.coordinator import (
 from scenarios.command_line.http_api import PAGE_SIZE, HttpApi, Refusal
 from scenarios.domain.errors import CannotBegin, InvalidDocument
 from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
-from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import build_plan, parse_document
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import build_plan
 from scenarios.language.experiments.translation import TranslationRefused, is_experiment, translate
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.dry_run import PlannedStep, list_steps
@@ -128,7 +128,7 @@ class RemoteCoordinator:
 
     def list_steps(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
         """With the drivers and settings of this machine."""
-        return list(list_steps(build_plan(parse_document(source, step_arguments()), variables)))
+        return list(list_steps(build_plan(read_document(source), variables)))
 
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         del source, variables

@@ -64,6 +64,7 @@ class EventKind(StrEnum):
 
     FAULT_INJECTING = "fault_injecting", Topic.FAULT, "A fault is in the ledger and is now injected."
     FAULT_INJECTED = "fault_injected", Topic.FAULT, "A fault is injected."
+    FAULT_LOST = "fault_lost", Topic.FAULT, "A fault ended too early: its target does not have it any more."
     FAULT_NOT_INJECTED = "fault_not_injected", Topic.FAULT, "A fault cannot have reached its target."
     FAULT_UNDONE = "fault_undone", Topic.FAULT, "A fault is undone."
     FAULT_UNVERIFIED = (

@@ -4,7 +4,8 @@ All times are seconds (float). Plans are immutable, so that nothing changes whil
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -12,17 +13,40 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.templates import find_secrets
 
 
+class FaultOperation(StrEnum):
+    """What a step asks of a fault driver."""
+
+    INJECT = "inject"
+    REMOVE = "remove"
+    LOOK = "look"  # whether the fault is present
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCall:
+    """What a fault driver is told about the fault it injects, renews or removes.
+
+    `id` is unique, chosen by the coordinator, and in the ledger before anything is sent. `lease` is the
+    number of seconds after which a leased fault ends by itself. `target` is what `choose_target` returned.
+    """
+
+    id: str
+    lease: float
+    target: Mapping[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One call of a driver; `arguments` are JSON values, so that the ledger can store them.
 
     They contain secrets as `${secret:NAME}` (see templates.py). If a step is `sensitive`, its response is not
-    stored.
+    stored. The steps of a `fault` have an `operation`, and know the fault from the moment it is opened.
     """
 
     driver: str
     arguments: Mapping[str, Any]
     sensitive: bool = False
+    operation: FaultOperation | None = None
+    fault: FaultCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +81,33 @@ class Action:
             yield self.undo
         if self.undone is not None:
             yield self.undone.probe
+
+    @property
+    def is_driven_fault(self) -> bool:
+        """Whether a fault driver injects, removes and verifies it."""
+        return self.do.operation is not None
+
+    def for_fault(self, call: FaultCall) -> "Action":
+        """The same action, whose steps know the fault that it injects."""
+        if self.undo is None or self.undone is None:
+            raise TypeError(f"action {self.name!r} has no fault of a fault driver")
+        proof = replace(self.undone, probe=replace(self.undone.probe, fault=call))
+        undo = replace(self.undo, fault=call)
+        return replace(self, do=replace(self.do, fault=call), undo=undo, undone=proof)
+
+
+# What shows that the fault of a fault driver is gone: what its `LOOK` returns then.
+ABSENT_FAULT = Expectations({"present": False})
+
+
+def build_fault_action(step: Step, **words: Any) -> Action:
+    """The action whose `fault` is this step; `words` are the action's other fields."""
+    return Action(
+        do=replace(step, operation=FaultOperation.INJECT),
+        undo=replace(step, operation=FaultOperation.REMOVE),
+        undone=Proof(replace(step, operation=FaultOperation.LOOK), ABSENT_FAULT),
+        **words,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,18 @@ from scenarios.ports import Proxy, RegisteredHost
 
 
 def step_arguments() -> dict[str, type[BaseModel]]:
-    """The models of the drivers' arguments by driver name, which is all that validation needs.
+    """The models of the drivers' arguments by driver name. Drivers that only know faults have none."""
+    return _list_models("Arguments")
 
-    Drivers that only know faults have none.
-    """
+
+def fault_arguments() -> dict[str, type[BaseModel]]:
+    """The models of the fault drivers' arguments by driver name."""
+    return _list_models("FaultArguments")
+
+
+def _list_models(word: str) -> dict[str, type[BaseModel]]:
     drivers = installed_drivers().items()
-    return {name: driver.Arguments for name, driver in drivers if hasattr(driver, "Arguments")}
+    return {name: getattr(driver, word) for name, driver in drivers if hasattr(driver, word)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from scenarios.engine.phases import Phases
 from scenarios.engine.rollback import finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
-from scenarios.ports import Clock, Driver, Event, Gate, Journal, Ledger, Platform
+from scenarios.ports import Clock, Driver, Event, Fault, Gate, Journal, Ledger, Platform
 
 T = TypeVar("T")
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
@@ -28,7 +28,8 @@ SHUTDOWN_DELAYS = (0.5,)
 class Engine:
     """One run of one plan. `end` and `abandon` may be called from the event loop's thread at any time.
 
-    `late_seconds`: how long an injection that was not answered may still arrive.
+    `late_seconds`: how long an injection that was not answered may still arrive. `fault_lease_seconds`: how
+    long a fault that ends by itself lasts without being renewed.
     """
 
     def __init__(
@@ -41,13 +42,21 @@ class Engine:
         journal: Journal,
         ledger: Ledger,
         late_seconds: float = 0.0,
+        fault_lease_seconds: float = 10.0,
         gate: Gate | None = None,
     ) -> None:
         steps = StepRunner(drivers, platform, clock, gate=gate)
         self._clock = clock
         self._journal = journal
         self._ledger = ledger
-        self._injector = Injector(steps=steps, ledger=ledger, clock=clock, late_seconds=late_seconds)
+        self._injector = Injector(
+            steps=steps,
+            ledger=ledger,
+            clock=clock,
+            late_seconds=late_seconds,
+            lease_seconds=fault_lease_seconds,
+            lost=self._lose_fault,
+        )
         self._stages = Stages()
         self._phases = Phases(
             plan,
@@ -74,6 +83,9 @@ class Engine:
         """
         self._stages.move(Signal.CUT_OFF if is_cut_off else Signal.LOSE)
         self._cancel()
+
+    def _lose_fault(self, fault: Fault, reason: str) -> None:
+        self._phases.lose(fault, reason)
 
     def _cancel(self) -> None:
         if self._task is not None:

@@ -7,13 +7,15 @@ A fault counts as answered once the target has said whether it did what it was a
 still be injected, even after the connection was closed, and the ledger keeps it for a while after its undo.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from uuid import uuid4
 
 from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Action, Step
+from scenarios.domain.plan import Action, FaultCall, Step
 from scenarios.engine.observations import Observation, judge
+from scenarios.engine.renewal import Renewals
 from scenarios.engine.rollback import UNDO_DELAYS, NullLedger, undo_all
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Ledger
@@ -22,13 +24,28 @@ NOTHING_EXPECTED = Expectations({})
 
 
 class Injector:
-    """Knows the faults that this process has injected and has not undone."""
+    """Knows the faults that this process has injected and has not undone.
 
-    def __init__(self, *, steps: StepRunner, ledger: Ledger, clock: Clock, late_seconds: float) -> None:
+    `late_seconds`: how long an injection that was not answered may still arrive. `lease_seconds`: how long
+    a fault that ends by itself lasts without being renewed. `lost` is called with one that ended too early.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: StepRunner,
+        ledger: Ledger,
+        clock: Clock,
+        late_seconds: float,
+        lease_seconds: float,
+        lost: Callable[[Fault, str], None],
+    ) -> None:
         self._steps = steps
         self._ledger = ledger
         self._clock = clock
         self._late_seconds = late_seconds
+        self._lease_seconds = lease_seconds
+        self.renewals = Renewals(steps=steps, ledger=ledger, clock=clock, lost=lost)
         # What this process has in the ledger and has not undone: all there is while that is unreachable.
         self._open: dict[int, Fault] = {}
         # Of these, the faults whose injection has begun, and whose end is not in the ledger yet.
@@ -45,9 +62,17 @@ class Injector:
         """
         if action.undo is None:
             return (await self._act(action))[0]
+        if action.is_driven_fault:
+            action = await self._choose_target(action)
+        assert action.undo is not None  # noqa: S101 - it has not lost it
         touched = await self._steps.admit_undo(action.undo)
         fault = await self._open_fault(action, action.undo, phase, touched)
         return await self._inject(action, fault)
+
+    async def _choose_target(self, action: Action) -> Action:
+        """The action with the id of its fault and the place where it will be: both go into the ledger."""
+        target = await self._steps.choose_target(action.do, action.timeout)
+        return action.for_fault(FaultCall(uuid4().hex, self._lease_seconds, target))
 
     async def _act(self, action: Action) -> tuple[Observation, bool]:
         """What was answered, and whether that is known to be the target's own word or to be expected."""
@@ -67,6 +92,7 @@ class Injector:
             action=action,
             address=self._steps.address_of(undo),
             late_seconds=late,
+            lease_seconds=self._lease_seconds if self._steps.is_leased(action.do) else 0.0,
             touched=touched,
         )
         # From here on the undo is on disk. Only now may the fault be injected.
@@ -79,6 +105,7 @@ class Injector:
 
     async def _inject(self, action: Action, fault: Fault) -> Observation:
         self._begun[fault.key] = fault
+        begun_at = self._clock.monotonic()
         try:
             seen, is_answered = await self._act(action)
         except StepNotSent as error:
@@ -88,6 +115,7 @@ class Injector:
         except StepNotDone:
             self._refused.add(fault.key)
             raise
+        self.renewals.keep(fault, begun_at)
         if is_answered:
             await self._ledger.mark_active(fault)
             del self._begun[fault.key]
@@ -95,6 +123,8 @@ class Injector:
 
     async def undo(self, faults: Sequence[Fault], delays: Sequence[float] | None = None) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails after the usual tries."""
+        for fault in faults:
+            self.renewals.release(fault)
         known = [
             replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
         ]

@@ -18,7 +18,7 @@ from scenarios.engine.injection import Injector
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.steps import StepRunner
 from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
-from scenarios.ports import Clock, Event, Journal, Ledger
+from scenarios.ports import Clock, Event, Fault, Journal, Ledger
 
 # Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
 VALIDATIONS_PER_ROUND = 16
@@ -50,6 +50,7 @@ class Phases:
         self._end = end
         self._note_failure = note_failure
         self._may_await = asyncio.Event()
+        self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
 
     async def run(self) -> None:
         await self._check_plan()
@@ -57,6 +58,8 @@ class Phases:
             watchers = [group.create_task(self._end_at_timeout())]
             watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
             watchers.append(group.create_task(self._undo_late_faults()))
+            watchers.append(group.create_task(self._injector.renewals.run()))
+            watchers.append(group.create_task(self._end_when_fault_is_lost()))
             first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
                 if phase is first_with_actions:
@@ -82,6 +85,15 @@ class Phases:
     async def _end_at_timeout(self) -> None:
         await self._clock.sleep(self._plan.timeout)
         self._end(Outcome.TIMED_OUT, f"the run reached its timeout of {format_duration(self._plan.timeout)}")
+
+    def lose(self, fault: Fault, reason: str) -> None:
+        """End the run because a fault ended too early: what it was to show was not there."""
+        self._lost.put_nowait((fault, reason))
+
+    async def _end_when_fault_is_lost(self) -> None:
+        fault, reason = await self._lost.get()
+        await self._ledger.mark_lost(fault, reason)
+        self._end(Outcome.ERRORED, f"the fault of action {fault.action!r} was lost: {reason}")
 
     async def _watch_guard(self, guard: Guard) -> None:
         failures = 0

@@ -89,9 +89,10 @@ async def undo(fault: Fault, steps: StepRunner, *, new_address: str = "") -> Und
     """
     service = find_service(fault.undo)
     there = steps.at({service: fault.address}) if fault.address else steps
-    if not new_address:
+    # A fault driver's own target says where the fault is.
+    if not new_address or fault.undo.operation is not None:
         result = await _undo_and_check(fault, there)
-        return UndoResult(result.reason, result.is_seen_gone, _describe_place(fault.address, result.reason))
+        return replace(result, places=_describe_place(fault.address, result.reason))
     result, elsewhere = await asyncio.gather(
         _undo_and_check(fault, there), _send_undo(fault, steps.at({service: new_address}))
     )
@@ -102,7 +103,7 @@ async def undo(fault: Fault, steps: StepRunner, *, new_address: str = "") -> Und
             f"; it was injected at {origin(fault.address)}, and {service!r} is registered at "
             f"{origin(new_address)} by now, where {elsewhere.reason or 'it is undone'}"
         )
-    return UndoResult(reason, result.is_seen_gone, places)
+    return replace(result, reason=reason, places=places)
 
 
 def _describe_place(address: str, reason: str) -> dict[str, str]:
@@ -111,7 +112,8 @@ def _describe_place(address: str, reason: str) -> dict[str, str]:
 
 async def _send_undo(fault: Fault, steps: StepRunner) -> UndoResult:
     try:
-        return UndoResult(is_seen_gone=await steps.undo(fault.undo, fault.timeout))
+        was_gone = await steps.undo(fault.undo, fault.timeout)
+        return UndoResult(is_seen_gone=was_gone, was_gone=was_gone)
     except StepFailed as error:
         return UndoResult(str(error))
 
@@ -127,7 +129,7 @@ async def _undo_and_check(fault: Fault, steps: StepRunner) -> UndoResult:
         # An undo that failed is not waited for: it is tried again.
         is_over = bool(sent.reason) or steps.clock.monotonic() + CHECK_SECONDS >= deadline
         if not seen:
-            return UndoResult(is_seen_gone=True)
+            return UndoResult(is_seen_gone=True, was_gone=sent.was_gone)
         if is_over:
             return UndoResult("; ".join(filter(None, (sent.reason, seen))))
         await steps.clock.sleep(CHECK_SECONDS)

@@ -10,6 +10,7 @@ from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import find_secrets
+from scenarios.engine.fault_steps import FaultSteps
 from scenarios.ports import (
     Connection,
     Driver,
@@ -60,7 +61,7 @@ class StepPlatform:
             raise
 
 
-def choose_intent(driver: Driver, step: Step, *, is_action: bool, undoes: bool) -> Intent:
+def choose_intent(driver: Driver | FaultSteps, step: Step, *, is_action: bool, undoes: bool) -> Intent:
     if not is_action and not acts_when_probed(driver, step.arguments):
         return Intent.READ
     return Intent.UNDO if undoes else Intent.ACT

@@ -8,11 +8,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import ScenarioError, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.errors import (
+    FaultGone,
+    ScenarioError,
+    StepFailed,
+    StepImpossible,
+    StepNotDone,
+    StepNotSent,
+)
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.plan import Step, find_service
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
+from scenarios.engine.fault_steps import FaultSteps, find_step_driver
 from scenarios.engine.step_platform import StepPlatform, admit_undo, choose_intent, secret_arguments
 from scenarios.ports import Clock, Driver, Gate, Platform, Proxy, RegisteredHost
 
@@ -20,6 +28,8 @@ SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
 # Of a look whether something listens, by a driver's `reach`.
 REACH_SECONDS = 5.0
+# A fault that is injected already must be removed, and kept until then, whatever is protected meanwhile.
+UNDOING_VERBS = ("undo", "renew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,9 @@ class Pinned:
 
     def secret(self, name: str) -> str:
         return self.platform.secret(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.platform, name)  # a site's own platform may offer more
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +110,40 @@ class StepRunner:
         Raises:
             StepFailed: nothing does.
         """
-        if hasattr(self.drivers.get(step.driver), "reach"):
+        if hasattr(self._find(step), "reach"):
             await self._call(step, "reach", REACH_SECONDS, is_action=False)
 
     def can_start_nothing(self, step: Step) -> bool:
         """Whether the step only speaks to its target, and so starts none that a later step needs."""
-        return hasattr(self.drivers.get(step.driver), "reach")
+        return hasattr(self._find(step), "reach")
+
+    async def choose_target(self, step: Step, time_limit: float) -> Mapping[str, Any]:
+        """Where a fault driver will inject the fault; nothing is changed there.
+
+        Raises:
+            StepNotSent: there is no target, or it cannot be reached.
+        """
+        try:
+            return await self._call(step, "choose_target", time_limit, is_action=False)
+        except StepNotSent:
+            raise
+        except StepFailed as error:
+            raise StepNotSent(str(error)) from error
+
+    async def renew(self, step: Step, time_limit: float) -> None:
+        """Keep a leased fault for another lease.
+
+        Raises:
+            FaultGone: its target does not have it any more.
+            StepFailed: it is not known whether it is kept.
+        """
+        await self._call(step, "renew", time_limit, is_action=True)
+
+    def is_leased(self, step: Step) -> bool:
+        """Whether the fault that the step injects ends by itself when it is not renewed."""
+        if step.operation is None:
+            return False
+        return bool(self.drivers[step.driver].is_leased(step.arguments))  # type: ignore[attr-defined]
 
     async def probe(self, step: Step, time_limit: float) -> Mapping[str, Any]:
         """The fields the probe returned, with secrets if the target answered any.
@@ -128,13 +169,13 @@ class StepRunner:
 
     def is_of_target(self, step: Step, fields: Mapping[str, Any]) -> bool:
         """Whether the target itself gave this answer, so that it knows what became of the step."""
-        judges = getattr(self.drivers.get(step.driver), "is_of_target", None)
+        judges = getattr(self._find(step), "is_of_target", None)
         return judges is None or bool(judges(fields))
 
     async def undo(self, step: Step, time_limit: float) -> bool:
         """As `act`, but True where the target answered that there is nothing to undo."""
         fields = await self._call(step, "undo", time_limit, is_action=True)
-        return hasattr(self.drivers.get(step.driver), "undo") and bool(fields.get("gone"))
+        return hasattr(self._find(step), "undo") and bool(fields.get("gone"))
 
     def for_undo(self) -> "StepRunner":
         """The same, whose probes look whether a fault is undone, and are refused no more than its undo."""
@@ -153,7 +194,7 @@ class StepRunner:
 
     def arrives_late(self, step: Step) -> bool:
         """Whether what the step asks for may be done after it was cut off."""
-        return bool(getattr(self.drivers.get(step.driver), "arrives_late", True))
+        return bool(getattr(self._find(step), "arrives_late", True))
 
     async def admit_undo(self, step: Step) -> frozenset[str]:
         """Asked before a fault is injected: once it is, its undo is not to be refused.
@@ -168,7 +209,7 @@ class StepRunner:
         return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.platform)
 
     def _decided_by(self, step: Step) -> str:
-        return getattr(self.drivers.get(step.driver), "decided_by", "")
+        return getattr(self._find(step), "decided_by", "")
 
     async def _call(self, step: Step, verb: str, time_limit: float, *, is_action: bool) -> Mapping[str, Any]:
         try:
@@ -185,11 +226,11 @@ class StepRunner:
     ) -> Mapping[str, Any]:
         driver = self._driver(step)
         arguments = self._arguments(driver, step)
-        call = getattr(driver, verb, driver.act)  # most have no undo of their own
+        call = getattr(driver, verb, None) or driver.act  # most have no undo of their own
         platform = StepPlatform(
             self.platform,
             self.gate,
-            choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb == "undo"),
+            choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb in UNDOING_VERBS),
             secret_arguments(step),
             self.redactor,
         )
@@ -223,15 +264,18 @@ class StepRunner:
                 raise broken(f"{sentence}; {SENSITIVE}") from None
             raise broken(f"{sentence}: {error}") from error
 
-    def _driver(self, step: Step) -> Driver:
-        driver = self.drivers.get(step.driver)
+    def _find(self, step: Step) -> Driver | FaultSteps | None:
+        return find_step_driver(self.drivers, step)
+
+    def _driver(self, step: Step) -> Driver | FaultSteps:
+        driver = self._find(step)
         if driver is None:
-            raise StepImpossible(
-                f"there is no driver {step.driver!r}: known are {', '.join(sorted(self.drivers))}"
-            )
+            kind = "driver" if step.operation is None else "fault driver"
+            known = ", ".join(sorted(self.drivers))
+            raise StepImpossible(f"there is no {kind} {step.driver!r}; the installed drivers are {known}")
         return driver
 
-    def _arguments(self, driver: Driver, step: Step) -> Any:
+    def _arguments(self, driver: Driver | FaultSteps, step: Step) -> Any:
         try:
             return driver.Arguments.model_validate(insert_secrets(step.arguments, self._secret))
         except ValidationError as error:
@@ -248,5 +292,5 @@ class StepRunner:
 
 
 def _find_error_class(error: StepFailed) -> type[StepFailed]:
-    kinds = (StepImpossible, StepNotSent, StepNotDone, StepFailed)
+    kinds = (FaultGone, StepImpossible, StepNotSent, StepNotDone, StepFailed)
     return next(kind for kind in kinds if isinstance(error, kind))

@@ -47,11 +47,15 @@ class Document:
     source: str
     _tree: Node = field(repr=False)
     _plain: Mapping[str, Any] = field(repr=False)
-    _model: type[Scenario[Any]] = field(repr=False)
+    _model: type[Scenario[Any, Any]] = field(repr=False)
 
 
-def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
-    """Parse a document and check it against the language and the drivers' arguments.
+def parse_document(
+    source: str | bytes,
+    drivers: Mapping[str, type[BaseModel]],
+    faults: Mapping[str, type[BaseModel]] | None = None,
+) -> Document:
+    """Parse a document and check it against the language and the arguments of drivers and fault drivers.
 
     If every variable has a default, values with variables are checked with the defaults.
 
@@ -61,7 +65,7 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     # The tree is released before the garbage collector runs again; an exception's traceback would keep it.
     with postpone_collection():
         try:
-            read: Document | list[Problem] = _read_document(source, drivers)
+            read: Document | list[Problem] = _read_document(source, scenario_model(drivers, faults))
         except InvalidDocument as error:
             read = list(error.problems)
     if isinstance(read, Document):
@@ -69,11 +73,10 @@ def parse_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) 
     raise InvalidDocument(read)
 
 
-def _read_document(source: str | bytes, drivers: Mapping[str, type[BaseModel]]) -> Document:
+def _read_document(source: str | bytes, model: type[Scenario[Any, Any]]) -> Document:
     tree = read_tree(source)
     if excess := check_step_count(tree) or check_pattern_count(tree):
         raise InvalidDocument([excess])
-    model = scenario_model(drivers)
     plain = tree.plain()
     found = _check(model, plain, tree, excuse_templates=True)[1]
     if problems := [misfit.problem for misfit in found] + list(
@@ -121,8 +124,8 @@ def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
 
 
 def _check(
-    model: type[Scenario[Any]], plain: Any, tree: Node, *, excuse_templates: bool
-) -> tuple[Scenario[Any] | None, list[Misfit]]:
+    model: type[Scenario[Any, Any]], plain: Any, tree: Node, *, excuse_templates: bool
+) -> tuple[Scenario[Any, Any] | None, list[Misfit]]:
     try:
         return model.model_validate(plain, context=MistakeLimit(PATIENCE)), []
     except ValidationError as error:
@@ -132,7 +135,7 @@ def _check(
 
 def _fill_in(
     document: Document, values: Mapping[str, Any]
-) -> tuple[Scenario[Any] | None, dict[str, Any], list[Misfit]]:
+) -> tuple[Scenario[Any, Any] | None, dict[str, Any], list[Misfit]]:
     """The scenario with these values as a model and as plain JSON, and what is wrong with it.
 
     Raises:
@@ -191,7 +194,7 @@ def _sort_problems(problems: Iterable[Problem]) -> list[Problem]:
     return [*ordered[:MAX_PROBLEMS], replace(last, message=rest, hint="fix the first ones")]
 
 
-def _build_plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
+def _build_plan(valid: Scenario[Any, Any], spec: Mapping[str, Any]) -> plan.Plan:
     guards = zip(valid.spec.guards, spec.get("guards", ()), strict=True)
     phases = zip(valid.spec.phases, spec["phases"], strict=True)
     return plan.Plan(
@@ -203,7 +206,7 @@ def _build_plan(valid: Scenario[Any], spec: Mapping[str, Any]) -> plan.Plan:
     )
 
 
-def _build_phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
+def _build_phase(phase: Phase[Any, Any], words: Mapping[str, Any]) -> plan.Phase:
     actions = zip(phase.actions, words.get("actions", ()), strict=True)
     validations = zip(phase.validations, words.get("validations", ()), strict=True)
     return plan.Phase(
@@ -216,7 +219,16 @@ def _build_phase(phase: Phase[Any], words: Mapping[str, Any]) -> plan.Phase:
     )
 
 
-def _build_action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
+def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Action:
+    if "fault" in words:
+        return plan.build_fault_action(
+            _build_step(words["fault"]),
+            name=action.name,
+            at=action.at,
+            until=action.until,
+            timeout=action.timeout,
+            undo_timeout=action.timeout,
+        )
     return plan.Action(
         name=action.name,
         do=_build_step(words["do"]),
@@ -230,7 +242,7 @@ def _build_action(action: Action[Any], words: Mapping[str, Any]) -> plan.Action:
     )
 
 
-def _get_written_timeout(declared: Action[Any] | Validation[Any] | Guard[Any]) -> float | None:
+def _get_written_timeout(declared: Action[Any, Any] | Validation[Any] | Guard[Any]) -> float | None:
     """Its `timeout`; None if it is the default."""
     return declared.timeout if "timeout" in declared.model_fields_set else None
 

@@ -21,6 +21,8 @@ _KEY_ERRORS = frozenset({"extra_forbidden", RELATION, MISFIT})
 _COLLECTION_ERRORS = frozenset({"model_type", "dict_type", "list_type", "model_attributes_type", "missing"})
 
 Path = tuple[str | int, ...]
+# What a step of this title in the JSON Schema names.
+STEPS = {"Step": "driver", "Fault": "fault driver"}
 Sentence = tuple[str, str]
 
 
@@ -94,18 +96,28 @@ def _explain_unknown(path: Path, schema: Mapping[str, Any], *, hinted: bool) -> 
     title, words = find_words(schema, path[:-1])
     if name == "sensitive" and len(path) > 1 and _is_step(schema, path[:-2]):
         return explain_misplaced_sensitive(str(path[-2]))
-    if title == "Step":
-        words = [word for word in words if word != "sensitive"]
-        known = ", ".join(words) or "none, because no driver is installed"
-        message = f"unknown driver {format_value(name)}; choose one of {known}"
-    else:
-        allowed = ", ".join(words)
-        message = f"unknown key {format_value(name)} in {_describe_owner(path[:-1])}; allowed: {allowed}"
+    if title in STEPS:
+        return _explain_unknown_driver(name, title, words, schema, hinted=hinted)
+    allowed = ", ".join(words)
+    message = f"unknown key {format_value(name)} in {_describe_owner(path[:-1])}; allowed: {allowed}"
+    return message, suggest(name, words) if hinted else ""
+
+
+def _explain_unknown_driver(
+    name: str, title: str, words: list[str], schema: Mapping[str, Any], *, hinted: bool
+) -> Sentence:
+    words = [word for word in words if word != "sensitive"]
+    known = ", ".join(words) or "none, because no driver is installed"
+    message = f"unknown {STEPS[title]} {format_value(name)}; choose one of {known}"
+    if title == "Step" and name in schema["$defs"]["Fault"]["properties"]:
+        return message, f"write it under 'fault', because {name!r} is a fault driver"
+    if title == "Fault" and name in schema["$defs"]["Step"]["properties"]:
+        return message, f"write it under 'do', because {name!r} injects no fault by itself"
     return message, suggest(name, words) if hinted else ""
 
 
 def _is_step(schema: Mapping[str, Any], path: Path) -> bool:
-    return find_words(schema, path)[0] == "Step"
+    return find_words(schema, path)[0] in STEPS
 
 
 def _describe_owner(path: Path) -> str:

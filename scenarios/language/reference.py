@@ -13,7 +13,6 @@ from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
 from scenarios.language.words import MAX_STEPS
 from scenarios.language.yaml_tree import MAX_ENTRIES
-from scenarios.ports import Driver
 
 _HEAD = f"""# The scenario language, `coordinator/v1`
 
@@ -49,6 +48,13 @@ A driver declares the fields that it returns, with their types. A document with 
 matcher or a value that can never hold for the field, is refused. So is an expectation that always holds,
 such as `status: {below: 5000}`. A response may lack a field: there is no `json` if the body is not JSON.
 """
+_FAULTS = """## Faults
+
+An action with `fault` names one fault driver, with its arguments under it. The driver removes the fault, and
+looks whether it is gone: only then it counts as undone. A fault that ends by itself has a lease, which the
+run renews; when nobody does so any more, it ends LEASE_SECONDS later (at least 5s). If a target loses its
+fault before the end, the run is errored, because the condition under test was not there.
+"""
 _DECLARATIONS = (
     ("Scenario", "The document"),
     ("Metadata", "`metadata`"),
@@ -66,24 +72,46 @@ _SHOWN_AS = {
     "Expect": "[expectations](#expect)",
     "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
     "Matchers": "a value or a matcher",
+    "Fault": "[a fault](#faults)",
     "Step": "[a step](#drivers)",
     "Undone": "[`undone`](#undone-of-an-action)",
 }
 
 
-def build_reference(drivers: Mapping[str, Driver]) -> str:
+def build_reference(drivers: Mapping[str, Any]) -> str:
     """Markdown with a table for each declaration and each driver."""
-    schema = json_schema({name: driver.Arguments for name, driver in drivers.items()})
+    steps, faults = (_list_models(drivers, word) for word in ("Arguments", "FaultArguments"))
+    schema = json_schema(steps, faults)
     definitions = schema["$defs"]
     parts = [_HEAD]
     for name, title in _DECLARATIONS:
         parts += _write_section(f"## {title}", schema if name == "Scenario" else definitions[name])
     parts.append(_DRIVERS)
-    for name, driver in sorted(drivers.items()):
-        declaration = definitions[driver.Arguments.__name__]
-        parts += _write_section(f"### `{name}`", declaration, inspect.getdoc(type(driver)) or "")
-        parts += _write_returned(driver.Arguments)
+    for name, arguments in sorted(steps.items()):
+        declaration = definitions[arguments.__name__]
+        parts += _write_section(f"### `{name}`", declaration, inspect.getdoc(type(drivers[name])) or "")
+        parts += _write_returned(arguments)
+    if faults:
+        parts.append(_FAULTS)
+    for name in sorted(faults):
+        more = "" if name in steps else inspect.getdoc(type(drivers[name])) or ""
+        parts += _write_fault(name, definitions[faults[name].__name__], more, definitions)
     return "\n".join(parts)
+
+
+def _list_models(drivers: Mapping[str, Any], word: str) -> dict[str, type[BaseModel]]:
+    return {name: getattr(driver, word) for name, driver in drivers.items() if hasattr(driver, word)}
+
+
+def _write_fault(
+    name: str, declaration: Mapping[str, Any], more: str, definitions: Mapping[str, Any]
+) -> Iterator[str]:
+    """The section of a fault driver, and one for each of its words that has words of its own."""
+    yield from _write_section(f"### `fault: {name}`", declaration, more)
+    for word, value in declaration.get("properties", {}).items():
+        inner = next(filter(None, map(_get_name, [*value.get("anyOf", ()), value])), "")
+        if inner in definitions and inner not in (*_SHOWN_AS, "Template"):
+            yield from _write_section(f"#### `{word}` of `fault: {name}`", definitions[inner])
 
 
 def _write_section(title: str, declaration: Mapping[str, Any], more: str = "") -> Iterator[str]:

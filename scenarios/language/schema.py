@@ -9,7 +9,17 @@ from pydantic import BaseModel
 
 from scenarios.domain.templates import TEMPLATE_PATTERN
 from scenarios.language.result_schema import add_expectations
-from scenarios.language.words import Action, Guard, Phase, Scenario, Spec, Undone, Validation, scenario_model
+from scenarios.language.words import (
+    FAULTLESS_WORDS,
+    Action,
+    Guard,
+    Phase,
+    Scenario,
+    Spec,
+    Undone,
+    Validation,
+    scenario_model,
+)
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Variables are not filled in there, so a template is ordinary text.
@@ -18,13 +28,15 @@ _PLAIN_MATCHER = {"type": ["string", "number", "boolean", "null", "array"]}
 _MATCHERS = "#/$defs/Matchers"
 
 
-def json_schema(drivers: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
+def json_schema(
+    drivers: Mapping[str, type[BaseModel]], faults: Mapping[str, type[BaseModel]] | None = None
+) -> dict[str, Any]:
     """JSON Schema (2020-12) of the documents that `parse_document` accepts with these drivers."""
-    return {"$schema": _DIALECT, **build_schema(scenario_model(drivers))}
+    return {"$schema": _DIALECT, **build_schema(scenario_model(drivers, faults))}
 
 
 @lru_cache(maxsize=8)
-def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
+def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
     schema = model.model_json_schema()
     definitions = {
         # Pydantic adds the parameter to the name of a parametrised model.
@@ -34,9 +46,15 @@ def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
     for declaration in (Action, Guard, Phase, Spec, Undone, Validation):
         # Pydantic drops the docstring of a parametrised model.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
-    definitions["Step"] |= {"minProperties": 1}
-    if drivers := _get_drivers(model):
-        definitions["Step"] |= {"oneOf": [{"required": [name]} for name in sorted(drivers)]}
+    drivers, faults = _get_drivers(model)
+    for name, known in (("Step", drivers), ("Fault", faults)):
+        definitions[name] |= {"minProperties": 1}
+        if known:
+            definitions[name] |= {"oneOf": [{"required": [driver]} for driver in sorted(known)]}
+    definitions["Action"]["oneOf"] = [
+        {"required": ["do"], "not": {"required": ["fault"]}},
+        {"required": ["fault"], "not": {"anyOf": [{"required": [word]} for word in sorted(FAULTLESS_WORDS)]}},
+    ]
     definitions["Matchers"] |= {"minProperties": 1}
     definitions["Expect"] |= {"minProperties": 1}
     definitions["JsonPaths"] |= {"minProperties": 1, "propertyNames": {"pattern": r"^\$"}}
@@ -50,20 +68,18 @@ def build_schema(model: type[Scenario[Any]]) -> dict[str, Any]:
     return document | {"title": "Scenario", "$defs": definitions}
 
 
-def _get_drivers(model: type[Scenario[Any]]) -> Mapping[str, type[BaseModel]]:
-    """The models of the drivers' arguments that `scenario_model` has used."""
-    (step,) = model.__pydantic_generic_metadata__["args"]
-    drivers: Mapping[str, type[BaseModel]] = step.drivers()
-    return drivers
+def _get_drivers(model: type[Scenario[Any, Any]]) -> list[Mapping[str, type[BaseModel]]]:
+    """The models of the arguments of drivers, and of fault drivers, that `scenario_model` has used."""
+    return [words.drivers() for words in model.__pydantic_generic_metadata__["args"]]
 
 
 def _strip_parameter(name: str) -> str:
-    return name.removesuffix("_Step_")
+    return name.removesuffix("_Step_").removesuffix("_Step_Fault_")
 
 
 def _describe(schema: dict[str, Any], *, templates: bool) -> dict[str, Any]:
     """The schema of one declaration, completed with what pydantic does not know."""
-    described = {**schema, "title": _strip_parameter(schema.get("title", "").replace("[Step]", ""))}
+    described = {**schema, "title": _strip_parameter(schema.get("title", "").partition("[")[0])}
     if "properties" in schema:
         described["properties"] = {
             name: _describe_value(part, templates=templates) for name, part in schema["properties"].items()
@@ -81,7 +97,7 @@ def _describe_value(schema: dict[str, Any], *, templates: bool) -> dict[str, Any
         if word != "title" and not (word == "default" and part in (None, [], {}))
     }
     if reference := kept.get("$ref"):
-        reference = reference.removesuffix("_Step_")
+        reference = _strip_parameter(reference)
         kept["$ref"] = reference
         return {"anyOf": [_PLAIN_MATCHER, kept]} if reference == _MATCHERS else kept
     for word in ("items", "additionalProperties"):

@@ -7,7 +7,7 @@ depend on the installed drivers (see `scenario_model`).
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -46,9 +46,10 @@ from scenarios.language.timing import (
 from scenarios.language.variables import Variable
 
 MAX_STEPS = 1_000
-STEP_WORDS = frozenset({"probe", "do", "undo"})
+STEP_WORDS = frozenset({"probe", "do", "undo", "fault"})
 
 AnyStep = TypeVar("AnyStep")
+AnyFault = TypeVar("AnyFault")
 
 
 def _check_dns_label(text: str) -> str:
@@ -75,6 +76,7 @@ class StepWords(Declaration):
     """
 
     sensitive: bool = False
+    kind: ClassVar[str] = "step"
 
     @classmethod
     def drivers(cls) -> dict[str, type[BaseModel]]:
@@ -91,11 +93,11 @@ class StepWords(Declaration):
             if _ignores_sensitive(arguments[name], values[name]):
                 yield BrokenRule((name, "sensitive"), *explain_misplaced_sensitive(name))
         if not values.keys() - {"sensitive"}:
-            yield "", f"the step has no driver; choose one of {', '.join(drivers)}"
+            yield "", f"the {cls.kind} has no driver; choose one of {', '.join(drivers) or 'none'}"
         for extra in named[1:]:
             yield (
                 extra,
-                f"the step has two drivers, {named[0]!r} and {extra!r}; a step takes exactly one",
+                f"the {cls.kind} has two drivers, {named[0]!r} and {extra!r}; a {cls.kind} takes exactly one",
             )
 
     @model_validator(mode="wrap")
@@ -109,6 +111,14 @@ class StepWords(Declaration):
             if all(has_secret(one["input"]) and one["type"] != RELATION for one in found):
                 return cls.model_construct()
             raise
+
+
+class FaultWords(StepWords):
+    """The name of one fault driver, with its arguments under it. The driver injects, removes and verifies the
+    fault. Faults that end by themselves do so when nobody renews them any more.
+    """
+
+    kind: ClassVar[str] = "fault"
 
 
 def _check_expectations(step: Any, probe: Any, expect: Any) -> Iterator[BrokenRule]:
@@ -136,12 +146,16 @@ class Undone(Declaration, Generic[AnyStep]):
         yield from _check_expectations(step, values.get("probe"), values.get("expect"))
 
 
-class Action(Declaration, Generic[AnyStep]):
+class Action(Declaration, Generic[AnyStep, AnyFault]):
     """Actions run one after another. An action with `at` runs in parallel to the others, at that offset from
-    the start of the phase.
+    the start of the phase. An action has either `do` or `fault`.
 
-    An action with an `undo` is a fault: it is undone when its phase ends, or with `until: run` when the run
-    ends. If the response does not meet `expect`, the action has failed, like a validation. If `expect` names
+    `fault` names a fault driver, which knows the undo: the fault counts as undone when the driver sees that
+    it is gone. If its target loses the fault before its end, the run is errored.
+
+    An action with an `undo` is a fault, too. A fault is undone when its phase ends, or with `until: run` when
+    the run ends. If the response does not meet `expect`, the action has failed, like a validation. If
+    `expect` names
     `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), only `expect` decides whether the
     action was done, unless the step has `ok`. An action that was not done, or got no response, is errored.
     Without a `timeout`, a longer time limit of the step itself applies.
@@ -152,7 +166,8 @@ class Action(Declaration, Generic[AnyStep]):
     """
 
     name: Name
-    do: AnyStep
+    do: AnyStep = Field(ABSENT)
+    fault: AnyFault = Field(ABSENT)
     undo: AnyStep = Field(ABSENT)
     undone: Undone[AnyStep] = Field(ABSENT)
     expect: Expect = Field(ABSENT)
@@ -166,8 +181,22 @@ class Action(Declaration, Generic[AnyStep]):
             cls.model_fields["do"].annotation, values.get("do"), values.get("expect")
         )
         yield from find_cut_short_steps(values, ("do", "undo"), "action")
-        if "undone" in values and "undo" not in values:
+        if "fault" in values:
+            for word in FAULTLESS_WORDS.intersection(values):
+                yield word, f"'fault' and {word!r} cannot be combined: {FAULTLESS_REASON[word]}"
+        elif "do" not in values:
+            yield "", "the action has no 'do' and no 'fault'; say what to do, or which fault to inject"
+        elif "undone" in values and "undo" not in values:
             yield "undone", "'undone' requires 'undo': say how to undo the fault"
+
+
+FAULTLESS_REASON = {
+    "do": "an action does one thing",
+    "undo": "a fault driver knows how to remove its fault",
+    "undone": "a fault driver sees for itself whether its fault is gone",
+    "expect": "write a validation for what must hold",
+}
+FAULTLESS_WORDS = frozenset(FAULTLESS_REASON)
 
 
 class Validation(Declaration, Generic[AnyStep]):
@@ -213,7 +242,7 @@ class Guard(Declaration, Generic[AnyStep]):
         yield from find_cut_short_steps(values, ("probe",), "guard")
 
 
-class Phase(Declaration, Generic[AnyStep]):
+class Phase(Declaration, Generic[AnyStep, AnyFault]):
     """Ends when its `hold` is over and its validations have ended. If one of them fails, the later phases are
     skipped, unless `on_failure` is `continue`.
     """
@@ -221,12 +250,12 @@ class Phase(Declaration, Generic[AnyStep]):
     name: Name
     description: Text = ""
     hold: Duration = 0.0
-    actions: list[Action[AnyStep]] = Field(default_factory=list)
+    actions: list[Action[AnyStep, AnyFault]] = Field(default_factory=list)
     validations: list[Validation[AnyStep]] = Field(default_factory=list)
     on_failure: Literal["stop", "continue"] = "stop"
 
 
-class Spec(Declaration, Generic[AnyStep]):
+class Spec(Declaration, Generic[AnyStep, AnyFault]):
     """`timeout` limits the whole run, without its rollback; phases that need longer are refused. An
     interrupted run that has left nothing injected is started again, up to `retry_interrupted` times.
     """
@@ -235,7 +264,7 @@ class Spec(Declaration, Generic[AnyStep]):
     retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
-    phases: Annotated[list[Phase[AnyStep]], Field(min_length=1)]
+    phases: Annotated[list[Phase[AnyStep, AnyFault]], Field(min_length=1)]
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
@@ -253,26 +282,37 @@ class Metadata(Declaration):
     tags: list[Name] = Field(default_factory=list)
 
 
-class Scenario(Declaration, Generic[AnyStep]):
+class Scenario(Declaration, Generic[AnyStep, AnyFault]):
     api_version: Literal["coordinator/v1"] = Field(alias="apiVersion")
     kind: Literal["Scenario"]
     metadata: Metadata
-    spec: Spec[AnyStep]
+    spec: Spec[AnyStep, AnyFault]
 
 
-def scenario_model(drivers: Mapping[str, type[BaseModel]]) -> type[Scenario[Any]]:
-    """Build the model of the language for these drivers' arguments, by driver name."""
-    return _scenario_model(tuple(sorted(drivers.items())))
+Models = Mapping[str, type[BaseModel]]
+
+
+def scenario_model(drivers: Models, faults: Models | None = None) -> type[Scenario[Any, Any]]:
+    """Build the model of the language for the arguments of these drivers and fault drivers, by their name."""
+    return _scenario_model(tuple(sorted(drivers.items())), tuple(sorted((faults or {}).items())))
 
 
 # Building the models takes about 10 ms, as long as reading a document of hundreds of steps.
 @lru_cache(maxsize=8)
-def _scenario_model(drivers: tuple[tuple[str, type[BaseModel]], ...]) -> type[Scenario[Any]]:
+def _scenario_model(
+    drivers: tuple[tuple[str, type[BaseModel]], ...], faults: tuple[tuple[str, type[BaseModel]], ...]
+) -> type[Scenario[Any, Any]]:
+    words = (_build_words("Step", StepWords, drivers), _build_words("Fault", FaultWords, faults))
+    return Scenario.__class_getitem__(words)  # type: ignore[return-value]
+
+
+def _build_words(
+    name: str, kind: type[StepWords], drivers: tuple[tuple[str, type[BaseModel]], ...]
+) -> type[StepWords]:
     # The fields have neutral names, because a driver may be called `copy` or `my-driver`. None of them is
     # required, but a null is refused, because defaults are not validated.
     words: dict[str, Any] = {
-        f"driver_{index}": (arguments, Field(ABSENT, alias=name))
-        for index, (name, arguments) in enumerate(drivers)
+        f"driver_{index}": (arguments, Field(ABSENT, alias=driver))
+        for index, (driver, arguments) in enumerate(drivers)
     }
-    step = create_model("Step", __base__=StepWords, __doc__=StepWords.__doc__, **words)
-    return Scenario.__class_getitem__(step)  # type: ignore[return-value]
+    return create_model(name, __base__=kind, __doc__=kind.__doc__, **words)

@@ -4,8 +4,8 @@ import re
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import find_services
-from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import Document, build_plan, parse_document
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import Document, build_plan
 from scenarios.models import NamedService, Scenario
 
 MAX_NAME_LENGTH = 63
@@ -27,7 +27,7 @@ def save_named_services(scenario: Scenario, document: Document) -> None:
 def find_services_in_source(source: str) -> frozenset[str]:
     """The services that a stored document names, even if it is no longer valid."""
     try:
-        document = parse_document(source, step_arguments())
+        document = read_document(source)
     except InvalidDocument:
         return _find_literal_names(source)
     return find_document_services(document)

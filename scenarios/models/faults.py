@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import (
     OPEN_STATES,
     OUTSTANDING_STATES,
@@ -110,6 +111,26 @@ class Fault(models.Model):
     late_until = models.DateTimeField(
         null=True, blank=True, help_text="When an unanswered injection is undone again."
     )
+    fault_id = models.CharField(
+        max_length=32,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The id under which a fault driver's target knows the fault.",
+    )
+    target = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where a fault driver has injected it, in words.",
+    )
+    lease_seconds = models.FloatField(
+        default=0.0,
+        db_default=0.0,
+        help_text="How many seconds it lasts without being renewed; 0 if it does not end by itself.",
+    )
+    renewed_at = models.DateTimeField(null=True, blank=True, help_text="When its lease was last renewed.")
     state = models.CharField(max_length=12, choices=build_choices(FaultState), default=FaultState.INJECTING)
     reason = models.TextField(blank=True, help_text="Why the last undo failed or nothing was injected.")
     undo_tries = models.PositiveIntegerField(default=0)
@@ -132,8 +153,22 @@ class Fault(models.Model):
 
     @property
     def place(self) -> str:
-        """The service that it names, or the host that it is bound to."""
-        return self.service or (f"host {self.host}" if self.host else "")
+        """Where its driver has injected it, the service that it names, or the host that it is bound to."""
+        return self.target or self.service or (f"host {self.host}" if self.host else "")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it ends by itself if nobody renews it any more; None if it does not."""
+        if not self.lease_seconds:
+            return None
+        return (self.renewed_at or self.injected_at or self.opened_at) + timedelta(seconds=self.lease_seconds)
+
+    @property
+    def end_in_words(self) -> str:
+        """What ends the fault if every process of the coordinator is dead."""
+        if not self.lease_seconds:
+            return "needs the ledger: a process of the coordinator must undo it"
+        return f"ends by itself {format_duration(self.lease_seconds)} after its last renewal"
 
     @property
     def status(self) -> str:

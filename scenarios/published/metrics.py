@@ -42,6 +42,16 @@ CHAOS_EVENTS = metrics.counter(
     "Faults injected, failed to be, undone, and failed to be undone.",
     labels=("scenario", "driver", "event"),
 )
+EXPIRED_FAULTS = metrics.counter(
+    "scenario_faults_expired_total",
+    "Faults that had ended by themselves before they were undone.",
+    labels=("scenario", "driver"),
+)
+LOST_FAULTS = metrics.counter(
+    "scenario_faults_lost_total",
+    "Faults that ended too early, so that their run ended errored.",
+    labels=("scenario", "driver"),
+)
 VALIDATIONS = metrics.counter(
     "scenario_validations_total", "Validations carried out.", labels=("scenario", "outcome")
 )

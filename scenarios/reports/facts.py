@@ -5,8 +5,8 @@ from typing import Any
 
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind
-from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import Document, parse_document
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import Document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
 from scenarios.runs.history import RunHistory, StepHistory, read_history
@@ -49,7 +49,7 @@ def collect_facts(run: Run) -> Facts:
 
 def _parse_document(run: Run) -> Document | None:
     try:
-        return parse_document(run.document, step_arguments())
+        return read_document(run.document)
     except InvalidDocument:
         return None  # of an earlier release: the report still tells what was carried out
 

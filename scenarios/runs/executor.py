@@ -21,11 +21,12 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outages import describe
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan
+from scenarios.drivers.documents import read_document
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import SitePlatform, step_arguments
+from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.engine import Engine
-from scenarios.language.document import build_plan, parse_document
+from scenarios.language.document import build_plan
 from scenarios.models import Run
 from scenarios.ports import Event
 from scenarios.runs import leases, stop_requests, task_queue, unbegun
@@ -35,6 +36,8 @@ from scenarios.runs.leases import Claim
 
 logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 5
+# In seconds. A shorter lease would end faults on a busy machine that only renews late.
+MIN_FAULT_LEASE = 5.0
 
 
 def process_name(pid: int) -> str:
@@ -146,6 +149,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         journal=journal,
         ledger=journal,
         late_seconds=settings.LATE_INJECTION_SECONDS,
+        fault_lease_seconds=max(MIN_FAULT_LEASE, settings.LEASE_SECONDS),
         gate=RunGate(run),
     )
     with end_on_signals(engine):
@@ -182,7 +186,7 @@ async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries:
 
 def build_run_plan(run: Run) -> Plan:
     """The plan of the run's own document, as it was when the run was started."""
-    return build_plan(parse_document(run.document, step_arguments()), run.variables)
+    return build_plan(read_document(run.document), run.variables)
 
 
 def find_fitting_plan(run: Run) -> Plan | None:

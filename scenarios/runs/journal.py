@@ -19,7 +19,15 @@ from scenarios.domain.outputs import KEPT_CHARACTERS, limit_detail, make_storabl
 from scenarios.domain.plan import Action
 from scenarios.models import Run
 from scenarios.ports import Clock, Event, Fault, UndoResult
-from scenarios.published.metrics import CHAOS_EVENTS, FINISHED_RUNS, RUN_DURATION, TIME_TO_PASS, VALIDATIONS
+from scenarios.published.metrics import (
+    CHAOS_EVENTS,
+    EXPIRED_FAULTS,
+    FINISHED_RUNS,
+    LOST_FAULTS,
+    RUN_DURATION,
+    TIME_TO_PASS,
+    VALIDATIONS,
+)
 from scenarios.runs import leases, ledger, lifecycle, stop_requests
 from scenarios.runs.event_queue import EventQueue
 from scenarios.runs.leases import Claim
@@ -163,6 +171,7 @@ class DatabaseJournal:
         action: Action,
         address: str,
         late_seconds: float,
+        lease_seconds: float = 0.0,
         touched: frozenset[str] = frozenset(),
     ) -> Fault:
         event = self._event(EventKind.FAULT_INJECTING, phase, action.name)
@@ -177,6 +186,7 @@ class DatabaseJournal:
             proof=action.undone,
             address=address,
             late_seconds=late_seconds,
+            lease_seconds=lease_seconds,
             touched=touched,
         )
 
@@ -190,13 +200,27 @@ class DatabaseJournal:
     async def mark_not_injected(self, fault: Fault, reason: str) -> None:
         await self._mark(ledger.mark_not_injected, fault, EventKind.FAULT_NOT_INJECTED, reason=reason)
 
+    async def note_renewed(self, faults: Sequence[Fault], at: datetime) -> None:
+        await self.write(ledger.note_renewed, self._claim, faults, at)
+
+    async def mark_lost(self, fault: Fault, reason: str) -> None:
+        await self.record(self._event(EventKind.FAULT_LOST, fault.phase, fault.action, reason=reason))
+        LOST_FAULTS.labels(scenario=self._scenario, driver=fault.driver).inc()
+
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
+        detail = _places(result)
+        has_expired = result.was_gone and fault.is_leased
+        if has_expired and await self.write(ledger.has_expired, fault, self._clock.now()):
+            detail["expired"] = True
+
         def change(claim: Claim, fault: Fault, event: Event) -> FaultState:
             return ledger.mark_undone(claim, fault, event, result)
 
-        state = await self._mark(change, fault, EventKind.FAULT_UNDONE, **_places(result))
+        state = await self._mark(change, fault, EventKind.FAULT_UNDONE, **detail)
         if state == FaultState.UNDONE:
             self._count_chaos(fault.driver, "undone")
+            if "expired" in detail:
+                EXPIRED_FAULTS.labels(scenario=self._scenario, driver=fault.driver).inc()
 
     async def mark_undo_failed(self, fault: Fault, result: UndoResult) -> None:
         detail = {"reason": result.reason, **_places(result)}

@@ -4,7 +4,7 @@ A fault whose injection was never answered may arrive after its undo. It stays o
 (`late_seconds`, from its first undo on), and closes with the undo that succeeds when that time is over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,7 +15,7 @@ from scenarios.database.durability import on_disk
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import STATES_AWAITED, FaultState, Rollback, RunState
-from scenarios.domain.plan import Proof, Step, find_service
+from scenarios.domain.plan import FaultCall, FaultOperation, Proof, Step, find_service
 from scenarios.drivers import hosts
 from scenarios.models import MAX_RETRY_DELAY, Fault, Run, Service
 from scenarios.ports import Event, UndoResult
@@ -27,6 +27,7 @@ from scenarios.runs.registry import MAX_NAME_LENGTH
 
 # To the next undo of a fault that may still arrive: as long again as it has been awaited, and this.
 MIN_AWAITED = timedelta(seconds=2)
+MAX_TARGET_LENGTH = 500
 AWAITED_KINDS = {
     FaultState.WATCHED: EventKind.FAULT_WATCHED,
     FaultState.UNVERIFIED: EventKind.FAULT_UNVERIFIED,
@@ -43,6 +44,7 @@ def open_fault(
     proof: Proof | None = None,
     address: str = "",
     late_seconds: float = 0.0,
+    lease_seconds: float = 0.0,
     touched: frozenset[str] = frozenset(),
 ) -> FaultFacts:
     """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
@@ -60,23 +62,46 @@ def open_fault(
             driver=do.driver,
             service=find_service(do)[:MAX_NAME_LENGTH],
             services=sorted({*touched, *named}),
-            host=here if hosts.are_host_bound(undo_steps) else "",
+            host=_find_host(undo_steps, here),
             undo=_dump_step(undo),
             proof=_dump_proof(proof),
             address=address,
             late_seconds=late_seconds,
+            fault_id=undo.fault.id if undo.fault is not None else "",
+            target=_find_label(undo),
+            lease_seconds=lease_seconds,
             timeout=timeout,
             opened_at=event.at,
         )
     return build_fault(row, run.addresses)
 
 
+def _find_host(undo_steps: Sequence[Step], here: str) -> str:
+    """The one host whose processes can undo the fault; "" if all can."""
+    for step in undo_steps:
+        if step.fault is not None and (host := step.fault.target.get("host")):
+            return str(host)
+    return here if hosts.are_host_bound(undo_steps) else ""
+
+
+def _find_label(undo: Step) -> str:
+    label = undo.fault.target.get("label", "") if undo.fault is not None else ""
+    return str(label)[:MAX_TARGET_LENGTH]
+
+
 def _dump_step(step: Step) -> dict[str, Any]:
-    return {"driver": step.driver, "arguments": dict(step.arguments), "sensitive": step.sensitive}
+    kept = {"driver": step.driver, "arguments": dict(step.arguments), "sensitive": step.sensitive}
+    if step.operation is not None and step.fault is not None:
+        call = {"id": step.fault.id, "lease": step.fault.lease, "target": dict(step.fault.target)}
+        kept |= {"operation": step.operation.value, "fault": call}
+    return kept
 
 
 def _load_step(kept: Mapping[str, Any]) -> Step:
-    return Step(kept["driver"], kept["arguments"], kept.get("sensitive", False))
+    step = Step(kept["driver"], kept["arguments"], kept.get("sensitive", False))
+    if "fault" not in kept:
+        return step
+    return replace(step, operation=FaultOperation(kept["operation"]), fault=FaultCall(**kept["fault"]))
 
 
 def _dump_proof(proof: Proof | None) -> dict[str, Any] | None:
@@ -108,6 +133,7 @@ def build_fault(row: Fault, addresses: Mapping[str, str]) -> FaultFacts:
         address=row.address or addresses.get(find_service(undo), ""),
         late_seconds=row.late_seconds,
         is_answered=row.state != FaultState.INJECTING,
+        lease_seconds=row.lease_seconds,
     )
 
 
@@ -166,7 +192,19 @@ def read_rollback(run_id: UUID) -> Rollback:
 
 
 def mark_active(claim: Claim, fault: FaultFacts, event: Event) -> None:
-    _update_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at)
+    renewed_at = event.at if fault.is_leased else None
+    _update_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at, renewed_at=renewed_at)
+
+
+def note_renewed(claim: Claim, faults: Sequence[FaultFacts], at: datetime) -> None:
+    with fenced(claim, events=0) as run:
+        Fault.objects.filter(run=run, id__in=[fault.key for fault in faults]).update(renewed_at=at)
+
+
+def has_expired(fault: FaultFacts, at: datetime) -> bool:
+    """Whether a leased fault's time was over at this moment, so that it has ended by itself."""
+    row = Fault.objects.get(id=fault.key)
+    return row.expires_at is not None and row.injected_at is not None and row.expires_at <= at
 
 
 def mark_not_injected(claim: Claim, fault: FaultFacts, event: Event) -> None:

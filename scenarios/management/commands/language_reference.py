@@ -7,10 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from scenarios.drivers.documents import describe_language
 from scenarios.drivers.installed import installed_drivers
-from scenarios.drivers.platform import step_arguments
 from scenarios.language.reference import build_reference
-from scenarios.language.schema import json_schema
 
 REFERENCE = Path("docs/scenario-language.md")
 SCHEMA = Path("docs/scenario.schema.json")
@@ -18,9 +17,8 @@ SCHEMA = Path("docs/scenario.schema.json")
 
 def render_files() -> dict[Path, str]:
     """The files' contents, by path in the project."""
-    schema = json.dumps(json_schema(step_arguments()), indent=2, ensure_ascii=False)
-    steps = {name: driver for name, driver in installed_drivers().items() if hasattr(driver, "Arguments")}
-    return {REFERENCE: build_reference(steps), SCHEMA: f"{schema}\n"}
+    schema = json.dumps(describe_language(), indent=2, ensure_ascii=False)
+    return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
 
 
 class Command(BaseCommand):

@@ -17,8 +17,8 @@ from scenarios.domain.errors import CannotBegin
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState, Verdict
 from scenarios.drivers import hosts
-from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import build_plan, parse_document
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import build_plan
 from scenarios.library import services as registered_services
 from scenarios.models import Fault, Hold, Run
 from scenarios.ports import Event
@@ -98,7 +98,7 @@ def broken_on_alpha(file: Path, document: str = DOCUMENT) -> Run:
     run = queued(document)
     claimed = claim(run)
     assert claimed is not None
-    for action in build_plan(parse_document(document, step_arguments()), {}).phases[0].actions:
+    for action in build_plan(read_document(document), {}).phases[0].actions:
         assert action.undo is not None
         event = Event(EventKind.FAULT_INJECTING, timezone.now(), "chaos", action.name)
         fault = ledger.open_fault(

@@ -17,8 +17,8 @@ from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, Rollback
 from scenarios.drivers import processes
-from scenarios.drivers.platform import step_arguments
-from scenarios.language.document import build_plan, parse_document
+from scenarios.drivers.documents import read_document
+from scenarios.language.document import build_plan
 from scenarios.models import Event, Fault, Run
 from scenarios.ports import Event as PortEvent
 from scenarios.runs import commands as run_commands
@@ -142,7 +142,7 @@ def test_the_watchdog_s_undo_knows_the_secrets_of_the_whole_document(
     run = run_commands.start_run(AHEAD, {}, origin="cli")
     claim = leases.claim_run(run.id, 1, worker="dead:1")
     assert claim is not None
-    fault = next(iter(build_plan(parse_document(AHEAD, step_arguments()), {}).phases)).actions[0]
+    fault = next(iter(build_plan(read_document(AHEAD), {}).phases)).actions[0]
     assert fault.undo is not None
     opened = PortEvent(EventKind.FAULT_INJECTING, timezone.now(), "early", "leak")
     ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)
@@ -184,7 +184,7 @@ def test_an_undo_whose_settings_were_removed_says_so_and_succeeds_when_they_are_
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     claim = leases.claim_run(run.id, 1, worker="dead:1")
     assert claim is not None
-    fault = build_plan(parse_document(DOCUMENT, step_arguments()), {}).phases[0].actions[0]
+    fault = build_plan(read_document(DOCUMENT), {}).phases[0].actions[0]
     assert fault.undo is not None
     opened = PortEvent(EventKind.FAULT_INJECTING, timezone.now(), "chaos", "break it")
     ledger.open_fault(claim, opened, do=fault.do, undo=fault.undo, timeout=5)

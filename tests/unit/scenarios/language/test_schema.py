@@ -55,7 +55,7 @@ def test_every_reference_in_the_schema_resolves(drivers: Mapping[str, type[BaseM
 
 
 KEYWORDS = {
-    *("allOf", "if", "then", "oneOf"),
+    *("allOf", "if", "not", "then", "oneOf"),
     *("$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
     *("examples", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength"),
     *("minProperties", "minimum", "pattern", "properties", "propertyNames", "required", "title", "type"),
