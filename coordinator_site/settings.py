@@ -279,6 +279,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
     "scenarios.drivers.http.Http",
+    "scenarios.drivers.postgresql.Postgresql",
     "scenarios.drivers.prometheus.Prometheus",
     "scenarios.drivers.proxy.Proxy",
     "scenarios.drivers.signal.Signal",

@@ -19,6 +19,7 @@ PAGES = {
     "api": "API",
     "operating": "Operating",
     "integrations": "Integrations",
+    "server-faults": "Faults that servers end",
     "extending": "Extending",
     "chaos-toolkit": "From Chaos Toolkit",
     "glossary": "Glossary",

@@ -54,6 +54,13 @@ class PostgreSQL:
         with (self._folder / "data" / "pg_hba.conf").open("a") as file:
             file.write("host all all samenet trust\n")
 
+    def put_first(self, *rules: str) -> None:
+        """Begin pg_hba.conf with these lines, at once."""
+        file = self._folder / "data" / "pg_hba.conf"
+        file.write_text("\n".join([*rules, file.read_text()]))
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def start(self) -> None:
         addresses = f"{LOOPBACK},{self._address}"
         options = {
