@@ -20,7 +20,8 @@ from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from injector.faults import FaultError, parse_fault
+from injector.exposition import write_exposition
+from injector.faults import parse_fault
 from injector.leases import (
     MAX_LEASE,
     MIN_LEASE,
@@ -31,6 +32,7 @@ from injector.leases import (
     TooManyFaultsError,
 )
 from injector.relay import Relay
+from injector.values import FaultError
 
 MAX_BODY = 64 * 1024
 REQUEST_SECONDS = 10.0
@@ -153,14 +155,11 @@ class Control:
         return _json(HTTPStatus.OK, {fault_id: shown(held) for fault_id, held in self._faults})
 
     def _list_listeners(self) -> Answer:
-        found = {
-            name: {"upstream": "{}:{}".format(*relay.upstream), "connections": len(relay.open)}
-            for name, relay in self._relays.items()
-        }
+        found = {name: describe(relay) for name, relay in self._relays.items()}
         return _json(HTTPStatus.OK, found)
 
     def _expose(self) -> Answer:
-        return Answer(HTTPStatus.OK, exposition(self._relays, self._faults).encode(), TEXT)
+        return Answer(HTTPStatus.OK, write_exposition(self._relays, self._faults).encode(), TEXT)
 
     _pages: Mapping[str, Callable[["Control"], Answer]] = {
         "/faults": _list_faults,
@@ -169,54 +168,21 @@ class Control:
     }
 
 
+def describe(relay: Relay) -> dict[str, Any]:
+    described = {
+        "upstream": str(relay.upstream),
+        "connections": len(relay.open),
+        "listening": relay.is_listening,
+    }
+    return described | ({"problem": relay.problem} if relay.problem else {})
+
+
 def shown(held: Held) -> dict[str, Any]:
     return {
         "listener": held.listener,
         "fault": asdict(held.fault),
         "seconds_left": round(held.seconds_left, 3),
     }
-
-
-def exposition(relays: Mapping[str, Relay], faults: FaultTable) -> str:
-    """The proxy's own metrics."""
-    lines: list[str] = []
-
-    def add(name: str, kind: str, meaning: str, values: Mapping[str, float]) -> None:
-        lines.extend([f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"])
-        lines.extend(f"{name}{labels} {value}" for labels, value in values.items())
-
-    def each(read: Callable[[Relay], float]) -> dict[str, float]:
-        return {f'{{listener="{name}"}}': read(relay) for name, relay in relays.items()}
-
-    connections = each(lambda relay: relay.counts.connections)
-    add("fault_proxy_connections_total", "counter", "Connections of clients.", connections)
-    add(
-        "fault_proxy_connections_open",
-        "gauge",
-        "Connections that are open.",
-        each(lambda relay: len(relay.open)),
-    )
-    failed = each(lambda relay: relay.counts.failed)
-    add("fault_proxy_upstream_failures_total", "counter", "Connections whose upstream was away.", failed)
-    ended = each(lambda relay: relay.counts.refused + relay.counts.reset)
-    add(
-        "fault_proxy_connections_broken_total", "counter", "Connections that a fault refused or reset.", ended
-    )
-    passed = {
-        f'{{listener="{name}",direction="{direction}"}}': float(relay.bytes_passed[place])
-        for name, relay in relays.items()
-        for place, direction in enumerate(("up", "down"))
-    }
-    add("fault_proxy_bytes_total", "counter", "Bytes that were handed on.", passed)
-    held = each(lambda relay: len(faults.of_listener(relay.name)))
-    add("fault_proxy_faults", "gauge", "Faults that the proxy has now.", held)
-    add(
-        "fault_proxy_faults_expired_total",
-        "counter",
-        "Faults that ended by themselves.",
-        {"": faults.expired},
-    )
-    return "\n".join(lines) + "\n"
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -1,17 +1,20 @@
 """What a fault of the proxy does, as its control API takes it: durations in seconds, sizes in bytes."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-MAX_SECONDS = 3600.0
-MAX_BYTES = 1 << 40
-
-
-class FaultError(ValueError):
-    """A fault that makes no sense; the message names the field, its value and the rule."""
+from injector.http_faults import HttpFault, parse_http_fault
+from injector.values import (
+    FaultError,
+    parse_fields,
+    parse_flag,
+    parse_rate,
+    parse_seconds,
+    parse_share,
+    parse_whole,
+)
 
 
 class Direction(StrEnum):
@@ -46,11 +49,21 @@ class Fault:
     """Seconds by which the end of the data is late."""
     corrupt: float = 0.0
     """The share of bytes that arrive with one bit flipped."""
+    http: HttpFault | None = None
+    """What happens to requests of HTTP/1.1; its share is one of requests."""
     direction: Direction = Direction.DOWN
     share: float = 1.0
     """The share of connections that have the fault."""
     seed: int = 0
     """The same seed chooses the same connections, by the order in which they come."""
+
+    @property
+    def has_tcp_kind(self) -> bool:
+        return (
+            self.reset_after is not None
+            or self.cut_after is not None
+            or any(getattr(self, kind) for kind in KINDS if kind != "http")
+        )
 
     def concerns(self, direction: Direction) -> bool:
         return self.direction in {direction, Direction.BOTH}
@@ -66,6 +79,7 @@ KINDS = (
     "cut_after",
     "slow_close",
     "corrupt",
+    "http",
 )
 
 
@@ -75,54 +89,17 @@ def parse_fault(given: object) -> Fault:
     Raises:
         FaultError: it has a field that does not exist, a value out of its range, or no effect at all.
     """
-    if not isinstance(given, Mapping):
-        raise FaultError(f"a fault is an object, as in {{'latency': 0.3}}; not {given!r}")
-    names = [field.name for field in fields(Fault)]
-    for name in given:
-        if name not in names:
-            raise FaultError(f"unknown field {name!r}; choose from {', '.join(names)}")
-    values = {name: _PARSERS[name](name, value) for name, value in given.items()}
+    values = parse_fields(given, _PARSERS, "a fault", "{'latency': 0.3}")
+    if "http" in values:
+        values["http"] = parse_http_fault(values["http"], values.get("share", 1.0), values.get("seed", 0))
     fault = Fault(**values)
-    if not any(getattr(fault, kind) for kind in KINDS) and fault.reset_after is fault.cut_after is None:
+    if not fault.has_tcp_kind and fault.http is None:
         raise FaultError(f"the fault has no effect; give at least one of {', '.join(KINDS)}")
     if fault.jitter > fault.latency:
         raise FaultError(
             f"jitter={fault.jitter!r} is more than latency={fault.latency!r}; data cannot be early"
         )
     return fault
-
-
-def _number(name: str, value: object, most: float, *, least: float = 0.0) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise FaultError(f"{name}={value!r} is not a number")
-    if not least <= value <= most:
-        raise FaultError(f"{name}={value!r} is out of range; give {least:g} to {most:g}")
-    return float(value)
-
-
-def _seconds(name: str, value: object) -> float:
-    return _number(name, value, MAX_SECONDS)
-
-
-def _share(name: str, value: object) -> float:
-    return _number(name, value, 1.0)
-
-
-def _rate(name: str, value: object) -> float:
-    return _number(name, value, MAX_BYTES, least=1.0)
-
-
-def _whole(name: str, value: object) -> int:
-    number = _number(name, value, MAX_BYTES)
-    if number != int(number):
-        raise FaultError(f"{name}={value!r} is not a whole number")
-    return int(number)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise FaultError(f"{name}={value!r} is neither true nor false")
-    return value
 
 
 def _direction(name: str, value: object) -> Direction:
@@ -132,18 +109,23 @@ def _direction(name: str, value: object) -> Direction:
         raise FaultError(f"{name}={value!r} is unknown; choose one of {', '.join(Direction)}") from error
 
 
+def _keep(_name: str, value: object) -> object:
+    return value
+
+
 _PARSERS: Mapping[str, Any] = {
-    "latency": _seconds,
-    "jitter": _seconds,
-    "bandwidth": _rate,
-    "refuse": _flag,
-    "hang": _flag,
-    "reset": _flag,
-    "reset_after": _whole,
-    "cut_after": _whole,
-    "slow_close": _seconds,
-    "corrupt": _share,
+    "latency": parse_seconds,
+    "jitter": parse_seconds,
+    "bandwidth": parse_rate,
+    "refuse": parse_flag,
+    "hang": parse_flag,
+    "reset": parse_flag,
+    "reset_after": parse_whole,
+    "cut_after": parse_whole,
+    "slow_close": parse_seconds,
+    "corrupt": parse_share,
+    "http": _keep,
     "direction": _direction,
-    "share": _share,
-    "seed": _whole,
+    "share": parse_share,
+    "seed": parse_whole,
 }

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from injector.faults import Direction, Fault
 
@@ -17,6 +18,7 @@ PIECES_PER_SECOND = 20
 
 @dataclass(slots=True)
 class Waiting:
+    arrived: float
     due: float
     data: bytes
     """Empty for the end of the data."""
@@ -35,12 +37,12 @@ class Pipe:
         *,
         cut: Callable[[bool], None],
         ended: Callable[[], None],
-        dice: random.Random,
+        seed: int,
     ) -> None:
         self._direction = direction
         self._cut = cut
         self._ended = ended
-        self._dice = dice
+        self._seed = seed
         self._loop = asyncio.get_running_loop()
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
@@ -51,6 +53,7 @@ class Pipe:
         self._limited: dict[str, int] = {}
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
+        self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
         self._is_hanging = False
@@ -71,9 +74,11 @@ class Pipe:
             if after is not None
         ]
         waiting, self._waiting = self._waiting, deque()
-        self._free_at = 0.0
+        self._free_at = (
+            time.monotonic() if waiting else 0.0
+        )  # what was limited before does not come in a burst
         for item in waiting:
-            self._plan(item.data)
+            self._plan(item.data, item.arrived)
         self._pump()
 
     def open_sink(self, sink: asyncio.Transport) -> None:
@@ -86,16 +91,17 @@ class Pipe:
                 self.passed += len(data)
                 self.sink.write(data)
             return
+        if self._has_ended:
+            return
         self._waiting_bytes += len(data)
-        self._plan(data)
+        self._plan(data, time.monotonic())
         self._pump()
-        self._hold_source()
 
     def feed_end(self) -> None:
         """The source sends nothing more: the sink hears of it after all data before it."""
         if not self._has_ended:
             self._has_ended = True
-            self._plan(b"")
+            self._plan(b"", time.monotonic())
             self._pump()
 
     def set_sink_full(self, is_full: bool) -> None:
@@ -103,6 +109,12 @@ class Pipe:
         self._is_sink_full = is_full
         self._pump()
         self._hold_source()
+
+    def set_held(self, size: int) -> None:
+        """So many bytes from the source wait elsewhere, before they come here."""
+        if size != self._held_bytes:
+            self._held_bytes = size
+            self._hold_source()
 
     @property
     def is_done(self) -> bool:
@@ -113,21 +125,26 @@ class Pipe:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _plan(self, data: bytes) -> None:
+    def _plan(self, data: bytes, arrived: float) -> None:
         last = self._waiting[-1].due if self._waiting else 0.0
-        due = max(last, time.monotonic() + sum(self._draw_latency(fault) for fault in self._faults))
+        due = max(last, arrived + sum(self._draw_latency(fault) for fault in self._faults))
         if not data:
-            self._waiting.append(Waiting(due + sum(fault.slow_close for fault in self._faults), data))
+            late = sum(fault.slow_close for fault in self._faults)
+            self._waiting.append(Waiting(arrived, due + late, data))
             return
         rate = min((fault.bandwidth for fault in self._faults if fault.bandwidth), default=0.0)
         if not rate:
-            self._waiting.append(Waiting(due, data))
+            self._waiting.append(Waiting(arrived, due, data))
             return
         size = max(1, int(rate / PIECES_PER_SECOND))
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             self._free_at = max(self._free_at, due) + len(piece) / rate
-            self._waiting.append(Waiting(self._free_at, piece))
+            self._waiting.append(Waiting(arrived, self._free_at, piece))
+
+    @cached_property
+    def _dice(self) -> random.Random:
+        return random.Random(f"{self._direction}/{self._seed}")  # noqa: S311 - chooses delays and bits
 
     def _draw_latency(self, fault: Fault) -> float:
         return fault.latency + (self._dice.uniform(-fault.jitter, fault.jitter) if fault.jitter else 0.0)
@@ -175,7 +192,7 @@ class Pipe:
         )
 
     def _hold_source(self) -> None:
-        is_full = self._is_sink_full or self._waiting_bytes > MAX_WAITING_BYTES
+        is_full = self._is_sink_full or self._waiting_bytes + self._held_bytes > MAX_WAITING_BYTES
         if is_full == self._is_full or self.source is None or self.source.is_closing():
             return
         self._is_full = is_full

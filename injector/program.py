@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from injector.connections import Upstream
 from injector.control import Control
 from injector.leases import FaultTable
 from injector.relay import Relay
@@ -138,7 +139,7 @@ class Proxy:
             OSError: an address is taken, or not of this machine.
         """
         for address, upstream in self._settings.listeners:
-            relay = Relay(address, upstream)
+            relay = Relay(address, Upstream(*upstream))
             await relay.start()
             relay.name = "{}:{}".format(*relay.address)
             self.relays[relay.name] = relay
@@ -170,7 +171,7 @@ async def serve(settings: Settings) -> None:
     try:
         await proxy.start()
         for name, relay in proxy.relays.items():
-            sys.stdout.write("{} leads to {}:{}\n".format(name, *relay.upstream))
+            sys.stdout.write(f"{name} leads to {relay.upstream}\n")
         sys.stdout.write("Control API on http://{}:{}\n".format(*proxy.control_address))
         sys.stdout.flush()
         await stopped.wait()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from injector.faults import Direction, Fault, FaultError, parse_fault
+from injector.faults import Direction, Fault, parse_fault
+from injector.values import FaultError
 
 
 def test_a_fault_has_what_was_given_and_defaults() -> None:

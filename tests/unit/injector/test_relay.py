@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from injector.faults import Fault
-from injector.relay import is_chosen
-from tests.unit.injector.conftest import Bench, until
+from injector.connections import Upstream
+from injector.http_faults import is_chosen
+from tests.unit.injector.conftest import Bench, echo, until
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=200_000), min_size=1, max_size=8)
 
@@ -48,6 +48,61 @@ async def test_late_data_keeps_its_order_and_the_end_comes_last(bench: Bench, ch
     bench.inject(latency=0.03, jitter=0.03, direction="both")
     data = b"".join(chunks)
     assert await exchange(bench, data) == data
+
+
+FAULTS = st.fixed_dictionaries(
+    {"latency": st.sampled_from([0.0, 0.005, 0.02])},
+    optional={
+        "jitter": st.just(0.004),
+        "bandwidth": st.sampled_from([200_000, 20_000_000]),
+        "slow_close": st.just(0.01),
+        "direction": st.sampled_from(["up", "down", "both"]),
+        "share": st.just(0.5),
+    },
+)
+CHANGES = st.lists(st.one_of(st.none(), FAULTS), max_size=4)
+SMALL_CHUNKS = st.lists(st.binary(min_size=1, max_size=20_000), min_size=1, max_size=6)
+
+
+@given(chunks=SMALL_CHUNKS, changes=CHANGES, is_half_closed=st.booleans())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_faults_that_come_and_go_neither_lose_nor_reorder_a_byte(
+    bench: Bench, chunks: list[bytes], changes: list[dict[str, Any] | None], is_half_closed: bool
+) -> None:
+    reader, writer = await bench.connect()
+
+    async def send() -> None:
+        for number, chunk in enumerate(chunks):
+            writer.write(chunk)
+            await asyncio.sleep(0.002)
+            change = changes[number] if number < len(changes) else None
+            if change is None or change["latency"] < change.get("jitter", 0):
+                bench.proxy.faults.close()
+            else:
+                bench.inject(f"f{number}", **{"slow_close": 0.001, **change})
+        if is_half_closed:
+            writer.write_eof()
+
+    sent = b"".join(chunks)
+    _, received = await asyncio.gather(
+        send(), reader.read() if is_half_closed else reader.readexactly(len(sent))
+    )
+    assert received == sent
+    writer.close()
+    bench.proxy.faults.close()
+
+
+async def test_late_data_is_not_made_later_by_other_faults(bench: Bench) -> None:
+    bench.inject(latency=2)
+    reader, writer = await bench.connect()
+    writer.write(b"hello")
+    received = asyncio.create_task(reader.readexactly(5))
+    async with asyncio.timeout(120):
+        while not received.done():
+            bench.inject(f"other-{time.monotonic()}", slow_close=1)
+            await asyncio.sleep(0.05)
+    assert await received == b"hello"
+    writer.close()
 
 
 async def test_data_that_comes_before_the_upstream_is_there_is_late_too(bench: Bench) -> None:
@@ -93,6 +148,29 @@ async def test_new_connections_are_refused_and_established_ones_go_on(bench: Ben
     bench.proxy.faults.remove("f1")
     await until(lambda: accepts(bench))
     assert await exchange(bench, b"three") == b"three"
+
+
+async def test_port_that_was_taken_during_a_refusal_is_waited_for(bench: Bench) -> None:
+    bench.inject(refuse=True)
+    assert (await bench.ask("GET", "/listeners")).content[bench.listener]["listening"] is False
+    other = await asyncio.start_server(echo, *bench.relay.address)
+    bench.proxy.faults.remove("f1")
+
+    async def is_known() -> bool:
+        found = (await bench.ask("GET", "/listeners")).content[bench.listener]
+        return "tries on: " in found.get("problem", "")
+
+    await until(is_known)
+    metrics = (await bench.ask("GET", "/metrics")).content
+    assert f'fault_proxy_listening{{listener="{bench.listener}"}} 0.0' in metrics
+    other.close()
+
+    async def listens() -> bool:
+        return (await bench.ask("GET", "/listeners")).content[bench.listener]["listening"] is True
+
+    await until(listens)
+    assert await exchange(bench, b"hello") == b"hello"
+    assert "problem" not in (await bench.ask("GET", "/listeners")).content[bench.listener]
 
 
 async def accepts(bench: Bench) -> bool:
@@ -162,11 +240,10 @@ async def test_a_share_of_the_bytes_has_one_bit_flipped(bench: Bench) -> None:
 
 
 def test_a_seed_chooses_the_same_share_of_connections_each_time() -> None:
-    fault = Fault(refuse=True, share=0.2, seed=7)
-    chosen = [is_chosen(fault, number) for number in range(1000)]
-    assert chosen == [is_chosen(fault, number) for number in range(1000)]
+    chosen = [is_chosen(0.2, 7, number) for number in range(1000)]
+    assert chosen == [is_chosen(0.2, 7, number) for number in range(1000)]
     assert 150 < sum(chosen) < 250
-    assert chosen != [is_chosen(Fault(refuse=True, share=0.2, seed=8), number) for number in range(1000)]
+    assert chosen != [is_chosen(0.2, 8, number) for number in range(1000)]
 
 
 async def test_connections_leave_nothing_behind(bench: Bench) -> None:
@@ -181,7 +258,7 @@ async def test_connections_leave_nothing_behind(bench: Bench) -> None:
 
 
 async def test_a_client_of_an_upstream_that_is_away_is_reset(bench: Bench) -> None:
-    bench.relay.upstream = ("127.0.0.1", 1)
+    bench.relay.upstream = Upstream("127.0.0.1", 1)
     with pytest.raises(ConnectionResetError):
         await exchange(bench, b"hello")
     assert bench.relay.counts.failed == 1

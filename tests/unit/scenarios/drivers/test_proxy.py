@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from injector.faults import Direction, Fault
+from injector.http_faults import HttpFault
 from injector.leases import FaultTable
 from injector.program import Proxy, Settings
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
@@ -166,6 +167,14 @@ async def test_another_server_is_not_taken_for_a_fault_proxy(platform: OneProxy,
         ({"cut": {"after": "0B"}, "direction": "up"}, Fault(cut_after=0, direction=Direction.UP)),
         ({"bandwidth": "20KiB/s"}, Fault(bandwidth=20480)),
         ({"slow_close": "1s", "corrupt": "1%"}, Fault(slow_close=1, corrupt=0.01)),
+        (
+            {"http": {"path": "/charge", "method": "post", "status": 503, "first": 2}},
+            Fault(http=HttpFault(path="/charge", method="POST", status=503, first=2)),
+        ),
+        (
+            {"http": {"truncate": "1KiB", "headers": {"X-Id": 5}}, "share": "20%", "seed": 3},
+            Fault(http=HttpFault(truncate=1024, headers={"x-id": "5"}, share=0.2, seed=3), share=0.2, seed=3),
+        ),
     ],
 )
 async def test_words_arrive_at_the_proxy(

@@ -1,0 +1,317 @@
+"""One client and its upstream, with a pipe for each direction."""
+
+import asyncio
+import re
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from injector.faults import Direction, Fault
+from injector.http_faults import HttpRule
+from injector.pipes import Pipe
+
+if TYPE_CHECKING:
+    from injector.http_exchanges import Exchanges
+
+CONNECT_SECONDS = 10.0
+# With this a closed socket sends RST instead of FIN: socket(7), SO_LINGER.
+_NO_LINGER = struct.pack("ii", 1, 0)
+_REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} \S{1,8192} HTTP/1\.[01]\r\n")
+
+
+@dataclass(slots=True)
+class Counts:
+    connections: int = 0
+    failed: int = 0
+    """Connections whose upstream could not be reached."""
+    refused: int = 0
+    reset: int = 0
+    listening_failed: int = 0
+    """Attempts to listen again after a refusal, while another process had the port."""
+    unread: int = 0
+    """Connections with something else than HTTP/1.1 while faults of HTTP were on."""
+    faulty_requests: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where the dependency really is. With `tls`, connections to it are encrypted."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Owner(Protocol):
+    """What a connection needs of its relay."""
+
+    counts: Counts
+    open: dict["Connection", None]
+    upstream: Upstream
+    http_rules: dict[str, HttpRule]
+
+    def find_faults(self, number: int) -> dict[str, Fault]: ...
+
+
+class Taker(Protocol):
+    """What takes the data that one side sends."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def feed_end(self) -> None: ...
+
+
+class Connection:
+    """A client and its upstream."""
+
+    __slots__ = (
+        "_closes_after_down",
+        "_connecting",
+        "_exchanges",
+        "_is_over",
+        "_is_unreadable",
+        "_number",
+        "_relay",
+        "client",
+        "down",
+        "up",
+        "upstream",
+    )
+
+    def __init__(self, relay: Owner, number: int) -> None:
+        self._relay = relay
+        self._number = number
+        self.up = Pipe(Direction.UP, cut=self._end_by_fault, ended=self._look_for_end, seed=number)
+        self.down = Pipe(Direction.DOWN, cut=self._end_by_fault, ended=self._look_for_end, seed=number)
+        self.client = Side(self, self.up, self.down)
+        self.upstream = Side(self, self.down, self.up)
+        self._connecting: asyncio.Task[None] | None = None
+        self._exchanges: Exchanges | None = None
+        self._is_unreadable = False
+        self._closes_after_down = False
+        self._is_over = False
+
+    def begin(self) -> None:
+        """The client is there: connect to the upstream, while what the client sends waits."""
+        faults = self._relay.find_faults(self._number)
+        if any(fault.refuse or fault.reset for fault in faults.values()):
+            self._relay.counts.refused += 1
+            self.reset()
+            return
+        self._relay.open[self] = None
+        self._set_faults(faults)
+        if self._relay.http_rules:
+            self.read_http()
+        self._connecting = asyncio.create_task(self._connect())
+
+    def apply_change(self) -> None:
+        """The faults of the relay are others now."""
+        faults = self._relay.find_faults(self._number)
+        if any(fault.reset for fault in faults.values()):
+            self._end_by_fault(True)
+            return
+        self._set_faults(faults)
+        rules = self._relay.http_rules
+        if self._exchanges is not None:
+            self._exchanges.set_rules(rules)
+        elif not self._is_unreadable:
+            # Where a message begins is known only when a request has come.
+            self.client.takes = _FirstRequest(self) if rules else self.up
+
+    def _set_faults(self, faults: Mapping[str, Fault]) -> None:
+        self.up.set_faults(faults)
+        self.down.set_faults(faults)
+
+    def read_http(self) -> None:
+        """From here on, requests and responses have the faults of HTTP."""
+        # Only where it is needed: h11 may be missing elsewhere.
+        from injector.http_exchanges import Exchanges  # noqa: PLC0415
+
+        exchanges = Exchanges(
+            self.up, self.down, finish=self._close_after_down, leave=self._leave_http, hit=self._count_hit
+        )
+        self._exchanges = exchanges
+        self.client.takes = _Taken(exchanges.feed_request, exchanges.end_requests)
+        self.upstream.takes = _Taken(exchanges.feed_response, exchanges.end_responses)
+        exchanges.set_rules(self._relay.http_rules)
+
+    def _count_hit(self) -> None:
+        self._relay.counts.faulty_requests += 1
+
+    def _leave_http(self, is_unreadable: bool) -> None:
+        self._relay.counts.unread += is_unreadable
+        self._is_unreadable = is_unreadable
+        self._exchanges = None
+        self.client.takes, self.upstream.takes = self.up, self.down
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        upstream = self._relay.upstream
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await loop.create_connection(
+                    lambda: self.upstream,
+                    upstream.host,
+                    upstream.port,
+                    ssl=upstream.tls,
+                    server_hostname=(upstream.server_name or upstream.host) if upstream.tls else None,
+                )
+        except (OSError, ssl.CertificateError):  # TimeoutError and SSLError are OSErrors
+            self._relay.counts.failed += 1
+            self.reset()
+
+    def side_has_opened(self, side: "Side") -> None:
+        if side is self.client:
+            self.begin()
+        elif self._is_over:
+            side.close()
+
+    def side_is_lost(self, side: "Side", error: Exception | None) -> None:
+        other = self.upstream if side is self.client else self.client
+        if isinstance(error, ConnectionResetError):
+            self.reset(only=other)
+            return
+        side.is_lost = True
+        side.takes.feed_end()
+        self._look_for_end()
+
+    def _look_for_end(self) -> None:
+        """It is over when all has arrived that both have sent, or that one has sent who is gone."""
+        is_down_done = self.down.is_done and (self._closes_after_down or not self.client.can_half_close)
+        both = self.up.is_done and self.down.is_done
+        lost = any(side.is_lost and side.sends.is_done for side in (self.client, self.upstream))
+        if is_down_done or both or lost:
+            self.close()
+
+    def _close_after_down(self) -> None:
+        """The client gets what the pipe to it has, and then the end."""
+        self._closes_after_down = True
+        self.down.feed_end()
+
+    def _end_by_fault(self, is_reset: bool) -> None:
+        if is_reset:
+            self._relay.counts.reset += 1
+            self.reset()
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close both sides after what is already handed on."""
+        self._finish()
+        for side in (self.client, self.upstream):
+            side.close()
+
+    def reset(self, *, only: "Side | None" = None) -> None:
+        """Both sides get RST."""
+        self._finish()
+        for side in (self.client, self.upstream) if only is None else (only,):
+            side.reset()
+
+    def _finish(self) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        self._relay.open.pop(self, None)
+        self._relay.counts.bytes_up += self.up.passed
+        self._relay.counts.bytes_down += self.down.passed
+        self.up.close()
+        self.down.close()
+        if self._exchanges is not None:
+            self._exchanges.close()
+        if self._connecting is not None:
+            self._connecting.cancel()
+
+
+class Side(asyncio.Protocol):
+    """One end of a connection: `sends` takes what comes from there, `receives` goes there.
+
+    `takes` stands before `sends` while faults of HTTP are on.
+    """
+
+    __slots__ = ("_connection", "_receives", "is_lost", "sends", "takes", "transport")
+
+    def __init__(self, connection: Connection, sends: Pipe, receives: Pipe) -> None:
+        self._connection = connection
+        self.sends = sends
+        self.takes: Taker = sends
+        self._receives = receives
+        self.transport: asyncio.Transport | None = None
+        self.is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = made = cast("asyncio.Transport", transport)
+        with suppress(OSError):
+            made.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sends.source = made
+        self._receives.open_sink(made)
+        self._connection.side_has_opened(self)
+
+    @property
+    def can_half_close(self) -> bool:
+        return self.transport is None or self.transport.can_write_eof()
+
+    def data_received(self, data: bytes) -> None:
+        self.takes.feed(data)
+
+    def eof_received(self) -> bool:
+        self.takes.feed_end()
+        return self.can_half_close  # the other direction goes on, which TLS does not know
+
+    def pause_writing(self) -> None:
+        self._receives.set_sink_full(True)
+
+    def resume_writing(self) -> None:
+        self._receives.set_sink_full(False)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.side_is_lost(self, error)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Have the other side see 'connection reset by peer'."""
+        if self.transport is None:
+            return
+        if (found := self.transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
+
+
+class _Taken:
+    __slots__ = ("feed", "feed_end")
+
+    def __init__(self, feed: Callable[[bytes], None], feed_end: Callable[[], None]) -> None:
+        self.feed = feed
+        self.feed_end = feed_end
+
+
+class _FirstRequest:
+    """Waits for a request on a connection that was there before the first fault of HTTP."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def feed(self, data: bytes) -> None:
+        if _REQUEST_LINE.match(data):
+            self._connection.read_http()
+            self._connection.client.takes.feed(data)
+        else:
+            self._connection.up.feed(data)
+
+    def feed_end(self) -> None:
+        self._connection.up.feed_end()
