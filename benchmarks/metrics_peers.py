@@ -8,7 +8,8 @@ is a median over processes that take turns, so that a machine that changes its p
 It takes about a quarter of an hour, prints Markdown, and ends with status 1 when a goal is missed, which
 it names.
 
-- Request path: what measuring adds to a request to a trivial view through Django's handler.
+- Request path: what measuring adds to a request to a trivial view through Django's handler, with and without
+  sizes, time to first byte, exceptions and queries; of these, django-prometheus has sizes and exceptions.
 - Throughput: gunicorn with one worker under wrk (Debian's package), which is left out where it is missing;
   each library in its mode of one process and in that of many.
 - Scrape: the stock `MultiProcessCollector` and this product's, to the same finished text.
@@ -34,7 +35,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import report, throughput
-from benchmarks.peers.names import DJANGO_PROMETHEUS, NOTHING, OPENTELEMETRY, OURS, OURS_RED, PLAIN
+from benchmarks.peers.names import (
+    DJANGO_PROMETHEUS,
+    NOTHING,
+    OPENTELEMETRY,
+    OURS,
+    OURS_DETAILED,
+    OURS_RED,
+    PLAIN,
+)
 
 PEERS = (
     "django-prometheus",
@@ -78,7 +87,7 @@ class Environment:
 
 
 def request_path(environment: Environment, repeats: int) -> report.Section:
-    variants = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS, OURS_RED)
+    variants = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS, OURS_RED, OURS_DETAILED)
     added: dict[tuple[str, bool], list[float]] = {}
     for _ in range(repeats):
         for many in (False, True):
@@ -86,7 +95,7 @@ def request_path(environment: Environment, repeats: int) -> report.Section:
                 found = environment.run("request_path", variant=variant, many=many)
                 added.setdefault((variant, many), []).append(found)
     median = {of: statistics.median(times) for of, times in added.items()}
-    cheaper = {v: median[DJANGO_PROMETHEUS, True] / median[v, True] for v in (OURS, OURS_RED)}
+    cheaper = {v: median[DJANGO_PROMETHEUS, True] / median[v, True] for v in (OURS, OURS_RED, OURS_DETAILED)}
     return report.Section(
         "Time that measuring adds to a request, in µs",
         ["", "one process", "many processes"],
@@ -94,6 +103,11 @@ def request_path(environment: Environment, repeats: int) -> report.Section:
         [
             report.Goal("whole catalogue, times cheaper than django-prometheus", cheaper[OURS], at_least=12),
             report.Goal("RED alone, times cheaper than django-prometheus", cheaper[OURS_RED], at_least=18),
+            report.Goal(
+                "every request detail, times cheaper than django-prometheus",
+                cheaper[OURS_DETAILED],
+                at_least=8,
+            ),
         ],
     )
 

@@ -4,10 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from metrics_app import catalogue
-from metrics_app.conf import conf
-from metrics_app.measured_request import DetailedRequest
 from metrics_app.misuse import report
-from metrics_app.setting_values import RequestLabel
+from metrics_app.observed_request import ObservedRequest, RequestLabel
 
 MAX_LABEL_VALUES = 100
 """Values of one extra label in each process; what comes later is counted as `overflow`."""
@@ -18,10 +16,10 @@ Bound = TypeVar("Bound")
 class Bindings(Generic[Bound]):
     """What `bind` binds for a key, bound once; as bounded as the series of a metric are."""
 
-    def __init__(self, bind: Callable[..., Bound]) -> None:
+    def __init__(self, bind: Callable[..., Bound], limit: int) -> None:
         self._bind = bind
         self._bound: dict[tuple[object, ...], Bound] = {}
-        self._limit = conf.max_label_sets
+        self._limit = limit
 
     def find(self, *key: object) -> Bound:
         found = self._bound.get(key)
@@ -39,12 +37,12 @@ class ExtraLabels:
         self._functions = dict(functions)
         self._known: dict[str, set[str]] = {name: set() for name in functions}
 
-    def find(self, measured: DetailedRequest) -> tuple[str, ...]:
+    def find(self, measured: ObservedRequest) -> tuple[str, ...]:
         return tuple([self._find(name, measured) for name in self._functions])
 
-    def _find(self, name: str, measured: DetailedRequest) -> str:
+    def _find(self, name: str, measured: ObservedRequest) -> str:
         try:
-            value = str(self._functions[name](measured.request))
+            value = str(self._functions[name](measured.source))
         except Exception as error:  # noqa: BLE001 - whatever a project's function raises
             report(f"the label {name!r}", error)
             return ""

@@ -13,7 +13,8 @@ from django.conf import settings
 
 from metrics_app import setting_values
 from metrics_app.catalogue import DEFAULT_MAX_LABEL_SETS, REQUEST_BUCKETS
-from metrics_app.setting_values import RequestLabel, SettingError
+from metrics_app.observed_request import RequestLabel
+from metrics_app.setting_values import SettingError
 
 Value = TypeVar("Value")
 

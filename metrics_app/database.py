@@ -93,18 +93,8 @@ def _make_recorder(metrics: MetricsPort, alias: str) -> DatabaseRecorder:
     return kind(metrics, alias)
 
 
-class QueryCount:
-    """The queries of one request; async code and its threads share it."""
-
-    __slots__ = ("number", "seconds")
-
-    def __init__(self) -> None:
-        self.number = 0.0
-        self.seconds = 0.0
-
-
-request_queries: ContextVar[QueryCount | None] = ContextVar("request_queries", default=None)
-
+request_queries: ContextVar[list[float] | None] = ContextVar("request_queries", default=None)
+"""The number of queries of one request and their seconds together; async code and its threads share it."""
 
 recorders = BoundByAlias(_make_recorder)
 
@@ -144,8 +134,8 @@ class RequestQueryWrapper:
         try:
             return execute(sql, params, many, context)
         finally:
-            counted.number += 1.0
-            counted.seconds += perf_counter() - start
+            counted[0] += 1.0
+            counted[1] += perf_counter() - start
 
 
 def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:

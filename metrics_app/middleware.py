@@ -10,6 +10,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from metrics_app.backend import adapter_class, get_metrics
+from metrics_app.detailed_request import ObservedDjangoRequest, Observing, RecordedRequest
 from metrics_app.measured_request import MeasuredRequest
 from metrics_app.request_details import find_details
 from metrics_app.streams import Stream
@@ -31,14 +32,17 @@ class RequestMetricsMiddleware:
         adapter_class()
         metrics = get_metrics()
         metrics.announce()
-        self._recorder = metrics.request_recorder()
+        self._recorder: Any = metrics.request_recorder()
         self._unmeasured = find_unmeasured_paths()
         self._measure: Callable[[Any, HttpRequest], MeasuredRequest] = MeasuredRequest
         details = find_details(metrics)
-        if details is not None:
-            self._measure = details.measure
+        if isinstance(details, Observing):
+            # Classes themselves, and no functions around them: calls are most of what measuring costs.
+            self._measure, self._recorder = ObservedDjangoRequest, details
             # Django asks for these by their names when it sets the middleware up.
             vars(self).update(details.hooks)
+        elif details is not None:
+            self._measure, self._recorder = RecordedRequest, details
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)

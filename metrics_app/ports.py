@@ -1,6 +1,6 @@
 """What the product asks of a metrics library. Adapters fulfil it; nothing else knows a library."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self, runtime_checkable
@@ -99,6 +99,28 @@ class RequestRecorder(Protocol):
         ...
 
 
+class DetailedRecorder(Protocol):
+    """The same with a value for each of some histograms; None records nothing in one."""
+
+    def begin(self, method: str, /) -> None: ...
+
+    def finish(
+        self,
+        request: tuple[str, str, int],
+        seconds: float,
+        trace_id: str,
+        values: Sequence[float | None],
+        /,
+    ) -> None:
+        """Record a request by method, route and code.
+
+        The values are floats, finite and not negative, which nobody checks here.
+        """
+        ...
+
+    def cancel(self, method: str, /) -> None: ...
+
+
 class BoundCounter(Protocol):
     """One counter with its labels, looked up once: for what happens often."""
 
@@ -109,6 +131,17 @@ class BoundHistogram(Protocol):
     """One histogram with its labels, looked up once: for what happens often."""
 
     def observe(self, value: float) -> None: ...
+
+
+class BoundHistograms(Protocol):
+    """Several histograms with their labels, looked up once: for what is known at the same moment."""
+
+    def observe(self, values: Sequence[float | None]) -> None:
+        """Record a value to each, in the order in which they were bound; None records nothing.
+
+        The values are floats, finite and not negative, which nobody checks here.
+        """
+        ...
 
 
 class BoundGauge(Protocol):
@@ -153,6 +186,10 @@ class MetricsPort(Protocol):
         """The histogram with these labels: valid as long as the adapter, across forks and `close`."""
         ...
 
+    def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms:
+        """Several histograms, each by its name and labels: valid as long as the adapter."""
+        ...
+
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
         """The gauge with these labels: valid as long as the adapter, across forks and `close`."""
         ...
@@ -177,6 +214,13 @@ class MetricsPort(Protocol):
     def get_http_handler(self) -> HttpHandler: ...
 
     def request_recorder(self) -> RequestRecorder: ...
+
+    def detailed_recorder(self, histograms: Sequence[str]) -> DetailedRecorder:
+        """The same recorder, for requests of which these histograms take a value each.
+
+        They are the catalogue's, by method and route, and by code where they have that label.
+        """
+        ...
 
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
         """Have these gauges read at each scrape.

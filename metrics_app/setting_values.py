@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from metrics_app.adapters.names import LABEL_NAME, RESERVED_LABELS
 from metrics_app.catalogue import CATALOGUE
+from metrics_app.observed_request import RequestLabel
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
 MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
@@ -31,9 +31,6 @@ MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
 class SettingError(ValueError):
     """A value that this setting cannot have; the text is the rule."""
 
-
-RequestLabel = Callable[[HttpRequest], object]
-"""Tells the value of an extra label: one of a few, whatever is asked for."""
 
 TAKEN_LABELS = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
 """What no constant or extra label may be called: metrics of this app have labels of these names."""

@@ -19,7 +19,15 @@ from django.http.response import HttpResponseBase
 from django.test import override_settings
 from django.urls import include, path
 
-from benchmarks.peers.names import DJANGO_PROMETHEUS, NOTHING, OPENTELEMETRY, OURS, OURS_RED, PLAIN
+from benchmarks.peers.names import (
+    DJANGO_PROMETHEUS,
+    NOTHING,
+    OPENTELEMETRY,
+    OURS,
+    OURS_DETAILED,
+    OURS_RED,
+    PLAIN,
+)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -33,8 +41,10 @@ MIDDLEWARE = {
     ],
     OPENTELEMETRY: [],
     OURS: ["metrics_app.middleware.RequestMetricsMiddleware"],
+    OURS_DETAILED: ["metrics_app.middleware.RequestMetricsMiddleware"],
     OURS_RED: ["benchmarks.peers.red.RedMiddleware"],
 }
+DETAILS = ("sizes", "first_byte", "exceptions", "queries")
 MEASURED_BY = os.environ.get("MEASURED_BY", NOTHING)
 
 
@@ -64,6 +74,7 @@ def configure() -> None:
         METRICS_TOKEN="",
         METRICS_ALLOWED_NETWORKS=(),
         PROMETHEUS_MULTIPROC_DIR=directory,
+        METRICS={"REQUEST_DETAILS": DETAILS if MEASURED_BY == OURS_DETAILED else ()},
         SERVICE_NAME="shop",
         SERVICE_INSTANCE_NAME="shop-1",
         SERVICE_VERSION="1.0",

@@ -3,12 +3,14 @@
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from time import monotonic
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-from metrics_app.adapters.conversion import to_amount, to_number, to_step, to_text
+from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms, Recorded
+from metrics_app.adapters.conversion import to_text
+from metrics_app.adapters.detailed_recorder import Bind, RequestHistograms
 from metrics_app.adapters.names import (
     ExposedNames,
     catalogue_definition,
@@ -26,19 +28,7 @@ SECONDS_BETWEEN_SEARCHES = 1.0
 LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
 
 
-class Recorded(Protocol):
-    """A series; who adds to it holds the lock of the families."""
-
-    def add(self, amount: float, /) -> None: ...
-
-
 Series = TypeVar("Series", bound=Recorded)
-
-
-class Settable(Protocol):
-    """A gauge; who sets it holds the lock of the families."""
-
-    def set(self, value: float, /) -> None: ...
 
 
 class ReentrantUseError(OSError):
@@ -110,7 +100,7 @@ class Families(Generic[Series]):
         self.generation: object = self._families
         """Another object each time that this has made every series void."""
 
-    def bound(self, kind: Kind, name: str, labels: Labels) -> "Bound[Series]":
+    def bound(self, kind: Kind, name: str, labels: Labels) -> Bound[Series]:
         """The series of this label set, to record to it without looking it up; built with its first value.
 
         Raises:
@@ -119,10 +109,20 @@ class Families(Generic[Series]):
         self.definition(kind, name, labels)
         return Bound(self, kind, name, labels)
 
-    def bound_gauge(self, name: str, labels: Labels) -> "BoundGauge[Series]":
+    def bound_gauge(self, name: str, labels: Labels) -> BoundGauge[Series]:
         """The same for a gauge."""
         self.definition(Kind.GAUGE, name, labels)
         return BoundGauge(self, Kind.GAUGE, name, labels)
+
+    def bound_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms[Series]:
+        """The same for several histograms, recorded to together."""
+        for name, labels in series:
+            self.definition(Kind.HISTOGRAM, name, labels)
+        return BoundHistograms(self, series)
+
+    def request_histograms(self, names: Sequence[str], bind: Bind) -> RequestHistograms:
+        """Histograms of requests, as many label sets of which are kept as a metric may have."""
+        return RequestHistograms(bind, names, self._max_label_sets)
 
     def let_go(self, name: str, labels: Labels | None) -> Definition | None:
         """Let go of one series of a metric or, without labels, of all; the definition, None if there is none.
@@ -352,64 +352,3 @@ class Deferred:
 
     def set(self, value: float) -> None:
         self._deferred.append((*self._metric, "set", value))
-
-
-class Bound(Generic[Series]):
-    """One series, looked up once, and again where its adapter has forgotten it: after a fork or a close."""
-
-    __slots__ = ("_families", "_generation", "_kind", "_labels", "_name", "_series")
-
-    def __init__(self, families: Families[Series], kind: Kind, name: str, labels: Labels) -> None:
-        self._families = families
-        self._kind = kind
-        self._name = name
-        self._labels = dict(labels)
-        self._generation: object = None
-        self._series: Series | None = None
-
-    def observe(self, value: float) -> None:
-        if type(value) is not float or not 0.0 <= value < math.inf:
-            value = to_amount(value)
-        families = self._families
-        if monotonic() >= families.next_look:
-            families.look()
-        series = self._series
-        if series is None or self._generation is not families.generation:
-            series = self._look_up()
-        with families.lock:
-            series.add(value)
-
-    def inc(self, amount: float = 1.0) -> None:
-        self.observe(amount)
-
-    def _current(self) -> Series:
-        families = self._families
-        if monotonic() >= families.next_look:
-            families.look()
-        series = self._series
-        return self._look_up() if series is None or self._generation is not families.generation else series
-
-    def _look_up(self) -> Series:
-        generation = self._families.generation
-        series, own = self._families.locate(self._kind, self._name, self._labels)
-        # What goes to the overflow series is looked up each time: so it is counted each time.
-        self._series, self._generation = series, generation if own else None
-        return series
-
-
-class BoundGauge(Bound[Series]):
-    """The same for a gauge."""
-
-    __slots__ = ()
-
-    def set(self, value: float) -> None:
-        number = to_number(value)
-        series = cast("Settable", self._current())
-        with self._families.lock:
-            series.set(number)
-
-    def move(self, amount: float) -> None:
-        number = to_step(amount)
-        series = self._current()
-        with self._families.lock:
-            series.add(number)

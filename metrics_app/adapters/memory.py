@@ -3,14 +3,16 @@
 import math
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from threading import RLock
 from typing import Self
 
+from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, BoundGauge, Families
+from metrics_app.adapters.detailed_recorder import HistogramsRecorder
+from metrics_app.adapters.families import Families
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -130,6 +132,9 @@ class InMemoryMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> Bound[MemorySeries]:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms[MemorySeries]:
+        return self._families.bound_histograms(series)
+
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[MemorySeries]:
         return self._families.bound_gauge(name, labels)
 
@@ -194,6 +199,10 @@ class InMemoryMetricsAdapter:
         with self._lock:
             self._in_progress[method] += step
             self.set_gauge(HTTP_REQUESTS_IN_PROGRESS, self._in_progress[method], {"method": method})
+
+    def detailed_recorder(self, histograms: Sequence[str]) -> HistogramsRecorder:
+        found = self._families.request_histograms(histograms, self.bind_histograms)
+        return HistogramsRecorder(self, found)
 
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
         self._sources.register(read)

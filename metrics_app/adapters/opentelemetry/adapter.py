@@ -3,13 +3,16 @@
 import atexit
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Self, cast
 from weakref import WeakSet
 
+from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
-from metrics_app.adapters.families import Bound, BoundGauge, Families
+from metrics_app.adapters.detailed_recorder import HistogramsRecorder
+from metrics_app.adapters.families import Families
 from metrics_app.adapters.opentelemetry import series
 from metrics_app.adapters.opentelemetry.environment import PushSettings, push_settings
 from metrics_app.adapters.opentelemetry.push import Pusher
@@ -102,6 +105,9 @@ class OpenTelemetryMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> Bound[PushedSeries]:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms[PushedSeries]:
+        return self._families.bound_histograms(series)
+
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[PushedSeries]:
         return self._families.bound_gauge(name, labels)
 
@@ -116,6 +122,10 @@ class OpenTelemetryMetricsAdapter:
 
     def request_recorder(self) -> PushedRequestRecorder:
         return self._recorder
+
+    def detailed_recorder(self, histograms: Sequence[str]) -> HistogramsRecorder:
+        found = self._families.request_histograms(histograms, self.bind_histograms)
+        return HistogramsRecorder(self._recorder, found)
 
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
         self._sources.register(read)

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Self, cast
 from weakref import WeakSet
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
+from metrics_app.adapters.detailed_recorder import HistogramsRecorder
 from metrics_app.adapters.families import Families, ReentrantUseError
 from metrics_app.adapters.prometheus import folder, mapped_cells, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
@@ -22,6 +23,7 @@ from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCo
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
 from metrics_app.adapters.prometheus.library_values import library
+from metrics_app.adapters.prometheus.mapped_histograms import MappedHistograms, MappedHistogramsRecorder
 from metrics_app.adapters.prometheus.native import NativeCollector
 from metrics_app.adapters.prometheus.protobuf import ProtobufWriter
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
@@ -44,6 +46,7 @@ from metrics_app.ports import (
     BoundCounter,
     BoundGauge,
     BoundHistogram,
+    BoundHistograms,
     ConstantLabels,
     Labels,
     MetricsOptions,
@@ -97,7 +100,7 @@ class PrometheusMetricsAdapter:
         if native_histograms:
             self._files.changing_native = self._families.changing
         self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
-        known = mapped_cells.contract_fault() is None
+        self._is_mapped = known = mapped_cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
         self._recorder = recorder(self._files, self._families)
         collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
@@ -184,6 +187,10 @@ class PrometheusMetricsAdapter:
     def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
         return self._families.bound(Kind.HISTOGRAM, name, labels)
 
+    def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms:
+        made = self._families.bound_histograms(series)
+        return MappedHistograms(self._families, series) if self._is_mapped else made
+
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
         return self._families.bound_gauge(name, labels)
 
@@ -198,6 +205,12 @@ class PrometheusMetricsAdapter:
 
     def request_recorder(self) -> SlotRequestRecorder:
         return self._recorder
+
+    def detailed_recorder(self, histograms: Sequence[str]) -> HistogramsRecorder:
+        found = self._families.request_histograms(histograms, self.bind_histograms)
+        if isinstance(self._recorder, MappedRequestRecorder):
+            return MappedHistogramsRecorder(self._recorder, found, self._families)
+        return HistogramsRecorder(self._recorder, found)
 
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
         self._sources.register(read)

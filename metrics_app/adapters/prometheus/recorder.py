@@ -152,6 +152,10 @@ class MappedRequestRecorder(SlotRequestRecorder):
             if errors is not None:
                 errors.add(1.0)
 
+    def find_mapped(self, request: tuple[str, str, int]) -> MappedBound | None:
+        """The cells of such requests, once one was recorded; None where they are no places in a map."""
+        return self._mapped.get(request)
+
     def _map(self, method: str, route: str, code: int) -> None:
         bound, in_progress = self._bound.get((method, route, code)), self._in_progress.get(method)
         if bound is None or in_progress is None:

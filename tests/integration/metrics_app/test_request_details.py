@@ -1,6 +1,8 @@
 """More about requests, each part where a setting asks for it: buckets, labels, sizes, exceptions, queries."""
 
+import gc
 import time
+import weakref
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -9,13 +11,14 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import AsyncClient, Client, override_settings
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 from django.urls import path
 
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.backend import get_metrics
 from metrics_app.bindings import MAX_LABEL_VALUES
+from metrics_app.middleware import RequestMetricsMiddleware
 from tests.exposition import samples, value
 from tests.metrics_settings import override_metrics
 
@@ -137,6 +140,23 @@ def test_an_extra_label_that_fails_fails_no_request(client: Client) -> None:
     with override_metrics(LABELS={"tenant": broken}, ON_MISUSE="log"):
         assert client.get("/").status_code == 200
         assert value(expose(), "http_requests_total", route="home", tenant="") == 1
+
+
+def test_a_measured_request_is_let_go_of_without_a_garbage_collection(client: Client) -> None:
+    answered: list[weakref.ref[HttpRequest]] = []
+
+    def view(request: HttpRequest) -> HttpResponse:
+        answered.append(weakref.ref(request))
+        return HttpResponse("ok")
+
+    with override_metrics(REQUEST_DETAILS=["sizes", "first_byte", "exceptions", "queries"]):
+        middleware = RequestMetricsMiddleware(view)
+        gc.disable()
+        try:
+            middleware(RequestFactory().get("/"))
+            assert answered[0]() is None
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize("backend", ADAPTERS)

@@ -1,65 +1,18 @@
-"""Record each request by the names of OpenTelemetry's semantic conventions or of django-prometheus."""
+"""Records each request by the names of django-prometheus."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 
 from metrics_app import request_schemes as names
-from metrics_app.bindings import Bindings, ExtraLabels
-from metrics_app.measured_request import DetailedRequest
-from metrics_app.ports import BoundCounter, BoundGauge, BoundHistogram, MetricsPort
-from metrics_app.request_labels import OTHER_METHOD, SERVER_ERROR
-from metrics_app.setting_values import RequestLabel
+from metrics_app.bindings import Bindings
+from metrics_app.detailed_request import DetailedRequest
+from metrics_app.observed_request import ObservedRequest
+from metrics_app.ports import BoundCounter, BoundHistogram, MetricsPort
+from metrics_app.request_labels import OTHER_METHOD
 
-
-class SemconvObserver:
-    """`http.server.request.duration` and `http.server.active_requests`.
-
-    Source: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
-    """
-
-    def __init__(self, metrics: MetricsPort, functions: Mapping[str, RequestLabel]) -> None:
-        self._metrics = metrics
-        self._labels = ExtraLabels(functions)
-        self._names = tuple(functions)
-        self._active: Bindings[BoundGauge] = Bindings(self._bind_active)
-        self._durations: Bindings[BoundHistogram] = Bindings(self._bind_duration)
-
-    def begin(self, measured: DetailedRequest) -> None:
-        self._active.find(_find_method(measured), measured.request.scheme).move(1.0)
-
-    def finish(self, measured: DetailedRequest) -> None:
-        self.cancel(measured)
-        error = ""
-        if measured.code >= SERVER_ERROR:
-            error = measured.exception or str(measured.code)
-        key = (_find_method(measured), measured.request.scheme, measured.pattern, measured.code, error)
-        self._durations.find(*key, *self._labels.find(measured)).observe(measured.seconds)
-
-    def cancel(self, measured: DetailedRequest) -> None:
-        self._active.find(_find_method(measured), measured.request.scheme).move(-1.0)
-
-    def _bind_active(self, method: str, scheme: str) -> BoundGauge:
-        labels = {"http_request_method": method, "url_scheme": scheme}
-        return self._metrics.bind_gauge(names.SERVER_ACTIVE, labels)
-
-    def _bind_duration(
-        self, method: str, scheme: str, pattern: str, code: int, error: str, *values: str
-    ) -> BoundHistogram:
-        labels = {
-            "http_request_method": method,
-            "url_scheme": scheme,
-            "http_route": pattern,
-            "http_response_status_code": str(code),
-            "error_type": error,
-            **dict(zip(self._names, values, strict=True)),
-        }
-        return self._metrics.bind_histogram(names.SERVER_DURATION, labels)
-
-
-def _find_method(measured: DetailedRequest) -> str:
-    return "_OTHER" if measured.method == OTHER_METHOD else measured.method
+Ended = tuple[BoundCounter, BoundCounter, BoundHistogram]
+"""Responses by status, by status and view, and their latency."""
 
 
 class DjangoPrometheusObserver:
@@ -69,7 +22,7 @@ class DjangoPrometheusObserver:
     middleware stands outermost.
     """
 
-    def __init__(self, metrics: MetricsPort) -> None:
+    def __init__(self, metrics: MetricsPort, limit: int) -> None:
         self._metrics = metrics
         self._requests, self._responses, self._ajax, self._streaming, *unknown = (
             metrics.bind_counter(name, {})
@@ -87,46 +40,49 @@ class DjangoPrometheusObserver:
         self._latency = metrics.bind_histogram(names.LATENCY, {})
         self._request_bytes = metrics.bind_histogram(names.REQUEST_BYTES, {})
         self._response_bytes = metrics.bind_histogram(names.RESPONSE_BYTES, {})
-        self._begun: Bindings[tuple[BoundCounter, BoundCounter]] = Bindings(self._bind_begun)
-        self._ended: Bindings[tuple[BoundCounter, BoundCounter, BoundHistogram]] = Bindings(self._bind_ended)
-        self._by_view: Bindings[BoundCounter] = Bindings(self._bind_view)
-        self._by_charset: Bindings[BoundCounter] = Bindings(self._bind_charset)
+        self._begun: Bindings[tuple[BoundCounter, BoundCounter]] = Bindings(self._bind_begun, limit)
+        self._ended: Bindings[tuple[BoundCounter, BoundCounter, BoundHistogram]] = Bindings(
+            self._bind_ended, limit
+        )
+        self._by_view: Bindings[BoundCounter] = Bindings(self._bind_view, limit)
+        self._by_charset: Bindings[BoundCounter] = Bindings(self._bind_charset, limit)
 
-    def begin(self, measured: DetailedRequest) -> None:
+    def begin(self, measured: ObservedRequest) -> None:
         zeros, self._zeros = self._zeros, []
         for counter in zeros:
             counter.inc(0.0)
-        request = measured.request
+        request: HttpRequest = measured.source
         self._requests.inc()
-        by_method, by_transport = self._begun.find(_find_known_method(measured), request.scheme)
+        by_method, by_transport = self._begun.find(_find_known_method(measured), measured.scheme)
         by_method.inc()
         by_transport.inc()
         if request.META.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest":
             self._ajax.inc()
-        self._request_bytes.observe(measured.find_request_size() or 0.0)
+        self._request_bytes.observe(cast("DetailedRequest", measured).find_request_size() or 0.0)
 
-    def finish(self, measured: DetailedRequest) -> None:
+    def finish(self, measured: ObservedRequest) -> None:
         self._responses.inc()
         self._latency.observe(measured.seconds)
         method = _find_known_method(measured)
         view = "<unnamed view>"
-        match = measured.request.resolver_match
+        match = measured.source.resolver_match
         if match is not None:
             view = match.view_name or view
-            self._by_view.find(view, measured.request.scheme, method).inc()
+            self._by_view.find(view, measured.scheme, method).inc()
         by_status, by_status_view, latency = self._ended.find(measured.code, view, method)
         by_status.inc()
         by_status_view.inc()
         latency.observe(measured.seconds)
-        response = measured.response
+        measured_here = cast("DetailedRequest", measured)
+        response = measured_here.response
         if response is not None:
             self._by_charset.find(str(response.charset)).inc()
             if isinstance(response, StreamingHttpResponse):
                 self._streaming.inc()
-            elif (sent := measured.find_response_size()) is not None:
+            elif (sent := measured_here.find_response_size()) is not None:
                 self._response_bytes.observe(sent)
 
-    def cancel(self, measured: DetailedRequest) -> None:
+    def cancel(self, measured: ObservedRequest) -> None:
         """It was counted when it began, as there."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> None:
@@ -157,10 +113,8 @@ class DjangoPrometheusObserver:
     def _bind_charset(self, charset: str) -> BoundCounter:
         return self._metrics.bind_counter(names.BY_CHARSET, {"charset": charset})
 
-    def _bind_ended(
-        self, code: int, view: str, method: str
-    ) -> tuple[BoundCounter, BoundCounter, BoundHistogram]:
-        status, by_view = {"status": str(code)}, {"view": view, "method": method}
+    def _bind_ended(self, code: int, view: str, method: str) -> Ended:
+        status, by_view = {"status": str(int(code))}, {"view": view, "method": method}
         return (
             self._metrics.bind_counter(names.BY_STATUS, status),
             self._metrics.bind_counter(names.BY_STATUS_VIEW, status | by_view),
@@ -168,5 +122,5 @@ class DjangoPrometheusObserver:
         )
 
 
-def _find_known_method(measured: DetailedRequest) -> str:
+def _find_known_method(measured: ObservedRequest) -> str:
     return "<invalid method>" if measured.method == OTHER_METHOD else measured.method

@@ -1,0 +1,128 @@
+"""Several histograms in one lock and without a call for each cell, where the cells are places in a map.
+
+In a server, whose other work empties the processor's caches, calls are most of what recording costs.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from time import monotonic
+from typing import cast
+
+from metrics_app.adapters.bound import BoundHistograms
+from metrics_app.adapters.detailed_recorder import HistogramsRecorder, Key, RequestHistograms
+from metrics_app.adapters.families import Families
+from metrics_app.adapters.prometheus.mapped_cells import MappedCell
+from metrics_app.adapters.prometheus.recorder import MappedBound, MappedRequestRecorder
+from metrics_app.adapters.prometheus.values import CellSeries, HistogramCells
+from metrics_app.ports import Labels
+
+Mapped = tuple[tuple[float, ...], list[MappedCell], MappedCell, MappedCell]
+"""Bounds, buckets and sum of a histogram, and which bucket takes zero."""
+
+
+class MappedHistograms(BoundHistograms[CellSeries]):
+    __slots__ = ("mapped",)
+
+    def __init__(self, families: Families[CellSeries], series: Sequence[tuple[str, Labels]]) -> None:
+        super().__init__(families, series)
+        self.mapped: tuple[object, list[Mapped]] = None, []
+        """The generation of the families, and the cells that were found in it."""
+
+    def observe(self, values: Sequence[float | None]) -> None:
+        families = self._families
+        if monotonic() >= families.next_look:
+            families.look()
+        generation, mapped = self.mapped
+        if generation is not families.generation:
+            super().observe(values)
+            return
+        with families.lock:
+            for (bounds, buckets, total, of_zero), value in zip(mapped, values, strict=True):
+                # Most requests have no body, and many no query.
+                if value:
+                    bucket = buckets[bisect_left(bounds, value)]
+                    total.value = number = total.value + value
+                    total.view[total.index] = number
+                elif value is None:
+                    continue
+                else:
+                    bucket = of_zero
+                bucket.value = number = bucket.value + 1.0
+                bucket.view[bucket.index] = number
+
+    def _look_up(self) -> list[CellSeries]:
+        found = super()._look_up()
+        generation, kept = self._found
+        # Native histograms have buckets of their own, too, and what cannot be written has no cells.
+        if all(type(series) is HistogramCells for series in kept):
+            self.mapped = generation, [_map(cast("HistogramCells", series)) for series in kept]
+        return found
+
+
+def _map(histogram: HistogramCells) -> Mapped:
+    of_zero = histogram.buckets[bisect_left(histogram.bounds, 0.0)]
+    return cast("Mapped", (histogram.bounds, histogram.buckets, histogram.sum, of_zero))
+
+
+class MappedHistogramsRecorder(HistogramsRecorder):
+    """The request and all its figures in one lock."""
+
+    def __init__(
+        self,
+        recorder: MappedRequestRecorder,
+        histograms: RequestHistograms,
+        families: Families[CellSeries],
+    ) -> None:
+        super().__init__(recorder, histograms)
+        self._mapped_recorder = recorder
+        self._families = families
+        self._mapped: dict[Key, tuple[object, MappedBound, list[Mapped]]] = {}
+
+    def finish(
+        self,
+        request: Key,
+        seconds: float,
+        trace_id: str,
+        values: Sequence[float | None],
+    ) -> None:
+        families = self._families
+        if monotonic() >= families.next_look:
+            families.look()
+        known = self._mapped.get(request)
+        if known is None or known[0] is not families.generation or trace_id:
+            super().finish(request, seconds, trace_id, values)
+            self._map(request)
+            return
+        _, (in_progress, requests, bounds, buckets, total, errors), mapped = known
+        bucket = buckets[bisect_left(bounds, seconds)]
+        with families.lock:
+            requests.value = number = requests.value + 1.0
+            requests.view[requests.index] = number
+            bucket.value = number = bucket.value + 1.0
+            bucket.view[bucket.index] = number
+            total.value = number = total.value + seconds
+            total.view[total.index] = number
+            in_progress.value = number = in_progress.value - 1.0
+            in_progress.view[in_progress.index] = number
+            if errors is not None:
+                errors.add(1.0)
+            # As `MappedHistograms.observe`, without the call.
+            for (bounds, buckets, total, bucket), value in zip(mapped, values, strict=True):
+                if value:
+                    total.value = number = total.value + value
+                    total.view[total.index] = number
+                    bucket = buckets[bisect_left(bounds, value)]  # noqa: PLW2901 - zero's is not its own
+                elif value is None:
+                    continue
+                bucket.value = number = bucket.value + 1.0
+                bucket.view[bucket.index] = number
+
+    def _map(self, request: Key) -> None:
+        histograms = self._histograms.find(request)
+        # In the lock, in which everything is forgotten: so both are of one generation.
+        with self._families.lock:
+            recorded = self._mapped_recorder.find_mapped(request)
+            if recorded is not None and isinstance(histograms, MappedHistograms):
+                generation, mapped = histograms.mapped
+                if generation is self._families.generation:
+                    self._mapped[request] = generation, recorded, mapped
