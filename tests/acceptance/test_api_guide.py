@@ -19,7 +19,7 @@ PEOPLE = (
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[Coordinator]:
     with coordinator(tmp_path, WEBHOOK_ALLOWED_HOSTS="hooks.example.com") as installed:
-        installed.manage("migrate", "--verbosity=0")
+        installed.migrate()
         installed.manage("shell", "--no-imports", "-c", PEOPLE)
         installed.start_web()
         yield installed

@@ -71,6 +71,7 @@ class System:
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     installed = Coordinator(tmp_path_factory.mktemp("data"))
+    installed.migrate()
     with command(installed.data, "up", "--port", str(free_port()), **installed.environment) as process:
         read_until(process.stdout, "Serving")
         (first,) = json.loads(installed.manage("scenario", "runs", "--json"))["items"]

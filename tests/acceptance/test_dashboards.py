@@ -102,6 +102,7 @@ def provisioned(name: str) -> dict[str, Any]:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Prometheus has seen two scenarios, answers of every kind, and each trouble that metrics can have."""
     installed = Coordinator(tmp_path_factory.mktemp("dashboards"))
+    installed.migrate()
     environment = {"WEB_CONCURRENCY": "1", "METRICS_MAX_LABEL_SETS": str(LABEL_SETS)}
     with command(installed.data, "up", "--port", str(installed.port), **environment) as process:
         output = read_until(process.stdout, "Serving")

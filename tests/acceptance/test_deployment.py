@@ -208,7 +208,7 @@ def test_the_pod_of_the_kubernetes_manifests_becomes_ready_and_answers_as_in_pro
     wanted["ALLOWED_HOSTS"] = wanted["ALLOWED_HOSTS"].replace("$(POD_IP)", address)
     del wanted["DATABASE_URL"]  # SQLite, for the manifests leave the server's address open
     with coordinator(tmp_path, **wanted) as installed:
-        installed.manage("migrate", "--verbosity=0")
+        installed.migrate()
         for process in pod:
             start(installed, process)
         wait_for(lambda: answer(installed, "/api/v1/ready", "localhost") == 200, what="the pod is ready")

@@ -51,15 +51,16 @@ def run_with_fault(system: Coordinator, target: Target) -> str:
 
 
 def outcome_of(system: Coordinator, run: str) -> dict[str, str]:
-    asked = f"""
-import json
-from scenarios.models import Run
-run = Run.objects.get(id={run!r})
-faults = list(run.faults.values_list("state", flat=True))
-print(json.dumps([run.state, run.outcome, run.rollback, faults]))
-"""
-    state, outcome, rollback, faults = json.loads(system.manage("shell", "--no-imports", "-c", asked))
-    return {"state": state, "outcome": outcome, "rollback": rollback, "faults": ",".join(faults)}
+    run_id = run.replace("-", "")
+    query = "SELECT state, outcome, rollback FROM scenarios_run WHERE id = ?"
+    ((state, outcome, rollback),) = system.rows(query, run_id)
+    faults = system.rows("SELECT state FROM scenarios_fault WHERE run_id = ?", run_id)
+    return {
+        "state": state,
+        "outcome": outcome,
+        "rollback": rollback,
+        "faults": ",".join(fault for (fault,) in faults),
+    }
 
 
 def report_without_charts(system: Coordinator, run: str) -> dict[str, Any]:

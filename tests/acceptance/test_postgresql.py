@@ -58,7 +58,7 @@ def test_filters_that_match_nothing_together_are_known_to_match_nothing(
 ) -> None:
     """Otherwise a page of them is looked for in every run there is."""
     with coordinator(tmp_path, DATABASE_URL=postgresql_server.new_database()) as system:
-        system.manage("migrate", "--verbosity=0")
+        system.migrate()
         system.manage("scenario", "import", "scenarios/catalogue")
         script = USERS + MANY_RUNS.format(count=3000) + ROWS_EXPECTED
         expected = system.manage("shell", "--no-imports", "-c", script).split()

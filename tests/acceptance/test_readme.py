@@ -33,6 +33,7 @@ def split_phases(text: str) -> list[list[str]]:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Coordinator, str]]:
     """What `manage.py up` serves, and what it printed by then."""
     installed = Coordinator(tmp_path_factory.mktemp("readme"))
+    installed.migrate()
     with command(installed.data, "up", **installed.environment) as process:
         yield installed, read_until(process.stdout, "Serving")
 

@@ -17,7 +17,7 @@ def test_a_person_logs_in_by_the_button_and_lands_where_they_wanted_to_go(tmp_pa
         environment = {"OIDC_ISSUER": provider.issuer, "OIDC_STAFF_GROUPS": "sre", "OIDC_NAME": "Example SSO"}
         environment |= {"OIDC_CLIENT_ID": CLIENT_ID, "OIDC_CLIENT_SECRET": CLIENT_SECRET}
         with coordinator(tmp_path, **environment, OIDC_SUPERUSER_GROUPS="sre") as site, chromium() as browser:
-            site.manage("migrate", "--verbosity=0")
+            site.migrate()
             site.start_web()
             context = browser.new_context()
             watch = Watch(f"127.0.0.1:{site.port}")

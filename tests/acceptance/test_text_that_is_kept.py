@@ -35,7 +35,7 @@ PAGE = "/admin/scenarios/scenario/1/change/"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
     with coordinator(Path(tmp_path_factory.mktemp("kept-text"))) as installed:
-        installed.manage("migrate", "--verbosity=0")
+        installed.migrate()
         installed.manage("shell", "--no-imports", "-c", PEOPLE)
         installed.start_web()
         yield installed

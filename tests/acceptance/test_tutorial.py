@@ -54,6 +54,7 @@ class Reader:
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     reader = Reader(tmp_path_factory.mktemp("tutorial"))
     installed = reader.installed
+    installed.migrate()
     with reader.serving_shop(), command(installed.data, "up", **installed.environment) as process:
         read_until(process.stdout, "Serving")
         reader.go_through()

@@ -5,12 +5,13 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.servers.coordinator import command, process_of, processes_with, read_until
+from tests.servers.coordinator import Coordinator, command, process_of, processes_with, read_until
 from tests.servers.loopback import free_port
 
 pytestmark = pytest.mark.slow
@@ -32,31 +33,57 @@ def test_up_once_prints_a_passed_verdict_and_leaves_no_process(tmp_path: Path) -
     assert processes_with(tmp_path) == {}
 
 
-def test_each_scenario_of_the_catalogue_passes_and_a_worker_killed_in_a_fault_is_replaced(
-    tmp_path: Path,
-) -> None:
-    with up(tmp_path) as process:
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    data = tmp_path_factory.mktemp("up")
+    Coordinator(data).migrate()
+    with up(data) as process:
         read_until(process.stdout, "Serving")
-        with command(tmp_path, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
-            read_until(run.stdout, "slow the exchange down")
-            os.kill(process_of(tmp_path, "db_worker"), signal.SIGKILL)
+        yield data, process
+    assert processes_with(data) == {}
+
+
+def test_each_scenario_of_the_catalogue_passes(serving: tuple[Path, subprocess.Popen[str]]) -> None:
+    data, _ = serving
+    for name in CATALOGUE:
+        with command(data, "scenario", "run", name) as run:
             assert run.stdout is not None
             output = run.stdout.read()
-            assert run.wait(300) == 6, output
-        for words in ("INTERRUPTED", "undone: slow the exchange down", "rollback clean"):
-            assert words in output
-        for name in CATALOGUE:
-            with command(tmp_path, "scenario", "run", name) as run:
-                assert run.stdout is not None
-                output = run.stdout.read()
-                assert run.wait(300) == 0, output
-    assert processes_with(tmp_path) == {}
+            assert run.wait(300) == 0, output
+
+
+def test_a_worker_killed_in_a_fault_is_replaced(serving: tuple[Path, subprocess.Popen[str]]) -> None:
+    data, _ = serving
+    with command(data, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
+        read_until(run.stdout, "slow the exchange down")
+        os.kill(process_of(data, "db_worker"), signal.SIGKILL)
+        assert run.stdout is not None
+        output = run.stdout.read()
+        assert run.wait(300) == 6, output
+    for words in ("INTERRUPTED", "undone: slow the exchange down", "rollback clean"):
+        assert words in output
+    with command(data, "scenario", "run", "exchange-latency") as run:
+        assert run.wait(300) == 0
+
+
+def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(
+    serving: tuple[Path, subprocess.Popen[str]],
+) -> None:
+    data, first = serving
+    with up(data) as second:
+        assert second.stdout is not None
+        output = second.stdout.read()
+        assert second.wait(300) == 1
+    assert f"Another 'manage.py up' runs on {data}" in output
+    assert "DATA_DIR" in output
+    assert first.poll() is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_told_to_stop_in_the_middle_of_a_fault_undoes_it_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
+    Coordinator(tmp_path).migrate()
     with up(tmp_path) as process:
         read_until(process.stdout, "Serving")
         with command(tmp_path, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
@@ -72,18 +99,6 @@ def test_up_told_to_stop_in_the_middle_of_a_fault_undoes_it_and_leaves_no_proces
     assert "rollback clean" in output
     assert "Still injected" not in last_words
     assert processes_with(tmp_path) == {}
-
-
-def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
-    with up(tmp_path) as first:
-        read_until(first.stdout, "Serving")
-        with up(tmp_path) as second:
-            assert second.stdout is not None
-            output = second.stdout.read()
-            assert second.wait(300) == 1
-        assert f"Another 'manage.py up' runs on {tmp_path}" in output
-        assert "DATA_DIR" in output
-        assert first.poll() is None
 
 
 def test_a_taken_port_is_refused_with_its_holder_and_another_port(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_a_worker_of_the_wrong_class_that_was_started_some_other_way_begins_noth
         redis_server(tmp_path) as redis,
         coordinator(tmp_path, TASK_BACKEND="rq", REDIS_URL=redis.url) as system,
     ):
-        system.manage("migrate", "--verbosity=0")
+        system.migrate()
         (tmp_path / "drained.yaml").write_text(SHORT_FAULT)
         system.manage("scenario", "run", str(tmp_path / "drained.yaml"), "--detach")
         system.manage("shell", "--no-imports", "-c", ASK_FOR_BEAT)

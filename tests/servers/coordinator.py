@@ -5,12 +5,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import psycopg
+
 from scenarios.domain.worker_commands import quick_worker
+from tests.servers.filled_database import SQLITE_FILE, fill_database
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -50,9 +53,20 @@ class Coordinator:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def migrate(self) -> None:
+        self._fill("tables", lambda: self.manage("migrate", "--verbosity=0"))
+
     def set_up(self, **services: str) -> None:
         """Database, catalogue, and these services by their addresses."""
-        self.manage("migrate", "--verbosity=0")
+        self._fill(f"catalogue {sorted(services)}", lambda: self._write(services))
+        for name, url in services.items():
+            self.rows("UPDATE scenarios_service SET base_url = ? WHERE name = ?", url, name)
+
+    def _fill(self, content: str, write: Callable[[], object]) -> None:
+        fill_database(self.data, self.environment, content, write)
+
+    def _write(self, services: dict[str, str]) -> None:
+        self.migrate()
         self.manage("scenario", "import", "scenarios/catalogue")
         registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
         self.manage(
@@ -91,8 +105,15 @@ class Coordinator:
         return process
 
     def rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
-        """What the query finds in the installation's SQLite file: quicker than a new process of Django's."""
-        with closing(sqlite3.connect(self.data / "coordinator.sqlite3", timeout=20)) as database:
+        """What the query finds in the installation's database: quicker than a new process of Django's.
+
+        Its placeholders are question marks. A change is committed, and returns no rows.
+        """
+        if url := self.environment.get("DATABASE_URL"):
+            with psycopg.connect(url) as connection:
+                cursor = connection.execute(query.replace("?", "%s").encode(), values)
+                return cursor.fetchall() if cursor.description else []
+        with closing(sqlite3.connect(self.data / SQLITE_FILE, timeout=20)) as database, database:
             return database.execute(query, values).fetchall()
 
     def log_of(self, name: str) -> Path:

@@ -22,12 +22,16 @@ def is_listening(port: int) -> bool:
 
 
 def wait_for(condition: Callable[[], object], *, what: str, seconds: float = MAX_WAIT) -> None:
-    """Wait for another process. A test needs no shorter limit: a condition that holds is seen at once.
+    """Wait for another process. A test needs no shorter limit: a condition that holds is soon seen.
+
+    It looks less often the longer it waits, because some conditions cost the processor that the other
+    process needs.
 
     Raises:
         AssertionError: the condition did not come true in time.
     """
-    deadline = time.monotonic() + seconds
+    begun = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not so after {seconds:g} s"
-        time.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, f"{what}: not so after {seconds:g} s"
+        time.sleep(min(max(0.02, waited / 20), 0.25))
