@@ -57,6 +57,12 @@ class RunFault(Schema):
     late_until: datetime | None
     acknowledged_by: str
     url: str = Field(description="The fault's page in the admin site.")
+    fault_id: str = Field(description="The id under which a fault driver's target knows the fault.")
+    target: str = Field(description="Where a fault driver has injected it, in words.")
+    lease_seconds: float = Field(
+        description="How long it lasts without being renewed; 0 if it does not end by itself."
+    )
+    expires_at: datetime | None = Field(description="When it ends by itself, unless it is renewed.")
 
 
 # What `record_fault` reads. Each column more costs as much as a row, because most lists are empty or short.
@@ -78,6 +84,10 @@ COLUMNS = (
     "next_try_at",
     "late_until",
     "acknowledged_by",
+    "fault_id",
+    "target",
+    "lease_seconds",
+    "renewed_at",
 )
 
 

@@ -142,6 +142,10 @@ def parse_fault(row: Any) -> FaultRecord:
         next_try_at=_read_time(row, "next_try_at"),
         late_until=_read_time(row, "late_until") if "late_until" in row else None,
         url=row.get("url", ""),
+        fault_id=row.get("fault_id", ""),
+        target=row.get("target", ""),
+        lease_seconds=row.get("lease_seconds", 0.0),
+        expires_at=_read_time(row, "expires_at") if "expires_at" in row else None,
     )
 
 

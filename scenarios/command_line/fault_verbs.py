@@ -94,7 +94,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
 
 
 def _format_place(fault: FaultRecord) -> str:
-    return fault.service or (f"host {fault.host}" if fault.host else "-")
+    return fault.target or fault.service or (f"host {fault.host}" if fault.host else "-")
 
 
 def undo_faults(session: Session, run: str, **_options: Any) -> int:

@@ -166,7 +166,8 @@ def _dry_run(session: Session, scenario: str, values: dict[str, str]) -> int:
         if step.phase != phase:
             phase = step.phase
             terminal.say(f"[bold]{escape_text(phase)}[/bold]")
-        terminal.say(f"  {step.role}: {escape_text(step.name)} ({escape_text(step.driver)})")
+        note = f", {step.note}" if step.note else ""
+        terminal.say(f"  {step.role}: {escape_text(step.name)} ({escape_text(step.driver)}){note}")
         for line in step.arguments.rstrip().splitlines():
             terminal.say(f"      {escape_text(line)}")
     show_preflight(terminal, found)

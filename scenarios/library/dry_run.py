@@ -1,22 +1,24 @@
 """The steps that a run would carry out, with its variables filled in and its secrets left as references."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
-from scenarios.domain.plan import Plan, Step
+from scenarios.domain.plan import Action, Plan, Step
+from scenarios.drivers.installed import describe_end
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """`role` is guard, do, undo, undone or probe; `arguments` is YAML."""
+    """`role` is guard, fault, do, undo, undone or probe; `arguments` is YAML. `note`: what ends a fault."""
 
     phase: str
     name: str
     role: str
     driver: str
     arguments: str
+    note: str = ""
 
 
 def list_steps(plan: Plan) -> Iterator[PlannedStep]:
@@ -24,13 +26,21 @@ def list_steps(plan: Plan) -> Iterator[PlannedStep]:
         yield _describe_step("throughout", guard.name, "guard", guard.probe)
     for phase in plan.phases:
         for action in phase.actions:
-            yield _describe_step(phase.name, action.name, "do", action.do)
-            if action.undo is not None:
-                yield _describe_step(phase.name, action.name, "undo", action.undo)
-            if action.undone is not None:
-                yield _describe_step(phase.name, action.name, "undone", action.undone.probe)
+            yield from _describe_action(phase.name, action)
         for validation in phase.validations:
             yield _describe_step(phase.name, validation.name, "probe", validation.probe)
+
+
+def _describe_action(phase: str, action: Action) -> Iterator[PlannedStep]:
+    if action.is_driven_fault:
+        described = _describe_step(phase, action.name, "fault", action.do)
+        yield replace(described, note=describe_end(action))
+        return
+    yield _describe_step(phase, action.name, "do", action.do)
+    if action.undo is not None:
+        yield replace(_describe_step(phase, action.name, "undo", action.undo), note=describe_end(action))
+    if action.undone is not None:
+        yield _describe_step(phase, action.name, "undone", action.undone.probe)
 
 
 def _describe_step(phase: str, name: str, role: str, step: Step) -> PlannedStep:

@@ -178,6 +178,8 @@ class Fault(models.Model):
             return f"{state}, may still arrive until {timezone.localtime(self.late_until):%H:%M:%S}"
         if self.state == FaultState.OUTSTANDING and self.run.state in UNFINISHED:
             return f"{state}, being retried"
+        if self.state == FaultState.ACTIVE and self.expires_at is not None:
+            return f"{state}, ends by itself at {timezone.localtime(self.expires_at):%H:%M:%S} unless renewed"
         return state
 
     @property

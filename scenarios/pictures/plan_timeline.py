@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.drivers.installed import describe_end
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
 
 # Every phase has at least this width; the rest is distributed by length.
@@ -89,7 +90,7 @@ def _action(action: Action, band: Band, place: Place) -> Row:
     ends = RIGHT if action.until == "run" else band.right - 2
     until = "the run's end" if action.until == "run" else "the phase's end"
     proven = f", undone only when {action.undone.probe.driver!r} shows it" if action.undone else ""
-    title = f"fault: {action.name}{when}, until {until}{proven}"
+    title = f"fault: {action.name}{when}, until {until}{proven}, {describe_end(action)}"
     return Row(action.name, [span(begins, ends, "fault", title)])
 
 

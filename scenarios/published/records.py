@@ -65,7 +65,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """`standing` is the state in words; `address` is where the service was when the fault was injected."""
+    """`standing` is the state in words; `address` is where the service was when the fault was injected.
+
+    Of a fault driver's fault: `fault_id` is the id that its target knows, `target` the place in words. With a
+    `lease_seconds` above 0 it ends by itself at `expires_at`, unless it is renewed.
+    """
 
     id: int
     run: str
@@ -88,6 +92,10 @@ class FaultRecord:
     late_until: datetime | None
     acknowledged_by: str
     url: str
+    fault_id: str = ""
+    target: str = ""
+    lease_seconds: float = 0.0
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,10 @@ def record_fault(fault: Fault) -> FaultRecord:
         late_until=fault.late_until,
         acknowledged_by=fault.acknowledged_by,
         url=page_url(fault),
+        fault_id=fault.fault_id,
+        target=fault.target,
+        lease_seconds=fault.lease_seconds,
+        expires_at=fault.expires_at,
     )
 
 

@@ -1,0 +1,59 @@
+"""A fault proxy as a process of its own, in front of one upstream."""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.servers.coordinator import PROJECT
+
+TOKEN = "open-sesame"
+
+
+@dataclass
+class RunningProxy:
+    """`listener` is where clients connect, `control` the URL of its control API."""
+
+    process: subprocess.Popen[str]
+    listener: str
+    control: str
+
+    def ask(self, method: str, path: str) -> Any:
+        connection = http.client.HTTPConnection(self.control.removeprefix("http://"), timeout=60)
+        try:
+            connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+            return json.loads(connection.getresponse().read() or b"{}")
+        finally:
+            connection.close()
+
+    @property
+    def faults(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.ask("GET", "/faults")
+        return found
+
+
+@contextmanager
+def running_fault_proxy(upstream: str) -> Iterator[RunningProxy]:
+    """In front of HOST:PORT. It ends with the block, however its process was treated meanwhile."""
+    addresses = ("--listen", "127.0.0.1:0", "--upstream", upstream, "--control", "127.0.0.1:0")
+    with subprocess.Popen(
+        [sys.executable, "-m", "injector", *addresses],
+        cwd=PROJECT,
+        env={"PATH": os.environ["PATH"], "FAULT_PROXY_TOKEN": TOKEN},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline() + process.stdout.readline()
+            listener = re.findall(r"^(\S+) leads to", said, re.MULTILINE)[0]
+            control = re.findall(r"Control API on (http://\S+)", said)[0]
+            yield RunningProxy(process, listener, control)
+        finally:
+            process.kill()
