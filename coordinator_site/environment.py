@@ -24,6 +24,20 @@ LOADING_VARIABLES = frozenset(
 )
 LOADING_PREFIXES = ("DYLD_", "LD_", "PERL5", "PYTHON")
 HOST_IDENTITY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,56}[A-Za-z0-9])?")
+# As in scenarios/drivers/host_arguments.py, which a test compares.
+HOST_FAULT_KINDS = (
+    "pause",
+    "kill",
+    "restart",
+    "stop",
+    "blackhole",
+    "reset",
+    "loss",
+    "cpu",
+    "memory",
+    "io",
+    "disk",
+)
 COMMAND_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -198,6 +212,29 @@ def absolute_directories(name: str, values: Iterable[str]) -> tuple[Path, ...]:
 
 def directory_or_none(name: str, value: str) -> Path | None:
     return next(iter(absolute_directories(name, [value])), None) if value else None
+
+
+def absolute_paths(name: str, values: Iterable[str]) -> tuple[Path, ...]:
+    """Files, which need not exist yet."""
+    for value in values:
+        if not value.startswith("/"):
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}: use absolute paths, as in '/etc/coordinator/ssh-key'."
+            )
+    return tuple(Path(value) for value in values)
+
+
+def absolute_path_or_none(name: str, value: str) -> Path | None:
+    return next(iter(absolute_paths(name, [value])), None) if value else None
+
+
+def host_fault_kinds(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    for value in values:
+        if value not in HOST_FAULT_KINDS:
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}, which is not a kind; choose from {', '.join(HOST_FAULT_KINDS)}."
+            )
+    return tuple(values)
 
 
 def module_prefixes(name: str, values: Iterable[str]) -> tuple[str, ...]:

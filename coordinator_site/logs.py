@@ -49,6 +49,7 @@ def logging_config(log_format: str, level: str, *, service: str, instance: str) 
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"handlers": [], "propagate": True} for name in PLAIN_LOGGERS},
+            "asyncssh": {"level": "WARNING"},  # it logs each step of each connection
             "environ": {"level": "WARNING"},  # it logs each missing .env
         },
     }

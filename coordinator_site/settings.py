@@ -11,10 +11,13 @@ from coordinator_site.environment import (
     MAX_PORT,
     Environment,
     absolute_directories,
+    absolute_path_or_none,
+    absolute_paths,
     boolean,
     commands,
     directory_or_none,
     dns_label,
+    host_fault_kinds,
     host_identities,
     host_identity,
     host_names,
@@ -278,6 +281,7 @@ PROTECTED_HOSTS = env.read_list(host_identities, "PROTECTED_HOSTS", [])
 SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
+    "scenarios.drivers.host.Host",
     "scenarios.drivers.http.Http",
     "scenarios.drivers.postgresql.Postgresql",
     "scenarios.drivers.prometheus.Prometheus",
@@ -300,6 +304,13 @@ ALLOWED_COMMAND_VARIABLES = env.read_list(commands, "ALLOWED_COMMANDS", [])
 ALLOWED_COMMANDS = tuple(ALLOWED_COMMAND_VARIABLES)
 ALLOWED_PIDFILE_DIRS = env.read_list(absolute_directories, "ALLOWED_PIDFILE_DIRS", [])
 ALLOWED_CHAOSTOOLKIT_MODULES = env.read_list(module_prefixes, "ALLOWED_CHAOSTOOLKIT_MODULES", [])
+
+# Faults of hosts. On the coordinator's own host these kinds; other hosts have a list of their own.
+ALLOWED_HOST_FAULTS = env.read_list(host_fault_kinds, "ALLOWED_HOST_FAULTS", [])
+# The keys of hosts that ssh connects to, and the private keys to log in with; empty for those in ~/.ssh.
+SSH_KNOWN_HOSTS = env.read(absolute_path_or_none, "SSH_KNOWN_HOSTS", "")
+SSH_KEYS = env.read_list(absolute_paths, "SSH_KEYS", [])
+HOST_PROGRAM_COMMAND = env.str("HOST_PROGRAM_COMMAND", "python3 -")
 
 # ${secret:NAME} is read from the environment variable with this prefix before NAME, else from the file NAME
 # in the directory.

@@ -11,7 +11,7 @@ from django.db import connection
 
 from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
-from tests.servers import network_namespaces, small_disk, wall_clock
+from tests.servers import network_namespaces, small_disk, ssh_server, wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
@@ -26,6 +26,7 @@ NEEDS = {
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "nftables": (network_namespaces.can_filter, "nftables and iproute2, and to be root"),
     "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
+    "ssh_server": (ssh_server.program, "openssh-server"),
     "stress_ng": (lambda: shutil.which("stress-ng"), "stress-ng"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
     "strace": (lambda: shutil.which("strace"), "strace"),

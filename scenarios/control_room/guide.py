@@ -20,6 +20,7 @@ PAGES = {
     "operating": "Operating",
     "integrations": "Integrations",
     "server-faults": "Faults that servers end",
+    "host-faults": "Faults of hosts",
     "extending": "Extending",
     "chaos-toolkit": "From Chaos Toolkit",
     "glossary": "Glossary",

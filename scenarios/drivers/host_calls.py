@@ -1,0 +1,120 @@
+"""Calls of the host program: here, or over ssh. It reads one request, and writes one answer."""
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.matchers import format_value
+from scenarios.drivers.child.process import scrubbed_environment
+from scenarios.drivers.host_program import CALL_SECONDS, find_program
+from scenarios.ports import Platform, RegisteredHost
+
+_NOT_FOUND = 127  # the exit code of a shell that does not find a command
+_ERRORS = {"impossible": StepImpossible, "not_done": StepNotDone, "gone": FaultGone, "failed": StepFailed}
+
+
+async def call(
+    host: RegisteredHost, request: Mapping[str, Any], platform: Platform | None
+) -> Mapping[str, Any]:
+    """The answer of the host program to this request.
+
+    Raises:
+        StepImpossible: the host refuses it.
+        StepNotSent: the host cannot be reached, or the program cannot be started.
+        StepNotDone: the host has not done it; FaultGone where it does not have the fault.
+        StepFailed: there was no answer.
+    """
+    if host.address:
+        try:
+            # Late, because asyncssh is optional.
+            from scenarios.drivers.host_ssh import call_over_ssh  # noqa: PLC0415
+        except ImportError as error:
+            raise StepImpossible(
+                f"host {host.name!r} is reached by ssh, which needs asyncssh: install it with the extra 'ssh'"
+            ) from error
+
+        output, errors, code = await call_over_ssh(host, request, platform)
+    else:
+        output, errors, code = await _call_here(request)
+    return _read_answer(host.name, output, errors, code)
+
+
+def build_local_command() -> list[str]:
+    """What runs the program on the worker's own host. The site's settings are its allow list."""
+    allowed = ",".join(settings.ALLOWED_HOST_FAULTS)
+    return [sys.executable, "-I", str(find_program()), "--allowed", allowed]
+
+
+async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:
+    environment = scrubbed_environment()
+    if "XDG_RUNTIME_DIR" in os.environ:
+        environment["XDG_RUNTIME_DIR"] = os.environ["XDG_RUNTIME_DIR"]
+    whole = {**request, "own": str(settings.BASE_DIR), "coordinator": await find_lifelines()}
+    try:
+        child = await asyncio.create_subprocess_exec(
+            *build_local_command(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+            cwd="/",
+        )
+    except OSError as error:
+        raise StepNotSent(f"the host program cannot be started: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            output, errors = await child.communicate(json.dumps(whole).encode())
+    except TimeoutError as error:
+        raise StepFailed(f"the host program was still running after {CALL_SECONDS:g} s") from error
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+    return output, errors, child.returncode
+
+
+async def find_lifelines() -> list[str]:
+    """The addresses of the coordinator's own database and queue, which no rule on its host may cut off."""
+    database = settings.DATABASES["default"]
+    places = [(database.get("HOST") or "", int(database.get("PORT") or 5432))]
+    if settings.REDIS_URL:
+        parts = urlsplit(settings.REDIS_URL)
+        places.append((parts.hostname or "", parts.port or 6379))
+    found = set()
+    for host, port in places:
+        if host and not host.startswith("/"):  # a directory of Unix sockets
+            with suppress(OSError, UnicodeError):
+                loop = asyncio.get_running_loop()
+                for entry in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+                    address = str(entry[4][0])
+                    found.add(f"[{address}]:{port}" if ":" in address else f"{address}:{port}")
+    return sorted(found)
+
+
+def _read_answer(name: str, output: bytes, errors: bytes, code: int | None) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(output)
+        is_done = answer["ok"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        _raise_no_answer(name, output, errors, code)
+    if is_done is True:
+        return dict(answer)
+    raise _ERRORS.get(answer.get("code"), StepFailed)(f"host {name!r}: {answer.get('reason')}")
+
+
+def _raise_no_answer(name: str, output: bytes, errors: bytes, code: int | None) -> NoReturn:
+    said = format_value((errors or output).decode("utf-8", "replace").strip())
+    if code == _NOT_FOUND and not output:
+        raise StepNotSent(
+            f"host {name!r} has no Python where HOST_PROGRAM_COMMAND expects it: {said}; install Python 3.8 "
+            "or newer there"
+        )
+    raise StepFailed(f"host {name!r} gave no answer of the host program (exit code {code}): {said}")

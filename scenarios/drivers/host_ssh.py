@@ -1,0 +1,153 @@
+"""The host program over ssh: its source is streamed, or it is the forced command of the key."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+from django.conf import settings
+
+from scenarios.domain import service_urls
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
+from scenarios.drivers.gate import admit
+from scenarios.drivers.host_program import CALL_SECONDS, MAX_ANSWER, find_program
+from scenarios.ports import Platform, RegisteredHost
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
+_REQUEST_MARK = "# request: "  # as in injector/host_program.py
+
+
+async def call_over_ssh(
+    host: RegisteredHost, request: Mapping[str, Any], platform: Platform | None
+) -> tuple[bytes, bytes, int | None]:
+    """What the program wrote to its output and its errors, and its exit code.
+
+    Raises:
+        StepImpossible: the settings make no sense, or the run may not connect there.
+        StepNotSent: the host cannot be reached, or is not the one that SSH_KNOWN_HOSTS names.
+        StepFailed: the request was sent, and not answered.
+    """
+    try:
+        async with asyncio.timeout(2 * CONNECT_SECONDS):
+            connection = await _connect(host, platform)
+    except TimeoutError as error:
+        raise StepNotSent(_explain(host, "did not answer in time")) from error
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise StepNotSent(
+            _explain(host, f"has another key than {settings.SSH_KNOWN_HOSTS or '~/.ssh/known_hosts'!r} says")
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise StepNotSent(_explain(host, "does not accept a key of SSH_KEYS for this user")) from error
+    except (OSError, UnicodeError, asyncssh.Error) as error:
+        raise StepNotSent(_explain(host, f"cannot be reached: {_say(error)}")) from error
+    try:
+        return await _run(host, connection, request)
+    finally:
+        connection.close()
+        with suppress(TimeoutError, OSError, asyncssh.Error):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.wait_closed()
+
+
+async def _connect(host: RegisteredHost, platform: Platform | None) -> asyncssh.SSHClientConnection:
+    user, place = service_urls.parse_ssh_address(host.address)
+    found = await admit(place.host, place.port, platform)
+    options: dict[str, Any] = {}
+    if settings.SSH_KEYS:
+        # No agent: another key than these must not be used by chance.
+        options = {"client_keys": _load_keys(tuple(map(str, settings.SSH_KEYS))), "agent_path": None}
+    return await asyncssh.connect(
+        str(found[0][4][0]),
+        place.port,
+        host_key_alias=place.host,
+        username=user,
+        known_hosts=_find_known_hosts(),
+        config=None,
+        preferred_auth="publickey",
+        connect_timeout=CONNECT_SECONDS,
+        login_timeout=CONNECT_SECONDS,
+        keepalive_interval=5,
+        **options,
+    )
+
+
+def _find_known_hosts() -> Any:
+    """The file of the setting, or the user's own. Never None, which would accept every host."""
+    if not settings.SSH_KNOWN_HOSTS:
+        return ()
+    path = settings.SSH_KNOWN_HOSTS
+    if not Path(path).is_file():
+        raise StepImpossible(f"SSH_KNOWN_HOSTS={str(path)!r} is not a file; make it with 'ssh-keyscan'")
+    return str(path)
+
+
+def _load_keys(paths: tuple[str, ...]) -> list[Any]:
+    keys = []
+    for path in paths:
+        try:
+            keys.append(asyncssh.read_private_key(path))
+        except (OSError, asyncssh.Error, ValueError) as error:
+            raise StepImpossible(
+                f"SSH_KEYS contains {path!r}, which is not readable: {_say(error)}"
+            ) from error
+    return keys
+
+
+async def _run(
+    host: RegisteredHost, connection: asyncssh.SSHClientConnection, request: Mapping[str, Any]
+) -> tuple[bytes, bytes, int | None]:
+    own = str(connection.get_extra_info("sockname")[0])
+    text = build_stream({**request, "coordinator": [own.partition("%")[0]]})
+    try:
+        async with asyncio.timeout(CALL_SECONDS):
+            process = await connection.create_process(settings.HOST_PROGRAM_COMMAND, encoding=None)
+            process.stdin.write(text.encode())
+            process.stdin.write_eof()
+            output = await _read(process.stdout)
+            errors = await _read(process.stderr)
+            await process.wait_closed()
+    except TimeoutError as error:
+        raise StepFailed(_explain(host, f"gave no answer within {CALL_SECONDS:g} s")) from error
+    except (OSError, asyncssh.Error) as error:
+        raise StepFailed(_explain(host, f"broke the connection: {_say(error)}")) from error
+    return output, errors, process.exit_status
+
+
+async def _read(stream: Any) -> bytes:
+    """What it says, up to a limit: the host may be anything."""
+    found = bytearray()
+    while len(found) < MAX_ANSWER and (data := await stream.read(65536)):
+        found += data
+    return bytes(found)
+
+
+def build_stream(request: Mapping[str, Any]) -> str:
+    """The program with its request, for `python3 -`. A forced command reads only the last line."""
+    text = json.dumps(dict(request))
+    return f"{_build_program()}run({text!r})\n{_REQUEST_MARK}{text}\n"
+
+
+@lru_cache(maxsize=1)
+def _build_program() -> str:
+    source = find_program().read_text("utf-8")
+    return (
+        "import sys\n"
+        f"source = {source!r}\n"
+        "def run(request):\n"
+        "    scope = {'__name__': 'host_program', 'SOURCE': source}\n"
+        "    exec(compile(source, 'host_program', 'exec'), scope)\n"
+        "    sys.exit(scope['main'](sys.argv[1:], request))\n"
+    )
+
+
+def _explain(host: RegisteredHost, what: str) -> str:
+    return f"host {host.name!r} at {host.address} {what}"
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__

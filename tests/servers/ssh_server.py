@@ -1,0 +1,83 @@
+"""A real sshd on the loopback, in which the user of the tests logs in with a key of the test."""
+
+import getpass
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.loopback import free_port, is_listening, wait_for
+
+CONFIGURATION = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host_key
+PidFile none
+AuthorizedKeysFile {folder}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin prohibit-password
+LogLevel ERROR
+"""
+
+
+def program() -> str | None:
+    return shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@dataclass(frozen=True)
+class SshServer:
+    folder: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"{getpass.getuser()}@127.0.0.1:{self.port}"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.folder / "known_hosts"
+
+    @property
+    def key(self) -> Path:
+        """Its owner may run anything."""
+        return self.folder / "key"
+
+    @property
+    def limited_key(self) -> Path:
+        """Its owner always runs the command of `force`."""
+        return self.folder / "limited_key"
+
+    def force(self, command: str) -> None:
+        """Let the limited key run this command."""
+        free, limited = ((self.folder / f"{name}.pub").read_text() for name in ("key", "limited_key"))
+        (self.folder / "authorized_keys").write_text(f'{free}restrict,command="{command}" {limited}')
+
+
+@contextmanager
+def ssh_server(folder: Path) -> Iterator[SshServer]:
+    for name in ("host_key", "other_host_key", "key", "limited_key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    server = SshServer(folder, free_port())
+    server.force("false")
+    host_key = (folder / "host_key.pub").read_text()
+    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {host_key}")
+    configuration = folder / "sshd_config"
+    configuration.write_text(CONFIGURATION.format(port=server.port, folder=folder))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it insists on this one
+    sshd = program()
+    assert sshd is not None
+    process = subprocess.Popen([sshd, "-D", "-e", "-f", str(configuration)])
+    try:
+        wait_for(lambda: is_listening(server.port), what="sshd listens")
+        yield server
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,352 @@
+"""The driver of faults of hosts: real processes, on this machine and over a real sshd."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from coordinator_site.environment import HOST_FAULT_KINDS
+from injector.host_program import KINDS
+from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.drivers import host_calls, load_drivers
+from scenarios.drivers.host import Host, choose_hosts, describe_host
+from scenarios.drivers.host_arguments import HostArguments
+from scenarios.drivers.hosts import this_host
+from scenarios.ports import FaultCall, FaultDriver, RegisteredHost
+from tests.servers.loopback import free_port
+from tests.servers.ssh_server import SshServer, ssh_server
+from tests.servers.target_host import PROGRAM, read_state, sleeper, wait_until_continued
+from tests.unit.scenarios.drivers.conftest import Platform, Serve
+
+DRIVER = Host()
+
+
+@dataclass
+class Hosts(Platform):
+    registered: list[RegisteredHost] = field(default_factory=list)
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self.registered
+
+
+def arguments(**words: Any) -> HostArguments:
+    return HostArguments.model_validate({"name": "here", **words} if "where" not in words else words)
+
+
+@pytest.fixture
+def pid_file(tmp_path: Path) -> Path:
+    return tmp_path / "shop.pid"
+
+
+@pytest.fixture
+def shop(pid_file: Path) -> Iterator[int]:
+    with sleeper(pid_file) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def pause(pid_file: Path) -> HostArguments:
+    return arguments(pause={"pidfile": str(pid_file)})
+
+
+@pytest.fixture
+def here(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    """The worker's own host, whose program remembers its faults in a folder of the test."""
+    settings.ALLOWED_HOST_FAULTS = ("pause", "kill")
+    build = host_calls.build_local_command
+    options = ["--state", str(tmp_path / "local"), "--allow-list", str(tmp_path / "none.json")]
+    monkeypatch.setattr(host_calls, "build_local_command", lambda: [*build(), *options])
+    return Hosts(registered=[RegisteredHost("here", "", {"role": "shop"})])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as found:
+        yield found
+
+
+@pytest.fixture
+def there(server: SshServer, settings: Any, tmp_path: Path) -> Hosts:
+    """Another host, by ssh: the program is streamed."""
+    settings.SSH_KNOWN_HOSTS = server.known_hosts
+    settings.SSH_KEYS = (server.key,)
+    options = f"--state {tmp_path}/remote --allow-list {tmp_path}/none.json --allowed pause,kill"
+    settings.HOST_PROGRAM_COMMAND = f"{sys.executable} - {options}"
+    return Hosts(registered=[RegisteredHost("here", server.address, {"role": "shop"})])
+
+
+async def call(platform: Hosts, given: HostArguments, fault_id: str = "f1", lease: float = 60) -> FaultCall:
+    return FaultCall(fault_id, lease, await DRIVER.choose_target(given, platform))
+
+
+def test_the_driver_is_loaded_as_one_of_faults() -> None:
+    driver = load_drivers(["scenarios.drivers.host.Host"])["host"]
+    assert isinstance(driver, FaultDriver)
+    assert driver.is_leased({"name": "shop-1", "pause": {"port": 80}})
+    assert not driver.is_leased({"name": "shop-1", "kill": {"port": 80}})
+
+
+def test_driver_program_and_settings_know_the_same_kinds() -> None:
+    assert tuple(KINDS) == HostArguments.KINDS == HOST_FAULT_KINDS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"blackhole": {"to": "10.0.0.7", "port": 6379}},
+        {"where": {"role": "shop"}, "pick": "50%", "seed": 7, "cpu": {"load": "80%", "cores": 2}},
+        {"where": {"role": "shop"}, "pick": 1, "loss": {"to": "::1", "share": 0.2}},
+        {"pause": {"unit": "shop.service"}},
+        {"memory": {"size": "512MiB"}},
+        {"reset": {"from": "any", "port": 8000}},
+    ],
+)
+def test_arguments_of_the_documentation_are_valid(words: dict[str, Any]) -> None:
+    assert arguments(**words).kind in words
+
+
+def test_arguments_are_written_for_the_program() -> None:
+    assert arguments(loss={"from": "10.0.0.7", "share": "20%"}, seed=3).to_wire() == {
+        "from": "10.0.0.7",
+        "share": 0.2,
+        "seed": 3,
+    }
+    assert arguments(memory={"size": "1MiB"}).to_wire() == {"size": 1 << 20}
+    assert arguments(cpu={}).to_wire() == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({}, "the fault has no kind"),
+        ({"pause": {"port": 80}, "kill": {"port": 80}}, "cannot be combined: write a fault for each"),
+        ({"pause": {}}, "the fault has no process"),
+        ({"pause": {"port": 80, "unit": "shop"}}, "name the process in one way"),
+        ({"pause": {"unit": "shop; reboot"}}, "String should match pattern"),
+        ({"pause": {"pidfile": "run/shop.pid"}}, "is not an absolute path"),
+        ({"blackhole": {"port": 80}}, "give 'to' or 'from'"),
+        ({"blackhole": {"to": "any"}}, "needs a 'port'"),
+        ({"blackhole": {"to": "shop-db"}}, "is not an IP address"),
+        ({"pick": 1, "pause": {"port": 80}}, "'pick' needs 'where'"),
+        ({"where": {"a": "b"}, "pick": 0, "pause": {"port": 80}}, "is not a number of hosts"),
+        ({"where": {"a": "b"}, "pick": "0%", "pause": {"port": 80}}, "is not a share"),
+        ({"memory": {}}, "give either 'size' or 'share'"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        arguments(**words)
+
+
+def test_the_same_seed_picks_the_same_hosts_also_when_others_are_registered() -> None:
+    def pick(count: int, pick: int | str, seed: int = 7) -> set[str]:
+        registered = [RegisteredHost(f"shop-{n}", "", {"role": "shop", "n": str(n)}) for n in range(count)]
+        registered.append(RegisteredHost("db", "", {"role": "db"}))
+        given = arguments(where={"role": "shop"}, pick=pick, seed=seed, pause={"port": 80})
+        return {host.name for host in choose_hosts(given, registered)}
+
+    assert pick(10, 3) == pick(10, 3)
+    assert len(pick(10, "50%")) == 5
+    assert len(pick(10, "1%")) == 1
+    assert len({frozenset(pick(10, 1, seed)) for seed in range(20)}) > 1
+    assert len(pick(10, 5) & pick(11, 5)) >= 4
+    with pytest.raises(StepImpossible, match="pick=4 is more than the 3 hosts"):
+        pick(3, 4)
+    with pytest.raises(StepImpossible, match="no host has the labels role=queue"):
+        choose_hosts(arguments(where={"role": "queue"}, pause={"port": 80}), [])
+    with pytest.raises(StepImpossible, match="unknown host 'here'; registered hosts: none yet"):
+        choose_hosts(arguments(pause={"port": 80}), [])
+
+
+async def test_a_fault_of_the_own_host_is_injected_renewed_and_removed(
+    here: Hosts, shop: int, pause: HostArguments
+) -> None:
+    fault = await call(here, pause)
+    assert fault.target == {"hosts": [{"name": "here", "address": ""}], "label": "here", "host": this_host()}
+    done = await DRIVER.inject(pause, here, fault)
+    assert done["hosts"]["here"]["pids"] == [shop]
+    assert await DRIVER.is_present(pause, here, fault)
+    await DRIVER.renew(pause, here, fault)
+    assert await DRIVER.remove(pause, here, fault)
+    assert read_state(shop) != "T"
+    assert not await DRIVER.is_present(pause, here, fault)
+    assert not await DRIVER.remove(pause, here, fault)
+    with pytest.raises(FaultGone):
+        await DRIVER.renew(pause, here, fault)
+    with pytest.raises(StepNotDone, match="is not injected again"):
+        await DRIVER.inject(pause, here, fault)
+
+
+async def test_targets_that_cannot_be_had_are_refused_before_anything_is_injected(
+    here: Hosts, settings: Any
+) -> None:
+    with pytest.raises(StepImpossible, match="host 'here': no visible process listens on port"):
+        await DRIVER.choose_target(arguments(pause={"port": free_port()}), here)
+    with pytest.raises(StepImpossible, match="ALLOWED_HOST_FAULTS names 'pause', 'kill'"):
+        await DRIVER.choose_target(arguments(cpu={}), here)
+    settings.ALLOWED_HOST_FAULTS = ()
+    with pytest.raises(StepImpossible, match="names none"):
+        DRIVER.check_fault(arguments(pause={"port": 80}), here)
+
+
+def test_a_fault_ends_although_the_worker_is_killed(
+    here: Hosts, shop: int, pause: HostArguments, tmp_path: Path
+) -> None:
+    request = {
+        "do": "inject",
+        "id": "f1",
+        "lease": 3,
+        "kind": "pause",
+        "arguments": pause.to_wire(),
+    }
+    # A worker in a session of its own, of which every process is killed.
+    program = (
+        "import subprocess, sys, time\n"
+        "subprocess.run([sys.executable, *sys.argv[1:]], stdin=sys.stdin)\n"
+        "sys.stdout.flush()\n"
+        "time.sleep(600)\n"
+    )
+    words = host_calls.build_local_command()[1:]
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as worker:
+        assert worker.stdin
+        assert worker.stdout
+        worker.stdin.write(json.dumps(request).encode())
+        worker.stdin.close()
+        assert json.loads(worker.stdout.readline())["ok"]
+        os.killpg(worker.pid, signal.SIGKILL)
+    wait_until_continued(shop)
+
+
+@pytest.mark.ssh_server
+async def test_a_fault_of_another_host_is_injected_renewed_and_removed(
+    there: Hosts, shop: int, pause: HostArguments
+) -> None:
+    fault = await call(there, pause)
+    assert "host" not in fault.target
+    await DRIVER.inject(pause, there, fault)
+    assert read_state(shop) == "T"
+    await DRIVER.renew(pause, there, fault)
+    there.registered.clear()
+    assert await DRIVER.is_present(pause, there, fault)
+    assert await DRIVER.remove(pause, there, fault)
+    assert read_state(shop) != "T"
+
+
+@pytest.mark.ssh_server
+async def test_a_fault_of_another_host_ends_by_itself(there: Hosts, shop: int, pause: HostArguments) -> None:
+    fault = await call(there, pause, lease=2)
+    await DRIVER.inject(pause, there, fault)
+    wait_until_continued(shop)
+    with pytest.raises(FaultGone, match="host 'here': this host does not have the fault"):
+        await DRIVER.renew(pause, there, fault)
+
+
+@pytest.mark.ssh_server
+@pytest.mark.usefixtures("shop")
+async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
+    there: Hosts, server: SshServer, settings: Any, tmp_path: Path, pause: HostArguments
+) -> None:
+    settings.SSH_KEYS = (server.limited_key,)
+    settings.HOST_PROGRAM_COMMAND = "echo this is never run"
+    options = f"--state {tmp_path}/forced --allow-list {tmp_path}/none.json"
+    server.force(f"{sys.executable} {PROGRAM} {options} --allowed pause")
+    fault = await call(there, pause)
+    await DRIVER.inject(pause, there, fault)
+    assert await DRIVER.is_present(pause, there, fault)
+    assert await DRIVER.remove(pause, there, fault)
+    with pytest.raises(StepImpossible, match="'kill' is not allowed"):
+        await DRIVER.choose_target(arguments(kill={"port": 1}), there)
+    server.force(f"{sys.executable} {PROGRAM} {options}")
+    assert "this host has no" in (await describe_host(there.registered[0]))["kinds"]["pause"]
+
+
+@pytest.mark.ssh_server
+async def test_a_fault_of_two_hosts_is_on_both_or_on_none(
+    there: Hosts, here: Hosts, shop: int, pid_file: Path, server: SshServer
+) -> None:
+    both = Hosts(registered=[*here.registered, RegisteredHost("other", server.address, {"role": "shop"})])
+    given = arguments(where={"role": "shop"}, pause={"pidfile": str(pid_file)})
+    fault = await call(both, given)
+    assert fault.target["label"] == "here, other"
+    assert fault.target["host"] == this_host()
+    address = f"nobody@127.0.0.1:{free_port()}"
+    broken = FaultCall(
+        "f2", 60, {**fault.target, "hosts": [fault.target["hosts"][0], {"name": "other", "address": address}]}
+    )
+    with pytest.raises(StepNotDone, match=r"host 'other' at .*; it was removed again from 'here'"):
+        await DRIVER.inject(given, both, broken)
+    assert read_state(shop) != "T"
+
+
+@pytest.mark.ssh_server
+async def test_hosts_that_cannot_be_reached_are_named(
+    there: Hosts, server: SshServer, settings: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = there.registered[0]
+    settings.HOST_PROGRAM_COMMAND = "python-of-nobody -"
+    with pytest.raises(StepNotSent, match="has no Python where HOST_PROGRAM_COMMAND expects it"):
+        await describe_host(host)
+    settings.HOST_PROGRAM_COMMAND = "echo hello"
+    with pytest.raises(StepFailed, match=r"gave no answer of the host program \(exit code 0\): 'hello'"):
+        await describe_host(host)
+    user = host.address.partition("@")[0]
+    with pytest.raises(StepNotSent, match="cannot be reached"):
+        await describe_host(RegisteredHost("gone", f"{user}@127.0.0.1:{free_port()}", {}))
+    settings.SSH_KEYS = (server.folder / "host_key",)
+    with pytest.raises(StepNotSent, match="does not accept a key of SSH_KEYS"):
+        await describe_host(host)
+    settings.SSH_KEYS = (server.folder / "nowhere",)
+    with pytest.raises(StepImpossible, match="which is not readable"):
+        await describe_host(host)
+
+
+@pytest.mark.ssh_server
+async def test_a_host_with_another_key_is_refused(there: Hosts, server: SshServer, settings: Any) -> None:
+    other = server.folder / "other_known_hosts"
+    key = (server.folder / "other_host_key.pub").read_text()
+    settings.SSH_KNOWN_HOSTS = other
+    for text in (f"[127.0.0.1]:{server.port} {key}", ""):
+        other.write_text(text)
+        with pytest.raises(StepNotSent, match="has another key than"):
+            await describe_host(there.registered[0])
+    other.unlink()
+    with pytest.raises(StepImpossible, match="is not a file"):
+        await describe_host(there.registered[0])
+
+
+async def test_a_server_that_says_nothing_is_given_up(
+    serve: Serve, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from scenarios.drivers import host_ssh  # noqa: PLC0415
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    monkeypatch.setattr(host_ssh, "CONNECT_SECONDS", 0.3)
+    settings.SSH_KNOWN_HOSTS = tmp_path / "known_hosts"
+    settings.SSH_KNOWN_HOSTS.write_text("")
+    port = (await serve(hang)).rpartition(":")[2]
+    with pytest.raises(StepNotSent, match=r"host 'hangs' at shop@127.0.0.1"):
+        await describe_host(RegisteredHost("hangs", f"shop@127.0.0.1:{port}", {}))
+
+
+async def test_a_call_that_is_cancelled_gives_way(here: Hosts) -> None:
+    task = asyncio.create_task(describe_host(here.registered[0]))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
