@@ -11,7 +11,6 @@
 """
 
 import asyncio
-import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -32,6 +31,7 @@ from injector.leases import (
     TooManyFaultsError,
 )
 from injector.relay import Relay
+from injector.tokens import Tokens
 from injector.values import FaultError
 
 MAX_BODY = 64 * 1024
@@ -67,10 +67,10 @@ class RefusedError(Exception):
 class Control:
     """Serves the requests of clients that know the token."""
 
-    def __init__(self, relays: Mapping[str, Relay], faults: FaultTable, token: str) -> None:
+    def __init__(self, relays: Mapping[str, Relay], faults: FaultTable, tokens: Tokens) -> None:
         self._relays = relays
         self._faults = faults
-        self._token = token
+        self._tokens = tokens
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, which has one request."""
@@ -100,7 +100,7 @@ class Control:
         """
         if request.path == "/health":
             return _json(HTTPStatus.OK, {"status": "ok"})
-        if not hmac.compare_digest(request.token.encode(), self._token.encode()):
+        if not self._tokens.accept(request.token):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED, "send the proxy's token: 'Authorization: Bearer TOKEN'"
             )

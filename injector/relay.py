@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 
+from injector.configuration import ServerTls
 from injector.connections import Connection, Counts, Side, Upstream
 from injector.faults import Fault
 from injector.http_faults import HttpFault, HttpRule, is_chosen
@@ -48,6 +49,17 @@ class Relay:
         self._server = await loop.create_server(self._accept, *self.address, ssl=self.tls, backlog=BACKLOG)
         # A port of 0 is one that the system chooses.
         self.address = self._server.sockets[0].getsockname()[:2]
+
+    def follow(self, other: "Relay", certificate: ServerTls | None) -> None:
+        """Have the upstream and the certificate of a relay that does not listen, for new connections."""
+        self.upstream = other.upstream
+        if self.tls is not None and certificate is not None:
+            certificate.load(self.tls)
+        elif self.tls is not other.tls:
+            self.tls = other.tls
+            if self._server is not None:
+                self._stop_listening()
+                self._listening = asyncio.create_task(self._listen_again())
 
     @property
     def is_listening(self) -> bool:

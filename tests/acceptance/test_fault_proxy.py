@@ -23,14 +23,15 @@ PROGRAMS = {"manage.py": ("manage.py", "fault_proxy"), "alone": ("-m", "injector
 
 
 class Running:
-    def __init__(self, output: str) -> None:
+    def __init__(self, output: str, pid: int) -> None:
+        self.pid = pid
         self.listener = re.findall(r"^(\S+) leads to", output, re.MULTILINE)[0]
         self._control = re.findall(r"Control API on http://(\S+)", output)[0]
 
-    def ask(self, method: str, path: str, content: Any = None) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, content: Any = None, token: str = TOKEN) -> tuple[int, Any]:
         connection = http.client.HTTPConnection(self._control, timeout=60)
         body = json.dumps(content) if content is not None else None
-        connection.request(method, path, body, {"Authorization": f"Bearer {TOKEN}"})
+        connection.request(method, path, body, {"Authorization": f"Bearer {token}"})
         answer = connection.getresponse()
         text = answer.read()
         connection.close()
@@ -49,18 +50,22 @@ class Running:
 
 
 @contextmanager
-def proxy(program: str, upstream: str, token: Path) -> Iterator[Running]:
+def proxy(program: str, upstream: str, token: Path, *options: str) -> Iterator[Running]:
     token.write_text(f"{TOKEN}\n")
     addresses = ("--listen", "127.0.0.1:0", "--upstream", upstream, "--control", "127.0.0.1:0")
-    with subprocess.Popen(
-        [sys.executable, *PROGRAMS[program], *addresses, "--token-file", str(token)],
-        cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "DATA_DIR": str(token.parent)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        (token.parent / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, *PROGRAMS[program], *addresses, "--token-file", str(token), *options],
+            cwd=PROJECT,
+            env={"PATH": os.environ["PATH"], "DATA_DIR": str(token.parent)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
-        yield Running(process.stdout.readline() + process.stdout.readline())
+        yield Running(process.stdout.readline() + process.stdout.readline(), process.pid)
         process.send_signal(signal.SIGTERM)
         assert process.wait(300) == 0
 
@@ -76,6 +81,30 @@ def test_a_fault_that_nobody_renews_ends_by_itself(program: str, tmp_path: Path)
             assert not running.can_connect()
             wait_for(running.can_connect, what="the fault has ended")
             assert running.ask("POST", "/faults/f1/renew", {"lease": 5})[0] == 404
+
+
+def test_configuration_and_token_are_changed_while_it_runs(tmp_path: Path) -> None:
+    config, token, log = (tmp_path / name for name in ("proxy.json", "token", "log"))
+    listener = {"listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}
+    config.write_text(json.dumps({"listeners": []}))
+    with proxy("alone", "127.0.0.1:1", token, "--config", str(config)) as running:
+        fault = {"listener": running.listener, "lease": 600, "fault": {"latency": 1}}
+        assert running.ask("PUT", "/faults/f1", fault)[0] == 201
+
+        def count_listeners() -> int:
+            return len(running.ask("GET", "/listeners")[1])
+
+        config.write_text(json.dumps({"listeners": [listener]}))
+        wait_for(lambda: count_listeners() == 2, what="the new listener is there")
+        config.write_text("{")
+        wait_for(lambda: "the configuration stays as it was" in log.read_text(), what="it is refused")
+        assert (count_listeners(), running.ask("GET", "/faults/f1")[0]) == (2, 200)
+        config.write_text(json.dumps({"listeners": [listener, listener]}))
+        os.kill(running.pid, signal.SIGHUP)
+        wait_for(lambda: count_listeners() == 3, what="the signal is followed")
+        token.write_text("changed\n")
+        assert running.ask("GET", "/faults")[0] == 401
+        assert list(running.ask("GET", "/faults", token="changed")[1]) == ["f1"]
 
 
 @pytest.mark.parametrize(

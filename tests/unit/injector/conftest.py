@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from injector.configuration import Listener, Settings
 from injector.faults import parse_fault
-from injector.program import Proxy, Settings
+from injector.proxy import Proxy
+from injector.tokens import Tokens
 
 TOKEN = "open-sesame"
 
@@ -71,7 +73,8 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 async def bench() -> AsyncIterator[Bench]:
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     upstream = server.sockets[0].getsockname()[:2]
-    proxy = Proxy(Settings(((("127.0.0.1", 0), upstream),), ("127.0.0.1", 0), TOKEN))
+    listener = Listener(("127.0.0.1", 0), upstream)
+    proxy = Proxy(Settings((listener,), ("127.0.0.1", 0)), Tokens([TOKEN]))
     await proxy.start()
     yield Bench(proxy)
     proxy.stop()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from injector.program import SettingError, parse_address
+from injector.configuration import SettingError, parse_address
 from tests.unit.injector.conftest import Bench, until
 
 

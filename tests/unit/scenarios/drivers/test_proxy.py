@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from injector.configuration import Listener, Settings
 from injector.faults import Direction, Fault
 from injector.http_faults import HttpFault
 from injector.leases import FaultTable
-from injector.program import Proxy, Settings
+from injector.proxy import Proxy
+from injector.tokens import Tokens
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers import load_drivers
 from scenarios.drivers.proxy import Proxy as ProxyDriver
@@ -36,7 +38,8 @@ class OneProxy(Platform):
 
 @pytest.fixture
 async def proxy() -> AsyncIterator[Proxy]:
-    proxy = Proxy(Settings(((("127.0.0.1", 0), ("127.0.0.1", 1)),), ("127.0.0.1", 0), TOKEN))
+    listener = Listener(("127.0.0.1", 0), ("127.0.0.1", 1))
+    proxy = Proxy(Settings((listener,), ("127.0.0.1", 0)), Tokens([TOKEN]))
     await proxy.start()
     yield proxy
     proxy.stop()

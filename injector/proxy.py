@@ -1,0 +1,127 @@
+"""The relays of a proxy and its control API; the configuration may change while it runs."""
+
+import asyncio
+import logging
+from collections import Counter
+from dataclasses import replace
+
+from injector.configuration import Address, Listener, SettingError, Settings
+from injector.connections import Upstream
+from injector.control import Control
+from injector.leases import FaultTable
+from injector.relay import Relay
+from injector.tokens import Tokens
+
+logger = logging.getLogger(__name__)
+
+# The address, and which one of those with this address it is: several may have port 0.
+Key = tuple[Address, int]
+
+
+class Proxy:
+    """Relays and their control API. A proxy that is started has no faults."""
+
+    def __init__(self, settings: Settings, tokens: Tokens) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._by_key: dict[Key, Relay] = {}
+        self.relays: dict[str, Relay] = {}
+        self.faults = FaultTable(self._apply)
+        self.control_address = settings.control
+        self._control: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen everywhere.
+
+        Raises:
+            OSError: an address is taken, or not of this machine.
+            SettingError: a certificate cannot be used.
+        """
+        await self._set_listeners(self._settings)
+        control = Control(self.relays, self.faults, self._tokens)
+        self._control = await asyncio.start_server(control.serve, *self._settings.control)
+        self.control_address = self._control.sockets[0].getsockname()[:2]
+
+    async def reload(self, settings: Settings) -> None:
+        """Have these settings from now on; what they leave as it was keeps its connections and faults.
+
+        Raises:
+            OSError, SettingError: they cannot be had; everything is as before.
+        """
+        if settings.control != self._settings.control:
+            logger.warning(
+                "the control API stays on %s:%s until the proxy is restarted", *self._settings.control
+            )
+            settings = replace(settings, control=self._settings.control)
+        await self._set_listeners(settings)
+        self._settings = settings
+
+    def stop(self) -> None:
+        self.faults.close()
+        for relay in self.relays.values():
+            relay.stop()
+        if self._control is not None:
+            self._control.close()
+
+    async def _set_listeners(self, settings: Settings) -> None:
+        wanted = _number(settings.listeners)
+        built = {key: _build(listener) for key, listener in wanted.items()}
+        new = [key for key in wanted if key not in self._by_key]
+        started: list[Key] = []
+        try:
+            for key in new:
+                started.append(key)
+                await built[key].start()
+        except OSError:
+            for key in started:
+                built[key].stop()
+            raise
+        for key in [key for key in self._by_key if key not in wanted]:
+            self._drop(self._by_key.pop(key))
+        for key, listener in wanted.items():
+            if key in new:
+                self._by_key[key] = relay = built[key]
+                relay.name = "{}:{}".format(*relay.address)
+                self.relays[relay.name] = relay
+            else:
+                self._by_key[key].follow(built[key], listener.tls)
+
+    def _drop(self, relay: Relay) -> None:
+        for fault_id, held in self.faults:
+            if held.listener == relay.name:
+                self.faults.remove(fault_id)
+        del self.relays[relay.name]
+        relay.stop()
+
+    def _apply(self, listener: str) -> None:
+        self.relays[listener].set_faults(self.faults.of_listener(listener))
+
+
+def _number(listeners: tuple[Listener, ...]) -> dict[Key, Listener]:
+    seen: Counter[Address] = Counter()
+    numbered = {}
+    for listener in listeners:
+        numbered[listener.listen, seen[listener.listen]] = listener
+        seen[listener.listen] += 1
+    return numbered
+
+
+def _build(listener: Listener) -> Relay:
+    """A relay that does not listen yet.
+
+    Raises:
+        SettingError: a certificate cannot be used.
+    """
+    client, server = listener.upstream_tls, listener.tls
+    try:
+        upstream = Upstream(
+            *listener.upstream,
+            tls=client.build() if client else None,
+            server_name=client.server_name if client else None,
+        )
+        return Relay(listener.listen, upstream, server.build() if server else None)
+    except (OSError, ValueError) as error:
+        place, files = "{}:{}".format(*listener.listen), ", ".join(listener.files)
+        raise SettingError(
+            f"the certificates of the listener {place} cannot be used: {error}; look at {files}"
+        ) from error

@@ -1,0 +1,56 @@
+"""The tokens that the control API accepts."""
+
+import hmac
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from injector.files import sign
+
+logger = logging.getLogger(__name__)
+
+
+class Tokens:
+    """One token for each line of a file, or those that are given.
+
+    While a token is changed, the file has both: the coordinator and the proxy cannot change it at once. The
+    file is read again as soon as it is another; one that cannot be used leaves the former tokens.
+    """
+
+    def __init__(self, values: Sequence[str], file: Path | None = None) -> None:
+        self._values = tuple(values)
+        self._file = file
+        self._seen = sign(file) if file is not None else ()
+
+    @classmethod
+    def read(cls, file: Path) -> "Tokens":
+        """The tokens of a file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it has no token.
+        """
+        return cls(_read_lines(file), file)
+
+    def accept(self, token: str) -> bool:
+        self._refresh()
+        given = token.encode()
+        return any(hmac.compare_digest(given, value.encode()) for value in self._values)
+
+    def _refresh(self) -> None:
+        if self._file is None or (seen := sign(self._file)) == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._values = _read_lines(self._file)
+        except (OSError, ValueError) as error:
+            logger.warning("the token stays as it was: %s", error)
+        else:
+            logger.info("the token was read again from %s", self._file)
+
+
+def _read_lines(file: Path) -> tuple[str, ...]:
+    values = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    if not values:
+        raise ValueError(f"{str(file)!r} is empty")
+    return values
