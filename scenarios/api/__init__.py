@@ -6,6 +6,7 @@ from scenarios.api import (
     faults,
     global_stop,
     health,
+    hosts,
     imports,
     runs,
     scenarios,
@@ -30,7 +31,7 @@ api = DescribedAPI(
 add_problem_handlers(api)
 RESOURCES = (
     *(health, scenarios, imports, runs, events, faults),
-    *(schedules, approvals, services, webhooks, global_stop),
+    *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:
     api.add_router("", resource.router)

@@ -10,7 +10,7 @@ from ninja import Field
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.language.document import Document
 from scenarios.language.yaml_tree import read_tree
-from scenarios.models import Approval, Fault, Run, Scenario, Schedule, Service, Webhook
+from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Webhook
 from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
@@ -29,6 +29,10 @@ def find_schedule(name: str) -> Schedule:
 
 def find_service(name: str) -> Service:
     return find_by_name(Service.objects.all(), name, "service")
+
+
+def find_host(name: str) -> Host:
+    return find_by_name(Host.objects.all(), name, "host")
 
 
 def find_by_name(rows: QuerySet[Row], name: str, kind: str) -> Row:

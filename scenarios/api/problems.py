@@ -19,6 +19,7 @@ from scenarios.domain.counts import format_count
 from scenarios.domain.errors import (
     AddressProtected,
     AddressUnknown,
+    AlreadyRegistered,
     CannotBegin,
     InvalidDocument,
     InvalidSchedule,
@@ -216,6 +217,7 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     ScenarioDeleted: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
     CannotRemove: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
     NameTaken: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
+    AlreadyRegistered: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
     ServiceHeld: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
     NotWaiting: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
     OwnRequest: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),

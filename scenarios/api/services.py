@@ -16,11 +16,13 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_name, find_service, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
-from scenarios.api.patterns import URL_PATH, WITHOUT_NUL
+from scenarios.api.patterns import ONE_LINE, URL_PATH, WITHOUT_NUL
 from scenarios.api.problems import Problem
 from scenarios.control_room import home_queries
 from scenarios.domain.outputs import make_storable
 from scenarios.library import services as registered_services
+from scenarios.library.findings import Finding
+from scenarios.library.service_checks import check_service
 from scenarios.models import Service
 
 router = Router(tags=["services"])
@@ -39,6 +41,9 @@ class ServiceInList(Schema):
         description="The status of a healthy service; null means any from 200 to 299."
     )
     protected: bool = Field(description="Whether runs that touch it need the approval of a second person.")
+    proxy: str = Field(description="The control API of the fault proxy in front of it; empty if it has none.")
+    proxy_listener: str = Field(description="The proxy's listener for it; empty means its only one.")
+    proxy_secret: str = Field(description="The name of the secret with the proxy's token.")
     held_by: UUID | None
     touched_by: list[str]
 
@@ -61,7 +66,10 @@ class ServiceRequest(Body):
         min_length=1,
         max_length=500,
         pattern=WITHOUT_NUL,
-        description="For example http://127.0.0.1:9101; the paths of steps are appended to it.",
+        description=(
+            "For example http://127.0.0.1:9101, to which the paths of steps are appended; or tcp://, "
+            "postgres://, redis:// or grpc:// with host and port."
+        ),
     )
     description: str | None = None
     protected: bool | None = None
@@ -69,6 +77,33 @@ class ServiceRequest(Body):
     health_status: int | None = Field(
         None, ge=0, le=599, description="The status of a healthy service; 0 resets it to any from 200 to 299."
     )
+    proxy: str | None = Field(
+        None,
+        max_length=500,
+        pattern=ONE_LINE,
+        description="The control API of its fault proxy; empty removes the proxy and its listener.",
+    )
+    proxy_listener: str | None = Field(
+        None,
+        max_length=300,
+        pattern=ONE_LINE,
+        description="HOST:PORT, or empty for the proxy's only listener.",
+    )
+    proxy_secret: str | None = Field(None, max_length=63, pattern=ONE_LINE)
+    only_new: bool = Field(False, description="Refuse to change a registered service, with 409.")
+
+
+class CheckResult(Schema):
+    """One part of a check; `sentence` says how it is."""
+
+    subject: str
+    ok: bool
+    sentence: str
+
+
+class CheckResults(Schema):
+    ok: bool = Field(description="Whether nothing is wrong.")
+    checks: list[CheckResult]
 
 
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
@@ -92,6 +127,9 @@ def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
             "health_path": row.health_path,
             "health_status": row.health_status,
             "protected": row.is_protected,
+            "proxy": row.proxy,
+            "proxy_listener": row.proxy_listener,
+            "proxy_secret": row.proxy_secret,
             "held_by": held[row.name].pk if row.name in held else None,
             "touched_by": touching.get(row.name, []),
         }
@@ -113,7 +151,9 @@ def need_protect_permission(name: str, **_named: str) -> list[str]:
 
 
 @router.put(
-    "/services/{name}", response={200: ServiceInList, **REFUSALS, **BODY_REFUSALS}, openapi_extra=IDEMPOTENT
+    "/services/{name}",
+    response={200: ServiceInList, **REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra=IDEMPOTENT,
 )
 @needs("scenarios.add_service", "scenarios.change_service", also=need_protect_permission)
 @decorate_view(run_once)
@@ -133,16 +173,34 @@ def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[
     present = Service.objects.select_for_update().filter(name=check_name(name)).first()
     if body.protected or (present is not None and present.is_protected):
         permit(request, PROTECT)
-    description = None if body.description is None else make_storable(body.description)
+    changes = body.model_dump(exclude={"base_url", "description", "protected", "only_new"})
     saved = registered_services.register_service(
-        name, body.base_url, description, is_protected=body.protected
+        name,
+        body.base_url,
+        None if body.description is None else make_storable(body.description),
+        is_protected=body.protected,
+        only_new=body.only_new,
+        **changes,
     )
-    if body.health_path is not None or body.health_status is not None:
-        saved.health_path = saved.health_path if body.health_path is None else body.health_path
-        if body.health_status is not None:
-            saved.health_status = body.health_status or None
-        registered_services.save_service(saved)
     return describe_services([saved])[0]
+
+
+@router.post(
+    "/services/{name}/test",
+    response={200: CheckResults, **ITEM_REFUSALS},
+    url_name="service_test",
+    openapi_extra=IDEMPOTENT,
+)
+@needs("scenarios.view_service")
+@decorate_view(run_once)
+def test_service(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Check the service's address, its health and its fault proxy, from the coordinator."""
+    return describe_findings(check_service(find_service(name)))
+
+
+def describe_findings(findings: Sequence[Finding]) -> dict[str, Any]:
+    checks = [{"subject": one.subject, "ok": one.is_well, "sentence": one.sentence} for one in findings]
+    return {"ok": all(one.is_well for one in findings), "checks": checks}
 
 
 @router.delete(

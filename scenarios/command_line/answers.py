@@ -12,6 +12,7 @@ from scenarios.command_line.coordinator import (
     ScheduleFacts,
 )
 from scenarios.command_line.http_api import Refusal
+from scenarios.command_line.registrations import CheckFacts, HostFacts, ServiceFacts
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.library.sync import Change, Kind
@@ -147,6 +148,38 @@ def parse_fault(row: Any) -> FaultRecord:
         lease_seconds=row.get("lease_seconds", 0.0),
         expires_at=_read_time(row, "expires_at") if "expires_at" in row else None,
     )
+
+
+def parse_service(row: Any) -> ServiceFacts:
+    """Fills in the fields that coordinators of earlier versions do not send."""
+    words: Mapping[str, str] = {name: _read_text(row, name) for name in ("name", "base_url", "description")}
+    proxy = {name: str(row.get(name, "")) for name in ("proxy", "proxy_listener", "proxy_secret")}
+    return ServiceFacts(
+        **words,
+        **proxy,
+        health_path=str(row.get("health_path", "")),
+        health_status=row.get("health_status"),
+        protected=_read_typed(row, "protected", bool),
+        held_by=read_field(row, "held_by"),
+        touched_by=_read_typed(row, "touched_by", list),
+    )
+
+
+def parse_host(row: Any) -> HostFacts:
+    words: Mapping[str, str] = {name: _read_text(row, name) for name in ("name", "address", "description")}
+    return HostFacts(
+        **words,
+        labels=_read_typed(row, "labels", dict),
+        protected=_read_typed(row, "protected", bool),
+        held_by=read_field(row, "held_by"),
+    )
+
+
+def parse_checks(row: Any) -> list[CheckFacts]:
+    return [
+        CheckFacts(_read_text(one, "subject"), _read_typed(one, "ok", bool), _read_text(one, "sentence"))
+        for one in _read_typed(row, "checks", list)
+    ]
 
 
 def parse_schedule(row: Any) -> ScheduleFacts:

@@ -6,6 +6,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Protocol
 
+from scenarios.command_line.registrations import Registrations
 from scenarios.domain.errors import Problem, ScenarioError
 from scenarios.library.dry_run import PlannedStep
 from scenarios.library.sync import Change
@@ -50,6 +51,13 @@ class ScheduleNotFound(CommandRefused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no schedule {name!r}; 'scenario schedules' lists all.")
+
+
+class NotRegistered(CommandRefused):
+    """There is no service or host with this name."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"There is no {kind} {name!r}; 'scenario {kind} list' lists all.")
 
 
 class NothingToUndo(CommandRefused):
@@ -114,7 +122,7 @@ class RunFilter:
     limit: int = 20
 
 
-class Coordinator(Protocol):
+class Coordinator(Registrations, Protocol):
     """All methods may raise CommandRefused, InvalidDocument, InvalidVariables and CannotBegin."""
 
     @property

@@ -5,6 +5,8 @@ from scenarios.published.records import RunRecord
 
 DONE = 0
 WOULD_CHANGE = 1
+WRONG = 1
+"""A check of a service or host has found something wrong."""
 REFUSED = 2
 """Wrong usage, an invalid document, or a coordinator that does not respond."""
 LEFT_INJECTED = 3

@@ -18,6 +18,7 @@ from scenarios.command_line.coordinator import (
     ScheduleFacts,
     ScheduleNotFound,
 )
+from scenarios.command_line.local_registrations import LocalRegistrations
 from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
@@ -47,7 +48,7 @@ DIGITS_OF_ID = 32
 EVENTS_PER_PAGE = 500
 
 
-class LocalCoordinator:
+class LocalCoordinator(LocalRegistrations):
     poll_seconds = 0.1
 
     # Scenarios

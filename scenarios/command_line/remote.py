@@ -29,7 +29,8 @@ from scenarios.command_line.coordinator import (
     ScheduleFacts,
     ScheduleNotFound,
 )
-from scenarios.command_line.http_api import PAGE_SIZE, HttpApi, Refusal
+from scenarios.command_line.http_api import PAGE_SIZE, Refusal
+from scenarios.command_line.remote_registrations import RemoteRegistrations
 from scenarios.domain.errors import CannotBegin, InvalidDocument
 from scenarios.domain.outcomes import STATES_TO_UNDO, RunState
 from scenarios.drivers.documents import read_document
@@ -45,11 +46,8 @@ UNDO_POLL_SECONDS, MAX_UNDO_SECONDS = 0.5, 90.0
 UNNAMED = "unnamed"
 
 
-class RemoteCoordinator:
+class RemoteCoordinator(RemoteRegistrations):
     poll_seconds = 1.0
-
-    def __init__(self, api: HttpApi) -> None:
-        self._api = api
 
     # Scenarios
 

@@ -67,11 +67,15 @@ class OwnRequest(ScenarioError):  # noqa: N818
 
 
 class ServiceHeld(ScenarioError):  # noqa: N818
-    """A service cannot be changed or deleted while a run holds it."""
+    """A service or host cannot be changed or deleted while a run holds it."""
+
+
+class AlreadyRegistered(ScenarioError):  # noqa: N818
+    """A service or host with this name is registered, and the caller wants to change none."""
 
 
 class AddressProtected(ScenarioError):  # noqa: N818
-    """Registering a service at the address of a protected one requires the permission to protect services."""
+    """Registering a service or host at the address of a protected one requires the permission to protect."""
 
 
 class AddressUnknown(ScenarioError):  # noqa: N818

@@ -102,6 +102,16 @@ def parse_host_and_port(text: str) -> HostAndPort:
     return _parse_place(text, text, default_port=0, example="127.0.0.1:5433")
 
 
+def parse_listener(text: str) -> HostAndPort:
+    """As `parse_host_and_port`; an IPv6 address may lack its brackets, as in the name that a proxy gives it.
+
+    Raises:
+        ValueError: it has no host or no port.
+    """
+    host, _colon, port = text.rpartition(":")
+    return parse_host_and_port(f"[{host}]:{port}" if _is_ipv6(host) else text)
+
+
 def parse_ssh_address(text: str) -> tuple[str, HostAndPort]:
     """Check `USER@HOST[:PORT]`; returns the user, and where ssh connects to.
 

@@ -4,7 +4,7 @@ from django.db import transaction
 
 from scenarios.charts.service_queries import give_default_queries
 from scenarios.domain import addresses
-from scenarios.domain.errors import AddressProtected, AddressUnknown, ServiceHeld
+from scenarios.domain.errors import AddressProtected, AddressUnknown, AlreadyRegistered, ServiceHeld
 from scenarios.models import DEFAULT_HEALTH_PATH, Hold, Service
 from scenarios.runs import admission, registry
 
@@ -38,21 +38,36 @@ def check_address(service: Service) -> None:
 
 @transaction.atomic
 def register_service(
-    name: str, base_url: str, description: str | None = None, *, is_protected: bool | None = None
+    name: str,
+    base_url: str,
+    description: str | None = None,
+    *,
+    only_new: bool = False,
+    health_status: int | None = None,
+    **fields: str | bool | None,
 ) -> Service:
     """Register a service with the default chart queries, or change a registered one.
 
-    Arguments that are None leave the value as it is.
+    `fields` are other fields of the model. Values that are None stay as they are; a `health_status` of 0
+    means any from 200 to 299. A service without a fault proxy has no listener there.
 
     Raises:
-        ValidationError: the name is not a DNS label, or the address is not an HTTP URL.
+        AlreadyRegistered: with `only_new`, there is a service with this name.
+        ValidationError: a value is not valid.
     """
     admission.lock_admission()  # of two callers that register the same service, the second changes it
     service = Service.objects.filter(name=name).first() or Service(name=name)
     is_new = service.pk is None
-    service.base_url = base_url
-    service.description = service.description if description is None else description
-    service.is_protected = service.is_protected if is_protected is None else is_protected
+    if only_new and not is_new:
+        raise AlreadyRegistered(f"Service {name!r} is already registered, at {service.base_url}.")
+    changes = {"base_url": base_url, "description": description, **fields}
+    if fields.get("proxy") == "":
+        changes["proxy_listener"] = fields.get("proxy_listener") or ""
+    for field, value in changes.items():
+        if value is not None:
+            setattr(service, field, value)
+    if health_status is not None:
+        service.health_status = health_status or None
     save_service(service)
     if is_new:
         give_default_queries(service)
@@ -76,7 +91,7 @@ def save_service(service: Service) -> Service:
     """Store the service. If it is protected, runs that touch it need an approval, even if already queued.
 
     Raises:
-        ValidationError: the name is not a DNS label, or the address is not an HTTP URL.
+        ValidationError: a value is not valid.
     """
     service.health_path = service.health_path or DEFAULT_HEALTH_PATH
     service.full_clean()

@@ -38,7 +38,7 @@ def check_proxy_url(text: str) -> None:
 
 def check_listener(text: str) -> None:
     try:
-        service_urls.parse_host_and_port(text)
+        service_urls.parse_listener(text)
     except ValueError as error:
         raise ValidationError(f"{error}.") from None
 

@@ -95,6 +95,12 @@ class RegisteredHosts:
         touched = {hosts.format_target(name) for name in selected | same}
         return touched | {hosts.ANY_HOST} if THIS_HOST in reached else touched
 
+    def find_at(self, address: str) -> set[str]:
+        """The names of the hosts that this SSH address leads to, whatever its user and port."""
+        host = _find_host_name(address)
+        wanted = {host, *names.resolve([host]).get(host, ())}
+        return {name for name, own in self._resolve(lookups=True).items() if not own.isdisjoint(wanted)}
+
     def _resolve(self, *, lookups: bool) -> dict[str, set[str]]:
         """By name, the addresses of the host, or its spelling where it cannot be resolved."""
         found = names.resolve({host for host, _ in self._rows.values()}, lookups=lookups)

@@ -13,6 +13,7 @@ from scenarios.command_line import (
     fault_verbs,
     history_verbs,
     import_verb,
+    registration_verbs,
     run_verbs,
     scenario_verbs,
     schedule_verbs,
@@ -24,7 +25,10 @@ from scenarios.command_line.remote import RemoteCoordinator
 from scenarios.command_line.terminal import Terminal
 from scenarios.command_line.verbs import SERVER_HELP, Session, Verb
 
-GROUPS = (scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs)
+GROUPS = (
+    *(scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs),
+    registration_verbs,
+)
 
 
 def connect(server: str) -> Coordinator:
@@ -35,7 +39,7 @@ def connect(server: str) -> Coordinator:
 
 
 class Command(BaseCommand):
-    help = "Store and run scenarios, and manage their runs, faults and schedules."
+    help = "Store and run scenarios, and manage runs, faults, schedules, services and hosts."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)

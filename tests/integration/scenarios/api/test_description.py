@@ -16,6 +16,7 @@ WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2",
 OPEN = {"health", "ready"}
 WRITING = {"put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
 WRITING |= {"pause", "resume", "approve", "refuse", "import", "test"}
+STORES_OR_CHECKS = {"put_scenario", "put_schedule", "put_service", "put_host", "validate_scenario"}
 # Its answer would be kept with the key, and the secret in it.
 ANSWERS_A_SECRET = {"create_webhook", "change_secret"}
 
@@ -41,7 +42,7 @@ def test_authenticated_operations_declare_their_errors() -> None:
 def test_operations_on_one_item_declare_404() -> None:
     for name, operation in operations().items():
         names_one = any(parameter["in"] == "path" for parameter in operation["parameters"])
-        stores_or_checks = name in {"put_scenario", "put_schedule", "put_service", "validate_scenario"}
+        stores_or_checks = name in STORES_OR_CHECKS
         assert ("404" in operation["responses"]) == (names_one and not stores_or_checks), name
 
 

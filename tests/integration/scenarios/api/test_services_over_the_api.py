@@ -144,3 +144,50 @@ def test_admin_refuses_that_address_at_its_field(client: Client) -> None:
     assert list(Service.objects.filter(name="other").values_list("base_url", flat=True)) == [
         "http://127.0.0.1:9104"
     ]
+
+
+PROXY = {"proxy": "http://127.0.0.1:8474", "proxy_listener": "127.0.0.1:5433"}
+
+
+def test_service_names_its_proxy_and_clients_that_know_none_keep_it(ci: Program) -> None:
+    told = ci.ask("PUT", PLACE, {"base_url": "postgres://db:5432/shop", **PROXY}).json()
+    assert {name: told[name] for name in PROXY} == PROXY
+    assert told["proxy_secret"] == "FAULT_PROXY_TOKEN"
+    told = ci.ask("PUT", PLACE, {**WISH, "description": "takes orders"}).json()
+    assert {name: told[name] for name in PROXY} == PROXY
+    told = ci.ask("PUT", PLACE, {**WISH, "proxy": ""}).json()
+    assert (told["proxy"], told["proxy_listener"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base_url", "http://ann:hunter2@exchange"),
+        ("proxy", "127.0.0.1:8474"),
+        ("proxy", "http://ann:hunter2@127.0.0.1:8474"),
+        ("proxy_listener", "127.0.0.1"),
+        ("proxy_secret", "DATABASE_PASSWORD"),
+        ("proxy_secret", ""),
+    ],
+)
+def test_fields_that_make_no_sense_name_their_place(ci: Program, field: str, value: str) -> None:
+    answer = ci.ask("PUT", PLACE, {**WISH, **PROXY, field: value})
+    if not value:
+        assert answer.json()["proxy_secret"] == "FAULT_PROXY_TOKEN"
+        return
+    found = problem_of(answer, 422)
+    assert found["errors"][0]["path"] == f"body.{field}"
+    assert "hunter2" not in answer.content.decode()
+    assert not Service.objects.exists()
+
+
+def test_only_new_service_is_not_changed(ci: Program) -> None:
+    assert ci.ask("PUT", PLACE, {**WISH, "only_new": True}).status_code == 200
+    problem_of(ci.ask("PUT", PLACE, {"base_url": "http://elsewhere", "only_new": True}), 409)
+    assert Service.objects.get().base_url == WISH["base_url"]
+
+
+def test_proxy_of_a_protected_service_needs_the_permission() -> None:
+    planned_rows.exchange(is_protected=True)
+    problem_of(program(person(*WRITE)).ask("PUT", PLACE, {**WISH, **PROXY}), 403)
+    assert Service.objects.get().proxy == ""

@@ -1,0 +1,207 @@
+"""The verbs `service` and `host`, each with add, list, test and remove."""
+
+from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scenarios.command_line import exit_codes
+from scenarios.command_line.coordinator import CommandRefused
+from scenarios.command_line.registrations import CheckFacts, HostRequest, ServiceRequest
+from scenarios.command_line.terminal import escape_text
+from scenarios.command_line.verbs import SERVER_HELP, Session, Verb, add_verb
+from scenarios.domain.service_urls import WEB_SCHEMES
+
+REPLACE_HELP = "Change a registered one. Without this, its name must be new."
+PROTECTED_HELP = "Runs that act on it start only after a second person has approved them."
+
+
+def add_to(verbs: Any) -> None:
+    _add_service_verbs(_add_group(verbs, "service", "Register services, and check them."))
+    _add_host_verbs(_add_group(verbs, "host", "Register machines to inject faults on, and check them."))
+
+
+def _add_group(verbs: Any, name: str, help_text: str) -> Any:
+    parser = verbs.add_parser(name, help=help_text, description=help_text)
+    parser.add_argument("--server", metavar="URL", default=SUPPRESS, help=SERVER_HELP)
+    return parser.add_subparsers(dest="what", required=True, metavar="VERB")
+
+
+def _add_service_verbs(verbs: Any) -> None:
+    add = _add_named(verbs, add_service, "add", "Register a service.", "service")
+    add.add_argument("--url", required=True, metavar="URL", help="As http://HOST:PORT or tcp://HOST:PORT.")
+    add.add_argument("--proxy", metavar="CONTROL_URL", help="The control API of its fault proxy.")
+    add.add_argument(
+        "--proxy-listener", metavar="HOST:PORT", help="Its listener there (default: the proxy's only one)."
+    )
+    add.add_argument(
+        "--proxy-secret",
+        metavar="NAME",
+        help="The secret with the proxy's token (default: FAULT_PROXY_TOKEN).",
+    )
+    add.add_argument("--health", metavar="PATH", help="The path to request for its health.")
+    _add_common(add)
+    add_verb(verbs, list_services, "list", "List the services.", shows=True)
+    _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
+    _add_named(verbs, remove_service, "remove", "Remove a service and its chart queries.", "service")
+
+
+def _add_host_verbs(verbs: Any) -> None:
+    add = _add_named(verbs, add_host, "add", "Register a host.", "host")
+    add.add_argument(
+        "--ssh", metavar="USER@HOST[:PORT]", help="Where SSH reaches it (default: the worker's own machine)."
+    )
+    add.add_argument(
+        "--label",
+        action="append",
+        dest="labels",
+        metavar="KEY=VALUE",
+        help="A label by which scenarios select it; can be repeated. With '--replace', it replaces all.",
+    )
+    _add_common(add)
+    add_verb(verbs, list_hosts, "list", "List the hosts.", shows=True)
+    _add_named(verbs, test_host, "test", "Check whether the coordinator reaches the host.", "host")
+    _add_named(verbs, remove_host, "remove", "Remove a host.", "host")
+
+
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str, kind: str) -> ArgumentParser:
+    parser = add_verb(verbs, function, name, help_text, shows=True)
+    parser.add_argument("name", metavar="NAME", help=f"The {kind}'s name.")
+    return parser
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--protected", action=BooleanOptionalAction, default=None, help=PROTECTED_HELP)
+    parser.add_argument("--replace", action="store_true", help=REPLACE_HELP)
+
+
+def add_service(session: Session, name: str, url: str, *, replace: bool, **options: Any) -> int:
+    if options["health"] is not None and url.partition("://")[0].lower() not in WEB_SCHEMES:
+        raise CommandRefused(
+            f"{url!r} is not an HTTP address, so it has no health path; leave '--health' out."
+        )
+    saved = session.coordinator.save_service(
+        ServiceRequest(
+            name=name,
+            base_url=url,
+            description=options["description"],
+            health_path=options["health"],
+            protected=options["protected"],
+            proxy=options["proxy"],
+            proxy_listener=options["proxy_listener"],
+            proxy_secret=options["proxy_secret"],
+        ),
+        replace=replace,
+    )
+    words = f"Service {escape_text(saved.name)} is registered at {escape_text(saved.base_url)}"
+    proxy = f", behind the fault proxy at {escape_text(saved.proxy)}" if saved.proxy else ""
+    return _show_saved(session, saved, f"{words}{proxy}.")
+
+
+def list_services(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_services()
+    columns = {
+        "Name": [one.name for one in found],
+        "URL": [one.base_url for one in found],
+        "Fault proxy": [" ".join(filter(None, (one.proxy, one.proxy_listener))) or "-" for one in found],
+        "Protected": ["yes" if one.protected else "-" for one in found],
+        "Held by": [one.held_by[:8] if one.held_by else "-" for one in found],
+    }
+    hint = "No services are registered; register one with 'scenario service add NAME --url URL'."
+    session.terminal.rows(found, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def test_service(session: Session, name: str, **_options: Any) -> int:
+    return _show_checks(session, "service", name, session.coordinator.check_service(name))
+
+
+def remove_service(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.remove_service(name)
+    return _show_saved(session, {"removed": name}, f"Service {escape_text(name)} is removed.")
+
+
+def add_host(
+    session: Session,
+    name: str,
+    ssh: str | None,
+    labels: Sequence[str] | None,
+    *,
+    replace: bool,
+    **options: Any,
+) -> int:
+    saved = session.coordinator.save_host(
+        HostRequest(
+            name=name,
+            address=ssh,
+            labels=None if labels is None else parse_labels(labels),
+            description=options["description"],
+            protected=options["protected"],
+        ),
+        replace=replace,
+    )
+    place = f"at {escape_text(saved.address)}" if saved.address else "as the machine of the worker itself"
+    return _show_saved(session, saved, f"Host {escape_text(saved.name)} is registered {place}.")
+
+
+def parse_labels(words: Sequence[str]) -> dict[str, str]:
+    """The labels by name. A value may contain '='.
+
+    Raises:
+        CommandRefused: a label has no '=' or no name, or is given twice.
+    """
+    labels: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip():
+            raise CommandRefused(f"Invalid '--label' {word!r}; write it as KEY=VALUE, for example role=shop.")
+        if name in labels:
+            raise CommandRefused(f"The label {name!r} is given twice; a host has one value for each name.")
+        labels[name] = value
+    return labels
+
+
+def list_hosts(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_hosts()
+    columns = {
+        "Name": [one.name for one in found],
+        "SSH": [one.address or "the worker's own machine" for one in found],
+        "Labels": [_format_labels(one.labels) for one in found],
+        "Protected": ["yes" if one.protected else "-" for one in found],
+        "Held by": [one.held_by[:8] if one.held_by else "-" for one in found],
+    }
+    hint = "No hosts are registered; register one with 'scenario host add NAME --ssh USER@HOST'."
+    session.terminal.rows(found, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def _format_labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in labels.items()) or "-"
+
+
+def test_host(session: Session, name: str, **_options: Any) -> int:
+    return _show_checks(session, "host", name, session.coordinator.check_host(name))
+
+
+def remove_host(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.remove_host(name)
+    return _show_saved(session, {"removed": name}, f"Host {escape_text(name)} is removed.")
+
+
+def _show_saved(session: Session, facts: Any, markup: str) -> int:
+    if session.terminal.wants_json:
+        session.terminal.document(facts)
+    else:
+        session.terminal.say(markup)
+    return exit_codes.DONE
+
+
+def _show_checks(session: Session, kind: str, name: str, checks: Sequence[CheckFacts]) -> int:
+    is_well = all(one.ok for one in checks)
+    if session.terminal.wants_json:
+        session.terminal.document({kind: name, "ok": is_well, "checks": checks})
+    else:
+        for one in checks:
+            mark = "[green]ok[/green]   " if one.ok else "[red]wrong[/red]"
+            session.terminal.say(f"{mark} {escape_text(one.subject)}: {escape_text(one.sentence)}")
+    return exit_codes.DONE if is_well else exit_codes.WRONG

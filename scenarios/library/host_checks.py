@@ -1,0 +1,67 @@
+"""Checks whether a registered host can be reached, with the `host` driver where there is one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from scenarios.domain import service_urls
+from scenarios.domain.durations import format_duration
+from scenarios.domain.errors import ScenarioError
+from scenarios.drivers.listening import find_refusal
+from scenarios.drivers.platform import SitePlatform
+from scenarios.library.findings import Finding
+from scenarios.models import Host
+from scenarios.ports import RegisteredHost
+
+TIME_LIMIT = 20.0
+PORT_TIME_LIMIT = 2.0
+DRIVER = "scenarios.drivers.host"
+Describe = Callable[[RegisteredHost], Awaitable[Mapping[str, Any]]]
+
+
+def check_host(host: Host) -> list[Finding]:
+    """Whether the host can be reached, and what its host program says of it."""
+    found = [_check_address(host)]
+    describe = _find_description()
+    if describe is None or not found[0].is_well:
+        return found
+    return [*found, *asyncio.run(_describe(host, describe))]
+
+
+def _check_address(host: Host) -> Finding:
+    if not host.address:
+        return Finding("address", is_well=True, sentence="it is the machine of the worker itself")
+    place = service_urls.parse_ssh_address(host.address)[1]
+    refusal = asyncio.run(find_refusal(place.host, place.port, SitePlatform(), PORT_TIME_LIMIT))
+    return Finding("address", not refusal, f"{place} {refusal or 'accepts connections'}")
+
+
+def _find_description() -> Describe | None:
+    try:
+        module = import_module(DRIVER)
+    except ModuleNotFoundError as error:
+        if error.name != DRIVER:
+            raise
+        return None  # a site may have no such driver
+    found: Describe | None = getattr(module, "describe_host", None)
+    return found
+
+
+async def _describe(host: Host, describe: Describe) -> list[Finding]:
+    address = service_urls.format_ssh_address(host.address)
+    try:
+        async with asyncio.timeout(TIME_LIMIT):
+            facts = await describe(RegisteredHost(host.name, address, host.labels))
+    except TimeoutError:
+        sentence = f"the host program did not answer within {format_duration(TIME_LIMIT)}"
+        return [Finding("host program", is_well=False, sentence=sentence)]
+    except (ScenarioError, OSError) as error:
+        return [Finding("host program", is_well=False, sentence=str(error))]
+    return [Finding(str(name), is_well=True, sentence=_format_fact(value)) for name, value in facts.items()]
+
+
+def _format_fact(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)

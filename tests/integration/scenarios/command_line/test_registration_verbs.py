@@ -1,0 +1,311 @@
+"""`scenario service` and `scenario host`: by this machine's database, and with `--server` over the API."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+import requests
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+
+from scenarios.access import tokens
+from scenarios.command_line.http_api import HttpApi
+from scenarios.command_line.remote import RemoteCoordinator
+from scenarios.domain.errors import AlreadyRegistered
+from scenarios.library import hosts as registered_hosts
+from scenarios.library import services as registered_services
+from scenarios.management.commands import scenario as command
+from scenarios.models import Hold, Host, Service
+from scenarios.ports import RegisteredHost
+from scenarios.runs import commands as run_commands
+from tests.command_line import CommandLine
+from tests.integration.scenarios.story_rows import DOCUMENT
+from tests.servers.fault_proxy_in_thread import running_proxy
+from tests.servers.target import running_target
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TOKEN = "open-sesame"
+URL = "http://127.0.0.1:9101"
+CONTROL = "http://127.0.0.1:8474"
+
+
+class InThisProcess(requests.adapters.BaseAdapter):
+    """Hands the requests of a client to this process's API, instead of a server."""
+
+    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
+        path = request.url.partition("coordinator.test")[2]
+        answered = Client().generic(
+            request.method,
+            path,
+            request.body or b"",
+            content_type=request.headers.get("Content-Type", ""),
+            headers=dict(request.headers),
+        )
+        answer = requests.Response()
+        answer.status_code = answered.status_code
+        answer.headers.update(answered.headers)
+        answer.raw = BytesIO(answered.content)
+        answer.request = request
+        answer.url = request.url
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+def connect_in_this_process(_server: str) -> RemoteCoordinator:
+    ada = User.objects.create_superuser("ada")
+    api = HttpApi("http://coordinator.test", tokens.create_token(ada, "test", ["read", "services"])[1])
+    api._session.mount("http://", InThisProcess())
+    return RemoteCoordinator(api)
+
+
+@pytest.fixture(params=["local", "remote"])
+def scenario(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> CommandLine:
+    monkeypatch.setenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN", TOKEN)
+    if request.param == "remote":
+        coordinator = connect_in_this_process("")
+        monkeypatch.setattr(command, "connect", lambda _server: coordinator)
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def test_service_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:
+    assert "No services are registered" in scenario("service", "list").out
+    words = ("--proxy", CONTROL, "--proxy-listener", "127.0.0.1:5433", "--health", "/up", "--protected")
+    added = scenario("service", "add", "shop", "--url", URL, *words)
+    assert (added.code, added.err) == (0, "")
+    assert added.out == f"Service shop is registered at {URL}, behind the fault proxy at {CONTROL}.\n"
+    row = scenario("service", "list").out.splitlines()[1]
+    assert [word in row for word in ("shop", URL, f"{CONTROL} 127.0.0.1:5433", "yes")] == [True] * 4
+    (told,) = scenario("service", "list", "--json").json["items"]
+    assert (told["proxy_secret"], told["health_path"], told["held_by"]) == ("FAULT_PROXY_TOKEN", "/up", None)
+    changed = scenario("service", "add", "shop", "--url", "tcp://shop:1", "--replace", "--json").json
+    assert (changed["base_url"], changed["proxy"], changed["protected"]) == ("tcp://shop:1", CONTROL, True)
+    unset = ("--no-protected", "--proxy", "", "--replace", "--json")
+    changed = scenario("service", "add", "shop", "--url", URL, *unset).json
+    assert (changed["proxy"], changed["proxy_listener"], changed["protected"]) == ("", "", False)
+    assert scenario("service", "remove", "shop").out == "Service shop is removed.\n"
+    gone = scenario("service", "remove", "shop")
+    assert (gone.code, gone.err) == (2, "There is no service 'shop'; 'scenario service list' lists all.")
+
+
+def test_host_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:
+    assert "No hosts are registered" in scenario("host", "list").out
+    words = ("--ssh", "chaos@10.0.0.7:2222", "--label", "role=shop", "--label", "tier=a=b")
+    added = scenario("host", "add", "shop-1", *words)
+    assert (added.code, added.out) == (0, "Host shop-1 is registered at chaos@10.0.0.7:2222.\n")
+    assert "the machine of the worker itself" in scenario("host", "add", "here").out
+    here, shop = scenario("host", "list").out.splitlines()[1:]
+    assert "the worker's own machine" in here
+    assert "role=shop, tier=a=b" in shop
+    changed = scenario("host", "add", "shop-1", "--label", "role=till", "--replace", "--json").json
+    assert (changed["labels"], changed["address"]) == ({"role": "till"}, "chaos@10.0.0.7:2222")
+    assert scenario("host", "remove", "here", "--json").json == {"removed": "here"}
+    assert scenario("host", "remove", "here").code == 2
+
+
+def test_add_of_a_registered_name_changes_nothing_without_replace(scenario: CommandLine) -> None:
+    scenario("service", "add", "shop", "--url", URL)
+    refused = scenario("service", "add", "shop", "--url", "http://elsewhere")
+    assert refused.err == f"Service 'shop' is already registered, at {URL}. Add '--replace' to change it."
+    scenario("host", "add", "here")
+    again = scenario("host", "add", "here", "--ssh", "chaos@elsewhere")
+    assert "Host 'here' is already registered, at the machine of the worker. Add '--replace'" in again.err
+    assert (refused.code, again.code) == (2, 2)
+    assert Service.objects.get().base_url == URL
+    assert Host.objects.get().address == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("shop", "--url", "ftp://shop"), "unknown scheme 'ftp'"),
+        (("shop", "--url", "tcp://shop"), "has no port"),
+        (("shop", "--url", "tcp://::1:80"), "IPv6 address without brackets"),
+        (("shop", "--url", "redis://ann:hunter2@cache"), "credentials come from secrets"),
+        (("shop", "--url", URL, "--proxy", "tcp://127.0.0.1:8474"), "Invalid proxy: unknown scheme 'tcp'"),
+        (("shop", "--url", URL, "--proxy", CONTROL, "--proxy-listener", "127.0.0.1"), "has no port"),
+        (("shop", "--url", URL, "--proxy-listener", "127.0.0.1:1"), "A listener needs the fault proxy"),
+        (("shop", "--url", URL, "--proxy", CONTROL, "--proxy-secret", "DATABASE"), "FAULT_PROXY"),
+        (("shop", "--url", URL, "--health", "up"), "Invalid health_path: "),
+        (("shop", "--url", "tcp://shop:1", "--health", "/up"), "has no health path"),
+        (("a" * 64, "--url", URL), "at most 63 characters"),
+        (("Shop", "--url", URL), "Use a-z"),
+    ],
+)
+def test_services_that_make_no_sense_are_refused(
+    scenario: CommandLine, words: tuple[str, ...], part: str
+) -> None:
+    refused = scenario("service", "add", *words)
+    assert (refused.code, refused.out) == (2, "")
+    assert part in refused.err
+    assert "hunter2" not in refused.err
+    assert not Service.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("shop-1", "--ssh", "10.0.0.7"), "names no user"),
+        (("shop-1", "--ssh", "chaos:hunter2@10.0.0.7"), "leave the password out"),
+        (("shop-1", "--label", "role"), "Invalid '--label' 'role'; write it as KEY=VALUE"),
+        (("shop-1", "--label", "=shop"), "write it as KEY=VALUE"),
+        (("shop-1", "--label", "a=1", "--label", "a=2"), "The label 'a' is given twice"),
+        (("a" * 64,), "at most 63 characters"),
+    ],
+)
+def test_hosts_that_make_no_sense_are_refused(
+    scenario: CommandLine, words: tuple[str, ...], part: str
+) -> None:
+    refused = scenario("host", "add", *words)
+    assert (refused.code, part in refused.err, "hunter2" in refused.err) == (2, True, False), refused.err
+    assert not Host.objects.exists()
+
+
+def test_service_that_works_passes_its_test(scenario: CommandLine) -> None:
+    with running_target() as target, running_proxy(TOKEN) as proxy:
+        (listener,) = proxy.listeners
+        scenario("service", "add", "shop", "--url", target.url, "--proxy", proxy.control)
+        told = scenario("service", "test", "shop")
+        assert told.code == 0, told.out
+        address, health, control, place, faults = told.out.splitlines()
+        assert f"ok    address: {target.url} accepted a connection" in address
+        assert "ok    health: /health answered 200" in health
+        assert (
+            control == f"ok    fault proxy: the fault proxy at {proxy.control} answers, and accepts the token"
+        )
+        assert f"ok    listener: {listener} leads to 127.0.0.1:9, and has no connection" in place
+        assert faults == "ok    faults: the proxy has no faults"
+        fault: Any = {"listener": listener, "lease": 60, "fault": {"latency": 0.1}}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        requests.put(f"{proxy.control}/faults/f1", json=fault, headers=headers, timeout=60).raise_for_status()
+        told = scenario("service", "test", "shop", "--json")
+        assert (told.code, told.json["ok"], told.json["service"]) == (0, True, "shop")
+        assert (
+            f"the proxy has the fault 'f1' on {listener}, which ends in "
+            in told.json["checks"][-1]["sentence"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("proxy_has", "registered", "part"),
+    [
+        ((2, TOKEN), "", "listener: register one of the proxy's listeners: 127.0.0.1:"),
+        ((1, TOKEN), "127.0.0.1:1", "listener: unknown listener '127.0.0.1:1'; the proxy has 127.0.0.1:"),
+        ((1, "another"), "", "does not accept the token of the secret 'FAULT_PROXY_TOKEN'"),
+    ],
+)
+def test_proxy_that_does_not_fit_fails_the_test(
+    scenario: CommandLine, port: int, proxy_has: tuple[int, str], registered: str, part: str
+) -> None:
+    listeners, token = proxy_has
+    with running_proxy(token, listeners=listeners) as proxy:
+        words = ("--proxy", proxy.control, "--proxy-listener", registered)
+        scenario("service", "add", "shop", "--url", f"tcp://127.0.0.1:{port}", *words)
+        told = scenario("service", "test", "shop")
+    assert (told.code, told.out.splitlines()[0][:2]) == (1, "ok")
+    assert part in told.out
+    assert TOKEN not in told.out
+
+
+def test_what_is_not_a_fault_proxy_or_not_there_fails_the_test(scenario: CommandLine) -> None:
+    with running_target() as target:
+        scenario("service", "add", "shop", "--url", target.url, "--proxy", target.url)
+        told = scenario("service", "test", "shop")
+    assert (told.code, "is not a fault proxy: it answered" in told.out) == (1, True), told.out
+    gone = scenario("service", "test", "shop")
+    assert (gone.code, gone.out.count("refused the connection")) == (1, 3)
+    assert scenario("service", "test", "till").code == 2
+
+
+def test_missing_secret_of_a_proxy_fails_the_test(
+    scenario: CommandLine, monkeypatch: pytest.MonkeyPatch, port: int
+) -> None:
+    monkeypatch.delenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN")
+    with running_proxy(TOKEN) as proxy:
+        scenario("service", "add", "shop", "--url", f"tcp://127.0.0.1:{port}", "--proxy", proxy.control)
+        told = scenario("service", "test", "shop")
+    assert (told.code, "the secret 'FAULT_PROXY_TOKEN' is missing" in told.out) == (1, True)
+
+
+def test_host_is_tested_by_its_port_and_by_what_the_driver_says(
+    scenario: CommandLine, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RegisteredHost] = []
+
+    async def describe(host: RegisteredHost) -> dict[str, Any]:
+        asked.append(host)
+        return {"kernel": "6.1", "netem": False, "tools": ["nft", "tc"]}
+
+    monkeypatch.setattr("scenarios.library.host_checks._find_description", lambda: describe)
+    scenario("host", "add", "shop-1", "--ssh", f"chaos@127.0.0.1:{port}", "--label", "role=shop")
+    told = scenario("host", "test", "shop-1")
+    assert told.code == 0
+    assert told.out.splitlines() == [
+        f"ok    address: 127.0.0.1:{port} accepts connections",
+        "ok    kernel: 6.1",
+        "ok    netem: no",
+        "ok    tools: nft, tc",
+    ]
+    assert asked == [RegisteredHost("shop-1", f"chaos@127.0.0.1:{port}", {"role": "shop"})]
+    monkeypatch.setattr("scenarios.library.host_checks._find_description", lambda: None)
+    scenario("host", "add", "gone", "--ssh", "chaos@127.0.0.1:9")
+    refused = scenario("host", "test", "gone", "--json")
+    assert (refused.code, refused.json["ok"]) == (1, False)
+    assert "refused the connection" in refused.json["checks"][0]["sentence"]
+    scenario("host", "add", "here")
+    assert "the machine of the worker itself" in scenario("host", "test", "here").out
+
+
+def test_what_a_run_holds_is_not_removed(scenario: CommandLine) -> None:
+    run = run_commands.start_run(DOCUMENT, {}, origin="cli")
+    for name in ("shop", "host/shop-1"):
+        Hold.objects.create(service=name, run=run)
+    scenario("service", "add", "shop", "--url", URL)
+    scenario("host", "add", "shop-1")
+    for words in (("service", "remove", "shop"), ("host", "remove", "shop-1")):
+        refused = scenario(*words)
+        assert (refused.code, f"cannot be deleted now, because it is held by {run}" in refused.err) == (
+            2,
+            True,
+        )
+    assert (Service.objects.count(), Host.objects.count()) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        lambda: registered_services.register_service("shop", URL, only_new=True),
+        lambda: registered_hosts.register_host("shop", only_new=True),
+    ],
+)
+def test_of_two_that_add_one_name_at_once_one_is_refused(register: Callable[[], object]) -> None:
+    begin, refused = threading.Barrier(4), []
+
+    def add() -> None:
+        try:
+            begin.wait(timeout=120)
+            register()
+        except AlreadyRegistered as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    adders = [threading.Thread(target=add) for _ in range(4)]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join()
+    assert (len(refused), Service.objects.count() + Host.objects.count()) == (3, 1)
