@@ -1,7 +1,7 @@
 """Checks whether a registered host can be reached, with the `host` driver where there is one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -58,10 +58,23 @@ async def _describe(host: Host, describe: Describe) -> list[Finding]:
         return [Finding("host program", is_well=False, sentence=sentence)]
     except (ScenarioError, OSError) as error:
         return [Finding("host program", is_well=False, sentence=str(error))]
-    return [Finding(str(name), is_well=True, sentence=_format_fact(value)) for name, value in facts.items()]
+    words = (f"{name} {_format_fact(value)}" for name, value in facts.items() if name not in {"ok", "kinds"})
+    answers = Finding("host program", is_well=True, sentence=f"it answers: {', '.join(words)}")
+    kinds = facts.get("kinds")
+    return [answers, *(_list_kinds(kinds) if isinstance(kinds, Mapping) else ())]
+
+
+def _list_kinds(kinds: Mapping[str, Any]) -> Iterator[Finding]:
+    """`kinds` has each kind of fault with "", or with the reason why it cannot be injected."""
+    possible = [kind for kind, reason in kinds.items() if not reason]
+    if possible:
+        yield Finding("faults", is_well=True, sentence=f"it can inject {', '.join(possible)}")
+    if reasons := "; ".join(dict.fromkeys(str(reason) for reason in kinds.values() if reason)):
+        sentence = f"it cannot inject others: {reasons}" if possible else f"it can inject none: {reasons}"
+        yield Finding("faults", is_well=bool(possible), sentence=sentence)
 
 
 def _format_fact(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
+    return str(value)

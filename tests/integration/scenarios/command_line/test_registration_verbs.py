@@ -1,5 +1,6 @@
 """`scenario service` and `scenario host`: by this machine's database, and with `--server` over the API."""
 
+import platform
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import requests
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from scenarios.access import tokens
 from scenarios.command_line.http_api import HttpApi
@@ -247,7 +249,8 @@ def test_host_is_tested_by_its_port_and_by_what_the_driver_says(
 
     async def describe(host: RegisteredHost) -> dict[str, Any]:
         asked.append(host)
-        return {"kernel": "6.1", "netem": False, "tools": ["nft", "tc"]}
+        kinds = {"pause": "", "kill": "", "disk": "'disk' is not allowed"}
+        return {"ok": True, "kinds": kinds, "kernel": "6.1", "systemd": False}
 
     monkeypatch.setattr("scenarios.library.host_checks._find_description", lambda: describe)
     scenario("host", "add", "shop-1", "--ssh", f"chaos@127.0.0.1:{port}", "--label", "role=shop")
@@ -255,9 +258,9 @@ def test_host_is_tested_by_its_port_and_by_what_the_driver_says(
     assert told.code == 0
     assert told.out.splitlines() == [
         f"ok    address: 127.0.0.1:{port} accepts connections",
-        "ok    kernel: 6.1",
-        "ok    netem: no",
-        "ok    tools: nft, tc",
+        "ok    host program: it answers: kernel 6.1, systemd no",
+        "ok    faults: it can inject pause, kill",
+        "ok    faults: it cannot inject others: 'disk' is not allowed",
     ]
     assert asked == [RegisteredHost("shop-1", f"chaos@127.0.0.1:{port}", {"role": "shop"})]
     monkeypatch.setattr("scenarios.library.host_checks._find_description", lambda: None)
@@ -265,8 +268,22 @@ def test_host_is_tested_by_its_port_and_by_what_the_driver_says(
     refused = scenario("host", "test", "gone", "--json")
     assert (refused.code, refused.json["ok"]) == (1, False)
     assert "refused the connection" in refused.json["checks"][0]["sentence"]
+
+
+def test_workers_own_machine_is_tested_by_the_host_program(scenario: CommandLine, settings: Settings) -> None:
     scenario("host", "add", "here")
-    assert "the machine of the worker itself" in scenario("host", "test", "here").out
+    settings.ALLOWED_HOST_FAULTS = ("disk",)
+    told = scenario("host", "test", "here")
+    assert told.code == 0, told.out
+    assert "ok    address: it is the machine of the worker itself" in told.out
+    assert f"kernel {platform.release()}" in told.out
+    assert "it can inject disk" in told.out
+    settings.ALLOWED_HOST_FAULTS = ()
+    refused = scenario("host", "test", "here")
+    assert (refused.code, "wrong faults: it can inject none: 'pause' is not allowed" in refused.out) == (
+        1,
+        True,
+    )
 
 
 def test_what_a_run_holds_is_not_removed(scenario: CommandLine) -> None:
