@@ -28,8 +28,8 @@ from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
 from scenarios.library.warnings import (
     find_refusals,
     find_start_delays,
-    find_unreachable_targets,
     find_warnings,
+    look_for_targets,
 )
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
@@ -176,10 +176,12 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         except InvalidVariables as error:
             show_at_fields(form, error)
             return {}
+        targets = look_for_targets(plan)
         return {
             "plan": draw_plan(plan),
             "steps": list(list_steps(plan)),
-            "unreachable": find_unreachable_targets(plan),
+            "unreachable": targets.unreachable,
+            "targets": targets.chosen,
         }
 
     def start(self, request: HttpRequest, scenario: Scenario, form: VariablesForm) -> Run | None:

@@ -83,11 +83,15 @@ class ScenarioFacts:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """`refusals` would end a run before it injects anything; nothing listens at the `unreachable` targets."""
+    """`refusals` would end a run before it injects anything; nothing listens at the `unreachable` targets.
+
+    `targets`: where the faults of fault drivers would be.
+    """
 
     refusals: Sequence[str] = ()
     unreachable: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    targets: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,10 +90,12 @@ class LocalCoordinator(LocalRegistrations):
         plan = build_plan(drivers_documents.read_document(source), variables)
         refused = plan_warnings.find_refusals(plan)
         warnings = plan_warnings.find_undo_warnings(plan)  # the refusals contain unknown services
+        targets = plan_warnings.look_for_targets(plan)
         return Preflight(
             refused,
-            plan_warnings.find_unreachable_targets(plan),
+            targets.unreachable,
             [*warnings, *plan_warnings.find_start_delays(plan)],
+            targets.chosen,
         )
 
     def start_scenario(

@@ -85,5 +85,7 @@ def show_preflight(terminal: Terminal, found: Preflight) -> None:
         terminal.say(f"[red]A run would end as errored[/red]: {escape_text(sentence)}")
     for sentence in found.unreachable:
         terminal.say(f"[red]Unreachable now[/red]: {escape_text(sentence)}")
+    for sentence in found.targets:
+        terminal.say(f"A fault would be at {escape_text(sentence)}")
     for sentence in found.warnings:
         terminal.say(f"[yellow]{escape_text(sentence)}[/yellow]")

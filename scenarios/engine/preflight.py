@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.plan import Action, Plan, Step
 from scenarios.domain.templates import find_secrets
-from scenarios.engine.steps import StepRunner
+from scenarios.engine.steps import REACH_SECONDS, StepRunner
 
 _MAX_PLACES = 3
 
@@ -38,18 +38,38 @@ def find_problems(plan: Plan, steps: StepRunner) -> list[str]:
     return [*missing.values(), *(_describe(reason, places) for reason, places in found.items())]
 
 
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """`unreachable`: where nothing listens, or a fault has no target. `chosen`: where faults would be."""
+
+    unreachable: list[str]
+    chosen: list[str]
+
+
 async def find_unreachable(placed: Iterable[PlacedStep], steps: StepRunner) -> list[str]:
-    """Where nothing listens, of the addresses of these steps; each is asked once, all at the same time."""
+    """Where nothing listens, of the addresses of these steps, and which of their faults have no target."""
+    return (await look_for_targets(placed, steps)).unreachable
+
+
+async def look_for_targets(placed: Iterable[PlacedStep], steps: StepRunner) -> Targets:
+    """Ask the target of each of these steps once, all at the same time; nothing is changed there."""
     places: dict[tuple[str, str], list[PlacedStep]] = {}
-    for one in placed:
-        target = one.step.arguments.get("service") or one.step.arguments.get("url") or one.step.arguments
-        places.setdefault((one.step.driver, str(target)), []).append(one)
-    answers = await asyncio.gather(*(_find_refusal(steps, same[0].step) for same in places.values()))
-    found: dict[str, list[str]] = {}
-    for reason, same in zip(answers, places.values(), strict=True):
-        if reason:
-            found.setdefault(reason, []).extend(one.place for one in same)
-    return [_describe(reason, where) for reason, where in found.items()]
+    for step in placed:
+        places.setdefault((step.step.driver, _find_address(step.step)), []).append(step)
+    answers = await asyncio.gather(*(_look_for_target(steps, same[0].step) for same in places.values()))
+    unreachable: dict[str, list[str]] = {}
+    chosen: dict[str, list[str]] = {}
+    for (label, reason), same in zip(answers, places.values(), strict=True):
+        for sentence, found in ((label, chosen), (reason, unreachable)):
+            if sentence:
+                found.setdefault(sentence, []).extend(step.place for step in same)
+    return Targets(*([_describe(*entry) for entry in found.items()] for found in (unreachable, chosen)))
+
+
+def _find_address(step: Step) -> str:
+    """What the step's target is known by; two faults of one service may have different ones."""
+    named = step.arguments.get("service") or step.arguments.get("url")
+    return str(named if named and step.operation is None else step.arguments)
 
 
 def select_steps_to_reach(plan: Plan, steps: StepRunner) -> list[PlacedStep]:
@@ -73,7 +93,7 @@ def list_placed_steps(plan: Plan) -> Iterator[PlacedStep]:
     for phase in plan.phases:
         for action in phase.actions:
             yield from _list_action_steps(action, phase.name)
-            if action.undone is not None:
+            if action.undone is not None and not action.is_driven_fault:
                 place = f"'undone' of action {action.name!r} of phase {phase.name!r}"
                 yield PlacedStep(place, action.undone.probe)
         for validation in phase.validations:
@@ -83,7 +103,7 @@ def list_placed_steps(plan: Plan) -> Iterator[PlacedStep]:
 def _list_action_steps(action: Action, phase: str) -> Iterator[PlacedStep]:
     place = f"action {action.name!r} of phase {phase!r}"
     yield PlacedStep(place, action.do)
-    if action.undo is not None:
+    if action.undo is not None and not action.is_driven_fault:
         yield PlacedStep(f"the undo of {place}", action.undo)
 
 
@@ -102,14 +122,19 @@ def _find_refusals(step: Step, steps: StepRunner) -> Iterator[str]:
         yield str(error)
 
 
-async def _find_refusal(steps: StepRunner, step: Step) -> str:
+async def _look_for_target(steps: StepRunner, step: Step) -> tuple[str, str]:
+    """Where the step's fault would be, in words, and why it has no target; "" for what there is not."""
     try:
+        if step.operation is not None:
+            target = await steps.choose_target(step, REACH_SECONDS)
+            return str(target.get("label", "")), ""
         await steps.reach(step)
-    except StepImpossible:
-        return ""  # reported by `find_problems`
+    except StepImpossible as error:
+        # Of a plain step it is reported by `find_problems`.
+        return "", str(error) if step.operation is not None else ""
     except StepFailed as error:
-        return str(error)
-    return ""
+        return "", str(error)
+    return "", ""
 
 
 def _describe(reason: str, places: list[str]) -> str:

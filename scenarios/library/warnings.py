@@ -8,8 +8,9 @@ from scenarios.domain.plan import Plan, Step
 from scenarios.domain.spelling import suggest
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
+from scenarios.engine import preflight
 from scenarios.engine.clock import SystemClock
-from scenarios.engine.preflight import find_problems, find_unreachable, list_placed_steps
+from scenarios.engine.preflight import Targets, find_problems, list_placed_steps
 from scenarios.engine.steps import StepRunner
 from scenarios.models import GlobalStop, Service
 from scenarios.runs import admission, approval_gate
@@ -57,13 +58,13 @@ def find_refusals(plan: Plan) -> list[str]:
     return find_problems(plan, _build_runner())
 
 
-def find_unreachable_targets(plan: Plan) -> list[str]:
-    """The targets where nothing listens now. Waits a few seconds at most for each."""
+def look_for_targets(plan: Plan) -> Targets:
+    """Where nothing listens now, and where its faults would be. Waits a few seconds at most."""
     # A `tcp` probe of a port number often expects the port to be closed.
     placed = (
         one for one in list_placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
     )
-    return asyncio.run(find_unreachable(placed, _build_runner()))
+    return asyncio.run(preflight.look_for_targets(placed, _build_runner()))
 
 
 def _build_runner() -> StepRunner:

@@ -14,10 +14,14 @@ from metrics_app.backend import get_metrics
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Action, FaultCall
+from scenarios.drivers.documents import read_document
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
+from scenarios.engine.preflight import Targets
 from scenarios.engine.steps import StepRunner
+from scenarios.language.document import build_plan
+from scenarios.library import warnings
 from scenarios.models import Event, Fault, Run, Service
 from scenarios.ports import Event as EventFacts
 from scenarios.runs import commands as run_commands
@@ -117,6 +121,28 @@ def test_a_proxy_that_is_restarted_has_lost_the_fault_and_the_run_says_so(
     assert run.rollback == Rollback.CLEAN
     assert Event.objects.filter(kind=EventKind.FAULT_LOST, subject="it is slow").count() == 1
     assert re.search(r'scenario_faults_lost_total\{driver="proxy",[^}]*scenario="slow-target"', expose())
+
+
+def look_for_targets(fault: str) -> Targets:
+    document = read_document(DOCUMENT.format(fault=fault, hold="0s"))
+    return warnings.look_for_targets(build_plan(document, {}))
+
+
+def test_what_a_fault_would_meet_is_known_before_the_run(
+    proxy: RunningProxy, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    found = look_for_targets("refuse: true")
+    assert found.unreachable == []
+    assert proxy.control.removeprefix("http://") in found.chosen[0]
+    monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}FAULT_PROXY_TOKEN", "wrong")
+    assert "token" in look_for_targets("refuse: true").unreachable[0]
+    proxy.process.kill()
+    proxy.process.wait()
+    (sentence, *_) = look_for_targets("refuse: true").unreachable
+    assert proxy.control.removeprefix("http://") in sentence
+    run = carry_out(start())
+    assert (run.outcome, run.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
+    assert not Fault.objects.exists()
 
 
 def test_a_fault_of_a_dead_worker_ends_by_itself_and_counts_as_expired(

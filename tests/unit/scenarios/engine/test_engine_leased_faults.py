@@ -1,5 +1,6 @@
 """Faults of fault drivers: written before they are injected, renewed, verified, and missed when lost."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -11,7 +12,10 @@ from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepN
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Phase, Plan, Step, build_fault_action
+from scenarios.engine import preflight
 from scenarios.engine.engine import Engine
+from scenarios.engine.preflight import Targets
+from scenarios.engine.steps import StepRunner
 from scenarios.ports import FaultCall, Platform
 from tests.fakes import FakeClock, InMemoryJournal, NoServices, ScriptedDriver, run_in_virtual_time
 from tests.unit.scenarios.engine.engine_runs import say
@@ -232,3 +236,27 @@ def test_faults_and_plain_steps_stand_beside_each_other() -> None:
     verdict, journal = carry_out(Phase("break", hold=4.0, actions=(plain, faulty())), target)
     assert verdict.outcome is Outcome.PASSED
     assert {journal.states[1], journal.states[2]} == {FaultState.UNDONE}
+
+
+def look_for_targets(target: FaultyPlatform, *actions: Action) -> Targets:
+    drivers: Any = {"faulty": target}
+    steps = StepRunner(drivers, NoServices(), target.clock)
+    plan = Plan("test", (Phase("break", actions=actions),))
+    return asyncio.run(preflight.look_for_targets(preflight.list_placed_steps(plan), steps))
+
+
+def test_the_places_of_faults_are_known_before_a_run() -> None:
+    found = look_for_targets(FaultyPlatform(), faulty("slow"), faulty("slower"), faulty("far", place="there"))
+    assert found.unreachable == []
+    assert found.chosen == [
+        "the place 'here' (action 'slow' of phase 'break', action 'slower' of phase 'break')",
+        "the place 'there' (action 'far' of phase 'break')",
+    ]
+
+
+def test_two_faults_of_one_service_may_have_a_target_and_none() -> None:
+    target = FaultyPlatform()
+    target.before = refuse("choose", StepImpossible("no table 'order'"))
+    found = look_for_targets(target, faulty("slow", service="db"), faulty("far", service="db", place="there"))
+    assert found.unreachable == ["no table 'order' (action 'slow' of phase 'break')"]
+    assert found.chosen == ["the place 'there' (action 'far' of phase 'break')"]
