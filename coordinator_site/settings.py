@@ -286,6 +286,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.postgresql.Postgresql",
     "scenarios.drivers.prometheus.Prometheus",
     "scenarios.drivers.proxy.Proxy",
+    "scenarios.drivers.redis.Redis",
     "scenarios.drivers.signal.Signal",
     "scenarios.drivers.tcp.Tcp",
     "scenarios.drivers.wait.Wait",
