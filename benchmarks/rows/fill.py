@@ -1,6 +1,6 @@
 """Many rows, each a copy of one that the product wrote: made within the database, millions in a minute."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.db.models import Model
@@ -35,15 +35,10 @@ def fill_with_scenarios(count: int) -> None:
 def fill_with_runs(count: int) -> None:
     """Runs that have ended, one a minute, most of them long ago; the newest of them left a few faults."""
     run, fault, event = _store_run()
-    is_postgresql = connection.vendor == "postgresql"
     newest = timezone.now() - timedelta(days=RETENTION_DAYS) + timedelta(minutes=count * (1 - SHARE_OF_OLD))
-    moment, minute = f"{newest:%Y-%m-%d %H:%M:%S}", "'1 minute'"
-    at = f"datetime('{moment}', -e.n || ' minutes')"
-    key, own = "printf('%%032x', e.n)", f"'{run.pk.hex}'"
-    if is_postgresql:
-        at = f"TIMESTAMPTZ '{moment}+00' - e.n * INTERVAL {minute}"
-        key, own = "lpad(to_hex(e.n), 32, '0')::uuid", f"'{run.pk}'"
-    _copy(run, _numbers(count - 1), id=key, queued_at=at, claimed_at=at, finished_at=at)
+    copy_run(run, count - 1, newest, timedelta(minutes=1), "queued_at", "claimed_at", "finished_at")
+    is_postgresql = connection.vendor == "postgresql"
+    own = f"'{run.pk}'" if is_postgresql else f"'{run.pk.hex}'"
     others = "SELECT r.id, r.finished_at, m.n FROM scenarios_run r CROSS JOIN ({}) m WHERE r.id <> {}"
     moments = dict.fromkeys(("opened_at", "injected_at", "closed_at"), "e.finished_at")
     _copy(fault, others.format(_numbers(FAULTS_EACH), own), run_id="e.id", order="e.n", **moments)
@@ -54,6 +49,18 @@ def fill_with_runs(count: int) -> None:
         with connection.cursor() as cursor:  # as autovacuum does within a minute
             for model in (Run, Fault, Event):
                 cursor.execute(f"VACUUM ANALYZE {model._meta.db_table}")
+
+
+def copy_run(
+    run: Run, count: int, newest: datetime, apart: timedelta, *moments: str, **expressions: str
+) -> None:
+    """Write copies of the run: their `moments`, which are columns, go back from the newest one."""
+    moment, seconds = f"{newest:%Y-%m-%d %H:%M:%S}", int(apart.total_seconds())
+    key, at = "printf('%%032x', e.n)", f"datetime('{moment}', (-e.n * {seconds}) || ' seconds')"
+    if connection.vendor == "postgresql":
+        key = "lpad(to_hex(e.n), 32, '0')::uuid"
+        at = f"TIMESTAMPTZ '{moment}+00' - e.n * INTERVAL '{seconds} seconds'"
+    _copy(run, _numbers(count), id=key, **dict.fromkeys(moments, at), **expressions)
 
 
 def _numbers(count: int) -> str:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from benchmarks.rows.fill import copy_run
 from scenarios.control_room import home_queries
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.drivers import documents
@@ -137,8 +138,10 @@ def test_home_and_list_take_about_as_long_and_as_many_queries_among_100000_runs_
     }
     many_runs(1_000, days=300)
     among_few = {address: quickest(partial(admin_client.get, address)) for address in most_queries}
-    Run.objects.all().delete()
-    many_runs(100_000, days=300)
+    Run.objects.exclude(pk=uuid.UUID(int=0)).delete()
+    outcome = "CASE e.n %% 2 WHEN 0 THEN 'passed' ELSE 'failed' END"
+    apart = timedelta(days=300) / 100_000
+    copy_run(Run.objects.get(), 100_000, timezone.now(), apart, "queued_at", outcome=outcome)
     vacuum()
     for address, most in most_queries.items():
         with django_assert_max_num_queries(most):
