@@ -4,6 +4,7 @@ Its chaos endpoints really slow it down, make it fail or cut its connections, an
 It keeps everything in memory and serves on loopback, for demonstrations and tests.
 
     GET  /health, GET|POST /orders        orders of the exchange
+    GET  /prices                          of the price feed; its last ones while it fails
     GET  /alerts                          what the risk monitor notices
     POST|DELETE|GET /chaos/latency        inject {"delay_ms": 500}, clear, show
     POST|DELETE|GET /chaos/errors         inject {"rate": 0.5}, clear, show
@@ -23,6 +24,7 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from coordinator_site.demo_prices import Prices
 from metrics_app.backend import new_adapter
 from metrics_app.ports import MetricsPort
 
@@ -81,11 +83,14 @@ def number(body: Any, name: str, *, highest: float) -> float:
 
 
 class DemoService:
-    """One service. A risk monitor gets the address of the exchange that it watches."""
+    """One service. A risk monitor gets the address of the exchange that it watches, and an exchange that of
+    the feed of its prices.
+    """
 
-    def __init__(self, name: str, *, metrics: MetricsPort, watches: str = "") -> None:
+    def __init__(self, name: str, *, metrics: MetricsPort, watches: str = "", prices: str = "") -> None:
         self.name = name
         self.watches = watches
+        self.prices = Prices(prices) if prices else None
         self.exposition = metrics.get_http_handler()
         self.recorder = metrics.request_recorder()
         self.chaos = Chaos()
@@ -105,6 +110,8 @@ class DemoService:
         application.router.add_get(kinds, self.show)
         application.router.add_post(kinds, self.inject)
         application.router.add_delete(kinds, self.clear)
+        if self.prices is not None:
+            self.prices.add_to(application)
         if self.watches:
             application.cleanup_ctx.append(self.watching)
         return application
@@ -210,12 +217,12 @@ class DemoService:
         return alerts
 
 
-def serve(name: str, *, host: str, port: int, watches: str = "") -> None:
+def serve(name: str, *, host: str, port: int, watches: str = "", prices: str = "") -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
         OSError: the port is in use.
     """
     metrics = new_adapter()
-    application = DemoService(name, metrics=metrics, watches=watches).application()
+    application = DemoService(name, metrics=metrics, watches=watches, prices=prices).application()
     web.run_app(application, host=host, port=port, print=None, shutdown_timeout=1.0, access_log=None)

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from coordinator_site import ports_in_use
 from coordinator_site.supervisor import Child
+from injector.configuration import TOKEN_VARIABLE
 from scenarios.domain.worker_commands import quick_worker
 
 SHIPPED_PROMETHEUS_CONFIG = "deploy/prometheus/prometheus.yml"
@@ -25,6 +26,9 @@ class Ports:
     exchange: int
     risk_monitor: int
     prometheus: int
+    price_feed: int
+    price_feed_proxy: int
+    proxy_control: int
 
     def get_address(self, name: str) -> str:
         return f"http://127.0.0.1:{getattr(self, name)}"
@@ -38,6 +42,9 @@ def choose_ports(web: int) -> Ports:
         settings.DEMO_EXCHANGE_PORT,
         settings.DEMO_RISK_MONITOR_PORT,
         settings.LOCAL_PROMETHEUS_PORT,
+        settings.DEMO_PRICE_FEED_PORT,
+        settings.DEMO_PROXY_PORT,
+        settings.DEMO_PROXY_CONTROL_PORT,
     ):
         port = wanted if wanted not in taken and ports_in_use.is_free(wanted) else ports_in_use.free_port()
         taken.add(port)
@@ -45,12 +52,14 @@ def choose_ports(web: int) -> Ports:
     return Ports(web, *chosen)
 
 
-def build_children(ports: Ports) -> list[Child]:
+def build_children(ports: Ports, proxy_token: str) -> list[Child]:
     """In the order of starting. They stop in reverse, so that a worker can still undo its faults."""
     monitoring = prometheus(ports)
     measured = build_prometheus_settings(ports) if monitoring else {}
     return [
-        demo_service("exchange", ports.exchange),
+        price_feed(ports),
+        fault_proxy(ports, proxy_token),
+        demo_service("exchange", ports.exchange, "--prices", ports.get_address("price_feed_proxy")),
         demo_service("risk-monitor", ports.risk_monitor, "--watches", ports.get_address("exchange")),
         *monitoring,
         Child(
@@ -83,6 +92,21 @@ def demo_service(name: str, port: int, *options: str) -> Child:
         "PROMETHEUS_MULTIPROC_DIR": str(settings.DATA_DIR / f"metrics-{name}"),
     }
     return manage(name, "demo_service", name, "--port", str(port), *options, environment=own)
+
+
+def price_feed(ports: Ports) -> Child:
+    return Child("price-feed", [sys.executable, "-m", "coordinator_site.price_feed", str(ports.price_feed)])
+
+
+def fault_proxy(ports: Ports, token: str) -> Child:
+    """It and the price feed run without Django, because that takes a second to start."""
+    addresses = {
+        "--listen": f"127.0.0.1:{ports.price_feed_proxy}",
+        "--upstream": f"127.0.0.1:{ports.price_feed}",
+        "--control": f"127.0.0.1:{ports.proxy_control}",
+    }
+    options = [word for option in addresses.items() for word in option]
+    return Child("fault-proxy", [sys.executable, "-m", "injector", *options], {TOKEN_VARIABLE: token})
 
 
 def prometheus(ports: Ports) -> list[Child]:

@@ -314,9 +314,9 @@ SSH_KEYS = env.read_list(absolute_paths, "SSH_KEYS", [])
 HOST_PROGRAM_COMMAND = env.str("HOST_PROGRAM_COMMAND", "python3 -")
 
 # ${secret:NAME} is read from the environment variable with this prefix before NAME, else from the file NAME
-# in the directory.
+# in the directory. `manage.py up` keeps the token of its fault proxy there.
 SCENARIO_SECRET_PREFIX = env.read(variable_prefix, "SCENARIO_SECRET_PREFIX", "SCENARIO_SECRET_")
-SCENARIO_SECRET_DIR = env.read(directory_or_none, "SCENARIO_SECRET_DIR", "")
+SCENARIO_SECRET_DIR = env.read(directory_or_none, "SCENARIO_SECRET_DIR", "") or DATA_DIR / "secrets"
 
 
 # The token that `manage.py scenario --server` sends to the other coordinator
@@ -336,6 +336,9 @@ GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 
 DEMO_EXCHANGE_PORT = env.read(whole_number, "DEMO_EXCHANGE_PORT", 8081, lowest=1, highest=MAX_PORT)
 DEMO_RISK_MONITOR_PORT = env.read(whole_number, "DEMO_RISK_MONITOR_PORT", 8082, lowest=1, highest=MAX_PORT)
+DEMO_PRICE_FEED_PORT = env.read(whole_number, "DEMO_PRICE_FEED_PORT", 8083, lowest=1, highest=MAX_PORT)
+DEMO_PROXY_PORT = env.read(whole_number, "DEMO_PROXY_PORT", 8084, lowest=1, highest=MAX_PORT)
+DEMO_PROXY_CONTROL_PORT = env.read(whole_number, "DEMO_PROXY_CONTROL_PORT", 8474, lowest=1, highest=MAX_PORT)
 LOCAL_PROMETHEUS_PORT = env.read(whole_number, "LOCAL_PROMETHEUS_PORT", 9090, lowest=1, highest=MAX_PORT)
 
 # The API

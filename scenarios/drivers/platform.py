@@ -122,7 +122,7 @@ class ConfiguredSecrets:
         """
         variable = f"{settings.SCENARIO_SECRET_PREFIX}{name}"
         value = os.environ.get(variable)
-        if value is None and settings.SCENARIO_SECRET_DIR is not None:
+        if value is None:
             value = self._in_file(settings.SCENARIO_SECRET_DIR / name, name)
         if not value:
             state = "missing" if value is None else "empty"

@@ -53,9 +53,9 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         (f"http_requests_total{HEALTH}", REQUESTS),
         (f"http_request_duration_seconds_count{HEALTH}", REQUESTS),
         ('http_request_duration_seconds_bucket{route="api:health",le="+Inf"}', REQUESTS),
-        ('scenario_runs_total{scenario="exchange-latency",outcome="passed"}', 1),
-        ('scenario_chaos_events_total{scenario="exchange-latency",driver="http",event="injected"}', 1),
-        ('scenario_chaos_events_total{scenario="exchange-latency",driver="http",event="undone"}', 1),
+        ('scenario_runs_total{scenario="dependency-hangs",outcome="passed"}', 1),
+        ('scenario_chaos_events_total{scenario="dependency-hangs",driver="proxy",event="injected"}', 1),
+        ('scenario_chaos_events_total{scenario="dependency-hangs",driver="proxy",event="undone"}', 1),
         ("scenario_outstanding_faults", 0),
     ],
 )
@@ -85,11 +85,11 @@ def test_every_target_of_the_shipped_configuration_is_up(installation: Installat
     assert up == {"test-coordinator": "1", "exchange": "1", "risk-monitor": "1"}
 
 
-def test_the_slowness_of_the_exchange_shows_in_its_own_histogram(installation: Installation) -> None:
-    orders = 'http_request_duration_seconds_bucket{job="exchange",route="/orders",le="%s"}'
+def test_the_hanging_price_feed_shows_in_the_histogram_of_the_exchange(installation: Installation) -> None:
+    prices = 'http_request_duration_seconds_bucket{job="exchange",route="/prices",le="%s"}'
 
     def slow_ones() -> float:
-        everything, quick = (installation.value(f"sum({orders % bound})") or 0 for bound in ("+Inf", "0.25"))
+        everything, quick = (installation.value(f"sum({prices % bound})") or 0 for bound in ("+Inf", "0.25"))
         return everything - quick if quick else 0
 
     wait_for(slow_ones, what="Prometheus sees quick answers and slow ones")

@@ -17,7 +17,14 @@ from tests.servers.filled_database import SQLITE_FILE, fill_database
 from tests.servers.loopback import free_port, is_listening, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-LOCAL_PORTS = ("DEMO_EXCHANGE_PORT", "DEMO_RISK_MONITOR_PORT", "LOCAL_PROMETHEUS_PORT")
+LOCAL_PORTS = (
+    "DEMO_EXCHANGE_PORT",
+    "DEMO_RISK_MONITOR_PORT",
+    "DEMO_PRICE_FEED_PORT",
+    "DEMO_PROXY_PORT",
+    "DEMO_PROXY_CONTROL_PORT",
+    "LOCAL_PROMETHEUS_PORT",
+)
 
 
 class Coordinator:

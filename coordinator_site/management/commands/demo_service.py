@@ -17,9 +17,13 @@ class Command(BaseCommand):
             "--watches", default="", help="Base URL of the exchange that a risk monitor watches."
         )
 
-    def handle(self, *_arguments: Any, name: str, port: int, watches: str, **_options: Any) -> None:
+        parser.add_argument("--prices", default="", help="Base URL of the feed of an exchange's prices.")
+
+    def handle(
+        self, *_arguments: Any, name: str, port: int, watches: str, prices: str, **_options: Any
+    ) -> None:
         try:
-            serve(name, host="127.0.0.1", port=port, watches=watches)
+            serve(name, host="127.0.0.1", port=port, watches=watches, prices=prices)
         except OSError as error:
             raise CommandError(
                 f"Port {port} cannot be used ({error.strerror}); choose another with --port."

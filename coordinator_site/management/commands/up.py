@@ -20,6 +20,12 @@ from django.db import connections
 from rich.console import Console
 
 from coordinator_site import local_system, ports_in_use
+from coordinator_site.demo_system import (
+    FIRST_SCENARIO,
+    FIRST_VARIABLES,
+    find_proxy_token,
+    register_services,
+)
 from coordinator_site.supervisor import Child, Supervisor
 from scenarios.command_line import exit_codes
 from scenarios.command_line.local import LocalCoordinator
@@ -28,17 +34,10 @@ from scenarios.command_line.terminal import Terminal
 from scenarios.domain.outcomes import RunState
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
-from scenarios.library import services as registered_services
 from scenarios.models import Fault, Scenario
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, recovery
 
-FIRST_SCENARIO = "exchange-latency"
-EXCHANGE = (
-    "Demo: accepts orders at /orders. To break it, POST to /chaos/latency with {delay_ms: 500}, to"
-    " /chaos/errors with {rate: 0.5} or to /chaos/outage; DELETE undoes it."
-)
-RISK_MONITOR = "Demo: watches the exchange and lists alerts at /alerts."
 READY_SECONDS = 40.0
 POLL_SECONDS = 0.2
 
@@ -65,7 +64,7 @@ class Command(BaseCommand):
             ports = local_system.choose_ports(port)
             password = self.prepare(ports)
             supervisor = Supervisor(
-                local_system.build_children(ports),
+                local_system.build_children(ports, keep_proxy_token()),
                 logs=settings.DATA_DIR / "logs",
                 directory=settings.BASE_DIR,
             )
@@ -80,8 +79,7 @@ class Command(BaseCommand):
             # An existing scenario may have been edited, so it is not overwritten.
             if not Scenario.objects.filter(name=file.stem).exists():
                 stored_scenarios.save_scenario(documents.read_document(file.read_bytes()))
-        registered_services.register_service("exchange", ports.get_address("exchange"), EXCHANGE)
-        registered_services.register_service("risk-monitor", ports.get_address("risk_monitor"), RISK_MONITOR)
+        register_services(ports)
         return create_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:
@@ -141,7 +139,7 @@ class Command(BaseCommand):
 
     def run_first_scenario(self, *, once: bool) -> int:
         scenario = Scenario.objects.get(name=FIRST_SCENARIO)
-        run = run_commands.start_run(scenario.document, {}, origin="cli", scenario=scenario)
+        run = run_commands.start_run(scenario.document, FIRST_VARIABLES, origin="cli", scenario=scenario)
         self.console.print(f"[bold]{scenario.title}[/bold] ({scenario.name})")
         if run.state == RunState.AWAITING_APPROVAL and not once:
             # Serve meanwhile, because the approval may take days.
@@ -206,6 +204,16 @@ def ignore_signals() -> None:
     """So that a second Ctrl-C while stopping leaves no process or fault behind."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+
+def keep_proxy_token() -> str:
+    try:
+        return find_proxy_token()
+    except OSError as error:
+        raise CommandError(
+            f"The token of the fault proxy cannot be kept in {str(settings.SCENARIO_SECRET_DIR)!r} "
+            f"({error.strerror}): let this user write there, or put a file FAULT_PROXY_TOKEN into it."
+        ) from error
 
 
 def require_free_port(port: int) -> None:

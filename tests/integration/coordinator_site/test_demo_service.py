@@ -1,6 +1,7 @@
 """The demo services: they really slow down, fail and go away, and their own metrics show it."""
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from aiohttp import ClientConnectionError
 from aiohttp.test_utils import TestClient, TestServer
 
 from coordinator_site.demo_service import DemoService
+from coordinator_site.price_feed import PriceFeed, Server
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
 from tests.servers.loopback import free_port
 
@@ -16,9 +18,9 @@ Client = TestClient[Any, Any]
 
 
 class Demo:
-    def __init__(self, name: str, watches: str = "") -> None:
+    def __init__(self, name: str, watches: str = "", prices: str = "") -> None:
         self.metrics = InMemoryMetricsAdapter()
-        self.service = DemoService(name, metrics=self.metrics, watches=watches)
+        self.service = DemoService(name, metrics=self.metrics, watches=watches, prices=prices)
         self.client: Client = TestClient(TestServer(self.service.application()))
 
 
@@ -95,3 +97,33 @@ async def test_risk_monitor_reports_an_exchange_that_does_not_respond() -> None:
         while not alerts:
             alerts = (await (await demo.client.get("/alerts")).json())["alerts"]
         assert alerts == ["the exchange does not answer"]
+
+
+@pytest.fixture
+def feed() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), PriceFeed) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+async def test_the_exchange_serves_its_last_prices_while_the_feed_has_none(
+    feed: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo = Demo("exchange", prices=f"http://127.0.0.1:{feed.server_port}")
+    async with demo.client:
+        fresh = await (await demo.client.get("/prices")).json()
+        assert not fresh["stale"]
+        assert (await demo.client.get("/health/prices")).status == 200
+        monkeypatch.setattr("coordinator_site.price_feed.ANSWERS", {})
+        stale = await (await demo.client.get("/prices")).json()
+        assert stale == {"prices": fresh["prices"], "stale": True}
+        assert (await demo.client.get("/health/prices")).status == 503
+
+
+async def test_an_exchange_that_never_had_prices_says_so() -> None:
+    demo = Demo("exchange", prices=f"http://127.0.0.1:{free_port()}")
+    async with demo.client:
+        assert (await demo.client.get("/prices")).status == 503

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from coordinator_site.management.commands.up import FIRST_SCENARIO, Command
+from coordinator_site.demo_system import FIRST_SCENARIO
+from coordinator_site.management.commands.up import Command
 from scenarios.command_line import exit_codes
 from scenarios.domain.outcomes import RunState
 from scenarios.drivers import documents
@@ -22,9 +23,9 @@ def test_a_first_scenario_that_awaits_approval_is_not_waited_for(capsys: pytest.
     stored_scenarios.save_scenario(
         documents.read_document((CATALOGUE / f"{FIRST_SCENARIO}.yaml").read_text())
     )
-    exchange = registered_services.register_service("exchange", "http://127.0.0.1:1")
-    exchange.is_protected = True
-    registered_services.save_service(exchange)
+    feed = registered_services.register_service("price-feed", "http://127.0.0.1:1")
+    feed.is_protected = True
+    registered_services.save_service(feed)
     command = Command()
     command.console = Console(highlight=False, soft_wrap=True)
     assert command.run_first_scenario(once=False) == exit_codes.DONE

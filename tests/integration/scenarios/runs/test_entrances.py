@@ -21,11 +21,6 @@ INVALID = DOCUMENT.replace("method: POST", "metod: POST", 1)
 MISTAKE = "did you mean 'method'?"
 
 
-def test_the_catalogue_is_valid_and_has_at_least_four_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("scenario", "validate", str(CATALOGUE))
-    assert capsys.readouterr().out.count(": valid") >= 4
-
-
 def test_the_command_line_shows_the_place_of_a_mistake_exits_2_and_stores_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
