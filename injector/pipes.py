@@ -5,6 +5,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -168,7 +169,8 @@ class Pipe:
     def _hand_on(self, sink: asyncio.Transport, data: bytes) -> None:
         if not data:
             if sink.can_write_eof() and not sink.is_closing():
-                sink.write_eof()
+                with suppress(OSError):  # the other side has reset the connection, which is not known yet
+                    sink.write_eof()
             self._ended()
             return
         if sink.is_closing():

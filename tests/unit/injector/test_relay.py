@@ -1,6 +1,8 @@
 """What a client sees of each fault, over real connections."""
 
 import asyncio
+import socket
+import struct
 import time
 from typing import Any
 
@@ -262,3 +264,22 @@ async def test_a_client_of_an_upstream_that_is_away_is_reset(bench: Bench) -> No
     with pytest.raises(ConnectionResetError):
         await exchange(bench, b"hello")
     assert bench.relay.counts.failed == 1
+
+
+async def test_a_client_that_resets_its_connection_before_its_late_end_harms_nobody(bench: Bench) -> None:
+    bench.inject(slow_close=60)
+    reader, writer = await bench.connect()
+    writer.write(b"data")
+    writer.write_eof()
+    assert await reader.readexactly(4) == b"data"
+
+    async def has_ended() -> bool:
+        # From then on the proxy reads nothing from the client, and is not told of the reset.
+        return any(connection.up.is_done for connection in bench.relay.open)
+
+    await until(has_ended)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+    await asyncio.sleep(0.1)
+    assert await bench.ask("DELETE", "/faults/f1") == (204, "")
+    assert await exchange(bench, b"next") == b"next"
