@@ -34,8 +34,8 @@ from metrics_app.adapters.prometheus import PrometheusMetricsAdapter  # noqa: E4
 
 CALLS = 2000
 REQUESTS = 200
-ROUTES = 20
-"""Of a small service; the last one is asked for."""
+ROUTES = (1, 20)
+"""Of the smallest service, and of a small one; the last route is asked for."""
 
 Variant = Callable[[], None]
 
@@ -113,7 +113,7 @@ def requests_through(app: Any) -> Callable[[int], float]:
     return lambda times: asyncio.run(ask(times))
 
 
-def applications() -> dict[str, Callable[[int], float]]:
+def applications(routes: int) -> dict[str, Callable[[int], float]]:
     from starlette.applications import Starlette  # noqa: PLC0415 - perhaps not installed
     from starlette.responses import PlainTextResponse  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
@@ -125,7 +125,7 @@ def applications() -> dict[str, Callable[[int], float]]:
         return PlainTextResponse("ok")
 
     def made(middleware: Any) -> Starlette:
-        others = [Route(f"/group{number}/{{key}}", item) for number in range(ROUTES - 1)]
+        others = [Route(f"/group{number}/{{key}}", item) for number in range(routes - 1)]
         app = Starlette(routes=[*others, Route("/items/{number}", item)])
         if middleware is not None:
             app.add_middleware(middleware)
@@ -153,17 +153,22 @@ def main() -> int:
     if find_spec("starlette_exporter") is None:
         print("starlette-exporter is not installed: the middlewares are left out")
         return goals.status
-    taken = measure(applications(), rounds, REQUESTS)
+    for routes in ROUTES:
+        compare_middlewares(goals, routes, rounds)
+    return goals.status
+
+
+def compare_middlewares(goals: Goals, routes: int, rounds: int) -> None:
+    taken = measure(applications(routes), rounds, REQUESTS)
     without = taken.pop("none")
     # Within each round, because the machine may have another pace in the next one.
     added = {name: statistics.median(map(sub, figures, without)) for name, figures in taken.items()}
-    goals.tell("a request without metrics", statistics.median(without), "µs")
+    which = f"{routes} routes" if routes > 1 else "one route"
+    goals.tell(f"{which}: a request without metrics", statistics.median(without), "µs")
     for name, figure in added.items():
-        goals.tell(f"added by {name}", figure, "µs")
-    goals.at_most(
-        "middleware: ours, as part of starlette_exporter's", added["ours"] / added["starlette_exporter"], 0.1
-    )
-    return goals.status
+        goals.tell(f"{which}: added by {name}", figure, "µs")
+    part = added["ours"] / added["starlette_exporter"]
+    goals.at_most(f"{which}: ours, as part of starlette_exporter's", part, 0.1)
 
 
 if __name__ == "__main__":

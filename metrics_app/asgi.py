@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 from metrics_app import current, standalone
 from metrics_app.asgi_routes import Routes
+from metrics_app.observed_request import parse_size
 from metrics_app.ports import RequestRecorder
 from metrics_app.request_labels import (
     CLIENT_CLOSED_REQUEST,
@@ -23,6 +24,7 @@ from metrics_app.request_labels import (
     UNMATCHED,
 )
 from metrics_app.scrape_answer import ScrapeAnswer, ScrapeRequest, expose, refuse_scrape
+from metrics_app.sent_request import Details, Observation, SentRequest, find_observation
 from metrics_app.standalone import StandaloneArguments
 from metrics_app.trace_context import sampled_trace_id
 
@@ -65,23 +67,28 @@ class RequestMetrics:
         self._settings = standalone.set_up(settings)
         self._adapter: object = None
         self._recorder: RequestRecorder
+        self._observation: Observation | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (self._exclude and scope["path"].startswith(self._exclude)):
             await self.app(scope, receive, send)
             return
         recorder = self._recorder if self._adapter is current.adapter and self._adapter else self._bind(scope)
-        request = MeasuredRequest(recorder, scope)
+        if self._observation is not None:
+            await self._answer_observed(self._observation, scope, receive, send)
+            return
+        request = MeasuredRequest(recorder, scope["method"])
         scope[STATE] = request
 
         # Not a coroutine around each message: that would be a third of what measuring costs.
         def measured_send(message: MutableMapping[str, Any]) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
+            kind = message["type"]
+            if kind == "http.response.start":
                 request.status = message["status"]
-            elif message["type"] in LAST_PARTS and not message.get("more_body"):
+            elif kind in LAST_PARTS and not message.get("more_body"):
                 # Counted before it is sent: no client may hold an answer that a killed process did not
                 # count. What the application does afterwards is no part of the answer.
-                self._finish(request, request.status)
+                self._finish(request, scope, request.status)
             return send(message)
 
         try:
@@ -89,19 +96,62 @@ class RequestMetrics:
         except BaseException as error:
             # The server cancels an application whose client has gone.
             gone = isinstance(error, asyncio.CancelledError)
-            self._finish(request, (request.status or CLIENT_CLOSED_REQUEST) if gone else SERVER_ERROR)
+            self._finish(request, scope, (request.status or CLIENT_CLOSED_REQUEST) if gone else SERVER_ERROR)
             raise
-        self._finish(request, request.status or SERVER_ERROR)
+        if not request.is_over:
+            self._finish(request, scope, request.status or SERVER_ERROR)
+
+    async def _answer_observed(
+        self, observation: Observation, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """The same for a request of which more is wanted."""
+        headers = dict(scope["headers"])
+        is_chunked = b"transfer-encoding" in headers
+        received = parse_size(_text(headers.get(b"content-length")), is_chunked=is_chunked)
+        request = SentRequest(observation, scope, scope["method"], scope.get("scheme", "http"), received)
+        request.traceparent = _text(headers.get(b"traceparent"))
+        scope[STATE] = request
+
+        def end(code: int) -> None:
+            is_counted = self._settings.count_scrapes or not request.is_scrape
+            request.end(code, lambda: self._find_route(scope), is_counted=is_counted)
+
+        def measured_send(message: MutableMapping[str, Any]) -> Awaitable[None]:
+            kind = message["type"]
+            if kind == "http.response.start":
+                request.status = message["status"]
+                length = _text(dict(message.get("headers", ())).get(b"content-length"))
+                request.length = parse_size(length, is_chunked=length is None)
+            elif kind in LAST_PARTS:
+                if kind == "http.response.body":
+                    request.count(len(message.get("body", b"")))
+                if not message.get("more_body"):
+                    end(request.status)
+            return send(message)
+
+        try:
+            await self.app(scope, receive, measured_send)
+        except BaseException as error:
+            gone = isinstance(error, asyncio.CancelledError)
+            request.exception = "" if gone else type(error).__name__
+            end((request.status or CLIENT_CLOSED_REQUEST) if gone else SERVER_ERROR)
+            raise
+        end(request.status or SERVER_ERROR)
 
     def _bind(self, scope: Scope) -> RequestRecorder:
         # Not before a request is there: what was loaded before a fork takes no slot.
         metrics = current.get_metrics()
         metrics.announce()
         self._routes.enter(scope)
+        settings = self._settings
+        wanted = Details(
+            settings.names, dict(settings.labels), settings.request_details, settings.max_label_sets
+        )
+        self._observation = find_observation(metrics, wanted)
         self._recorder, self._adapter = metrics.request_recorder(), metrics
         return self._recorder
 
-    def _finish(self, request: "MeasuredRequest", code: int) -> None:
+    def _finish(self, request: "MeasuredRequest", scope: Scope, code: int) -> None:
         if request.is_over:
             return
         request.is_over = True
@@ -110,11 +160,11 @@ class RequestMetrics:
             request.recorder.cancel(request.method)
             return
         try:
-            route = self._find_route(request.scope) or UNMATCHED
+            route = self._find_route(scope) or UNMATCHED
         except Exception:  # noqa: BLE001 - whatever the framework or the caller's function raises
             route = UNMATCHED
         trace_id = ""
-        for name, value in request.scope["headers"]:
+        for name, value in scope["headers"]:
             if name == b"traceparent":
                 trace_id = sampled_trace_id(value.decode("latin-1"))
         request.recorder.finish(request.method, route, code, seconds, trace_id)
@@ -123,12 +173,12 @@ class RequestMetrics:
 class MeasuredRequest:
     """A request in progress from the moment this is made."""
 
-    __slots__ = ("is_over", "is_scrape", "method", "recorder", "scope", "start", "status")
+    # Without the scope, in which this stands: only a garbage collection would find the two.
+    __slots__ = ("is_over", "is_scrape", "method", "recorder", "start", "status")
 
-    def __init__(self, recorder: RequestRecorder, scope: Scope) -> None:
+    def __init__(self, recorder: RequestRecorder, method: str) -> None:
         self.recorder = recorder
-        self.scope = scope
-        self.method = METHODS.get(scope["method"], OTHER_METHOD)
+        self.method = METHODS.get(method, OTHER_METHOD)
         self.status = 0
         self.is_over = self.is_scrape = False
         recorder.begin(self.method)
@@ -158,6 +208,10 @@ class Exposition:
             self._settings = standalone.set_up(self._arguments)
         refused = refuse_scrape(request, self._settings.token, self._settings.allowed_networks)
         return refused or expose(request, current.get_metrics().get_http_handler())
+
+
+def _text(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
 
 def _read_request(scope: Scope) -> ScrapeRequest:

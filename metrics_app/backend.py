@@ -22,7 +22,7 @@ from metrics_app.ports import (
     MetricsPort,
 )
 from metrics_app.private_directory import make_private
-from metrics_app.request_metrics import declare_request_metrics, find_request_settings
+from metrics_app.request_metrics import RequestMetricsOptions, declare_request_metrics
 from metrics_app.setting_values import MEMORY
 
 __all__ = ["get_metrics", "has_failed", "new_adapter", "register_scrape_gauges", "reset"]
@@ -79,7 +79,7 @@ def new_adapter() -> MetricsAdapter:
     found, all_options = adapter_class(), options()
     make_directory(found.directory_written(all_options))
     try:
-        declare_request_metrics()
+        declare_request_metrics(request_options())
         return found.configured(all_options)
     except (AdapterSettingsError, MetricsError) as error:
         raise ImproperlyConfigured(str(error)) from error
@@ -135,6 +135,11 @@ def options() -> MetricsOptions:
     )
 
 
+def request_options() -> RequestMetricsOptions:
+    buckets = None if SETTINGS["BUCKETS"].given() is None else conf.buckets
+    return RequestMetricsOptions(conf.names, tuple(conf.labels), buckets, conf.routes)
+
+
 def make_directory(directory: Path | None) -> None:
     """Make the directory that an adapter writes to; the default one is for this user alone.
 
@@ -154,14 +159,14 @@ def raises_misuse() -> bool:
 
 
 def _relevant_settings() -> object:
-    return conf.backend, options(), find_request_settings()
+    return conf.backend, options(), request_options()
 
 
 def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
     # What is recorded stays where the adapter would be the same.
     if setting in READ_SETTINGS and _made_from != _relevant_settings():
         reset()
-        declare_request_metrics()
+        declare_request_metrics(request_options())
 
 
 # Sent by override_settings, in tests alone.

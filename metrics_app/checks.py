@@ -181,7 +181,7 @@ def _listed(names: list[str]) -> str:
 
 
 def check_buckets(*_: Any, **__: Any) -> list[CheckMessage]:
-    declare_request_metrics()
+    declare_request_metrics(backend.request_options())
     return too_many_buckets([each for each in CATALOGUE.values() if each.name not in FIXED_BUCKETS])
 
 

@@ -10,8 +10,10 @@ from metrics_app.ports import (
     BoundCounter,
     BoundGauge,
     BoundHistogram,
+    DetailedRecorder,
     MetricsPort,
 )
+from metrics_app.trace_context import sampled_trace_id
 
 MIN_ERROR_CODE = 400
 
@@ -81,6 +83,26 @@ class LabelledObserver:
             self._metrics.bind_histogram(catalogue.HTTP_REQUEST_DURATION, labels),
             errors,
         )
+
+
+class RecordingObserver:
+    """An adapter's recorder takes everything."""
+
+    def __init__(self, recorder: DetailedRecorder, wanted: Measurements) -> None:
+        self._recorder = recorder
+        self._wanted = wanted
+
+    def begin(self, measured: ObservedRequest) -> None:
+        self._recorder.begin(measured.method)
+
+    def finish(self, measured: ObservedRequest) -> None:
+        trace_id = sampled_trace_id(measured.traceparent) if measured.traceparent else ""
+        key = measured.method, measured.route, measured.code
+        values = measured.find_measurements(self._wanted)
+        self._recorder.finish(key, measured.seconds, trace_id, values)
+
+    def cancel(self, measured: ObservedRequest) -> None:
+        self._recorder.cancel(measured.method)
 
 
 class MeasuringObserver:

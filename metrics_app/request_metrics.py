@@ -1,6 +1,7 @@
 """The metrics of requests as the settings want them: their names, their buckets and their extra labels."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from metrics_app.adapters.names import reserve
 from metrics_app.catalogue import (
@@ -11,7 +12,6 @@ from metrics_app.catalogue import (
     HTTP_TIME_TO_FIRST_BYTE,
     Definition,
 )
-from metrics_app.conf import SETTINGS, conf
 from metrics_app.request_schemes import DURATIONS, SCHEMES, SERVER_DURATION
 from metrics_app.store_schemes import STORES
 
@@ -23,34 +23,39 @@ LABELLED = {HTTP_REQUESTS, HTTP_REQUEST_DURATION, HTTP_REQUEST_ERRORS, SERVER_DU
 IN_BUCKETS = {HTTP_REQUEST_DURATION, HTTP_TIME_TO_FIRST_BYTE, *DURATIONS}
 
 
-def declare_request_metrics() -> None:
+@dataclass(frozen=True)
+class RequestMetricsOptions:
+    """Everything that the definitions depend on."""
+
+    names: str = "plain"
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] | None = None
+    """None for those of the names."""
+    routes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def declare_request_metrics(options: RequestMetricsOptions) -> None:
     """Put the definitions that the settings ask for into the catalogue, before an adapter uses them.
 
     Raises:
         MetricKindError: the project has a metric of such a name.
     """
-    stores = STORES if conf.names == "django-prometheus" else ()
+    stores = STORES if options.names == "django-prometheus" else ()
     for definition in (*STORES, *[each for scheme in SCHEMES.values() for each in scheme]):
         CATALOGUE.pop(definition.name, None)
-    for definition in (*PLAIN, *SCHEMES[conf.names], *stores):
+    for definition in (*PLAIN, *SCHEMES[options.names], *stores):
         if definition not in PLAIN:
             reserve(definition)
-        CATALOGUE[definition.name] = _configured(definition)
+        CATALOGUE[definition.name] = _configured(definition, options)
 
 
-def find_request_settings() -> object:
-    """Everything that the definitions depend on."""
-    return conf.buckets, conf.routes, tuple(conf.labels), conf.names
-
-
-def _configured(definition: Definition) -> Definition:
+def _configured(definition: Definition, options: RequestMetricsOptions) -> Definition:
     if definition.name in LABELLED:
-        otlp_labels = (*definition.otlp_labels, *conf.labels) if definition.otlp_labels else ()
-        label_names = (*definition.label_names, *conf.labels)
+        otlp_labels = (*definition.otlp_labels, *options.labels) if definition.otlp_labels else ()
+        label_names = (*definition.label_names, *options.labels)
         definition = replace(definition, label_names=label_names, otlp_labels=otlp_labels)
     if definition.name in IN_BUCKETS:
-        own = SETTINGS["BUCKETS"].given() is not None
-        routes = conf.routes if definition.route_label else {}
-        buckets = conf.buckets if own else definition.buckets
+        routes = options.routes if definition.route_label else {}
+        buckets = definition.buckets if options.buckets is None else options.buckets
         definition = replace(definition, buckets=buckets, route_buckets=routes)
     return definition

@@ -20,8 +20,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from metrics_app.adapters.names import LABEL_NAME, RESERVED_LABELS
-from metrics_app.catalogue import CATALOGUE
+from metrics_app.adapters.names import LABEL_NAME, TAKEN_LABELS
 from metrics_app.observed_request import RequestLabel
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
@@ -31,9 +30,6 @@ MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
 class SettingError(ValueError):
     """A value that this setting cannot have; the text is the rule."""
 
-
-TAKEN_LABELS = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
-"""What no constant or extra label may be called: metrics of this app have labels of these names."""
 
 NOBODY = (ip_network("0.0.0.0/32"),)
 """A network from which no connection comes."""

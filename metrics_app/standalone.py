@@ -9,25 +9,40 @@
 | `on_misuse` | `METRICS_ON_MISUSE` | `log`; or `raise` |
 | `token`, `allowed_networks` | `METRICS_TOKEN`, `METRICS_ALLOWED_NETWORKS` | none: open |
 | `count_scrapes` | `METRICS_COUNT_SCRAPES` | `false` |
+| `names` | `METRICS_NAMES` | `plain`; or `semconv` |
+| `labels` | none | none; names, each with a function of the scope or environ |
+| `request_details` | `METRICS_REQUEST_DETAILS`, as in `sizes,exceptions` | none |
 """
 
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from metrics_app import current
+from metrics_app.adapters.names import LABEL_NAME, TAKEN_LABELS
 from metrics_app.catalogue import DEFAULT_MAX_LABEL_SETS
-from metrics_app.ports import AdapterOfLibraries, AdapterSettingsError, MetricsAdapter, MetricsOptions
+from metrics_app.ports import (
+    AdapterOfLibraries,
+    AdapterSettingsError,
+    MetricsAdapter,
+    MetricsError,
+    MetricsOptions,
+)
 from metrics_app.private_directory import make_private
+from metrics_app.request_metrics import RequestMetricsOptions, declare_request_metrics
 
 PROMETHEUS = "metrics_app.adapters.prometheus.PrometheusMetricsAdapter"
 MISUSE_CHOICES = ("log", "raise")
+NAMES = ("plain", "semconv")
+"""Those of django-prometheus are of what Django does with a request."""
+DETAILS = ("sizes", "first_byte", "exceptions")
+"""Queries are those of Django's connections."""
 SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 
@@ -40,6 +55,9 @@ class StandaloneArguments(TypedDict, total=False):
     token: str
     allowed_networks: Sequence[str]
     count_scrapes: bool
+    names: str
+    labels: Mapping[str, Callable[[Any], object]]
+    request_details: Sequence[str]
 
 
 class StandaloneSettings(NamedTuple):
@@ -52,6 +70,9 @@ class StandaloneSettings(NamedTuple):
     token: str
     allowed_networks: tuple[IPv4Network | IPv6Network, ...]
     count_scrapes: bool
+    names: str
+    labels: tuple[tuple[str, Callable[[Any], object]], ...]
+    request_details: tuple[str, ...]
 
 
 _used: StandaloneSettings | None = None
@@ -60,8 +81,8 @@ _used: StandaloneSettings | None = None
 def set_up(arguments: StandaloneArguments) -> StandaloneSettings:
     """Use these settings in this process.
 
-    Where Django has set up metrics, its adapter is used, and only `token`, `allowed_networks` and
-    `count_scrapes` are of any effect here.
+    Where Django has set up metrics, its adapter is used, and only `token`, `allowed_networks`,
+    `count_scrapes` and `request_details` are of any effect here.
 
     Raises:
         AdapterSettingsError: a value cannot be used, or other settings are in use already.
@@ -72,7 +93,8 @@ def set_up(arguments: StandaloneArguments) -> StandaloneSettings:
         return _used
     settings = read_settings(arguments)
     if current.is_set_up() and _used is None:
-        return settings
+        # Its names and labels are declared as Django's settings say.
+        return settings._replace(names="plain", labels=())
     if _used is not None and _process_wide(_used) != _process_wide(settings):
         raise AdapterSettingsError(
             f"This process records by the settings {_process_wide(_used)!r}, not by "
@@ -81,6 +103,7 @@ def set_up(arguments: StandaloneArguments) -> StandaloneSettings:
     if _used is None:
         adapter = _find_adapter(settings.backend)
         _make_directory(adapter, settings)
+        _declare(settings)
         _used = settings
         current.set_up(
             current.Setup(
@@ -113,6 +136,7 @@ def read_settings(arguments: StandaloneArguments) -> StandaloneSettings:
     constant_labels = _read_labels(_variable("CONSTANT_LABELS")) if labels is None else dict(labels)
     directory = arguments.get("directory", _variable("DIRECTORY"))
     networks = arguments.get("allowed_networks", _variable("ALLOWED_NETWORKS").split(","))
+    details = _variable("REQUEST_DETAILS").split(",")
     return StandaloneSettings(
         backend=arguments.get("backend") or _variable("BACKEND") or PROMETHEUS,
         directory=Path(directory) if directory else _find_default_directory(constant_labels),
@@ -125,12 +149,30 @@ def read_settings(arguments: StandaloneArguments) -> StandaloneSettings:
         token=arguments.get("token", _variable("TOKEN")),
         allowed_networks=_read_networks(networks),
         count_scrapes=arguments.get("count_scrapes", _read_switch("COUNT_SCRAPES")),
+        names=_one_of(arguments.get("names") or _variable("NAMES") or "plain", "NAMES", NAMES),
+        labels=_read_request_labels(arguments.get("labels", {}), constant_labels),
+        request_details=_read_details(arguments.get("request_details", details)),
     )
 
 
 def _process_wide(settings: StandaloneSettings) -> tuple[object, ...]:
     """What the adapter depends on, of which there is one in a process."""
-    return settings.backend, str(settings.directory), settings.constant_labels, settings.max_label_sets
+    return (
+        settings.backend,
+        str(settings.directory),
+        settings.constant_labels,
+        settings.max_label_sets,
+        settings.names,
+        tuple([name for name, _ in settings.labels]),
+    )
+
+
+def _declare(settings: StandaloneSettings) -> None:
+    try:
+        labels = tuple([name for name, _ in settings.labels])
+        declare_request_metrics(RequestMetricsOptions(settings.names, labels))
+    except MetricsError as error:
+        raise AdapterSettingsError(str(error)) from error
 
 
 def _options(settings: StandaloneSettings) -> MetricsOptions:
@@ -198,6 +240,27 @@ def _read_labels(text: str) -> dict[str, str]:
             f"METRICS_CONSTANT_LABELS={text!r} is not a list of labels; use 'service=shop,version=2'."
         )
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _read_request_labels(
+    labels: Mapping[str, Callable[[Any], object]], constant_labels: Mapping[str, str]
+) -> tuple[tuple[str, Callable[[Any], object]], ...]:
+    for name, function in labels.items():
+        if not LABEL_NAME.fullmatch(str(name)) or name in TAKEN_LABELS or name in constant_labels:
+            raise AdapterSettingsError(
+                f"labels: {name!r} is not a label name, or metrics have it already; choose another, as in "
+                f"'tenant'."
+            )
+        if not callable(function):
+            raise AdapterSettingsError(f"labels: {function!r} is not a function; use one of the request.")
+    return tuple(labels.items())
+
+
+def _read_details(texts: Sequence[str]) -> tuple[str, ...]:
+    wanted = [texts] if isinstance(texts, str) else [text.strip() for text in texts if text.strip()]
+    for detail in wanted:
+        _one_of(detail, "REQUEST_DETAILS", DETAILS)
+    return tuple(wanted)
 
 
 def _read_networks(texts: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:

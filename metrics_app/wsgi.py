@@ -6,14 +6,16 @@ app.wsgi_app = RequestMetrics(app.wsgi_app, route=find_route)
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from metrics_app import current, standalone
+from metrics_app.observed_request import parse_size
 from metrics_app.ports import RequestRecorder
 from metrics_app.request_labels import METHODS, OTHER_METHOD, SERVER_ERROR, UNMATCHED
 from metrics_app.scrape_answer import ScrapeRequest, expose, refuse_scrape
+from metrics_app.sent_request import Details, Observation, SentRequest, find_observation
 from metrics_app.standalone import StandaloneArguments
 from metrics_app.trace_context import HEADER, sampled_trace_id
 
@@ -54,25 +56,32 @@ class RequestMetrics:
         self._settings = standalone.set_up(settings)
         self._adapter: object = None
         self._recorder: RequestRecorder
+        self._observation: Observation | None = None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if self._exclude and environ.get("PATH_INFO", "").startswith(self._exclude):
             return self.app(environ, start_response)
         recorder = self._recorder if self._adapter is current.adapter and self._adapter else self._bind()
-        request = MeasuredRequest(recorder, environ, self._finish)
+        request: MeasuredRequest
+        if self._observation is None:
+            request = MeasuredRequest(recorder, environ, self._finish)
+        else:
+            request = ObservedWsgiRequest(self._observation, environ, self._finish_observed)
         environ[STATE] = request
 
         def start_measured(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            request.status = int(status[:3])
+            request.start_response(int(status[:3]), headers)
             return start_response(status, headers, *exc_info)
 
         try:
             content = self.app(environ, start_measured)
-        except BaseException:
-            request.end(SERVER_ERROR)
+        except BaseException as error:
+            request.fail(error)
             raise
         if isinstance(content, list | tuple) or _is_file(environ, content):
             # All of it is there, or the server sends it by its own means if it gets the object itself.
+            if isinstance(content, list | tuple):
+                request.count(content)
             request.end(request.status)
             return content
         return TimedContent(content, request)
@@ -81,6 +90,11 @@ class RequestMetrics:
         # Not before a request is there: what was loaded before a fork takes no slot.
         metrics = current.get_metrics()
         metrics.announce()
+        settings = self._settings
+        wanted = Details(
+            settings.names, dict(settings.labels), settings.request_details, settings.max_label_sets
+        )
+        self._observation = find_observation(metrics, wanted)
         self._recorder, self._adapter = metrics.request_recorder(), metrics
         return self._recorder
 
@@ -96,6 +110,11 @@ class RequestMetrics:
         traceparent = request.environ.get(HEADER)
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
         request.recorder.finish(request.method, route, code or SERVER_ERROR, seconds, trace_id)
+
+    def _finish_observed(self, request: "MeasuredRequest", code: int) -> None:
+        sent = cast("ObservedWsgiRequest", request).sent
+        is_counted = self._settings.count_scrapes or not request.is_scrape
+        sent.end(code or SERVER_ERROR, lambda: self._find_route(request.environ), is_counted=is_counted)
 
 
 class MeasuredRequest:
@@ -118,10 +137,53 @@ class MeasuredRequest:
         recorder.begin(self.method)
         self.start = perf_counter()
 
+    def start_response(self, status: int, headers: list[tuple[str, str]]) -> None:  # noqa: ARG002
+        self.status = status
+
+    def count(self, parts: Sequence[bytes]) -> None:
+        """These are sent now."""
+
+    def fail(self, _error: BaseException) -> None:
+        self.end(SERVER_ERROR)
+
     def end(self, code: int) -> None:
         finish, self._finish = self._finish, None
         if finish is not None:
             finish(self, code)
+
+
+class ObservedWsgiRequest(MeasuredRequest):
+    """One of which more is wanted."""
+
+    __slots__ = ("sent",)
+
+    def __init__(
+        self,
+        observation: Observation,
+        environ: dict[str, Any],
+        finish: Callable[[MeasuredRequest, int], None],
+    ) -> None:
+        self.environ = environ
+        self._finish = finish
+        self.status = 0
+        self.is_scrape = False
+        method, scheme = environ["REQUEST_METHOD"], environ.get("wsgi.url_scheme", "http")
+        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
+        received = parse_size(environ.get("CONTENT_LENGTH"), is_chunked=is_chunked)
+        self.sent = SentRequest(observation, environ, method, scheme, received)
+        self.sent.traceparent = environ.get(HEADER)
+
+    def start_response(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.status = status
+        length = next((value for name, value in headers if name.lower() == "content-length"), None)
+        self.sent.length = parse_size(length, is_chunked=length is None)
+
+    def count(self, parts: Sequence[bytes]) -> None:
+        self.sent.count(sum(map(len, parts)))
+
+    def fail(self, error: BaseException) -> None:
+        self.sent.exception = type(error).__name__
+        self.end(SERVER_ERROR)
 
 
 class TimedContent:
@@ -137,13 +199,15 @@ class TimedContent:
 
     def __next__(self) -> bytes:
         try:
-            return next(self._parts)
+            part = next(self._parts)
         except StopIteration:
             self._request.end(self._request.status)
             raise
-        except BaseException:
-            self._request.end(SERVER_ERROR)
+        except BaseException as error:
+            self._request.fail(error)
             raise
+        self._request.count((part,))
+        return part
 
     def close(self) -> None:
         try:

@@ -10,6 +10,9 @@ METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 RESERVED_LABELS = frozenset({"le", "pid", "worker"})
 
+TAKEN_LABELS = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
+"""What no constant or extra label may be called: metrics of this app have labels of these names."""
+
 SUFFIXES = {
     Kind.COUNTER: ("_total", "_created"),
     Kind.HISTOGRAM: ("_bucket", "_sum", "_count", "_created"),
