@@ -33,6 +33,8 @@ HOST_FAULT_KINDS = (
     "blackhole",
     "reset",
     "loss",
+    "latency",
+    "bandwidth",
     "cpu",
     "memory",
     "io",

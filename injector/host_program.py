@@ -27,16 +27,23 @@ import ipaddress
 import json
 import math
 import os
+import random
 import re
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Sequence  # noqa: UP035 - Python 3.8
 
-if TYPE_CHECKING:  # Python 3.8 knows no dict[str, Any]
+if TYPE_CHECKING:
+    # Only a relay needs it, and it takes longer to import than all others together.
+    import asyncio
+
+    # Python 3.8 knows no dict[str, Any].
     Record = dict[str, Any]
     Json = dict[str, Any]
     Process = tuple[int, int]
@@ -58,7 +65,11 @@ TICK_SECONDS = 0.2
 EPHEMERAL_PORT = 32_768
 PID_FILE_SLACK = 2.0
 LAST_WORDS = 300
+# How long connections that a relay has may last when its fault is over.
+LINGER_SECONDS = 600.0
 TABLE = "inet test_coordinator"
+SO_MARK = 36  # socket(7); Python has no name for it
+MARK = 0x7E57C0
 REQUEST_MARK = "# request: "
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A program that is streamed finds its own text here: the guardian is started from a copy of it.
@@ -471,7 +482,10 @@ def explain_no_systemd() -> str:
     return ""
 
 
-def is_in_namespaces_of_systemd() -> bool:
+def can_start_units() -> bool:
+    """Whether systemd can run something here: not from a container that sees the socket of its host."""
+    if explain_no_systemd():
+        return False
     with contextlib.suppress(OSError):
         return all(
             os.readlink(f"/proc/1/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
@@ -743,6 +757,7 @@ class Kind:
 
     is_guarded = False
     is_leased = True
+    lingers = False
     words: tuple[str, ...] = ()
 
     def explain(self, call: Call) -> str:
@@ -758,6 +773,9 @@ class Kind:
 
     def keep(self, record: Record, held: Json) -> None:
         """Called by the guardian several times a second while the fault lasts."""
+
+    def linger(self, record: Record, store: Store) -> None:
+        """Called by the guardian when the fault is over; returns when nothing needs this process any more."""
 
     def renew(self, record: Record, store: Store) -> None:
         """Raises Refusal: the fault is gone."""
@@ -1063,14 +1081,7 @@ class Rules(Kind):
 
     def undo(self, record: Record, store: Store, held: Json) -> None:
         del held
-        ours = [kind for kind, found in KINDS.items() if isinstance(found, Rules)]
-        if not store.active(*ours, but=record["id"]):
-            run_nft(f"add table {TABLE}\ndelete table {TABLE}\n")
-            return
-        for end in record["target"]["ends"]:
-            name = name_chain(record["id"], end)
-            for line in (f"delete chain {TABLE} {name}", f"delete set {TABLE} {name}"):
-                run_nft(f"{line}\n")
+        clean_table(store, record["id"])
 
     def is_present(self, record: Record, store: Store, held: Json) -> bool:
         del store, held
@@ -1079,6 +1090,29 @@ class Rules(Kind):
 
 def run_nft(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     return run_program(["nft", *options, "-f", "-"], script)
+
+
+def clean_table(store: Store, ended: str) -> None:
+    """Delete what belongs to no fault, what belonged to `ended` included, and the table if it is empty."""
+    listed = run_program(["nft", "--json", "list", "table", *TABLE.split()])
+    if listed.returncode != 0:
+        return
+    parts = [part[kind] for part in json.loads(listed.stdout)["nftables"] for kind in part if kind == "chain"]
+    names = {str(part["name"]) for part in parts}
+    kept = {f"f_{hash_id(record['id'])}" for record in store.records() if is_in_table(record, store, ended)}
+    unused = {name for name in names if name.rpartition("_")[0] not in kept}
+    if unused == names:
+        run_nft(f"delete table {TABLE}\n")
+    for name in sorted(unused if unused != names else ()):
+        run_nft(f"delete chain {TABLE} {name}\ndelete set {TABLE} {name}\n")
+
+
+def is_in_table(record: Record, store: Store, ended: str) -> bool:
+    """Whether the fault needs its chain: it is injected, or connections still go through its relay."""
+    if record["id"] == ended or not isinstance(KINDS.get(record.get("kind", "")), Rules):
+        return False
+    guardian = store.read_guardian(record["id"]).get("guardian", (0, 0))
+    return record["status"] == "active" or is_running(guardian)
 
 
 def name_chain(fault_id: str, end: Json) -> str:
@@ -1146,6 +1180,188 @@ class Loss(Rules):
         limit = round(target["share"] * 1000)
         chosen = f"jhash {family} saddr . tcp sport mod 1000 seed {target['seed']:#x} < {limit}"
         return f"tcp flags & (syn | ack) == syn {chosen if limit < 1000 else ''} counter drop"  # noqa: PLR2004
+
+
+class Relay:
+    """Passes TCP connections on to the place that they were meant for, slowly. Runs in a thread of its own.
+
+    Connections outlive the fault: they go on at full speed until they end, or for LINGER_SECONDS.
+    """
+
+    def __init__(self, target: Json) -> None:
+        self._target = target
+        self._is_slow = True
+        self._open = 0
+        self._ready = threading.Event()
+        self.port = 0
+
+    def start(self) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True).start()
+        if not self._ready.wait(START_SECONDS / 2) or not self.port:
+            raise Refusal("no port can be had for the relay", "not_done")
+
+    def stop(self) -> None:
+        self._is_slow = False
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + LINGER_SECONDS
+        while self._open and time.monotonic() < deadline:
+            time.sleep(TICK_SECONDS)
+
+    async def _serve(self) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        host = "::1" if ":" in self._target["ends"][0]["address"] else "127.0.0.1"
+        try:
+            server = await asyncio.start_server(self._pass_on, host, 0)
+            self.port = server.sockets[0].getsockname()[1]
+        finally:
+            self._ready.set()
+        async with server:
+            await server.serve_forever()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        self._open += 1
+        try:
+            answers, requests = await self._connect()
+        except OSError:
+            writer.transport.abort()
+        else:
+            up = asyncio.ensure_future(self._pump(reader, requests, is_slow=False))
+            down = asyncio.ensure_future(self._pump(answers, writer, is_slow=True))
+            await asyncio.gather(up, down, return_exceptions=True)
+            for end in (writer, requests):
+                end.close()
+        finally:
+            self._open -= 1
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        import asyncio  # noqa: PLC0415 - see above
+
+        end = self._target["ends"][0]
+        family = socket.AF_INET6 if ":" in end["address"] else socket.AF_INET
+        connection = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            connection.setblocking(False)
+            connection.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # else it would be sent here again
+            loop = asyncio.get_event_loop()
+            place = (end["address"], end["port"])
+            await asyncio.wait_for(loop.sock_connect(connection, place), START_SECONDS)
+            return await asyncio.open_connection(sock=connection)
+        except asyncio.TimeoutError as error:  # noqa: UP041 - Python 3.8
+            connection.close()
+            raise OSError("the target did not answer") from error
+        except OSError:
+            connection.close()
+            raise
+
+    async def _pump(self, reader: Any, writer: Any, *, is_slow: bool) -> None:
+        """Pass on what comes, in its order, and at last its end."""
+        import asyncio  # noqa: PLC0415 - see above
+
+        queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=256)
+        sender = asyncio.ensure_future(self._send(queue, writer, is_slow=is_slow))
+        try:
+            data = b"x"
+            while data:
+                try:
+                    data = await reader.read(16_384)
+                except OSError:
+                    writer.transport.abort()  # a reset is one for the other side, too
+                    return
+                delay = self._draw_delay() if is_slow else 0.0
+                await queue.put((time.monotonic() + delay, data))
+            await sender
+        finally:
+            sender.cancel()
+
+    def _draw_delay(self) -> float:
+        jitter = self._target.get("jitter", 0.0)
+        delay = self._target.get("delay", 0.0) + random.uniform(-jitter, jitter)  # noqa: S311 - no secret
+        return delay if self._is_slow else 0.0
+
+    async def _send(self, queue: asyncio.Queue[tuple[float, bytes]], writer: Any, *, is_slow: bool) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        rate = self._target.get("rate", 0) if is_slow else 0
+        while True:
+            due, data = await queue.get()
+            while self._is_slow and due > time.monotonic():  # noqa: ASYNC110 - another thread ends it
+                await asyncio.sleep(min(TICK_SECONDS, due - time.monotonic()))
+            if not data:
+                writer.write_eof()
+                return
+            step = max(1, int(rate * TICK_SECONDS)) if rate else len(data)
+            for start in range(0, len(data), step):
+                part = data[start : start + step]
+                writer.write(part)
+                await writer.drain()
+                if rate and self._is_slow:
+                    await asyncio.sleep(len(part) / rate)
+
+
+class Redirect(Rules):
+    """New TCP connections to a place lead into a relay of the guardian, whose own connections have a mark."""
+
+    is_guarded = True
+    lingers = True
+    hooks = {"out": "type nat hook output priority -110"}
+    _relay: Relay | None = None
+
+    def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
+        get_port(arguments, "port")
+        if get_text(arguments, "to") == "any":
+            raise Refusal("to='any' is not possible here; name the address")
+        return super().check(arguments, call)
+
+    def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
+        target["protocol"] = "tcp"
+
+    def build_verdict(self, target: Json, end: Json) -> str:
+        return f"meta mark != {MARK:#x} counter redirect to :{target.get('relay', 1)}"
+
+    def apply(self, record: Record, store: Store) -> Json:
+        self._relay = Relay(record["target"])
+        self._relay.start()
+        target = {**record["target"], "relay": self._relay.port}
+        super().apply({**record, "target": target}, store)
+        return {"mechanism": "nftables and a relay", "relay": self._relay.port}
+
+    def undo(self, record: Record, store: Store, held: Json) -> None:
+        if self._relay is None:
+            super().undo(record, store, held)
+            return
+        self._relay.stop()
+        # Without a chain of NAT, the kernel would not translate packets of established connections either.
+        for end in record["target"]["ends"]:
+            run_nft(f"flush set {TABLE} {name_chain(record['id'], end)}\n")
+
+    def linger(self, record: Record, store: Store) -> None:
+        if self._relay is not None:
+            self._relay.wait()
+        with store.lock():
+            clean_table(store, record["id"])
+
+
+class Latency(Redirect):
+    words = ("to", "port", "delay", "jitter")
+
+    def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
+        super().prepare(arguments, target)
+        target["delay"] = get_number(arguments, "delay", 0.001, 3600.0)
+        target["jitter"] = get_number(arguments, "jitter", 0.0, target["delay"], 0.0)
+
+
+class Bandwidth(Redirect):
+    words = ("to", "port", "rate")
+
+    def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
+        super().prepare(arguments, target)
+        target["rate"] = get_number(arguments, "rate", 1, 1 << 40)
 
 
 class Load(Kind):
@@ -1216,9 +1432,9 @@ def end_group(process: Sequence[int] | None) -> None:
         wait_for_end(process, 1.0)
 
 
-def wait_for_end(process: Sequence[int], seconds: float) -> bool:
+def wait_for_end(process: Sequence[int], seconds: float, is_over: Callable[[], bool] = lambda: False) -> bool:
     deadline = time.monotonic() + seconds
-    while is_running(process):
+    while is_running(process) and not is_over():
         if time.monotonic() > deadline:
             return False
         with contextlib.suppress(ChildProcessError):
@@ -1342,6 +1558,8 @@ KINDS: dict[str, Kind] = {
     "blackhole": Blackhole(),
     "reset": Reset(),
     "loss": Loss(),
+    "latency": Latency(),
+    "bandwidth": Bandwidth(),
     "cpu": Cpu(),
     "memory": Memory(),
     "io": Io(),
@@ -1368,7 +1586,7 @@ def start_guardian(record: Record, store: Store) -> Json:
         "guard",
         record["id"],
     ]
-    if not explain_no_systemd() and is_in_namespaces_of_systemd():
+    if can_start_units():
         # A unit of its own: it is not ended with the unit that asked, and systemd starts it again.
         unit = f"--unit=test-coordinator-guardian-{hash_id(record['id'])}-{int(now() * 1000)}"
         properties = ["Restart=on-failure", "RestartSec=100ms", "OOMScoreAdjust=-900"]
@@ -1403,7 +1621,10 @@ def end_guardian(record: Record, store: Store) -> None:
     guardian = held.get("guardian")
     if guardian and is_running(guardian):
         send_signal(guardian, signal.SIGTERM)
-        if not wait_for_end(guardian, END_SECONDS):
+        if wait_for_end(guardian, END_SECONDS, lambda: "over" in store.read_guardian(record["id"])):
+            if is_running(guardian):
+                return  # connections still go through its relay
+        else:
             send_signal(guardian, signal.SIGKILL)
             wait_for_end(guardian, END_SECONDS)
     # It has done this itself, unless it was killed.
@@ -1489,6 +1710,10 @@ class Guardian:
             if current is not None and current["status"] == "active":
                 with contextlib.suppress(Refusal):  # the disk is full: the next call sweeps
                     self._store.write(self._id, {**current, "status": "ended", "ended_at": now()})
+        if kind.lingers:
+            with contextlib.suppress(Refusal):
+                self._store.write(self._id, {**held, "over": True}, "guardian")
+            kind.linger(record, self._store)
 
 
 def protect_from_oom() -> None:
@@ -1587,7 +1812,7 @@ class Program:
     def _prolong(self, record: Record, lease: float) -> None:
         kind = KINDS[record["kind"]]
         held = self._store.read_guardian(record["id"])
-        if kind.is_guarded and not is_running(held.get("guardian", (0, 0))):
+        if kind.is_guarded and not self._has_guardian(record, held):
             self._end(record, "ended")
             raise Refusal("its guardian has been killed", "gone")
         record["until"] = now() + lease
@@ -1598,6 +1823,16 @@ class Program:
                 self._end(record, "ended")
             raise
         self._store.write(record["id"], record)
+
+    def _has_guardian(self, record: Record, held: Json) -> bool:
+        deadline = time.monotonic() + END_SECONDS
+        while not is_running(held.get("guardian", (0, 0))):
+            # Systemd needs a moment to start it again.
+            if time.monotonic() > deadline or not can_start_units():
+                return False
+            time.sleep(0.05)
+            held = self._store.read_guardian(record["id"])
+        return True
 
     def _remove(self, request: Mapping[str, Any]) -> Json:
         fault_id = get_id(request)

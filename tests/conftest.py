@@ -11,7 +11,7 @@ from django.db import connection
 
 from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
-from tests.servers import network_namespaces, small_disk, ssh_server, wall_clock
+from tests.servers import booted_systemd, network_namespaces, small_disk, ssh_server, wall_clock
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
@@ -29,6 +29,7 @@ NEEDS = {
     "ssh_server": (ssh_server.program, "openssh-server"),
     "stress_ng": (lambda: shutil.which("stress-ng"), "stress-ng"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
+    "systemd_nspawn": (booted_systemd.can_be_had, "systemd-container and python3, and to be root"),
     "strace": (lambda: shutil.which("strace"), "strace"),
     "victoria_metrics": (lambda: shutil.which("victoria-metrics"), "victoria-metrics, since Debian 13"),
 }

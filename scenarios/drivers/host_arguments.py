@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
+from scenarios.domain.durations import parse_duration
 from scenarios.domain.sizes import PERCENT_PATTERN, SIZE_PATTERN, parse_share, parse_size
-from scenarios.drivers.proxy_arguments import Share
+from scenarios.drivers.proxy_arguments import Rate, Seconds, Share
 
 _WAYS = ("unit", "pidfile", "port")
 _UNIT_PATTERN = r"^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,200}$"
@@ -24,6 +25,12 @@ def _check_address(text: str) -> str:
             f"{text[:80]!r} is not an IP address: write it as '10.0.0.7', or 'any' with a 'port'"
         ) from None
     return text
+
+
+def _check_one_address(text: str) -> str:
+    if text == "any":
+        raise ValueError("'any' is not possible here: name the address of one host")
+    return _check_address(text)
 
 
 def _check_path(text: str) -> str:
@@ -118,6 +125,32 @@ class LossyTraffic(Traffic):
     share: Share
 
 
+class SlowTraffic(Declaration):
+    """What new TCP connections to this place receive is late by `delay`, up to `jitter` more or less."""
+
+    to: Annotated[str, Field(min_length=2, max_length=45), AfterValidator(_check_one_address)]
+    port: Port
+    delay: Seconds
+    jitter: Seconds = Field(ABSENT)
+
+    @classmethod
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        try:
+            delay, jitter = parse_duration(values.get("delay")), parse_duration(values.get("jitter"))
+        except ValueError:
+            return  # missing, reported where they stand, or filled in later
+        if jitter > delay:
+            yield "jitter", f"{values['jitter']!r} is more than 'delay': data cannot be early"
+
+
+class NarrowTraffic(Declaration):
+    """What each new TCP connection to this place receives comes at this `rate`."""
+
+    to: Annotated[str, Field(min_length=2, max_length=45), AfterValidator(_check_one_address)]
+    port: Port
+    rate: Rate
+
+
 class CpuLoad(Declaration):
     """So many `cores`, all of them by default, are busy for this share of the time."""
 
@@ -166,6 +199,8 @@ class HostArguments(Declaration):
         "blackhole",
         "reset",
         "loss",
+        "latency",
+        "bandwidth",
         "cpu",
         "memory",
         "io",
@@ -184,6 +219,8 @@ class HostArguments(Declaration):
     blackhole: AllTraffic = Field(ABSENT)
     reset: Traffic = Field(ABSENT)
     loss: LossyTraffic = Field(ABSENT)
+    latency: SlowTraffic = Field(ABSENT)
+    bandwidth: NarrowTraffic = Field(ABSENT)
     cpu: CpuLoad = Field(ABSENT)
     memory: MemoryLoad = Field(ABSENT)
     io: IoLoad = Field(ABSENT)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import small_disk
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.target_host import (
     PROGRAM,
@@ -244,6 +245,38 @@ def test_a_load_whose_guardian_was_killed_ends_by_itself(host: TargetHost) -> No
     os.kill(host.find_guardian(fault_id), signal.SIGKILL)
     wait_for(lambda: read_state(answer["done"]["child"][0]) in {"", "Z"}, what="the load ends")
     assert not host.has(fault_id)
+
+
+@pytest.mark.small_disk
+def test_a_filled_disk_is_free_again_even_if_the_guardian_was_killed(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    host = TargetHost(tmp_path, small_disk.inside(disk))
+    answer = host.inject("f1", "disk", path=str(disk), share=0.75)
+    assert answer["done"]["bytes"] == 300 * 1024
+    guardian = host.find_guardian("f1")
+    assert os.listdir(f"/proc/{guardian}/root{disk}") == []  # noqa: PTH208 - it has no name
+    os.kill(guardian, signal.SIGKILL)
+    wait_for(lambda: host.ask("renew", id="f1", lease=5).get("code") == "gone", what="the fault is gone")
+    assert host.inject("f2", "disk", path=str(disk))["done"]["bytes"] == 400 * 1024
+    assert host.has("f2")
+    host.ask("remove", id="f2")
+    assert not host.has("f2")
+
+
+@pytest.mark.small_disk
+def test_nothing_is_injected_where_it_cannot_be_written_down(
+    tmp_path: Path, shop: int, pid_file: Path
+) -> None:
+    script = 'mount -t tmpfs -o size=4k none "$0" && echo full >"$0/file" && exec "$@"'
+    (tmp_path / "state").mkdir(mode=0o700)
+    words = [*small_disk.NAMESPACE, "sh", "-c", f"umask 77; {script}", str(tmp_path / "state")]
+    host = TargetHost(tmp_path, words)
+    host.state = tmp_path / "state" / "below"
+    answer = host.inject("f1", "pause", pidfile=str(pid_file))
+    assert answer["code"] == "not_done"
+    assert "No space left" in answer["reason"]
+    assert read_state(shop) == "S"
 
 
 @pytest.mark.faketime

@@ -108,6 +108,7 @@ def test_driver_program_and_settings_know_the_same_kinds() -> None:
         {"pause": {"unit": "shop.service"}},
         {"memory": {"size": "512MiB"}},
         {"reset": {"from": "any", "port": 8000}},
+        {"latency": {"to": "10.0.0.7", "port": 5432, "delay": "300ms", "jitter": "50ms"}},
     ],
 )
 def test_arguments_of_the_documentation_are_valid(words: dict[str, Any]) -> None:
@@ -122,6 +123,9 @@ def test_arguments_are_written_for_the_program() -> None:
     }
     assert arguments(memory={"size": "1MiB"}).to_wire() == {"size": 1 << 20}
     assert arguments(cpu={}).to_wire() == {}
+    place = {"to": "::1", "port": 1}
+    assert arguments(latency={**place, "delay": "300ms"}).to_wire() == {**place, "delay": 0.3}
+    assert arguments(bandwidth={**place, "rate": "20KiB/s"}).to_wire() == {**place, "rate": 20 << 10}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +140,8 @@ def test_arguments_are_written_for_the_program() -> None:
         ({"blackhole": {"port": 80}}, "give 'to' or 'from'"),
         ({"blackhole": {"to": "any"}}, "needs a 'port'"),
         ({"blackhole": {"to": "shop-db"}}, "is not an IP address"),
+        ({"latency": {"to": "any", "port": 1, "delay": "1s"}}, "name the address of one host"),
+        ({"latency": {"to": "::1", "port": 1, "delay": "1s", "jitter": "2s"}}, "data cannot be early"),
         ({"pick": 1, "pause": {"port": 80}}, "'pick' needs 'where'"),
         ({"where": {"a": "b"}, "pick": 0, "pause": {"port": 80}}, "is not a number of hosts"),
         ({"where": {"a": "b"}, "pick": "0%", "pause": {"port": 80}}, "is not a share"),

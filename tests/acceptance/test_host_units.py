@@ -1,0 +1,15 @@
+"""Faults of systemd's units, by a systemd that has really booted."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.servers import booted_systemd
+from tests.servers.target_host import PROGRAM
+
+TRIALS = Path(booted_systemd.__file__).with_name("unit_trials.py")
+
+
+@pytest.mark.systemd_nspawn
+def test_units_are_stopped_paused_and_started_again_by_systemd(tmp_path: Path) -> None:
+    assert booted_systemd.run(tmp_path, TRIALS, PROGRAM) == "done\n"

@@ -1,0 +1,106 @@
+"""Runs as root where systemd is process 1: faults of units by the host program. Writes 'done' at the end."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+UNIT = Path("/run/systemd/system/shop.service")
+
+
+def ask(do: str, **request: Any) -> dict[str, Any]:
+    command = [sys.executable, "-I", "/probe/host_program.py", "--allowed", "pause,kill,restart,stop"]
+    text = json.dumps({"do": do, **request})
+    answer: dict[str, Any] = json.loads(subprocess.check_output(command, input=text.encode()))
+    return answer
+
+
+def inject(fault_id: str, kind: str, lease: float, unit: str = "shop") -> dict[str, Any]:
+    return ask("inject", id=fault_id, lease=lease, kind=kind, arguments={"unit": unit})
+
+
+def read(*words: str) -> str:
+    return subprocess.run(
+        ["/usr/bin/systemctl", *words], capture_output=True, text=True, check=False
+    ).stdout.strip()
+
+
+def is_active() -> bool:
+    return read("is-active", "shop") == "active"
+
+
+def find_process() -> int:
+    return int(read("show", "--property=MainPID", "--value", "shop"))
+
+
+def is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def list_own(kind: str) -> list[str]:
+    listed = read("list-units", "--plain", "--no-legend", f"test-coordinator-*.{kind}")
+    return [line.split()[0] for line in listed.splitlines()]
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def stop_and_start() -> None:
+    """A stopped unit is started again by systemd, later where the fault is renewed, at once where removed."""
+    assert inject("stop-1", "stop", 60)["ok"]
+    assert not is_active()
+    (first,) = list_own("timer")
+    assert ask("renew", id="stop-1", lease=1)["ok"]
+    (second,) = list_own("timer") or ("",)
+    assert first != second
+    wait_for(is_active, "systemd starts the unit")
+    assert ask("renew", id="stop-1", lease=5)["code"] == "gone"
+    assert inject("stop-2", "stop", 60)["ok"]
+    assert ask("is_present", id="stop-2")["present"]
+    assert ask("remove", id="stop-2") == {"ok": True, "was_there": True}
+    assert is_active()
+    assert not ask("is_present", id="stop-2")["present"]
+    assert list_own("timer") == []
+
+
+def pause_and_kill_the_guardian() -> None:
+    """Systemd starts the guardian again, which ends the fault."""
+    pid = find_process()
+    assert inject("pause-1", "pause", 60)["ok"]
+    assert is_stopped(pid)
+    (guardian,) = list_own("service")
+    read("kill", "--signal=KILL", guardian)
+    assert ask("renew", id="pause-1", lease=60)["ok"]
+    assert is_stopped(pid)
+    assert ask("renew", id="pause-1", lease=1)["ok"]
+    wait_for(lambda: not is_stopped(pid), "the unit goes on")
+    wait_for(lambda: list_own("service") == [], "the guardian's unit is gone")
+
+
+def restart_and_kill() -> None:
+    pid = find_process()
+    assert inject("restart-1", "restart", 5)["ok"]
+    wait_for(lambda: find_process() not in {pid, 0}, "the unit is restarted")
+    assert inject("kill-1", "kill", 5)["done"]["pids"]
+    wait_for(lambda: not is_active(), "the unit is killed")
+
+
+def refuse() -> None:
+    assert "this host has no unit" in inject("f1", "stop", 5, "nonsense")["reason"]
+    assert "not active" in inject("f2", "stop", 5)["reason"]
+    assert "belongs to the coordinator" in inject("f3", "stop", 5, "probe.service")["reason"]
+
+
+UNIT.write_text("[Service]\nExecStart=/bin/sleep 600\n")
+read("daemon-reload")
+read("start", "shop")
+for trial in (stop_and_start, pause_and_kill_the_guardian, restart_and_kill, refuse):
+    trial()
+sys.stdout.write("done\n")
