@@ -21,6 +21,7 @@ from scenarios.control_room import home_queries
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import AddressProtected, AddressUnknown
 from scenarios.library import services as registered_services
+from scenarios.library.proxy_checks import check_proxy
 from scenarios.library.service_health import Health, check_health, check_unsaved_health
 from scenarios.models import Service
 from scenarios.pictures.badges import badge
@@ -48,9 +49,16 @@ class ServiceAdmin(DeletedByServiceAdmin):
     inlines = [QueriesInline]
     list_display = ["name", "base_url", "health", "protection", "held_by", "used_by", "description"]
     list_filter = ["is_protected"]
-    fields = ["name", "base_url", ("health_path", "health_status"), "description", "is_protected"]
+    fields = [
+        "name",
+        "base_url",
+        ("health_path", "health_status"),
+        ("proxy", "proxy_listener", "proxy_secret"),
+        "description",
+        "is_protected",
+    ]
     change_form_template = "admin/scenarios/service/change_form.html"
-    search_fields = ["name", "description"]
+    search_fields = ["name", "description", "base_url", "proxy"]
     list_per_page = 50
     change_list_template = "admin/scenarios/service/change_list.html"
 
@@ -129,6 +137,12 @@ class ServiceAdmin(DeletedByServiceAdmin):
     def health_page(self, request: HttpRequest, pk: int) -> HttpResponse:
         health = check_health(get_object_or_404(Service, pk=pk))
         return TemplateResponse(request, "admin/scenarios/service/health.html", {"health": health})
+
+    @page("<int:pk>/proxy/")
+    def proxy_page(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """What the service's fault proxy says of itself now."""
+        context = {"findings": check_proxy(get_object_or_404(Service, pk=pk))}
+        return TemplateResponse(request, "admin/scenarios/findings.html", context)
 
     def has_try_permission(self, request: HttpRequest) -> bool:
         return self.has_add_permission(request) or request.user.has_perm("scenarios.change_service")

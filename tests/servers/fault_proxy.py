@@ -18,11 +18,12 @@ TOKEN = "open-sesame"
 
 @dataclass
 class RunningProxy:
-    """`listener` is where clients connect, `control` the URL of its control API."""
+    """`listener` is where clients connect, the first of all `listeners`; `control` the URL of its API."""
 
     process: subprocess.Popen[str]
     listener: str
     control: str
+    listeners: tuple[str, ...] = ()
 
     def ask(self, method: str, path: str) -> Any:
         connection = http.client.HTTPConnection(self.control.removeprefix("http://"), timeout=60)
@@ -39,21 +40,21 @@ class RunningProxy:
 
 
 @contextmanager
-def running_fault_proxy(upstream: str) -> Iterator[RunningProxy]:
+def running_fault_proxy(upstream: str, *, listeners: int = 1, token: str = TOKEN) -> Iterator[RunningProxy]:
     """In front of HOST:PORT. It ends with the block, however its process was treated meanwhile."""
-    addresses = ("--listen", "127.0.0.1:0", "--upstream", upstream, "--control", "127.0.0.1:0")
+    pair = ("--listen", "127.0.0.1:0", "--upstream", upstream)
     with subprocess.Popen(
-        [sys.executable, "-m", "injector", *addresses],
+        [sys.executable, "-m", "injector", *pair * listeners, "--control", "127.0.0.1:0"],
         cwd=PROJECT,
-        env={"PATH": os.environ["PATH"], "FAULT_PROXY_TOKEN": TOKEN},
+        env={"PATH": os.environ["PATH"], "FAULT_PROXY_TOKEN": token},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         try:
             assert process.stdout is not None
-            said = process.stdout.readline() + process.stdout.readline()
-            listener = re.findall(r"^(\S+) leads to", said, re.MULTILINE)[0]
+            said = "".join(process.stdout.readline() for _ in range(listeners + 1))
+            names = tuple(re.findall(r"^(\S+) leads to", said, re.MULTILINE))
             control = re.findall(r"Control API on (http://\S+)", said)[0]
-            yield RunningProxy(process, listener, control)
+            yield RunningProxy(process, names[0], control, names)
         finally:
             process.kill()

@@ -26,11 +26,10 @@ from scenarios.ports import RegisteredHost
 from scenarios.runs import commands as run_commands
 from tests.command_line import CommandLine
 from tests.integration.scenarios.story_rows import DOCUMENT
-from tests.servers.fault_proxy_in_thread import running_proxy
+from tests.servers.fault_proxy import TOKEN, running_fault_proxy
 from tests.servers.target import running_target
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TOKEN = "open-sesame"
 URL = "http://127.0.0.1:9101"
 CONTROL = "http://127.0.0.1:8474"
 
@@ -177,8 +176,8 @@ def test_hosts_that_make_no_sense_are_refused(
 
 
 def test_service_that_works_passes_its_test(scenario: CommandLine) -> None:
-    with running_target() as target, running_proxy(TOKEN) as proxy:
-        (listener,) = proxy.listeners
+    with running_target() as target, running_fault_proxy("127.0.0.1:9") as proxy:
+        listener = proxy.listener
         scenario("service", "add", "shop", "--url", target.url, "--proxy", proxy.control)
         told = scenario("service", "test", "shop")
         assert told.code == 0, told.out
@@ -213,7 +212,7 @@ def test_proxy_that_does_not_fit_fails_the_test(
     scenario: CommandLine, port: int, proxy_has: tuple[int, str], registered: str, part: str
 ) -> None:
     listeners, token = proxy_has
-    with running_proxy(token, listeners=listeners) as proxy:
+    with running_fault_proxy("127.0.0.1:9", token=token, listeners=listeners) as proxy:
         words = ("--proxy", proxy.control, "--proxy-listener", registered)
         scenario("service", "add", "shop", "--url", f"tcp://127.0.0.1:{port}", *words)
         told = scenario("service", "test", "shop")
@@ -236,7 +235,7 @@ def test_missing_secret_of_a_proxy_fails_the_test(
     scenario: CommandLine, monkeypatch: pytest.MonkeyPatch, port: int
 ) -> None:
     monkeypatch.delenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN")
-    with running_proxy(TOKEN) as proxy:
+    with running_fault_proxy("127.0.0.1:9") as proxy:
         scenario("service", "add", "shop", "--url", f"tcp://127.0.0.1:{port}", "--proxy", proxy.control)
         told = scenario("service", "test", "shop")
     assert (told.code, "the secret 'FAULT_PROXY_TOKEN' is missing" in told.out) == (1, True)
