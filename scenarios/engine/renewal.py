@@ -106,5 +106,5 @@ class Renewals:
             self._noting = asyncio.create_task(self._write_note(fault))
 
     async def _write_note(self, fault: Fault) -> None:
-        with suppress(LeaseLost):  # found by whoever writes what matters
+        with suppress(LeaseLost):  # the next write that matters finds it
             await self._ledger.note_renewed([fault], self._clock.now())
