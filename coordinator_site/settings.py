@@ -279,6 +279,7 @@ PROTECTED_HOSTS = env.read_list(host_identities, "PROTECTED_HOSTS", [])
 
 # The kinds of step that scenarios may use, as dotted paths. Add your own with EXTRA_SCENARIO_DRIVERS.
 SCENARIO_DRIVERS = [
+    "scenarios.drivers.alert.Alert",
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
     "scenarios.drivers.host.Host",

@@ -11,7 +11,14 @@ from django.db import connection
 
 from scenarios.domain import log_context
 from scenarios.domain.redaction import Redactor
-from tests.servers import booted_systemd, network_namespaces, small_disk, ssh_server, wall_clock
+from tests.servers import (
+    alertmanager,
+    booted_systemd,
+    network_namespaces,
+    small_disk,
+    ssh_server,
+    wall_clock,
+)
 from tests.servers.chromium import program as chromium_program
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
@@ -22,6 +29,7 @@ NEEDS = {
     "chromium": (chromium_program, "chromium"),
     "faketime": (wall_clock.library, "faketime"),
     "network_namespaces": (network_namespaces.can_be_had, "iproute2, and to be root"),
+    "alertmanager": (lambda: shutil.which(alertmanager.PROGRAM), "prometheus-alertmanager"),
     "redis": (lambda: shutil.which("redis-server"), "redis-server"),
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "nftables": (network_namespaces.can_filter, "nftables and iproute2, and to be root"),
