@@ -14,7 +14,6 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -36,6 +35,7 @@ from injector.values import FaultError
 
 MAX_BODY = 64 * 1024
 REQUEST_SECONDS = 10.0
+MAX_CONNECTIONS = 200
 FAULT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 JSON = "application/json"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -71,20 +71,26 @@ class Control:
         self._relays = relays
         self._faults = faults
         self._tokens = tokens
+        self._open: dict[asyncio.WriteTransport, None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, which has one request."""
+        transport = writer.transport
+        self._open[transport] = None
+        if len(self._open) > MAX_CONNECTIONS:
+            # Those that have waited longest are the ones that send nothing.
+            next(iter(self._open)).abort()
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 answer = await self._answer_next(reader)
                 writer.write(_written(answer))
                 await writer.drain()
-        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # nobody waits for an answer, or nothing came that could have one
-        finally:
-            writer.close()
-            with suppress(OSError):
+                writer.close()
                 await writer.wait_closed()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            transport.abort()  # nobody waits for an answer, or nothing came that could have one
+        finally:
+            del self._open[transport]
 
     async def _answer_next(self, reader: asyncio.StreamReader) -> Answer:
         try:

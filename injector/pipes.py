@@ -5,7 +5,6 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,14 +95,18 @@ class Pipe:
             return
         self._waiting_bytes += len(data)
         self._plan(data, time.monotonic())
-        self._pump()
+        if self._timer is None:
+            self._pump()
+        else:
+            self._hold_source()  # what waits for the timer comes first
 
     def feed_end(self) -> None:
         """The source sends nothing more: the sink hears of it after all data before it."""
         if not self._has_ended:
             self._has_ended = True
             self._plan(b"", time.monotonic())
-            self._pump()
+            if self._timer is None:
+                self._pump()
 
     def set_sink_full(self, is_full: bool) -> None:
         """The sink takes nothing for now, or again."""
@@ -168,9 +171,7 @@ class Pipe:
 
     def _hand_on(self, sink: asyncio.Transport, data: bytes) -> None:
         if not data:
-            if sink.can_write_eof() and not sink.is_closing():
-                with suppress(OSError):  # the other side has reset the connection, which is not known yet
-                    sink.write_eof()
+            _end(sink)
             self._ended()
             return
         if sink.is_closing():
@@ -202,3 +203,12 @@ class Pipe:
             self.source.pause_reading()
         else:
             self.source.resume_reading()
+
+
+def _end(sink: asyncio.Transport) -> None:
+    if not sink.can_write_eof() or sink.is_closing():
+        return
+    try:
+        sink.write_eof()
+    except OSError:
+        sink.abort()  # its peer reset the connection while nothing was read from it

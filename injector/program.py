@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 import logging
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from injector.configuration import SettingError, Settings, add_arguments, read_settings, read_tokens
@@ -27,6 +29,7 @@ async def serve(options: argparse.Namespace) -> None:
         OSError: an address is taken, or not of this machine.
         SettingError: the settings make no sense.
     """
+    _raise_open_files()
     settings = read_settings(options)
     proxy = Proxy(settings, read_tokens(options.token_file))
     stopped, is_asked = asyncio.Event(), asyncio.Event()
@@ -48,6 +51,13 @@ async def serve(options: argparse.Namespace) -> None:
         if watching is not None:
             watching.cancel()
         proxy.stop()
+
+
+def _raise_open_files() -> None:
+    """Each connection needs two; many systems give 1,024 by default, and more to those who ask."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _watch(

@@ -74,7 +74,11 @@ class Relay:
             if fault.http is not None
         }
         for connection in list(self.open):
-            connection.apply_change()
+            try:
+                connection.apply_change()
+            except Exception:  # the fault of all others must not fail because of one
+                logger.exception("%s: a connection is reset that cannot have its faults", self.name)
+                connection.reset()
         if self._refuses_all():
             self._stop_listening()
         elif self._server is None and self._listening is None:

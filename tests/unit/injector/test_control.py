@@ -1,6 +1,7 @@
 """The control API, and that a fault ends by itself."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -86,6 +87,30 @@ async def test_garbage_harms_nobody(bench: Bench) -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 4")
         writer.close()
     assert (await bench.ask("GET", "/listeners")).content.keys() == {bench.listener}
+
+
+async def test_clients_that_send_nothing_keep_no_others_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("injector.control.MAX_CONNECTIONS", 5)
+    monkeypatch.setattr("injector.control.REQUEST_SECONDS", 600)
+    idle = [await asyncio.open_connection(*bench.proxy.control_address) for _ in range(20)]
+    for _, writer in idle:
+        writer.write(b"PUT /faults/f1 HTTP/1.1\r\n")
+    assert (await bench.ask("GET", "/faults")).status == 200
+    with suppress(ConnectionResetError):
+        assert await idle[0][0].read() == b""
+    for _, writer in idle:
+        writer.transport.abort()
+
+
+async def test_client_that_is_too_slow_is_let_go(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("injector.control.REQUEST_SECONDS", 0.2)
+    reader, writer = await asyncio.open_connection(*bench.proxy.control_address)
+    writer.write(b"GET /faults HTTP/1.1\r\n")
+    with suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
 
 
 @pytest.mark.parametrize("text", ["", "8080", ":8080", "localhost:", "localhost:http", "localhost:99999"])
