@@ -46,6 +46,10 @@ class Coordinator:
         }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
+    @property
+    def processes(self) -> list[subprocess.Popen[bytes]]:
+        return list(self._processes.values())
+
     def manage(self, *arguments: str) -> str:
         """What the command printed; it must end with 0."""
         done = subprocess.run(
