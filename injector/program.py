@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 from injector.configuration import SettingError, Settings, add_arguments, read_settings, read_tokens
 from injector.files import sign
 from injector.proxy import Proxy
 
-__all__ = ["add_arguments", "main", "run"]
+__all__ = ["add_arguments", "main", "run", "start"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="fault_proxy", description=__doc__)
     add_arguments(parser)
     return run(parser.parse_args(arguments))
+
+
+def start() -> NoReturn:
+    """What an archive of zipapp calls, which does not pass on what `main` returns."""
+    sys.exit(main())
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,9 +4,11 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import zipapp
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,6 @@ from tests.servers.loopback import wait_for
 from tests.servers.target import running_target
 
 TOKEN = "open-sesame"
-PROGRAMS = {"manage.py": ("manage.py", "fault_proxy"), "alone": ("-m", "injector")}
 
 
 class Running:
@@ -49,6 +50,18 @@ class Running:
         return True
 
 
+def find_command(program: str, folder: Path) -> list[str]:
+    """How the proxy is started, as docs/fault-proxy.md says."""
+    if program == "manage.py":
+        return ["manage.py", "fault_proxy"]
+    if program == "folder":
+        return ["-m", "injector"]
+    shutil.copytree(PROJECT / "injector", folder / "built" / "injector")
+    file = folder / "fault-proxy.pyz"
+    zipapp.create_archive(folder / "built", file, main="injector.program:start")
+    return [str(file)]
+
+
 @contextmanager
 def proxy(program: str, upstream: str, token: Path, *options: str) -> Iterator[Running]:
     token.write_text(f"{TOKEN}\n")
@@ -56,7 +69,14 @@ def proxy(program: str, upstream: str, token: Path, *options: str) -> Iterator[R
     with (
         (token.parent / "log").open("w") as log,
         subprocess.Popen(
-            [sys.executable, *PROGRAMS[program], *addresses, "--token-file", str(token), *options],
+            [
+                sys.executable,
+                *find_command(program, token.parent),
+                *addresses,
+                "--token-file",
+                str(token),
+                *options,
+            ],
             cwd=PROJECT,
             env={"PATH": os.environ["PATH"], "DATA_DIR": str(token.parent)},
             stdout=subprocess.PIPE,
@@ -70,7 +90,7 @@ def proxy(program: str, upstream: str, token: Path, *options: str) -> Iterator[R
         assert process.wait(300) == 0
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", ["manage.py", "one file"])
 def test_a_fault_that_nobody_renews_ends_by_itself(program: str, tmp_path: Path) -> None:
     with running_target("127.0.0.1") as target:
         upstream = target.url.removeprefix("http://")
@@ -87,7 +107,7 @@ def test_configuration_and_token_are_changed_while_it_runs(tmp_path: Path) -> No
     config, token, log = (tmp_path / name for name in ("proxy.json", "token", "log"))
     listener = {"listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"}
     config.write_text(json.dumps({"listeners": []}))
-    with proxy("alone", "127.0.0.1:1", token, "--config", str(config)) as running:
+    with proxy("folder", "127.0.0.1:1", token, "--config", str(config)) as running:
         fault = {"listener": running.listener, "lease": 600, "fault": {"latency": 1}}
         assert running.ask("PUT", "/faults/f1", fault)[0] == 201
 
