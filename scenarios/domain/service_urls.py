@@ -72,10 +72,11 @@ def parse_service_url(text: str, schemes: tuple[str, ...] = tuple(DEFAULT_PORTS)
     """Check the address of a service, such as `http://shop:8080` or `postgres://db:5432/shop`.
 
     Raises:
-        ValueError: it is not such an address, has another scheme, or contains a user or a password.
+        ValueError: it is not such an address, has another scheme, or contains a user or a password, which
+            only web addresses may.
     """
     scheme, parts = _split(text, schemes)
-    if "@" in parts.netloc:
+    if "@" in parts.netloc and scheme not in WEB_SCHEMES:
         # Without the value: it may contain a password.
         raise ValueError(
             f"leave the user and the password out of the {scheme} address, because everybody may read it; "
@@ -89,7 +90,8 @@ def parse_service_url(text: str, schemes: tuple[str, ...] = tuple(DEFAULT_PORTS)
     if scheme in _PATHS and not _PATHS[scheme].fullmatch(parts.path):
         rule = "the number of a database" if scheme == "redis" else "nothing else"
         raise ValueError(f"{text[:80]!r} may have {rule} after the port; write it as {_EXAMPLES[scheme]}")
-    place = _parse_place(parts.netloc, text, default_port=DEFAULT_PORTS[scheme], example=_EXAMPLES[scheme])
+    netloc = parts.netloc.rpartition("@")[2]
+    place = _parse_place(netloc, text, default_port=DEFAULT_PORTS[scheme], example=_EXAMPLES[scheme])
     return ServiceUrl(scheme, place, parts.path)
 
 

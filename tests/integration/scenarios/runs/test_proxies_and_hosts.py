@@ -118,7 +118,7 @@ def test_host_with_the_longest_name_can_be_held() -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "part"),
     [
-        ({"base_url": "http://ann:pw@shop"}, "base_url", "credentials come from secrets"),
+        ({"base_url": "redis://ann:pw@shop"}, "base_url", "credentials come from secrets"),
         ({"proxy": "tcp://127.0.0.1:8474"}, "proxy", "unknown scheme 'tcp'"),
         ({"proxy": CONTROL, "proxy_listener": "127.0.0.1"}, "proxy_listener", "has no port"),
         ({"proxy_listener": "127.0.0.1:5433"}, "proxy_listener", "needs the fault proxy"),
