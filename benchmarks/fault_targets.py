@@ -54,7 +54,7 @@ def all_targets() -> Iterator[list[Breakable]]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.chmod(0o755)
-        found = [*_slow(stack), *_refusing(stack), _locked(stack)]
+        found = [*_slow(stack), *_refusing(stack), _locked(stack), _paused_redis(stack, folder)]
         yield [*found, _paused_process(stack)]
 
 
