@@ -328,6 +328,12 @@ def has_socket(pid: int, inodes: set[str]) -> bool:
     return False
 
 
+def read_owner(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return os.stat(f"/proc/{pid}").st_uid
+    return -1
+
+
 def read_pid_file(path: str) -> int:
     """The process that the file names, if it was started before the file was written.
 
@@ -358,6 +364,8 @@ def read_pid_file(path: str) -> int:
         raise Refusal(
             f"the process that {path!r} named is gone: its number, {pid}, belongs to one that started later"
         )
+    if found.st_uid not in {0, os.geteuid(), read_owner(pid)}:
+        raise Refusal(f"{path!r} belongs to another user than process {pid}: it may name any process")
     return pid
 
 
@@ -494,6 +502,19 @@ def can_start_units() -> bool:
     return False
 
 
+def find_deadly_unit() -> str:
+    """The service that this process belongs to, if systemd kills all of its processes when it ends."""
+    if not os.path.isdir("/run/systemd/system"):
+        return ""
+    for line in read_text("/proc/self/cgroup").splitlines():
+        unit = line.rpartition("/")[2]
+        is_of_systemd = line.startswith("0::") or ":name=systemd:" in line
+        if is_of_systemd and unit.endswith(".service"):
+            ended = run_program(["systemctl", "show", "--property=KillMode", "--", unit])
+            return "" if ended.stdout.strip() in {"KillMode=process", "KillMode=none"} else unit
+    return ""
+
+
 def call_systemctl(*words: str) -> str:
     """What it writes.
 
@@ -512,6 +533,10 @@ def show_unit(unit: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
+def name_unit(text: str) -> str:
+    return text if "." in text else f"{text}.service"
+
+
 def find_unit(arguments: Mapping[str, Any], own: str) -> tuple[str, list[Process], str]:
     """The unit's name, its processes and the directory of its control group.
 
@@ -520,11 +545,9 @@ def find_unit(arguments: Mapping[str, Any], own: str) -> tuple[str, list[Process
     """
     if reason := explain_no_systemd():
         raise Refusal(f"'unit' cannot be used: {reason}; name the process by 'pidfile' or 'port'")
-    unit = get_text(arguments, "unit")
+    unit = name_unit(get_text(arguments, "unit"))
     if not re.fullmatch(r"[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,200}", unit):
         raise Refusal(f"{unit!r} is not the name of a unit")
-    if "." not in unit:
-        unit += ".service"
     if not unit.endswith((".service", ".scope")):
         raise Refusal(f"{unit!r} is not a service; faults are for services and scopes")
     shown = show_unit(unit)
@@ -664,8 +687,12 @@ class Policy:
                     raise Refusal(f"{kind!r} by {given} is not allowed: {self._path!r} allows {allowed}")
             elif word not in arguments:
                 raise Refusal(f"{kind!r} must name {word!r}: {self._path!r} allows {allowed}")
-            elif not any(matches(arguments[word], pattern) for pattern in allowed):
+            elif not any(matches(name_target(word, arguments[word]), pattern) for pattern in allowed):
                 raise Refusal(f"{word}={arguments[word]!r} is not allowed: {self._path!r} allows {allowed}")
+
+
+def name_target(word: str, value: object) -> object:
+    return name_unit(value) if word == "unit" and isinstance(value, str) else value
 
 
 def matches(value: object, pattern: object) -> bool:
@@ -799,6 +826,15 @@ class Pause(Kind):
 
     is_guarded = True
     words = ("unit", "pidfile", "port")
+
+    def explain(self, call: Call) -> str:
+        unit = "" if can_start_units() else find_deadly_unit()
+        if unit:
+            return (
+                f"the guardian would be killed together with the unit {unit!r}; reach this host by ssh, "
+                "or give the unit KillMode=process"
+            )
+        return ""
 
     def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
         if find_way(arguments, "pause") == "unit":
@@ -1426,7 +1462,7 @@ def end_group(process: Sequence[int] | None) -> None:
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process[0], signal.SIGTERM)
-    if not wait_for_end(process, 1.0):
+    if not wait_for_end(process, END_SECONDS):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process[0], signal.SIGKILL)
         wait_for_end(process, 1.0)
@@ -1490,6 +1526,8 @@ def get_directory(arguments: Mapping[str, Any], default: str | None = None) -> s
     path = get_text({"path": default, **arguments} if default else arguments, "path")
     if not path.startswith("/") or not os.path.isdir(path):
         raise Refusal(f"path={path!r} is not a directory of this host")
+    if os.path.realpath(path) != os.path.normpath(path):
+        raise Refusal(f"path={path!r} leads elsewhere: name {os.path.realpath(path)!r}")
     if not os.access(path, os.W_OK | os.X_OK):
         raise Refusal(f"path={path!r} may not be written to")
     return path

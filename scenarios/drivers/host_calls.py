@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import os
 import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepN
 from scenarios.domain.matchers import format_value
 from scenarios.drivers.child.process import scrubbed_environment
 from scenarios.drivers.host_program import CALL_SECONDS, find_program
+from scenarios.drivers.hosts import this_host
 from scenarios.ports import Platform, RegisteredHost
 
 _NOT_FOUND = 127  # the exit code of a shell that does not find a command
@@ -49,15 +50,16 @@ async def call(
 
 
 def build_local_command() -> list[str]:
-    """What runs the program on the worker's own host. The site's settings are its allow list."""
+    """What runs the program on the worker's own host. The site's settings are its allow list.
+
+    It remembers its faults where the watchdog, which has a /tmp of its own, finds them.
+    """
+    state = Path(settings.DATA_DIR) / "host-faults" / this_host()
     allowed = ",".join(settings.ALLOWED_HOST_FAULTS)
-    return [sys.executable, "-I", str(find_program()), "--allowed", allowed]
+    return [sys.executable, "-I", str(find_program()), "--state", str(state), "--allowed", allowed]
 
 
 async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:
-    environment = scrubbed_environment()
-    if "XDG_RUNTIME_DIR" in os.environ:
-        environment["XDG_RUNTIME_DIR"] = os.environ["XDG_RUNTIME_DIR"]
     whole = {**request, "own": str(settings.BASE_DIR), "coordinator": await find_lifelines()}
     try:
         child = await asyncio.create_subprocess_exec(
@@ -65,7 +67,7 @@ async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | No
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=environment,
+            env=scrubbed_environment(),
             cwd="/",
         )
     except OSError as error:

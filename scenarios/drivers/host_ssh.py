@@ -69,6 +69,8 @@ async def _connect(host: RegisteredHost, platform: Platform | None) -> asyncssh.
         known_hosts=_find_known_hosts(),
         config=None,
         preferred_auth="publickey",
+        gss_kex=False,  # it would do without the host's key
+        gss_auth=False,
         connect_timeout=CONNECT_SECONDS,
         login_timeout=CONNECT_SECONDS,
         keepalive_interval=5,

@@ -15,6 +15,8 @@ from injector.host_program import main
 from tests.servers.loopback import wait_for
 
 PROGRAM = Path(__file__).resolve().parents[2] / "injector" / "host_program.py"
+# The program must also run on older interpreters than the coordinator: try one by this variable.
+PYTHON = os.environ.get("HOST_PROGRAM_PYTHON", sys.executable)
 KINDS = "pause,kill,restart,stop,blackhole,reset,loss,cpu,memory,io,disk,latency,bandwidth,dns"
 
 
@@ -28,7 +30,7 @@ class TargetHost:
 
     @property
     def command(self) -> list[str]:
-        return [*self.inside, sys.executable, str(PROGRAM), "--state", str(self.state), *self.options]
+        return [*self.inside, PYTHON, str(PROGRAM), "--state", str(self.state), *self.options]
 
     def send(self, text: str, **environment: str) -> dict[str, Any]:
         ended = subprocess.run(

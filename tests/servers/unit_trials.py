@@ -1,6 +1,8 @@
 """Runs as root where systemd is process 1: faults of units by the host program. Writes 'done' at the end."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -8,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+NOBODY = 65534
 UNIT = Path("/run/systemd/system/shop.service")
 
 
@@ -98,9 +101,36 @@ def refuse() -> None:
     assert "belongs to the coordinator" in inject("f3", "stop", 5, "probe.service")["reason"]
 
 
+def run_as_worker(kill_mode: str) -> str:
+    """Why a worker's unit with this property cannot pause anything."""
+    answer, state = Path(f"/probe/{kill_mode}"), f"/run/state-{kill_mode}"
+    Path(state).mkdir(mode=0o700)
+    os.chown(state, NOBODY, NOBODY)
+    shutil.copy("/probe/host_program.py", "/run/host_program.py")  # which others than root may read
+    program = f"{sys.executable} -I /run/host_program.py --allowed pause --state {state}"
+    Path(f"/run/systemd/system/worker-{kill_mode}.service").write_text(
+        f"[Service]\nType=oneshot\nUser=nobody\nKillMode={kill_mode}\nExecStart={program}\n"
+        f'StandardInput=data\nStandardInputText={{"do": "describe"}}\nStandardOutput=file:{answer}\n'
+    )
+    read("start", f"worker-{kill_mode}")
+    return str(json.loads(answer.read_text())["kinds"]["pause"])
+
+
+def refuse_where_the_guardian_would_be_killed() -> None:
+    assert "the guardian would be killed together with the unit 'worker-mixed" in run_as_worker("mixed")
+    read("start", "dbus")  # else others than root cannot ask systemd
+    assert run_as_worker("process") == ""
+
+
 UNIT.write_text("[Service]\nExecStart=/bin/sleep 600\n")
 read("daemon-reload")
 read("start", "shop")
-for trial in (stop_and_start, pause_and_kill_the_guardian, restart_and_kill, refuse):
+for trial in (
+    stop_and_start,
+    pause_and_kill_the_guardian,
+    restart_and_kill,
+    refuse,
+    refuse_where_the_guardian_would_be_killed,
+):
     trial()
 sys.stdout.write("done\n")

@@ -159,6 +159,21 @@ def test_processes_that_must_not_be_touched_are_refused(host: TargetHost, pid_fi
     assert "listens on port" in host.refuse("kill", port=free_port())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_pid_file_that_another_user_may_write_names_only_that_users_processes(
+    host: TargetHost, shop: int, pid_file: Path
+) -> None:
+    os.chown(pid_file, 65534, 65534)
+    assert "belongs to another user than process" in host.refuse("kill", pidfile=str(pid_file))
+    assert read_state(shop) == "S"
+
+
+def test_a_path_that_leads_elsewhere_is_refused(host: TargetHost, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/tmp")  # noqa: S108
+    assert "leads elsewhere: name '/tmp'" in host.refuse("disk", path=str(tmp_path / "link"))
+    assert "is not a directory" in host.refuse("io", path=str(tmp_path / "nowhere"))
+
+
 @pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here")
 def test_units_are_refused_where_systemd_does_not_run(host: TargetHost) -> None:
     for kind in ("pause", "kill", "restart", "stop"):
