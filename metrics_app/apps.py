@@ -23,9 +23,10 @@ def watch_what_is_switched_on() -> None:
     switched off may have metrics of the same names.
     """
     if conf.database:
-        from metrics_app import migration_state, model_rows  # noqa: PLC0415 - see above
+        from metrics_app import connection_pools, migration_state, model_rows  # noqa: PLC0415 - see above
 
         database.count_failed_connections()
+        connection_pools.watch()
         model_rows.watch()
         migration_state.watch()
     if conf.tasks:

@@ -12,6 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from metrics_app import metrics
 from metrics_app.conf import conf
 from metrics_app.ports import GaugeSample
+from metrics_app.store_schemes import MIGRATIONS_APPLIED, MIGRATIONS_UNAPPLIED
 
 applied = metrics.gauge("database_migrations_applied", "Migrations that the database has.", ("alias",))
 pending = metrics.gauge(
@@ -39,6 +40,10 @@ def read() -> Iterator[GaugeSample]:
         if alias != DEFAULT_DB_ALIAS and not recorder.has_table():
             continue
         found = set(recorder.applied_migrations())
+        if conf.names == "django-prometheus":
+            yield GaugeSample(MIGRATIONS_APPLIED, {"connection": alias}, len(found))
+            yield GaugeSample(MIGRATIONS_UNAPPLIED, {"connection": alias}, len(names - found))
+            continue
         yield applied.sample(len(found & names), alias=alias)
         yield pending.sample(len(names - found), alias=alias)
 

@@ -13,12 +13,26 @@ from typing import Any
 from django.db.models.sql import constants
 from django.db.models.sql.compiler import SQLDeleteCompiler, SQLInsertCompiler, SQLUpdateCompiler
 
-from metrics_app import metrics
+from metrics_app import metrics, store_schemes
+from metrics_app.backend import BoundByAlias
 from metrics_app.conf import conf
+from metrics_app.ports import BoundCounter
 
 rows = metrics.counter(
     "model_rows_total", "Rows that models inserted, updated or deleted.", ("model", "operation")
 )
+
+
+def _bind_by_model(name: str) -> BoundByAlias[BoundCounter]:
+    return BoundByAlias(lambda metrics, model: metrics.bind_counter(name, {"model": model}))
+
+
+by_model = {
+    "insert": _bind_by_model(store_schemes.MODEL_INSERTS),
+    "update": _bind_by_model(store_schemes.MODEL_UPDATES),
+    "delete": _bind_by_model(store_schemes.MODEL_DELETES),
+}
+"""By the names of django-prometheus."""
 
 _MARK = "_is_counted_by_metrics_app"
 
@@ -72,8 +86,13 @@ def count_deleted(execute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _count(compiler: Any, operation: str, number: int) -> None:
-    if number > 0 and conf.database:
-        rows.labels(compiler.query.model._meta.label, operation).inc(number)  # noqa: SLF001 - documented
+    if number <= 0 or not conf.database:
+        return
+    model = compiler.query.model._meta  # noqa: SLF001 - documented
+    if conf.names == "django-prometheus":
+        by_model[operation].of(str(model.model_name)).inc(number)
+    else:
+        rows.labels(model.label, operation).inc(number)
 
 
 def _find_number(done: Any) -> int:

@@ -1,4 +1,4 @@
-"""Metrics of databases and caches by the names of django-prometheus: what the setting NAMES chooses."""
+"""Metrics of databases, models and caches by django-prometheus's names: what the setting NAMES chooses."""
 
 from metrics_app.catalogue import Definition, Kind
 from metrics_app.request_schemes import LATENCY_BUCKETS
@@ -13,9 +13,16 @@ CACHE_GET = "django_cache_get_total"
 CACHE_HITS = "django_cache_get_hits_total"
 CACHE_MISSES = "django_cache_get_misses_total"
 
+MODEL_INSERTS = "django_model_inserts_total"
+MODEL_UPDATES = "django_model_updates_total"
+MODEL_DELETES = "django_model_deletes_total"
+MIGRATIONS_UNAPPLIED = "django_migrations_unapplied_total"
+MIGRATIONS_APPLIED = "django_migrations_applied_total"
+
 _DATABASE = ("alias", "vendor")
 
-# Names, labels, help and buckets as in django-prometheus 2.5, db/metrics.py and cache/metrics.py.
+# Names, labels, help and buckets as in django-prometheus 2.5, db/metrics.py, cache/metrics.py, models.py and
+# migrations.py.
 STORES = (
     Definition(
         NEW_CONNECTIONS,
@@ -57,4 +64,16 @@ STORES = (
     Definition(CACHE_GET, Kind.COUNTER, "Total get requests on cache", ("backend",)),
     Definition(CACHE_HITS, Kind.COUNTER, "Total hits on cache", ("backend",)),
     Definition(CACHE_MISSES, Kind.COUNTER, "Total misses on cache", ("backend",)),
+    Definition(MODEL_INSERTS, Kind.COUNTER, "Number of insert operations by model.", ("model",)),
+    Definition(MODEL_UPDATES, Kind.COUNTER, "Number of update operations by model.", ("model",)),
+    Definition(MODEL_DELETES, Kind.COUNTER, "Number of delete operations by model.", ("model",)),
+    Definition(
+        MIGRATIONS_UNAPPLIED,
+        Kind.GAUGE,
+        "Count of unapplied migrations by database connection",
+        ("connection",),
+    ),
+    Definition(
+        MIGRATIONS_APPLIED, Kind.GAUGE, "Count of applied migrations by database connection", ("connection",)
+    ),
 )

@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from metrics_app import database, migration_state
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.backend import get_metrics
 from tests.metrics_settings import override_metrics
 
 pytestmark = pytest.mark.django_db
@@ -144,5 +145,11 @@ def test_migrations_are_counted_as_applied_and_pending(metrics: InMemoryMetricsA
             *next(found for found in migration_state.find_on_disk() if found[0] == "auth")
         )
         assert read() == [applied - 1, 1]
+    with override_metrics(DATABASE=True, NAMES="django-prometheus"):
+        found = {sample.name: (dict(sample.labels), sample.value) for sample in migration_state.read()}
+        assert found["django_migrations_applied_total"][1] >= applied - 1
+        assert found["django_migrations_unapplied_total"] == ({"connection": "default"}, 1)
+        for name, (labels, number) in found.items():
+            get_metrics().set_gauge(name, number, labels)  # refused if it was not declared so
     with override_metrics(DATABASE=False):
         assert read() == []

@@ -1,6 +1,7 @@
 """Rows that models write, by real queries."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -9,6 +10,7 @@ from django.db.models.sql.compiler import SQLDeleteCompiler, SQLInsertCompiler, 
 
 from metrics_app import model_rows
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
+from metrics_app.backend import get_metrics
 from tests.metrics_settings import override_metrics
 
 pytestmark = pytest.mark.django_db
@@ -33,6 +35,19 @@ def test_one_object_is_one_row(metrics: InMemoryMetricsAdapter) -> None:
     group.save()
     group.delete()
     assert [counted(metrics, operation) for operation in ("insert", "update", "delete")] == [1, 1, 1]
+
+
+def test_rows_have_the_names_of_django_prometheus_where_the_settings_ask_for_these() -> None:
+    with override_metrics(DATABASE=True, NAMES="django-prometheus"):
+        Group.objects.bulk_create([Group(name="one"), Group(name="two")])
+        Group.objects.filter(name="one").update(name="four")
+        Group.objects.filter(name__in=["two", "four"]).delete()
+        named = cast("InMemoryMetricsAdapter", get_metrics())
+        found = [
+            named.value(f"django_model_{operation}_total", {"model": "group"})
+            for operation in ("inserts", "updates", "deletes")
+        ]
+    assert found == [2, 1, 2]
 
 
 def test_operations_on_many_rows_count_each_row(metrics: InMemoryMetricsAdapter) -> None:

@@ -169,6 +169,6 @@ def test_details_by_variables_of_the_environment(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(("length", "size"), [(None, 0), ("", 0), ("12", 12), ("twelve", None), ("²", None)])
-def test_a_length_that_is_no_number_is_no_size(length: str | None, size: float | None) -> None:
+def test_a_length_that_is_not_a_number_gives_no_size(length: str | None, size: float | None) -> None:
     assert parse_size(length, is_chunked=False) == size
     assert parse_size(length, is_chunked=True) is None
