@@ -283,6 +283,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.chaostoolkit.ChaosToolkit",
     "scenarios.drivers.command.Command",
     "scenarios.drivers.host.Host",
+    "scenarios.drivers.grpc.Grpc",
     "scenarios.drivers.http.Http",
     "scenarios.drivers.postgresql.Postgresql",
     "scenarios.drivers.prometheus.Prometheus",
@@ -305,6 +306,8 @@ ONLY_REGISTERED_SERVICES = env.read(boolean, "ONLY_REGISTERED_SERVICES", "false"
 ALLOWED_COMMAND_VARIABLES = env.read_list(commands, "ALLOWED_COMMANDS", [])
 ALLOWED_COMMANDS = tuple(ALLOWED_COMMAND_VARIABLES)
 ALLOWED_PIDFILE_DIRS = env.read_list(absolute_directories, "ALLOWED_PIDFILE_DIRS", [])
+# Where the 'descriptors' of grpc steps are, for servers without reflection.
+GRPC_DESCRIPTOR_DIR = env.read(directory_or_none, "GRPC_DESCRIPTOR_DIR", "")
 ALLOWED_CHAOSTOOLKIT_MODULES = env.read_list(module_prefixes, "ALLOWED_CHAOSTOOLKIT_MODULES", [])
 
 # Faults of hosts. On the coordinator's own host these kinds; other hosts have a list of their own.

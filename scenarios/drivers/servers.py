@@ -36,14 +36,19 @@ class Server:
     path: str
 
 
-class ServerArguments(Declaration):
+class AddressArguments(Declaration):
     """`service` or `url`."""
 
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
     url: Annotated[str, Field(min_length=1, max_length=2000)] = Field(ABSENT)
+    timeout: PositiveDuration = 10.0
+
+
+class ServerArguments(AddressArguments):
+    """`service` or `url`, and who logs in."""
+
     user: Annotated[str, Field(min_length=1, max_length=200)] = Field(ABSENT)
     password: Annotated[str, Field(min_length=1, max_length=2000)] = Field(ABSENT)
-    timeout: PositiveDuration = 10.0
 
 
 def find_broken_rules(values: Mapping[str, Any], protocol: Protocol) -> Iterator[tuple[str, str]]:
@@ -62,7 +67,7 @@ def find_broken_rules(values: Mapping[str, Any], protocol: Protocol) -> Iterator
             yield "url", str(error)
 
 
-def find_server(arguments: ServerArguments, platform: Platform, protocol: Protocol) -> Server:
+def find_server(arguments: AddressArguments, platform: Platform, protocol: Protocol) -> Server:
     """The server that the arguments name.
 
     Raises:

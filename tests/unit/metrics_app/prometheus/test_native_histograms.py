@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
-from google.protobuf.internal.decoder import _DecodeVarint32  # type: ignore[import-untyped]
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.internal.decoder import _DecodeVarint32
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, native
 from metrics_app.adapters.prometheus.native import MAX_INDEX, PER_DOUBLING, ZERO, find_bucket
