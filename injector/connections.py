@@ -5,13 +5,13 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from injector.faults import Direction, Fault
-from injector.http_faults import HttpRule
+from injector.http_faults import HttpRule, is_chosen
 from injector.pipes import Pipe
 
 if TYPE_CHECKING:
@@ -109,18 +109,20 @@ class Connection:
             self.reset()
             return
         self._relay.open[self] = None
-        self._set_faults(faults)
+        self._change_faults(faults, ())
         if self._relay.http_rules:
             self.read_http()
         self._connecting = asyncio.create_task(self._connect())
 
-    def apply_change(self) -> None:
-        """The faults of the relay are others now."""
-        faults = self._relay.find_faults(self._number)
-        if any(fault.reset for fault in faults.values()):
+    def apply_change(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
+        """The faults of the relay are others now; one that is another may be among both."""
+        chosen = {
+            name: fault for name, fault in added.items() if is_chosen(fault.share, fault.seed, self._number)
+        }
+        if any(fault.reset for fault in chosen.values()):
             self._end_by_fault(True)
             return
-        self._set_faults(faults)
+        self._change_faults(chosen, removed)
         rules = self._relay.http_rules
         if self._exchanges is not None:
             self._exchanges.set_rules(rules)
@@ -128,9 +130,10 @@ class Connection:
             # Where a message begins is known only when a request has come.
             self.client.takes = _FirstRequest(self) if rules else self.up
 
-    def _set_faults(self, faults: Mapping[str, Fault]) -> None:
-        self.up.set_faults(faults)
-        self.down.set_faults(faults)
+    def _change_faults(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
+        if added or removed:
+            self.up.change_faults(added, removed)
+            self.down.change_faults(added, removed)
 
     def read_http(self) -> None:
         """From here on, requests and responses have the faults of HTTP."""

@@ -1,10 +1,10 @@
 """What happens to which requests of HTTP/1.1."""
 
-import random
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import blake2b
 from importlib import import_module
 from typing import Any
 
@@ -95,7 +95,10 @@ class HttpRule:
 
 def is_chosen(share: float, seed: int, number: int) -> bool:
     """Whether the connection or request of this number is in the share: the same for the same seed."""
-    return share >= 1 or random.Random(f"{seed}/{number}").random() < share  # noqa: S311 - no secret
+    if share >= 1:
+        return True
+    digest = blake2b(f"{seed}/{number}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
 
 
 def _is_meant(fault: HttpFault, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,6 +22,37 @@ class Waiting:
     due: float
     data: bytes
     """Empty for the end of the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What several faults do together in one direction."""
+
+    latency: float
+    jitters: tuple[float, ...]
+    bandwidth: float
+    slow_close: float
+    corrupt: float
+    limits: tuple[tuple[int, bool], ...]
+    """After how many bytes in all it ends, and whether by a reset."""
+
+    @classmethod
+    def add(cls, faults: Mapping[str, Fault], begun: Mapping[str, int]) -> "Effects":
+        """`begun`: how many bytes had been handed on when each fault came."""
+        every = faults.values()
+        return cls(
+            latency=sum(fault.latency for fault in every),
+            jitters=tuple(fault.jitter for fault in every if fault.jitter),
+            bandwidth=min((fault.bandwidth for fault in every if fault.bandwidth), default=0.0),
+            slow_close=sum(fault.slow_close for fault in every),
+            corrupt=max((fault.corrupt for fault in every), default=0.0),
+            limits=tuple(
+                (begun[name] + after, is_reset)
+                for name, fault in faults.items()
+                for after, is_reset in ((fault.cut_after, False), (fault.reset_after, True))
+                if after is not None
+            ),
+        )
 
 
 class Pipe:
@@ -48,37 +79,39 @@ class Pipe:
         self.sink: asyncio.Transport | None = None
         self.passed = 0
         """Bytes that were handed on."""
-        self._faults: Sequence[Fault] = ()
-        self._limits: list[tuple[int, bool]] = []
+        self._faults: dict[str, Fault] = {}
+        self._hanging: set[str] = set()
+        self._effects: Effects | None = None
+        """What the faults do together; None where it is to be found again."""
         self._limited: dict[str, int] = {}
         self._waiting: deque[Waiting] = deque()
         self._waiting_bytes = 0
         self._held_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
         self._free_at = 0.0
-        self._is_hanging = False
         self._is_full = False
         self._is_sink_full = False
         self._has_ended = False
 
-    def set_faults(self, faults: Mapping[str, Fault]) -> None:
-        """Have these faults from now on; what waits is planned again by them."""
-        own = {name: fault for name, fault in faults.items() if fault.concerns(self._direction)}
-        self._faults = tuple(own.values())
-        self._is_hanging = any(fault.hang for fault in faults.values())  # whatever its direction
-        self._limited = {name: self._limited.get(name, self.passed) for name in own}
-        self._limits = [
-            (self._limited[name] + after, is_reset)
-            for name, fault in own.items()
-            for after, is_reset in ((fault.cut_after, False), (fault.reset_after, True))
-            if after is not None
-        ]
-        waiting, self._waiting = self._waiting, deque()
-        self._free_at = (
-            time.monotonic() if waiting else 0.0
-        )  # what was limited before does not come in a burst
-        for item in waiting:
-            self._plan(item.data, item.arrived)
+    def change_faults(self, added: Mapping[str, Fault], removed: Iterable[str]) -> None:
+        """Have these faults from now on, and those no longer; what waits is planned again."""
+        for name in removed:
+            self._faults.pop(name, None)
+            self._hanging.discard(name)
+            if name not in added:
+                self._limited.pop(name, None)
+        for name, fault in added.items():
+            if fault.hang:
+                self._hanging.add(name)  # whatever its direction
+            if fault.concerns(self._direction):
+                self._faults[name] = fault
+                self._limited.setdefault(name, self.passed)
+        self._effects = None
+        if self._waiting:
+            waiting, self._waiting = self._waiting, deque()
+            self._free_at = time.monotonic()  # what was limited before does not come in a burst
+            for item in waiting:
+                self._plan(item.data, item.arrived)
         self._pump()
 
     def open_sink(self, sink: asyncio.Transport) -> None:
@@ -86,7 +119,7 @@ class Pipe:
         self._pump()
 
     def feed(self, data: bytes) -> None:
-        if self.sink is not None and not self._waiting and not self._faults and not self._is_hanging:
+        if self.sink is not None and not self._waiting and not self._faults and not self._hanging:
             if not self.sink.is_closing():
                 self.passed += len(data)
                 self.sink.write(data)
@@ -130,13 +163,15 @@ class Pipe:
             self._timer.cancel()
 
     def _plan(self, data: bytes, arrived: float) -> None:
+        effects = self._find_effects()
         last = self._waiting[-1].due if self._waiting else 0.0
-        due = max(last, arrived + sum(self._draw_latency(fault) for fault in self._faults))
+        due = max(last, arrived + effects.latency)
+        if effects.jitters:
+            due = max(last, due + sum(self._dice.uniform(-jitter, jitter) for jitter in effects.jitters))
         if not data:
-            late = sum(fault.slow_close for fault in self._faults)
-            self._waiting.append(Waiting(arrived, due + late, data))
+            self._waiting.append(Waiting(arrived, due + effects.slow_close, data))
             return
-        rate = min((fault.bandwidth for fault in self._faults if fault.bandwidth), default=0.0)
+        rate = effects.bandwidth
         if not rate:
             self._waiting.append(Waiting(arrived, due, data))
             return
@@ -150,15 +185,17 @@ class Pipe:
     def _dice(self) -> random.Random:
         return random.Random(f"{self._direction}/{self._seed}")  # noqa: S311 - chooses delays and bits
 
-    def _draw_latency(self, fault: Fault) -> float:
-        return fault.latency + (self._dice.uniform(-fault.jitter, fault.jitter) if fault.jitter else 0.0)
+    def _find_effects(self) -> "Effects":
+        if self._effects is None:
+            self._effects = Effects.add(self._faults, self._limited)
+        return self._effects
 
     def _pump(self) -> None:
         """Hand on what is due; come back for the rest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while self._waiting and self.sink is not None and not self._is_hanging and not self._is_sink_full:
+        while self._waiting and self.sink is not None and not self._hanging and not self._is_sink_full:
             item = self._waiting[0]
             seconds = item.due - time.monotonic()
             if seconds > 0:
@@ -176,7 +213,7 @@ class Pipe:
             return
         if sink.is_closing():
             return  # nobody is there any more
-        for end, is_reset in self._limits:
+        for end, is_reset in self._find_effects().limits:
             if self.passed + len(data) >= end:
                 data = data[: max(0, end - self.passed)]
                 self.passed += len(data)
@@ -187,7 +224,7 @@ class Pipe:
         sink.write(self._corrupt(data))
 
     def _corrupt(self, data: bytes) -> bytes:
-        share = max((fault.corrupt for fault in self._faults), default=0.0)
+        share = self._find_effects().corrupt
         if not share:
             return data
         return bytes(

@@ -67,7 +67,10 @@ class Relay:
 
     def set_faults(self, faults: Mapping[str, Fault]) -> None:
         """Have these faults from now on, on established connections, too."""
+        before = self._faults
         self._faults = {name: fault for name, fault in faults.items() if fault.has_tcp_kind}
+        added = {name: fault for name, fault in self._faults.items() if before.get(name) != fault}
+        removed = [name for name in before if name in added or name not in self._faults]
         self.http_rules = {
             name: self._find_rule(name, fault.http)
             for name, fault in faults.items()
@@ -75,7 +78,7 @@ class Relay:
         }
         for connection in list(self.open):
             try:
-                connection.apply_change()
+                connection.apply_change(added, removed)
             except Exception:  # the fault of all others must not fail because of one
                 logger.exception("%s: a connection is reset that cannot have its faults", self.name)
                 connection.reset()

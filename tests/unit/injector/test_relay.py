@@ -274,7 +274,7 @@ async def test_a_client_that_resets_its_connection_before_its_late_end_harms_nob
     assert await reader.readexactly(4) == b"data"
 
     async def has_ended() -> bool:
-        # From then on the proxy reads nothing from the client, and is not told of the reset.
+        # From then on the proxy reads nothing from the client, and does not notice the reset.
         return any(connection.up.is_done for connection in bench.relay.open)
 
     await until(has_ended)
