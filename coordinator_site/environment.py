@@ -35,6 +35,7 @@ HOST_FAULT_KINDS = (
     "loss",
     "latency",
     "bandwidth",
+    "dns",
     "cpu",
     "memory",
     "io",

@@ -23,6 +23,7 @@ import contextlib
 import fcntl
 import fnmatch
 import hashlib
+import heapq
 import ipaddress
 import json
 import math
@@ -67,6 +68,9 @@ PID_FILE_SLACK = 2.0
 LAST_WORDS = 300
 # How long connections that a relay has may last when its fault is over.
 LINGER_SECONDS = 600.0
+DNS_PORT = 53
+MAX_QUERIES = 500
+MAX_NAME_SERVERS = 6
 TABLE = "inet test_coordinator"
 SO_MARK = 36  # socket(7); Python has no name for it
 MARK = 0x7E57C0
@@ -906,7 +910,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def read_text(path: str) -> str:
-    with contextlib.suppress(OSError), open(path, encoding="ascii") as file:
+    with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as file:
         return file.read().strip()
     return ""
 
@@ -1152,7 +1156,7 @@ def is_in_table(record: Record, store: Store, ended: str) -> bool:
 
 
 def name_chain(fault_id: str, end: Json) -> str:
-    return f"f_{hash_id(fault_id)}_{end['direction']}"
+    return f"f_{hash_id(fault_id)}_{end['direction']}{end.get('number', '')}"
 
 
 def build_element(end: Json) -> tuple[str, str]:
@@ -1358,13 +1362,13 @@ class Redirect(Rules):
         target["protocol"] = "tcp"
 
     def build_verdict(self, target: Json, end: Json) -> str:
-        return f"meta mark != {MARK:#x} counter redirect to :{target.get('relay', 1)}"
+        return f"meta mark != {MARK:#x} counter redirect to :{end.get('relay', 1)}"
 
     def apply(self, record: Record, store: Store) -> Json:
         self._relay = Relay(record["target"])
         self._relay.start()
-        target = {**record["target"], "relay": self._relay.port}
-        super().apply({**record, "target": target}, store)
+        ends = [{**end, "relay": self._relay.port} for end in record["target"]["ends"]]
+        super().apply({**record, "target": {**record["target"], "ends": ends}}, store)
         return {"mechanism": "nftables and a relay", "relay": self._relay.port}
 
     def undo(self, record: Record, store: Store, held: Json) -> None:
@@ -1398,6 +1402,168 @@ class Bandwidth(Redirect):
     def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
         super().prepare(arguments, target)
         target["rate"] = get_number(arguments, "rate", 1, 1 << 40)
+
+
+class Resolver:
+    """Answers queries for some names, and passes others on to the name server. A thread of its own."""
+
+    def __init__(self, target: Json) -> None:
+        self._target = target
+        self._servers: dict[socket.socket, str] = {}
+        self._asked: dict[socket.socket, tuple[socket.socket, Any, float]] = {}
+        self._later: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = 0
+
+    def start(self) -> list[int]:
+        """The ports, in the order of the name servers."""
+        ports = []
+        for end in self._target["ends"]:
+            is_v6 = ":" in end["address"]
+            server = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
+            server.bind(("::1" if is_v6 else "127.0.0.1", 0))
+            server.setblocking(False)
+            self._servers[server] = end["address"]
+            ports.append(int(server.getsockname()[1]))
+        threading.Thread(target=self._run, daemon=True).start()
+        return ports
+
+    def _run(self) -> None:
+        while True:
+            readable, _, _ = select.select(
+                [*self._servers, *self._asked], [], [], 0.02 if self._later else 1.0
+            )
+            for one in readable:
+                with contextlib.suppress(OSError):
+                    if one in self._servers:
+                        self._take_query(one)
+                    else:
+                        self._take_answer(one)
+            while self._later and self._later[0][0] <= time.monotonic():
+                with contextlib.suppress(OSError):
+                    heapq.heappop(self._later)[2]()
+            for one in [one for one, entry in self._asked.items() if entry[2] < time.monotonic()]:
+                self._asked.pop(one)
+                one.close()
+
+    def _take_query(self, server: socket.socket) -> None:
+        data, client = server.recvfrom(4096)
+        name = read_query_name(data)
+        if name is None or not any(fnmatch.fnmatchcase(name, one) for one in self._target["names"]):
+            self._pass_on(server, data, client)
+            return
+        answer = build_dns_answer(data, self._target["answer"])
+
+        def act() -> None:
+            if answer is None:
+                self._pass_on(server, data, client)
+            else:
+                server.sendto(answer, client)
+
+        self._number += 1
+        if len(self._later) < MAX_QUERIES:
+            heapq.heappush(self._later, (time.monotonic() + self._target["delay"], self._number, act))
+
+    def _pass_on(self, server: socket.socket, data: bytes, client: Any) -> None:
+        if len(self._asked) >= MAX_QUERIES:
+            return
+        asked = socket.socket(server.family, socket.SOCK_DGRAM)
+        asked.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # else it would be sent here again
+        self._asked[asked] = (server, client, time.monotonic() + 10.0)
+        asked.sendto(data, (self._servers[server], DNS_PORT))
+
+    def _take_answer(self, asked: socket.socket) -> None:
+        server, client, _ = self._asked.pop(asked)
+        try:
+            server.sendto(asked.recv(65_535), client)
+        finally:
+            asked.close()
+
+
+def read_query_name(data: bytes) -> str | None:
+    """The name that a query is for, in lower case; None of what is not a query (RFC 1035, 4.1)."""
+    if len(data) < 17 or data[2] & 0x80 or data[4:6] != b"\0\1":  # noqa: PLR2004
+        return None
+    labels, place = [], 12
+    while place < len(data) and data[place]:
+        length = data[place]
+        if length > 63:  # noqa: PLR2004 - a label, or a pointer, which a question has not
+            return None
+        labels.append(data[place + 1 : place + 1 + length].decode("latin-1").lower())
+        place += 1 + length
+    return ".".join(labels) if place + 5 <= len(data) else None
+
+
+def build_dns_answer(query: bytes, answer: str) -> bytes | None:
+    """What is answered instead; None where the true answer is only late."""
+    if not answer:
+        return None
+    end = query.index(b"\0", 12) + 5
+    kind = int.from_bytes(query[end - 4 : end - 2], "big")
+    code = {"servfail": 2, "nxdomain": 3}.get(answer, 0)
+    flags = 0x8080 | (query[2] & 1) << 8 | code
+    record = b""
+    if code == 0:
+        address = ipaddress.ip_address(answer)
+        if kind == (1 if address.version == 4 else 28):  # noqa: PLR2004 - A and AAAA
+            packed = address.packed
+            # The name is that of the question, the class IN, and nobody keeps it.
+            record = b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\0\1\0\0\0\0" + len(packed).to_bytes(2, "big")
+            record += packed
+    counts = b"\0\1" + (b"\0\1" if record else b"\0\0") + b"\0\0\0\0"
+    return query[:2] + flags.to_bytes(2, "big") + counts + query[12:end] + record
+
+
+class Dns(Rules):
+    """Queries over UDP to the name servers of this host lead to a resolver in the guardian."""
+
+    is_guarded = True
+    words = ("names", "answer", "delay")
+    hooks = {"out": "type nat hook output priority -110"}
+
+    def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
+        names = arguments.get("names", ["*"])
+        if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
+            raise Refusal(
+                f"names={names!r} must be a list of names, such as 'db.example.com' or '*.example.com'"
+            )
+        answer = arguments.get("answer", "")
+        if answer not in {"", "servfail", "nxdomain"}:
+            answer = str(parse_address(get_text(arguments, "answer")))
+        delay = get_number(arguments, "delay", 0.0, 60.0, 0.0)
+        if not answer and not delay:
+            raise Refusal("the fault has no effect: give 'answer' or 'delay'")
+        servers = find_name_servers()
+        if not servers:
+            raise Refusal("this host has no name server")
+        ends = [
+            {"direction": "out", "address": server, "port": DNS_PORT, "number": number}
+            for number, server in enumerate(servers)
+        ]
+        lowered = [name.lower().rstrip(".") for name in names]
+        target = {"ends": ends, "protocol": "udp", "names": lowered, "answer": answer, "delay": delay}
+        ended = run_nft(self.build_script(target, "check", 1.0), "--check")
+        if ended.returncode != 0:
+            raise Refusal(f"this kernel does not take the rule: {quote_end(ended.stderr)}")
+        return target
+
+    def build_verdict(self, target: Json, end: Json) -> str:
+        return f"meta mark != {MARK:#x} counter redirect to :{end.get('relay', 1)}"
+
+    def apply(self, record: Record, store: Store) -> Json:
+        ports = Resolver(record["target"]).start()
+        ends = [{**end, "relay": port} for end, port in zip(record["target"]["ends"], ports)]  # noqa: B905 - Python 3.8
+        super().apply({**record, "target": {**record["target"], "ends": ends}}, store)
+        return {"mechanism": "nftables and a resolver", "servers": [end["address"] for end in ends]}
+
+
+def find_name_servers() -> list[str]:
+    """Those that programs ask, and those that systemd-resolved asks for programs that ask it otherwise."""
+    found = []
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        for word in re.findall(r"^nameserver[ \t]+(\S+)", read_text(path), re.MULTILINE):
+            with contextlib.suppress(Refusal):
+                found.append(str(parse_address(word)))
+    return list(dict.fromkeys(found))[:MAX_NAME_SERVERS]
 
 
 class Load(Kind):
@@ -1598,6 +1764,7 @@ KINDS: dict[str, Kind] = {
     "loss": Loss(),
     "latency": Latency(),
     "bandwidth": Bandwidth(),
+    "dns": Dns(),
     "cpu": Cpu(),
     "memory": Memory(),
     "io": Io(),

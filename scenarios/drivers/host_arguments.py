@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
-from scenarios.domain.durations import parse_duration
+from scenarios.domain.durations import format_duration, parse_duration
 from scenarios.domain.sizes import PERCENT_PATTERN, SIZE_PATTERN, parse_share, parse_size
 from scenarios.drivers.proxy_arguments import Rate, Seconds, Share
 
+MAX_DNS_DELAY = 60.0
 _WAYS = ("unit", "pidfile", "port")
 _UNIT_PATTERN = r"^[A-Za-z0-9:_.@\\][A-Za-z0-9:_.@\\-]{0,200}$"
 
@@ -31,6 +32,24 @@ def _check_one_address(text: str) -> str:
     if text == "any":
         raise ValueError("'any' is not possible here: name the address of one host")
     return _check_address(text)
+
+
+def _check_dns_answer(text: str) -> str:
+    if text in {"servfail", "nxdomain"}:
+        return text
+    try:
+        ip_address(text.replace("%", "/"))
+    except ValueError:
+        raise ValueError(
+            f"{text[:80]!r} is not an answer: write 'servfail', 'nxdomain' or an IP address"
+        ) from None
+    return text
+
+
+def _check_dns_delay(seconds: float) -> float:
+    if seconds > MAX_DNS_DELAY:
+        raise ValueError(f"'{format_duration(seconds)}' is too long: nobody waits for a name for a minute")
+    return seconds
 
 
 def _check_path(text: str) -> str:
@@ -151,6 +170,25 @@ class NarrowTraffic(Declaration):
     rate: Rate
 
 
+class NameLookups(Declaration):
+    """Lookups of `names` over UDP. `*.example.com` stands for names below it; without `names`, all of them.
+
+    `answer` is `servfail`, `nxdomain`, or an IP address that is not the true one. With `delay`, the answer is
+    late, and true if there is no `answer`.
+    """
+
+    names: Annotated[list[Annotated[str, Field(min_length=1, max_length=253)]], Field(min_length=1)] = Field(
+        ABSENT
+    )
+    answer: Annotated[str, Field(max_length=45), AfterValidator(_check_dns_answer)] = Field(ABSENT)
+    delay: Annotated[Seconds, AfterValidator(_check_dns_delay)] = Field(ABSENT)
+
+    @classmethod
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not {"answer", "delay"} & values.keys():
+            yield "", "the fault has no effect: give 'answer' or 'delay'"
+
+
 class CpuLoad(Declaration):
     """So many `cores`, all of them by default, are busy for this share of the time."""
 
@@ -201,6 +239,7 @@ class HostArguments(Declaration):
         "loss",
         "latency",
         "bandwidth",
+        "dns",
         "cpu",
         "memory",
         "io",
@@ -221,6 +260,7 @@ class HostArguments(Declaration):
     loss: LossyTraffic = Field(ABSENT)
     latency: SlowTraffic = Field(ABSENT)
     bandwidth: NarrowTraffic = Field(ABSENT)
+    dns: NameLookups = Field(ABSENT)
     cpu: CpuLoad = Field(ABSENT)
     memory: MemoryLoad = Field(ABSENT)
     io: IoLoad = Field(ABSENT)

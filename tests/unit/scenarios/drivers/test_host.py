@@ -108,6 +108,7 @@ def test_driver_program_and_settings_know_the_same_kinds() -> None:
         {"pause": {"unit": "shop.service"}},
         {"memory": {"size": "512MiB"}},
         {"reset": {"from": "any", "port": 8000}},
+        {"dns": {"names": ["*.example.com"], "answer": "servfail", "delay": "2s"}},
         {"latency": {"to": "10.0.0.7", "port": 5432, "delay": "300ms", "jitter": "50ms"}},
     ],
 )
@@ -142,6 +143,9 @@ def test_arguments_are_written_for_the_program() -> None:
         ({"blackhole": {"to": "shop-db"}}, "is not an IP address"),
         ({"latency": {"to": "any", "port": 1, "delay": "1s"}}, "name the address of one host"),
         ({"latency": {"to": "::1", "port": 1, "delay": "1s", "jitter": "2s"}}, "data cannot be early"),
+        ({"dns": {"names": ["a"]}}, "give 'answer' or 'delay'"),
+        ({"dns": {"answer": "broken"}}, "write 'servfail', 'nxdomain' or an IP address"),
+        ({"dns": {"delay": "2m"}}, "is too long"),
         ({"pick": 1, "pause": {"port": 80}}, "'pick' needs 'where'"),
         ({"where": {"a": "b"}, "pick": 0, "pause": {"port": 80}}, "is not a number of hosts"),
         ({"where": {"a": "b"}, "pick": "0%", "pause": {"port": 80}}, "is not a share"),
