@@ -93,7 +93,7 @@ class LocalCoordinator(LocalRegistrations):
         targets = plan_warnings.look_for_targets(plan)
         return Preflight(
             refused,
-            targets.unreachable,
+            [sentence for sentence in targets.unreachable if sentence not in refused],
             [*warnings, *plan_warnings.find_start_delays(plan)],
             targets.chosen,
         )

@@ -69,9 +69,13 @@ def _list_kinds(kinds: Mapping[str, Any]) -> Iterator[Finding]:
     possible = [kind for kind, reason in kinds.items() if not reason]
     if possible:
         yield Finding("faults", is_well=True, sentence=f"it can inject {', '.join(possible)}")
-    if reasons := "; ".join(dict.fromkeys(str(reason) for reason in kinds.values() if reason)):
-        sentence = f"it cannot inject others: {reasons}" if possible else f"it can inject none: {reasons}"
-        yield Finding("faults", is_well=bool(possible), sentence=sentence)
+    impossible: dict[str, list[str]] = {}
+    for kind, reason in kinds.items():
+        if reason:
+            impossible.setdefault(str(reason).removeprefix(f"{kind!r} is "), []).append(kind)
+    if impossible:
+        reasons = "; ".join(f"{', '.join(same)}: {reason}" for reason, same in impossible.items())
+        yield Finding("faults", is_well=bool(possible), sentence=f"it cannot inject {reasons}")
 
 
 def _format_fact(value: Any) -> str:
