@@ -3,7 +3,6 @@
 None of them may manage accounts, because anyone who may change a user can become a superuser.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.apps import AppConfig
@@ -45,12 +44,8 @@ def make_groups(sender: AppConfig, **options: Any) -> None:
     if not missing:
         return
     create_permissions(sender, verbosity=0, using=options.get("using", "default"))
+    known = Permission.objects.select_related("content_type")
+    by_name = {f"{found.content_type.app_label}.{found.codename}": found for found in known}
     for name, permissions in GROUPS.items():
         if name in missing:
-            Group.objects.create(name=name).permissions.set(_permissions(permissions))
-
-
-def _permissions(names: tuple[str, ...]) -> Iterator[Permission]:
-    for name in names:
-        app, codename = name.split(".")
-        yield Permission.objects.get(content_type__app_label=app, codename=codename)
+            Group.objects.create(name=name).permissions.set(by_name[each] for each in permissions)
