@@ -1,10 +1,12 @@
 """The metrics adapter that the settings name, one per process."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from django.conf import ENVIRONMENT_VARIABLE
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.db import connections
@@ -132,12 +134,24 @@ def options() -> MetricsOptions:
         directory=conf.directory,
         max_label_sets=conf.max_label_sets,
         native_histograms=conf.native_histograms,
+        owner=find_owner(),
     )
 
 
 def request_options() -> RequestMetricsOptions:
     buckets = None if SETTINGS["BUCKETS"].given() is None else conf.buckets
     return RequestMetricsOptions(conf.names, tuple(conf.labels), buckets, conf.routes)
+
+
+def find_owner() -> str:
+    """The service that this process is of: by its constant labels, or by the name of its settings module.
+
+    Its version is left out, because two of them may run at once while one is replaced by the other.
+    """
+    labels = {name: text for name, text in conf.constant_labels.items() if name != "version"}
+    if labels:
+        return ", ".join(f"{name}={text!r}" for name, text in sorted(labels.items()))
+    return os.environ.get(ENVIRONMENT_VARIABLE, "")
 
 
 def make_directory(directory: Path | None) -> None:

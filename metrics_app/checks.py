@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from metrics_app import backend
 from metrics_app.catalogue import CATALOGUE, Definition
 from metrics_app.conf import SETTINGS, conf, read_dictionary
-from metrics_app.ports import AdapterSettingsError
+from metrics_app.ports import AdapterSettingsError, AdapterWithOwners
 from metrics_app.request_metrics import declare_request_metrics
 from metrics_app.request_schemes import FIXED_BUCKETS
 from metrics_app.setting_values import SettingError, find_missing_module
@@ -34,6 +34,7 @@ def register_all() -> None:
     register(check_default_backend)
     register(check_directory)
     register(check_files_in_directory)
+    register(check_owners_of_directory)
     register(check_variables_of_the_adapter)
     register(check_buckets)
     register(check_limitations)
@@ -165,6 +166,25 @@ def check_files_in_directory(*_: Any, **__: Any) -> list[CheckMessage]:
             )
         )
     return messages
+
+
+def check_owners_of_directory(*_: Any, **__: Any) -> list[CheckMessage]:
+    try:
+        adapter, options = backend.adapter_class(), backend.options()
+    except ImproperlyConfigured:
+        return []  # E001 says so
+    others = adapter.find_other_owners(options) if issubclass(adapter, AdapterWithOwners) else []
+    if not others:
+        return []
+    return [
+        Warning(
+            f"{SETTINGS['DIRECTORY'].shown()} has metrics of other services: {' and '.join(others)}. "
+            f"Each scrape shows them as metrics of this one, {options.owner}.",
+            hint=f"Give each service a directory of its own by {SETTINGS['DIRECTORY'].names()}. "
+            "It is emptied when no process uses it any more.",
+            id="metrics_app.W005",
+        )
+    ]
 
 
 def _shared(foreign: list[str]) -> Error:

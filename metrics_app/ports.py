@@ -249,6 +249,8 @@ class MetricsOptions:
     directory: Path | None = None
     max_label_sets: int = 2000
     native_histograms: bool = False
+    owner: str = ""
+    """Names the service whose processes share the directory; empty where nothing tells."""
 
 
 @runtime_checkable
@@ -282,6 +284,16 @@ class MetricsAdapter(MetricsPort, Protocol):
     @classmethod
     def limitations(cls) -> list[str]:
         """What it does worse in this installation than it should, a sentence each; said at start."""
+        ...
+
+
+@runtime_checkable
+class AdapterWithOwners(Protocol):
+    """An adapter that tells which services use the same directory; an adapter need not be one."""
+
+    @classmethod
+    def find_other_owners(cls, options: MetricsOptions) -> list[str]:
+        """The services besides `options.owner` whose metrics the directory holds."""
         ...
 
 

@@ -16,7 +16,7 @@ from weakref import WeakSet
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.detailed_recorder import HistogramsRecorder
 from metrics_app.adapters.families import Families, ReentrantUseError
-from metrics_app.adapters.prometheus import folder, mapped_cells, slots, upstream
+from metrics_app.adapters.prometheus import folder, mapped_cells, owners, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
@@ -77,7 +77,9 @@ class PrometheusMetricsAdapter:
         directory: Path | None = None,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
         native_histograms: bool = False,
+        owner: str = "",
     ) -> None:
+        self._owner = owner
         self._constant_labels = read_constant_labels(constant_labels)
         self._directory = directory or _temporary_directory()
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -126,6 +128,7 @@ class PrometheusMetricsAdapter:
             directory=options.directory,
             max_label_sets=options.max_label_sets,
             native_histograms=options.native_histograms,
+            owner=options.owner,
         )
 
     @classmethod
@@ -139,6 +142,12 @@ class PrometheusMetricsAdapter:
     @classmethod
     def unreadable_files(cls, directory: Path) -> list[str]:
         return folder.unreadable_files(directory)
+
+    @classmethod
+    def find_other_owners(cls, options: MetricsOptions) -> list[str]:
+        if options.directory is None or not options.owner:
+            return []
+        return owners.find_other_owners(options.directory, options.owner)
 
     @classmethod
     def take_over_libraries(cls, find_adapter: Callable[[], MetricsPort | None]) -> None:
@@ -290,6 +299,17 @@ class PrometheusMetricsAdapter:
             self._runtime = RuntimeRecord(self._directory, slot.number)
         with suppress(OSError):
             self._recorder.exemplars = ExemplarRecord(self._directory, slot.number)
+        with suppress(OSError):
+            self._note_owner()
+
+    def _note_owner(self) -> None:
+        if self._owner and (others := owners.note_owner(self._directory, self._owner)):
+            logger.warning(
+                "%s is the metrics directory of %s, too: each scrape shows their metrics as those of %s",
+                self._directory,
+                " and ".join(others),
+                self._owner,
+            )
 
     def _before_scrape(self) -> None:
         self._look()

@@ -34,6 +34,7 @@ FIRST_TYPES = "(?:counter|histogram|gauge_livesum|gauge_mostrecent)"
 FIRST_VERSION = re.compile(rf"(?:{FIRST_TYPES}_(\d+)\.db|(?:runtime|exemplars)-(\d+)\.bin)")
 SLOT_LOCK = re.compile(r"slot-(\d+)\.lock")
 DIRECTORY_LOCK = "directory.lock"
+OWNERS_FILE = "directory.owners"
 OF_THE_SYSTEM = re.compile(r"lost\+found|\.nfs.*|\.gitkeep|\.gitignore")
 
 MAGIC = b"XMT1"
@@ -134,7 +135,9 @@ def unreadable_files(directory: Path) -> list[str]:
 
 
 def _has_own_name(name: str) -> bool:
-    return name == DIRECTORY_LOCK or bool(SLOT_LOCK.fullmatch(name) or OWN_NAME.fullmatch(name))
+    return name in {DIRECTORY_LOCK, OWNERS_FILE} or bool(
+        SLOT_LOCK.fullmatch(name) or OWN_NAME.fullmatch(name)
+    )
 
 
 def _belongs_here(path: Path) -> bool:
@@ -144,7 +147,7 @@ def _belongs_here(path: Path) -> bool:
     if not stat.S_ISREG(path.lstat().st_mode):
         return False
     # A lock file is not looked into: closing it would drop a lock that this process holds.
-    if name == DIRECTORY_LOCK or SLOT_LOCK.fullmatch(name) or FIRST_VERSION.fullmatch(name):
+    if name in {DIRECTORY_LOCK, OWNERS_FILE} or SLOT_LOCK.fullmatch(name) or FIRST_VERSION.fullmatch(name):
         return True
     if OWN_NAME.fullmatch(name):
         return is_own(path) or not os.access(path, os.R_OK)

@@ -24,6 +24,7 @@ from metrics_app.adapters.prometheus.folder import (
     FIRST_VERSION,
     LIVE_GAUGE,
     OWN_NAME,
+    OWNERS_FILE,
     SLOT_LOCK,
     directory_locked,
     is_own,
@@ -145,7 +146,7 @@ def holders(directory: Path) -> dict[int, int]:
 
 def _empty(directory: Path) -> None:
     for path in list(directory.iterdir()):
-        if _may_remove(path):
+        if _may_remove(path) or (path.name == OWNERS_FILE and not path.is_dir()):
             path.unlink(missing_ok=True)
     # From now on a file with a name of the first version is prometheus_client's own.
     for path in directory.glob("slot-*.lock"):

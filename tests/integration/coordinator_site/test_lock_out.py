@@ -1,5 +1,6 @@
 """Who guesses passwords is kept out, and nobody else."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -42,6 +43,12 @@ def test_after_some_failures_the_right_password_is_refused_too(client: Client) -
     answer = client.post("/admin/login/", {"username": "ada", "password": RIGHT}, REMOTE_ADDR="192.0.2.1")
     assert "15 minutes" in answer.content.decode()
     assert "unsafe" not in answer["Content-Security-Policy"]
+
+
+def test_a_failed_login_keeps_the_name_in_its_field_and_never_the_password(client: Client) -> None:
+    content = client.post("/admin/login/", {"username": "ada", "password": "wrong-horse"}).content.decode()
+    assert re.search(r'<input type="text" name="username" value="ada"', content)
+    assert "wrong-horse" not in content
 
 
 def test_others_from_the_same_address_and_the_same_person_from_another_get_in(client: Client) -> None:
