@@ -64,7 +64,7 @@ class RegisteredServices:
         hosts = {name: found for name, *found in Host.objects.values_list("name", "address", "labels")}
         hosts |= {name: [found["address"], found["labels"]] for name, found in kept.get("hosts", {}).items()}
         self._hosts = [
-            RegisteredHost(name, service_urls.format_ssh_address(address), labels)
+            RegisteredHost(name, _format_address(address), labels)
             for name, (address, labels) in sorted(hosts.items())
         ]
 
@@ -94,6 +94,13 @@ class RegisteredServices:
 
     def hosts(self) -> Sequence[RegisteredHost]:
         return self._hosts
+
+
+def _format_address(address: str) -> str:
+    try:
+        return service_urls.format_ssh_address(address)
+    except ValueError:
+        return address  # stored by other means: only the steps on this host fail, and say why
 
 
 def pin_places(names: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:

@@ -9,7 +9,8 @@ from scenarios.models import Service
 def check_service(service: Service) -> list[Finding]:
     """One finding for each part, in the order in which they depend on each other."""
     listening = check_listening(service)
-    found = [Finding("address", listening.is_well, f"{service.base_url} {listening.sentence}")]
+    sentence = f"{service.base_url} {listening.sentence}" if listening.is_well else listening.sentence
+    found = [Finding("address", listening.is_well, sentence)]
     if service.is_web:
         health = check_health(service)
         found.append(Finding("health", health.is_well, health.sentence))

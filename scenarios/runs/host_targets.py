@@ -6,6 +6,7 @@ unknown until a worker claims the run.
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -109,9 +110,12 @@ class RegisteredHosts:
 
 def read_endpoints() -> list[Endpoint]:
     """Where ssh reaches the registered hosts."""
-    addresses = Host.objects.exclude(address="").values_list("address", flat=True)
-    places = (service_urls.parse_ssh_address(address)[1] for address in addresses)
-    return [(normalize_host(place.host), place.port) for place in places]
+    found = []
+    for address in Host.objects.exclude(address="").values_list("address", flat=True):
+        with suppress(ValueError):  # stored by other means
+            place = service_urls.parse_ssh_address(address)[1]
+            found.append((normalize_host(place.host), place.port))
+    return found
 
 
 def find_touched(targets: HostTargets, *, lookups: bool = True) -> set[str]:

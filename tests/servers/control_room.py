@@ -34,6 +34,8 @@ PAGES = {
     "services": "/admin/scenarios/service/",
     "service": "/admin/scenarios/service/{service}/change/",
     "new-service": "/admin/scenarios/service/add/",
+    "hosts": "/admin/scenarios/host/",
+    "host": "/admin/scenarios/host/1/change/",
     "schedules": "/admin/scenarios/schedule/",
     "schedule": "/admin/scenarios/schedule/{schedule}/change/",
     "new-schedule": "/admin/scenarios/schedule/add/",
@@ -77,6 +79,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 from scenarios.planning import schedules
 from scenarios.drivers import documents
+from scenarios.library import hosts as registered_hosts
 from scenarios.library import services as registered_services
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.runs import commands as run_commands
@@ -84,8 +87,9 @@ from scenarios.models import Scenario, Schedule
 ann = User.objects.create_user("ann", is_staff=True)
 ann.groups.add(Group.objects.get(name="Editor"))
 service = registered_services.register_service("custody", "http://127.0.0.1:2", "Keeps what is traded")
-service.is_protected = True
+service.is_protected, service.proxy = True, "http://127.0.0.1:2"
 registered_services.save_service(service)
+registered_hosts.register_host("shop-1", address="chaos@127.0.0.1:2", labels={"role": "shop"})
 source = Scenario.objects.get(name="exchange-latency").document
 source = source.replace("name: exchange-latency", "name: custody-latency", 1)
 source = source.replace("service: exchange,", "service: custody,")

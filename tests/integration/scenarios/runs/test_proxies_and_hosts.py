@@ -17,7 +17,7 @@ from scenarios.engine.steps import Pinned
 from scenarios.models import Hold, Host, Run, Service
 from scenarios.ports import Intent, Proxy, RegisteredHost
 from scenarios.runs import commands as run_commands
-from scenarios.runs import leases
+from scenarios.runs import host_targets, leases
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,6 +61,13 @@ def test_drivers_get_the_proxy_with_its_token_and_the_hosts_by_two_queries() -> 
         RegisteredHost("here", "", {}),
         RegisteredHost("shop-2", "chaos@10.0.0.7:22", {"role": "shop"}),
     ]
+
+
+def test_host_with_a_wrong_address_spoils_no_other() -> None:
+    Host.objects.create(name="shop-1", address="by other means")
+    Host.objects.create(name="shop-2", address="chaos@10.0.0.7")
+    assert [host.address for host in SitePlatform().hosts()] == ["by other means", "chaos@10.0.0.7:22"]
+    assert host_targets.read_endpoints() == [("10.0.0.7", 22)]
 
 
 def test_token_of_a_proxy_is_redacted_in_what_its_step_returns() -> None:
