@@ -5,7 +5,8 @@ import re
 MAX_SIZE = 1 << 40
 _UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
-SIZE_PATTERN = rf"^({_NUMBER}) ?({'|'.join(_UNITS)})$"
+# Without "|", which would end a cell of a table in Markdown.
+SIZE_PATTERN = rf"^({_NUMBER}) ?((?:[KMG]i?)?B)$"
 RATE_PATTERN = SIZE_PATTERN.replace("$", "/s$")
 PERCENT_PATTERN = rf"^({_NUMBER})%$"
 _MAX_TEXT_LENGTH = 64

@@ -74,10 +74,10 @@ Share = Annotated[
     BeforeValidator(parse_share),
     WithJsonSchema(
         {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-                {"type": "string", "pattern": PERCENT_PATTERN},
-            ],
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "pattern": PERCENT_PATTERN,
             "examples": [0.2, "20%"],
         }
     ),
@@ -140,7 +140,7 @@ class ProxyArguments(Declaration):
     bandwidth: Rate = Field(ABSENT)
     refuse: bool = False
     hang: bool = False
-    reset: Annotated[bool, Tag("flag")] | Annotated[After, Tag("mapping")] = Field(
+    reset: Annotated[After, Tag("mapping")] | Annotated[bool, Tag("flag")] = Field(
         False, discriminator=Discriminator(_choose_member), json_schema_extra=_use_any_of
     )
     cut: After = Field(ABSENT)

@@ -244,4 +244,4 @@ def test_a_reset_is_true_or_after_some_bytes() -> None:
 
 def test_schema_offers_both_kinds_of_reset() -> None:
     schema = ProxyArguments.model_json_schema()
-    assert schema["properties"]["reset"]["anyOf"] == [{"type": "boolean"}, {"$ref": "#/$defs/After"}]
+    assert schema["properties"]["reset"]["anyOf"] == [{"$ref": "#/$defs/After"}, {"type": "boolean"}]
