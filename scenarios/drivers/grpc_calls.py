@@ -4,9 +4,12 @@ grpcio is an optional extra and imported when a step runs. Its asyncio side keep
 so its blocking side is used. Closing the channel ends its calls.
 """
 
+import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
@@ -16,6 +19,8 @@ from scenarios.drivers.servers import Server
 
 MAX_FILES = 500
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+# Debian, Fedora.
+_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 # How long before its end a deadline may be reported.
 _CLOSE_SECONDS = 0.1
 # The first is the present one; many servers know only the second. Their messages are the same.
@@ -69,7 +74,16 @@ def open_channel(server: Server, addresses: Iterable[AddressInfo], *, tls: bool)
     if not tls:
         return grpc.insecure_channel(target, options=options)
     options.append(("grpc.ssl_target_name_override", server.host))
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(), options=options)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(_read_roots()), options=options)
+
+
+def _read_roots() -> bytes | None:
+    """The certificates that the system trusts, instead of those that grpcio brings along."""
+    for path in (ssl.get_default_verify_paths().cafile, *_ROOTS):
+        with suppress(OSError):
+            if path:
+                return Path(path).read_bytes()
+    return None
 
 
 def check_health(target: Target, service: str) -> Reply:
@@ -138,6 +152,9 @@ def _read_error(target: Target, error: Any) -> Reply:
     if code == "DEADLINE_EXCEEDED" and target.deadline - time.monotonic() < _CLOSE_SECONDS:
         raise StepFailed(f"{target.name} did not answer in time") from error
     if code == "UNAVAILABLE" and any(words in details.lower() for words in _LOST):
+        reason = details.rpartition(": ")[2]
+        if "verif" in details.lower():
+            raise StepNotSent(f"{target.name} has a certificate that is not trusted: {reason}") from error
         raise StepFailed(f"{target.name} gave no answer of gRPC: {format_value(details)}") from error
     return Reply(code, details, None)
 

@@ -117,8 +117,8 @@ class Redis:
     async def choose_target(self, arguments: RedisFaultArguments, platform: Platform) -> Mapping[str, Any]:
         server = find_server(arguments, platform, REDIS)
         await require_server(server, platform)
-        what = f"pause of {arguments.pause}" if arguments.pause else "clients"
-        return {"url": server.url, "label": f"{what} of {server.name}"}
+        label = server.name if arguments.pause else f"clients of {server.name}"
+        return {"url": server.url, "label": label}
 
     async def inject(
         self, arguments: RedisFaultArguments, platform: Platform, fault: FaultCall

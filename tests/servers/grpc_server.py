@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -61,13 +62,21 @@ class GrpcServer:
 
 
 @contextmanager
-def grpc_server(*, reflects: bool = True, has_health: bool = True) -> Iterator[GrpcServer]:
+def grpc_server(
+    *, reflects: bool = True, has_health: bool = True, certificate: Path | None = None
+) -> Iterator[GrpcServer]:
+    """`certificate` is a file with a certificate and its key: the server then expects TLS."""
     pool = descriptor_pool.DescriptorPool()
     for file in (duration_pb2.DESCRIPTOR.serialized_pb, describe().SerializeToString()):
         pool.AddSerializedFile(file)
     order = message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.v1.Order"))
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=[("grpc.so_reuseport", 0)])
-    found = GrpcServer(server.add_insecure_port("127.0.0.1:0"), health.HealthServicer())
+    if certificate is None:
+        port = server.add_insecure_port("127.0.0.1:0")
+    else:
+        both = certificate.read_bytes()
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(both, both)]))
+    found = GrpcServer(port, health.HealthServicer())
     handler = grpc.unary_unary_rpc_method_handler(
         found.cancel, request_deserializer=order.FromString, response_serializer=order.SerializeToString
     )
