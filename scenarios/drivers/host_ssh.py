@@ -110,8 +110,8 @@ async def _run(
             process = await connection.create_process(settings.HOST_PROGRAM_COMMAND, encoding=None)
             process.stdin.write(text.encode())
             process.stdin.write_eof()
-            output = await _read(process.stdout)
-            errors = await _read(process.stderr)
+            output = await _read(host, process.stdout)
+            errors = await _read(host, process.stderr)
             await process.wait_closed()
     except TimeoutError as error:
         raise StepFailed(_explain(host, f"gave no answer within {CALL_SECONDS:g} s")) from error
@@ -120,11 +120,19 @@ async def _run(
     return output, errors, process.exit_status
 
 
-async def _read(stream: Any) -> bytes:
-    """What it says, up to a limit: the host may be anything."""
+async def _read(host: RegisteredHost, stream: Any) -> bytes:
+    """What it says, up to a limit: the host may be anything.
+
+    Raises:
+        StepFailed: it says more.
+    """
     found = bytearray()
-    while len(found) < MAX_ANSWER and (data := await stream.read(65536)):
+    while data := await stream.read(65536):
         found += data
+        if len(found) > MAX_ANSWER:
+            raise StepFailed(
+                _explain(host, f"answered more than {MAX_ANSWER} bytes: {bytes(found[:40])!r} …")
+            )
     return bytes(found)
 
 

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from coordinator_site.environment import HOST_FAULT_KINDS
 from injector.host_program import KINDS
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
-from scenarios.drivers import host_calls, load_drivers
+from scenarios.drivers import host_calls, host_ssh, load_drivers
 from scenarios.drivers.host import Host, choose_hosts, describe_host
 from scenarios.drivers.host_arguments import HostArguments
 from scenarios.drivers.hosts import this_host
@@ -304,7 +304,7 @@ async def test_a_fault_of_two_hosts_is_on_both_or_on_none(
 
 @pytest.mark.ssh_server
 async def test_hosts_that_cannot_be_reached_are_named(
-    there: Hosts, server: SshServer, settings: Any, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    there: Hosts, server: SshServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = there.registered[0]
     settings.HOST_PROGRAM_COMMAND = "python-of-nobody -"
@@ -312,6 +312,13 @@ async def test_hosts_that_cannot_be_reached_are_named(
         await describe_host(host)
     settings.HOST_PROGRAM_COMMAND = "echo hello"
     with pytest.raises(StepFailed, match=r"gave no answer of the host program \(exit code 0\): 'hello'"):
+        await describe_host(host)
+    settings.HOST_PROGRAM_COMMAND = "yes"
+    with pytest.raises(StepFailed, match=r"answered more than 262144 bytes: b'y\\ny"):
+        await describe_host(host)
+    settings.HOST_PROGRAM_COMMAND = "sleep 30"
+    monkeypatch.setattr(host_ssh, "CALL_SECONDS", 0.5)
+    with pytest.raises(StepFailed, match=r"gave no answer within 0\.5 s"):
         await describe_host(host)
     user = host.address.partition("@")[0]
     with pytest.raises(StepNotSent, match="cannot be reached"):
@@ -341,8 +348,6 @@ async def test_a_host_with_another_key_is_refused(there: Hosts, server: SshServe
 async def test_a_server_that_says_nothing_is_given_up(
     serve: Serve, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from scenarios.drivers import host_ssh  # noqa: PLC0415
-
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
 
