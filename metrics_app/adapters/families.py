@@ -125,7 +125,9 @@ class Families(Generic[Series]):
         return RequestHistograms(bind, names, self._max_label_sets)
 
     def let_go(self, name: str, labels: Labels | None) -> Definition | None:
-        """Let go of one series of a metric or, without labels, of all; the definition, None if there is none.
+        """Drop one series of a metric or, without labels, all of them; return the metric's definition.
+
+        None if the metric is not declared.
 
         Raises:
             MetricsError: the label names are not those of the metric.

@@ -28,7 +28,7 @@ def connection_of_the_other_thread(django_db_setup: None) -> Iterator[None]:
 def quick_flush(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Put back what `migrate` has written after its migrations, at the end of each transactional test.
 
-    Django writes it anew row by row there, which took half of the time of these tests.
+    Django writes it again row by row there, which took half of the time of these tests.
     """
     with django_db_blocker.unblock():
         kept = [(model, list(model._default_manager.all())) for model in WRITTEN_AFTER_MIGRATE]

@@ -1,6 +1,6 @@
 """Which services keep metrics in the directory: it should be one, because a scrape shows all as its own.
 
-A service is written down when a process of it first records. Whoever finds the directory without processes
+A service is written down when a process of it first records. A process that finds no other in the directory
 empties it, this file included.
 """
 

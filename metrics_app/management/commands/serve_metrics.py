@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
 def _server(address: str, port: int) -> ScrapeServer:
     if not 1 <= port <= MAX_PORT:
-        raise CommandError(f"--port={port!r} is none: a whole number from 1 to {MAX_PORT}, as in 9100.")
+        raise CommandError(f"--port={port!r} is not a port: use a whole number from 1 to {MAX_PORT}.")
     try:
         return ScrapeServer(address, port)
     except OSError as error:

@@ -91,7 +91,7 @@ def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
     with command(tmp_path, port) as process:
         _, error = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert f"--port={port} is none" in error
+    assert f"--port={port} is not a port" in error
 
 
 def test_clients_that_say_nothing_do_not_make_it_grow(tmp_path: Path) -> None:
