@@ -64,20 +64,32 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
     for name in ("host_key", "other_host_key", "key", "limited_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
-    server = SshServer(folder, free_port())
-    server.force("false")
-    host_key = (folder / "host_key.pub").read_text()
-    server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {host_key}")
-    configuration = folder / "sshd_config"
-    configuration.write_text(CONFIGURATION.format(port=server.port, folder=folder))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it insists on this one
-    sshd = program()
-    assert sshd is not None
-    process = subprocess.Popen([sshd, "-D", "-e", "-f", str(configuration)])
+    server, process = _start(folder)
     try:
-        wait_for(lambda: is_listening(server.port), what="sshd listens")
+        server.force("false")
+        host_key = (folder / "host_key.pub").read_text()
+        server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {host_key}")
         yield server
     finally:
         process.terminate()
         process.wait()
+
+
+def _start(folder: Path) -> tuple[SshServer, subprocess.Popen[bytes]]:
+    """On the next port if another process has taken this one meanwhile."""
+    sshd = program()
+    assert sshd is not None
+    configuration = folder / "sshd_config"
+    for _ in range(10):
+        server = SshServer(folder, free_port())
+        configuration.write_text(CONFIGURATION.format(port=server.port, folder=folder))
+        process = subprocess.Popen([sshd, "-D", "-e", "-f", str(configuration)])
+        wait_for(
+            lambda: process.poll() is not None or is_listening(server.port),  # noqa: B023 - called at once
+            what="sshd listens",
+        )
+        if process.poll() is None:
+            return server, process
+    raise AssertionError("sshd does not start")
