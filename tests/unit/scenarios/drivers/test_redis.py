@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers.redis import Redis, RedisArguments, RedisFaultArguments
 from scenarios.ports import FaultCall
-from tests.servers.loopback import wait_for
+from tests.servers.loopback import free_port, wait_for
 from tests.servers.redis_server import Redis as Server
 from tests.servers.redis_server import redis_server
 
@@ -39,6 +39,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             own.execute_command("ACL", "SETUSER", "pauser", "on", ">less", "~*", "-@all", *PAUSING)
             own.execute_command("ACL", "SETUSER", "nobody", "on", ">none", "~*", "-@all", "+ping")
         yield found
+
+
+@pytest.fixture(autouse=True)
+def unpaused(server: Server) -> None:
+    """A pause that another test left to its lease may last on a busy machine."""
+    with client(server.url) as own:
+        own.client_unpause()
 
 
 def client(url: str) -> redis_client.Redis:
@@ -123,7 +130,9 @@ async def test_server_with_a_password_asks_for_it(tmp_path: Any) -> None:
 
 
 async def test_node_of_a_cluster_without_the_key_is_explained(tmp_path: Any) -> None:
-    with redis_server(tmp_path, "--cluster-enabled", "yes") as node:
+    # By default its port for other nodes is 10000 higher, and may be no port at all.
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with redis_server(tmp_path, *options) as node:
         with pytest.raises(StepNotDone, match="is a node of a cluster that is not complete"):
             await ask(node.url, "GET", "stock")
         fault = Fault(node.url, WRITES)
