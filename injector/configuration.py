@@ -143,6 +143,10 @@ def parse_address(text: object) -> Address:
     return host.strip("[]"), int(port)
 
 
+def format_address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def read_tokens(file: Path | None) -> Tokens:
     """From the file, or the environment; without either a new one, which is printed.
 

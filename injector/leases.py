@@ -64,9 +64,12 @@ class FaultTable:
             raise FaultRemovedError(fault_id)
         if fault_id not in self._held and len(self._held) >= MAX_FAULTS:
             raise TooManyFaultsError(f"this proxy has {MAX_FAULTS} faults; remove some first")
+        before = self._held.get(fault_id)
         self._held[fault_id] = Held(fault, listener, time.monotonic() + lease)
         self._set_timer(fault_id)
         self._changed(listener)
+        if before is not None and before.listener != listener:
+            self._changed(before.listener)
         return self._held[fault_id]
 
     def renew(self, fault_id: str, lease: float) -> Held:

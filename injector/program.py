@@ -11,7 +11,14 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
-from injector.configuration import SettingError, Settings, add_arguments, read_settings, read_tokens
+from injector.configuration import (
+    SettingError,
+    Settings,
+    add_arguments,
+    format_address,
+    read_settings,
+    read_tokens,
+)
 from injector.files import sign
 from injector.proxy import Proxy
 
@@ -43,7 +50,7 @@ async def serve(options: argparse.Namespace) -> None:
         await proxy.start()
         for name, relay in proxy.relays.items():
             sys.stdout.write(f"{name} leads to {relay.upstream}\n")
-        sys.stdout.write("Control API on http://{}:{}\n".format(*proxy.control_address))
+        sys.stdout.write(f"Control API on http://{format_address(*proxy.control_address)}\n")
         sys.stdout.flush()
         if options.config:
             watching = asyncio.create_task(_watch(proxy, options, settings, is_asked))

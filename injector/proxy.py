@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from dataclasses import replace
 
-from injector.configuration import Address, Listener, SettingError, Settings
+from injector.configuration import Address, Listener, SettingError, Settings, format_address
 from injector.connections import Upstream
 from injector.control import Control
 from injector.leases import FaultTable
@@ -49,9 +49,8 @@ class Proxy:
             OSError, SettingError: they cannot be had; everything is as before.
         """
         if settings.control != self._settings.control:
-            logger.warning(
-                "the control API stays on %s:%s until the proxy is restarted", *self._settings.control
-            )
+            place = format_address(*self._settings.control)
+            logger.warning("the control API stays on %s until the proxy is restarted", place)
             settings = replace(settings, control=self._settings.control)
         await self._set_listeners(settings)
         self._settings = settings
@@ -81,7 +80,6 @@ class Proxy:
         for key, listener in wanted.items():
             if key in new:
                 self._by_key[key] = relay = built[key]
-                relay.name = "{}:{}".format(*relay.address)
                 self.relays[relay.name] = relay
             else:
                 self._by_key[key].follow(built[key], listener.tls)
@@ -121,7 +119,7 @@ def _build(listener: Listener) -> Relay:
         )
         return Relay(listener.listen, upstream, server.build() if server else None)
     except (OSError, ValueError) as error:
-        place, files = "{}:{}".format(*listener.listen), ", ".join(listener.files)
+        place, files = format_address(*listener.listen), ", ".join(listener.files)
         raise SettingError(
             f"the certificates of the listener {place} cannot be used: {error}; look at {files}"
         ) from error

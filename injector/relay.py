@@ -5,7 +5,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 
-from injector.configuration import ServerTls
+from injector.configuration import ServerTls, format_address
 from injector.connections import Connection, Counts, Side, Upstream
 from injector.faults import Fault
 from injector.http_faults import HttpFault, HttpRule, is_chosen
@@ -28,7 +28,7 @@ class Relay:
         self.address = address
         self.upstream = upstream
         self.tls = tls
-        self.name = f"{address[0]}:{address[1]}"
+        self.name = format_address(*address)
         self.counts = Counts()
         self.open: dict[Connection, None] = {}
         self.http_rules: dict[str, HttpRule] = {}
@@ -47,8 +47,9 @@ class Relay:
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, *self.address, ssl=self.tls, backlog=BACKLOG)
-        # A port of 0 is one that the system chooses.
-        self.address = self._server.sockets[0].getsockname()[:2]
+        if not self.address[1]:  # the system has chosen one
+            self.address = (self.address[0], self._server.sockets[0].getsockname()[1])
+            self.name = format_address(*self.address)
 
     def follow(self, other: "Relay", certificate: ServerTls | None) -> None:
         """Have the upstream and the certificate of a relay that does not listen, for new connections."""

@@ -16,6 +16,7 @@ from injector.faults import parse_fault
 from injector.proxy import Proxy
 from injector.tokens import Tokens
 from tests.servers.certificates import Authority
+from tests.servers.loopback import free_port
 from tests.unit.injector.conftest import Bench, echo, until
 
 ANY = ("127.0.0.1", 0)
@@ -136,6 +137,18 @@ async def test_listeners_come_and_go_while_others_keep_connections_and_faults(
     writer.close()
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await exchange(proxy.relays[first].address, b"hello")  # a new one goes to the new upstream
+    proxy.stop()
+
+
+async def test_listeners_are_named_as_they_are_configured(bench: Bench) -> None:
+    upstream = (bench.relay.upstream.host, bench.relay.upstream.port)
+    proxy = await start(Listener(("localhost", free_port()), upstream), Listener(ANY, upstream))
+    configured, chosen = proxy.relays
+    assert configured.startswith("localhost:")
+    assert chosen == f"127.0.0.1:{proxy.relays[chosen].address[1]}"
+    proxy.faults.inject("f1", parse_fault({"latency": 60}), configured, 60)
+    proxy.faults.inject("f1", parse_fault({"latency": 60}), chosen, 60)  # it has moved
+    assert await exchange(proxy.relays[configured].address, b"hello") == b"hello"
     proxy.stop()
 
 
