@@ -29,6 +29,8 @@ APPLICATION = "test-coordinator"
 WRITES = "writes"
 # A server that is not paused answers much sooner; one that is slower counts as paused.
 LOOK_SECONDS = 1.0
+# Before a pause is refused, a slow server gets more time.
+INJECT_LOOK_SECONDS = 30.0
 _SLOWER = 10
 MAX_SLICE_SECONDS = 1.0
 # How late Redis may notice the end of a pause: it looks 10 times per second, by default.
@@ -89,7 +91,7 @@ async def pause(access: Access, mode: str, fault: FaultCall) -> Held:
     Raises:
         StepNotDone: it is paused already, or too old.
     """
-    if await is_paused(access, WRITES):
+    if await is_paused(access, WRITES, patience=INJECT_LOOK_SECONDS):
         raise StepNotDone(f"{access.name} is paused already, and a server has only one pause")
     connection = await connect(access)
     try:
@@ -178,14 +180,14 @@ async def let_go(held: Held) -> None:
     await close(held.connection)
 
 
-async def is_paused(access: Access, mode: str) -> bool:
+async def is_paused(access: Access, mode: str, *, patience: float = LOOK_SECONDS) -> bool:
     """Whether the server, or with `writes` what may change it, gives no answer. Redis has no way to ask.
 
     Raises:
         StepNotSent: there is no connection.
         StepNotDone: the user may not do what would show it.
     """
-    patient = replace(access, seconds=min(LOOK_SECONDS, access.seconds))
+    patient = replace(access, seconds=min(patience, access.seconds))
     started = time.perf_counter()
     try:
         async with connected(patient, reads=True) as connection:

@@ -308,7 +308,7 @@ async def test_pause_outlasts_its_connection_and_is_renewed_by_a_new_one(inject:
 async def test_second_pause_is_refused_and_its_removal_leaves_the_first(inject: Any, server: Server) -> None:
     first = await inject(WRITES)
     with pytest.raises(StepNotDone, match="is paused already, and a server has only one pause"):
-        await inject(ALL, "f-2")
+        await inject({**ALL, "timeout": "1s"}, "f-2")
     second = Fault(server.url, WRITES, "f-2")
     assert await second.remove() is False
     assert not await second.is_present()
@@ -337,7 +337,7 @@ from scenarios.drivers.redis import Redis, RedisFaultArguments
 from scenarios.ports import FaultCall
 
 async def hold(url, mode):
-    arguments = RedisFaultArguments.model_validate({"url": url, "pause": mode})
+    arguments = RedisFaultArguments.model_validate({"url": url, "pause": mode, "timeout": "120s"})
     call, driver = FaultCall("held", 2.0, {"url": url}), Redis()
     await driver.inject(arguments, None, call)
     print("injected", flush=True)
