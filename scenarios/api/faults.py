@@ -32,7 +32,7 @@ class RunFault(Schema):
 
     The states `unverified` (outstanding) and `watched` (not outstanding) are those of undone faults whose
     injection was never answered: it may still arrive until `late_until`, and the fault is then undone again.
-    `standing` is the state in words. `address` is where the service was when the fault was injected.
+    `status` is the state in words. `address` is where the service was when the fault was injected.
     If `host` is not empty, only a process on that host can undo the fault.
     """
 
@@ -46,7 +46,7 @@ class RunFault(Schema):
     host: str
     address: str
     state: FaultState
-    standing: str
+    status: str
     outstanding: bool
     reason: str
     undo_tries: int
@@ -63,6 +63,7 @@ class RunFault(Schema):
         description="How long it lasts without being renewed; 0 if it does not end by itself."
     )
     expires_at: datetime | None = Field(description="When it ends by itself, unless it is renewed.")
+    standing: str = Field(description="The earlier name of `status`.", deprecated=True)
 
 
 # What `record_fault` reads. Each column more costs as much as a row, because most lists are empty or short.

@@ -126,6 +126,7 @@ def parse_event(row: Any) -> EventRecord:
 def parse_fault(row: Any) -> FaultRecord:
     """Fills in the fields that coordinators of earlier versions do not send."""
     state = _read_text(row, "state")
+    status = row.get("status", row.get("standing", state))
     names = ("run", "scenario", "phase", "action", "driver", "service", "reason", "acknowledged_by")
     words: Mapping[str, str] = {name: _read_text(row, name) for name in names}
     return FaultRecord(
@@ -134,7 +135,8 @@ def parse_fault(row: Any) -> FaultRecord:
         state=state,
         host=row.get("host", ""),
         address=row.get("address", ""),
-        standing=row.get("standing", state),
+        status=status,
+        standing=status,
         outstanding=_read_typed(row, "outstanding", bool),
         undo_tries=_read_number(row, "undo_tries"),
         opened_at=_read_required_time(row, "opened_at"),

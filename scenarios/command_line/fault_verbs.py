@@ -84,7 +84,7 @@ def list_faults(session: Session, *, outstanding: bool, limit: int, **_options: 
         "Scenario": [fault.scenario for fault in found],
         "Fault": [fault.action for fault in found],
         "Where": [_format_place(fault) for fault in found],
-        "State": [fault.standing for fault in found],
+        "State": [fault.status for fault in found],
         "Tries": [fault.undo_tries for fault in found],
         "Reason": [fault.reason for fault in found],
     }
@@ -104,7 +104,7 @@ def undo_faults(session: Session, run: str, **_options: Any) -> int:
         if fault in injected:
             line = f"[red]{escape_text(fault.action)} is still injected[/red]: {escape_text(fault.reason)}"
         else:
-            line = f"[yellow]{escape_text(fault.action)} is undone[/yellow]: {escape_text(fault.standing)}"
+            line = f"[yellow]{escape_text(fault.action)} is undone[/yellow]: {escape_text(fault.status)}"
         session.terminal.say(line)
     if not left:
         session.terminal.say("[green]Nothing is left injected.[/green]")

@@ -65,7 +65,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class FaultRecord:
-    """`standing` is the state in words; `address` is where the service was when the fault was injected.
+    """`status` is the state in words; `address` is where the service was when the fault was injected.
 
     Of a fault driver's fault: `fault_id` is the id that its target knows, `target` the place in words. With a
     `lease_seconds` above 0 it ends by itself at `expires_at`, unless it is renewed.
@@ -81,7 +81,7 @@ class FaultRecord:
     host: str
     address: str
     state: str
-    standing: str
+    status: str
     outstanding: bool
     reason: str
     undo_tries: int
@@ -96,6 +96,8 @@ class FaultRecord:
     target: str = ""
     lease_seconds: float = 0.0
     expires_at: datetime | None = None
+    standing: str = ""
+    """The earlier name of `status`, which goes with the next release."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def record_fault(fault: Fault) -> FaultRecord:
         host=fault.host,
         address=origin(fault.address) if fault.address else "",
         state=fault.state,
+        status=fault.status,
         standing=fault.status,
         outstanding=fault.is_outstanding,
         reason=fault.reason,

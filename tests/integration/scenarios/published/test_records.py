@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from scenarios.command_line.answers import parse_fault
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Delivery, Run
 from scenarios.published.records import EventRecord, FaultRecord, RunRecord
@@ -74,6 +75,13 @@ def test_the_four_outputs_of_one_fault_agree(ci: Program, scenario: CommandLine,
     assert only(json.loads(render_report(run, "json"))["faults"][0], FAULT_FIELDS) == shared
     assert only(scenario("faults", "--json").json["items"][0], FAULT_FIELDS) == shared
     assert only(sent("fault.outstanding")["fault"], FAULT_FIELDS) == shared
+
+
+def test_the_state_of_a_fault_in_words_keeps_its_earlier_name_for_one_release(ci: Program, run: Run) -> None:
+    fault = ci.get("faults").json()["items"][0]
+    assert fault["standing"] == fault["status"] != ""
+    earlier = {name: value for name, value in fault.items() if name != "status"}
+    assert parse_fault(earlier).status == fault["status"]
 
 
 def test_api_stream_and_command_line_agree_about_events(ci: Program, scenario: CommandLine, run: Run) -> None:
