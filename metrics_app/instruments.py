@@ -6,6 +6,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from metrics_app import current, misuse
 from metrics_app.adapters.conversion import to_number, to_text
+from metrics_app.adapters.names import check_exemplar
 from metrics_app.around import Exceptions, InProgress, Timer
 from metrics_app.catalogue import Definition
 from metrics_app.ports import (
@@ -59,15 +60,24 @@ class Series(Generic[Bound]):
         self._bound, self._adapter = bound, metrics
         return bound
 
+    def _note(self, value: float, exemplar: Mapping[str, str]) -> None:
+        if self._labels is not None:
+            name = self._definition.name
+            labels = {label: to_text(text) for label, text in exemplar.items()}
+            check_exemplar(name, labels)
+            current.get_metrics().note_exemplar(name, self._labels, to_number(value), labels)
+
     def _report(self, error: Exception) -> None:
         misuse.report(self._definition.name, error)
 
 
 class CounterSeries(Series[BoundCounter]):
-    def inc(self, amount: float = 1.0) -> None:
-        """Add a finite amount of 0 or above."""
+    def inc(self, amount: float = 1.0, exemplar: Mapping[str, str] | None = None) -> None:
+        """Add a finite amount of 0 or above; `exemplar` has labels such as `trace_id`."""
         try:
             (self._bound if self._adapter is current.adapter else self._find()).inc(amount)
+            if exemplar:
+                self._note(amount, exemplar)
         except Exception as error:  # noqa: BLE001 - whatever the amount or its conversion raises
             self._report(error)
 
@@ -80,10 +90,12 @@ class CounterSeries(Series[BoundCounter]):
 
 
 class HistogramSeries(Series[BoundHistogram]):
-    def observe(self, value: float) -> None:
-        """Record a finite value of 0 or above."""
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """Record a finite value of 0 or above; `exemplar` has labels such as `trace_id`."""
         try:
             (self._bound if self._adapter is current.adapter else self._find()).observe(value)
+            if exemplar:
+                self._note(value, exemplar)
         except Exception as error:  # noqa: BLE001 - whatever the value or its conversion raises
             self._report(error)
 

@@ -194,6 +194,13 @@ class MetricsPort(Protocol):
         """The gauge with these labels: valid as long as the adapter, across forks and `close`."""
         ...
 
+    def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Labels) -> None:
+        """Show this exemplar beside a series of a counter or histogram to which the value was recorded.
+
+        Adapters that have none do nothing, and so do all where there is no room for it.
+        """
+        ...
+
     def remove(self, name: str, labels: Labels) -> None:
         """Expose the series with these labels no more, whichever process recorded it.
 

@@ -32,6 +32,9 @@ class StoreOfTests:
             self._files[prefix] = mapped_cells.MappedFile(self.directory / f"{prefix}_{self.process}.db")
         return self._files[prefix].cell(key)
 
+    def note_exemplar(self, _exemplar: object) -> None:
+        """It stays with its value."""
+
 
 def multi_process_value(process_identifier: Callable[[], object] = os.getpid) -> type[LibraryValue]:
     class Value(LibraryValue):

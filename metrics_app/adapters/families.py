@@ -151,6 +151,11 @@ class Families(Generic[Series]):
                 self.generation = object()
             return definition
 
+    def find_definition(self, name: str) -> Definition | None:
+        """That of a counter or histogram which was declared or recorded; None if there is none."""
+        family = self._find(Kind.COUNTER, name)
+        return family.definition if family else catalogue_definition(name, Kind.COUNTER)
+
     def written_labels(self, definition: Definition, labels: Labels | None) -> dict[str, str] | None:
         """Every label of the definition as text, as it is recorded; None for None."""
         if labels is None:

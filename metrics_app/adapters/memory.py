@@ -138,6 +138,9 @@ class InMemoryMetricsAdapter:
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge[MemorySeries]:
         return self._families.bound_gauge(name, labels)
 
+    def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Labels) -> None:
+        """There are none here."""
+
     def remove(self, name: str, labels: Labels) -> None:
         self._remove(name, labels)
 

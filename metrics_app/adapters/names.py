@@ -1,10 +1,10 @@
 """The names of metrics and labels, and the names under which a metric is exposed: each belongs to one."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
-from metrics_app.ports import InvalidMetricNameError, MetricKindError
+from metrics_app.ports import InvalidMetricNameError, MetricKindError, MetricLabelsError
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
@@ -136,6 +136,20 @@ def check_label_names(metric: str, labels: Iterable[str], constant_labels: Itera
                 f"and no '__' first, and none of {', '.join(sorted(RESERVED_LABELS))} or of the constant "
                 f"labels."
             )
+
+
+MAX_EXEMPLAR_LENGTH = 128
+"""Characters of all names and values of an exemplar's labels, as OpenMetrics 1.0 has it."""
+
+
+def check_exemplar(metric: str, labels: Mapping[str, str]) -> None:
+    """Raises MetricLabelsError unless these can be the labels of an exemplar."""
+    length = sum(map(len, [*labels, *labels.values()]))
+    if not all(map(_is_label_name, labels)) or length > MAX_EXEMPLAR_LENGTH:
+        raise MetricLabelsError(
+            f"{dict(labels)!r} cannot be an exemplar of {metric!r}: use label names, as in 'trace_id', and "
+            f"{MAX_EXEMPLAR_LENGTH} characters at most together."
+        )
 
 
 def check_constant_labels(labels: Iterable[str]) -> None:

@@ -6,12 +6,15 @@ import os
 import shutil
 import tempfile
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Self, cast
 from weakref import WeakSet
+
+from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.detailed_recorder import HistogramsRecorder
@@ -29,7 +32,8 @@ from metrics_app.adapters.prometheus.protobuf import ProtobufWriter
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
 from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
-from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore
+from metrics_app.adapters.prometheus.series_exemplars import Exemplar, find_series, stored_series_exemplars
+from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore, family_name
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
@@ -203,6 +207,20 @@ class PrometheusMetricsAdapter:
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
         return self._families.bound_gauge(name, labels)
 
+    def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Mapping[str, str]) -> None:
+        definition = self._families.find_definition(name)
+        texts = self._families.written_labels(definition, labels) if definition else None
+        if definition is None or texts is None:
+            return
+        family = family_name(definition)
+        if definition.kind is Kind.HISTOGRAM:
+            bounds = (*definition.find_buckets(tuple(texts.values())), float("inf"))
+            bound = floatToGoString(bounds[bisect_left(bounds, value)])
+            series = find_series(f"{family}_bucket", {**texts, "le": bound})
+        else:
+            series = find_series(f"{definition.name.removesuffix('_total')}_total", texts)
+        self._files.note_exemplar(Exemplar(family, series, exemplar, value, time.time()))
+
     def remove(self, name: str, labels: Labels) -> None:
         self._remove(name, labels)
 
@@ -291,7 +309,8 @@ class PrometheusMetricsAdapter:
             self._recorder.carry_on(in_progress)
 
     def _exemplars(self) -> Mapping[str, Mapping[Series, str]]:
-        return {HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
+        of_others = stored_series_exemplars(self._directory)
+        return {**of_others, HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
 
     def _on_claim(self, slot: slots.Slot) -> None:
         # On a full disk requests are counted, if there is room for that, without these.

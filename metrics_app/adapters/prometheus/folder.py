@@ -26,7 +26,7 @@ from metrics_app.adapters.prometheus.files import FILE_NAME, parsed
 TYPES = "(?:counter|histogram|summary|gauge_(?:live)?(?:all|min|max|sum|mostrecent))"
 OWN_NAME = re.compile(
     rf"(?:{TYPES}_(?:slot|library)-(?P<values>\d+)\.db|slot-(?P<native>\d+)\.(?:native|rewritten)"
-    r"|slot-(?P<record>\d+)\.(?:runtime|exemplars))"
+    r"|slot-(?P<record>\d+)\.(?:runtime|exemplars|series-exemplars))"
 )
 NATIVE_FILE = re.compile(r"slot-\d+\.native")
 LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(?:slot-|library-)?(?P<number>\d+)\.db")

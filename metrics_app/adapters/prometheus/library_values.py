@@ -20,6 +20,8 @@ from prometheus_client.samples import Exemplar
 
 from metrics_app.adapters.families import ReentrantUseError
 from metrics_app.adapters.prometheus.removal import remove_library_series
+from metrics_app.adapters.prometheus.series_exemplars import Exemplar as SeriesExemplar
+from metrics_app.adapters.prometheus.series_exemplars import find_series
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ class LibraryStore(Protocol):
     def library_cell(self, prefix: str, key: str) -> LibraryCell:
         """Raises OSError when it cannot be stored."""
         ...
+
+    def note_exemplar(self, exemplar: SeriesExemplar, /) -> None: ...
 
 
 class Library:
@@ -228,6 +232,13 @@ class LibraryValue:
 
     def set_exemplar(self, exemplar: Exemplar) -> None:
         self._exemplar = exemplar
+        store = self.library.store
+        if store is not None:
+            metric, sample, names, values, _ = self._parameters
+            series = find_series(sample, dict(zip(names, map(str, values), strict=True)))
+            wall = exemplar.timestamp or time.time()
+            found = SeriesExemplar(metric, series, exemplar.labels, exemplar.value, float(wall))
+            store.note_exemplar(found)
 
     def get_exemplar(self) -> Exemplar | None:
         return self._exemplar

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import RLock
 from time import monotonic
@@ -16,6 +16,7 @@ from metrics_app.adapters.prometheus.compaction import Entries, compact
 from metrics_app.adapters.prometheus.files import UnreadableFileError
 from metrics_app.adapters.prometheus.folder import library_file, native_file, rewritten_file, values_file
 from metrics_app.adapters.prometheus.native import NativeHistogramCells
+from metrics_app.adapters.prometheus.series_exemplars import Exemplar, SeriesExemplars
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
@@ -34,6 +35,7 @@ class SlotFiles:
         self._next_try = 0.0
         self._on_claim = on_claim
         self._files: dict[str, ValueFile] = {}
+        self._exemplars: SeriesExemplars | None = None
         self.changing_native: Callable[[], AbstractContextManager[None]] | None = None
         """How a native bucket is made, when something falls into it: where histograms are native, too."""
 
@@ -132,6 +134,13 @@ class SlotFiles:
             name = library_file(prefix, self.claim().number)
             return self._opened(name, is_timed=prefix.endswith("mostrecent")).cell(key)
 
+    def note_exemplar(self, exemplar: Exemplar) -> None:
+        """Show this one with the series; nothing on a full disk."""
+        with suppress(OSError), self.lock:
+            if self._exemplars is None:
+                self._exemplars = SeriesExemplars(self.directory, self.claim().number)
+            self._exemplars.store(exemplar)
+
     def stored_label_sets(self, definition: Definition) -> set[tuple[str, ...]]:
         """The label values that the slot holds for this metric, recorded by an earlier owner."""
         with self.lock:
@@ -159,6 +168,7 @@ class SlotFiles:
         }
 
     def _close_files(self) -> None:
+        self._exemplars = None
         files, self._files = self._files, {}
         for file in files.values():
             file.close()
@@ -201,6 +211,9 @@ class SlotStore:
 
     def library_cell(self, prefix: str, key: str) -> Cell:
         return self._files.library_cell(prefix, key)
+
+    def note_exemplar(self, exemplar: Exemplar) -> None:
+        self._files.note_exemplar(exemplar)
 
     @property
     def directory(self) -> Path:
