@@ -25,6 +25,7 @@ from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exe
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
+from metrics_app.adapters.prometheus.library_values import after_fork_in_child as library_after_fork_in_child
 from metrics_app.adapters.prometheus.library_values import library
 from metrics_app.adapters.prometheus.mapped_histograms import MappedHistograms, MappedHistogramsRecorder
 from metrics_app.adapters.prometheus.native import NativeCollector
@@ -251,6 +252,8 @@ class PrometheusMetricsAdapter:
             return  # what was interrupted takes one
         except OSError as error:
             self._complain(error)  # what the others recorded is there all the same
+        # A child that was forked without hooks finds out with its first recording.
+        self._families.next_look = 0.0
         library.bind()
 
     def close(self) -> None:
@@ -293,6 +296,10 @@ class PrometheusMetricsAdapter:
 
     def _look(self) -> None:
         """Make sure, now and then, that what is recorded goes where it is read."""
+        if os.getpid() != _pid:
+            # A server forked by its own means, as uWSGI does, and Python's hooks were not called.
+            library_after_fork_in_child()
+            _after_fork_in_child()
         self._families.next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
         if self._files.are_lost():
             with suppress(ReentrantUseError):
@@ -369,7 +376,13 @@ class PrometheusMetricsAdapter:
 _adapters: WeakSet[PrometheusMetricsAdapter] = WeakSet()
 
 
+_pid = os.getpid()
+"""The process that holds what the adapters hold."""
+
+
 def _after_fork_in_child() -> None:
+    global _pid  # noqa: PLW0603 - one per process
+    _pid = os.getpid()
     for adapter in _adapters:
         adapter.after_fork_in_child()
 

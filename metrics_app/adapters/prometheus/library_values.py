@@ -244,10 +244,11 @@ class LibraryValue:
         return self._exemplar
 
 
-def _after_fork_in_child() -> None:
+def after_fork_in_child() -> None:
+    """Hold nothing of the parent's."""
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it
     _lock = RLock()
     library.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(after_in_child=after_fork_in_child)

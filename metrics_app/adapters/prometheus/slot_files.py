@@ -68,7 +68,8 @@ class SlotFiles:
         with self.lock:
             if self._slot is None:
                 return False
-            return self._slot.is_lost() or any(file.is_lost() for file in self._files.values())
+            # A list, because what interrupts this may open another file.
+            return self._slot.is_lost() or any(file.is_lost() for file in list(self._files.values()))
 
     def forget(self) -> None:
         """Start again in a forked child: the slot, its files and the state of the lock are the parent's."""
