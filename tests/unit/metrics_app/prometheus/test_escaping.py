@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import Metric
+from prometheus_client import Counter, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
+from metrics_app.adapters.prometheus.library_values import library
 
 FORMATS: dict[str, Callable[[str], Iterable[Metric]]] = {
     "": text_families,
@@ -36,6 +37,32 @@ def test_every_label_value_is_read_as_it_was_recorded(sides: set[str]) -> None:
             samples = [sample for family in families(text) for sample in family.samples]
             assert {s.labels["side"] for s in samples if s.name == "orders_total"} == written
         metrics.close()
+
+
+@pytest.mark.parametrize(
+    ("accept", "sample"),
+    [
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8",
+            '{"größe.m_total","a.b"="x"} 2.0',
+        ),
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", '{"größe.m_total","a.b"="x"} 2.0'),
+        ("application/openmetrics-text;version=1.0.0", 'gr__e_m_total{a_b="x"} 2.0'),
+        ("text/plain;version=0.0.4", 'gr__e_m_total{a_b="x"} 2.0'),
+    ],
+)
+def test_names_of_libraries_are_escaped_as_the_scraper_asks(
+    prometheus: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch, accept: str, sample: str
+) -> None:
+    monkeypatch.setattr(library, "find_store", library.find_store)
+    PrometheusMetricsAdapter.take_over_libraries(lambda: prometheus)
+    Counter("größe.m", "Sizes.", ["a.b"], registry=None).labels("x").inc(2)
+    handler = prometheus.get_http_handler()
+    lines = (
+        handler(accept).decode().replace(',instance="shop-1",service="shop",version="2.0"', "").splitlines()
+    )
+    assert sample in lines
+    assert ("escaping=allow-utf-8" in handler.content_type(accept)) == ("allow-utf-8" in accept)
 
 
 @pytest.mark.prometheus
