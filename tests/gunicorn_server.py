@@ -18,7 +18,7 @@ from tests.exposition import Samples, samples
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIENTS = 4
-SECONDS_TO_START = 60
+SECONDS_TO_START = 300
 
 
 class Log:
@@ -68,7 +68,7 @@ class Server:
         self.metrics_directory = data_directory / "metrics"
 
     def get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
             response = connection.getresponse()
@@ -184,6 +184,7 @@ def scraped_meanwhile(server: Server) -> Iterator[list[float]]:
                     assert now[name].get(labels, missing) >= value, f"{name} {sorted(labels)} fell"
             totals.append(sum(now.get("http_requests_total", {}).values()))
             before = now
+            enough.wait(0.05)  # the workers need the processor, too
 
     with ThreadPoolExecutor(1) as pool:
         scraping = pool.submit(scrape_on)

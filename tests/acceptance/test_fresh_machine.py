@@ -58,8 +58,17 @@ def begin(clone: Path, *command: str, **variables: str) -> subprocess.Popen[str]
     )
 
 
-def test_the_first_command_builds_the_environment_and_the_next_installs_nothing(clone: Path) -> None:
-    output, errors = begin(clone).communicate(timeout=300)
+@pytest.fixture
+def taken_port() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        yield str(holder.getsockname()[1])
+
+
+def test_the_first_command_builds_the_environment_and_the_next_installs_nothing(
+    clone: Path, taken_port: str
+) -> None:
+    """Only `up` looks at its port."""
+    output, errors = begin(clone, "manage.py", "check", PORT=taken_port).communicate(timeout=300)
     assert output == f"check {clone / '.venv'}\n", errors
     assert "Installing requirements.txt" in errors
     output, errors = begin(clone).communicate(timeout=300)
@@ -100,12 +109,6 @@ def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
     assert f"apt-get install python{version}-venv" in errors
 
 
-@pytest.fixture
-def taken_port() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        yield str(holder.getsockname()[1])
-
-
 @pytest.mark.parametrize("way", ["--port N", "--port=N", "PORT", ".env"])
 def test_a_taken_port_is_told_before_anything_is_installed(clone: Path, taken_port: str, way: str) -> None:
     words = [word.replace("N", taken_port) for word in way.split() if way.startswith("--")]
@@ -117,8 +120,3 @@ def test_a_taken_port_is_told_before_anything_is_installed(clone: Path, taken_po
     assert (process.returncode, output) == (1, "")
     assert f"Port {taken_port} is in use" in errors
     assert not (clone / ".venv").exists()
-
-
-def test_only_up_looks_at_its_port(clone: Path, taken_port: str) -> None:
-    output, errors = begin(clone, "manage.py", "check", PORT=taken_port).communicate(timeout=300)
-    assert output == f"check {clone / '.venv'}\n", errors

@@ -68,7 +68,8 @@ def test_a_run_with_a_secret_leaves_it_nowhere(system: Coordinator) -> None:
 def run_to_its_end(system: Coordinator) -> str:
     system.manage("scenario", "import", str(DOCUMENT))
     run = system.manage("scenario", "run", "keeps-a-secret", "--detach").strip()
-    wait_for(lambda: "failed" in system.manage("scenario", "runs"), what="the run has ended as it must")
+    failed = "SELECT 1 FROM scenarios_run WHERE outcome = 'failed'"
+    wait_for(lambda: system.rows(failed), what="the run has ended as it must")
     return run
 
 

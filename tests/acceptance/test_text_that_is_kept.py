@@ -22,7 +22,7 @@ for name in ("ada", "bob"):
     User.objects.create_superuser(name, password="made-up-for-the-tests")
 stored_scenarios.save_scenario(documents.read_document(open("scenarios/catalogue/exchange-latency.yaml").read()))
 """
-END_SESSIONS = "from django.contrib.sessions.models import Session; Session.objects.all().delete()"
+END_SESSIONS = "DELETE FROM django_session"
 RESTORE = """
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
@@ -60,7 +60,8 @@ def context(site: Coordinator, browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def page(site: Coordinator, context: BrowserContext) -> Page:
-    site.manage("shell", "--no-imports", "-c", RESTORE)
+    if stored(site) != DOCUMENT:
+        site.manage("shell", "--no-imports", "-c", RESTORE)
     opened = context.new_page()
     log_in(opened, f"http://127.0.0.1:{site.port}", "ada", PASSWORD)
     opened.on("dialog", lambda dialog: dialog.accept())
@@ -87,7 +88,7 @@ def test_what_was_saved_without_a_session_is_offered_after_the_login_and_can_be_
     site: Coordinator, page: Page
 ) -> None:
     edit(page)
-    site.manage("shell", "--no-imports", "-c", END_SESSIONS)
+    site.rows(END_SESSIONS)
     page.click('[name="_continue"]')
     log_in_again(page)
     expect(page.locator("#kept-text")).to_contain_text("was not saved")
@@ -106,7 +107,7 @@ def test_what_was_saved_without_a_session_is_offered_after_the_login_and_can_be_
 def test_a_new_scenario_is_kept_too_and_gone_when_it_is_saved(site: Coordinator, page: Page) -> None:
     text = CHANGED.replace("name: exchange-latency", "name: a-new-one", 1)
     edit(page, text, "/admin/scenarios/scenario/add/")
-    site.manage("shell", "--no-imports", "-c", END_SESSIONS)
+    site.rows(END_SESSIONS)
     page.click('[name="_save"]')
     log_in_again(page)
     page.click("text=Restore text")
@@ -118,7 +119,7 @@ def test_a_new_scenario_is_kept_too_and_gone_when_it_is_saved(site: Coordinator,
 
 def test_editor_says_that_the_login_has_expired(site: Coordinator, page: Page) -> None:
     page.goto(PAGE)
-    site.manage("shell", "--no-imports", "-c", END_SESSIONS)
+    site.rows(END_SESSIONS)
     write(page, CHANGED)
     expect(page.locator("#problems")).to_contain_text("Your login has ended")
     page.reload()
@@ -128,7 +129,7 @@ def test_editor_says_that_the_login_has_expired(site: Coordinator, page: Page) -
 
 def test_nobody_else_in_this_browser_is_offered_it(site: Coordinator, page: Page) -> None:
     edit(page)
-    site.manage("shell", "--no-imports", "-c", END_SESSIONS)
+    site.rows(END_SESSIONS)
     page.click('[name="_continue"]')
     log_in_again(page, "bob")
     expect(page.locator("scenario-editor .cm-content")).to_be_visible()
@@ -188,7 +189,7 @@ def test_a_form_of_another_login_is_refused_with_a_sentence_and_its_text_is_kept
 def test_other_forms_keep_what_is_written_too(site: Coordinator, page: Page) -> None:
     page.goto("/admin/scenarios/schedule/add/")
     page.fill("textarea", '{"delay_ms": 7}')
-    site.manage("shell", "--no-imports", "-c", END_SESSIONS)
+    site.rows(END_SESSIONS)
     page.fill("input[name=name]", "nightly")
     page.evaluate("document.querySelector('#schedule_form').noValidate = true")
     page.click('[name="_save"]')

@@ -20,7 +20,7 @@ from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import Redis, redis_server
 from tests.servers.target import Target, running_target
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
+pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.slow]
 
 SHORT_FAULT = """
 apiVersion: coordinator/v1

@@ -8,6 +8,8 @@ import pytest
 from tests.gunicorn_server import CLIENTS, Load, gunicorn, scraped_meanwhile
 from tests.other_process import OtherProcess
 
+pytestmark = pytest.mark.slow
+
 WORKERS = 3
 FILES_PER_SLOT = 4
 WORKER_CLASSES = {
@@ -17,17 +19,21 @@ WORKER_CLASSES = {
 }
 
 
-@pytest.mark.parametrize("preload", [(), ("--preload",)], ids=["", "preload"])
-@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+# Each class of workers, and both ways of loading the application: by the master, or by every worker.
+@pytest.mark.parametrize(
+    ("worker_class", "preload"),
+    [("sync", ("--preload",)), ("gthread", ()), ("gthread", ("--preload",)), ("asgi", ())],
+    ids=["sync-preload", "gthread", "gthread-preload", "asgi"],
+)
 def test_counts_match_responses_across_worker_crashes(
     tmp_path: Path, worker_class: str, preload: tuple[str, ...]
 ) -> None:
     recycled = {"WEB_CONCURRENCY": str(WORKERS), "WEB_MAX_REQUESTS": "30", "WEB_MAX_REQUESTS_JITTER": "10"}
     with gunicorn(tmp_path, (*preload, *WORKER_CLASSES[worker_class]), **recycled) as server:
-        load = Load(server, 400)  # 20,000 of them are in benchmarks/metrics_peers.py
-        kills = dict.fromkeys((50, 100, 200, 300), server.kill_a_worker)
+        load = Load(server, 250)  # 20,000 of them are in benchmarks/metrics_peers.py
+        kills = dict.fromkeys((30, 60, 140, 200), server.kill_a_worker)
         with scraped_meanwhile(server) as totals:
-            load.run({**kills, 150: server.reload, 250: server.upgrade})
+            load.run({**kills, 100: server.reload, 170: server.upgrade})
         # What was in flight in a killed worker may have been counted before it was answered.
         assert load.answered <= server.counted() <= load.answered + load.failed
         assert load.failed <= len(kills) * 2 * CLIENTS
