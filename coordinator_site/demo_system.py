@@ -28,10 +28,13 @@ def register_services(ports: Ports) -> None:
     register = registered_services.register_service
     register("exchange", ports.get_address("exchange"), EXCHANGE)
     register("risk-monitor", ports.get_address("risk_monitor"), RISK_MONITOR)
-    feed = register("price-feed", ports.get_address("price_feed"), PRICE_FEED)
-    feed.proxy = ports.get_address("proxy_control")
-    feed.proxy_listener = f"127.0.0.1:{ports.price_feed_proxy}"
-    registered_services.save_service(feed)
+    register(
+        "price-feed",
+        ports.get_address("price_feed"),
+        PRICE_FEED,
+        proxy=ports.get_address("proxy_control"),
+        proxy_listener=f"127.0.0.1:{ports.price_feed_proxy}",
+    )
 
 
 def find_proxy_token() -> str:

@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -235,12 +236,16 @@ def end_on_signals(engine: Engine) -> Iterator[None]:
         int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
     }
 
-    def end(number: int) -> None:
-        received.append(number)
+    def end() -> None:
         engine.end(Outcome.INTERRUPTED, "the worker was shut down")
 
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+
     for number in handlers:
-        loop.add_signal_handler(number, end, number)
+        loop.add_signal_handler(number, end)
+        # The loop alone would lose a signal that comes after its last turn. It wakes up as before.
+        signal.signal(number, note)
     try:
         yield
     finally:
