@@ -152,10 +152,10 @@ def test_systemd_finds_nothing_wrong_with_the_units(units: list[Path]) -> None:
 @pytest.mark.systemd
 def test_systemd_counts_the_units_among_the_little_exposed(units: list[Path]) -> None:
     for unit in units:
-        assert exposure_of(unit) <= float(MAX_EXPOSURE)
+        assert read_exposure(unit) <= float(MAX_EXPOSURE)
 
 
-def exposure_of(unit: Path) -> float:
+def read_exposure(unit: Path) -> float:
     found = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--no-pager", unit],
         capture_output=True,
@@ -178,7 +178,7 @@ def test_systemd_reads_every_drop_in_and_finds_nothing_wrong_with_it(
     for unit in units:
         if "web" in unit.name:
             continue
-        before = exposure_of(unit)
+        before = read_exposure(unit)
         folder = unit.with_name(f"{unit.name}.d")
         folder.mkdir()
         (folder / drop_in.name).write_text(drop_in.read_text())
@@ -188,8 +188,8 @@ def test_systemd_reads_every_drop_in_and_finds_nothing_wrong_with_it(
         assert (verified.returncode, verified.stderr) == (0, "")
         # Folders that may be written do not count there; everything else opens the unit a little.
         opened = drop_in.stem != "command-files"
-        assert (exposure_of(unit) > before) is opened
-        assert exposure_of(unit) <= float(MAX_EXPOSURE) + 1
+        assert (read_exposure(unit) > before) is opened
+        assert read_exposure(unit) <= float(MAX_EXPOSURE) + 1
 
 
 def test_the_guide_names_every_drop_in() -> None:

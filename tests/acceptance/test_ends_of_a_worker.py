@@ -62,11 +62,11 @@ def run_with_fault(system: Coordinator, target: Target) -> str:
     run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
     wait_for(lambda: target.active, what="the fault is injected")
     # A worker that is killed before it has heard the answer has its fault awaited for a while.
-    wait_for(lambda: outcome_of(system, run)["faults"] == "active", what="the ledger says so too")
+    wait_for(lambda: read_outcome(system, run)["faults"] == "active", what="the ledger says so too")
     return run
 
 
-def outcome_of(system: Coordinator, run: str) -> dict[str, str]:
+def read_outcome(system: Coordinator, run: str) -> dict[str, str]:
     run_id = run.replace("-", "")
     query = "SELECT state, outcome, rollback FROM scenarios_run WHERE id = ?"
     ((state, outcome, rollback),) = system.rows(query, run_id)
@@ -102,7 +102,7 @@ def test_a_worker_killed_in_a_fault_has_it_undone_after_its_lease(
     wait_for(lambda: not target.active, what="the fault is undone")
     assert LEASE_SECONDS / 2 <= target.undone_at - killed_at <= LEASE_SECONDS + UNDONE_WITHIN
     assert (target.injected, target.undone) == (1, 1)
-    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run has ended interrupted")
 
 
 def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordinator, target: Target) -> None:
@@ -113,7 +113,7 @@ def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordin
     assert worker.wait(300) == 0, system.log_of("worker").read_text()
     assert target.active == 0
     assert target.undone_at - told_at <= UNDONE_WITHIN
-    assert outcome_of(system, run) == ended("interrupted")
+    assert read_outcome(system, run) == ended("interrupted")
 
 
 def test_a_stopped_run_undoes_its_fault_and_ends_aborted(system: Coordinator, target: Target) -> None:
@@ -122,7 +122,7 @@ def test_a_stopped_run_undoes_its_fault_and_ends_aborted(system: Coordinator, ta
     output = system.manage("scenario", "stop", run)
     assert "ABORTED" in output
     assert target.active == 0
-    assert outcome_of(system, run) == ended("aborted")
+    assert read_outcome(system, run) == ended("aborted")
 
 
 def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is_undone(
@@ -134,11 +134,11 @@ def test_a_fault_whose_target_is_away_is_tried_again_by_the_watchdog_until_it_is
     worker.send_signal(signal.SIGTERM)
     worker.wait(300)
     dirty = {"state": "finished", "outcome": "interrupted", "rollback": "dirty", "faults": "outstanding"}
-    assert outcome_of(system, run) == dirty
+    assert read_outcome(system, run) == dirty
     target.refuse_undo = False
     system.start_watchdog()
     wait_for(lambda: not target.active, what="the watchdog undoes the fault")
-    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run is clean")
+    wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run is clean")
 
 
 def test_ctrl_c_in_the_terminal_stops_the_run_that_it_follows(system: Coordinator, target: Target) -> None:
@@ -173,7 +173,7 @@ def test_a_database_that_is_away_for_less_than_the_lease_is_waited_for(
         assert target.active == 1
         server.start()
         assert "ABORTED" in system.manage("scenario", "stop", run)
-        assert outcome_of(system, run) == ended("aborted")
+        assert read_outcome(system, run) == ended("aborted")
 
 
 @on_each_database
@@ -185,7 +185,7 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_is_fenced_when_it_w
     run = run_with_fault(system, target)
     worker.send_signal(signal.SIGSTOP)
     wait_for(lambda: not target.active, what="the watchdog undoes the fault")
-    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run has ended interrupted")
     reported = report_without_charts(system, run)
     worker.send_signal(signal.SIGCONT)
     next_run = system.manage("scenario", "run", str(LONG_FAULT), "--detach").strip()
@@ -209,7 +209,7 @@ def test_a_database_that_is_away_for_longer_than_the_lease_leaves_no_fault_behin
         server.stop()
         wait_for(lambda: not target.active, what="the fault is undone without the database")
         server.start()
-        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+        wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the ledger says so too")
 
 
 @pytest.mark.postgresql
@@ -225,7 +225,7 @@ def test_a_database_that_neither_answers_nor_refuses_leaves_no_fault_behind(
         with psycopg.connect(database) as other:  # closed, it lets go
             other.execute("LOCK TABLE scenarios_run, scenarios_service IN ACCESS EXCLUSIVE MODE")
             wait_for(lambda: not target.active, what="the fault is undone without the database")
-        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+        wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the ledger says so too")
 
 
 def test_a_full_disk_under_the_worker_leaves_no_fault_behind(tmp_path: Path, target: Target) -> None:
@@ -237,7 +237,7 @@ def test_a_full_disk_under_the_worker_leaves_no_fault_behind(tmp_path: Path, tar
         resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (1, 1))
         wait_for(lambda: not target.active, what="the fault is undone without the ledger")
         system.start_watchdog()
-        wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the ledger says so too")
+        wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the ledger says so too")
 
 
 @on_each_database
@@ -248,7 +248,7 @@ def test_two_watchdogs_at_once_undo_a_fault_once(system: Coordinator, target: Ta
         system.start(name, "manage.py", "watchdog", LEASE_SECONDS="30")
     run = run_with_fault(system, target)
     worker.kill()
-    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run has ended interrupted")
     assert (target.injected, target.undone) == (1, 1)
 
 
@@ -265,7 +265,7 @@ def test_a_sqlite_file_that_another_program_locks_for_a_while_is_waited_for(
             assert not target.over.wait(4)
             assert target.active == 1
         assert "ABORTED" in system.manage("scenario", "stop", run)
-        assert outcome_of(system, run) == ended("aborted")
+        assert read_outcome(system, run) == ended("aborted")
 
 
 def test_a_clock_that_is_set_back_keeps_no_fault_of_a_dead_worker(
@@ -282,5 +282,5 @@ def test_a_clock_that_is_set_back_keeps_no_fault_of_a_dead_worker(
         "from datetime import timedelta; from django.utils import timezone; from scenarios.models import Run"
     )
     system.manage("shell", "--no-imports", "-c", f"{imports}; Run.objects.update(lease_until={later})")
-    wait_for(lambda: outcome_of(system, run) == ended("interrupted"), what="the run has ended interrupted")
+    wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run has ended interrupted")
     assert target.active == 0

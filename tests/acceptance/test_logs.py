@@ -31,7 +31,7 @@ def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
         yield installed
 
 
-def lines_of(system: Coordinator, name: str) -> list[dict[str, Any]]:
+def read_lines(system: Coordinator, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in system.log_of(name).read_text().splitlines()]
 
 
@@ -44,11 +44,13 @@ def test_each_line_of_each_process_is_json_and_those_of_a_run_have_its_id(
     wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGKILL)
     wait_for(lambda: not target.active, what="the fault is undone")
-    wait_for(lambda: any("interrupted" in line["event"] for line in lines_of(system, "watchdog")), what="it")
-    begun = [line for line in lines_of(system, "worker") if "begins" in line["event"]]
+    wait_for(
+        lambda: any("interrupted" in line["event"] for line in read_lines(system, "watchdog")), what="it"
+    )
+    begun = [line for line in read_lines(system, "worker") if "begins" in line["event"]]
     assert [line["run_id"] for line in begun] == [run]
     undone = [
-        line for line in lines_of(system, "watchdog") if line["logger"] == "scenarios.supervision.watchdog"
+        line for line in read_lines(system, "watchdog") if line["logger"] == "scenarios.supervision.watchdog"
     ]
     assert {line["run_id"] for line in undone} == {run}
 
@@ -61,7 +63,7 @@ def test_the_worker_of_the_other_queue_writes_the_same_shape(tmp_path: Path) -> 
     ):
         system.start_worker()
         wait_for(lambda: "Listening" in system.log_of("worker").read_text(), what="the worker listens")
-        assert {line["logger"] for line in lines_of(system, "worker")} == {"rq.worker"}
+        assert {line["logger"] for line in read_lines(system, "worker")} == {"rq.worker"}
 
 
 def test_the_web_process_logs_no_request_unless_it_is_told_to_and_then_in_the_same_shape(
@@ -70,14 +72,14 @@ def test_the_web_process_logs_no_request_unless_it_is_told_to_and_then_in_the_sa
     system.start_web()
     address = f"http://127.0.0.1:{system.port}/nowhere?password={SECRET}"
     ask(f"http://127.0.0.1:{system.port}/api/v1/health")
-    assert {line["logger"] for line in lines_of(system, "web")} == {"gunicorn.error"}
+    assert {line["logger"] for line in read_lines(system, "web")} == {"gunicorn.error"}
     system.stop()
     system.start("told", "-m", "gunicorn", "--access-logfile", "-")
     wait_for(lambda: "Listening" in system.log_of("told").read_text(), what="gunicorn listens")
     with pytest.raises(urllib.error.HTTPError):
         ask(address)
     wait_for(lambda: "gunicorn.access" in system.log_of("told").read_text(), what="the request is logged")
-    by_logger = {line["logger"]: line for line in lines_of(system, "told")}
+    by_logger = {line["logger"]: line for line in read_lines(system, "told")}
     assert by_logger["gunicorn.access"]["request_id"] == "abc-1"
     assert by_logger["django.request"]["request_id"] == "abc-1"
     assert SECRET not in system.log_of("told").read_text()

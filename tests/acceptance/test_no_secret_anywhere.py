@@ -25,7 +25,7 @@ NAME, PASSWORD = "operator", "made-up-for-the-tests"
 MAX_PAGES = 150
 
 
-def forms_of(secret: str) -> list[bytes]:
+def list_forms(secret: str) -> list[bytes]:
     """How the secret may be written, with no more of base64 than stands whatever is written around it."""
     plain = secret.encode()
     inner_base64 = base64.b64encode(plain[:-3])[:24]
@@ -59,7 +59,7 @@ def test_a_run_with_a_secret_leaves_it_nowhere(system: Coordinator) -> None:
     leaks = [
         f"{where}: {content[max(0, content.find(form) - 60) : content.find(form) + 60]!r}"
         for where, content in kept.items()
-        for form in forms_of(SECRET)
+        for form in list_forms(SECRET)
         if form in content
     ]
     assert leaks == []

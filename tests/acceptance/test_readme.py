@@ -54,7 +54,7 @@ def test_up_prints_what_readme_shows(running: tuple[Coordinator, str]) -> None:
 
 def test_metrics_has_the_lines_that_readme_shows(running: tuple[Coordinator, str]) -> None:
     installed, _ = running
-    served = samples(output_of(installed, f"curl --silent http://127.0.0.1:{DOCUMENTED_PORT}/metrics"))
+    served = samples(run_command(installed, f"curl --silent http://127.0.0.1:{DOCUMENTED_PORT}/metrics"))
     shown = samples(next(block for block in PAGE.blocks("text") if "scenario_chaos_events_total{" in block))
     assert len(shown) == 3
     for name, series in shown.items():
@@ -63,10 +63,10 @@ def test_metrics_has_the_lines_that_readme_shows(running: tuple[Coordinator, str
 
 @pytest.mark.parametrize("line", PAGE.commands()[2:])
 def test_each_command_works(running: tuple[Coordinator, str], line: str) -> None:
-    output_of(running[0], line)
+    run_command(running[0], line)
 
 
-def output_of(installed: Coordinator, line: str) -> str:
+def run_command(installed: Coordinator, line: str) -> str:
     code, printed = run(installed, line, **{DOCUMENTED_PORT: str(installed.port)})
     assert code == 0, printed
     return printed

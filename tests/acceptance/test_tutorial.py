@@ -34,7 +34,7 @@ class Reader:
         for line in PAGE.commands():
             self.outputs[line] = run(self.installed, line, **self.here)
 
-    def output_of(self, words: str) -> str:
+    def find_output(self, words: str) -> str:
         return next(printed for line, (_code, printed) in self.outputs.items() if words in line)
 
     @contextmanager
@@ -72,13 +72,13 @@ def test_each_command_ends_as_the_page_says(reader: Reader) -> None:
 
 
 def test_the_run_prints_what_the_page_shows(reader: Reader) -> None:
-    printed = without_durations(reader.output_of("run ../shop/shop-slow.yaml"))
+    printed = without_durations(reader.find_output("run ../shop/shop-slow.yaml"))
     shown = without_durations(PRINTED)
     assert [line for line in printed if line in shown] == shown
 
 
 def test_the_slow_shop_fails_the_run_and_is_quick_again(reader: Reader) -> None:
-    printed = reader.output_of("--var delay=2")
+    printed = reader.find_output("--var delay=2")
     assert "FAILED" in printed
     assert "rollback clean" in printed
     asked = "curl --silent --fail --max-time 1 http://127.0.0.1:9000/price"
@@ -86,7 +86,7 @@ def test_the_slow_shop_fails_the_run_and_is_quick_again(reader: Reader) -> None:
 
 
 def test_the_metrics_are_what_the_page_shows(reader: Reader) -> None:
-    served = samples(reader.output_of("curl"))
+    served = samples(reader.find_output("curl"))
     for name, series in samples(MEASURED).items():
         for labels, value in series.items():
             assert served[name][labels] == value

@@ -29,7 +29,7 @@ def logging_as(shape: str) -> Iterator[tuple[logging.Logger, StringIO]]:
     yield logger, written
 
 
-def line_of(words: str, *arguments: Any, **more: Any) -> dict[str, Any]:
+def write_line(words: str, *arguments: Any, **more: Any) -> dict[str, Any]:
     with logging_as("json") as (logger, written):
         logger.warning(words, *arguments, **more)
     (line,) = written.getvalue().splitlines()
@@ -38,7 +38,7 @@ def line_of(words: str, *arguments: Any, **more: Any) -> dict[str, Any]:
 
 
 def test_a_line_is_json_with_its_level_its_words_its_logger_and_its_instance() -> None:
-    line = line_of("run %s is lost", "a1")
+    line = write_line("run %s is lost", "a1")
     assert list(line)[:4] == ["timestamp", "level", "event", "logger"]
     assert line["event"] == "run a1 is lost"
     assert (line["level"], line["logger"], line["instance"]) == (
@@ -51,10 +51,10 @@ def test_a_line_is_json_with_its_level_its_words_its_logger_and_its_instance() -
 def test_a_line_carries_what_is_bound_and_no_more_after_it() -> None:
     log_context.begin(request_id="r-1")
     with log_context.binding(run_id="a1"):
-        assert (line_of("x")["request_id"], line_of("x")["run_id"]) == ("r-1", "a1")
-    assert "run_id" not in line_of("x")
+        assert (write_line("x")["request_id"], write_line("x")["run_id"]) == ("r-1", "a1")
+    assert "run_id" not in write_line("x")
     log_context.begin(request_id="r-2")
-    assert line_of("x")["request_id"] == "r-2"
+    assert write_line("x")["request_id"] == "r-2"
 
 
 def test_an_exception_is_shown_without_the_values_of_variables() -> None:
@@ -62,7 +62,7 @@ def test_an_exception_is_shown_without_the_values_of_variables() -> None:
     try:
         int(password[:4])
     except ValueError:
-        line = line_of("failed", exc_info=True)
+        line = write_line("failed", exc_info=True)
     assert "ValueError: invalid literal" in line["exception"]
     assert password not in json.dumps(line)
 
@@ -79,7 +79,7 @@ def test_an_exception_is_shown_without_the_values_of_variables() -> None:
 )
 def test_no_line_shows_a_secret_or_what_looks_like_one(words: str) -> None:
     logs.learn_secrets({"SCENARIO_SECRET_KEY_OF_IT": "hunter-2-hunter", "SHORT_TOKEN": "e"})
-    line = json.dumps(line_of(words))
+    line = json.dumps(write_line(words))
     assert "***" in line
     for secret in ("abcdef", "0123456789", "hunter"):
         assert secret not in line
@@ -94,13 +94,13 @@ def test_no_line_shows_a_secret_or_what_looks_like_one(words: str) -> None:
     ],
 )
 def test_a_port_is_no_password(words: str) -> None:
-    assert line_of(words)["event"] == words
+    assert write_line(words)["event"] == words
 
 
 @pytest.mark.parametrize("words", ["redis://user:123456@host:6379/0", "http://u:1234/x@host", "//u:99999x"])
 def test_possible_password_is_redacted_even_if_it_begins_with_digits(words: str) -> None:
-    assert "***" in line_of(words)["event"]
-    assert not re.search("1234|99999", line_of(words)["event"])
+    assert "***" in write_line(words)["event"]
+    assert not re.search("1234|99999", write_line(words)["event"])
 
 
 def test_resolved_secret_is_redacted_from_then_on(
@@ -108,16 +108,16 @@ def test_resolved_secret_is_redacted_from_then_on(
 ) -> None:
     monkeypatch.setenv("SCENARIO_SECRET_EXCHANGE", "open-up-exchange")
     assert ConfiguredSecrets().secret("EXCHANGE") == "open-up-exchange"
-    assert line_of("sent open-up-exchange")["event"] == "sent ***"
+    assert write_line("sent open-up-exchange")["event"] == "sent ***"
 
 
 def test_a_password_in_an_address_of_the_environment_is_known() -> None:
     logs.learn_secrets({"DATABASE_URL": "postgres://user:p%40ss-w0rd@host/name"})
-    assert line_of("FATAL: p@ss-w0rd")["event"] == "FATAL: ***"
+    assert write_line("FATAL: p@ss-w0rd")["event"] == "FATAL: ***"
 
 
 def test_a_request_in_the_extras_is_not_shown() -> None:
-    line = line_of("Not Found: /x", extra={"status_code": 404, "request": "GET /x?token=1"})
+    line = write_line("Not Found: /x", extra={"status_code": 404, "request": "GET /x?token=1"})
     assert line["status_code"] == 404
     assert "request" not in line
 

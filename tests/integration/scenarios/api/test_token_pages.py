@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 LIST = "/admin/scenarios/apitoken/"
 
 
-def browser_of(user: User) -> Client:
+def open_browser(user: User) -> Client:
     User.objects.filter(pk=user.pk).update(is_staff=True)
     client = Client()
     client.force_login(user)
@@ -27,7 +27,7 @@ def make(client: Client, **fields: Any) -> Any:
 
 
 def test_own_token_is_created_and_shown_once(admin_user: User) -> None:
-    client = browser_of(admin_user)
+    client = open_browser(admin_user)
     assert "read: scenarios.view_scenario" in client.get(f"{LIST}add/").content.decode()
     page = make(client).content.decode()
     secret = re.findall(r"<code>(tc_[-\w]+)</code>", page)[0]
@@ -41,12 +41,12 @@ def test_own_token_is_created_and_shown_once(admin_user: User) -> None:
 
 
 def test_token_without_a_scope_is_refused(admin_user: User) -> None:
-    assert "required" in make(browser_of(admin_user), scopes=[]).content.decode()
+    assert "required" in make(open_browser(admin_user), scopes=[]).content.decode()
     assert not ApiToken.objects.exists()
 
 
 def test_token_is_revoked_from_the_list(admin_user: User) -> None:
-    client = browser_of(admin_user)
+    client = open_browser(admin_user)
     make(client)
     token = ApiToken.objects.get()
     client.post(LIST, {"action": "revoke", "_selected_action": [token.pk]})
@@ -55,7 +55,7 @@ def test_token_is_revoked_from_the_list(admin_user: User) -> None:
 
 
 def test_users_see_only_their_own_tokens(admin_user: User) -> None:
-    make(browser_of(admin_user))
-    other = browser_of(person("scenarios.view_apitoken"))
+    make(open_browser(admin_user))
+    other = open_browser(person("scenarios.view_apitoken"))
     assert "the nightly build" not in other.get(LIST).content.decode()
     assert make(other).status_code == 403

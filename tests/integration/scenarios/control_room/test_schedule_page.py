@@ -47,12 +47,12 @@ def admin(admin_user: User) -> User:
     return admin_user
 
 
-def page_of(schedule: Schedule) -> str:
+def build_page_address(schedule: Schedule) -> str:
     return reverse("admin:scenarios_schedule_change", args=[schedule.pk])
 
 
 def shown(client: Client, schedule: Schedule) -> str:
-    return client.get(page_of(schedule)).content.decode()
+    return client.get(build_page_address(schedule)).content.decode()
 
 
 def test_a_schedule_is_written_on_the_page_with_its_author_and_next_time(admin_client: Client) -> None:
@@ -102,7 +102,7 @@ def test_nothing_is_said_of_a_field_for_the_sake_of_another_that_could_not_be_re
 ) -> None:
     schedule = scheduled(admin, window_from="01:00", window_to="02:00")
     wrong = {"scenario_name": "gone", "window_to": "never", "variables_text": "unknown=1"}
-    answer = admin_client.post(page_of(schedule), {**GIVEN, **wrong})
+    answer = admin_client.post(build_page_address(schedule), {**GIVEN, **wrong})
     assert set(answer.context["adminform"].form.errors) == {"scenario_name", "window_to"}
 
 

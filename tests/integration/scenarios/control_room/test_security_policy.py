@@ -41,13 +41,13 @@ def test_no_page_has_a_script_a_style_or_an_address_that_the_policy_would_stop(
 def test_what_a_browser_loads_for_a_page_is_small(admin_client: Client, page: str, most_kib: int) -> None:
     content = admin_client.get(page).content
     loaded = [content] + [
-        file_of(name) for name in re.findall(r'(?:src|href)="/static/([^"]+)"', str(content))
+        read_static_file(name) for name in re.findall(r'(?:src|href)="/static/([^"]+)"', str(content))
     ]
     assert len(loaded) > 5
     assert sum(len(gzip.compress(part)) for part in loaded) <= most_kib * 1024
 
 
-def file_of(name: str) -> bytes:
+def read_static_file(name: str) -> bytes:
     found = finders.find(name)
     assert found, name
     return Path(found).read_bytes()

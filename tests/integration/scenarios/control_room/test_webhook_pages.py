@@ -22,7 +22,7 @@ FORM = {"name": "chat", "url": "http://127.0.0.1:9/hook", "events": ["run.finish
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{44}")
 
 
-def page_of(webhook: Webhook, *, part: str = "change") -> str:
+def build_page_address(webhook: Webhook, *, part: str = "change") -> str:
     return f"/admin/scenarios/webhook/{webhook.pk}/{part}/"
 
 
@@ -36,7 +36,7 @@ def test_the_secret_is_on_the_answer_to_the_form_and_nowhere_else(
     assert webhook.tags == ["latency", "outage"]
     assert webhook.changed_by is not None
     stored = [str(value) for row in Webhook.objects.values_list() for value in row]
-    pages = [admin_client.get(page).content.decode() for page in (page_of(webhook), "/admin/")]
+    pages = [admin_client.get(page).content.decode() for page in (build_page_address(webhook), "/admin/")]
     for text in (*stored, *pages, caplog.text, *map(str, LogEntry.objects.values_list())):
         assert secret not in text
         assert not SECRET.search(text)
@@ -46,9 +46,9 @@ def test_a_new_secret_is_shown_once_too_and_an_edit_makes_none(admin_client: Cli
     admin_client.post(ADD, FORM)
     webhook = Webhook.objects.get()
     before = webhooks.list_signing_keys(webhook, webhook.secret_changed_at)
-    edited = admin_client.post(page_of(webhook), {**FORM, "name": "renamed"}, follow=True)
+    edited = admin_client.post(build_page_address(webhook), {**FORM, "name": "renamed"}, follow=True)
     assert not SECRET.search(edited.content.decode())
-    made = admin_client.post(page_of(webhook, part="secret")).content.decode()
+    made = admin_client.post(build_page_address(webhook, part="secret")).content.decode()
     assert SECRET.search(made)
     webhook.refresh_from_db()
     assert webhook.name == "renamed"
@@ -97,18 +97,18 @@ def test_an_allowed_address_is_taken(settings: Settings, url: str, allowed: str)
 
 def test_a_test_is_written_and_a_delivery_is_sent_again_by_a_button(admin_client: Client) -> None:
     webhook = a_webhook()
-    admin_client.post(page_of(webhook, part="test"))
+    admin_client.post(build_page_address(webhook, part="test"))
     delivery = deliveries.claim_next(webhook.pk)
     assert delivery is not None
     deliveries.record_failure(delivery, "answered 418", status=418)
     page = f"/admin/scenarios/delivery/{delivery.pk}/change/"
-    for seen in (page_of(webhook), page, "/admin/scenarios/delivery/"):
+    for seen in (build_page_address(webhook), page, "/admin/scenarios/delivery/"):
         content = admin_client.get(seen).content.decode()
         assert "webhook.test" in content
         assert "answered 418" in content
     admin_client.post(f"/admin/scenarios/delivery/{delivery.pk}/again/")
     assert Delivery.objects.pending().count() == 1
-    assert "418" in admin_client.get(page_of(webhook)).content.decode()
+    assert "418" in admin_client.get(build_page_address(webhook)).content.decode()
 
 
 def test_who_may_only_look_changes_nothing_and_sends_nothing(client: Client) -> None:
@@ -119,14 +119,14 @@ def test_who_may_only_look_changes_nothing_and_sends_nothing(client: Client) -> 
     webhook = a_webhook()
     delivery = webhooks.send_test(webhook)
     for address in (
-        page_of(webhook, part="test"),
-        page_of(webhook, part="secret"),
+        build_page_address(webhook, part="test"),
+        build_page_address(webhook, part="secret"),
         f"/admin/scenarios/delivery/{delivery.pk}/again/",
-        page_of(webhook),
+        build_page_address(webhook),
         ADD,
     ):
         assert client.post(address, FORM).status_code == 403
-    content = client.get(page_of(webhook)).content.decode()
+    content = client.get(build_page_address(webhook)).content.decode()
     assert "Send a test" not in content
     assert "webhook.test" in content
 

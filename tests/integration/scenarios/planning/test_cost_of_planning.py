@@ -112,7 +112,7 @@ def test_what_waits_for_an_approval_that_is_no_longer_needed_is_withdrawn(schedu
     assert approvals.compute_fingerprint(schedule)
 
 
-def plan_of(rows: QuerySet[Any]) -> str:
+def explain_query(rows: QuerySet[Any]) -> str:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL enable_seqscan = off")  # so few rows are read one by one otherwise
@@ -120,7 +120,7 @@ def plan_of(rows: QuerySet[Any]) -> str:
 
 
 def test_the_look_for_held_runs_reads_an_index_and_not_all_runs() -> None:
-    plan = plan_of(Run.objects.held())
+    plan = explain_query(Run.objects.held())
     assert "SCAN scenarios_run" not in plan
     assert "Seq Scan" not in plan
     if connection.vendor == "sqlite":  # PostgreSQL chooses among indexes by its statistics of a few rows
@@ -129,7 +129,7 @@ def test_the_look_for_held_runs_reads_an_index_and_not_all_runs() -> None:
 
 def test_the_retention_begins_with_the_oldest_by_an_index_and_sorts_nothing() -> None:
     before = timezone.now() - timedelta(days=90)
-    plan = plan_of(retention.select_old_runs(before)[:20])
+    plan = explain_query(retention.select_old_runs(before)[:20])
     assert "scenarios_r_state_e3cffa_idx" in plan
     assert "TEMP B-TREE" not in plan
     assert "Sort" not in plan

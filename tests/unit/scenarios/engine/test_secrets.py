@@ -172,7 +172,7 @@ def test_a_secret_that_does_not_fit_its_argument_is_refused_without_being_shown(
 # Documents
 
 
-def steps_of(spec: str, variables: dict[str, Any] | None = None) -> Any:
+def build_steps(spec: str, variables: dict[str, Any] | None = None) -> Any:
     document = parse_document(HEAD + spec, {"http": HttpArguments, "tcp": TcpArguments})
     return build_plan(document, variables or {}).phases[0].actions[0].do.arguments
 
@@ -182,7 +182,7 @@ def test_a_plan_keeps_references_to_secrets_also_where_they_must_fit_a_rule() ->
         "  phases: [{name: p, actions: [{name: a, do: {http: {url: '${secret:URL}',"
         " headers: {Authorization: 'Bearer ${secret:TOKEN}'}}}}]}]"
     )
-    assert steps_of(spec) == {
+    assert build_steps(spec) == {
         "url": "${secret:URL}",
         "headers": {"Authorization": "Bearer ${secret:TOKEN}"},
     }
@@ -195,7 +195,7 @@ def test_no_value_of_a_variable_becomes_a_reference_to_a_secret(value: str) -> N
         "  phases: [{name: p, actions: [{name: a, do: {http: {service: s, body: 'a${v}b',"
         " query: {q: '${v}'}}}}]}]"
     )
-    arguments = insert_secrets(steps_of(spec, {"v": value}), lambda name: f"<{name}>")
+    arguments = insert_secrets(build_steps(spec, {"v": value}), lambda name: f"<{name}>")
     assert (arguments["body"], arguments["query"]["q"]) == (f"a{value}b", value)
 
 
@@ -233,13 +233,13 @@ def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str |
 )
 def test_secrets_are_allowed_only_in_the_arguments_of_steps(spec: str, words: str) -> None:
     with pytest.raises(InvalidDocument, match=words):
-        steps_of(spec)
+        build_steps(spec)
 
 
 def test_reading_and_planning_resolve_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConfiguredSecrets, "secret", lambda *_: pytest.fail("a secret was resolved"))
     spec = "  phases: [{name: p, actions: [{name: a, do: {http: {service: s, body: '${secret:A}'}}}]}]"
-    assert steps_of(spec)["body"] == "${secret:A}"
+    assert build_steps(spec)["body"] == "${secret:A}"
 
 
 # Sources

@@ -29,7 +29,7 @@ PLACES = {
 }
 
 
-def problems_of(source: str) -> tuple[Problem, ...]:
+def find_problems(source: str) -> tuple[Problem, ...]:
     try:
         parse_document(source, DRIVERS)
     except InvalidDocument as refusal:
@@ -153,7 +153,7 @@ def test_expectation_that_can_never_hold_or_fail_is_refused_at_its_line(
     place: str, driver: str, expect: str, at: str, *, message: str, hint: str, with_spec: WithSpec
 ) -> None:
     source = with_spec(place.format(step=PROBES[driver], expect=expect))
-    (found,) = problems_of(source)
+    (found,) = find_problems(source)
     assert (found.line, message in found.message, hint in found.hint) == (5, True, True), found
     assert source.splitlines()[4][found.column - 1 :].startswith(at)
 
@@ -181,13 +181,13 @@ TAKEN = [
 @pytest.mark.parametrize(("driver", "expect"), TAKEN)
 def test_expectation_that_may_hold_is_accepted(driver: str, expect: str, with_spec: WithSpec) -> None:
     source = with_spec(PLACES["a validation"].format(step=PROBES[driver], expect=expect))
-    assert problems_of(source) == ()
+    assert find_problems(source) == ()
 
 
 def test_variable_of_another_type_is_refused(with_spec: WithSpec) -> None:
     look = PLACES["a validation"].format(step=PROBES["http"], expect='{status: "${code}"}')
-    assert problems_of(with_spec("variables: {code: {type: integer, default: 200}}\n" + look)) == ()
-    (found,) = problems_of(with_spec('variables: {code: {type: string, default: "200"}}\n' + look))
+    assert find_problems(with_spec("variables: {code: {type: integer, default: 200}}\n" + look)) == ()
+    (found,) = find_problems(with_spec('variables: {code: {type: string, default: "200"}}\n' + look))
     assert "can never equal '200'" in found.message
 
 
