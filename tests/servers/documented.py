@@ -32,9 +32,9 @@ class Page:
 
 
 def with_values(text: str, replaced: dict[str, str]) -> str:
-    for documented, here in replaced.items():
-        text = text.replace(documented, here)
-    return text
+    """In one pass: a port that stands here for another one may contain the digits of a third."""
+    documented = "|".join(map(re.escape, replaced))
+    return re.sub(documented, lambda found: replaced[found[0]], text) if replaced else text
 
 
 def run(installed: Coordinator, line: str, **replaced: str) -> tuple[int, str]:

@@ -1,0 +1,265 @@
+"""Every shipped scenario for any service, against a shop that knows nothing of chaos."""
+
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from tests.servers.coordinator import PROJECT
+from tests.servers.loopback import free_port, wait_for
+from tests.servers.plain_system import (
+    PlainSystem,
+    create_orders,
+    plain_system,
+    price_feed,
+    small_folder,
+)
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.redis_server import redis_server
+
+pytestmark = [
+    pytest.mark.postgresql,
+    pytest.mark.redis,
+    pytest.mark.small_disk,
+    pytest.mark.stress_ng,
+]
+
+# What breaks, at once and for a moment; the limits are for machines that are busy.
+QUICK = {"hold": "300ms", "steady": "100ms", "limit": "60s", "usual": "60s", "within": "2m", "recovery": "2m"}
+MANY = {"share": "0.8", "hold": "1s"}
+# The dependency of each scenario that a fault proxy breaks, and its variables.
+BY_PROXY: dict[str, tuple[str, dict[str, str]]] = {
+    "dependency-slow": ("http", {}),
+    "dependency-jittery": ("http", {}),
+    "dependency-slow-for-some": ("http", MANY),
+    "dependency-cuts-answers": ("http", {}),
+    "dependency-trickles": ("http", {}),
+    "dependency-corrupts-answers": ("http", {"share": "0.3"}),
+    "dependency-closes-slowly": ("http", {}),
+    "dependency-fails-some-requests": ("http", MANY),
+    "dependency-fails-then-recovers": ("http", {"first": "2"}),
+    "dependency-overloaded": ("http", {}),
+    "dependency-resets-some-connections": ("http", MANY),
+    "dependency-outage-noticed": ("http", {"watched": "/health/dependency-outage-noticed"}),
+    "dependency-slower-than-timeout": ("postgres", {}),
+    "dependency-refuses-connections": ("postgres", {}),
+    "dependency-comes-and-goes": ("redis", {"pause": "100ms"}),
+    "dependency-hangs": ("redis", {}),
+    "dependency-resets-connections": ("redis", {}),
+}
+# What a newcomer puts behind the same proxy afterwards.
+NEWCOMERS = {"backend": "http", "orders": "postgres"}
+BY_SERVER = {
+    "postgresql-table-locked": "database",
+    "postgresql-connections-used-up": "database",
+    "postgresql-sessions-ended": "database",
+    "redis-writes-paused": "cache",
+    "redis-paused": "cache",
+    "redis-clients-closed": "cache",
+}
+OTHER_CLIENTS = {
+    "dependency-closes-slowly": ("http:", "http10:"),
+    "postgresql-connections-used-up": ("postgres:", "postgresql:"),
+}
+CATALOGUE = PROJECT / "scenarios" / "catalogue"
+ON_HOST = {
+    "process-paused": "process-paused",
+    "process-killed": "process-killed",
+    "cpu-busy": "http",
+    "disk-full": "file",
+}
+NAMES = [*BY_PROXY, *BY_SERVER, *ON_HOST]
+
+
+class Outcome:
+    """What the shop, its servers and the machine showed during the runs, and after them."""
+
+    def __init__(self, system: PlainSystem, database: str, saw_stress: bool) -> None:
+        self.verdicts = system.read_verdicts()
+        self.faults = system.installed.rows(
+            "SELECT r.scenario_name, f.state FROM scenarios_fault f JOIN scenarios_run r ON r.id = f.run_id"
+        )
+        self.seen: dict[str, int] = system.ask("/seen")
+        self.proxy_faults = system.ask("/faults", system.control)
+        with psycopg.connect(database) as connection:
+            sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'test-coordinator%'"
+            self.sessions = connection.execute(sessions).fetchall()
+        self.saw_stress = saw_stress
+        self.system = system
+
+
+def find_stress() -> bool:
+    return any("stress-ng" in read_name(folder) for folder in Path("/proc").glob("[0-9]*"))
+
+
+def read_name(folder: Path) -> str:
+    try:
+        return (folder / "comm").read_text()
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="module")
+def outcome(tmp_path_factory: pytest.TempPathFactory, postgresql_server: PostgreSQL) -> Iterator[Outcome]:
+    folder = tmp_path_factory.mktemp("catalogue")
+    ports = {name: free_port() for name in ("http", "process-paused", "process-killed")}
+    database = postgresql_server.new_database()
+    create_orders(database)
+    with ExitStack() as stack:
+        inside = stack.enter_context(small_folder(folder / "disk"))
+        for port in ports.values():
+            stack.enter_context(price_feed(port, inside))
+        cache = stack.enter_context(redis_server(folder))
+        addresses = {"postgres": database, "redis": cache.url, "file": f"file://{folder / 'disk'}"}
+        addresses |= {name: f"http://127.0.0.1:{port}/prices" for name, port in ports.items()}
+        system = stack.enter_context(plain_system(folder / "data", addresses))
+        dependencies = start_proxy(system)
+        system.start_shop(dependencies, inside)
+        system.installed.start_watchdog()
+        for number in range(3):
+            system.start_worker(f"worker-{number}", inside)
+        system.start_runs(*build_runs(system, dependencies, ports, folder / "disk"))
+        # A scenario of two seconds: its load is seen by one of the looks.
+        wait_for(lambda: find_stress() or not system.count_unended(), what="the processors are busy")
+        saw_stress = find_stress()
+        wait_for(lambda: not system.count_unended(), what="every run has ended")
+        yield Outcome(system, database, saw_stress)
+
+
+def start_proxy(system: PlainSystem) -> dict[str, str]:
+    """The address of each dependency for the shop, by the name of what breaks it."""
+    proxied = {name: kind for name, (kind, _) in BY_PROXY.items()} | NEWCOMERS
+    system.start_proxy(proxied)
+    dependencies = {name: system.find_behind_proxy(name, kind) for name, kind in proxied.items()}
+    addresses = system.addresses
+    database = addresses["postgres"].replace("coordinator@", "shop@")
+    for name, kind in BY_SERVER.items():
+        dependencies[name] = database if kind == "database" else addresses["redis"]
+    for name, kind in ON_HOST.items():
+        dependencies[name] = addresses[kind]
+    # What keeps its connections does not notice these two.
+    for name, (scheme, other) in OTHER_CLIENTS.items():
+        dependencies[name] = dependencies[name].replace(scheme, other, 1)
+    return dependencies
+
+
+def build_runs(
+    system: PlainSystem, dependencies: Mapping[str, str], ports: Mapping[str, int], disk: Path
+) -> tuple[list[dict[str, str]], dict[str, dict[str, str]]]:
+    """The services to register, and the variables of each scenario."""
+    services = [{"name": "shop", "base_url": system.url}]
+    own = {
+        **{name: variables for name, (_, variables) in BY_PROXY.items()},
+        **{name: {"user": "coordinator"} for name in BY_SERVER if name.startswith("postgresql")},
+        "process-paused": {"port": str(ports["process-paused"])},
+        "process-killed": {"port": str(ports["process-killed"])},
+        "cpu-busy": {"load": "0.3"},
+        "disk-full": {"folder": str(disk)},
+    }
+    runs = {}
+    for name in NAMES:
+        runs[name] = {**QUICK, "service": "shop", "path": f"/look/{name}", **own.get(name, {})}
+        if dependencies[name].startswith("file:") or name == "cpu-busy":
+            continue
+        service = {"name": name, "base_url": find_address(dependencies[name])}
+        if name in BY_PROXY:
+            service["proxy"] = f"http://127.0.0.1:{system.control}"
+            service["proxy_listener"] = f"127.0.0.1:{system.listeners[name]}"
+        services.append(service)
+        runs[name]["dependency"] = name
+    return services, runs
+
+
+def find_address(url: str) -> str:
+    """Of a service: without what only its client has to know."""
+    return url.replace("shop@", "").replace("http10:", "http:").removesuffix("/prices")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shop_survives_and_nothing_is_left(outcome: Outcome, name: str) -> None:
+    assert outcome.verdicts[name][:2] == ("passed", "clean"), outcome.verdicts[name]
+    states = {state for scenario, state in outcome.faults if scenario == name}
+    assert states == {"undone"}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "cpu-busy"])
+def test_the_shop_saw_the_fault(outcome: Outcome, name: str) -> None:
+    assert outcome.seen[name] > 0
+
+
+def test_busy_processors_were_seen_on_the_machine(outcome: Outcome) -> None:
+    assert outcome.saw_stress
+
+
+def test_every_scenario_for_any_service_was_run(outcome: Outcome) -> None:
+    stored = {path.stem for path in CATALOGUE.glob("*.yaml") if " fault:" in path.read_text()}
+    assert outcome.verdicts.keys() == stored == set(NAMES)
+
+
+def test_neither_the_proxy_nor_the_database_has_a_fault_left(outcome: Outcome) -> None:
+    assert outcome.proxy_faults == {}
+    assert outcome.sessions == [(0,)]
+
+
+class Newcomer:
+    """Knows the command line, and asks: does the shop survive, and how fast does it recover?"""
+
+    def __init__(self, system: PlainSystem) -> None:
+        self._system = system
+
+    def register(self) -> None:
+        shop = self._system
+        self._type("service", "add", "front", "--url", shop.url)
+        for name, kind in NEWCOMERS.items():
+            url = shop.addresses[kind].replace("coordinator@", "").removesuffix("/prices")
+            proxy = ("--proxy", f"http://127.0.0.1:{shop.control}")
+            listener = ("--proxy-listener", f"127.0.0.1:{shop.listeners[name]}")
+            self._type("service", "add", name, "--url", url, *proxy, *listener)
+
+    def run(self, scenario: str, path: str, dependency: str, **variables: str) -> str:
+        """The id of the run, which has ended."""
+        given = {**QUICK, "service": "front", "path": path, "dependency": dependency, **variables}
+        words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
+        run_id = self._type("run", scenario, *words, "--detach").strip()
+        wait_for(lambda: self.read_verdict(run_id)[2], what="the run has ended")
+        return run_id
+
+    def read_verdict(self, run_id: str) -> tuple[Any, ...]:
+        query = "SELECT outcome, rollback, finished_at FROM scenarios_run WHERE id = ?"
+        return self._system.installed.rows(query, UUID(run_id).hex)[0]
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self._type("report", run_id, "--format", "json"))
+        return report
+
+    def _type(self, *words: str) -> str:
+        return self._system.installed.manage("scenario", *words)
+
+
+def test_a_newcomer_finds_out_what_the_front_survives_and_how_fast_it_recovers(outcome: Outcome) -> None:
+    newcomer = Newcomer(outcome.system)
+    newcomer.register()
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        asked = [
+            pool.submit(newcomer.run, scenario, f"/look/{dependency}", dependency)
+            for scenario in ("dependency-slow", "dependency-refuses-connections")
+            for dependency in NEWCOMERS
+        ]
+    runs = [future.result() for future in asked]
+    assert {newcomer.read_verdict(run)[:2] for run in runs} == {("passed", "clean")}
+    last = newcomer.report(runs[-1])
+    assert last["time_to_detect"] > 0
+    assert last["time_to_recover"] > 0
+    careless = newcomer.report(
+        newcomer.run("dependency-refuses-connections", "/careless/orders", "orders", within="1s")
+    )
+    assert (careless["outcome"], careless["rollback"]) == ("failed", "clean")
+    assert "502" in careless["reason"]
+    assert careless["time_to_recover"] > 0
+    assert outcome.system.ask("/faults", outcome.system.control) == {}
