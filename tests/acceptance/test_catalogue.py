@@ -122,7 +122,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, postgresql_server: Postgre
         dependencies = start_proxy(system)
         system.start_shop(dependencies, inside)
         system.installed.start_watchdog()
-        for number in range(3):
+        for number in range(2):
             system.start_worker(f"worker-{number}", inside)
         system.start_runs(*build_runs(system, dependencies, ports, folder / "disk"))
         # A scenario of two seconds: its load is seen by one of the looks.
