@@ -89,7 +89,8 @@ class RegisteredServices:
         except KeyError:
             raise StepImpossible(
                 f"the service {service!r} names no fault proxy; start one in front of it, and register the "
-                f"URL of its control API with 'manage.py scenario service add {service} --replace --proxy'"
+                f"URL of its control API with 'manage.py scenario service add {service} --replace --url URL "
+                "--proxy CONTROL_URL'"
             ) from None
 
     def hosts(self) -> Sequence[RegisteredHost]:
