@@ -89,6 +89,9 @@ class Control:
                 await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             transport.abort()  # nobody waits for an answer, or nothing came that could have one
+        except asyncio.CancelledError:
+            # The proxy stops. Passed on, asyncio would report it as an error of the connection.
+            transport.abort()
         finally:
             del self._open[transport]
 
