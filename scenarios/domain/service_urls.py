@@ -68,15 +68,17 @@ class ServiceUrl:
         return self.scheme in WEB_SCHEMES
 
 
-def parse_service_url(text: str, schemes: tuple[str, ...] = tuple(DEFAULT_PORTS)) -> ServiceUrl:
+def parse_service_url(
+    text: str, schemes: tuple[str, ...] = tuple(DEFAULT_PORTS), *, may_have_user: bool = False
+) -> ServiceUrl:
     """Check the address of a service, such as `http://shop:8080` or `postgres://db:5432/shop`.
 
     Raises:
-        ValueError: it is not such an address, has another scheme, or contains a user or a password, which
-            only web addresses may.
+        ValueError: it is not such an address, has another scheme, or contains a user or a password; with
+            `may_have_user`, a web address may.
     """
     scheme, parts = _split(text, schemes)
-    if "@" in parts.netloc and scheme not in WEB_SCHEMES:
+    if "@" in parts.netloc and not (may_have_user and scheme in WEB_SCHEMES):
         # Without the value: it may contain a password.
         raise ValueError(
             f"leave the user and the password out of the {scheme} address, because everybody may read it; "

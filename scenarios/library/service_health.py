@@ -35,7 +35,7 @@ def check_unsaved_health(service: Service) -> Health:
     """Check a service that is not stored with these values, which must be valid."""
     if service.is_web:
         return _request(service, {"url": f"{service.base_url.rstrip('/')}{service.health_path}"})
-    place = parse_service_url(service.base_url).place
+    place = parse_service_url(service.base_url, may_have_user=True).place
     return _connect({"host": place.host, "port": place.port})
 
 

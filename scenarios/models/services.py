@@ -24,7 +24,7 @@ PROXY_SECRET = RegexValidator(
 
 def check_base_url(text: str) -> None:
     try:
-        service_urls.parse_service_url(text)
+        service_urls.parse_service_url(text, may_have_user=True)
     except ValueError as error:
         raise ValidationError(f"{error}.") from None
 

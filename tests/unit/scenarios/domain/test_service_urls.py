@@ -63,12 +63,21 @@ def test_other_addresses_are_refused_with_a_hint(url: str, part: str) -> None:
 
 
 def test_web_address_may_have_a_password_as_in_earlier_versions() -> None:
-    assert str(parse_service_url("http://ann:hunter2@shop/api").place) == "shop:80"
+    url = "http://ann:hunter2@shop/api"
+    assert str(parse_service_url(url, may_have_user=True).place) == "shop:80"
+    with pytest.raises(ValueError, match="leave the user and the password out"):
+        parse_service_url("redis://ann:hunter2@shop", may_have_user=True)
 
 
 @pytest.mark.parametrize(
     "url",
-    ["tcp://ann:hunter2@shop:1", "postgres://ann:hunter2@db/shop", "redis://:hunter2@c", "ann:hunter2@shop"],
+    [
+        "http://ann:hunter2@shop",
+        "tcp://ann:hunter2@shop:1",
+        "postgres://ann:hunter2@db/shop",
+        "redis://:hunter2@c",
+        "ann:hunter2@shop",
+    ],
 )
 def test_password_in_an_address_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(ValueError, match=HINTS) as refused:
