@@ -22,6 +22,8 @@ from scenarios.ports import Clock, Event, Fault, Journal, Ledger
 
 # Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
 VALIDATIONS_PER_ROUND = 16
+# Seconds for which a run that is over otherwise waits for the first look of each guard.
+FIRST_LOOK_SECONDS = 30.0
 # Between two looks for faults that are to be undone again, while there is one.
 LATE_LOOK_SECONDS = 1.0
 
@@ -50,6 +52,7 @@ class Phases:
         self._end = end
         self._note_failure = note_failure
         self._may_await = asyncio.Event()
+        self._looked = {guard.name: asyncio.Event() for guard in plan.guards}
         self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
 
     async def run(self) -> None:
@@ -65,6 +68,7 @@ class Phases:
                 if phase is first_with_actions:
                     await self._check_targets()
                 await self._run_phase(phase)
+            await self._await_first_looks()
             for watcher in watchers:
                 watcher.cancel()
 
@@ -95,6 +99,24 @@ class Phases:
         await self._ledger.mark_lost(fault, reason)
         self._end(Outcome.ERRORED, f"the fault of action {fault.action!r} was lost: {reason}")
 
+    async def _await_first_looks(self) -> None:
+        """A guard that has never looked has guarded nothing: the run does not pass before it has."""
+        looks = [asyncio.create_task(looked.wait()) for looked in self._looked.values()]
+        waiting = asyncio.create_task(self._clock.sleep(FIRST_LOOK_SECONDS))
+        try:
+            while not waiting.done() and not all(look.done() for look in looks):
+                undone = [look for look in looks if not look.done()]
+                await asyncio.wait({waiting, *undone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (waiting, *looks):
+                task.cancel()
+        if blind := [name for name, looked in self._looked.items() if not looked.is_set()]:
+            names = ", ".join(map(repr, blind))
+            self._end(Outcome.ERRORED, f"no look of guard {names} was over before the run's end")
+        await self._clock.sleep(
+            0
+        )  # the cancellation arrives here, also that of a guard that has just tripped
+
     async def _watch_guard(self, guard: Guard) -> None:
         failures = 0
         while True:
@@ -104,7 +126,9 @@ class Phases:
             except StepImpossible as error:
                 return self._end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
             failures = 0 if seen.holds else failures + 1
-            if failures > guard.tolerate:
+            if failures <= guard.tolerate:
+                self._looked[guard.name].set()
+            else:
                 await self._record(
                     EventKind.GUARD_TRIPPED, subject=guard.name, reason=seen.reason, seen=seen.fields
                 )

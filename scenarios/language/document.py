@@ -238,8 +238,14 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
         at=action.at,
         until=action.until,
         timeout=choose_time_limit(words["do"], _get_written_timeout(action), ACTION_SECONDS),
-        undo_timeout=choose_time_limit(words.get("undo"), _get_written_timeout(action), ACTION_SECONDS),
+        undo_timeout=_choose_undo_time(words, _get_written_timeout(action)),
     )
+
+
+def _choose_undo_time(words: Mapping[str, Any], written: float | None) -> float:
+    """Of the undo together with the probe that shows that it has worked."""
+    limit = choose_time_limit(words.get("undo"), written, ACTION_SECONDS)
+    return choose_time_limit(words.get("undone", {}).get("probe"), written, limit)
 
 
 def _get_written_timeout(declared: Action[Any, Any] | Validation[Any] | Guard[Any]) -> float | None:

@@ -47,19 +47,27 @@ def choose_time_limit(step: Any, written: float | None, default: float) -> float
     return default if own is None else max(default, own[2])
 
 
-def find_cut_short_steps(given: Mapping[str, Any], steps: Sequence[str], owner: str) -> Iterator[BrokenRule]:
-    """Yield the steps whose own time is longer than the `timeout` around them."""
+def find_cut_short_steps(
+    given: Mapping[str, Any], steps: Sequence[tuple[str, ...]], owner: str
+) -> Iterator[BrokenRule]:
+    """Yield the steps, by their paths, whose own time is longer than the `timeout` around them."""
     limit = read_seconds(given["timeout"]) if "timeout" in given else None
-    for step in steps if limit is not None else ():
-        own = read_own_time(given.get(step))
+    for path in steps if limit is not None else ():
+        own = read_own_time(_follow(given, path))
         if own is not None and limit is not None and own[2] > limit:
             driver, word, taken = own
             yield BrokenRule(
-                (step, driver, word),
+                (*path, driver, word),
                 f"{format_duration(taken)} is longer than the 'timeout' of the {owner}, which ends the step "
                 f"after {format_duration(limit)}",
                 beside=("timeout",),
             )
+
+
+def _follow(given: Any, path: tuple[str, ...]) -> Any:
+    for word in path:
+        given = given.get(word) if isinstance(given, Mapping) else None
+    return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +86,10 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
     default = "" if "timeout" in spec else "default "
     end = f"the run ends after {format_duration(limit)} (its {default}'timeout')"
     beside: Path = ("timeout",) if "timeout" in spec else ()
+    for path, (driver, word, seconds) in _find_own_times(spec):
+        if seconds > limit:
+            rule = f"{format_duration(seconds)} is longer than the run: {end}"
+            yield BrokenRule((*path, driver, word), rule, "give 'spec' a longer 'timeout'", beside)
     needed = 0.0
     for index, phase in enumerate(_list_mappings(spec.get("phases"))):
         if phase is None:
@@ -96,6 +108,19 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
                 rule = f"{format_duration(within)} is longer than the run: {end}"
                 path = ("phases", index, "validations", number, "within")
                 yield BrokenRule(path, rule, "give 'spec' a longer 'timeout'", beside)
+
+
+def _find_own_times(spec: Mapping[str, Any]) -> Iterator[tuple[Path, tuple[str, str, float]]]:
+    """The own times of steps, with their paths. Of phases without `wait`, which the spans have."""
+    for index, guard in enumerate(_list_mappings(spec.get("guards"))):
+        if (own := read_own_time(_follow(guard, ("probe",)))) is not None:
+            yield ("guards", index, "probe"), own
+    for index, phase in enumerate(_list_mappings(spec.get("phases"))):
+        for kind, word in (("actions", "do"), ("validations", "probe")):
+            for number, entry in enumerate(_list_mappings(_follow(phase, (kind,)))):
+                own = read_own_time(_follow(entry, (word,)))
+                if own is not None and own[0] not in _TIME_WORDS:
+                    yield ("phases", index, kind, number, word), own
 
 
 def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:

@@ -180,7 +180,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
         yield from _check_expectations(
             cls.model_fields["do"].annotation, values.get("do"), values.get("expect")
         )
-        yield from find_cut_short_steps(values, ("do", "undo"), "action")
+        yield from find_cut_short_steps(values, (("do",), ("undo",), ("undone", "probe")), "action")
         if "fault" in values:
             for word in FAULTLESS_WORDS.intersection(values):
                 yield word, f"'fault' and {word!r} cannot be combined: {FAULTLESS_REASON[word]}"
@@ -218,7 +218,7 @@ class Validation(Declaration, Generic[AnyStep]):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         step = cls.model_fields["probe"].annotation
         yield from _check_expectations(step, values.get("probe"), values.get("expect"))
-        yield from find_cut_short_steps(values, ("probe",), "validation")
+        yield from find_cut_short_steps(values, (("probe",),), "validation")
         if "within" in values and values.get("throughout", False) is not False:
             yield "throughout", "'throughout' and 'within' cannot be combined: choose one"
         if "for" in values and "within" not in values:
@@ -239,7 +239,7 @@ class Guard(Declaration, Generic[AnyStep]):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         step = cls.model_fields["probe"].annotation
         yield from _check_expectations(step, values.get("probe"), values.get("expect"))
-        yield from find_cut_short_steps(values, ("probe",), "guard")
+        yield from find_cut_short_steps(values, (("probe",),), "guard")
 
 
 class Phase(Declaration, Generic[AnyStep, AnyFault]):

@@ -64,6 +64,10 @@ def test_time_of_a_step_may_be_a_variable(with_spec: WithSpec, drivers: Drivers)
 CUT_SHORT = {
     "an action": action(HTTP % "60s", ",\n  timeout: 20s"),
     "an undo": action(LOOK, f", undo: {HTTP % '60s'},\n  timeout: 20s"),
+    "a proof": action(
+        LOOK,
+        f", undo: {LOOK}, undone: {{probe: {HTTP % '60s'}, expect: {{status: 200}}}},\n  timeout: 20s",
+    ),
     "a wait": action("{wait: {duration: 60s}}", ",\n  timeout: 20s"),
     "a validation": validation(HTTP % "60s", ",\n  timeout: 20s"),
     "a guard": (
@@ -102,6 +106,13 @@ TOO_LONG = {
         "phases: [{name: p, hold: 40m}, {name: q, hold: 10m}, {name: r, hold: 20m}]",
         "hold",
         "at least 1h10m",
+    ),
+    "an action's own time": (action(HTTP % "2h"), "timeout", "2h is longer than the run"),
+    "a probe's own time": (validation(HTTP % "2h"), "timeout", "2h is longer than the run"),
+    "a guard's own time": (
+        f"guards: [{{name: g, probe: {HTTP % '2h'}, expect: {{status: 200}}}}]\nphases: [{{name: p}}]",
+        "timeout",
+        "2h is longer than the run",
     ),
     "a written timeout": ("timeout: 5s\nphases: [{name: p, hold: 6s}]", "hold", "at least 6s"),
 }
