@@ -14,6 +14,7 @@ from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 from scenarios.reports import render_report
 from tests.command_line import CommandLine
 from tests.integration.scenarios.api.conftest import Program, program
+from tests.integration.scenarios.runs.late_faults import LateFault
 from tests.integration.scenarios.runs.outside_rows import a_webhook
 from tests.integration.scenarios.story_rows import Telling
 
@@ -56,6 +57,25 @@ def test_the_four_outputs_of_one_run_agree(ci: Program, scenario: CommandLine, r
     assert only(ci.get("runs").json()["items"][0], RUN_FIELDS) == shared
     in_messages = only(shared, RUN_FIELDS - NOT_IN_MESSAGES)
     assert only(sent("run.finished")["run"], RUN_FIELDS - NOT_IN_MESSAGES) == in_messages
+
+
+def test_the_outputs_of_an_unverified_rollback_agree(
+    ci: Program, scenario: CommandLine, admin_client: Client
+) -> None:
+    a_webhook()
+    late = LateFault()
+    late.undone(0.0)
+    run = late.finish()
+    shared = only(ci.get(f"runs/{run.pk}").json(), RUN_FIELDS)
+    assert (shared["status"], shared["rollback"]) == ("aborted", "unverified")
+    assert only(json.loads(render_report(run, "json")), RUN_FIELDS) == shared
+    assert only(scenario("runs", "--json").json["items"][0], RUN_FIELDS) == shared
+    assert sent("run.finished")["run"]["rollback"] == "unverified"
+    for report in ("html", "md", "junit"):
+        assert "unverified" in render_report(run, report).decode().lower(), report
+    assert "unverified" in admin_client.get(f"/admin/scenarios/run/{run.pk}/change/").content.decode().lower()
+    (fault,) = ci.get("faults?outstanding=true").json()["items"]
+    assert (fault["state"], fault["outstanding"]) == ("unverified", True)
 
 
 def test_a_run_that_waits_has_no_rollback_in_any_output(ci: Program, scenario: CommandLine) -> None:

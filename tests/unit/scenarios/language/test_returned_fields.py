@@ -1,6 +1,7 @@
 """Expectations are checked against the fields that drivers declare."""
 
 import pytest
+from django.conf import settings
 from pydantic import BaseModel
 
 from scenarios.domain.errors import InvalidDocument, Problem
@@ -9,12 +10,10 @@ from scenarios.drivers import load_drivers
 from scenarios.language.document import build_plan, parse_document
 from tests.unit.scenarios.language.documents import WithSpec
 
-SHIPPED = ("command.Command", "http.Http", "prometheus.Prometheus", "signal.Signal", "tcp.Tcp", "wait.Wait")
 DRIVERS = {
     name: driver.Arguments
-    for name, driver in load_drivers(
-        f"scenarios.drivers.{path}" for path in (*SHIPPED, "chaostoolkit.ChaosToolkit")
-    ).items()
+    for name, driver in load_drivers(settings.SCENARIO_DRIVERS).items()
+    if hasattr(driver, "Arguments")  # others inject faults alone, and return no fields
 }
 PROBES = {
     "http": "{http: {service: s}}",
@@ -26,6 +25,10 @@ PLACES = {
     "a validation": "phases: [{{name: p, validations: [{{name: v, probe: {step}, expect: {expect}}}]}}]",
     "a guard": "guards: [{{name: g, probe: {step}, expect: {expect}}}]\nphases: [{{name: p}}]",
     "an action": "phases: [{{name: p, actions: [{{name: a, do: {step}, expect: {expect}}}]}}]",
+    "an undone": (
+        "phases: [{{name: p, actions: [{{name: a, do: {{http: {{service: s}}}},"
+        " undo: {{http: {{service: s}}}}, undone: {{probe: {step}, expect: {expect}}}}}]}}]"
+    ),
 }
 
 
@@ -40,6 +43,15 @@ def find_problems(source: str) -> tuple[Problem, ...]:
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_shipped_driver_declares_its_fields(driver: str) -> None:
     assert read_returned_fields(DRIVERS[driver])
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_field_that_a_driver_does_not_return_is_refused(driver: str, place: str, with_spec: WithSpec) -> None:
+    # That arguments are missing is another problem.
+    spec = place.format(step=f"{{{driver}: {{}}}}", expect="{staus: 200}")
+    messages = [problem.message for problem in find_problems(with_spec(spec))]
+    assert any(f"{driver!r} does not return 'staus'" in message for message in messages), messages
 
 
 # The driver, what is expected, the text at the place of the problem, words of its message and its hint.
