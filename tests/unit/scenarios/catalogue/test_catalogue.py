@@ -1,5 +1,6 @@
 """The shipped scenarios: each explains itself, and asks nobody to write YAML."""
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def test_a_scenario_for_any_service_explains_itself_and_each_variable_and_needs_
     assert {"service", "path", "max_status", "limit", "within", "recovery"} <= spec["variables"].keys()
     for variable in spec["variables"].values():
         assert {"default", "description"} <= variable.keys()
+
+
+@pytest.mark.parametrize("name", FOR_ANY_SERVICE)
+def test_a_page_that_does_not_exist_is_no_answer(name: str) -> None:
+    highest = DOCUMENTS[name]["spec"]["variables"]["max_status"]["default"]
+    assert highest < HTTPStatus.NOT_FOUND
 
 
 @pytest.mark.parametrize("name", FOR_ANY_SERVICE)
