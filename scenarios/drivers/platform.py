@@ -62,7 +62,9 @@ class RegisteredServices:
             **{name: NamedProxy(**proxy) for name, proxy in kept.get("proxies", {}).items()},
         }
         hosts = {name: found for name, *found in Host.objects.values_list("name", "address", "labels")}
-        hosts |= {name: [found["address"], found["labels"]] for name, found in kept.get("hosts", {}).items()}
+        if chosen := kept.get("hosts"):
+            # Others have been registered since: this run neither holds them nor was approved for them.
+            hosts = {name: [found["address"], found["labels"]] for name, found in chosen.items()}
         self._hosts = [
             RegisteredHost(name, _format_address(address), labels)
             for name, (address, labels) in sorted(hosts.items())

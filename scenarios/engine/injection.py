@@ -123,8 +123,7 @@ class Injector:
 
     async def undo(self, faults: Sequence[Fault], delays: Sequence[float] | None = None) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails after the usual tries."""
-        for fault in faults:
-            self.renewals.release(fault)
+        await self.renewals.release(faults)
         known = [
             replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
         ]

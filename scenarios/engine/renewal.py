@@ -1,7 +1,7 @@
 """Keeps leased faults: each ends by itself at its target when nobody renews it any more."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -13,6 +13,7 @@ from scenarios.ports import Clock, Fault, Ledger
 RENEWALS_PER_LEASE = 3
 # After a renewal that was not answered.
 TRIES_PER_LEASE = 10
+STOPPED = "this process was stopped"
 
 
 @dataclass
@@ -20,6 +21,8 @@ class _Kept:
     fault: Fault
     until: float
     """When it ends by itself, by the clock's `monotonic`, as seen from here: at the target it is later."""
+    problem: str = STOPPED
+    """Why it has not been renewed last."""
 
 
 class Renewals:
@@ -38,7 +41,7 @@ class Renewals:
         self._clock = clock
         self._lost = lost
         self._kept: dict[int, _Kept] = {}
-        self._renewing: set[int] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._has_some = asyncio.Event()
         self._noting: asyncio.Task[None] | None = None
 
@@ -48,9 +51,18 @@ class Renewals:
             self._kept[fault.key] = _Kept(fault, injected_at + fault.lease_seconds)
             self._has_some.set()
 
-    def release(self, fault: Fault) -> None:
-        """Renew it no more: it is about to be removed."""
-        self._kept.pop(fault.key, None)
+    async def release(self, faults: Iterable[Fault]) -> None:
+        """Renew these no more, because they are about to be removed; ends the renewals that are under way."""
+        ended = [task for fault in faults if (task := self._stop(fault.key)) is not None]
+        if ended:
+            await asyncio.wait(ended)
+
+    def _stop(self, key: int) -> asyncio.Task[None] | None:
+        self._kept.pop(key, None)
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+        return task
 
     async def run(self) -> None:
         """Renew all faults in their time, until cancelled."""
@@ -59,9 +71,8 @@ class Renewals:
                 while True:
                     await self._has_some.wait()
                     # None waits for another: a target that hangs must not cost another's fault its lease.
-                    for key in self._kept.keys() - self._renewing:
-                        self._renewing.add(key)
-                        group.create_task(self._renew_again_and_again(key))
+                    for key in self._kept.keys() - self._tasks.keys():
+                        self._tasks[key] = group.create_task(self._renew_again_and_again(key))
                     self._has_some.clear()
         finally:
             if self._noting is not None:
@@ -71,26 +82,37 @@ class Renewals:
         try:
             is_renewed = True
             while (kept := self._kept.get(key)) is not None:
-                per_lease = RENEWALS_PER_LEASE if is_renewed else TRIES_PER_LEASE
-                await self._clock.sleep(kept.fault.lease_seconds / per_lease)
+                await self._clock.sleep(self._compute_rest(kept, is_renewed=is_renewed))
                 if key in self._kept:
                     is_renewed = await self._renew(kept)
         finally:
-            self._renewing.discard(key)
+            self._tasks.pop(key, None)
+
+    def _compute_rest(self, kept: _Kept, *, is_renewed: bool) -> float:
+        """Seconds until the next try; none where an injection has taken a good part of the lease."""
+        lease = kept.fault.lease_seconds
+        if not is_renewed:
+            return lease / TRIES_PER_LEASE
+        left = kept.until - self._clock.monotonic()
+        return max(0.0, min(lease / RENEWALS_PER_LEASE, left - lease / 2))
 
     async def _renew(self, kept: _Kept) -> bool:
         begun = self._clock.monotonic()
+        if begun >= kept.until:
+            # What this process would renew may have been removed by another one, and must not come back.
+            lease = format_duration(kept.fault.lease_seconds)
+            reason = f"it could not be renewed for {lease}, and has ended by itself: {kept.problem}"
+            self._lose(kept.fault, reason)
+            return False
         try:
             await self._steps.renew(kept.fault.undo, kept.fault.lease_seconds / RENEWALS_PER_LEASE)
         except FaultGone as error:
             self._lose(kept.fault, str(error))
         except StepFailed as error:
-            if self._clock.monotonic() >= kept.until:
-                lease = format_duration(kept.fault.lease_seconds)
-                reason = f"it could not be renewed for {lease}, and has ended by itself: {error}"
-                self._lose(kept.fault, reason)
+            kept.problem = str(error)
         else:
             kept.until = begun + kept.fault.lease_seconds
+            kept.problem = STOPPED
             self._note(kept.fault)
             return True
         return False

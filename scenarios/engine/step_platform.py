@@ -54,7 +54,9 @@ class StepPlatform:
         if self.gate is None:
             return
         try:
-            await self.gate.admit(connection, Intent.READ if reads else self.intent)
+            # A look of an undo is refused no more than the undo, also where the database is away.
+            is_reading = reads and self.intent is not Intent.UNDO
+            await self.gate.admit(connection, Intent.READ if is_reading else self.intent)
         except StepImpossible as error:
             if was_sent and self.intent is not Intent.READ:
                 raise StepNotDone(str(error)) from error

@@ -124,7 +124,8 @@ class StepRunner:
             StepNotSent: there is no target, or it cannot be reached.
         """
         try:
-            return await self._call(step, "choose_target", time_limit, is_action=False)
+            target = await self._call(step, "choose_target", time_limit, is_action=False)
+            return {**target, "label": self.redactor.redact(str(target.get("label", "")))}
         except StepNotSent:
             raise
         except StepFailed as error:

@@ -25,6 +25,8 @@ class Registered:
     base_url: str
     is_protected: bool
     protected_since: datetime | None
+    proxy: str = ""
+    listener: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +106,22 @@ class Registry:
     def touched(self, targets: Targets) -> set[str]:
         """The named services, and all that are registered at the same places, whatever their spelling.
 
-        Of places where none is registered, the addresses.
+        Also those behind the same listener of a fault proxy, because a fault is theirs, too. Of places where
+        none is registered, the addresses.
         """
         groups = [self._places.get(name, frozenset()) for name in targets.services]
         groups += [resolve_places(endpoint, lookups=False) for endpoint in targets.endpoints]
-        return set(targets.services).union(*map(self.find_holds_for, groups))
+        found = set(targets.services).union(*map(self.find_holds_for, groups))
+        return found | self._find_sharers_of_listeners(found)
+
+    def _find_sharers_of_listeners(self, names: Iterable[str]) -> set[str]:
+        listeners = {
+            name: (service.proxy.rstrip("/"), service.listener)
+            for name, service in self.services.items()
+            if service.proxy
+        }
+        wanted = {listeners[name] for name in names if name in listeners}
+        return {name for name, listener in listeners.items() if listener in wanted} if wanted else set()
 
     def find_protected(self, touched: Iterable[str]) -> list[str]:
         """The protected services of these."""
@@ -154,8 +167,8 @@ def read_held() -> Held:
 
 
 def read_services() -> list[Registered]:
-    rows = Service.objects.values_list("name", "base_url", "is_protected", "protected_since")
-    return [Registered(*row) for row in rows]
+    columns = ("name", "base_url", "is_protected", "protected_since", "proxy", "proxy_listener")
+    return [Registered(*row) for row in Service.objects.values_list(*columns)]
 
 
 def find_touched(targets: Targets, *, lookups: bool = True) -> set[str]:

@@ -10,14 +10,15 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test.utils import CaptureQueriesContext
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.step_platform import StepPlatform
 from scenarios.engine.steps import Pinned
 from scenarios.models import Hold, Host, Run, Service
 from scenarios.ports import Intent, Proxy, RegisteredHost
+from scenarios.runs import admission, approval_gate, host_targets, leases
 from scenarios.runs import commands as run_commands
-from scenarios.runs import host_targets, leases
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -178,3 +179,23 @@ def test_groups_and_people_who_may_change_services_may_change_hosts_after_an_upg
     }
     assert ann.has_perm("scenarios.view_host")
     assert not ann.has_perm("scenarios.change_host")
+
+
+def test_a_host_that_was_registered_after_the_claim_is_not_one_of_the_runs() -> None:
+    Host.objects.create(name="shop-1", address="chaos@10.0.0.1", labels={"role": "shop"})
+    pinned = {"hosts": {"shop-1": {"address": "chaos@10.0.0.1", "labels": {"role": "shop"}}}}
+    Host.objects.create(name="shop-2", address="chaos@10.0.0.2", labels={"role": "shop"})
+    assert [host.name for host in SitePlatform({}, pinned).hosts()] == ["shop-1"]
+    assert [host.name for host in SitePlatform().hosts()] == ["shop-1", "shop-2"]
+
+
+def test_services_behind_one_listener_are_protected_and_held_together() -> None:
+    proxy = {"proxy": "http://127.0.0.1:8474", "proxy_listener": "127.0.0.1:5433"}
+    Service.objects.create(name="shop-db", base_url="tcp://127.0.0.1:5433", is_protected=True, **proxy)
+    Service.objects.create(name="other-name", base_url="tcp://10.0.0.7:5432", **proxy)
+    Service.objects.create(
+        name="next-door", base_url="tcp://10.0.0.8:5432", **{**proxy, "proxy_listener": "127.0.0.1:5434"}
+    )
+    fault = Step("proxy", {"service": "other-name", "refuse": True})
+    assert admission.find_touched([fault], "host/here") == ["other-name", "shop-db"]
+    assert approval_gate.find_protected(["other-name", "shop-db"]) == ["shop-db"]

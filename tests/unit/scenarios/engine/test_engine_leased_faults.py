@@ -260,3 +260,50 @@ def test_two_faults_of_one_service_may_have_a_target_and_none() -> None:
     found = look_for_targets(target, faulty("slow", service="db"), faulty("far", service="db", place="there"))
     assert found.unreachable == ["no table 'order' (action 'slow' of phase 'break')"]
     assert found.chosen == ["the place 'there' (action 'far' of phase 'break')"]
+
+
+def test_a_process_that_was_stopped_for_longer_than_the_lease_renews_nothing() -> None:
+    """As after SIGSTOP and SIGCONT: another process may have removed the fault meanwhile."""
+    target = FaultyPlatform()
+    ahead = [0.0]
+    monotonic = target.clock.monotonic
+    target.clock.monotonic = lambda: monotonic() + ahead[0]  # type: ignore[method-assign]
+
+    def stop(verb: str) -> None:
+        if verb == "renew":
+            ahead[0] = 2 * LEASE
+
+    target.before = stop
+    verdict, journal = carry_out(Phase("break", hold=60.0, actions=(faulty(),)), target)
+    assert verdict.outcome is Outcome.ERRORED
+    assert target.asked.count("renew") == 1
+    assert journal.moment(EventKind.FAULT_LOST) > 0
+
+
+def test_a_renewal_under_way_ends_before_the_fault_is_removed() -> None:
+    target, ended = FaultyPlatform(), []
+
+    async def hang(arguments: Words, platform: Platform, fault: FaultCall) -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            ended.append(list(target.asked))
+
+    target.renew = hang  # type: ignore[method-assign]
+    verdict, _ = carry_out(Phase("break", hold=4.0, actions=(faulty(),)), target)
+    assert verdict.outcome is Outcome.PASSED
+    assert "remove" not in ended[0]
+
+
+def test_the_first_renewal_does_not_wait_for_a_third_of_the_lease_after_a_slow_injection() -> None:
+    target = FaultyPlatform()
+    inject = target.inject
+
+    async def inject_slowly(arguments: Words, platform: Platform, fault: FaultCall) -> Mapping[str, Any]:
+        done = await inject(arguments, platform, fault)
+        await asyncio.sleep(0.8 * LEASE)
+        return done
+
+    target.inject = inject_slowly  # type: ignore[method-assign]
+    verdict, _ = carry_out(Phase("break", hold=30.0, actions=(faulty(),)), target)
+    assert verdict.outcome is Outcome.PASSED
