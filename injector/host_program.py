@@ -62,6 +62,8 @@ COMMAND_SECONDS = 10.0
 START_SECONDS = 20.0
 END_SECONDS = 5.0
 TICK_SECONDS = 0.2
+# How long a guardian waits for the lock when its lease is over.
+GUARDIAN_LOCK_SECONDS = 0.25
 # Where clients' ports begin: ip_local_port_range of Linux.
 EPHEMERAL_PORT = 32_768
 PID_FILE_SLACK = 2.0
@@ -1899,17 +1901,20 @@ class Guardian:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """The lock, unless another call hangs with it: then the fault must end without it.
+        """The lock, unless another call keeps it: the fault must not outlive its lease because of that.
 
         The call that stops the guardian has the lock, and waits.
         """
         with contextlib.ExitStack() as stack:
             with contextlib.suppress(Refusal):
-                stack.enter_context(self._store.lock(END_SECONDS, lambda: self._is_stopped))
+                stack.enter_context(self._store.lock(GUARDIAN_LOCK_SECONDS, lambda: self._is_stopped))
             yield
 
     def _end(self, kind: Kind, record: Record, held: Json) -> None:
         with self._locked():
+            held["is_ending"] = True  # a renewal that has the lock looks at this once it is written
+            with contextlib.suppress(Refusal):
+                self._store.write(self._id, held, "guardian")
             kind.undo(record, self._store, held)
             current = self._store.read(self._id)
             if current is not None and current["status"] == "active":
@@ -2028,6 +2033,9 @@ class Program:
                 self._end(record, "ended")
             raise
         self._store.write(record["id"], record)
+        if "is_ending" in self._store.read_guardian(record["id"]):  # it did not wait for this call
+            self._end(record, "ended")
+            raise Refusal("the lease was over before the renewal", "gone")
 
     def _has_guardian(self, record: Record, held: Json) -> bool:
         deadline = time.monotonic() + END_SECONDS

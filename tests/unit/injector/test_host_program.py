@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from injector.host_program import Store
 from tests.servers import small_disk
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.target_host import (
@@ -63,6 +64,30 @@ def test_a_renewal_prolongs_the_fault(host: TargetHost, shop: int, pid_file: Pat
     assert host.ask("renew", id="f1", lease=1)["ok"]
     wait_until_continued(shop)
     wait_for(lambda: read_state(guardian) in {"", "Z"}, what="the guardian ends")
+
+
+def test_a_fault_ends_with_its_lease_while_another_call_keeps_the_lock(
+    host: TargetHost, shop: int, pid_file: Path
+) -> None:
+    assert host.inject("f1", "pause", lease=2, pidfile=str(pid_file))["ok"]
+    store = Store(str(host.state))
+    with store.lock(120):
+        wait_until_continued(shop)
+        wait_for(lambda: store.active("pause") == [], what="the fault has ended")
+    record = store.read("f1")
+    assert record is not None
+    assert record["ended_at"] - record["until"] < 8  # half a second, and what a busy machine adds
+
+
+def test_a_renewal_that_comes_while_the_guardian_ends_the_fault_is_refused(
+    host: TargetHost, shop: int, pid_file: Path
+) -> None:
+    host.inject("f1", "pause", pidfile=str(pid_file))
+    store = Store(str(host.state))
+    store.write("f1", {**store.read_guardian("f1"), "is_ending": True}, "guardian")
+    assert host.ask("renew", id="f1", lease=60)["code"] == "gone"
+    assert read_state(shop) != "T"
+    assert not host.has("f1")
 
 
 def test_a_removed_fault_is_gone_and_not_injected_again(host: TargetHost, shop: int, pid_file: Path) -> None:
