@@ -136,9 +136,8 @@ class Redis:
     async def renew(self, arguments: RedisFaultArguments, platform: Platform, fault: FaultCall) -> None:
         if arguments.pause is None:
             return
-        held = self._held.get(fault.id)
         access = _find_place(arguments, platform, fault)
-        self._held[fault.id] = await redis_pauses.prolong(access, arguments.pause, fault, held)
+        await redis_pauses.prolong(access, arguments.pause, fault, self._held.get(fault.id))
 
     async def remove(self, arguments: RedisFaultArguments, platform: Platform, fault: FaultCall) -> bool:
         if arguments.pause is None:

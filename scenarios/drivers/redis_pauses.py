@@ -37,9 +37,26 @@ MAX_SLICE_SECONDS = 1.0
 _SLACK_SECONDS = 0.1
 _WAIT_SECONDS = 0.05
 _PLAIN_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-_NAMES = re.compile(rf" name={APPLICATION}:(\S+) ")
+_HOLDER = re.compile(rf" name={APPLICATION}:(\S+) .*?\bidle=(\d+) ")
 # What a pause of writes stops, although it changes nothing; the second one where a cluster has no such key.
 _STOPPED = (("PFCOUNT", f"{APPLICATION}:none"), ("EVAL", "return 0", "0"))
+
+
+@dataclass(slots=True)
+class Lease:
+    """Until when this process may prolong its pause, by `time.monotonic`; `name` is that of the server."""
+
+    name: str
+    until: float
+
+    def require(self) -> None:
+        """Check it in the very step that sends a pause: another process may have removed the fault by then.
+
+        Raises:
+            FaultGone: it is over.
+        """
+        if time.monotonic() >= self.until:
+            raise FaultGone(f"{self.name} is not paused again: the lease of the pause is over")
 
 
 @dataclass(slots=True)
@@ -56,10 +73,14 @@ class Row:
     def has_ended(self) -> bool:
         return self.reader is None or self.reader.done() or self.begun == self.sent
 
-    async def fill(self, lease: float) -> None:
-        """Send as many as fit into a lease from now, beside the one that lasts."""
-        wanted = max(1, math.floor(lease / (self.slice_seconds + _SLACK_SECONDS)) - 1)
+    async def fill(self, seconds: float, lease: Lease) -> None:
+        """Send as many as fit into the seconds from now, beside the one that lasts."""
+        wanted = max(1, math.floor(seconds / (self.slice_seconds + _SLACK_SECONDS)) - 1)
+        lease.require()
         while self.sent - self.begun < wanted:
+            lease.require()
+            if not self.connection.is_connected:  # redis-py would connect again
+                raise FaultGone(f"{lease.name} closed the connection that holds the pause")
             self.sent += 1
             await self.connection.send_command("CLIENT", "PAUSE", to_milliseconds(self.slice_seconds), "ALL")
 
@@ -75,6 +96,7 @@ class Held:
 
     connection: "Connection"
     report: Mapping[str, Any]
+    lease: Lease
     row: Row | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -89,49 +111,63 @@ async def pause(access: Access, mode: str, fault: FaultCall) -> Held:
     """Pause the server for a lease.
 
     Raises:
-        StepNotDone: it is paused already, or too old.
+        StepNotDone: it is paused already, or too old, or its answers took longer than the lease.
     """
+    lease = Lease(access.name, time.monotonic() + fault.lease)
     if await is_paused(access, WRITES, patience=INJECT_LOOK_SECONDS):
         raise StepNotDone(f"{access.name} is paused already, and a server has only one pause")
-    connection = await connect(access)
+    connection = await _connect_by_name(access, fault)
     try:
-        await ask(access, connection, "CLIENT", "SETNAME", name_client(fault))
         row = None
         if mode == WRITES:
-            await _pause_writes(access, connection, fault.lease)
+            await _pause_writes(access, connection, fault.lease, lease)
         else:
-            row = await _begin_row(access, connection, fault.lease)
+            row = await _begin_row(access, connection, fault.lease, lease)
     except BaseException:
         await close(connection)
         raise
-    return Held(connection, {"pause": mode}, row)
+    return Held(connection, {"pause": mode}, lease, row)
 
 
-async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None) -> Held:
-    """Keep the pause for another lease from now. Returns how it is held from then on.
+async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None) -> None:
+    """Keep the pause for another lease from now.
 
     Raises:
-        FaultGone: it has ended.
+        FaultGone: it has ended, or its lease is over.
     """
+    until = time.monotonic() + fault.lease
     if mode != WRITES:
         if held is None or held.row is None or held.row.has_ended:
             raise FaultGone(f"{access.name} is not paused any more: it was restarted, or the lease is over")
-        await explained(held.row.fill(fault.lease), access.name)
-        return held
-    if not await is_paused(access, WRITES):
-        raise FaultGone(
-            f"{access.name} is not paused any more: it was restarted, or somebody ended the pause"
-        )
-    if held is not None:
+        await explained(held.row.fill(fault.lease, held.lease), access.name)
+    else:
+        if not await is_paused(access, WRITES):
+            raise FaultGone(
+                f"{access.name} is not paused any more: it was restarted, or somebody ended the pause"
+            )
+        if held is None:
+            raise FaultGone(f"no connection of this process holds the pause of {access.name}")
+        await _prolong_writes(access, fault, held)
+    held.lease.until = until
+
+
+async def _prolong_writes(access: Access, fault: FaultCall, held: Held) -> None:
+    if held.connection.is_connected:
         try:
-            await _pause_writes(access, held.connection, fault.lease)
+            await _pause_writes(access, held.connection, fault.lease, held.lease)
+        except FaultGone:
+            raise
         except StepFailed:
             await close(held.connection)
         else:
-            return held
-    connection = await connect(access)
-    await _pause_writes(access, connection, fault.lease)
-    return Held(connection, {"pause": WRITES})
+            return
+    connection = await _connect_by_name(access, fault)
+    try:
+        await _pause_writes(access, connection, fault.lease, held.lease)
+    except BaseException:
+        await close(connection)
+        raise
+    held.connection = connection
 
 
 async def end(access: Access, mode: str, fault: FaultCall, held: Held | None) -> bool:
@@ -140,14 +176,14 @@ async def end(access: Access, mode: str, fault: FaultCall, held: Held | None) ->
     Raises:
         StepFailed: it is still paused.
     """
+    is_own = held is not None and time.monotonic() < held.lease.until
     if held is not None:
+        held.lease.until = -math.inf  # a renewal that is under way sends nothing more
         await let_go(held)
+    if mode == WRITES:
+        return await _end_writes(access, fault, is_own=is_own)
     if not await is_held(access, mode, fault):
         return held is not None and held.row is not None
-    if mode == WRITES:
-        async with connected(access) as connection:
-            await ask(access, connection, "CLIENT", "UNPAUSE")
-        return True
     try:
         async with asyncio.timeout(access.seconds):
             while True:
@@ -158,16 +194,38 @@ async def end(access: Access, mode: str, fault: FaultCall, held: Held | None) ->
         raise StepFailed(f"{access.name} is paused until the lease of its pause ends") from error
 
 
+async def _end_writes(access: Access, fault: FaultCall, *, is_own: bool) -> bool:
+    was_paused = await is_paused(access, WRITES) if is_own else await is_held(access, WRITES, fault)
+    if is_own or was_paused:
+        async with connected(access) as connection:
+            await ask(access, connection, "CLIENT", "UNPAUSE")
+    return was_paused
+
+
 async def is_held(access: Access, mode: str, fault: FaultCall) -> bool:
-    """Whether the server is paused, and no other fault is known to hold the pause."""
+    """Whether the server is paused, and no other fault is known to hold the pause.
+
+    A connection that has been idle for longer than a lease holds nothing, although it has not been closed.
+    """
     if not await is_paused(access, mode):
         return False
     if mode != WRITES:
         return True  # it answers nothing, so that there is nobody to ask
     async with connected(access, reads=True) as connection:
         listed = await ask(access, connection, "CLIENT", "LIST")
-    names = {f"{APPLICATION}:{name}" for name in _NAMES.findall(listed.decode(errors="replace"))}
+    found = _HOLDER.findall(listed.decode(errors="replace"))
+    names = {f"{APPLICATION}:{name}" for name, idle in found if int(idle) <= fault.lease}
     return not names - {name_client(fault)}
+
+
+async def _connect_by_name(access: Access, fault: FaultCall) -> "Connection":
+    connection = await connect(access)
+    try:
+        await ask(access, connection, "CLIENT", "SETNAME", name_client(fault))
+    except BaseException:
+        await close(connection)
+        raise
+    return connection
 
 
 async def let_go(held: Held) -> None:
@@ -214,23 +272,25 @@ async def _stops_writes(access: Access, connection: "Connection") -> bool:
     raise refusal
 
 
-async def _pause_writes(access: Access, connection: "Connection", lease: float) -> None:
+async def _pause_writes(access: Access, connection: "Connection", seconds: float, lease: Lease) -> None:
+    lease.require()
     try:
-        await ask(access, connection, "CLIENT", "PAUSE", to_milliseconds(lease), "WRITE")
+        await ask(access, connection, "CLIENT", "PAUSE", to_milliseconds(seconds), "WRITE")
     except StepNotDone as error:
         raise _explain_too_old(access, error) from error
 
 
-async def _begin_row(access: Access, connection: "Connection", lease: float) -> Row:
-    row = Row(connection, min(MAX_SLICE_SECONDS, lease / 4))
+async def _begin_row(access: Access, connection: "Connection", seconds: float, lease: Lease) -> Row:
+    row = Row(connection, min(MAX_SLICE_SECONDS, seconds / 4))
     row.sent = 1
+    lease.require()
     try:
         await ask(access, connection, "CLIENT", "PAUSE", to_milliseconds(row.slice_seconds), "ALL")
     except StepNotDone as error:
         raise _explain_too_old(access, error) from error
     row.begun = 1
     row.reader = asyncio.create_task(row.read())
-    await explained(row.fill(lease), access.name)
+    await explained(row.fill(seconds, lease), access.name)
     return row
 
 

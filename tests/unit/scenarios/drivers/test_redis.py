@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -277,7 +278,7 @@ async def test_row_of_pauses_never_outlasts_the_lease(inject: Any) -> None:
 async def test_server_ends_a_pause_that_is_not_renewed(
     inject: Any, server: Server, words: dict[str, Any]
 ) -> None:
-    fault = await inject(words, lease=1.0)
+    fault = await inject(words, lease=2.0)
     with client(server.url) as own:
         assert await asyncio.to_thread(own.set, "stock", 7)  # waits for the end of the pause
     with pytest.raises(FaultGone, match="is not paused any more"):
@@ -303,6 +304,38 @@ async def test_pause_outlasts_its_connection_and_is_renewed_by_a_new_one(inject:
         assert own.client_kill_filter(_id=names[0]) == 1
     await fault.renew()
     assert await fault.is_present()
+    with client(server.url) as own:
+        assert [one["name"] for one in own.client_list()].count("test-coordinator:f-1") == 1
+
+
+@pytest.mark.parametrize("words", [WRITES, ALL])
+async def test_process_stopped_for_a_lease_pauses_no_more(inject: Any, words: dict[str, Any]) -> None:
+    fault = await inject(words)
+    target = fault.call.target
+    fault.call = FaultCall("f-1", 0.5, target)
+    await fault.renew()
+    time.sleep(0.6)  # noqa: ASYNC251 - nothing of the process goes on meanwhile
+    fault.call = FaultCall("f-1", 2 * LONG, target)
+    with pytest.raises(FaultGone, match="the lease of the pause is over"):
+        await fault.renew()
+
+
+async def test_clients_that_do_nothing_hold_no_pause(inject: Any, server: Server) -> None:
+    fault = await inject(WRITES)
+    other = Fault(server.url, WRITES, lease=0.5)
+    other.call = FaultCall("f-1", 0.5, fault.call.target)
+    with redis_client.Redis.from_url(server.url, client_name="test-coordinator:stale") as stale:
+        stale.ping()
+        assert await fault.remove() is True  # its own pause, in any case
+        await fault.inject()
+        with client(server.url) as own:
+            await until(lambda: find_idle(own, "stale") >= 1, what="the client has done nothing for a second")
+        assert await other.is_present()
+        assert await other.remove() is True
+
+
+def find_idle(own: redis_client.Redis, name: str) -> int:
+    return next(int(one["idle"]) for one in own.client_list() if one["name"] == f"test-coordinator:{name}")
 
 
 async def test_second_pause_is_refused_and_its_removal_leaves_the_first(inject: Any, server: Server) -> None:
@@ -333,6 +366,7 @@ async def test_restarted_server_is_not_paused(tmp_path: Any, words: dict[str, An
 
 HOLDER = """
 import asyncio, sys
+import redis.asyncio  # before the lease begins
 from scenarios.drivers.redis import Redis, RedisFaultArguments
 from scenarios.ports import FaultCall
 
