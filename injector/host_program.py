@@ -1940,6 +1940,7 @@ class Program:
     def __init__(self, store: Store, policy: Policy) -> None:
         self._store = store
         self._policy = policy
+        self._began = now()
 
     def answer(self, request: Mapping[str, Any]) -> Json:
         """The answer to one request.
@@ -1947,6 +1948,7 @@ class Program:
         Raises:
             Refusal: it is not carried out.
         """
+        self._began = now()
         actions = {
             "inject": self._inject,
             "renew": self._renew,
@@ -1972,6 +1974,7 @@ class Program:
         self._policy.read()
         call = Call(self._store, self._policy, request)
         target = self._check(kind_name, kind, arguments, call)
+        until = self._find_end(lease)
         record: Record = {
             "id": fault_id,
             "kind": kind_name,
@@ -1981,7 +1984,7 @@ class Program:
             "boot": boot_id(),
             "lease": lease,
             "injected_at": now(),
-            "until": now() + lease,
+            "until": until,
         }
         self._store.write(fault_id, record)
         try:
@@ -1992,6 +1995,17 @@ class Program:
         if not kind.is_leased:
             self._store.write(fault_id, {**record, "status": "done", "ended_at": now(), "done": done})
         return {"done": done, "target": target, "seconds_left": max(0.0, record["until"] - now())}
+
+    def _find_end(self, lease: float) -> float:
+        """When the lease is over. It begins with the call, whose sender may be gone once it has the lock.
+
+        Raises:
+            Refusal: it is over.
+        """
+        until = self._began + lease
+        if until <= now():
+            raise Refusal(f"the call waited longer than its lease of {lease:g} s", "not_done")
+        return until
 
     def _inject_again(self, record: Record, lease: float) -> Json:
         if record["status"] == "active":
@@ -2017,7 +2031,7 @@ class Program:
             raise Refusal(f"this host does not have the fault {fault_id!r}", "gone")
         if record["status"] == "active":
             self._prolong(record, lease)
-        return {"seconds_left": lease}
+        return {"seconds_left": max(0.0, self._began + lease - now())}
 
     def _prolong(self, record: Record, lease: float) -> None:
         kind = KINDS[record["kind"]]
@@ -2025,7 +2039,7 @@ class Program:
         if kind.is_guarded and not self._has_guardian(record, held):
             self._end(record, "ended")
             raise Refusal("its guardian has been killed", "gone")
-        record["until"] = now() + lease
+        record["until"] = self._find_end(lease)
         try:
             kind.renew(record, self._store)
         except Refusal as refusal:
