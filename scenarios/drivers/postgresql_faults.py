@@ -61,7 +61,9 @@ def _check_table(text: str) -> str:
 
 
 class PostgresqlLock(Declaration):
-    """The name of the table is as PostgreSQL stores it. It waits so long for other transactions to end."""
+    """The name of the table is as PostgreSQL stores it. `wait` is how long the lock waits for other
+    transactions to end, at most half the lease.
+    """
 
     table: Annotated[str, Field(min_length=1, max_length=130), AfterValidator(_check_table)]
     mode: Literal["access exclusive", "exclusive", "share row exclusive", "share"] = "access exclusive"
@@ -100,8 +102,8 @@ async def lock_table(
     Raises:
         StepNotDone: there is no such table, it is not free, or the user may not lock it.
     """
-    # A session that waits for a lock keeps others waiting too, so this must not outlast the lease either.
-    waiting = min(lock.wait, fault.lease)
+    # A session that waits for a lock keeps others waiting too, so both together must not outlast the lease.
+    waiting = min(lock.wait, fault.lease / 2)
     started = time.perf_counter()
     connection = await connect(access)
     try:
@@ -123,9 +125,11 @@ async def _lock(
 ) -> int:
     from psycopg import sql  # noqa: PLC0415
 
-    pid = await begin_lease(connection, lease, waiting)
+    # The server counts from the moment when it grants the lock, however long that took.
+    pid = await begin_lease(connection, lease - waiting, waiting)
     name = sql.Identifier(*lock.table.split("."))
     await connection.execute(sql.SQL("LOCK TABLE {} IN {} MODE").format(name, sql.SQL(_MODES[lock.mode])))
+    await renew_sessions([connection], lease)
     return pid
 
 

@@ -157,9 +157,34 @@ async def test_server_ends_a_lock_that_is_not_renewed(inject: Any, url: str) -> 
         await fault.renew()
 
 
+async def test_lock_that_had_to_wait_ends_within_its_lease(url: str) -> None:
+    late = Fault(url, {"lock": {"table": "orders", "wait": "300s"}}, "late", lease=5.0)
+    with (
+        psycopg.connect(url) as holder,
+        psycopg.connect(url, autocommit=True) as other,
+        psycopg.connect(url) as clock,
+    ):
+        holder.execute("SELECT FROM orders")
+        waiting = asyncio.create_task(late.inject())
+
+        async def is_waiting() -> bool:
+            return bool(other.execute("SELECT FROM pg_locks WHERE NOT granted").fetchall())
+
+        await until(is_waiting, what="it waits for the lock")
+        # From here on, nothing of this process's event loop goes on, as if it had been stopped.
+        clock.execute("SET idle_in_transaction_session_timeout = '4.2s'")
+        holder.rollback()
+        other.execute("SELECT FROM orders")  # waits for the end of the lock
+        clock.execute("SELECT 1")
+    with pytest.raises(StepFailed):
+        await waiting
+
+
 async def test_renewal_begins_the_lease_again(inject: Any, url: str) -> None:
     fault = await inject(LOCK, lease=LONG)
     (connection,) = fault.driver._sessions._held["f-1"].connections
+    shown = await (await connection.execute("SHOW idle_in_transaction_session_timeout")).fetchone()
+    assert shown == ("10min",)
     fault.call = FaultCall("f-1", 77.0, fault.call.target)
     await fault.renew()
     shown = await (await connection.execute("SHOW idle_in_transaction_session_timeout")).fetchone()
