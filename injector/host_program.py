@@ -71,6 +71,8 @@ LAST_WORDS = 300
 # How long connections that a relay has may last when its fault is over.
 LINGER_SECONDS = 600.0
 DNS_PORT = 53
+# Space that a full disk keeps for the state directory: renewals and removals are written down there.
+STATE_BYTES = 4 << 20
 MAX_QUERIES = 500
 MAX_NAME_SERVERS = 6
 TABLE = "inet test_coordinator"
@@ -1712,21 +1714,19 @@ class Disk(Kind):
     _open: dict[str, int] = {}
 
     def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
-        del call
         path = get_directory(arguments)
         share = get_number(arguments, "share", 0.01, 1.0, 1.0)
-        if not count_bytes_to_fill(path, share):
+        if not count_bytes_to_fill(path, share, call.store):
             raise Refusal(f"the disk of {path!r} is as full as that already")
         return {"path": path, "share": share}
 
     def apply(self, record: Record, store: Store) -> Json:
-        del store
         target = record["target"]
         name = os.path.join(target["path"], f"test-coordinator-{hash_id(record['id'])}.fill")
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         os.unlink(name)
         self._open[record["id"]] = descriptor
-        size = count_bytes_to_fill(target["path"], target["share"])
+        size = count_bytes_to_fill(target["path"], target["share"], store)
         filled, step = 0, 256 << 20
         deadline = time.monotonic() + START_SECONDS / 2
         while filled < size and step >= 4096 and time.monotonic() < deadline:  # noqa: PLR2004 - a block
@@ -1749,11 +1749,13 @@ class Disk(Kind):
         return "guardian" in held and is_running(held["guardian"])
 
 
-def count_bytes_to_fill(path: str, share: float) -> int:
+def count_bytes_to_fill(path: str, share: float, store: Store) -> int:
+    """Bytes until this share of the disk is used; where the state is on it, STATE_BYTES stay free."""
     found = os.statvfs(path)
     used = (found.f_blocks - found.f_bfree) * found.f_frsize
     wanted = int(found.f_blocks * found.f_frsize * share) - used
-    return max(0, min(wanted, found.f_bavail * found.f_frsize))
+    has_state = os.stat(path).st_dev == os.stat(store.directory).st_dev
+    return max(0, min(wanted, found.f_bavail * found.f_frsize - (STATE_BYTES if has_state else 0)))
 
 
 KINDS: dict[str, Kind] = {
@@ -1868,8 +1870,6 @@ class Guardian:
             self._wait(kind, record, held)
         except Exception as error:  # noqa: BLE001 - whatever it is, the fault must end
             held["error"] = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
-            with contextlib.suppress(Refusal):
-                self._store.write(self._id, held, "guardian")
         finally:
             self._end(kind, record, held)
 
@@ -1913,17 +1913,24 @@ class Guardian:
     def _end(self, kind: Kind, record: Record, held: Json) -> None:
         with self._locked():
             held["is_ending"] = True  # a renewal that has the lock looks at this once it is written
-            with contextlib.suppress(Refusal):
-                self._store.write(self._id, held, "guardian")
-            kind.undo(record, self._store, held)
+            if "error" not in held:
+                self._write(held)
+            try:
+                kind.undo(record, self._store, held)
+            finally:
+                if "error" in held:  # only now: the fault itself may have filled the disk
+                    self._write(held)
             current = self._store.read(self._id)
             if current is not None and current["status"] == "active":
                 with contextlib.suppress(Refusal):  # the disk is full: the next call sweeps
                     self._store.write(self._id, {**current, "status": "ended", "ended_at": now()})
         if kind.lingers:
-            with contextlib.suppress(Refusal):
-                self._store.write(self._id, {**held, "over": True}, "guardian")
+            self._write({**held, "over": True})
             kind.linger(record, self._store)
+
+    def _write(self, held: Json) -> None:
+        with contextlib.suppress(Refusal):  # the disk is full
+            self._store.write(self._id, held, "guardian")
 
 
 def protect_from_oom() -> None:

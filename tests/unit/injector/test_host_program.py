@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -333,6 +334,37 @@ def test_a_filled_disk_is_free_again_even_if_the_guardian_was_killed(tmp_path: P
     assert host.has("f2")
     host.ask("remove", id="f2")
     assert not host.has("f2")
+
+
+@pytest.mark.small_disk
+def test_a_full_disk_keeps_space_for_the_state(tmp_path: Path) -> None:
+    host = host_on_its_disk(tmp_path, "size=6m")
+    fault = {"id": "f1", "lease": 60, "kind": "disk", "arguments": {"path": str(host.state)}}
+    script = ""
+    for do in ("inject", "renew", "remove"):
+        (tmp_path / do).write_text(json.dumps({"do": do, **fault}))
+        program = shlex.join(host.command[len(host.inside) :])
+        script += f"{program} <{tmp_path / do}; stat -fc '%a * %S' {host.state}; "
+    command = [*host.inside, "sh", "-c", script]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [json.loads(line)["ok"] for line in lines[::2]] == [True, True, True], lines
+    injected, renewed, removed = (int(a) * int(b) for a, b in (line.split(" * ") for line in lines[1::2]))
+    assert 3 << 20 < renewed <= injected <= 4 << 20 < removed
+
+
+@pytest.mark.small_disk
+def test_a_disk_fault_that_leaves_no_file_for_the_state_says_so(tmp_path: Path) -> None:
+    """The sixth file is the one that fills the disk. It goes before the reason is written."""
+    answer = host_on_its_disk(tmp_path, "size=6m,nr_inodes=6").inject("f1", "disk", path=f"{tmp_path}/state")
+    assert answer["code"] == "not_done"
+    assert "No space left on device" in answer["reason"]
+
+
+def host_on_its_disk(tmp_path: Path, options: str) -> TargetHost:
+    """Its state is on a disk that ends with the call and with the guardians that it started."""
+    (tmp_path / "state").mkdir()
+    mount = f'mount -t tmpfs -o {options},mode=700 none "$0" && exec "$@"'
+    return TargetHost(tmp_path, [*small_disk.NAMESPACE, "sh", "-c", mount, f"{tmp_path}/state"])
 
 
 @pytest.mark.small_disk
