@@ -1360,7 +1360,9 @@ class Redirect(Rules):
         get_port(arguments, "port")
         if get_text(arguments, "to") == "any":
             raise Refusal("to='any' is not possible here; name the address")
-        return super().check(arguments, call)
+        target = super().check(arguments, call)
+        check_redirects(target, call.store.active("latency", "bandwidth"))
+        return target
 
     def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
         target["protocol"] = "tcp"
@@ -1389,6 +1391,18 @@ class Redirect(Rules):
             self._relay.wait()
         with store.lock():
             clean_table(store, record["id"])
+
+
+def check_redirects(target: Json, others: Sequence[Record]) -> None:
+    """Raises Refusal: the kernel would follow only the first redirect of a place."""
+    places = [(end["address"], end["port"]) for end in target["ends"]]
+    for other in others:
+        for end in other["target"]["ends"]:
+            if (end["address"], end["port"]) in places:
+                raise Refusal(
+                    f"{end['address']!r}, port {end['port']}, is redirected by the fault {other['id']!r} "
+                    f"({other['kind']}) already; remove that one first"
+                )
 
 
 class Latency(Redirect):
@@ -1545,6 +1559,7 @@ class Dns(Rules):
         ]
         lowered = [name.lower().rstrip(".") for name in names]
         target = {"ends": ends, "protocol": "udp", "names": lowered, "answer": answer, "delay": delay}
+        check_redirects(target, call.store.active("dns"))
         ended = run_nft(self.build_script(target, "check", 1.0), "--check")
         if ended.returncode != 0:
             raise Refusal(f"this kernel does not take the rule: {quote_end(ended.stderr)}")

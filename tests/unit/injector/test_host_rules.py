@@ -200,8 +200,13 @@ def measure_echo(network: Loopback, server: socket.socket, data: bytes = b"x") -
 def test_answers_are_late_until_the_kernel_ends_the_redirect(
     host: TargetHost, network: Loopback, echo: socket.socket
 ) -> None:
-    assert host.inject("f1", "latency", lease=60, to="127.0.0.1", port=get_port(echo), delay=0.5)["ok"]
+    place: dict[str, Any] = {"to": "127.0.0.1", "port": get_port(echo)}
+    assert host.inject("f1", "latency", **place, delay=0.5)["ok"]
     assert measure_echo(network, echo) >= 0.5
+    again = host.ask("describe", kind="bandwidth", arguments={**place, "rate": 9})
+    assert "is redirected by the fault 'f1' (latency) already" in again["reason"]
+    other = {"to": "127.0.0.1", "port": get_port(echo) ^ 1, "rate": 9}
+    assert host.ask("describe", kind="bandwidth", arguments=other)["ok"]
     with network.open_socket() as lasting:
         lasting.connect(echo.getsockname())
         assert host.ask("renew", id="f1", lease=1)["ok"]
@@ -289,6 +294,7 @@ def test_names_fail_lie_and_are_slow(network: Loopback, name_server: socket.sock
     assert look_up(network, "db.example.com") == (0, TRUE_ANSWER)
     answer = inject("f1", names=["db.Example.com", "*.shop.example.com"], answer="10.9.9.9")
     assert answer["done"]["servers"] == [NAME_SERVER]
+    assert "is redirected by the fault 'f1' (dns) already" in inject("again", answer="servfail")["reason"]
     assert look_up(network, "DB.example.com") == (0, "10.9.9.9")
     assert look_up(network, "a.shop.example.com") == (0, "10.9.9.9")
     assert look_up(network, "a.shop.example.com", kind=28) == (0, "")
