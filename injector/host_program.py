@@ -849,6 +849,7 @@ class Pause(Kind):
             unit, processes, directory = find_unit(arguments, call.own)
             freezer = os.path.join(directory, "cgroup.freeze")
             if os.path.exists(freezer):
+                check_freezer(unit, freezer, call.store)
                 return {"unit": unit, "freezer": freezer, "processes": []}
             target: Json = {"unit": unit, "processes": processes}
         else:
@@ -883,8 +884,7 @@ class Pause(Kind):
         del held
         target = record["target"]
         freezer = target.get("freezer")
-        others = store.active("pause", but=record["id"])
-        if freezer and all(other["target"].get("freezer") != freezer for other in others):
+        if freezer and not has_frozen(store, freezer, record["id"]):
             with contextlib.suppress(FileNotFoundError):  # the unit has ended
                 write_text(freezer, "0")
         paused = list_paused(store, record["id"])
@@ -896,10 +896,22 @@ class Pause(Kind):
         del held
         target = record["target"]
         if "freezer" in target:
-            return read_text(target["freezer"]) == "1"
+            is_of_another = has_frozen(store, target["freezer"], record["id"])
+            return read_text(target["freezer"]) == "1" and not is_of_another
         paused = list_paused(store, record["id"])
         mine = [process for process in target["processes"] if tuple(process) not in paused]
         return any(is_stopped(process) for process in mine)
+
+
+def has_frozen(store: Store, freezer: str, but: str) -> bool:
+    """Whether another fault than `but` holds the unit."""
+    return any(other["target"].get("freezer") == freezer for other in store.active("pause", but=but))
+
+
+def check_freezer(unit: str, freezer: str, store: Store) -> None:
+    """Raises Refusal: somebody else has frozen the unit, who would find it thawed."""
+    if read_text(freezer) == "1" and not has_frozen(store, freezer, ""):
+        raise Refusal(f"the unit {unit!r} is frozen already, and not by this program")
 
 
 def list_paused(store: Store, but: str) -> set[Process]:

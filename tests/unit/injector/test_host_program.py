@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from injector.host_program import Store
+from injector.host_program import KINDS, Refusal, Store, check_freezer
 from tests.servers import small_disk
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.target_host import (
@@ -146,6 +146,32 @@ def test_a_process_with_two_faults_goes_on_after_the_second(
     assert host.has("f2")
     host.ask("remove", id="f2")
     assert read_state(shop) != "T"
+
+
+def test_a_frozen_unit_with_two_faults_is_thawed_after_the_second(tmp_path: Path) -> None:
+    """By a plain file: this machine may have no freezer."""
+    store, pause, freezer = Store(str(tmp_path)), KINDS["pause"], tmp_path / "cgroup.freeze"
+    target = {"unit": "shop.service", "freezer": str(freezer), "processes": []}
+    records = [
+        {"id": fault_id, "kind": "pause", "target": target, "status": "active", "boot": "1", "until": 1.0}
+        for fault_id in ("f1", "f2")
+    ]
+    for record in records:
+        store.write(str(record["id"]), record)
+        pause.apply(record, store)
+        check_freezer("shop.service", str(freezer), store)
+    first, second = records
+    store.write("f1", {**first, "status": "removed"})
+    pause.undo(first, store, {})
+    assert freezer.read_text() == "1"
+    assert not pause.is_present(first, store, {})
+    assert pause.is_present(second, store, {})
+    store.write("f2", {**second, "status": "removed"})
+    with pytest.raises(Refusal, match=r"'shop.service' is frozen already, and not by this program"):
+        check_freezer("shop.service", str(freezer), store)
+    pause.undo(second, store, {})
+    assert freezer.read_text() == "0"
+    check_freezer("shop.service", str(freezer), store)
 
 
 def test_a_fault_whose_guardian_was_killed_is_reported_and_ended(
