@@ -874,7 +874,8 @@ class Pause(Kind):
     def renew(self, record: Record, store: Store) -> None:
         del store
         processes = record["target"]["processes"]
-        if processes and not any(is_stopped(process) for process in processes):
+        running = [process for process in processes if is_running(process)]
+        if processes and (not running or not all(is_stopped(process) for process in running)):
             raise Refusal("the process has ended, or somebody has continued it", "gone")
         freezer = record["target"].get("freezer")
         if freezer and read_text(freezer) != "1":

@@ -217,7 +217,10 @@ def test_every_process_that_listens_on_the_port_is_paused(host: TargetHost) -> N
     try:
         wait_for(lambda: host.inject("f1", "pause", port=port)["ok"], what="both have the socket")
         assert [read_state(shop.pid) for shop in shops] == ["T", "T"]
-        host.ask("remove", id="f1")
+        assert host.ask("renew", id="f1", lease=60)["ok"]
+        shops[0].send_signal(signal.SIGCONT)
+        assert host.ask("renew", id="f1", lease=60)["code"] == "gone"
+        assert "T" not in [read_state(shop.pid) for shop in shops]
         assert host.inject("f2", "kill", port=port)["done"]["pids"] == sorted(shop.pid for shop in shops)
         assert [shop.wait() for shop in shops] == [-9, -9]
         assert host.inject("f2", "kill", port=port)["ok"]
