@@ -512,15 +512,35 @@ def can_start_units() -> bool:
 
 def find_deadly_unit() -> str:
     """The service that this process belongs to, if systemd kills all of its processes when it ends."""
-    if not os.path.isdir("/run/systemd/system"):
+    unit = find_own_service() if os.path.isdir("/run/systemd/system") else ""
+    if not unit:
         return ""
+    ended = run_program(["systemctl", "show", "--property=KillMode", "--", unit])
+    return "" if ended.stdout.strip() in {"KillMode=process", "KillMode=none"} else unit
+
+
+def find_own_service() -> str:
+    """The service of systemd that this process belongs to; '' where there is none."""
     for line in read_text("/proc/self/cgroup").splitlines():
         unit = line.rpartition("/")[2]
         is_of_systemd = line.startswith("0::") or ":name=systemd:" in line
         if is_of_systemd and unit.endswith(".service"):
-            ended = run_program(["systemctl", "show", "--property=KillMode", "--", unit])
-            return "" if ended.stdout.strip() in {"KillMode=process", "KillMode=none"} else unit
+            return unit
     return ""
+
+
+def is_in_container_of_host() -> bool:
+    """Whether this is a container that sees the processes of its host, such as with `--pid=host`.
+
+    A service of systemd may have mounts of its own, too, by PrivateTmp=.
+    """
+    with contextlib.suppress(OSError):  # others than root may not look
+        pid, mnt = (
+            os.readlink(f"/proc/1/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
+            for name in ("pid", "mnt")
+        )
+        return pid and not mnt and not find_own_service()
+    return False
 
 
 def call_systemctl(*words: str) -> str:
@@ -836,11 +856,18 @@ class Pause(Kind):
     words = ("unit", "pidfile", "port")
 
     def explain(self, call: Call) -> str:
-        unit = "" if can_start_units() else find_deadly_unit()
+        if can_start_units():
+            return ""
+        unit = find_deadly_unit()
         if unit:
             return (
                 f"the guardian would be killed together with the unit {unit!r}; reach this host by ssh, "
                 "or give the unit KillMode=process"
+            )
+        if is_in_container_of_host():
+            return (
+                "this container has the process ids of its host: the guardian would be killed together with "
+                "the container, and the processes would stay paused; reach the host by ssh"
             )
         return ""
 

@@ -266,6 +266,20 @@ def test_units_are_refused_where_systemd_does_not_run(host: TargetHost) -> None:
         assert "systemd does not run on this host" in host.refuse(kind, unit="shop")
 
 
+@pytest.mark.small_disk
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here")
+def test_a_container_with_the_process_ids_of_its_host_cannot_pause(tmp_path: Path) -> None:
+    """The host of these containers is itself a namespace, whose process 1 the shell is."""
+    as_host = [*small_disk.NAMESPACE, "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if subprocess.run([*as_host, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("the kernel refuses such namespaces here")
+    container = 'unshare --mount "$@"; exit $?'
+    inside = TargetHost(tmp_path, [*as_host, "sh", "-c", container, "sh"]).ask("describe")
+    assert "together with the container" in inside["kinds"]["pause"]
+    outside = TargetHost(tmp_path, as_host).ask("describe")
+    assert outside["kinds"]["pause"] == ""
+
+
 def test_a_number_that_another_process_has_by_now_is_refused(
     host: TargetHost, shop: int, pid_file: Path
 ) -> None:
