@@ -14,6 +14,7 @@ from scenarios.domain.errors import StepImpossible
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.service_urls import DEFAULT_PORTS
 from scenarios.drivers import postgresql_faults
+from scenarios.drivers.gate import get_secret_arguments
 from scenarios.drivers.postgresql_connections import Access, Login, connected, run
 from scenarios.drivers.postgresql_faults import (
     PostgresqlExhaust,
@@ -32,9 +33,11 @@ from scenarios.drivers.servers import (
     Protocol,
     Server,
     ServerArguments,
+    build_target,
     find_broken_rules,
+    find_place,
     find_server,
-    read_server,
+    name_place,
     require_server,
 )
 from scenarios.ports import FaultCall, Platform
@@ -45,6 +48,8 @@ if TYPE_CHECKING:
 POSTGRESQL = Protocol("PostgreSQL", ("postgres", "postgresql"))
 # Of sessions that hold no fault.
 _LOOK = f"{APPLICATION} look"
+# What a label would show of the step, unless it holds a secret.
+_NAMING = frozenset({"lock", "terminate", "database"})
 _DEFAULT_USER = "postgres"
 _SslMode = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 
@@ -150,7 +155,8 @@ class Postgresql:
         login = _build_login(arguments, server, "")
         await _refuse_own_database(arguments, server, login)
         await require_server(server, platform)
-        return {"url": server.url, "label": _describe(arguments, server, login)}
+        shows_names = bool(arguments.service) and _NAMING.isdisjoint(get_secret_arguments(platform))
+        return build_target(arguments, server, _describe(arguments, server, login, shows_names=shows_names))
 
     async def inject(
         self, arguments: PostgresqlFaultArguments, platform: Platform, fault: FaultCall
@@ -192,8 +198,7 @@ class Postgresql:
 def _find_place(
     arguments: PostgresqlFaultArguments, platform: Platform, fault: FaultCall, application: str = ""
 ) -> Access:
-    """Where the fault was to be injected, wherever its service is now, with the name of its sessions."""
-    server = read_server(str(fault.target["url"]), arguments.service or "", POSTGRESQL)
+    server = find_place(arguments, fault, POSTGRESQL)
     login = _build_login(arguments, server, application or name_session(fault))
     return Access(server, login, platform, arguments.timeout)
 
@@ -204,13 +209,15 @@ def _build_login(arguments: _Connecting, server: Server, application: str) -> Lo
     return Login(user, arguments.password or "", database, arguments.sslmode, application)
 
 
-def _describe(arguments: PostgresqlFaultArguments, server: Server, login: Login) -> str:
+def _describe(arguments: PostgresqlFaultArguments, server: Server, login: Login, *, shows_names: bool) -> str:
+    place = name_place(arguments, server, POSTGRESQL)
     if arguments.lock is not None:
-        return f"table {arguments.lock.table!r} in {login.database!r} of {server.name}"
+        table = f"table {arguments.lock.table!r} in {login.database!r}" if shows_names else "a table"
+        return f"{table} of {place}"
     if arguments.terminate is not None:
         database = arguments.terminate.database or login.database
-        return f"sessions in {database!r} of {server.name}"
-    return f"connections of {server.name}"
+        return f"sessions in {database!r} of {place}" if shows_names else f"sessions of {place}"
+    return f"connections of {place}"
 
 
 async def _refuse_own_database(arguments: PostgresqlFaultArguments, server: Server, login: Login) -> None:

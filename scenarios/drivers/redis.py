@@ -18,9 +18,11 @@ from scenarios.drivers.servers import (
     Protocol,
     Server,
     ServerArguments,
+    build_target,
     find_broken_rules,
+    find_place,
     find_server,
-    read_server,
+    name_place,
     require_server,
 )
 from scenarios.ports import FaultCall, Platform
@@ -117,8 +119,8 @@ class Redis:
     async def choose_target(self, arguments: RedisFaultArguments, platform: Platform) -> Mapping[str, Any]:
         server = find_server(arguments, platform, REDIS)
         await require_server(server, platform)
-        label = server.name if arguments.pause else f"clients of {server.name}"
-        return {"url": server.url, "label": label}
+        place = name_place(arguments, server, REDIS)
+        return build_target(arguments, server, place if arguments.pause else f"clients of {place}")
 
     async def inject(
         self, arguments: RedisFaultArguments, platform: Platform, fault: FaultCall
@@ -153,10 +155,7 @@ class Redis:
 
 
 def _find_place(arguments: RedisFaultArguments, platform: Platform, fault: FaultCall) -> Access:
-    """Where the fault was to be injected, wherever its service is now."""
-    return _build_access(
-        arguments, read_server(str(fault.target["url"]), arguments.service or "", REDIS), platform
-    )
+    return _build_access(arguments, find_place(arguments, fault, REDIS), platform)
 
 
 def _build_access(arguments: _Connecting, server: Server, platform: Platform) -> Access:

@@ -14,7 +14,7 @@ from scenarios.domain.service_urls import ServiceUrl, parse_service_url
 from scenarios.domain.templates import is_templated
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import explain_unreachable
-from scenarios.ports import Platform
+from scenarios.ports import FaultCall, Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,25 @@ def find_server(arguments: AddressArguments, platform: Platform, protocol: Proto
             raise StepImpossible(sentence)
         return read_server(arguments.url, "", protocol)
     return read_server(platform.address_of(arguments.service), arguments.service, protocol)
+
+
+def build_target(arguments: AddressArguments, server: Server, label: str) -> Mapping[str, Any]:
+    """What the ledger stores of a fault. A URL of the step stays out of it, because it may hold a secret."""
+    return {"url": server.url, "label": label} if arguments.service else {"label": label}
+
+
+def name_place(arguments: AddressArguments, server: Server, protocol: Protocol) -> str:
+    """The server, for a label; see `build_target`."""
+    return server.name if arguments.service else f"{protocol.title} at the address of the step"
+
+
+def find_place(arguments: AddressArguments, fault: FaultCall, protocol: Protocol) -> Server:
+    """Where the fault was to be injected, wherever its service is now.
+
+    Raises:
+        StepImpossible: it is not a URL of this protocol.
+    """
+    return read_server(str(fault.target.get("url") or arguments.url), arguments.service or "", protocol)
 
 
 def read_server(url: str, service: str, protocol: Protocol) -> Server:

@@ -50,6 +50,12 @@ class Closed(Platform):
         raise StepImpossible("the gate is closed")
 
 
+@dataclass
+class Open(Closed):
+    async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
+        self.asked.append(reads)
+
+
 @pytest.fixture
 async def connections(serve: Serve) -> tuple[str, list[int]]:
     """The address of a server, and a list with an entry for each connection to it."""
@@ -95,6 +101,40 @@ async def test_fault_connects_only_where_the_gate_lets_it(
         with pytest.raises(StepImpossible, match="the gate is closed"):
             await driver().remove(arguments, platform, call)
     assert made == []
+
+
+@pytest.mark.parametrize(("driver", "scheme", "words"), FAULTS)
+async def test_target_does_not_show_a_url_that_may_be_secret(
+    connections: tuple[str, list[int]], driver: Any, scheme: str, words: dict[str, Any]
+) -> None:
+    address, _ = connections
+    arguments = driver.FaultArguments.model_validate({"url": f"{scheme}://{address}/7", **words})
+    target = await driver().choose_target(arguments, Open())
+    assert target.keys() == {"label"}
+    assert target["label"].endswith(" at the address of the step")
+    assert "7" not in target["label"]
+    with pytest.raises(StepImpossible, match="the gate is closed"):  # it finds the place again
+        await driver().inject(arguments, Closed(), FaultCall("f-1", 15.0, target))
+
+
+@pytest.mark.parametrize(
+    ("words", "secret"),
+    [
+        ({"lock": {"table": "hush"}}, "lock"),
+        ({"lock": {"table": "orders"}, "database": "hush"}, "database"),
+        ({"terminate": {"database": "hush"}}, "terminate"),
+    ],
+)
+async def test_label_does_not_show_a_secret_name(
+    connections: tuple[str, list[int]], words: dict[str, Any], secret: str
+) -> None:
+    address = f"postgres://{connections[0]}"
+    arguments = Postgresql.FaultArguments.model_validate({"service": "exchange", **words})
+    for secrets, is_shown in ((frozenset[str](), True), (frozenset({secret}), False)):
+        platform = Open(address, secret_arguments=secrets)
+        target = await Postgresql().choose_target(arguments, platform)
+        assert target["url"] == address
+        assert ("hush" in target["label"]) is is_shown
 
 
 @pytest.fixture
