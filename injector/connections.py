@@ -5,7 +5,7 @@ import re
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
@@ -62,6 +62,8 @@ class Owner(Protocol):
 
     def find_faults(self, number: int) -> dict[str, Fault]: ...
 
+    def count_touched(self, names: Iterable[str]) -> None: ...
+
 
 class Taker(Protocol):
     """What takes the data that one side sends."""
@@ -84,6 +86,7 @@ class Connection:
         "_relay",
         "client",
         "down",
+        "unnoticed",
         "up",
         "upstream",
     )
@@ -100,10 +103,13 @@ class Connection:
         self._is_unreadable = False
         self._closes_after_down = False
         self._is_over = False
+        self.unnoticed: set[str] = set()
+        """Faults that came after the connection, and that it meets with its next data."""
 
     def begin(self) -> None:
         """The client is there: connect to the upstream, while what the client sends waits."""
         faults = self._relay.find_faults(self._number)
+        self._relay.count_touched(faults)
         if any(fault.refuse or fault.reset for fault in faults.values()):
             self._relay.counts.refused += 1
             self.reset()
@@ -119,9 +125,12 @@ class Connection:
         chosen = {
             name: fault for name, fault in added.items() if is_chosen(fault.share, fault.seed, self._number)
         }
-        if any(fault.reset for fault in chosen.values()):
+        self.unnoticed.difference_update(removed)
+        if resets := [name for name, fault in chosen.items() if fault.reset]:
+            self._relay.count_touched(resets)
             self._end_by_fault(True)
             return
+        self.unnoticed.update(name for name, fault in chosen.items() if fault.concerns_open_connections)
         self._change_faults(chosen, removed)
         rules = self._relay.http_rules
         if self._exchanges is not None:
@@ -129,6 +138,11 @@ class Connection:
         elif not self._is_unreadable:
             # Where a message begins is known only when a request has come.
             self.client.takes = _FirstRequest(self) if rules else self.up
+
+    def notice_faults(self) -> None:
+        """Data has come, or its end."""
+        self._relay.count_touched(self.unnoticed)
+        self.unnoticed.clear()
 
     def _change_faults(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
         if added or removed:
@@ -264,9 +278,13 @@ class Side(asyncio.Protocol):
         return self.transport is None or self.transport.can_write_eof()
 
     def data_received(self, data: bytes) -> None:
+        if self._connection.unnoticed:
+            self._connection.notice_faults()
         self.takes.feed(data)
 
     def eof_received(self) -> bool:
+        if self._connection.unnoticed:
+            self._connection.notice_faults()
         self.takes.feed_end()
         return self.can_half_close  # the other direction goes on, which TLS does not know
 

@@ -4,7 +4,7 @@
 | --- | --- |
 | `PUT /faults/ID` with `{"listener", "lease", "fault"}` | 201; 409 where the fault was removed before |
 | `POST /faults/ID/renew` with `{"lease"}` | 200; 404 where the proxy does not have it |
-| `DELETE /faults/ID` | 204, also for an unknown one; the header `Fault-Was-Present` is `true` or `false` |
+| `DELETE /faults/ID` | 204, also for an unknown one; headers `Fault-Was-Present`, `Fault-Touched` |
 | `GET /faults/ID`, `GET /faults`, `GET /listeners` | 200; 404 |
 | `GET /metrics` | 200, in Prometheus's text format |
 | `GET /health` | 200, without a token |
@@ -126,9 +126,12 @@ class Control:
             )
         try:
             if is_renewal and request.method == "POST":
-                return _json(HTTPStatus.OK, shown(self._faults.renew(fault_id, _lease(_object(request)))))
+                return _json(
+                    HTTPStatus.OK,
+                    self._show(fault_id, self._faults.renew(fault_id, _lease(_object(request)))),
+                )
             if request.method == "GET":
-                return _json(HTTPStatus.OK, shown(self._faults.find(fault_id)))
+                return _json(HTTPStatus.OK, self._show(fault_id, self._faults.find(fault_id)))
         except FaultGoneError as error:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND, f"this proxy does not have the fault {fault_id!r}"
@@ -136,8 +139,7 @@ class Control:
         if request.method == "PUT":
             return self._inject(fault_id, _object(request))
         if request.method == "DELETE":
-            was_present = "true" if self._faults.remove(fault_id) else "false"
-            return Answer(HTTPStatus.NO_CONTENT, headers=(f"Fault-Was-Present: {was_present}",))
+            return self._remove(fault_id)
         raise RefusedError(HTTPStatus.METHOD_NOT_ALLOWED, f"{request.method} is not for {request.path!r}")
 
     def _inject(self, fault_id: str, given: Mapping[str, Any]) -> Answer:
@@ -158,10 +160,24 @@ class Control:
             ) from error
         except TooManyFaultsError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
-        return _json(HTTPStatus.CREATED, shown(held))
+        return _json(HTTPStatus.CREATED, self._show(fault_id, held))
+
+    def _remove(self, fault_id: str) -> Answer:
+        touched = sum(relay.find_touched(fault_id) for relay in self._relays.values())
+        was_present = "true" if self._faults.remove(fault_id) else "false"
+        headers = (f"Fault-Was-Present: {was_present}", f"Fault-Touched: {touched}")
+        return Answer(HTTPStatus.NO_CONTENT, headers=headers)
+
+    def _show(self, fault_id: str, held: Held) -> dict[str, Any]:
+        return {
+            "listener": held.listener,
+            "fault": asdict(held.fault),
+            "seconds_left": round(held.seconds_left, 3),
+            "touched": self._relays[held.listener].find_touched(fault_id),
+        }
 
     def _list_faults(self) -> Answer:
-        return _json(HTTPStatus.OK, {fault_id: shown(held) for fault_id, held in self._faults})
+        return _json(HTTPStatus.OK, {fault_id: self._show(fault_id, held) for fault_id, held in self._faults})
 
     def _list_listeners(self) -> Answer:
         found = {name: describe(relay) for name, relay in self._relays.items()}
@@ -184,14 +200,6 @@ def describe(relay: Relay) -> dict[str, Any]:
         "listening": relay.is_listening,
     }
     return described | ({"problem": relay.problem} if relay.problem else {})
-
-
-def shown(held: Held) -> dict[str, Any]:
-    return {
-        "listener": held.listener,
-        "fault": asdict(held.fault),
-        "seconds_left": round(held.seconds_left, 3),
-    }
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

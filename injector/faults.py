@@ -59,10 +59,15 @@ class Fault:
 
     @property
     def has_tcp_kind(self) -> bool:
+        return self.refuse or self.concerns_open_connections
+
+    @property
+    def concerns_open_connections(self) -> bool:
+        """Whether it breaks connections that were there before it."""
         return (
             self.reset_after is not None
             or self.cut_after is not None
-            or any(getattr(self, kind) for kind in KINDS if kind != "http")
+            or any(getattr(self, kind) for kind in KINDS if kind not in {"refuse", "http"})
         )
 
     def concerns(self, direction: Direction) -> bool:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from injector.configuration import ServerTls, format_address
 from injector.connections import Connection, Counts, Side, Upstream
@@ -35,6 +36,7 @@ class Relay:
         self.problem = ""
         """Why it does not listen although it should."""
         self._faults: dict[str, Fault] = {}
+        self._touched: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
         self._listening: asyncio.Task[None] | None = None
         self._is_stopped = False
@@ -72,6 +74,8 @@ class Relay:
         self._faults = {name: fault for name, fault in faults.items() if fault.has_tcp_kind}
         added = {name: fault for name, fault in self._faults.items() if before.get(name) != fault}
         removed = [name for name in before if name in added or name not in self._faults]
+        for name in removed:
+            del self._touched[name]
         self.http_rules = {
             name: self._find_rule(name, fault.http)
             for name, fault in faults.items()
@@ -119,6 +123,14 @@ class Relay:
         return {
             name: fault for name, fault in self._faults.items() if is_chosen(fault.share, fault.seed, number)
         }
+
+    def count_touched(self, names: Iterable[str]) -> None:
+        self._touched.update(list(names))  # a mapping would be taken for counts
+
+    def find_touched(self, name: str) -> int:
+        """How many connections the fault has concerned so far, and requests if it is one of HTTP."""
+        rule = self.http_rules.get(name)
+        return self._touched[name] + (rule.hits if rule is not None else 0)
 
     @property
     def bytes_passed(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepN
 from scenarios.domain.matchers import format_value
 from scenarios.domain.plan import origin
 from scenarios.drivers.http_exchange import Answer, exchange
-from scenarios.drivers.proxy_arguments import ProxyArguments
+from scenarios.drivers.proxy_arguments import ProxyArguments, ProxyLookArguments
 from scenarios.ports import FaultCall, Platform
 
 CONTROL_SECONDS = 5.0
@@ -59,11 +59,37 @@ class Proxy:
 
     The service is registered with its proxy's control API and listener. Every fault ends by itself, one lease
     after its last renewal, and with the proxy's process.
+
+    As a probe, it looks whether clients meet the faults. Connections that are refused because nothing listens
+    are not seen.
     """
 
     name: ClassVar[str] = "proxy"
     libraries: ClassVar[tuple[str, ...]] = ("aiohttp",)
+    Arguments: ClassVar[type[ProxyLookArguments]] = ProxyLookArguments
     FaultArguments: ClassVar[type[ProxyArguments]] = ProxyArguments
+
+    def check(self, arguments: ProxyLookArguments, platform: Platform) -> None:
+        platform.proxy_of(arguments.service)
+
+    async def probe(self, arguments: ProxyLookArguments, platform: Platform) -> Mapping[str, Any]:
+        proxy = platform.proxy_of(arguments.service)
+        control = _Control(arguments.service, proxy.control, proxy.token)
+        listeners = _read_object(await control.ask("GET", "/listeners"), control)
+        listener = _choose_listener(proxy.listener, listeners, control)
+        every = _read_object(await control.ask("GET", "/faults"), control)
+        held = [fault for fault in every.values() if fault["listener"] == listener]
+        if any("touched" not in fault for fault in held):
+            raise StepImpossible(f"{control.name} does not count what its faults touch: update it")
+        return {
+            "touched": sum(fault["touched"] for fault in held),
+            "faults": len(held),
+            "connections": listeners[listener]["connections"],
+        }
+
+    async def act(self, arguments: ProxyLookArguments, platform: Platform) -> Mapping[str, Any]:
+        del arguments, platform
+        raise StepImpossible("a 'proxy' step only looks: use it as a probe, or 'fault: {proxy: …}'")
 
     def is_leased(self, arguments: Mapping[str, Any]) -> bool:
         del arguments

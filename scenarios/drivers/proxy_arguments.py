@@ -1,12 +1,13 @@
 """The words of `fault: {proxy: …}`, and what the control API of a fault proxy takes instead."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
 from scenarios.domain.durations import format_duration, parse_duration
+from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.sizes import (
     PERCENT_PATTERN,
     RATE_PATTERN,
@@ -88,6 +89,26 @@ Headers = Annotated[
     AfterValidator(check_headers),
     WithJsonSchema({"type": "object", "minProperties": 1, "additionalProperties": _SCALARS}),
 ]
+
+
+class ProxyReturned(Returned):
+    touched: int = Field(
+        json_schema_extra=ALWAYS,
+        ge=0,
+        description="How many connections the present faults of the listener have concerned, and requests "
+        "for faults of `http`.",
+    )
+    faults: int = Field(json_schema_extra=ALWAYS, ge=0, description="How many faults the listener has.")
+    connections: int = Field(
+        json_schema_extra=ALWAYS, ge=0, description="How many connections of the listener are open."
+    )
+
+
+class ProxyLookArguments(Declaration):
+    """`service`, which is registered with its fault proxy."""
+
+    Returns: ClassVar[type[Returned]] = ProxyReturned
+    service: Annotated[str, Field(min_length=1)]
 
 
 class After(Declaration):

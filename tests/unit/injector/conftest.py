@@ -26,6 +26,8 @@ class Bench:
     def __init__(self, proxy: Proxy) -> None:
         self.proxy = proxy
         ((self.listener, self.relay),) = proxy.relays.items()
+        self.last_head = ""
+        """Of the last answer, with its headers."""
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self.relay.address)
@@ -46,6 +48,7 @@ class Bench:
         writer.close()
         first, _, rest = answer.partition(b"\r\n\r\n")
         text = rest.decode()
+        self.last_head = first.decode()
         return Answered(int(first.split()[1]), json.loads(text) if text.startswith("{") else text)
 
 

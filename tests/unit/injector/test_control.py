@@ -46,6 +46,46 @@ async def test_a_fault_ends_one_lease_after_its_last_renewal(bench: Bench) -> No
     assert "fault_proxy_faults_expired_total 1" in (await bench.ask("GET", "/metrics")).content
 
 
+async def count_touched(bench: Bench, name: str = "f1") -> object:
+    found = (await bench.ask("GET", f"/faults/{name}")).content["touched"]
+    assert (await bench.ask("GET", "/faults")).content[name]["touched"] == found
+    return found
+
+
+async def test_connections_that_a_fault_concerns_are_counted(bench: Bench) -> None:
+    reader, writer = await bench.connect()
+    writer.write(b"before")
+    await reader.readexactly(6)
+    await bench.ask("PUT", "/faults/f1", fault(bench, latency=0.001))
+    assert await count_touched(bench) == 0  # the connection is idle
+    for _ in range(2):
+        writer.write(b"meanwhile")
+        await reader.readexactly(9)
+    assert await count_touched(bench) == 1
+    other_reader, other = await bench.connect()
+    other.write(b"new")
+    await other_reader.readexactly(3)
+    assert await count_touched(bench) == 2
+    await bench.ask("POST", "/faults/f1/renew", {"lease": 60})
+    await bench.ask("PUT", "/faults/f2", fault(bench, reset=True))
+    assert await count_touched(bench, "f2") == 2
+    for touched in (2, 0):  # the second time it is not there
+        await bench.ask("DELETE", "/faults/f1")
+        assert f"Fault-Touched: {touched}" in bench.last_head.splitlines()
+    writer.close()
+    other.close()
+
+
+async def test_a_share_and_a_refusal_touch_only_what_they_break(bench: Bench) -> None:
+    reader, writer = await bench.connect()
+    await bench.ask("PUT", "/faults/none", fault(bench, latency=0.001, share=0.0))
+    await bench.ask("PUT", "/faults/refuse", fault(bench, refuse=True))
+    writer.write(b"goes on")
+    await reader.readexactly(7)
+    assert await count_touched(bench, "none") == await count_touched(bench, "refuse") == 0
+    writer.close()
+
+
 async def test_only_the_token_opens_it(bench: Bench) -> None:
     for token in ("", "wrong"):
         assert (await bench.ask("GET", "/faults", token=token)).status == 401

@@ -114,6 +114,13 @@ async def test_path_method_and_headers_choose_the_requests(
     assert " ".join(found) == hits
 
 
+async def test_requests_that_have_the_fault_are_counted(shop: Bench, client: aiohttp.ClientSession) -> None:
+    shop.inject(http={"path": "/charge", "status": 503})
+    for path in ("/charge", "/", "/charge"):
+        await read(client, path)
+    assert (await shop.ask("GET", "/faults/f1")).content["touched"] == 2
+
+
 async def test_a_share_of_the_requests_is_chosen_by_the_seed(
     shop: Bench, client: aiohttp.ClientSession
 ) -> None:

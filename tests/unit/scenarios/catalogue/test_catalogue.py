@@ -63,3 +63,20 @@ def test_every_variable_of_a_scenario_is_used(name: str) -> None:
     text = (CATALOGUE / f"{name}.yaml").read_text()
     unused = [name for name in DOCUMENTS[name]["spec"]["variables"] if f"${{{name}}}" not in text]
     assert unused == []
+
+
+# Connections that are refused because nothing listens never reach the proxy.
+COUNTED = sorted(
+    name
+    for name in FOR_ANY_SERVICE
+    if name.startswith("dependency-") and "refuse: true" not in (CATALOGUE / f"{name}.yaml").read_text()
+)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_fault_that_no_connection_meets_fails_the_run(name: str) -> None:
+    _, fault, _ = DOCUMENTS[name]["spec"]["phases"]
+    (look,) = [validation for validation in fault["validations"] if "proxy" in validation["probe"]]
+    assert look["probe"] == {"proxy": {"service": "${dependency}"}}
+    assert look["expect"] == {"touched": {"at_least": 1}}
+    assert "within" in look

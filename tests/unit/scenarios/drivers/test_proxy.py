@@ -1,5 +1,6 @@
 """The driver of fault proxies, against a proxy that really listens."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,9 +17,10 @@ from injector.tokens import Tokens
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers import load_drivers
 from scenarios.drivers.proxy import Proxy as ProxyDriver
-from scenarios.drivers.proxy_arguments import ProxyArguments
+from scenarios.drivers.proxy_arguments import ProxyArguments, ProxyLookArguments
 from scenarios.ports import FaultCall, FaultDriver
 from scenarios.ports import Proxy as ProxyOfService
+from tests.unit.injector.conftest import until
 from tests.unit.scenarios.drivers.conftest import Platform, Serve
 
 TOKEN = "open-sesame"
@@ -89,6 +91,27 @@ async def test_fault_is_injected_renewed_removed_and_looked_for(proxy: Proxy, pl
     assert await DRIVER.remove(arguments(), platform, fault) is True
     assert await DRIVER.remove(arguments(), platform, fault) is False
     assert not await DRIVER.is_present(arguments(), platform, fault)
+
+
+async def test_probe_counts_what_the_faults_touch(proxy: Proxy, platform: OneProxy) -> None:
+    look = ProxyLookArguments(service="exchange")
+    assert await DRIVER.probe(look, platform) == {"touched": 0, "faults": 0, "connections": 0}
+    await DRIVER.inject(arguments(hang=True), platform, await call(platform, hang=True))
+    assert await DRIVER.probe(look, platform) == {"touched": 0, "faults": 1, "connections": 0}
+    _, writer = await asyncio.open_connection(*next(iter(proxy.relays.values())).address)
+
+    async def is_touched() -> bool:
+        return bool((await DRIVER.probe(look, platform))["touched"])
+
+    await until(is_touched)
+    found = await DRIVER.probe(look, platform)
+    assert (found["touched"], found["faults"]) == (1, 1)
+    writer.close()
+    platform.listener = "127.0.0.1:1"
+    with pytest.raises(StepImpossible, match=r"no listener '127\.0\.0\.1:1'"):
+        await DRIVER.probe(look, platform)
+    with pytest.raises(StepImpossible, match="only looks: use it as a probe"):
+        await DRIVER.act(look, platform)
 
 
 async def test_injection_that_arrives_after_its_removal_is_not_done(platform: OneProxy) -> None:
