@@ -147,6 +147,8 @@ class Proxy:
         control = _find_control(arguments, platform, fault)
         answer = await control.ask("GET", _path(fault))
         if answer.status == 404 and _read_reason(answer):  # noqa: PLR2004
+            if arguments.refuse:
+                await _require_listening(str(fault.target["listener"]), control)
             return False
         _require_done(answer, control)
         return True
@@ -165,6 +167,21 @@ def _choose_listener(name: str, listeners: Mapping[str, Any], control: _Control)
     known = ", ".join(sorted(listeners)) or "none"
     problem = f"has no listener {name!r}" if name else "has several listeners"
     raise StepImpossible(f"{control.name} {problem}: register the service with one of {known}")
+
+
+async def _require_listening(listener: str, control: _Control) -> None:
+    """A refusal lasts until the listener has its port again.
+
+    Raises:
+        StepFailed: it cannot have it yet.
+    """
+    answer = await control.ask("GET", "/listeners")
+    _require_done(answer, control)
+    found = (_read_json(answer) or {}).get(listener, {})
+    if problem := found.get("problem"):
+        raise StepFailed(
+            f"{control.name}: the listener {listener} {problem}; end the process that has its port"
+        )
 
 
 def _find_control(arguments: ProxyArguments, platform: Platform, fault: FaultCall) -> _Control:

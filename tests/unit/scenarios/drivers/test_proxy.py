@@ -114,6 +114,33 @@ async def test_probe_counts_what_the_faults_touch(proxy: Proxy, platform: OnePro
         await DRIVER.act(look, platform)
 
 
+async def test_refusal_is_not_over_while_another_process_has_the_port(
+    proxy: Proxy, platform: OneProxy
+) -> None:
+    refusal = arguments(refuse=True)
+    fault = await call(platform, refuse=True)
+    await DRIVER.inject(refusal, platform, fault)
+    (relay,) = proxy.relays.values()
+    other = await asyncio.start_server(lambda _reader, writer: writer.close(), *relay.address)
+    await DRIVER.remove(refusal, platform, fault)
+
+    async def is_known() -> bool:
+        return bool(relay.problem)
+
+    await until(is_known)
+    sentence = rf"listener {relay.name} cannot listen again, tries on: .*; end the process that has its port"
+    with pytest.raises(StepFailed, match=sentence):
+        await DRIVER.is_present(refusal, platform, fault)
+    assert not await DRIVER.is_present(arguments(), platform, fault)  # only refusals wait for the port
+    other.close()
+
+    async def listens() -> bool:
+        return relay.is_listening
+
+    await until(listens)
+    assert not await DRIVER.is_present(refusal, platform, fault)
+
+
 async def test_injection_that_arrives_after_its_removal_is_not_done(platform: OneProxy) -> None:
     fault = await call(platform)
     await DRIVER.remove(arguments(), platform, fault)
