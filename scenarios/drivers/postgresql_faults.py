@@ -227,6 +227,7 @@ async def use_up_connections(
 
     Raises:
         StepNotDone: fewer are left already, or the user may not open so many.
+        StepFailed: the server did not let it open all of them.
     """
     async with AsyncExitStack() as opened:
         connections: list[AsyncConnection[Any]] = []
@@ -247,6 +248,8 @@ async def use_up_connections(
             # Another client was faster, or the user has a limit of its own.
             is_full = any(isinstance(error, NoConnectionLeft) for error in errors)
             for error in errors:
+                if isinstance(error, StepNotDone) and not isinstance(error, NoConnectionLeft):
+                    raise StepFailed(str(error)) from error  # the others have reached the server
                 if not isinstance(error, NoConnectionLeft):
                     raise error
             wanted -= AT_ONCE

@@ -83,12 +83,13 @@ class Sessions:
         held = self._held.get(fault.id)
         if held is None or held.loop is not asyncio.get_running_loop():
             raise FaultGone(f"no session of this process holds the fault at {name}")
-        if held.renewal is None:
-            held.renewal = asyncio.create_task(renew_sessions(held.connections, fault.lease))
-        await asyncio.wait({held.renewal}, timeout=seconds)
-        if not held.renewal.done():
+        renewal = held.renewal
+        if renewal is None:
+            renewal = held.renewal = asyncio.create_task(renew_sessions(held.connections, fault.lease))
+        await asyncio.wait({renewal}, timeout=seconds)
+        if not renewal.done():
             raise StepFailed(f"{name} did not answer")
-        renewal, held.renewal = held.renewal, None
+        held.renewal = None
         try:
             read_result(renewal, name)
         except StepFailed as error:
@@ -102,11 +103,12 @@ class Sessions:
         held = self._held.pop(fault.id, None)
         if held is None:
             return False
-        if held.renewal is not None and held.loop is asyncio.get_running_loop():
+        renewal = held.renewal  # `renew` forgets it once it has ended
+        if renewal is not None and held.loop is asyncio.get_running_loop():
             for connection in held.connections:
                 cut(connection)
-            await asyncio.wait({held.renewal})
-            held.renewal.exception()  # so that asyncio does not report it
+            await asyncio.wait({renewal})
+            renewal.exception()  # so that asyncio does not report it
         for connection in held.connections:
             # Not by close(), a coroutine of a loop that may be gone.
             connection.pgconn.finish()

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers.postgresql import Postgresql, PostgresqlFaultArguments
-from scenarios.ports import FaultCall
+from scenarios.ports import Connection, FaultCall, Intent
 from tests.servers.loopback import MAX_WAIT, wait_for
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 
@@ -394,6 +394,41 @@ async def test_renewal_waits_for_a_server_that_is_silent_for_a_while(inject: Any
         return True
 
     await until(is_renewed, what="the server answers again")
+
+
+async def test_removal_ends_a_renewal_that_is_under_way(inject: Any, url: str) -> None:
+    fault = await inject(LOCK)
+    pid = (await fault.inject())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        renewal = asyncio.create_task(fault.renew())
+        await asyncio.sleep(0)
+        held = fault.driver._sessions._held["f-1"]
+        assert held.renewal is not None
+        assert await fault.driver._sessions.close(fault.call) is True
+        with pytest.raises(FaultGone):
+            await renewal
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def test_connections_that_were_opened_before_one_fails_were_sent(url: str) -> None:
+    class Closing(Platform):
+        """Its gate lets only the first connection through."""
+
+        intent, secret_arguments, admitted = Intent.ACT, frozenset[str](), 0
+
+        async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
+            self.admitted += 1
+            if self.admitted > 1:
+                raise StepImpossible("the gate is closed")
+
+    fault = Fault(url, {"exhaust": {"leave": 2}}, "f-1")
+    target = await fault.driver.choose_target(fault.arguments, fault.platform)
+    call = FaultCall("f-1", LONG, target)
+    with pytest.raises(StepFailed, match="the gate is closed") as failure:
+        await fault.driver.inject(fault.arguments, Closing(fault.platform.address), call)
+    assert not isinstance(failure.value, StepNotDone)
 
 
 async def test_coordinators_own_database_is_refused(
