@@ -22,6 +22,7 @@ from scenarios.drivers.postgresql_connections import (
     shorten,
 )
 from scenarios.drivers.postgresql_sessions import APPLICATION, AT_ONCE, begin_lease, renew_sessions
+from scenarios.drivers.proxy_arguments import Share
 from scenarios.ports import FaultCall
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class PostgresqlLock(Declaration):
 class PostgresqlTerminate(Declaration):
     """Sessions of `database` (the one of the connection), and of `application` if that is given."""
 
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Share = 1.0
     database: Annotated[str, Field(min_length=1, max_length=63)] = Field(ABSENT)
     application: Annotated[str, Field(min_length=1, max_length=63)] = Field(ABSENT)
     seed: Annotated[int, Field(ge=0), WHOLE] = Field(ABSENT)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
 from scenarios.domain.errors import StepNotDone
+from scenarios.drivers.proxy_arguments import Share
 from scenarios.drivers.redis_connections import Access, ask, connected
 from scenarios.drivers.redis_pauses import APPLICATION
 from scenarios.ports import FaultCall
@@ -20,7 +21,7 @@ class RedisKillClients(Declaration):
     type: Literal["normal", "pubsub", "replica", "master"] = "normal"
     user: Annotated[str, Field(min_length=1, max_length=200)] = Field(ABSENT)
     name: Annotated[str, Field(min_length=1, max_length=200)] = Field(ABSENT)
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Share = 1.0
     seed: Annotated[int, Field(ge=0), WHOLE] = Field(ABSENT)
 
 

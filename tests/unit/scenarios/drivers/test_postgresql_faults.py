@@ -452,7 +452,7 @@ async def test_coordinators_own_database_is_refused(
         ({**LOCK, "exhaust": {"leave": 1}}, "'exhaust' and 'lock' cannot be combined"),
         ({"lock": {"table": "a.b.c"}}, "is not a table"),
         ({"lock": {"table": ".orders"}}, "is not a table"),
-        ({"terminate": {"share": 0}}, "greater than 0"),
+        ({"terminate": {"share": 0}}, "0 is not a share: write a number above 0"),
         ({"exhaust": {}}, "Field required"),
     ],
 )

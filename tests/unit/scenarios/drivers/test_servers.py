@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.alert import Alert
@@ -115,6 +116,16 @@ async def test_target_does_not_show_a_url_that_may_be_secret(
     assert "7" not in target["label"]
     with pytest.raises(StepImpossible, match="the gate is closed"):  # it finds the place again
         await driver().inject(arguments, Closed(), FaultCall("f-1", 15.0, target))
+
+
+@pytest.mark.parametrize(("driver", "kind"), [(Postgresql, "terminate"), (Redis, "kill_clients")])
+def test_share_is_a_number_or_a_percentage(driver: Any, kind: str) -> None:
+    for share in (0.2, "20%"):
+        words = {"service": "exchange", kind: {"share": share}}
+        assert getattr(driver.FaultArguments.model_validate(words), kind).share == 0.2
+    for share in (0, 1.5, "120%", "20"):
+        with pytest.raises(ValidationError):
+            driver.FaultArguments.model_validate({"service": "exchange", kind: {"share": share}})
 
 
 @pytest.mark.parametrize(
