@@ -114,7 +114,7 @@ def test_a_run_that_is_told_to_end_is_aborted_with_its_junit_written(system: Sys
 
 def test_ctrl_c_while_following_leaves_the_run_alone(system: System) -> None:
     installed = system.installed
-    run_id = installed.manage("scenario", "run", "exchange-latency", "--var", "hold=30m", "--detach").strip()
+    run_id = installed.manage("scenario", "run", "exchange-latency", "--var", "hold=110s", "--detach").strip()
     with command(installed.data, "scenario", "follow", run_id, **installed.environment) as following:
         read_until(following.stdout, "fault_injected")
         following.send_signal(signal.SIGINT)

