@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tests.servers.chromium import Watch, chromium, log_in, write
 from tests.servers.control_room import NAME, PASSWORD, ControlRoom, control_room
 from tests.servers.coordinator import PROJECT
+from tests.servers.loopback import wait_for
 
 pytestmark = [pytest.mark.chromium, pytest.mark.slow]
 
@@ -237,6 +238,9 @@ def test_without_scripts_the_document_is_a_textarea_and_can_be_saved(
     context.close()
 
 
+# Colours pass from one theme to the other in a transition.
+SETTLED = "!document.getAnimations().some((animation) => animation instanceof CSSTransition)"
+NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 AXE_OPTIONS: dict[Literal["light", "dark"], dict[str, object]] = {
     "light": {"resultTypes": ["violations"]},
     # What the light theme has shown, the dark one shares: all but the colours.
@@ -256,6 +260,8 @@ def test_no_page_has_a_serious_fault_for_those_who_see_or_move_differently(
         page.goto(room.base + address)
         for theme, options in AXE_OPTIONS.items():
             page.emulate_media(color_scheme=theme)
+            page.evaluate(NEXT_FRAME)
+            wait_for(lambda: page.evaluate(SETTLED), what="the colours are those of the theme")
             violations = axe.run(page, options=options).response["violations"]
             if serious := [describe(one) for one in violations if one["impact"] in SERIOUS]:
                 found[name, theme] = serious
