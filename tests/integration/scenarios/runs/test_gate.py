@@ -80,6 +80,13 @@ def test_a_run_waits_for_an_approval_however_it_spells_the_address(custody: Reco
     assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
 
 
+@pytest.mark.parametrize("spelling", ["http://127.0.0.1:80/x", "http://localhost/x", "http://127.1:080/x"])
+def test_a_run_waits_for_an_approval_however_it_spells_the_default_port(spelling: str) -> None:
+    registered_services.register_service("custody", "http://127.0.0.1", is_protected=True)
+    run = queued(document(actions=[action({"http": {"url": spelling, "method": "POST"}})]))
+    assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
+
+
 @pytest.mark.parametrize("spelling", ["localhost", "127.1", "2130706433", "::1", "[::1]", "0", "LOCALHOST."])
 def test_a_run_waits_for_an_approval_of_a_connection_by_host_and_port(
     custody: Recorder, spelling: str

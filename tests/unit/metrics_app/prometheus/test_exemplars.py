@@ -1,5 +1,6 @@
 """In OpenMetrics the buckets of the request histogram name a trace that can be looked at."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_each_bucket_names_the_newest_trace_that_fell_into_it(metrics: Prometheu
         ("home", "+Inf"): THIRD,
     }
     assert found["home", "0.005"].value == 0.004
+
+
+def test_the_newest_trace_is_the_last_one_although_the_clock_was_set_back(
+    metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(metrics, "home", 0.003, FIRST)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    record(metrics, "home", 0.004, SECOND)
+    assert exemplars(metrics)["home", "0.005"].labels["trace_id"] == SECOND
 
 
 def test_a_trace_stands_at_the_series_that_it_belongs_to(metrics: PrometheusMetricsAdapter) -> None:
