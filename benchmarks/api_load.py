@@ -52,13 +52,13 @@ def installation(runs: int) -> Iterator[tuple[Coordinator, Clients, str]]:
         system.manage("shell", "--no-imports", "-c", MANY_RUNS.format(count=runs))
         token = system.manage("api_token", "create", "load", "--name", "load", "--scope", "read").strip()
         system.start("teller", "manage.py", "shell", "--no-imports", "-c", TELL_ON)
-        wait_for(lambda: system.log_of("teller").read_text().strip(), what="a run goes on")
+        wait_for(lambda: system.find_log("teller").read_text().strip(), what="a run goes on")
         system.start_worker()
         system.start_watchdog()
         system.start_web()
         address = f"http://127.0.0.1:{system.port}/api/v1/ready"
         wait_for(lambda: answers(address), what="everything is ready", seconds=90)
-        yield system, Clients(system, token), system.log_of("teller").read_text().strip()
+        yield system, Clients(system, token), system.find_log("teller").read_text().strip()
 
 
 def told(what: str, seconds: list[float], most: float | None = MAX_SECONDS) -> bool:

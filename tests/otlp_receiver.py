@@ -106,10 +106,10 @@ def samples(metrics: Iterable[Metric]) -> Iterator[tuple[str, dict[str, str], fl
                 yield from _histogram_samples(metric.name, point)
         else:
             for number in (metric.sum if metric.HasField("sum") else metric.gauge).data_points:
-                yield metric.name, strings(number.attributes), number_of(number)
+                yield metric.name, strings(number.attributes), find_number(number)
 
 
-def number_of(point: NumberDataPoint) -> float:
+def find_number(point: NumberDataPoint) -> float:
     return point.as_double if point.HasField("as_double") else float(point.as_int)
 
 

@@ -55,7 +55,7 @@ def test_whatever_the_description_allows_or_forbids_is_answered_as_it_says(
 def test_readers_of_a_stream_miss_nothing_and_keep_no_thread_from_others(installation: Installation) -> None:
     installed, token = installation
     installed.start("teller", "manage.py", "shell", "--no-imports", "-c", SETTLED + TELL_ON)
-    log = installed.log_of("teller")
+    log = installed.find_log("teller")
     wait_for(lambda: log.read_text().strip(), what="a run goes on")
     clients = Clients(installed, token)
 

@@ -12,7 +12,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from tests.command_line import MAKE_SCHEDULE, CommandLine, Said
-from tests.servers.coordinator import PROJECT, Coordinator, coordinator, process_of, processes_with
+from tests.servers.coordinator import PROJECT, Coordinator, coordinator, find_holder, processes_with
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
@@ -149,7 +149,7 @@ def test_a_fault_that_stayed_is_undone_by_the_watchdog_there(
     wait_for(lambda: target.active, what="the fault is injected")
     assert "is running" in scenario("undo", run_id).err
     target.refuse_undo = True
-    worker = process_of(system.data, "db_worker")
+    worker = find_holder(system.data, "db_worker")
     os.kill(worker, signal.SIGTERM)
     wait_for(lambda: worker not in processes_with(system.data), what="the worker ends")
     system.start_worker("next-worker")

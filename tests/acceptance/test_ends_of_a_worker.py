@@ -110,7 +110,7 @@ def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordin
     run = run_with_fault(system, target)
     told_at = time.monotonic()
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(300) == 0, system.log_of("worker").read_text()
+    assert worker.wait(300) == 0, system.find_log("worker").read_text()
     assert target.active == 0
     assert target.undone_at - told_at <= UNDONE_WITHIN
     assert read_outcome(system, run) == ended("interrupted")

@@ -76,7 +76,7 @@ def stop_a_run(system: Coordinator, target: Target) -> None:
 
 
 def heard(system: Coordinator) -> list[Any]:
-    lines = system.log_of("receiver").read_text().splitlines()
+    lines = system.find_log("receiver").read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 

@@ -32,7 +32,7 @@ def system(tmp_path: Path, target: Target) -> Iterator[Coordinator]:
 
 
 def read_lines(system: Coordinator, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in system.log_of(name).read_text().splitlines()]
+    return [json.loads(line) for line in system.find_log(name).read_text().splitlines()]
 
 
 def test_each_line_of_each_process_is_json_and_those_of_a_run_have_its_id(
@@ -62,7 +62,7 @@ def test_the_worker_of_the_other_queue_writes_the_same_shape(tmp_path: Path) -> 
         coordinator(tmp_path, TASK_BACKEND="rq", REDIS_URL=queue.url) as system,
     ):
         system.start_worker()
-        wait_for(lambda: "Listening" in system.log_of("worker").read_text(), what="the worker listens")
+        wait_for(lambda: "Listening" in system.find_log("worker").read_text(), what="the worker listens")
         assert {line["logger"] for line in read_lines(system, "worker")} == {"rq.worker"}
 
 
@@ -75,14 +75,14 @@ def test_the_web_process_logs_no_request_unless_it_is_told_to_and_then_in_the_sa
     assert {line["logger"] for line in read_lines(system, "web")} == {"gunicorn.error"}
     system.stop()
     system.start("told", "-m", "gunicorn", "--access-logfile", "-")
-    wait_for(lambda: "Listening" in system.log_of("told").read_text(), what="gunicorn listens")
+    wait_for(lambda: "Listening" in system.find_log("told").read_text(), what="gunicorn listens")
     with pytest.raises(urllib.error.HTTPError):
         ask(address)
-    wait_for(lambda: "gunicorn.access" in system.log_of("told").read_text(), what="the request is logged")
+    wait_for(lambda: "gunicorn.access" in system.find_log("told").read_text(), what="the request is logged")
     by_logger = {line["logger"]: line for line in read_lines(system, "told")}
     assert by_logger["gunicorn.access"]["request_id"] == "abc-1"
     assert by_logger["django.request"]["request_id"] == "abc-1"
-    assert SECRET not in system.log_of("told").read_text()
+    assert SECRET not in system.find_log("told").read_text()
 
 
 def ask(address: str) -> None:

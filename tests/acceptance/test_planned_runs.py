@@ -96,7 +96,7 @@ def test_of_several_watchdogs_one_starts_each_run(system: Coordinator) -> None:
     shell(system, DUE)
     wait_for(lambda: system.rows(NOTED)[0][0] >= SCHEDULES, what="every schedule was due")
     assert system.rows(NOTED) == [(SCHEDULES, "started", "started", SCHEDULES, SCHEDULES)]
-    logs = "".join(system.log_of(f"watchdog-{number}").read_text() for number in range(WATCHDOGS))
+    logs = "".join(system.find_log(f"watchdog-{number}").read_text() for number in range(WATCHDOGS))
     assert "Traceback" not in logs
 
 

@@ -61,7 +61,7 @@ class Installation:
         return rows[0][0] if rows else None
 
     def log_lines(self, name: str) -> list[dict[str, object]]:
-        return [json.loads(line) for line in self.system.log_of(name).read_text().splitlines()]
+        return [json.loads(line) for line in self.system.find_log(name).read_text().splitlines()]
 
     def close(self) -> None:
         self._connection.close()
@@ -137,7 +137,7 @@ def test_a_redis_that_hangs_keeps_no_fault_and_no_heartbeat_waiting(
 
 
 def words(installation: Installation) -> str:
-    return installation.system.log_of("watchdog").read_text()
+    return installation.system.find_log("watchdog").read_text()
 
 
 def test_unavailable_queue_is_logged_with_one_line_and_its_return_with_another(

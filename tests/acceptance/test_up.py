@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.coordinator import Coordinator, command, process_of, processes_with, read_until
+from tests.servers.coordinator import Coordinator, command, find_holder, processes_with, read_until
 from tests.servers.loopback import free_port
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def test_a_worker_killed_in_a_fault_is_replaced(serving: tuple[Path, subprocess.
     data, _ = serving
     with command(data, "scenario", "run", "exchange-latency", "--var", "hold=1m") as run:
         read_until(run.stdout, "slow the exchange down")
-        os.kill(process_of(data, "db_worker"), signal.SIGKILL)
+        os.kill(find_holder(data, "db_worker"), signal.SIGKILL)
         assert run.stdout is not None
         output = run.stdout.read()
         assert run.wait(300) == 6, output

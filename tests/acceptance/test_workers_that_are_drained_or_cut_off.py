@@ -63,7 +63,7 @@ class Installation:
 
     def log_lines(self, name: str) -> list[dict[str, object]]:
         """Each is JSON, or this fails."""
-        return [json.loads(line) for line in self.system.log_of(name).read_text().splitlines()]
+        return [json.loads(line) for line in self.system.find_log(name).read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def installed(installation: Installation, target: Target) -> Iterator[Installati
         installation.delete_all(table)
     for log in installation.system.data.glob("*work*.log"):
         log.unlink()
-    installation.system.log_of("watchdog").unlink(missing_ok=True)
+    installation.system.find_log("watchdog").unlink(missing_ok=True)
 
 
 def test_a_drained_worker_finishes_its_run_takes_no_other_and_ends(
@@ -109,7 +109,7 @@ def test_a_drained_worker_finishes_its_run_takes_no_other_and_ends(
     wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGUSR1)
     installed.start_run()
-    assert worker.wait(300) == 0, installed.system.log_of("worker").read_text()
+    assert worker.wait(300) == 0, installed.system.find_log("worker").read_text()
     assert sorted(installed.outcomes()) == [("finished", "passed"), ("queued", "")]
     assert (target.injected, target.active) == (1, 0)
     installed.system.start_worker("next-worker")
@@ -122,7 +122,7 @@ def test_an_idle_worker_that_is_drained_ends_at_once(installed: Installation) ->
     installed.system.start_watchdog()
     wait_for(installed.has_beaten, what="it works")
     assert "Draining 1 worker." in installed.system.manage("drain_workers", "--wait", "60")
-    assert worker.wait(300) == 0, installed.system.log_of("worker").read_text()
+    assert worker.wait(300) == 0, installed.system.find_log("worker").read_text()
 
 
 def test_a_worker_that_is_drained_and_then_told_to_stop_undoes_its_fault_at_once(
@@ -133,7 +133,7 @@ def test_a_worker_that_is_drained_and_then_told_to_stop_undoes_its_fault_at_once
     wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGUSR1)
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(300) == 0, installed.system.log_of("worker").read_text()
+    assert worker.wait(300) == 0, installed.system.find_log("worker").read_text()
     assert target.active == 0
     assert installed.outcomes() == [("finished", "interrupted")]
 

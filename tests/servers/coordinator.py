@@ -95,7 +95,7 @@ class Coordinator:
     ) -> subprocess.Popen[bytes]:
         """`inside`: the words before the command that take it to another machine."""
         own = {**self.environment, **environment}
-        with self.log_of(name).open("ab") as log:
+        with self.find_log(name).open("ab") as log:
             process = subprocess.Popen(
                 [*inside, sys.executable, *command], cwd=PROJECT, env=own, stdout=log, stderr=log
             )
@@ -130,14 +130,14 @@ class Coordinator:
         with closing(sqlite3.connect(self.data / SQLITE_FILE, timeout=20)) as database, database:
             return database.execute(query, values).fetchall()
 
-    def log_of(self, name: str) -> Path:
+    def find_log(self, name: str) -> Path:
         return self.data / f"{name}.log"
 
     def print_logs(self) -> None:
         """The last lines of each process: pytest shows them when the test has failed."""
         # Some tests remove or move the folder.
-        for name in [name for name in self._processes if self.log_of(name).exists()]:
-            last = self.log_of(name).read_text(errors="replace").splitlines()[-30:]
+        for name in [name for name in self._processes if self.find_log(name).exists()]:
+            last = self.find_log(name).read_text(errors="replace").splitlines()[-30:]
             sys.stdout.write("\n".join([f"-- {name}", *last, ""]))
 
     def stop(self) -> None:
@@ -205,5 +205,5 @@ def processes_with(data: Path) -> dict[int, str]:
     return found
 
 
-def process_of(data: Path, word: str) -> int:
+def find_holder(data: Path, word: str) -> int:
     return next(pid for pid, command_line in processes_with(data).items() if word in command_line)

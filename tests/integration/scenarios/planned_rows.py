@@ -50,7 +50,7 @@ def asked_run(by: User | None, document: str = DOCUMENT, **options: Any) -> Run:
     return run_commands.start_run(document, {}, origin="admin", by=by, **options)
 
 
-def approval_of(run: Run) -> Approval:
+def read_approval(run: Run) -> Approval:
     return Approval.objects.get(run=run)
 
 

@@ -11,7 +11,7 @@ from scenarios.models import Run
 from scenarios.planning import approvals
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
-from tests.integration.scenarios.planned_rows import approval_of, someone
+from tests.integration.scenarios.planned_rows import read_approval, someone
 
 
 def document(*, actions: Any = (), validations: Any = (), guards: Any = ()) -> str:
@@ -43,7 +43,7 @@ def carried_out(run: Run) -> Run:
 
 
 def approved(run: Run) -> Run:
-    approvals.approve(approval_of(run), by=someone("bob", "approve_run"))
+    approvals.approve(read_approval(run), by=someone("bob", "approve_run"))
     return carried_out(run)
 
 

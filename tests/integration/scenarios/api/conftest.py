@@ -50,7 +50,7 @@ def program(owner: User, *scopes: str) -> Program:
     return Program(tokens.create_token(owner, "a test", scopes or ALL)[1], Client())
 
 
-def problem_of(answer: Any, status: int) -> Any:
+def read_problem(answer: Any, status: int) -> Any:
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     content = json.loads(answer.content)

@@ -15,7 +15,7 @@ from scenarios.api.failed_tokens import FailedTokens
 from scenarios.models import Scenario
 from scenarios.models.access import ApiToken
 from scenarios.runs import commands as run_commands
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 from tests.servers.api_fuzzing import ALL_SCOPES
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def test_anonymous_requests_get_401_with_a_challenge(client: Client) -> None:
     for ask in (client.get, client.post):
         answer = ask("/api/v1/runs")
-        problem_of(answer, 401)
+        read_problem(answer, 401)
         assert answer["WWW-Authenticate"] == 'Bearer realm="test-coordinator"'
 
 
@@ -35,7 +35,7 @@ def test_token_works_until_it_is_revoked(ci: Program) -> None:
     assert tokens.revoke_token(token)
     assert not tokens.revoke_token(token)
     answer = ci.get("runs")
-    problem_of(answer, 401)
+    read_problem(answer, 401)
     assert 'error="invalid_token"' in answer["WWW-Authenticate"]
 
 
@@ -45,7 +45,7 @@ def test_expired_tokens_and_tokens_of_inactive_owners_fail(ci: Program, admin_us
         ApiToken.objects.update(expires_at=timezone.now())
     else:
         User.objects.update(is_active=False)
-    problem_of(ci.get("runs"), 401)
+    read_problem(ci.get("runs"), 401)
 
 
 def test_token_secret_is_not_stored(ci: Program) -> None:
@@ -58,7 +58,7 @@ def test_token_secret_is_not_stored(ci: Program) -> None:
 def test_token_permits_only_its_scopes(admin_user: User, stored: Scenario) -> None:
     reader = program(admin_user, "read")
     assert reader.get(f"scenarios/{stored.name}").status_code == 200
-    found = problem_of(reader.post(f"scenarios/{stored.name}/runs", {}), 403)
+    found = read_problem(reader.post(f"scenarios/{stored.name}/runs", {}), 403)
     assert "scenarios.run_scenario" in found["detail"]
 
 
@@ -66,9 +66,9 @@ def test_token_permits_only_what_its_owner_may_do_now(stored: Scenario) -> None:
     owner = person("scenarios.view_scenario")
     everything = program(owner)
     assert everything.get("scenarios").status_code == 200
-    problem_of(everything.post(f"scenarios/{stored.name}/runs", {}), 403)
+    read_problem(everything.post(f"scenarios/{stored.name}/runs", {}), 403)
     owner.user_permissions.clear()
-    problem_of(everything.get("scenarios"), 403)
+    read_problem(everything.get("scenarios"), 403)
 
 
 def test_every_scope_maps_to_existing_permissions() -> None:
@@ -83,7 +83,7 @@ def test_sessions_need_a_csrf_token_only_for_writes(stored: Scenario, admin_user
     browser.force_login(admin_user)
     assert browser.get("/api/v1/runs").status_code == 200
     address = f"/api/v1/scenarios/{stored.name}/runs"
-    problem_of(browser.post(address, {}, content_type="application/json"), 403)
+    read_problem(browser.post(address, {}, content_type="application/json"), 403)
     browser.get("/admin/scenarios/scenario/add/")
     token = browser.cookies["csrftoken"].value
     answer = browser.post(address, {}, content_type="application/json", headers={"X-CSRFToken": token})

@@ -9,7 +9,7 @@ from django.utils import timezone
 from scenarios.models import Approval, Run
 from scenarios.planning import approvals
 from tests.integration.scenarios import planned_rows
-from tests.integration.scenarios.api.conftest import Program, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, program, read_problem
 from tests.integration.scenarios.api.test_lists import rows_of_all_pages
 
 pytestmark = pytest.mark.django_db
@@ -28,12 +28,12 @@ def run(bob: User) -> Run:
 
 
 def place(run: Run) -> str:
-    return f"approvals/{planned_rows.approval_of(run).pk}"
+    return f"approvals/{planned_rows.read_approval(run).pk}"
 
 
 def test_waiting_run_names_its_approval(ci: Program, run: Run) -> None:
     told = ci.get(f"runs/{run.pk}").json()
-    assert (told["status"], told["approval"]) == ("awaiting_approval", planned_rows.approval_of(run).pk)
+    assert (told["status"], told["approval"]) == ("awaiting_approval", planned_rows.read_approval(run).pk)
 
 
 def test_approval_lists_the_steps_of_the_plan(ci: Program, run: Run) -> None:
@@ -56,13 +56,13 @@ def test_approved_run_is_queued(ci: Program, run: Run) -> None:
         "the market is closed",
     )
     assert ci.get(f"runs/{run.pk}").json()["status"] == "queued"
-    problem_of(ci.post(f"{place(run)}/approve", {}), 409)
-    problem_of(ci.post(f"{place(run)}/refuse", {"reason": "too late"}), 409)
+    read_problem(ci.post(f"{place(run)}/approve", {}), 409)
+    read_problem(ci.post(f"{place(run)}/refuse", {"reason": "too late"}), 409)
 
 
 def test_refusal_ends_the_run_with_the_reason(ci: Program, run: Run) -> None:
     for reason in ("", "  \n"):
-        found = problem_of(ci.post(f"{place(run)}/refuse", {"reason": reason}), 422)
+        found = read_problem(ci.post(f"{place(run)}/refuse", {"reason": reason}), 422)
         assert found["errors"][0]["path"].endswith("reason")
     assert ci.post(f"{place(run)}/refuse", {"reason": "not today"}).json()["state"] == "refused"
     told = ci.get(f"runs/{run.pk}").json()
@@ -70,7 +70,7 @@ def test_refusal_ends_the_run_with_the_reason(ci: Program, run: Run) -> None:
 
 
 def test_requester_cannot_approve(bob: User, run: Run) -> None:
-    found = problem_of(program(bob).post(f"{place(run)}/approve", {}), 403)
+    found = read_problem(program(bob).post(f"{place(run)}/approve", {}), 403)
     assert "a second person must approve it" in found["detail"]
     assert Approval.objects.get().state == "pending"
 
@@ -80,15 +80,15 @@ def test_approving_needs_permission_and_scope(ci: Program, admin_user: User, run
     for asking in (program(runner), program(admin_user, "read", "run", "stop")):
         assert asking.get(place(run)).status_code == 200
         for word, body in (("approve", {}), ("refuse", {"reason": "no"})):
-            found = problem_of(asking.post(f"{place(run)}/{word}", body), 403)
+            found = read_problem(asking.post(f"{place(run)}/{word}", body), 403)
             assert approvals.PERMISSION in found["detail"]
     assert Approval.objects.get().state == "pending"
-    problem_of(program(runner, "approve").get("approvals"), 403)
+    read_problem(program(runner, "approve").get("approvals"), 403)
 
 
 def test_expired_approvals_cannot_be_decided(ci: Program, run: Run) -> None:
     Approval.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    assert "expired" in problem_of(ci.post(f"{place(run)}/approve", {}), 409)["detail"]
+    assert "expired" in read_problem(ci.post(f"{place(run)}/approve", {}), 409)["detail"]
     assert ci.get(f"runs/{run.pk}").json()["status"] == "awaiting_approval"
 
 
@@ -101,7 +101,7 @@ def test_changed_schedule_needs_a_new_approval(ci: Program, bob: User) -> None:
     assert (told["schedule"], told["run"], told["scenario"]) == ("nightly", None, "break-exchange")
     schedule.cron = "0 5 * * *"
     schedule.save()
-    assert "changed" in problem_of(ci.post(f"{address}/approve", {}), 409)["detail"]
+    assert "changed" in read_problem(ci.post(f"{address}/approve", {}), 409)["detail"]
 
 
 def test_approval_of_a_deleted_scenario_shows_the_problem(ci: Program, bob: User) -> None:
@@ -143,5 +143,5 @@ def test_repeated_decision_with_the_same_key_counts_once(ci: Program, run: Run) 
 
 @pytest.mark.parametrize("number", ["0", str(2**63), "x"])
 def test_ids_beyond_the_range_are_refused(ci: Program, number: str) -> None:
-    problem_of(ci.get(f"approvals/{number}"), 422)
-    problem_of(ci.get(f"approvals/{2**63 - 1}"), 404)
+    read_problem(ci.get(f"approvals/{number}"), 422)
+    read_problem(ci.get(f"approvals/{2**63 - 1}"), 404)

@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 from scenarios.api.event_stream import StreamReader, slots
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Fault, Run
-from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.api.test_lists import rows_of_all_pages
 from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
 
@@ -102,11 +102,11 @@ def test_disconnected_reader_releases_its_slot(telling: Telling, settings: Setti
 
 @pytest.mark.parametrize("word", ["", "x", "-1", "99999999999", "²"])
 def test_invalid_last_event_id_is_refused(ci: Program, telling: Telling, word: str) -> None:
-    problem_of(ci.get(f"runs/{telling.run.pk}/events", **STREAM, **{"Last-Event-ID": word}), 422)
+    read_problem(ci.get(f"runs/{telling.run.pk}/events", **STREAM, **{"Last-Event-ID": word}), 422)
 
 
 def test_events_of_an_unknown_run_are_404(ci: Program) -> None:
-    problem_of(ci.get(f"runs/{uuid4()}/events", **STREAM), 404)
+    read_problem(ci.get(f"runs/{uuid4()}/events", **STREAM), 404)
 
 
 def test_outstanding_fault_is_listed_retried_and_acknowledged(ci: Program, telling: Telling) -> None:
@@ -117,8 +117,8 @@ def test_outstanding_fault_is_listed_retried_and_acknowledged(ci: Program, telli
     done = ci.post(f"faults/{told['id']}/acknowledge", {"reason": "repaired by hand"}).json()
     assert (done["state"], done["acknowledged_by"]) == ("acknowledged", "admin")
     assert Run.objects.get().rollback == Rollback.CLEAN
-    problem_of(ci.post(f"faults/{told['id']}/retry"), 409)
-    problem_of(ci.post(f"faults/{told['id']}/acknowledge", {"reason": "again"}), 409)
+    read_problem(ci.post(f"faults/{told['id']}/retry"), 409)
+    read_problem(ci.post(f"faults/{told['id']}/acknowledge", {"reason": "again"}), 409)
 
 
 @pytest.mark.parametrize(

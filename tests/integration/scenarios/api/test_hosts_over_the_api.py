@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 
 from scenarios.models import Hold, Host
 from scenarios.runs import commands as run_commands
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -48,23 +48,23 @@ def test_missing_fields_keep_their_values(ci: Program) -> None:
 )
 def test_fields_that_make_no_sense_name_their_place(ci: Program, field: str, value: Any) -> None:
     answer = ci.ask("PUT", PLACE, {field: value})
-    assert problem_of(answer, 422)["errors"][0]["path"].startswith(f"body.{field}")
+    assert read_problem(answer, 422)["errors"][0]["path"].startswith(f"body.{field}")
     assert "hunter2" not in answer.content.decode()
     assert not Host.objects.exists()
 
 
 def test_invalid_and_unknown_names_are_refused(ci: Program) -> None:
     for name in ("Shop", "a%00b", "a" * 64):
-        assert problem_of(ci.ask("PUT", f"hosts/{name}", {}), 422)["errors"][0]["path"] == "path.name"
-        problem_of(ci.get(f"hosts/{name}"), 404)
-        problem_of(ci.post(f"hosts/{name}/test"), 404)
-        problem_of(ci.ask("DELETE", f"hosts/{name}"), 404)
+        assert read_problem(ci.ask("PUT", f"hosts/{name}", {}), 422)["errors"][0]["path"] == "path.name"
+        read_problem(ci.get(f"hosts/{name}"), 404)
+        read_problem(ci.post(f"hosts/{name}/test"), 404)
+        read_problem(ci.ask("DELETE", f"hosts/{name}"), 404)
 
 
 @pytest.mark.parametrize(("method", "body"), [("PUT", {"protected": False}), ("PUT", {}), ("DELETE", None)])
 def test_changing_a_protected_host_needs_the_permission(method: str, body: Any) -> None:
     Host.objects.create(name="shop-1", is_protected=True)
-    found = problem_of(program(person(*WRITE)).ask(method, PLACE, body), 403)
+    found = read_problem(program(person(*WRITE)).ask(method, PLACE, body), 403)
     assert "scenarios.protect_host" in found["detail"]
     assert Host.objects.get().is_protected
     protector = program(person(*WRITE, "scenarios.protect_host", name="bob"))
@@ -72,7 +72,7 @@ def test_changing_a_protected_host_needs_the_permission(method: str, body: Any) 
 
 
 def test_protecting_a_host_needs_the_permission() -> None:
-    problem_of(program(person(*WRITE)).ask("PUT", PLACE, {"protected": True}), 403)
+    read_problem(program(person(*WRITE)).ask("PUT", PLACE, {"protected": True}), 403)
     assert not Host.objects.exists()
 
 
@@ -82,7 +82,7 @@ def test_address_of_a_protected_host_needs_the_permission(name: str, address: st
     Host.objects.create(name="shop-1", address="chaos@10.0.0.7", is_protected=True)
     Host.objects.create(name="moved", address="chaos@10.0.0.8")
     writer = program(person(*WRITE))
-    found = problem_of(writer.ask("PUT", f"hosts/{name}", {"address": address}), 403)
+    found = read_problem(writer.ask("PUT", f"hosts/{name}", {"address": address}), 403)
     assert f"{address!r} is also the host 'shop-1', which is protected" in found["detail"]
     assert writer.ask("PUT", "hosts/other", {"address": "chaos@10.0.0.9"}).status_code == 200
     protector = program(person(*WRITE, "scenarios.protect_host", name="bob"))
@@ -93,18 +93,18 @@ def test_workers_own_machine_is_protected_under_every_spelling() -> None:
     Host.objects.create(name="here", is_protected=True)
     writer = program(person(*WRITE))
     for body in ({}, {"address": ""}, {"address": "chaos@localhost"}, {"address": "chaos@[::1]:22"}):
-        assert "'here', which is protected" in problem_of(writer.ask("PUT", PLACE, body), 403)["detail"]
+        assert "'here', which is protected" in read_problem(writer.ask("PUT", PLACE, body), 403)["detail"]
     assert writer.ask("PUT", PLACE, {"address": "chaos@10.0.0.7"}).status_code == 200
     assert writer.ask("PUT", PLACE, {"description": "moves nowhere"}).status_code == 200
 
 
 def test_scopes_are_those_of_services(admin_user: User) -> None:
     editor = program(admin_user, "edit", "run")
-    problem_of(editor.get("hosts"), 403)
-    problem_of(editor.ask("PUT", PLACE, SHOP), 403)
+    read_problem(editor.get("hosts"), 403)
+    read_problem(editor.ask("PUT", PLACE, SHOP), 403)
     assert program(admin_user, "services").ask("PUT", PLACE, SHOP).status_code == 200
     assert program(admin_user, "read").get(PLACE).status_code == 200
-    problem_of(program(admin_user, "read").ask("DELETE", PLACE), 403)
+    read_problem(program(admin_user, "read").ask("DELETE", PLACE), 403)
 
 
 def test_held_host_is_not_deleted(ci: Program) -> None:
@@ -112,12 +112,12 @@ def test_held_host_is_not_deleted(ci: Program) -> None:
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     Hold.objects.create(service="host/shop-1", run=run)
     assert ci.get(PLACE).json()["held_by"] == str(run.pk)
-    assert f"held by {run}" in problem_of(ci.ask("DELETE", PLACE), 409)["detail"]
+    assert f"held by {run}" in read_problem(ci.ask("DELETE", PLACE), 409)["detail"]
     Hold.objects.all().delete()
     assert ci.ask("DELETE", PLACE).status_code == 204
 
 
 def test_only_new_host_is_not_changed(ci: Program) -> None:
     assert ci.ask("PUT", PLACE, {**SHOP, "only_new": True}).status_code == 200
-    problem_of(ci.ask("PUT", PLACE, {"address": "", "only_new": True}), 409)
+    read_problem(ci.ask("PUT", PLACE, {"address": "", "only_new": True}), 409)
     assert Host.objects.get().address == SHOP["address"]

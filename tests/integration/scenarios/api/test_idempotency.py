@@ -16,7 +16,7 @@ from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Run, Scenario
 from scenarios.models.access import KeptAnswer
-from tests.integration.scenarios.api.conftest import Program, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -38,7 +38,7 @@ def test_repeated_request_gets_the_same_response_and_starts_nothing(ci: Program,
 )
 def test_key_of_another_request_is_refused(ci: Program, stored: Scenario, path: str, body: Any) -> None:
     ci.post(START, {}, **KEY)
-    assert "another request" in problem_of(ci.post(path, body, **KEY), 422)["detail"]
+    assert "another request" in read_problem(ci.post(path, body, **KEY), 422)["detail"]
     assert Run.objects.count() == 1
 
 
@@ -49,7 +49,7 @@ def test_keys_of_different_callers_are_independent(ci: Program, admin_user: User
 
 
 def test_refused_requests_are_checked_again(ci: Program) -> None:
-    problem_of(ci.post(START, {}, **KEY), 404)
+    read_problem(ci.post(START, {}, **KEY), 404)
     assert not KeptAnswer.objects.exists()
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
     assert ci.post(START, {}, **KEY).status_code == 201
@@ -57,7 +57,7 @@ def test_refused_requests_are_checked_again(ci: Program) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "é", "x" * 256])
 def test_invalid_keys_are_refused(ci: Program, stored: Scenario, key: str) -> None:
-    problem_of(ci.post(START, {}, **{"Idempotency-Key": key}), 422)
+    read_problem(ci.post(START, {}, **{"Idempotency-Key": key}), 422)
 
 
 def test_busy_database_gives_503_with_retry_after(
@@ -68,17 +68,17 @@ def test_busy_database_gives_503_with_retry_after(
 
     monkeypatch.setattr(idempotency, "_claim", busy)
     answer = ci.post(START, {}, **KEY)
-    problem_of(answer, 503)
+    read_problem(answer, 503)
     assert answer["Retry-After"] == "5"
     assert not Run.objects.exists()
 
 
 def test_large_bodies_are_refused_with_a_key_too(ci: Program) -> None:
-    problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000, **KEY), 413)
+    read_problem(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000, **KEY), 413)
 
 
 def test_key_does_not_replace_authentication(ci: Program) -> None:
-    problem_of(Program("tc_wrong", ci.client).post(START, {}, **KEY), 401)
+    read_problem(Program("tc_wrong", ci.client).post(START, {}, **KEY), 401)
 
 
 def test_crash_leaves_neither_run_nor_response(

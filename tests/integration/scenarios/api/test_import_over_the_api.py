@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from scenarios.models import Scenario
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +34,7 @@ def test_import_reports_each_change(ci: Program) -> None:
 
 
 def test_one_invalid_document_refuses_all_with_every_place(ci: Program) -> None:
-    found = problem_of(imported(ci, DOCUMENT, "kind: Nothing\n", OTHER, OTHER), 422)
+    found = read_problem(imported(ci, DOCUMENT, "kind: Nothing\n", OTHER, OTHER), 422)
     assert not Scenario.objects.exists()
     assert {error["path"].split(".")[2] for error in found["errors"]} == {"1", "3"}
     assert found["errors"][0]["line"] >= 1
@@ -48,27 +48,27 @@ def test_check_stores_nothing(ci: Program) -> None:
 
 
 def test_pruning_without_documents_is_refused(ci: Program, stored: Scenario) -> None:
-    problem_of(imported(ci, prune=True), 422)
+    read_problem(imported(ci, prune=True), 422)
     assert Scenario.objects.exists()
 
 
 def test_running_scenario_is_not_pruned_and_nothing_is_stored(ci: Program, stored: Scenario) -> None:
     ci.post(f"scenarios/{stored.name}/runs", {})
-    problem_of(imported(ci, OTHER, prune=True), 409)
+    read_problem(imported(ci, OTHER, prune=True), 409)
     assert [scenario.name for scenario in Scenario.objects.all()] == [stored.name]
 
 
 def test_pruning_needs_the_permission_to_delete(db: None) -> None:
     writer = program(person("scenarios.add_scenario", "scenarios.change_scenario"))
     assert imported(writer, DOCUMENT).status_code == 200
-    assert "delete_scenario" in problem_of(imported(writer, DOCUMENT, prune=True), 403)["detail"]
-    assert problem_of(imported(program(person(name="bob")), DOCUMENT), 403)
+    assert "delete_scenario" in read_problem(imported(writer, DOCUMENT, prune=True), 403)["detail"]
+    assert read_problem(imported(program(person(name="bob")), DOCUMENT), 403)
 
 
 def test_only_new_names_replace_nothing(ci: Program) -> None:
     imported(ci, DOCUMENT)
     for more in ({}, {"check": True}):
-        problem_of(imported(ci, CHANGED, OTHER, only_new=["exchange-latency"], **more), 409)
+        read_problem(imported(ci, CHANGED, OTHER, only_new=["exchange-latency"], **more), 409)
     assert [row.document for row in Scenario.objects.all()] == [DOCUMENT]
     same = imported(ci, DOCUMENT, OTHER, only_new=["exchange-latency", "other"])
     assert changes(same) == {"exchange-latency": "unchanged", "other": "new"}
@@ -84,5 +84,5 @@ def test_check_with_view_permission_returns_stored_documents(ci: Program) -> Non
         "other": OTHER,
     }
     assert Scenario.objects.count() == 2
-    problem_of(imported(reader, CHANGED), 403)
+    read_problem(imported(reader, CHANGED), 403)
     assert Scenario.objects.get(name="exchange-latency").document == DOCUMENT

@@ -10,7 +10,7 @@ from django.utils import timezone
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.models import Run, Scenario, Service
 from scenarios.runs import commands as run_commands
-from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -62,7 +62,7 @@ def test_times_with_any_offset_are_accepted(ci: Program, moment: str) -> None:
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00%2B01:00", "9999-12-31T23:59:59-01:00"])
 def test_times_outside_utc_are_refused(ci: Program, moment: str) -> None:
-    problem_of(ci.get(f"runs?until={moment}"), 422)
+    read_problem(ci.get(f"runs?until={moment}"), 422)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_times_outside_utc_are_refused(ci: Program, moment: str) -> None:
     ],
 )
 def test_invented_cursors_are_refused(ci: Program, path: str, words: str) -> None:
-    problem_of(ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}"), 422)
+    read_problem(ci.get(f"{path}?cursor={urlsafe_b64encode(words.encode()).decode()}"), 422)
 
 
 @pytest.mark.parametrize(("path", "words"), [("faults", "9" * 40), ("faults", "-" + "9" * 40)])
@@ -125,16 +125,16 @@ def test_scenario_is_stored_read_validated_and_deleted(ci: Program) -> None:
     assert "document" not in ci.get("scenarios").json()["items"][0]
     assert ci.post("scenarios/exchange-latency/validate", DOCUMENT).json()["name"] == "exchange-latency"
     assert ci.ask("DELETE", "scenarios/exchange-latency").status_code == 204
-    problem_of(ci.get("scenarios/exchange-latency"), 404)
+    read_problem(ci.get("scenarios/exchange-latency"), 404)
 
 
 def test_scenario_with_an_unfinished_run_is_not_deleted(ci: Program, stored: Scenario) -> None:
     run_commands.start_run(DOCUMENT, {}, origin="cli", scenario=stored)
-    assert "is queued" in problem_of(ci.ask("DELETE", f"scenarios/{stored.name}"), 409)["detail"]
+    assert "is queued" in read_problem(ci.ask("DELETE", f"scenarios/{stored.name}"), 409)["detail"]
 
 
 def test_document_name_must_match_the_address(ci: Program) -> None:
-    assert "'other'" in problem_of(ci.ask("PUT", "scenarios/other", DOCUMENT), 422)["detail"]
+    assert "'other'" in read_problem(ci.ask("PUT", "scenarios/other", DOCUMENT), 422)["detail"]
 
 
 def test_services_list_holding_runs_and_touching_scenarios(ci: Program, stored: Scenario) -> None:

@@ -10,7 +10,7 @@ from scenarios.api import api
 from scenarios.api.description import list_operations
 from scenarios.library import services as registered_services
 from scenarios.models import Service
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 
 pytestmark = pytest.mark.django_db
 
@@ -53,23 +53,23 @@ def test_every_operation_is_covered() -> None:
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_403_comes_before_422(stranger: Program, method: str, path: str) -> None:
     for body in BODIES.values():
-        problem_of(stranger.ask(method, address(path, "1"), body), 403)
-    problem_of(stranger.ask(method, address(path, "no-such-thing"), "{"), 403)
-    problem_of(stranger.ask(method, f"{address(path, '1')}?limit=none&wait=-1&format=x", "{"), 403)
-    problem_of(stranger.ask(method, address(path, "1"), "{", **{"Idempotency-Key": "not one"}), 403)
-    problem_of(stranger.ask(method, address(path, "1"), "{", **{"Last-Event-ID": "x"}), 403)
+        read_problem(stranger.ask(method, address(path, "1"), body), 403)
+    read_problem(stranger.ask(method, address(path, "no-such-thing"), "{"), 403)
+    read_problem(stranger.ask(method, f"{address(path, '1')}?limit=none&wait=-1&format=x", "{"), 403)
+    read_problem(stranger.ask(method, address(path, "1"), "{", **{"Idempotency-Key": "not one"}), 403)
+    read_problem(stranger.ask(method, address(path, "1"), "{", **{"Last-Event-ID": "x"}), 403)
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_401_comes_before_422(client: Client, method: str, path: str) -> None:
     answer = client.generic(method, f"/api/v1/{address(path, '1')}", "{", content_type="application/json")
-    problem_of(answer, 401)
+    read_problem(answer, 401)
 
 
 def test_permitted_callers_get_the_errors(ci: Program) -> None:
-    problem_of(ci.post("faults/1/acknowledge", {}), 422)
-    problem_of(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 422)
-    problem_of(ci.post("stop", "{"), 400)
+    read_problem(ci.post("faults/1/acknowledge", {}), 422)
+    read_problem(ci.post("faults/no-number/acknowledge", {"reason": "gone"}), 422)
+    read_problem(ci.post("stop", "{"), 400)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
@@ -77,7 +77,7 @@ def test_protected_services_need_the_permission_before_422(method: str) -> None:
     registered_services.register_service("bank", "http://127.0.0.1:9101", is_protected=True)
     verbs = ("add", "change", "delete")
     keeper = program(person(*(f"scenarios.{verb}_service" for verb in verbs)))
-    found = problem_of(keeper.ask(method, "services/bank", {"wrong": True}), 403)
+    found = read_problem(keeper.ask(method, "services/bank", {"wrong": True}), 403)
     assert "scenarios.protect_service" in found["detail"]
     assert Service.objects.filter(name="bank").exists()
 
@@ -88,4 +88,4 @@ def test_stored_response_needs_the_permission_too() -> None:
     assert keeper.post("stop", {"reason": "now"}, **key).status_code == 200
     assert keeper.post("stop", {"reason": "now"}, **key)["Idempotency-Replayed"] == "true"
     owner.user_permissions.clear()
-    problem_of(keeper.post("stop", {"reason": "now"}, **key), 403)
+    read_problem(keeper.post("stop", {"reason": "now"}, **key), 403)

@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import Telling
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def test_responses_are_not_cached(ci: Program, client: Client) -> None:
     ],
 )
 def test_error_paths_use_the_callers_names(ci: Program, path: str, place: str, sentence: str) -> None:
-    found = problem_of(ci.get(path), 422)["errors"][0]
+    found = read_problem(ci.get(path), 422)["errors"][0]
     assert (found["path"], found["message"].startswith(sentence)) == (place, True)
 
 

@@ -6,7 +6,7 @@ from pytest_django.fixtures import Settings
 
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Run, Scenario
-from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
@@ -14,12 +14,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize("path", ["nothing", "runs/", "runs/x/y", "scenarios/", ""])
 def test_unknown_addresses_are_problems(client: Client, path: str) -> None:
-    assert problem_of(client.get(f"/api/v1/{path}"), 404)["title"] == "Not Found"
+    assert read_problem(client.get(f"/api/v1/{path}"), 404)["title"] == "Not Found"
 
 
 def test_unknown_methods_are_problems_that_name_the_allowed_ones(ci: Program) -> None:
     answer = ci.ask("PATCH", "runs")
-    assert "Method 'PATCH' is not allowed here" in problem_of(answer, 405)["detail"]
+    assert "Method 'PATCH' is not allowed here" in read_problem(answer, 405)["detail"]
     assert {word.strip() for word in answer["Allow"].split(",")} == {"GET", "POST"}
 
 
@@ -38,37 +38,37 @@ def test_unknown_methods_are_problems_that_name_the_allowed_ones(ci: Program) ->
     ],
 )
 def test_invalid_queries_name_their_place(ci: Program, query: str, path: str, words: str) -> None:
-    found = problem_of(ci.get(f"runs?{query}"), 422)["errors"][0]
+    found = read_problem(ci.get(f"runs?{query}"), 422)["errors"][0]
     assert path in found["path"]
     assert words in found["message"]
 
 
 def test_invalid_json_is_refused_with_line_and_column(ci: Program, stored: Scenario) -> None:
-    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", '{\n "variables": {,}}'), 400)["errors"][0]
+    found = read_problem(ci.post(f"scenarios/{stored.name}/runs", '{\n "variables": {,}}'), 400)["errors"][0]
     assert (found["line"], found["column"]) == (2, 16)
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe\x00", b"[" * 100_000])
 def test_unreadable_bodies_are_refused(ci: Program, stored: Scenario, body: bytes) -> None:
-    problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 400)
+    read_problem(ci.post(f"scenarios/{stored.name}/runs", body), 400)
 
 
 @pytest.mark.parametrize(
     "body", ["true", "[]", '{"variable": {}}', "null", '{"variables": 3}', '{"wait": 0}']
 )
 def test_bodies_of_another_shape_are_refused(ci: Program, stored: Scenario, body: str) -> None:
-    assert problem_of(ci.post(f"scenarios/{stored.name}/runs", body), 422)["errors"]
+    assert read_problem(ci.post(f"scenarios/{stored.name}/runs", body), 422)["errors"]
     assert not Run.objects.exists()
 
 
 def test_large_bodies_are_refused_before_they_are_read(ci: Program) -> None:
-    problem_of(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000), 413)
+    read_problem(ci.ask("PUT", "scenarios/exchange-latency", b"#" * 3_000_000), 413)
 
 
 def test_text_that_databases_refuse_is_refused_or_replaced(ci: Program, stored: Scenario) -> None:
-    problem_of(ci.post(f"scenarios/{stored.name}/runs", '{"variables": {"x\\ud800": "\\u0000"}}'), 422)
-    problem_of(ci.get("scenarios/a%00b"), 404)
-    problem_of(ci.post("stop", '{"reason": "\\ud800"}'), 422)
+    read_problem(ci.post(f"scenarios/{stored.name}/runs", '{"variables": {"x\\ud800": "\\u0000"}}'), 422)
+    read_problem(ci.get("scenarios/a%00b"), 404)
+    read_problem(ci.post("stop", '{"reason": "\\ud800"}'), 422)
     assert ci.post("stop", '{"reason": "an incident \\u0000"}').status_code == 200
 
 
@@ -79,14 +79,14 @@ def test_server_errors_reveal_no_details(ci: Program, monkeypatch: pytest.Monkey
     monkeypatch.setattr(stored_scenarios, "save_scenario", broken)
     ci.client.raise_request_exception = False
     answer = ci.ask("PUT", "scenarios/exchange-latency", DOCUMENT)
-    assert "log" in problem_of(answer, 500)["detail"]
+    assert "log" in read_problem(answer, 500)["detail"]
     assert b"hunter2" not in answer.content
 
 
 @pytest.mark.parametrize("debug", [True, False])
 def test_unknown_hosts_are_problems(client: Client, settings: Settings, debug: bool) -> None:
     settings.DEBUG = debug
-    problem_of(client.get("/api/v1/runs", headers={"Host": "evil.example"}), 400)
+    read_problem(client.get("/api/v1/runs", headers={"Host": "evil.example"}), 400)
 
 
 def test_admin_pages_are_not_problems(admin_client: Client) -> None:
@@ -121,7 +121,7 @@ def test_every_invalid_request_names_the_places_in_one_shape(
     ci: Program, stored: Scenario, request_line: str, body: object, place: str
 ) -> None:
     method, path = request_line.split()
-    errors = problem_of(ci.ask(method, path, body), 422)["errors"]
+    errors = read_problem(ci.ask(method, path, body), 422)["errors"]
     assert place in [error["path"] for error in errors]
     for error in errors:
         assert error["message"]
@@ -141,7 +141,7 @@ def test_errors_in_documents_have_line_and_column(
     ci: Program, request_line: str, body: object, place: str | None
 ) -> None:
     method, path = request_line.split()
-    (error, *_) = problem_of(ci.ask(method, path, body), 422)["errors"]
+    (error, *_) = read_problem(ci.ask(method, path, body), 422)["errors"]
     assert error["line"] > 1
     assert error["column"] > 1
     assert place in {None, error["path"]}
@@ -152,4 +152,4 @@ def test_an_invalid_header_is_named(ci: Program, stored: Scenario, header: str) 
     run = ci.post(f"scenarios/{stored.name}/runs", {}).json()["id"]
     path = {"Idempotency-Key": f"runs/{run}/stop", "Last-Event-ID": f"runs/{run}/events"}[header]
     answer = ci.ask("POST" if header == "Idempotency-Key" else "GET", path, **{header: "not valid"})
-    assert problem_of(answer, 422)["errors"][0]["path"] == f"header.{header}"
+    assert read_problem(answer, 422)["errors"][0]["path"] == f"header.{header}"

@@ -8,7 +8,7 @@ from scenarios.models import Run, Scenario
 from scenarios.reports import FORMATS, render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
-from tests.integration.scenarios.api.conftest import Program, problem_of
+from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def test_started_run_has_its_variables_and_location(
 
 
 def test_invalid_variables_name_their_place(ci: Program, stored: Scenario) -> None:
-    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 9000}}), 422)
+    found = read_problem(ci.post(f"scenarios/{stored.name}/runs", {"variables": {"delay_ms": 9000}}), 422)
     assert found["errors"][0]["path"] == "body.variables.delay_ms"
     assert "at most" in found["errors"][0]["message"]
     assert not Run.objects.exists()
@@ -43,7 +43,7 @@ def test_unstored_document_can_be_run(ci: Program) -> None:
 
 def test_run_that_would_wait_is_refused_with_wait_false(ci: Program, stored: Scenario) -> None:
     global_stop.pull_global_stop(by="ada", reason="an incident")
-    found = problem_of(ci.post(f"scenarios/{stored.name}/runs", {"wait": False}), 409)
+    found = read_problem(ci.post(f"scenarios/{stored.name}/runs", {"wait": False}), 409)
     assert "an incident" in found["detail"]
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from scenarios.models import Approval, Run, Schedule
 from scenarios.planning import due
 from tests.integration.scenarios import planned_rows
-from tests.integration.scenarios.api.conftest import ALL, Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import ALL, Program, person, program, read_problem
 
 pytestmark = pytest.mark.django_db
 WISH = {"scenario": "break-exchange", "cron": "30 2 * * MON-FRI", "time_zone": "Europe/Berlin"}
@@ -64,7 +64,7 @@ def test_put_replaces_a_schedule_but_keeps_it_paused(ci: Program) -> None:
     ],
 )
 def test_invalid_fields_name_their_place(ci: Program, wish: Any, path: str, sentence: str) -> None:
-    found = problem_of(ci.ask("PUT", PLACE, {**WISH, **wish}), 422)["errors"][0]
+    found = read_problem(ci.ask("PUT", PLACE, {**WISH, **wish}), 422)["errors"][0]
     assert found["path"] == path
     assert sentence in found["message"]
     assert not Schedule.objects.exists()
@@ -72,9 +72,9 @@ def test_invalid_fields_name_their_place(ci: Program, wish: Any, path: str, sent
 
 @pytest.mark.parametrize("name", ["Nightly", "a_b", "a" * 64, "a%00b"])
 def test_invalid_names_are_refused_or_not_found(ci: Program, name: str) -> None:
-    found = problem_of(ci.ask("PUT", f"schedules/{name}", WISH), 422)
+    found = read_problem(ci.ask("PUT", f"schedules/{name}", WISH), 422)
     assert found["errors"][0]["path"] == "path.name"
-    problem_of(ci.get(f"schedules/{name}"), 404)
+    read_problem(ci.get(f"schedules/{name}"), 404)
 
 
 def test_schedule_is_paused_and_resumed_from_now_on(ci: Program, admin_user: User) -> None:
@@ -94,7 +94,7 @@ def test_schedule_with_an_unknown_time_zone_cannot_be_resumed(ci: Program, admin
     planned_rows.scheduled(admin_user, is_paused=True)
     Schedule.objects.update(time_zone="Mars/Base")
     assert "unknown time zone" in ci.get(PLACE).json()["obstacle"]
-    assert "unknown time zone" in problem_of(ci.post(f"{PLACE}/resume"), 409)["detail"]
+    assert "unknown time zone" in read_problem(ci.post(f"{PLACE}/resume"), 409)["detail"]
 
 
 def test_runs_of_a_deleted_schedule_stay(ci: Program, admin_user: User) -> None:
@@ -103,7 +103,7 @@ def test_runs_of_a_deleted_schedule_stay(ci: Program, admin_user: User) -> None:
     (told,) = ci.get(PLACE).json()["last_times"]
     assert (told["outcome"], told["run"]) == ("started", str(Run.objects.get().pk))
     assert ci.ask("DELETE", PLACE).status_code == 204
-    problem_of(ci.ask("DELETE", PLACE), 404)
+    read_problem(ci.ask("DELETE", PLACE), 404)
     assert Run.objects.get().schedule is None
 
 
@@ -121,15 +121,15 @@ def test_schedules_are_filtered(ci: Program, admin_user: User, query: str, found
 
 def test_author_of_a_schedule_needs_the_permission_to_run() -> None:
     writer = program(person(VIEW, *WRITE))
-    found = problem_of(writer.ask("PUT", PLACE, WISH), 403)
+    found = read_problem(writer.ask("PUT", PLACE, WISH), 403)
     assert "scenarios.run_scenario" in found["detail"]
     runner = person(VIEW, *WRITE, "scenarios.run_scenario", name="bob")
     without_scope = program(runner, *(scope for scope in ALL if scope != "run"))
-    problem_of(without_scope.ask("PUT", PLACE, WISH), 403)
+    read_problem(without_scope.ask("PUT", PLACE, WISH), 403)
     allowed = program(runner, "schedule", "run")
     assert allowed.ask("PUT", PLACE, WISH).json()["changed_by"] == "bob"
-    problem_of(without_scope.post(f"{PLACE}/pause"), 403)
-    problem_of(program(runner, "edit", "run").post(f"{PLACE}/resume"), 403)
+    read_problem(without_scope.post(f"{PLACE}/pause"), 403)
+    read_problem(program(runner, "edit", "run").post(f"{PLACE}/resume"), 403)
 
 
 def test_schedule_on_a_protected_service_names_its_approval(ci: Program) -> None:
@@ -145,7 +145,7 @@ def test_repeated_deletion_with_the_same_key_counts_once(ci: Program) -> None:
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
     key = {"Idempotency-Key": "made-1"}
     assert [ci.ask("PUT", PLACE, WISH, **key).status_code for _ in range(2)] == [200, 200]
-    assert problem_of(ci.ask("PUT", PLACE, {**WISH, "cron": "* *"}, **{"Idempotency-Key": "x"}), 422)
+    assert read_problem(ci.ask("PUT", PLACE, {**WISH, "cron": "* *"}, **{"Idempotency-Key": "x"}), 422)
 
 
 @pytest.fixture

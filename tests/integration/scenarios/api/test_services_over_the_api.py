@@ -11,7 +11,7 @@ from scenarios.library import services as registered_services
 from scenarios.models import Service
 from scenarios.runs import leases
 from tests.integration.scenarios import planned_rows
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 
 pytestmark = pytest.mark.django_db
 PLACE = "services/exchange"
@@ -40,16 +40,16 @@ def test_missing_fields_keep_their_values(ci: Program) -> None:
 
 @pytest.mark.parametrize("address", ["exchange", "ftp://exchange", "http://a b", "http://x\0", ""])
 def test_invalid_address_names_its_place(ci: Program, address: str) -> None:
-    found = problem_of(ci.ask("PUT", PLACE, {"base_url": address}), 422)
+    found = read_problem(ci.ask("PUT", PLACE, {"base_url": address}), 422)
     assert found["errors"][0]["path"].endswith("base_url")
     assert not Service.objects.exists()
 
 
 def test_invalid_names_are_refused(ci: Program) -> None:
     for name in ("Exchange", "a%00b"):
-        found = problem_of(ci.ask("PUT", f"services/{name}", WISH), 422)
+        found = read_problem(ci.ask("PUT", f"services/{name}", WISH), 422)
         assert found["errors"][0]["path"] == "path.name"
-        problem_of(ci.get(f"services/{name}"), 404)
+        read_problem(ci.get(f"services/{name}"), 404)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_invalid_names_are_refused(ci: Program) -> None:
 )
 def test_changing_a_protected_service_needs_the_permission(method: str, body: Any) -> None:
     planned_rows.exchange(is_protected=True)
-    found = problem_of(program(person(*WRITE)).ask(method, PLACE, body), 403)
+    found = read_problem(program(person(*WRITE)).ask(method, PLACE, body), 403)
     assert "scenarios.protect_service" in found["detail"]
     assert Service.objects.get().is_protected
     protector = program(person(*WRITE, "scenarios.protect_service", name="bob"))
@@ -66,16 +66,16 @@ def test_changing_a_protected_service_needs_the_permission(method: str, body: An
 
 def test_protecting_a_service_needs_the_permission() -> None:
     writer = program(person(*WRITE))
-    problem_of(writer.ask("PUT", PLACE, {**WISH, "protected": True}), 403)
+    read_problem(writer.ask("PUT", PLACE, {**WISH, "protected": True}), 403)
     assert not Service.objects.exists()
     assert writer.ask("PUT", PLACE, {**WISH, "protected": False}).status_code == 200
 
 
 def test_registering_needs_the_scope(admin_user: User) -> None:
     editor = program(admin_user, "read", "edit", "run")
-    problem_of(editor.ask("PUT", PLACE, WISH), 403)
+    read_problem(editor.ask("PUT", PLACE, WISH), 403)
     planned_rows.exchange()
-    problem_of(editor.ask("DELETE", PLACE), 403)
+    read_problem(editor.ask("DELETE", PLACE), 403)
 
 
 def test_held_service_is_not_deleted(ci: Program) -> None:
@@ -83,7 +83,7 @@ def test_held_service_is_not_deleted(ci: Program) -> None:
     run = planned_rows.asked_run(None)
     claim = leases.claim_run(run.id, run.attempt, worker="a:1")
     assert claim is not None
-    found = problem_of(ci.ask("DELETE", PLACE), 409)
+    found = read_problem(ci.ask("DELETE", PLACE), 409)
     assert f"held by {run}" in found["detail"]
     assert ci.get(PLACE).json()["held_by"] == str(run.pk)
 
@@ -92,7 +92,7 @@ def test_repeated_deletion_of_a_service_counts_once(ci: Program) -> None:
     registered_services.register_service("exchange", planned_rows.ADDRESS)
     key = {"Idempotency-Key": "gone-2"}
     assert [ci.ask("DELETE", PLACE, **key).status_code for _ in range(2)] == [204, 204]
-    problem_of(ci.ask("DELETE", PLACE), 404)
+    read_problem(ci.ask("DELETE", PLACE), 404)
 
 
 SAME_PLACE = [
@@ -108,7 +108,7 @@ SAME_PLACE = [
 def test_address_of_a_protected_service_needs_the_permission(name: str, address: str) -> None:
     planned_rows.exchange(is_protected=True)
     registered_services.register_service("moved", "http://127.0.0.1:9102")
-    found = problem_of(program(person(*WRITE)).ask("PUT", f"services/{name}", {"base_url": address}), 403)
+    found = read_problem(program(person(*WRITE)).ask("PUT", f"services/{name}", {"base_url": address}), 403)
     assert f"{address!r} leads to 'exchange', which is protected" in found["detail"]
     assert set(Service.objects.values_list("name", "base_url")) == {
         ("exchange", WISH["base_url"]),
@@ -122,7 +122,7 @@ def test_unresolvable_address_is_refused_with_the_reason() -> None:
     writer, body = program(person(*WRITE)), {"base_url": "http://no-such-host.invalid"}
     assert writer.ask("PUT", "services/first", body).status_code == 200  # nothing is protected yet
     planned_rows.exchange(is_protected=True)
-    found = problem_of(writer.ask("PUT", "services/second", body), 422)
+    found = read_problem(writer.ask("PUT", "services/second", body), 422)
     assert found["errors"][0]["path"] == "body.base_url"
     assert "'no-such-host.invalid' cannot be resolved" in found["errors"][0]["message"]
     assert writer.ask("PUT", "services/third", {"base_url": "http://127.0.0.1:9103"}).status_code == 200
@@ -175,7 +175,7 @@ def test_fields_that_make_no_sense_name_their_place(ci: Program, field: str, val
     if not value:
         assert answer.json()["proxy_secret"] == "FAULT_PROXY_TOKEN"
         return
-    found = problem_of(answer, 422)
+    found = read_problem(answer, 422)
     assert found["errors"][0]["path"] == f"body.{field}"
     assert "hunter2" not in answer.content.decode()
     assert not Service.objects.exists()
@@ -183,11 +183,11 @@ def test_fields_that_make_no_sense_name_their_place(ci: Program, field: str, val
 
 def test_only_new_service_is_not_changed(ci: Program) -> None:
     assert ci.ask("PUT", PLACE, {**WISH, "only_new": True}).status_code == 200
-    problem_of(ci.ask("PUT", PLACE, {"base_url": "http://elsewhere", "only_new": True}), 409)
+    read_problem(ci.ask("PUT", PLACE, {"base_url": "http://elsewhere", "only_new": True}), 409)
     assert Service.objects.get().base_url == WISH["base_url"]
 
 
 def test_proxy_of_a_protected_service_needs_the_permission() -> None:
     planned_rows.exchange(is_protected=True)
-    problem_of(program(person(*WRITE)).ask("PUT", PLACE, {**WISH, **PROXY}), 403)
+    read_problem(program(person(*WRITE)).ask("PUT", PLACE, {**WISH, **PROXY}), 403)
     assert Service.objects.get().proxy == ""

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from scenarios.models import Delivery, Webhook
 from scenarios.models.access import KeptAnswer
 from scenarios.notifications import webhooks
-from tests.integration.scenarios.api.conftest import Program, person, problem_of, program
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 
 pytestmark = pytest.mark.django_db
 WISH = {"name": "chat", "url": "https://hooks.example.com/runs", "events": ["run.finished"], "tags": ["eu"]}
@@ -63,17 +63,17 @@ def test_webhook_secret_is_shown_once_and_not_stored(ci: Program) -> None:
     ],
 )
 def test_invalid_fields_name_their_place(ci: Program, other: Any, path: str) -> None:
-    found = problem_of(ci.post("webhooks", {**WISH, **other}), 422)
+    found = read_problem(ci.post("webhooks", {**WISH, **other}), 422)
     assert found["errors"][0]["path"] == path
     assert not Webhook.objects.exists()
 
 
 def test_webhook_names_are_unique(ci: Program) -> None:
     made(ci)
-    found = problem_of(ci.post("webhooks", WISH), 422)
+    found = read_problem(ci.post("webhooks", WISH), 422)
     assert found["errors"][0]["path"] == "body.name"
     other = made(ci, name="other")
-    problem_of(ci.ask("PUT", f"webhooks/{other['id']}", WISH), 422)
+    read_problem(ci.ask("PUT", f"webhooks/{other['id']}", WISH), 422)
 
 
 def test_put_replaces_a_webhook_but_keeps_its_secret(ci: Program) -> None:
@@ -82,7 +82,7 @@ def test_put_replaces_a_webhook_but_keeps_its_secret(ci: Program) -> None:
     told = ci.ask("PUT", place, {"name": "pager", "url": WISH["url"], "enabled": False}).json()
     assert (told["name"], len(told["events"]), told["tags"], told["enabled"]) == ("pager", 5, [], False)
     assert Webhook.objects.get().salt == before
-    problem_of(ci.post(f"{place}/test"), 409)
+    read_problem(ci.post(f"{place}/test"), 409)
 
 
 def test_previous_secret_signs_for_a_day(ci: Program) -> None:
@@ -108,12 +108,12 @@ def test_webhook_is_deleted_with_its_deliveries(ci: Program) -> None:
     assert ci.ask("DELETE", place).status_code == 204
     assert not Delivery.objects.exists()
     for method, path in (("GET", place), ("PUT", place), ("DELETE", place), ("POST", f"{place}/secret")):
-        problem_of(ci.ask(method, path, WISH if method == "PUT" else None), 404)
+        read_problem(ci.ask(method, path, WISH if method == "PUT" else None), 404)
 
 
 def test_webhooks_need_their_own_scope(ci: Program, admin_user: User) -> None:
     place = f"webhooks/{made(ci)['id']}"
-    problem_of(program(admin_user, "read").get(place), 403)
+    read_problem(program(admin_user, "read").get(place), 403)
     viewer = program(person("scenarios.view_webhook"))
     assert viewer.get(place).status_code == 200
     for method, path in (
@@ -122,8 +122,8 @@ def test_webhooks_need_their_own_scope(ci: Program, admin_user: User) -> None:
         ("POST", f"{place}/secret"),
         ("POST", "webhooks"),
     ):
-        problem_of(viewer.ask(method, path, WISH if method != "DELETE" else None), 403)
-    problem_of(viewer.post(f"{place}/test"), 403)
+        read_problem(viewer.ask(method, path, WISH if method != "DELETE" else None), 403)
+    read_problem(viewer.post(f"{place}/test"), 403)
 
 
 @pytest.mark.django_db(transaction=True)

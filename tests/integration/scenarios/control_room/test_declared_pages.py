@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from scenarios.admin.pages import PageAdmin
 from scenarios.models import Approval
-from tests.integration.scenarios.planned_rows import approval_of, asked_run, exchange, someone
+from tests.integration.scenarios.planned_rows import asked_run, exchange, read_approval, someone
 
 pytestmark = pytest.mark.django_db
 
@@ -50,7 +50,7 @@ def test_a_button_of_a_row_that_does_not_exist_is_not_found(admin_client: Client
 
 def test_a_button_shows_why_it_did_nothing_on_the_page_of_its_row(admin_client: Client) -> None:
     exchange(is_protected=True)
-    approval = approval_of(asked_run(someone("ann", "run_scenario")))
+    approval = read_approval(asked_run(someone("ann", "run_scenario")))
     Approval.objects.update(state="expired")
     answer = admin_client.post(reverse("admin:scenarios_approval_approve", args=[approval.pk]), follow=True)
     assert answer.redirect_chain == [(reverse("admin:scenarios_approval_change", args=[approval.pk]), 302)]

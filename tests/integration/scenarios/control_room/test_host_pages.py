@@ -20,11 +20,11 @@ SHOP = {"name": "shop-1", "address": "chaos@10.0.0.7:2222", "labels_text": "role
 CHANGE = ("view_host", "add_host", "change_host", "delete_host")
 
 
-def page_of(host: Host, name: str = "change") -> str:
+def find_page(host: Host, name: str = "change") -> str:
     return reverse(f"admin:scenarios_host_{name}", args=[host.pk])
 
 
-def errors_of(answer: Any) -> dict[str, list[str]]:
+def list_errors(answer: Any) -> dict[str, list[str]]:
     found: dict[str, list[str]] = answer.context["adminform"].form.errors
     return found
 
@@ -36,9 +36,9 @@ def test_host_is_added_shown_and_changed(admin_client: Client) -> None:
     content = admin_client.get(LIST).content.decode()
     assert "chaos@10.0.0.7:2222" in content
     assert "role=shop, tier=a=b" in content
-    assert "role=shop\ntier=a=b" in admin_client.get(page_of(host)).content.decode()
+    assert "role=shop\ntier=a=b" in admin_client.get(find_page(host)).content.decode()
     changed = {"name": "renamed", "address": "", "labels_text": "", "is_protected": "on"}
-    assert admin_client.post(page_of(host), changed).status_code == 302
+    assert admin_client.post(find_page(host), changed).status_code == 302
     host.refresh_from_db()
     assert (host.name, host.address, host.labels, host.is_protected) == ("shop-1", "", {}, True)
     assert "the worker&#x27;s own machine" in admin_client.get(LIST).content.decode()
@@ -61,25 +61,25 @@ def test_errors_are_shown_at_their_fields(
     admin_client: Client, fields: dict[str, str], field: str, part: str
 ) -> None:
     answer = admin_client.post(ADD, {**SHOP, **fields})
-    assert part in " ".join(errors_of(answer)[field])
+    assert part in " ".join(list_errors(answer)[field])
     assert not Host.objects.exists()
 
 
 def test_protected_host_is_changed_by_those_alone_who_may_protect(client: Client) -> None:
     host = Host.objects.create(name="shop-1", address="chaos@10.0.0.7", labels={"a": "b"}, is_protected=True)
     client.force_login(someone("carl", *CHANGE))
-    assert "a=b" in client.get(page_of(host)).content.decode()
+    assert "a=b" in client.get(find_page(host)).content.decode()
     for name in ("change", "delete"):
-        assert client.post(page_of(host, name), {**SHOP, "post": "yes"}).status_code == 403
+        assert client.post(find_page(host, name), {**SHOP, "post": "yes"}).status_code == 403
     chosen = {"action": "delete_selected", "_selected_action": str(host.pk), "post": "yes"}
     client.post(LIST, chosen)
     assert Host.objects.get().is_protected
     alias = client.post(ADD, {**SHOP, "name": "alias", "address": "root@10.0.0.7", "is_protected": "on"})
-    assert "also the host 'shop-1', which is protected" in errors_of(alias)["address"][0]
+    assert "also the host 'shop-1', which is protected" in list_errors(alias)["address"][0]
     assert client.post(ADD, {**SHOP, "name": "other", "address": "root@10.0.0.8"}).status_code == 302
     assert not Host.objects.get(name="other").is_protected
     client.force_login(someone("dora", *CHANGE, "protect_host"))
-    assert client.post(page_of(host), {"address": "chaos@10.0.0.7"}).status_code == 302
+    assert client.post(find_page(host), {"address": "chaos@10.0.0.7"}).status_code == 302
     assert not Host.objects.get(name="shop-1").is_protected
 
 
@@ -87,9 +87,9 @@ def test_held_host_says_by_what_and_is_not_deleted(admin_client: Client) -> None
     host = Host.objects.create(name="shop-1")
     run = run_commands.start_run(DOCUMENT, {}, origin="cli")
     Hold.objects.create(service="host/shop-1", run=run)
-    assert str(run) in admin_client.get(page_of(host)).content.decode()
+    assert str(run) in admin_client.get(find_page(host)).content.decode()
     assert str(run) in admin_client.get(LIST).content.decode()
-    answer = admin_client.post(page_of(host, "delete"), {"post": "yes"}, follow=True)
+    answer = admin_client.post(find_page(host, "delete"), {"post": "yes"}, follow=True)
     assert f"it is held by {run}" in answer.content.decode()
     assert Host.objects.exists()
 
@@ -97,19 +97,19 @@ def test_held_host_says_by_what_and_is_not_deleted(admin_client: Client) -> None
 def test_people_who_may_only_view_see_no_form(client: Client) -> None:
     host = Host.objects.create(name="shop-1", labels={"role": "shop"})
     client.force_login(someone("eve", "view_host"))
-    content = client.get(page_of(host)).content.decode()
+    content = client.get(find_page(host)).content.decode()
     assert "role=shop" in content
     assert "_save" not in content
     assert client.post(ADD, SHOP).status_code == 403
-    assert client.get(page_of(host, "test")).status_code == 403
+    assert client.get(find_page(host, "test")).status_code == 403
 
 
 def test_host_is_tested_from_its_page(client: Client) -> None:
     host = Host.objects.create(name="shop-1", address="chaos@127.0.0.1:9")
     client.force_login(someone("fay", "view_service"))
-    assert client.post(page_of(host, "test")).status_code == 403
+    assert client.post(find_page(host, "test")).status_code == 403
     client.force_login(someone("eve", "view_host"))
-    assert "refused the connection" in client.post(page_of(host, "test")).content.decode()
+    assert "refused the connection" in client.post(find_page(host, "test")).content.decode()
 
 
 def test_page_of_a_service_shows_its_proxy(

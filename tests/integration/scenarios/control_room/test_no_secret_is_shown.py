@@ -10,7 +10,7 @@ from scenarios.planning import approvals
 from scenarios.reports import FORMATS
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor
-from tests.integration.scenarios.planned_rows import approval_of, scheduled, someone, stored
+from tests.integration.scenarios.planned_rows import read_approval, scheduled, someone, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +46,7 @@ def told(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Run:
     scenario = stored(DOCUMENT, by=ann)
     scheduled(ann, scenario_name=scenario.name)
     run = run_commands.start_run(DOCUMENT, {}, origin="admin", scenario=scenario, by=ann)
-    approvals.approve(approval_of(run), by=someone("bob"))
+    approvals.approve(read_approval(run), by=someone("bob"))
     ended = executor.carry_out(str(run.id), run.attempt)
     assert ended is not None
     return ended
@@ -67,7 +67,7 @@ def pages(run: Run) -> list[str]:
         *(f"{scenario}/{part}/" for part in ("change", "history", "run")),
         f"/admin/scenarios/fault/{Fault.objects.get().pk}/change/",
         f"/admin/scenarios/schedule/{Schedule.objects.get().pk}/change/",
-        f"/admin/scenarios/approval/{approval_of(run).pk}/change/",
+        f"/admin/scenarios/approval/{read_approval(run).pk}/change/",
         f"/admin/scenarios/approval/{Schedule.objects.get().approvals.get().pk}/change/",
     ]
 
@@ -76,4 +76,4 @@ def test_nobody_sees_a_secret_not_even_a_superuser(admin_client: Client, told: R
     shown = {page: admin_client.get(page).content.decode() for page in pages(told)}
     assert {page for page, content in shown.items() if SECRET in content} == set()
     assert "***" in shown[f"/admin/scenarios/run/{told.pk}/step/?phase=chaos&name=tell+it"]
-    assert REFERENCE in shown[f"/admin/scenarios/approval/{approval_of(told).pk}/change/"]
+    assert REFERENCE in shown[f"/admin/scenarios/approval/{read_approval(told).pk}/change/"]

@@ -19,9 +19,9 @@ from scenarios.models import Approval, Fault, GlobalStop, Run, Scenario, Schedul
 from scenarios.planning import approvals
 from tests.integration.scenarios.planned_rows import (
     DOCUMENT,
-    approval_of,
     asked_run,
     exchange,
+    read_approval,
     scheduled,
     someone,
     stored,
@@ -63,7 +63,7 @@ def world() -> World:
     running = asked_run(stranger, DOCUMENT.replace("exchange", "custodian"))
     awaiting = asked_run(stranger)
     schedule = scheduled(stranger)
-    return World(scenario, service, schedule, awaiting, approval_of(awaiting), running, Fault.objects.get())
+    return World(scenario, service, schedule, awaiting, read_approval(awaiting), running, Fault.objects.get())
 
 
 @pytest.fixture(params=sorted(GROUPS))
@@ -226,7 +226,7 @@ def test_a_runner_cannot_approve_his_own_nor_a_superuser_or_administrator(client
         client.force_login(user)
         client.post(admin("scenario_run", stored().pk), {})
         run = Run.objects.get(started_by=user)
-        asked = approval_of(run)
+        asked = read_approval(run)
         assert b">Approve</button>" not in client.get(admin("approval_change", asked.pk)).content
         client.post(admin("approval_approve", asked.pk), {"reason": "mine"})
         run.refresh_from_db()
@@ -240,7 +240,7 @@ def test_what_one_person_asks_for_another_approves_and_the_page_says_so(client: 
     bob.groups.add(Group.objects.get(name="Approver"))
     client.force_login(bob)
     assert "1 request waiting for approval" in client.get("/admin/").content.decode()
-    client.post(admin("approval_approve", approval_of(run).pk), {"reason": "announced"})
+    client.post(admin("approval_approve", read_approval(run).pk), {"reason": "announced"})
     assert "approved by bob" in client.get(admin("run_change", run.pk)).content.decode()
     assert "waiting for approval" not in client.get("/admin/").content.decode()
     run.refresh_from_db()

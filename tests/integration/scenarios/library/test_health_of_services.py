@@ -9,7 +9,7 @@ from django.urls import reverse
 from scenarios.library import services as registered_services
 from scenarios.library.service_health import check_health
 from scenarios.models import Service
-from tests.integration.scenarios.api.conftest import problem_of, program
+from tests.integration.scenarios.api.conftest import program, read_problem
 from tests.servers.target import running_target
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +41,7 @@ def test_health_uses_the_services_path_and_status(admin_client: Client, admin_us
 @pytest.mark.parametrize("path", ["health", "", "//elsewhere", "/with space", "http://x/", "/a\nb"])
 def test_invalid_health_paths_are_refused(admin_client: Client, admin_user: object, path: str) -> None:
     ci = program(admin_user)  # type: ignore[arg-type]
-    problem_of(ci.ask("PUT", "services/bank", {"base_url": "http://127.0.0.1:1", "health_path": path}), 422)
+    read_problem(ci.ask("PUT", "services/bank", {"base_url": "http://127.0.0.1:1", "health_path": path}), 422)
     tried = admin_client.post(
         reverse("admin:scenarios_service_try"), {"base_url": "http://127.0.0.1:1", "health_path": path}
     )

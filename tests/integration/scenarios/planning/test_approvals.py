@@ -20,10 +20,10 @@ from scenarios.runs import leases, lifecycle, task_queue
 from tests.integration.scenarios.planned_rows import (
     ADDRESS,
     DOCUMENT,
-    approval_of,
     asked_run,
     exchange,
     minute,
+    read_approval,
     scheduled,
     someone,
     stored,
@@ -66,7 +66,7 @@ def test_a_run_that_touches_a_protected_service_waits_and_no_worker_can_claim_it
     assert awaiting.state == RunState.AWAITING_APPROVAL
     assert awaiting.waiting_for == "it needs the approval of a second person: 'exchange' is protected"
     assert claim(awaiting) is None
-    assert approval_of(awaiting).services == ["exchange"]
+    assert read_approval(awaiting).services == ["exchange"]
     assert kinds(awaiting) == ["approval_asked"]
 
 
@@ -94,7 +94,7 @@ def test_a_run_on_other_services_and_one_that_only_looks_need_nobody(ann: User) 
 
 
 def test_a_second_person_lets_it_begin_and_story_and_report_name_him(awaiting: Run, bob: User) -> None:
-    approvals.approve(approval_of(awaiting), by=bob, reason="announced for tonight")
+    approvals.approve(read_approval(awaiting), by=bob, reason="announced for tonight")
     assert claim(awaiting) is not None
     awaiting.refresh_from_db()
     assert kinds(awaiting) == ["approval_asked", "run_approved"]
@@ -111,16 +111,16 @@ def test_nobody_approves_his_own_not_even_a_superuser(superuser: bool) -> None:
     carl = someone("carl", "approve_run", is_superuser=superuser)
     run = asked_run(carl)
     with pytest.raises(OwnRequest, match="'carl' requested this"):
-        approvals.approve(approval_of(run), by=carl)
+        approvals.approve(read_approval(run), by=carl)
     run.refresh_from_db()
     assert run.state == RunState.AWAITING_APPROVAL
 
 
 def test_a_refusal_ends_the_run_with_the_reason(awaiting: Run, bob: User) -> None:
-    approvals.refuse(approval_of(awaiting), by=bob, reason="not during the audit")
+    approvals.refuse(read_approval(awaiting), by=bob, reason="not during the audit")
     awaiting.refresh_from_db()
     assert (awaiting.outcome, awaiting.reason) == ("aborted", "refused by bob: not during the audit")
-    given = approval_of(awaiting)
+    given = read_approval(awaiting)
     assert (given.state, given.decided_by_name) == (ApprovalState.REFUSED, "bob")
     with pytest.raises(NotWaiting):
         approvals.approve(given, by=bob)
@@ -131,19 +131,19 @@ def test_what_nobody_approves_in_time_ends_and_can_be_approved_no_more(awaiting:
     assert approvals.expire(now) == 0
     Approval.objects.update(expires_at=now)
     with pytest.raises(NotWaiting):
-        approvals.approve(approval_of(awaiting), by=bob)
+        approvals.approve(read_approval(awaiting), by=bob)
     assert approvals.expire(now) == 1
     awaiting.refresh_from_db()
     assert awaiting.outcome == "aborted"
     assert awaiting.reason.startswith("nobody approved it within")
-    assert approval_of(awaiting).state == ApprovalState.EXPIRED
+    assert read_approval(awaiting).state == ApprovalState.EXPIRED
 
 
 def test_requester_may_stop_the_run_and_its_approval_is_withdrawn(awaiting: Run, bob: User) -> None:
     assert run_commands.request_stop(awaiting, by="ann")
-    assert approval_of(awaiting).state == ApprovalState.WITHDRAWN
+    assert read_approval(awaiting).state == ApprovalState.WITHDRAWN
     with pytest.raises(NotWaiting):
-        approvals.approve(approval_of(awaiting), by=bob)
+        approvals.approve(read_approval(awaiting), by=bob)
 
 
 def test_a_run_that_is_not_to_wait_is_refused_and_nothing_is_stored(ann: User) -> None:
@@ -166,24 +166,24 @@ def test_a_queued_run_whose_service_is_protected_meanwhile_waits_for_an_approval
     task_queue.enqueue_waiting_runs()
     run.refresh_from_db()
     assert run.state == RunState.AWAITING_APPROVAL
-    approvals.approve(approval_of(run), by=bob)
+    approvals.approve(read_approval(run), by=bob)
     assert claim(run) is not None
 
 
 def test_an_approval_is_for_the_services_it_names_and_no_others(awaiting: Run, bob: User) -> None:
     Run.objects.update(services=["exchange", "custodian"])
-    approvals.approve(approval_of(awaiting), by=bob)
+    approvals.approve(read_approval(awaiting), by=bob)
     custodian = registered_services.register_service("custodian", "http://127.0.0.1:9102")
     custodian.is_protected = True
     registered_services.save_service(custodian)
     assert claim(awaiting) is None
     task_queue.enqueue_waiting_runs()
-    assert approval_of(awaiting).services == ["custodian"]
-    assert approval_of(awaiting).state == ApprovalState.PENDING
+    assert read_approval(awaiting).services == ["custodian"]
+    assert read_approval(awaiting).state == ApprovalState.PENDING
 
 
 def test_an_attempt_after_an_interruption_needs_no_second_approval(awaiting: Run, bob: User) -> None:
-    approvals.approve(approval_of(awaiting), by=bob)
+    approvals.approve(read_approval(awaiting), by=bob)
     claimed = claim(awaiting)
     assert claimed is not None
     again = lifecycle.queue_run_again(claimed, "its worker died", timezone.now())
@@ -194,10 +194,10 @@ def test_an_attempt_after_an_interruption_needs_no_second_approval(awaiting: Run
 def test_who_asked_and_who_approved_is_known_after_their_accounts_are_gone(
     awaiting: Run, ann: User, bob: User
 ) -> None:
-    approvals.approve(approval_of(awaiting), by=bob)
+    approvals.approve(read_approval(awaiting), by=bob)
     ann.delete()
     bob.delete()
-    given = approval_of(awaiting)
+    given = read_approval(awaiting)
     assert (given.asked_by_name, given.decided_by_name) == ("ann", "bob")
 
 
@@ -220,7 +220,7 @@ def test_a_schedule_is_approved_once_and_then_needs_nobody(schedule: Schedule, b
     due.start_due(timezone.now())
     run = Run.objects.get()
     assert run.state == RunState.QUEUED
-    assert approval_of(run).decided_by_name == "bob"
+    assert read_approval(run).decided_by_name == "bob"
     assert kinds(run) == ["run_approved"]
     assert claim(run) is not None
 
@@ -303,6 +303,6 @@ def test_a_finished_run_is_left_alone_when_its_service_is_protected(ann: User) -
 def test_an_approval_lasts_as_long_as_the_setting_says(ann: User, settings: object) -> None:
     settings.APPROVAL_HOURS = 2  # type: ignore[attr-defined]
     exchange(is_protected=True)
-    asked = approval_of(asked_run(ann))
+    asked = read_approval(asked_run(ann))
     assert asked.expires_at is not None
     assert asked.expires_at - asked.asked_at == timedelta(hours=2)

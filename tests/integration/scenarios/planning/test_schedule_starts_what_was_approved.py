@@ -14,9 +14,9 @@ from scenarios.planning import approvals, due
 from scenarios.runs import commands as run_commands
 from tests.integration.scenarios.planned_rows import (
     DOCUMENT,
-    approval_of,
     exchange,
     minute,
+    read_approval,
     scheduled,
     someone,
     stored,
@@ -138,4 +138,4 @@ def test_variables_that_were_saved_after_the_look_need_their_own_approval(
 def test_the_approved_document_is_started_with_its_approval(schedule: Schedule) -> None:
     due.start_due(timezone.now())
     run = Run.objects.get()
-    assert (run.document, approval_of(run).decided_by_name) == (DOCUMENT, "bob")
+    assert (run.document, read_approval(run).decided_by_name) == (DOCUMENT, "bob")

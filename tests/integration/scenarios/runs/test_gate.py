@@ -18,7 +18,7 @@ from scenarios.models import Fault, Run, Service
 from scenarios.ports import Connection, Event, Intent
 from scenarios.runs import executor, leases, ledger, recovery
 from scenarios.runs.gate import RunGate
-from tests.integration.scenarios.planned_rows import approval_of, someone
+from tests.integration.scenarios.planned_rows import read_approval, someone
 from tests.integration.scenarios.reaching import (
     action,
     approved,
@@ -209,7 +209,7 @@ def test_a_second_service_at_the_address_is_protected_with_it(custody: Recorder)
     registered_services.register_service("alias", f"http://localhost:{custody.port}")
     run = queued(document(actions=[action({"http": {"service": "alias", "method": "POST"}})]))
     assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["alias", "custody"])
-    assert approval_of(run).services == ["custody"]
+    assert read_approval(run).services == ["custody"]
 
 
 # What changes while a run is queued, or going on

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.exposition import value
-from tests.otlp_receiver import Push, Receiver, number_of
+from tests.otlp_receiver import Push, Receiver, find_number
 
 BEGIN = """
 import os, sys, threading
@@ -34,7 +34,7 @@ def run(program: str) -> None:
 
 
 def orders(push: Push) -> float:
-    return number_of(push.metrics["orders_total"].sum.data_points[0])
+    return find_number(push.metrics["orders_total"].sum.data_points[0])
 
 
 @pytest.mark.parametrize(

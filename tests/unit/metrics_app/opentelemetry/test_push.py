@@ -6,7 +6,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.ports import GaugeSample, MetricsLabels, MetricsOptions
 from scenarios.published.metrics import RUN_BUCKETS
-from tests.otlp_receiver import Receiver, number_of, strings
+from tests.otlp_receiver import Receiver, find_number, strings
 
 RUN = {"scenario": "outage", "outcome": "passed"}
 CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
@@ -19,7 +19,7 @@ def test_a_counter_is_a_sum_that_only_grows(pushing: OpenTelemetryMetricsAdapter
         counter = receiver.pushes[-1].metrics["scenario_runs_total"]
         [point] = counter.sum.data_points
         assert (counter.sum.is_monotonic, counter.sum.aggregation_temporality) == (True, CUMULATIVE)
-        assert (strings(point.attributes), number_of(point)) == (RUN, total)
+        assert (strings(point.attributes), find_number(point)) == (RUN, total)
 
 
 def test_a_histogram_has_the_boundaries_of_the_catalogue(
@@ -44,8 +44,8 @@ def test_what_adds_up_over_processes_is_a_sum_and_what_does_not_is_a_gauge(
     assert pushing.push_now()
     metrics = receiver.pushes[-1].metrics
     in_progress = metrics["http_requests_in_progress"].sum
-    assert (in_progress.is_monotonic, number_of(in_progress.data_points[0])) == (False, 1)
-    assert number_of(metrics["scenario_runs"].gauge.data_points[0]) == 3
+    assert (in_progress.is_monotonic, find_number(in_progress.data_points[0])) == (False, 1)
+    assert find_number(metrics["scenario_runs"].gauge.data_points[0]) == 3
 
 
 def test_constant_labels_are_attributes_of_the_resource_beside_those_of_the_environment(
@@ -67,7 +67,7 @@ def test_a_gauge_read_at_the_push_is_gone_when_it_is_not_read_any_more(
     pushing.register_scrape_gauges(lambda: found)
     pushing.inc_counter("orders_total", {})
     assert pushing.push_now()
-    assert number_of(receiver.pushes[-1].metrics["scenario_runs"].gauge.data_points[0]) == 7
+    assert find_number(receiver.pushes[-1].metrics["scenario_runs"].gauge.data_points[0]) == 7
     found.clear()
     assert pushing.push_now()
     assert "scenario_runs" not in receiver.pushes[-1].metrics
@@ -108,7 +108,7 @@ def test_the_standard_variables_hold(options: MetricsOptions, receiver: Receiver
             adapter.inc_counter("orders_total", {})
         assert adapter.push_now()
         push = receiver.pushes[-1]
-        assert number_of(push.metrics["orders_total"].sum.data_points[0]) == increments
+        assert find_number(push.metrics["orders_total"].sum.data_points[0]) == increments
         assert (push.headers[":path"], push.headers["authorization"]) == ("/here", "Bearer secret")
         assert push.headers["content-encoding"] == "gzip"
     adapter.close()
@@ -120,7 +120,7 @@ def test_the_limit_of_label_sets_may_be_higher_than_the_one_of_the_sdk(receiver:
         adapter.inc_counter("orders_total", {"side": str(number)})
     assert adapter.push_now(30)
     points = receiver.pushes[-1].metrics["orders_total"].sum.data_points
-    values = {strings(point.attributes).get("side"): number_of(point) for point in points}
+    values = {strings(point.attributes).get("side"): find_number(point) for point in points}
     assert len(values) == 2501
     assert values["overflow"] == 100
     adapter.close()

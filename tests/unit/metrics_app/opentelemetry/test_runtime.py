@@ -11,7 +11,7 @@ import pytest
 
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter, runtime
 from metrics_app.adapters.opentelemetry.runtime import runtime_samples
-from tests.otlp_receiver import Push, Receiver, number_of, strings
+from tests.otlp_receiver import Push, Receiver, find_number, strings
 
 CORE = {"process_cpu_seconds_total", "python_gc_collections_total", "python_info"}
 
@@ -24,13 +24,13 @@ def push(pushing: OpenTelemetryMetricsAdapter, receiver: Receiver) -> Push:
 
 def gauge(push: Push, name: str) -> float:
     [point] = push.metrics[name].gauge.data_points
-    return number_of(point)
+    return find_number(point)
 
 
 def test_process_metrics_are_those_of_this_process(push: Push) -> None:
     [cpu] = push.metrics["process_cpu_seconds_total"].sum.data_points
     assert push.metrics["process_cpu_seconds_total"].sum.is_monotonic
-    assert time.process_time() - 5 < number_of(cpu) <= time.process_time()
+    assert time.process_time() - 5 < find_number(cpu) <= time.process_time()
     assert 1e6 < gauge(push, "process_resident_memory_bytes") < gauge(push, "process_virtual_memory_bytes")
     assert abs(gauge(push, "process_threads") - threading.active_count()) < 10
     assert 3 <= gauge(push, "process_open_fds") < gauge(push, "process_max_fds")
@@ -42,7 +42,7 @@ def test_python_is_told_with_its_collections_by_generation(push: Push) -> None:
     told = strings(info.attributes)
     assert ".".join((told["major"], told["minor"], told["patchlevel"])) == platform.python_version()
     collections = push.metrics["python_gc_collections_total"].sum.data_points
-    counted = {strings(point.attributes)["generation"]: number_of(point) for point in collections}
+    counted = {strings(point.attributes)["generation"]: find_number(point) for point in collections}
     assert set(counted) == {"0", "1", "2"}
     assert 0 < counted["0"] <= gc.get_stats()[0]["collections"]
 

@@ -17,10 +17,10 @@ Serve = Callable[[Respond], Awaitable[str]]
 
 def child_processes() -> set[int]:
     """Of this process, dead ones that nobody has waited for included; servers of other tests among them."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in children_of(task)}
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in list_children(task)}
 
 
-def children_of(task: Path) -> list[str]:
+def list_children(task: Path) -> list[str]:
     try:
         return (task / "children").read_text().split()
     except OSError:

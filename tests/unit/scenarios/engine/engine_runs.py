@@ -20,7 +20,7 @@ def fault(name: str, **more: Any) -> Action:
     return Action(name, do=say(f"break {name}"), undo=say(f"mend {name}"), **more)
 
 
-def engine_of(plan: Plan, driver: ScriptedDriver, journal: InMemoryJournal) -> Engine:
+def make_engine(plan: Plan, driver: ScriptedDriver, journal: InMemoryJournal) -> Engine:
     clock = FakeClock()
     return Engine(
         plan,
@@ -37,5 +37,5 @@ def carry_out(
     *phases: Phase, answers: dict[str, Any] | None = None, **plan: Any
 ) -> tuple[Verdict, InMemoryJournal, ScriptedDriver]:
     journal, driver = InMemoryJournal(), ScriptedDriver(answers=answers or {})
-    engine = engine_of(Plan("test", phases, **plan), driver, journal)
+    engine = make_engine(Plan("test", phases, **plan), driver, journal)
     return run_in_virtual_time(engine.carry_out()), journal, driver

@@ -9,7 +9,7 @@ from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
-from tests.unit.scenarios.engine.engine_runs import HEALTHY, carry_out, engine_of, fault, say
+from tests.unit.scenarios.engine.engine_runs import HEALTHY, carry_out, fault, make_engine, say
 
 
 def test_a_fault_is_in_the_ledger_before_it_is_injected_and_undone_when_its_phase_ends() -> None:
@@ -116,7 +116,7 @@ def test_a_stop_interrupts_any_step_and_the_reason_names_who_asked(
     phase: Phase, answers: dict[str, Any]
 ) -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver(answers=answers)
-    engine = engine_of(Plan("test", (phase, Phase("later"))), driver, journal)
+    engine = make_engine(Plan("test", (phase, Phase("later"))), driver, journal)
 
     async def stop() -> Verdict:
         running = asyncio.create_task(engine.carry_out())

@@ -9,12 +9,12 @@ from scenarios.domain.errors import LeaseLost, StepFailed
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Phase, Plan, Validation
 from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
-from tests.unit.scenarios.engine.engine_runs import HEALTHY, carry_out, engine_of, fault, say
+from tests.unit.scenarios.engine.engine_runs import HEALTHY, carry_out, fault, make_engine, say
 
 
 def test_a_process_without_its_lease_injects_nothing_more() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     journal.lost = True
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
@@ -29,7 +29,7 @@ def test_a_lease_lost_while_injecting_is_followed_by_the_undo() -> None:
         return {"status": 200}
 
     driver.answers["break a"] = lose
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
     assert driver.said == ["break a", "mend a"]
@@ -38,7 +38,7 @@ def test_a_lease_lost_while_injecting_is_followed_by_the_undo() -> None:
 def test_a_lease_lost_while_an_injection_is_cut_off_is_followed_by_the_undo() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     driver.answers["break a"] = lambda: asyncio.sleep(600)
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
 
     async def lose_the_lease() -> Verdict:
         running = asyncio.create_task(engine.carry_out())
@@ -60,7 +60,7 @@ def test_a_lease_lost_while_an_injection_fails_is_followed_by_the_undo() -> None
         raise StepFailed("no answer within 30s")
 
     driver.answers["break a"] = lose
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
     assert driver.said == ["break a", "mend a"]
@@ -68,7 +68,7 @@ def test_a_lease_lost_while_an_injection_fails_is_followed_by_the_undo() -> None
 
 def test_a_process_woken_after_its_lease_injects_nothing_more() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     journal.is_held = lambda: False  # type: ignore[method-assign] # as after a SIGSTOP that lasted longer
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
@@ -79,7 +79,7 @@ def test_a_process_woken_after_its_lease_injects_nothing_more() -> None:
 def test_faults_are_undone_in_reverse_order_without_a_ledger_that_cannot_be_reached() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
     actions = fault("a", until="run"), fault("b", until="run")
-    engine = engine_of(Plan("test", (Phase("chaos", hold=600, actions=actions),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", hold=600, actions=actions),)), driver, journal)
 
     async def lose_the_database() -> Verdict:
         running = asyncio.create_task(engine.carry_out())
@@ -102,7 +102,7 @@ def test_a_ledger_lost_during_the_rollback_leaves_no_fault_injected() -> None:
         return {"status": 200}
 
     driver.answers["mend a"] = lose
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
     with pytest.raises(LeaseLost):
         run_in_virtual_time(engine.carry_out())
     assert driver.said == ["break a", "mend a", "mend a"]
@@ -110,7 +110,7 @@ def test_a_ledger_lost_during_the_rollback_leaves_no_fault_injected() -> None:
 
 def test_a_second_signal_while_the_rollback_begins_leaves_no_fault_injected() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
-    engine = engine_of(Plan("test", (Phase("chaos", hold=60, actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", hold=60, actions=(fault("a"),)),)), driver, journal)
     remaining = journal.remaining
 
     async def slow_remaining() -> Any:
@@ -146,7 +146,7 @@ def test_a_driver_that_cancels_itself_is_broken_and_everything_else_is_undone(at
 
 def test_a_ledger_that_fails_unexpectedly_leaves_no_fault_injected() -> None:
     journal, driver = InMemoryJournal(), ScriptedDriver()
-    engine = engine_of(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
+    engine = make_engine(Plan("test", (Phase("chaos", actions=(fault("a"),)),)), driver, journal)
 
     async def broken() -> Any:
         raise ValueError("cannot execute UPDATE in a read-only transaction")

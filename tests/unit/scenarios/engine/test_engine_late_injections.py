@@ -11,7 +11,7 @@ from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, Verdict
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Proof
 from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
-from tests.unit.scenarios.engine.engine_runs import HEALTHY, LATE_SECONDS, carry_out, engine_of, fault, say
+from tests.unit.scenarios.engine.engine_runs import HEALTHY, LATE_SECONDS, carry_out, fault, make_engine, say
 
 NEVER: Callable[[], Any] = lambda: asyncio.sleep(3600)  # noqa: E731 - an answer of the scripted driver
 SLOW = Phase("chaos", actions=(fault("a"),))
@@ -19,7 +19,7 @@ SLOW = Phase("chaos", actions=(fault("a"),))
 
 def ended_early(outcome: Outcome) -> tuple[Verdict, InMemoryJournal, ScriptedDriver]:
     journal, driver = InMemoryJournal(), ScriptedDriver(answers={"break a": NEVER})
-    engine = engine_of(Plan("test", (SLOW,)), driver, journal)
+    engine = make_engine(Plan("test", (SLOW,)), driver, journal)
 
     async def stop() -> Verdict:
         asyncio.get_running_loop().call_later(5, engine.end, outcome, "told to")
@@ -92,7 +92,7 @@ class PromptDriver(ScriptedDriver):
 
 def test_a_driver_whose_steps_end_with_it_leaves_nothing_to_await() -> None:
     journal, driver = InMemoryJournal(), PromptDriver(answers={"break a": StepFailed("broke off")})
-    template = engine_of(Plan("test", (SLOW,)), driver, journal)
+    template = make_engine(Plan("test", (SLOW,)), driver, journal)
     verdict = run_in_virtual_time(template.carry_out())
     assert verdict.rollback is Rollback.CLEAN
     assert journal.states == {1: FaultState.UNDONE}
@@ -120,7 +120,7 @@ AGAIN = Phase("chaos", actions=(fault("a", until="phase", expect=HEALTHY),), hol
 def carry_on(*phases: Phase, **answers: Any) -> tuple[Verdict, InMemoryJournal, ScriptedDriver]:
     journal = InMemoryJournal()
     driver = BehindAGateway(answers={"break a": {"status": 504}, **answers})
-    engine = engine_of(Plan("test", (AGAIN, *phases), timeout=3600.0), driver, journal)
+    engine = make_engine(Plan("test", (AGAIN, *phases), timeout=3600.0), driver, journal)
     return run_in_virtual_time(engine.carry_out()), journal, driver
 
 

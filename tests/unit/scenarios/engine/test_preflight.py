@@ -80,7 +80,7 @@ def runner(**ports: int) -> StepRunner:
     return StepRunner(load_drivers(DRIVERS), Registered(**ports), SystemClock())
 
 
-def plan_of(*, probe: Step = SLEEP, do: Step = SLEEP, undo: Step = SLEEP, guard: Step = SLEEP) -> Plan:
+def make_plan(*, probe: Step = SLEEP, do: Step = SLEEP, undo: Step = SLEEP, guard: Step = SLEEP) -> Plan:
     anything = Expectations({})
     phase = Phase(
         "chaos",
@@ -141,13 +141,13 @@ async def test_missing_services_and_secrets_are_found_before_any_step_runs(
     settings.PROMETHEUS_URL = ""
     settings.ALLOWED_COMMANDS = ("true", "no-such-command")
     given, expected = REFUSED[name]
-    (sentence,) = find_problems(plan_of(**given), runner(living=port))
+    (sentence,) = find_problems(make_plan(**given), runner(living=port))
     assert expected in sentence
     assert "correct horse" not in sentence
 
 
 def test_a_plan_that_lacks_nothing_has_no_problems(port: int) -> None:
-    plan = plan_of(probe=Step("http", LIVING), do=BREAK, undo=Step("tcp", {"service": "living"}))
+    plan = make_plan(probe=Step("http", LIVING), do=BREAK, undo=Step("tcp", {"service": "living"}))
     assert find_problems(plan, runner(living=port)) == []
 
 
@@ -165,7 +165,7 @@ def carried_out(plan: Plan, **ports: int) -> tuple[InMemoryJournal, Verdict]:
 
 
 def test_a_run_whose_last_validation_names_an_unknown_service_injects_nothing(port: int) -> None:
-    journal, verdict = carried_out(plan_of(probe=Step("http", {"service": "gone"}), do=BREAK), living=port)
+    journal, verdict = carried_out(make_plan(probe=Step("http", {"service": "gone"}), do=BREAK), living=port)
     assert (verdict.outcome, verdict.rollback) == (Outcome.ERRORED, Rollback.CLEAN)
     assert "unknown service 'gone'" in verdict.reason
     assert journal.faults == {}
@@ -197,7 +197,7 @@ def test_a_target_that_an_action_may_start_need_not_be_there_yet(port: int, clos
 
 
 def test_a_target_that_is_only_probed_may_be_away_its_validation_judges_that(closed_port: int) -> None:
-    plan = plan_of(probe=Step("tcp", {"service": "away"}), do=BREAK)
+    plan = make_plan(probe=Step("tcp", {"service": "away"}), do=BREAK)
     steps = runner(away=closed_port)
     assert find_problems(plan, steps) == []
     assert select_steps_to_reach(plan, steps) == []
@@ -213,7 +213,7 @@ async def test_each_address_is_asked_once_and_all_of_them_together(port: int, cl
 
     steps = StepRunner(load_drivers(DRIVERS), Counting(living=port, away=closed_port), SystemClock())
     every = {name: Step("http", {"service": "away", "path": f"/{name}"}) for name in ("do", "undo", "probe")}
-    plan = plan_of(**every, guard=Step("http", LIVING))
+    plan = make_plan(**every, guard=Step("http", LIVING))
     (sentence,) = await find_unreachable(list_placed_steps(plan), steps)
     assert sentence.count("away at") == 1
     assert sorted(asked) == ["away", "living"]
@@ -228,7 +228,7 @@ def test_a_site_driver_that_breaks_during_preflight_is_a_problem_and_not_a_crash
 
     drivers: dict[str, Any] = {"broken": Broken(), "wait": load_drivers(DRIVERS)["wait"]}
     steps = StepRunner(drivers, Registered(), SystemClock())
-    (sentence,) = find_problems(plan_of(probe=Step("broken", {"duration": "0s"})), steps)
+    (sentence,) = find_problems(make_plan(probe=Step("broken", {"duration": "0s"})), steps)
     assert "the driver 'broken' broke: KeyError" in sentence
 
 
@@ -238,5 +238,5 @@ def test_a_service_named_in_a_step_of_a_site_driver_must_be_registered() -> None
 
     drivers: dict[str, Any] = {"own": Own(), "wait": load_drivers(DRIVERS)["wait"]}
     steps = StepRunner(drivers, Registered(living=1), SystemClock())
-    (sentence,) = find_problems(plan_of(probe=Step("own", {"service": "gone"})), steps)
+    (sentence,) = find_problems(make_plan(probe=Step("own", {"service": "gone"})), steps)
     assert sentence.startswith(NO_SERVICE)

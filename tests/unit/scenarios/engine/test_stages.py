@@ -12,7 +12,7 @@ from scenarios.domain.plan import Phase, Plan
 from scenarios.engine.engine import Engine
 from scenarios.engine.stages import TRANSITIONS, Signal, Stage, Stages
 from tests.fakes import InMemoryJournal, ScriptedDriver, run_in_virtual_time
-from tests.unit.scenarios.engine.engine_runs import engine_of, fault
+from tests.unit.scenarios.engine.engine_runs import fault, make_engine
 
 ACTIONS = fault("a", until="run"), fault("b", until="run")
 PLAN = Plan("test", (Phase("chaos", hold=60, actions=ACTIONS),))
@@ -82,7 +82,7 @@ class Target:
 
     def __init__(self) -> None:
         self.journal, self.driver = InMemoryJournal(), ScriptedDriver()
-        self.engine: Engine = engine_of(PLAN, self.driver, self.journal)
+        self.engine: Engine = make_engine(PLAN, self.driver, self.journal)
         self.driver.answers["mend b"] = self._answer
         self.asked = asyncio.Event()
         self.is_away = True

@@ -15,7 +15,7 @@ WithSpec = Callable[[str], str]
 WAIT = "phases: [{name: p, actions: [{name: a, do: {wait: {duration: 1s}}}]}]"
 
 
-def plan_of(spec: str, given: Mapping[str, Any], with_spec: WithSpec, drivers: Drivers) -> Plan:
+def make_plan(spec: str, given: Mapping[str, Any], with_spec: WithSpec, drivers: Drivers) -> Plan:
     return build_plan(parse_document(with_spec(spec), drivers), given)
 
 

@@ -142,7 +142,7 @@ def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
     return plain | st.one_of(pairs) | st.fixed_dictionaries({}, optional=fitting).filter(bool)
 
 
-def expected_of(driver: str) -> st.SearchStrategy[dict[str, Any]]:
+def find_expected(driver: str) -> st.SearchStrategy[dict[str, Any]]:
     returned = read_returned_fields(DRIVERS[driver])
     assert returned is not None
     free = matchers(ANY)
@@ -161,7 +161,7 @@ def looks(draw: st.DrawFn) -> dict[str, Any]:
     """A probe, and what may be expected of it."""
     step = draw(STEPS)
     (driver,) = step
-    expect = draw(expected_of(driver))
+    expect = draw(find_expected(driver))
     if draw(st.booleans()):
         step["sensitive"] = draw(st.booleans())
     return {"name": draw(NAMES), "probe": step, "expect": expect}

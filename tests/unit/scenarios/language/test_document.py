@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.plan import Action, Step, find_services
 from scenarios.language.document import build_plan, parse_document
-from tests.unit.scenarios.language.documents import Drivers, WithSpec, phase_with, plan_of
+from tests.unit.scenarios.language.documents import Drivers, WithSpec, make_plan, phase_with
 
 
 def test_complete_example_becomes_a_plan(example: str, drivers: Drivers) -> None:
@@ -38,7 +38,7 @@ phases:
 
 
 def test_value_that_is_only_a_variable_keeps_its_type(with_spec: WithSpec, drivers: Drivers) -> None:
-    plan = plan_of(TEMPLATED, {"port": "8080"}, with_spec, drivers)
+    plan = make_plan(TEMPLATED, {"port": "8080"}, with_spec, drivers)
     connect = Step("tcp", {"host": "h", "port": 8080})
     ask = Step("http", {"service": "s", "path": "/8080-x-${text}"})
     assert plan.phases[0].actions == (Action(name="a", do=connect), Action(name="b", do=ask))
@@ -46,18 +46,18 @@ def test_value_that_is_only_a_variable_keeps_its_type(with_spec: WithSpec, drive
 
 
 def test_template_in_a_variables_value_is_not_filled_in(with_spec: WithSpec, drivers: Drivers) -> None:
-    plan = plan_of(TEMPLATED, {"port": 1, "text": "${port}"}, with_spec, drivers)
+    plan = make_plan(TEMPLATED, {"port": 1, "text": "${port}"}, with_spec, drivers)
     assert plan.phases[0].actions[1].do.arguments["path"] == "/1-${port}-${text}"
 
 
 def test_variable_without_a_default_is_required(with_spec: WithSpec, drivers: Drivers) -> None:
     with pytest.raises(InvalidVariables, match="'port' has no default"):
-        plan_of(TEMPLATED, {}, with_spec, drivers)
+        make_plan(TEMPLATED, {}, with_spec, drivers)
 
 
 def test_value_that_does_not_fit_where_it_is_used_is_refused(with_spec: WithSpec, drivers: Drivers) -> None:
     with pytest.raises(InvalidVariables) as refusal:
-        plan_of(TEMPLATED, {"port": 99999}, with_spec, drivers)
+        make_plan(TEMPLATED, {"port": 99999}, with_spec, drivers)
     assert "line 10, column" in refusal.value.errors["port"]
     assert "at most 65535" in refusal.value.errors["port"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from scenarios.domain.errors import InvalidVariables
 from scenarios.domain.expectations import Expectations
-from tests.unit.scenarios.language.documents import WAIT, Drivers, Problems, WithSpec, plan_of
+from tests.unit.scenarios.language.documents import WAIT, Drivers, Problems, WithSpec, make_plan
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", "(a?){60}a{60}", "(.*)(.*)(.*)(.*)(.*)b"])
@@ -70,4 +70,4 @@ def test_variables_that_would_make_the_document_too_large_are_refused(
     assert (problem.line, problem.path) == (5, "spec.variables.long")
     assert "'long' has 1000 characters: with it, the document would be longer than" in problem.message
     with pytest.raises(InvalidVariables, match="'long' has 9000 characters"):
-        plan_of(BURSTING.format(default="x", references=many), {"long": "x" * 9_000}, with_spec, drivers)
+        make_plan(BURSTING.format(default="x", references=many), {"long": "x" * 9_000}, with_spec, drivers)

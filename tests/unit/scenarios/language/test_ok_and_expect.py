@@ -3,7 +3,7 @@
 import pytest
 
 from scenarios.domain.plan import Plan
-from tests.unit.scenarios.language.documents import Drivers, Problems, WithSpec, plan_of
+from tests.unit.scenarios.language.documents import Drivers, Problems, WithSpec, make_plan
 
 HTTP = "phases: [{name: p, actions: [{name: a, do: {http: {service: s, %s}}}]}]"
 ACTION = "phases: [{name: p, actions: [{name: a, do: {wait: {duration: 1s}}, %s}]}]"
@@ -70,7 +70,7 @@ def test_variables_fill_in_ok_and_what_an_action_expects(with_spec: WithSpec, dr
         'phases: [{name: p, actions: [{name: a, do: {http: {service: s, ok: ["${code}"]}},'
         ' expect: {status: "${code}"}}]}]'
     )
-    plan: Plan = plan_of(spec, {"code": 404}, with_spec, drivers)
+    plan: Plan = make_plan(spec, {"code": 404}, with_spec, drivers)
     action = plan.phases[0].actions[0]
     assert action.do.arguments["ok"] == [404]
     assert action.expect is not None
@@ -78,4 +78,4 @@ def test_variables_fill_in_ok_and_what_an_action_expects(with_spec: WithSpec, dr
 
 
 def test_action_without_expect_has_no_expectation(with_spec: WithSpec, drivers: Drivers) -> None:
-    assert plan_of(ACTION % "at: 1s", {}, with_spec, drivers).phases[0].actions[0].expect is None
+    assert make_plan(ACTION % "at: 1s", {}, with_spec, drivers).phases[0].actions[0].expect is None

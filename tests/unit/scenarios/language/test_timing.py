@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.scenarios.language.documents import Drivers, Problems, WithSpec, plan_of
+from tests.unit.scenarios.language.documents import Drivers, Problems, WithSpec, make_plan
 
 HTTP = "{http: {service: s, timeout: %s}}"
 LOOK = "{http: {service: s}}"
@@ -36,13 +36,13 @@ OWN_TIMES = [
 def test_longer_time_of_a_step_extends_the_action(
     spec: str, seconds: float, with_spec: WithSpec, drivers: Drivers
 ) -> None:
-    (done,) = plan_of(spec, {}, with_spec, drivers).phases[0].actions
+    (done,) = make_plan(spec, {}, with_spec, drivers).phases[0].actions
     assert done.timeout == seconds
 
 
 def test_undo_has_its_own_time_limit(with_spec: WithSpec, drivers: Drivers) -> None:
     spec = action(LOOK, f", undo: {HTTP % '90s'}")
-    (fault,) = plan_of(spec, {}, with_spec, drivers).phases[0].actions
+    (fault,) = make_plan(spec, {}, with_spec, drivers).phases[0].actions
     assert (fault.timeout, fault.undo_timeout) == (30, 90)
 
 
@@ -51,13 +51,13 @@ def test_longer_time_of_a_probe_extends_the_validation(
     time: str, seconds: float, with_spec: WithSpec, drivers: Drivers
 ) -> None:
     guard = f"guards: [{{name: g, probe: {HTTP % time}, expect: {{status: 200}}}}]\n"
-    plan = plan_of(guard + validation(HTTP % time), {}, with_spec, drivers)
+    plan = make_plan(guard + validation(HTTP % time), {}, with_spec, drivers)
     assert plan.guards[0].timeout == plan.phases[0].validations[0].timeout == seconds
 
 
 def test_time_of_a_step_may_be_a_variable(with_spec: WithSpec, drivers: Drivers) -> None:
     spec = "variables: {t: {type: duration, default: 5s}}\n" + action(HTTP % '"${t}"')
-    (done,) = plan_of(spec, {"t": "3m"}, with_spec, drivers).phases[0].actions
+    (done,) = make_plan(spec, {"t": "3m"}, with_spec, drivers).phases[0].actions
     assert done.timeout == 180
 
 
