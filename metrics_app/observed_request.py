@@ -62,7 +62,7 @@ class Observer(Protocol):
 
 
 def parse_size(length: str | None, *, is_chunked: bool) -> float | None:
-    """Bytes of a request's body by its header; a body without a length is none unless it is chunked."""
+    """Bytes of a request's body by its header; a body without a length is empty unless it is chunked."""
     if is_chunked:
         return None
     if not length:

@@ -34,7 +34,7 @@ def quick_flush(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> It
         with django_db_blocker.unblock():
             kept = [(model, list(model._default_manager.all())) for model in WRITTEN_AFTER_MIGRATE]
     except DatabaseError:
-        kept = []  # no test of this session asks for the database, so there are no tables
+        kept = []  # no test that runs asks for the database, so there are no tables
 
     def put_back(_verbosity: int, _interactive: bool, database: str, **_options: object) -> None:
         for model, rows in kept:

@@ -69,7 +69,7 @@ def stored_exemplars(directory: Path) -> Mapping[Series, str]:
 
 
 def _exemplar(record: bytes) -> tuple[Series, float, str] | None:
-    """The series, when it was, and the text; None for a record that is none, or is being written."""
+    """The series, when it was, and the text; None if the record is empty, or is being written."""
     body = record[CHECKSUM.size :]
     if len(record) != RECORD_SIZE or CHECKSUM.unpack_from(record)[0] != crc32(body) or not any(body):
         return None

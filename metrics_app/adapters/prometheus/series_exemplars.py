@@ -91,7 +91,7 @@ def stored_series_exemplars(directory: Path) -> Mapping[str, Mapping[Series, str
 
 
 def _read(record: bytes) -> tuple[Exemplar, float] | None:
-    """The exemplar and when it was; None for a record that is none, or is being written."""
+    """The exemplar and when it was; None if the record is empty, or is being written."""
     try:
         checksum, length = HEAD.unpack_from(record)
     except error:
