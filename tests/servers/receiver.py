@@ -1,12 +1,10 @@
 """A receiver of messages about runs: keeps every request, and responds as badly as a test wants."""
 
 import json
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any, NamedTuple
 
 MAX_HANG = 30.0
@@ -37,13 +35,6 @@ class Receiver:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-
-    def use_tls(self, certificate: Path) -> None:
-        """Before it listens; the file has the certificate for `localhost`, and its key."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://localhost:{self._server.server_port}"
 
     def take(self, request: Request) -> int:
         with self._arrived:

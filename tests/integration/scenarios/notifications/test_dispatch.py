@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
-from pathlib import Path
 
 import pytest
 from django.utils import timezone
@@ -21,7 +20,6 @@ from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.supervision.watchdog import Watchdog
 from tests.integration.scenarios.runs.outside_rows import a_message, a_webhook
 from tests.integration.scenarios.story_rows import Telling
-from tests.servers.certificates import Authority
 from tests.servers.receiver import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -70,23 +68,6 @@ def test_messages_of_a_run_are_ordered_and_signed(receiver: Receiver, send_due: 
 
 def exposition() -> str:
     return get_metrics().get_http_handler()().decode()
-
-
-@pytest.mark.parametrize("is_known", [True, False])
-def test_receiver_with_a_private_authority_is_trusted_where_the_environment_names_it(
-    send_due: SendDue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_known: bool
-) -> None:
-    authority = Authority(tmp_path)
-    if is_known:
-        monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
-    receiver = Receiver()
-    receiver.use_tls(authority.issue("localhost", "server.pem"))
-    with receiver.listening():
-        a_message(a_webhook("pager", f"{receiver.url}/on-call"))
-        send_due()
-    delivery = Delivery.objects.get()
-    assert delivery.state == (DeliveryState.DELIVERED if is_known else DeliveryState.PENDING)
-    assert len(receiver.requests) == is_known
 
 
 def test_concurrent_senders_send_each_message_once(receiver: Receiver, send_due: SendDue) -> None:
