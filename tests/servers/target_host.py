@@ -1,8 +1,10 @@
 """A machine whose host program a test calls: this one, or a network namespace of it."""
 
+import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -78,6 +80,11 @@ class TargetHost:
             if record["id"] == fault_id:
                 return int(json.loads(file.read_text())["guardian"][0])
         raise AssertionError(f"{fault_id!r} has no guardian")
+
+    def kill_guardians(self) -> None:
+        for file in self.state.glob("guardian-*.json"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(json.loads(file.read_text())["guardian"][0], signal.SIGKILL)
 
 
 @contextmanager
