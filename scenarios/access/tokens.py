@@ -58,6 +58,7 @@ LAST_USED_EVERY = timedelta(minutes=1)
 class TokenRefused(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
     """A token cannot be created like this."""
 
+
 # What a request needs of a token and its owner. Building a query takes longer the more columns it has.
 TOKEN_COLUMNS = (
     "name",
