@@ -76,7 +76,8 @@ DNS_PORT = 53
 STATE_BYTES = 4 << 20
 MAX_QUERIES = 500
 MAX_NAME_SERVERS = 6
-TABLE = "inet test_coordinator"
+# Each state directory has a table of its own: another one in this network namespace may belong to anybody.
+TABLE = "test_coordinator"
 SO_MARK = 36  # socket(7); Python has no name for it
 MARK = 0x7E57C0
 # Of linux/netlink.h, linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h.
@@ -186,7 +187,9 @@ class Store:
         Raises:
             Refusal: the disk is full, or cannot be written to.
         """
-        path = self._path(name, fault_id)
+        self._replace(self._path(name, fault_id), record)
+
+    def _replace(self, path: str, record: Mapping[str, Any]) -> None:
         beside = f"{path}.{os.getpid()}"
         try:
             with open(beside, "w", encoding="utf-8") as file:
@@ -218,6 +221,20 @@ class Store:
             for record in self.records()
             if record.get("status") == "active" and record["kind"] in kinds and record["id"] != but
         ]
+
+    def find_table(self) -> str:
+        """The table of nftables that has the rules of this directory, and of no other.
+
+        Neither the path nor the device would tell two containers with the host's network apart.
+
+        Raises:
+            Refusal: the file that remembers it cannot be written.
+        """
+        name = (read_json_file(os.path.join(self.directory, "table.json")) or {}).get("name")
+        if not isinstance(name, str) or not re.fullmatch(rf"{TABLE}_[0-9a-f]{{16}}", name):
+            name = f"{TABLE}_{os.urandom(8).hex()}"
+            self._replace(os.path.join(self.directory, "table.json"), {"name": name})
+        return f"inet {name}"
 
     def install_program(self) -> str:
         """The path of a copy of this program, for the guardian."""
@@ -819,10 +836,12 @@ class Kind:
 
     `check` finds its target and changes nothing; what it returns is kept. Where `is_guarded`, `apply` and
     `undo` are called by the guardian, and `undo` also by a call that finds the guardian
-    dead. Each of them may be called more than once.
+    dead. Each of them may be called more than once. Where `dies_with_guardian`, one that systemd has started
+    again injects it again.
     """
 
     is_guarded = False
+    dies_with_guardian = False
     is_leased = True
     lingers = False
     words: tuple[str, ...] = ()
@@ -1083,7 +1102,7 @@ class Rules(Kind):
         if os.geteuid() != 0:
             return "nftables need root"
         try:
-            ended = run_nft(f"add table {TABLE}\n", "--check")
+            ended = run_nft(f"add table inet {TABLE}\n", "--check")
         except Refusal as refusal:
             return refusal.reason
         if ended.returncode != 0:
@@ -1107,7 +1126,7 @@ class Rules(Kind):
                 raise Refusal(f"{word}='any' needs a 'port'")
             call.lifelines.check(direction, address, port)
             ends.append({"direction": direction, "address": str(address or ""), "port": port})
-        target = {"ends": ends, "protocol": protocol}
+        target = {"table": call.store.find_table(), "ends": ends, "protocol": protocol}
         self.prepare(arguments, target)
         script = self.build_script(target, "check", 1.0)
         ended = run_nft(script, "--check")
@@ -1135,7 +1154,8 @@ class Rules(Kind):
     hooks = {"out": "type filter hook output priority -150", "in": "type filter hook input priority -150"}
 
     def build_script(self, target: Json, fault_id: str, lease: float) -> str:
-        lines = [f"add table {TABLE}"]
+        table = find_table(target)
+        lines = [f"add table {table}"]
         for end in target["ends"]:
             name = name_chain(fault_id, end)
             key, element = build_element(end)
@@ -1145,10 +1165,13 @@ class Rules(Kind):
             ports = self.build_match(target, end, "" if match else f"@{name}")
             rule = f"{which} {ports} {self.build_verdict(target, end)}"
             lines += [
-                f"add chain {TABLE} {name} {{ {self.hooks[end['direction']]}; policy accept; }}",
-                f"add set {TABLE} {name} {{ type {key}; flags timeout; }}",
-                f"add element {TABLE} {name} {{ {element} timeout {format_timeout(lease)} }}",
-                f"add rule {TABLE} {name} {rule}",
+                f"add chain {table} {name} {{ {self.hooks[end['direction']]}; policy accept; }}",
+                f"add set {table} {name} {{ type {key}; flags timeout; }}",
+                # A guardian that was killed may have left them.
+                f"flush chain {table} {name}",
+                f"flush set {table} {name}",
+                f"add element {table} {name} {{ {element} timeout {format_timeout(lease)} }}",
+                f"add rule {table} {name} {rule}",
             ]
         return "\n".join(lines) + "\n"
 
@@ -1164,33 +1187,40 @@ class Rules(Kind):
 
     def renew(self, record: Record, store: Store) -> None:
         del store
-        lines = []
+        table, lines = find_table(record["target"]), []
         for end in record["target"]["ends"]:
             name, (_, element) = name_chain(record["id"], end), build_element(end)
             timeout = format_timeout(record["until"] - now())
             # Kernels before 6.12 do not prolong an element that is there.
-            lines.append(f"delete element {TABLE} {name} {{ {element} }}")
-            lines.append(f"add element {TABLE} {name} {{ {element} timeout {timeout} }}")
+            lines.append(f"delete element {table} {name} {{ {element} }}")
+            lines.append(f"add element {table} {name} {{ {element} timeout {timeout} }}")
         ended = run_nft("\n".join(lines) + "\n")
         if ended.returncode != 0:
             raise Refusal(f"the rule is gone: {quote_end(ended.stderr)}", "gone")
 
     def undo(self, record: Record, store: Store, held: Json) -> None:
         del held
-        clean_table(store, record["id"])
+        clean_table(store, record)
 
     def is_present(self, record: Record, store: Store, held: Json) -> bool:
         del store, held
-        return any(has_element(name_chain(record["id"], end)) for end in record["target"]["ends"])
+        table, ends = find_table(record["target"]), record["target"]["ends"]
+        return any(has_element(table, name_chain(record["id"], end)) for end in ends)
 
 
 def run_nft(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     return run_program(["nft", *options, "-f", "-"], script)
 
 
-def clean_table(store: Store, ended: str) -> None:
+def find_table(target: Json) -> str:
+    """The table that has the fault's chains; earlier versions had one for all."""
+    return str(target.get("table", f"inet {TABLE}"))
+
+
+def clean_table(store: Store, ended: Record) -> None:
     """Delete what belongs to no fault, what belonged to `ended` included, and the table if it is empty."""
-    listed = run_program(["nft", "--json", "list", "table", *TABLE.split()])
+    table = find_table(ended["target"])
+    listed = run_program(["nft", "--json", "list", "table", *table.split()])
     if listed.returncode != 0:
         return
     parts = [part[kind] for part in json.loads(listed.stdout)["nftables"] for kind in part if kind == "chain"]
@@ -1198,14 +1228,14 @@ def clean_table(store: Store, ended: str) -> None:
     kept = {f"f_{hash_id(record['id'])}" for record in store.records() if is_in_table(record, store, ended)}
     unused = {name for name in names if name.rpartition("_")[0] not in kept}
     if unused == names:
-        run_nft(f"delete table {TABLE}\n")
+        run_nft(f"delete table {table}\n")
     for name in sorted(unused if unused != names else ()):
-        run_nft(f"delete chain {TABLE} {name}\ndelete set {TABLE} {name}\n")
+        run_nft(f"delete chain {table} {name}\ndelete set {table} {name}\n")
 
 
-def is_in_table(record: Record, store: Store, ended: str) -> bool:
+def is_in_table(record: Record, store: Store, ended: Record) -> bool:
     """Whether the fault needs its chain: it is injected, or connections still go through its relay."""
-    if record["id"] == ended or not isinstance(KINDS.get(record.get("kind", "")), Rules):
+    if record["id"] == ended["id"] or not isinstance(KINDS.get(record.get("kind", "")), Rules):
         return False
     guardian = store.read_guardian(record["id"]).get("guardian", (0, 0))
     return record["status"] == "active" or is_running(guardian)
@@ -1226,13 +1256,13 @@ def format_timeout(seconds: float) -> str:
     return f"{max(1, math.ceil(seconds * 1000))}ms"
 
 
-def has_element(name: str) -> bool:
+def has_element(table: str, name: str) -> bool:
     """Whether the set has its element; what has expired is not listed.
 
     Raises:
         Refusal: nft cannot be asked.
     """
-    ended = run_program(["nft", "--json", "list", "set", *TABLE.split(), name])
+    ended = run_program(["nft", "--json", "list", "set", *table.split(), name])
     if ended.returncode != 0:
         if "No such file" in ended.stderr:
             return False
@@ -1405,6 +1435,7 @@ class Redirect(Rules):
     """New TCP connections to a place lead into a relay of the guardian, whose own connections have a mark."""
 
     is_guarded = True
+    dies_with_guardian = True
     lingers = True
     hooks = {"out": "type nat hook output priority -110"}
     _relay: Relay | None = None
@@ -1436,14 +1467,15 @@ class Redirect(Rules):
             return
         self._relay.stop()
         # Without a chain of NAT, the kernel would not translate packets of established connections either.
+        table = find_table(record["target"])
         for end in record["target"]["ends"]:
-            run_nft(f"flush set {TABLE} {name_chain(record['id'], end)}\n")
+            run_nft(f"flush set {table} {name_chain(record['id'], end)}\n")
 
     def linger(self, record: Record, store: Store) -> None:
         if self._relay is not None:
             self._relay.wait()
         with store.lock():
-            clean_table(store, record["id"])
+            clean_table(store, record)
 
 
 def check_redirects(target: Json, others: Sequence[Record]) -> None:
@@ -1588,6 +1620,7 @@ class Dns(Rules):
     """Queries over UDP to the name servers of this host lead to a resolver in the guardian."""
 
     is_guarded = True
+    dies_with_guardian = True
     words = ("names", "answer", "delay")
     hooks = {"out": "type nat hook output priority -110"}
 
@@ -1611,7 +1644,8 @@ class Dns(Rules):
             for number, server in enumerate(servers)
         ]
         lowered = [name.lower().rstrip(".") for name in names]
-        target = {"ends": ends, "protocol": "udp", "names": lowered, "answer": answer, "delay": delay}
+        target: Json = {"table": call.store.find_table(), "ends": ends, "protocol": "udp"}
+        target.update(names=lowered, answer=answer, delay=delay)
         check_redirects(target, call.store.active("dns"))
         ended = run_nft(self.build_script(target, "check", 1.0), "--check")
         if ended.returncode != 0:
@@ -1862,6 +1896,7 @@ class Disk(Kind):
     """
 
     is_guarded = True
+    dies_with_guardian = True
     words = ("path", "share")
     _open: dict[str, int] = {}
 
@@ -1950,7 +1985,9 @@ def start_guardian(record: Record, store: Store) -> Json:
     if can_start_units():
         # A unit of its own: it is not ended with the unit that asked, and systemd starts it again.
         unit = f"--unit=test-coordinator-guardian-{hash_id(record['id'])}-{int(now() * 1000)}"
-        properties = ["Restart=on-failure", "RestartSec=100ms", "OOMScoreAdjust=-900"]
+        # However often it is killed: by default, systemd gives up after five times.
+        properties = ["Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0"]
+        properties.append("OOMScoreAdjust=-900")
         options = [word for one in properties for word in ("--property", one)]
         ended = run_program(["systemd-run", "--quiet", "--collect", unit, *options, "--", *command])
         if ended.returncode != 0:
@@ -2015,7 +2052,7 @@ class Guardian:
         protect_from_oom()
         kind = KINDS[record["kind"]]
         try:
-            if "done" not in before or isinstance(kind, Disk):
+            if "done" not in before or kind.dies_with_guardian:
                 held["done"] = kind.apply(record, self._store)
                 held.update(held["done"])
                 self._store.write(self._id, held, "guardian")

@@ -81,6 +81,17 @@ class TargetHost:
                 return int(json.loads(file.read_text())["guardian"][0])
         raise AssertionError(f"{fault_id!r} has no guardian")
 
+    @contextmanager
+    def restart_guardian(self, fault_id: str) -> Iterator[None]:
+        """As systemd does where a guardian was killed. It must have ended when this is over."""
+        (program,) = self.state.glob("program-*.py")
+        command = [*self.inside, PYTHON, "-I", str(program), "--state", str(self.state), "guard", fault_id]
+        with subprocess.Popen(command) as process:
+            try:
+                yield
+            finally:
+                process.terminate()
+
     def kill_guardians(self) -> None:
         for file in self.state.glob("guardian-*.json"):
             with contextlib.suppress(ProcessLookupError):

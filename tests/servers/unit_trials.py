@@ -35,8 +35,8 @@ def is_active() -> bool:
     return read("is-active", "shop") == "active"
 
 
-def find_process() -> int:
-    return int(read("show", "--property=MainPID", "--value", "shop"))
+def find_process(unit: str = "shop") -> int:
+    return int(read("show", "--property=MainPID", "--value", unit))
 
 
 def is_stopped(pid: int) -> bool:
@@ -73,13 +73,20 @@ def stop_and_start() -> None:
     assert list_own("timer") == []
 
 
+def kill_and_wait(guardian: str) -> None:
+    killed = find_process(guardian)
+    read("kill", "--signal=KILL", guardian)
+    wait_for(lambda: find_process(guardian) not in {killed, 0}, "it is started again")
+
+
 def pause_and_kill_the_guardian() -> None:
     """Systemd starts the guardian again, which ends the fault."""
     pid = find_process()
     assert inject("pause-1", "pause", 60)["ok"]
     assert is_stopped(pid)
     (guardian,) = list_own("service")
-    read("kill", "--signal=KILL", guardian)
+    for _ in range(6):  # by default, systemd gives up after five times
+        kill_and_wait(guardian)
     assert ask("renew", id="pause-1", lease=60)["ok"]
     assert is_stopped(pid)
     assert ask("renew", id="pause-1", lease=1)["ok"]

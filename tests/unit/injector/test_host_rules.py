@@ -100,6 +100,42 @@ def test_a_rule_is_renewed_removed_and_leaves_others_alone(
     wait_until_connected(network, server)
 
 
+def test_rules_of_another_state_directory_in_this_network_stay(
+    host: TargetHost, network: Loopback, server: socket.socket, tmp_path: Path
+) -> None:
+    """As those of another user, or of a container with the network of its host."""
+    (tmp_path / "other").mkdir()
+    other = TargetHost(tmp_path / "other", network.inside)
+    assert other.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))["ok"]
+    assert host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))["ok"]
+    assert host.ask("remove", id="f1")["was_there"]
+    assert not host.has("f1")
+    assert other.has("f1")
+    assert connect(network, server) == "timeout"
+    assert other.ask("renew", id="f1", lease=60)["ok"]
+    assert other.ask("remove", id="f1")["was_there"]
+    assert "test_coordinator" not in network.run("nft", "list", "tables")
+    wait_until_connected(network, server)
+
+
+def test_a_rule_that_an_earlier_version_added_ends_as_well(
+    host: TargetHost, network: Loopback, server: socket.socket
+) -> None:
+    """In the table that all state directories had."""
+    host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))
+    (file,) = host.state.glob("fault-*.json")
+    record = json.loads(file.read_text())
+    table = record["target"].pop("table")
+    file.write_text(json.dumps(record))
+    rules = network.run("nft", "--stateless", "list", "ruleset").replace(table, "inet test_coordinator")
+    network.run("nft", "flush ruleset")
+    network.run("nft", rules)
+    assert host.has("f1")
+    assert host.ask("renew", id="f1", lease=60)["ok"]
+    assert host.ask("remove", id="f1")["was_there"]
+    assert "test_coordinator" not in network.run("nft", "list", "tables")
+
+
 def test_a_rule_that_somebody_flushed_is_a_lost_fault(
     host: TargetHost, network: Loopback, server: socket.socket
 ) -> None:
@@ -240,6 +276,22 @@ def test_a_relay_whose_guardian_was_killed_is_given_up_with_the_lease(
     wait_until_connected(network, echo)
     assert host.ask("sweep")["active"] == []
     assert "test_coordinator" not in network.run("nft", "list", "tables")
+
+
+def test_a_relay_whose_guardian_was_started_again_goes_on(
+    host: TargetHost, network: Loopback, echo: socket.socket
+) -> None:
+    host.inject("f1", "latency", lease=120, to="127.0.0.1", port=get_port(echo), delay=0.5)
+    guardian = host.find_guardian("f1")
+    os.kill(guardian, signal.SIGKILL)
+    wait_for(lambda: read_state(guardian) in {"", "Z"}, what="the guardian is dead")
+    with host.restart_guardian("f1"):
+        wait_until_connected(network, echo)
+        assert measure_echo(network, echo) >= 0.5
+        assert host.ask("renew", id="f1", lease=60)["ok"]
+        assert measure_echo(network, echo) >= 0.5
+        assert host.ask("remove", id="f1")["was_there"]
+    wait_for(lambda: measure_echo(network, echo) < 0.5, what="answers are in time")
 
 
 NAME_SERVER = "127.0.0.9"
