@@ -8,6 +8,7 @@ from scenarios.api import (
     health,
     hosts,
     imports,
+    looks,
     runs,
     scenarios,
     schedules,
@@ -30,7 +31,7 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, scenarios, imports, runs, events, faults),
+    *(health, scenarios, imports, runs, events, looks, faults),
     *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:

@@ -1,5 +1,6 @@
 """Check what a step returned against `expect`."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ __all__ = ["Expectations", "QueryTooLargeError", "format_value"]
 # How many series a sentence names.
 _MAX_SERIES = 3
 _MAX_SERIES_LENGTH = 80
+_COMPARING = frozenset({"above", "at_least", "below", "at_most", "between"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,37 @@ class Expectations:
         """
         return tuple(self._misses(fields, budget or Budget()))
 
+    @property
+    def compared(self) -> str:
+        """The field or JSONPath that is compared with a number first; "" if none is, apart from `elapsed`."""
+        return self._find_compared()[1]
+
+    def read_number(self, fields: Mapping[str, Any], budget: Budget | None = None) -> float | None:
+        """The number that is at `compared`; None if there is none.
+
+        Raises:
+            QueryTooLargeError: the returned value is too large for these expectations.
+        """
+        field, name = self._find_compared()
+        if not name:
+            return None
+        found = fields.get(field)
+        if field == "json" and found is not None:
+            values = compile_query(name).values(found, budget or Budget())
+            found = values[0] if len(values) == 1 else None
+        if isinstance(found, bool) or not isinstance(found, int | float):
+            return None
+        return float(found) if math.isfinite(found) else None
+
+    def _find_compared(self) -> tuple[str, str]:
+        for field, wanted in self.fields.items():
+            if field == "json":
+                if path := next((path for path, matchers in wanted.items() if _compares(matchers)), ""):
+                    return field, path
+            elif field != "elapsed" and _compares(wanted):
+                return field, field
+        return "", ""
+
     def _misses(self, fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
         for field, wanted in self.fields.items():
             if field == "json":
@@ -45,6 +78,10 @@ class Expectations:
                 yield from _check_series(wanted, fields, series, budget)
             else:
                 yield from find_mismatches(repr(field), wanted, fields.get(field, MISSING), budget)
+
+
+def _compares(matchers: Any) -> bool:
+    return isinstance(matchers, Mapping) and not _COMPARING.isdisjoint(matchers)
 
 
 def _check_json(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:

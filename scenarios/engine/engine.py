@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 from scenarios.domain.errors import LeaseLost, LedgerUnreachable
 from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
-from scenarios.domain.plan import Plan
+from scenarios.domain.plan import Plan, Validation
 from scenarios.engine.injection import Injector
-from scenarios.engine.phases import Phases
+from scenarios.engine.phases import NoteLook, Phases
 from scenarios.engine.rollback import finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
@@ -25,11 +26,16 @@ T = TypeVar("T")
 SHUTDOWN_DELAYS = (0.5,)
 
 
+def ignore_look(phase: str, validation: Validation, look: Look) -> None:
+    del phase, validation, look
+
+
 class Engine:
     """One run of one plan. `end` and `abandon` may be called from the event loop's thread at any time.
 
     `late_seconds`: how long an injection that was not answered may still arrive. `fault_lease_seconds`: how
-    long a fault that ends by itself lasts without being renewed.
+    long a fault that ends by itself lasts without being renewed. `note_look` is called with each look of a
+    validation.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class Engine:
         late_seconds: float = 0.0,
         fault_lease_seconds: float = 10.0,
         gate: Gate | None = None,
+        note_look: NoteLook = ignore_look,
     ) -> None:
         steps = StepRunner(drivers, platform, clock, gate=gate)
         self._clock = clock
@@ -67,6 +74,7 @@ class Engine:
             ledger=ledger,
             end=self.end,
             note_failure=self._stages.note_failure,
+            note_look=note_look,
         )
         self._task: asyncio.Task[Any] | None = None
 

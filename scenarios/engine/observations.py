@@ -26,13 +26,16 @@ _MAX_NODES_IN_LOOP = 2_000
 class Observation:
     """What one attempt saw; `reason` says why it does not hold. `fields` is what may be kept of the answer.
 
-    Not `answered`: the target gave no complete answer.
+    Not `answered`: the target gave no complete answer. `value` is the number that the expectation compares,
+    and `elapsed` the seconds that the driver has measured.
     """
 
     holds: bool
     reason: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     answered: bool = True
+    value: float | None = None
+    elapsed: float | None = None
 
 
 async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_limit: float) -> Observation:
@@ -87,7 +90,25 @@ def _compare(
         misses = expect.check(kept, budget) or (_HIDDEN_MISS,)
     if misses and (note := kept.get("note")):
         misses = (*misses, str(note))
-    return Observation(holds=not misses, reason="; ".join(misses), fields=limit_fields(kept))
+    return Observation(
+        holds=not misses,
+        reason="; ".join(misses),
+        fields=limit_fields(kept),
+        value=_read_number(kept, expect),
+        elapsed=_read_elapsed(kept),
+    )
+
+
+def _read_elapsed(kept: Mapping[str, Any]) -> float | None:
+    elapsed = kept.get("elapsed")
+    return float(elapsed) if isinstance(elapsed, int | float) else None
+
+
+def _read_number(kept: Mapping[str, Any], expect: Expectations) -> float | None:
+    try:
+        return expect.read_number(kept, Budget(_MAX_NODES_IN_LOOP))
+    except QueryTooLargeError:
+        return None
 
 
 def _hide_answer(seen: Observation) -> Observation:

@@ -6,11 +6,13 @@ cancellation unwinds every probe and wait.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.engine import preflight
@@ -26,6 +28,8 @@ VALIDATIONS_PER_ROUND = 16
 FIRST_LOOK_SECONDS = 30.0
 # Between two looks for faults that are to be undone again, while there is one.
 LATE_LOOK_SECONDS = 1.0
+# Called with each look of a validation; never waits.
+NoteLook = Callable[[str, Validation, Look], None]
 
 
 class Phases:
@@ -42,6 +46,7 @@ class Phases:
         ledger: Ledger,
         end: Callable[[Outcome, str], None],
         note_failure: Callable[[str], None],
+        note_look: NoteLook,
     ) -> None:
         self._plan = plan
         self._steps = steps
@@ -51,6 +56,7 @@ class Phases:
         self._ledger = ledger
         self._end = end
         self._note_failure = note_failure
+        self._note_look = note_look
         self._may_await = asyncio.Event()
         self._looked = {guard.name: asyncio.Event() for guard in plan.guards}
         self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
@@ -232,7 +238,12 @@ class Phases:
 
         await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
         judge = Judge(
-            validation, steps=self._steps, clock=self._clock, phase_over=phase_over, changed=changed
+            validation,
+            steps=self._steps,
+            clock=self._clock,
+            phase_over=phase_over,
+            changed=changed,
+            looked=partial(self._note_look, phase.name, validation),
         )
         judgement = await judge.judge()
         await self._record_judgement(phase, validation, judgement)

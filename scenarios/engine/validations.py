@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepImpossible
 from scenarios.domain.event_kinds import EventKind, StepOutcome
+from scenarios.domain.looks import Look
 from scenarios.domain.plan import Validation
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.steps import StepRunner
@@ -31,7 +32,9 @@ class Judgement:
 
 
 class Judge:
-    """Judges one validation. `changed` is called with the first attempt, and each time the answer changes."""
+    """Judges one validation. `changed` is called with the first attempt, and each time the answer changes;
+    `looked` with every attempt.
+    """
 
     def __init__(
         self,
@@ -41,12 +44,14 @@ class Judge:
         clock: Clock,
         phase_over: asyncio.Event,
         changed: Callable[[Observation], Awaitable[None]],
+        looked: Callable[[Look], None],
     ) -> None:
         self._validation = validation
         self._steps = steps
         self._clock = clock
         self._phase_over = phase_over
         self._changed = changed
+        self._looked = looked
         self._last: Observation | None = None
         self._last_answer: Observation | None = None
         self._attempts = 0
@@ -65,7 +70,11 @@ class Judge:
         return self._build_judgement("passed" if seen.holds else "failed", seen, reason=seen.reason)
 
     async def _attempt(self, time_limit: float) -> Observation:
+        at, begun = self._clock.now(), self._clock.monotonic()
         seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
+        measured = self._clock.monotonic() - begun
+        elapsed = measured if seen.elapsed is None else seen.elapsed
+        self._looked(Look(at.timestamp(), seen.holds, elapsed, seen.value))
         self._attempts += 1
         if self._last is None or self._last.holds != seen.holds:
             await self._changed(seen)

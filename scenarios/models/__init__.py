@@ -4,6 +4,7 @@ from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
 from scenarios.models.hosts import Host
+from scenarios.models.looks import LookChunk
 from scenarios.models.named_services import NamedService
 from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, ScheduledTime
 from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
@@ -29,6 +30,7 @@ __all__ = [
     "Heartbeat",
     "Hold",
     "Host",
+    "LookChunk",
     "NamedService",
     "Run",
     "RunCharts",

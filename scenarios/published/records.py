@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Model
 
+from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import UNBEGUN, Outcome, Rollback, RunState
 from scenarios.domain.plan import origin
 from scenarios.models import Event, Fault, Run
@@ -192,6 +193,13 @@ def json_fields(record: Record) -> dict[str, Any]:
         name: format_time(value) if isinstance(value, datetime) else value
         for name, value in list_fields(record).items()
     }
+
+
+def json_look(look: Look) -> dict[str, Any]:
+    """One look of a validation; `value` only where the expectation compares a number."""
+    at = format_time(datetime.fromtimestamp(look.at, UTC))
+    fields = {"at": at, "holds": look.holds, "elapsed": look.elapsed}
+    return fields if look.value is None else {**fields, "value": look.value}
 
 
 def format_time(moment: datetime) -> str:

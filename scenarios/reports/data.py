@@ -11,6 +11,7 @@ from scenarios.published.records import (
     add_earlier_run_names,
     format_time,
     json_fields,
+    json_look,
     record_fault,
     record_run,
 )
@@ -37,6 +38,7 @@ def build_content(facts: Facts) -> dict[str, Any]:
         ],
         "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in history.faults],
         "steps": [_describe_step(step, facts) for step in history.steps],
+        "validations": [_describe_validation(step, facts) for step in history.validations],
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,
@@ -76,6 +78,20 @@ def _describe_step(step: StepHistory, facts: Facts) -> dict[str, Any]:
         "time_to_pass": step.time_to_pass,
         "time_to_pass_seconds": step.time_to_pass,
         "seen": facts.output_of(step),
+    }
+
+
+def _describe_validation(step: StepHistory, facts: Facts) -> dict[str, Any]:
+    """`looks` are what its probes saw; thinned where there were many."""
+    looks = facts.looks.get((step.phase, step.name))
+    return {
+        "phase": step.phase,
+        "name": step.name,
+        "verdict": step.verdict,
+        "time_to_pass": step.time_to_pass,
+        "about": looks.watched.about if looks else "",
+        "compared": looks.watched.compared if looks else "",
+        "looks": [json_look(look) for look in looks.looks] if looks else [],
     }
 
 

@@ -1,5 +1,6 @@
 """The facts about a run that every report format contains."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from scenarios.language.document import Document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
 from scenarios.runs.history import RunHistory, StepHistory, read_history
+from scenarios.runs.looks import ValidationLooks, read_looks
 
 # Reports are sent by mail, so what a step returned is cut once more.
 MAX_OUTPUT = 4_000
@@ -17,7 +19,9 @@ MAX_OUTPUT = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`version` counts the scenario's versions from 1; None if the document is not one of them."""
+    """`version` counts the scenario's versions from 1; None if the document is not one of them. `looks` are
+    by phase and name of the validation.
+    """
 
     run: Run
     history: RunHistory
@@ -26,6 +30,7 @@ class Facts:
     version: int | None
     outputs: dict[tuple[str, str, str], Any]
     charts: Views
+    looks: Mapping[tuple[str, str], ValidationLooks]
     approval: Approval | None = None
 
     def output_of(self, step: StepHistory) -> Any:
@@ -43,6 +48,7 @@ def collect_facts(run: Run) -> Facts:
         version=_find_version(run),
         outputs=_collect_outputs(run),
         charts=build_views(run, history),
+        looks={(one.watched.phase, one.watched.validation): one for one in read_looks(run)},
         approval=Approval.objects.filter(run=run).first(),
     )
 

@@ -34,6 +34,7 @@ from scenarios.runs import leases, stop_requests, task_queue, unbegun
 from scenarios.runs.gate import RunGate
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim
+from scenarios.runs.look_book import LookBook
 
 logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 5
@@ -142,6 +143,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         plan = build_run_plan(run)
     except (InvalidDocument, InvalidVariables) as error:
         return await journal.finish(Verdict(Outcome.ERRORED, f"the document no longer fits: {error}"))
+    book = LookBook(plan, claim, run.attempt)
     engine = Engine(
         plan,
         drivers=installed_drivers(),
@@ -152,15 +154,20 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         late_seconds=settings.LATE_INJECTION_SECONDS,
         fault_lease_seconds=max(MIN_FAULT_LEASE, settings.LEASE_SECONDS),
         gate=RunGate(run),
+        note_look=book.note,
     )
     with end_on_signals(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal))
+        keeping_looks = asyncio.create_task(book.keep(journal))
         try:
             started = {"attempt": run.attempt, "worker": run.worker, "variables": run.variables}
             await journal.record(Event(EventKind.RUN_STARTED, SystemClock().now(), detail=started))
             await asyncio.to_thread(load_libraries, plan)
-            return await end_run(run, journal, await engine.carry_out(), plan.retry_interrupted)
+            verdict = await engine.carry_out()
+            await book.write(journal)
+            return await end_run(run, journal, verdict, plan.retry_interrupted)
         finally:
+            keeping_looks.cancel()
             keeper.cancel()
             await journal.close()
 

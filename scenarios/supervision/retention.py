@@ -6,11 +6,11 @@ from uuid import UUID
 from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.models import Approval, Event, Fault, Run, RunCharts, RunQuerySet, ScheduledTime
+from scenarios.models import Approval, Event, Fault, LookChunk, Run, RunCharts, RunQuerySet, ScheduledTime
 
 
 def prune(before: datetime, *, at_most: int) -> int:
-    """Delete finished runs that ended before, with events, faults and charts; how many they were.
+    """Delete finished runs that ended before, with events, faults, charts and looks; how many they were.
 
     Never one that may have left something injected. The transaction begins when it is known which they are.
     """
@@ -23,6 +23,7 @@ def prune(before: datetime, *, at_most: int) -> int:
         ids = [run_id for run_id in ids if run_id not in left]
         Fault.objects.filter(run__in=ids).delete()
         Event.objects.filter(run__in=ids).delete()
+        LookChunk.objects.filter(run__in=ids).delete()
         RunCharts.objects.filter(run__in=ids).delete()
         Run.objects.filter(id__in=ids).delete()
     return len(ids)

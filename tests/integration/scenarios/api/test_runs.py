@@ -3,11 +3,13 @@
 import pytest
 from pytest_django.fixtures import Settings
 
+from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Rollback
-from scenarios.models import Run, Scenario
+from scenarios.models import LookChunk, Run, Scenario
 from scenarios.reports import FORMATS, render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
+from scenarios.runs.looks import encode_looks
 from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 
@@ -98,3 +100,29 @@ def test_report_has_the_same_bytes_as_elsewhere(ci: Program, name: str) -> None:
     answer = ci.get(f"runs/{run.pk}/report?format={name}")
     assert answer.content == render_report(run, name)
     assert answer["Content-Type"].startswith(FORMATS[name].media_type)
+
+
+def test_looks_are_listed_by_validation(ci: Program) -> None:
+    run = Telling().run
+    content = encode_looks([Look(1_780_000_000.25, True, 0.5, 3.0), Look(1_780_000_001.25, False, 0.5)])
+    for series, name in enumerate(("orders are accepted", "orders are quick")):
+        LookChunk.objects.create(
+            run=run,
+            attempt=1,
+            series=series,
+            number=0,
+            phase="chaos",
+            validation=name,
+            count=2,
+            content=content,
+        )
+    first, second = ci.get(f"runs/{run.pk}/looks").json()["items"]
+    assert (first["name"], second["name"]) == ("orders are accepted", "orders are quick")
+    assert second["looks"] == [
+        {"at": "2026-05-28T20:26:40.250Z", "holds": True, "elapsed": 0.5, "value": 3.0},
+        {"at": "2026-05-28T20:26:41.250Z", "holds": False, "elapsed": 0.5, "value": None},
+    ]
+    assert ci.get(f"runs/{run.pk}/looks?phase=chaos&validation=orders%20are%20quick").json()["items"] == [
+        second
+    ]
+    assert ci.get(f"runs/{run.pk}/looks?phase=another").json()["items"] == []

@@ -1,5 +1,6 @@
 """Whole runs on a real database against a real service: they always end, with their faults undone."""
 
+import json
 import socket
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ from metrics_app.backend import get_metrics
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
 from scenarios.models import Event, Fault, Run
+from scenarios.published.records import format_time
+from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, recovery
 from tests.servers.target import Target, running_target
@@ -124,3 +127,19 @@ def test_the_scenario_metrics_count_the_run(target: Target) -> None:
         "scenario_run_duration_seconds_bucket{",
     ):
         assert line in exposition
+
+
+def test_every_look_of_a_run_is_in_its_report(target: Target) -> None:
+    run = carried_out("/health", "{status: 200, elapsed: {below: 400}}")
+    (validation,) = json.loads(render_report(run, "json"))["validations"]
+    assert (validation["name"], validation["verdict"], validation["about"]) == (
+        "it answers",
+        "passed",
+        "target",
+    )
+    (look,) = validation["looks"]
+    assert look["holds"] is True
+    assert 0 < look["elapsed"] < 400
+    assert run.claimed_at is not None
+    assert run.finished_at is not None
+    assert format_time(run.claimed_at) <= look["at"] <= format_time(run.finished_at)
