@@ -1,19 +1,18 @@
 """Every shipped scenario for any service, against a shop that knows nothing of chaos."""
 
-import json
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import free_port, wait_for
+from tests.servers.newcomer import Newcomer
 from tests.servers.plain_system import (
+    QUICK,
     PlainSystem,
     create_orders,
     plain_system,
@@ -30,8 +29,6 @@ pytestmark = [
     pytest.mark.stress_ng,
 ]
 
-# What breaks, at once and for a moment; the limits are for machines that are busy.
-QUICK = {"hold": "300ms", "steady": "100ms", "limit": "60s", "usual": "60s", "within": "2m", "recovery": "2m"}
 MANY = {"share": "0.8", "hold": "1s"}
 # The dependency of each scenario that a fault proxy breaks, and its variables.
 BY_PROXY: dict[str, tuple[str, dict[str, str]]] = {
@@ -74,7 +71,8 @@ ON_HOST = {
     "cpu-busy": "http",
     "disk-full": "file",
 }
-NAMES = [*BY_PROXY, *BY_SERVER, *ON_HOST]
+# Those of one host wait for each other, so they begin first.
+NAMES = [*ON_HOST, *BY_SERVER, *BY_PROXY]
 
 
 class Outcome:
@@ -178,7 +176,9 @@ def build_runs(
 
 def find_address(url: str) -> str:
     """Of a service: without what only its client has to know."""
-    return url.replace("shop@", "").replace("http10:", "http:").removesuffix("/prices")
+    parts = urlsplit(url)
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return address.replace("http10:", "http:").removesuffix("/prices")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -207,59 +207,45 @@ def test_neither_the_proxy_nor_the_database_has_a_fault_left(outcome: Outcome) -
     assert outcome.sessions == [(0,)]
 
 
-class Newcomer:
-    """Knows the command line, and asks: does the shop survive, and how fast does it recover?"""
-
-    def __init__(self, system: PlainSystem) -> None:
-        self._system = system
-
-    def register(self) -> None:
-        shop = self._system
-        self._type("service", "add", "front", "--url", shop.url)
-        for name, kind in NEWCOMERS.items():
-            url = shop.addresses[kind].replace("coordinator@", "").removesuffix("/prices")
-            proxy = ("--proxy", f"http://127.0.0.1:{shop.control}")
-            listener = ("--proxy-listener", f"127.0.0.1:{shop.listeners[name]}")
-            self._type("service", "add", name, "--url", url, *proxy, *listener)
-
-    def run(self, scenario: str, path: str, dependency: str, **variables: str) -> str:
-        """The id of the run, which has ended."""
-        given = {**QUICK, "service": "front", "path": path, "dependency": dependency, **variables}
-        words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
-        run_id = self._type("run", scenario, *words, "--detach").strip()
-        wait_for(lambda: self.read_verdict(run_id)[2], what="the run has ended")
-        return run_id
-
-    def read_verdict(self, run_id: str) -> tuple[Any, ...]:
-        query = "SELECT outcome, rollback, finished_at FROM scenarios_run WHERE id = ?"
-        return self._system.installed.rows(query, UUID(run_id).hex)[0]
-
-    def report(self, run_id: str) -> dict[str, Any]:
-        report: dict[str, Any] = json.loads(self._type("report", run_id, "--format", "json"))
-        return report
-
-    def _type(self, *words: str) -> str:
-        return self._system.installed.manage("scenario", *words)
+def register_shop(newcomer: Newcomer, shop: PlainSystem) -> None:
+    newcomer.register("front", shop.url)
+    for name, kind in NEWCOMERS.items():
+        proxy = ("--proxy", f"http://127.0.0.1:{shop.control}")
+        listener = ("--proxy-listener", f"127.0.0.1:{shop.listeners[name]}")
+        newcomer.register(name, find_address(shop.addresses[kind]), *proxy, *listener)
 
 
 def test_a_newcomer_finds_out_what_the_front_survives_and_how_fast_it_recovers(outcome: Outcome) -> None:
     newcomer = Newcomer(outcome.system)
-    newcomer.register()
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        asked = [
-            pool.submit(newcomer.run, scenario, f"/look/{dependency}", dependency)
-            for scenario in ("dependency-slow", "dependency-refuses-connections")
-            for dependency in NEWCOMERS
-        ]
-    runs = [future.result() for future in asked]
-    assert {newcomer.read_verdict(run)[:2] for run in runs} == {("passed", "clean")}
-    last = newcomer.report(runs[-1])
-    assert last["time_to_detect"] > 0
-    assert last["time_to_recover"] > 0
-    careless = newcomer.report(
-        newcomer.run("dependency-refuses-connections", "/careless/orders", "orders", within="1s")
-    )
-    assert (careless["outcome"], careless["rollback"]) == ("failed", "clean")
-    assert "502" in careless["reason"]
-    assert careless["time_to_recover"] > 0
+    register_shop(newcomer, outcome.system)
+    runs = [
+        newcomer.start(scenario, f"/look/{dependency}", dependency)
+        for scenario in ("dependency-slow", "dependency-refuses-connections")
+        for dependency in NEWCOMERS
+    ]
+    once = ("dependency-refuses-connections", "/careless/orders", "orders")
+    careless = newcomer.start(*once, within="1s")
+    newcomer.wait()
+    reports = [newcomer.report(run) for run in runs]
+    assert [(report["outcome"], report["rollback"]) for report in reports] == [("passed", "clean")] * 4
+    assert all(report["time_to_recover"] > 0 for report in reports)
+    assert reports[-1]["time_to_detect"] > 0
+    report = newcomer.report(careless)
+    assert (report["outcome"], report["rollback"]) == ("failed", "clean")
+    assert "502" in report["reason"]
+    assert report["time_to_recover"] > 0
     assert outcome.system.ask("/faults", outcome.system.control) == {}
+
+
+def test_a_run_fails_if_nobody_uses_the_dependency_that_is_down(outcome: Outcome) -> None:
+    newcomer = Newcomer(outcome.system)
+    # Its page needs no dependency.
+    idle = {"service": "shop", "noticed_within": "300ms"}
+    runs = [
+        newcomer.start("dependency-refuses-connections", "/seen", "dependency-slow", **idle),
+        newcomer.start("dependency-comes-and-goes", "/seen", "dependency-jittery", pause="100ms", **idle),
+    ]
+    newcomer.wait()
+    for report in map(newcomer.report, runs):
+        assert (report["outcome"], report["rollback"]) == ("failed", "clean")
+        assert "the fault was noticed by a connection" in report["reason"]

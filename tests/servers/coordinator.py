@@ -13,6 +13,7 @@ from typing import IO, Any
 import psycopg
 
 from scenarios.domain.worker_commands import quick_worker
+from tests.servers.command_process import command_process
 from tests.servers.filled_database import SQLITE_FILE, fill_database
 from tests.servers.loopback import free_port, is_listening, wait_for
 
@@ -77,18 +78,14 @@ class Coordinator:
         fill_database(self.data, self.environment, content, write)
 
     def _write(self, services: dict[str, str]) -> None:
-        self.migrate()
-        # These come first, because tests know their numbers.
-        known = ("exchange-errors", "exchange-latency", "exchange-outage", "slow-day")
-        self.manage("scenario", "import", *(f"scenarios/catalogue/{name}.yaml" for name in known))
-        self.manage("scenario", "import", "scenarios/catalogue")
-        registering = "; ".join(f"register_service({name!r}, {url!r})" for name, url in services.items())
-        self.manage(
-            "shell",
-            "--no-imports",
-            "-c",
-            f"from scenarios.library.services import register_service; {registering}",
-        )
+        with command_process(self.environment) as commands:
+            commands.manage("migrate", "--verbosity=0")
+            # These come first, because tests know their numbers.
+            known = ("exchange-errors", "exchange-latency", "exchange-outage", "slow-day")
+            commands.manage("scenario", "import", *(f"scenarios/catalogue/{name}.yaml" for name in known))
+            commands.manage("scenario", "import", "scenarios/catalogue")
+            for name, url in services.items():
+                commands.manage("scenario", "service", "add", name, "--url", url)
 
     def start(
         self, name: str, *command: str, inside: Sequence[str] = (), **environment: str

@@ -16,6 +16,7 @@ import psycopg
 
 from scenarios.domain.worker_commands import quick_worker
 from tests.servers import small_disk
+from tests.servers.command_process import CommandProcess, command_process
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator
 from tests.servers.loopback import free_port, is_listening, wait_for
 
@@ -27,6 +28,8 @@ ENVIRONMENT = {
     "MAX_CONCURRENT_RUNS": "8",
     "LEASE_SECONDS": "10",
 }
+# What breaks, at once and for a moment; the limits are for machines that are busy.
+QUICK = {"hold": "300ms", "steady": "100ms", "limit": "60s", "usual": "60s", "within": "2m", "recovery": "2m"}
 START = """
 import json
 from scenarios.library.hosts import register_host
@@ -47,8 +50,11 @@ ORDERS = """CREATE TABLE orders (id int); CREATE ROLE shop LOGIN; GRANT SELECT O
 class PlainSystem:
     """`addresses` are those of the dependencies by kind: http, postgres, redis and file."""
 
-    def __init__(self, installed: Coordinator, addresses: Mapping[str, str]) -> None:
+    def __init__(
+        self, installed: Coordinator, commands: CommandProcess, addresses: Mapping[str, str]
+    ) -> None:
         self.installed = installed
+        self.commands = commands
         self.addresses = addresses
         self.port = free_port()
         self.control = free_port()
@@ -94,7 +100,7 @@ class PlainSystem:
 
     def start_runs(self, services: list[dict[str, str]], runs: Mapping[str, dict[str, str]]) -> None:
         code = START.format(services=json.dumps(services), runs=json.dumps(runs))
-        self.installed.manage("shell", "--no-imports", "-c", code)
+        self.commands.manage("shell", "--no-imports", "-c", code)
 
     def read_verdicts(self) -> dict[str, tuple[str, str, str]]:
         """Outcome, rollback and reason of each run by the name of its scenario."""
@@ -111,7 +117,8 @@ class PlainSystem:
 def plain_system(data: Path, addresses: Mapping[str, str]) -> Iterator[PlainSystem]:
     with coordinator(data, **ENVIRONMENT) as installed:
         installed.set_up()
-        yield PlainSystem(installed, addresses)
+        with command_process(installed.environment) as commands:
+            yield PlainSystem(installed, commands, addresses)
 
 
 @contextmanager

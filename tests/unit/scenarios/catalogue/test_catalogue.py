@@ -65,18 +65,32 @@ def test_every_variable_of_a_scenario_is_used(name: str) -> None:
     assert unused == []
 
 
-# Connections that are refused because nothing listens never reach the proxy.
-COUNTED = sorted(
-    name
-    for name in FOR_ANY_SERVICE
-    if name.startswith("dependency-") and "refuse: true" not in (CATALOGUE / f"{name}.yaml").read_text()
-)
+BY_PROXY = [name for name in FOR_ANY_SERVICE if name.startswith("dependency-")]
 
 
-@pytest.mark.parametrize("name", COUNTED)
+def find_faults_and_looks(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What a phase breaks, and its look at what the fault has touched, of the last phase that has one."""
+    _, *phases, _ = DOCUMENTS[name]["spec"]["phases"]
+    for phase in reversed(phases):
+        looks = [look for look in phase["validations"] if "proxy" in look["probe"]]
+        if looks:
+            return [action["fault"]["proxy"] for action in phase["actions"]], looks
+    return [], []
+
+
+@pytest.mark.parametrize("name", [name for name in BY_PROXY if name != "dependency-outage-noticed"])
 def test_a_fault_that_no_connection_meets_fails_the_run(name: str) -> None:
-    _, fault, _ = DOCUMENTS[name]["spec"]["phases"]
-    (look,) = [validation for validation in fault["validations"] if "proxy" in validation["probe"]]
+    (fault,), (look,) = find_faults_and_looks(name)
+    assert "refuse" not in fault  # refused connections never reach the proxy
     assert look["probe"] == {"proxy": {"service": "${dependency}"}}
     assert look["expect"] == {"touched": {"at_least": 1}}
     assert "within" in look
+
+
+def test_an_outage_that_the_health_check_does_not_show_fails_the_run() -> None:
+    phases = DOCUMENTS["dependency-outage-noticed"]["spec"]["phases"]
+    expected = [
+        [look["expect"]["status"] for look in phase["validations"] if "${watched}" in str(look["probe"])]
+        for phase in phases
+    ]
+    assert expected == [[{"below": "${noticed}"}], [{"at_least": "${noticed}"}], [{"below": "${noticed}"}]]

@@ -1,0 +1,33 @@
+"""A person who knows the command line, and nothing of the services."""
+
+import json
+from typing import Any
+
+from tests.servers.loopback import wait_for
+from tests.servers.plain_system import QUICK, PlainSystem
+
+
+class Newcomer:
+    """Asks: does the front survive, and how fast does it recover?"""
+
+    def __init__(self, system: PlainSystem) -> None:
+        self._system = system
+
+    def register(self, name: str, url: str, *options: str) -> None:
+        self._type("service", "add", name, "--url", url, *options)
+
+    def start(self, scenario: str, path: str, dependency: str, **variables: str) -> str:
+        """The id of the run."""
+        given = {**QUICK, "service": "front", "path": path, "dependency": dependency, **variables}
+        words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
+        return self._type("run", scenario, *words, "--detach").strip()
+
+    def wait(self) -> None:
+        wait_for(lambda: not self._system.count_unended(), what="every run has ended")
+
+    def report(self, run_id: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(self._type("report", run_id, "--format", "json"))
+        return report
+
+    def _type(self, *words: str) -> str:
+        return self._system.commands.manage("scenario", *words)
