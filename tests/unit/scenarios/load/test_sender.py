@@ -1,0 +1,329 @@
+"""The process that sends a load, against a real server on loopback."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from scenarios.domain.load_tally import Tally
+from scenarios.drivers.processes import has_ended, open_process
+from scenarios.load import process
+from scenarios.load.process import LoadProcess, LoadProcesses
+from tests.servers.coordinator import PROJECT
+from tests.servers.loopback import wait_for
+
+# Generous: a busy machine may take long to start a process.
+LIMIT = 240.0
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def say(content: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(content)
+    await writer.drain()
+
+
+class Server:
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.requests: list[bytes] = []
+        self.is_reached = asyncio.Event()
+        self.connections = 0
+        self.writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self.writers.append(writer)
+        try:
+            while True:
+                request = await reader.readuntil(b"\r\n\r\n")
+                if length := re.search(rb"(?i)content-length: (\d+)", request):
+                    request += await reader.readexactly(int(length[1]))
+                self.requests.append(request)
+                self.is_reached.set()
+                await self.answer(request, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[Server]:
+    server = Server(answer)
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
+        server.port = listening.sockets[0].getsockname()[1]
+        try:
+            yield server
+        finally:
+            for writer in server.writers:
+                writer.transport.abort()
+            for writer in server.writers:
+                with suppress(ConnectionError):
+                    await writer.wait_closed()
+
+
+async def answer_ok(_request: bytes, writer: asyncio.StreamWriter) -> None:
+    await say(OK, writer)
+
+
+def order(port: int, path: str = "/", **more: Any) -> dict[str, Any]:
+    request = {
+        "url": f"http://127.0.0.1:{port}{path}",
+        "host": "127.0.0.1",
+        "addresses": [["127.0.0.1", port]],
+        "is_tls": False,
+        "method": "GET",
+        "headers": {},
+        "query": [],
+        "has_json": False,
+        "json": None,
+        "body": None,
+        "ok": None,
+    }
+    request.update(more.pop("request", {}))
+    words = {
+        "request": request,
+        "choose": {},
+        "rate": 200.0,
+        "timeout": 100.0,
+        "seed": "a",
+        "max_requests": 40,
+    }
+    return {**words, **more}
+
+
+@asynccontextmanager
+async def loading(words: dict[str, Any]) -> AsyncIterator[LoadProcess]:
+    load = await LoadProcesses().start(words)
+    assert isinstance(load, LoadProcess)
+    try:
+        async with asyncio.timeout(LIMIT):
+            assert await load.read() is not None
+            yield load
+    finally:
+        load.kill()
+
+
+async def collect(load: LoadProcess, phase: int = 0) -> dict[int, Tally]:
+    """What became of all requests of the order, by phase."""
+    load.enter_phase(phase)
+    found: dict[int, Tally] = {}
+    while (report := await load.read()) is not None:
+        for _second, number, kept in report["tallies"]:
+            found.setdefault(number, Tally()).merge(Tally.from_json(kept))
+        if report["is_over"] and not any(tally.pending for tally in found.values()):
+            return found
+    raise AssertionError("the sender has ended")
+
+
+async def send_all(words: dict[str, Any]) -> Tally:
+    async with loading(words) as load:
+        return (await collect(load))[0]
+
+
+async def test_every_request_is_counted_and_connections_are_kept() -> None:
+    async with serving(answer_ok) as server:
+        tally = await send_all(order(server.port))
+    assert (tally.sent, tally.answered, tally.errors, len(server.requests)) == (40, 40, Counter(), 40)
+    assert tally.latency.count == 40
+    assert server.connections < 40
+
+
+async def test_requests_become_due_whether_or_not_others_are_answered() -> None:
+    """The server answers nothing until all 40 have arrived."""
+    gate = asyncio.Event()
+
+    async def answer_later(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        if len(server.requests) == 40:
+            gate.set()
+        await gate.wait()
+        await say(OK, writer)
+
+    async with serving(answer_later) as server:
+        tally = await send_all(order(server.port))
+    assert tally.latency.max >= 39 / 200
+
+
+async def test_a_request_that_the_sender_is_late_with_counts_from_the_moment_it_was_due() -> None:
+    async with serving(answer_ok) as server, loading(order(server.port, max_requests=1_000_000)) as load:
+        load.enter_phase(0)
+        await server.is_reached.wait()
+        os.kill(load.pid, signal.SIGSTOP)
+        await asyncio.sleep(0.4)
+        os.kill(load.pid, signal.SIGCONT)
+        tally = Tally()
+        while min(tally.lateness.max, tally.latency.max) < 0.35:
+            report = await load.read()
+            assert report is not None
+            for _second, _phase, kept in report["tallies"]:
+                tally.merge(Tally.from_json(kept))
+            load.enter_phase(0)
+
+
+async def test_each_request_has_a_trace_of_its_own_and_a_chosen_value() -> None:
+    async with serving(answer_ok) as server:
+        words = order(server.port, "/price/${item}?q=${item}", choose={"item": ["book", "a b/c"]})
+        await send_all(words)
+        chosen = [request.split()[1] for request in server.requests]
+        await send_all(words)
+    again = [request.split()[1] for request in server.requests[40:]]
+    traces = set(
+        re.findall(rb"traceparent: 00-([0-9a-f]{32})-[0-9a-f]{16}-01\r\n", b"".join(server.requests))
+    )
+    assert len(traces) == 80
+    assert set(chosen) == {b"/price/book?q=book", b"/price/a%20b%2Fc?q=a%20b/c"}
+    assert Counter(chosen) == Counter(again)
+
+
+async def test_a_body_may_hold_a_chosen_value() -> None:
+    async with serving(answer_ok) as server:
+        request = {
+            "method": "POST",
+            "has_json": True,
+            "json": {"count": "${n}"},
+            "headers": {"X-Side": "${n}"},
+        }
+        await send_all(order(server.port, choose={"n": [7]}, request=request))
+    assert all(one.endswith(b'\r\n\r\n{"count": 7}') and b"X-Side: 7\r\n" in one for one in server.requests)
+
+
+async def test_errors_are_counted_by_kind() -> None:
+    async def answer_each(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        number = len(server.requests) % 4
+        if number == 0:
+            await say(OK, writer)
+        elif number == 1:
+            await say(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", writer)
+        elif number == 2:
+            writer.close()
+        else:
+            await say(b"SMTP ready\r\n\r\n", writer)
+
+    async with serving(answer_each) as server:
+        tally = await send_all(order(server.port, request={"method": "POST"}))
+    assert tally.answered == 40
+    assert tally.errors["status 503"] == tally.errors["not HTTP"] == 10
+    assert tally.errors["connection closed"] + tally.errors["connection reset"] == 10
+
+
+async def test_statuses_of_ok_are_no_errors_and_others_are() -> None:
+    async def answer_missing(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        await say(b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nno\r\n0\r\n\r\n", writer)
+
+    async with serving(answer_missing) as server:
+        assert not (await send_all(order(server.port, request={"ok": [404]}))).errors
+        assert (await send_all(order(server.port))).errors == Counter({"status 404": 40})
+
+
+async def test_an_answer_may_end_with_the_connection() -> None:
+    async def answer_and_close(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        await say(b"HTTP/1.0 200 OK\r\n\r\nabc", writer)
+        writer.close()
+
+    async with serving(answer_and_close) as server:
+        tally = await send_all(order(server.port))
+    assert (tally.answered, tally.errors, server.connections) == (40, Counter(), 40)
+
+
+async def test_a_kept_connection_that_the_server_has_closed_is_no_error_of_a_get() -> None:
+    """It answers, says nothing of the end, and closes with the next request."""
+
+    async def answer_once(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        if getattr(writer, "was_used", False):
+            writer.transport.abort()
+            return
+        writer.was_used = True  # type: ignore[attr-defined]
+        await say(OK, writer)
+
+    async with serving(answer_once) as server:
+        assert not (await send_all(order(server.port, max_requests=10, rate=20.0))).errors
+
+
+async def test_refused_connections_are_errors_without_a_latency() -> None:
+    async with serving(answer_ok) as server:
+        port = server.port
+    tally = await send_all(order(port))
+    assert (tally.answered, tally.errors, tally.latency.count) == (40, Counter({"connection refused": 40}), 0)
+
+
+async def test_a_timeout_is_an_error_and_counts_with_its_time() -> None:
+    async def answer_never(_request: bytes, writer: asyncio.StreamWriter) -> None:
+        pass
+
+    async with serving(answer_never) as server:
+        tally = await send_all(order(server.port, timeout=0.3))
+    assert tally.errors == Counter({"timeout": 40})
+    assert tally.latency.max == 0.3
+
+
+async def test_requests_count_in_the_phase_in_which_they_were_due() -> None:
+    async with serving(answer_ok) as server, loading(order(server.port, max_requests=100)) as load:
+        load.enter_phase(0)
+        await server.is_reached.wait()
+        found = await collect(load, phase=1)
+    assert set(found) == {0, 1}
+    assert found[0].answered + found[1].answered == 100
+
+
+async def test_the_sender_ends_at_once_when_it_is_killed() -> None:
+    async with serving(answer_ok) as server, loading(order(server.port, max_requests=1_000_000)) as load:
+        load.enter_phase(0)
+        await server.is_reached.wait()
+        load.kill()
+        seen = len(server.requests)
+        assert load._process.poll() == -signal.SIGKILL
+        await asyncio.sleep(0.1)
+        assert len(server.requests) <= seen + 20  # what was in the sockets already
+
+
+STARTER = """
+import asyncio, json, sys
+from scenarios.load.process import LoadProcesses
+
+async def main():
+    load = await LoadProcesses().start(json.loads(sys.argv[1]))
+    await load.read()
+    load.enter_phase(0)
+    print(load.pid, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+async def test_the_sender_ends_when_the_process_that_started_it_is_killed() -> None:
+    async with serving(answer_ok) as server:
+        words = json.dumps(order(server.port, max_requests=1_000_000))
+        starter = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", STARTER, words, stdout=asyncio.subprocess.PIPE, cwd=PROJECT
+        )
+        try:
+            assert starter.stdout is not None
+            async with asyncio.timeout(LIMIT):
+                pid = int(await starter.stdout.readline())
+                with open_process(pid) as sender:
+                    await server.is_reached.wait()
+                    starter.kill()
+                    await asyncio.to_thread(wait_for, lambda: has_ended(sender), what="the sender ends")
+        finally:
+            with suppress(ProcessLookupError):
+                starter.kill()
+            await starter.wait()
+
+
+async def test_the_sender_ends_when_it_hears_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SILENCE_SECONDS", 0.3)
+    async with serving(answer_ok) as server, loading(order(server.port, max_requests=1_000_000)) as load:
+        load.enter_phase(0)
+        while await load.read() is not None:
+            pass
