@@ -134,6 +134,12 @@ def revoke_token(token: ApiToken) -> bool:
     )
 
 
+def find_scopes(permissions: Iterable[str]) -> list[str]:
+    """The scopes that have these permissions, in the order of SCOPES."""
+    wanted = set(permissions)
+    return [scope for scope, held in SCOPES.items() if not wanted.isdisjoint(held)]
+
+
 def collect_permissions(scopes: Iterable[str]) -> frozenset[str]:
     """The permissions of the scopes."""
     return frozenset(permission for scope in scopes for permission in SCOPES.get(scope, ()))

@@ -20,6 +20,7 @@ from ninja.utils import check_csrf
 from scenarios.access import tokens
 from scenarios.access.client_address import client_network
 from scenarios.api.failed_tokens import failures
+from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import HANDLERS, describe_error
 from scenarios.models.access import ApiToken
 
@@ -48,6 +49,10 @@ class NotAuthenticatedError(AuthenticationError):
     def __init__(self, sentence: str, challenge: str = REALM) -> None:
         super().__init__(message=sentence)
         self.headers = {"WWW-Authenticate": challenge}
+
+
+class CsrfError(AuthorizationError):
+    code = ProblemCode.CSRF_FAILED
 
 
 class TooManyFailuresError(HttpError):
@@ -90,7 +95,7 @@ class SessionAuth(APIKeyCookie):
 
     def _get_key(self, request: HttpRequest) -> str | None:
         if check_csrf(request) is not None:
-            raise AuthorizationError(
+            raise CsrfError(
                 message="The header X-CSRFToken is missing or wrong; a write in a session needs it."
             )
         return request.COOKIES.get(self.param_name)
@@ -132,10 +137,22 @@ def permit(request: HttpRequest, *permissions: str) -> Caller:
     caller = authenticate(request)
     missing = [permission for permission in permissions if not caller.may(permission)]
     if missing:
-        hint = "add a scope, or ask its owner for the permission" if caller.token else "ask an administrator"
-        who = "This token does" if caller.token else "You do"
-        raise AuthorizationError(message=f"{who} not have the permission {' and '.join(missing)}; {hint}.")
+        raise AuthorizationError(message=describe_missing(caller, missing))
     return caller
+
+
+def describe_missing(caller: Caller, missing: Iterable[str]) -> str:
+    """What the caller lacks, and who can change that: the token's scopes, or its owner's permissions."""
+    names = " and ".join(missing)
+    if caller.token is None:
+        return f"You do not have the permission {names}; ask an administrator."
+    scopes = tokens.find_scopes(missing)
+    if lacking := [scope for scope in scopes if scope not in caller.token.scopes]:
+        words = " and ".join(map(repr, lacking))
+        hint = f"create a token with the scope {words}"
+    else:
+        hint = f"its owner {caller.user.get_username()!r} must be given the permission"
+    return f"This token does not have the permission {names}; {hint}."
 
 
 View = TypeVar("View", bound=Callable[..., Any])

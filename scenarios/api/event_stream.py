@@ -27,6 +27,8 @@ POLL_SECONDS = 0.25
 # A reader that has disconnected is noticed only when something is sent to it.
 KEEPALIVE_SECONDS = 5.0
 MAX_BATCH = 1000
+# The id of `end` is that of the last event with this.
+END_SUFFIX = ".end"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -53,11 +55,15 @@ slots = WaitingSlots()
 
 
 class StreamReader:
-    """Writes one reader's response: the events it has not seen, then `end` once the run has ended."""
+    """Writes one reader's response: the events it has not seen, then `end` once the run has ended.
 
-    def __init__(self, run: Run, after: int) -> None:
+    `end` has an id, too, so that a reader who reconnects is not sent it twice, and always gets it once.
+    """
+
+    def __init__(self, run: Run, after: int, *, has_seen_end: bool = False) -> None:
         self._run = run
         self._seen = after
+        self._has_seen_end = has_seen_end
         self._has_ended = False
 
     def respond(self, wait: float) -> HttpResponseBase:
@@ -99,13 +105,15 @@ class StreamReader:
             self._has_ended = True  # the run was deleted in the meantime
             return ""
         last_event, state = newest
-        if last_event <= self._seen:
-            self._has_ended = state == RunState.FINISHED
-            return ""
-        rows = Event.objects.filter(run=self._run, sequence__gt=self._seen).order_by("sequence")[:MAX_BATCH]
-        written = "".join(map(self._format_event, rows))
+        # No event after `last_event`: those belong to a state that was not read.
+        rows = Event.objects.filter(run=self._run, sequence__gt=self._seen, sequence__lte=last_event)
+        written = ""
+        if last_event > self._seen:
+            written = "".join(map(self._format_event, rows.order_by("sequence")[:MAX_BATCH]))
         self._has_ended = state == RunState.FINISHED and self._seen >= last_event
-        return written + (self._format_end() if self._has_ended else "")
+        if self._has_ended and (written or not self._has_seen_end):
+            written += self._format_end()
+        return written
 
     def _format_event(self, event: Event) -> str:
         self._seen = event.sequence
@@ -114,4 +122,4 @@ class StreamReader:
     def _format_end(self) -> str:
         run = Run.objects.only("outcome", "rollback", "reason").get(pk=self._run.pk)
         ending = {"status": run.outcome, "rollback": run.rollback, "reason": run.reason}
-        return f"event: end\ndata: {json.dumps(ending)}\n\n"
+        return f"id: {self._seen}{END_SUFFIX}\nevent: end\ndata: {json.dumps(ending)}\n\n"

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from scenarios.api.access import needs
 from scenarios.api.description import ITEM_REFUSALS
-from scenarios.api.event_stream import MEDIA_TYPE, StreamReader
+from scenarios.api.event_stream import END_SUFFIX, MEDIA_TYPE, StreamReader
 from scenarios.api.names import find_run
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.problems import ProblemAt, RefusedError
@@ -57,7 +57,7 @@ STREAM = {
             "in": "header",
             "required": False,
             "description": "Streams only: the newest `id` that the reader has seen.",
-            "schema": {"type": "integer", "minimum": 0, "maximum": MAX_SEQUENCE},
+            "schema": {"type": "string", "pattern": r"^[0-9]{1,10}(\.end)?$"},
         }
     ],
     "responses": {
@@ -88,16 +88,19 @@ def list_events(
     A stream sends what is new and ends: ask again after `retry`, with `Last-Event-ID`. The last event of a
     run's stream is `end`, with status and rollback.
     """
-    run, seen = find_run(run_id), parse_last_seen(request)
+    run, (seen, has_seen_end) = find_run(run_id), parse_last_seen(request)
     if request.get_preferred_type(["application/json", MEDIA_TYPE]) == MEDIA_TYPE:
-        return StreamReader(run, max(filters.after, seen)).respond(filters.wait)
+        reader = StreamReader(run, max(filters.after, seen), has_seen_end=has_seen_end)
+        return reader.respond(filters.wait)
     return build_page(Event.objects.filter(run=run, sequence__gt=filters.after), ORDER, filters, record_event)
 
 
-def parse_last_seen(request: HttpRequest) -> int:
-    word = request.headers.get(LAST_SEEN, "0")
+def parse_last_seen(request: HttpRequest) -> tuple[int, bool]:
+    """The newest event that the reader has seen, and whether it has seen `end`, too."""
+    text = request.headers.get(LAST_SEEN, "0")
+    word = text.removesuffix(END_SUFFIX)
     if not word.isdecimal() or not word.isascii() or not 0 <= int(word[:20]) <= MAX_SEQUENCE:
-        hint = "send the sequence number of an event"
+        hint = "send the `id` of an event"
         place = ProblemAt(path=f"header.{LAST_SEEN}", message="invalid value", hint=hint)
-        raise RefusedError(f"Invalid {LAST_SEEN} {word[:80]!r}; {hint}.", [place])
-    return int(word)
+        raise RefusedError(f"Invalid {LAST_SEEN} {text[:80]!r}; {hint}.", [place])
+    return int(word), word != text

@@ -15,6 +15,7 @@ from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, 
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, RowId, find_fault
 from scenarios.api.paging import Filters, Order, Text, build_page
+from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
 from scenarios.domain.outputs import make_storable
@@ -150,7 +151,9 @@ def retry_undo(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
     """Try the undo again. The watchdog does it within a second; if `host` is set, the one on that host."""
     fault = find_fault(fault_id)
     if not fault_commands.retry_undo(Fault.objects.filter(pk=fault.pk)):
-        raise ConflictError(NOT_OUTSTANDING.format(fault.pk, fault.state, "undone again"))
+        raise ConflictError(
+            NOT_OUTSTANDING.format(fault.pk, fault.state, "undone again"), ProblemCode.FAULT_NOT_OUTSTANDING
+        )
     return record_fault(find_fault(fault_id))
 
 
@@ -173,6 +176,7 @@ def acknowledge_fault(
     ):
         raise ConflictError(
             NOT_OUTSTANDING.format(fault.pk, fault.state, "acknowledged")
-            + " If its undo is in progress, try again in a moment."
+            + " If its undo is in progress, try again in a moment.",
+            ProblemCode.FAULT_NOT_OUTSTANDING,
         )
     return record_fault(find_fault(fault_id))

@@ -9,12 +9,14 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as InvalidFields
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, Throttled, ValidationError
 from ninja.parser import Parser
 
 from scenarios.access.idempotency import KeyUsedOtherwise
 from scenarios.api.patterns import HINTS
+from scenarios.api.problem_codes import ProblemCode, find_code
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import (
     AddressProtected,
@@ -57,9 +59,10 @@ class ProblemAt(Schema):
 
 
 class Problem(Schema):
-    """A problem document by RFC 9457. `errors` lists each error and its place."""
+    """A problem document by RFC 9457. `code` names the cause; `errors` lists each error and its place."""
 
     type: str = "about:blank"
+    code: ProblemCode
     title: str
     status: int
     detail: str
@@ -71,7 +74,11 @@ class NotFoundError(LookupError):
 
 
 class ConflictError(ValueError):
-    """The request does not fit the present state."""
+    """The request does not fit the present state; `code` says which rule it breaks."""
+
+    def __init__(self, detail: str, code: ProblemCode) -> None:
+        super().__init__(detail)
+        self.code = code
 
 
 class RefusedError(ValueError):
@@ -83,6 +90,8 @@ class RefusedError(ValueError):
 
 
 class MalformedJSONError(HttpError):
+    code = ProblemCode.MALFORMED_JSON
+
     def __init__(self, error: json.JSONDecodeError | None) -> None:
         super().__init__(HTTPStatus.BAD_REQUEST, "The body is not valid JSON.")
         self.errors = [
@@ -104,13 +113,26 @@ class JSONParser(Parser):
 
 
 def build_problem(
-    status: int, detail: str, errors: Sequence[ProblemAt] = (), headers: Mapping[str, str] | None = None
+    status: int,
+    code: ProblemCode,
+    detail: str,
+    errors: Sequence[ProblemAt] = (),
+    headers: Mapping[str, str] | None = None,
 ) -> HttpResponse:
     phrase = HTTPStatus(status).phrase
-    body = Problem(title=phrase, status=status, detail=detail, errors=list(errors))
+    body = Problem(title=phrase, code=code, status=status, detail=detail, errors=list(errors))
     # A name in the request may hold half of a surrogate pair, which JSON can only carry escaped.
     content = json.dumps(body.model_dump(exclude_none=True))
     return HttpResponse(content, status=status, content_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def refuse_values(code: ProblemCode, detail: str, errors: Sequence[ProblemAt]) -> HttpResponse:
+    return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail, errors)
+
+
+def answer_with(status: HTTPStatus, code: ProblemCode) -> Callable[[Exception], HttpResponse]:
+    """A handler of errors whose own sentence says everything."""
+    return lambda error: build_problem(status, code, str(error))
 
 
 def list_problems(error: ValidationError) -> list[ProblemAt]:
@@ -135,7 +157,7 @@ def format_path(location: Sequence[int | str]) -> str:
 def describe_invalid_document(error: InvalidDocument) -> HttpResponse:
     errors = [ProblemAt.model_validate(found, from_attributes=True) for found in error.problems]
     detail = f"The document is invalid, with {format_count(len(errors), 'error')}: nothing was stored."
-    return build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+    return refuse_values(ProblemCode.INVALID_DOCUMENT, detail, errors)
 
 
 def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
@@ -143,8 +165,8 @@ def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
         ProblemAt(path=f"body.variables.{name}"[:MAX_NAME_LENGTH_SHOWN], message=sentence)
         for name, sentence in error.errors.items()
     ]
-    return build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "Some values do not fit the scenario's variables.", errors
+    return refuse_values(
+        ProblemCode.INVALID_VARIABLES, "Some values do not fit the scenario's variables.", errors
     )
 
 
@@ -157,29 +179,29 @@ def describe_invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:
         ProblemAt(path=FIELD_PATHS.get(name, f"body.{name}"), message=sentence)
         for name, sentence in sentences.items()
     ]
-    return build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "Some fields are invalid: nothing was stored.", errors
-    )
+    return refuse_values(ProblemCode.INVALID_FIELDS, "Some fields are invalid: nothing was stored.", errors)
 
 
 def describe_http_error(error: HttpError) -> HttpResponse:
     if isinstance(error.__cause__, MalformedJSONError):
         error = error.__cause__  # ninja has wrapped it
-    return build_problem(
-        error.status_code, str(error), getattr(error, "errors", ()), getattr(error, "headers", {})
-    )
+    code = getattr(error, "code", find_code(error.status_code))
+    errors, headers = getattr(error, "errors", ()), getattr(error, "headers", {})
+    return build_problem(error.status_code, code, str(error), errors, headers)
 
 
 def describe_refused_request(error: SuspiciousOperation) -> HttpResponse:
     if isinstance(error, RequestDataTooBig):
-        return build_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body is larger than 2.5 MiB.")
-    return build_problem(HTTPStatus.BAD_REQUEST, "The request is malformed.")
+        code = ProblemCode.BODY_TOO_LARGE
+        return build_problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, code, "The body is larger than 2.5 MiB.")
+    return build_problem(HTTPStatus.BAD_REQUEST, ProblemCode.MALFORMED_REQUEST, "The request is malformed.")
 
 
 def describe_database_outage(_error: OperationalError) -> HttpResponse:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return build_problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
+        ProblemCode.DATABASE_UNAVAILABLE,
         "The database is unavailable or busy; try again later.",
         headers=headers,
     )
@@ -196,13 +218,13 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     Throttled: describe_http_error,
     SuspiciousOperation: describe_refused_request,
     OperationalError: describe_database_outage,
-    ValidationError: lambda error: build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "The request is invalid.", list_problems(error)
+    ValidationError: lambda error: refuse_values(
+        ProblemCode.INVALID_REQUEST, "The request is invalid.", list_problems(error)
     ),
-    NotFoundError: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
-    RefusedError: lambda error: build_problem(HTTPStatus.UNPROCESSABLE_ENTITY, str(error), error.errors),
-    KeyUsedOtherwise: lambda error: build_problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFoundError: answer_with(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND),
+    RefusedError: lambda error: refuse_values(ProblemCode.INVALID_REQUEST, str(error), error.errors),
+    KeyUsedOtherwise: lambda error: refuse_values(
+        ProblemCode.IDEMPOTENCY_KEY_REUSED,
         str(error),
         [
             ProblemAt(
@@ -210,17 +232,17 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
             )
         ],
     ),
-    ConflictError: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    AddressProtected: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),
+    ConflictError: lambda error: build_problem(HTTPStatus.CONFLICT, error.code, str(error)),
+    AddressProtected: answer_with(HTTPStatus.FORBIDDEN, ProblemCode.ADDRESS_PROTECTED),
     AddressUnknown: lambda error: describe_invalid_fields({"base_url": str(error)}),
-    CannotBegin: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    ScenarioDeleted: lambda error: build_problem(HTTPStatus.NOT_FOUND, str(error)),
-    CannotRemove: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    NameTaken: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    AlreadyRegistered: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    ServiceHeld: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    NotWaiting: lambda error: build_problem(HTTPStatus.CONFLICT, str(error)),
-    OwnRequest: lambda error: build_problem(HTTPStatus.FORBIDDEN, str(error)),
+    CannotBegin: answer_with(HTTPStatus.CONFLICT, ProblemCode.RUN_WOULD_WAIT),
+    ScenarioDeleted: answer_with(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND),
+    CannotRemove: answer_with(HTTPStatus.CONFLICT, ProblemCode.IN_USE),
+    NameTaken: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
+    AlreadyRegistered: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
+    ServiceHeld: answer_with(HTTPStatus.CONFLICT, ProblemCode.SERVICE_HELD),
+    NotWaiting: answer_with(HTTPStatus.CONFLICT, ProblemCode.NOT_WAITING),
+    OwnRequest: answer_with(HTTPStatus.FORBIDDEN, ProblemCode.SECOND_PERSON_NEEDED),
 }
 
 
@@ -234,9 +256,12 @@ def describe_error(error: Exception) -> HttpResponse:
     return HANDLERS[kind](error)
 
 
+@csrf_exempt
 def refuse_unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
+    """Whatever the method: a missing CSRF token is not what is wrong."""
     return build_problem(
         HTTPStatus.NOT_FOUND,
+        ProblemCode.NO_SUCH_ADDRESS,
         f"There is nothing at {request.path[:MAX_NAME_LENGTH_SHOWN]!r}; /api/v1/docs lists all addresses.",
     )
 
@@ -259,7 +284,8 @@ class ProblemMiddleware:
         if "json" in response.get("Content-Type", ""):
             return response
         kept = {name: response[name] for name in self.KEPT_HEADERS if name in response}
-        return build_problem(response.status_code, self.sentence(request, response), headers=kept)
+        status, sentence = response.status_code, self.sentence(request, response)
+        return build_problem(status, find_code(status), sentence, headers=kept)
 
     def sentence(self, request: HttpRequest, response: HttpResponse) -> str:
         status = HTTPStatus(response.status_code)

@@ -18,6 +18,7 @@ from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, check_name, find_schedule
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import TIME_OF_DAY
+from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
@@ -235,5 +236,6 @@ def paused(request: HttpRequest, name: str, *, is_paused: bool) -> ScheduleDetai
     try:
         schedules.pause(schedule, paused=is_paused)
     except InvalidSchedule as error:  # valid when it was stored: time zones change
-        raise ConflictError(f"Schedule {name!r} cannot be resumed: {error}.") from error
+        sentence = f"Schedule {name!r} cannot be resumed: {error}."
+        raise ConflictError(sentence, ProblemCode.SCHEDULE_INVALID) from error
     return ScheduleDetails.of(find_schedule(name), request)

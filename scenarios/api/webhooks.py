@@ -20,6 +20,7 @@ from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.patterns import ONE_LINE
+from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
@@ -172,7 +173,7 @@ def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
     """Send a test message."""
     webhook = lock_webhook(webhook_id)
     if not webhook.is_enabled:
-        raise ConflictError(f"Webhook {webhook.name!r} is disabled; enable it first.")
+        raise ConflictError(f"Webhook {webhook.name!r} is disabled; enable it first.", ProblemCode.DISABLED)
     return Status(HTTPStatus.ACCEPTED, webhooks.send_test(webhook))
 
 
@@ -213,7 +214,7 @@ def save_webhook(webhook: Webhook, *, by: User) -> str:
         ) from error
     except IntegrityError as error:  # stored by another request at the same time
         raise ConflictError(
-            f"A webhook named {webhook.name!r} already exists; choose another name."
+            f"A webhook named {webhook.name!r} already exists; choose another name.", ProblemCode.NAME_TAKEN
         ) from error
 
 

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from scenarios.access import tokens
+from scenarios.api.problem_codes import MEANINGS, ProblemCode
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Scenario
@@ -55,6 +56,7 @@ def read_problem(answer: Any, status: int) -> Any:
     assert answer["Content-Type"] == "application/problem+json"
     content = json.loads(answer.content)
     assert content["status"] == status
+    assert MEANINGS[ProblemCode(content["code"])][0] == status
     return content
 
 

@@ -1,14 +1,18 @@
 """Events in pages and as a stream; faults tried again and acknowledged."""
 
 import json
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import connection
+from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from scenarios.api.event_stream import StreamReader, slots
-from scenarios.domain.outcomes import Rollback
+from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.models import Fault, Run
 from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.api.test_lists import rows_of_all_pages
@@ -25,8 +29,30 @@ def telling() -> Telling:
     return begun
 
 
+class CallOnQuery:
+    """Calls something right after the first query that contains the text."""
+
+    def __init__(self, text: str, call: Callable[[], object]) -> None:
+        self._text, self._call, self._is_called = text, call, False
+        self._stack = ExitStack()
+
+    def __enter__(self) -> None:
+        self._stack.enter_context(connection.execute_wrapper(self._pass_on))
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _pass_on(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        found = execute(sql, params, many, context)
+        if self._text in sql and not self._is_called:
+            self._is_called = True
+            self._call()
+        return found
+
+
 def ids(stream: bytes) -> list[int]:
-    return [int(line.partition(": ")[2]) for line in stream.decode().splitlines() if line.startswith("id: ")]
+    found = [line.partition(": ")[2] for line in stream.decode().splitlines() if line.startswith("id: ")]
+    return [int(word) for word in found if not word.endswith(".end")]
 
 
 def test_events_are_paged_by_sequence_number(ci: Program, telling: Telling) -> None:
@@ -55,10 +81,43 @@ def test_stream_ends_with_the_verdict_then_204(ci: Program, telling: Telling) ->
     address = f"runs/{telling.run.pk}/events"
     content = ci.get(address, **STREAM).content
     *_, last = content.decode().strip().split("\n\n")
-    assert last.startswith("event: end\ndata: ")
+    seen = ids(content)[-1]
+    assert last.startswith(f"id: {seen}.end\nevent: end\ndata: ")
     assert json.loads(last.partition("data: ")[2])["status"] == "passed"
-    seen = str(ids(content)[-1])
-    assert ci.get(address, **STREAM, **{"Last-Event-ID": seen}).status_code == 204
+    assert ci.get(address, **STREAM, **{"Last-Event-ID": f"{seen}.end"}).status_code == 204
+
+
+def test_a_reader_whose_connection_broke_before_the_end_gets_it(ci: Program, telling: Telling) -> None:
+    telling.finish()
+    address = f"runs/{telling.run.pk}/events"
+    seen = str(ids(ci.get(address, **STREAM).content)[-1])
+    again = ci.get(address, **STREAM, **{"Last-Event-ID": seen}).content
+    assert ids(again) == []
+    assert b"event: end" in again
+
+
+def test_events_that_came_after_the_state_was_read_do_not_hide_the_end(telling: Telling) -> None:
+    """The run ends while its events are read: they are sent with the state that they belong to."""
+    reader = StreamReader(telling.run, 0)
+    with CallOnQuery('FROM "scenarios_run"', telling.finish):
+        first: Any = reader.respond(0)
+    assert ids(first.content) == list(range(1, 8))
+    rest: Any = StreamReader(telling.run, 7).respond(0)
+    assert b"event: end" in rest.content
+
+
+def test_a_state_that_is_stored_after_the_last_event_still_ends_the_stream(telling: Telling) -> None:
+    answer: Any = StreamReader(telling.run, 7).respond(60)
+    parts = iter(answer)
+    next(parts)
+    ended = {
+        "state": RunState.FINISHED,
+        "outcome": "passed",
+        "rollback": "clean",
+        "finished_at": timezone.now(),
+    }
+    Run.objects.filter(pk=telling.run.pk).update(**ended)
+    assert b"event: end" in b"".join(parts)
 
 
 def test_stream_continues_after_a_full_batch(ci: Program, telling: Telling) -> None:

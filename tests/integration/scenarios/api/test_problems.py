@@ -1,15 +1,20 @@
 """Every refusal is a problem document that says what is wrong, and where."""
 
+from pathlib import Path
+
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django.fixtures import Settings
 
+from scenarios.api.problem_codes import MEANINGS, ProblemCode
 from scenarios.library import scenarios as stored_scenarios
 from scenarios.models import Run, Scenario
-from tests.integration.scenarios.api.conftest import Program, read_problem
+from tests.integration.scenarios.api.conftest import Program, person, program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT
 
 pytestmark = pytest.mark.django_db
+GUIDE = Path(__file__).parents[4] / "docs" / "api.md"
 
 
 @pytest.mark.parametrize("path", ["nothing", "runs/", "runs/x/y", "scenarios/", ""])
@@ -153,3 +158,48 @@ def test_an_invalid_header_is_named(ci: Program, stored: Scenario, header: str) 
     path = {"Idempotency-Key": f"runs/{run}/stop", "Last-Event-ID": f"runs/{run}/events"}[header]
     answer = ci.ask("POST" if header == "Idempotency-Key" else "GET", path, **{header: "not valid"})
     assert read_problem(answer, 422)["errors"][0]["path"] == f"header.{header}"
+
+
+def test_the_guide_lists_every_code() -> None:
+    assert set(MEANINGS) == set(ProblemCode)
+    guide = GUIDE.read_text()
+    for code, (status, meaning) in MEANINGS.items():
+        assert f"| `{code}` | {status or 'any'} | {meaning} |" in guide
+
+
+def test_causes_with_one_status_have_different_codes(ci: Program, stored: Scenario) -> None:
+    found = {
+        read_problem(ci.get("scenarios/no-such-scenario"), 404)["code"],
+        read_problem(ci.get("no/such/address"), 404)["code"],
+        read_problem(ci.post(f"scenarios/{stored.name}/runs", {"variables": {"x": 1}}), 422)["code"],
+        read_problem(ci.post("runs", {"scenario": 7}), 422)["code"],
+        read_problem(ci.ask("PUT", "scenarios/broken", "kind: Scenario"), 422)["code"],
+    }
+    assert found == {
+        "not_found",
+        "no_such_address",
+        "invalid_variables",
+        "invalid_request",
+        "invalid_document",
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_a_wrong_address_is_not_found_whatever_the_method(ci: Program, method: str) -> None:
+    strict = Program(ci.secret, Client(enforce_csrf_checks=True))
+    problem = read_problem(strict.ask(method, "no/such/address"), 404)
+    assert "There is nothing at" in problem["detail"]
+
+
+def test_a_missing_scope_is_named(admin_user: User) -> None:
+    problem = read_problem(program(admin_user, "read").post("scenarios/x/runs"), 403)
+    assert problem["code"] == "permission_missing"
+    assert problem["detail"] == (
+        "This token does not have the permission scenarios.run_scenario; create a token with the scope 'run'."
+    )
+
+
+def test_a_permission_that_only_the_owner_lacks_is_said() -> None:
+    problem = read_problem(program(person("scenarios.view_run")).post("scenarios/x/runs"), 403)
+    assert "its owner" in problem["detail"]
+    assert "must be given the permission" in problem["detail"]
