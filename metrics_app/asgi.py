@@ -155,7 +155,7 @@ class RequestMetrics:
         if request.is_over:
             return
         request.is_over = True
-        seconds = perf_counter() - request.start
+        ended = perf_counter()
         if request.is_scrape and not self._settings.count_scrapes:
             request.recorder.cancel(request.method)
             return
@@ -167,7 +167,8 @@ class RequestMetrics:
         for name, value in scope["headers"]:
             if name == b"traceparent":
                 trace_id = sampled_trace_id(value.decode("latin-1"))
-        request.recorder.finish(request.method, route, code, seconds, trace_id)
+        seconds = ended - request.start
+        request.recorder.finish(request.method, route, code, seconds, trace_id, ended=ended)
 
 
 class MeasuredRequest:

@@ -94,7 +94,10 @@ def _make_recorder(metrics: MetricsPort, alias: str) -> DatabaseRecorder:
 
 
 request_queries: ContextVar[list[float] | None] = ContextVar("request_queries", default=None)
-"""The number of queries of one request and their seconds together; async code and its threads share it."""
+"""The number of queries of one request and their seconds together, the last two numbers of a list.
+
+Async code and its threads share it.
+"""
 
 recorders = BoundByAlias(_make_recorder)
 
@@ -134,8 +137,8 @@ class RequestQueryWrapper:
         try:
             return execute(sql, params, many, context)
         finally:
-            counted[0] += 1.0
-            counted[1] += perf_counter() - start
+            counted[-2] += 1.0
+            counted[-1] += perf_counter() - start
 
 
 def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:

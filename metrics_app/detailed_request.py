@@ -85,8 +85,7 @@ class DetailedRequest(MeasuredRequest):
 
     def find_request_size(self) -> float | None:
         """Bytes of the body, as its header says; None where it says nothing."""
-        meta = self.request.META
-        return parse_size(meta.get("CONTENT_LENGTH"), is_chunked="HTTP_TRANSFER_ENCODING" in meta)
+        return find_body_size(self.request.META)
 
     def find_response_size(self) -> float | None:
         """Bytes that were sent; None where a server sends a file and nothing says how long it is."""
@@ -121,17 +120,27 @@ class RecordedRequest(DetailedRequest):
 
     __slots__ = ("_recording",)
 
-    def __init__(self, recording: Recording, request: HttpRequest) -> None:
+    def __init__(
+        self,
+        recording: Recording,
+        request: HttpRequest,
+        start: float | None = None,
+        queries: list[float] | None = None,
+    ) -> None:
         self._recording = recording
         recorder, wanted = recording
         self.request = request
         self.method = METHODS.get(request.method or "", OTHER_METHOD)
         self.response, self.exception = None, ""
-        if wanted.measurements.queries:
+        if queries is not None:
+            self.queries = queries
+        elif wanted.measurements.queries:
             self.queries = [0.0, 0.0]
             request_queries.set(self.queries)
-        recorder.begin(self.method)
-        self._start = perf_counter()
+        if start is None:
+            recorder.begin(self.method)
+            start = perf_counter()
+        self._start = start
 
     def _end(self, code: int, seconds: float, first_byte: float | None) -> None:
         request, method = self.request, self.method
@@ -162,7 +171,7 @@ class RecordedRequest(DetailedRequest):
         if measurements.first_byte:
             values.append(first_byte)
         if measurements.queries:
-            values += self.queries
+            values += self.queries[-2:]
         recorder.finish((method, route, code), seconds, trace_id, values)
         if count_exception is not None:
             exception = getattr(request, EXCEPTION, self.exception)
@@ -197,7 +206,7 @@ class ObservedDjangoRequest(DetailedRequest):
         if wanted.first_byte:
             found.append(self.first_byte)
         if wanted.queries:
-            found += self.queries
+            found += self.queries[-2:]
         return found
 
     def _end(self, code: int, seconds: float, first_byte: float | None) -> None:
@@ -220,3 +229,8 @@ class ObservedDjangoRequest(DetailedRequest):
         observer.finish(self)
         if wanted.count_exception is not None and self.exception:
             wanted.count_exception(self.method, self.route, self.exception)
+
+
+def find_body_size(meta: Mapping[str, str]) -> float | None:
+    """Bytes of the body of a request with these headers; None where they do not say."""
+    return parse_size(meta.get("CONTENT_LENGTH"), is_chunked="HTTP_TRANSFER_ENCODING" in meta)

@@ -24,19 +24,24 @@ from metrics_app.views import exposition
 
 
 class MeasuredRequest:
-    """Is in progress from the moment it is made until one of `fail`, `answer` or `finish`."""
+    """Is in progress from the moment it is made until one of `fail`, `answer` or `finish`.
+
+    `start` is when it began, if the recorder knows of it already.
+    """
 
     __slots__ = ("_recorder", "_start", "method", "request", "stream")
 
     stream: Stream
     """What is sent, if the answer streams."""
 
-    def __init__(self, recorder: RequestRecorder, request: HttpRequest) -> None:
+    def __init__(self, recorder: RequestRecorder, request: HttpRequest, start: float | None = None) -> None:
         self._recorder = recorder
         self.request = request
         self.method = METHODS.get(request.method or "", OTHER_METHOD)
-        recorder.begin(self.method)
-        self._start = perf_counter()
+        if start is None:
+            recorder.begin(self.method)
+            start = perf_counter()
+        self._start = start
 
     def fail(self, error: BaseException) -> None:
         # The server cancels a view whose client has gone.
@@ -52,7 +57,7 @@ class MeasuredRequest:
         return response
 
     def finish(self, code: int) -> None:
-        seconds = perf_counter() - self._start
+        ended = perf_counter()
         # Without a call for it: calls are most of what measuring a request costs.
         request = self.request
         match = request.resolver_match
@@ -66,7 +71,7 @@ class MeasuredRequest:
             name = match.view_name if match.url_name else match.route or "/"
         traceparent = request.META.get(HEADER)
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
-        self._recorder.finish(self.method, name, code, seconds, trace_id)
+        self._recorder.finish(self.method, name, code, ended - self._start, trace_id, ended=ended)
 
     def _time_stream(self, response: StreamingHttpResponse) -> None:
         # Django calls `close` of the new content when the response is closed, at the latest.

@@ -87,12 +87,22 @@ class RequestRecorder(Protocol):
     """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
 
     Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that
-    of a trace that somebody keeps, by which a slow request can be looked at.
+    of a trace that somebody keeps, by which a slow request can be looked at. `ended` is when it ended by
+    the clock `time.perf_counter`, where the caller knows: an adapter need not look at the clock again then.
     """
 
     def begin(self, method: str) -> None: ...
 
-    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None: ...
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",
+        *,
+        ended: float | None = None,
+    ) -> None: ...
 
     def cancel(self, method: str) -> None:
         """It has ended and is not counted."""
@@ -110,6 +120,7 @@ class DetailedRecorder(Protocol):
         seconds: float,
         trace_id: str,
         values: Sequence[float | None],
+        ended: float | None = None,
         /,
     ) -> None:
         """Record a request by method, route and code.

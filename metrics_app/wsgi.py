@@ -99,7 +99,7 @@ class RequestMetrics:
         return self._recorder
 
     def _finish(self, request: "MeasuredRequest", code: int) -> None:
-        seconds = perf_counter() - request.start
+        ended = perf_counter()
         if request.is_scrape and not self._settings.count_scrapes:
             request.recorder.cancel(request.method)
             return
@@ -109,7 +109,9 @@ class RequestMetrics:
             route = UNMATCHED
         traceparent = request.environ.get(HEADER)
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
-        request.recorder.finish(request.method, route, code or SERVER_ERROR, seconds, trace_id)
+        seconds = ended - request.start
+        code = code or SERVER_ERROR
+        request.recorder.finish(request.method, route, code, seconds, trace_id, ended=ended)
 
     def _finish_observed(self, request: "MeasuredRequest", code: int) -> None:
         sent = cast("ObservedWsgiRequest", request).sent

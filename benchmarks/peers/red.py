@@ -9,7 +9,16 @@ class RedRecorder(SlotRequestRecorder):
     def begin(self, method: str) -> None:
         pass
 
-    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:  # noqa: ARG002 - the port's
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",  # noqa: ARG002 - the port's
+        *,
+        ended: float | None = None,  # noqa: ARG002 - as above
+    ) -> None:
         bound = self._bound.get((method, route, code)) or self._bind(method, route, code)
         requests, durations, errors = bound
         with self._files.lock:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from time import monotonic
+from time import perf_counter
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from metrics_app.adapters.conversion import to_amount, to_number, to_step
@@ -45,7 +45,7 @@ class Bound(Generic[Series]):
         if type(value) is not float or not 0.0 <= value < math.inf:
             value = to_amount(value)
         families = self._families
-        if monotonic() >= families.next_look:
+        if perf_counter() >= families.next_look:
             families.look()
         series = self._series
         if series is None or self._generation is not families.generation:
@@ -58,7 +58,7 @@ class Bound(Generic[Series]):
 
     def _current(self) -> Series:
         families = self._families
-        if monotonic() >= families.next_look:
+        if perf_counter() >= families.next_look:
             families.look()
         series = self._series
         return self._look_up() if series is None or self._generation is not families.generation else series
@@ -102,7 +102,7 @@ class BoundHistograms(Generic[Series]):
 
     def observe(self, values: Sequence[float | None]) -> None:
         families = self._families
-        if monotonic() >= families.next_look:
+        if perf_counter() >= families.next_look:
             families.look()
         generation, found = self._found
         if generation is not families.generation:

@@ -49,6 +49,7 @@ class HistogramsRecorder:
         seconds: float,
         trace_id: str,
         values: Sequence[float | None],
+        ended: float | None = None,
     ) -> None:
-        self._recorder.finish(*request, seconds, trace_id)
+        self._recorder.finish(*request, seconds, trace_id, ended=ended)
         self._histograms.find(request).observe(values)

@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Generic, TypeVar, cast
 
 from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms, Recorded
@@ -81,7 +81,7 @@ class Families(Generic[Series]):
         self._removed = removed
         self._unwritable = unwritable
         self.next_look = math.inf
-        """When `look` shall be called by the next recording, by the clock `time.monotonic`."""
+        """When `look` shall be called by the next recording, by the clock `time.perf_counter`."""
         self.look: Callable[[], None] = lambda: None
         self.after_fork(lock)
         self.forget()
@@ -174,7 +174,7 @@ class Families(Generic[Series]):
         Raises:
             MetricsError: the name, the type or the label names are not those of the metric.
         """
-        if monotonic() >= self.next_look:
+        if perf_counter() >= self.next_look:
             self.look()
         family = self._families.get(name)
         if family is not None and family.kind is kind and len(labels) == len(family.label_names):

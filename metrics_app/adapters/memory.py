@@ -187,6 +187,8 @@ class InMemoryMetricsAdapter:
         code: int,
         seconds: float,
         trace_id: str = "",  # noqa: ARG002 - exemplars are not kept
+        *,
+        ended: float | None = None,  # noqa: ARG002 - no look at the clock is due
     ) -> None:
         labels = {"method": method, "route": route, "code": str(int(code))}
         self.inc_counter(HTTP_REQUESTS, labels)

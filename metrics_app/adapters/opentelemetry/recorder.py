@@ -45,6 +45,8 @@ class PushedRequestRecorder:
         code: int,
         seconds: float,
         trace_id: str = "",  # noqa: ARG002 - no exemplars are pushed
+        *,
+        ended: float | None = None,  # noqa: ARG002 - no look at the clock is due
     ) -> None:
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code

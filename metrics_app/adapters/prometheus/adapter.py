@@ -300,7 +300,7 @@ class PrometheusMetricsAdapter:
             # A server forked by its own means, as uWSGI does, and Python's hooks were not called.
             library_after_fork_in_child()
             _after_fork_in_child()
-        self._families.next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+        self._families.next_look = time.perf_counter() + SECONDS_BETWEEN_LOOKS
         if self._files.are_lost():
             with suppress(ReentrantUseError):
                 self._start_again()

@@ -5,7 +5,7 @@ In a server, whose other work empties the processor's caches, calls are most of 
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from time import monotonic
+from time import perf_counter
 from typing import cast
 
 from metrics_app.adapters.bound import BoundHistograms
@@ -18,6 +18,8 @@ from metrics_app.ports import Labels
 
 Mapped = tuple[tuple[float, ...], list[MappedCell], MappedCell, MappedCell]
 """Bounds, buckets and sum of a histogram, and which bucket takes zero."""
+MappedRequest = tuple[object, *MappedBound, list[Mapped]]
+"""The generation of the families, and the cells of a request and of its histograms that were found in it."""
 
 
 class MappedHistograms(BoundHistograms[CellSeries]):
@@ -30,7 +32,7 @@ class MappedHistograms(BoundHistograms[CellSeries]):
 
     def observe(self, values: Sequence[float | None]) -> None:
         families = self._families
-        if monotonic() >= families.next_look:
+        if perf_counter() >= families.next_look:
             families.look()
         generation, mapped = self.mapped
         if generation is not families.generation:
@@ -76,7 +78,7 @@ class MappedHistogramsRecorder(HistogramsRecorder):
         super().__init__(recorder, histograms)
         self._mapped_recorder = recorder
         self._families = families
-        self._mapped: dict[Key, tuple[object, MappedBound, list[Mapped]]] = {}
+        self._mapped: dict[Key, MappedRequest] = {}
 
     def finish(
         self,
@@ -84,16 +86,17 @@ class MappedHistogramsRecorder(HistogramsRecorder):
         seconds: float,
         trace_id: str,
         values: Sequence[float | None],
+        ended: float | None = None,
     ) -> None:
         families = self._families
-        if monotonic() >= families.next_look:
+        if (ended or perf_counter()) >= families.next_look:
             families.look()
         known = self._mapped.get(request)
         if known is None or known[0] is not families.generation or trace_id:
-            super().finish(request, seconds, trace_id, values)
+            super().finish(request, seconds, trace_id, values, ended)
             self._map(request)
             return
-        _, (in_progress, requests, bounds, buckets, total, errors), mapped = known
+        _, in_progress, requests, bounds, buckets, total, errors, mapped = known
         bucket = buckets[bisect_left(bounds, seconds)]
         with families.lock:
             requests.value = number = requests.value + 1.0
@@ -107,7 +110,7 @@ class MappedHistogramsRecorder(HistogramsRecorder):
             if errors is not None:
                 errors.add(1.0)
             # As `MappedHistograms.observe`, without the call.
-            for (bounds, buckets, total, bucket), value in zip(mapped, values, strict=True):
+            for (bounds, buckets, total, bucket), value in zip(mapped, values):  # noqa: B905 - the argument costs
                 if value:
                     total.value = number = total.value + value
                     total.view[total.index] = number
@@ -125,4 +128,4 @@ class MappedHistogramsRecorder(HistogramsRecorder):
             if recorded is not None and isinstance(histograms, MappedHistograms):
                 generation, mapped = histograms.mapped
                 if generation is self._families.generation:
-                    self._mapped[request] = generation, recorded, mapped
+                    self._mapped[request] = generation, *recorded, mapped

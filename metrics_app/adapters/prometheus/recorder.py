@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from time import monotonic
+from time import perf_counter
 from typing import cast
 
 from metrics_app.adapters.families import Families
@@ -58,8 +58,17 @@ class SlotRequestRecorder:
         with self._files.lock:
             self._move_in_progress(method, 1.0)
 
-    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
-        if monotonic() >= self._families.next_look:
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",
+        *,
+        ended: float | None = None,
+    ) -> None:
+        if (ended or perf_counter()) >= self._families.next_look:
             self._families.look()
         requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
             method, route, code
@@ -130,12 +139,21 @@ class MappedRequestRecorder(SlotRequestRecorder):
             cell.value = value = cell.value + 1.0
             cell.view[cell.index] = value
 
-    def finish(self, method: str, route: str, code: int, seconds: float, trace_id: str = "") -> None:
-        if monotonic() >= self._families.next_look:
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",
+        *,
+        ended: float | None = None,
+    ) -> None:
+        if (ended or perf_counter()) >= self._families.next_look:
             self._families.look()
         bound = self._mapped.get((method, route, code))
         if bound is None or trace_id:
-            super().finish(method, route, code, seconds, trace_id)
+            super().finish(method, route, code, seconds, trace_id, ended=ended)
             self._map(method, route, code)
             return
         in_progress, requests, bounds, buckets, total, errors = bound

@@ -52,6 +52,15 @@ def ask_database(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
+def ask_database_and_fail(request: HttpRequest) -> HttpResponse:
+    ask_database(request)
+    raise KeyError
+
+
+def stream_from_database(request: HttpRequest) -> StreamingHttpResponse:
+    return StreamingHttpResponse(ask_database(request).content for _ in range(2))
+
+
 site = ModuleType("urls_of_request_details")
 site.urlpatterns = [  # type: ignore[attr-defined]
     path("", home, name="home"),
@@ -59,6 +68,8 @@ site.urlpatterns = [  # type: ignore[attr-defined]
     path("stream", stream, name="stream"),
     path("fail", fail, name="fail"),
     path("database", ask_database, name="database"),
+    path("database/fails", ask_database_and_fail, name="database-fails"),
+    path("database/streams", stream_from_database, name="database-streams"),
 ]
 
 
@@ -207,6 +218,29 @@ def test_the_queries_of_each_request_are_counted_by_route(client: Client, metric
     assert metrics.observations(numbers, {"method": "GET", "route": "database"}) == [3, 1]
     assert metrics.observations(numbers, {"method": "GET", "route": "home"}) == [0]
     assert metrics.value("http_request_database_seconds", {"method": "GET", "route": "database"}) > 0
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("ending", "number", "size"), [("", 2.0, 2.0), ("/fails", 2.0, None), ("/streams", 4.0, 4.0)]
+)
+def test_every_detail_of_a_request_is_measured_however_it_ends(
+    client: Client, metrics: Any, ending: str, number: float, size: float | None
+) -> None:
+    connection.close()
+    with override_metrics(REQUEST_DETAILS=["sizes", "first_byte", "exceptions", "queries"]):
+        for _ in range(2):
+            client.get(f"/database{ending}?times=2").getvalue()
+    labels = {"method": "GET", "route": f"database{ending.replace('/', '-')}"}
+    assert metrics.observations("http_request_database_queries", labels) == [number] * 2
+    labels |= {"code": "500" if ending == "/fails" else "200"}
+    assert metrics.observations("http_request_size_bytes", labels) == [0.0] * 2
+    assert len(metrics.observations("http_time_to_first_byte_seconds", labels)) == 2
+    if size is not None:
+        assert metrics.observations("http_response_size_bytes", labels) == [size] * 2
+    del labels["code"]
+    assert metrics.value("http_exceptions_total", {**labels, "type": "KeyError"}) == 2 * (ending == "/fails")
     connection.close()
 
 

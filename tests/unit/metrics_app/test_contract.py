@@ -188,6 +188,21 @@ def test_requests_are_recorded_with_rate_errors_and_duration(metrics: MetricsAda
     assert value(text, "http_request_duration_seconds_sum", code="500") == 0.2
 
 
+def test_a_request_whose_end_is_known_is_recorded_like_any_other(metrics: MetricsAdapter) -> None:
+    recorder = metrics.request_recorder()
+    detailed = metrics.detailed_recorder(["http_response_size_bytes"])
+    for _ in range(2):
+        recorder.begin("GET")
+        recorder.finish("GET", "home", 200, 0.2, ended=time.perf_counter())
+        detailed.begin("GET")
+        detailed.finish(("GET", "home", 200), 0.2, "", [100.0], time.perf_counter())
+    text = scrape(metrics)
+    assert value(text, "http_requests_total", **REQUEST) == 4
+    assert value(text, "http_request_duration_seconds_count", **REQUEST) == 4
+    assert value(text, "http_response_size_bytes_count", **REQUEST) == 2
+    assert value(text, "http_requests_in_progress", method="GET") == 0
+
+
 def test_requests_beyond_the_limit_of_label_sets_are_counted_as_such_each_time(
     metrics: MetricsAdapter,
 ) -> None:
