@@ -88,6 +88,14 @@ class RunAdmin(WithoutFormAdmin):
         context = run_page.build_charts(self.find_visible(request, pk))
         return TemplateResponse(request, f"{TEMPLATES}/charts.html", context)
 
+    @page("<uuid:pk>/looks/")
+    def looks_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """The charts of validations, if there are newer looks than the browser has; 204 if not."""
+        run = self.find_visible(request, pk)
+        if run_page.has_seen_looks(run, request.GET.get("seen", "")):
+            return HttpResponse(status=204)
+        return TemplateResponse(request, f"{TEMPLATES}/looks.html", run_page.build_looks(run))
+
     @page("<uuid:pk>/step/")
     def step_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
         """A step's input and output."""

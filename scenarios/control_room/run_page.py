@@ -14,10 +14,12 @@ from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, Run, RunCharts
+from scenarios.pictures.look_charts import build_look_views
 from scenarios.pictures.run_charts import build_views
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import build_run_plan
 from scenarios.runs.history import RunHistory, read_history
+from scenarios.runs.looks import find_looks_version
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)
@@ -27,6 +29,7 @@ EVENTS_PER_STEP = 20
 SECONDS_RUNNING, SECONDS_DIRTY = 1, 5
 # The watchdog reads charts; looking for newer ones takes one short query.
 SECONDS_CHARTS = 5
+SECONDS_LOOKS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def find_mark(pk: UUID) -> Mark:
 def whole_page(run: Run) -> dict[str, Any]:
     history = read_history(run)
     charts = build_charts(run, history)
-    return {**_parts(run, history), "steps": history.steps, **charts, **events_before(run, None)}
+    parts = {**_parts(run, history), **charts, **build_looks(run, history)}
+    return {**parts, "steps": history.steps, **events_before(run, None)}
 
 
 def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
@@ -72,6 +76,20 @@ def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
 
 def charts_version(pk: UUID) -> int:
     return RunCharts.objects.filter(run=pk).values_list("version", flat=True).first() or 0
+
+
+def build_looks(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
+    """The charts of validations, and how often to look for newer ones."""
+    # Before they are read: looks that are stored meanwhile are drawn the next time.
+    version = find_looks_version(run)
+    views = build_look_views(history or read_history(run))
+    seconds = SECONDS_LOOKS if run.state != RunState.FINISHED else 0
+    return {"run": run, "looks": views, "looks_version": version, "looks_poll_seconds": seconds}
+
+
+def has_seen_looks(run: Run, version: str) -> bool:
+    """Whether a browser has all looks of a run that goes on; after its end it asks once more."""
+    return run.state != RunState.FINISHED and find_looks_version(run) == version
 
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:

@@ -54,7 +54,8 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What happened while it was measured. `left` and `right` bound what is shown large, `around` the small
-    strip, in Unix seconds; `known_until` is how far a fault that is not undone is known to last.
+    strip, in Unix seconds; `known_until` is how far a fault that is not undone is known to last. In `misses`,
+    times from and to, what is measured was not as expected.
     """
 
     began: float
@@ -66,6 +67,7 @@ class Scene:
     faults: Sequence[Fault]
     judged: Sequence[Judged]
     known_until: float = math.inf
+    misses: Sequence[tuple[float, float]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +213,27 @@ def _run(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
     yield element("rect", label, class_="of-run", x=begins, y=BAR + 6, width=width, height=4.0, rx=2.0)
     if scene.goes_on:
         yield element("line", class_="now", x1=ends, x2=ends, y1=TOP, y2=BAR + BAR_HEIGHT)
+    yield from _misses(frame, scene)
     for verdict, x, names in _marks(frame, scene):
         shape = mark(x, verdict, f"{verdict}: {', '.join(names)}")
         yield element("g", shape, transform=f"translate(0 {BAR - 4:g})")
+
+
+def _misses(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
+    """Bars over that of the run; those that would touch are one."""
+    merged: list[tuple[float, float, float, float]] = []
+    for begin, end in scene.misses:
+        left = frame.x(begin)
+        right = max(left + MIN_WIDTH, frame.x(end))
+        if merged and left <= merged[-1][1] + 1:
+            first, _right, since, _until = merged.pop()
+            merged.append((first, right, since, end))
+        else:
+            merged.append((left, right, begin, end))
+    for left, right, begin, end in merged:
+        times = f"{_since(round(begin - scene.began, 1))} to {_since(round(end - scene.began, 1))}"
+        label = element("title", f"does not hold: {times}")
+        yield element("rect", label, class_="misses", x=left, y=BAR + 2, width=right - left, height=12.0)
 
 
 def _marks(frame: _Frame, scene: Scene) -> list[tuple[str, float, list[str]]]:

@@ -119,3 +119,14 @@ def test_whatever_was_measured_can_be_drawn(values: tuple[Value, ...]) -> None:
     picture = draw_chart(chart(*values), scene(goes_on=True), "words")
     ET.fromstring(picture)  # noqa: S314 - our own
     assert not re.search(r"\b(nan|inf)\b", picture)
+
+
+def test_times_in_which_it_does_not_hold_are_bars_that_say_when() -> None:
+    misses = ((1015.0, 1030.0), (1030.05, 1030.1), (1050.0, 1050.0))
+    picture = draw_chart(chart(1.0, 1.0), replace(scene(), misses=misses), "words")
+    first, second = elements(picture, "rect", "misses")
+    assert [title.text for title in first] == ["does not hold: +15s to +30.1s"]
+    quarter = (RIGHT - LEFT) / 4
+    assert float(first.get("x", "")) == pytest.approx(LEFT + quarter, abs=0.1)
+    assert float(first.get("width", "")) == pytest.approx(quarter, abs=3)
+    assert float(second.get("width", "")) > 0
