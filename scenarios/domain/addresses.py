@@ -18,6 +18,9 @@ Place = tuple[str, int]
 
 # A listener may listen on all addresses of this machine, so they count as one.
 THIS_HOST = "localhost"
+# Instead of a host, where all are meant; no host has such a name.
+EVERY_HOST = "*"
+EVERY_PORT = 0
 KNOWN_FOR_SECONDS = 5.0
 LOOKUP_SECONDS = 2.0
 MAX_KNOWN = 10_000
@@ -60,6 +63,17 @@ def normalize_ip(ip: str) -> str:
     if address.is_unspecified or address.is_loopback or _local.is_known(str(address)):
         return THIS_HOST
     return str(address)
+
+
+def leads_to_itself(ip: str) -> bool:
+    """Whether every machine reaches itself by this address, such as 127.0.0.1; not of a name."""
+    try:
+        address: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(ip)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 def resolve_places(endpoint: Endpoint, *, lookups: bool = True) -> frozenset[Place]:

@@ -5,9 +5,10 @@ A fault of such a step is on one machine: an undo on another would succeed and c
 
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -74,6 +75,13 @@ def format_target(host: str) -> str:
 def is_target(name: str) -> bool:
     """Whether this is held as a host."""
     return name.startswith(TARGET_PREFIX)
+
+
+def find_port(arguments: Mapping[str, Any]) -> int:
+    """The port in a step's arguments, which may be written as 8000.0; 0 if there is none."""
+    port = arguments.get("port")
+    is_whole = isinstance(port, int) or (isinstance(port, float) and port.is_integer())
+    return int(port) if port is not None and is_whole else 0
 
 
 def list_local_addresses(port: int) -> set[tuple[str, int]]:

@@ -144,7 +144,7 @@ def release_holds(run: Run) -> None:
 def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
     """As `find_touched`, and which of these are protected, by one look at the registered services."""
     acting = list(steps)
-    targets = collect_targets(acting)
+    targets = _add_reached(collect_targets(acting))
     registered = registry.read_registry(targets)
     touched = registered.touched(targets) | host_targets.find_touched(targets.hosts)
     return sorted(touched), [*registered.find_protected(touched), *_find_protected_hosts(touched)]
@@ -157,10 +157,11 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
 
     A service or host that is registered twice is touched under both names. Steps that act on the host of
     their process, as those of `command` and `signal`, touch that host as a whole: which of its processes a
-    command reaches cannot be known. What `chaostoolkit` steps do is not seen: the settings name what those
+    command reaches cannot be known. A fault of a host that names a port, or an address, touches the services
+    there. What `chaostoolkit` steps do is not seen: the settings name what those
     may do.
     """
-    targets = collect_targets(steps)
+    targets = _add_reached(collect_targets(steps))
     touched = registry.find_touched(targets, lookups=lookups)
     touched |= host_targets.find_touched(targets.hosts, lookups=lookups)
     return sorted({host if name == hosts.ANY_HOST else name for name in touched})
@@ -173,6 +174,11 @@ def collect_targets(steps: Iterable[Step]) -> Targets:
     return replace(Targets.of(acting, set().union(*listening)), hosts=HostTargets.of(acting))
 
 
+def _add_reached(targets: Targets) -> Targets:
+    """With the endpoints that faults of hosts reach, as the hosts are registered now."""
+    return replace(targets, reached=frozenset(host_targets.find_reached(targets.hosts)))
+
+
 def resolve_targets(runs: RunQuerySet) -> None:
     """Have what the first of the runs, and the registered services, name resolved, for `find_touched_now`."""
     rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
@@ -183,7 +189,7 @@ def resolve_targets(runs: RunQuerySet) -> None:
 
 def find_touched_now(run: Run) -> list[str]:
     """What the run touches as services and hosts are registered now; no name server is asked."""
-    found = registry.find_touched(Targets.from_json(run.targets), lookups=False)
+    found = registry.find_touched(_add_reached(Targets.from_json(run.targets)), lookups=False)
     # Addresses are resolved again, and hosts selected.
     kept = {name for name in run.services if not registry.is_address(name) and not hosts.is_target(name)}
     return sorted(kept | found | host_targets.find_touched_now(run, hosts.this_host()))
@@ -191,5 +197,5 @@ def find_touched_now(run: Run) -> list[str]:
 
 def _find_listening_addresses(step: Step) -> set[tuple[str, int]]:
     """The addresses of the process that the step names by its port: services may be registered there."""
-    port = step.arguments.get("port")
-    return hosts.list_local_addresses(port) if isinstance(port, int) else set()
+    port = hosts.find_port(step.arguments)
+    return hosts.list_local_addresses(port) if port else set()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from scenarios.domain import service_urls
-from scenarios.domain.addresses import THIS_HOST, Endpoint, names, normalize_host
+from scenarios.domain.addresses import EVERY_HOST, THIS_HOST, Endpoint, leads_to_itself, names, normalize_host
 from scenarios.domain.plan import Step
 from scenarios.drivers import hosts
+from scenarios.drivers.host_reach import list_reached
 from scenarios.models import Host, Run
 
 DRIVER = "host"
@@ -23,26 +24,42 @@ DRIVER = "host"
 class HostTargets:
     """What steps say about hosts. `selections` are the arguments that choose hosts, as JSON.
 
-    `on_worker`: they act on the worker's host; None of a run that an earlier version queued.
+    `on_worker`: they act on the worker's host; None of a run that an earlier version queued. `reached` are
+    the selections with an address and a port each, whose connections a fault of these hosts breaks.
     """
 
     selections: frozenset[str] = frozenset()
     on_worker: bool | None = False
+    reached: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> Self:
         acting = list(steps)
-        chosen = (_find_selection(step.arguments) for step in acting if step.driver == DRIVER)
-        selections = frozenset(json.dumps(selection, sort_keys=True) for selection in chosen if selection)
-        return cls(selections, hosts.are_host_bound(acting))
+        chosen = [
+            (selection, step.arguments)
+            for step in acting
+            if step.driver == DRIVER and (selection := _find_selection(step.arguments))
+        ]
+        selections = frozenset(_dump(selection) for selection, _ in chosen)
+        reached = frozenset(
+            _dump({**selection, "to": address, "port": port})
+            for selection, arguments in chosen
+            for address, port in list_reached(arguments)
+        )
+        return cls(selections, hosts.are_host_bound(acting), reached)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any] | None) -> Self:
         stored = written or {}
-        return cls(frozenset(stored.get("hosts", ())), stored.get("on_worker"))
+        reached = frozenset(stored.get("reached", ()))
+        return cls(frozenset(stored.get("hosts", ())), stored.get("on_worker"), reached)
 
     def as_json(self) -> dict[str, Any]:
-        return {"hosts": sorted(self.selections), "on_worker": self.on_worker}
+        return {
+            "hosts": sorted(self.selections),
+            "on_worker": self.on_worker,
+            "reached": sorted(self.reached),
+        }
 
     def resolve(self, touched: Iterable[str], host: str) -> list[str]:
         """The touched targets, with this host for the one of the worker; of a run that waits.
@@ -96,6 +113,17 @@ class RegisteredHosts:
         touched = {hosts.format_target(name) for name in selected | same}
         return touched | {hosts.ANY_HOST} if THIS_HOST in reached else touched
 
+    def find_reached(self, reached: Iterable[str]) -> set[Endpoint]:
+        """The endpoints as the coordinator sees them; of a host's loopback addresses, the host itself."""
+        found = set()
+        for entry in reached:
+            wanted = json.loads(entry)
+            address = EVERY_HOST if wanted["to"] == "any" else wanted["to"]
+            for name in self.find_selected([entry]) & self._rows.keys():
+                host = self._rows[name][0] if not address or leads_to_itself(address) else address
+                found.add((host, int(wanted["port"])))
+        return found
+
     def find_at(self, address: str) -> set[str]:
         """The names of the hosts that this SSH address leads to, whatever its user and port."""
         host = _find_host_name(address)
@@ -123,6 +151,11 @@ def find_touched(targets: HostTargets, *, lookups: bool = True) -> set[str]:
     if not targets.selections and not targets.on_worker:
         return set()
     return RegisteredHosts().find_touched(targets, lookups=lookups)
+
+
+def find_reached(targets: HostTargets) -> set[Endpoint]:
+    """Where faults of the selected hosts break connections; see `Registry.touched`."""
+    return RegisteredHosts().find_reached(targets.reached) if targets.reached else set()
 
 
 def find_touched_now(run: Run, host: str) -> set[str]:
@@ -158,6 +191,10 @@ def find_protected(touched: Iterable[str], protected_hosts: Iterable[str]) -> li
     rows = Host.objects.filter(is_protected=True).values_list("name", flat=True)
     registered = found.intersection(map(hosts.format_target, rows))
     return sorted(registered | (named if hosts.ANY_HOST in found else found & named))
+
+
+def _dump(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True)
 
 
 def _find_selection(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,26 @@ ONLY_REGISTERED_SERVICES all ask here which of them a connection reaches.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
 from django.utils.crypto import salted_hmac
 
-from scenarios.domain.addresses import Endpoint, Place, format_hold, names, parse_endpoint, resolve_places
+from scenarios.domain import service_urls
+from scenarios.domain.addresses import (
+    EVERY_HOST,
+    EVERY_PORT,
+    Endpoint,
+    Place,
+    format_hold,
+    leads_to_itself,
+    names,
+    normalize_host,
+    parse_endpoint,
+    resolve_places,
+)
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.models import Hold, Service
 from scenarios.runs.host_targets import HostTargets
@@ -31,11 +44,16 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What steps name: services, endpoints of their own, and hosts."""
+    """What steps name: services, endpoints of their own, and hosts.
+
+    `reached` is where faults of these hosts break connections, as the hosts are registered now: EVERY_HOST
+    and EVERY_PORT are possible there.
+    """
 
     services: frozenset[str]
     endpoints: frozenset[Endpoint]
     hosts: HostTargets = field(default_factory=HostTargets)
+    reached: frozenset[Endpoint] = frozenset()
 
     @classmethod
     def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
@@ -78,12 +96,16 @@ class Registry:
         endpoints = {name: endpoint for name, endpoint in found.items() if endpoint is not None}
         earlier = {(name, parse_endpoint(url)) for name, url in self._held.addresses}
         left = {(name, endpoint) for name, endpoint in earlier if endpoint is not None}
+        proxies = [(service.name, endpoint) for service in services for endpoint in _list_proxy(service)]
         if lookups:
-            asked = [*endpoints.values(), *(endpoint for _, endpoint in left)]
+            asked = [*endpoints.values(), *(endpoint for _, endpoint in (*left, *proxies))]
             names.resolve(host for host, _ in asked)  # side by side
         self._places = {name: resolve_places(endpoint, lookups=False) for name, endpoint in endpoints.items()}
         self._names = _by_place(self._places.items())
         self._left = _by_place((name, resolve_places(endpoint, lookups=False)) for name, endpoint in left)
+        self._proxies = _by_place(
+            (name, resolve_places(endpoint, lookups=False)) for name, endpoint in proxies
+        )
 
     def find_services_at(self, places: Iterable[Place]) -> set[str]:
         """The names of all services that are registered there."""
@@ -106,13 +128,32 @@ class Registry:
     def touched(self, targets: Targets) -> set[str]:
         """The named services, and all that are registered at the same places, whatever their spelling.
 
-        Also those behind the same listener of a fault proxy, because a fault is theirs, too. Of places where
-        none is registered, the addresses.
+        Also those behind the same listener of a fault proxy, because a fault is theirs, too; and those whose
+        connections, or whose proxy's, a fault of a host breaks. Of places where none is registered, the
+        addresses.
         """
         groups = [self._places.get(name, frozenset()) for name in targets.services]
         groups += [resolve_places(endpoint, lookups=False) for endpoint in targets.endpoints]
         found = set(targets.services).union(*map(self.find_holds_for, groups))
+        found |= self._find_reached(targets.reached)
         return found | self._find_sharers_of_listeners(found)
+
+    def _find_reached(self, endpoints: Iterable[Endpoint]) -> set[str]:
+        known = (*self._names, *self._left, *self._proxies)
+        found: set[str] = set()
+        for host, port in endpoints:
+            if host == EVERY_HOST or port == EVERY_PORT:
+                hosts = {one for one, _ in resolve_places((host, port), lookups=False)}
+                places = {
+                    place
+                    for place in known
+                    if (host == EVERY_HOST or place[0] in hosts) and port in {EVERY_PORT, place[1]}
+                }
+            else:
+                places = set(resolve_places((host, port), lookups=False))
+            found |= self.find_holds_for(places)
+            found = found.union(*(self._proxies.get(place, set()) for place in places))
+        return found
 
     def _find_sharers_of_listeners(self, names: Iterable[str]) -> set[str]:
         listeners = {
@@ -134,6 +175,19 @@ class Registry:
         """Those that were protected there already at that moment."""
         found = ((name, self.services[name].protected_since) for name in self.find_protected_at(places))
         return [name for name, since in found if since is not None and moment is not None and since <= moment]
+
+
+def _list_proxy(service: Registered) -> list[Endpoint]:
+    """Where the service's fault proxy listens: its control API, and its listener as the API's host has it."""
+    control = parse_endpoint(service.proxy) if service.proxy else None
+    if control is None:
+        return []
+    found = [control]
+    with suppress(ValueError):  # no listener is named: it has only one
+        place = service_urls.parse_listener(service.listener)
+        host = control[0] if leads_to_itself(place.host) else normalize_host(place.host)
+        found.append((host, place.port))
+    return found
 
 
 def is_address(target: str) -> bool:
@@ -179,5 +233,5 @@ def find_touched(targets: Targets, *, lookups: bool = True) -> set[str]:
 def read_registry(targets: Targets, *, lookups: bool = True) -> Registry:
     """The registry as it is now, with the targets' hosts resolved."""
     if lookups:
-        names.resolve(host for host, _ in targets.endpoints)
+        names.resolve(host for host, _ in (*targets.endpoints, *targets.reached) if host != EVERY_HOST)
     return Registry(read_services(), read_held(), lookups=lookups)
