@@ -21,6 +21,7 @@ from tests.servers.plain_system import (
 )
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.redis_server import redis_server
+from tests.servers.second_machine import SecondMachine, second_machine, ssh_settings
 
 pytestmark = [
     pytest.mark.postgresql,
@@ -71,6 +72,7 @@ ON_HOST = {
     "cpu-busy": "http",
     "disk-full": "file",
 }
+ON_SECOND_MACHINE = ("network-slow", "network-blackhole")
 # Those of one host wait for each other, so they begin first.
 NAMES = [*ON_HOST, *BY_SERVER, *BY_PROXY]
 
@@ -78,7 +80,8 @@ NAMES = [*ON_HOST, *BY_SERVER, *BY_PROXY]
 class Outcome:
     """What the shop, its servers and the machine showed during the runs, and after them."""
 
-    def __init__(self, system: PlainSystem, database: str, saw_stress: bool) -> None:
+    def __init__(self, system: PlainSystem, database: str, folder: Path, saw_stress: bool) -> None:
+        self.folder = folder
         self.verdicts = system.read_verdicts()
         self.faults = system.installed.rows(
             "SELECT r.scenario_name, f.state FROM scenarios_fault f JOIN scenarios_run r ON r.id = f.run_id"
@@ -116,7 +119,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, postgresql_server: Postgre
         cache = stack.enter_context(redis_server(folder))
         addresses = {"postgres": database, "redis": cache.url, "file": f"file://{folder / 'disk'}"}
         addresses |= {name: f"http://127.0.0.1:{port}/prices" for name, port in ports.items()}
-        system = stack.enter_context(plain_system(folder / "data", addresses))
+        own = ssh_settings(folder / "second")
+        system = stack.enter_context(plain_system(folder / "data", addresses, **own))
         dependencies = start_proxy(system)
         system.start_shop(dependencies, inside)
         system.installed.start_watchdog()
@@ -127,7 +131,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, postgresql_server: Postgre
         wait_for(lambda: find_stress() or not system.count_unended(), what="the processors are busy")
         saw_stress = find_stress()
         wait_for(lambda: not system.count_unended(), what="every run has ended")
-        yield Outcome(system, database, saw_stress)
+        yield Outcome(system, database, folder, saw_stress)
 
 
 def start_proxy(system: PlainSystem) -> dict[str, str]:
@@ -199,7 +203,8 @@ def test_busy_processors_were_seen_on_the_machine(outcome: Outcome) -> None:
 
 def test_every_scenario_for_any_service_was_run(outcome: Outcome) -> None:
     stored = {path.stem for path in CATALOGUE.glob("*.yaml") if " fault:" in path.read_text()}
-    assert outcome.verdicts.keys() == stored == set(NAMES)
+    assert outcome.verdicts.keys() == set(NAMES)
+    assert stored == {*NAMES, *ON_SECOND_MACHINE}
 
 
 def test_neither_the_proxy_nor_the_database_has_a_fault_left(outcome: Outcome) -> None:
@@ -249,3 +254,50 @@ def test_a_run_fails_if_nobody_uses_the_dependency_that_is_down(outcome: Outcome
     for report in map(newcomer.report, runs):
         assert (report["outcome"], report["rollback"]) == ("failed", "clean")
         assert "the fault was noticed by a connection" in report["reason"]
+
+
+@pytest.fixture(scope="module")
+def second(outcome: Outcome) -> Iterator[SecondMachine]:
+    folder = outcome.folder / "second"
+    folder.mkdir()
+    with second_machine(folder) as machine:
+        yield machine
+
+
+def register_second(newcomer: Newcomer, second: SecondMachine) -> None:
+    place = second.address
+    proxy = ("--proxy", f"http://{place}:{second.control}", "--proxy-listener", f"{place}:{second.orders}")
+    newcomer.register("second-front", f"http://{place}:{second.front}")
+    newcomer.register("second-backend", f"http://{place}:{second.backend}")
+    newcomer.register("second-orders", f"postgres://{place}:{second.database.port}", *proxy)
+    newcomer.register_host("second", second.ssh.address)
+
+
+@pytest.mark.network_namespaces
+@pytest.mark.nftables
+@pytest.mark.ssh_server
+def test_a_newcomer_finds_out_the_same_about_a_second_machine(
+    outcome: Outcome, second: SecondMachine
+) -> None:
+    newcomer = Newcomer(outcome.system)
+    register_second(newcomer, second)
+    process = {"service": "second-front", "host": "second", "port": str(second.backend)}
+    connection = {**process, "address": second.address}
+    backend, orders = ("/look/backend", "second-backend"), ("/look/orders", "second-orders")
+    survived = [
+        newcomer.start("network-slow", *backend, **connection),
+        newcomer.start("process-paused", *backend, **process),
+        newcomer.start("process-killed", *backend, **process),
+        newcomer.start("network-blackhole", *orders, **{**connection, "port": str(second.orders)}),
+        newcomer.start("dependency-slow", *orders, service="second-front"),
+    ]
+    once = ("process-killed", "/careless/backend", "second-backend")
+    careless = newcomer.start(*once, **process, within="500ms")
+    newcomer.wait()
+    reports = [newcomer.report(run) for run in survived]
+    assert [(report["outcome"], report["rollback"]) for report in reports] == [("passed", "clean")] * 5
+    assert all(report["time_to_recover"] > 0 for report in reports)
+    report = newcomer.report(careless)
+    assert (report["outcome"], report["rollback"]) == ("failed", "clean")
+    assert "502" in report["reason"]
+    wait_for(lambda: not second.list_faults(), what="nothing is left on the machine")

@@ -15,10 +15,10 @@ def free_port() -> int:
         return port
 
 
-def is_listening(port: int) -> bool:
+def is_listening(port: int, address: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def wait_for(condition: Callable[[], object], *, what: str, seconds: float = MAX_WAIT) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 # Of the network that is kept for tests between devices (RFC 2544).
 NETWORK = "198.18.77"
 HERE = f"{NETWORK}.1"
+# For the tests of another module, which may run at the same time.
+OTHER_NETWORK = "198.18.78"
 CLONE_NEWNET = 0x40000000
 
 
@@ -70,22 +72,23 @@ def ip(*words: str) -> None:
 
 
 @contextmanager
-def machines(*names: str) -> Iterator[list[Machine]]:
-    """So many machines on one network, on which this one is HERE."""
+def machines(*names: str, network: str = NETWORK) -> Iterator[list[Machine]]:
+    """So many machines on one network, on which this one is the first: HERE, on the usual network."""
     bridge = f"br{os.getpid()}"
     with ExitStack() as stack:
         ip("link", "add", bridge, "type", "bridge")
         stack.callback(ip, "link", "delete", bridge)
-        ip("address", "add", f"{HERE}/24", "dev", bridge)
+        ip("address", "add", f"{network}.1/24", "dev", bridge)
         ip("link", "set", bridge, "up")
         yield [
-            _machine(stack, bridge, f"{name}-{os.getpid()}", number) for number, name in enumerate(names, 2)
+            _machine(stack, bridge, f"{name}-{os.getpid()}", f"{network}.{number}")
+            for number, name in enumerate(names, 2)
         ]
 
 
-def _machine(stack: ExitStack, bridge: str, name: str, number: int) -> Machine:
-    cable = f"v{number}-{os.getpid()}"
-    machine = Machine(name, f"{NETWORK}.{number}", bridge, cable)
+def _machine(stack: ExitStack, bridge: str, name: str, address: str) -> Machine:
+    cable = f"v{address.rpartition('.')[2]}-{os.getpid()}"
+    machine = Machine(name, address, bridge, cable)
     ip("netns", "add", name)
     stack.callback(ip, "netns", "delete", name)
     ip("link", "add", cable, "master", bridge, "type", "veth", "peer", "name", "eth0", "netns", name)

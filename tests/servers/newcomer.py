@@ -16,6 +16,9 @@ class Newcomer:
     def register(self, name: str, url: str, *options: str) -> None:
         self._type("service", "add", name, "--url", url, *options)
 
+    def register_host(self, name: str, address: str) -> None:
+        self._type("host", "add", name, "--ssh", address, "--label", "role=shop")
+
     def start(self, scenario: str, path: str, dependency: str, **variables: str) -> str:
         """The id of the run."""
         given = {**QUICK, "service": "front", "path": path, "dependency": dependency, **variables}

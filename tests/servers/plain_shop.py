@@ -8,7 +8,8 @@ answer where there is no better one.
     GET /health/NAME     503 while the last answer is old
     GET /seen            how often each dependency failed or was slow
 
-`python -m tests.servers.plain_shop PORT FILE`: the file has the address of each dependency by its name.
+`python -m tests.servers.plain_shop PORT FILE [ADDRESS]`: the file has the address of each dependency by its
+name. It listens on ADDRESS, or on the loopback.
 """
 
 import asyncio
@@ -205,5 +206,10 @@ async def build() -> web.Application:
 
 if __name__ == "__main__":
     web.run_app(
-        build(), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None, shutdown_timeout=1
+        build(),
+        host=sys.argv[3] if sys.argv[3:] else "127.0.0.1",
+        port=int(sys.argv[1]),
+        print=None,
+        access_log=None,
+        shutdown_timeout=1,
     )

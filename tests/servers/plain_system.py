@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,20 +114,23 @@ class PlainSystem:
 
 
 @contextmanager
-def plain_system(data: Path, addresses: Mapping[str, str]) -> Iterator[PlainSystem]:
-    with coordinator(data, **ENVIRONMENT) as installed:
+def plain_system(data: Path, addresses: Mapping[str, str], **environment: str) -> Iterator[PlainSystem]:
+    with coordinator(data, **ENVIRONMENT, **environment) as installed:
         installed.set_up()
         with command_process(installed.environment) as commands:
             yield PlainSystem(installed, commands, addresses)
 
 
 @contextmanager
-def price_feed(port: int, inside: list[str]) -> Iterator[None]:
+def price_feed(port: int, inside: Sequence[str], address: str = "127.0.0.1") -> Iterator[None]:
     """A backend that is started again when it has ended."""
-    again = f'for _ in 1 2 3; do "{sys.executable}" -m coordinator_site.price_feed {port}; sleep 1; done'
+    program = (
+        f"from coordinator_site.price_feed import *; Server(({address!r}, {port}), PriceFeed).serve_forever()"
+    )
+    again = f'for _ in 1 2 3; do "{sys.executable}" -c "{program}"; sleep 1; done'
     process = subprocess.Popen([*inside, "sh", "-c", again], cwd=PROJECT, start_new_session=True)
     try:
-        wait_for(lambda: is_listening(port), what="the price feed listens")
+        wait_for(lambda: is_listening(port, address), what="the price feed listens")
         yield
     finally:
         os.killpg(process.pid, signal.SIGKILL)

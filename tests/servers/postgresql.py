@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,11 @@ def programs() -> Path | None:
 class PostgreSQL:
     """One server on a folder: it can be stopped and started again in the middle of a test."""
 
-    def __init__(self, programs: Path, folder: Path, address: str) -> None:
+    def __init__(self, programs: Path, folder: Path, address: str, inside: Sequence[str] = ()) -> None:
         self._programs = programs
         self._folder = folder
         self._address = address
+        self._inside = inside
         self._user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -72,13 +73,25 @@ class PostgreSQL:
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._folder / "data", *settings],
-                user=self._user,
+                [*self._as_user(), self._programs / "postgres", "-D", self._folder / "data", *settings],
                 cwd=self._folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         wait_for(self._answers, what="PostgreSQL answers")
+
+    def _as_user(self) -> list[str]:
+        """The words before a command that is to run as that user, on that machine."""
+        if os.geteuid() != 0:
+            return [*self._inside]
+        user = pwd.getpwnam(self._user)
+        return [
+            *self._inside,
+            "setpriv",
+            f"--reuid={user.pw_uid}",
+            f"--regid={user.pw_gid}",
+            "--clear-groups",
+        ]
 
     def new_database(self, encoding: str = "UTF8") -> str:
         """The address of an empty database."""
@@ -101,18 +114,21 @@ class PostgreSQL:
         ready: list[Path | str] = [
             self._programs / "pg_isready",
             "--quiet",
-            "--host=127.0.0.1",
+            f"--host={self._address}",
             f"--port={self.port}",
         ]
-        return is_listening(self.port) and subprocess.run(ready, check=False).returncode == 0
+        return is_listening(self.port, self._address) and subprocess.run(ready, check=False).returncode == 0
 
 
 @contextmanager
-def postgresql(programs: Path, address: str = LOOPBACK) -> Iterator[PostgreSQL]:
-    """With `address` it listens there too, for the machines of that network."""
+def postgresql(programs: Path, address: str = LOOPBACK, inside: Sequence[str] = ()) -> Iterator[PostgreSQL]:
+    """With `address` it listens there too, for the machines of that network.
+
+    `inside`: the words before its command that take it to another machine, which has this address.
+    """
     # Not pytest's own folder: that one is closed to the other user.
     folder = Path(tempfile.mkdtemp(prefix="coordinator-postgresql-"))
-    server = PostgreSQL(programs, folder, address)
+    server = PostgreSQL(programs, folder, address, inside)
     try:
         server.create()
         server.start()

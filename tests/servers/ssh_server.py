@@ -4,7 +4,7 @@ import getpass
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.servers.loopback import free_port, is_listening, wait_for
 
 CONFIGURATION = """\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {folder}/host_key
 PidFile none
 AuthorizedKeysFile {folder}/authorized_keys
@@ -34,10 +34,11 @@ def program() -> str | None:
 class SshServer:
     folder: Path
     port: int
+    host: str = "127.0.0.1"
 
     @property
     def address(self) -> str:
-        return f"{getpass.getuser()}@127.0.0.1:{self.port}"
+        return f"{getpass.getuser()}@{self.host}:{self.port}"
 
     @property
     def known_hosts(self) -> Path:
@@ -60,34 +61,35 @@ class SshServer:
 
 
 @contextmanager
-def ssh_server(folder: Path) -> Iterator[SshServer]:
+def ssh_server(folder: Path, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> Iterator[SshServer]:
+    """`inside`: the words before its command that take it to another machine, which has this address."""
     for name in ("host_key", "other_host_key", "key", "limited_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # it insists on this one
-    server, process = _start(folder)
+    server, process = _start(folder, host, inside)
     try:
         server.force("false")
         host_key = (folder / "host_key.pub").read_text()
-        server.known_hosts.write_text(f"[127.0.0.1]:{server.port} {host_key}")
+        server.known_hosts.write_text(f"[{host}]:{server.port} {host_key}")
         yield server
     finally:
         process.terminate()
         process.wait()
 
 
-def _start(folder: Path) -> tuple[SshServer, subprocess.Popen[bytes]]:
+def _start(folder: Path, host: str, inside: Sequence[str]) -> tuple[SshServer, subprocess.Popen[bytes]]:
     """On the next port if another process has taken this one meanwhile."""
     sshd = program()
     assert sshd is not None
     configuration = folder / "sshd_config"
     for _ in range(10):
-        server = SshServer(folder, free_port())
-        configuration.write_text(CONFIGURATION.format(port=server.port, folder=folder))
-        process = subprocess.Popen([sshd, "-D", "-e", "-f", str(configuration)])
+        server = SshServer(folder, free_port(), host)
+        configuration.write_text(CONFIGURATION.format(port=server.port, address=host, folder=folder))
+        process = subprocess.Popen([*inside, sshd, "-D", "-e", "-f", str(configuration)])
         wait_for(
-            lambda: process.poll() is not None or is_listening(server.port),  # noqa: B023 - called at once
+            lambda: process.poll() is not None or is_listening(server.port, host),  # noqa: B023 - called at once
             what="sshd listens",
         )
         if process.poll() is None:
