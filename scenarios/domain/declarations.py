@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from scenarios.domain.durations import DURATION_PATTERN, parse_duration
+from scenarios.domain.sizes import PERCENT_PATTERN, parse_share
 
 # The types of the errors that `relations` finds: they are reported at the key, not at its value. The JSON
 # Schema knows the rules of misfits, too.
@@ -189,6 +190,19 @@ DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["
 Duration = Annotated[float, BeforeValidator(_parse_seconds), WithJsonSchema(DURATION_SCHEMA)]
 PositiveDuration = Annotated[
     float, BeforeValidator(_parse_seconds), AfterValidator(_check_positive), WithJsonSchema(DURATION_SCHEMA)
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "pattern": PERCENT_PATTERN,
+            "examples": [0.2, "20%"],
+        }
+    ),
 ]
 Name = Annotated[
     str,

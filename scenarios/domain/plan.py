@@ -112,7 +112,10 @@ def build_fault_action(step: Step, **words: Any) -> Action:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """A probe and what it must return: once, `within` a time, or `throughout` the phase."""
+    """A probe and what it must return: once, `within` a time, or `throughout` the phase.
+
+    With `throughout`, `success` is the share of looks that must hold; None if the first miss fails it.
+    """
 
     name: str
     probe: Step
@@ -121,6 +124,7 @@ class Validation:
     hold_for: float | None = None
     every: float = 1.0
     throughout: bool = False
+    success: float | None = None
     timeout: float = 10.0
 
 

@@ -1,5 +1,6 @@
 """Sizes, rates and shares as people write them: `4KiB`, `20KiB/s`, `20%`."""
 
+import math
 import re
 
 MAX_SIZE = 1 << 40
@@ -52,6 +53,11 @@ def parse_share(value: object) -> float:
     if not 0 < share <= 1:
         raise ValueError(f"{_quote(value)} is not a share: {_SHARE_HINT}")
     return share
+
+
+def format_share(share: float) -> str:
+    """As `99.5%`; rounded down, because 99.999% is not all."""
+    return f"{math.floor(share * 10_000 + 1e-6) / 100:g}%"
 
 
 def _parse(text: object, pattern: str, what: str, hint: str) -> int:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, Share
 from scenarios.domain.durations import format_duration, parse_duration
 from scenarios.domain.sizes import PERCENT_PATTERN, SIZE_PATTERN, parse_share, parse_size
-from scenarios.drivers.proxy_arguments import Rate, Seconds, Share
+from scenarios.drivers.proxy_arguments import Rate, Seconds
 
 MAX_DNS_DELAY = 60.0
 _WAYS = ("unit", "pidfile", "port")

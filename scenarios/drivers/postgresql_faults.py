@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration, Share
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotDone
 from scenarios.drivers.postgresql_connections import (
@@ -22,7 +22,6 @@ from scenarios.drivers.postgresql_connections import (
     shorten,
 )
 from scenarios.drivers.postgresql_sessions import APPLICATION, AT_ONCE, begin_lease, renew_sessions
-from scenarios.drivers.proxy_arguments import Share
 from scenarios.ports import FaultCall
 
 if TYPE_CHECKING:

@@ -5,15 +5,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, PositiveDuration, Share
 from scenarios.domain.durations import format_duration, parse_duration
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.sizes import (
-    PERCENT_PATTERN,
     RATE_PATTERN,
     SIZE_PATTERN,
     parse_rate,
-    parse_share,
     parse_size,
 )
 from scenarios.drivers.http import check_headers, check_method, check_path
@@ -69,19 +67,6 @@ Rate = Annotated[
     int,
     BeforeValidator(parse_rate),
     WithJsonSchema({"type": "string", "pattern": RATE_PATTERN, "examples": ["20KiB/s"]}),
-]
-Share = Annotated[
-    float,
-    BeforeValidator(parse_share),
-    WithJsonSchema(
-        {
-            "type": ["number", "string"],
-            "exclusiveMinimum": 0,
-            "maximum": 1,
-            "pattern": PERCENT_PATTERN,
-            "examples": [0.2, "20%"],
-        }
-    ),
 ]
 Headers = Annotated[
     dict[str, Any],

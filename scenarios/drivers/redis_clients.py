@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from scenarios.domain.declarations import ABSENT, WHOLE, Declaration
+from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, Share
 from scenarios.domain.errors import StepNotDone
-from scenarios.drivers.proxy_arguments import Share
 from scenarios.drivers.redis_connections import Access, ask, connected
 from scenarios.drivers.redis_pauses import APPLICATION
 from scenarios.ports import FaultCall

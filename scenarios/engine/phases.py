@@ -6,6 +6,7 @@ cancellation unwinds every probe and wait.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,6 +31,19 @@ FIRST_LOOK_SECONDS = 30.0
 LATE_LOOK_SECONDS = 1.0
 # Called with each look of a validation; never waits.
 NoteLook = Callable[[str, Validation, Look], None]
+
+
+@dataclass(slots=True)
+class _PhaseEnd:
+    """A phase ends when its hold is over, and what is `awaited`: timed actions and validations that end."""
+
+    hold_ends: float
+    awaited: list[asyncio.Task[None]]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def find_moment(self) -> float | None:
+        """The monotonic moment of the end; None as long as it depends on others."""
+        return self.hold_ends if all(task.done() for task in self.awaited) else None
 
 
 class Phases:
@@ -153,17 +167,17 @@ class Phases:
             for action in phase.actions:
                 if action.at is None:
                     await self._act(action, phase)
-            over = asyncio.Event()
-            watched = []
-            for validation in phase.validations:
-                watched.append((validation, group.create_task(self._validate(phase, validation, over))))
-                if len(watched) % VALIDATIONS_PER_ROUND == 0:
+            end = _PhaseEnd(started + phase.hold, timed)
+            for number, validation in enumerate(phase.validations, start=1):
+                task = group.create_task(self._validate(phase, validation, end))
+                if not validation.throughout:
+                    end.awaited.append(task)
+                if number % VALIDATIONS_PER_ROUND == 0:
                     await self._clock.sleep(0)
-            await self._clock.sleep(max(0.0, started + phase.hold - self._clock.monotonic()))
-            finite = [task for validation, task in watched if not validation.throughout]
-            if timed or finite:
-                await asyncio.wait([*timed, *finite])
-            over.set()
+            await self._clock.sleep(max(0.0, end.hold_ends - self._clock.monotonic()))
+            if end.awaited:
+                await asyncio.wait(end.awaited)
+            end.over.set()
         await self._end_phase(phase)
 
     async def _end_phase(self, phase: Phase) -> None:
@@ -231,7 +245,7 @@ class Phases:
 
     # Validations
 
-    async def _validate(self, phase: Phase, validation: Validation, phase_over: asyncio.Event) -> None:
+    async def _validate(self, phase: Phase, validation: Validation, end: "_PhaseEnd") -> None:
         async def changed(seen: Observation) -> None:
             kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
             await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
@@ -241,7 +255,8 @@ class Phases:
             validation,
             steps=self._steps,
             clock=self._clock,
-            phase_over=phase_over,
+            phase_over=end.over,
+            phase_ends_at=end.find_moment,
             changed=changed,
             looked=partial(self._note_look, phase.name, validation),
         )

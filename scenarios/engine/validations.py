@@ -1,6 +1,7 @@
 """Judges validations: once, within a time, or throughout a phase."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
@@ -9,6 +10,7 @@ from scenarios.domain.errors import StepImpossible
 from scenarios.domain.event_kinds import EventKind, StepOutcome
 from scenarios.domain.looks import Look
 from scenarios.domain.plan import Validation
+from scenarios.domain.sizes import format_share
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock
@@ -31,9 +33,15 @@ class Judgement:
     time_to_pass: float | None = None
 
 
+def _count_needed(share: float, looks: int) -> int:
+    """How many of the looks must hold. 99% of 100 are 99, whatever floating point makes of it."""
+    return math.ceil(share * looks - 1e-9)
+
+
 class Judge:
     """Judges one validation. `changed` is called with the first attempt, and each time the answer changes;
-    `looked` with every attempt.
+    `looked` with every attempt. `phase_ends_at` returns the monotonic moment of the phase's end, once it is
+    known.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class Judge:
         steps: StepRunner,
         clock: Clock,
         phase_over: asyncio.Event,
+        phase_ends_at: Callable[[], float | None],
         changed: Callable[[Observation], Awaitable[None]],
         looked: Callable[[Look], None],
     ) -> None:
@@ -50,6 +59,7 @@ class Judge:
         self._steps = steps
         self._clock = clock
         self._phase_over = phase_over
+        self._phase_ends_at = phase_ends_at
         self._changed = changed
         self._looked = looked
         self._last: Observation | None = None
@@ -58,6 +68,8 @@ class Judge:
 
     async def judge(self) -> Judgement:
         try:
+            if self._validation.success is not None:
+                return await self._judge_share(self._validation.success)
             if self._validation.throughout:
                 return await self._judge_throughout()
             if self._validation.within is not None:
@@ -101,6 +113,36 @@ class Judge:
                 return self._build_judgement("failed", seen, reason=seen.reason)
             if await self._phase_ends_before(started + self._validation.every):
                 return self._build_judgement("passed", seen)
+
+    async def _judge_share(self, wanted: float) -> Judgement:
+        """Until the phase ends, or the share can no longer be reached."""
+        held = 0
+        missed = ""
+        while True:
+            started = self._clock.monotonic()
+            seen = await self._attempt(self._validation.timeout)
+            held += seen.holds
+            missed = missed if seen.holds else seen.reason
+            looks = self._attempts
+            share = f"{held} of {looks} looks held ({format_share(held / looks)})"
+            left = self._count_possible_looks(started + self._validation.every)
+            if left is not None and held + left < _count_needed(wanted, looks + left):
+                reason = f"{share}; {format_share(wanted)} can no longer be reached; seen last: {missed}"
+                return self._build_judgement("failed", seen, reason=reason)
+            if await self._phase_ends_before(started + self._validation.every):
+                break
+        if held >= _count_needed(wanted, looks):
+            return self._build_judgement("passed", seen, reason=share)
+        reason = f"{share}, fewer than {format_share(wanted)}; seen last: {missed}"
+        return self._build_judgement("failed", seen, reason=reason)
+
+    def _count_possible_looks(self, turn: float) -> int | None:
+        """At most so many looks are still to come, the next one at `turn`; None if that is not known yet."""
+        ends_at = self._phase_ends_at()
+        if ends_at is None:
+            return None
+        # One more, because the phase may end a moment late.
+        return max(0, math.floor((ends_at - turn) / self._validation.every) + 2)
 
     async def _phase_ends_before(self, moment: float) -> bool:
         try:

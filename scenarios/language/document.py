@@ -23,6 +23,7 @@ from scenarios.domain.templates import (
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.schema import build_schema
 from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
+from scenarios.language.throughout_words import Throughout
 from scenarios.language.timing import ACTION_SECONDS, PROBE_SECONDS, choose_time_limit
 from scenarios.language.variables import Variable, resolve_values
 from scenarios.language.words import Action, Guard, Metadata, Phase, Scenario, Validation, scenario_model
@@ -269,7 +270,8 @@ def _build_validation(validation: Validation[Any], words: Mapping[str, Any]) -> 
         within=validation.within,
         hold_for=validation.for_,
         every=validation.every,
-        throughout=validation.throughout,
+        throughout=validation.throughout is not False,
+        success=validation.throughout.success if isinstance(validation.throughout, Throughout) else None,
         timeout=choose_time_limit(words["probe"], _get_written_timeout(validation), PROBE_SECONDS),
     )
 

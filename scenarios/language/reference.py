@@ -65,6 +65,7 @@ _DECLARATIONS = (
     ("Action", "An action, `spec.phases[].actions[]`"),
     ("Undone", "`undone` of an action"),
     ("Validation", "A validation, `spec.phases[].validations[]`"),
+    ("Throughout", "`throughout` of a validation"),
     ("Expect", "`expect`"),
     ("Matchers", "A matcher; a plain value is `equals`"),
 )
@@ -74,6 +75,7 @@ _SHOWN_AS = {
     "Matchers": "a value or a matcher",
     "Fault": "[a fault](#faults)",
     "Step": "[a step](#drivers)",
+    "Throughout": "`true`, or [a share](#throughout-of-a-validation)",
     "Undone": "[`undone`](#undone-of-an-action)",
 }
 

@@ -140,7 +140,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
             in_turn = _Span(in_turn.seconds + waiting.seconds, waiting.path)
     yield in_turn
     for index, validation in enumerate(_list_mappings(phase.get("validations"))):
-        if validation is None or validation.get("throughout") is True:
+        if validation is None or _lasts_throughout(validation):
             continue
         path: Path = ("validations", index)
         holding = _Span(read_seconds(validation.get("for")) or 0.0, (*path, "for"))
@@ -148,6 +148,10 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
         longest = max(holding, looking, key=lambda one: one.seconds)
         if longest.seconds:
             yield _Span(in_turn.seconds + longest.seconds, longest.path)
+
+
+def _lasts_throughout(validation: Mapping[str, Any]) -> bool:
+    return isinstance(validation.get("throughout"), Mapping) or validation.get("throughout") is True
 
 
 def _measure_wait(step: Any, path: Path) -> _Span:

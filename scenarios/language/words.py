@@ -36,6 +36,7 @@ from scenarios.domain.declarations import (
 from scenarios.domain.expectation_checks import find_misfits
 from scenarios.domain.templates import has_secret
 from scenarios.language.expectation_words import Expect
+from scenarios.language.throughout_words import ThroughoutOrFlag
 from scenarios.language.timing import (
     ACTION_SECONDS,
     PROBE_SECONDS,
@@ -202,7 +203,8 @@ FAULTLESS_WORDS = frozenset(FAULTLESS_REASON)
 class Validation(Declaration, Generic[AnyStep]):
     """Starts when the actions without `at` are done. It probes once, or repeatedly: with `within` it must
     hold before that time is over (and stay so `for` a time without a break), with `throughout` during the
-    whole phase. Without a `timeout`, a longer time limit of the probe itself applies.
+    whole phase: `true` fails at the first look that does not hold, `{success: 99%}` allows some. Without a
+    `timeout`, a longer time limit of the probe itself applies.
     """
 
     name: Name
@@ -211,7 +213,7 @@ class Validation(Declaration, Generic[AnyStep]):
     within: PositiveDuration = Field(ABSENT)
     for_: PositiveDuration = Field(ABSENT, alias="for")
     every: PositiveDuration = 1.0
-    throughout: bool = False
+    throughout: ThroughoutOrFlag = False
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.domain.sizes import format_share
 from scenarios.drivers.installed import describe_end
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
 
@@ -98,6 +99,8 @@ def _validation(validation: Validation, band: Band, place: Place) -> Row:
     begins = place(0.0)
     if validation.throughout:
         title = f"{validation.name}: as long as the phase lasts"
+        if validation.success is not None:
+            title += f", at least {format_share(validation.success)} of the looks"
         return Row(validation.name, [span(begins, band.right - 2, "span", title, thin=True)])
     if validation.within is None:
         return Row(validation.name, [mark(begins, "once", f"{validation.name}: once")])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scenarios.domain.sizes import parse_rate, parse_share, parse_size
+from scenarios.domain.sizes import format_share, parse_rate, parse_share, parse_size
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,10 @@ def test_anything_else_is_not_a_rate(value: object, words: str) -> None:
 def test_anything_else_is_not_a_share(value: object) -> None:
     with pytest.raises(ValueError, match="is not a share"):
         parse_share(value)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(1.0, "100%"), (0.99999, "99.99%"), (0.995, "99.5%"), (0.07, "7%"), (2 / 3, "66.66%")]
+)
+def test_shares_are_written_as_percentages_and_rounded_down(share: float, text: str) -> None:
+    assert format_share(share) == text

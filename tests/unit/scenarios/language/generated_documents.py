@@ -178,7 +178,8 @@ FAULTS = words(
     until=st.sampled_from(["phase", "run"]),
     timeout=DURATIONS,
 )
-CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans())
+SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
+CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans() | SHARES)
 CHECKS |= checks(within=DURATIONS).map(lambda one: one | ({"for": "2s"} if "within" in one else {}))
 GUARDS = checks(every=DURATIONS, tolerate=st.integers(0, 5) | st.just(2.0), timeout=DURATIONS)
 VARIABLES = st.one_of(

@@ -128,6 +128,45 @@ REFUSED = {
         "cannot be combined",
         "",
     ),
+    "within and a share throughout": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, within: 1s,"
+            " throughout: {success: 99%}}]"
+        ),
+        7,
+        "throughout",
+        "cannot be combined",
+        "",
+    ),
+    "a share of more than all looks": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1},"
+            " throughout: {success: 101%}}]"
+        ),
+        7,
+        "101%",
+        "'101%' is not a share",
+        "",
+    ),
+    "a misspelt share": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1},"
+            " throughout: {success: 99%, succes: 1}}]"
+        ),
+        7,
+        "succes: 1",
+        "unknown key 'succes' in 'throughout'",
+        "did you mean 'success'?",
+    ),
+    "a share in place of its mapping": (
+        phase_with(
+            "validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, throughout: 99%}]"
+        ),
+        7,
+        "99%",
+        "'99%' is not true or false",
+        "",
+    ),
     "for without within": (
         phase_with("validations: [{name: v, probe: {wait: {duration: 1s}}, expect: {elapsed: 1}, for: 1s}]"),
         7,

@@ -36,7 +36,7 @@ def test_schema_refuses_unknown_keys(definitions: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("declaration", "word"),
-    [("TcpArguments", "port"), ("Phase", "hold"), ("Validation", "throughout"), ("Matchers", "above")],
+    [("TcpArguments", "port"), ("Phase", "hold"), ("Validation", "every"), ("Matchers", "above")],
 )
 def test_schema_accepts_templates_for_values_other_than_text(
     definitions: dict[str, Any], declaration: str, word: str
@@ -57,6 +57,7 @@ def test_every_reference_in_the_schema_resolves(drivers: Mapping[str, type[BaseM
 KEYWORDS = {
     *("allOf", "if", "not", "then", "oneOf"),
     *("$defs", "$ref", "$schema", "additionalProperties", "anyOf", "const", "default", "description", "enum"),
+    "exclusiveMinimum",
     *("examples", "items", "maxItems", "maxLength", "maxProperties", "maximum", "minItems", "minLength"),
     *("minProperties", "minimum", "pattern", "properties", "propertyNames", "required", "title", "type"),
 }

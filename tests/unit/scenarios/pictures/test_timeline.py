@@ -2,6 +2,9 @@
 
 import re
 
+from scenarios.domain.expectations import Expectations
+from scenarios.domain.plan import Phase, Plan, Step, Validation
+from scenarios.pictures.plan_timeline import plan_timeline
 from scenarios.pictures.timeline import LABEL_CHARACTERS, LEFT, Band, Row, draw_timeline
 
 BANDS = [Band("chaos", "3s", LEFT, 900.0)]
@@ -27,3 +30,12 @@ def test_a_label_that_is_too_long_is_shortened_and_told_in_whole_as_its_title() 
     label = "y" * (LABEL_CHARACTERS + 1)
     picture = draw_timeline("a timeline", BANDS, [Row(label)])
     assert f"<title>{label}</title>{label[: LABEL_CHARACTERS - 1]}…" in picture
+
+
+def test_a_plan_says_which_share_of_looks_must_hold() -> None:
+    look, expect = Step("wait", {"duration": "0s"}), Expectations({"elapsed": 0})
+    most = Validation("most orders", look, expect, throughout=True, success=0.995)
+    every = Validation("all orders", look, expect, throughout=True)
+    picture = plan_timeline(Plan("test", (Phase("chaos", hold=5.0, validations=(most, every)),)))
+    assert "most orders: as long as the phase lasts, at least 99.5% of the looks<" in picture
+    assert "all orders: as long as the phase lasts<" in picture
