@@ -11,7 +11,7 @@ from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import CACHE_READS
 from metrics_app.conf import conf
 from metrics_app.ports import BoundCounter, MetricsPort
-from metrics_app.store_schemes import CACHE_GET, CACHE_HITS, CACHE_MISSES
+from metrics_app.store_schemes import CACHE_FAILURES, CACHE_GET, CACHE_HITS, CACHE_MISSES
 
 ABSENT = object()
 """The default that no cache can hold."""
@@ -32,15 +32,24 @@ class ReadRecorder:
         if misses:
             self.misses.inc(misses)
 
+    def count_failed(self, keys: int) -> None:
+        """The cache raised when it was asked for these: neither a hit nor a miss."""
+
 
 class DjangoPrometheusReadRecorder(ReadRecorder):
     """The same by the names of django-prometheus."""
+
+    __slots__ = ("_failures",)
 
     def __init__(self, metrics: MetricsPort, alias: str) -> None:
         labels = {"backend": find_backend_name(caches.settings[alias]["BACKEND"])}
         total = metrics.bind_counter(CACHE_GET, labels)
         self.hits = CounterWithTotal(metrics.bind_counter(CACHE_HITS, labels), total)
         self.misses = CounterWithTotal(metrics.bind_counter(CACHE_MISSES, labels), total)
+        self._failures = CounterWithTotal(metrics.bind_counter(CACHE_FAILURES, labels), total)
+
+    def count_failed(self, keys: int) -> None:
+        self._failures.inc(keys)
 
 
 class CounterWithTotal:
@@ -96,24 +105,33 @@ class CountedCache:
         return key in self._cache
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        return self._found(self._cache.get(key, ABSENT, version), default)
+        with CountedFailure(self._alias):
+            value = self._cache.get(key, ABSENT, version)
+        return self._found(value, default)
 
     async def aget(self, key: Any, default: Any = None, version: int | None = None) -> Any:
-        return self._found(await self._cache.aget(key, ABSENT, version), default)
+        with CountedFailure(self._alias):
+            value = await self._cache.aget(key, ABSENT, version)
+        return self._found(value, default)
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         wanted = list(dict.fromkeys(keys))
-        return self._found_of(wanted, self._cache.get_many(wanted, version))
+        with CountedFailure(self._alias, len(wanted)):
+            found = self._cache.get_many(wanted, version)
+        return self._found_of(wanted, found)
 
     async def aget_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         wanted = list(dict.fromkeys(keys))
-        return self._found_of(wanted, await self._cache.aget_many(wanted, version))
+        with CountedFailure(self._alias, len(wanted)):
+            found = await self._cache.aget_many(wanted, version)
+        return self._found_of(wanted, found)
 
     def get_or_set(
         self, key: Any, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> Any:
         missing = Default(default, recorders.of(self._alias))
-        return missing.unless(self._cache.get_or_set(key, missing, timeout, version))
+        with missing:
+            return missing.unless(self._cache.get_or_set(key, missing, timeout, version))
 
     async def aget_or_set(
         self,
@@ -123,7 +141,8 @@ class CountedCache:
         version: int | None = None,
     ) -> Any:
         missing = Default(default, recorders.of(self._alias))
-        return missing.unless(await self._cache.aget_or_set(key, missing, timeout, version))
+        with missing:
+            return missing.unless(await self._cache.aget_or_set(key, missing, timeout, version))
 
     def _found(self, value: Any, default: Any) -> Any:
         recorder = recorders.of(self._alias)
@@ -138,13 +157,40 @@ class CountedCache:
         return found
 
 
+class CountedFailure:
+    """Counts a read of so many keys as failed if the cache raises."""
+
+    __slots__ = ("_alias", "_keys")
+
+    def __init__(self, alias: str, keys: int = 1) -> None:
+        self._alias = alias
+        self._keys = keys
+
+    def __enter__(self) -> None:
+        """It has not failed yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            recorders.of(self._alias).count_failed(self._keys)
+
+
 class Default:
-    """What is put into the cache when the key is not there: a miss, even if making the value fails."""
+    """What is put into the cache when the key is not there: a miss, even if making the value fails.
+
+    As a context manager it counts a failed read if the cache raises before it has asked for the value.
+    """
 
     def __init__(self, value: Any, recorder: ReadRecorder) -> None:
         self._value = value
         self._recorder = recorder
         self._asked_for = False
+
+    def __enter__(self) -> None:
+        """It has not failed yet."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception) and not self._asked_for:
+            self._recorder.count_failed(1)
 
     def unless(self, found: Any) -> Any:
         """What the cache answered, a hit if nobody asked for the default."""

@@ -12,6 +12,7 @@ QUERY_DURATION = "django_db_query_duration_seconds"
 CACHE_GET = "django_cache_get_total"
 CACHE_HITS = "django_cache_get_hits_total"
 CACHE_MISSES = "django_cache_get_misses_total"
+CACHE_FAILURES = "django_cache_get_fail_total"
 
 MODEL_INSERTS = "django_model_inserts_total"
 MODEL_UPDATES = "django_model_updates_total"
@@ -64,6 +65,7 @@ STORES = (
     Definition(CACHE_GET, Kind.COUNTER, "Total get requests on cache", ("backend",)),
     Definition(CACHE_HITS, Kind.COUNTER, "Total hits on cache", ("backend",)),
     Definition(CACHE_MISSES, Kind.COUNTER, "Total misses on cache", ("backend",)),
+    Definition(CACHE_FAILURES, Kind.COUNTER, "Total get request failures by cache", ("backend",)),
     Definition(MODEL_INSERTS, Kind.COUNTER, "Number of insert operations by model.", ("model",)),
     Definition(MODEL_UPDATES, Kind.COUNTER, "Number of update operations by model.", ("model",)),
     Definition(MODEL_DELETES, Kind.COUNTER, "Number of delete operations by model.", ("model",)),

@@ -1,10 +1,13 @@
 """The metrics of requests by the names of others: django-prometheus, and OpenTelemetry's conventions."""
 
 from collections.abc import Iterator
+from functools import partial
 from types import ModuleType
+from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template import engines
@@ -226,6 +229,34 @@ def test_databases_and_caches_have_the_names_of_django_prometheus() -> None:
     assert [metrics.value(name, {"backend": "locmem"}) for name in reads] == [2, 1, 1]
     other.connection.close()  # not by Django's own method: it leaves an in-memory database connected
     other.connection = None
+
+
+class CacheThatIsDown(LocMemCache):
+    def get(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionError("the cache is down on purpose")
+
+    get_many = get
+
+
+async def test_reads_of_a_cache_that_fail_are_counted_by_the_name_of_django_prometheus() -> None:
+    caches_of_test = {"default": {"BACKEND": f"{__name__}.CacheThatIsDown"}}
+    with (
+        override_metrics(NAMES="django-prometheus", CACHES=True),
+        override_settings(CACHES=caches_of_test),
+    ):
+        for read in (cache.get, cache.get_many, partial(cache.get_or_set, default=1)):
+            with pytest.raises(ConnectionError):
+                read("ab")  # two keys, where many are read
+        for read_async in (cache.aget, cache.aget_many, partial(cache.aget_or_set, default=1)):
+            with pytest.raises(ConnectionError):
+                await read_async("ab")
+        metrics = get_metrics()
+        assert isinstance(metrics, InMemoryMetricsAdapter)
+    found = {
+        part: metrics.value(f"django_cache_get{part}_total", {"backend": __name__.rpartition(".")[2]})
+        for part in ("", "_fail", "_hits", "_misses")
+    }
+    assert found == {"": 8, "_fail": 8, "_hits": 0, "_misses": 0}
 
 
 @pytest.mark.parametrize(
