@@ -115,13 +115,15 @@ def request_path(environment: Environment, repeats: int) -> report.Section:
 def under_load(environment: Environment, repeats: int) -> report.Section:
     title = "Throughput under wrk"
     if shutil.which("wrk") is None:
-        return report.Section(f"{title}: left out, for wrk is not installed (Debian's package)", [], [], [])
+        return report.Section(
+            f"{title}: left out, because wrk is not installed (Debian's package)", [], [], []
+        )
     libraries = (PLAIN, DJANGO_PROMETHEUS, OPENTELEMETRY, OURS)
     nothing = throughput.Variant(NOTHING, many=False)  # without metrics the mode changes nothing
     variants = (nothing, *(throughput.Variant(of, many) for many in (False, True) for of in libraries))
     found = throughput.rounds(environment.python, variants, groups=4 * repeats, rounds_each=2)
-    rates = {variant: [one.rate for one in found[variant]] for variant in variants}
-    cpu = {variant: [one.cpu_seconds for one in found[variant]] for variant in variants}
+    rates = {variant: [measured.rate for measured in found[variant]] for variant in variants}
+    cpu = {variant: [measured.cpu_seconds for measured in found[variant]] for variant in variants}
     ratios = {variant: throughput.ratio(rates[variant], rates[nothing]) for variant in variants}
     rows = [
         [
@@ -199,8 +201,8 @@ def library_values(environment: Environment, repeats: int) -> report.Section:
     found = [environment.run("library_values") for _ in range(repeats)]
     rows, ratios = [], {}
     for what in ("inc", "observe"):
-        stock, slots = (statistics.median(one[of][what] for one in found) for of in ("stock", "slots"))
-        ratios[what] = statistics.median(one["slots"][what] / one["stock"][what] for one in found)
+        stock, slots = (statistics.median(repeat[of][what] for repeat in found) for of in ("stock", "slots"))
+        ratios[what] = statistics.median(repeat["slots"][what] / repeat["stock"][what] for repeat in found)
         rows.append([what, f"{stock:.2f}", f"{slots:.2f}", f"{ratios[what]:.2f}"])
     return report.Section(
         "A call of a metric that a library makes with prometheus_client, in µs",
@@ -217,8 +219,10 @@ def growth(environment: Environment, repeats: int) -> report.Section:
     found = [environment.run("growth", "--workers", "500") for _ in range(repeats)]
     rows, ratios = [], {}
     for name in found[0]:
-        ratios[name] = statistics.median(after / before for before, after in (one[name] for one in found))
-        before, after = (statistics.median(one[name][moment] for one in found) for moment in (0, 1))
+        ratios[name] = statistics.median(
+            after / before for before, after in (repeat[name] for repeat in found)
+        )
+        before, after = (statistics.median(repeat[name][moment] for repeat in found) for moment in (0, 1))
         rows.append([name, f"{before:.2f}", f"{after:.2f}", f"{ratios[name]:.2f}"])
     return report.Section(
         "Scrape before and after 500 replaced workers, in ms",

@@ -15,7 +15,7 @@ from typing import Any, Unpack
 from metrics_app import current, standalone
 from metrics_app.asgi_routes import Routes
 from metrics_app.observed_request import parse_size
-from metrics_app.ports import RequestRecorder
+from metrics_app.recorders import RequestRecorder
 from metrics_app.request_labels import (
     CLIENT_CLOSED_REQUEST,
     METHODS,

@@ -10,7 +10,8 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from metrics_app.backend import BoundByAlias
 from metrics_app.catalogue import CACHE_READS
 from metrics_app.conf import conf
-from metrics_app.ports import BoundCounter, MetricsPort
+from metrics_app.ports import MetricsPort
+from metrics_app.recorders import BoundCounter
 from metrics_app.store_schemes import CACHE_FAILURES, CACHE_GET, CACHE_HITS, CACHE_MISSES
 
 ABSENT = object()

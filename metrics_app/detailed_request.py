@@ -12,7 +12,7 @@ from metrics_app.database import request_queries
 from metrics_app.decorators import NOT_MEASURED
 from metrics_app.measured_request import MeasuredRequest, is_counted_scrape
 from metrics_app.observed_request import Measurements, Observer, parse_size
-from metrics_app.ports import DetailedRecorder
+from metrics_app.recorders import DetailedRecorder
 from metrics_app.request_labels import METHODS, OTHER_METHOD, UNMATCHED
 from metrics_app.trace_context import HEADER, sampled_trace_id
 

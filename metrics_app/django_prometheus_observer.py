@@ -8,7 +8,8 @@ from metrics_app import request_schemes as names
 from metrics_app.bindings import Bindings
 from metrics_app.detailed_request import DetailedRequest
 from metrics_app.observed_request import ObservedRequest
-from metrics_app.ports import BoundCounter, BoundHistogram, MetricsPort
+from metrics_app.ports import MetricsPort
+from metrics_app.recorders import BoundCounter, BoundHistogram
 from metrics_app.request_labels import OTHER_METHOD
 
 Ended = tuple[BoundCounter, BoundCounter, BoundHistogram]

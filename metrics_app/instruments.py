@@ -9,15 +9,8 @@ from metrics_app.adapters.conversion import to_number, to_text
 from metrics_app.adapters.names import check_exemplar
 from metrics_app.around import Exceptions, InProgress, Timer
 from metrics_app.catalogue import Definition
-from metrics_app.ports import (
-    BoundCounter,
-    BoundGauge,
-    BoundHistogram,
-    GaugeSample,
-    MetricKindError,
-    MetricLabelsError,
-    MetricsPort,
-)
+from metrics_app.ports import GaugeSample, MetricKindError, MetricLabelsError, MetricsPort
+from metrics_app.recorders import BoundCounter, BoundGauge, BoundHistogram
 
 MAX_KEPT_SERIES = 2000
 """How many series each instrument keeps to find them by their labels without any work."""

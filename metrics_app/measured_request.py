@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 
 from metrics_app.conf import conf
 from metrics_app.decorators import NOT_MEASURED
-from metrics_app.ports import RequestRecorder
+from metrics_app.recorders import RequestRecorder
 from metrics_app.request_labels import (
     CLIENT_CLOSED_REQUEST,
     METHODS,

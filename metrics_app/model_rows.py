@@ -16,7 +16,7 @@ from django.db.models.sql.compiler import SQLDeleteCompiler, SQLInsertCompiler, 
 from metrics_app import metrics, store_schemes
 from metrics_app.backend import BoundByAlias
 from metrics_app.conf import conf
-from metrics_app.ports import BoundCounter
+from metrics_app.recorders import BoundCounter
 
 rows = metrics.counter(
     "model_rows_total", "Rows that models inserted, updated or deleted.", ("model", "operation")

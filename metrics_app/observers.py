@@ -6,13 +6,8 @@ from metrics_app import catalogue
 from metrics_app.adapters.detailed_recorder import RequestHistograms
 from metrics_app.bindings import Bindings, ExtraLabels
 from metrics_app.observed_request import Measurements, ObservedRequest, Observer, RequestLabel
-from metrics_app.ports import (
-    BoundCounter,
-    BoundGauge,
-    BoundHistogram,
-    DetailedRecorder,
-    MetricsPort,
-)
+from metrics_app.ports import MetricsPort
+from metrics_app.recorders import BoundCounter, BoundGauge, BoundHistogram, DetailedRecorder
 from metrics_app.trace_context import sampled_trace_id
 
 MIN_ERROR_CODE = 400

@@ -5,6 +5,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from metrics_app.recorders import (
+    BoundCounter,
+    BoundGauge,
+    BoundHistogram,
+    BoundHistograms,
+    DetailedRecorder,
+    HttpHandler,
+    RequestRecorder,
+)
+
 Labels = Mapping[str, str]
 """Label names to values, as `MetricsLabels.to_dict()` gives them."""
 
@@ -19,7 +29,7 @@ class MetricsLabels:
     code: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """Every label that is not empty: to Prometheus an empty label is none."""
+        """Every label that is not empty: to Prometheus an empty label does not exist."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def constant_labels(self) -> dict[str, str]:
@@ -48,7 +58,7 @@ class MetricsError(ValueError):
 
 
 class InvalidMetricNameError(MetricsError):
-    """The name of a metric or of a label is none that Prometheus can hold."""
+    """Prometheus cannot hold a metric or a label of this name."""
 
 
 class MetricKindError(MetricsError):
@@ -69,100 +79,6 @@ class MetricDeclarationError(MetricsError):
 
 class AdapterSettingsError(ValueError):
     """What the environment asks of an adapter makes no sense, or is more than it can do."""
-
-
-class HttpHandler(Protocol):
-    """Answers a scrape."""
-
-    def __call__(self, accept: str = "", /) -> bytes:
-        """The exposition, in the format that this `Accept` header asks for."""
-        ...
-
-    def content_type(self, accept: str = "", /) -> str:
-        """The content type of what a call with this `Accept` header answers."""
-        ...
-
-
-class RequestRecorder(Protocol):
-    """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
-
-    Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that
-    of a trace that somebody keeps, by which a slow request can be looked at. `ended` is when it ended by
-    the clock `time.perf_counter`, where the caller knows: an adapter need not look at the clock again then.
-    """
-
-    def begin(self, method: str) -> None: ...
-
-    def finish(
-        self,
-        method: str,
-        route: str,
-        code: int,
-        seconds: float,
-        trace_id: str = "",
-        *,
-        ended: float | None = None,
-    ) -> None: ...
-
-    def cancel(self, method: str) -> None:
-        """It has ended and is not counted."""
-        ...
-
-
-class DetailedRecorder(Protocol):
-    """The same with a value for each of some histograms; None records nothing in one."""
-
-    def begin(self, method: str, /) -> None: ...
-
-    def finish(
-        self,
-        request: tuple[str, str, int],
-        seconds: float,
-        trace_id: str,
-        values: Sequence[float | None],
-        ended: float | None = None,
-        /,
-    ) -> None:
-        """Record a request by method, route and code.
-
-        The values are floats, finite and not negative, which nobody checks here.
-        """
-        ...
-
-    def cancel(self, method: str, /) -> None: ...
-
-
-class BoundCounter(Protocol):
-    """One counter with its labels, looked up once: for what happens often."""
-
-    def inc(self, amount: float = 1.0) -> None: ...
-
-
-class BoundHistogram(Protocol):
-    """One histogram with its labels, looked up once: for what happens often."""
-
-    def observe(self, value: float) -> None: ...
-
-
-class BoundHistograms(Protocol):
-    """Several histograms with their labels, looked up once: for what is known at the same moment."""
-
-    def observe(self, values: Sequence[float | None]) -> None:
-        """Record a value to each, in the order in which they were bound; None records nothing.
-
-        The values are floats, finite and not negative, which nobody checks here.
-        """
-        ...
-
-
-class BoundGauge(Protocol):
-    """One gauge with its labels, looked up once: for what happens often."""
-
-    def set(self, value: float) -> None: ...
-
-    def move(self, amount: float) -> None:
-        """Add an amount, which may be negative, to the value that this process gave it; 0 to begin with."""
-        ...
 
 
 @runtime_checkable
@@ -323,6 +239,6 @@ class AdapterOfLibraries(Protocol):
     def take_over_libraries(cls, find_adapter: "Callable[[], MetricsPort | None]") -> None:
         """Record what other libraries record, too: before this call and after it.
 
-        `find_adapter` gives the adapter of this process whenever it is asked, or None where there is none.
+        `find_adapter` gives the adapter of this process whenever it is asked, or None if it has none.
         """
         ...

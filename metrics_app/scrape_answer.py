@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 
-from metrics_app.ports import HttpHandler
+from metrics_app.recorders import HttpHandler
 
 FASTEST = 1
 """The gzip level: the default one costs more than merging what it compresses."""

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from metrics_app import request_schemes as names
 from metrics_app.bindings import Bindings, ExtraLabels
 from metrics_app.observed_request import ObservedRequest, RequestLabel
-from metrics_app.ports import BoundGauge, BoundHistogram, MetricsPort
+from metrics_app.ports import MetricsPort
+from metrics_app.recorders import BoundGauge, BoundHistogram
 from metrics_app.request_labels import OTHER_METHOD, SERVER_ERROR
 
 

@@ -6,7 +6,7 @@ https://www.w3.org/TR/trace-context/#traceparent-header
 import re
 
 HEADER = "HTTP_TRACEPARENT"
-# Later versions may append more; version ff is none. An id of zeros alone is none, either.
+# Later versions may append more. Version ff and an id of zeros alone are invalid.
 TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(?P<more>-.*)?"
 )

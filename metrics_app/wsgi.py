@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from metrics_app import current, standalone
 from metrics_app.observed_request import parse_size
-from metrics_app.ports import RequestRecorder
+from metrics_app.recorders import RequestRecorder
 from metrics_app.request_labels import METHODS, OTHER_METHOD, SERVER_ERROR, UNMATCHED
 from metrics_app.scrape_answer import ScrapeRequest, expose, refuse_scrape
 from metrics_app.sent_request import Details, Observation, SentRequest, find_observation

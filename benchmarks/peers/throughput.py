@@ -106,4 +106,4 @@ def rounds(
 
 def ratio(of: Sequence[float], without: Sequence[float]) -> float:
     """The median over the rounds."""
-    return statistics.median([one / other for one, other in zip(of, without, strict=True)])
+    return statistics.median([rate / plain for rate, plain in zip(of, without, strict=True)])

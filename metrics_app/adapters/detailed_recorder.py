@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 
 from metrics_app.catalogue import CATALOGUE
-from metrics_app.ports import BoundHistograms, Labels, RequestRecorder
+from metrics_app.ports import Labels
+from metrics_app.recorders import BoundHistograms, RequestRecorder
 
 Bind = Callable[[Sequence[tuple[str, Labels]]], BoundHistograms]
 Key = tuple[str, str, int]

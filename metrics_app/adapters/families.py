@@ -9,23 +9,17 @@ from time import monotonic, perf_counter
 from typing import Generic, TypeVar, cast
 
 from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms, Recorded
-from metrics_app.adapters.conversion import to_text
+from metrics_app.adapters.deferred import Deferred, DeferredRecording
 from metrics_app.adapters.detailed_recorder import Bind, RequestHistograms
-from metrics_app.adapters.names import (
-    ExposedNames,
-    catalogue_definition,
-    check_constant_labels,
-    check_label_names,
-    check_metric_name,
-)
-from metrics_app.catalogue import DROPPED_SERIES, OVERFLOW, Definition, Kind, first_used
-from metrics_app.ports import GaugeSample, Labels, MetricKindError, MetricLabelsError, MetricsError
+from metrics_app.adapters.label_rules import LabelRules
+from metrics_app.adapters.names import ExposedNames, catalogue_definition
+from metrics_app.catalogue import DROPPED_SERIES, OVERFLOW, Definition, Kind
+from metrics_app.ports import GaugeSample, Labels, MetricKindError, MetricsError
 
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SEARCHES = 1.0
 """For label sets that another process has removed, where there is no room for a new one."""
-LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
 
 
 Series = TypeVar("Series", bound=Recorded)
@@ -53,11 +47,10 @@ class Families(Generic[Series]):
     """Every metric of an adapter.
 
     `lock` is re-entrant, because a finaliser that the garbage collector runs, or a signal handler, may
-    record something in the midst of a recording; `build` makes a series; `stored` tells which label sets
-    of a metric exist already, left by an earlier process; `removed` which of them another process has
-    removed; `dropped` hears of each recording that exceeds
-    the limit, by the metric's name; `unwritable` gives what takes the recordings while a series cannot be
-    built.
+    record something in the midst of a recording. `build` makes a series. `stored` tells which label sets of a
+    metric exist already, left by an earlier process, and `removed` which of them another process has removed.
+    `dropped` is called with the metric's name for each recording that exceeds the limit. `unwritable` gives
+    what takes the recordings while a series cannot be built.
     """
 
     def __init__(
@@ -72,8 +65,7 @@ class Families(Generic[Series]):
         removed: Callable[[Definition], set[tuple[str, ...]]] = lambda _definition: set(),
         unwritable: Callable[[OSError], Series] | None = None,
     ) -> None:
-        check_constant_labels(constant_labels)
-        self._constant_labels = constant_labels
+        self._labels = LabelRules(constant_labels)
         self._max_label_sets = max_label_sets
         self._build = build
         self._dropped = dropped
@@ -91,7 +83,7 @@ class Families(Generic[Series]):
         self.lock = lock
         self.is_changing = False
         self._is_catching_up = False
-        self._deferred: deque[tuple[Kind, str, Labels, str, float]] = deque()
+        self._deferred: deque[DeferredRecording] = deque()
 
     def forget(self) -> None:
         """Let go of every series."""
@@ -141,7 +133,7 @@ class Families(Generic[Series]):
             if labels is None:
                 lost = list(family.series) if family else []
             else:
-                lost = [self._values(definition, labels)]
+                lost = [self._labels.find_values(definition, labels)]
             if family is not None:
                 for values in lost:
                     family.series.pop(values, None)
@@ -152,7 +144,7 @@ class Families(Generic[Series]):
             return definition
 
     def find_definition(self, name: str) -> Definition | None:
-        """That of a counter or histogram which was declared or recorded; None if there is none."""
+        """The definition of a counter or histogram that was declared or recorded; None if it was not."""
         family = self._find(Kind.COUNTER, name)
         return family.definition if family else catalogue_definition(name, Kind.COUNTER)
 
@@ -160,7 +152,7 @@ class Families(Generic[Series]):
         """Every label of the definition as text, as it is recorded; None for None."""
         if labels is None:
             return None
-        return dict(zip(definition.label_names, self._values(definition, labels), strict=True))
+        return dict(zip(definition.label_names, self._labels.find_values(definition, labels), strict=True))
 
     def all(self) -> list[Family[Series]]:
         return list({id(family): family for family in list(self._families.values())}.values())
@@ -201,12 +193,12 @@ class Families(Generic[Series]):
         """
         with self.lock:
             family = self._find(kind, name)
-            definition = family.definition if family else self._define(kind, name, labels)
+            definition = family.definition if family else self._labels.define(kind, name, labels, self._names)
         if definition.kind is not kind:
             raise MetricKindError(
                 f"{name!r} is used as a {kind}, but it is a {definition.kind}: choose another name."
             )
-        self._values(definition, labels)
+        self._labels.find_values(definition, labels)
         return definition
 
     def gauge(self, sample: GaugeSample) -> Definition:
@@ -263,46 +255,9 @@ class Families(Generic[Series]):
             family = found if found is not None and found.kind is kind else None
         return family
 
-    def _define(self, kind: Kind, name: str, labels: Labels) -> Definition:
-        known = catalogue_definition(name, kind)
-        if known is not None:
-            self._check_constant_labels(known)
-            return known
-        check_metric_name(name)
-        self._names.check(name, kind)
-        names = [label for label, value in labels.items() if not self._is_constant(label, value)]
-        check_label_names(name, names, self._constant_labels)
-        return first_used(name, kind, names)
-
-    def _check_constant_labels(self, definition: Definition) -> None:
-        both = sorted(self._constant_labels.keys() & set(definition.label_names))
-        if both:
-            raise MetricLabelsError(
-                f"{definition.name!r} has the label {both[0]!r}, which is also a constant label: choose "
-                f"another name for one of them."
-            )
-
-    def _is_constant(self, label: str, value: object) -> bool:
-        return label in self._constant_labels and self._constant_labels[label] == to_text(value)
-
-    def _values(self, definition: Definition, labels: Labels) -> tuple[str, ...]:
-        names = definition.label_names
-        surplus = {
-            label
-            for label, value in labels.items()
-            if label not in names and not self._is_constant(label, value)
-        }
-        missing = {label for label in names if label not in labels} - LEFT_OUT_WHEN_EMPTY
-        if surplus or missing:
-            raise MetricLabelsError(
-                f"{definition.name!r} got the labels {sorted(map(str, labels))!r}, but it has "
-                f"{sorted(names)!r}: give each of them, and no other, in every call."
-            )
-        return tuple([to_text(labels.get(label, "")) for label in names])
-
     def _create(self, kind: Kind, name: str, labels: Labels) -> tuple[Series, bool]:
         definition = self.definition(kind, name, labels)
-        values = self._values(definition, labels)
+        values = self._labels.find_values(definition, labels)
         with self.changing():
             family = self._family(kind, name, definition)
             fits = values in family.series or values in family.stored or self._make_room(family)
@@ -341,21 +296,3 @@ class Families(Generic[Series]):
     def _has_room(self, family: Family[Series]) -> bool:
         overflow = (OVERFLOW,) * len(family.label_names)
         return len(family.stored) - (overflow in family.stored) < self._max_label_sets
-
-
-class Deferred:
-    """Takes what cannot be recorded now, because the recording has interrupted another one."""
-
-    __slots__ = ("_deferred", "_metric")
-
-    def __init__(
-        self, deferred: deque[tuple[Kind, str, Labels, str, float]], kind: Kind, name: str, labels: Labels
-    ) -> None:
-        self._deferred = deferred
-        self._metric = kind, name, dict(labels)
-
-    def add(self, amount: float) -> None:
-        self._deferred.append((*self._metric, "add", amount))
-
-    def set(self, value: float) -> None:
-        self._deferred.append((*self._metric, "set", value))

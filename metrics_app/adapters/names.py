@@ -121,7 +121,7 @@ def check_metric_name(name: str) -> None:
     # The name without `_total` is that of a counter's family.
     if not isinstance(name, str) or not METRIC_NAME.fullmatch(name.removesuffix("_total")):
         raise InvalidMetricNameError(
-            f"{name!r} is no metric name: letters, digits, '_' and ':', and no digit first, "
+            f"{name!r} is not a metric name: use letters, digits, '_' and ':', and no digit first, "
             f"as in 'http_requests_total'."
         )
 
@@ -132,7 +132,7 @@ def check_label_names(metric: str, labels: Iterable[str], constant_labels: Itera
     for label in labels:
         if not _is_label_name(label) or label in RESERVED_LABELS or label in constant:
             raise InvalidMetricNameError(
-                f"{label!r} is no label that {metric!r} may have: letters, digits and '_', no digit "
+                f"{label!r} cannot be a label of {metric!r}: use letters, digits and '_', no digit "
                 f"and no '__' first, and none of {', '.join(sorted(RESERVED_LABELS))} or of the constant "
                 f"labels."
             )

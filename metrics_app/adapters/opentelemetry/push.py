@@ -77,7 +77,7 @@ class Sdk:
             for series in list(family.series.values()):
                 if isinstance(series, Observations):
                     histogram = self._histogram(family.definition)
-                    # Not until there is none: while these are taken others come, perhaps as fast.
+                    # Not until the queue is empty: while these are taken others come, perhaps as fast.
                     for _ in range(len(series.waiting)):
                         histogram.record(series.waiting.popleft(), series.attributes)
 

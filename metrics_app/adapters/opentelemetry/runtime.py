@@ -16,7 +16,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = resource.getpagesize()
 PROCESS = Path("/proc/self")
 
-# Without the label `version`, for that is the service's.
+# Without the label `version`, because that is the service's.
 PYTHON = dict(
     zip(("major", "minor", "patchlevel"), platform.python_version_tuple(), strict=True),
     implementation=platform.python_implementation(),

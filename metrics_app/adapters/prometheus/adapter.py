@@ -1,42 +1,35 @@
 """The port by prometheus_client: values in the files of this process's slot, merged at the scrape."""
 
-import atexit
 import logging
-import os
-import shutil
-import tempfile
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
-from typing import Self, cast
-from weakref import WeakSet
+from typing import Self
 
-from prometheus_client.utils import floatToGoString
-
-from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
+from metrics_app.adapters.conversion import read_constant_labels
 from metrics_app.adapters.detailed_recorder import HistogramsRecorder
 from metrics_app.adapters.families import Families, ReentrantUseError
-from metrics_app.adapters.prometheus import folder, mapped_cells, owners, slots, upstream
+from metrics_app.adapters.prometheus import folder, forks, mapped_cells, owners, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
 from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
-from metrics_app.adapters.prometheus.library_values import after_fork_in_child as library_after_fork_in_child
 from metrics_app.adapters.prometheus.library_values import library
-from metrics_app.adapters.prometheus.mapped_histograms import MappedHistograms, MappedHistogramsRecorder
+from metrics_app.adapters.prometheus.limitations import find_limitations
+from metrics_app.adapters.prometheus.mapped_histograms import MappedHistogramsRecorder
 from metrics_app.adapters.prometheus.native import NativeCollector
 from metrics_app.adapters.prometheus.protobuf import ProtobufWriter
 from metrics_app.adapters.prometheus.recorder import MappedRequestRecorder, SlotRequestRecorder
+from metrics_app.adapters.prometheus.recordings import SlotRecordings
 from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
-from metrics_app.adapters.prometheus.series_exemplars import Exemplar, find_series, stored_series_exemplars
-from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore, family_name
+from metrics_app.adapters.prometheus.series_exemplars import stored_series_exemplars
+from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
-from metrics_app.adapters.prometheus.values import Cell, CellSeries, UnrecordedCell
+from metrics_app.adapters.prometheus.temporary import make_temporary_directory
+from metrics_app.adapters.prometheus.values import CellSeries, UnrecordedCell
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -45,19 +38,8 @@ from metrics_app.catalogue import (
     SCRAPE_DURATION,
     SCRAPE_GAUGES_FAILURES,
     SCRAPE_SERIES,
-    Kind,
 )
-from metrics_app.ports import (
-    BoundCounter,
-    BoundGauge,
-    BoundHistogram,
-    BoundHistograms,
-    ConstantLabels,
-    Labels,
-    MetricsOptions,
-    MetricsPort,
-    ScrapeGauges,
-)
+from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, MetricsPort, ScrapeGauges
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +47,7 @@ SECONDS_BETWEEN_COMPLAINTS = 60
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
-class PrometheusMetricsAdapter:
+class PrometheusMetricsAdapter(SlotRecordings):
     """Processes that share a directory are exposed as one, by whichever of them is scraped.
 
     Without a directory it keeps a temporary one of its own, and the metrics are those of this process
@@ -86,7 +68,7 @@ class PrometheusMetricsAdapter:
     ) -> None:
         self._owner = owner
         self._constant_labels = read_constant_labels(constant_labels)
-        self._directory = directory or _temporary_directory()
+        self._directory = directory or make_temporary_directory()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._runtime: RuntimeRecord | None = None
         self._next_complaint = 0.0
@@ -124,7 +106,7 @@ class PrometheusMetricsAdapter:
             self._after_scrape,
             ProtobufWriter(self._constant_labels, self._native.collect) if native_histograms else None,
         )
-        _adapters.add(self)
+        forks.follow(self)
 
     @classmethod
     def configured(cls, options: MetricsOptions) -> Self:
@@ -164,63 +146,7 @@ class PrometheusMetricsAdapter:
 
     @classmethod
     def limitations(cls) -> list[str]:
-        effects = {
-            mapped_cells.contract_fault(): (
-                "requests and scrapes are measured right, but several times slower"
-            ),
-            upstream.contract_fault(): "what other libraries record with it is not exposed",
-        }
-        installed = version("prometheus_client")
-        return [
-            f"The installed prometheus_client {installed} is not as the adapter knows it inside ({fault}): "
-            f"{effect}."
-            for fault, effect in effects.items()
-            if fault is not None
-        ]
-
-    def inc_counter(self, name: str, labels: Labels) -> None:
-        series = self._families.series(Kind.COUNTER, name, labels)
-        with self._files.lock:
-            series.add(1.0)
-
-    def observe_histogram(self, name: str, value: float, labels: Labels) -> None:
-        amount = to_amount(value)
-        series = self._families.series(Kind.HISTOGRAM, name, labels)
-        with self._files.lock:
-            series.add(amount)
-
-    def set_gauge(self, name: str, value: float, labels: Labels) -> None:
-        number = to_number(value)
-        series = self._families.series(Kind.GAUGE, name, labels)
-        with self._files.lock:
-            cast("Cell", series).set(number)
-
-    def bind_counter(self, name: str, labels: Labels) -> BoundCounter:
-        return self._families.bound(Kind.COUNTER, name, labels)
-
-    def bind_histogram(self, name: str, labels: Labels) -> BoundHistogram:
-        return self._families.bound(Kind.HISTOGRAM, name, labels)
-
-    def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms:
-        made = self._families.bound_histograms(series)
-        return MappedHistograms(self._families, series) if self._is_mapped else made
-
-    def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
-        return self._families.bound_gauge(name, labels)
-
-    def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Mapping[str, str]) -> None:
-        definition = self._families.find_definition(name)
-        texts = self._families.written_labels(definition, labels) if definition else None
-        if definition is None or texts is None:
-            return
-        family = family_name(definition)
-        if definition.kind is Kind.HISTOGRAM:
-            bounds = (*definition.find_buckets(tuple(texts.values())), float("inf"))
-            bound = floatToGoString(bounds[bisect_left(bounds, value)])
-            series = find_series(f"{family}_bucket", {**texts, "le": bound})
-        else:
-            series = find_series(f"{definition.name.removesuffix('_total')}_total", texts)
-        self._files.note_exemplar(Exemplar(family, series, exemplar, value, time.time()))
+        return find_limitations()
 
     def remove(self, name: str, labels: Labels) -> None:
         self._remove(name, labels)
@@ -296,10 +222,7 @@ class PrometheusMetricsAdapter:
 
     def _look(self) -> None:
         """Make sure, now and then, that what is recorded goes where it is read."""
-        if os.getpid() != _pid:
-            # A server forked by its own means, as uWSGI does, and Python's hooks were not called.
-            library_after_fork_in_child()
-            _after_fork_in_child()
+        forks.notice_fork()
         self._families.next_look = time.perf_counter() + SECONDS_BETWEEN_LOOKS
         if self._files.are_lost():
             with suppress(ReentrantUseError):
@@ -371,44 +294,3 @@ class PrometheusMetricsAdapter:
 
     def _count_failure(self, source: str, reason: str) -> None:
         self.inc_counter(SCRAPE_GAUGES_FAILURES, {"source": source, "reason": reason})
-
-
-_adapters: WeakSet[PrometheusMetricsAdapter] = WeakSet()
-
-
-_pid = os.getpid()
-"""The process that holds what the adapters hold."""
-
-
-def _after_fork_in_child() -> None:
-    global _pid  # noqa: PLW0603 - one per process
-    _pid = os.getpid()
-    for adapter in _adapters:
-        adapter.after_fork_in_child()
-
-
-def _after_fork_in_parent() -> None:
-    for adapter in list(_adapters):
-        adapter.after_fork_in_parent()
-
-
-def _store_cpu() -> None:
-    for adapter in _adapters:
-        adapter.store_cpu()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)
-atexit.register(_store_cpu)
-
-
-def _temporary_directory() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="metrics-"))
-    owner = os.getpid()
-
-    def remove() -> None:
-        # A forked child leaves by here, too, but the directory is its parent's.
-        if os.getpid() == owner:
-            shutil.rmtree(path, ignore_errors=True)
-
-    atexit.register(remove)
-    return path

@@ -89,7 +89,7 @@ def parsed(key: bytes) -> Key:
     """The parts of a key.
 
     Raises:
-        UnreadableFileError: 'foreign', for it has not these parts.
+        UnreadableFileError: 'foreign', because it does not have these parts.
     """
     try:
         text = key.decode()

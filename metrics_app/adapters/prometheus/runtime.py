@@ -212,7 +212,7 @@ def _boot_time() -> float:
 
 
 BOOT_TIME = _boot_time()
-# Without prometheus_client's label `version`, for that is the service's on every sample.
+# Without prometheus_client's label `version`, because that is the service's on every sample.
 PYTHON = dict(
     zip(("major", "minor", "patchlevel"), platform.python_version_tuple(), strict=True),
     implementation=platform.python_implementation(),

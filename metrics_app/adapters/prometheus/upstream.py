@@ -84,13 +84,17 @@ def collectors_without_files() -> list[Any]:
     if values.ValueClass is not LibraryValue:
         return []
     registered = list(REGISTRY._collector_to_names)  # noqa: SLF001
-    return [one for one in registered if not isinstance(one, MetricWrapperBase) or not _is_stored(one)]
+    return [
+        collector
+        for collector in registered
+        if not isinstance(collector, MetricWrapperBase) or not _is_stored(collector)
+    ]
 
 
 def _is_stored(metric: MetricWrapperBase) -> bool:
     observable = list(getattr(metric, "_metrics", {}).values()) or [metric]
     # A function that a gauge calls takes the place of this method in the object.
-    if any("_child_samples" in vars(one) for one in observable):
+    if any("_child_samples" in vars(child) for child in observable):
         return False
     return isinstance(metric, Counter | Gauge | Histogram | Summary)
 
@@ -139,7 +143,8 @@ def _existing_metrics() -> list[MetricWrapperBase]:
     kinds: dict[type, bool] = {}
     found: list[Any] = []
     # What was frozen (gc.freeze) is not among the objects.
-    registered = [one for one in list(REGISTRY._collector_to_names) if isinstance(one, MetricWrapperBase)]  # noqa: SLF001
+    collectors = list(REGISTRY._collector_to_names)  # noqa: SLF001
+    registered = [collector for collector in collectors if isinstance(collector, MetricWrapperBase)]
     children = [child for parent in registered for child in list(getattr(parent, "_metrics", {}).values())]
     # Not by isinstance(), which asks lazy objects for their class, and so builds them.
     for candidate in [*gc.get_objects(), *registered, *children]:

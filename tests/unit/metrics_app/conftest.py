@@ -13,12 +13,13 @@ from metrics_app.adapters.names import FIXED
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.catalogue import CATALOGUE
-from metrics_app.ports import HttpHandler, MetricsAdapter, MetricsLabels, MetricsOptions
+from metrics_app.ports import MetricsAdapter, MetricsLabels, MetricsOptions
+from metrics_app.recorders import HttpHandler
 from tests.otlp_receiver import Receiver
 
 
 class ReceivedMetricsAdapter(OpenTelemetryMetricsAdapter):
-    """Answers a scrape with what a receiver got, for that is where the metrics are then."""
+    """Answers a scrape with what a receiver got, because the metrics are there then."""
 
     receiver: Receiver
 

@@ -269,11 +269,11 @@ def test_another_declaration_of_the_same_name_names_both_places(field: str, make
 @pytest.mark.parametrize(
     ("match", "make"),
     [
-        ("'a-b' is no metric name", lambda: declared.counter("a-b", "Help.")),
-        ("5 is no metric name", lambda: declared.counter(5, "Help.")),  # type: ignore[arg-type]
+        ("'a-b' is not a metric name", lambda: declared.counter("a-b", "Help.")),
+        ("5 is not a metric name", lambda: declared.counter(5, "Help.")),  # type: ignore[arg-type]
         ("say what it measures", lambda: declared.counter("a", "")),
         (r"\('channel',\)", lambda: declared.counter("a", "Help.", "channel")),
-        ("'le' is no label", lambda: declared.counter("a", "Help.", ("le",))),
+        ("'le' cannot be a label", lambda: declared.counter("a", "Help.", ("le",))),
         ("each label once", lambda: declared.counter("a", "Help.", ("x", "x"))),
         ("'largest'; choose one of 'last'", lambda: declared.gauge("a", "Help.", merge="largest")),
         ("ascending", lambda: declared.histogram("a", "Help.", buckets=(2, 1))),

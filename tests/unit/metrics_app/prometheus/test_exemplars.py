@@ -38,7 +38,7 @@ def test_each_bucket_names_the_newest_trace_that_fell_into_it(metrics: Prometheu
     record(metrics, "home", 99.0, THIRD)
     record(metrics, "home", 0.2)
     found = exemplars(metrics)
-    assert {place: one.labels["trace_id"] for place, one in found.items()} == {
+    assert {place: exemplar.labels["trace_id"] for place, exemplar in found.items()} == {
         ("home", "0.005"): SECOND,
         ("home", "+Inf"): THIRD,
     }
@@ -69,7 +69,7 @@ def test_the_traces_of_all_processes_are_there_and_of_those_that_are_no_more(
     with OtherProcess(directory) as other:
         other.run(finish.format("'home'", 0.004, SECOND))
         other.run(finish.format("'shop'", 0.2, THIRD))
-    found = {place: one.labels["trace_id"] for place, one in exemplars(metrics).items()}
+    found = {place: exemplar.labels["trace_id"] for place, exemplar in exemplars(metrics).items()}
     assert found == {("home", "0.005"): SECOND, ("shop", "0.25"): THIRD}
     assert {path.stat().st_size for path in directory.glob("slot-*.exemplars")} == {FILE_SIZE}
 
@@ -83,7 +83,7 @@ def test_requests_beyond_the_limit_of_label_sets_leave_no_trace(directory: Path)
     metrics = PrometheusMetricsAdapter(directory=directory, max_label_sets=1)
     record(metrics, "home", 0.003, FIRST)
     record(metrics, "shop", 0.003, SECOND)
-    assert {one.labels["trace_id"] for one in exemplars(metrics).values()} == {FIRST}
+    assert {exemplar.labels["trace_id"] for exemplar in exemplars(metrics).values()} == {FIRST}
     metrics.close()
 
 

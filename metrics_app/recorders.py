@@ -1,0 +1,101 @@
+"""What the product asks of a metrics library for what happens often: looked up once, then recorded to.
+
+Part of the port, which is in `metrics_app.ports`.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class HttpHandler(Protocol):
+    """Answers a scrape."""
+
+    def __call__(self, accept: str = "", /) -> bytes:
+        """The exposition, in the format that this `Accept` header asks for."""
+        ...
+
+    def content_type(self, accept: str = "", /) -> str:
+        """The content type of what a call with this `Accept` header answers."""
+        ...
+
+
+class RequestRecorder(Protocol):
+    """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
+
+    Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that
+    of a trace that somebody keeps, by which a slow request can be looked at. `ended` is when it ended by
+    the clock `time.perf_counter`, where the caller knows: an adapter need not look at the clock again then.
+    """
+
+    def begin(self, method: str) -> None: ...
+
+    def finish(
+        self,
+        method: str,
+        route: str,
+        code: int,
+        seconds: float,
+        trace_id: str = "",
+        *,
+        ended: float | None = None,
+    ) -> None: ...
+
+    def cancel(self, method: str) -> None:
+        """It has ended and is not counted."""
+        ...
+
+
+class DetailedRecorder(Protocol):
+    """The same with a value for each of some histograms; None records nothing in one."""
+
+    def begin(self, method: str, /) -> None: ...
+
+    def finish(
+        self,
+        request: tuple[str, str, int],
+        seconds: float,
+        trace_id: str,
+        values: Sequence[float | None],
+        ended: float | None = None,
+        /,
+    ) -> None:
+        """Record a request by method, route and code.
+
+        The values are floats, finite and not negative, which nobody checks here.
+        """
+        ...
+
+    def cancel(self, method: str, /) -> None: ...
+
+
+class BoundCounter(Protocol):
+    """One counter with its labels, looked up once: for what happens often."""
+
+    def inc(self, amount: float = 1.0) -> None: ...
+
+
+class BoundHistogram(Protocol):
+    """One histogram with its labels, looked up once: for what happens often."""
+
+    def observe(self, value: float) -> None: ...
+
+
+class BoundHistograms(Protocol):
+    """Several histograms with their labels, looked up once: for what is known at the same moment."""
+
+    def observe(self, values: Sequence[float | None]) -> None:
+        """Record a value to each, in the order in which they were bound; None records nothing.
+
+        The values are floats, finite and not negative, which nobody checks here.
+        """
+        ...
+
+
+class BoundGauge(Protocol):
+    """One gauge with its labels, looked up once: for what happens often."""
+
+    def set(self, value: float) -> None: ...
+
+    def move(self, amount: float) -> None:
+        """Add an amount, which may be negative, to the value that this process gave it; 0 to begin with."""
+        ...
