@@ -8,6 +8,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from scenarios.api.idempotency import PARAMETER
+from scenarios.api.preconditions import WRITE_PARAMETERS
 from scenarios.api.problems import MEDIA_TYPE, Problem
 
 PROBLEM = {"$ref": f"#/components/schemas/{Problem.__name__}"}
@@ -20,6 +21,8 @@ TOO_LONG = {
 }
 BODY_REFUSALS = {400: Problem, 413: Problem}
 IDEMPOTENT = {"parameters": [PARAMETER]}
+WRITE_REFUSALS = {412: Problem}
+CONDITIONAL = {"parameters": [PARAMETER, *WRITE_PARAMETERS]}
 
 
 def describe_body(*media_types: str, description: str) -> dict[str, Any]:

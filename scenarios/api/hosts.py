@@ -13,11 +13,19 @@ from pydantic import StringConstraints
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
-from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    IDEMPOTENT,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+)
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_name, find_host, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import ONE_LINE
+from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problems import Problem
 from scenarios.api.services import CheckResults, describe_findings
 from scenarios.control_room import home_queries
@@ -30,6 +38,7 @@ from scenarios.models.hosts import MAX_LABEL_LENGTH, MAX_LABELS
 
 router = Router(tags=["hosts"])
 ORDER = Order(("name",), (parse_cursor_name,))
+VERSIONED = Versioned(Host, ("address", "labels", "description", "is_protected"))
 PROTECT = "scenarios.protect_host"
 Word = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=MAX_LABEL_LENGTH)]
 
@@ -100,8 +109,14 @@ def describe_hosts(rows: Sequence[Host]) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/hosts/{name}", response={200: HostInList, **ITEM_REFUSALS}, url_name="host")
+@router.get(
+    "/hosts/{name}",
+    response={200: HostInList, **ITEM_REFUSALS},
+    url_name="host",
+    openapi_extra=READ,
+)
 @needs("scenarios.view_host")
+@decorate_view(VERSIONED.read)
 def get_host(request: HttpRequest, name: str) -> dict[str, Any]:
     """Show the host, with the run that holds it."""
     return describe_hosts([find_host(name)])[0]
@@ -115,11 +130,12 @@ def need_protect_permission(name: str, **_named: str) -> list[str]:
 
 @router.put(
     "/hosts/{name}",
-    response={200: HostInList, **REFUSALS, **BODY_REFUSALS, 409: Problem},
-    openapi_extra=IDEMPOTENT,
+    response={200: HostInList, 201: HostInList, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
 )
 @needs("scenarios.add_host", "scenarios.change_host", also=need_protect_permission)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def put_host(request: HttpRequest, name: str, body: HostRequest) -> dict[str, Any]:
     """Register or change the host.
 
@@ -149,9 +165,14 @@ def save_host(request: HttpRequest, name: str, body: HostRequest) -> dict[str, A
     return describe_hosts([saved])[0]
 
 
-@router.delete("/hosts/{name}", response={204: None, **ITEM_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT)
+@router.delete(
+    "/hosts/{name}",
+    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
+)
 @needs("scenarios.delete_host", also=need_protect_permission)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 @transaction.atomic
 def delete_host(request: HttpRequest, name: str) -> Status[None]:
     """Delete the host. Refused while a run holds it."""

@@ -24,6 +24,7 @@ class ProblemCode(StrEnum):
     IN_USE = "in_use"
     DISABLED = "disabled"
     SCHEDULE_INVALID = "schedule_invalid"
+    CHANGED_MEANWHILE = "changed_meanwhile"
     BODY_TOO_LARGE = "body_too_large"
     INVALID_REQUEST = "invalid_request"
     INVALID_FIELDS = "invalid_fields"
@@ -56,6 +57,7 @@ MEANINGS = {
     ProblemCode.IN_USE: (409, "A scenario with unfinished runs or faults cannot be deleted."),
     ProblemCode.DISABLED: (409, "The webhook is disabled."),
     ProblemCode.SCHEDULE_INVALID: (409, "The schedule is no longer valid and cannot be resumed."),
+    ProblemCode.CHANGED_MEANWHILE: (412, "What is stored does not fit If-Match or If-None-Match."),
     ProblemCode.BODY_TOO_LARGE: (413, "The body is larger than 2.5 MiB."),
     ProblemCode.INVALID_REQUEST: (422, "Parameters or the body are invalid; `errors` says where."),
     ProblemCode.INVALID_FIELDS: (422, "Values do not fit what is stored; `errors` says which."),

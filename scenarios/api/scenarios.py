@@ -10,10 +10,18 @@ from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
 from scenarios.api.access import get_caller, needs
-from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS, describe_body
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+    describe_body,
+)
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import find_scenario, locate_name
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problems import Problem, RefusedError
 from scenarios.drivers import documents
 from scenarios.language.document import Document
@@ -23,6 +31,7 @@ from scenarios.models import Scenario
 
 router = Router(tags=["scenarios"])
 ORDER = Order(("name",), (parse_cursor_name,))
+VERSIONED = Versioned(Scenario, ("document",))
 DOCUMENT = describe_body("application/yaml", "application/json", description="The scenario's document.")
 
 
@@ -85,8 +94,14 @@ def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> Quer
     return rows
 
 
-@router.get("/scenarios/{name}", response={200: StoredScenario, **ITEM_REFUSALS}, url_name="scenario")
+@router.get(
+    "/scenarios/{name}",
+    response={200: StoredScenario, **ITEM_REFUSALS},
+    url_name="scenario",
+    openapi_extra=READ,
+)
 @needs("scenarios.view_scenario")
+@decorate_view(VERSIONED.read)
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
     """Show the scenario with its document."""
     return find_scenario(name)
@@ -94,11 +109,12 @@ def get_scenario(request: HttpRequest, name: str) -> Scenario:
 
 @router.put(
     "/scenarios/{name}",
-    response={200: StoredScenario, **REFUSALS, **BODY_REFUSALS},
-    openapi_extra={**DOCUMENT, **IDEMPOTENT},
+    response={200: StoredScenario, 201: StoredScenario, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
+    openapi_extra={**DOCUMENT, **CONDITIONAL},
 )
 @needs("scenarios.add_scenario", "scenarios.change_scenario")
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
@@ -106,10 +122,13 @@ def put_scenario(request: HttpRequest, name: str) -> Scenario:
 
 
 @router.delete(
-    "/scenarios/{name}", response={204: None, **ITEM_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT
+    "/scenarios/{name}",
+    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
 )
 @needs("scenarios.delete_scenario")
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
     """Delete the scenario; its runs stay. Refused while a run is unfinished or has left a fault."""
     caller = get_caller(request)

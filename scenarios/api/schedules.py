@@ -13,11 +13,19 @@ from pydantic import JsonValue, StringConstraints
 
 from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    IDEMPOTENT,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+)
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, check_name, find_schedule
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import TIME_OF_DAY
+from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.errors import InvalidSchedule
@@ -31,6 +39,21 @@ from scenarios.published.records import page_url
 
 router = Router(tags=["schedules"])
 ORDER = Order(("name",), (parse_cursor_name,))
+VERSIONED = Versioned(
+    Schedule,
+    (
+        "scenario_name",
+        "variables",
+        "cron",
+        "time_zone",
+        "window_days",
+        "window_from",
+        "window_to",
+        "grace_minutes",
+        "priority",
+        "is_paused",
+    ),
+)
 # As in the admin site: a schedule starts runs in its author's name, who must have the permission to run.
 CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
 DUE_TIMES_SHOWN = 5
@@ -175,8 +198,14 @@ def filter_schedules(rows: QuerySet[Schedule], filters: ScheduleFilters) -> Quer
     return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
-@router.get("/schedules/{name}", response={200: ScheduleDetails, **ITEM_REFUSALS}, url_name="schedule")
+@router.get(
+    "/schedules/{name}",
+    response={200: ScheduleDetails, **ITEM_REFUSALS},
+    url_name="schedule",
+    openapi_extra=READ,
+)
 @needs("scenarios.view_schedule")
+@decorate_view(VERSIONED.read)
 def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Show the schedule, with its last and next due times."""
     return ScheduleDetails.of(find_schedule(name), request)
@@ -184,11 +213,12 @@ def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
 
 @router.put(
     "/schedules/{name}",
-    response={200: ScheduleDetails, **REFUSALS, **BODY_REFUSALS},
-    openapi_extra=IDEMPOTENT,
+    response={200: ScheduleDetails, 201: ScheduleDetails, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
+    openapi_extra=CONDITIONAL,
 )
 @needs("scenarios.add_schedule", *CHANGE_PERMISSIONS)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> ScheduleDetails:
     """Create or replace the schedule. Its runs are then started in your name."""
     caller = get_caller(request)
@@ -196,9 +226,12 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> Sche
     return ScheduleDetails.of(schedule, request)
 
 
-@router.delete("/schedules/{name}", response={204: None, **ITEM_REFUSALS}, openapi_extra=IDEMPOTENT)
+@router.delete(
+    "/schedules/{name}", response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS}, openapi_extra=CONDITIONAL
+)
 @needs("scenarios.delete_schedule")
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
     """Delete the schedule. Its runs stay; one that has begun continues."""
     schedules.delete_schedule(find_schedule(name))

@@ -12,11 +12,19 @@ from ninja.decorators import decorate_view
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
-from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    IDEMPOTENT,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+)
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_name, find_service, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import ONE_LINE, URL_PATH, WITHOUT_NUL
+from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problems import Problem
 from scenarios.control_room import home_queries
 from scenarios.domain.outputs import make_storable
@@ -27,6 +35,19 @@ from scenarios.models import Service
 
 router = Router(tags=["services"])
 ORDER = Order(("name",), (parse_cursor_name,))
+VERSIONED = Versioned(
+    Service,
+    (
+        "base_url",
+        "description",
+        "is_protected",
+        "health_path",
+        "health_status",
+        "proxy",
+        "proxy_listener",
+        "proxy_secret",
+    ),
+)
 PROTECT = "scenarios.protect_service"
 
 
@@ -137,8 +158,14 @@ def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/services/{name}", response={200: ServiceInList, **ITEM_REFUSALS}, url_name="service")
+@router.get(
+    "/services/{name}",
+    response={200: ServiceInList, **ITEM_REFUSALS},
+    url_name="service",
+    openapi_extra=READ,
+)
 @needs("scenarios.view_service")
+@decorate_view(VERSIONED.read)
 def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
     """Show the service, with the run that holds it and the scenarios that touch it."""
     return describe_services([find_service(name)])[0]
@@ -152,11 +179,19 @@ def need_protect_permission(name: str, **_named: str) -> list[str]:
 
 @router.put(
     "/services/{name}",
-    response={200: ServiceInList, **REFUSALS, **BODY_REFUSALS, 409: Problem},
-    openapi_extra=IDEMPOTENT,
+    response={
+        200: ServiceInList,
+        201: ServiceInList,
+        **WRITE_REFUSALS,
+        **REFUSALS,
+        **BODY_REFUSALS,
+        409: Problem,
+    },
+    openapi_extra=CONDITIONAL,
 )
 @needs("scenarios.add_service", "scenarios.change_service", also=need_protect_permission)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
     """Register or change the service.
 
@@ -204,10 +239,13 @@ def describe_findings(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 @router.delete(
-    "/services/{name}", response={204: None, **ITEM_REFUSALS, 409: Problem}, openapi_extra=IDEMPOTENT
+    "/services/{name}",
+    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
 )
 @needs("scenarios.delete_service", also=need_protect_permission)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 @transaction.atomic
 def delete_service(request: HttpRequest, name: str) -> Status[None]:
     """Delete the service and its chart queries. Refused while a run holds it."""

@@ -15,11 +15,19 @@ from pydantic import StringConstraints
 
 from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    IDEMPOTENT,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+)
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.patterns import ONE_LINE
+from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
 from scenarios.domain.webhooks import DeliveryState
@@ -28,6 +36,7 @@ from scenarios.notifications import webhooks
 
 router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))
+VERSIONED = Versioned(Webhook, ("name", "url", "events", "tags", "is_enabled"), key="webhook_id")
 CHANGE = "scenarios.change_webhook"
 DELIVERIES_SHOWN = 5
 INVALID_FIELDS = "Some fields are invalid: nothing was stored."
@@ -113,8 +122,14 @@ def list_webhooks(request: HttpRequest, filters: Query[Filters]) -> dict[str, An
     return build_page(Webhook.objects.select_related("changed_by"), ORDER, filters)
 
 
-@router.get("/webhooks/{webhook_id}", response={200: WebhookDetails, **ITEM_REFUSALS}, url_name="webhook")
+@router.get(
+    "/webhooks/{webhook_id}",
+    response={200: WebhookDetails, **ITEM_REFUSALS},
+    url_name="webhook",
+    openapi_extra=READ,
+)
 @needs("scenarios.view_webhook")
+@decorate_view(VERSIONED.read)
 def get_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     """Show the webhook and its last deliveries."""
     return find_webhook(webhook_id)
@@ -137,11 +152,12 @@ def create_webhook(
 
 @router.put(
     "/webhooks/{webhook_id}",
-    response={200: WebhookDetails, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
-    openapi_extra=IDEMPOTENT,
+    response={200: WebhookDetails, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
 )
 @needs(CHANGE)
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 @transaction.atomic
 def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[RowId]) -> Webhook:
     """Replace all fields of the webhook; its secret stays."""
@@ -151,9 +167,14 @@ def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[Row
     return webhook
 
 
-@router.delete("/webhooks/{webhook_id}", response={204: None, **ITEM_REFUSALS}, openapi_extra=IDEMPOTENT)
+@router.delete(
+    "/webhooks/{webhook_id}",
+    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS},
+    openapi_extra=CONDITIONAL,
+)
 @needs("scenarios.delete_webhook")
 @decorate_view(run_once)
+@decorate_view(VERSIONED.write)
 def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
     """Delete the webhook and its deliveries; nothing more is sent to it."""
     webhooks.delete_webhook(find_webhook(webhook_id))

@@ -84,9 +84,10 @@ def test_address_of_a_protected_host_needs_the_permission(name: str, address: st
     writer = program(person(*WRITE))
     found = read_problem(writer.ask("PUT", f"hosts/{name}", {"address": address}), 403)
     assert f"{address!r} is also the host 'shop-1', which is protected" in found["detail"]
-    assert writer.ask("PUT", "hosts/other", {"address": "chaos@10.0.0.9"}).status_code == 200
+    assert writer.ask("PUT", "hosts/other", {"address": "chaos@10.0.0.9"}).status_code == 201
     protector = program(person(*WRITE, "scenarios.protect_host", name="bob"))
-    assert protector.ask("PUT", f"hosts/{name}", {"address": address}).status_code == 200
+    answer = protector.ask("PUT", f"hosts/{name}", {"address": address})
+    assert answer.status_code == (200 if name == "moved" else 201)
 
 
 def test_workers_own_machine_is_protected_under_every_spelling() -> None:
@@ -94,7 +95,7 @@ def test_workers_own_machine_is_protected_under_every_spelling() -> None:
     writer = program(person(*WRITE))
     for body in ({}, {"address": ""}, {"address": "chaos@localhost"}, {"address": "chaos@[::1]:22"}):
         assert "'here', which is protected" in read_problem(writer.ask("PUT", PLACE, body), 403)["detail"]
-    assert writer.ask("PUT", PLACE, {"address": "chaos@10.0.0.7"}).status_code == 200
+    assert writer.ask("PUT", PLACE, {"address": "chaos@10.0.0.7"}).status_code == 201
     assert writer.ask("PUT", PLACE, {"description": "moves nowhere"}).status_code == 200
 
 
@@ -102,7 +103,7 @@ def test_scopes_are_those_of_services(admin_user: User) -> None:
     editor = program(admin_user, "edit", "run")
     read_problem(editor.get("hosts"), 403)
     read_problem(editor.ask("PUT", PLACE, SHOP), 403)
-    assert program(admin_user, "services").ask("PUT", PLACE, SHOP).status_code == 200
+    assert program(admin_user, "services").ask("PUT", PLACE, SHOP).status_code == 201
     assert program(admin_user, "read").get(PLACE).status_code == 200
     read_problem(program(admin_user, "read").ask("DELETE", PLACE), 403)
 
@@ -118,6 +119,6 @@ def test_held_host_is_not_deleted(ci: Program) -> None:
 
 
 def test_only_new_host_is_not_changed(ci: Program) -> None:
-    assert ci.ask("PUT", PLACE, {**SHOP, "only_new": True}).status_code == 200
+    assert ci.ask("PUT", PLACE, {**SHOP, "only_new": True}).status_code == 201
     read_problem(ci.ask("PUT", PLACE, {"address": "", "only_new": True}), 409)
     assert Host.objects.get().address == SHOP["address"]

@@ -68,7 +68,7 @@ def test_protecting_a_service_needs_the_permission() -> None:
     writer = program(person(*WRITE))
     read_problem(writer.ask("PUT", PLACE, {**WISH, "protected": True}), 403)
     assert not Service.objects.exists()
-    assert writer.ask("PUT", PLACE, {**WISH, "protected": False}).status_code == 200
+    assert writer.ask("PUT", PLACE, {**WISH, "protected": False}).status_code == 201
 
 
 def test_registering_needs_the_scope(admin_user: User) -> None:
@@ -115,17 +115,18 @@ def test_address_of_a_protected_service_needs_the_permission(name: str, address:
         ("moved", "http://127.0.0.1:9102"),
     }
     protector = program(person(*WRITE, "scenarios.protect_service", name="bob"))
-    assert protector.ask("PUT", f"services/{name}", {"base_url": address}).status_code == 200
+    answer = protector.ask("PUT", f"services/{name}", {"base_url": address})
+    assert answer.status_code == (200 if name == "moved" else 201)
 
 
 def test_unresolvable_address_is_refused_with_the_reason() -> None:
     writer, body = program(person(*WRITE)), {"base_url": "http://no-such-host.invalid"}
-    assert writer.ask("PUT", "services/first", body).status_code == 200  # nothing is protected yet
+    assert writer.ask("PUT", "services/first", body).status_code == 201  # nothing is protected yet
     planned_rows.exchange(is_protected=True)
     found = read_problem(writer.ask("PUT", "services/second", body), 422)
     assert found["errors"][0]["path"] == "body.base_url"
     assert "'no-such-host.invalid' cannot be resolved" in found["errors"][0]["message"]
-    assert writer.ask("PUT", "services/third", {"base_url": "http://127.0.0.1:9103"}).status_code == 200
+    assert writer.ask("PUT", "services/third", {"base_url": "http://127.0.0.1:9103"}).status_code == 201
 
 
 def test_admin_refuses_that_address_at_its_field(client: Client) -> None:
@@ -182,7 +183,7 @@ def test_fields_that_make_no_sense_name_their_place(ci: Program, field: str, val
 
 
 def test_only_new_service_is_not_changed(ci: Program) -> None:
-    assert ci.ask("PUT", PLACE, {**WISH, "only_new": True}).status_code == 200
+    assert ci.ask("PUT", PLACE, {**WISH, "only_new": True}).status_code == 201
     read_problem(ci.ask("PUT", PLACE, {"base_url": "http://elsewhere", "only_new": True}), 409)
     assert Service.objects.get().base_url == WISH["base_url"]
 

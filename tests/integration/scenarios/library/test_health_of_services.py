@@ -19,7 +19,7 @@ def test_health_uses_the_services_path_and_status(admin_client: Client, admin_us
     ci = program(admin_user)  # type: ignore[arg-type]
     with running_target() as target:
         put = {"base_url": target.url, "health_path": "/health", "health_status": 404}
-        assert ci.ask("PUT", "services/target", put).status_code == 200
+        assert ci.ask("PUT", "services/target", put).status_code == 201
         told = ci.get("services/target").json()
         assert (told["health_path"], told["health_status"]) == ("/health", 404)
         service = Service.objects.get()

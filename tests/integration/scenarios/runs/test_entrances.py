@@ -91,7 +91,7 @@ def test_the_api_answers_a_problem_document_with_line_and_column_and_stores_noth
     assert MISTAKE in error["message"] + error["hint"]
     assert error["line"] > 1
     assert not Scenario.objects.exists()
-    assert admin_client.put(address, DOCUMENT, content_type="application/yaml").status_code == 200
+    assert admin_client.put(address, DOCUMENT, content_type="application/yaml").status_code == 201
 
 
 def test_the_api_refuses_requests_without_a_login(client: Client) -> None:
