@@ -11,15 +11,16 @@ from typing import Any
 import asyncssh
 from django.conf import settings
 
+from injector.host.arguments import REQUEST_MARK
+from injector.host.bundle import build_program
 from scenarios.domain import service_urls
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.gate import admit
-from scenarios.drivers.host_program import CALL_SECONDS, MAX_ANSWER, find_program
+from scenarios.drivers.host_program import CALL_SECONDS, MAX_ANSWER
 from scenarios.ports import Platform, RegisteredHost
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
-_REQUEST_MARK = "# request: "  # as in injector/host_program.py
 
 
 async def call_over_ssh(
@@ -139,12 +140,12 @@ async def _read(host: RegisteredHost, stream: Any) -> bytes:
 def build_stream(request: Mapping[str, Any]) -> str:
     """The program with its request, for `python3 -`. A forced command reads only the last line."""
     text = json.dumps(dict(request))
-    return f"{_build_program()}run({text!r})\n{_REQUEST_MARK}{text}\n"
+    return f"{_build_program()}run({text!r})\n{REQUEST_MARK}{text}\n"
 
 
 @lru_cache(maxsize=1)
 def _build_program() -> str:
-    source = find_program().read_text("utf-8")
+    source = build_program()
     return (
         "import sys\n"
         f"source = {source!r}\n"

@@ -13,7 +13,8 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from injector.host_program import main
+from injector.host.bundle import build_program
+from injector.host.program import main
 from tests.servers.loopback import wait_for
 
 PROGRAM = Path(__file__).resolve().parents[2] / "injector" / "host_program.py"
@@ -22,17 +23,26 @@ PYTHON = os.environ.get("HOST_PROGRAM_PYTHON", sys.executable)
 KINDS = "pause,kill,restart,stop,blackhole,reset,loss,cpu,memory,io,disk,latency,bandwidth,dns"
 
 
+def write_program(folder: Path) -> Path:
+    """The program as a host has it installed: one file."""
+    file = folder / "installed" / "host_program.py"
+    file.parent.mkdir()
+    file.write_text(build_program())
+    return file
+
+
 class TargetHost:
     """Remembers its faults in `folder`. `inside` are the words before each command."""
 
     def __init__(self, folder: Path, inside: Sequence[str] = (), *options: str) -> None:
         self.state = folder / "state"
+        self.program = PROGRAM
         self.inside = tuple(inside)
         self.options = options or ("--allow-list", str(folder / "none.json"), "--allowed", KINDS)
 
     @property
     def command(self) -> list[str]:
-        return [*self.inside, PYTHON, str(PROGRAM), "--state", str(self.state), *self.options]
+        return [*self.inside, PYTHON, str(self.program), "--state", str(self.state), *self.options]
 
     def send(self, text: str, **environment: str) -> dict[str, Any]:
         ended = subprocess.run(

@@ -1,6 +1,5 @@
 """The host program with processes of this machine: no fault outlives its lease, whatever is killed."""
 
-import ast
 import contextlib
 import itertools
 import json
@@ -17,7 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from injector.host_program import KINDS, Refusal, Store, check_freezer
+from injector.host.arguments import Refusal
+from injector.host.kinds import KINDS
+from injector.host.pause import check_freezer
+from injector.host.store import Store
 from tests.servers import small_disk
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.target_host import (
@@ -440,7 +442,3 @@ def test_a_lease_is_not_kept_longer_by_a_clock_that_is_set_back(
     assert host.send(json.dumps(request), **clock.environment)["ok"]
     clock.step(hours=-100)
     wait_until_continued(shop)
-
-
-def test_the_program_is_of_the_grammar_of_python_3_8() -> None:
-    ast.parse(PROGRAM.read_text(), feature_version=(3, 8))

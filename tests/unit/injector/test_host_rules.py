@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from injector.host_program import build_dns_answer, read_query_name
+from injector.host.resolver import build_dns_answer, read_query_name
 from tests.servers.loopback import wait_for
 from tests.servers.network_namespaces import Loopback, loopback
 from tests.servers.target_host import TargetHost, read_state

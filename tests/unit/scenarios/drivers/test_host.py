@@ -15,7 +15,8 @@ import pytest
 from pydantic import ValidationError
 
 from coordinator_site.environment import HOST_FAULT_KINDS
-from injector.host_program import KINDS
+from injector.host.kinds import KINDS
+from injector.host.store import KIND_NAMES
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers import host_calls, host_ssh, load_drivers
 from scenarios.drivers.host import Host, choose_hosts, describe_host
@@ -24,7 +25,7 @@ from scenarios.drivers.hosts import this_host
 from scenarios.ports import FaultCall, FaultDriver, RegisteredHost
 from tests.servers.loopback import free_port
 from tests.servers.ssh_server import SshServer, ssh_server
-from tests.servers.target_host import PROGRAM, read_state, sleeper, wait_until_continued
+from tests.servers.target_host import read_state, sleeper, wait_until_continued, write_program
 from tests.unit.scenarios.drivers.conftest import Platform, Serve
 
 DRIVER = Host()
@@ -96,7 +97,7 @@ def test_the_driver_is_loaded_as_one_of_faults() -> None:
 
 
 def test_driver_program_and_settings_know_the_same_kinds() -> None:
-    assert tuple(KINDS) == HostArguments.KINDS == HOST_FAULT_KINDS
+    assert tuple(KINDS) == KIND_NAMES == HostArguments.KINDS == HOST_FAULT_KINDS
 
 
 @pytest.mark.parametrize(
@@ -273,14 +274,15 @@ async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
     settings.SSH_KEYS = (server.limited_key,)
     settings.HOST_PROGRAM_COMMAND = "echo this is never run"
     options = f"--state {tmp_path}/forced --allow-list {tmp_path}/none.json"
-    server.force(f"{sys.executable} {PROGRAM} {options} --allowed pause")
+    command = f"{sys.executable} -I {write_program(tmp_path)} {options}"
+    server.force(f"{command} --allowed pause")
     fault = await call(there, pause)
     await DRIVER.inject(pause, there, fault)
     assert await DRIVER.is_present(pause, there, fault)
     assert await DRIVER.remove(pause, there, fault)
     with pytest.raises(StepImpossible, match="'kill' is not allowed"):
         await DRIVER.choose_target(arguments(kill={"port": 1}), there)
-    server.force(f"{sys.executable} {PROGRAM} {options}")
+    server.force(command)
     assert "this host has no" in (await describe_host(there.registered[0]))["kinds"]["pause"]
 
 

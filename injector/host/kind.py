@@ -1,0 +1,87 @@
+"""What every kind of fault has."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Mapping
+
+from injector.host.arguments import Json, Record, Refusal
+from injector.host.lifelines import Lifelines
+from injector.host.policy import Policy
+from injector.host.store import Store
+
+
+class Call:
+    """What a kind of fault may ask about the call it serves."""
+
+    def __init__(self, store: Store, policy: Policy, request: Mapping[str, Any]) -> None:
+        self.store = store
+        self.policy = policy
+        own = request.get("own", "")
+        addresses = request.get("coordinator", [])
+        if not isinstance(own, str) or not isinstance(addresses, list):
+            raise Refusal("'own' must be text, and 'coordinator' a list of addresses")
+        self.own = os.path.realpath(own) if own else ""
+        self.lifelines = Lifelines([str(address) for address in addresses])
+
+
+class Kind:
+    """One kind of fault.
+
+    `check` finds its target and changes nothing; what it returns is kept. Where `is_guarded`, `apply` and
+    `undo` are called by the guardian, and `undo` also by a call that finds the guardian
+    dead. Each of them may be called more than once. Where `dies_with_guardian`, one that systemd has started
+    again injects it again.
+    """
+
+    is_guarded = False
+    dies_with_guardian = False
+    is_leased = True
+    lingers = False
+    words: tuple[str, ...] = ()
+
+    def explain(self, call: Call) -> str:
+        """Why this kind cannot be injected here, whatever its target; '' where it can."""
+        del call
+        return ""
+
+    def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
+        raise NotImplementedError
+
+    def apply(self, record: Record, store: Store) -> Json:
+        raise NotImplementedError
+
+    def keep(self, record: Record, held: Json) -> None:
+        """Called by the guardian several times a second while the fault lasts."""
+
+    def linger(self, record: Record, store: Store) -> None:
+        """Called by the guardian when the fault is over; returns when nothing needs this process any more."""
+
+    def renew(self, record: Record, store: Store) -> None:
+        """Raises Refusal: the fault is gone."""
+
+    def undo(self, record: Record, store: Store, held: Json) -> None:
+        raise NotImplementedError
+
+    def is_present(self, record: Record, store: Store, held: Json) -> bool:
+        raise NotImplementedError
+
+
+def find_way(arguments: Mapping[str, Any], kind: str) -> str:
+    ways = [way for way in ("unit", "pidfile", "port") if way in arguments]
+    if len(ways) != 1:
+        raise Refusal(f"{kind!r} needs exactly one of 'unit', 'pidfile' and 'port'")
+    return ways[0]
+
+
+class Once(Kind):
+    """What has no undo: nothing is left to end."""
+
+    is_leased = False
+
+    def undo(self, record: Record, store: Store, held: Json) -> None:
+        pass
+
+    def is_present(self, record: Record, store: Store, held: Json) -> bool:
+        del record, store, held
+        return False
