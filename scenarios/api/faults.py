@@ -58,7 +58,9 @@ class RunFault(Schema):
     late_until: datetime | None
     acknowledged_by: str
     url: str = Field(description="The fault's page in the admin site.")
-    fault_id: str = Field(description="The id under which a fault driver's target knows the fault.")
+    fault_id: str = Field(
+        description="The id that its target knows, if it is a fault driver's or has `${fault.id}`."
+    )
     target: str = Field(description="Where a fault driver has injected it, in words.")
     lease_seconds: float = Field(
         description="How long it lasts without being renewed; 0 if it does not end by itself."

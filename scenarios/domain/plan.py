@@ -62,7 +62,8 @@ class Proof:
 class Action:
     """A `do` and its `undo`. An action with an `undo` is a fault; one that does not meet `expect` has failed.
 
-    `timeout` limits the `do`, `undo_timeout` each try of the `undo`.
+    `timeout` limits the `do`, `undo_timeout` each try of the `undo`. `fault_id` is the id that its steps know
+    from the document; "" if they need none.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Action:
     until: Literal["phase", "run"] = "phase"
     timeout: float = 30.0
     undo_timeout: float = 30.0
+    fault_id: str = ""
 
     def steps(self) -> Iterator[Step]:
         yield self.do

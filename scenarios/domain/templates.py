@@ -13,8 +13,13 @@ from functools import lru_cache
 from typing import Any
 
 VARIABLE_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,62}"
+FAULT_ID = "fault.id"
+# Names that no scenario declares; a variable `now` takes precedence over the built-in one.
+BUILT_IN_NAMES = ("run.id", "run.short_id", "scenario.name", "now", FAULT_ID)
 # The pattern of a string with a template, for JSON Schema.
-TEMPLATE_PATTERN = rf"\$\{{(secret:)?{VARIABLE_NAME}\}}"
+TEMPLATE_PATTERN = (
+    rf"\$\{{((secret:)?{VARIABLE_NAME}|run\.id|run\.short_id|scenario\.name|{re.escape(FAULT_ID)})\}}"
+)
 # The parts of `spec` in which variables are filled in; anywhere else `${` is ordinary text.
 TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
 _NAME = re.compile(VARIABLE_NAME)
@@ -50,7 +55,7 @@ def _parse_reference(text: str, inside: str, end: str) -> Reference:
     broken = ""
     if not end:
         broken = f"{text[:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
-    elif not _NAME.fullmatch(name):
+    elif not _NAME.fullmatch(name) and (is_secret or name not in BUILT_IN_NAMES):
         what = "secret" if is_secret else "variable"
         rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
         broken = f"{text[:80]!r} does not name a {what}: {rule}"

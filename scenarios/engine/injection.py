@@ -72,7 +72,7 @@ class Injector:
     async def _choose_target(self, action: Action) -> Action:
         """The action with the id of its fault and the place where it will be: both go into the ledger."""
         target = await self._steps.choose_target(action.do, action.timeout)
-        return action.for_fault(FaultCall(uuid4().hex, self._lease_seconds, target))
+        return action.for_fault(FaultCall(action.fault_id or uuid4().hex, self._lease_seconds, target))
 
     async def _act(self, action: Action) -> tuple[Observation, bool]:
         """What was answered, and whether that is known to be the target's own word or to be expected."""

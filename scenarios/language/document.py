@@ -20,6 +20,7 @@ from scenarios.domain.templates import (
     substitute,
     unescape_secrets,
 )
+from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.schema import build_schema
 from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
@@ -102,17 +103,20 @@ def _read_document(source: str | bytes, model: type[Scenario[Any, Any]]) -> Docu
 
 
 @postpone_collection()
-def build_plan(document: Document, given: Mapping[str, Any]) -> plan.Plan:
+def build_plan(document: Document, given: Mapping[str, Any], run: RunFacts = ONLY_PLANNED) -> plan.Plan:
     """Fill in the variables and build the plan that the engine carries out.
+
+    In a plan without a run, ids are zeros.
 
     Raises:
         InvalidVariables: a value does not fit its variable, or the place where it is used.
         InvalidDocument: a rule is broken that can be checked only after the variables are filled in.
     """
-    valid, filled, found = _fill_in(document, resolve_values(document.variables, given))
+    valid, filled, found = _fill_in(document, resolve_values(document.variables, given), run)
     if valid is not None:
-        return _build_plan(valid, filled["spec"])
-    blamed = [(misfit.problem, find_variables(misfit.node.plain())) for misfit in found]
+        phases = document._plain["spec"]["phases"]  # noqa: SLF001 - the field is for this module
+        return name_faults(_build_plan(valid, filled["spec"]), phases, run)
+    blamed = [(misfit.problem, _find_blamed(document, misfit.node)) for misfit in found]
     if innocent := [problem for problem, names in blamed if not names]:
         raise InvalidDocument(_sort_problems(innocent))
     raise InvalidVariables(
@@ -135,7 +139,7 @@ def _check(
 
 
 def _fill_in(
-    document: Document, values: Mapping[str, Any]
+    document: Document, values: Mapping[str, Any], run: RunFacts
 ) -> tuple[Scenario[Any, Any] | None, dict[str, Any], list[Misfit]]:
     """The scenario with these values as a model and as plain JSON, and what is wrong with it.
 
@@ -143,13 +147,20 @@ def _fill_in(
         InvalidVariables: a value is so long, and used so often, that the document would become too large.
     """
     _refuse_growth(document, values)
+    values = {**run.build_values(document.name), **values}
     spec = {
-        name: substitute(part, values) if name in TEMPLATED_PARTS else part
-        for name, part in document._plain["spec"].items()  # noqa: SLF001 - the field is for this module
+        name: substitute(part, values) if name in TEMPLATED_PARTS and name != "phases" else part
+        for name, part in document._plain["spec"].items()  # noqa: SLF001
     }
+    spec["phases"] = fill_in_phases(spec["phases"], values, run)
     filled = {**document._plain, "spec": spec}  # noqa: SLF001
     valid, found = _check(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
     return valid, filled, found
+
+
+def _find_blamed(document: Document, node: Node) -> set[str]:
+    """The declared variables in a value: nobody can change the built-in ones."""
+    return find_variables(node.plain()) & document.variables.keys()
 
 
 def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
@@ -169,18 +180,18 @@ def _try_defaults(document: Document) -> None:
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
     try:
-        found = _fill_in(document, defaults)[2]
+        found = _fill_in(document, defaults, ONLY_PLANNED)[2]
     except InvalidVariables as error:
         ((name, sentence),) = error.errors.items()
         place = document._tree.value["spec"].value["variables"].keys[name]  # noqa: SLF001
         path = f"spec.variables.{name}"
         raise InvalidDocument([Problem(place.line, place.column, path, sentence, "shorten it")]) from error
     if found:
-        raise InvalidDocument(_sort_problems([_add_origin(misfit) for misfit in found]))
+        raise InvalidDocument(_sort_problems([_add_origin(document, misfit) for misfit in found]))
 
 
-def _add_origin(misfit: Misfit) -> Problem:
-    names = ", ".join(f"'${{{name}}}'" for name in sorted(find_variables(misfit.node.plain())))
+def _add_origin(document: Document, misfit: Misfit) -> Problem:
+    names = ", ".join(f"'${{{name}}}'" for name in sorted(_find_blamed(document, misfit.node)))
     return replace(misfit.problem, hint=f"that is the default of {names}") if names else misfit.problem
 
 

@@ -22,7 +22,17 @@ A scenario is one document in YAML or JSON. [scenario.schema.json](scenario.sche
 with `# yaml-language-server: $schema=…` in the first line, editors complete and check it as you type.
 
 `${{variable}}` is replaced in values everywhere except in `metadata` and `spec.variables`. A value that is
-only `${{variable}}` keeps the variable's type. `$${{` writes a literal `${{`. In the arguments of a step,
+only `${{variable}}` keeps the variable's type. `$${{` writes a literal `${{`. Some values need no declaration
+and are known before the run sends anything:
+
+| value | meaning |
+| --- | --- |
+| `${{run.id}}`, `${{run.short_id}}` | the id of the run, and its first eight characters |
+| `${{fault.id}}` | the id of the action's fault; only in `do`, `undo`, `undone` and `fault` |
+| `${{scenario.name}}` | `metadata.name` |
+| `${{now}}` | when the attempt began, such as `2026-01-31T23:59:00Z`, unless `now` is a variable |
+
+A dry run shows zeros in the place of ids. In the arguments of a step,
 `${{secret:NAME}}` is replaced with a secret when the step runs. A run whose secrets are not all configured
 ends before it injects anything.
 

@@ -9,7 +9,13 @@ from typing import Any
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import format_value
 from scenarios.domain.spelling import suggest
-from scenarios.domain.templates import TEMPLATED_PARTS, collect_references, find_references
+from scenarios.domain.templates import (
+    BUILT_IN_NAMES,
+    FAULT_ID,
+    TEMPLATED_PARTS,
+    collect_references,
+    find_references,
+)
 from scenarios.language.messages import format_path
 from scenarios.language.words import MAX_STEPS, STEP_WORDS
 from scenarios.language.yaml_tree import Node, walk_tree
@@ -95,6 +101,15 @@ def _is_inside_step(path: Path) -> bool:
     )
 
 
+def _is_inside_fault(path: Path) -> bool:
+    return (
+        len(path) > _STEP_DEPTHS[1]
+        and path[:2] == ("spec", "phases")
+        and path[3] == "actions"
+        and path[5] in {"do", "undo", "undone", "fault"}
+    )
+
+
 def find_semantic_problems(root: Node) -> Iterator[Problem]:
     spec = _get_child(root, "spec")
     if spec is None:
@@ -167,7 +182,11 @@ def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
     """
     found, in_keys = collect_references(part.plain())
     names = set(known)
-    unsound = any(one.broken or (checkable and not one.is_secret and one.name not in names) for one in found)
+    names |= set(BUILT_IN_NAMES) - {FAULT_ID}
+    unsound = any(
+        one.broken or (not one.is_secret and one.name not in names and (checkable or one.name == FAULT_ID))
+        for one in found
+    )
     if unsound or in_keys:
         return "${"
     return "${secret:" if any(one.is_secret for one in found) else ""
@@ -177,16 +196,22 @@ def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) ->
     found = list(find_references(node.value))
     for reference in found if len(found) == 1 else dict.fromkeys(found):
         if reference.broken:
-            yield Problem(node.line, node.column, format_path(path), reference.broken)
+            hint = suggest(reference.name, BUILT_IN_NAMES)
+            yield Problem(node.line, node.column, format_path(path), reference.broken, hint)
+        elif reference.name == FAULT_ID:
+            if not _is_inside_fault(path):
+                message = f"'${{{FAULT_ID}}}' is outside a fault"
+                hint = "use it only in 'do', 'undo', 'undone' and 'fault' of an action"
+                yield Problem(node.line, node.column, format_path(path), message, hint)
         elif reference.is_secret:
             if not _is_inside_step(path):
                 message = f"'${{secret:{reference.name}}}' is outside a step"
                 hint = "use secrets only in the arguments of 'probe', 'do' and 'undo'"
                 yield Problem(node.line, node.column, format_path(path), message, hint)
-        elif checkable and reference.name not in known:
+        elif checkable and reference.name not in (*known, *BUILT_IN_NAMES):
             declares = ", ".join(known[:_MAX_LISTED]) or "none"
             message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
-            hint = suggest(reference.name, known[:_MAX_LISTED])
+            hint = suggest(reference.name, [*known[:_MAX_LISTED], *BUILT_IN_NAMES])
             yield Problem(node.line, node.column, format_path(path), message, hint)
 
 

@@ -27,6 +27,7 @@ from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
 from scenarios.engine.clock import SystemClock
 from scenarios.engine.engine import Engine
+from scenarios.language.built_ins import RunFacts
 from scenarios.language.document import build_plan
 from scenarios.models import Run
 from scenarios.ports import Event
@@ -194,7 +195,8 @@ async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries:
 
 def build_run_plan(run: Run) -> Plan:
     """The plan of the run's own document, as it was when the run was started."""
-    return build_plan(read_document(run.document), run.variables)
+    facts = RunFacts(run.id, run.attempt, run.claimed_at)
+    return build_plan(read_document(run.document), run.variables, facts)
 
 
 def find_fitting_plan(run: Run) -> Plan | None:

@@ -188,6 +188,7 @@ class DatabaseJournal:
             late_seconds=late_seconds,
             lease_seconds=lease_seconds,
             touched=touched,
+            fault_id=action.fault_id,
         )
 
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:

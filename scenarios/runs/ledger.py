@@ -46,6 +46,7 @@ def open_fault(
     late_seconds: float = 0.0,
     lease_seconds: float = 0.0,
     touched: frozenset[str] = frozenset(),
+    fault_id: str = "",
 ) -> FaultFacts:
     """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
     here = hosts.this_host()
@@ -67,7 +68,7 @@ def open_fault(
             proof=_dump_proof(proof),
             address=address,
             late_seconds=late_seconds,
-            fault_id=undo.fault.id if undo.fault is not None else "",
+            fault_id=undo.fault.id if undo.fault is not None else fault_id,
             target=_find_label(undo),
             lease_seconds=lease_seconds,
             timeout=timeout,

@@ -10,7 +10,7 @@ from metrics_app.backend import get_metrics
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
 from scenarios.models import Event, Fault, Run
-from scenarios.published.records import format_time
+from scenarios.published.records import format_time, record_fault
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import executor, recovery
@@ -60,6 +60,24 @@ def test_a_run_is_carried_out_and_its_events_record_it(target: Target) -> None:
     assert kinds.index("fault_injecting") < kinds.index("fault_injected") < kinds.index("fault_undone")
     assert kinds[-1] == "run_finished"
     assert Fault.objects.get().state == FaultState.UNDONE
+
+
+def test_ids_of_run_and_fault_are_sent_and_kept(target: Target) -> None:
+    ids = '"/fault?run=${run.id}&fault=${fault.id}"'
+    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target").replace("/fault", ids)
+    run = run_commands.start_run(source, {}, origin="cli")
+    assert executor.carry_out(str(run.id), run.attempt) is not None
+    fault = Fault.objects.get()
+    assert len(fault.fault_id) == 32
+    assert fault.undo["arguments"]["path"] == f"/fault?run={run.id}&fault={fault.fault_id}"
+    assert record_fault(fault).fault_id == fault.fault_id
+    assert (
+        executor.build_run_plan(run)
+        .phases[0]
+        .actions[0]
+        .do.arguments["path"]
+        .startswith(f"/fault?run={run.id}")
+    )
 
 
 @pytest.mark.parametrize(

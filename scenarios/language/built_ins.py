@@ -1,0 +1,85 @@
+"""The values that every scenario may use without declaring them: `${run.id}`, `${now}` and so on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from scenarios.domain.plan import Plan
+from scenarios.domain.templates import FAULT_ID, find_variables, substitute
+
+_NO_RUN = UUID(int=0)
+Phases = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What is known of a run before its first step. The defaults stand for a run that is only planned.
+
+    `begun_at` is aware; None stands for the present moment.
+    """
+
+    id: UUID = _NO_RUN
+    attempt: int = 1
+    begun_at: datetime | None = None
+
+    def build_values(self, scenario: str) -> dict[str, Any]:
+        """The value of each built-in name, except for `fault.id`."""
+        moment = (self.begun_at or datetime.now(UTC)).astimezone(UTC)
+        return {
+            "run.id": str(self.id),
+            "run.short_id": str(self.id)[:8],
+            "scenario.name": scenario,
+            "now": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    def build_fault_id(self, phase: int, action: int) -> str:
+        """The id of this action's fault: the same however often the plan of an attempt is built."""
+        if self.id == _NO_RUN:
+            return self.id.hex
+        return uuid5(self.id, f"{self.attempt}/{phase}/{action}").hex
+
+
+ONLY_PLANNED = RunFacts()
+
+
+def fill_in_phases(phases: Phases, values: Mapping[str, Any], run: RunFacts) -> list[dict[str, Any]]:
+    """The phases of a valid document with these values; each action has a `fault.id` of its own."""
+    return [_fill_in_phase(phase, index, values, run) for index, phase in enumerate(phases)]
+
+
+def _fill_in_phase(
+    phase: Mapping[str, Any], index: int, values: Mapping[str, Any], run: RunFacts
+) -> dict[str, Any]:
+    actions = [
+        substitute(action, {**values, FAULT_ID: run.build_fault_id(index, number)})
+        for number, action in enumerate(phase.get("actions", ()))
+    ]
+    filled = {word: substitute(part, values) for word, part in phase.items() if word != "actions"}
+    return filled | ({"actions": actions} if "actions" in phase else {})
+
+
+def name_faults(built: Plan, phases: Phases, run: RunFacts) -> Plan:
+    """The plan, in which the faults whose steps use `fault.id` have that id."""
+    used = {
+        (index, number)
+        for index, phase in enumerate(phases)
+        for number, action in enumerate(phase.get("actions", ()))
+        if FAULT_ID in find_variables(action)
+    }
+    if not used:
+        return built
+    named = [
+        replace(
+            phase,
+            actions=tuple(
+                replace(action, fault_id=run.build_fault_id(index, number))
+                if (index, number) in used
+                else action
+                for number, action in enumerate(phase.actions)
+            ),
+        )
+        for index, phase in enumerate(built.phases)
+    ]
+    return replace(built, phases=tuple(named))
