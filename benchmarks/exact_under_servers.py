@@ -2,10 +2,10 @@
 
     python -m benchmarks.exact_under_servers [--requests 5000] [--tasks 300] [--python PATH] [ONLY …]
 
-While requests are sent, workers are killed with signal 9 where the server replaces them, and all are
-replaced by HUP where it does that. What was in flight at a kill may be counted or not; everything else must
-be counted once. Tasks of Celery are compared with the lines that they write, while processes of its pool are
-killed.
+While requests are sent, workers are killed with signal 9, and all are replaced by HUP where the server does
+that. Hypercorn ends with the first worker that is killed: it is started again, as systemd would. What was
+in flight at a kill may be counted or not; everything else must be counted once. Tasks of Celery are
+compared with the lines that they write, while processes of its pool are killed.
 
 It installs nothing. What is missing is left out with a sentence; `--python` names the interpreter of an
 environment that has `granian`, `hypercorn`, `gevent`, `uvicorn-worker` or `uwsgi` beside this project's
@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,8 +86,9 @@ class Server(NamedTuple):
     """Modules."""
     command: tuple[str, ...]
     """Arguments of `python -m`; the port is put in for PORT."""
-    kills: int = KILLS
     reloads: bool = False
+    ends_with_a_worker: bool = False
+    """Whether it ends when one of its workers is killed."""
 
 
 SERVERS = (
@@ -124,8 +125,12 @@ SERVERS = (
     Server(
         "hypercorn",
         ("hypercorn",),
-        ("hypercorn", "--workers=2", "--bind=127.0.0.1:PORT", "--log-level=critical", "counted_site:asgi"),
-        kills=0,  # it ends with the first worker that does
+        (
+            *("hypercorn", "--workers=2", "--max-requests=400", "--bind=127.0.0.1:PORT"),
+            *("--log-level=critical", "counted_site:asgi"),
+        ),
+        reloads=True,
+        ends_with_a_worker=True,
     ),
     Server(
         "uWSGI",
@@ -177,6 +182,7 @@ class Load:
     def _is_answered(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
+            self._connect(connection)
             connection.request("GET", "/", headers={"Connection": "close"})
             response = connection.getresponse()
             return len(response.read()) == len(b"ok") * 2000 and response.status == http.HTTPStatus.OK
@@ -184,6 +190,20 @@ class Load:
             return False
         finally:
             connection.close()
+
+    @staticmethod
+    def _connect(connection: http.client.HTTPConnection) -> None:
+        """Wait for a server that is being started again: nobody has asked it for anything then."""
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
 
 
 def is_installed(python: str, modules: Sequence[str]) -> bool:
@@ -198,7 +218,7 @@ def is_installed(python: str, modules: Sequence[str]) -> bool:
 def started(command: Sequence[str], folder: Path, **own: str) -> Iterator["subprocess.Popen[bytes]"]:
     path = f"{folder}{os.pathsep}{PROJECT}"
     environment = {"PATH": os.environ["PATH"], "METRICS": str(folder / "metrics"), "PYTHONPATH": path, **own}
-    with (folder / "log").open("wb") as log:
+    with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
         )
@@ -211,6 +231,23 @@ def started(command: Sequence[str], folder: Path, **own: str) -> Iterator["subpr
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # its own session: whatever it left
             process.wait(60)
+
+
+def start(stack: ExitStack, command: Sequence[str], folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    """A server that listens; the stack ends it."""
+    process = stack.enter_context(started(command, folder))
+    wait_for(lambda: is_listening(port), what=f"{command[2]} listens")
+    return process
+
+
+@contextmanager
+def staying_in(folder: Path) -> Iterator[None]:
+    """Keep the metrics directory in use, as another process of the same service does."""
+    adapter = PrometheusMetricsAdapter.configured(MetricsOptions(directory=folder / "metrics"))
+    try:
+        yield
+    finally:
+        adapter.close()
 
 
 def kill_a_worker(folder: Path, master: int) -> bool:
@@ -243,15 +280,19 @@ def check_server(goals: Goals, server: Server, python: str, requests: int) -> No
         command = [python, "-m", *arguments]
         if arguments[0] == "uwsgi":
             command = [str(Path(python).with_name("uwsgi")), f"--virtualenv={sys.prefix}", *arguments[1:]]
-        with started(command, folder) as process:
-            wait_for(lambda: is_listening(port), what=f"{server.name} listens")
+        # Somebody stays in the folder while a server is started again: else that would begin at zero.
+        with ExitStack() as stack, staying_in(folder):
+            process = start(stack, command, folder, port)
             load = Load(port, requests)
             load.start()
-            for number in range(server.kills):
-                load.wait_for(requests * (number + 1) // (server.kills + 2))
-                kill_a_worker(folder, process.pid)
+            for number in range(KILLS):
+                load.wait_for(requests * (number + 1) // (KILLS + 2))
+                wait_for(lambda: kill_a_worker(folder, process.pid), what=f"{server.name} has a worker")  # noqa: B023 - called at once
+                if server.ends_with_a_worker:
+                    process.wait(120)
+                    process = start(stack, command, folder, port)
             if server.reloads:
-                load.wait_for(requests * (server.kills + 1) // (server.kills + 2))
+                load.wait_for(requests * (KILLS + 1) // (KILLS + 2))
                 process.send_signal(signal.SIGHUP)
             load.end()
             found = counted(folder, "http_requests_total", route="home", code="200")
