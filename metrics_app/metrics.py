@@ -20,7 +20,13 @@ from typing import TypeVar, cast
 
 from metrics_app import current
 from metrics_app.adapters.conversion import to_number
-from metrics_app.adapters.names import base_name, check_label_names, check_metric_name, reserve
+from metrics_app.adapters.names import (
+    METRIC_NAME,
+    base_name,
+    check_declared_labels,
+    check_declared_name,
+    reserve,
+)
 from metrics_app.catalogue import CATALOGUE, REQUEST_BUCKETS, Definition, Kind, Merge
 from metrics_app.instruments import Counter, Gauge, Histogram, Instrument
 from metrics_app.ports import GaugeSample, MetricDeclarationError, MetricsError
@@ -43,7 +49,7 @@ def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noq
     Raises:
         MetricsError: the declaration is wrong, or contradicts another one.
     """
-    check_metric_name(name)
+    check_declared_name(name)
     total = f"{name.removesuffix('_total')}_total"
     return cast("Counter", _declare(Counter, total, Kind.COUNTER, help, labels))
 
@@ -99,10 +105,14 @@ def _declare(
     buckets: tuple[float, ...] = (),
     merge: Merge = Merge.LAST,
 ) -> Instrument:
-    check_metric_name(name)
+    check_declared_name(name)
     if not isinstance(help_text, str) or not help_text.strip():
         raise MetricDeclarationError(f"{name!r} has the help {help_text!r}; say what it measures.")
-    definition = Definition(name, kind, help_text, _read_labels(name, labels), buckets, merge)
+    # Names with dots are those of OpenTelemetry, which appends nothing to a counter's.
+    otlp_name = "" if METRIC_NAME.fullmatch(name) else base_name(name, kind)
+    definition = Definition(
+        name, kind, help_text, _read_labels(name, labels), buckets, merge, otlp_name=otlp_name
+    )
     place = _find_place()
     with _lock:
         known = CATALOGUE.get(name)
@@ -165,7 +175,7 @@ def _read_labels(name: str, labels: Sequence[str]) -> tuple[str, ...]:
             f"{name!r} has the labels {labels!r}; give a tuple of names, as in ('channel',)."
         )
     names = tuple(labels)
-    check_label_names(name, names, ())
+    check_declared_labels(name, names)
     if len(set(names)) < len(names):
         raise MetricDeclarationError(f"{name!r} has the labels {names!r}; give each label once.")
     return names

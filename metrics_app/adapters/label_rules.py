@@ -9,6 +9,7 @@ from metrics_app.adapters.names import (
     check_constant_labels,
     check_label_names,
     check_metric_name,
+    escape_label_name,
 )
 from metrics_app.catalogue import Definition, Kind, first_used
 from metrics_app.ports import Labels, MetricLabelsError
@@ -60,7 +61,7 @@ class LabelRules:
         return tuple([to_text(labels.get(label, "")) for label in names])
 
     def _check_constant_labels(self, definition: Definition) -> None:
-        both = sorted(self._constant_labels.keys() & set(definition.label_names))
+        both = sorted(self._constant_labels.keys() & set(map(escape_label_name, definition.label_names)))
         if both:
             raise MetricLabelsError(
                 f"{definition.name!r} has the label {both[0]!r}, which is also a constant label: choose "

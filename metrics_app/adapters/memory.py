@@ -13,6 +13,7 @@ from metrics_app.adapters.bound import Bound, BoundGauge, BoundHistograms
 from metrics_app.adapters.conversion import read_constant_labels, to_amount, to_number
 from metrics_app.adapters.detailed_recorder import HistogramsRecorder
 from metrics_app.adapters.families import Families
+from metrics_app.adapters.names import escape_label_name, escape_metric_name
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -244,7 +245,8 @@ class InMemoryMetricsAdapter:
 
     def _line(self, name: str, labels: dict[str, str], value: float) -> str:
         everything = sorted((labels | self._constant_labels).items())
-        text = ",".join(f'{label}="{_escaped(value)}"' for label, value in everything)
+        text = ",".join(f'{escape_label_name(label)}="{_escaped(value)}"' for label, value in everything)
+        name = escape_metric_name(name)
         return f"{name}{{{text}}} {value}" if text else f"{name} {value}"
 
     def _remove(self, name: str, labels: Labels | None) -> None:
@@ -262,7 +264,7 @@ def _exposed_name(definition: Definition) -> str:
 
 
 def _heading(definition: Definition) -> list[str]:
-    name = _exposed_name(definition)
+    name = escape_metric_name(_exposed_name(definition))
     return [f"# HELP {name} {definition.help}", f"# TYPE {name} {definition.kind}"]
 
 

@@ -1,7 +1,7 @@
 """The names of metrics and labels, and the names under which a metric is exposed: each belongs to one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 from metrics_app.ports import InvalidMetricNameError, MetricKindError, MetricLabelsError
@@ -41,10 +41,31 @@ def base_name(name: str, kind: Kind) -> str:
     return name.removesuffix("_total") if kind is Kind.COUNTER else name
 
 
+def escape_metric_name(name: str) -> str:
+    """The name as scrapers get it that ask for nothing else: '_' for each character that is not allowed."""
+    return name if METRIC_NAME.fullmatch(name) else _escape(name, ":")
+
+
+def escape_label_name(name: str) -> str:
+    """The same for a label."""
+    return name if LABEL_NAME.fullmatch(name) else _escape(name, "")
+
+
+def _escape(name: str, also: str) -> str:
+    allowed = "_" + also
+    escaped = "".join(
+        [
+            character if character.isascii() and (character.isalnum() or character in allowed) else "_"
+            for character in name
+        ]
+    )
+    return "_" + escaped[1:] if escaped[:1].isdigit() else escaped
+
+
 def exposed_names(name: str, kind: Kind) -> set[str]:
-    """Every name that this metric's family or samples may have in the text."""
+    """Every name that this metric's family or samples may have in the text, where names are escaped."""
     base = base_name(name, kind)
-    names = {base, *[base + suffix for suffix in SUFFIXES[kind]]}
+    names = {escape_metric_name(base + suffix) for suffix in ("", *SUFFIXES[kind])}
     beside = CATALOGUE.get(base)
     if kind is Kind.COUNTER and beside is not None and beside.kind is Kind.GAUGE:
         names.discard(base)  # there the counter's family keeps '_total' in its name
@@ -124,6 +145,36 @@ def check_metric_name(name: str) -> None:
             f"{name!r} is not a metric name: use letters, digits, '_' and ':', and no digit first, "
             f"as in 'http_requests_total'."
         )
+
+
+def check_declared_name(name: str) -> None:
+    """Raises InvalidMetricNameError unless a metric may be declared by this name.
+
+    It may have characters that are escaped for some scrapers: a declaration is no slip of the pen.
+    """
+    if not _is_text(name) or not name.removesuffix("_total"):
+        raise InvalidMetricNameError(
+            f"{name!r} is not a metric name: use printable characters, as in 'shop_orders_total'."
+        )
+
+
+def check_declared_labels(metric: str, labels: Collection[str]) -> None:
+    """Raises InvalidMetricNameError unless a metric may be declared with labels of these names."""
+    for label in labels:
+        escaped = escape_label_name(label) if _is_text(label) else ""
+        if not escaped or escaped.startswith("__") or escaped in RESERVED_LABELS:
+            raise InvalidMetricNameError(
+                f"{label!r} cannot be a label of {metric!r}: use printable characters, no '__' first, and "
+                f"none of {', '.join(sorted(RESERVED_LABELS))}."
+            )
+    if len(set(map(escape_label_name, labels))) < len(set(labels)):
+        raise InvalidMetricNameError(
+            f"{metric!r} has the labels {tuple(labels)!r}, two of which are the same where names are escaped."
+        )
+
+
+def _is_text(name: object) -> bool:
+    return isinstance(name, str) and name.isprintable() and name.strip() == name != ""
 
 
 def check_label_names(metric: str, labels: Iterable[str], constant_labels: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from metrics_app.catalogue import Definition, Kind
 from metrics_app.ports import InvalidMetricNameError
 
 # The SDK writes names in small letters and knows no colon, so that two names could become one.
-INSTRUMENT_NAME = re.compile(r"[a-z][a-z0-9_]{0,254}")
+INSTRUMENT_NAME = re.compile(r"[a-z][a-z0-9_./-]{0,254}")
 
 MANY_WAITING = 1000
 """Observations of one series after which the SDK is asked to take them before the next push."""
@@ -65,8 +65,8 @@ def checked(definition: Definition) -> Definition:
     """
     if not INSTRUMENT_NAME.fullmatch(definition.name):
         raise InvalidMetricNameError(
-            f"{definition.name!r} is not a name that OpenTelemetry keeps: small letters, digits and "
-            f"'_', a letter first, as in 'http_requests_total'."
+            f"{definition.name!r} is not a name that OpenTelemetry keeps: use small letters, digits, '_', "
+            f"'.', '-' and '/', a letter first, as in 'http_requests_total'."
         )
     return definition
 

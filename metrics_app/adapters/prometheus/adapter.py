@@ -30,6 +30,7 @@ from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore
 from metrics_app.adapters.prometheus.snapshot import Series, Writer
 from metrics_app.adapters.prometheus.temporary import make_temporary_directory
 from metrics_app.adapters.prometheus.values import CellSeries, UnrecordedCell
+from metrics_app.adapters.prometheus.written_names import check_written_names
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (
     DEFAULT_MAX_LABEL_SETS,
@@ -88,7 +89,9 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._native = NativeCollector(self._directory)
         if native_histograms:
             self._files.changing_native = self._families.changing
-        self._sources = ScrapeGaugeSources(self._families.gauge, self._count_failure)
+        self._sources = ScrapeGaugeSources(
+            lambda sample: check_written_names(self._families.gauge(sample)), self._count_failure
+        )
         self._is_mapped = known = mapped_cells.contract_fault() is None
         recorder = MappedRequestRecorder if known else SlotRequestRecorder
         self._recorder = recorder(self._files, self._families)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from struct import Struct
 
+from metrics_app.adapters.names import escape_label_name, escape_metric_name
 from metrics_app.adapters.prometheus.native import (
     SCHEMA,
     ZERO_THRESHOLD,
@@ -138,13 +139,16 @@ def _summary(samples: Samples, name: str) -> bytes:
 
 
 def _family(name: str, help_text: str, kind: int, metrics: Iterable[bytes]) -> bytes:
-    begin = _text(1, name) + _text(2, help_text) + _unsigned(3, kind)
+    # Nothing that this format can say lets a scraper choose: what every scraper can hold.
+    begin = _text(1, escape_metric_name(name)) + _text(2, help_text) + _unsigned(3, kind)
     return begin + b"".join([_message(4, metric) for metric in metrics])
 
 
 def _label_pairs(labels: dict[str, str], constant: LabelSet) -> bytes:
     pairs = {**labels, **dict(constant)}
-    return b"".join([_message(1, _text(1, name) + _text(2, value)) for name, value in pairs.items()])
+    return b"".join(
+        [_message(1, _text(1, escape_label_name(name)) + _text(2, value)) for name, value in pairs.items()]
+    )
 
 
 def _message(field: int, content: bytes) -> bytes:

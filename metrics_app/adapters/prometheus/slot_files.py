@@ -18,6 +18,7 @@ from metrics_app.adapters.prometheus.folder import library_file, native_file, re
 from metrics_app.adapters.prometheus.native import NativeHistogramCells
 from metrics_app.adapters.prometheus.series_exemplars import Exemplar, SeriesExemplars
 from metrics_app.adapters.prometheus.values import Cell, CellSeries, HistogramCells, ValueFile
+from metrics_app.adapters.prometheus.written_names import check_written_names
 from metrics_app.catalogue import CATALOGUE, Definition, Kind
 
 SECONDS_BETWEEN_TRIES = 10
@@ -95,6 +96,7 @@ class SlotFiles:
 
     def series(self, definition: Definition, label_values: tuple[str, ...]) -> CellSeries:
         """The cells of one series, with what an earlier owner of the slot left in them."""
+        check_written_names(definition)
         with self.lock:
             file = self._file(definition)
             name = family_name(definition)

@@ -14,6 +14,8 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from metrics_app.adapters.names import escape_metric_name
+
 Encode = Callable[["Families"], bytes]
 """One of prometheus_client's encoders."""
 
@@ -80,8 +82,8 @@ class Family:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that stands in its text."""
-        return self.sample_names | {self.name}
+        """Every name that stands in its text, where names are escaped."""
+        return frozenset(map(escape_metric_name, self.sample_names | {self.name}))
 
     def named_for(self, *, openmetrics: bool) -> "Family":
         """The same samples under a name that no other family has.

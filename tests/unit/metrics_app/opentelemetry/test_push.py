@@ -3,6 +3,8 @@
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
+from metrics_app import current
+from metrics_app import metrics as declared
 from metrics_app.adapters.opentelemetry import OpenTelemetryMetricsAdapter
 from metrics_app.ports import GaugeSample, MetricsLabels, MetricsOptions
 from scenarios.published.metrics import RUN_BUCKETS
@@ -20,6 +22,20 @@ def test_a_counter_is_a_sum_that_only_grows(pushing: OpenTelemetryMetricsAdapter
         [point] = counter.sum.data_points
         assert (counter.sum.is_monotonic, counter.sum.aggregation_temporality) == (True, CUMULATIVE)
         assert (strings(point.attributes), find_number(point)) == (RUN, total)
+
+
+@pytest.mark.usefixtures("declarations")
+def test_names_with_dots_stay_as_they_were_declared(
+    pushing: OpenTelemetryMetricsAdapter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(current, "adapter", pushing)
+    declared.counter("shop.orders", "Orders placed.", labels=("cart.kind",)).labels("gift").inc(2)
+    declared.histogram("shop.wait", "Wait.").observe(3)
+    assert pushing.push_now()
+    metrics = receiver.pushes[-1].metrics
+    [point] = metrics["shop.orders"].sum.data_points
+    assert (strings(point.attributes), find_number(point)) == ({"cart.kind": "gift"}, 2)
+    assert metrics["shop.wait"].histogram.data_points[0].sum == 3
 
 
 def test_a_histogram_has_the_boundaries_of_the_catalogue(

@@ -2,19 +2,25 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import Counter, Metric
+from prometheus_client import Counter, Metric, validation
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families as text_families
 
+from metrics_app import metrics as declared
+from metrics_app.adapters.names import escape_label_name, escape_metric_name
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.adapters.prometheus.library_values import library
+from metrics_app.adapters.prometheus.written_names import _can_escape
+from metrics_app.ports import InvalidMetricNameError
+from tests.exposition import samples, value
 
 FORMATS: dict[str, Callable[[str], Iterable[Metric]]] = {
     "": text_families,
@@ -63,6 +69,49 @@ def test_names_of_libraries_are_escaped_as_the_scraper_asks(
     )
     assert sample in lines
     assert ("escaping=allow-utf-8" in handler.content_type(accept)) == ("allow-utf-8" in accept)
+
+
+@pytest.mark.parametrize(
+    ("accept", "sample"),
+    [
+        ("text/plain;version=1.0.0;escaping=allow-utf-8", '{"größe.m_total","a.b"="x"} 2.0'),
+        ("text/plain;version=0.0.4", 'gr__e_m_total{a_b="x"} 2.0'),
+    ],
+)
+def test_names_of_own_metrics_are_escaped_as_the_scraper_asks(
+    own: PrometheusMetricsAdapter, accept: str, sample: str
+) -> None:
+    declared.counter("größe.m", "Sizes.", ["a.b"]).labels("x").inc(2)
+    assert sample in own.get_http_handler()(accept).decode().splitlines()
+
+
+@given(anything)
+def test_names_are_escaped_as_prometheus_client_does(name: str) -> None:
+    assert escape_metric_name(name) == openmetrics.escape_metric_name(name)
+    assert escape_label_name(name) == openmetrics.escape_label_name(name)
+
+
+@pytest.fixture
+def _legacy_names() -> Iterator[None]:
+    validation.enable_legacy_validation()
+    _can_escape.cache_clear()
+    yield
+    validation.disable_legacy_validation()
+    _can_escape.cache_clear()
+
+
+@pytest.mark.usefixtures("_legacy_names")
+def test_names_that_prometheus_client_cannot_write_fail_no_scrape(own: PrometheusMetricsAdapter) -> None:
+    depth, orders = declared.gauge("shop.depth", "Depth."), declared.counter("shop.orders", "Orders.")
+    with pytest.raises(InvalidMetricNameError, match="prometheus_client"):
+        orders.inc()
+    own.register_scrape_gauges(lambda: [depth.sample(4)])
+    declared.counter("mails", "Mails.").inc()
+    own.get_http_handler()()
+    text = own.get_http_handler()()
+    assert value(text, "mails_total") == 1
+    assert value(text, "metrics_scrape_gauges_failures_total") >= 1
+    assert not [name for name in samples(text) if "shop" in name]
 
 
 @pytest.mark.prometheus

@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.internal.decoder import _DecodeVarint32
 
+from metrics_app import metrics as declared
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter, native
 from metrics_app.adapters.prometheus.native import MAX_INDEX, PER_DOUBLING, ZERO, find_bucket
 from tests.exposition import value
@@ -186,6 +187,14 @@ def test_all_types_are_written_and_the_text_is_as_ever(metrics: PrometheusMetric
     assert sum(bucket_counts(duration.histogram).values()) == duration.histogram.sample_count == 3
     assert value(text, "http_request_duration_seconds_bucket", le="0.025") == 3
     assert b"native" not in text
+
+
+def test_names_of_own_metrics_are_escaped(own: PrometheusMetricsAdapter) -> None:
+    wait = declared.histogram("shop.wait", "Wait.", labels=("cart.kind",)).labels("gift")
+    wait.observe(3)
+    [metric] = decoded(own.get_http_handler()(ACCEPT))["shop_wait"].metric
+    assert ("cart_kind", "gift") in [(label.name, label.value) for label in metric.label]
+    assert sum(bucket_counts(metric.histogram).values()) == 1
 
 
 def test_a_removed_series_counts_from_zero(metrics: PrometheusMetricsAdapter) -> None:
