@@ -149,7 +149,7 @@ class Phase:
     hold: float = 0.0
     actions: tuple[Action, ...] = ()
     validations: tuple[Validation, ...] = ()
-    on_failure: Literal["stop", "continue"] = "stop"
+    on_failure: Literal["recover", "stop", "continue"] = "recover"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ cancellation unwinds every probe and wait.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
 from scenarios.engine import preflight
 from scenarios.engine.injection import Injector
 from scenarios.engine.observations import Observation, observe
+from scenarios.engine.phase_ends import PhaseEnd, Recovery
 from scenarios.engine.steps import StepRunner
 from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
 from scenarios.ports import Clock, Event, Fault, Journal, Ledger
@@ -31,19 +31,6 @@ FIRST_LOOK_SECONDS = 30.0
 LATE_LOOK_SECONDS = 1.0
 # Called with each look of a validation; never waits.
 NoteLook = Callable[[str, Validation, Look], None]
-
-
-@dataclass(slots=True)
-class _PhaseEnd:
-    """A phase ends when its hold is over, and what is `awaited`: timed actions and validations that end."""
-
-    hold_ends: float
-    awaited: list[asyncio.Task[None]]
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def find_moment(self) -> float | None:
-        """The monotonic moment of the end; None as long as it depends on others."""
-        return self.hold_ends if all(task.done() for task in self.awaited) else None
 
 
 class Phases:
@@ -74,8 +61,10 @@ class Phases:
         self._may_await = asyncio.Event()
         self._looked = {guard.name: asyncio.Event() for guard in plan.guards}
         self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
+        self._recovery = Recovery()
 
     async def run(self) -> None:
+        self._recovery.task = asyncio.current_task()
         await self._check_plan()
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._end_at_timeout())]
@@ -85,9 +74,12 @@ class Phases:
             watchers.append(group.create_task(self._end_when_fault_is_lost()))
             first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
+                if phase.actions and self._recovery.failure:
+                    continue
                 if phase is first_with_actions:
                     await self._check_targets()
-                await self._run_phase(phase)
+                if await self._run_until_cut(phase):
+                    await self._undo_cut_phase(phase)
             await self._await_first_looks()
             for watcher in watchers:
                 watcher.cancel()
@@ -155,6 +147,30 @@ class Phases:
                 return self._end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
             await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
 
+    async def _run_until_cut(self, phase: Phase) -> bool:
+        """Whether the phase was cut short because something failed in it."""
+        self._recovery.begin(phase)
+        try:
+            await self._run_phase(phase)
+        except asyncio.CancelledError:
+            if not self._recovery.accept_cut():
+                raise
+            return True
+        return False
+
+    async def _undo_cut_phase(self, phase: Phase) -> None:
+        """Undo everything: what the later phases see is how the target recovers."""
+        remaining: list[Fault] = []
+        if faults := await self._ledger.remaining():
+            await self._record(EventKind.ROLLBACK_STARTED, faults=len(faults))
+            remaining = await self._injector.undo(faults)
+            self._may_await.set()
+        self._recovery.note_rollback()
+        await self._record(EventKind.PHASE_FINISHED, phase)
+        if remaining:
+            self._end(Outcome.FAILED, self._recovery.failure)
+            await self._clock.sleep(0)
+
     async def _run_phase(self, phase: Phase) -> None:
         started = self._clock.monotonic()
         await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
@@ -167,7 +183,7 @@ class Phases:
             for action in phase.actions:
                 if action.at is None:
                     await self._act(action, phase)
-            end = _PhaseEnd(started + phase.hold, timed)
+            end = PhaseEnd(started + phase.hold, timed)
             for number, validation in enumerate(phase.validations, start=1):
                 task = group.create_task(self._validate(phase, validation, end))
                 if not validation.throughout:
@@ -245,7 +261,7 @@ class Phases:
 
     # Validations
 
-    async def _validate(self, phase: Phase, validation: Validation, end: "_PhaseEnd") -> None:
+    async def _validate(self, phase: Phase, validation: Validation, end: PhaseEnd) -> None:
         async def changed(seen: Observation) -> None:
             kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
             await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
@@ -283,6 +299,8 @@ class Phases:
         self._note_failure(reason)
         if phase.on_failure == "stop":
             self._end(Outcome.FAILED, reason)
+        elif phase.on_failure == "recover":
+            self._recovery.start(reason)
 
     async def _record(
         self, kind: EventKind, phase: Phase | None = None, subject: str = "", **detail: Any

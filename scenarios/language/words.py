@@ -245,8 +245,11 @@ class Guard(Declaration, Generic[AnyStep]):
 
 
 class Phase(Declaration, Generic[AnyStep, AnyFault]):
-    """Ends when its `hold` is over and its validations have ended. If one of them fails, the later phases are
-    skipped, unless `on_failure` is `continue`.
+    """Ends when its `hold` is over and its validations have ended. `on_failure` says what follows if one of
+    them fails. With `recover`, the phase ends at once, all faults are undone, later phases with actions are
+    skipped, and those that only look are still carried out: they show whether and how fast the target
+    recovers. With `stop`, everything is undone and all later phases are skipped. With `continue`, the run
+    goes on as planned. The run has failed in each case.
     """
 
     name: Name
@@ -254,7 +257,7 @@ class Phase(Declaration, Generic[AnyStep, AnyFault]):
     hold: Duration = 0.0
     actions: list[Action[AnyStep, AnyFault]] = Field(default_factory=list)
     validations: list[Validation[AnyStep]] = Field(default_factory=list)
-    on_failure: Literal["stop", "continue"] = "stop"
+    on_failure: Literal["recover", "stop", "continue"] = "recover"
 
 
 class Spec(Declaration, Generic[AnyStep, AnyFault]):

@@ -158,6 +158,7 @@ class _Reader:
                 self.phases.append(PhaseHistory(phase, at))
             elif known is EventKind.PHASE_FINISHED and self.phases:
                 self.phases[-1].ended = at
+                self._close_steps(phase, at)
             elif known is not None and known.topic in STEP_TOPICS:
                 self._step(sequence, known, at, phase, subject)
         return first
@@ -167,6 +168,12 @@ class _Reader:
         for step in self.steps.values():
             if step.verdict == "running":
                 step.verdict = "not judged"
+
+    def _close_steps(self, phase: str, at: datetime) -> None:
+        """The phase was cut short: what was not judged by then never will be."""
+        for step in self.steps.values():
+            if step.verdict == "running" and step.phase == phase:
+                step.verdict, step.ended = "not judged", at
 
     def _step(self, sequence: int, kind: EventKind, at: datetime, phase: str, name: str) -> None:
         key = (kind.topic, phase, name)

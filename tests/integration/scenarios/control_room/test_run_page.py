@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run
+from scenarios.runs.history import read_history
 from tests.integration.scenarios.stopwatch import quickest
 from tests.integration.scenarios.story_rows import NOTICED, SLOWED, Telling
 
@@ -171,3 +172,13 @@ def test_a_poll_without_a_change_takes_3_queries_no_body_and_no_longer_for_2000_
 @pytest.mark.parametrize(("origin", "words"), [("cli", "on the command line"), ("admin", "in the browser")])
 def test_who_started_a_run_is_told_with_the_way_it_was_started(origin: str, words: str) -> None:
     assert Run(started_from=origin).started_in_words == words
+
+
+def test_a_step_of_a_phase_that_was_cut_short_ends_with_it(telling: Telling) -> None:
+    telling.tell("phase_started")
+    telling.tell("validation_started", NOTICED)
+    telling.tell("phase_finished")
+    telling.tell("phase_started", phase="recovery")
+    history = read_history(telling.run)
+    (step,) = history.steps
+    assert (step.verdict, step.ended) == ("not judged", history.phases[0].ended)

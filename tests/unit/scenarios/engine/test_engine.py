@@ -30,10 +30,10 @@ def test_faults_until_run_are_undone_at_its_end_in_reverse_order() -> None:
     assert driver.said == ["break a", "break b", "mend b", "mend a"]
 
 
-def test_a_failed_validation_skips_later_phases_and_undoes_everything() -> None:
+def test_with_stop_a_failed_validation_skips_later_phases_and_undoes_everything() -> None:
     check = Validation("healthy", say("look"), HEALTHY)
     verdict, journal, driver = carry_out(
-        Phase("chaos", hold=60, actions=(fault("a"),), validations=(check,)),
+        Phase("chaos", hold=60, actions=(fault("a"),), validations=(check,), on_failure="stop"),
         Phase("later"),
         answers={"look": {"status": 503}},
     )

@@ -55,7 +55,7 @@ def test_what_a_document_leaves_out_has_the_defaults_of_the_language() -> None:
     (action,), (validation,) = phase.actions, phase.validations
     assert (plan.timeout, plan.retry_interrupted) == (3600, 0)
     assert (guard.every, guard.tolerate, guard.timeout) == (1, 0, 10)
-    assert (phase.hold, phase.on_failure) == (0, "stop")
+    assert (phase.hold, phase.on_failure) == (0, "recover")
     assert (action.at, action.until, action.timeout) == (None, "phase", 30)
     once = (validation.within, validation.throughout)
     assert (once, validation.every, validation.timeout) == ((None, False), 1, 10)
@@ -191,8 +191,14 @@ ON_FAILURE = "phases: [{{name: p, {words}validations: [{{name: v, " + LOOK.repla
 ON_FAILURE += "}}]}}, {{name: q}}]"
 
 
-def test_after_a_failed_validation_later_phases_are_skipped_by_default() -> None:
+def test_after_a_failed_validation_phases_that_only_look_are_carried_out_by_default() -> None:
     verdict, journal, _said = carried_out(ON_FAILURE.format(words=""), {"look": BAD})
+    assert verdict.outcome is Outcome.FAILED
+    assert "phase_finished q" in journal.story()
+
+
+def test_on_failure_stop_skips_all_later_phases() -> None:
+    verdict, journal, _said = carried_out(ON_FAILURE.format(words="on_failure: stop, "), {"look": BAD})
     assert verdict.outcome is Outcome.FAILED
     assert "phase_started q" not in journal.story()
 

@@ -201,7 +201,7 @@ PHASES = words(
     hold=DURATIONS,
     actions=several(FAULTS),
     validations=several(CHECKS),
-    on_failure=st.sampled_from(["stop", "continue"]),
+    on_failure=st.sampled_from(["recover", "stop", "continue"]),
 )
 DOCUMENTS = words(
     {
