@@ -27,8 +27,13 @@ View = Callable[..., HttpResponse]
 
 
 def describe_parameter(name: str, words: str) -> dict[str, Any]:
-    schema = {"type": "string", "maxLength": 1000}
-    return {"name": name, "in": "header", "required": False, "description": words, "schema": schema}
+    return {
+        "name": name,
+        "in": "header",
+        "required": False,
+        "description": words,
+        "schema": {"type": "string"},
+    }
 
 
 NOT_MODIFIED = {304: {"description": "The ETag is one of those in If-None-Match."}}
