@@ -44,7 +44,9 @@ SAME_QUERIES = (
     "scenarios/runs/test_holds_of_addresses.py",
     "scenarios/runs/test_many_validations.py",
     "scenarios/runs/test_proxies_and_hosts.py",
+    "scenarios/runs/test_runs_of_one_host.py",
     "scenarios/runs/test_secrets_and_redirects.py",
+    "scenarios/runs/test_services_of_host_faults.py",
     "scenarios/runs/test_steps_on_this_host.py",
 )
 USERS = """

@@ -15,6 +15,10 @@ def free_port() -> int:
         return port
 
 
+def get_port(server: socket.socket) -> int:
+    return int(server.getsockname()[1])
+
+
 def is_listening(port: int, address: str = "127.0.0.1") -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)

@@ -14,12 +14,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.loopback import wait_for
+
 # Of the network that is kept for tests between devices (RFC 2544).
 NETWORK = "198.18.77"
 HERE = f"{NETWORK}.1"
 # For the tests of another module, which may run at the same time.
 OTHER_NETWORK = "198.18.78"
 CLONE_NEWNET = 0x40000000
+# Seconds in which a connection that nothing holds up is made, here; a longer wait only for one that must be.
+SOON = 0.3
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,21 @@ class Loopback:
         server.bind((address, 0))
         server.listen(100)
         return server
+
+    def connect(self, server: socket.socket, seconds: float = SOON) -> str:
+        """What becomes of a connection: 'connected', 'refused' or 'timeout'."""
+        with self.open_socket(server.family) as client:
+            client.settimeout(seconds)
+            try:
+                client.connect(server.getsockname()[:2])
+            except TimeoutError:
+                return "timeout"
+            except ConnectionError:
+                return "refused"
+            return "connected"
+
+    def wait_until_connected(self, server: socket.socket) -> None:
+        wait_for(lambda: self.connect(server, 1.0) == "connected", what="the connection is made")
 
     def run(self, *command: str) -> str:
         return subprocess.run([*self.inside, *command], check=True, capture_output=True, text=True).stdout

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scenarios.domain.errors import StepImpossible
+from scenarios.drivers.host_arguments import HostArguments
 from scenarios.ports import Proxy, RegisteredHost
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -73,6 +75,11 @@ async def _served(respond: Respond) -> AsyncIterator[str]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def build_host_arguments(**words: Any) -> HostArguments:
+    """Of the host 'here', if no others are chosen."""
+    return HostArguments.model_validate({"name": "here", **words} if "where" not in words else words)
 
 
 @pytest.fixture

@@ -12,21 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from coordinator_site.environment import HOST_FAULT_KINDS
-from injector.host.kinds import KINDS
-from injector.host.store import KIND_NAMES
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.drivers import host_calls, host_ssh, load_drivers
-from scenarios.drivers.host import Host, choose_hosts, describe_host
+from scenarios.drivers.host import Host, describe_host
 from scenarios.drivers.host_arguments import HostArguments
 from scenarios.drivers.hosts import this_host
 from scenarios.ports import FaultCall, FaultDriver, RegisteredHost
 from tests.servers.loopback import free_port
 from tests.servers.ssh_server import SshServer, ssh_server
 from tests.servers.target_host import read_state, sleeper, wait_until_continued, write_program
-from tests.unit.scenarios.drivers.conftest import Platform, Serve
+from tests.unit.scenarios.drivers.conftest import Platform, Serve, build_host_arguments
 
 DRIVER = Host()
 
@@ -37,10 +33,6 @@ class Hosts(Platform):
 
     def hosts(self) -> Sequence[RegisteredHost]:
         return self.registered
-
-
-def arguments(**words: Any) -> HostArguments:
-    return HostArguments.model_validate({"name": "here", **words} if "where" not in words else words)
 
 
 @pytest.fixture
@@ -56,7 +48,7 @@ def shop(pid_file: Path) -> Iterator[int]:
 
 @pytest.fixture
 def pause(pid_file: Path) -> HostArguments:
-    return arguments(pause={"pidfile": str(pid_file)})
+    return build_host_arguments(pause={"pidfile": str(pid_file)})
 
 
 @pytest.fixture
@@ -96,88 +88,6 @@ def test_the_driver_is_loaded_as_one_of_faults() -> None:
     assert not driver.is_leased({"name": "shop-1", "kill": {"port": 80}})
 
 
-def test_driver_program_and_settings_know_the_same_kinds() -> None:
-    assert tuple(KINDS) == KIND_NAMES == HostArguments.KINDS == HOST_FAULT_KINDS
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        {"blackhole": {"to": "10.0.0.7", "port": 6379}},
-        {"where": {"role": "shop"}, "pick": "50%", "seed": 7, "cpu": {"load": "80%", "cores": 2}},
-        {"where": {"role": "shop"}, "pick": 1, "loss": {"to": "::1", "share": 0.2}},
-        {"pause": {"unit": "shop.service"}},
-        {"memory": {"size": "512MiB"}},
-        {"reset": {"from": "any", "port": 8000}},
-        {"dns": {"names": ["*.example.com"], "answer": "servfail", "delay": "2s"}},
-        {"latency": {"to": "10.0.0.7", "port": 5432, "delay": "300ms", "jitter": "50ms"}},
-    ],
-)
-def test_arguments_of_the_documentation_are_valid(words: dict[str, Any]) -> None:
-    assert arguments(**words).kind in words
-
-
-def test_arguments_are_written_for_the_program() -> None:
-    assert arguments(loss={"from": "10.0.0.7", "share": "20%"}, seed=3).to_wire() == {
-        "from": "10.0.0.7",
-        "share": 0.2,
-        "seed": 3,
-    }
-    assert arguments(memory={"size": "1MiB"}).to_wire() == {"size": 1 << 20}
-    assert arguments(cpu={}).to_wire() == {}
-    place = {"to": "::1", "port": 1}
-    assert arguments(latency={**place, "delay": "300ms"}).to_wire() == {**place, "delay": 0.3}
-    assert arguments(bandwidth={**place, "rate": "20KiB/s"}).to_wire() == {**place, "rate": 20 << 10}
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ({}, "the fault has no kind"),
-        ({"pause": {"port": 80}, "kill": {"port": 80}}, "cannot be combined: write a fault for each"),
-        ({"pause": {}}, "the fault has no process"),
-        ({"pause": {"port": 80, "unit": "shop"}}, "name the process in one way"),
-        ({"pause": {"unit": "shop; reboot"}}, "String should match pattern"),
-        ({"pause": {"pidfile": "run/shop.pid"}}, "is not an absolute path"),
-        ({"blackhole": {"port": 80}}, "give 'to' or 'from'"),
-        ({"blackhole": {"to": "any"}}, "needs a 'port'"),
-        ({"blackhole": {"to": "shop-db"}}, "is not an IP address"),
-        ({"latency": {"to": "any", "port": 1, "delay": "1s"}}, "name the address of one host"),
-        ({"latency": {"to": "::1", "port": 1, "delay": "1s", "jitter": "2s"}}, "data cannot be early"),
-        ({"dns": {"names": ["a"]}}, "give 'answer' or 'delay'"),
-        ({"dns": {"answer": "broken"}}, "write 'servfail', 'nxdomain' or an IP address"),
-        ({"dns": {"delay": "2m"}}, "is too long"),
-        ({"pick": 1, "pause": {"port": 80}}, "'pick' needs 'where'"),
-        ({"where": {"a": "b"}, "pick": 0, "pause": {"port": 80}}, "is not a number of hosts"),
-        ({"where": {"a": "b"}, "pick": "0%", "pause": {"port": 80}}, "is not a share"),
-        ({"memory": {}}, "give either 'size' or 'share'"),
-    ],
-)
-def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValidationError, match=sentence):
-        arguments(**words)
-
-
-def test_the_same_seed_picks_the_same_hosts_also_when_others_are_registered() -> None:
-    def pick(count: int, pick: int | str, seed: int = 7) -> set[str]:
-        registered = [RegisteredHost(f"shop-{n}", "", {"role": "shop", "n": str(n)}) for n in range(count)]
-        registered.append(RegisteredHost("db", "", {"role": "db"}))
-        given = arguments(where={"role": "shop"}, pick=pick, seed=seed, pause={"port": 80})
-        return {host.name for host in choose_hosts(given, registered)}
-
-    assert pick(10, 3) == pick(10, 3)
-    assert len(pick(10, "50%")) == 5
-    assert len(pick(10, "1%")) == 1
-    assert len({frozenset(pick(10, 1, seed)) for seed in range(20)}) > 1
-    assert len(pick(10, 5) & pick(11, 5)) >= 4
-    with pytest.raises(StepImpossible, match="pick=4 is more than the 3 hosts"):
-        pick(3, 4)
-    with pytest.raises(StepImpossible, match="no host has the labels role=queue"):
-        choose_hosts(arguments(where={"role": "queue"}, pause={"port": 80}), [])
-    with pytest.raises(StepImpossible, match="unknown host 'here'; registered hosts: none yet"):
-        choose_hosts(arguments(pause={"port": 80}), [])
-
-
 async def test_a_fault_of_the_own_host_is_injected_renewed_and_removed(
     here: Hosts, shop: int, pause: HostArguments
 ) -> None:
@@ -201,12 +111,12 @@ async def test_targets_that_cannot_be_had_are_refused_before_anything_is_injecte
     here: Hosts, settings: Any
 ) -> None:
     with pytest.raises(StepImpossible, match="host 'here': no visible process listens on port"):
-        await DRIVER.choose_target(arguments(pause={"port": free_port()}), here)
+        await DRIVER.choose_target(build_host_arguments(pause={"port": free_port()}), here)
     with pytest.raises(StepImpossible, match="ALLOWED_HOST_FAULTS names 'pause', 'kill'"):
-        await DRIVER.choose_target(arguments(cpu={}), here)
+        await DRIVER.choose_target(build_host_arguments(cpu={}), here)
     settings.ALLOWED_HOST_FAULTS = ()
     with pytest.raises(StepImpossible, match="names none"):
-        DRIVER.check_fault(arguments(pause={"port": 80}), here)
+        DRIVER.check_fault(build_host_arguments(pause={"port": 80}), here)
 
 
 def test_a_fault_ends_although_the_worker_is_killed(
@@ -281,7 +191,7 @@ async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
     assert await DRIVER.is_present(pause, there, fault)
     assert await DRIVER.remove(pause, there, fault)
     with pytest.raises(StepImpossible, match="'kill' is not allowed"):
-        await DRIVER.choose_target(arguments(kill={"port": 1}), there)
+        await DRIVER.choose_target(build_host_arguments(kill={"port": 1}), there)
     server.force(command)
     assert "this host has no" in (await describe_host(there.registered[0]))["kinds"]["pause"]
 
@@ -291,7 +201,7 @@ async def test_a_fault_of_two_hosts_is_on_both_or_on_none(
     there: Hosts, here: Hosts, shop: int, pid_file: Path, server: SshServer
 ) -> None:
     both = Hosts(registered=[*here.registered, RegisteredHost("other", server.address, {"role": "shop"})])
-    given = arguments(where={"role": "shop"}, pause={"pidfile": str(pid_file)})
+    given = build_host_arguments(where={"role": "shop"}, pause={"pidfile": str(pid_file)})
     fault = await call(both, given)
     assert fault.target["label"] == "here, other"
     assert fault.target["host"] == this_host()

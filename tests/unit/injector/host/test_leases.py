@@ -1,16 +1,12 @@
 """The host program with processes of this machine: no fault outlives its lease, whatever is killed."""
 
 import contextlib
-import itertools
 import json
 import os
-import shlex
 import signal
 import socket
-import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,32 +16,14 @@ from injector.host.arguments import Refusal
 from injector.host.kinds import KINDS
 from injector.host.pause import check_freezer
 from injector.host.store import Store
-from tests.servers import small_disk
-from tests.servers.loopback import free_port, wait_for
+from tests.servers.loopback import wait_for
 from tests.servers.target_host import (
     PROGRAM,
     TargetHost,
     read_state,
-    sleeper,
     wait_until_continued,
 )
 from tests.servers.wall_clock import WallClock
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> TargetHost:
-    return TargetHost(tmp_path)
-
-
-@pytest.fixture
-def pid_file(tmp_path: Path) -> Path:
-    return tmp_path / "shop.pid"
-
-
-@pytest.fixture
-def shop(pid_file: Path) -> Iterator[int]:
-    with sleeper(pid_file) as process:
-        yield process.pid
 
 
 def test_a_paused_process_goes_on_when_the_lease_is_over(host: TargetHost, shop: int, pid_file: Path) -> None:
@@ -234,197 +212,11 @@ def test_every_process_that_listens_on_the_port_is_paused(host: TargetHost) -> N
             shop.wait()
 
 
-def test_processes_that_must_not_be_touched_are_refused(host: TargetHost, pid_file: Path) -> None:
-    for pid, sentence in (
-        (1, "process 1 is the system itself"),
-        (os.getpid(), "belongs to the coordinator"),
-        (2**22 + 1, "is gone"),
-    ):
-        pid_file.write_text(f"{pid}\n")
-        assert sentence in host.refuse("pause", pidfile=str(pid_file))
-    pid_file.write_text("$(reboot)\n")
-    assert "not a pid file" in host.refuse("pause", pidfile=str(pid_file))
-    assert "listens on port" in host.refuse("kill", port=free_port())
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_pid_file_that_another_user_may_write_names_only_that_users_processes(
-    host: TargetHost, shop: int, pid_file: Path
-) -> None:
-    os.chown(pid_file, 65534, 65534)
-    assert "belongs to another user than process" in host.refuse("kill", pidfile=str(pid_file))
-    assert read_state(shop) in {"D", "R", "S"}
-
-
-def test_a_path_that_leads_elsewhere_is_refused(host: TargetHost, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to("/tmp")  # noqa: S108
-    assert "leads elsewhere: name '/tmp'" in host.refuse("disk", path=str(tmp_path / "link"))
-    assert "is not a directory" in host.refuse("io", path=str(tmp_path / "nowhere"))
-
-
-@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here")
-def test_units_are_refused_where_systemd_does_not_run(host: TargetHost) -> None:
-    for kind in ("pause", "kill", "restart", "stop"):
-        assert "systemd does not run on this host" in host.refuse(kind, unit="shop")
-
-
-@pytest.mark.small_disk
-@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd runs here")
-def test_a_container_with_the_process_ids_of_its_host_cannot_pause(tmp_path: Path) -> None:
-    """The host of these containers is itself a namespace, whose process 1 the shell is."""
-    as_host = [*small_disk.NAMESPACE, "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if subprocess.run([*as_host, "true"], capture_output=True, check=False).returncode != 0:
-        pytest.skip("the kernel refuses such namespaces here")
-    container = 'unshare --mount "$@"; exit $?'
-    inside = TargetHost(tmp_path, [*as_host, "sh", "-c", container, "sh"]).ask("describe")
-    assert "together with the container" in inside["kinds"]["pause"]
-    outside = TargetHost(tmp_path, as_host).ask("describe")
-    assert outside["kinds"]["pause"] == ""
-
-
-def test_a_number_that_another_process_has_by_now_is_refused(
-    host: TargetHost, shop: int, pid_file: Path
-) -> None:
-    os.utime(pid_file, (time.time() - 3600, time.time() - 3600))
-    assert "belongs to one that started later" in host.refuse("kill", pidfile=str(pid_file))
-    assert read_state(shop) in {"D", "R", "S"}
-
-
-def test_requests_of_garbage_are_answered(host: TargetHost) -> None:
-    for text in ("", "{", "[]", "x" * 100_000, '{"do": "rm"}', '{"do": ["inject"]}', '{"do": "remove"}'):
-        assert host.send_here(text)["code"] == "impossible"
-    for fault_id in ("a; reboot", "$(reboot)", "a b", "", "é", "a" * 200, "x\n"):
-        assert "is not an id" in host.ask_here("remove", id=fault_id)["reason"]
-    for lease in (0, -1, True, "5", 1e9, float("nan"), None):
-        answer = host.ask_here("inject", id="f1", lease=lease, kind="pause", arguments={})
-        assert "lease=" in answer["reason"]
-    assert "unknown kind" in host.refuse("explode")
-    assert "has no 'signal'" in host.refuse("pause", signal="KILL")
-    assert "exactly one of" in host.refuse("pause")
-    assert "must be an object" in host.ask_here("describe", kind="pause", arguments=7)["reason"]
-    assert host.ask_here("remove", id="../../etc/passwd")["ok"]
-    assert {file.parent for file in host.state.rglob("*")} == {host.state}
-
-
 def test_files_that_somebody_damaged_do_not_keep_others_from_working(host: TargetHost) -> None:
     host.ask_here("remove", id="f1")
     for number, text in enumerate(("", "{", "[]", "{}", '{"id": 1, "status": "active", "boot": 2}')):
         (host.state / f"fault-{number}.json").write_text(text)
     assert host.ask_here("sweep") == {"ok": True, "active": []}
-
-
-def test_the_allow_list_of_root_is_the_rule(tmp_path: Path, shop: int, pid_file: Path) -> None:
-    allow_list = tmp_path / "allowed.json"
-    host = TargetHost(tmp_path, (), "--allow-list", str(allow_list))
-    assert "this host has no" in host.refuse("kill", pidfile=str(pid_file))
-    allow_list.write_text(json.dumps({"kinds": {"pause": {"pidfile": [f"{tmp_path}/sh*.pid"]}}}))
-    if os.geteuid() != 0:
-        assert "must belong to root" in host.ask_here("describe")["reason"]
-        return
-    allow_list.chmod(0o666)
-    assert "must belong to root" in host.refuse("pause", pidfile=str(pid_file))
-    allow_list.chmod(0o644)
-    assert "names pause" in host.refuse("kill", pidfile=str(pid_file))
-    assert "is not allowed" in host.refuse("pause", pidfile=f"{tmp_path}/sh/../../etc/x.pid")
-    assert "must name 'pidfile'" in host.refuse("pause", port=80)
-    assert host.ask_here("describe", kind="pause", arguments={"pidfile": str(pid_file)})["target"]
-    assert read_state(shop) in {"D", "R", "S"}
-    allow_list.write_text("[]")
-    assert "must hold an object" in host.ask_here("describe")["reason"]
-
-
-def test_a_directory_that_others_may_write_to_is_refused(host: TargetHost) -> None:
-    host.state.mkdir()
-    host.state.chmod(0o777)
-    assert "only this user may write to" in host.ask_here("sweep")["reason"]
-    host.state.chmod(0o700)
-    assert host.ask_here("sweep")["ok"]
-    assert stat.S_IMODE(host.state.stat().st_mode) == 0o700
-
-
-@pytest.mark.stress_ng
-def test_a_load_ends_when_it_is_removed(host: TargetHost) -> None:
-    first = host.inject("f1", "cpu", load=0.1, cores=1)["done"]["child"][0]
-    assert host.has("f1")
-    os.kill(first, signal.SIGKILL)
-    wait_for(lambda: host.has("f1"), what="the guardian starts it again")
-    host.ask("remove", id="f1")
-    assert not host.has("f1")
-
-
-@pytest.mark.stress_ng
-def test_a_load_whose_guardian_was_killed_ends_by_itself(host: TargetHost) -> None:
-    ids = (f"f{number}" for number in itertools.count())
-    for fault_id in ids:
-        answer = host.inject(fault_id, "cpu", lease=2, load=0.1, cores=1)
-        if answer["ok"]:  # else the machine is so slow that the lease was over
-            break
-    os.kill(host.find_guardian(fault_id), signal.SIGKILL)
-    wait_for(lambda: read_state(answer["done"]["child"][0]) in {"", "Z"}, what="the load ends")
-    assert not host.has(fault_id)
-
-
-@pytest.mark.small_disk
-def test_a_filled_disk_is_free_again_even_if_the_guardian_was_killed(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    host = TargetHost(tmp_path, small_disk.inside(disk))
-    answer = host.inject("f1", "disk", path=str(disk), share=0.75)
-    assert answer["done"]["bytes"] == 300 * 1024
-    guardian = host.find_guardian("f1")
-    assert os.listdir(f"/proc/{guardian}/root{disk}") == []  # noqa: PTH208 - it has no name
-    os.kill(guardian, signal.SIGKILL)
-    wait_for(lambda: host.ask("renew", id="f1", lease=5).get("code") == "gone", what="the fault is gone")
-    assert host.inject("f2", "disk", path=str(disk))["done"]["bytes"] == 400 * 1024
-    assert host.has("f2")
-    host.ask("remove", id="f2")
-    assert not host.has("f2")
-
-
-@pytest.mark.small_disk
-def test_a_full_disk_keeps_space_for_the_state(tmp_path: Path) -> None:
-    host = host_on_its_disk(tmp_path, "size=6m")
-    fault = {"id": "f1", "lease": 60, "kind": "disk", "arguments": {"path": str(host.state)}}
-    script = ""
-    for do in ("inject", "renew", "remove"):
-        (tmp_path / do).write_text(json.dumps({"do": do, **fault}))
-        program = shlex.join(host.command[len(host.inside) :])
-        script += f"{program} <{tmp_path / do}; stat -fc '%a * %S' {host.state}; "
-    command = [*host.inside, "sh", "-c", script]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert [json.loads(line)["ok"] for line in lines[::2]] == [True, True, True], lines
-    injected, renewed, removed = (int(a) * int(b) for a, b in (line.split(" * ") for line in lines[1::2]))
-    assert 3 << 20 < renewed <= injected <= 4 << 20 < removed
-
-
-@pytest.mark.small_disk
-def test_a_disk_fault_that_leaves_no_file_for_the_state_says_so(tmp_path: Path) -> None:
-    """The sixth file is the one that fills the disk. It goes before the reason is written."""
-    answer = host_on_its_disk(tmp_path, "size=6m,nr_inodes=6").inject("f1", "disk", path=f"{tmp_path}/state")
-    assert answer["code"] == "not_done"
-    assert "No space left on device" in answer["reason"]
-
-
-def host_on_its_disk(tmp_path: Path, options: str) -> TargetHost:
-    """Its state is on a disk that ends with the call and with the guardians that it started."""
-    (tmp_path / "state").mkdir()
-    mount = f'mount -t tmpfs -o {options},mode=700 none "$0" && exec "$@"'
-    return TargetHost(tmp_path, [*small_disk.NAMESPACE, "sh", "-c", mount, f"{tmp_path}/state"])
-
-
-@pytest.mark.small_disk
-def test_nothing_is_injected_where_it_cannot_be_written_down(
-    tmp_path: Path, shop: int, pid_file: Path
-) -> None:
-    script = 'mount -t tmpfs -o size=4k none "$0" && echo full >"$0/file" && exec "$@"'
-    (tmp_path / "state").mkdir(mode=0o700)
-    words = [*small_disk.NAMESPACE, "sh", "-c", f"umask 77; {script}", str(tmp_path / "state")]
-    host = TargetHost(tmp_path, words)
-    host.state = tmp_path / "state" / "below"
-    answer = host.inject("f1", "pause", pidfile=str(pid_file))
-    assert answer["code"] == "not_done"
-    assert "No space left" in answer["reason"]
-    assert read_state(shop) in {"D", "R", "S"}
 
 
 @pytest.mark.faketime
