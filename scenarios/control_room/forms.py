@@ -1,5 +1,6 @@
 """Forms of the admin. They show the errors of the domain's validation at their fields."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 from zoneinfo import available_timezones
@@ -11,6 +12,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.timetable import WEEK
 from scenarios.drivers import documents
 from scenarios.language.variables import Variable, parse_pairs
+from scenarios.library.versions import Line, compare_lines
 from scenarios.models import Scenario, Schedule
 from scenarios.planning import schedules
 
@@ -48,6 +50,17 @@ spec:
 """
 
 
+CHANGED_MEANWHILE = (
+    "Somebody else has changed this scenario since you opened it. Nothing is saved yet: compare below, copy "
+    "what you want to keep into your document, and save again to replace theirs."
+)
+
+
+def compute_version(document: str) -> str:
+    """What tells two versions of a document apart; empty where there is none."""
+    return hashlib.sha256(document.encode()).hexdigest()[:32] if document else ""
+
+
 class DocumentField(forms.Textarea):
     """A textarea that becomes an editor if the browser runs scripts."""
 
@@ -58,6 +71,13 @@ class DocumentField(forms.Textarea):
 
 
 class ScenarioForm(forms.ModelForm[Scenario]):
+    """Refuses to save over a change that somebody else made while this page was open.
+
+    The refusal shows the difference, and the form then knows the other version: saving again replaces it.
+    """
+
+    seen = forms.CharField(widget=forms.HiddenInput, required=False)
+
     class Meta:
         model = Scenario
         fields = ["document"]
@@ -69,6 +89,19 @@ class ScenarioForm(forms.ModelForm[Scenario]):
             self.fields["document"].initial = NEW_DOCUMENT
             self.fields["document"].strip = False  # type: ignore[attr-defined] # so that line numbers stay right
             self.fields["document"].widget.attrs["autofocus"] = self.instance.pk is None or self.is_bound
+        self.stored = self.instance.document
+        self.fields["seen"].initial = compute_version(self.stored)
+        self.conflict: list[Line] = []
+
+    def clean(self) -> dict[str, Any]:
+        """Compare what is stored with what the page has shown; forms of other programs may not say that."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        seen, present = cleaned.get("seen", ""), compute_version(self.stored)
+        if "document" in cleaned and seen not in {"", present} and cleaned["document"] != self.stored:
+            self.conflict = list(compare_lines(self.stored, cleaned["document"]))
+            self.data = {**self.data.dict(), "seen": present}  # type: ignore[attr-defined] # a QueryDict
+            self.add_error("document", CHANGED_MEANWHILE)
+        return cleaned
 
     def clean_document(self) -> str:
         source: str = self.cleaned_data["document"].replace("\r\n", "\n")

@@ -3,6 +3,7 @@
 import html
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -148,3 +149,35 @@ def test_the_run_dialog_and_a_dry_run_say_what_a_run_would_meet(admin_client: Cl
     assert "a run would end as errored: unknown service 'risk-monitor'" in page
     dry = html.unescape(admin_client.post(address, {"delay_ms": 900, "hold": "4s", "dry_run": "yes"}).text)
     assert f"Right now, exchange at http://127.0.0.1:{port} refused the connection" in dry
+
+
+def read_seen(page: Any) -> str:
+    return str(page.context["adminform"].form["seen"].value())
+
+
+def test_a_change_that_somebody_else_made_meanwhile_is_not_overwritten(
+    admin_client: Client, scenario: Scenario
+) -> None:
+    address = reverse("admin:scenarios_scenario_change", args=[scenario.pk])
+    seen = read_seen(admin_client.get(address))
+    stored_scenarios.save_scenario(documents.read_document(CHANGED))
+    mine = DOCUMENT.replace("title:", "title: Mine,", 1)
+    refused = admin_client.post(address, {"document": mine, "seen": seen})
+    assert refused.status_code == 200
+    assert "Somebody else has changed this scenario" in refused.content.decode()
+    assert 'class="line removed"' in refused.content.decode()
+    assert refused.context["adminform"].form["document"].value() == mine
+    scenario.refresh_from_db()
+    assert scenario.document == CHANGED
+    assert admin_client.post(address, {"document": mine, "seen": read_seen(refused)}).status_code == 302
+    scenario.refresh_from_db()
+    assert scenario.document == mine
+
+
+def test_two_people_who_save_the_same_document_are_not_in_conflict(
+    admin_client: Client, scenario: Scenario
+) -> None:
+    address = reverse("admin:scenarios_scenario_change", args=[scenario.pk])
+    seen = read_seen(admin_client.get(address))
+    stored_scenarios.save_scenario(documents.read_document(CHANGED))
+    assert admin_client.post(address, {"document": CHANGED, "seen": seen}).status_code == 302
