@@ -19,6 +19,7 @@ MAY_ARRIVE = ", but the injection was never answered and may still arrive"
 SIGNS: Mapping[str, str] = {
     EventKind.RUN_APPROVED: "[cyan]Approved by {by}[/cyan]{because}",
     EventKind.PHASE_STARTED: "[bold]{phase}[/bold]",
+    EventKind.ACTION_RETRIED: "  [yellow]↻ {step} is tried again[/yellow]: {reason}",
     EventKind.ACTION_FAILED: "  [red]✗ {step}[/red]: {reason}",
     EventKind.ACTION_FINISHED: "  • {step}",
     EventKind.FAULT_INJECTED: "  [yellow]⚡ {step}[/yellow]",

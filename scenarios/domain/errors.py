@@ -83,7 +83,14 @@ class AddressUnknown(ScenarioError):  # noqa: N818
 
 
 class StepFailed(ScenarioError):  # noqa: N818
-    """The target did not carry out the step, or did not respond."""
+    """The target did not carry out the step, or did not respond.
+
+    `retry_after`: the number of seconds that the target asks to be left alone.
+    """
+
+    def __init__(self, sentence: str = "", *, retry_after: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class StepNotDone(StepFailed):

@@ -42,6 +42,7 @@ class EventKind(StrEnum):
     PHASE_FINISHED = "phase_finished", Topic.PHASE, "All steps of a phase have ended."
 
     ACTION_STARTED = "action_started", Topic.ACTION, "An action starts."
+    ACTION_RETRIED = "action_retried", Topic.ACTION, "An action was not done and is tried again."
     ACTION_FINISHED = "action_finished", Topic.ACTION, "An action was carried out as expected."
     ACTION_FAILED = "action_failed", Topic.ACTION, "An action failed, or did not return what was expected."
 

@@ -59,6 +59,14 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """How often an action that was not done is tried again, and the pause before each time."""
+
+    times: int
+    every: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """A `do` and its `undo`. An action with an `undo` is a fault; one that does not meet `expect` has failed.
 
@@ -76,6 +84,7 @@ class Action:
     timeout: float = 30.0
     undo_timeout: float = 30.0
     fault_id: str = ""
+    retry: Retry | None = None
 
     def steps(self) -> Iterator[Step]:
         yield self.do

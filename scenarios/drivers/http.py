@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from scenarios.domain.matchers import format_value
 from scenarios.domain.outputs import read_json
 from scenarios.domain.plan import origin
 from scenarios.domain.results import ALWAYS, Returned
+from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.templates import format_scalar
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
@@ -30,6 +32,8 @@ _REDIRECTS = range(300, 400)
 # The redirects that `follow_redirects` follows. https://www.rfc-editor.org/rfc/rfc9110#name-redirection-3xx
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({404, 410})
+# https://www.rfc-editor.org/rfc/rfc9110#name-retry-after, https://www.rfc-editor.org/rfc/rfc6585#section-4
+_BUSY_STATUSES = frozenset({429, 503})
 # Sent by a gateway, while the target may still be working; 520 to 527 are Cloudflare's. Not 503: a busy
 # target sends it and has done nothing.
 _GATEWAY_STATUSES = frozenset({502, 504, *range(520, 528)})
@@ -198,7 +202,12 @@ class Http:
             return _build_fields(answer)
         asked = f"{arguments.method} {urlsplit(target.url).path or '/'}"
         failure = StepFailed if answer.status in _UNDECIDED_STATUSES else StepNotDone
-        raise failure(f"{target.name} answered {answer.status} to {asked}: {_explain_not_done(answer)}")
+        sentence = f"{target.name} answered {answer.status} to {asked}: {_explain_not_done(answer)}"
+        raise failure(sentence, retry_after=_read_retry_after(answer))
+
+
+def _read_retry_after(answer: Answer) -> float:
+    return parse_retry_after(answer.headers, datetime.now(UTC)) if answer.status in _BUSY_STATUSES else 0.0
 
 
 def _explain_not_done(answer: Answer) -> str:

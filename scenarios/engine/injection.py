@@ -7,20 +7,34 @@ A fault counts as answered once the target has said whether it did what it was a
 still be injected, even after the connection was closed, and the ledger keeps it for a while after its undo.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 from uuid import uuid4
 
-from scenarios.domain.errors import LeaseLost, StepFailed, StepImpossible, StepNotDone, StepNotSent
+from scenarios.domain.errors import (
+    FaultGone,
+    LeaseLost,
+    StepFailed,
+    StepImpossible,
+    StepNotDone,
+    StepNotSent,
+)
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Action, FaultCall, Step
+from scenarios.domain.plan import Action, FaultCall, Retry, Step
 from scenarios.engine.observations import Observation, judge
 from scenarios.engine.renewal import Renewals
 from scenarios.engine.rollback import UNDO_DELAYS, NullLedger, undo_all
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Ledger
 
+T = TypeVar("T")
+NoteRetry = Callable[[str], Awaitable[None]]
 NOTHING_EXPECTED = Expectations({})
+
+
+async def ignore_retry(reason: str) -> None:
+    del reason
 
 
 class Injector:
@@ -53,26 +67,50 @@ class Injector:
         # Faults whose target has answered that it did not inject them.
         self._refused: set[int] = set()
 
-    async def act(self, action: Action, phase: str) -> Observation:
+    async def act(self, action: Action, phase: str, note_retry: NoteRetry = ignore_retry) -> Observation:
         """What the target answered. An action with an undo is a fault, and is written before it is done.
+
+        `note_retry` is awaited with the reason before the action is tried again.
 
         Raises:
             StepFailed: the target did not do it, or not for sure: the fault is then still in the ledger.
             LeaseLost: another process has taken the run over, with its faults.
         """
         if action.undo is None:
-            return (await self._act(action))[0]
+            return (await self._repeat(action, lambda: self._act(action), note_retry))[0]
         if action.is_driven_fault:
-            action = await self._choose_target(action)
+            action = await self._repeat(action, lambda: self._choose_target(action), note_retry)
         assert action.undo is not None  # noqa: S101 - it has not lost it
         touched = await self._steps.admit_undo(action.undo)
         fault = await self._open_fault(action, action.undo, phase, touched)
-        return await self._inject(action, fault)
+        return await self._inject(action, fault, note_retry)
 
     async def _choose_target(self, action: Action) -> Action:
         """The action with the id of its fault and the place where it will be: both go into the ledger."""
         target = await self._steps.choose_target(action.do, action.timeout)
         return action.for_fault(FaultCall(action.fault_id or uuid4().hex, self._lease_seconds, target))
+
+    async def _repeat(self, action: Action, attempt: Callable[[], Awaitable[T]], note_retry: NoteRetry) -> T:
+        """Try until it is done, or may have been done, or the action's tries are used up."""
+        retry = action.retry or Retry(0)
+        was_answered = False
+        for left in range(retry.times, -1, -1):
+            try:
+                return await attempt()
+            except (StepImpossible, FaultGone):
+                raise
+            except StepNotDone as error:
+                if left == 0:
+                    if was_answered and isinstance(error, StepNotSent):
+                        # That this try was not sent says nothing of the earlier ones.
+                        raise StepNotDone(str(error)) from error
+                    raise
+                was_answered = was_answered or not isinstance(error, StepNotSent)
+                await note_retry(str(error))
+                await self._clock.sleep(max(retry.every, min(error.retry_after, action.timeout)))
+                if not self._ledger.is_held():
+                    raise LeaseLost("the lease ran out before the action was tried again") from None
+        raise AssertionError("the last try has returned or raised")
 
     async def _act(self, action: Action) -> tuple[Observation, bool]:
         """What was answered, and whether that is known to be the target's own word or to be expected."""
@@ -103,11 +141,11 @@ class Injector:
             raise LeaseLost("the lease ran out before the fault was injected")
         return fault
 
-    async def _inject(self, action: Action, fault: Fault) -> Observation:
+    async def _inject(self, action: Action, fault: Fault, note_retry: NoteRetry) -> Observation:
         self._begun[fault.key] = fault
         begun_at = self._clock.monotonic()
         try:
-            seen, is_answered = await self._act(action)
+            seen, is_answered = await self._repeat(action, lambda: self._act(action), note_retry)
         except StepNotSent as error:
             self._forget(fault)
             await self._ledger.mark_not_injected(fault, str(error))

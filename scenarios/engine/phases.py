@@ -231,8 +231,12 @@ class Phases:
 
     async def _act(self, action: Action, phase: Phase) -> None:
         await self._record(EventKind.ACTION_STARTED, phase, action.name, driver=action.do.driver)
+
+        async def note_retry(reason: str) -> None:
+            await self._record(EventKind.ACTION_RETRIED, phase, action.name, reason=reason)
+
         try:
-            seen = await self._injector.act(action, phase.name)
+            seen = await self._injector.act(action, phase.name, note_retry)
         except StepFailed as error:
             await self._record_failed_action(action, phase, str(error))
             reason = f"action {action.name!r} of phase {phase.name!r} failed: {error}"

@@ -220,7 +220,7 @@ class StepRunner:
             if kept == str(error):
                 raise
             # Without its cause: a traceback would show what was redacted from the sentence.
-            raise _find_error_class(error)(kept) from None
+            raise _reword(error, kept) from None
 
     async def _call_driver(
         self, step: Step, verb: str, time_limit: float, *, is_action: bool
@@ -247,7 +247,7 @@ class StepRunner:
                 raise
             # Without its own sentence, which may quote the answer.
             sentence = f"the driver {step.driver!r} could not do it; {SENSITIVE}"
-            raise _find_error_class(error)(sentence) from None
+            raise _reword(error, sentence) from None
         except ScenarioError:
             raise
         except asyncio.CancelledError as error:
@@ -292,6 +292,7 @@ class StepRunner:
         return secret
 
 
-def _find_error_class(error: StepFailed) -> type[StepFailed]:
+def _reword(error: StepFailed, sentence: str) -> StepFailed:
     kinds = (FaultGone, StepImpossible, StepNotSent, StepNotDone, StepFailed)
-    return next(kind for kind in kinds if isinstance(error, kind))
+    kind = next(kind for kind in kinds if isinstance(error, kind))
+    return kind(sentence, retry_after=error.retry_after)

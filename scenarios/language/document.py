@@ -240,6 +240,7 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
             until=action.until,
             timeout=action.timeout,
             undo_timeout=action.timeout,
+            retry=_build_retry(action),
         )
     return plan.Action(
         name=action.name,
@@ -251,7 +252,12 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
         until=action.until,
         timeout=choose_time_limit(words["do"], _get_written_timeout(action), ACTION_SECONDS),
         undo_timeout=_choose_undo_time(words, _get_written_timeout(action)),
+        retry=_build_retry(action),
     )
+
+
+def _build_retry(action: Action[Any, Any]) -> plan.Retry | None:
+    return plan.Retry(action.retry.times, action.retry.every) if action.retry is not None else None
 
 
 def _choose_undo_time(words: Mapping[str, Any], written: float | None) -> float:

@@ -36,6 +36,7 @@ from scenarios.domain.declarations import (
 from scenarios.domain.expectation_checks import find_misfits
 from scenarios.domain.templates import has_secret
 from scenarios.language.expectation_words import Expect
+from scenarios.language.retry_words import Retry
 from scenarios.language.throughout_words import ThroughoutOrFlag
 from scenarios.language.timing import (
     ACTION_SECONDS,
@@ -175,6 +176,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
     at: Duration = Field(ABSENT)
     until: Literal["phase", "run"] = "phase"
     timeout: PositiveDuration = ACTION_SECONDS
+    retry: Retry = Field(ABSENT)
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:

@@ -5,13 +5,18 @@ from dataclasses import dataclass, replace
 
 import yaml
 
+from scenarios.domain.counts import format_count
+from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Action, Plan, Step
 from scenarios.drivers.installed import describe_end
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """`role` is guard, fault, do, undo, undone or probe; `arguments` is YAML. `note`: what ends a fault."""
+    """`role` is guard, fault, do, undo, undone or probe; `arguments` is YAML.
+
+    `note` says, for example, what ends a fault.
+    """
 
     phase: str
     name: str
@@ -34,13 +39,21 @@ def list_steps(plan: Plan) -> Iterator[PlannedStep]:
 def _describe_action(phase: str, action: Action) -> Iterator[PlannedStep]:
     if action.is_driven_fault:
         described = _describe_step(phase, action.name, "fault", action.do)
-        yield replace(described, note=describe_end(action))
+        notes = filter(None, (describe_end(action), _describe_retry(action)))
+        yield replace(described, note="; ".join(notes))
         return
-    yield _describe_step(phase, action.name, "do", action.do)
+    yield replace(_describe_step(phase, action.name, "do", action.do), note=_describe_retry(action))
     if action.undo is not None:
         yield replace(_describe_step(phase, action.name, "undo", action.undo), note=describe_end(action))
     if action.undone is not None:
         yield _describe_step(phase, action.name, "undone", action.undone.probe)
+
+
+def _describe_retry(action: Action) -> str:
+    if action.retry is None:
+        return ""
+    times = format_count(action.retry.times, "more time")
+    return f"tried up to {times}, every {format_duration(action.retry.every)}, if it was not done"
 
 
 def _describe_step(phase: str, name: str, role: str, step: Step) -> PlannedStep:

@@ -86,6 +86,8 @@ def _rows(phase: Phase, band: Band) -> Iterator[Row]:
 def _action(action: Action, band: Band, place: Place) -> Row:
     begins = place(action.at or 0.0)
     when = f" at {format_duration(action.at)}" if action.at is not None else ""
+    if action.retry is not None:
+        when += f", tried up to {format_count(action.retry.times, 'more time')}"
     if action.undo is None:
         return Row(action.name, [mark(begins, "action", f"{action.name}{when}")])
     ends = RIGHT if action.until == "run" else band.right - 2

@@ -18,15 +18,18 @@ def asked(**words: Any) -> HttpArguments:
     return HttpArguments.model_validate({"service": "exchange", "timeout": "5s", **words})
 
 
-def answering(status: int, location: str = "", end: int = 200) -> Respond:
-    """`/end` answers `end`; every other path answers `status`, with the location where there is one."""
+def answering(status: int, location: str = "", end: int = 200, more: str = "") -> Respond:
+    """`/end` answers `end`; every other path answers `status`, with the location where there is one.
+
+    `more` is another header line.
+    """
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         found = end if b" /end " in request else status
         place = f"Location: {location}\r\n" if location and found == status else ""
         length = "" if found == 304 else "Content-Length: 0\r\n"
-        writer.write(f"HTTP/1.1 {found} X\r\n{place}{length}Connection: close\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {found} X\r\n{place}{more}{length}Connection: close\r\n\r\n".encode())
         await writer.drain()
 
     return respond
@@ -46,6 +49,14 @@ async def test_no_other_status_is_done(serve: Serve, status: int, verb: str) -> 
     with pytest.raises(StepNotDone, match=f"answered {status} to POST /") as failure:
         await getattr(Http(), verb)(asked(method="POST"), platform)
     assert not isinstance(failure.value, StepNotSent)
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(503, 7.0), (429, 7.0), (500, 0.0)])
+async def test_a_busy_target_may_ask_to_be_left_alone(serve: Serve, status: int, seconds: float) -> None:
+    platform = Platform(await serve(answering(status, more="Retry-After: 7\r\n")))
+    with pytest.raises(StepNotDone) as failure:
+        await Http().act(asked(method="POST"), platform)
+    assert failure.value.retry_after == seconds
 
 
 @pytest.mark.parametrize("status", [502, 504, 520, 524])

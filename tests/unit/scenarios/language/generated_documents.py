@@ -177,6 +177,7 @@ FAULTS = words(
     at=DURATIONS,
     until=st.sampled_from(["phase", "run"]),
     timeout=DURATIONS,
+    retry=words({"times": st.integers(1, 9) | st.just("${v}") | st.just(2.0)}, every=DURATIONS),
 )
 SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
 CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans() | SHARES)
