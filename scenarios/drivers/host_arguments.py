@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from scenarios.domain.declarations import ABSENT, WHOLE, Declaration, Share
 from scenarios.domain.durations import format_duration, parse_duration
 from scenarios.domain.sizes import PERCENT_PATTERN, SIZE_PATTERN, parse_share, parse_size
+from scenarios.domain.templates import find_secrets
 from scenarios.drivers.proxy_arguments import Rate, Seconds
 
 MAX_DNS_DELAY = 60.0
@@ -268,6 +269,9 @@ class HostArguments(Declaration):
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for word in filter(lambda word: find_secrets(values[word]), values):
+            # Else neither the host nor the services there would be held and protected.
+            yield word, f"{word!r} has a secret, so nobody could know what the run touches: use a variable"
         if "name" in values and "where" in values:
             yield "where", "'where' and 'name' cannot be combined: choose hosts in one way"
         if "name" not in values and "where" not in values:

@@ -73,6 +73,9 @@ def test_arguments_are_written_for_the_program() -> None:
         ({"where": {"a": "b"}, "pick": 0, "pause": {"port": 80}}, "is not a number of hosts"),
         ({"where": {"a": "b"}, "pick": "0%", "pause": {"port": 80}}, "is not a share"),
         ({"memory": {}}, "give either 'size' or 'share'"),
+        ({"blackhole": {"to": "${secret:SHOP}"}}, "'blackhole' has a secret, so nobody could know"),
+        ({"name": "${secret:HOST}", "pause": {"port": 80}}, "'name' has a secret"),
+        ({"where": {"role": "a ${secret:ROLE}"}, "pause": {"port": 80}}, "'where' has a secret"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(words: dict[str, Any], sentence: str) -> None:
