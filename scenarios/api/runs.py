@@ -30,6 +30,7 @@ from scenarios.published.records import list_fields, record_run
 from scenarios.reports import FORMATS, file_name, render_report
 from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands
+from scenarios.runs.figures import compare_run
 from scenarios.runs.history import read_history
 
 router = Router(tags=["runs"])
@@ -80,11 +81,27 @@ class RunInList(Schema):
     url: str = Field(description="The run's page in the admin site.")
 
 
+class FigureComparison(Schema):
+    """A figure of the run beside the last 20 passed runs of the same document."""
+
+    figure: str = Field(description="time_to_detect, time_to_recover, or time_to_pass of a validation.")
+    phase: str
+    validation: str
+    value: float = Field(description="Seconds.")
+    usual: float | None = Field(description="The median of the earlier runs; null if there are none.")
+    deviation: float | None = Field(description="Their median absolute deviation from it.")
+    runs: int = Field(description="How many earlier runs have the figure.")
+    unusual: bool = Field(
+        description="Whether the value is more than two deviations from the median of at least 5 runs."
+    )
+
+
 class RunDetails(RunInList):
     """A run, with what is computed from its events."""
 
     time_to_detect: float | None = Field(description="Seconds; null if there was nothing to detect.")
     time_to_recover: float | None = Field(description="Seconds; null if it did not recover.")
+    comparison: list[FigureComparison] = Field(description="Empty until the run has ended.")
     approval: Int64 | None = Field(description="Id of the approval, if the run needed one: see approvals/ID.")
 
 
@@ -100,6 +117,7 @@ def describe_run_in_full(run: Run) -> dict[str, Any]:
         **describe_run(run),
         "time_to_detect": history.time_to_detect,
         "time_to_recover": history.time_to_recover,
+        "comparison": [one.list_fields() for one in compare_run(history).items],
         "approval": Approval.objects.filter(run=run).values_list("pk", flat=True).first(),
     }
 

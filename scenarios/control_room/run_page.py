@@ -18,6 +18,7 @@ from scenarios.pictures.look_charts import build_look_views
 from scenarios.pictures.run_charts import build_views
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import build_run_plan
+from scenarios.runs.figures import compare_run
 from scenarios.runs.history import RunHistory, read_history
 from scenarios.runs.looks import find_looks_version
 
@@ -118,6 +119,7 @@ def _parts(run: Run, history: RunHistory) -> dict[str, Any]:
         "original": run,
         "history": history,
         "approval": Approval.objects.filter(run=run).first(),
+        "comparisons": compare_run(history),
         "timeline": run_timeline(history) if history.steps else "",
         "mark": Mark.of(run.last_event, run.stop_requested_at, run.waiting_for),
         "goes_on": goes_on,

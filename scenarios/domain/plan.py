@@ -163,11 +163,14 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """`regression`: the highest multiples of what is usual, by the name of the figure."""
+
     scenario: str
     phases: tuple[Phase, ...]
     guards: tuple[Guard, ...] = ()
     timeout: float = 3600.0
     retry_interrupted: int = 0
+    regression: Mapping[str, float] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
         for guard in self.guards:

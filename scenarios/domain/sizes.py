@@ -1,4 +1,4 @@
-"""Sizes, rates and shares as people write them: `4KiB`, `20KiB/s`, `20%`."""
+"""Sizes, rates, shares and multiples as people write them: `4KiB`, `20KiB/s`, `20%`, `1.5x`."""
 
 import math
 import re
@@ -10,9 +10,11 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 SIZE_PATTERN = rf"^({_NUMBER}) ?((?:[KMG]i?)?B)$"
 RATE_PATTERN = SIZE_PATTERN.replace("$", "/s$")
 PERCENT_PATTERN = rf"^({_NUMBER})%$"
+MULTIPLE_PATTERN = rf"^({_NUMBER})x$"
 _MAX_TEXT_LENGTH = 64
 _SIZE_HINT = "write a number and a unit, such as '512B', '4KiB' or '1.5MB'"
 _RATE_HINT = "write a size for each second, such as '20KiB/s'"
+_MULTIPLE_HINT = "write a number above 0 and an 'x', such as '1.5x' or '2x'"
 _SHARE_HINT = "write a number above 0 and up to 1, such as 0.2, or a percentage, such as '20%'"
 
 
@@ -53,6 +55,19 @@ def parse_share(value: object) -> float:
     if not 0 < share <= 1:
         raise ValueError(f"{_quote(value)} is not a share: {_SHARE_HINT}")
     return share
+
+
+def parse_multiple(text: object) -> float:
+    """How many times something may be had, above 0: 1.5 for '1.5x'.
+
+    Raises:
+        ValueError: with the offending value, the rule and a hint.
+    """
+    found = _match(MULTIPLE_PATTERN, text) if isinstance(text, str) else None
+    multiple = float(found[1]) if found else 0.0
+    if multiple <= 0:
+        raise ValueError(f"{_quote(text)} is not a multiple: {_MULTIPLE_HINT}")
+    return multiple
 
 
 def format_share(share: float) -> str:

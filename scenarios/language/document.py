@@ -22,6 +22,7 @@ from scenarios.domain.templates import (
 )
 from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
 from scenarios.language.messages import Misfit, explain_errors
+from scenarios.language.regression_words import Regression, RegressionExpect
 from scenarios.language.schema import build_schema
 from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
 from scenarios.language.throughout_words import Throughout
@@ -215,7 +216,14 @@ def _build_plan(valid: Scenario[Any, Any], spec: Mapping[str, Any]) -> plan.Plan
         guards=tuple(_build_guard(guard, words) for guard, words in guards),
         timeout=valid.spec.timeout,
         retry_interrupted=valid.spec.retry_interrupted,
+        regression=_build_regression(valid.spec.regression),
     )
+
+
+def _build_regression(regression: Regression | None) -> dict[str, float]:
+    expect = regression.expect if regression is not None else None
+    limits = {name: getattr(expect, name, None) for name in RegressionExpect.model_fields}
+    return {name: limit.at_most for name, limit in limits.items() if limit is not None}
 
 
 def _build_phase(phase: Phase[Any, Any], words: Mapping[str, Any]) -> plan.Phase:

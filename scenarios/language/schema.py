@@ -23,7 +23,7 @@ from scenarios.language.words import (
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Variables are not filled in there, so a template is ordinary text.
-_WITHOUT_TEMPLATES = ("Metadata", "Variable")
+_WITHOUT_TEMPLATES = ("Metadata", "RegressionLimit", "Variable")
 _PLAIN_MATCHER = {"type": ["string", "number", "boolean", "null", "array"]}
 _MATCHERS = "#/$defs/Matchers"
 

@@ -36,6 +36,7 @@ from scenarios.domain.declarations import (
 from scenarios.domain.expectation_checks import find_misfits
 from scenarios.domain.templates import has_secret
 from scenarios.language.expectation_words import Expect
+from scenarios.language.regression_words import Regression
 from scenarios.language.retry_words import Retry
 from scenarios.language.throughout_words import ThroughoutOrFlag
 from scenarios.language.timing import (
@@ -269,6 +270,7 @@ class Spec(Declaration, Generic[AnyStep, AnyFault]):
 
     timeout: PositiveDuration = RUN_SECONDS
     retry_interrupted: Annotated[int, Field(ge=0, le=100), WHOLE] = 0
+    regression: Regression = Field(ABSENT)
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep, AnyFault]], Field(min_length=1)]

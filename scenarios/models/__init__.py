@@ -3,6 +3,7 @@
 from scenarios.models import access  # noqa: F401 - its tables, too
 from scenarios.models.charts import RunCharts, ServiceQuery
 from scenarios.models.faults import MAX_RETRY_DELAY, Fault, FaultQuerySet, Hold
+from scenarios.models.figures import RunFigures
 from scenarios.models.hosts import Host
 from scenarios.models.looks import LookChunk
 from scenarios.models.named_services import NamedService
@@ -34,6 +35,7 @@ __all__ = [
     "NamedService",
     "Run",
     "RunCharts",
+    "RunFigures",
     "RunQuerySet",
     "Scenario",
     "Schedule",

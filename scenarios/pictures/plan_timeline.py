@@ -21,6 +21,7 @@ def plan_timeline(plan: Plan) -> SafeString:
     rows = [_guard(guard) for guard in plan.guards]
     for phase, band in zip(plan.phases, bands, strict=True):
         rows += _rows(phase, band)
+    rows += [_regression(name, multiple) for name, multiple in plan.regression.items()]
     return draw_timeline(f"The plan of {plan.scenario}: {_sentence(plan)}", bands, rows)
 
 
@@ -69,6 +70,11 @@ def _length(phase: Phase, length: float) -> str:
 def _guard(guard: Guard) -> Row:
     title = f"guard: {guard.name}, every {format_duration(guard.every)}"
     return Row(guard.name, [line(LEFT, RIGHT, "guard", title)])
+
+
+def _regression(name: str, multiple: float) -> Row:
+    title = f"{name.replace('_', ' ')}: at most {multiple:g}x of the usual"
+    return Row(title, [mark(RIGHT - 8, "once", title)])
 
 
 def _rows(phase: Phase, band: Band) -> Iterator[Row]:

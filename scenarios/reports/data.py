@@ -29,6 +29,8 @@ def build_content(facts: Facts) -> dict[str, Any]:
         **json_fields(record_run(run)),
         "time_to_detect": history.time_to_detect,
         "time_to_recover": history.time_to_recover,
+        "comparison": [one.list_fields() for one in facts.comparisons.items],
+        "regressions": facts.regressions,
         "title": facts.title,
         "description": facts.description,
         "schedule": str(run.schedule or ""),

@@ -1,6 +1,6 @@
 """The facts about a run that every report format contains."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
+from scenarios.runs.figures import Comparisons, compare_run, find_regressions
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 from scenarios.runs.looks import ValidationLooks, read_looks
 
@@ -31,6 +32,8 @@ class Facts:
     outputs: dict[tuple[str, str, str], Any]
     charts: Views
     looks: Mapping[tuple[str, str], ValidationLooks]
+    comparisons: Comparisons
+    regressions: Sequence[str]
     approval: Approval | None = None
 
     def output_of(self, step: StepHistory) -> Any:
@@ -49,6 +52,8 @@ def collect_facts(run: Run) -> Facts:
         outputs=_collect_outputs(run),
         charts=build_views(run, history),
         looks={(one.watched.phase, one.watched.validation): one for one in read_looks(run)},
+        comparisons=compare_run(history),
+        regressions=find_regressions(run),
         approval=Approval.objects.filter(run=run).first(),
     )
 

@@ -28,6 +28,7 @@ def render(facts: Facts) -> str:
     for step in (*history.validations, *_list_failed_actions(facts)):
         _add_step(suite, step, facts)
     _add_run(suite, facts)
+    _add_regressions(suite, facts)
     _add_rollback(suite, facts)
     for word, child in (("tests", "testcase"), *((f"{kind}s", kind) for kind in ("failure", "error"))):
         suite.set(word, str(len(list(suite.iter(child)))))
@@ -69,6 +70,12 @@ def _add_run(suite: Element, facts: Facts) -> None:
         SubElement(case, "skipped", message=f"the run is {run.state}")
     elif run.outcome not in (Outcome.PASSED, Outcome.FAILED):
         SubElement(case, "error", message=_clean(f"{run.outcome}: {run.reason}"))
+
+
+def _add_regressions(suite: Element, facts: Facts) -> None:
+    if facts.regressions:
+        case = _add_case(suite, "the run is as quick as earlier ones", facts.run.scenario_name, 0.0)
+        SubElement(case, "failure", message=_clean("; ".join(facts.regressions)))
 
 
 def _add_rollback(suite: Element, facts: Facts) -> None:

@@ -8,6 +8,7 @@ from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
 from scenarios.reports.markdown_text import escape_paragraph, escape_text
+from scenarios.runs.figures import Comparison
 from scenarios.runs.history import StepHistory
 
 SIGNS = {"passed": "✅", "failed": "❌", "errored": "⚠️", "running": "▶️", "not judged": "⏹️"}
@@ -76,15 +77,22 @@ def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Started by", run.started_in_words
     if facts.approval is not None:
         yield "Approval", facts.approval.in_words
-    for name, length in (
-        ("Took", run.took),
-        ("Time to detect", history.time_to_detect),
-        ("Time to recover", history.time_to_recover),
+    for name, length, compared in (
+        ("Took", run.took, None),
+        ("Time to detect", history.time_to_detect, facts.comparisons.time_to_detect),
+        ("Time to recover", history.time_to_recover, facts.comparisons.time_to_recover),
     ):
         if length is not None:
-            yield name, duration(length)
+            yield name, f"{duration(length)}{_describe_usual(compared)}"
     for name, value in run.variables.items():
         yield name, str(value)
+
+
+def _describe_usual(compared: Comparison | None) -> str:
+    if compared is None or compared.usual is None:
+        return ""
+    mark = " ⚠️ unusual" if compared.is_unusual else ""
+    return f", usually {duration(compared.usual.middle)}{mark}"
 
 
 def _list_fault_cells(fault: Fault) -> tuple[str, ...]:

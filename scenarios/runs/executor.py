@@ -36,6 +36,7 @@ from scenarios.runs.gate import RunGate
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim
 from scenarios.runs.look_book import LookBook
+from scenarios.runs.regressions import settle_figures
 
 logger = logging.getLogger(__name__)
 RENEWALS_PER_LEASE = 5
@@ -166,6 +167,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
             await asyncio.to_thread(load_libraries, plan)
             verdict = await engine.carry_out()
             await book.write(journal)
+            verdict = await journal.write(settle_figures, claim, plan.regression, verdict)
             return await end_run(run, journal, verdict, plan.retry_interrupted)
         finally:
             keeping_looks.cancel()

@@ -6,7 +6,17 @@ from uuid import UUID
 from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
-from scenarios.models import Approval, Event, Fault, LookChunk, Run, RunCharts, RunQuerySet, ScheduledTime
+from scenarios.models import (
+    Approval,
+    Event,
+    Fault,
+    LookChunk,
+    Run,
+    RunCharts,
+    RunFigures,
+    RunQuerySet,
+    ScheduledTime,
+)
 
 
 def prune(before: datetime, *, at_most: int) -> int:
@@ -24,6 +34,7 @@ def prune(before: datetime, *, at_most: int) -> int:
         Fault.objects.filter(run__in=ids).delete()
         Event.objects.filter(run__in=ids).delete()
         LookChunk.objects.filter(run__in=ids).delete()
+        RunFigures.objects.filter(run__in=ids).delete()
         RunCharts.objects.filter(run__in=ids).delete()
         Run.objects.filter(id__in=ids).delete()
     return len(ids)

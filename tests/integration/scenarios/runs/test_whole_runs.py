@@ -9,7 +9,7 @@ import pytest
 from metrics_app.backend import get_metrics
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
 from scenarios.library import services as registered_services
-from scenarios.models import Event, Fault, Run
+from scenarios.models import Event, Fault, Run, RunFigures
 from scenarios.published.records import format_time, record_fault
 from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
@@ -161,3 +161,8 @@ def test_every_look_of_a_run_is_in_its_report(target: Target) -> None:
     assert run.claimed_at is not None
     assert run.finished_at is not None
     assert format_time(run.claimed_at) <= look["at"] <= format_time(run.finished_at)
+
+
+def test_figures_of_a_run_are_kept_when_it_ends(target: Target) -> None:
+    run = carried_out("/health")
+    assert RunFigures.objects.get(run=run).outcome == run.outcome == Outcome.PASSED

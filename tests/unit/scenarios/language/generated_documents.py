@@ -215,6 +215,9 @@ DOCUMENTS = words(
             {"phases": several(PHASES, 1)},
             timeout=DURATIONS,
             retry_interrupted=st.integers(0, 3),
+            regression=st.sampled_from(["1.5x", "2x", "0.5x"]).map(
+                lambda multiple: {"expect": {"time_to_recover": {"at_most": multiple}}}
+            ),
             variables=st.dictionaries(st.sampled_from(["v", "w"]), VARIABLES, max_size=2),
             guards=several(GUARDS),
         ),

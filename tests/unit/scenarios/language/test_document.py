@@ -76,3 +76,11 @@ def test_arguments_may_be_a_plain_pydantic_model(with_spec: WithSpec) -> None:
     spec = phase_with("actions: [{name: a, do: {my-driver: {count: x}}}]")
     with pytest.raises(InvalidDocument, match="line 7, column 49: 'x' is not a whole number"):
         parse_document(with_spec(spec), {"my-driver": Arguments})
+
+
+def test_multiples_of_the_usual_are_read_from_the_regression(with_spec: WithSpec, drivers: Drivers) -> None:
+    spec = "regression: {expect: {time_to_recover: {at_most: 2x}, time_to_detect: {at_most: 1.5x}}}\n"
+    document = parse_document(with_spec(spec + phase_with("hold: 1s")), drivers)
+    assert build_plan(document, {}).regression == {"time_to_detect": 1.5, "time_to_recover": 2.0}
+    document = parse_document(with_spec(phase_with("hold: 1s")), drivers)
+    assert build_plan(document, {}).regression == {}

@@ -39,3 +39,8 @@ def test_a_plan_says_which_share_of_looks_must_hold() -> None:
     picture = plan_timeline(Plan("test", (Phase("chaos", hold=5.0, validations=(most, every)),)))
     assert "most orders: as long as the phase lasts, at least 99.5% of the looks<" in picture
     assert "all orders: as long as the phase lasts<" in picture
+
+
+def test_a_plan_says_what_is_compared_with_earlier_runs() -> None:
+    picture = plan_timeline(Plan("test", (Phase("chaos"),), regression={"time_to_recover": 1.5}))
+    assert "time to recover: at most 1.5x of the usual" in picture

@@ -1,0 +1,42 @@
+"""The words of `spec.regression`: what a run may measure compared with earlier ones."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from scenarios.domain.declarations import ABSENT, Declaration
+from scenarios.domain.sizes import MULTIPLE_PATTERN, parse_multiple
+
+Multiple = Annotated[
+    float,
+    BeforeValidator(parse_multiple),
+    WithJsonSchema({"type": "string", "pattern": MULTIPLE_PATTERN, "examples": ["1.5x", "2x"]}),
+]
+
+
+class RegressionLimit(Declaration):
+    """A multiple of what is usual, such as `2x`."""
+
+    at_most: Multiple
+
+
+class RegressionExpect(Declaration):
+    """Figures of the whole run."""
+
+    time_to_detect: RegressionLimit = Field(ABSENT)
+    time_to_recover: RegressionLimit = Field(ABSENT)
+
+    @classmethod
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        if not values:
+            known = ", ".join(cls.model_fields)
+            yield "", f"'expect' is empty: name a figure, one of {known}"
+
+
+class Regression(Declaration):
+    """A run that has passed fails nevertheless if a figure is more than the allowed multiple of its median in
+    the last 20 passed runs of the same document. With fewer than 5 such runs, nothing is compared.
+    """
+
+    expect: RegressionExpect

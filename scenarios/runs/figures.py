@@ -1,0 +1,151 @@
+"""The figures of runs, and how those of one run compare with earlier runs of the same document.
+
+A figure is added here by its name in FIGURES, and where `collect_figures` finds its value.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from scenarios.domain.outcomes import Outcome, RunState
+from scenarios.domain.usual_values import MIN_VALUES, Usual, find_usual
+from scenarios.models import Run, RunFigures
+from scenarios.runs.history import RunHistory
+
+# How many earlier runs say what is usual.
+MAX_EARLIER_RUNS = 20
+FIGURES: Mapping[str, str] = {
+    "time_to_detect": "time to detect",
+    "time_to_recover": "time to recover",
+    "time_to_pass": "time to pass",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FigureKey:
+    """`name` is one of FIGURES; `phase` and `subject` are those of a validation, or "" for the whole run."""
+
+    name: str
+    phase: str = ""
+    subject: str = ""
+
+    @property
+    def in_words(self) -> str:
+        return FIGURES.get(self.name, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure of a run, in seconds, beside what is usual; `usual` is None without earlier runs."""
+
+    key: FigureKey
+    value: float
+    usual: Usual | None
+
+    @property
+    def is_unusual(self) -> bool:
+        return self.usual is not None and self.usual.is_unusual(self.value)
+
+    @property
+    def has_enough_runs(self) -> bool:
+        return self.usual is not None and self.usual.count >= MIN_VALUES
+
+    def list_fields(self) -> dict[str, Any]:
+        """As the API and the JSON report name them."""
+        usual = self.usual
+        return {
+            "figure": self.key.name,
+            "phase": self.key.phase,
+            "validation": self.key.subject,
+            "value": self.value,
+            "usual": usual.middle if usual else None,
+            "deviation": usual.deviation if usual else None,
+            "runs": usual.count if usual else 0,
+            "unusual": self.is_unusual,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """All figures of a run that can be compared."""
+
+    items: Sequence[Comparison]
+
+    def __bool__(self) -> bool:
+        return any(one.usual is not None for one in self.items)
+
+    @property
+    def time_to_detect(self) -> Comparison | None:
+        return self._find(FigureKey("time_to_detect"))
+
+    @property
+    def time_to_recover(self) -> Comparison | None:
+        return self._find(FigureKey("time_to_recover"))
+
+    def _find(self, key: FigureKey) -> Comparison | None:
+        return next((one for one in self.items if one.key == key), None)
+
+
+Figures = Mapping[FigureKey, float]
+
+
+def collect_figures(history: RunHistory) -> Figures:
+    return dict(_collect(history))
+
+
+def _collect(history: RunHistory) -> Iterator[tuple[FigureKey, float]]:
+    if history.time_to_detect is not None:
+        yield FigureKey("time_to_detect"), history.time_to_detect
+    if history.time_to_recover is not None:
+        yield FigureKey("time_to_recover"), history.time_to_recover
+    for step in history.validations:
+        if step.time_to_pass is not None:
+            yield FigureKey("time_to_pass", step.phase, step.name), step.time_to_pass
+
+
+def compare_run(history: RunHistory) -> Comparisons:
+    """How an ended run compares; nothing of one that goes on."""
+    if history.run.state != RunState.FINISHED:
+        return Comparisons(())
+    return Comparisons(compare_with_earlier(history.run, collect_figures(history)))
+
+
+def compare_with_earlier(run: Run, figures: Figures) -> list[Comparison]:
+    """Each figure beside the last passed runs of the same document that ended before this run."""
+    earlier = read_earlier_figures(run)
+    return [Comparison(key, value, find_usual(earlier[key])) for key, value in figures.items()]
+
+
+def read_earlier_figures(run: Run) -> Mapping[FigureKey, Sequence[float]]:
+    rows = RunFigures.objects.filter(version=digest_document(run.document), outcome=Outcome.PASSED)
+    if run.finished_at is not None:
+        rows = rows.filter(recorded_at__lt=run.finished_at)
+    # A worker may have died between the figures and the end of its run.
+    rows = rows.filter(run__outcome=Outcome.PASSED).exclude(run=run.pk).order_by("-recorded_at")
+    found: defaultdict[FigureKey, list[float]] = defaultdict(list)
+    for content in rows.values_list("content", flat=True)[:MAX_EARLIER_RUNS]:
+        for key, value in decode_figures(content):
+            found[key].append(value)
+    return found
+
+
+def find_regressions(run: Run) -> list[str]:
+    """What of the run was slower than its document allows."""
+    texts = RunFigures.objects.filter(run=run).values_list("regressions", flat=True)
+    return [sentence for text in texts for sentence in text.splitlines()]
+
+
+def digest_document(document: str) -> str:
+    return sha256(document.encode()).hexdigest()
+
+
+def encode_figures(figures: Figures) -> str:
+    """ASCII, which every encoding of a database can store."""
+    return json.dumps([[key.name, key.phase, key.subject, round(value, 6)] for key, value in figures.items()])
+
+
+def decode_figures(content: str) -> Iterable[tuple[FigureKey, float]]:
+    return ((FigureKey(name, phase, subject), value) for name, phase, subject, value in json.loads(content))

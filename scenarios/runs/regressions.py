@@ -1,0 +1,74 @@
+"""Keeps the figures of a run that ends, and fails it if they are worse than its document allows."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from django.db import transaction
+from django.utils import timezone
+
+from scenarios.database.errors import UNSTORABLE, is_refused
+from scenarios.domain.durations import format_duration
+from scenarios.domain.outcomes import Outcome, Verdict
+from scenarios.domain.outputs import make_ascii
+from scenarios.domain.usual_values import MIN_VALUES
+from scenarios.models import Run, RunFigures
+from scenarios.runs.figures import (
+    Comparison,
+    Figures,
+    collect_figures,
+    compare_with_earlier,
+    digest_document,
+    encode_figures,
+)
+from scenarios.runs.history import read_history
+from scenarios.runs.leases import Claim
+
+logger = logging.getLogger(__name__)
+
+
+def settle_figures(claim: Claim, limits: Mapping[str, float], verdict: Verdict) -> Verdict:
+    """Keep the run's figures; return the verdict, `failed` if the run has passed but was too slow.
+
+    `limits` are the highest multiples of what is usual, by the name of the figure.
+    """
+    run = Run.objects.get(id=claim.run_id)
+    figures = collect_figures(read_history(run))
+    compared = compare_with_earlier(run, figures) if limits else []
+    slower = list(_find_regressions(compared, limits)) if verdict.outcome is Outcome.PASSED else []
+    if slower:
+        verdict = replace(verdict, outcome=Outcome.FAILED, reason="; ".join(slower))
+    try:
+        with transaction.atomic():
+            _store(run, figures, verdict.outcome, "\n".join(slower))
+    except UNSTORABLE as error:
+        if not is_refused(error):
+            raise
+        logger.warning("The figures of run %s could not be stored: %s", run.id, error)
+    return verdict
+
+
+def _find_regressions(compared: list[Comparison], limits: Mapping[str, float]) -> Iterator[str]:
+    for one in compared:
+        limit = limits.get(one.key.name)
+        if limit is None or one.usual is None or one.usual.count < MIN_VALUES:
+            continue
+        if one.value > limit * one.usual.middle:
+            value, usual = (format_duration(round(seconds, 3)) for seconds in (one.value, one.usual.middle))
+            yield (
+                f"the {one.key.in_words} was {value}, more than {limit:g}x of {usual}, the median of the "
+                f"last {one.usual.count} passed runs of this document"
+            )
+
+
+def _store(run: Run, figures: Figures, outcome: Outcome, regressions: str) -> None:
+    RunFigures.objects.update_or_create(
+        run=run,
+        defaults={
+            "version": digest_document(run.document),
+            "outcome": outcome,
+            "recorded_at": timezone.now(),
+            "content": encode_figures(figures),
+            "regressions": make_ascii(regressions),
+        },
+    )

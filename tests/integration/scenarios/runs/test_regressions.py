@@ -1,0 +1,142 @@
+"""A run is compared with earlier passed runs of its document, and fails where that is told to be too slow."""
+
+import json
+from xml.etree import ElementTree as ET
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.outcomes import Outcome, Rollback, Verdict
+from scenarios.models import Run, RunFigures
+from scenarios.ports import Event
+from scenarios.reports import render_report
+from scenarios.runs import ledger, lifecycle
+from scenarios.runs.figures import Comparison, compare_run
+from scenarios.runs.history import read_history
+from scenarios.runs.regressions import settle_figures
+from scenarios.supervision import retention
+from tests.integration.scenarios.story_rows import SLOWED, Telling
+
+pytestmark = pytest.mark.django_db
+
+BACK = "orders are quick again"
+TWICE = {"time_to_recover": 2.0}
+
+
+def carry_out(
+    recovers: float, *, outcome: Outcome = Outcome.PASSED, limits: dict[str, float] | None = None
+) -> Run:
+    """A run that needs so many seconds to recover."""
+    telling = Telling()
+    telling.begin()
+    for fault in ledger.list_faults_to_undo(telling.claim):
+        undone = Event(EventKind.FAULT_UNDONE, timezone.now(), "chaos", SLOWED)
+        ledger.mark_undone(telling.claim, fault, undone)
+    telling.tell("phase_started", phase="recovery")
+    telling.tell("validation_started", BACK, phase="recovery")
+    telling.tell("validation_passed", BACK, phase="recovery", time_to_pass=recovers)
+    verdict = Verdict(outcome, "every validation held", Rollback.CLEAN)
+    verdict = settle_figures(telling.claim, limits or {}, verdict)
+    return lifecycle.finish_run(telling.claim, verdict, timezone.now())
+
+
+def find_recovery(run: Run) -> Comparison:
+    found = compare_run(read_history(run)).time_to_recover
+    assert found is not None
+    return found
+
+
+def test_a_slow_recovery_is_unusual_and_its_neighbours_are_not() -> None:
+    for recovers in (1.8, 2.0, 2.2, 2.0, 2.1):
+        carry_out(recovers)
+    slow, quick = carry_out(6.0), carry_out(2.1)
+    assert find_recovery(slow).is_unusual
+    assert not find_recovery(quick).is_unusual
+    usual = find_recovery(slow).usual
+    assert usual is not None
+    assert usual.count == 5
+    assert usual.middle == pytest.approx(2.0, abs=0.5)
+
+
+def test_only_passed_runs_before_it_and_of_the_same_document_say_what_is_usual() -> None:
+    first = carry_out(2.0)
+    carry_out(50.0, outcome=Outcome.FAILED)
+    other = carry_out(60.0)
+    RunFigures.objects.filter(run=other).update(version="that of another document")
+    last = carry_out(2.0)
+    counts = [one.usual.count if one.usual else 0 for one in (find_recovery(first), find_recovery(last))]
+    assert counts == [0, 1]
+
+
+def test_the_last_20_runs_count() -> None:
+    for _number in range(5):
+        carry_out(50.0)
+    for _number in range(20):
+        carry_out(1.0)
+    usual = find_recovery(carry_out(1.0)).usual
+    assert usual is not None
+    assert (usual.count, usual.middle < 2) == (20, True)
+
+
+def test_a_run_that_recovers_three_times_slower_fails_by_its_regression() -> None:
+    for _number in range(5):
+        assert carry_out(2.0, limits=TWICE).outcome == Outcome.PASSED
+    run = carry_out(6.0, limits=TWICE)
+    assert run.outcome == Outcome.FAILED
+    assert "the time to recover was 6" in run.reason
+    assert "more than 2x of 2" in run.reason
+    assert "the median of the last 5 passed runs" in run.reason
+    assert carry_out(2.1, limits=TWICE).outcome == Outcome.PASSED
+    suite = ET.fromstring(render_report(run, "junit")).find("testsuite")  # noqa: S314 - our own
+    assert suite is not None
+    (failure,) = suite.iter("failure")
+    assert failure.get("message") == run.reason
+
+
+def test_too_few_runs_are_no_regression() -> None:
+    for _number in range(4):
+        carry_out(2.0, limits=TWICE)
+    assert carry_out(60.0, limits=TWICE).outcome == Outcome.PASSED
+
+
+def test_a_run_that_did_not_pass_keeps_its_own_reason() -> None:
+    for _number in range(5):
+        carry_out(2.0, limits=TWICE)
+    run = carry_out(60.0, limits=TWICE, outcome=Outcome.FAILED)
+    assert run.reason == "every validation held"
+
+
+def test_page_reports_and_api_say_what_is_usual(admin_client: Client) -> None:
+    for _number in range(5):
+        carry_out(2.0)
+    run = carry_out(6.0)
+    page = admin_client.get(reverse("admin:scenarios_run_change", args=[run.pk])).content.decode()
+    for content in (page, render_report(run, "html").decode()):
+        assert "usually 2" in content
+        assert "▲ unusual" in content
+        assert f"time to pass of {BACK}" in content
+    content = json.loads(render_report(run, "json"))
+    by_figure = {(one["figure"], one["validation"]): one for one in content["comparison"]}
+    assert by_figure["time_to_recover", ""]["unusual"] is True
+    assert by_figure["time_to_detect", ""]["unusual"] is False
+    assert by_figure["time_to_pass", BACK] == {
+        "figure": "time_to_pass",
+        "phase": "recovery",
+        "validation": BACK,
+        "value": 6.0,
+        "usual": 2.0,
+        "deviation": 0.0,
+        "runs": 5,
+        "unusual": True,
+    }
+    assert "usually 2s ⚠️ unusual" in render_report(run, "md").decode()
+    assert admin_client.get(f"/api/v1/runs/{run.pk}").json()["comparison"] == content["comparison"]
+
+
+def test_figures_are_deleted_with_their_run() -> None:
+    carry_out(2.0)
+    assert retention.prune(timezone.now(), at_most=10) == 1
+    assert not RunFigures.objects.exists()
