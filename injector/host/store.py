@@ -9,6 +9,7 @@ import json
 import os
 import re
 import stat
+import sys
 import time
 from typing import Any, Callable, Iterator, Mapping
 
@@ -166,15 +167,21 @@ class Store:
         return f"inet {name}"
 
     def install_program(self) -> str:
-        """The path of a copy of this program, for the guardian."""
+        """The path of a copy of this program, for the guardian: compiled, or each start would do it."""
         text = read_source()
-        path = os.path.join(self.directory, f"program-{hashlib.sha256(text.encode()).hexdigest()[:16]}.py")
-        if not os.path.exists(path):
+        name = f"program-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        path = os.path.join(self.directory, f"{name}.py")
+        compiled = os.path.join(self.directory, f"{name}.{sys.implementation.cache_tag}.pyc")
+        if not os.path.exists(compiled):
+            import py_compile  # noqa: PLC0415 - once for each version of the program
+
             beside = f"{path}.{os.getpid()}"
             with open(beside, "w", encoding="utf-8") as file:
                 file.write(text)
             os.replace(beside, path)
-        return path
+            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+            py_compile.compile(path, compiled, doraise=True, invalidation_mode=mode)
+        return compiled
 
 
 def read_source() -> str:
