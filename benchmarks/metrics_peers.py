@@ -97,7 +97,7 @@ def request_path(environment: Environment, repeats: int) -> report.Section:
     median = {of: statistics.median(times) for of, times in added.items()}
     cheaper = {v: median[DJANGO_PROMETHEUS, True] / median[v, True] for v in (OURS, OURS_RED, OURS_DETAILED)}
     return report.Section(
-        "Time that measuring adds to a request, in µs",
+        "Processor time that measuring adds to a request, in µs",
         ["", "one process", "many processes"],
         [[v, f"{median[v, False]:.2f}", f"{median[v, True]:.2f}"] for v in variants],
         [

@@ -1,4 +1,4 @@
-"""Prints the microseconds that measuring adds to a request.
+"""Prints the microseconds of processor time that measuring adds to a request.
 
     python -m benchmarks.peers.request_path --rounds 100
 

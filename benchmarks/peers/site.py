@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from time import perf_counter
+from time import thread_time
 
 import django
 from django.conf import settings
@@ -102,10 +102,11 @@ def wsgi() -> Callable[..., object]:
 
 
 def seconds_per_request(answer: GetResponse, requests: Sequence[HttpRequest]) -> float:
-    start = perf_counter()
+    """Of processor time: what else the machine does makes it no longer."""
+    start = thread_time()
     for request in requests:
         answer(request)
-    return (perf_counter() - start) / len(requests)
+    return (thread_time() - start) / len(requests)
 
 
 def _instrument() -> None:
