@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from metrics_app.backend import adapter_class, get_metrics
@@ -75,7 +75,7 @@ class RequestMetricsMiddleware:
         match = request.resolver_match
         if (
             match is None
-            or isinstance(answer, StreamingHttpResponse)
+            or (type(answer) is not HttpResponse and isinstance(answer, StreamingHttpResponse))
             or HEADER in request.META
             or getattr(match.func, NOT_MEASURED, False)
         ):

@@ -125,14 +125,17 @@ class MappedRequestRecorder(SlotRequestRecorder):
     def __init__(self, files: SlotFiles, families: Families[CellSeries]) -> None:
         super().__init__(files, families)
         self._mapped: dict[tuple[str, str, int], MappedBound] = {}
+        self._mapped_in_progress: dict[str, MappedCell] = {}
 
     def forget(self) -> None:
         super().forget()
         self._mapped = {}
+        self._mapped_in_progress = {}
 
     def begin(self, method: str) -> None:
-        cell = self._in_progress.get(method)
-        if type(cell) is not MappedCell:
+        try:
+            cell = self._mapped_in_progress[method]
+        except KeyError:
             super().begin(method)
             return
         with self._files.lock:
@@ -173,6 +176,12 @@ class MappedRequestRecorder(SlotRequestRecorder):
     def find_mapped(self, request: tuple[str, str, int]) -> MappedBound | None:
         """The cells of such requests, once one was recorded; None where they are no places in a map."""
         return self._mapped.get(request)
+
+    def _bind_method(self, method: str) -> CellSeries:
+        cell = super()._bind_method(method)
+        if type(cell) is MappedCell and method in self._in_progress:
+            self._mapped_in_progress[method] = cell
+        return cell
 
     def _map(self, method: str, route: str, code: int) -> None:
         bound, in_progress = self._bound.get((method, route, code)), self._in_progress.get(method)
