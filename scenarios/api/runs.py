@@ -32,6 +32,7 @@ from scenarios.reports.page import build_policy
 from scenarios.runs import commands as run_commands
 from scenarios.runs.figures import compare_run
 from scenarios.runs.history import read_history
+from scenarios.runs.load_results import read_loads
 
 router = Router(tags=["runs"])
 ORDER = Order(("queued_at", "id"), (parse_cursor_time, UUID), descending=True)
@@ -96,12 +97,41 @@ class FigureComparison(Schema):
     )
 
 
+class LoadFigures(Schema):
+    """Latencies in seconds. A figure that no request tells is null."""
+
+    requests: int = Field(description="Those that were answered, or failed.")
+    errors: int
+    error_rate: float | None = Field(description="From 0 to 1.")
+    rate: float | None = Field(description="Requests without an error, per second.")
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+class LoadFiguresOfPhase(LoadFigures):
+    phase: str
+
+
+class LoadOfRun(Schema):
+    """`baseline` has the figures of the phases before the first action."""
+
+    name: str
+    phases: list[LoadFiguresOfPhase] = Field(description="Those that are over.")
+    baseline: LoadFigures | None
+    lateness_p99: float | None = Field(
+        description="Seconds from the moment at which a request was due until it was sent."
+    )
+
+
 class RunDetails(RunInList):
     """A run, with what is computed from its events."""
 
     time_to_detect: float | None = Field(description="Seconds; null if there was nothing to detect.")
     time_to_recover: float | None = Field(description="Seconds; null if it did not recover.")
     comparison: list[FigureComparison] = Field(description="Empty until the run has ended.")
+    load: list[LoadOfRun] = Field(description="What its loads measured.")
     approval: Int64 | None = Field(description="Id of the approval, if the run needed one: see approvals/ID.")
 
 
@@ -118,6 +148,7 @@ def describe_run_in_full(run: Run) -> dict[str, Any]:
         "time_to_detect": history.time_to_detect,
         "time_to_recover": history.time_to_recover,
         "comparison": [one.list_fields() for one in compare_run(history).items],
+        "load": [load.to_json() for load in read_loads(history)],
         "approval": Approval.objects.filter(run=run).values_list("pk", flat=True).first(),
     }
 

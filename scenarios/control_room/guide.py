@@ -15,6 +15,7 @@ from markdown_it.token import Token
 PAGES = {
     "tutorial": "Tutorial",
     "scenario-language": "The language",
+    "loads": "Loads",
     "command-line": "Command line",
     "api": "API",
     "operating": "Operating",

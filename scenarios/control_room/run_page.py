@@ -14,12 +14,14 @@ from scenarios.domain.event_kinds import EventKind, Topic, find_kinds
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.models import Approval, Event, Run, RunCharts
+from scenarios.pictures.load_charts import HEADS, build_load_views
 from scenarios.pictures.look_charts import build_look_views
 from scenarios.pictures.run_charts import build_views
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.runs.executor import build_run_plan
 from scenarios.runs.figures import compare_run
 from scenarios.runs.history import RunHistory, read_history
+from scenarios.runs.load_results import LOAD_KINDS
 from scenarios.runs.looks import find_looks_version
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
@@ -65,7 +67,7 @@ def find_mark(pk: UUID) -> Mark:
 def whole_page(run: Run) -> dict[str, Any]:
     history = read_history(run)
     charts = build_charts(run, history)
-    parts = {**_parts(run, history), **charts, **build_looks(run, history)}
+    parts = {**_parts(run, history), **charts, **build_looks(run, history), **_build_loads(history)}
     return {**parts, "steps": history.steps, **events_before(run, None)}
 
 
@@ -77,6 +79,10 @@ def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
 
 def charts_version(pk: UUID) -> int:
     return RunCharts.objects.filter(run=pk).values_list("version", flat=True).first() or 0
+
+
+def _build_loads(history: RunHistory) -> dict[str, Any]:
+    return {"loads": build_load_views(history), "load_heads": HEADS}
 
 
 def build_looks(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
@@ -101,6 +107,7 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
         return None
     history = read_history(run)
     changed = [step for step in history.steps if step.last_event > seen.event or step.verdict == "not judged"]
+    loads_changed = any(event.kind in LOAD_KINDS for event in new)
     earlier = run.events.filter(sequence__lte=seen.event, kind__in=STEP_STARTS)
     known = set(earlier.values_list("phase", "subject"))
     return {
@@ -108,6 +115,8 @@ def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
         "old_steps": [step for step in changed if (step.phase, step.name) in known],
         "new_steps": [step for step in changed if (step.phase, step.name) not in known],
         "faults_changed": any(event.kind in FAULT_KINDS for event in new),
+        "loads_changed": loads_changed,
+        **(_build_loads(history) if loads_changed else {}),
         "events": new,
     }
 

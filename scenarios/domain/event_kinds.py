@@ -14,6 +14,7 @@ class Topic(StrEnum):
     ACTION = "action"
     VALIDATION = "validation"
     GUARD = "guard"
+    LOAD = "load"
     FAULT = "fault"
     ROLLBACK = "rollback"
 
@@ -62,6 +63,9 @@ class EventKind(StrEnum):
     VALIDATION_ERRORED = "validation_errored", Topic.VALIDATION, "A validation could not be evaluated."
 
     GUARD_TRIPPED = "guard_tripped", Topic.GUARD, "A guard failed too often; the run is aborted."
+
+    LOAD_MEASURED = "load_measured", Topic.LOAD, "The figures of a load in a phase that is over."
+    LOAD_FINISHED = "load_finished", Topic.LOAD, "A load is over, with its baseline and its curve."
 
     FAULT_INJECTING = "fault_injecting", Topic.FAULT, "A fault is in the ledger and is now injected."
     FAULT_INJECTED = "fault_injected", Topic.FAULT, "A fault is injected."

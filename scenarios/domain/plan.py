@@ -10,7 +10,15 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from scenarios.domain.expectations import Expectations
+from scenarios.domain.load_values import Threshold
 from scenarios.domain.templates import find_secrets
+
+# Seconds of a load that `within` judges at once.
+WINDOW_SECONDS = 5.0
+# Requests that the loads of a run send together.
+MAX_REQUESTS = 1_000_000
+# Below these numbers of requests, one request more or less would change the percentile at random.
+MIN_SAMPLES = {"p95": 20, "p99": 100}
 
 
 class FaultOperation(StrEnum):
@@ -140,6 +148,41 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """Requests at `rate` per second, from the first phase to the last.
+
+    In `request`, `${NAME}` stands for one of the values of `choose[NAME]`.
+    """
+
+    name: str
+    rate: float
+    request: Step
+    choose: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What a figure of a load must be: `matcher` is at_most, at_least, below or above."""
+
+    figure: str
+    matcher: str
+    threshold: Threshold
+
+
+@dataclass(frozen=True, slots=True)
+class LoadValidation:
+    """Limits of a load's figures: of the whole phase, or `within` a time of the last seconds."""
+
+    name: str
+    load: str
+    limits: tuple[Limit, ...]
+    within: float | None = None
+    hold_for: float | None = None
+    every: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """A probe of the whole run; it trips after more than `tolerate` failures in a row."""
 
@@ -158,6 +201,7 @@ class Phase:
     hold: float = 0.0
     actions: tuple[Action, ...] = ()
     validations: tuple[Validation, ...] = ()
+    load_validations: tuple[LoadValidation, ...] = ()
     on_failure: Literal["recover", "stop", "continue"] = "recover"
 
 
@@ -168,11 +212,13 @@ class Plan:
     scenario: str
     phases: tuple[Phase, ...]
     guards: tuple[Guard, ...] = ()
+    loads: tuple[Load, ...] = ()
     timeout: float = 3600.0
     retry_interrupted: int = 0
     regression: Mapping[str, float] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
+        yield from (load.request for load in self.loads)
         for guard in self.guards:
             yield guard.probe
         for phase in self.phases:
@@ -192,6 +238,7 @@ class Plan:
             yield from (validation.probe for validation in phase.validations)
 
     def steps_of_actions(self) -> Iterator[Step]:
+        yield from (load.request for load in self.loads)
         for phase in self.phases:
             for action in phase.actions:
                 yield from (step for step in (action.do, action.undo) if step is not None)

@@ -21,7 +21,7 @@ TEMPLATE_PATTERN = (
     rf"\$\{{((secret:)?{VARIABLE_NAME}|run\.id|run\.short_id|scenario\.name|{re.escape(FAULT_ID)})\}}"
 )
 # The parts of `spec` in which variables are filled in; anywhere else `${` is ordinary text.
-TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "phases")
+TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "load", "phases")
 _NAME = re.compile(VARIABLE_NAME)
 _LITERAL = ("", "")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")

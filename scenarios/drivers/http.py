@@ -20,6 +20,7 @@ from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.templates import format_scalar
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
+from scenarios.drivers.http_load import prepare_load
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.drivers.redirects import READING_METHODS
@@ -175,6 +176,10 @@ class Http:
 
     async def probe(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
         return _build_fields(await _exchange(arguments, _find_target(arguments, platform), platform))
+
+    async def prepare_load(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
+        """The target and the request of a load, whose process sends them; see `scenarios.load`."""
+        return await prepare_load(arguments, _find_target(arguments, platform).url, platform)
 
     def is_of_target(self, fields: Mapping[str, Any]) -> bool:
         return fields["status"] not in _UNDECIDED_STATUSES

@@ -15,11 +15,12 @@ from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan, Validation
 from scenarios.engine.injection import Injector
+from scenarios.engine.loads import Loads
 from scenarios.engine.phases import NoteLook, Phases
 from scenarios.engine.rollback import finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
-from scenarios.ports import Clock, Driver, Event, Fault, Gate, Journal, Ledger, Platform
+from scenarios.ports import Clock, Driver, Event, Fault, Gate, Journal, Ledger, LoadStarter, Platform
 
 T = TypeVar("T")
 # Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
@@ -51,6 +52,7 @@ class Engine:
         fault_lease_seconds: float = 10.0,
         gate: Gate | None = None,
         note_look: NoteLook = ignore_look,
+        load_starter: LoadStarter | None = None,
     ) -> None:
         steps = StepRunner(drivers, platform, clock, gate=gate)
         self._clock = clock
@@ -65,6 +67,9 @@ class Engine:
             lost=self._lose_fault,
         )
         self._stages = Stages()
+        self._loads = Loads(
+            plan, steps=steps, starter=load_starter, clock=clock, journal=journal, end=self.end
+        )
         self._phases = Phases(
             plan,
             steps=steps,
@@ -75,6 +80,7 @@ class Engine:
             end=self.end,
             note_failure=self._stages.note_failure,
             note_look=note_look,
+            loads=self._loads,
         )
         self._task: asyncio.Task[Any] | None = None
 
@@ -96,6 +102,7 @@ class Engine:
         self._phases.lose(fault, reason)
 
     def _cancel(self) -> None:
+        self._loads.kill()
         if self._task is not None:
             self._task.cancel()
 
@@ -107,7 +114,10 @@ class Engine:
         """
         self._stages.move(Signal.BEGIN)
         if self._stages.stage is Stage.RUNNING:
-            await self._run_to_end(self._phases.run())
+            try:
+                await self._run_to_end(self._phases.run())
+            finally:
+                self._loads.kill()
         self._stages.move(Signal.PHASES_OVER)
         breakdown: BaseException | None = None
         if not self._stages.is_lost:
@@ -158,6 +168,7 @@ class Engine:
                 if self._stages.is_lost:
                     raise
         self._stages.move(Signal.UNDO_OVER)
+        await self._loads.record_end()
         rollback = await self._ledger.rollback()
         self._stages.move(Signal.FINISH)
         return rollback

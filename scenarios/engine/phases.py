@@ -14,9 +14,11 @@ from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome
-from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.domain.plan import Action, Guard, LoadValidation, Phase, Plan, Validation
 from scenarios.engine import preflight
 from scenarios.engine.injection import Injector
+from scenarios.engine.load_judgements import LoadJudge
+from scenarios.engine.loads import Loads
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.phase_ends import PhaseEnd, Recovery
 from scenarios.engine.steps import StepRunner
@@ -48,6 +50,7 @@ class Phases:
         end: Callable[[Outcome, str], None],
         note_failure: Callable[[str], None],
         note_look: NoteLook,
+        loads: Loads,
     ) -> None:
         self._plan = plan
         self._steps = steps
@@ -58,6 +61,7 @@ class Phases:
         self._end = end
         self._note_failure = note_failure
         self._note_look = note_look
+        self._loads = loads
         self._may_await = asyncio.Event()
         self._looked = {guard.name: asyncio.Event() for guard in plan.guards}
         self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
@@ -72,12 +76,17 @@ class Phases:
             watchers.append(group.create_task(self._undo_late_faults()))
             watchers.append(group.create_task(self._injector.renewals.run()))
             watchers.append(group.create_task(self._end_when_fault_is_lost()))
+            await self._loads.start()
+            watchers += [group.create_task(watcher) for watcher in self._loads.list_watchers()]
             first_with_actions = next((phase for phase in self._plan.phases if phase.actions), None)
             for phase in self._plan.phases:
+                if phase is first_with_actions:
+                    await self._loads.fix_baseline(phase)
                 if phase.actions and self._recovery.failure:
                     continue
                 if phase is first_with_actions:
                     await self._check_targets()
+                    await self._end_if_any(self._loads.find_baseline_problems(phase))
                 if await self._run_until_cut(phase):
                     await self._undo_cut_phase(phase)
             await self._await_first_looks()
@@ -160,12 +169,14 @@ class Phases:
 
     async def _undo_cut_phase(self, phase: Phase) -> None:
         """Undo everything: what the later phases see is how the target recovers."""
+        self._loads.leave_phase()
         remaining: list[Fault] = []
         if faults := await self._ledger.remaining():
             await self._record(EventKind.ROLLBACK_STARTED, faults=len(faults))
             remaining = await self._injector.undo(faults)
             self._may_await.set()
         self._recovery.note_rollback()
+        await self._loads.record_phase(phase)
         await self._record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             self._end(Outcome.FAILED, self._recovery.failure)
@@ -173,6 +184,7 @@ class Phases:
 
     async def _run_phase(self, phase: Phase) -> None:
         started = self._clock.monotonic()
+        self._loads.enter_phase(phase)
         await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
         async with asyncio.TaskGroup() as group:
             timed = [
@@ -190,9 +202,14 @@ class Phases:
                     end.awaited.append(task)
                 if number % VALIDATIONS_PER_ROUND == 0:
                     await self._clock.sleep(0)
+            for judged in phase.load_validations:
+                task = group.create_task(self._validate_load(phase, judged, end.over))
+                if judged.within is not None:
+                    end.awaited.append(task)
             await self._clock.sleep(max(0.0, end.hold_ends - self._clock.monotonic()))
             if end.awaited:
                 await asyncio.wait(end.awaited)
+            self._loads.leave_phase()
             end.over.set()
         await self._end_phase(phase)
 
@@ -202,6 +219,7 @@ class Phases:
         remaining = await self._injector.undo(faults)
         if faults:
             self._may_await.set()
+        await self._loads.record_phase(phase)
         await self._record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
@@ -280,7 +298,30 @@ class Phases:
             changed=changed,
             looked=partial(self._note_look, phase.name, validation),
         )
-        judgement = await judge.judge()
+        await self._follow_judgement(phase, validation, await judge.judge())
+
+    async def _validate_load(
+        self, phase: Phase, validation: LoadValidation, phase_over: asyncio.Event
+    ) -> None:
+        async def changed(seen: Observation) -> None:
+            kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
+            await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
+
+        await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
+        judge = LoadJudge(
+            validation,
+            phase,
+            self._plan.phases.index(phase),
+            loads=self._loads,
+            clock=self._clock,
+            phase_over=phase_over,
+            changed=changed,
+        )
+        await self._follow_judgement(phase, validation, await judge.judge())
+
+    async def _follow_judgement(
+        self, phase: Phase, validation: Validation | LoadValidation, judgement: Judgement
+    ) -> None:
         await self._record_judgement(phase, validation, judgement)
         if judgement.outcome == "errored":
             reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
@@ -288,7 +329,9 @@ class Phases:
         elif judgement.outcome == "failed":
             self._handle_failure(phase, f"validation {validation.name!r} failed: {judgement.reason}")
 
-    async def _record_judgement(self, phase: Phase, validation: Validation, judgement: Judgement) -> None:
+    async def _record_judgement(
+        self, phase: Phase, validation: Validation | LoadValidation, judgement: Judgement
+    ) -> None:
         await self._record(
             JUDGEMENT_KINDS[judgement.outcome],
             phase,

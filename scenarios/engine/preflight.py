@@ -88,6 +88,8 @@ def select_steps_to_reach(plan: Plan, steps: StepRunner) -> list[PlacedStep]:
 
 
 def list_placed_steps(plan: Plan) -> Iterator[PlacedStep]:
+    for load in plan.loads:
+        yield PlacedStep(f"load {load.name!r}", load.request)
     for guard in plan.guards:
         yield PlacedStep(f"guard {guard.name!r}", guard.probe)
     for phase in plan.phases:

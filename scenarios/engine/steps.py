@@ -131,6 +131,16 @@ class StepRunner:
         except StepFailed as error:
             raise StepNotSent(str(error)) from error
 
+    async def prepare_load(self, step: Step) -> Mapping[str, Any]:
+        """What the process of a load needs to send the step; its address passes the gate here.
+
+        Raises:
+            StepFailed: the step cannot be sent as a load, or the run may not touch its address.
+        """
+        if not hasattr(self._find(step), "prepare_load"):
+            raise StepImpossible(f"a load cannot send {step.driver!r}")
+        return await self._call(step, "prepare_load", REACH_SECONDS, is_action=True)
+
     async def renew(self, step: Step, time_limit: float) -> None:
         """Keep a leased fault for another lease.
 

@@ -21,6 +21,7 @@ from scenarios.domain.templates import (
     unescape_secrets,
 )
 from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
+from scenarios.language.load_words import Load, LoadExpect
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.regression_words import Regression, RegressionExpect
 from scenarios.language.schema import build_schema
@@ -150,7 +151,7 @@ def _fill_in(
     _refuse_growth(document, values)
     values = {**run.build_values(document.name), **values}
     spec = {
-        name: substitute(part, values) if name in TEMPLATED_PARTS and name != "phases" else part
+        name: _fill_in_part(name, part, values) if name in TEMPLATED_PARTS and name != "phases" else part
         for name, part in document._plain["spec"].items()  # noqa: SLF001
     }
     spec["phases"] = fill_in_phases(spec["phases"], values, run)
@@ -162,6 +163,18 @@ def _fill_in(
 def _find_blamed(document: Document, node: Node) -> set[str]:
     """The declared variables in a value: nobody can change the built-in ones."""
     return find_variables(node.plain()) & document.variables.keys()
+
+
+def _fill_in_part(name: str, part: Any, values: Mapping[str, Any]) -> Any:
+    if name != "load" or not isinstance(part, list):
+        return substitute(part, values)
+    # What is chosen for each request is filled in when it is sent.
+    return [substitute(load, {**values, **_keep_chosen(load)}) for load in part]
+
+
+def _keep_chosen(load: Any) -> dict[str, str]:
+    choices = load.get("choose") if isinstance(load, Mapping) else None
+    return {name: f"${{{name}}}" for name in choices} if isinstance(choices, Mapping) else {}
 
 
 def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
@@ -209,11 +222,13 @@ def _sort_problems(problems: Iterable[Problem]) -> list[Problem]:
 
 def _build_plan(valid: Scenario[Any, Any], spec: Mapping[str, Any]) -> plan.Plan:
     guards = zip(valid.spec.guards, spec.get("guards", ()), strict=True)
+    loads = zip(valid.spec.load, spec.get("load", ()), strict=True)
     phases = zip(valid.spec.phases, spec["phases"], strict=True)
     return plan.Plan(
         scenario=valid.metadata.name,
         phases=tuple(_build_phase(phase, words) for phase, words in phases),
         guards=tuple(_build_guard(guard, words) for guard, words in guards),
+        loads=tuple(_build_load(load, words) for load, words in loads),
         timeout=valid.spec.timeout,
         retry_interrupted=valid.spec.retry_interrupted,
         regression=_build_regression(valid.spec.regression),
@@ -228,13 +243,14 @@ def _build_regression(regression: Regression | None) -> dict[str, float]:
 
 def _build_phase(phase: Phase[Any, Any], words: Mapping[str, Any]) -> plan.Phase:
     actions = zip(phase.actions, words.get("actions", ()), strict=True)
-    validations = zip(phase.validations, words.get("validations", ()), strict=True)
+    validations = list(zip(phase.validations, words.get("validations", ()), strict=True))
     return plan.Phase(
         name=phase.name,
         description=phase.description,
         hold=phase.hold,
         actions=tuple(_build_action(action, own) for action, own in actions),
-        validations=tuple(_build_validation(validation, own) for validation, own in validations),
+        validations=tuple(_build_validation(one, own) for one, own in validations if "load" not in own),
+        load_validations=tuple(_build_load_validation(one) for one, own in validations if "load" in own),
         on_failure=phase.on_failure,
     )
 
@@ -298,6 +314,33 @@ def _build_validation(validation: Validation[Any], words: Mapping[str, Any]) -> 
         throughout=validation.throughout is not False,
         success=validation.throughout.success if isinstance(validation.throughout, Throughout) else None,
         timeout=choose_time_limit(words["probe"], _get_written_timeout(validation), PROBE_SECONDS),
+    )
+
+
+def _build_load_validation(validation: Any) -> plan.LoadValidation:
+    limits = [
+        plan.Limit(figure, matcher, getattr(getattr(validation.expect, figure), matcher))
+        for figure in LoadExpect.model_fields
+        if figure in validation.expect.model_fields_set
+        for matcher in getattr(validation.expect, figure).model_fields_set
+    ]
+    return plan.LoadValidation(
+        name=validation.name,
+        load=validation.load,
+        limits=tuple(sorted(limits, key=lambda limit: limit.matcher)),
+        within=validation.within,
+        hold_for=validation.for_,
+        every=validation.every,
+    )
+
+
+def _build_load(load: Load[Any], words: Mapping[str, Any]) -> plan.Load:
+    return plan.Load(
+        name=load.name,
+        rate=load.rate,
+        request=_build_step(words["request"]),
+        choose={name: tuple(unescape_secrets(values)) for name, values in load.choose.items()},
+        timeout=load.timeout,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from scenarios.domain.durations import DURATION_PATTERN, format_duration
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
+from scenarios.domain.load_values import MULTIPLE_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from scenarios.domain.results import read_returned_fields
 from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
@@ -81,12 +82,28 @@ _DECLARATIONS = (
     ("Validation", "A validation, `spec.phases[].validations[]`"),
     ("Throughout", "`throughout` of a validation"),
     ("Expect", "`expect`"),
+    ("Load", "A load, `spec.load[]`"),
+    ("LoadValidation", "A validation of a load, `spec.phases[].validations[]` with `load`"),
+    ("LoadExpect", "`expect` of a validation of a load"),
+    ("ShareLimits", "Limits of `error_rate`"),
+    ("LatencyLimits", "Limits of `p50`, `p95`, `p99` and `max`"),
+    ("RateLimits", "Limits of `rate`"),
     ("Matchers", "A matcher; a plain value is `equals`"),
 )
+_NAMED_PATTERNS = {
+    DURATION_PATTERN: "duration",
+    RATE_PATTERN: "requests per second, `50/s`",
+    MULTIPLE_PATTERN: "a multiple, `1.5x`",
+    PERCENT_PATTERN: "a share, `0.1%`",
+}
 _SHOWN_AS = {
     "Expect": "[expectations](#expect)",
     "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
+    "LatencyLimits": "[limits](#limits-of-p50-p95-p99-and-max)",
+    "LoadExpect": "[limits](#expect-of-a-validation-of-a-load)",
     "Matchers": "a value or a matcher",
+    "RateLimits": "[limits](#limits-of-rate)",
+    "ShareLimits": "[limits](#limits-of-error_rate)",
     "Fault": "[a fault](#faults)",
     "Retry": "[`retry`](#retry-of-an-action)",
     "Step": "[a step](#drivers)",
@@ -178,13 +195,20 @@ def _get_name(schema: Mapping[str, Any]) -> str:
 
 
 def _describe_kind(schema: Mapping[str, Any]) -> str:
-    own = _get_own(schema)
+    alternatives = schema.get("anyOf", ())
+    owns = [_get_own(one) for one in alternatives if "anyOf" in one]
+    if len(owns) > 1 and len(owns) == len(alternatives) and not any(map(_get_name, owns)):
+        return " or ".join(map(_describe_own_kind, owns))
+    return _describe_own_kind(_get_own(schema))
+
+
+def _describe_own_kind(own: Mapping[str, Any]) -> str:
     if name := _get_name(own):
         return _SHOWN_AS.get(name, f"`{name.lower()}`")
     if "const" in own or "enum" in own:
         return ", ".join(f"`{choice}`" for choice in own.get("enum", [own.get("const")]))
-    if own.get("pattern") == DURATION_PATTERN:
-        return "duration"
+    if own.get("pattern") in _NAMED_PATTERNS:
+        return _NAMED_PATTERNS[own["pattern"]]
     if own.get("type") == "array":
         return f"list, each {_describe_kind(own.get('items', {}))}"
     if own.get("type") == "object":

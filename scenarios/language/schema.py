@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.domain.templates import TEMPLATE_PATTERN
+from scenarios.language.load_words import Load, LoadValidation
 from scenarios.language.result_schema import add_expectations
 from scenarios.language.words import (
     FAULTLESS_WORDS,
@@ -38,12 +39,13 @@ def json_schema(
 @lru_cache(maxsize=8)
 def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
     schema = model.model_json_schema()
+    _add_load_validations(schema["$defs"])
     definitions = {
         # Pydantic adds the parameter to the name of a parametrised model.
         _strip_parameter(name): _describe(definition, templates=name not in _WITHOUT_TEMPLATES)
         for name, definition in schema["$defs"].items()
     }
-    for declaration in (Action, Guard, Phase, Spec, Undone, Validation):
+    for declaration in (Action, Guard, Load, Phase, Spec, Undone, Validation):
         # Pydantic drops the docstring of a parametrised model.
         definitions[declaration.__name__]["description"] = inspect.getdoc(declaration)
     drivers, faults = _get_drivers(model)
@@ -55,8 +57,8 @@ def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
         {"required": ["do"], "not": {"required": ["fault"]}},
         {"required": ["fault"], "not": {"anyOf": [{"required": [word]} for word in sorted(FAULTLESS_WORDS)]}},
     ]
-    definitions["Matchers"] |= {"minProperties": 1}
-    definitions["Expect"] |= {"minProperties": 1}
+    for name in ("Matchers", "Expect", "LoadExpect", "ShareLimits", "LatencyLimits", "RateLimits"):
+        definitions[name] |= {"minProperties": 1}
     definitions["JsonPaths"] |= {"minProperties": 1, "propertyNames": {"pattern": r"^\$"}}
     add_expectations(definitions, drivers)
     definitions["Template"] = {
@@ -66,6 +68,16 @@ def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
     }
     document = _describe({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
     return document | {"title": "Scenario", "$defs": definitions}
+
+
+def _add_load_validations(definitions: dict[str, Any]) -> None:
+    """Pydantic does not know that their declaration takes the place of a validation's with `load`."""
+    own = LoadValidation.model_json_schema()
+    definitions |= own.pop("$defs")
+    definitions["LoadValidation"] = own
+    phase = next(part for name, part in definitions.items() if _strip_parameter(name) == "Phase")
+    items = phase["properties"]["validations"]["items"]
+    phase["properties"]["validations"]["items"] = {"anyOf": [items, {"$ref": "#/$defs/LoadValidation"}]}
 
 
 def _get_drivers(model: type[Scenario[Any, Any]]) -> list[Mapping[str, type[BaseModel]]]:

@@ -89,7 +89,7 @@ def _get_children(node: Node | None) -> list[Node]:
 
 def _is_step_path(path: Path) -> bool:
     """Whether the path leads to a step, not to a key of the same name in a step's arguments."""
-    if path[:2] not in {("spec", "phases"), ("spec", "guards")}:
+    if path[:2] not in {("spec", "phases"), ("spec", "guards"), ("spec", "load")}:
         return False
     return len(path) in _STEP_DEPTHS[:2] or (len(path) == _STEP_DEPTHS[2] and path[5] == "undone")
 
@@ -115,6 +115,7 @@ def find_semantic_problems(root: Node) -> Iterator[Problem]:
     if spec is None:
         return
     yield from _find_duplicates(_get_child(spec, "guards"), "guard", ("spec", "guards"))
+    yield from _find_duplicates(_get_child(spec, "load"), "load", ("spec", "load"))
     phases = _get_child(spec, "phases")
     yield from _find_duplicates(phases, "phase", ("spec", "phases"))
     for index, phase in enumerate(phases.value if phases and isinstance(phases.value, list) else ()):
@@ -165,14 +166,33 @@ def _find_broken_references(spec: Node) -> Iterator[Problem]:
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
         part = _get_child(spec, name)
-        doubtful = _find_doubtful(part, known, checkable=checkable) if part else ""
-        for path, node in walk_tree(part) if part and doubtful else ():
-            whole: Path = ("spec", name, *path)
-            if isinstance(node.value, str):
-                if doubtful in node.value:
-                    yield from _check_text(node, whole, known, checkable=checkable)
-            elif isinstance(node.value, dict):
-                yield from _check_keys(node.keys, whole)
+        if name == "load" and part is not None and isinstance(part.value, list):
+            for index, load in enumerate(part.value):
+                chosen = _get_child(load, "choose")
+                names = list(chosen.value) if chosen and isinstance(chosen.value, dict) else []
+                path: Path = ("spec", "load", index)
+                yield from _find_broken_in(load, path, [*known, *names], checkable=checkable)
+                yield from _find_shadowing(chosen, path, known)
+        elif part is not None:
+            yield from _find_broken_in(part, ("spec", name), known, checkable=checkable)
+
+
+def _find_shadowing(chosen: Node | None, path: Path, known: list[str]) -> Iterator[Problem]:
+    for name, key in chosen.keys.items() if chosen is not None and isinstance(chosen.value, dict) else ():
+        if name in known:
+            message = f"{format_value(name)} is a variable already: choose another name"
+            yield Problem(key.line, key.column, format_path((*path, "choose", name)), message)
+
+
+def _find_broken_in(part: Node, at: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:
+    doubtful = _find_doubtful(part, known, checkable=checkable)
+    for path, node in walk_tree(part) if doubtful else ():
+        whole: Path = (*at, *path)
+        if isinstance(node.value, str):
+            if doubtful in node.value:
+                yield from _check_text(node, whole, known, checkable=checkable)
+        elif isinstance(node.value, dict):
+            yield from _check_keys(node.keys, whole)
 
 
 def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
@@ -210,7 +230,8 @@ def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) ->
                 yield Problem(node.line, node.column, format_path(path), message, hint)
         elif checkable and reference.name not in (*known, *BUILT_IN_NAMES):
             declares = ", ".join(known[:_MAX_LISTED]) or "none"
-            message = f"'${{{reference.name}}}' is undefined: 'spec.variables' declares {declares}"
+            where = "'spec.variables' and 'choose' have" if path[1] == "load" else "'spec.variables' declares"
+            message = f"'${{{reference.name}}}' is undefined: {where} {declares}"
             hint = suggest(reference.name, [*known[:_MAX_LISTED], *BUILT_IN_NAMES])
             yield Problem(node.line, node.column, format_path(path), message, hint)
 

@@ -91,7 +91,7 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
             rule = f"{format_duration(seconds)} is longer than the run: {end}"
             yield BrokenRule((*path, driver, word), rule, "give 'spec' a longer 'timeout'", beside)
     needed = 0.0
-    for index, phase in enumerate(_list_mappings(spec.get("phases"))):
+    for index, phase in enumerate(list_mappings(spec.get("phases"))):
         if phase is None:
             continue
         before = needed
@@ -102,7 +102,7 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
             least = format_duration(needed)
             rule = f"the phases up to here take at least {least}, but {end}"
             yield BrokenRule(longest.path, rule, "give 'spec' a longer 'timeout'", beside)
-        for number, validation in enumerate(_list_mappings(phase.get("validations"))):
+        for number, validation in enumerate(list_mappings(phase.get("validations"))):
             within = read_seconds(validation.get("within")) if validation else None
             if within is not None and within > limit:
                 rule = f"{format_duration(within)} is longer than the run: {end}"
@@ -112,12 +112,12 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
 
 def _find_own_times(spec: Mapping[str, Any]) -> Iterator[tuple[Path, tuple[str, str, float]]]:
     """The own times of steps, with their paths. Of phases without `wait`, which the spans have."""
-    for index, guard in enumerate(_list_mappings(spec.get("guards"))):
+    for index, guard in enumerate(list_mappings(spec.get("guards"))):
         if (own := read_own_time(_follow(guard, ("probe",)))) is not None:
             yield ("guards", index, "probe"), own
-    for index, phase in enumerate(_list_mappings(spec.get("phases"))):
+    for index, phase in enumerate(list_mappings(spec.get("phases"))):
         for kind, word in (("actions", "do"), ("validations", "probe")):
-            for number, entry in enumerate(_list_mappings(_follow(phase, (kind,)))):
+            for number, entry in enumerate(list_mappings(_follow(phase, (kind,)))):
                 own = read_own_time(_follow(entry, (word,)))
                 if own is not None and own[0] not in _TIME_WORDS:
                     yield ("phases", index, kind, number, word), own
@@ -127,7 +127,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
     """The parts of a phase that run in parallel; the phase takes at least as long as the longest."""
     yield _Span(read_seconds(phase.get("hold")) or 0.0, ("hold",) if "hold" in phase else ())
     in_turn = _Span(0.0)
-    for index, action in enumerate(_list_mappings(phase.get("actions"))):
+    for index, action in enumerate(list_mappings(phase.get("actions"))):
         if action is None:
             continue
         waiting = _measure_wait(action.get("do"), ("actions", index, "do"))
@@ -139,7 +139,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
         elif waiting.seconds:
             in_turn = _Span(in_turn.seconds + waiting.seconds, waiting.path)
     yield in_turn
-    for index, validation in enumerate(_list_mappings(phase.get("validations"))):
+    for index, validation in enumerate(list_mappings(phase.get("validations"))):
         if validation is None or _lasts_throughout(validation):
             continue
         path: Path = ("validations", index)
@@ -162,7 +162,16 @@ def _measure_wait(step: Any, path: Path) -> _Span:
     return _Span(own[2], (*path, own[0], own[1]))
 
 
-def _list_mappings(entries: Any) -> Iterator[Mapping[str, Any] | None]:
+def list_mappings(entries: Any) -> Iterator[Mapping[str, Any] | None]:
     """Each entry, or None for an entry that is not a mapping."""
     for entry in entries if isinstance(entries, list) else ():
         yield entry if isinstance(entry, Mapping) else None
+
+
+def measure_phase(phase: Mapping[str, Any]) -> float:
+    """How long a phase takes at most, as far as its words say: seconds of `hold`, waits and `within`."""
+    longest = max(span.seconds for span in _find_spans(phase))
+    for validation in list_mappings(phase.get("validations")):
+        within = read_seconds((validation or {}).get("within")) or 0.0
+        longest = max(longest, within + (read_seconds((validation or {}).get("for")) or 0.0))
+    return longest

@@ -36,6 +36,8 @@ from scenarios.domain.declarations import (
 from scenarios.domain.expectation_checks import find_misfits
 from scenarios.domain.templates import has_secret
 from scenarios.language.expectation_words import Expect
+from scenarios.language.load_rules import find_load_problems
+from scenarios.language.load_words import MAX_LOADS, Load, LoadValidation
 from scenarios.language.regression_words import Regression
 from scenarios.language.retry_words import Retry
 from scenarios.language.throughout_words import ThroughoutOrFlag
@@ -49,7 +51,7 @@ from scenarios.language.timing import (
 from scenarios.language.variables import Variable
 
 MAX_STEPS = 1_000
-STEP_WORDS = frozenset({"probe", "do", "undo", "fault"})
+STEP_WORDS = frozenset({"probe", "do", "undo", "fault", "request"})
 
 AnyStep = TypeVar("AnyStep")
 AnyFault = TypeVar("AnyFault")
@@ -220,6 +222,13 @@ class Validation(Declaration, Generic[AnyStep]):
     timeout: PositiveDuration = PROBE_SECONDS
 
     @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """A validation with `load` is one of a load, which has other words."""
+        if isinstance(data, Mapping) and "load" in data and "probe" not in data:
+            return LoadValidation.model_validate(data)
+        return super()._checked(data, handler)
+
+    @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
         step = cls.model_fields["probe"].annotation
         yield from _check_expectations(step, values.get("probe"), values.get("expect"))
@@ -273,11 +282,13 @@ class Spec(Declaration, Generic[AnyStep, AnyFault]):
     regression: Regression = Field(ABSENT)
     variables: dict[str, Variable] = Field(default_factory=dict)
     guards: list[Guard[AnyStep]] = Field(default_factory=list)
+    load: Annotated[list[Load[AnyStep]], Field(max_length=MAX_LOADS)] = Field(default_factory=list)
     phases: Annotated[list[Phase[AnyStep, AnyFault]], Field(min_length=1)]
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         yield from find_overlong_phases(values)
+        yield from find_load_problems(values)
 
 
 class Metadata(Declaration):

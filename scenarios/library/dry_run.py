@@ -13,9 +13,9 @@ from scenarios.drivers.installed import describe_end
 
 @dataclass(frozen=True, slots=True)
 class PlannedStep:
-    """`role` is guard, fault, do, undo, undone or probe; `arguments` is YAML.
+    """`role` is load, guard, fault, do, undo, undone or probe; `arguments` is YAML.
 
-    `note` says, for example, what ends a fault.
+    `note` says, for example, what ends a fault, or how often a load sends its request.
     """
 
     phase: str
@@ -27,6 +27,9 @@ class PlannedStep:
 
 
 def list_steps(plan: Plan) -> Iterator[PlannedStep]:
+    for load in plan.loads:
+        described = _describe_step("throughout", load.name, "load", load.request)
+        yield replace(described, note=f"{load.rate:g} requests a second")
     for guard in plan.guards:
         yield _describe_step("throughout", guard.name, "guard", guard.probe)
     for phase in plan.phases:

@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString
 
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
-from scenarios.domain.plan import Action, Guard, Phase, Plan, Validation
+from scenarios.domain.plan import Action, Guard, Load, LoadValidation, Phase, Plan, Validation
 from scenarios.domain.sizes import format_share
 from scenarios.drivers.installed import describe_end
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
@@ -18,7 +18,8 @@ Place = Callable[[float], float]
 
 def plan_timeline(plan: Plan) -> SafeString:
     bands = list(_bands(plan))
-    rows = [_guard(guard) for guard in plan.guards]
+    rows = [_load(load) for load in plan.loads]
+    rows += [_guard(guard) for guard in plan.guards]
     for phase, band in zip(plan.phases, bands, strict=True):
         rows += _rows(phase, band)
     rows += [_regression(name, multiple) for name, multiple in plan.regression.items()]
@@ -28,9 +29,10 @@ def plan_timeline(plan: Plan) -> SafeString:
 def _sentence(plan: Plan) -> str:
     actions = [action for phase in plan.phases for action in phase.actions]
     faults = sum(action.undo is not None for action in actions)
-    validations = sum(len(phase.validations) for phase in plan.phases)
+    validations = sum(len(phase.validations) + len(phase.load_validations) for phase in plan.phases)
     counts = (
         (len(plan.phases), "phase"),
+        *([(len(plan.loads), "load")] if plan.loads else []),
         (faults, "fault"),
         (validations, "validation"),
         (len(plan.guards), "guard"),
@@ -41,7 +43,8 @@ def _sentence(plan: Plan) -> str:
 def compute_max_length(phase: Phase) -> float:
     """The maximum length of the phase in seconds: its hold, its last action or its validations."""
     moments = [action.at or 0.0 for action in phase.actions]
-    limits = [(one.within or 0.0) + (one.hold_for or 0.0) for one in phase.validations]
+    judged: tuple[Validation | LoadValidation, ...] = (*phase.validations, *phase.load_validations)
+    limits = [(one.within or 0.0) + (one.hold_for or 0.0) for one in judged]
     return max(phase.hold, *moments, *limits, 0.0)
 
 
@@ -67,6 +70,11 @@ def _length(phase: Phase, length: float) -> str:
     return least + format_duration(length)
 
 
+def _load(load: Load) -> Row:
+    title = f"load: {load.name}, {load.rate:g} requests a second"
+    return Row(load.name, [line(LEFT, RIGHT, "guard", title)])
+
+
 def _guard(guard: Guard) -> Row:
     title = f"guard: {guard.name}, every {format_duration(guard.every)}"
     return Row(guard.name, [line(LEFT, RIGHT, "guard", title)])
@@ -87,6 +95,8 @@ def _rows(phase: Phase, band: Band) -> Iterator[Row]:
         yield _action(action, band, place)
     for validation in phase.validations:
         yield _validation(validation, band, place)
+    for judged in phase.load_validations:
+        yield _load_validation(judged, band, place)
 
 
 def _action(action: Action, band: Band, place: Place) -> Row:
@@ -112,10 +122,25 @@ def _validation(validation: Validation, band: Band, place: Place) -> Row:
         return Row(validation.name, [span(begins, band.right - 2, "span", title, thin=True)])
     if validation.within is None:
         return Row(validation.name, [mark(begins, "once", f"{validation.name}: once")])
-    title = f"{validation.name}: within {format_duration(validation.within)}"
+    return _within(validation, validation.within, begins, place)
+
+
+def _load_validation(validation: LoadValidation, band: Band, place: Place) -> Row:
+    if validation.within is None:
+        ends = band.right - 2
+        title = f"{validation.name}: load {validation.load}, at the end of the phase"
+        return Row(
+            validation.name,
+            [span(place(0.0), ends, "span", title, thin=True), mark(ends, "once", title)],
+        )
+    return _within(validation, validation.within, place(0.0), place)
+
+
+def _within(validation: Validation | LoadValidation, within: float, begins: float, place: Place) -> Row:
+    title = f"{validation.name}: within {format_duration(within)}"
     if validation.hold_for:
         title += f", for {format_duration(validation.hold_for)}"
-    deadline = place(validation.within)
+    deadline = place(within)
     return Row(
         validation.name,
         [span(begins, deadline, "may", title, thin=True), mark(deadline, "once", title)],

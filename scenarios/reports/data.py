@@ -41,6 +41,7 @@ def build_content(facts: Facts) -> dict[str, Any]:
         "faults": [{**json_fields(record_fault(fault)), "order": fault.order} for fault in history.faults],
         "steps": [_describe_step(step, facts) for step in history.steps],
         "validations": [_describe_validation(step, facts) for step in history.validations],
+        "load": [load.to_json() for load in facts.loads],
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,

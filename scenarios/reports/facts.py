@@ -12,6 +12,7 @@ from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
 from scenarios.runs.figures import Comparisons, compare_run, find_regressions
 from scenarios.runs.history import RunHistory, StepHistory, read_history
+from scenarios.runs.load_results import LoadResult, read_loads
 from scenarios.runs.looks import ValidationLooks, read_looks
 
 # Reports are sent by mail, so what a step returned is cut once more.
@@ -34,6 +35,7 @@ class Facts:
     looks: Mapping[tuple[str, str], ValidationLooks]
     comparisons: Comparisons
     regressions: Sequence[str]
+    loads: Sequence[LoadResult]
     approval: Approval | None = None
 
     def output_of(self, step: StepHistory) -> Any:
@@ -51,6 +53,7 @@ def collect_facts(run: Run) -> Facts:
         version=_find_version(run),
         outputs=_collect_outputs(run),
         charts=build_views(run, history),
+        loads=read_loads(history),
         looks={(one.watched.phase, one.watched.validation): one for one in read_looks(run)},
         comparisons=compare_run(history),
         regressions=find_regressions(run),

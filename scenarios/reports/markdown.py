@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from scenarios.domain.outcomes import Rollback, RunState
 from scenarios.models import Fault
+from scenarios.pictures.load_charts import HEADS, list_rows
 from scenarios.pictures.run_charts import Views
 from scenarios.pictures.words import duration, moment
 from scenarios.reports.facts import Facts
@@ -46,6 +47,11 @@ def _render_lines(facts: Facts) -> Iterator[str]:
         yield from _render_table(
             ("", "Step", "Phase", "After", "Reason"), (_list_step_cells(step) for step in history.steps)
         )
+    for load in facts.loads:
+        yield ""
+        yield f"Load **{escape_text(load.name)}**:"
+        yield ""
+        yield from _render_table(HEADS, list_rows(load))
     yield from _render_charts(facts.charts)
 
 

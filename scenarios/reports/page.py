@@ -9,6 +9,7 @@ import yaml
 from django.template.loader import render_to_string
 
 from scenarios.domain.outputs import truncate
+from scenarios.pictures.load_charts import HEADS, build_load_views
 from scenarios.pictures.look_charts import build_look_views
 from scenarios.pictures.run_timeline import run_timeline
 from scenarios.reports.facts import MAX_OUTPUT, Facts
@@ -25,6 +26,8 @@ def render(facts: Facts) -> str:
         "timeline": run_timeline(facts.history) if facts.history.steps else "",
         "steps": [(step, _format_output(facts.output_of(step))) for step in facts.history.steps],
         "looks": build_look_views(facts.history),
+        "loads": build_load_views(facts.history),
+        "load_heads": HEADS,
         "charts": facts.charts,
         "style": read_style(),
         "policy": build_policy(),

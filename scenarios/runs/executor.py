@@ -29,6 +29,7 @@ from scenarios.engine.clock import SystemClock
 from scenarios.engine.engine import Engine
 from scenarios.language.built_ins import RunFacts
 from scenarios.language.document import build_plan
+from scenarios.load.process import LoadProcesses
 from scenarios.models import Run
 from scenarios.ports import Event
 from scenarios.runs import leases, stop_requests, task_queue, unbegun
@@ -157,6 +158,7 @@ async def _carry_out(run: Run, claim: Claim) -> Run:
         fault_lease_seconds=max(MIN_FAULT_LEASE, settings.LEASE_SECONDS),
         gate=RunGate(run),
         note_look=book.note,
+        load_starter=LoadProcesses(),
     )
     with end_on_signals(engine):
         keeper = asyncio.create_task(keep_lease(engine, journal))

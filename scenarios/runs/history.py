@@ -61,7 +61,7 @@ class StepHistory:
 
 @dataclass(slots=True)
 class RunHistory:
-    """`ends` is the run's end, or now while it goes on."""
+    """`ends` is the run's end, or now while it goes on. `has_loads`: some of its events are about loads."""
 
     run: Run
     began: datetime
@@ -69,6 +69,7 @@ class RunHistory:
     phases: list[PhaseHistory]
     steps: list[StepHistory]
     faults: list[Fault]
+    has_loads: bool = False
 
     @property
     def validations(self) -> list[StepHistory]:
@@ -136,7 +137,15 @@ def read_history(run: Run) -> RunHistory:
     if finished:
         reader.close()
     ends = run.finished_at if finished and run.finished_at else timezone.now()
-    return RunHistory(run, began, max(began, ends), reader.phases, list(reader.steps.values()), faults)
+    return RunHistory(
+        run,
+        began,
+        max(began, ends),
+        reader.phases,
+        list(reader.steps.values()),
+        faults,
+        reader.has_loads,
+    )
 
 
 class _Reader:
@@ -145,6 +154,7 @@ class _Reader:
     ) -> None:
         self.phases: list[PhaseHistory] = []
         self.steps: dict[tuple[Topic, str, str], StepHistory] = {}
+        self.has_loads = False
         self._faults = faults
         self._details = details
 
@@ -159,6 +169,8 @@ class _Reader:
             elif known is EventKind.PHASE_FINISHED and self.phases:
                 self.phases[-1].ended = at
                 self._close_steps(phase, at)
+            elif known is not None and known.topic is Topic.LOAD:
+                self.has_loads = True
             elif known is not None and known.topic in STEP_TOPICS:
                 self._step(sequence, known, at, phase, subject)
         return first

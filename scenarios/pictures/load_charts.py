@@ -1,0 +1,103 @@
+"""The loads of a run for a page or a report: a table of figures, and curves of p95 and of the error rate."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from scenarios.charts.kept import Chart, Series
+from scenarios.domain.units import Unit
+from scenarios.pictures.chart import Scene, draw_chart
+from scenarios.pictures.quantities import quantity
+from scenarios.pictures.run_charts import build_scene
+from scenarios.runs.history import RunHistory
+from scenarios.runs.load_results import LoadResult, read_loads
+
+HEADS = ("Phase", "Requests", "Errors", "Per second", "p50", "p95", "p99", "Slowest")
+# More points than a chart has pixels cannot be told apart.
+MAX_POINTS = 320
+# A single second is no curve.
+MIN_POINTS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """`rows` are the cells of HEADS, for each phase. `errors` names the kinds of errors."""
+
+    name: str
+    rows: Sequence[Sequence[str]]
+    errors: str
+    lateness: str
+    charts: Sequence[tuple[str, SafeString]]
+
+
+def build_load_views(history: RunHistory) -> list[LoadView]:
+    loads = read_loads(history)
+    if not loads:
+        return []
+    scene = build_scene(history, history.ends)
+    scene = replace(scene, left=scene.began, right=scene.ends, around=(scene.began, scene.ends))
+    return [_build_view(load, scene) for load in loads]
+
+
+def _build_view(load: LoadResult, scene: Scene) -> LoadView:
+    late = load.lateness_p99
+    return LoadView(
+        load.name,
+        list_rows(load),
+        ", ".join(f"{count} × {kind}" for kind, count in sorted(load.kinds.items())),
+        "" if late is None else quantity(late, Unit.SECONDS),
+        list(_draw_charts(load, scene)),
+    )
+
+
+def list_rows(load: LoadResult) -> list[tuple[str, ...]]:
+    """The figures of each phase, and of the baseline, as people read them."""
+    rows = [_list_cells(phase, figures) for phase, figures in load.phases]
+    return [*rows, _list_cells("baseline", load.baseline)] if load.baseline else rows
+
+
+def _list_cells(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
+    share = _describe(figures["error_rate"], Unit.SHARE)
+    latencies = (_describe(figures[one], Unit.SECONDS) for one in ("p50", "p95", "p99", "max"))
+    rate = _describe(figures["rate"], Unit.NUMBER)
+    return name, str(figures["requests"]), f"{figures['errors']} ({share})", rate, *latencies
+
+
+def _describe(value: float | None, unit: Unit) -> str:
+    return "-" if value is None else quantity(value, unit)
+
+
+def _draw_charts(load: LoadResult, scene: Scene) -> Iterator[tuple[str, SafeString]]:
+    if load.began_at is None or len(load.curve) < MIN_POINTS:
+        return
+    begun = load.began_at.timestamp()
+    points = _reduce(load.curve)
+    moments = [begun + second for second, *_ in points]
+    shares = [errors / requests if requests else None for _, requests, errors, _ in points]
+    for title, unit, values in (
+        ("p95", Unit.SECONDS, [None if p95 is None else float(p95) for *_, p95 in points]),
+        ("error rate", Unit.SHARE, shares),
+    ):
+        series = [Series(values=values)]
+        chart = Chart(title=title, about=load.name, query="", unit=unit, moments=moments, series=series)
+        if chart.has_samples:
+            highest = max(value for value in values if value is not None)
+            words = f"{title} of load {load.name}, each second: at most {quantity(highest, unit)}."
+            yield title, draw_chart(chart, scene, words)
+
+
+def _reduce(curve: Sequence[Sequence[Any]]) -> list[tuple[int, int, int, float | None]]:
+    """Groups of neighbours as one point, with the longest latency."""
+    size = -(-len(curve) // MAX_POINTS)
+    groups = [curve[begin : begin + size] for begin in range(0, len(curve), size)]
+    return [
+        (
+            group[0][0],
+            sum(point[1] for point in group),
+            sum(point[2] for point in group),
+            max((point[3] for point in group if point[3] is not None), default=None),
+        )
+        for group in groups
+    ]
