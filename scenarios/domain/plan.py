@@ -93,6 +93,7 @@ class Action:
     undo_timeout: float = 30.0
     fault_id: str = ""
     retry: Retry | None = None
+    when: bool = True
 
     def steps(self) -> Iterator[Step]:
         yield self.do
@@ -145,6 +146,7 @@ class Validation:
     throughout: bool = False
     success: float | None = None
     timeout: float = 10.0
+    when: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ class LoadValidation:
     within: float | None = None
     hold_for: float | None = None
     every: float = 1.0
+    when: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +206,27 @@ class Phase:
     validations: tuple[Validation, ...] = ()
     load_validations: tuple[LoadValidation, ...] = ()
     on_failure: Literal["recover", "stop", "continue"] = "recover"
+    when: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A phase, an action or a validation whose `when` is false; `parts` are the steps that it would have."""
+
+    kind: Literal["phase", "action", "validation"]
+    phase: str
+    name: str
+    parts: tuple[Action | Validation | LoadValidation, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name!r}" + (f" of phase {self.phase!r}" if self.kind != "phase" else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`regression`: the highest multiples of what is usual, by the name of the figure."""
+    """`regression`: the highest multiples of what is usual, by the name of the figure. `left_out` is what the
+    document has beside that, and is not carried out.
+    """
 
     scenario: str
     phases: tuple[Phase, ...]
@@ -216,6 +235,7 @@ class Plan:
     timeout: float = 3600.0
     retry_interrupted: int = 0
     regression: Mapping[str, float] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
 
     def steps(self) -> Iterator[Step]:
         yield from (load.request for load in self.loads)

@@ -21,6 +21,7 @@ from scenarios.domain.templates import (
     unescape_secrets,
 )
 from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
+from scenarios.language.conditions import leave_out
 from scenarios.language.load_words import Load, LoadExpect
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.regression_words import Regression, RegressionExpect
@@ -117,7 +118,7 @@ def build_plan(document: Document, given: Mapping[str, Any], run: RunFacts = ONL
     valid, filled, found = _fill_in(document, resolve_values(document.variables, given), run)
     if valid is not None:
         phases = document._plain["spec"]["phases"]  # noqa: SLF001 - the field is for this module
-        return name_faults(_build_plan(valid, filled["spec"]), phases, run)
+        return leave_out(name_faults(_build_plan(valid, filled["spec"]), phases, run))
     blamed = [(misfit.problem, _find_blamed(document, misfit.node)) for misfit in found]
     if innocent := [problem for problem, names in blamed if not names]:
         raise InvalidDocument(_sort_problems(innocent))
@@ -252,6 +253,7 @@ def _build_phase(phase: Phase[Any, Any], words: Mapping[str, Any]) -> plan.Phase
         validations=tuple(_build_validation(one, own) for one, own in validations if "load" not in own),
         load_validations=tuple(_build_load_validation(one) for one, own in validations if "load" in own),
         on_failure=phase.on_failure,
+        when=phase.when,
     )
 
 
@@ -265,6 +267,7 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
             timeout=action.timeout,
             undo_timeout=action.timeout,
             retry=_build_retry(action),
+            when=action.when,
         )
     return plan.Action(
         name=action.name,
@@ -277,6 +280,7 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
         timeout=choose_time_limit(words["do"], _get_written_timeout(action), ACTION_SECONDS),
         undo_timeout=_choose_undo_time(words, _get_written_timeout(action)),
         retry=_build_retry(action),
+        when=action.when,
     )
 
 
@@ -314,6 +318,7 @@ def _build_validation(validation: Validation[Any], words: Mapping[str, Any]) -> 
         throughout=validation.throughout is not False,
         success=validation.throughout.success if isinstance(validation.throughout, Throughout) else None,
         timeout=choose_time_limit(words["probe"], _get_written_timeout(validation), PROBE_SECONDS),
+        when=validation.when,
     )
 
 
@@ -331,6 +336,7 @@ def _build_load_validation(validation: Any) -> plan.LoadValidation:
         within=validation.within,
         hold_for=validation.for_,
         every=validation.every,
+        when=validation.when,
     )
 
 

@@ -164,6 +164,7 @@ class LoadValidation(Declaration):
     within: PositiveDuration = Field(ABSENT)
     for_: PositiveDuration = Field(ABSENT, alias="for")
     every: PositiveDuration = 1.0
+    when: bool = True
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,12 @@ and are known before the run sends anything:
 | `${{scenario.name}}` | `metadata.name` |
 | `${{now}}` | when the attempt began, such as `2026-01-31T23:59:00Z`, unless `now` is a variable |
 
-A dry run shows zeros in the place of ids. In the arguments of a step,
+A dry run shows zeros in the place of ids.
+
+A phase, an action or a validation whose `when` is false is left out, for example with `when: "${{thorough}}"`
+and a variable of the type `boolean`. Dry runs and reports list what is left out.
+
+In the arguments of a step,
 `${{secret:NAME}}` is replaced with a secret when the step runs. A run whose secrets are not all configured
 ends before it injects anything.
 

@@ -92,7 +92,7 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
             yield BrokenRule((*path, driver, word), rule, "give 'spec' a longer 'timeout'", beside)
     needed = 0.0
     for index, phase in enumerate(list_mappings(spec.get("phases"))):
-        if phase is None:
+        if phase is None or _may_be_left_out(phase):
             continue
         before = needed
         spans = [_Span(one.seconds, ("phases", index, *one.path)) for one in _find_spans(phase)]
@@ -128,7 +128,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
     yield _Span(read_seconds(phase.get("hold")) or 0.0, ("hold",) if "hold" in phase else ())
     in_turn = _Span(0.0)
     for index, action in enumerate(list_mappings(phase.get("actions"))):
-        if action is None:
+        if action is None or _may_be_left_out(action):
             continue
         waiting = _measure_wait(action.get("do"), ("actions", index, "do"))
         if "at" in action:
@@ -140,7 +140,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
             in_turn = _Span(in_turn.seconds + waiting.seconds, waiting.path)
     yield in_turn
     for index, validation in enumerate(list_mappings(phase.get("validations"))):
-        if validation is None or _lasts_throughout(validation):
+        if validation is None or _lasts_throughout(validation) or _may_be_left_out(validation):
             continue
         path: Path = ("validations", index)
         holding = _Span(read_seconds(validation.get("for")) or 0.0, (*path, "for"))
@@ -148,6 +148,11 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
         longest = max(holding, looking, key=lambda one: one.seconds)
         if longest.seconds:
             yield _Span(in_turn.seconds + longest.seconds, longest.path)
+
+
+def _may_be_left_out(words: Mapping[str, Any]) -> bool:
+    """Whether its `when` is false, or depends on a variable that is not filled in yet."""
+    return words.get("when", True) is not True
 
 
 def _lasts_throughout(validation: Mapping[str, Any]) -> bool:

@@ -180,6 +180,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
     until: Literal["phase", "run"] = "phase"
     timeout: PositiveDuration = ACTION_SECONDS
     retry: Retry = Field(ABSENT)
+    when: bool = True
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
@@ -220,6 +221,7 @@ class Validation(Declaration, Generic[AnyStep]):
     every: PositiveDuration = 1.0
     throughout: ThroughoutOrFlag = False
     timeout: PositiveDuration = PROBE_SECONDS
+    when: bool = True
 
     @classmethod
     def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
@@ -267,6 +269,7 @@ class Phase(Declaration, Generic[AnyStep, AnyFault]):
     name: Name
     description: Text = ""
     hold: Duration = 0.0
+    when: bool = True
     actions: list[Action[AnyStep, AnyFault]] = Field(default_factory=list)
     validations: list[Validation[AnyStep]] = Field(default_factory=list)
     on_failure: Literal["recover", "stop", "continue"] = "recover"
@@ -289,6 +292,15 @@ class Spec(Declaration, Generic[AnyStep, AnyFault]):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         yield from find_overlong_phases(values)
         yield from find_load_problems(values)
+        phases = values.get("phases")
+        if isinstance(phases, list) and phases and all(map(_is_left_out, phases)):
+            yield BrokenRule(
+                ("phases", 0, "when"), "'when' of every phase is false: nothing is left to carry out"
+            )
+
+
+def _is_left_out(phase: Any) -> bool:
+    return isinstance(phase, Mapping) and phase.get("when") is False
 
 
 class Metadata(Declaration):

@@ -7,7 +7,7 @@ import yaml
 
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
-from scenarios.domain.plan import Action, Plan, Step
+from scenarios.domain.plan import Action, LeftOut, LoadValidation, Plan, Step
 from scenarios.drivers.installed import describe_end
 
 
@@ -37,6 +37,20 @@ def list_steps(plan: Plan) -> Iterator[PlannedStep]:
             yield from _describe_action(phase.name, action)
         for validation in phase.validations:
             yield _describe_step(phase.name, validation.name, "probe", validation.probe)
+    for left_out in plan.left_out:
+        yield from _describe_left_out(left_out)
+
+
+def _describe_left_out(left_out: LeftOut) -> Iterator[PlannedStep]:
+    of_phase = " of the phase" if left_out.kind == "phase" else ""
+    for part in left_out.parts:
+        if isinstance(part, LoadValidation):
+            continue  # it has no step
+        is_action = isinstance(part, Action)
+        role, step = ("do", part.do) if isinstance(part, Action) else ("probe", part.probe)
+        role = "fault" if is_action and step.operation is not None else role
+        described = _describe_step(left_out.phase, part.name, role, step)
+        yield replace(described, note=f"left out, because 'when'{of_phase} is false")
 
 
 def _describe_action(phase: str, action: Action) -> Iterator[PlannedStep]:

@@ -37,7 +37,8 @@ def _sentence(plan: Plan) -> str:
         (validations, "validation"),
         (len(plan.guards), "guard"),
     )
-    return ", ".join(format_count(number, thing) for number, thing in counts)
+    left_out = [f"{len(plan.left_out)} left out"] if plan.left_out else []
+    return ", ".join([*(format_count(number, thing) for number, thing in counts), *left_out])
 
 
 def compute_max_length(phase: Phase) -> float:

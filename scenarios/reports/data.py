@@ -42,6 +42,7 @@ def build_content(facts: Facts) -> dict[str, Any]:
         "steps": [_describe_step(step, facts) for step in history.steps],
         "validations": [_describe_validation(step, facts) for step in history.validations],
         "load": [load.to_json() for load in facts.loads],
+        "left_out": [{"kind": one.kind, "phase": one.phase, "name": one.name} for one in facts.left_out],
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,

@@ -6,10 +6,12 @@ from typing import Any
 
 from scenarios.domain.errors import InvalidDocument
 from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind
+from scenarios.domain.plan import LeftOut
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
+from scenarios.runs.executor import find_fitting_plan
 from scenarios.runs.figures import Comparisons, compare_run, find_regressions
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 from scenarios.runs.load_results import LoadResult, read_loads
@@ -22,7 +24,7 @@ MAX_OUTPUT = 4_000
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`version` counts the scenario's versions from 1; None if the document is not one of them. `looks` are
-    by phase and name of the validation.
+    by phase and name of the validation. `left_out` is what a `when` excluded.
     """
 
     run: Run
@@ -37,6 +39,7 @@ class Facts:
     regressions: Sequence[str]
     loads: Sequence[LoadResult]
     approval: Approval | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def output_of(self, step: StepHistory) -> Any:
         return self.outputs.get((step.kind, step.phase, step.name))
@@ -58,6 +61,7 @@ def collect_facts(run: Run) -> Facts:
         comparisons=compare_run(history),
         regressions=find_regressions(run),
         approval=Approval.objects.filter(run=run).first(),
+        left_out=plan.left_out if (plan := find_fitting_plan(run)) is not None else (),
     )
 
 

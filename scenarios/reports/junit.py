@@ -8,6 +8,7 @@ import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
+from scenarios.domain.plan import LeftOut, LoadValidation, Validation
 from scenarios.reports.facts import Facts
 from scenarios.runs.history import StepHistory
 
@@ -27,6 +28,8 @@ def render(facts: Facts) -> str:
     )
     for step in (*history.validations, *_list_failed_actions(facts)):
         _add_step(suite, step, facts)
+    for one in facts.left_out:
+        _add_left_out(suite, one, facts)
     _add_run(suite, facts)
     _add_regressions(suite, facts)
     _add_rollback(suite, facts)
@@ -43,6 +46,13 @@ def _add_case(suite: Element, name: str, classname: str, seconds: float) -> Elem
     return SubElement(
         suite, "testcase", name=_clean(name), classname=_clean(classname), time=f"{seconds:.3f}"
     )
+
+
+def _add_left_out(suite: Element, left_out: LeftOut, facts: Facts) -> None:
+    for part in left_out.parts:
+        if isinstance(part, Validation | LoadValidation):
+            case = _add_case(suite, part.name, f"{facts.run.scenario_name}.{left_out.phase}", 0.0)
+            SubElement(case, "skipped", message="left out, because 'when' is false")
 
 
 def _list_failed_actions(facts: Facts) -> list[StepHistory]:

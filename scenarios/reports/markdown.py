@@ -90,6 +90,8 @@ def _list_facts(facts: Facts) -> Iterator[tuple[str, str]]:
     ):
         if length is not None:
             yield name, f"{duration(length)}{_describe_usual(compared)}"
+    if facts.left_out:
+        yield "Left out", ", ".join(map(str, facts.left_out))
     for name, value in run.variables.items():
         yield name, str(value)
 

@@ -1,6 +1,8 @@
 """Whole runs on a real database against a real service: they always end, with their faults undone."""
 
+import html
 import json
+import re
 import socket
 from collections.abc import Iterator
 
@@ -60,6 +62,26 @@ def test_a_run_is_carried_out_and_its_events_record_it(target: Target) -> None:
     assert kinds.index("fault_injecting") < kinds.index("fault_injected") < kinds.index("fault_undone")
     assert kinds[-1] == "run_finished"
     assert Fault.objects.get().state == FaultState.UNDONE
+
+
+def test_reports_list_what_was_left_out(target: Target) -> None:
+    source = DOCUMENT.format(path="/health", expect="{status: 200}", service="target")
+    source = source.replace("- name: break it", "- name: break it\n          when: false")
+    source += "    - name: later\n      when: false\n      validations:\n"
+    source += "        - {name: gone, probe: {http: {service: target}}, expect: {status: 200}}\n"
+    run = run_commands.start_run(source, {}, origin="cli")
+    ended = executor.carry_out(str(run.id), run.attempt)
+    assert ended is not None
+    assert (ended.outcome, target.injected) == (Outcome.PASSED, 0)
+    for kind in ("html", "md"):
+        text = html.unescape(render_report(ended, kind).decode())
+        assert "action 'break it' of phase 'chaos', phase 'later'" in text
+    assert json.loads(render_report(ended, "json"))["left_out"] == [
+        {"kind": "action", "phase": "chaos", "name": "break it"},
+        {"kind": "phase", "phase": "later", "name": "later"},
+    ]
+    junit = render_report(ended, "junit").decode()
+    assert re.search(r'name="gone"[^>]*>\s*<skipped message="left out', junit)
 
 
 def test_ids_of_run_and_fault_are_sent_and_kept(target: Target) -> None:

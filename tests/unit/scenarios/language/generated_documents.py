@@ -177,6 +177,7 @@ FAULTS = words(
     at=DURATIONS,
     until=st.sampled_from(["phase", "run"]),
     timeout=DURATIONS,
+    when=st.booleans() | st.just("${v}"),
     retry=words({"times": st.integers(1, 9) | st.just("${v}") | st.just(2.0)}, every=DURATIONS),
 )
 SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
@@ -200,6 +201,7 @@ PHASES = words(
     {"name": NAMES},
     description=TEXTS,
     hold=DURATIONS,
+    when=st.booleans() | st.just("${v}"),
     actions=several(FAULTS),
     validations=several(CHECKS),
     on_failure=st.sampled_from(["recover", "stop", "continue"]),
