@@ -12,7 +12,7 @@ from pathlib import Path
 from django.core.management import call_command
 
 from injector.host import bundle
-from tests.servers.target_host import KINDS, PROGRAM, TargetHost, sleeper, wait_until_continued, write_program
+from tests.servers.target_host import KINDS, PROGRAM, TargetHost, read_state, sleeper, write_program
 
 FOLDER = Path(bundle.__file__).parent
 APART = {"__init__", "bundle"}
@@ -84,14 +84,16 @@ def test_installed_file_answers_as_the_checkout_does(tmp_path: Path) -> None:
     assert sorted(json.loads(answers[0])["kinds"]) == sorted(KINDS.split(","))
 
 
-def test_guardian_of_an_installed_file_ends_its_fault(tmp_path: Path) -> None:
+def test_installed_file_starts_guardians_from_its_own_text(tmp_path: Path) -> None:
     host, pid_file = TargetHost(tmp_path), tmp_path / "shop.pid"
     host.program = write_program(tmp_path)
     with sleeper(pid_file) as shop:
-        assert host.inject("f1", "pause", lease=2, pidfile=str(pid_file))["ok"]
+        assert host.inject("f1", "pause", pidfile=str(pid_file))["ok"]
+        assert read_state(shop.pid) == "T"
         (copy,) = host.state.glob("program-*.py")
         assert copy.read_text() == bundle.build_program()
-        wait_until_continued(shop.pid)
+        assert host.ask("remove", id="f1")["was_there"]
+        assert read_state(shop.pid) != "T"
 
 
 def test_module_alone_refuses_to_start_a_guardian(tmp_path: Path) -> None:

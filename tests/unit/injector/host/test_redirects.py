@@ -100,14 +100,14 @@ def test_a_relay_whose_guardian_was_killed_is_given_up_with_the_lease(
 def test_a_relay_whose_guardian_was_started_again_goes_on(
     host: TargetHost, network: Loopback, echo: socket.socket
 ) -> None:
-    host.inject("f1", "latency", lease=120, to="127.0.0.1", port=get_port(echo), delay=0.5)
+    host.inject("f1", "latency", lease=600, to="127.0.0.1", port=get_port(echo), delay=0.5)
     guardian = host.find_guardian("f1")
     os.kill(guardian, signal.SIGKILL)
     wait_for(lambda: read_state(guardian) in {"", "Z"}, what="the guardian is dead")
     with host.restart_guardian("f1"):
         network.wait_until_connected(echo)
         assert measure_echo(network, echo) >= 0.5
-        assert host.ask("renew", id="f1", lease=60)["ok"]
+        assert host.ask("renew", id="f1", lease=600)["ok"]
         assert measure_echo(network, echo) >= 0.5
         assert host.ask("remove", id="f1")["was_there"]
     wait_for(lambda: measure_echo(network, echo) < 0.5, what="answers are in time")

@@ -60,13 +60,13 @@ def test_rules_of_another_state_directory_in_this_network_stay(
     """As those of another user, or of a container with the network of its host."""
     (tmp_path / "other").mkdir()
     other = TargetHost(tmp_path / "other", network.inside)
-    assert other.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))["ok"]
-    assert host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))["ok"]
+    assert other.inject("f1", "blackhole", lease=600, to="127.0.0.1", port=get_port(server))["ok"]
+    assert host.inject("f1", "blackhole", lease=600, to="127.0.0.1", port=get_port(server))["ok"]
     assert host.ask("remove", id="f1")["was_there"]
     assert not host.has("f1")
     assert other.has("f1")
     assert network.connect(server) == "timeout"
-    assert other.ask("renew", id="f1", lease=60)["ok"]
+    assert other.ask("renew", id="f1", lease=600)["ok"]
     assert other.ask("remove", id="f1")["was_there"]
     assert "test_coordinator" not in network.run("nft", "list", "tables")
     network.wait_until_connected(server)
@@ -76,7 +76,7 @@ def test_a_rule_that_an_earlier_version_added_ends_as_well(
     host: TargetHost, network: Loopback, server: socket.socket
 ) -> None:
     """In the table that all state directories had."""
-    host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))
+    host.inject("f1", "blackhole", lease=600, to="127.0.0.1", port=get_port(server))
     (file,) = host.state.glob("fault-*.json")
     record = json.loads(file.read_text())
     table = record["target"].pop("table")
@@ -85,7 +85,7 @@ def test_a_rule_that_an_earlier_version_added_ends_as_well(
     network.run("nft", "flush ruleset")
     network.run("nft", rules)
     assert host.has("f1")
-    assert host.ask("renew", id="f1", lease=60)["ok"]
+    assert host.ask("renew", id="f1", lease=600)["ok"]
     assert host.ask("remove", id="f1")["was_there"]
     assert "test_coordinator" not in network.run("nft", "list", "tables")
 
