@@ -109,6 +109,8 @@ class Guardian:
             return
         protect_from_oom()
         kind = KINDS[record["kind"]]
+        if kind.outlives_guardian and not can_start_units():
+            self._start_second(kind, record, held)
         try:
             if "done" not in before or kind.dies_with_guardian:
                 held["done"] = kind.apply(record, self._store)
@@ -119,6 +121,24 @@ class Guardian:
             held["error"] = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
         finally:
             self._end(kind, record, held)
+
+    def _start_second(self, kind: Kind, record: Record, held: Json) -> None:
+        """Start a process that ends the fault if this one is killed: here, nothing starts it again."""
+        end, kept = os.pipe()
+        if os.fork():
+            os.close(end)  # the kernel closes the other end with this process
+            return
+        try:
+            os.setsid()  # what is sent to the group of the guardian is not for this one
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
+            os.close(kept)
+            os.read(end, 1)
+            current = self._store.read(self._id)
+            if current is None or current["status"] == "active":
+                self._end(kind, record, held)
+        finally:
+            os._exit(0)
 
     def _stop(self, *_: object) -> None:
         self._is_stopped = True

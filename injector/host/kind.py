@@ -31,11 +31,12 @@ class Kind:
     `check` finds its target and changes nothing; what it returns is kept. Where `is_guarded`, `apply` and
     `undo` are called by the guardian, and `undo` also by a call that finds the guardian
     dead. Each of them may be called more than once. Where `dies_with_guardian`, one that systemd has started
-    again injects it again.
+    again injects it again; where `outlives_guardian`, nothing ends it if the guardian is killed.
     """
 
     is_guarded = False
     dies_with_guardian = False
+    outlives_guardian = False
     is_leased = True
     lingers = False
     words: tuple[str, ...] = ()

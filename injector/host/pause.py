@@ -19,6 +19,7 @@ class Pause(Kind):
     """SIGSTOP, or the freezer of the unit's control group."""
 
     is_guarded = True
+    outlives_guardian = True
     words = ("unit", "pidfile", "port")
 
     def explain(self, call: Call) -> str:

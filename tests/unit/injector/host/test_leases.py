@@ -154,6 +154,33 @@ def test_a_frozen_unit_with_two_faults_is_thawed_after_the_second(tmp_path: Path
     check_freezer("shop.service", str(freezer), store)
 
 
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd starts guardians again here")
+def test_a_process_goes_on_when_the_guardian_is_killed_and_nobody_calls(
+    host: TargetHost, shop: int, pid_file: Path
+) -> None:
+    host.inject("f1", "pause", lease=600, pidfile=str(pid_file))
+    os.kill(host.find_guardian("f1"), signal.SIGKILL)
+    wait_until_continued(shop)
+    wait_for(lambda: Store(str(host.state)).active("pause") == [], what="the fault has ended")
+    assert host.ask("renew", id="f1", lease=60)["code"] == "gone"
+
+
+@pytest.mark.skipif(Path("/run/systemd/system").is_dir(), reason="systemd starts guardians again here")
+def test_a_fault_goes_on_when_the_second_process_of_its_guardian_is_killed(
+    host: TargetHost, shop: int, pid_file: Path
+) -> None:
+    host.inject("f1", "pause", lease=600, pidfile=str(pid_file))
+    guardian = host.find_guardian("f1")
+    (second,) = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
+    os.kill(int(second), signal.SIGTERM)  # it does not hear this
+    assert read_state(int(second)) not in {"", "Z"}
+    os.kill(int(second), signal.SIGKILL)
+    assert host.ask("renew", id="f1", lease=600)["ok"]
+    assert read_state(shop) == "T"
+    assert host.ask("remove", id="f1")["was_there"]
+    assert read_state(shop) != "T"
+
+
 def test_a_fault_whose_guardian_was_killed_is_reported_and_ended(
     host: TargetHost, shop: int, pid_file: Path
 ) -> None:
