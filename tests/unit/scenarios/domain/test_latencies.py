@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scenarios.domain.latencies import Histogram, find_bucket, read_bucket
@@ -13,17 +13,20 @@ from scenarios.domain.load_tally import Tally
 LATENCIES = st.floats(min_value=0.0, max_value=4_000.0)
 
 
+@settings(deadline=None)
 @given(LATENCIES)
 def test_a_bucket_is_near_every_latency_in_it(seconds: float) -> None:
     assert read_bucket(find_bucket(seconds)) == pytest.approx(seconds, rel=0.004, abs=0.6e-6)
 
 
+@settings(deadline=None)
 @given(LATENCIES, LATENCIES)
 def test_buckets_are_in_the_order_of_latencies(one: float, other: float) -> None:
     low, high = sorted((one, other))
     assert find_bucket(low) <= find_bucket(high)
 
 
+@settings(deadline=None)
 @given(st.lists(LATENCIES, min_size=1, max_size=200), st.sampled_from([1.0, 50.0, 95.0, 99.0, 100.0]))
 def test_percentiles_are_those_of_the_sorted_latencies(latencies: list[float], percent: float) -> None:
     histogram = Histogram()
@@ -34,6 +37,7 @@ def test_percentiles_are_those_of_the_sorted_latencies(latencies: list[float], p
     assert (histogram.count, histogram.max) == (len(latencies), max(latencies))
 
 
+@settings(deadline=None)
 @given(st.lists(LATENCIES, max_size=50), st.lists(LATENCIES, max_size=50))
 def test_merged_histograms_are_one_of_all_also_through_json(some: list[float], more: list[float]) -> None:
     together, one, other = Histogram(), Histogram(), Histogram()

@@ -5,10 +5,12 @@ import json
 import os
 import re
 import signal
+import ssl
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from scenarios.domain.load_tally import Tally
 from scenarios.drivers.processes import has_ended, open_process
 from scenarios.load import process
 from scenarios.load.process import LoadProcess, LoadProcesses
+from tests.servers.certificates import Authority
 from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import wait_for
 
@@ -24,6 +27,11 @@ from tests.servers.loopback import wait_for
 LIMIT = 240.0
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "SILENCE_SECONDS", 600.0)
 
 
 async def say(content: bytes, writer: asyncio.StreamWriter) -> None:
@@ -58,9 +66,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(answer: Answer) -> AsyncIterator[Server]:
+async def serving(answer: Answer, secured: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(answer)
-    async with await asyncio.start_server(server.serve, "127.0.0.1", 0) as listening:
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=secured) as listening:
         server.port = listening.sockets[0].getsockname()[1]
         try:
             yield server
@@ -327,3 +335,17 @@ async def test_the_sender_ends_when_it_hears_nothing_any_more(monkeypatch: pytes
         load.enter_phase(0)
         while await load.read() is not None:
             pass
+
+
+async def test_a_certificate_of_an_authority_that_the_site_trusts_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured.load_cert_chain(authority.issue("shop.example", "shop.pem"))
+    for trusted, errors in ((authority.path, Counter()), (tmp_path / "shop.pem", Counter({"TLS failed": 5}))):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        async with serving(answer_ok, secured) as server:
+            request = {"is_tls": True, "host": "shop.example", "url": "https://shop.example/"}
+            tally = await send_all(order(server.port, request=request, max_requests=5))
+        assert (tally.answered, tally.errors) == (5, errors)
