@@ -77,6 +77,9 @@ class Filters(Schema):
         if unknown:
             known = ", ".join(type(self).model_fields)
             raise ValueError(f"unknown filter {unknown[0][:80]!r}; choose one of {known}")
+        repeated = [name for name, values in request.GET.lists() if len(values) > 1] if request else []
+        if repeated:
+            raise ValueError(f"{repeated[0]!r} is given more than once; a filter has one value")
         return self
 
 

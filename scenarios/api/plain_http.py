@@ -1,8 +1,12 @@
-"""What HTTP expects of every response of the API: HEAD wherever there is GET, and no caching."""
+"""What HTTP expects of every response of the API: HEAD wherever there is GET, OPTIONS, and no caching."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
+
+from scenarios.api.problem_codes import ProblemCode
+from scenarios.api.problems import build_problem
 
 API_PREFIX = "/api/v1/"
 
@@ -19,6 +23,8 @@ class PlainHTTPMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path.startswith(API_PREFIX):
             return self.get_response(request)
+        if (encoding := request.headers.get("Content-Encoding", "identity")) != "identity":
+            return refuse_encoding(encoding)
         is_head = request.method == "HEAD"
         if is_head:
             request.method = "GET"
@@ -26,8 +32,29 @@ class PlainHTTPMiddleware:
         if is_head:
             request.method = "HEAD"
             response = strip_content(response)
+        if request.method == "OPTIONS" and response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            response = describe_methods(response.get("Allow", ""))
         response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+
+def refuse_encoding(encoding: str) -> HttpResponse:
+    """Without this, a compressed body would be called invalid text."""
+    return build_problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        ProblemCode.ENCODING_UNSUPPORTED,
+        f"Content-Encoding {encoding[:80]!r} is not supported; send the body without compression.",
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+def describe_methods(allowed: str) -> HttpResponse:
+    """What OPTIONS asks for. There is no CORS: scripts of other sites may not call the API."""
+    methods = [method.strip() for method in allowed.split(",") if method.strip()]
+    more = ["HEAD"] if "GET" in methods else []
+    return HttpResponse(
+        status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join([*methods, *more, "OPTIONS"])}
+    )
 
 
 def strip_content(response: HttpResponse) -> HttpResponse:

@@ -26,6 +26,7 @@ class ProblemCode(StrEnum):
     SCHEDULE_INVALID = "schedule_invalid"
     CHANGED_MEANWHILE = "changed_meanwhile"
     BODY_TOO_LARGE = "body_too_large"
+    ENCODING_UNSUPPORTED = "encoding_unsupported"
     INVALID_REQUEST = "invalid_request"
     INVALID_FIELDS = "invalid_fields"
     INVALID_DOCUMENT = "invalid_document"
@@ -59,6 +60,7 @@ MEANINGS = {
     ProblemCode.SCHEDULE_INVALID: (409, "The schedule is no longer valid and cannot be resumed."),
     ProblemCode.CHANGED_MEANWHILE: (412, "What is stored does not fit If-Match or If-None-Match."),
     ProblemCode.BODY_TOO_LARGE: (413, "The body is larger than 2.5 MiB."),
+    ProblemCode.ENCODING_UNSUPPORTED: (415, "The body is compressed; send it as it is."),
     ProblemCode.INVALID_REQUEST: (422, "Parameters or the body are invalid; `errors` says where."),
     ProblemCode.INVALID_FIELDS: (422, "Values do not fit what is stored; `errors` says which."),
     ProblemCode.INVALID_DOCUMENT: (422, "The document breaks rules of the language; `errors` has the lines."),

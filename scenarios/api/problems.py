@@ -43,6 +43,7 @@ MESSAGES = {
     "model_type": "expected a JSON object",
     "model_attributes_type": "expected a JSON object",
     "string_pattern_mismatch": "invalid value",
+    "uuid_parsing": "expected a whole id; GET /api/v1/runs?id=BEGINNING finds runs by a part of it",
     "timezone_aware": "the offset from UTC is missing; add Z or, for example, +02:00",
 }
 QUERY_PARAMETERS = (["filters"], ["query"])
@@ -271,7 +272,7 @@ class ProblemMiddleware:
     and server errors.
     """
 
-    PLACE = "/api/v1/"
+    PLACE = "/api/"
     KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -178,6 +178,10 @@ class RunRequest(Body):
     priority: int = PRIORITY
 
 
+# A request without a body: the defaults.
+DEFAULTS = RunRequest()
+
+
 class DocumentRunRequest(RunRequest):
     document: str = Field(description="The document to run; it is not stored as a scenario.")
 
@@ -241,7 +245,7 @@ def find_key(rows: QuerySet[Any], name: str | None) -> int | None:
 @needs("scenarios.run_scenario")
 @decorate_view(run_once)
 def start_run(
-    request: HttpRequest, response: HttpResponse, name: str, body: RunRequest
+    request: HttpRequest, response: HttpResponse, name: str, body: RunRequest = DEFAULTS
 ) -> Status[dict[str, Any]]:
     """Start a run of the scenario. It waits while another run holds its services."""
     caller = get_caller(request)

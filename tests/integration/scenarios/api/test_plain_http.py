@@ -1,8 +1,11 @@
 """HEAD where there is GET, and nothing that is kept on its way."""
 
+import gzip
+
 import pytest
 from django.test import Client
 
+from scenarios.models import Scenario
 from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import Telling
 
@@ -52,3 +55,35 @@ def test_global_stop_is_shown(ci: Program) -> None:
     assert (told["pulled"], told["pulled_by"], told["reason"]) == (True, "admin", "an incident")
     ci.ask("DELETE", "stop")
     assert ci.get("stop").json()["pulled"] is False
+
+
+def test_options_lists_the_methods(client: Client) -> None:
+    answer = client.options("/api/v1/runs")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert set(answer["Allow"].split(", ")) == {"GET", "POST", "HEAD", "OPTIONS"}
+    assert "Access-Control-Allow-Origin" not in answer
+
+
+def test_a_compressed_body_is_refused_as_such(ci: Program, stored: Scenario) -> None:
+    body = gzip.compress(stored.document.encode())
+    answer = ci.ask("PUT", f"scenarios/{stored.name}", body, **{"Content-Encoding": "gzip"})
+    assert "Content-Encoding 'gzip' is not supported" in read_problem(answer, 415)["detail"]
+
+
+@pytest.mark.parametrize("path", ["/api/", "/api/v2/runs", "/api/v1"])
+def test_other_versions_of_the_api_are_problems(client: Client, path: str) -> None:
+    assert read_problem(client.get(path), 404)["code"] == "no_such_address"
+
+
+def test_a_run_is_started_without_a_body(ci: Program, stored: Scenario) -> None:
+    assert ci.post(f"scenarios/{stored.name}/runs").status_code == 201
+
+
+def test_the_beginning_of_an_id_gets_a_hint(ci: Program) -> None:
+    (error,) = read_problem(ci.get("runs/18987e9b"), 422)["errors"]
+    assert "GET /api/v1/runs?id=BEGINNING" in error["message"]
+
+
+def test_a_repeated_filter_is_refused(ci: Program) -> None:
+    (error,) = read_problem(ci.get("runs?status=queued&status=running"), 422)["errors"]
+    assert "'status' is given more than once" in error["message"]
