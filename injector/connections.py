@@ -2,24 +2,20 @@
 
 import asyncio
 import re
-import socket
 import ssl
-import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from injector.faults import Direction, Fault
 from injector.http_faults import HttpRule, is_chosen
 from injector.pipes import Pipe
+from injector.sides import Side
 
 if TYPE_CHECKING:
     from injector.http_exchanges import Exchanges
 
 CONNECT_SECONDS = 10.0
-# With this a closed socket sends RST instead of FIN: socket(7), SO_LINGER.
-_NO_LINGER = struct.pack("ii", 1, 0)
 _REQUEST_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32} \S{1,8192} HTTP/1\.[01]\r\n")
 
 
@@ -63,14 +59,6 @@ class Owner(Protocol):
     def find_faults(self, number: int) -> dict[str, Fault]: ...
 
     def count_touched(self, names: Iterable[str]) -> None: ...
-
-
-class Taker(Protocol):
-    """What takes the data that one side sends."""
-
-    def feed(self, data: bytes) -> None: ...
-
-    def feed_end(self) -> None: ...
 
 
 class Connection:
@@ -122,6 +110,7 @@ class Connection:
 
     def apply_change(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
         """The faults of the relay are others now; one that is another may be among both."""
+        self._look_at_data()
         chosen = {
             name: fault for name, fault in added.items() if is_chosen(fault.share, fault.seed, self._number)
         }
@@ -139,6 +128,11 @@ class Connection:
             # Where a message begins is known only when a request has come.
             self.client.takes = _FirstRequest(self) if rules else self.up
 
+    def _look_at_data(self) -> None:
+        """What comes next may no longer go straight to the other side."""
+        self.client.data_received = self.client.look_at_data
+        self.upstream.data_received = self.upstream.look_at_data
+
     def notice_faults(self) -> None:
         """Data has come, or its end."""
         self._relay.count_touched(self.unnoticed)
@@ -154,6 +148,7 @@ class Connection:
         # Only where it is needed: h11 may be missing elsewhere.
         from injector.http_exchanges import Exchanges  # noqa: PLC0415
 
+        self._look_at_data()
         exchanges = Exchanges(
             self.up, self.down, finish=self._close_after_down, leave=self._leave_http, hit=self._count_hit
         )
@@ -187,13 +182,13 @@ class Connection:
             self._relay.counts.failed += 1
             self.reset()
 
-    def side_has_opened(self, side: "Side") -> None:
+    def side_has_opened(self, side: Side) -> None:
         if side is self.client:
             self.begin()
         elif self._is_over:
             side.close()
 
-    def side_is_lost(self, side: "Side", error: Exception | None) -> None:
+    def side_is_lost(self, side: Side, error: Exception | None) -> None:
         other = self.upstream if side is self.client else self.client
         if isinstance(error, ConnectionResetError):
             self.reset(only=other)
@@ -228,7 +223,7 @@ class Connection:
         for side in (self.client, self.upstream):
             side.close()
 
-    def reset(self, *, only: "Side | None" = None) -> None:
+    def reset(self, *, only: Side | None = None) -> None:
         """Both sides get RST."""
         self._finish()
         for side in (self.client, self.upstream) if only is None else (only,):
@@ -238,6 +233,7 @@ class Connection:
         if self._is_over:
             return
         self._is_over = True
+        self._look_at_data()
         self._relay.open.pop(self, None)
         self._relay.counts.bytes_up += self.up.passed
         self._relay.counts.bytes_down += self.down.passed
@@ -247,68 +243,6 @@ class Connection:
             self._exchanges.close()
         if self._connecting is not None:
             self._connecting.cancel()
-
-
-class Side(asyncio.Protocol):
-    """One end of a connection: `sends` takes what comes from there, `receives` goes there.
-
-    `takes` stands before `sends` while faults of HTTP are on.
-    """
-
-    __slots__ = ("_connection", "_receives", "is_lost", "sends", "takes", "transport")
-
-    def __init__(self, connection: Connection, sends: Pipe, receives: Pipe) -> None:
-        self._connection = connection
-        self.sends = sends
-        self.takes: Taker = sends
-        self._receives = receives
-        self.transport: asyncio.Transport | None = None
-        self.is_lost = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = made = cast("asyncio.Transport", transport)
-        with suppress(OSError):
-            made.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sends.source = made
-        self._receives.open_sink(made)
-        self._connection.side_has_opened(self)
-
-    @property
-    def can_half_close(self) -> bool:
-        return self.transport is None or self.transport.can_write_eof()
-
-    def data_received(self, data: bytes) -> None:
-        if self._connection.unnoticed:
-            self._connection.notice_faults()
-        self.takes.feed(data)
-
-    def eof_received(self) -> bool:
-        if self._connection.unnoticed:
-            self._connection.notice_faults()
-        self.takes.feed_end()
-        return self.can_half_close  # the other direction goes on, which TLS does not know
-
-    def pause_writing(self) -> None:
-        self._receives.set_sink_full(True)
-
-    def resume_writing(self) -> None:
-        self._receives.set_sink_full(False)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._connection.side_is_lost(self, error)
-
-    def close(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-
-    def reset(self) -> None:
-        """Have the other side see 'connection reset by peer'."""
-        if self.transport is None:
-            return
-        if (found := self.transport.get_extra_info("socket")) is not None:
-            with suppress(OSError):
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        self.transport.abort()
 
 
 class _Taken:

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from injector.configuration import ServerTls, format_address
-from injector.connections import Connection, Counts, Side, Upstream
+from injector.connections import Connection, Counts, Upstream
 from injector.faults import Fault
 from injector.http_faults import HttpFault, HttpRule, is_chosen
+from injector.sides import Side
 
 logger = logging.getLogger(__name__)
 

@@ -3,16 +3,21 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from injector.configuration import Listener, Settings
+from injector.connections import Upstream
 from injector.faults import parse_fault
 from injector.proxy import Proxy
 from injector.tokens import Tokens
 
 TOKEN = "open-sesame"
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Answered(NamedTuple):
@@ -83,3 +88,56 @@ async def bench() -> AsyncIterator[Bench]:
     proxy.stop()
     server.close()
     await asyncio.sleep(0)
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    body = await request.text()
+    return web.Response(text=f"{request.method} {request.path} {body}", headers={"Server": "shop"})
+
+
+async def chat(request: web.Request) -> web.StreamResponse:
+    socket = web.WebSocketResponse()
+    await socket.prepare(request)
+    async for message in socket:
+        await socket.send_str(message.data * 2)
+    return socket
+
+
+@pytest.fixture
+async def shop(bench: Bench) -> AsyncIterator[Bench]:
+    """The proxy before a web server."""
+    app = web.Application()
+    app.router.add_get("/chat", chat)
+    app.router.add_route("*", "/{path:.*}", show)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    bench.relay.upstream = Upstream(*runner.addresses[0][:2])
+    yield bench
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client(shop: Bench) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession("http://{}:{}".format(*shop.relay.address)) as session:
+        yield session
+
+
+async def read(client: aiohttp.ClientSession, path: str = "/", method: str = "GET", **more: str) -> str:
+    async with client.request(method, path, data=more.pop("data", None), headers=more) as response:
+        return f"{response.status} {await response.text()}"
+
+
+@asynccontextmanager
+async def upstream(bench: Bench, handle: Handler) -> AsyncIterator[None]:
+    async def handle_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle_and_close, "127.0.0.1", 0)
+    bench.relay.upstream = Upstream(*server.sockets[0].getsockname()[:2])
+    yield
+    server.close()

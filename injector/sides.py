@@ -1,0 +1,105 @@
+"""One end of a connection: the client, or the upstream."""
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from typing import Protocol, cast
+
+from injector.pipes import Pipe, TakeData
+
+# With this a closed socket sends RST instead of FIN: socket(7), SO_LINGER.
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+
+class Taker(Protocol):
+    """What takes the data that one side sends."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def feed_end(self) -> None: ...
+
+
+class Ends(Protocol):
+    """What a side needs of its connection."""
+
+    unnoticed: set[str]
+
+    def notice_faults(self) -> None: ...
+
+    def side_has_opened(self, side: "Side") -> None: ...
+
+    def side_is_lost(self, side: "Side", error: Exception | None) -> None: ...
+
+
+class Side(asyncio.Protocol):
+    """One end of a connection: `sends` takes what comes from there, `receives` goes there.
+
+    `takes` stands before `sends` while faults of HTTP are on.
+    """
+
+    # An attribute, because it is called for everything that comes: without a fault, the data takes a path
+    # without a look at anything.
+    __slots__ = ("_connection", "_receives", "data_received", "is_lost", "sends", "takes", "transport")
+    data_received: TakeData
+
+    def __init__(self, connection: Ends, sends: Pipe, receives: Pipe) -> None:
+        self._connection = connection
+        self.sends = sends
+        self.takes: Taker = sends
+        self._receives = receives
+        self.transport: asyncio.Transport | None = None
+        self.is_lost = False
+        self.data_received = self.look_at_data
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = made = cast("asyncio.Transport", transport)
+        with suppress(OSError):
+            made.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sends.source = made
+        self._receives.open_sink(made)
+        self._connection.side_has_opened(self)
+
+    @property
+    def can_half_close(self) -> bool:
+        return self.transport is None or self.transport.can_write_eof()
+
+    def look_at_data(self, data: bytes) -> None:
+        """Whatever faults there are, they concern this data.
+
+        If none can concern what comes after it, that goes straight to the other side. uvloop keeps the first
+        `data_received`, and always comes here.
+        """
+        if self._connection.unnoticed:
+            self._connection.notice_faults()
+        self.takes.feed(data)
+        if self.takes is self.sends and (direct := self.sends.find_direct_path()) is not None:
+            self.data_received = direct
+
+    def eof_received(self) -> bool:
+        if self._connection.unnoticed:
+            self._connection.notice_faults()
+        self.takes.feed_end()
+        return self.can_half_close  # the other direction goes on, which TLS does not know
+
+    def pause_writing(self) -> None:
+        self._receives.set_sink_full(True)
+
+    def resume_writing(self) -> None:
+        self._receives.set_sink_full(False)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.side_is_lost(self, error)
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def reset(self) -> None:
+        """Have the other side see 'connection reset by peer'."""
+        if self.transport is None:
+            return
+        if (found := self.transport.get_extra_info("socket")) is not None:
+            with suppress(OSError):
+                found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.transport.abort()
