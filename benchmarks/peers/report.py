@@ -41,7 +41,7 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
     goals = [goal for section in sections for goal in section.goals]
     parts = [
         "# Metrics beside their peers",
-        f"{date:%Y-%m-%d %H:%M} UTC; {describe_machine()}; {versions}.",
+        f"{date:%Y-%m-%d %H:%M} UTC; {describe_machine()}; {versions}; {describe_load()}.",
         "## Goals",
         _table(
             ["", "measured", "goal", ""],
@@ -62,6 +62,11 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def describe_load() -> str:
+    """What else the machine did in the last quarter of an hour."""
+    return f"load average {os.getloadavg()[2]:.0f}"
 
 
 def describe_machine() -> str:
