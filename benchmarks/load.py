@@ -11,12 +11,15 @@ percentiles are compared with the sender's. Needs nginx (nginx-light); exits 1 w
 
 import argparse
 import asyncio
+import json
 import math
+import random
 import socket
 import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,6 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.fault_proxy import Server, fault_proxy, nginx
 from benchmarks.goals import Goals
 from scenarios.domain.load_tally import Tally
+from scenarios.domain.plan import Load, Step
+from scenarios.engine.load_measurements import Measurements
 from scenarios.load.process import LoadProcess, LoadProcesses
 
 DELAY = 0.05
@@ -132,6 +137,7 @@ def main() -> None:
             goals.at_most("    errors", found.tally.errors.total() + found.tally.unsent, 0)
         compare_with_plain_client(stack, server, seconds, goals)
         check_memory(server, seconds, goals)
+    check_what_is_kept(goals)
     sys.exit(goals.status)
 
 
@@ -147,6 +153,7 @@ def compare_with_plain_client(stack: ExitStack, server: Server, seconds: float, 
     for percent in (50.0, 95.0):
         one, other = found.latency.find_percentile(percent) or 0.0, find_exact(exact, percent)
         goals.tell(f"p{percent:.0f} at {REFERENCE_RATE:.0f}/s", 1000 * one, "ms")
+        goals.tell("    the plain client", 1000 * other, "ms")
         goals.at_most(f"difference of p{percent:.0f}", 100 * abs(one - other) / other, 1.0, "%")
 
 
@@ -156,8 +163,28 @@ def check_memory(server: Server, seconds: float, goals: Goals) -> None:
     growth = (
         max(0.0, settled[-1] - settled[0]) / (len(settled) - 1) * 4
     )  # MiB/s; there are four reports a second
-    print(f"memory {settled[-1]:.1f} MiB, grows by {growth * 1024:.1f} KiB/s")
+    goals.tell("memory of the sender", settled[-1], "MiB")
     goals.at_most("memory that a load of an hour adds", growth * HOUR, 20.0, "MiB")
+
+
+def check_what_is_kept(goals: Goals) -> None:
+    """What the worker keeps of a load of one hour: in memory while it goes on, and in the database."""
+    tracemalloc.start()
+    measured = Measurements(Load("shoppers", HOURLY_RATE, Step("http", {})))
+    chance = random.Random(1)
+    for second in range(int(HOUR)):
+        tally = Tally(sent=int(HOURLY_RATE), answered=int(HOURLY_RATE))
+        for _ in range(int(HOURLY_RATE)):
+            tally.latency.add(chance.lognormvariate(-3, 1))
+            tally.lateness.add(chance.expovariate(1000))
+        report = {"now": second + 1.0, "phase": second // 600, "is_over": False}
+        measured.apply({**report, "tallies": [[second, second // 600, tally.to_json()]]})
+    measured.finish()
+    goals.at_most(
+        "memory that the worker keeps of it", tracemalloc.get_traced_memory()[0] / 2**20, 20.0, "MiB"
+    )
+    tracemalloc.stop()
+    goals.at_most("what is stored of it", len(json.dumps(measured.curve.points)) / 2**20, 2.0, "MiB")
 
 
 if __name__ == "__main__":

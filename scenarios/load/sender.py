@@ -23,6 +23,7 @@ from typing import Any
 from scenarios.domain.load_tally import Tally
 from scenarios.load.connection import TIMEOUT, Exchange, Pool, Target
 from scenarios.load.requests import Requests
+from scenarios.load.timer import ExactTimer
 
 FLUSH_SECONDS = 0.25
 SWEEP_SECONDS = 0.02
@@ -56,6 +57,7 @@ class Sender:
         )
         self._pool = Pool(target, self._note_answer, _raise_file_limit())
         self._loop = asyncio.get_running_loop()
+        self._timer = ExactTimer(self._tick)
         self._begun = self._loop.time()
         self._count = 0
         self._phase = -1
@@ -91,7 +93,7 @@ class Sender:
                 self.is_over = True
                 return
             self._send(due, now)
-        self._loop.call_at(self._begun + self._count * self._interval, self._tick)
+        self._timer.call_at(self._begun + self._count * self._interval)
 
     def _send(self, due: float, now: float) -> None:
         self._count += 1
