@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from scenarios.admin.pages import address, button, page
 from scenarios.admin.read_only import WithoutFormAdmin
-from scenarios.control_room import run_page
+from scenarios.control_room import compare_page, run_page
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioError
 from scenarios.domain.outcomes import UNBEGUN
 from scenarios.models import Run, RunQuerySet, Scenario
@@ -95,6 +95,13 @@ class RunAdmin(WithoutFormAdmin):
         if run_page.has_seen_looks(run, request.GET.get("seen", "")):
             return HttpResponse(status=204)
         return TemplateResponse(request, f"{TEMPLATES}/looks.html", run_page.build_looks(run))
+
+    @page("<uuid:pk>/compare/")
+    def compare_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:
+        """This run beside another one of its scenario."""
+        run = self.find_visible(request, pk)
+        context = compare_page.build_comparison(run, request.GET.get("with", ""))
+        return self.render(request, f"{TEMPLATES}/compare.html", f"Compare {run}", **context)
 
     @page("<uuid:pk>/step/")
     def step_page(self, request: HttpRequest, pk: UUID) -> HttpResponse:

@@ -34,7 +34,9 @@ from scenarios.library.warnings import (
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
 from scenarios.pictures.plan_timeline import plan_timeline
+from scenarios.pictures.run_history import draw_run_history
 from scenarios.runs import commands as run_commands
+from scenarios.runs.measured_runs import list_measured_runs
 
 LAST_RUNS = 10
 NEEDS_VARIABLES = "No plan to show: some variables have no default. Open the run form to enter them."
@@ -105,6 +107,9 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         if row is None:
             return shown
         shown["last_runs"] = row.runs.for_a_list()[:LAST_RUNS]
+        measured = list_measured_runs(row)
+        if len(measured) > 1:  # a single run shows no change
+            shown |= {"measured_runs": measured, "history_picture": draw_run_history(measured)}
         try:
             document = documents.read_document(row.document)
         except InvalidDocument as error:

@@ -55,7 +55,8 @@ class Judged:
 class Scene:
     """What happened while it was measured. `left` and `right` bound what is shown large, `around` the small
     strip, in Unix seconds; `known_until` is how far a fault that is not undone is known to last. In `misses`,
-    times from and to, what is measured was not as expected.
+    times from and to, what is measured was not as expected. `origin` says what the time axis is counted from;
+    by default it is when the run began.
     """
 
     began: float
@@ -68,6 +69,7 @@ class Scene:
     judged: Sequence[Judged]
     known_until: float = math.inf
     misses: Sequence[tuple[float, float]] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,8 +260,8 @@ def _time_axis(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
         label = _since(number * step)
         if LEFT + 8 < x < RIGHT - 4:
             yield element("text", label, class_="small", x=x, y=TICKS_AT, text_anchor="middle")
-    began = f"{datetime.fromtimestamp(scene.began, UTC):%H:%M:%S} UTC"
-    yield element("text", f"0 = {began}", class_="small", x=2.0, y=TOP - 9)
+    origin = scene.origin or f"{datetime.fromtimestamp(scene.began, UTC):%H:%M:%S} UTC"
+    yield element("text", f"0 = {origin}", class_="small", x=2.0, y=TOP - 9)
 
 
 def _since(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """A run as a timeline to scale: when faults were injected, and what was observed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.safestring import SafeString
@@ -26,8 +27,18 @@ STEPS_OF_TIME = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 18
 MAX_TICKS = 6
 
 
-def run_timeline(history: RunHistory) -> SafeString:
-    scale = _Scale(history)
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that a timeline shows, in seconds: `before` and `after` the moment `origin`."""
+
+    origin: datetime
+    before: float
+    after: float
+
+
+def run_timeline(history: RunHistory, shown: Span | None = None) -> SafeString:
+    """The whole run, or what of it lies in the span; its times are then counted from the span's origin."""
+    scale = _Scale(history, shown)
     bands = [
         Band(
             phase.name,
@@ -43,23 +54,30 @@ def run_timeline(history: RunHistory) -> SafeString:
 
 
 class _Scale:
-    def __init__(self, history: RunHistory) -> None:
+    def __init__(self, history: RunHistory, shown: Span | None) -> None:
         self.history = history
-        self.seconds = max(history.offset(history.ends), 0.1)
+        self.origin = shown.origin if shown else history.began
+        self.before = shown.before if shown else 0.0
+        self.seconds = max(shown.before + shown.after if shown else history.offset(history.ends), 0.1)
+        self.is_aligned = shown is not None
         self.goes_on = history.run.state != RunState.FINISHED
 
     def at(self, moment: datetime | None) -> float:
         """Pixels; None is the end, or now."""
-        return LEFT + (RIGHT - LEFT) * min(1.0, self.history.offset(moment) / self.seconds)
+        since = ((moment or self.history.ends) - self.origin).total_seconds() + self.before
+        return LEFT + (RIGHT - LEFT) * min(1.0, max(0.0, since / self.seconds))
 
     def ticks(self, rows: int) -> Iterator[SafeString]:
         step = next((s for s in STEPS_OF_TIME if self.seconds / s <= MAX_TICKS), self.seconds)
         height = compute_height(rows)
-        for number in range(1, int(self.seconds / step) + 1):
-            x = LEFT + (RIGHT - LEFT) * number * step / self.seconds
+        for number in range(1 - int(self.before / step), int((self.seconds - self.before) / step) + 1):
+            x = LEFT + (RIGHT - LEFT) * (number * step + self.before) / self.seconds
             yield element("line", class_="grid", x1=x, x2=x, y1=height - 18, y2=height - 12)
-            label = format_duration(number * step)
+            label = f"{'-' if number < 0 else ''}{format_duration(abs(number) * step)}"
             yield element("text", label, class_="small", x=x, y=height - 2, text_anchor="end")
+        if self.is_aligned:
+            x = LEFT + (RIGHT - LEFT) * self.before / self.seconds
+            yield element("line", class_="now", x1=x, x2=x, y1=0.0, y2=height - 18)
         if self.goes_on:
             yield element("line", class_="now", x1=RIGHT, x2=RIGHT, y1=0.0, y2=height - 18)
 
