@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from scenarios.domain.expectations import ANY_OF
 from scenarios.domain.json_queries import compile_query
-from scenarios.domain.matchers import MATCHERS, format_value, is_number
+from scenarios.domain.matchers import MATCHERS, READ_AS, format_value, is_number
 from scenarios.domain.ranges import predict_result
 from scenarios.domain.results import (
     ANY,
     LIST,
+    NUMBER,
     NUMERIC,
     TEXT,
     WHOLE_NUMBER,
@@ -54,11 +56,28 @@ def find_misfits(
     expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str
 ) -> Iterator[Misfit]:
     """Yield what can never fail or never hold: unknown fields, unsuitable matchers and values."""
+    alternatives = expect.get(ANY_OF)
+    for index, one in enumerate(alternatives if isinstance(alternatives, list) else ()):
+        for misfit in _find_misfits(one, arguments, driver) if isinstance(one, Mapping) else ():
+            yield misfit._replace(path=(ANY_OF, index, *misfit.path))
+    yield from _find_misfits(
+        {name: part for name, part in expect.items() if name != ANY_OF}, arguments, driver
+    )
+
+
+def _find_misfits(
+    expect: Mapping[str, Any], arguments: type[BaseModel] | None, driver: str
+) -> Iterator[Misfit]:
     returned = read_returned_fields(arguments) if arguments is not None else None
     for name, wanted in expect.items():
-        if returned is not None and name not in returned:
+        if name == ANY_OF:
+            rule = "'any_of' cannot stand under 'any_of'"
+            yield Misfit(
+                (name,), rule, "write all expectations in one list", is_in_schema=returned is not None
+            )
+        elif returned is not None and name not in returned:
             rule = f"{driver!r} does not return {format_value(name)}; it returns {', '.join(returned)}"
-            yield Misfit((name,), rule, suggest(name, list(returned)))
+            yield Misfit((name,), rule, suggest(name, [*returned, ANY_OF]))
         elif name == "json":
             yield from _check_queries(wanted)
         elif name == "headers":
@@ -100,6 +119,12 @@ def _check_matchers(subject: str, path: Path, wanted: Any, kind: Kind) -> Iterat
     if not isinstance(wanted, Mapping):
         yield from _check_value(subject, path, wanted, kind)
         return
+    if READ_AS in wanted:
+        if not accepts_matcher(READ_AS, kind):
+            rule = f"'as' reads text as a number, but {subject} is {kind}"
+            yield Misfit((*path, READ_AS), rule, "remove it")
+            return
+        kind, wanted = NUMBER, {name: value for name, value in wanted.items() if name != READ_AS}
     for name, expected in wanted.items():
         place = (*path, name)
         if rule := _explain_unusable(name, subject, kind):

@@ -1,7 +1,7 @@
 """Check what a step returned against `expect`."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,17 +9,21 @@ from scenarios.domain.json_queries import Budget, QueryTooLargeError, compile_qu
 from scenarios.domain.matchers import (
     LIST_MATCHERS,
     MISSING,
+    READ_AS,
     LabelledValues,
     find_list_mismatches,
     find_mismatches,
     format_value,
+    read_as_number,
 )
 
-__all__ = ["Expectations", "QueryTooLargeError", "format_value"]
+__all__ = ["ANY_OF", "Expectations", "QueryTooLargeError", "format_value"]
 
 # How many series a sentence names.
 _MAX_SERIES = 3
 _MAX_SERIES_LENGTH = 80
+# The word with several expectations, of which one must hold.
+ANY_OF = "any_of"
 _COMPARING = frozenset({"above", "at_least", "below", "at_most", "between"})
 
 
@@ -28,6 +32,11 @@ class Expectations:
     """Fields and their matchers, as a valid document writes them under `expect`."""
 
     fields: Mapping[str, Any]
+
+    def names(self, field: str) -> bool:
+        """Whether every way to meet them says something about the field."""
+        alternatives = self.fields.get(ANY_OF, ())
+        return field in self.fields or (bool(alternatives) and all(field in one for one in alternatives))
 
     def check(self, fields: Mapping[str, Any], budget: Budget | None = None) -> tuple[str, ...]:
         """Return a sentence for each mismatch; an empty tuple means that everything holds.
@@ -51,10 +60,13 @@ class Expectations:
         field, name = self._find_compared()
         if not name:
             return None
+        wanted = self.fields["json"][name] if field == "json" else self.fields[field]
         found = fields.get(field)
         if field == "json" and found is not None:
             values = compile_query(name).values(found, budget or Budget())
             found = values[0] if len(values) == 1 else None
+        if READ_AS in wanted:
+            found = read_as_number(found)
         if isinstance(found, bool) or not isinstance(found, int | float):
             return None
         return float(found) if math.isfinite(found) else None
@@ -70,7 +82,9 @@ class Expectations:
 
     def _misses(self, fields: Mapping[str, Any], budget: Budget) -> Iterator[str]:
         for field, wanted in self.fields.items():
-            if field == "json":
+            if field == ANY_OF:
+                yield from _check_alternatives(wanted, fields, budget)
+            elif field == "json":
                 yield from _check_json(wanted, fields, budget)
             elif field == "headers":
                 yield from _check_headers(wanted, fields, budget)
@@ -78,6 +92,18 @@ class Expectations:
                 yield from _check_series(wanted, fields, series, budget)
             else:
                 yield from find_mismatches(repr(field), wanted, fields.get(field, MISSING), budget)
+
+
+def _check_alternatives(
+    alternatives: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], budget: Budget
+) -> Iterator[str]:
+    missed = []
+    for number, one in enumerate(alternatives, start=1):
+        misses = Expectations(one).check(fields, budget)
+        if not misses:
+            return
+        missed.append(f"({number}) {', '.join(misses)}")
+    yield f"none of the {len(missed)} expectations under 'any_of' holds: {' '.join(missed)}"
 
 
 def _compares(matchers: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,6 +18,11 @@ _MAX_NAMED = 3
 _DECIMALS = 3
 # Matchers that check the values of a list, not the list itself.
 LIST_MATCHERS = frozenset({"all", "any", "count"})
+# How the value is read before the other matchers check it.
+READ_AS = "as"
+_MAX_NUMBER_LENGTH = 200
+_WHOLE = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 class _Missing:
@@ -36,6 +42,16 @@ def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> It
         if any(name != "exists" or expected is True for name, expected in matchers.items()):
             yield f"there is no {subject}"
         return
+    if READ_AS in matchers:
+        number = read_as_number(value)
+        if number is None:
+            yield f"{subject} is {format_value(value)}, which cannot be read as a number"
+            return
+        value, matchers = number, {name: one for name, one in matchers.items() if name != READ_AS}
+    yield from _check_matchers(subject, matchers, value, budget)
+
+
+def _check_matchers(subject: str, matchers: Mapping[str, Any], value: Any, budget: Budget) -> Iterator[str]:
     for name, expected in matchers.items():
         if name in LIST_MATCHERS:
             yield from _check_list(subject, name, expected, value, budget)
@@ -44,6 +60,18 @@ def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> It
                 yield f"{subject} {miss}"
         elif miss := _SCALAR_MATCHERS[name](value, expected):
             yield f"{subject} {miss}"
+
+
+def read_as_number(value: Any) -> int | float | None:
+    """The number that a text consists of, apart from white space; None if it is something else."""
+    if is_number(value):
+        found: int | float = value
+        return found
+    text = value.strip() if isinstance(value, str) and len(value) <= _MAX_NUMBER_LENGTH else ""
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = int(text) if _WHOLE.fullmatch(text) else float(text)
+    return number if math.isfinite(number) else None
 
 
 def _check_list(subject: str, name: str, wanted: Any, value: Any, budget: Budget) -> Iterator[str]:
@@ -241,4 +269,4 @@ _SCALAR_MATCHERS: Final[Mapping[str, Callable[[Any, Any], str]]] = {
     "matches": _matches,
     "exists": _exists,
 }
-MATCHERS = LIST_MATCHERS | _VALUE_MATCHERS.keys() | _SCALAR_MATCHERS.keys()
+MATCHERS = {READ_AS} | LIST_MATCHERS | _VALUE_MATCHERS.keys() | _SCALAR_MATCHERS.keys()

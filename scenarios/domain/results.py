@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
-from scenarios.domain.matchers import LIST_MATCHERS
+from scenarios.domain.matchers import LIST_MATCHERS, READ_AS
 from scenarios.domain.ranges import UNLIMITED, Range
 
 NUMERIC = frozenset({"integer", "number"})
@@ -67,6 +67,7 @@ ANY = Kind()
 WHOLE_NUMBER = Kind(frozenset({"integer"}), range=Range(low=0))
 TEXT = Kind(frozenset({"string"}))
 LIST = Kind(frozenset({"array"}))
+NUMBER = Kind(NUMERIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def accepts_matcher(name: str, kind: Kind) -> bool:
     """Whether the matcher holds for some values of the kind and not for others."""
     if name in _COMPARING:
         return kind.may_be(*NUMERIC)
-    if name == "matches":
+    if name in ("matches", READ_AS):
         return kind.may_be("string")
     if name == "contains":
         return kind.may_be("string", "array", "object")

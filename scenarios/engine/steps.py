@@ -175,7 +175,7 @@ class StepRunner:
             StepNotDone: the target answered that it did not do it.
             StepNotSent: nothing can have reached the target.
         """
-        judges = expect is not None and "ok" not in step.arguments and self._decided_by(step) in expect.fields
+        judges = expect is not None and "ok" not in step.arguments and expect.names(self._decided_by(step))
         return await self._call(step, "probe" if judges else "act", time_limit, is_action=True)
 
     def is_of_target(self, step: Step, fields: Mapping[str, Any]) -> bool:

@@ -1,13 +1,13 @@
 """The declarations of expectations: `expect`, JSONPaths and matchers."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from scenarios.domain.declarations import ABSENT, Declaration
 from scenarios.domain.json_queries import compile_query
-from scenarios.domain.matchers import format_value
+from scenarios.domain.matchers import LIST_MATCHERS, READ_AS, format_value
 from scenarios.domain.patterns import compile_pattern
 
 
@@ -26,9 +26,10 @@ class Matchers(Declaration):
 
     `all`, `any` and `count` check the values of a list, or every series of a `prometheus` response; without
     any values, `all` and `any` do not hold. `contains` looks for a part of a text, a value of a list or a key
-    of a mapping.
+    of a mapping. `as: number` reads text as a number first: `{as: number, below: 50}`.
     """
 
+    as_: Literal["number"] = Field(ABSENT, alias="as")
     equals: Any = None
     not_: Any = Field(ABSENT, alias="not")
     in_: Annotated[list[Any], Field(min_length=1)] = Field(default_factory=list, alias="in")
@@ -49,6 +50,9 @@ class Matchers(Declaration):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not values:
             yield "", "the matcher is empty: write a value, or a matcher such as 'above: 3'"
+        if READ_AS in values:
+            for name in LIST_MATCHERS.intersection(values):
+                yield name, f"'as' and {name!r} cannot be combined: write 'as' under {name!r}"
         limits = values.get("between")
         if isinstance(limits, list) and [type(limit) in {int, float} for limit in limits] == [True, True]:
             low, high = limits
@@ -79,10 +83,8 @@ class JsonPaths(Declaration, extra="allow"):
                 yield path, str(error)
 
 
-class Expect(Declaration, extra="allow"):
-    """The fields that the step's driver returns (see [drivers](#drivers)), and their expected values. `json`
-    maps JSONPaths to values, `headers` names of headers.
-    """
+class Alternative(Declaration, extra="allow"):
+    """The words of [`expect`](#expect), without `any_of`."""
 
     __pydantic_extra__: dict[str, Matcher] = Field(init=False)
     json_paths: JsonPaths = Field(ABSENT, alias="json")
@@ -92,3 +94,12 @@ class Expect(Declaration, extra="allow"):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if not values:
             yield "", "'expect' is empty: name a field and its value, for example 'status: 200'"
+
+
+class Expect(Alternative, extra="allow"):
+    """The fields that the step's driver returns (see [drivers](#drivers)), and their expected values. `json`
+    maps JSONPaths to values, `headers` names of headers. Of several expectations under `any_of`, at least one
+    must hold, and the fields beside it.
+    """
+
+    any_of: Annotated[list[Alternative], Field(min_length=1)] = Field(ABSENT)

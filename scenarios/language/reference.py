@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.domain.durations import DURATION_PATTERN, format_duration
+from scenarios.domain.expectations import ANY_OF
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
 from scenarios.domain.load_values import MULTIPLE_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from scenarios.domain.results import read_returned_fields
@@ -102,6 +103,7 @@ _NAMED_PATTERNS = {
     PERCENT_PATTERN: "a share, `0.1%`",
 }
 _SHOWN_AS = {
+    "Alternative": "[expectations](#expect) without `any_of`",
     "Expect": "[expectations](#expect)",
     "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
     "LatencyLimits": "[limits](#limits-of-p50-p95-p99-and-max)",
@@ -167,7 +169,7 @@ def _write_section(title: str, declaration: Mapping[str, Any], more: str = "") -
     properties = declaration.get("properties", {})
     if declaration.get("title") == "Expect":
         # The other fields are in the sections of their drivers.
-        properties = {word: properties[word] for word in ("json", "headers")}
+        properties = {word: properties[word] for word in ("json", "headers", ANY_OF)}
     for word, value in properties.items():
         default = "required" if word in required else _describe_default(value)
         yield f"| `{word}` | {_describe_kind(value)} | {default} |"

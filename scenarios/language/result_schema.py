@@ -9,8 +9,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from scenarios.domain.expectations import ANY_OF
+from scenarios.domain.matchers import READ_AS
 from scenarios.domain.results import (
     ANY,
+    NUMBER,
     TEXT,
     WHOLE_NUMBER,
     Field,
@@ -32,21 +35,30 @@ def add_expectations(definitions: dict[str, Any], drivers: Mapping[str, type[Bas
     definitions["Matchers"]["properties"]["count"] |= count
     definitions["Matchers"]["properties"]["count"].pop("$ref", None)
     expect = definitions["Expect"]
-    expect["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
+    alternative = definitions["Alternative"]
+    for one in (expect, alternative):
+        one["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
     declared_by: dict[str, Schema] = {}
     for driver, fields in sorted(_list_declared(drivers)):
         name = f"ExpectOf_{driver}"
+        properties = {field: writer.field(field, declared) for field, declared in fields.items()}
+        closed = {"type": "object", "minProperties": 1, "additionalProperties": False}
+        definitions[f"Alternative{name}"] = {
+            "title": f"Alternative of {driver}",
+            **closed,
+            "properties": properties,
+        }
+        several = {"type": "array", "minItems": 1, "items": {"$ref": f"#/$defs/Alternative{name}"}}
         definitions[name] = {
             "title": f"Expect of {driver}",
-            "type": "object",
-            "minProperties": 1,
-            "additionalProperties": False,
-            "properties": {field: writer.field(field, declared) for field, declared in fields.items()},
+            **closed,
+            "properties": {**properties, ANY_OF: several},
         }
         declared_by[driver] = {"$ref": f"#/$defs/{name}"}
         for field, declared in fields.items():
             about = {"description": f"{declared.description} Returned by {driver}."}
-            expect["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
+            for one in (expect, alternative):
+                one["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
     for owner, step in (("Action", "do"), ("Validation", "probe"), ("Guard", "probe")):
         definitions[owner]["allOf"] = [_build_condition(step, *one) for one in declared_by.items()]
 
@@ -82,7 +94,26 @@ class _Writer:
         # A mapping always contains matchers; it is never a plain value.
         types = sorted(kind.types - {"object"}) or ["array"]
         plain = [_build_equal(Kind(frozenset(types)))] if kind.types - {"object"} else [_TEMPLATE]
-        return {"anyOf": [*plain, {"$ref": f"#/$defs/{self._matchers(kind)}"}]}
+        read = [{"$ref": f"#/$defs/{self._matchers_of_read_numbers()}"}] if kind.may_be("string") else []
+        return {"anyOf": [*plain, {"$ref": f"#/$defs/{self._matchers(kind)}"}, *read]}
+
+    def _matchers_of_read_numbers(self) -> str:
+        name = "MatchersAsNumber"
+        if name not in self._definitions:
+            general = self._definitions["Matchers"]["properties"]
+            numbers = {
+                matcher: self._matcher(matcher, NUMBER, schema)
+                for matcher, schema in general.items()
+                if accepts_matcher(matcher, NUMBER)
+            }
+            self._definitions[name] = {
+                "title": "Matchers",
+                "type": "object",
+                "required": [READ_AS],
+                "additionalProperties": False,
+                "properties": {READ_AS: general[READ_AS], **numbers},
+            }
+        return name
 
     def _matchers(self, kind: Kind) -> str:
         name = f"MatchersOf_{_name_kind(kind)}"
@@ -94,7 +125,7 @@ class _Writer:
             definition["properties"] = {
                 matcher: self._matcher(matcher, kind, schema)
                 for matcher, schema in general["properties"].items()
-                if accepts_matcher(matcher, kind)
+                if matcher != READ_AS and accepts_matcher(matcher, kind)
             }
         return name
 

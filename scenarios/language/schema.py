@@ -57,7 +57,15 @@ def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
         {"required": ["do"], "not": {"required": ["fault"]}},
         {"required": ["fault"], "not": {"anyOf": [{"required": [word]} for word in sorted(FAULTLESS_WORDS)]}},
     ]
-    for name in ("Matchers", "Expect", "LoadExpect", "ShareLimits", "LatencyLimits", "RateLimits"):
+    for name in (
+        "Matchers",
+        "Expect",
+        "Alternative",
+        "LoadExpect",
+        "ShareLimits",
+        "LatencyLimits",
+        "RateLimits",
+    ):
         definitions[name] |= {"minProperties": 1}
     definitions["JsonPaths"] |= {"minProperties": 1, "propertyNames": {"pattern": r"^\$"}}
     add_expectations(definitions, drivers)

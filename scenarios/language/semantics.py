@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scenarios.domain.errors import Problem
-from scenarios.domain.expectations import format_value
+from scenarios.domain.expectations import ANY_OF, format_value
 from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import (
     BUILT_IN_NAMES,
@@ -64,10 +64,15 @@ def _find_patterns(spec: Node | None) -> Iterator[Node]:
     proofs = [proof for check in checks if (proof := _get_child(check, "undone")) is not None]
     for check in (*_get_children(_get_child(spec, "guards")), *checks, *proofs):
         expect = _get_child(check, "expect")
-        paths, headers = _get_child(expect, "json"), _get_child(expect, "headers")
-        yield from paths.keys.values() if paths else ()
-        for matchers in (*_get_children(expect), *_get_children(paths), *_get_children(headers)):
-            yield from _find_matcher_patterns(matchers)
+        for one in (expect, *_get_children(_get_child(expect, ANY_OF))):
+            yield from _find_expected_patterns(one)
+
+
+def _find_expected_patterns(expect: Node | None) -> Iterator[Node]:
+    paths, headers = _get_child(expect, "json"), _get_child(expect, "headers")
+    yield from paths.keys.values() if paths else ()
+    for matchers in (*_get_children(expect), *_get_children(paths), *_get_children(headers)):
+        yield from _find_matcher_patterns(matchers)
 
 
 def _find_matcher_patterns(matchers: Node) -> Iterator[Node]:

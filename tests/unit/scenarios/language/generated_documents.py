@@ -139,7 +139,9 @@ def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
     known |= {"all": inner, "any": inner, "count": number}
     fitting = {name: values for name, values in known.items() if accepts_matcher(name, kind)}
     pairs = [st.fixed_dictionaries({name: values}) for name, values in fitting.items()]
-    return plain | st.one_of(pairs) | st.fixed_dictionaries({}, optional=fitting).filter(bool)
+    read = st.fixed_dictionaries({"as": st.just("number")}, optional={"below": NUMBERS, "equals": NUMBERS})
+    together = st.fixed_dictionaries({}, optional=fitting).filter(bool)
+    return st.one_of(plain, *pairs, together, *([read] if kind.may_be("string") else []))
 
 
 def find_expected(driver: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -153,7 +155,8 @@ def find_expected(driver: str) -> st.SearchStrategy[dict[str, Any]]:
         )
     if "headers" in fields:
         fields["headers"] = st.dictionaries(NAMES, matchers(TEXT), min_size=1, max_size=2)
-    return st.fixed_dictionaries({}, optional=fields).filter(bool)
+    one = st.fixed_dictionaries({}, optional=fields).filter(bool)
+    return one | st.lists(one, min_size=1, max_size=2).map(lambda several: {"any_of": several})
 
 
 @st.composite
