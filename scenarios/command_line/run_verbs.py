@@ -22,14 +22,14 @@ from scenarios.command_line.files import (
     read_content,
     replace_file,
 )
+from scenarios.command_line.given_variables import read_variables
 from scenarios.command_line.progress import Progress, Watch, format_verdict
 from scenarios.command_line.reading import FileProblem, show_preflight, show_problems
 from scenarios.command_line.terminal import Terminal, escape_text
-from scenarios.command_line.verbs import RUN_HELP, VARIABLE_HELP, Session, add_verb
+from scenarios.command_line.verbs import RUN_HELP, VARIABLE_HELP, Session, add_vars_file, add_verb
 from scenarios.domain.errors import CannotBegin, InvalidDocument, InvalidVariables
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
 from scenarios.language.experiments.translation import TranslationRefused
-from scenarios.language.variables import parse_pairs
 from scenarios.published.records import EventRecord, RunRecord
 
 
@@ -47,8 +47,9 @@ def add_to(verbs: Any) -> None:
         help="The name of a stored scenario, or a file with a document, or '-' for standard input.",
     )
     parser.add_argument(
-        "--var", action="append", default=[], metavar="NAME=VALUE", dest="variables", help=VARIABLE_HELP
+        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
     )
+    add_vars_file(parser)
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
         "--dry-run", action="store_true", help="Show what the run would do, without starting it."
@@ -90,6 +91,7 @@ def run(
     scenario: str,
     variables: list[str],
     *,
+    vars_files: list[Path],
     dry_run: bool,
     detach: bool,
     junit: Path | None,
@@ -102,7 +104,7 @@ def run(
             )
         check_writable(junit)
     try:
-        values = parse_pairs(variables)
+        values = read_variables(variables, vars_files)
         if dry_run:
             return _dry_run(session, scenario, values)
         started = _start(session, scenario, values, wait=not options["no_wait"], priority=options["priority"])

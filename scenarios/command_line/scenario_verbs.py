@@ -13,11 +13,11 @@ from scenarios.command_line.coordinator import (
     ScenarioFacts,
 )
 from scenarios.command_line.files import find_files, replace_file
+from scenarios.command_line.given_variables import read_variables
 from scenarios.command_line.reading import read_files, show_preflight
 from scenarios.command_line.terminal import Terminal, escape_text
-from scenarios.command_line.verbs import VARIABLE_HELP, Session, add_verb
+from scenarios.command_line.verbs import VARIABLE_HELP, Session, add_vars_file, add_verb
 from scenarios.domain.errors import InvalidVariables
-from scenarios.language.variables import parse_pairs
 from scenarios.published.records import RunRecord
 
 RUNS_SHOWN = 5
@@ -49,10 +49,11 @@ def add_to(verbs: Any) -> None:
         "--var",
         action="append",
         default=[],
-        metavar="NAME=VALUE",
+        metavar="NAME[=VALUE]",
         dest="variables",
         help=f"With '--live'. {VARIABLE_HELP}",
     )
+    add_vars_file(validate)
     export = add_verb(
         verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."
     )
@@ -102,13 +103,21 @@ def _show(terminal: Terminal, scenario: ScenarioFacts, runs: list[RunRecord] | A
 
 
 def validate_files(
-    session: Session, files: list[Path], *, live: bool, variables: list[str], **_options: Any
+    session: Session,
+    files: list[Path],
+    *,
+    live: bool,
+    variables: list[str],
+    vars_files: list[Path],
+    **_options: Any,
 ) -> int:
     terminal = session.terminal
     read, problems = read_files(
         session, find_files(files), describe=lambda file, _: f"{escape_text(file)}: valid"
     )
-    found = {file: _check_live(session, file, document, variables) for file, document in read if live}
+    found = {
+        file: _check_live(session, file, document, (variables, vars_files)) for file, document in read if live
+    }
     if terminal.wants_json:
         valid = [
             {"file": str(file), "name": document.name, **(asdict(found[file]) if live else {})}
@@ -120,9 +129,11 @@ def validate_files(
     return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
 
 
-def _check_live(session: Session, file: Path, document: ReadDocument, variables: list[str]) -> Preflight:
+def _check_live(
+    session: Session, file: Path, document: ReadDocument, given: tuple[list[str], list[Path]]
+) -> Preflight:
     try:
-        found = session.coordinator.check_preflight(document.source, parse_pairs(variables))
+        found = session.coordinator.check_preflight(document.source, read_variables(*given))
     except InvalidVariables as error:
         found = Preflight(refusals=list(error.errors.values()))
     if not session.terminal.wants_json:

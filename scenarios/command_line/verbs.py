@@ -3,6 +3,7 @@
 from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scenarios.command_line.coordinator import Coordinator
@@ -10,7 +11,9 @@ from scenarios.command_line.terminal import Terminal
 
 RUN_HELP = "The id of the run, or the beginning of it."
 
-VARIABLE_HELP = "Set a variable of the scenario; can be repeated."
+VARIABLE_HELP = (
+    "Set a variable of the scenario, without a value to that of the environment variable; can be repeated."
+)
 SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
 
 
@@ -36,3 +39,15 @@ def add_verb(verbs: Any, function: Verb, name: str, help_text: str, *, shows: bo
     if shows:
         parser.add_argument("--json", action="store_true", dest="wants_json", help="Write JSON.")
     return parser
+
+
+def add_vars_file(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--vars-file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        dest="vars_files",
+        help="Read variables from a YAML or JSON file with names and values; '--var' takes precedence.",
+    )

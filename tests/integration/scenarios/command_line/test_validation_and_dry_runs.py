@@ -26,6 +26,19 @@ def test_dry_run_shows_every_step_and_starts_nothing(scenario: CommandLine) -> N
     assert not Run.objects.exists()
 
 
+def test_dry_run_reads_variables_from_files_and_the_environment(
+    scenario: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
+    (tmp_path / "site.yaml").write_text("delay_ms: 700\n")
+    words = ("run", "exchange-latency", "--dry-run")
+    assert "delay_ms: 700" in scenario(*words, "--vars-file", tmp_path / "site.yaml").out
+    monkeypatch.setenv("delay_ms", "800")
+    assert "delay_ms: 800" in scenario(*words, "--vars-file", tmp_path / "site.yaml", "--var", "delay_ms").out
+    (tmp_path / "site.yaml").write_text("delay_ms: [700]\n")
+    assert scenario(*words, "--vars-file", tmp_path / "site.yaml").code == 2
+
+
 TOUCHING_TWO = """
 apiVersion: coordinator/v1
 kind: Scenario
