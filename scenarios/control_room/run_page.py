@@ -65,10 +65,11 @@ def find_mark(pk: UUID) -> Mark:
 
 
 def whole_page(run: Run) -> dict[str, Any]:
-    history = read_history(run)
+    # What happens meanwhile is left to the first poll, which would send it a second time.
+    history = read_history(run, last_event=run.last_event)
     charts = build_charts(run, history)
     parts = {**_parts(run, history), **charts, **build_looks(run, history), **_build_loads(history)}
-    return {**parts, "steps": history.steps, **events_before(run, None)}
+    return {**parts, "steps": history.steps, **events_before(run, run.last_event + 1)}
 
 
 def build_charts(run: Run, history: RunHistory | None = None) -> dict[str, Any]:
@@ -101,11 +102,12 @@ def has_seen_looks(run: Run, version: str) -> bool:
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
     """What a browser with this mark has to be sent; None if so much is new that it should reload."""
-    later = run.events.filter(sequence__gt=seen.event).order_by("sequence").defer("detail")
+    later = run.events.filter(sequence__gt=seen.event, sequence__lte=run.last_event)
+    later = later.order_by("sequence").defer("detail")
     new = list(later[: EVENTS_PER_PAGE + 1])
     if len(new) > EVENTS_PER_PAGE:
         return None
-    history = read_history(run)
+    history = read_history(run, last_event=run.last_event)
     changed = [step for step in history.steps if step.last_event > seen.event or step.verdict == "not judged"]
     loads_changed = any(event.kind in LOAD_KINDS for event in new)
     earlier = run.events.filter(sequence__lte=seen.event, kind__in=STEP_STARTS)

@@ -118,8 +118,11 @@ class RunHistory:
         return max(0.0, ((moment or self.ends) - self.began).total_seconds())
 
 
-def read_history(run: Run) -> RunHistory:
+def read_history(run: Run, *, last_event: int | None = None) -> RunHistory:
+    """All that happened; only up to this event, if one is given."""
     events = Event.objects.filter(run=run).order_by("sequence")
+    if last_event is not None:
+        events = events.filter(sequence__lte=last_event)
     details: dict[int, Mapping[str, Any]] = {
         row["sequence"]: row
         for row in events.filter(kind__in=TELLING).values(

@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from scenarios.control_room import run_page
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Run
 from scenarios.runs.history import read_history
@@ -182,3 +183,19 @@ def test_a_step_of_a_phase_that_was_cut_short_ends_with_it(telling: Telling) -> 
     history = read_history(telling.run)
     (step,) = history.steps
     assert (step.verdict, step.ended) == ("not judged", history.phases[0].ended)
+
+
+def test_what_happens_while_a_page_is_built_is_left_to_the_next_poll(telling: Telling) -> None:
+    telling.begin()
+    run = Run.objects.get(pk=telling.run.pk)
+    telling.tell("validation_started", "orders are still accepted")
+    page = run_page.whole_page(run)
+    assert page["events"][-1].sequence == run.last_event
+    assert "orders are still accepted" not in [step.name for step in page["steps"]]
+    nothing = run_page.what_changed(run, page["mark"])
+    assert nothing is not None
+    assert nothing["events"] == []
+    later = run_page.what_changed(Run.objects.get(pk=run.pk), page["mark"])
+    assert later is not None
+    assert [step.name for step in later["new_steps"]] == ["orders are still accepted"]
+    assert len(later["events"]) == 1
