@@ -24,6 +24,8 @@ class Counts:
     connections: int = 0
     failed: int = 0
     """Connections whose upstream could not be reached."""
+    distrusted: int = 0
+    """Those of them whose upstream has a certificate that is not trusted."""
     refused: int = 0
     reset: int = 0
     listening_failed: int = 0
@@ -59,6 +61,8 @@ class Owner(Protocol):
     def find_faults(self, number: int) -> dict[str, Fault]: ...
 
     def count_touched(self, names: Iterable[str]) -> None: ...
+
+    def note_trust(self, reason: str) -> None: ...
 
 
 class Connection:
@@ -178,9 +182,14 @@ class Connection:
                     ssl=upstream.tls,
                     server_hostname=(upstream.server_name or upstream.host) if upstream.tls else None,
                 )
-        except (OSError, ssl.CertificateError):  # TimeoutError and SSLError are OSErrors
+        except OSError as error:  # TimeoutError and SSLError are OSErrors
             self._relay.counts.failed += 1
+            if isinstance(error, ssl.SSLCertVerificationError):
+                self._relay.counts.distrusted += 1
+                self._relay.note_trust(error.verify_message)
             self.reset()
+        else:
+            self._relay.note_trust("")
 
     def side_has_opened(self, side: Side) -> None:
         if side is self.client:

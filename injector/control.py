@@ -199,7 +199,12 @@ def describe(relay: Relay) -> dict[str, Any]:
         "connections": len(relay.open),
         "listening": relay.is_listening,
     }
-    return described | ({"problem": relay.problem} if relay.problem else {})
+    problems = {
+        "problem": relay.problem,
+        "certificate_problem": relay.certificate_problem,
+        "upstream_problem": relay.upstream_problem,
+    }
+    return described | {name: problem for name, problem in problems.items() if problem}
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -26,6 +26,12 @@ METRICS = (
         lambda relay: relay.counts.failed,
     ),
     Metric(
+        "upstream_certificate_failures_total",
+        "counter",
+        "Connections whose upstream has a certificate that is not trusted.",
+        lambda relay: relay.counts.distrusted,
+    ),
+    Metric(
         "connections_broken_total",
         "counter",
         "Connections that a fault refused or reset.",
@@ -66,6 +72,13 @@ def _list_lines(relays: Mapping[str, Relay], faults: FaultTable) -> Iterator[str
     for name, relay in relays.items():
         for direction, size in zip(("up", "down"), relay.bytes_passed, strict=True):
             yield f'fault_proxy_bytes_total{{listener="{name}",direction="{direction}"}} {float(size)}'
+    yield from _head(
+        "certificate_expiry_timestamp_seconds", "gauge", "When the listener's certificate expires."
+    )
+    for name, relay in relays.items():
+        if relay.validity is not None:
+            expires = relay.validity.expires.timestamp()
+            yield f'fault_proxy_certificate_expiry_timestamp_seconds{{listener="{name}"}} {expires}'
     yield from _head("faults", "gauge", "Faults that the proxy has now.")
     for name in relays:
         yield f'fault_proxy_faults{{listener="{name}"}} {len(faults.of_listener(name))}'

@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from dataclasses import replace
 
+from injector.certificates import read_validity
 from injector.configuration import Address, Listener, SettingError, Settings, format_address
 from injector.connections import Upstream
 from injector.control import Control
@@ -83,6 +84,8 @@ class Proxy:
                 self.relays[relay.name] = relay
             else:
                 self._by_key[key].follow(built[key], listener.tls)
+            if problem := self._by_key[key].certificate_problem:
+                logger.warning("%s: %s", self._by_key[key].name, problem)
 
     def _drop(self, relay: Relay) -> None:
         for fault_id, held in self.faults:
@@ -117,7 +120,9 @@ def _build(listener: Listener) -> Relay:
             tls=client.build() if client else None,
             server_name=client.server_name if client else None,
         )
-        return Relay(listener.listen, upstream, server.build() if server else None)
+        if server is None:
+            return Relay(listener.listen, upstream)
+        return Relay(listener.listen, upstream, server.build(), read_validity(server.certificate))
     except (OSError, ValueError) as error:
         place, files = format_address(*listener.listen), ", ".join(listener.files)
         raise SettingError(

@@ -5,7 +5,9 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
+from injector.certificates import Validity
 from injector.configuration import ServerTls, format_address
 from injector.connections import Connection, Counts, Upstream
 from injector.faults import Fault
@@ -21,15 +23,22 @@ BACKLOG = 1024
 class Relay:
     """Listens on `address` for `upstream`. `name` is the address as it was configured.
 
-    With `tls`, clients speak TLS with the certificate of this context.
+    With `tls`, clients speak TLS with the certificate of this context, whose `validity` is reported.
     """
 
     def __init__(
-        self, address: tuple[str, int], upstream: Upstream, tls: ssl.SSLContext | None = None
+        self,
+        address: tuple[str, int],
+        upstream: Upstream,
+        tls: ssl.SSLContext | None = None,
+        validity: Validity | None = None,
     ) -> None:
         self.address = address
         self.upstream = upstream
         self.tls = tls
+        self.validity = validity
+        self.upstream_problem = ""
+        """Why the last connection to the upstream could not trust its certificate."""
         self.name = format_address(*address)
         self.counts = Counts()
         self.open: dict[Connection, None] = {}
@@ -56,7 +65,8 @@ class Relay:
 
     def follow(self, other: "Relay", certificate: ServerTls | None) -> None:
         """Have the upstream and the certificate of a relay that does not listen, for new connections."""
-        self.upstream = other.upstream
+        self.upstream, self.validity = other.upstream, other.validity
+        self.upstream_problem = ""
         if self.tls is not None and certificate is not None:
             certificate.load(self.tls)
         elif self.tls is not other.tls:
@@ -64,6 +74,21 @@ class Relay:
             if self._server is not None:
                 self._stop_listening()
                 self._listening = asyncio.create_task(self._listen_again())
+
+    @property
+    def certificate_problem(self) -> str:
+        """Why clients refuse the certificate of the listener; '' if they need not."""
+        return self.validity.explain_problem(datetime.now(UTC)) if self.validity is not None else ""
+
+    def note_trust(self, reason: str) -> None:
+        """Connections to the upstream fail because of its certificate, or '': they no longer do."""
+        if not reason:
+            self.upstream_problem = ""
+            return
+        problem = f"the certificate of the upstream {self.upstream} is not trusted: {reason}"
+        if problem != self.upstream_problem:
+            logger.warning("%s: %s", self.name, problem)
+        self.upstream_problem = problem
 
     @property
     def is_listening(self) -> bool:

@@ -107,6 +107,11 @@ class Proxy:
             raise StepImpossible(_with_hint(error, control)) from error
         listeners = _read_object(answer, control)
         listener = _choose_listener(proxy.listener, listeners, control)
+        if problem := listeners[listener].get("upstream_problem"):
+            raise StepImpossible(
+                f"{control.name} cannot reach what is behind its listener {listener}: {problem}; correct it, "
+                "and let a client connect once more"
+            )
         place = urlsplit(proxy.control).netloc
         return {
             "control": proxy.control,

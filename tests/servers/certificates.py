@@ -32,12 +32,12 @@ class Authority:
         certificate = self._build("the tests' authority", self._key, is_authority=True)
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, file: str) -> Path:
-        """A file with a certificate for the DNS name, and its key."""
+    def issue(self, name: str, file: str, *, begins: int = -1, expires: int = 1) -> Path:
+        """A file with a certificate for the DNS name, and its key, valid between these days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         path = self._folder / file
         path.write_bytes(
-            self._build(name, key).public_bytes(serialization.Encoding.PEM)
+            self._build(name, key, days=(begins, expires)).public_bytes(serialization.Encoding.PEM)
             + key.private_bytes(
                 serialization.Encoding.PEM,
                 serialization.PrivateFormat.PKCS8,
@@ -47,7 +47,12 @@ class Authority:
         return path
 
     def _build(
-        self, name: str, key: ec.EllipticCurvePrivateKey, *, is_authority: bool = False
+        self,
+        name: str,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        is_authority: bool = False,
+        days: tuple[int, int] = (-1, 1),
     ) -> x509.Certificate:
         now = datetime.now(UTC)
         builder = (
@@ -56,8 +61,8 @@ class Authority:
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now + timedelta(days=days[0]))
+            .not_valid_after(now + timedelta(days=days[1]))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
