@@ -15,13 +15,13 @@ from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, Ste
 from scenarios.domain.expectations import format_value
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.drivers import grpc_calls
-from scenarios.drivers.gate import admit
 from scenarios.drivers.grpc_calls import Reply, Target
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.servers import (
     AddressArguments,
     Protocol,
     Server,
+    find_addresses,
     find_broken_rules,
     find_server,
     require_server,
@@ -161,10 +161,7 @@ async def _ask(
     # grpcio reports a refused connection only like a server that is not available.
     if refusal := await find_refusal(server.host, server.port, platform, arguments.timeout):
         raise StepNotSent(f"{server.name} {refusal}")
-    try:
-        addresses = await admit(server.host, server.port, platform)
-    except (OSError, UnicodeError) as error:
-        raise StepNotSent(f"{server.name} has a host name that cannot be resolved") from error
+    addresses = await find_addresses(server, platform)
     channel = grpc_calls.open_channel(server, addresses, tls=arguments.tls)
     target = Target(channel, server.name, deadline, tuple(arguments.metadata.items()))
     try:

@@ -34,6 +34,7 @@ from scenarios.drivers.servers import (
     Server,
     ServerArguments,
     build_target,
+    find_broken_kinds,
     find_broken_rules,
     find_place,
     find_server,
@@ -93,7 +94,7 @@ class PostgresqlFaultArguments(_Connecting):
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from super().relations(values)
-        yield from postgresql_faults.find_broken_kinds(values)
+        yield from find_broken_kinds(values, postgresql_faults.KINDS)
 
 
 class Postgresql:

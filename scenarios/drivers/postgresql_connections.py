@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
 from scenarios.domain.expectations import format_value
-from scenarios.drivers.gate import admit
-from scenarios.drivers.servers import Server
+from scenarios.drivers.servers import Server, find_addresses
 from scenarios.ports import Platform
 
 if TYPE_CHECKING:
@@ -85,7 +84,9 @@ async def connect(access: Access, *, reads: bool = False) -> "AsyncConnection[An
 
     try:
         async with asyncio.timeout(access.seconds):
-            words = _build_words(access, await _find_addresses(access, reads=reads))
+            found = await find_addresses(access.server, access.platform, reads=reads)
+            addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+            words = _build_words(access, addresses)
             connection: AsyncConnection[Any] = await AsyncConnection.connect(**words)
     except TimeoutError as error:
         raise StepNotSent(f"{access.name} did not answer within {format_duration(access.seconds)}") from error
@@ -165,15 +166,6 @@ async def _cut(connection: "AsyncConnection[Any]", task: "asyncio.Future[Any]") 
     elif not task.cancelled():
         task.exception()  # what comes of it was decided by the cut
     await connection.close()
-
-
-async def _find_addresses(access: Access, *, reads: bool) -> list[str]:
-    server = access.server
-    try:
-        found = await admit(server.host, server.port, access.platform, reads=reads)
-    except (OSError, UnicodeError) as error:
-        raise StepNotSent(f"{server.name} has a host name that cannot be resolved") from error
-    return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
 def _build_words(access: Access, addresses: list[str]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -84,14 +84,6 @@ class PostgresqlExhaust(Declaration):
 
 
 KINDS = ("lock", "terminate", "exhaust")
-
-
-def find_broken_kinds(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    kinds = [kind for kind in KINDS if kind in values]
-    if not kinds:
-        yield "", f"the fault has no kind: give one of {', '.join(map(repr, KINDS))}"
-    for extra in kinds[1:]:
-        yield extra, f"{extra!r} and {kinds[0]!r} cannot be combined: write a fault for each"
 
 
 async def lock_table(

@@ -19,6 +19,7 @@ from scenarios.drivers.servers import (
     Server,
     ServerArguments,
     build_target,
+    find_broken_kinds,
     find_broken_rules,
     find_place,
     find_server,
@@ -64,11 +65,7 @@ class RedisFaultArguments(_Connecting):
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from super().relations(values)
-        kinds = [kind for kind in KINDS if kind in values]
-        if not kinds:
-            yield "", f"the fault has no kind: give one of {', '.join(map(repr, KINDS))}"
-        for extra in kinds[1:]:
-            yield extra, f"{extra!r} and {kinds[0]!r} cannot be combined: write a fault for each"
+        yield from find_broken_kinds(values, KINDS)
 
 
 class Redis:

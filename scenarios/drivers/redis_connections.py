@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepNotDone, StepNotSent
 from scenarios.domain.expectations import format_value
-from scenarios.drivers.gate import AddressInfo, admit
-from scenarios.drivers.servers import Server
+from scenarios.drivers.gate import AddressInfo
+from scenarios.drivers.servers import Server, find_addresses
 from scenarios.ports import Platform
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ async def connect(access: Access, *, reads: bool = False) -> "Connection":
     """
     try:
         async with asyncio.timeout(access.seconds):
-            found = await _find_addresses(access, reads=reads)
+            found = await find_addresses(access.server, access.platform, reads=reads)
             return await _try_each(access, found)
     except TimeoutError as error:
         hint = "; does it expect TLS?" if access.tls else ""
@@ -133,14 +133,6 @@ def _explain_refusal(error: Exception) -> str:
         if re.search(pattern, text):
             return f"{sentence} ({format_value(str(error))})"
     return f"answered: {format_value(str(error))}"
-
-
-async def _find_addresses(access: Access, *, reads: bool) -> list[AddressInfo]:
-    server = access.server
-    try:
-        return await admit(server.host, server.port, access.platform, reads=reads)
-    except (OSError, UnicodeError) as error:
-        raise StepNotSent(f"{access.name} has a host name that cannot be resolved") from error
 
 
 async def _try_each(access: Access, addresses: list[AddressInfo]) -> "Connection":

@@ -49,13 +49,17 @@ class Lease:
     name: str
     until: float
 
+    @property
+    def left(self) -> float:
+        return self.until - time.monotonic()
+
     def require(self) -> None:
         """Check it in the very step that sends a pause: another process may have removed the fault by then.
 
         Raises:
             FaultGone: it is over.
         """
-        if time.monotonic() >= self.until:
+        if self.left <= 0:
             raise FaultGone(f"{self.name} is not paused again: the lease of the pause is over")
 
 
@@ -73,16 +77,18 @@ class Row:
     def has_ended(self) -> bool:
         return self.reader is None or self.reader.done() or self.begun == self.sent
 
-    async def fill(self, seconds: float, lease: Lease) -> None:
-        """Send as many as fit into the seconds from now, beside the one that lasts."""
-        wanted = max(1, math.floor(seconds / (self.slice_seconds + _SLACK_SECONDS)) - 1)
+    async def fill(self, new: Lease, lease: Lease) -> None:
+        """Send as many as fit into the new lease, beside the one that lasts."""
         lease.require()
-        while self.sent - self.begun < wanted:
+        while self.sent - self.begun < self._count_wanted(new):
             lease.require()
             if not self.connection.is_connected:  # redis-py would connect again
                 raise FaultGone(f"{lease.name} closed the connection that holds the pause")
             self.sent += 1
             await self.connection.send_command("CLIENT", "PAUSE", to_milliseconds(self.slice_seconds), "ALL")
+
+    def _count_wanted(self, lease: Lease) -> int:
+        return max(1, math.floor(lease.left / (self.slice_seconds + _SLACK_SECONDS)) - 1)
 
     async def read(self) -> None:
         while True:
@@ -120,7 +126,7 @@ async def pause(access: Access, mode: str, fault: FaultCall) -> Held:
     try:
         row = None
         if mode == WRITES:
-            await _pause_writes(access, connection, fault.lease, lease)
+            await _pause_writes(access, connection, lease, lease)
         else:
             row = await _begin_row(access, connection, fault.lease, lease)
     except BaseException:
@@ -135,11 +141,11 @@ async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None
     Raises:
         FaultGone: it has ended, or its lease is over.
     """
-    until = time.monotonic() + fault.lease
+    new = Lease(access.name, time.monotonic() + fault.lease)
     if mode != WRITES:
         if held is None or held.row is None or held.row.has_ended:
             raise FaultGone(f"{access.name} is not paused any more: it was restarted, or the lease is over")
-        await explained(held.row.fill(fault.lease, held.lease), access.name)
+        await explained(held.row.fill(new, held.lease), access.name)
     else:
         if not await is_paused(access, WRITES):
             raise FaultGone(
@@ -147,14 +153,14 @@ async def prolong(access: Access, mode: str, fault: FaultCall, held: Held | None
             )
         if held is None:
             raise FaultGone(f"no connection of this process holds the pause of {access.name}")
-        await _prolong_writes(access, fault, held)
-    held.lease.until = until
+        await _prolong_writes(access, fault, held, new)
+    held.lease.until = new.until
 
 
-async def _prolong_writes(access: Access, fault: FaultCall, held: Held) -> None:
+async def _prolong_writes(access: Access, fault: FaultCall, held: Held, new: Lease) -> None:
     if held.connection.is_connected:
         try:
-            await _pause_writes(access, held.connection, fault.lease, held.lease)
+            await _pause_writes(access, held.connection, new, held.lease)
         except FaultGone:
             raise
         except StepFailed:
@@ -163,7 +169,7 @@ async def _prolong_writes(access: Access, fault: FaultCall, held: Held) -> None:
             return
     connection = await _connect_by_name(access, fault)
     try:
-        await _pause_writes(access, connection, fault.lease, held.lease)
+        await _pause_writes(access, connection, new, held.lease)
     except BaseException:
         await close(connection)
         raise
@@ -272,10 +278,11 @@ async def _stops_writes(access: Access, connection: "Connection") -> bool:
     raise refusal
 
 
-async def _pause_writes(access: Access, connection: "Connection", seconds: float, lease: Lease) -> None:
+async def _pause_writes(access: Access, connection: "Connection", new: Lease, lease: Lease) -> None:
+    """Pause them for what is left of the new lease, if the present one goes on."""
     lease.require()
     try:
-        await ask(access, connection, "CLIENT", "PAUSE", to_milliseconds(seconds), "WRITE")
+        await ask(access, connection, "CLIENT", "PAUSE", to_milliseconds(new.left), "WRITE")
     except StepNotDone as error:
         raise _explain_too_old(access, error) from error
 
@@ -290,7 +297,7 @@ async def _begin_row(access: Access, connection: "Connection", seconds: float, l
         raise _explain_too_old(access, error) from error
     row.begun = 1
     row.reader = asyncio.create_task(row.read())
-    await explained(row.fill(seconds, lease), access.name)
+    await explained(row.fill(lease, lease), access.name)
     return row
 
 

@@ -1,7 +1,7 @@
 """The address of a server that speaks its own protocol: a registered service, or a URL such as redis://host."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -9,9 +9,10 @@ from urllib.parse import unquote
 from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, Declaration, PositiveDuration
-from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.service_urls import ServiceUrl, parse_service_url
 from scenarios.domain.templates import is_templated
+from scenarios.drivers.gate import AddressInfo, admit
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.ports import FaultCall, Platform
@@ -65,6 +66,15 @@ def find_broken_rules(values: Mapping[str, Any], protocol: Protocol) -> Iterator
             parse_url(url, protocol)
         except ValueError as error:
             yield "url", str(error)
+
+
+def find_broken_kinds(values: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The rule that a fault has one of these kinds, for `relations` of a declaration."""
+    found = [kind for kind in kinds if kind in values]
+    if not found:
+        yield "", f"the fault has no kind: give one of {', '.join(map(repr, kinds))}"
+    for extra in found[1:]:
+        yield extra, f"{extra!r} and {found[0]!r} cannot be combined: write a fault for each"
 
 
 def find_server(arguments: AddressArguments, platform: Platform, protocol: Protocol) -> Server:
@@ -128,6 +138,19 @@ async def require_server(server: Server, platform: Platform) -> None:
     """
     if refusal := await find_refusal(server.host, server.port, platform):
         raise StepFailed(f"{server.name} {refusal}")
+
+
+async def find_addresses(server: Server, platform: Platform, *, reads: bool = False) -> list[AddressInfo]:
+    """The addresses of the server that the run may connect to.
+
+    Raises:
+        StepNotSent: its name cannot be resolved.
+        StepFailed: the run may not connect; see GatedPlatform.
+    """
+    try:
+        return await admit(server.host, server.port, platform, reads=reads)
+    except (OSError, UnicodeError) as error:
+        raise StepNotSent(f"{server.name} has a host name that cannot be resolved") from error
 
 
 def to_milliseconds(seconds: float) -> int:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.servers.loopback import free_port, is_listening, wait_for
@@ -105,6 +105,17 @@ class PostgreSQL:
         """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
+            self._process.wait(300)
+            self._process = None
+
+    def kill(self) -> None:
+        """Every process of it at once, by SIGKILL."""
+        if self._process is not None:
+            pid = self._process.pid
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for one in (pid, *map(int, children)):
+                with suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
             self._process.wait(300)
             self._process = None
 

@@ -24,7 +24,7 @@ from tests.servers.target_host import PROGRAM
 # The words after those that enter the machine, for the modules of this project.
 IN_PROJECT = f"--wd={PROJECT}"
 # Faults are remembered in /run; what is found there decides whether systemd is used.
-MOUNT = "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && echo there; exec sleep 600"
+MOUNT = "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && echo there; exec sleep infinity"
 
 
 def ssh_settings(folder: Path) -> dict[str, str]:
@@ -71,9 +71,7 @@ def second_machine(folder: Path) -> Iterator[SecondMachine]:
     assert found is not None
     with ExitStack() as stack:
         (machine,) = stack.enter_context(machines("second", network=OTHER_NETWORK))
-        stack.callback(_end_processes, machine)
-        inside = stack.enter_context(_own_mounts(machine))
-        ssh = stack.enter_context(ssh_server(folder, machine.address, inside))
+        inside, ssh = stack.enter_context(own_sshd(machine, folder))
         database = stack.enter_context(postgresql(found, machine.address, inside))
         create_orders(database.url)
         ports = [free_port() for _ in range(4)]
@@ -85,16 +83,17 @@ def second_machine(folder: Path) -> Iterator[SecondMachine]:
 
 
 @contextmanager
-def _own_mounts(machine: Machine) -> Iterator[tuple[str, ...]]:
-    """The words before a command that is to run there."""
+def own_sshd(machine: Machine, folder: Path) -> Iterator[tuple[tuple[str, ...], SshServer]]:
+    """The words before a command that is to run with its network and mounts, and its sshd."""
     command = ["nsenter", f"--net=/run/netns/{machine.name}", "unshare", "--mount", "sh", "-c", MOUNT]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with ExitStack() as stack:
+        stack.callback(_end_processes, machine)
+        process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+        stack.callback(process.kill)
         assert process.stdout is not None
         assert process.stdout.readline() == b"there\n"
-        try:
-            yield ("nsenter", "--net", "--mount", f"--target={process.pid}")
-        finally:
-            process.kill()
+        inside = ("nsenter", "--net", "--mount", f"--target={process.pid}")
+        yield inside, stack.enter_context(ssh_server(folder, machine.address, inside))
 
 
 def _start_services(stack: ExitStack, second: SecondMachine, folder: Path) -> None:
