@@ -5,6 +5,7 @@ https://man7.org/linux/man-pages/man8/ip-netns.8.html
 
 import ctypes
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -19,8 +20,6 @@ from tests.servers.loopback import wait_for
 # Of the network that is kept for tests between devices (RFC 2544).
 NETWORK = "198.18.77"
 HERE = f"{NETWORK}.1"
-# For the tests of another module, which may run at the same time.
-OTHER_NETWORK = "198.18.78"
 CLONE_NEWNET = 0x40000000
 # Seconds in which a connection that nothing holds up is made, here; a longer wait only for one that must be.
 SOON = 0.3
@@ -69,6 +68,13 @@ def can_filter() -> bool:
         return False
     command = ["unshare", "--net", "nft", "add", "table", "inet", "probe"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def find_free_network() -> str:
+    """One of these networks that no other process of this machine uses now."""
+    listed = subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True, check=True).stdout
+    free = [f"198.19.{number}" for number in range(256) if f" 198.19.{number}." not in listed]
+    return random.choice(free)  # noqa: S311 - no secret
 
 
 def ip(*words: str) -> None:

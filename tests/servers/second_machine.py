@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.servers.coordinator import PROJECT
 from tests.servers.loopback import free_port, is_listening, wait_for
-from tests.servers.network_namespaces import OTHER_NETWORK, Machine, machines
+from tests.servers.network_namespaces import Machine, find_free_network, machines
 from tests.servers.plain_system import TOKEN, create_orders, price_feed
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.ssh_server import SshServer, ssh_server
@@ -70,7 +70,7 @@ def second_machine(folder: Path) -> Iterator[SecondMachine]:
     found = programs()
     assert found is not None
     with ExitStack() as stack:
-        (machine,) = stack.enter_context(machines("second", network=OTHER_NETWORK))
+        (machine,) = stack.enter_context(machines("second", network=find_free_network()))
         inside, ssh = stack.enter_context(own_sshd(machine, folder))
         database = stack.enter_context(postgresql(found, machine.address, inside))
         create_orders(database.url)
