@@ -65,7 +65,7 @@ def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any
     caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
     documents = read_documents(body.documents)
     done = sync_scenarios(documents, prune=body.prune, by=caller.user, only_new=body.only_new)
-    return {"stored": True, "changes": [{"name": one.name, "kind": one.kind} for one in done]}
+    return {"stored": True, "changes": [{"name": change.name, "kind": change.kind} for change in done]}
 
 
 def read_documents(sources: list[str]) -> list[Document]:

@@ -54,10 +54,10 @@ def list_looks(request: HttpRequest, run_id: UUID, filters: Query[LookFilters]) 
     return {
         "items": [
             {
-                "phase": one.watched.phase,
-                "name": one.watched.validation,
-                "about": one.watched.about,
-                "compared": one.watched.compared,
+                "phase": watched_looks.watched.phase,
+                "name": watched_looks.watched.validation,
+                "about": watched_looks.watched.about,
+                "compared": watched_looks.watched.compared,
                 "looks": [
                     {
                         "at": datetime.fromtimestamp(look.at, UTC),
@@ -65,9 +65,9 @@ def list_looks(request: HttpRequest, run_id: UUID, filters: Query[LookFilters]) 
                         "elapsed": look.elapsed,
                         "value": look.value,
                     }
-                    for look in one.looks
+                    for look in watched_looks.looks
                 ],
             }
-            for one in kept
+            for watched_looks in kept
         ]
     }

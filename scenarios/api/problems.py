@@ -139,11 +139,11 @@ def answer_with(status: HTTPStatus, code: ProblemCode) -> Callable[[Exception], 
 def list_problems(error: ValidationError) -> list[ProblemAt]:
     return [
         ProblemAt(
-            path=format_path(one["loc"]),
-            message=MESSAGES.get(one["type"]) or str(one["msg"]).removeprefix("Value error, "),
-            hint=HINTS.get(one.get("ctx", {}).get("pattern", ""), ""),
+            path=format_path(item["loc"]),
+            message=MESSAGES.get(item["type"]) or str(item["msg"]).removeprefix("Value error, "),
+            hint=HINTS.get(item.get("ctx", {}).get("pattern", ""), ""),
         )
-        for one in error.errors
+        for item in error.errors
     ]
 
 

@@ -147,7 +147,7 @@ def describe_run_in_full(run: Run) -> dict[str, Any]:
         **describe_run(run),
         "time_to_detect": history.time_to_detect,
         "time_to_recover": history.time_to_recover,
-        "comparison": [one.list_fields() for one in compare_run(history).items],
+        "comparison": [comparison.list_fields() for comparison in compare_run(history).items],
         "load": [load.to_json() for load in read_loads(history)],
         "approval": Approval.objects.filter(run=run).values_list("pk", flat=True).first(),
     }
@@ -317,8 +317,10 @@ class ReportFormat(Schema):
             200: {
                 "description": "The report: the same bytes as from the admin site and the command line.",
                 "content": {
-                    one.media_type: {"schema": {"type": "object"} if name == "json" else {"type": "string"}}
-                    for name, one in FORMATS.items()
+                    report_format.media_type: {
+                        "schema": {"type": "object"} if name == "json" else {"type": "string"}
+                    }
+                    for name, report_format in FORMATS.items()
                 },
             }
         }

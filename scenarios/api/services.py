@@ -234,8 +234,11 @@ def test_service(request: HttpRequest, name: str) -> dict[str, Any]:
 
 
 def describe_findings(findings: Sequence[Finding]) -> dict[str, Any]:
-    checks = [{"subject": one.subject, "ok": one.is_well, "sentence": one.sentence} for one in findings]
-    return {"ok": all(one.is_well for one in findings), "checks": checks}
+    checks = [
+        {"subject": finding.subject, "ok": finding.is_well, "sentence": finding.sentence}
+        for finding in findings
+    ]
+    return {"ok": all(finding.is_well for finding in findings), "checks": checks}
 
 
 @router.delete(

@@ -45,7 +45,8 @@ async def build_chart(question: Question, windows: Sequence[Window], secret: Cal
         samples: Samples = {}
         moments: list[float] = []
         for window in windows:
-            moments = [one for one in moments if not window.start <= one <= window.end] + window.moments()
+            outside = [moment for moment in moments if not window.start <= moment <= window.end]
+            moments = outside + window.moments()
             _add(
                 samples,
                 await query_api(server, "query_range", _words(query, window), seconds=SECONDS),
@@ -70,11 +71,11 @@ def _add(samples: Samples, data: Mapping[str, Any], window: Window) -> None:
     """Add the samples of the response to the known ones."""
     moments = window.moments()
     try:
-        for one in data["result"]:
-            labels = tuple(sorted((str(name), str(value)) for name, value in one["metric"].items()))
+        for result in data["result"]:
+            labels = tuple(sorted((str(name), str(value)) for name, value in result["metric"].items()))
             known = samples.setdefault(labels, {})
             # A series of native histograms has no `values`; it counts as one without samples.
-            for at, text in one.get("values", ()):
+            for at, text in result.get("values", ()):
                 place = window.find_place(float(at))
                 if place is not None:
                     known[moments[place]] = _kept(float(text))
@@ -95,12 +96,12 @@ def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
         Series(name=name, values=[known.get(moment) for moment in moments])
         for name, known in zip(names, samples.values(), strict=True)
     ]
-    ranked = sorted(named, key=lambda one: (-_peak(one.values), one.name))
+    ranked = sorted(named, key=lambda series: (-_peak(series.values), series.name))
     return blank.model_copy(
         update={
             "moments": moments,
-            "series": sorted(ranked[:MAX_SERIES], key=lambda one: one.name),
-            "left_out": [one.name for one in ranked[MAX_SERIES : MAX_SERIES + MAX_NAMES_LEFT_OUT]],
+            "series": sorted(ranked[:MAX_SERIES], key=lambda series: series.name),
+            "left_out": [series.name for series in ranked[MAX_SERIES : MAX_SERIES + MAX_NAMES_LEFT_OUT]],
             "left_out_count": max(0, len(ranked) - MAX_SERIES),
         }
     )
@@ -108,14 +109,16 @@ def _with_series(blank: Chart, moments: list[float], samples: Samples) -> Chart:
 
 def _names(labels: Sequence[Mapping[str, str]]) -> list[str]:
     """Name each series by the labels in which they differ."""
-    keys = sorted({key for one in labels for key in one})
-    distinct = [key for key in keys if len({one.get(key) for one in labels}) > 1]
+    keys = sorted({key for label_set in labels for key in label_set})
+    distinct = [key for key in keys if len({label_set.get(key) for label_set in labels}) > 1]
     return [
-        truncate(", ".join(f"{key}={one[key]}" for key in distinct if key in one), MAX_NAME_LENGTH)
+        truncate(
+            ", ".join(f"{key}={label_set[key]}" for key in distinct if key in label_set), MAX_NAME_LENGTH
+        )
         or "(no labels)"
         if len(labels) > 1
         else ""
-        for one in labels
+        for label_set in labels
     ]
 
 

@@ -43,7 +43,7 @@ class Chart(BaseModel):
 
     @property
     def has_samples(self) -> bool:
-        return any(value is not None for one in self.series for value in one.values)
+        return any(value is not None for series in self.series for value in series.values)
 
 
 class Charts(BaseModel):

@@ -179,8 +179,10 @@ def parse_host(row: Any) -> HostFacts:
 
 def parse_checks(row: Any) -> list[CheckFacts]:
     return [
-        CheckFacts(_read_text(one, "subject"), _read_typed(one, "ok", bool), _read_text(one, "sentence"))
-        for one in _read_typed(row, "checks", list)
+        CheckFacts(
+            _read_text(check, "subject"), _read_typed(check, "ok", bool), _read_text(check, "sentence")
+        )
+        for check in _read_typed(row, "checks", list)
     ]
 
 
@@ -214,9 +216,9 @@ def raise_document_errors() -> Iterator[None]:
         if found := error.list_document_problems():
             raise InvalidDocument(found) from error
         variables = {
-            str(one["path"]).removeprefix(VARIABLES_PREFIX): str(one["message"])
-            for one in error.errors
-            if str(one.get("path", "")).startswith(VARIABLES_PREFIX) and "message" in one
+            str(item["path"]).removeprefix(VARIABLES_PREFIX): str(item["message"])
+            for item in error.errors
+            if str(item.get("path", "")).startswith(VARIABLES_PREFIX) and "message" in item
         }
         if variables:
             raise InvalidVariables(variables) from error

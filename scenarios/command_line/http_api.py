@@ -40,9 +40,9 @@ class Refusal(CommandRefused):
 
     def list_document_problems(self) -> list[Problem]:
         return [
-            Problem(one["line"], one["column"], one["path"], one["message"], one.get("hint", ""))
-            for one in self.errors
-            if isinstance(one.get("line"), int)
+            Problem(item["line"], item["column"], item["path"], item["message"], item.get("hint", ""))
+            for item in self.errors
+            if isinstance(item.get("line"), int)
         ]
 
 
@@ -185,7 +185,7 @@ class HttpApi:
             raise UnexpectedAnswer(self.server, f"{answer.status_code} without a reason")
         found = self._parse(answer, content)
         try:
-            return str(found["detail"]), [one for one in found.get("errors", []) if isinstance(one, dict)]
+            return str(found["detail"]), [item for item in found.get("errors", []) if isinstance(item, dict)]
         except (KeyError, TypeError, AttributeError):
             raise UnexpectedAnswer(self.server, f"{answer.status_code} without a reason") from None
 

@@ -137,4 +137,4 @@ def _describe_hosts(rows: Sequence[Host]) -> list[HostFacts]:
 
 
 def _describe_findings(findings: Sequence[Finding]) -> list[CheckFacts]:
-    return [CheckFacts(one.subject, one.is_well, one.sentence) for one in findings]
+    return [CheckFacts(finding.subject, finding.is_well, finding.sentence) for finding in findings]

@@ -68,11 +68,11 @@ def _read(session: Session, file: Path, name: str) -> tuple[ReadDocument | None,
     try:
         document = session.coordinator.read_document(read_content(file), name=name)
     except TranslationRefused as error:
-        left_out = [FileProblem(file, one, refused=False) for one in error.translation.left_out]
-        return None, left_out + [FileProblem(file, one, translated=True) for one in error.problems]
+        left_out = [FileProblem(file, problem, refused=False) for problem in error.translation.left_out]
+        return None, left_out + [FileProblem(file, problem, translated=True) for problem in error.problems]
     except InvalidDocument as error:
-        return None, [FileProblem(file, one) for one in error.problems]
-    return document, [FileProblem(file, one, refused=False) for one in document.left_out]
+        return None, [FileProblem(file, problem) for problem in error.problems]
+    return document, [FileProblem(file, problem, refused=False) for problem in document.left_out]
 
 
 def show_problems(terminal: Terminal, problems: Sequence[FileProblem]) -> None:

@@ -101,11 +101,13 @@ def add_service(session: Session, name: str, url: str, *, replace: bool, **optio
 def list_services(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_services()
     columns = {
-        "Name": [one.name for one in found],
-        "URL": [one.base_url for one in found],
-        "Fault proxy": [" ".join(filter(None, (one.proxy, one.proxy_listener))) or "-" for one in found],
-        "Protected": ["yes" if one.protected else "-" for one in found],
-        "Held by": [one.held_by[:8] if one.held_by else "-" for one in found],
+        "Name": [service.name for service in found],
+        "URL": [service.base_url for service in found],
+        "Fault proxy": [
+            " ".join(filter(None, (service.proxy, service.proxy_listener))) or "-" for service in found
+        ],
+        "Protected": ["yes" if service.protected else "-" for service in found],
+        "Held by": [service.held_by[:8] if service.held_by else "-" for service in found],
     }
     hint = "No services are registered; register one with 'scenario service add NAME --url URL'."
     session.terminal.rows(found, columns, empty=hint)
@@ -164,11 +166,11 @@ def parse_labels(words: Sequence[str]) -> dict[str, str]:
 def list_hosts(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_hosts()
     columns = {
-        "Name": [one.name for one in found],
-        "SSH": [one.address or "the worker's own machine" for one in found],
-        "Labels": [_format_labels(one.labels) for one in found],
-        "Protected": ["yes" if one.protected else "-" for one in found],
-        "Held by": [one.held_by[:8] if one.held_by else "-" for one in found],
+        "Name": [host.name for host in found],
+        "SSH": [host.address or "the worker's own machine" for host in found],
+        "Labels": [_format_labels(host.labels) for host in found],
+        "Protected": ["yes" if host.protected else "-" for host in found],
+        "Held by": [host.held_by[:8] if host.held_by else "-" for host in found],
     }
     hint = "No hosts are registered; register one with 'scenario host add NAME --ssh USER@HOST'."
     session.terminal.rows(found, columns, empty=hint)
@@ -197,11 +199,11 @@ def _show_saved(session: Session, facts: Any, markup: str) -> int:
 
 
 def _show_checks(session: Session, kind: str, name: str, checks: Sequence[CheckFacts]) -> int:
-    is_well = all(one.ok for one in checks)
+    is_well = all(check.ok for check in checks)
     if session.terminal.wants_json:
         session.terminal.document({kind: name, "ok": is_well, "checks": checks})
     else:
-        for one in checks:
-            mark = "[green]ok[/green]   " if one.ok else "[red]wrong[/red]"
-            session.terminal.say(f"{mark} {escape_text(one.subject)}: {escape_text(one.sentence)}")
+        for check in checks:
+            mark = "[green]ok[/green]   " if check.ok else "[red]wrong[/red]"
+            session.terminal.say(f"{mark} {escape_text(check.subject)}: {escape_text(check.sentence)}")
     return exit_codes.DONE if is_well else exit_codes.WRONG

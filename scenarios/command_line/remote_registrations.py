@@ -74,9 +74,9 @@ def _refusals() -> Iterator[None]:
         if error.status == HTTPStatus.CONFLICT:
             raise CommandRefused(f"{error} {REPLACE_HINT}") from error
         sentences = [
-            f"Invalid {str(one.get('path', '')).rpartition('.')[2]}: {one['message']}"
-            for one in error.errors
-            if "message" in one
+            f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}"
+            for item in error.errors
+            if "message" in item
         ]
         if not sentences:
             raise

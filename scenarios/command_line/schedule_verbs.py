@@ -23,12 +23,12 @@ def add_to(verbs: Any) -> None:
 def list_schedules(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_schedules()
     columns = {
-        "Schedule": [one.name for one in found],
-        "Scenario": [one.scenario for one in found],
-        "Cron": [one.cron for one in found],
-        "Time zone": [one.time_zone for one in found],
-        "Next (UTC)": [format_next_time(one) for one in found],
-        "By": [one.changed_by or "-" for one in found],
+        "Schedule": [schedule.name for schedule in found],
+        "Scenario": [schedule.scenario for schedule in found],
+        "Cron": [schedule.cron for schedule in found],
+        "Time zone": [schedule.time_zone for schedule in found],
+        "Next (UTC)": [format_next_time(schedule) for schedule in found],
+        "By": [schedule.changed_by or "-" for schedule in found],
     }
     session.terminal.rows(
         found, columns, empty="There are no schedules; create them in the admin site or over the API."

@@ -47,7 +47,7 @@ def build_comparison(run: Run, key: str) -> dict[str, Any]:
         **context,
         "differences": list(_compare_variables(run, other)),
         "lines": _compare_documents(run, other),
-        "figures": [FigureOfBoth(one, figures[0].get(one), figures[1].get(one)) for one in keys],
+        "figures": [FigureOfBoth(key, figures[0].get(key), figures[1].get(key)) for key in keys],
         "timelines": ((run, this_timeline), (other, other_timeline)),
         "charts": draw_compared_looks(histories),
     }
@@ -66,8 +66,8 @@ def list_candidates(run: Run) -> list[Run]:
 
 def _choose_other(run: Run, candidates: Sequence[Run], key: str) -> Run | None:
     chosen = _find_by_key(run, candidates, key)
-    earlier = [one for one in candidates if one.queued_at <= run.queued_at]
-    passed = [one for one in earlier if one.outcome == Outcome.PASSED]
+    earlier = [candidate for candidate in candidates if candidate.queued_at <= run.queued_at]
+    passed = [candidate for candidate in earlier if candidate.outcome == Outcome.PASSED]
     found = next(iter((*chosen, *passed, *earlier, *candidates)), None)
     return Run.objects.get(pk=found.pk) if found is not None else None
 
@@ -78,7 +78,7 @@ def _find_by_key(run: Run, candidates: Sequence[Run], key: str) -> list[Run]:
         wanted = UUID(key)
     except ValueError:
         return []
-    if found := [one for one in candidates if one.pk == wanted]:
+    if found := [candidate for candidate in candidates if candidate.pk == wanted]:
         return found
     rows = Run.objects.filter(pk=wanted, scenario__isnull=False, scenario=run.scenario_id)
     return list(rows.exclude(pk=run.pk))
@@ -86,7 +86,7 @@ def _find_by_key(run: Run, candidates: Sequence[Run], key: str) -> list[Run]:
 
 def _compare_variables(run: Run, other: Run) -> Iterator[Difference]:
     for name in dict.fromkeys([*run.variables, *other.variables]):
-        this, its = (str(one.variables.get(name, ABSENT)) for one in (run, other))
+        this, its = (str(compared_run.variables.get(name, ABSENT)) for compared_run in (run, other))
         if this != its:
             yield Difference(name, this, its)
 

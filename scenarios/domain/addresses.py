@@ -151,7 +151,7 @@ class Names:
         if lookups:
             self._look_up([host for host in named if not self._is_fresh(host)])
         known = {host: self._known.get(host) for host in named}
-        return found | {host: one.value for host, one in known.items() if one is not None}
+        return found | {host: address.value for host, address in known.items() if address is not None}
 
     def _is_fresh(self, host: str) -> bool:
         known = self._known.get(host)

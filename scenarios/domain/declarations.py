@@ -121,7 +121,7 @@ class Declaration(BaseModel):
 
 def _find_relation_errors(declaration: type[Declaration], data: Mapping[str, Any]) -> list[InitErrorDetails]:
     broken = islice(declaration.relations(data), _MAX_RELATIONS)
-    return [_build_relation_error(one, data) for one in broken]
+    return [_build_relation_error(relation, data) for relation in broken]
 
 
 def _build_relation_error(found: tuple[str, str] | BrokenRule, data: Mapping[str, Any]) -> InitErrorDetails:

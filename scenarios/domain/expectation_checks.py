@@ -57,8 +57,10 @@ def find_misfits(
 ) -> Iterator[Misfit]:
     """Yield what can never fail or never hold: unknown fields, unsuitable matchers and values."""
     alternatives = expect.get(ANY_OF)
-    for index, one in enumerate(alternatives if isinstance(alternatives, list) else ()):
-        for misfit in _find_misfits(one, arguments, driver) if isinstance(one, Mapping) else ():
+    for index, alternative in enumerate(alternatives if isinstance(alternatives, list) else ()):
+        for misfit in (
+            _find_misfits(alternative, arguments, driver) if isinstance(alternative, Mapping) else ()
+        ):
             yield misfit._replace(path=(ANY_OF, index, *misfit.path))
     yield from _find_misfits(
         {name: part for name, part in expect.items() if name != ANY_OF}, arguments, driver
@@ -102,9 +104,9 @@ def _check_queries(wanted: Any) -> Iterator[Misfit]:
             continue  # its own declaration reports it
         several = "" if is_singular else f"{query!r} may select several values"
         kind = ANY if is_singular else LIST
-        for one in _check_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
+        for misfit in _check_matchers(f"JSON at {query!r}", ("json", query), matchers, kind):
             # JSON Schema cannot tell what a query selects.
-            yield one._replace(hint=one.hint or several, is_in_schema=False)
+            yield misfit._replace(hint=misfit.hint or several, is_in_schema=False)
 
 
 def _check_headers(wanted: Any) -> Iterator[Misfit]:
@@ -146,8 +148,8 @@ def _check_matcher(name: str, subject: str, place: Path, expected: Any, kind: Ki
     if name in {"equals", "not"}:
         yield from _check_value(subject, place, expected, kind)
     elif name in {"in", "not_in"} and isinstance(expected, list):
-        for index, one in enumerate(expected):
-            yield from _check_value(subject, (*place, index), one, kind)
+        for index, item in enumerate(expected):
+            yield from _check_value(subject, (*place, index), item, kind)
     elif name == "contains":
         yield from _check_part(subject, place, expected, kind)
     elif name in {"all", "any"}:

@@ -36,7 +36,9 @@ class Expectations:
     def names(self, field: str) -> bool:
         """Whether every way to meet them says something about the field."""
         alternatives = self.fields.get(ANY_OF, ())
-        return field in self.fields or (bool(alternatives) and all(field in one for one in alternatives))
+        return field in self.fields or (
+            bool(alternatives) and all(field in alternative for alternative in alternatives)
+        )
 
     def check(self, fields: Mapping[str, Any], budget: Budget | None = None) -> tuple[str, ...]:
         """Return a sentence for each mismatch; an empty tuple means that everything holds.
@@ -98,8 +100,8 @@ def _check_alternatives(
     alternatives: Sequence[Mapping[str, Any]], fields: Mapping[str, Any], budget: Budget
 ) -> Iterator[str]:
     missed = []
-    for number, one in enumerate(alternatives, start=1):
-        misses = Expectations(one).check(fields, budget)
+    for number, alternative in enumerate(alternatives, start=1):
+        misses = Expectations(alternative).check(fields, budget)
         if not misses:
             return
         missed.append(f"({number}) {', '.join(misses)}")
@@ -141,9 +143,11 @@ def _check_headers(wanted: Mapping[str, Any], fields: Mapping[str, Any], budget:
 def _label_series(fields: Mapping[str, Any]) -> LabelledValues | None:
     """The series of a Prometheus response with their labels; None for any other response."""
     samples = fields.get("samples")
-    if not isinstance(samples, list) or not all(isinstance(one, dict) and "metric" in one for one in samples):
+    if not isinstance(samples, list) or not all(
+        isinstance(sample, dict) and "metric" in sample for sample in samples
+    ):
         return None
-    return [(_format_labels(one["metric"]), one.get("value")) for one in samples]
+    return [(_format_labels(sample["metric"]), sample.get("value")) for sample in samples]
 
 
 def _format_labels(metric: Any) -> str:

@@ -161,18 +161,18 @@ def are_equal(value: Any, other: Any, budget: Budget | None = None) -> bool:
     spend = (budget or Budget(sys.maxsize)).spend
     left = [(value, other)]
     while left:
-        one, another = left.pop()
-        if isinstance(one, Mapping) and isinstance(another, Mapping):
-            spend(len(one))
-            if one.keys() != another.keys():
+        first, second = left.pop()
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            spend(len(first))
+            if first.keys() != second.keys():
                 return False
-            left += [(one[key], another[key]) for key in one]
-        elif isinstance(one, list | tuple) and isinstance(another, list | tuple):
-            if len(one) != len(another):
+            left += [(first[key], second[key]) for key in first]
+        elif isinstance(first, list | tuple) and isinstance(second, list | tuple):
+            if len(first) != len(second):
                 return False
-            spend(len(one))
-            left += zip(one, another, strict=True)
-        elif one != another or isinstance(one, bool) is not isinstance(another, bool):
+            spend(len(first))
+            left += zip(first, second, strict=True)
+        elif first != second or isinstance(first, bool) is not isinstance(second, bool):
             return False
     return True
 
@@ -206,11 +206,11 @@ class _Evaluation:
         """The node and all nodes below it that have children, parents first."""
         left = [node]
         while left:
-            one = left.pop()
-            if isinstance(one, dict | list):
-                self._spend(1 + len(one))
-                yield one
-                left += reversed(one.values() if isinstance(one, dict) else one)
+            candidate = left.pop()
+            if isinstance(candidate, dict | list):
+                self._spend(1 + len(candidate))
+                yield candidate
+                left += reversed(candidate.values() if isinstance(candidate, dict) else candidate)
 
     def _selected(self, selector: JSONPathSelector, node: Any) -> Iterable[Any]:
         self._spend(1)
@@ -312,5 +312,5 @@ class _Evaluation:
 def _is_less(left: Any, right: Any) -> bool:
     if isinstance(left, str) and isinstance(right, str):
         return left < right
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (left, right))
+    numbers = all(isinstance(side, int | float) and not isinstance(side, bool) for side in (left, right))
     return numbers and bool(left < right)

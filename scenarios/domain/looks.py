@@ -63,7 +63,7 @@ class LookSeries:
 
 def _keep_changes(looks: list[Look]) -> list[Look]:
     """Every second look, and both looks of each change."""
-    changes = {number for number, (one, other) in enumerate(pairwise(looks)) if one.holds != other.holds}
+    changes = {number for number, (look, other) in enumerate(pairwise(looks)) if look.holds != other.holds}
     changes |= {number + 1 for number in changes}
     return [look for number, look in enumerate(looks) if number % 2 == 0 or number in changes]
 

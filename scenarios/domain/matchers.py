@@ -47,7 +47,7 @@ def find_mismatches(subject: str, wanted: Any, value: Any, budget: Budget) -> It
         if number is None:
             yield f"{subject} is {format_value(value)}, which cannot be read as a number"
             return
-        value, matchers = number, {name: one for name, one in matchers.items() if name != READ_AS}
+        value, matchers = number, {name: expected for name, expected in matchers.items() if name != READ_AS}
     yield from _check_matchers(subject, matchers, value, budget)
 
 
@@ -79,7 +79,7 @@ def _check_list(subject: str, name: str, wanted: Any, value: Any, budget: Budget
         found = format_value(value)
         yield f"{subject} is {found}, not a list; {name!r} checks the values of a list"
         return
-    named = [(f"[{index}]", one) for index, one in enumerate(value)]
+    named = [(f"[{index}]", item) for index, item in enumerate(value)]
     yield from find_list_mismatches(subject, name, wanted, named, budget)
 
 
@@ -122,14 +122,14 @@ def _not(value: Any, unwanted: Any, budget: Budget) -> str:
 
 
 def _in(value: Any, choices: Any, budget: Budget) -> str:
-    found = any(are_equal(value, one, budget) for one in choices)
+    found = any(are_equal(value, choice, budget) for choice in choices)
     return "" if found else f"is {format_value(value)}, not one of {format_value(choices)}"
 
 
 def _not_in(value: Any, choices: Any, budget: Budget) -> str:
     if _is_nan(value) and any(is_number(choice) for choice in choices):
         return f"is NaN and cannot be compared with {format_value(choices)}"
-    found = any(are_equal(value, one, budget) for one in choices)
+    found = any(are_equal(value, choice, budget) for choice in choices)
     return f"is {format_value(value)}, but must not be one of {format_value(choices)}" if found else ""
 
 
@@ -143,7 +143,7 @@ def _contains(value: Any, part: Any, budget: Budget) -> str:
         return "" if is_key else f"has no key {format_value(part)}; it is {format_value(value)}"
     if isinstance(value, list | tuple):
         budget.spend(len(value))
-        found = any(are_equal(one, part, budget) for one in value)
+        found = any(are_equal(item, part, budget) for item in value)
         return "" if found else f"is {format_value(value)}, which does not contain {format_value(part)}"
     return f"is {format_value(value)}, which cannot contain {format_value(part)}"
 

@@ -102,7 +102,7 @@ def dump_json(value: Any, **how: Any) -> str:
     except ValueError:
         if "default" in how:
             plainly = how["default"]
-            how["default"] = lambda one: _replace_non_finite(plainly(one))
+            how["default"] = lambda item: _replace_non_finite(plainly(item))
         return json.dumps(_replace_non_finite(value), allow_nan=False, **how)
 
 

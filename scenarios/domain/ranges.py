@@ -42,7 +42,7 @@ UNLIMITED = Range()
 def predict_result(matcher: str, limit: Any, numbers: Range) -> str:
     """Return 'always' or 'never' if all or no numbers of a range meet the matcher, otherwise ''."""
     limits = limit if matcher == "between" else [limit]
-    if not isinstance(limits, list) or not limits or any(type(one) not in {int, float} for one in limits):
+    if not isinstance(limits, list) or not limits or any(type(bound) not in {int, float} for bound in limits):
         return ""
     first, last = limits[0], limits[-1]
     lowest, highest = numbers.lowest, numbers.highest

@@ -30,13 +30,13 @@ class Redactor:
     def learn(self, secret: str) -> None:
         """From now on, redact this secret and each of its longer lines."""
         lines = [line for line in secret.splitlines() if len(line) >= _MIN_LINE_LENGTH]
-        misread = [_misread_as_latin_1(one) for one in (secret, *lines) if not one.isascii()]
-        new = [one for one in (secret, *lines, *misread) if one and one not in self._secrets]
+        misread = [_misread_as_latin_1(text) for text in (secret, *lines) if not text.isascii()]
+        new = [text for text in (secret, *lines, *misread) if text and text not in self._secrets]
         if new:
             known = [*self._secrets, *new]
             # The longest first, because a shorter secret may be part of it.
             known.sort(key=len, reverse=True)
-            self._secrets = {one: self._secrets.get(one) or _get_secret(one) for one in known}
+            self._secrets = {text: self._secrets.get(text) or _get_secret(text) for text in known}
 
     def redact(self, value: Any) -> Any:
         """The text or JSON value with MASK instead of secrets; the same object if no secret is known."""
@@ -75,7 +75,7 @@ class Redactor:
         if len(values) < MIN_ENCODED or not all(map(_is_byte_or_character, values)):
             return False
         texts = list(join_values(values))
-        return any(one.redact(text) != text for one in self._secrets.values() for text in texts)
+        return any(secret.redact(text) != text for secret in self._secrets.values() for text in texts)
 
 
 def _is_byte_or_character(value: Any) -> bool:
@@ -120,7 +120,7 @@ def _list_plain_forms(secret: str) -> list[str]:
         secret.upper(),
         *list_base64_cores(data),
     ]
-    return [one for one in dict.fromkeys(written) if len(one) > MIN_ENCODED]
+    return [form for form in dict.fromkeys(written) if len(form) > MIN_ENCODED]
 
 
 def _redact_beginning(text: str, written: str) -> str:

@@ -60,7 +60,7 @@ class Kind:
         return Kind(self.types, samples=self.samples) if self.series else self.items or ANY
 
     def __str__(self) -> str:
-        return " or ".join(_WORDS[one] for one in sorted(self.types))
+        return " or ".join(_WORDS[type_name] for type_name in sorted(self.types))
 
 
 ANY = Kind()
@@ -93,16 +93,18 @@ def read_returned_fields(arguments: type[BaseModel]) -> Mapping[str, Field] | No
 
 
 def _read_kind(schema: Mapping[str, Any]) -> Kind:
-    alternatives = [one for one in schema.get("anyOf", [schema]) if isinstance(one, Mapping)]
+    alternatives = [
+        alternative for alternative in schema.get("anyOf", [schema]) if isinstance(alternative, Mapping)
+    ]
     types: set[str] = set()
     items: Kind | None = None
-    for one in alternatives:
-        written = one.get("type")
+    for alternative in alternatives:
+        written = alternative.get("type")
         if not isinstance(written, str):
             return Kind(series=bool(schema.get("series")))
         types.add(written)
-        if isinstance(one.get("items"), Mapping):
-            items = _read_kind(one["items"])
+        if isinstance(alternative.get("items"), Mapping):
+            items = _read_kind(alternative["items"])
     if "number" in types:
         types.discard("integer")
     return Kind(

@@ -85,7 +85,9 @@ def _escape(text: str) -> str:
 def _write_each(secret: str) -> str:
     """The secret with each character in any of its forms, independent of the others."""
     forms = (list(dict.fromkeys(_list_forms(character))) for character in secret)
-    return _SOFT_BREAK.join(one[0] if len(one) == 1 else f"(?:{'|'.join(one)})" for one in forms)
+    return _SOFT_BREAK.join(
+        choices[0] if len(choices) == 1 else f"(?:{'|'.join(choices)})" for choices in forms
+    )
 
 
 def _list_forms(character: str) -> Iterator[str]:
@@ -149,7 +151,7 @@ def _list_other_encodings(secret: str) -> Iterator[str]:
         yield _ignore_case(_BETWEEN_DIGITS.join(f"{byte:02x}" for byte in wide))
     data = secret.encode("utf-8", "surrogatepass")
     in_base85 = (encode(data).decode() for encode in (base64.b85encode, base64.a85encode))
-    yield from (_escape(one) for one in in_base85 if len(one) > MIN_ENCODED)
+    yield from (_escape(form) for form in in_base85 if len(form) > MIN_ENCODED)
 
 
 def _write_number(byte: int) -> str:
@@ -179,7 +181,7 @@ def allow_line_breaks(core: str) -> str:
     """
     forms = {"+": r"(?:[-+]|%2[bB])", "/": r"(?:[/_]|\\/|%2[fF])"}
     shared = r"[A-Za-z0-9+/_-]?"
-    return shared + r"[\r\n]*".join(forms.get(one, one) for one in core) + shared + "={0,2}"
+    return shared + r"[\r\n]*".join(forms.get(character, character) for character in core) + shared + "={0,2}"
 
 
 def join_values(values: Iterable[Any]) -> Iterator[str]:

@@ -113,15 +113,15 @@ def _find_templated_texts(value: Any) -> tuple[list[str], list[str]]:
     keys: list[str] = []
     left = [value]
     while left:
-        one = left.pop()
-        if isinstance(one, str):
-            if "${" in one:
-                texts.append(one)
-        elif isinstance(one, Mapping):
-            keys += [key for key in one if "${" in key]
-            left += one.values()
-        elif isinstance(one, list):
-            left += one
+        part = left.pop()
+        if isinstance(part, str):
+            if "${" in part:
+                texts.append(part)
+        elif isinstance(part, Mapping):
+            keys += [key for key in part if "${" in key]
+            left += part.values()
+        elif isinstance(part, list):
+            left += part
     return texts, keys
 
 

@@ -99,7 +99,7 @@ class Alert:
             platform=platform,
             reads=True,
         )
-        return _build_fields([one for one in _read_alerts(answer, name) if _is_meant(one, arguments)])
+        return _build_fields([alert for alert in _read_alerts(answer, name) if _is_meant(alert, arguments)])
 
     async def act(self, arguments: AlertArguments, platform: Platform) -> Mapping[str, Any]:
         return await self.probe(arguments, platform)
@@ -138,7 +138,7 @@ def _read_alerts(answer: Answer, name: str) -> list[dict[str, Any]]:
     try:
         document = json.loads(answer.body)
         listed = document if isinstance(document, list) else document["data"]["alerts"]
-        return [_read_alert(one) for one in listed]
+        return [_read_alert(alert) for alert in listed]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise StepFailed(f"{name} answered without a list of alerts: {format_value(answer.body)}") from error
 
@@ -160,12 +160,12 @@ def _is_meant(alert: Mapping[str, Any], arguments: AlertArguments) -> bool:
 
 
 def _build_fields(alerts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    pending = sum(one["state"] == "pending" for one in alerts)
+    pending = sum(alert["state"] == "pending" for alert in alerts)
     fields: dict[str, Any] = {
         "firing": len(alerts) > pending,
         "count": len(alerts) - pending,
         "pending": pending,
-        "suppressed": sum(one["state"] == _SUPPRESSED for one in alerts),
+        "suppressed": sum(alert["state"] == _SUPPRESSED for alert in alerts),
         "alerts": list(alerts),
     }
-    return {**fields, "since": min(one["since"] for one in alerts)} if alerts else fields
+    return {**fields, "since": min(alert["since"] for alert in alerts)} if alerts else fields

@@ -26,7 +26,7 @@ async def admit(
     bare = host.removeprefix("[").removesuffix("]")
     found = await asyncio.get_running_loop().getaddrinfo(bare, port, type=socket.SOCK_STREAM)
     if isinstance(platform, GatedPlatform):
-        addresses = tuple(dict.fromkeys((str(one[4][0]), port) for one in found))
+        addresses = tuple(dict.fromkeys((str(info[4][0]), port) for info in found))
         await platform.admit(Connection(bare, addresses), reads=reads, was_sent=was_sent)
     return found
 
@@ -72,9 +72,9 @@ def build_pinned_resolver() -> Any:
             flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
             return [
                 ResolveResult(
-                    hostname=host, host=str(one[4][0]), port=port, family=one[0], proto=one[2], flags=flags
+                    hostname=host, host=str(info[4][0]), port=port, family=info[0], proto=info[2], flags=flags
                 )
-                for one in self.found
+                for info in self.found
             ]
 
         async def close(self) -> None:

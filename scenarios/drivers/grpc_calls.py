@@ -58,7 +58,7 @@ def open_channel(server: Server, addresses: Iterable[AddressInfo], *, tls: bool)
     """A channel that connects to these addresses, which were admitted, and to no other."""
     import grpc  # noqa: PLC0415
 
-    ips = list(dict.fromkeys(str(one[4][0]) for one in addresses))
+    ips = list(dict.fromkeys(str(info[4][0]) for info in addresses))
     # Of one family, because a target has one scheme.
     family = "ipv6" if ":" in ips[0] else "ipv4"
     chosen = [ip for ip in ips if (":" in ip) == (family == "ipv6")]
@@ -260,7 +260,7 @@ def _find_method(pool: Any, service: str, method: str, name: str) -> Any:
         found = pool.FindServiceByName(service)
     except KeyError as error:
         raise StepImpossible(f"{name} has no service {service!r} in its description") from error
-    known = [one.name for one in found.methods]
+    known = [descriptor.name for descriptor in found.methods]
     if method not in known:
         raise StepImpossible(f"{service!r} has no method {method!r}: it has {', '.join(known)}")
     chosen = found.FindMethodByName(method)

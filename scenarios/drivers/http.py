@@ -132,7 +132,9 @@ class HttpArguments(Declaration):
         if "json" in values and "body" in values:
             yield "body", "'body' and 'json' cannot be combined: a request has one body"
         if values.get("follow_redirects") is True and isinstance(ok := values.get("ok"), list):
-            for status in sorted(_FOLLOWED.intersection(one for one in ok if type(one) in {int, float})):
+            for status in sorted(
+                _FOLLOWED.intersection(number for number in ok if type(number) in {int, float})
+            ):
                 yield (
                     "ok",
                     f"'follow_redirects' follows {status}: name the status after the redirect",

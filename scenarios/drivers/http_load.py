@@ -30,7 +30,7 @@ async def prepare_load(arguments: Any, url: str, platform: Platform) -> Mapping[
     return {
         "url": url,
         "host": host,
-        "addresses": [[str(one[4][0]), port] for one in found],
+        "addresses": [[str(info[4][0]), port] for info in found],
         "is_tls": scheme == "https",
         "method": arguments.method,
         "headers": {"User-Agent": "test-coordinator", "Accept": "*/*", **arguments.headers},

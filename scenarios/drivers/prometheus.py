@@ -158,7 +158,9 @@ def _build_fields(result: Mapping[str, Any]) -> dict[str, Any]:
         if kind in {"scalar", "string"}:
             value = found[1] if kind == "string" else _parse_number(found[1])
             return {"value": value, "values": [value], "samples": [{"metric": {}, "value": value}]}
-        samples = [{"metric": dict(one["metric"]), "value": _parse_number(one["value"][1])} for one in found]
+        samples = [
+            {"metric": dict(sample["metric"]), "value": _parse_number(sample["value"][1])} for sample in found
+        ]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise StepFailed(
             f"Prometheus returned a result that cannot be read: {format_value(result)}"

@@ -104,7 +104,8 @@ class Signal:
 
 
 def _list_allowed_folders() -> str:
-    return f"ALLOWED_PIDFILE_DIRS names {', '.join(repr(str(one)) for one in settings.ALLOWED_PIDFILE_DIRS)}"
+    folders = ", ".join(repr(str(folder)) for folder in settings.ALLOWED_PIDFILE_DIRS)
+    return f"ALLOWED_PIDFILE_DIRS names {folders}"
 
 
 def _is_allowed_path(path: str) -> bool:

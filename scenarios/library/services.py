@@ -18,9 +18,9 @@ def check_address(service: Service) -> None:
         AddressProtected: a protected service is registered at this address.
         AddressUnknown: the host cannot be resolved, and there are protected services to compare with.
     """
-    others = [one for one in registry.read_services() if one.name != service.name]
+    others = [other for other in registry.read_services() if other.name != service.name]
     endpoint = addresses.parse_endpoint(service.base_url)
-    if endpoint is None or not any(one.is_protected for one in others):
+    if endpoint is None or not any(other.is_protected for other in others):
         return
     host, port = endpoint
     known = addresses.names.resolve([host]).get(host)

@@ -79,7 +79,7 @@ def sync_scenarios(
             raise NameTaken(taken)
         # Always in the same order, so that concurrent imports do not deadlock.
         new = {change.name for change in changes if change.kind == "new"}.intersection(only_new)
-        for document in sorted(documents, key=lambda one: one.name):
+        for document in sorted(documents, key=lambda document: document.name):
             _store(document, by, replace=document.name not in new)
         for change in changes:
             if change.kind == "removed":

@@ -62,7 +62,9 @@ def look_for_targets(plan: Plan) -> Targets:
     """Where nothing listens now, and where its faults would be. Waits a few seconds at most."""
     # A `tcp` probe of a port number often expects the port to be closed.
     placed = (
-        one for one in list_placed_steps(plan) if one.step.driver != "tcp" or "service" in one.step.arguments
+        placed_step
+        for placed_step in list_placed_steps(plan)
+        if placed_step.step.driver != "tcp" or "service" in placed_step.step.arguments
     )
     return asyncio.run(preflight.look_for_targets(placed, _build_runner()))
 

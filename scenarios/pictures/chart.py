@@ -97,7 +97,9 @@ class _Frame:
 
 def draw_chart(chart: Chart, scene: Scene, words: str) -> SafeString:
     """The picture; `words` describe it for screen readers."""
-    shown = [value for one in chart.series for value in chart.numbers(one, scene.left, scene.right + 1e-3)]
+    shown = [
+        value for series in chart.series for value in chart.numbers(series, scene.left, scene.right + 1e-3)
+    ]
     marks = axis(min(shown, default=0.0), max(shown, default=0.0))
     frame = _Frame(scene.left, scene.right, TOP, BOTTOM, marks[0], marks[-1])
     has_strip = scene.around[1] - scene.around[0] > WORTH_A_STRIP * (scene.right - scene.left)
@@ -198,10 +200,10 @@ def _crossing(moments: Sequence[float], values: Sequence[Value], frame: _Frame, 
     after = bisect_right(moments, edge)
     if not 0 < after < len(moments) or moments[after - 1] == edge:
         return
-    one, other = values[after - 1], values[after]
-    if isinstance(one, float) and isinstance(other, float):
+    start, end = values[after - 1], values[after]
+    if isinstance(start, float) and isinstance(end, float):
         share = (edge - moments[after - 1]) / (moments[after] - moments[after - 1])
-        yield f"{frame.x(edge):.1f} {frame.y(one + (other - one) * share):.1f}"
+        yield f"{frame.x(edge):.1f} {frame.y(start + (end - start) * share):.1f}"
 
 
 # The run, and when
@@ -252,7 +254,7 @@ def _marks(frame: _Frame, scene: Scene) -> list[tuple[str, float, list[str]]]:
 
 def _time_axis(frame: _Frame, scene: Scene) -> Iterator[SafeString]:
     length = frame.end - frame.begin
-    step = next((one for one in STEPS_OF_TIME if length / one <= MAX_TICKS), length)
+    step = next((seconds for seconds in STEPS_OF_TIME if length / seconds <= MAX_TICKS), length)
     first = int((frame.begin - scene.began) // step) + 1
     for number in range(first, int((frame.end - scene.began) // step) + 1):
         x = frame.x(scene.began + number * step)
@@ -274,7 +276,7 @@ def _since(seconds: float) -> str:
 
 
 def _strip(chart: Chart, scene: Scene) -> Iterator[SafeString]:
-    values = [value for one in chart.series for value in one.values if isinstance(value, float)]
+    values = [value for series in chart.series for value in series.values if isinstance(value, float)]
     marks = axis(min(values, default=0.0), max(values, default=0.0))
     frame = _Frame(*scene.around, STRIP_TOP, STRIP_BOTTOM, marks[0], marks[-1])
     left, right = frame.x(scene.left), frame.x(scene.right)

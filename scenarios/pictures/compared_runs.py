@@ -44,7 +44,10 @@ def draw_timelines(histories: Sequence[RunHistory]) -> list[SafeString]:
 
 def draw_compared_looks(histories: Sequence[RunHistory]) -> list[ComparedLooks]:
     """A chart for each validation that looked more than once in both runs."""
-    first, second = ({_get_name(one): one for one in read_looks(history.run)} for history in histories)
+    first, second = (
+        {_get_name(watched_looks): watched_looks for watched_looks in read_looks(history.run)}
+        for history in histories
+    )
     both = [
         (first[name], second[name])
         for name in first
@@ -62,19 +65,19 @@ def _find_span(histories: Sequence[RunHistory]) -> tuple[float, float]:
     return max(0.0, before), max(0.1, after)
 
 
-def _get_name(one: ValidationLooks) -> tuple[str, str]:
-    return one.watched.phase, one.watched.validation
+def _get_name(watched_looks: ValidationLooks) -> tuple[str, str]:
+    return watched_looks.watched.phase, watched_looks.watched.validation
 
 
 def _draw_chart(pair: Sequence[ValidationLooks], histories: Sequence[RunHistory]) -> ComparedLooks:
     watched = pair[0].watched
-    is_value = any(look.value is not None for one in pair for look in one.looks)
+    is_value = any(look.value is not None for watched_looks in pair for look in watched_looks.looks)
     before, after = _find_span(histories)
     moments = [-before + (before + after) * number / POINTS for number in range(POINTS + 1)]
     origins = [find_origin(history).timestamp() for history in histories]
     series = [
-        Series(name=run, values=list(_resample(one.looks, origin, moments, is_value=is_value)))
-        for run, one, origin in zip(("this run", "the other"), pair, origins, strict=True)
+        Series(name=run, values=list(_resample(watched_looks.looks, origin, moments, is_value=is_value)))
+        for run, watched_looks, origin in zip(("this run", "the other"), pair, origins, strict=True)
     ]
     unit = Unit.NUMBER if is_value else Unit.SECONDS
     chart = Chart(
@@ -115,7 +118,7 @@ def _resample(
 
 
 def _interpolate(times: Sequence[float], numbers: Sequence[float | None], moment: float) -> float | None:
-    (one, other), (first, second) = times, numbers
+    (start, end), (first, second) = times, numbers
     if first is None or second is None:
         return None
-    return first + (second - first) * (moment - one) / ((other - one) or 1.0)
+    return first + (second - first) * (moment - start) / ((end - start) or 1.0)

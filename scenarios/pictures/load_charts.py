@@ -60,7 +60,7 @@ def list_rows(load: LoadResult) -> list[tuple[str, ...]]:
 
 def _list_cells(name: str, figures: Mapping[str, Any]) -> tuple[str, ...]:
     share = _describe(figures["error_rate"], Unit.SHARE)
-    latencies = (_describe(figures[one], Unit.SECONDS) for one in ("p50", "p95", "p99", "max"))
+    latencies = (_describe(figures[name], Unit.SECONDS) for name in ("p50", "p95", "p99", "max"))
     rate = _describe(figures["rate"], Unit.NUMBER)
     return name, str(figures["requests"]), f"{figures['errors']} ({share})", rate, *latencies
 

@@ -68,14 +68,18 @@ class LookViews:
 
 
 def build_look_views(history: RunHistory) -> LookViews:
-    all_looks = [one for one in read_looks(history.run) if len(one.looks) >= MIN_LOOKS]
+    all_looks = [
+        watched_looks for watched_looks in read_looks(history.run) if len(watched_looks.looks) >= MIN_LOOKS
+    ]
     if not all_looks:
         return LookViews(())
     scene = build_scene(history, history.ends)
     steps = {(step.phase, step.name): step for step in history.validations}
     views = [
-        _build_view(one, scene, steps.get((one.watched.phase, one.watched.validation)))
-        for one in all_looks[:MAX_CHARTS]
+        _build_view(
+            watched_looks, scene, steps.get((watched_looks.watched.phase, watched_looks.watched.validation))
+        )
+        for watched_looks in all_looks[:MAX_CHARTS]
     ]
     return LookViews(views, len(all_looks) - len(views))
 
@@ -113,7 +117,7 @@ def _reduce(looks: Sequence[Look], numbers: Sequence[float | None]) -> Iterator[
         known = [(number, at) for at, number in group if number is not None]
         if len(known) < len(group) or not known:
             yield group[0][0], None
-        for number, at in sorted({min(known), max(known)}, key=lambda one: one[1]) if known else ():
+        for number, at in sorted({min(known), max(known)}, key=lambda pair: pair[1]) if known else ():
             yield at, number
 
 

@@ -45,7 +45,7 @@ def compute_max_length(phase: Phase) -> float:
     """The maximum length of the phase in seconds: its hold, its last action or its validations."""
     moments = [action.at or 0.0 for action in phase.actions]
     judged: tuple[Validation | LoadValidation, ...] = (*phase.validations, *phase.load_validations)
-    limits = [(one.within or 0.0) + (one.hold_for or 0.0) for one in judged]
+    limits = [(validation.within or 0.0) + (validation.hold_for or 0.0) for validation in judged]
     return max(phase.hold, *moments, *limits, 0.0)
 
 

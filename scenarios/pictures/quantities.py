@@ -54,4 +54,4 @@ def axis(lowest: float, highest: float, marks: int = 3) -> list[float]:
 
 def _round_step(wanted: float) -> float:
     power = 10.0 ** math.floor(math.log10(max(wanted, 1e-300)))
-    return next(one * power for one in _ROUND if one * power >= wanted * (1 - 1e-9))
+    return next(factor * power for factor in _ROUND if factor * power >= wanted * (1 - 1e-9))

@@ -20,7 +20,7 @@ VERDICTS = {"passed": "passed", "failed": "failed", "errored": "errored"}
 
 
 def draw_run_history(runs: Sequence[MeasuredRun]) -> SafeString:
-    values = [one.time_to_recover for one in runs if one.time_to_recover is not None]
+    values = [measured.time_to_recover for measured in runs if measured.time_to_recover is not None]
     marks = axis(0.0, max(values, default=0.0))
     return picture(
         WIDTH,
@@ -34,8 +34,8 @@ def draw_run_history(runs: Sequence[MeasuredRun]) -> SafeString:
 
 
 def _describe(runs: Sequence[MeasuredRun]) -> str:
-    passed = sum(one.run.outcome == "passed" for one in runs)
-    times = [duration(one.time_to_recover) for one in runs if one.time_to_recover is not None]
+    passed = sum(measured.run.outcome == "passed" for measured in runs)
+    times = [duration(measured.time_to_recover) for measured in runs if measured.time_to_recover is not None]
     recovered = f"; time to recover, the last at the end: {', '.join(times)}" if times else ""
     return f"The last {len(runs)} runs, {passed} of them passed{recovered}"
 
@@ -59,7 +59,9 @@ def _draw_axis(marks: Sequence[float]) -> Iterator[SafeString]:
 
 def _draw_versions(runs: Sequence[MeasuredRun]) -> Iterator[SafeString]:
     """A line where the version changes."""
-    known = [(number, one.version) for number, one in enumerate(runs) if one.version is not None]
+    known = [
+        (number, measured.version) for number, measured in enumerate(runs) if measured.version is not None
+    ]
     if known:
         yield element("text", f"version {known[0][1]}", class_="small", x=LEFT, y=TOP - 10)
     for (_number, before), (number, version) in pairwise(known):
@@ -71,19 +73,19 @@ def _draw_versions(runs: Sequence[MeasuredRun]) -> Iterator[SafeString]:
 
 def _draw_line(runs: Sequence[MeasuredRun], highest: float) -> Iterator[SafeString]:
     points = [
-        f"{_find_x(number, runs):.1f} {_find_y(one.time_to_recover, highest):.1f}"
-        for number, one in enumerate(runs)
-        if one.time_to_recover is not None
+        f"{_find_x(number, runs):.1f} {_find_y(measured.time_to_recover, highest):.1f}"
+        for number, measured in enumerate(runs)
+        if measured.time_to_recover is not None
     ]
     if len(points) > 1:
         yield element("path", class_="series series-1", d=f"M{'L'.join(points)}")
 
 
 def _draw_runs(runs: Sequence[MeasuredRun], highest: float) -> Iterator[SafeString]:
-    for number, one in enumerate(runs):
-        y = BELOW if one.time_to_recover is None else _find_y(one.time_to_recover, highest)
-        words = f"{one.run.short_id}: {one.run.verdict}"
-        if one.time_to_recover is not None:
-            words += f", recovered in {duration(one.time_to_recover)}"
-        shape = mark(_find_x(number, runs), VERDICTS.get(one.run.outcome, "once"), words)
+    for number, measured in enumerate(runs):
+        y = BELOW if measured.time_to_recover is None else _find_y(measured.time_to_recover, highest)
+        words = f"{measured.run.short_id}: {measured.run.verdict}"
+        if measured.time_to_recover is not None:
+            words += f", recovered in {duration(measured.time_to_recover)}"
+        shape = mark(_find_x(number, runs), VERDICTS.get(measured.run.outcome, "once"), words)
         yield element("g", shape, transform=f"translate(0 {y - MIDDLE:.1f})")

@@ -29,7 +29,7 @@ def build_content(facts: Facts) -> dict[str, Any]:
         **json_fields(record_run(run)),
         "time_to_detect": history.time_to_detect,
         "time_to_recover": history.time_to_recover,
-        "comparison": [one.list_fields() for one in facts.comparisons.items],
+        "comparison": [comparison.list_fields() for comparison in facts.comparisons.items],
         "regressions": facts.regressions,
         "title": facts.title,
         "description": facts.description,
@@ -42,7 +42,10 @@ def build_content(facts: Facts) -> dict[str, Any]:
         "steps": [_describe_step(step, facts) for step in history.steps],
         "validations": [_describe_validation(step, facts) for step in history.validations],
         "load": [load.to_json() for load in facts.loads],
-        "left_out": [{"kind": one.kind, "phase": one.phase, "name": one.name} for one in facts.left_out],
+        "left_out": [
+            {"kind": left_out.kind, "phase": left_out.phase, "name": left_out.name}
+            for left_out in facts.left_out
+        ],
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,
@@ -125,7 +128,7 @@ def _describe_chart(chart: Chart) -> dict[str, Any]:
         "server": chart.server,
         "problem": chart.problem,
         "moments": chart.moments,
-        "series": [{"name": one.name, "values": one.values} for one in chart.series],
+        "series": [{"name": series.name, "values": series.values} for series in chart.series],
         "left_out": {"count": chart.left_out_count, "names": chart.left_out},
     }
 

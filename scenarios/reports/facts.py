@@ -57,7 +57,10 @@ def collect_facts(run: Run) -> Facts:
         outputs=_collect_outputs(run),
         charts=build_views(run, history),
         loads=read_loads(history),
-        looks={(one.watched.phase, one.watched.validation): one for one in read_looks(run)},
+        looks={
+            (watched_looks.watched.phase, watched_looks.watched.validation): watched_looks
+            for watched_looks in read_looks(run)
+        },
         comparisons=compare_run(history),
         regressions=find_regressions(run),
         approval=Approval.objects.filter(run=run).first(),

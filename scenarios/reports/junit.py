@@ -28,8 +28,8 @@ def render(facts: Facts) -> str:
     )
     for step in (*history.validations, *_list_failed_actions(facts)):
         _add_step(suite, step, facts)
-    for one in facts.left_out:
-        _add_left_out(suite, one, facts)
+    for left_out in facts.left_out:
+        _add_left_out(suite, left_out, facts)
     _add_run(suite, facts)
     _add_regressions(suite, facts)
     _add_rollback(suite, facts)

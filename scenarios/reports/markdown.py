@@ -40,7 +40,7 @@ def _render_lines(facts: Facts) -> Iterator[str]:
     if history.faults:
         yield from _render_table(
             ("Fault", "Where", "State", "Injected", "Closed", "Why"),
-            (_list_fault_cells(one) for one in history.faults),
+            (_list_fault_cells(fault) for fault in history.faults),
         )
         yield ""
     if history.steps:
@@ -65,7 +65,7 @@ def _render_charts(charts: Views) -> Iterator[str]:
             (
                 (
                     f"{chart.title} ({chart.about}{f', {row.name}' if row.name else ''})",
-                    *(one.text for one in (row.before, row.during, row.after)),
+                    *(cell.text for cell in (row.before, row.during, row.after)),
                 )
                 for chart, row in rows
             ),

@@ -183,8 +183,10 @@ def resolve_targets(runs: RunQuerySet) -> None:
     """Have what the first of the runs, and the registered services, name resolved, for `find_touched_now`."""
     rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
     wanted = [Targets.from_json(targets) for targets in rows]
-    registry.find_touched(Targets(frozenset(), frozenset().union(*(one.endpoints for one in wanted))))
-    host_targets.find_touched(HostTargets(frozenset().union(*(one.hosts.selections for one in wanted))))
+    registry.find_touched(Targets(frozenset(), frozenset().union(*(targets.endpoints for targets in wanted))))
+    host_targets.find_touched(
+        HostTargets(frozenset().union(*(targets.hosts.selections for targets in wanted)))
+    )
 
 
 def find_touched_now(run: Run) -> list[str]:

@@ -75,7 +75,7 @@ class Comparisons:
     items: Sequence[Comparison]
 
     def __bool__(self) -> bool:
-        return any(one.usual is not None for one in self.items)
+        return any(comparison.usual is not None for comparison in self.items)
 
     @property
     def time_to_detect(self) -> Comparison | None:
@@ -86,7 +86,7 @@ class Comparisons:
         return self._find(FigureKey("time_to_recover"))
 
     def _find(self, key: FigureKey) -> Comparison | None:
-        return next((one for one in self.items if one.key == key), None)
+        return next((comparison for comparison in self.items if comparison.key == key), None)
 
 
 Figures = Mapping[FigureKey, float]

@@ -91,7 +91,7 @@ class RunGate:
             return
         own = [*self._begun_with.values(), settings.PROMETHEUS_URL]
         endpoints = [*of_hosts, *filter(None, map(parse_endpoint, own))]
-        names.resolve(one for one, _ in endpoints)
+        names.resolve(name for name, _ in endpoints)
         if not any(places & resolve_places(endpoint, lookups=False) for endpoint in endpoints):
             raise StepImpossible(f"{host!r} is refused: {_RULE}, and none is registered at its address")
 

@@ -92,7 +92,9 @@ def split_by_host(faults: Iterable[Fault]) -> tuple[list[Fault], list[Fault]]:
     """The faults that a process of this host can undo, and those that it cannot."""
     names = ("", hosts.this_host())
     found = list(faults)
-    return [one for one in found if one.host in names], [one for one in found if one.host not in names]
+    here = [fault for fault in found if fault.host in names]
+    elsewhere = [fault for fault in found if fault.host not in names]
+    return here, elsewhere
 
 
 def undo_now(run: Run) -> Run | None:

@@ -143,7 +143,7 @@ class Registry:
         found: set[str] = set()
         for host, port in endpoints:
             if host == EVERY_HOST or port == EVERY_PORT:
-                hosts = {one for one, _ in resolve_places((host, port), lookups=False)}
+                hosts = {address for address, _ in resolve_places((host, port), lookups=False)}
                 places = {
                     place
                     for place in known
@@ -217,7 +217,7 @@ def _by_place(found: Iterable[tuple[str, Iterable[Place]]]) -> dict[Place, set[s
 def read_held() -> Held:
     rows = list(Hold.objects.values_list("service", "run__addresses"))
     held_at = ((name, str((addresses or {}).get(name, ""))) for name, addresses in rows)
-    return Held(frozenset(name for name, _ in rows), frozenset(one for one in held_at if one[1]))
+    return Held(frozenset(name for name, _ in rows), frozenset(pair for pair in held_at if pair[1]))
 
 
 def read_services() -> list[Registered]:

@@ -49,15 +49,17 @@ def settle_figures(claim: Claim, limits: Mapping[str, float], verdict: Verdict) 
 
 
 def _find_regressions(compared: list[Comparison], limits: Mapping[str, float]) -> Iterator[str]:
-    for one in compared:
-        limit = limits.get(one.key.name)
-        if limit is None or one.usual is None or one.usual.count < MIN_VALUES:
+    for comparison in compared:
+        limit = limits.get(comparison.key.name)
+        if limit is None or comparison.usual is None or comparison.usual.count < MIN_VALUES:
             continue
-        if one.value > limit * one.usual.middle:
-            value, usual = (format_duration(round(seconds, 3)) for seconds in (one.value, one.usual.middle))
+        if comparison.value > limit * comparison.usual.middle:
+            value, usual = (
+                format_duration(round(seconds, 3)) for seconds in (comparison.value, comparison.usual.middle)
+            )
             yield (
-                f"the {one.key.in_words} was {value}, more than {limit:g}x of {usual}, the median of the "
-                f"last {one.usual.count} passed runs of this document"
+                f"the {comparison.key.in_words} was {value}, more than {limit:g}x of {usual}, the median of "
+                f"the last {comparison.usual.count} passed runs of this document"
             )
 
 
