@@ -1,6 +1,7 @@
 """What a run may touch is decided by the address that its connections are made to, however it is spelt."""
 
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -93,6 +94,47 @@ def test_a_run_waits_for_an_approval_of_a_connection_by_host_and_port(
 ) -> None:
     run = queued(document(actions=[action({"tcp": {"host": spelling, "port": custody.port}})]))
     assert run.state == RunState.AWAITING_APPROVAL
+
+
+HOST_NAME_AND_LOOPBACK = [("{machine}", "127.0.0.1"), ("127.0.0.1", "{machine}")]
+
+
+@pytest.fixture
+def machine() -> str:
+    """The name of this machine."""
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, None)
+    except (OSError, ValueError) as error:
+        pytest.skip(f"the host name {name!r} does not resolve: {error}")
+    return name
+
+
+@pytest.mark.parametrize(("registered", "named"), HOST_NAME_AND_LOOPBACK)
+def test_a_run_waits_for_an_approval_where_one_address_is_the_machine_s_name(
+    machine: str, registered: str, named: str
+) -> None:
+    protected, url = (f"http://{host.format(machine=machine)}:8080" for host in (registered, named))
+    registered_services.register_service("custody", protected, is_protected=True)
+    run = queued(document(actions=[action({"http": {"url": f"{url}/x", "method": "POST"}})]))
+    assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
+
+
+@pytest.mark.parametrize(("registered", "named"), HOST_NAME_AND_LOOPBACK)
+def test_a_request_is_refused_where_one_address_is_the_machine_s_name(
+    machine: str, registered: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording() as server:
+        protected, url = (
+            f"http://{host.format(machine=machine)}:{server.port}" for host in (registered, named)
+        )
+        registered_services.register_service("custody", protected, is_protected=True)
+        monkeypatch.setenv("SCENARIO_SECRET_URL", url)
+        ended = carried_out(
+            queued(document(actions=[action({"http": {"url": "${secret:URL}", "method": "POST"}})]))
+        )
+        assert (ended.outcome, server.requests) == (Outcome.ERRORED, [])
+    assert "leads to 'custody', which is protected, and nobody has approved" in ended.reason
 
 
 HIDDEN = [
