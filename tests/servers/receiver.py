@@ -1,10 +1,12 @@
 """A receiver of messages about runs: keeps every request, and responds as badly as a test wants."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, NamedTuple
 
 MAX_HANG = 30.0
@@ -21,9 +23,12 @@ class Request(NamedTuple):
 
 
 class Receiver:
-    """`statuses` are the next answers, the last one for ever; `headers` and `body` go with each."""
+    """`statuses` are the next answers, the last one for ever; `headers` and `body` go with each.
 
-    def __init__(self) -> None:
+    `certificate`: for localhost, with its key; then it speaks TLS.
+    """
+
+    def __init__(self, certificate: Path | None = None) -> None:
         self.requests: list[Request] = []
         self.statuses = [200]
         self.headers: dict[str, str] = {}
@@ -34,6 +39,11 @@ class Receiver:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        if certificate is not None:
+            secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            secured.load_cert_chain(certificate)
+            self._server.socket = secured.wrap_socket(self._server.socket, server_side=True)
+            self.url = f"https://localhost:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
     def take(self, request: Request) -> int:

@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from standardwebhooks import Webhook as Verifier
@@ -20,9 +25,12 @@ from scenarios.notifications.dispatcher import Dispatcher
 from scenarios.supervision.watchdog import Watchdog
 from tests.integration.scenarios.runs.outside_rows import a_message, a_webhook
 from tests.integration.scenarios.story_rows import Telling
+from tests.servers.certificates import Authority
 from tests.servers.receiver import Receiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+PROJECT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
@@ -127,6 +135,49 @@ def test_hanging_receiver_does_not_delay_others(
     assert "did not answer within 300ms" in reasons["hangs"]
     assert "refused the connection" in reasons["not there"]
     assert (reasons["well"], len(receiver.requests)) == ("", 1)
+
+
+# One look of a dispatcher, to the end of what it began. A process reads SSL_CERT_FILE only once.
+LOOK = """
+import asyncio, sys
+from django.conf import settings
+settings.DATABASES["default"]["NAME"], settings.SECRET_KEY = sys.argv[1:]
+import django
+django.setup()
+from scenarios.notifications.dispatcher import Dispatcher
+
+async def look():
+    dispatcher = Dispatcher()
+    await dispatcher.look()
+    while busy := dispatcher.under_way():
+        await asyncio.wait(busy)
+    await dispatcher.settle()
+
+asyncio.run(look())
+"""
+
+
+def look_in_another_process(data: Path, settings: Settings, **environment: str) -> None:
+    own = {**os.environ, "DJANGO_SETTINGS_MODULE": "coordinator_site.settings", "DATA_DIR": str(data)}
+    own |= environment
+    words = [str(connection.settings_dict["NAME"]), settings.SECRET_KEY]
+    subprocess.run([sys.executable, "-c", LOOK, *words], cwd=PROJECT, env=own, check=True, timeout=300)
+
+
+def test_a_receiver_with_a_certificate_of_a_private_authority_needs_ssl_cert_file(
+    send_due: SendDue, tmp_path: Path, settings: Settings
+) -> None:
+    authority = Authority(tmp_path)
+    with Receiver(authority.issue("localhost", "receiver.pem")).listening() as receiver:
+        a_message(a_webhook(url=receiver.url))
+        send_due()
+        failed = Delivery.objects.get()
+        assert (failed.state, receiver.requests) == (DeliveryState.PENDING, [])
+        assert "has a certificate that is not trusted: " in failed.reason
+        assert "unable to get local issuer certificate" in failed.reason
+        Delivery.objects.update(next_try_at=timezone.now())
+        look_in_another_process(tmp_path, settings, SSL_CERT_FILE=str(authority.path))
+    assert (Delivery.objects.get().state, len(receiver.requests)) == (DeliveryState.DELIVERED, 1)
 
 
 def test_endless_answers_are_not_read_completely(receiver: Receiver, send_due: SendDue) -> None:
