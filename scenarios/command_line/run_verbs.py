@@ -122,7 +122,7 @@ def run(
 def _show_refused_document(
     session: Session, scenario: str, error: InvalidDocument, *, translated: bool
 ) -> int:
-    found = [FileProblem(Path(scenario), one, translated=translated) for one in error.problems]
+    found = [FileProblem(Path(scenario), mistake, translated=translated) for mistake in error.problems]
     show_problems(session.terminal, found)
     if session.terminal.wants_json:
         session.terminal.document({"problems": [problem.as_json() for problem in found]})

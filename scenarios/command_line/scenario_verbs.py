@@ -69,11 +69,11 @@ def add_to(verbs: Any) -> None:
 def list_scenarios(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_scenarios()
     columns = {
-        "Name": [one.name for one in found],
-        "Title": [one.title for one in found],
-        "Last run": [one.last_run or "-" for one in found],
+        "Name": [item.name for item in found],
+        "Title": [item.title for item in found],
+        "Last run": [item.last_run or "-" for item in found],
     }
-    items = [_omit_document(one) for one in found]
+    items = [_omit_document(item) for item in found]
     session.terminal.rows(items, columns, empty="No scenarios are stored; store some with 'scenario import'.")
     return exit_codes.DONE
 
@@ -125,7 +125,7 @@ def validate_files(
         ]
         terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
     refused = any(problem.refused for problem in problems)
-    cannot_run = any(one.refusals or one.unreachable for one in found.values())
+    cannot_run = any(check.refusals or check.unreachable for check in found.values())
     return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
 
 

@@ -228,7 +228,9 @@ async def _refuse_own_database(arguments: PostgresqlFaultArguments, server: Serv
         return
     host = own.get("HOST") or THIS_HOST
     place = (THIS_HOST if host.startswith("/") else host, int(own.get("PORT") or DEFAULT_PORTS["postgres"]))
-    found = [await asyncio.to_thread(resolve_places, one) for one in (place, (server.host, server.port))]
+    found = [
+        await asyncio.to_thread(resolve_places, address) for address in (place, (server.host, server.port))
+    ]
     if found[0].isdisjoint(found[1]):
         return
     terminates = arguments.terminate is not None and arguments.terminate.database

@@ -85,7 +85,7 @@ async def connect(access: Access, *, reads: bool = False) -> "AsyncConnection[An
     try:
         async with asyncio.timeout(access.seconds):
             found = await find_addresses(access.server, access.platform, reads=reads)
-            addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
+            addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
             words = _build_words(access, addresses)
             connection: AsyncConnection[Any] = await AsyncConnection.connect(**words)
     except TimeoutError as error:

@@ -236,7 +236,11 @@ async def use_up_connections(
         is_full = False
         while wanted > 0 and not is_full:
             batch = (open_one() for _ in range(min(wanted, AT_ONCE)))
-            errors = [one for one in await asyncio.gather(*batch, return_exceptions=True) if one is not None]
+            errors = [
+                result
+                for result in await asyncio.gather(*batch, return_exceptions=True)
+                if result is not None
+            ]
             # Another client was faster, or the user has a limit of its own.
             is_full = any(isinstance(error, NoConnectionLeft) for error in errors)
             for error in errors:

@@ -170,4 +170,4 @@ async def renew_sessions(connections: Sequence["AsyncConnection[Any]"], lease: f
     lasting = [str(to_milliseconds(lease))]
     for start in range(0, len(connections), AT_ONCE):
         batch = connections[start : start + AT_ONCE]
-        await asyncio.gather(*(one.execute(_RENEW, lasting) for one in batch))
+        await asyncio.gather(*(connection.execute(_RENEW, lasting) for connection in batch))

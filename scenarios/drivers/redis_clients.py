@@ -34,7 +34,11 @@ async def kill_clients(access: Access, kill: RedisKillClients, fault: FaultCall)
         own = await ask(access, connection, "CLIENT", "ID")
         listed = await ask(access, connection, "CLIENT", "LIST", "TYPE", kill.type)
         clients = [dict(_read_pairs(line)) for line in listed.decode(errors="replace").splitlines()]
-        found = [one for one in clients if _is_meant(one, kill) and one.get("id") != str(own)]
+        found = [
+            candidate
+            for candidate in clients
+            if _is_meant(candidate, kill) and candidate.get("id") != str(own)
+        ]
         if not found:
             raise StepNotDone(f"{access.name} has no such client of type {kill.type!r}")
         seed: int | str = fault.id if kill.seed is None else kill.seed

@@ -139,7 +139,7 @@ async def _try_each(access: Access, addresses: list[AddressInfo]) -> "Connection
     from redis import exceptions  # noqa: PLC0415
 
     failure: Exception | None = None
-    for address in dict.fromkeys(str(one[4][0]) for one in addresses):
+    for address in dict.fromkeys(str(info[4][0]) for info in addresses):
         connection = _build_connection(access, address)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]

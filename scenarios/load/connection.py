@@ -15,7 +15,9 @@ import h11
 Answered = Callable[["Exchange", str], None]
 TIMEOUT = "timeout"
 # What h11 is told about each request, so that it knows how the answer ends; sent are the real bytes.
-_GET, _HEAD = (h11.Request(method=one, target="/", headers=[("Host", "load")]) for one in ("GET", "HEAD"))
+_GET, _HEAD = (
+    h11.Request(method=method, target="/", headers=[("Host", "load")]) for method in ("GET", "HEAD")
+)
 _END = h11.EndOfMessage()
 
 

@@ -16,7 +16,10 @@ def permit_hosts(apps, schema_editor):
     config.models_module = True
     create_permissions(config, apps=apps, verbosity=0, using=schema_editor.connection.alias)
     config.models_module = None
-    named = {one.codename: one for one in Permission.objects.filter(content_type__app_label="scenarios")}
+    named = {
+        permission.codename: permission
+        for permission in Permission.objects.filter(content_type__app_label="scenarios")
+    }
     for verb in VERBS:
         service, host = named.get(f"{verb}_service"), named[f"{verb}_host"]
         for group in Group.objects.filter(permissions=service):
