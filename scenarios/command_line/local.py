@@ -89,7 +89,7 @@ class LocalCoordinator(LocalRegistrations):
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         plan = build_plan(drivers_documents.read_document(source), variables)
         refused = plan_warnings.find_refusals(plan)
-        warnings = plan_warnings.find_undo_warnings(plan)  # the refusals contain unknown services
+        warnings = plan_warnings.find_plan_warnings(plan)  # the refusals contain unknown services
         targets = plan_warnings.look_for_targets(plan)
         return Preflight(
             refused,

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 
+from scenarios.domain.durations import format_duration
 from scenarios.domain.plan import Plan, Step
 from scenarios.domain.spelling import suggest
 from scenarios.drivers.installed import installed_drivers
@@ -36,12 +37,17 @@ IN_BACKGROUND = re.compile(r"(?<![&>])&(?![&>])\s*(?:$|[;\n)])|\b(?:nohup|setsid
 
 
 def find_warnings(plan: Plan) -> list[str]:
-    """Likely mistakes: unknown services, actions without an undo, and undos whose effect ends with them."""
-    return [*_find_unknown_services(plan), *find_undo_warnings(plan)]
+    """Likely mistakes: unknown services, and what `find_plan_warnings` finds."""
+    return [*_find_unknown_services(plan), *find_plan_warnings(plan)]
 
 
-def find_undo_warnings(plan: Plan) -> list[str]:
-    return [*_find_actions_without_undo(plan), *_find_undos_that_start_processes(plan)]
+def find_plan_warnings(plan: Plan) -> list[str]:
+    """Actions without an undo, undos whose effect ends with them, and validations that look only once."""
+    return [
+        *_find_actions_without_undo(plan),
+        *_find_undos_that_start_processes(plan),
+        *_find_single_looks(plan),
+    ]
 
 
 def find_start_delays(plan: Plan) -> list[str]:
@@ -99,6 +105,20 @@ def _find_undos_that_start_processes(plan: Plan) -> Iterator[str]:
                 yield (
                     f"Processes that the undo of {action.name!r} starts end with it; if it restarts "
                     "something, add 'keep_running: true'"
+                )
+
+
+def _find_single_looks(plan: Plan) -> Iterator[str]:
+    """Validations that are meant to look again and again, but whose time is shorter than 'every'."""
+    for phase in plan.phases:
+        for validation in phase.validations:
+            seconds = phase.hold if validation.throughout else validation.within
+            if seconds and validation.every > seconds:
+                limit = "the 'hold' of its phase" if validation.throughout else "its 'within'"
+                every = format_duration(validation.every)
+                yield (
+                    f"{validation.name!r} may look only once: 'every' is {every}, "
+                    f"longer than {limit}, {format_duration(seconds)}"
                 )
 
 

@@ -54,6 +54,38 @@ def test_action_without_undo_gives_a_warning() -> None:
     assert sentence == "'slow the exchange down' has no undo: its effect stays"
 
 
+TOO_RARE = [
+    ("hold: 10s", "throughout: true, every: 11s", "'every' is 11s, longer than the 'hold' of its phase, 10s"),
+    ("hold: 10s", "within: 5s, every: 1m", "'every' is 1m, longer than its 'within', 5s"),
+]
+OFTEN_ENOUGH = [
+    ("hold: 10s", "throughout: true, every: 10s"),
+    ("hold: 10s", "within: 5s, every: 5s"),
+    ("hold: 10s", "timeout: 5s"),
+]
+LOOKS = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {{name: looks}}
+spec:
+  phases:
+    - name: p
+      {phase}
+      validations:
+        - {{name: v, probe: {{http: {{service: exchange}}}}, expect: {{status: 200}}, {words}}}
+"""
+
+
+@pytest.mark.parametrize(("phase", "words", "reason"), TOO_RARE)
+def test_validation_that_looks_too_rarely_gives_a_warning(phase: str, words: str, reason: str) -> None:
+    assert read_warnings(LOOKS.format(phase=phase, words=words)) == [f"'v' may look only once: {reason}"]
+
+
+@pytest.mark.parametrize(("phase", "words"), OFTEN_ENOUGH)
+def test_validation_that_looks_often_enough_gives_no_warning(phase: str, words: str) -> None:
+    assert read_warnings(LOOKS.format(phase=phase, words=words)) == []
+
+
 def test_draft_shows_warnings_above_its_plan(admin_client: Client) -> None:
     draft = DOCUMENT.replace("service: risk-monitor", "service: elsewhere")
     address = reverse("admin:scenarios_scenario_draft")
