@@ -164,9 +164,9 @@ def report(goals: Goals, alone: Written, at_once: float, together: list[Written]
     opened = f"connections opened for {alone.events} events"
     goals.at_most(opened, alone.connections, CONNECTIONS_GOAL)
     goals.at_least(f"one writer, {AT_ONCE} events at once: events per second", at_once, GOAL_AT_ONCE)
-    slowest = max(one.seconds for one in together)
-    goals.tell(f"{WRITERS} writers: events per second", sum(one.events for one in together) / slowest)
-    goals.at_most(f"{WRITERS} writers: errors", sum(len(one.errors) for one in together), 0)
+    slowest = max(written.seconds for written in together)
+    goals.tell(f"{WRITERS} writers: events per second", sum(written.events for written in together) / slowest)
+    goals.at_most(f"{WRITERS} writers: errors", sum(len(written.errors) for written in together), 0)
     return goals.status
 
 

@@ -94,16 +94,20 @@ def meet_moments(
     """All coordinators at the same time; their moments do not depend on each other."""
     last = time.monotonic() + minutes * 60
 
-    def meet(one: Killable, seed: float) -> list[Moment]:
+    def meet(coordinator: Killable, seed: float) -> list[Moment]:
         own = random.Random(seed)
         moments = []
         for number in range(rounds):
             if time.monotonic() > last:
                 break
-            order = own.sample(one.targets, len(one.targets))
+            order = own.sample(coordinator.targets, len(coordinator.targets))
             seconds = own.uniform(0.0, SPREAD_SECONDS)
-            moments.append(one.meet(order, seconds, with_guardians=with_guardians))
-            print(f"  {one.machine.name}, moment {number + 1}: {moments[-1]}", file=sys.stderr, flush=True)
+            moments.append(coordinator.meet(order, seconds, with_guardians=with_guardians))
+            print(
+                f"  {coordinator.machine.name}, moment {number + 1}: {moments[-1]}",
+                file=sys.stderr,
+                flush=True,
+            )
         return moments
 
     with ThreadPoolExecutor(len(each)) as pool:

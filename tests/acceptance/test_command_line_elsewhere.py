@@ -107,7 +107,7 @@ def test_a_folder_is_checked_imported_run_followed_reported_and_pruned(
     assert "+          expect: {status: 201}" in scenario("import", tmp_path, "--check").out
     pruned = scenario("import", tmp_path, "--prune")
     assert "exchange-latency: removed" in pruned.out, pruned.err
-    assert [one["name"] for one in scenario("list", "--json").json["items"]] == ["short"]
+    assert [item["name"] for item in scenario("list", "--json").json["items"]] == ["short"]
 
 
 def test_a_file_that_fails_fails_the_command_and_is_not_stored(scenario: Elsewhere, tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_no_page_has_a_serious_fault_for_those_who_see_or_move_differently(
             page.evaluate(NEXT_FRAME)
             wait_for(lambda: page.evaluate(SETTLED), what="the colours are those of the theme")
             violations = axe.run(page, options=options).response["violations"]
-            if serious := [describe(one) for one in violations if one["impact"] in SERIOUS]:
+            if serious := [describe(violation) for violation in violations if violation["impact"] in SERIOUS]:
                 found[name, theme] = serious
     assert found == {}
 

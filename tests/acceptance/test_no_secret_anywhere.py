@@ -139,4 +139,4 @@ def printed(system: Coordinator, run: str) -> dict[str, bytes]:
     """By the command line."""
     reports = [("report", run, "--format", format_) for format_ in ("html", "json", "junit", "md")]
     commands = [("runs",), ("list",), *reports]
-    return {" ".join(one): system.manage("scenario", *one).encode() for one in commands}
+    return {" ".join(command): system.manage("scenario", *command).encode() for command in commands}

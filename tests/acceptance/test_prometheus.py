@@ -72,16 +72,16 @@ def test_prometheus_has_the_value_with_the_configured_identity(
 
 def test_every_worker_process_shows_its_memory(installation: Installation) -> None:
     series = installation.query('process_resident_memory_bytes{job="test-coordinator"}')
-    assert len({one["metric"]["worker"] for one in series}) == len(series)
+    assert len({sample["metric"]["worker"] for sample in series}) == len(series)
     # Two web workers, the task worker, and the watchdog with the metrics of its undos where it has some.
     assert len(series) in {3, 4}
-    for one in series:
-        assert 20 * MEBIBYTE < float(one["value"][1]) < 500 * MEBIBYTE
-        assert {name: one["metric"][name] for name in IDENTITY} == IDENTITY
+    for sample in series:
+        assert 20 * MEBIBYTE < float(sample["value"][1]) < 500 * MEBIBYTE
+        assert {name: sample["metric"][name] for name in IDENTITY} == IDENTITY
 
 
 def test_every_target_of_the_shipped_configuration_is_up(installation: Installation) -> None:
-    up = {one["metric"]["job"]: one["value"][1] for one in installation.query("up")}
+    up = {sample["metric"]["job"]: sample["value"][1] for sample in installation.query("up")}
     assert up == {"test-coordinator": "1", "exchange": "1", "risk-monitor": "1"}
 
 
@@ -154,7 +154,7 @@ def test_prometheus_accepts_both_formats(installation: Installation, tmp_path: P
         "openmetrics": "",
         "text": "",
     }
-    assert len({one["value"][1] for one in requests}) == 1
+    assert len({sample["value"][1] for sample in requests}) == 1
     assert len(requests) == len(jobs)
 
 

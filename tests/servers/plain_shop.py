@@ -197,7 +197,9 @@ class Shop:
         return web.json_response({"is_old": is_old}, status=503 if is_old else 200)
 
     async def show_seen(self, _request: web.Request) -> web.Response:
-        return web.json_response({name: one.seen.total() for name, one in self._dependencies.items()})
+        return web.json_response(
+            {name: dependency.seen.total() for name, dependency in self._dependencies.items()}
+        )
 
 
 async def build() -> web.Application:

@@ -113,9 +113,9 @@ class PostgreSQL:
         if self._process is not None:
             pid = self._process.pid
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-            for one in (pid, *map(int, children)):
+            for process in (pid, *map(int, children)):
                 with suppress(ProcessLookupError):
-                    os.kill(one, signal.SIGKILL)
+                    os.kill(process, signal.SIGKILL)
             self._process.wait(300)
             self._process = None
 

@@ -66,7 +66,7 @@ async def test_certificate_that_is_not_valid_now_is_reported(
 
 
 async def test_key_of_another_certificate_is_refused(authority: Authority) -> None:
-    one, other = (str(authority.issue("shop", name)) for name in ("one.pem", "other.pem"))
-    listener = Listener(ANY, ("127.0.0.1", 1), ServerTls(one, other))
-    with pytest.raises(SettingError, match=rf"cannot be used: .*; look at {one}, {other}"):
+    certificate, other = (str(authority.issue("shop", name)) for name in ("one.pem", "other.pem"))
+    listener = Listener(ANY, ("127.0.0.1", 1), ServerTls(certificate, other))
+    with pytest.raises(SettingError, match=rf"cannot be used: .*; look at {certificate}, {other}"):
         await Proxy(Settings((listener,), ANY), Tokens([TOKEN])).start()

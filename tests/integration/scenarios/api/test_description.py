@@ -23,7 +23,9 @@ ANSWERS_A_SECRET = {"create_webhook", "change_secret"}
 
 def operations() -> dict[str, Any]:
     paths = json.loads(COMMITTED.read_text())["paths"]
-    return {one["operationId"]: one for methods in paths.values() for one in methods.values()}
+    return {
+        operation["operationId"]: operation for methods in paths.values() for operation in methods.values()
+    }
 
 
 def test_committed_openapi_document_is_current(tmp_path: Path) -> None:

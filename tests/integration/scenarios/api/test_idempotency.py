@@ -124,13 +124,13 @@ def test_concurrent_requests_with_one_key_start_one_run(
     threads: ThreadPoolExecutor, admin_user: User
 ) -> None:
     stored_scenarios.save_scenario(documents.read_document(DOCUMENT))
-    one = program(admin_user)
+    sender = program(admin_user)
     together = threading.Barrier(8)
 
     def start(_number: int) -> tuple[int, bytes]:
         together.wait(10)
         try:
-            answer = Program(one.secret, type(one.client)()).post(START, {}, **KEY)
+            answer = Program(sender.secret, type(sender.client)()).post(START, {}, **KEY)
             return answer.status_code, answer.content
         finally:
             connection.close()

@@ -233,8 +233,8 @@ def test_what_no_database_takes_is_kept_as_something_else(telling: Telling, serv
 
 def test_what_is_kept_is_bounded(telling: Telling, server: FalsePrometheus) -> None:
     def wide(form: dict[str, str]) -> tuple[int, bytes]:
-        _status, one = steadily("0.123456789")(form)
-        samples = json.loads(one)["data"]["result"][0]["values"]
+        _status, body = steadily("0.123456789")(form)
+        samples = json.loads(body)["data"]["result"][0]["values"]
         return matrix(*(({"pod": "p" * 300 + str(number)}, samples) for number in range(40)))
 
     server.reply = wide

@@ -100,7 +100,7 @@ def test_show_prints_last_runs_and_document(scenario: CommandLine, ended: Run) -
     shown = scenario("show", "exchange-latency", "--json").json
     assert shown["document"] == DOCUMENT
     assert shown["runs"][0]["status"] == "passed"
-    assert [one["last_run"] for one in scenario("list", "--json").json["items"]] == ["passed"]
+    assert [item["last_run"] for item in scenario("list", "--json").json["items"]] == ["passed"]
 
 
 def test_faults_lists_all_or_outstanding_ones(scenario: CommandLine, ended: Run) -> None:
@@ -189,4 +189,4 @@ def test_report_replaces_an_earlier_file(scenario: CommandLine, ended: Run, tmp_
     file.write_text("an earlier one")
     assert scenario("report", ended.short_id, "--format", "junit", "-o", file).code == 0
     assert ET.parse(file).getroot().tag == "testsuites"  # noqa: S314 - our own report
-    assert [one.name for one in tmp_path.iterdir()] == ["junit.xml"]
+    assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]

@@ -133,7 +133,7 @@ def test_validate_json_has_file_and_place_of_each_problem(scenario: CommandLine,
     (tmp_path / "wrong.yaml").write_text(DOCUMENT.replace("method: POST", "metod: POST", 1))
     said = scenario("validate", tmp_path, "--json")
     assert said.code == 2
-    assert [one["name"] for one in said.json["valid"]] == ["exchange-latency"]
+    assert [item["name"] for item in said.json["valid"]] == ["exchange-latency"]
     (problem,) = said.json["problems"]
     assert problem["file"].endswith("wrong.yaml")
     assert problem["line"] > 1

@@ -114,7 +114,7 @@ def test_scenario_page_shows_its_runs_by_version(admin_client: Client) -> None:
     scenario.document += "# another version\n"
     scenario.save()
     measured = measured_runs.list_measured_runs(scenario)
-    assert [one.version for one in measured] == [1, 1]
+    assert [figures.version for figures in measured] == [1, 1]
 
 
 def test_a_single_run_is_no_history(admin_client: Client) -> None:

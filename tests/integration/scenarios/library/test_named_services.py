@@ -163,7 +163,7 @@ def test_few_scenarios_are_named_for_each_service() -> None:
     save(DOCUMENT)
     save(OTHER.replace("exchange-latency", "a-first-one"))
     found = home_queries.find_uses(["exchange", "audit", "none"])
-    assert {service: [name for _key, name in one.scenarios] for service, one in found.items()} == {
+    assert {service: [name for _key, name in naming.scenarios] for service, naming in found.items()} == {
         "exchange": ["a-first-one", "exchange-latency"],
         "audit": ["a-first-one"],
     }

@@ -185,8 +185,8 @@ def test_a_probe_that_acts_needs_hold_and_approval(custody: Recorder, method: st
     look = probe({"http": {"service": "custody", "method": method}})
     others = {"validations": [probe({"wait": {"duration": "1ms"}})]} if place == "guards" else {}
     others["validations"] = others.get("validations", [])
-    for one in others["validations"]:
-        one["expect"] = {"elapsed": {"exists": True}}
+    for validation in others["validations"]:
+        validation["expect"] = {"elapsed": {"exists": True}}
     run = queued(document(**{**others, place: [look]}))
     assert (run.state, run.services) == (RunState.AWAITING_APPROVAL, ["custody"])
 

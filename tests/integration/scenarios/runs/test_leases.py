@@ -91,7 +91,7 @@ def test_two_watchdogs_at_once_take_a_run_over_once(run: Run) -> None:
     leases.expire_leases("a:1")
     run.refresh_from_db()
     taken = [leases.take_over_run(run, worker=name) for name in ("b:2", "c:3")]
-    assert [one is not None for one in taken] == [True, False]
+    assert [result is not None for result in taken] == [True, False]
 
 
 def test_events_are_numbered_without_gap_or_repeat(run: Run) -> None:

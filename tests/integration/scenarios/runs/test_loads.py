@@ -99,7 +99,7 @@ def test_users_notice_a_slow_and_a_refusing_service(admin_client: Client) -> Non
     report = json.loads(render_report(run, "json"))
     (load,) = report["load"]
     before, slow, refused = load["phases"]
-    assert [one["phase"] for one in load["phases"]] == ["before", "slow", "refused"]
+    assert [phase["phase"] for phase in load["phases"]] == ["before", "slow", "refused"]
     assert before["requests"] >= 20
     assert before["errors"] == slow["errors"] == 0
     assert slow["p95"] >= 2.0

@@ -54,7 +54,7 @@ def test_looks_are_read_as_they_were_written() -> None:
     write(book, telling)
     (kept,) = read_looks(telling.run)
     assert (kept.watched.about, kept.watched.compared) == ("exchange", "$.lag")
-    seen = [(one.at, one.holds, one.elapsed, one.value) for one in kept.looks]
+    seen = [(look.at, look.holds, look.elapsed, look.value) for look in kept.looks]
     assert seen == [
         (DAWN + 499, True, 0.001234, 2.5),
         (DAWN + 500, False, 0.001234, None),
@@ -76,7 +76,7 @@ def test_each_write_adds_what_is_new_and_another_attempt_follows() -> None:
     note(again, 200, 230)
     write(again, telling)
     (kept,) = read_looks(telling.run)
-    assert [one.at - DAWN for one in kept.looks] == list(range(230))
+    assert [look.at - DAWN for look in kept.looks] == list(range(230))
 
 
 def test_a_write_without_new_looks_asks_the_database_nothing() -> None:
@@ -94,13 +94,13 @@ def test_an_hour_of_ten_validations_takes_little_room() -> None:
     validations = [watch(f"validation {number}") for number in range(10)]
     book = open_book(telling, *validations)
     for minute in range(60):
-        for one in validations:
-            note(book, minute * 60, minute * 60 + 60, one)
+        for validation in validations:
+            note(book, minute * 60, minute * 60 + 60, validation)
         if minute % 10 == 9:
             write(book, telling)
     kept = read_looks(telling.run)
-    assert all(1_000 <= len(one.looks) <= MAX_LOOKS for one in kept)
-    assert [[look.at - DAWN for look in one.looks if not look.holds] for one in kept] == [
+    assert all(1_000 <= len(series.looks) <= MAX_LOOKS for series in kept)
+    assert [[look.at - DAWN for look in series.looks if not look.holds] for series in kept] == [
         [500, 1_500, 2_500, 3_500]
     ] * 10
     assert LookChunk.objects.count() <= 10 * (MAX_LOOKS / CHUNK_LOOKS + 1)

@@ -50,17 +50,17 @@ def left() -> Fault:
     Run.objects.bulk_create(runs)
     Fault.objects.bulk_create(
         Fault(
-            run=one,
+            run=owner,
             order=1,
             phase="chaos",
             action="slow",
             driver="http",
             undo=fault.undo,
             timeout=5,
-            state=FaultState.UNDONE if one.state == RunState.FINISHED else FaultState.ACTIVE,
+            state=FaultState.UNDONE if owner.state == RunState.FINISHED else FaultState.ACTIVE,
             opened_at=timezone.now(),
         )
-        for one in runs
+        for owner in runs
     )
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

@@ -120,12 +120,12 @@ def test_run_that_an_earlier_version_queued_is_still_bound_to_its_worker(targets
 
 
 def test_runs_that_select_different_hosts_do_not_wait_for_each_other() -> None:
-    one, other = (
+    first, other = (
         Run(services=admission.find_touched([step]), targets=admission.collect_targets([step]).as_json())
         for step in (on_host(name="shop-1"), on_host(name="shop-2"))
     )
-    assert host_targets.list_claims(one).isdisjoint(host_targets.list_claims(other))
-    assert host_targets.resolve_worker(one, "alpha") == ["host/shop-1", "host/till"]
+    assert host_targets.list_claims(first).isdisjoint(host_targets.list_claims(other))
+    assert host_targets.resolve_worker(first, "alpha") == ["host/shop-1", "host/till"]
     assert host_targets.resolve_worker(queued(COMMAND), "alpha") == ["host/alpha"]
 
 

@@ -106,7 +106,10 @@ def test_only_passed_runs_before_it_and_of_the_same_document_say_what_is_usual()
     other = carry_out(60.0)
     RunFigures.objects.filter(run=other).update(version="that of another document")
     last = carry_out(2.0)
-    counts = [one.usual.count if one.usual else 0 for one in (find_recovery(first), find_recovery(last))]
+    counts = [
+        comparison.usual.count if comparison.usual else 0
+        for comparison in (find_recovery(first), find_recovery(last))
+    ]
     assert counts == [0, 1]
 
 
@@ -148,7 +151,9 @@ def test_page_reports_and_api_say_what_is_usual(admin_client: Client) -> None:
         assert "▲ unusual" in content
         assert f"time to pass of {BACK}" in content
     content = json.loads(render_report(run, "json"))
-    by_figure = {(one["figure"], one["validation"]): one for one in content["comparison"]}
+    by_figure = {
+        (comparison["figure"], comparison["validation"]): comparison for comparison in content["comparison"]
+    }
     assert by_figure["time_to_recover", ""]["unusual"] is True
     assert by_figure["time_to_detect", ""]["unusual"] is False
     assert by_figure["time_to_pass", BACK] == {

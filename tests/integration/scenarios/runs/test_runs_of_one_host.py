@@ -63,7 +63,7 @@ def site(settings: Settings, tmp_path: Path) -> None:
     ],
 )
 def test_two_runs_that_act_on_one_host_never_overlap(first: str, second: str, tmp_path: Path) -> None:
-    held, waiting = (queued(one.replace("PIDS", str(tmp_path))) for one in (first, second))
+    held, waiting = (queued(source.replace("PIDS", str(tmp_path))) for source in (first, second))
     claimed = claim(held)
     assert claimed is not None
     assert claim(waiting) is None

@@ -54,7 +54,7 @@ async def test_the_highest_series_are_kept_and_the_others_named(server: FalsePro
     many = [({"job": "a", "pod": f"pod-{number}"}, [(1000.0, str(number))]) for number in range(30)]
     server.reply = lambda _form: matrix(*many)
     chart = await read()
-    assert [one.name for one in chart.series] == [f"pod=pod-{number}" for number in range(24, 30)]
+    assert [series.name for series in chart.series] == [f"pod=pod-{number}" for number in range(24, 30)]
     assert len(chart.series) == MAX_SERIES
     assert chart.left_out_count == 24
     assert chart.left_out[0] == "pod=pod-23"

@@ -21,7 +21,7 @@ def test_every_query_of_guards_validations_and_actions_is_asked_once() -> None:
         validations=(Validation("again", asking("a"), NOTHING), Validation("it falls", asking("b"), NOTHING)),
     )
     plan = Plan("x", (phase,), guards=(Guard("stays up", asking("a"), NOTHING),))
-    asked = [(one.title, one.about, one.query) for one in find_plan_questions(plan)]
+    asked = [(question.title, question.about, question.query) for question in find_plan_questions(plan)]
     assert asked == [
         ("stays up", "guard, and 1 more", "a"),
         ("look", "action in chaos", "c"),

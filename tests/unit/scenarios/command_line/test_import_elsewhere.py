@@ -17,7 +17,7 @@ def test_all_documents_are_sent_in_one_request() -> None:
     rows = [{"name": "a", "change": "new"}, {"name": "c", "change": "removed"}]
     with scripted_api(Answer({"stored": True, "changes": rows})) as server:
         changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).store_documents(DOCUMENTS, prune=True)
-    assert [(one.name, one.kind, one.after) for one in changes] == [
+    assert [(change.name, change.kind, change.after) for change in changes] == [
         ("a", "new", "the first"),
         ("c", "removed", ""),
     ]
@@ -54,7 +54,7 @@ def test_check_sends_one_request() -> None:
         changes = RemoteCoordinator(HttpApi(server.url, "tc_x")).plan_changes(DOCUMENTS, prune=True)
     assert len(server.asked) == 1
     assert json.loads(server.asked[0].body)["check"] is True
-    assert [(one.kind, one.before) for one in changes[-2:]] == [
+    assert [(change.kind, change.before) for change in changes[-2:]] == [
         ("removed", "kind: Scenario"),
         ("changed", "kind: Other"),
     ]

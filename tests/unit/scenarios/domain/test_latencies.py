@@ -21,8 +21,8 @@ def test_a_bucket_is_near_every_latency_in_it(seconds: float) -> None:
 
 @settings(deadline=None)
 @given(LATENCIES, LATENCIES)
-def test_buckets_are_in_the_order_of_latencies(one: float, other: float) -> None:
-    low, high = sorted((one, other))
+def test_buckets_are_in_the_order_of_latencies(first: float, other: float) -> None:
+    low, high = sorted((first, other))
     assert find_bucket(low) <= find_bucket(high)
 
 
@@ -40,16 +40,16 @@ def test_percentiles_are_those_of_the_sorted_latencies(latencies: list[float], p
 @settings(deadline=None)
 @given(st.lists(LATENCIES, max_size=50), st.lists(LATENCIES, max_size=50))
 def test_merged_histograms_are_one_of_all_also_through_json(some: list[float], more: list[float]) -> None:
-    together, one, other = Histogram(), Histogram(), Histogram()
+    together, first, other = Histogram(), Histogram(), Histogram()
     for seconds in some:
-        one.add(seconds)
+        first.add(seconds)
         together.add(seconds)
     for seconds in more:
         other.add(seconds)
         together.add(seconds)
-    one.merge(Histogram.from_json(json.loads(json.dumps(other.to_json()))))
-    assert sorted(one) == sorted(together)
-    assert (one.count, one.max) == (together.count, together.max)
+    first.merge(Histogram.from_json(json.loads(json.dumps(other.to_json()))))
+    assert sorted(first) == sorted(together)
+    assert (first.count, first.max) == (together.count, together.max)
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:

@@ -14,8 +14,8 @@ def look(at: int, *, holds: bool = True) -> Look:
 
 def keep(*looks: Look, limit: int = 100) -> list[Look]:
     series = LookSeries(limit)
-    for one in looks:
-        series.add(one)
+    for added in looks:
+        series.add(added)
         assert len(series.looks) <= limit
     return series.looks
 
@@ -26,7 +26,7 @@ def test_few_looks_are_all_kept() -> None:
 
 
 def test_many_looks_are_thinned_evenly() -> None:
-    kept = [one.at for one in keep(*(look(at) for at in range(10_000)))]
+    kept = [kept_look.at for kept_look in keep(*(look(at) for at in range(10_000)))]
     assert len(kept) >= 50
     assert {later - earlier for earlier, later in pairwise(kept)} == {128.0}
     assert kept[0] == 0.0
@@ -35,14 +35,14 @@ def test_many_looks_are_thinned_evenly() -> None:
 def test_each_change_is_kept_with_the_look_before_it() -> None:
     broken = range(5_003, 5_005)
     kept = keep(*(look(at, holds=at not in broken) for at in range(10_000)))
-    assert {5_002.0, 5_003.0, 5_004.0, 5_005.0} <= {one.at for one in kept}
-    assert [one.at for one in kept if not one.holds] == [5_003.0, 5_004.0]
+    assert {5_002.0, 5_003.0, 5_004.0, 5_005.0} <= {kept_look.at for kept_look in kept}
+    assert [kept_look.at for kept_look in kept if not kept_look.holds] == [5_003.0, 5_004.0]
 
 
 def test_looks_that_always_change_stay_within_the_limit_with_both_answers() -> None:
     kept = keep(*(look(at, holds=at % 2 == 0) for at in range(10_000)))
-    assert 30 <= sum(one.holds for one in kept) <= 70
-    assert kept == sorted(kept, key=lambda one: one.at)
+    assert 30 <= sum(kept_look.holds for kept_look in kept) <= 70
+    assert kept == sorted(kept, key=lambda kept_look: kept_look.at)
 
 
 @pytest.mark.parametrize(("validations", "limit"), [(0, MAX_LOOKS), (10, MAX_LOOKS), (1_000, 100)])

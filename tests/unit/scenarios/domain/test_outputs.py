@@ -44,7 +44,7 @@ def strictly(text: str) -> Any:
 def test_nan_and_infinities_are_stored_as_text(number: float) -> None:
     written = dump_json({"a": [{"b": number}, 1.5]}, indent=2)
     assert strictly(written) == {"a": [{"b": repr(number)}, 1.5]}
-    own = dump_json({"a": Own(number)}, default=lambda one: {"value": one.value})
+    own = dump_json({"a": Own(number)}, default=lambda value: {"value": value.value})
     assert strictly(own) == {"a": {"value": repr(number)}}
 
 

@@ -33,15 +33,19 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "quoted as Python does": lambda text: repr(text)[1:-1],
     "URL-encoded twice": lambda text: quote(quote(text, safe=""), safe=""),
     "URL-encoded, each byte": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
-    "in capitals": lambda text: "".join(one.upper() if one.isascii() else one for one in text),
+    "in capitals": lambda text: "".join(
+        character.upper() if character.isascii() else character for character in text
+    ),
     "in hexadecimal digits": lambda text: text.encode().hex(),
     "in capital hexadecimal digits": lambda text: text.encode().hex().upper(),
     "in hexadecimal digits, byte by byte": lambda text: text.encode().hex(" "),
     "in Python's bytes": lambda text: "".join(rf"\x{byte:02x}" for byte in text.encode()),
     "in octal escapes": lambda text: "".join(rf"\{byte:03o}" for byte in text.encode()),
     "in numbers": lambda text: str([*text.encode()]),
-    "in JSON escapes of each": lambda text: "".join(rf"\u{ord(one):04x}" for one in text if ord(one) < 2**16),
-    "in references of HTML": lambda text: "".join(f"&#x{ord(one):X};" for one in text),
+    "in JSON escapes of each": lambda text: "".join(
+        rf"\u{ord(character):04x}" for character in text if ord(character) < 2**16
+    ),
+    "in references of HTML": lambda text: "".join(f"&#x{ord(character):X};" for character in text),
     "quoted-printable": lambda text: "".join(f"={byte:02X}" for byte in text.encode()),
     "backwards": lambda text: text[::-1],
     "base64 of base64": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),

@@ -157,4 +157,4 @@ def test_lines_with_a_star_follow_the_clock_and_others_are_due_once_when_clocks_
         local = [moment.astimezone(ZoneInfo(BERLIN)) for moment in islice(moments, 8)]
         found = [f"{moment:%H:%M}" for moment in local if f"{moment:%Y-%m-%d}" == day]
         first, last = (expected[0], expected[-1]) if expected else ("00:00", "00:00")
-        assert [one for one in found if first <= one <= last] == expected
+        assert [clock_time for clock_time in found if first <= clock_time <= last] == expected

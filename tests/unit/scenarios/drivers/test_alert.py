@@ -77,12 +77,12 @@ class TestRealServers:
         seen = await ask("ShopDown", servers[source], source=source)
         assert (seen["firing"], seen["count"], seen["pending"], seen["suppressed"]) == (True, 2, 0, 0)
         assert seen["since"].startswith("20")
-        assert {one["labels"]["service"] for one in seen["alerts"]} == {"shop", "cart"}
+        assert {alert["labels"]["service"] for alert in seen["alerts"]} == {"shop", "cart"}
 
     @both
     async def test_labels_choose_among_alerts_of_one_name(self, servers: dict[str, str], source: str) -> None:
         seen = await ask("ShopDown", servers[source], source=source, labels={"service": "shop"})
-        assert [one["annotations"] for one in seen["alerts"]] == [{"summary": "gone"}]
+        assert [alert["annotations"] for alert in seen["alerts"]] == [{"summary": "gone"}]
         assert not (await ask("ShopDown", servers[source], source=source, labels={"service": "x"}))["firing"]
 
     @both

@@ -159,9 +159,9 @@ def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.redis
 async def test_redis_by_tls_must_have_a_certificate_of_its_name(certificate: Path, tmp_path: Path) -> None:
     port = free_port()
-    files = [f"--tls-{one}-file" for one in ("cert", "key", "ca-cert")]
+    files = [f"--tls-{option}-file" for option in ("cert", "key", "ca-cert")]
     options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
-    with redis_server(tmp_path, *options, *(part for one in files for part in (one, str(certificate)))):
+    with redis_server(tmp_path, *options, *(part for option in files for part in (option, str(certificate)))):
         arguments = Redis.Arguments.model_validate({"service": "exchange", "tls": True, "timeout": "120s"})
         seen = await Redis().probe(arguments, Platform(f"redis://localhost:{port}"))
         assert seen["value"] == "PONG"

@@ -91,7 +91,7 @@ def test_an_action_without_an_undo_is_not_written_to_the_ledger() -> None:
 
 
 def test_validations_start_when_the_actions_without_at_are_done_and_run_side_by_side() -> None:
-    checks = ", ".join(f"{{name: v{one}, within: 5s, for: 3s, {LOOK}}}" for one in (1, 2))
+    checks = ", ".join(f"{{name: v{number}, within: 5s, for: 3s, {LOOK}}}" for number in (1, 2))
     _verdict, journal, said = carried_out(
         f"phases: [{{name: p, actions: [{fault('a')}], validations: [{checks}]}}]"
     )

@@ -44,7 +44,7 @@ def carry_out(validation: Validation, answers: list[object], *, hold: float = 0.
 def test_looks_have_their_answer_and_the_number_that_is_compared() -> None:
     answers = [{"lag": 7}, {"lag": 4.5, "elapsed": 0.25}]
     noted = carry_out(Validation("it catches up", say("look"), LAG_IS_LOW, within=5.0), list(answers))
-    assert [(one.holds, one.value) for one in noted] == [(False, 7.0), (True, 4.5)]
+    assert [(look.holds, look.value) for look in noted] == [(False, 7.0), (True, 4.5)]
     assert noted[1].elapsed == 0.25
     assert noted[1].at - noted[0].at == pytest.approx(1.0)
     assert noted[0].at == DAWN.timestamp()
@@ -53,7 +53,7 @@ def test_looks_have_their_answer_and_the_number_that_is_compared() -> None:
 def test_a_look_without_an_answer_is_noted() -> None:
     answers = [StepFailed("refused"), {"status": 200}]
     noted = carry_out(Validation("it answers", say("look"), HEALTHY, within=5.0), list(answers))
-    assert [(one.holds, one.value) for one in noted] == [(False, None), (True, None)]
+    assert [(look.holds, look.value) for look in noted] == [(False, None), (True, None)]
 
 
 def test_of_a_sensitive_probe_no_number_is_noted() -> None:

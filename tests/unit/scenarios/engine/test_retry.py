@@ -122,7 +122,7 @@ def test_a_fault_is_not_tried_again_by_a_process_that_has_lost_the_run() -> None
 @given(st.lists(st.sampled_from([DONE, BUSY, UNSENT, LOST]), min_size=1, max_size=6), st.integers(1, 5))
 def test_tries_end_with_the_first_that_was_or_may_have_been_done(answers: list[Any], times: int) -> None:
     answers = [*answers, DONE]
-    first = next(number for number, one in enumerate(answers) if one in (DONE, LOST))
+    first = next(number for number, result in enumerate(answers) if result in (DONE, LOST))
     _verdict, _journal, said = run(list(answers), Retry(times))
     assert len(said) == min(first, times) + 1
 

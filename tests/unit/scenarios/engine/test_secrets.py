@@ -205,11 +205,11 @@ PIECES = st.text("${}secrt:AB", max_size=8) | st.sampled_from(["${secret:A}", "$
 @settings(deadline=None)
 @given(st.lists(PIECES | st.none(), max_size=5))
 def test_only_what_the_document_itself_refers_to_is_filled_in(pieces: list[str | None]) -> None:
-    document = "".join("${secret:N}" if one is None else f"${{v{at}}}" for at, one in enumerate(pieces))
-    variables = {f"v{at}": one for at, one in enumerate(pieces) if one is not None}
+    document = "".join("${secret:N}" if piece is None else f"${{v{at}}}" for at, piece in enumerate(pieces))
+    variables = {f"v{at}": piece for at, piece in enumerate(pieces) if piece is not None}
     plan = substitute(document, variables)
     filled = insert_secrets(plan, lambda name: f"<{name}>")
-    assert filled == "".join("<N>" if one is None else one for one in pieces)
+    assert filled == "".join("<N>" if piece is None else piece for piece in pieces)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def read_table() -> dict[tuple[Stage, Signal], str]:
 TABLE = read_table()
 
 
-@pytest.mark.parametrize(("stage", "signal"), TABLE, ids=lambda one: str(one).replace(" ", "_"))
+@pytest.mark.parametrize(("stage", "signal"), TABLE, ids=lambda value: str(value).replace(" ", "_"))
 def test_a_transition_is_as_the_table_says(stage: Stage, signal: Signal) -> None:
     cell = TABLE[stage, signal]
     stages = Stages()

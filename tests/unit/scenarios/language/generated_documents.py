@@ -122,7 +122,7 @@ JSON_TYPES: dict[str, st.SearchStrategy[Any]] = {
 
 
 def equal_to(kind: Kind) -> st.SearchStrategy[Any]:
-    return st.one_of([JSON_TYPES[one] for one in sorted(kind.types)]) if kind.types else JSON
+    return st.one_of([JSON_TYPES[type_name] for type_name in sorted(kind.types)]) if kind.types else JSON
 
 
 def matchers(kind: Kind, depth: int = 2) -> st.SearchStrategy[Any]:
@@ -155,8 +155,10 @@ def find_expected(driver: str) -> st.SearchStrategy[dict[str, Any]]:
         )
     if "headers" in fields:
         fields["headers"] = st.dictionaries(NAMES, matchers(TEXT), min_size=1, max_size=2)
-    one = st.fixed_dictionaries({}, optional=fields).filter(bool)
-    return one | st.lists(one, min_size=1, max_size=2).map(lambda several: {"any_of": several})
+    expectation = st.fixed_dictionaries({}, optional=fields).filter(bool)
+    return expectation | st.lists(expectation, min_size=1, max_size=2).map(
+        lambda several: {"any_of": several}
+    )
 
 
 @st.composite
@@ -185,7 +187,7 @@ FAULTS = words(
 )
 SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
 CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans() | SHARES)
-CHECKS |= checks(within=DURATIONS).map(lambda one: one | ({"for": "2s"} if "within" in one else {}))
+CHECKS |= checks(within=DURATIONS).map(lambda check: check | ({"for": "2s"} if "within" in check else {}))
 GUARDS = checks(every=DURATIONS, tolerate=st.integers(0, 5) | st.just(2.0), timeout=DURATIONS)
 VARIABLES = st.one_of(
     words({"type": st.just("string")}, default=st.just("a"), description=TEXTS, choices=st.just(["a", "b"])),
@@ -196,8 +198,8 @@ VARIABLES = st.one_of(
 )
 
 
-def several(one: st.SearchStrategy[dict[str, Any]], least: int = 0) -> st.SearchStrategy[list[Any]]:
-    return st.lists(one, min_size=least, max_size=2, unique_by=lambda entry: entry["name"])
+def several(entries: st.SearchStrategy[dict[str, Any]], least: int = 0) -> st.SearchStrategy[list[Any]]:
+    return st.lists(entries, min_size=least, max_size=2, unique_by=lambda entry: entry["name"])
 
 
 PHASES = words(

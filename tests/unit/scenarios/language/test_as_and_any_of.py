@@ -124,7 +124,7 @@ FIELDS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 2), min_size=1, 
 @settings(deadline=None)
 @given(st.lists(FIELDS, min_size=1, max_size=4), FIELDS)
 def test_any_of_holds_exactly_if_one_expectation_does(alternatives: list[dict[str, int]], seen: Any) -> None:
-    holds = any(misses(dict(one), **seen) == "" for one in alternatives)
+    holds = any(misses(dict(expectation), **seen) == "" for expectation in alternatives)
     assert (misses({"any_of": alternatives}, **seen) == "") is holds
 
 

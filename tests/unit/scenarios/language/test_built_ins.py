@@ -100,7 +100,7 @@ def test_fault_ids_differ_by_action_and_attempt_and_stay_the_same(run: UUID, att
 
     assert len({*ids(attempt), *ids(attempt + 1)}) == 6
     assert ids(attempt) == ids(attempt)
-    assert all(len(one) == 32 for one in ids(attempt))
+    assert all(len(fault_id) == 32 for fault_id in ids(attempt))
 
 
 def test_a_fault_that_does_not_use_its_id_is_given_none() -> None:

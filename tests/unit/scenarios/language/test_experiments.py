@@ -45,7 +45,7 @@ def test_the_hypothesis_becomes_validations_of_a_phase_before_and_one_after() ->
 
 def test_the_method_becomes_a_phase_and_pauses_become_waits() -> None:
     method = phases(translated()[0])["method"]
-    assert [one["name"] for one in method["actions"]] == [
+    assert [translated_action["name"] for translated_action in method["actions"]] == [
         "stop the exchange",
         "pause after stop the exchange",
     ]
@@ -71,7 +71,11 @@ def test_single_rollback_becomes_the_undo_of_the_single_action() -> None:
 
 def test_several_rollbacks_run_in_the_experiments_order() -> None:
     document, _left_out = translated(rollbacks=[START, {**STOP, "name": "stop it for good"}])
-    due = [one["name"] for one in phases(document)["method"]["actions"] if "undo" in one]
+    due = [
+        translated_action["name"]
+        for translated_action in phases(document)["method"]["actions"]
+        if "undo" in translated_action
+    ]
     assert due == ["rollback: stop it for good", "rollback: start the exchange"]
 
 
@@ -86,7 +90,7 @@ def test_configuration_becomes_variables() -> None:
     }
     translation = translate(json.dumps({**EXPERIMENT, "configuration": configuration}))
     declared = yaml.safe_load(translation.source)["spec"]["variables"]
-    assert [(one["type"], one.get("default")) for one in declared.values()] == [
+    assert [(variable["type"], variable.get("default")) for variable in declared.values()] == [
         ("string", "h"),
         ("integer", 3),
         ("number", 0.5),
@@ -113,7 +117,11 @@ def test_secrets_become_references_without_their_values() -> None:
     python = {"type": "python", "module": "chaosaws.ec2", "func": "stop", "secrets": ["aws"]}
     http = {"type": "http", "url": "http://127.0.0.1/", "headers": {"Authorization": "Bearer ${token}"}}
     document, left_out = translated(secrets=secrets, method=[action("a", python), action("b", http)])
-    first, second = (one["do"] for one in phases(document)["method"]["actions"] if "undo" not in one)
+    first, second = (
+        translated_action["do"]
+        for translated_action in phases(document)["method"]["actions"]
+        if "undo" not in translated_action
+    )
     assert first["chaostoolkit"]["secrets"] == {"key": "${secret:AWS_KEY}", "token": "${secret:aws_token}"}
     assert second["http"]["headers"] == {"Authorization": "Bearer ${secret:aws_token}"}
     assert "hunter2" not in json.dumps(document) + str(left_out)

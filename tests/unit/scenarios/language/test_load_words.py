@@ -167,9 +167,12 @@ def test_the_schema_accepts_loads(drivers: Drivers) -> None:
 def test_a_mistake_is_named_at_its_place(
     problems: Problems, words: dict[str, str], place: tuple[int, int], sentence: str
 ) -> None:
-    found = [(one.line, one.column, f"{one.message} {one.hint}") for one in problems(write(**words))]
-    assert [one for one in found if sentence in one[2]], found
-    assert place in [one[:2] for one in found if sentence in one[2]], found
+    found = [
+        (problem.line, problem.column, f"{problem.message} {problem.hint}")
+        for problem in problems(write(**words))
+    ]
+    assert [entry for entry in found if sentence in entry[2]], found
+    assert place in [entry[:2] for entry in found if sentence in entry[2]], found
 
 
 def test_a_document_has_at_most_ten_loads(problems: Problems) -> None:

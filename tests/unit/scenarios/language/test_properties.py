@@ -36,7 +36,7 @@ def named(**words: Any) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def several(words: st.SearchStrategy[dict[str, Any]], least: int = 0) -> st.SearchStrategy[list[Any]]:
-    return st.lists(words, min_size=least, max_size=3, unique_by=lambda one: one["name"])
+    return st.lists(words, min_size=least, max_size=3, unique_by=lambda entry: entry["name"])
 
 
 EXPECT = st.just({"elapsed": {"below": 3}})

@@ -55,7 +55,7 @@ def changed(draw: st.DrawFn) -> dict[str, Any]:
         where, key = draw(st.sampled_from(all_places))
         change = draw(st.sampled_from(["remove", "add", "rename", "replace", "exceed"]))
         if change == "exceed":
-            limited = [one for one in all_places if isinstance(one[0][one[1]], str | int | float)]
+            limited = [place for place in all_places if isinstance(place[0][place[1]], str | int | float)]
             where, key = draw(st.sampled_from(limited or all_places))
             where[key] = draw(st.sampled_from(EXTREMES[type(where[key]) is str]))
         elif change == "remove":
@@ -77,9 +77,9 @@ def mistakes_of_structure(document: Any) -> list[str]:
         scenario_model(DRIVERS).model_validate(document)
     except ValidationError as error:
         return [
-            f"{one['type']} at {one['loc']}: {one['input']!r}"
-            for one in error.errors(include_url=False)
-            if one["type"] not in BEYOND_STRUCTURE and not is_templated(one["input"])
+            f"{detail['type']} at {detail['loc']}: {detail['input']!r}"
+            for detail in error.errors(include_url=False)
+            if detail["type"] not in BEYOND_STRUCTURE and not is_templated(detail["input"])
         ]
     return []
 

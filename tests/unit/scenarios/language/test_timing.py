@@ -18,7 +18,8 @@ def action(do: str, more: str = "") -> str:
 
 def waiting(*seconds: str) -> str:
     actions = ", ".join(
-        f"{{name: a{index}, do: {{wait: {{duration: {one}}}}}}}" for index, one in enumerate(seconds)
+        f"{{name: a{index}, do: {{wait: {{duration: {duration}}}}}}}"
+        for index, duration in enumerate(seconds)
     )
     return f"actions: [{actions}]"
 

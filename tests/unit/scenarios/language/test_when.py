@@ -51,7 +51,7 @@ MIXED = f"""
 def test_what_is_false_is_left_out_and_listed() -> None:
     built = plan(MIXED)
     assert names(built) == ["p", "r", "a", "w"]
-    assert [str(one) for one in built.left_out] == [
+    assert [str(part) for part in built.left_out] == [
         "action 'b' of phase 'p'",
         "validation 'v' of phase 'p'",
         "phase 'q'",
@@ -94,7 +94,7 @@ def test_plan_and_left_out_together_are_the_document(flags: list[bool]) -> None:
     phases = ", ".join(f"{{name: p{i}, when: {str(flag).lower()}}}" for i, flag in enumerate(flags))
     built = plan(f"[{phases}]")
     assert names(built) == [f"p{i}" for i, flag in enumerate(flags) if flag]
-    assert [one.name for one in built.left_out] == [f"p{i}" for i, flag in enumerate(flags) if not flag]
+    assert [part.name for part in built.left_out] == [f"p{i}" for i, flag in enumerate(flags) if not flag]
 
 
 @pytest.mark.parametrize(
@@ -125,5 +125,5 @@ def test_a_validation_of_a_load_can_be_left_out() -> None:
     document = parse_document(source, {"http": HttpArguments})
     built = build_plan(document, {})
     assert built.phases[0].load_validations == ()
-    assert [str(one) for one in built.left_out] == ["validation 'few errors' of phase 'p'"]
+    assert [str(part) for part in built.left_out] == ["validation 'few errors' of phase 'p'"]
     assert len(build_plan(document, {"off": True}).phases[0].load_validations) == 1

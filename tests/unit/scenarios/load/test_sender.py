@@ -202,7 +202,9 @@ async def test_a_body_may_hold_a_chosen_value() -> None:
             "headers": {"X-Side": "${n}"},
         }
         await send_all(order(server.port, choose={"n": [7]}, request=request))
-    assert all(one.endswith(b'\r\n\r\n{"count": 7}') and b"X-Side: 7\r\n" in one for one in server.requests)
+    assert all(
+        sent.endswith(b'\r\n\r\n{"count": 7}') and b"X-Side: 7\r\n" in sent for sent in server.requests
+    )
 
 
 async def test_errors_are_counted_by_kind() -> None:

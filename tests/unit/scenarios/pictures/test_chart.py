@@ -22,15 +22,15 @@ def chart(*values: Value, unit: Unit = Unit.NUMBER) -> Chart:
 
 
 def scene(*happened: Fault | Judged, goes_on: bool = False) -> Scene:
-    faults = [one for one in happened if isinstance(one, Fault)]
-    judged = [one for one in happened if isinstance(one, Judged)]
+    faults = [event for event in happened if isinstance(event, Fault)]
+    judged = [event for event in happened if isinstance(event, Judged)]
     around = (BEGAN - 600, ENDS + 600)
     return Scene(BEGAN, ENDS, goes_on, BEGAN, ENDS, around, faults, judged)
 
 
 def elements(picture: str, name: str, kind: str) -> list[ET.Element]:
     root = ET.fromstring(picture)  # noqa: S314 - our own
-    return [one for one in root.iter(SVG + name) if kind in one.get("class", "").split()]
+    return [element for element in root.iter(SVG + name) if kind in element.get("class", "").split()]
 
 
 def line(picture: str) -> str:

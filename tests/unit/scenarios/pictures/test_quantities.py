@@ -38,8 +38,8 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(numbers, numbers)
-def test_an_axis_takes_in_every_value_with_few_marks(one: float, other: float) -> None:
-    lowest, highest = sorted((one, other))
+def test_an_axis_takes_in_every_value_with_few_marks(first: float, other: float) -> None:
+    lowest, highest = sorted((first, other))
     marks = axis(lowest, highest)
     assert 2 <= len(marks) <= 7
     assert marks == sorted(set(marks))

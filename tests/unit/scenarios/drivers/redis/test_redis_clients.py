@@ -17,8 +17,8 @@ pytestmark = pytest.mark.redis
 async def test_clients_are_closed_once(inject: Any, server: Server) -> None:
     holder = await inject(WRITES, "holder")
     clients = [redis_client.Redis.from_url(server.url, client_name="shop", retry=None) for _ in range(4)]
-    for one in clients:
-        one.ping()
+    for opened in clients:
+        opened.ping()
     fault = await inject({"kill_clients": {"name": "shop", "share": 0.5, "seed": 1}})
     assert await fault.inject() == {"closed": 2, "clients": 4}
     await fault.renew()
@@ -26,12 +26,12 @@ async def test_clients_are_closed_once(inject: Any, server: Server) -> None:
     assert await fault.remove() is False
     await inject({"kill_clients": {}}, "f-2")
     with client(server.url) as own:
-        names = [one["name"] for one in own.client_list()]
+        names = [entry["name"] for entry in own.client_list()]
     assert "shop" not in names
     assert "test-coordinator:holder" in names
     await holder.remove()
-    for one in clients:
-        one.close()
+    for opened in clients:
+        opened.close()
 
 
 async def test_no_such_client_is_no_fault(inject: Any) -> None:

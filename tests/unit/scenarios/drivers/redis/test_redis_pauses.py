@@ -132,12 +132,12 @@ async def test_another_process_removes_the_pause_of_a_dead_one(inject: Any, serv
 async def test_pause_outlasts_its_connection_and_is_renewed_by_a_new_one(inject: Any, server: Server) -> None:
     fault = await inject(WRITES)
     with client(server.url) as own:
-        names = [one["id"] for one in own.client_list() if one["name"] == "test-coordinator:f-1"]
+        names = [entry["id"] for entry in own.client_list() if entry["name"] == "test-coordinator:f-1"]
         assert own.client_kill_filter(_id=names[0]) == 1
     await fault.renew()
     assert await fault.is_present()
     with client(server.url) as own:
-        assert [one["name"] for one in own.client_list()].count("test-coordinator:f-1") == 1
+        assert [entry["name"] for entry in own.client_list()].count("test-coordinator:f-1") == 1
 
 
 @pytest.mark.parametrize("words", [WRITES, ALL])
@@ -167,7 +167,9 @@ async def test_clients_that_do_nothing_hold_no_pause(inject: Any, server: Server
 
 
 def find_idle(own: redis_client.Redis, name: str) -> int:
-    return next(int(one["idle"]) for one in own.client_list() if one["name"] == f"test-coordinator:{name}")
+    return next(
+        int(entry["idle"]) for entry in own.client_list() if entry["name"] == f"test-coordinator:{name}"
+    )
 
 
 async def test_second_pause_is_refused_and_its_removal_leaves_the_first(inject: Any, server: Server) -> None:
