@@ -27,7 +27,7 @@ class Dns(Rules):
 
     def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
         names = arguments.get("names", ["*"])
-        if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
+        if not isinstance(names, list) or not all(isinstance(pattern, str) and pattern for pattern in names):
             raise Refusal(
                 f"names={names!r} must be a list of names, such as 'db.example.com' or '*.example.com'"
             )

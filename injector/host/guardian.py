@@ -46,7 +46,7 @@ def start_guardian(record: Record, store: Store) -> Json:
         # However often it is killed: by default, systemd gives up after five times.
         properties = ["Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0"]
         properties.append("OOMScoreAdjust=-900")
-        options = [word for one in properties for word in ("--property", one)]
+        options = [word for value in properties for word in ("--property", value)]
         ended = run_program(["systemd-run", "--quiet", "--collect", unit, *options, "--", *command])
         if ended.returncode != 0:
             raise Refusal(f"systemd does not start the guardian: {quote_end(ended.stderr)}", "not_done")

@@ -47,23 +47,23 @@ class Resolver:
             readable, _, _ = select.select(
                 [*self._servers, *self._asked], [], [], 0.02 if self._later else 1.0
             )
-            for one in readable:
+            for readable_socket in readable:
                 with contextlib.suppress(OSError):
-                    if one in self._servers:
-                        self._take_query(one)
+                    if readable_socket in self._servers:
+                        self._take_query(readable_socket)
                     else:
-                        self._take_answer(one)
+                        self._take_answer(readable_socket)
             while self._later and self._later[0][0] <= time.monotonic():
                 with contextlib.suppress(OSError):
                     heapq.heappop(self._later)[2]()
-            for one in [one for one, entry in self._asked.items() if entry[2] < time.monotonic()]:
-                self._asked.pop(one)
-                one.close()
+            for expired in [expired for expired, entry in self._asked.items() if entry[2] < time.monotonic()]:
+                self._asked.pop(expired)
+                expired.close()
 
     def _take_query(self, server: socket.socket) -> None:
         data, client = server.recvfrom(4096)
         name = read_query_name(data)
-        if name is None or not any(fnmatch.fnmatchcase(name, one) for one in self._target["names"]):
+        if name is None or not any(fnmatch.fnmatchcase(name, pattern) for pattern in self._target["names"]):
             self._pass_on(server, data, client)
             return
         answer = build_dns_answer(data, self._target["answer"])

@@ -34,17 +34,17 @@ class Curve:
         if len(self.points) > MAX_CURVE_POINTS:
             self._step *= 2
             points, self.points = self.points, []
-            for one in points:
-                if self.points and one[0] < self.points[-1][0] + self._step:
-                    self.points[-1] = _join(self.points[-1], one)
+            for former in points:
+                if self.points and former[0] < self.points[-1][0] + self._step:
+                    self.points[-1] = _join(self.points[-1], former)
                 else:
-                    self.points.append(one)
+                    self.points.append(former)
 
 
-def _join(one: list[Any], other: list[Any]) -> list[Any]:
+def _join(first: list[Any], other: list[Any]) -> list[Any]:
     """One point of both; of the latencies, the longer one is kept, so that no peak is lost."""
-    latencies = [point[3] for point in (one, other) if point[3] is not None]
-    return [one[0], one[1] + other[1], one[2] + other[2], max(latencies, default=None)]
+    latencies = [point[3] for point in (first, other) if point[3] is not None]
+    return [first[0], first[1] + other[1], first[2] + other[2], max(latencies, default=None)]
 
 
 class Measurements:

@@ -87,7 +87,7 @@ class Loads:
             return "its process did not become ready"
 
     def _build_order(self, load: Load, request: Any) -> dict[str, Any]:
-        share = load.rate / sum(one.rate for one in self._plan.loads)
+        share = load.rate / sum(planned.rate for planned in self._plan.loads)
         return {
             "request": request,
             "choose": {name: list(values) for name, values in load.choose.items()},
@@ -99,7 +99,10 @@ class Loads:
 
     def list_watchers(self) -> list[Any]:
         """Coroutines that follow the senders until the last phase is over."""
-        return [*(self._follow(one) for one in self._sent.values()), *([self._beat()] if self._sent else [])]
+        return [
+            *(self._follow(sending) for sending in self._sent.values()),
+            *([self._beat()] if self._sent else []),
+        ]
 
     async def _follow(self, sending: Sending) -> None:
         name = sending.load.name

@@ -31,10 +31,10 @@ def find_problems(plan: Plan, steps: StepRunner) -> list[str]:
     """
     missing = dict(_find_missing_secrets(plan, steps))
     found: dict[str, list[str]] = {}
-    for one in list_placed_steps(plan):
-        if find_secrets(one.step.arguments).isdisjoint(missing):
-            for reason in _find_refusals(one.step, steps):
-                found.setdefault(reason, []).append(one.place)
+    for placed in list_placed_steps(plan):
+        if find_secrets(placed.step.arguments).isdisjoint(missing):
+            for reason in _find_refusals(placed.step, steps):
+                found.setdefault(reason, []).append(placed.place)
     return [*missing.values(), *(_describe(reason, places) for reason, places in found.items())]
 
 

@@ -292,7 +292,8 @@ class StepRunner:
         except ValidationError as error:
             # Not pydantic's own text: it shows values with their middle left out, secrets too.
             sentences = "; ".join(
-                f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)
+                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+                for detail in error.errors(include_url=False)
             )
             raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
 

@@ -26,8 +26,8 @@ def is_large(fields: Mapping[str, Any]) -> bool:
     left: list[Any] = [fields]
     size = 0
     while left and size <= _AT_ONCE:
-        one = left.pop()
-        size += 1 + (len(one) if isinstance(one, str | list | dict) else 0)
+        value = left.pop()
+        size += 1 + (len(value) if isinstance(value, str | list | dict) else 0)
         if size <= _AT_ONCE:
-            left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+            left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return size > _AT_ONCE

@@ -191,7 +191,7 @@ def _refuse_growth(document: Document, values: Mapping[str, Any]) -> None:
 
 def _try_defaults(document: Document) -> None:
     """Refuse a document that no run could be started from with the default values."""
-    if "${" not in document.source or any(one.is_required for one in document.variables.values()):
+    if "${" not in document.source or any(declared.is_required for declared in document.variables.values()):
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
     try:
@@ -250,8 +250,12 @@ def _build_phase(phase: Phase[Any, Any], words: Mapping[str, Any]) -> plan.Phase
         description=phase.description,
         hold=phase.hold,
         actions=tuple(_build_action(action, own) for action, own in actions),
-        validations=tuple(_build_validation(one, own) for one, own in validations if "load" not in own),
-        load_validations=tuple(_build_load_validation(one) for one, own in validations if "load" in own),
+        validations=tuple(
+            _build_validation(validation, own) for validation, own in validations if "load" not in own
+        ),
+        load_validations=tuple(
+            _build_load_validation(validation) for validation, own in validations if "load" in own
+        ),
         on_failure=phase.on_failure,
         when=phase.when,
     )

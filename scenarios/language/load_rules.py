@@ -54,12 +54,12 @@ def _list_judged(phases: list[Mapping[str, Any] | None]) -> Iterator[_Judged]:
 
 
 def _find_unknown_loads(judged: list[_Judged], loads: Mapping[Any, Any]) -> Iterator[BrokenRule]:
-    for one in judged:
-        name = one.words["load"]
+    for validation in judged:
+        name = validation.words["load"]
         if isinstance(name, str) and "${" not in name and name not in loads:
             known = [str(load) for load in loads]
             rule = f"unknown load {name[:80]!r}; 'spec.load' has {', '.join(known) or 'none'}"
-            yield BrokenRule((*one.path, "load"), rule, suggest(name, known))
+            yield BrokenRule((*validation.path, "load"), rule, suggest(name, known))
 
 
 def _find_baseline(phases: list[Mapping[str, Any] | None]) -> int:
@@ -71,11 +71,11 @@ def _find_missing_baseline(
     judged: list[_Judged], phases: list[Mapping[str, Any] | None]
 ) -> Iterator[BrokenRule]:
     before = _find_baseline(phases)
-    for one in judged:
-        for figure, matcher, value in one.limits:
-            if not _is_multiple(value) or one.phase >= before > 0:
+    for validation in judged:
+        for figure, matcher, value in validation.limits:
+            if not _is_multiple(value) or validation.phase >= before > 0:
                 continue
-            path = (*one.path, "expect", figure, matcher)
+            path = (*validation.path, "expect", figure, matcher)
             if before:
                 rule = f"{value!r} compares with the baseline, which this phase is a part of"
                 yield BrokenRule(path, rule, "write the limit itself")
@@ -93,14 +93,18 @@ def _find_few_samples(
 ) -> Iterator[BrokenRule]:
     before = _find_baseline(phases)
     lengths = [measure_phase(phase) if phase else 0.0 for phase in phases]
-    for one in judged:
-        named = one.words.get("load")
+    for validation in judged:
+        named = validation.words.get("load")
         rate = read_rate(loads[named].get("rate")) if isinstance(named, str) and named in loads else None
         if rate is None:
             continue
-        where = ("a window", WINDOW_SECONDS) if "within" in one.words else ("the phase", lengths[one.phase])
-        for figure, matcher, value in one.limits:
-            path = (*one.path, "expect", figure)
+        where = (
+            ("a window", WINDOW_SECONDS)
+            if "within" in validation.words
+            else ("the phase", lengths[validation.phase])
+        )
+        for figure, matcher, value in validation.limits:
+            path = (*validation.path, "expect", figure)
             yield from _find_too_few(path, figure, rate, *where)
             if _is_multiple(value) and before:
                 yield from _find_too_few(

@@ -203,7 +203,7 @@ def _get_name(schema: Mapping[str, Any]) -> str:
 
 def _describe_kind(schema: Mapping[str, Any]) -> str:
     alternatives = schema.get("anyOf", ())
-    owns = [_get_own(one) for one in alternatives if "anyOf" in one]
+    owns = [_get_own(kind) for kind in alternatives if "anyOf" in kind]
     if len(owns) > 1 and len(owns) == len(alternatives) and not any(map(_get_name, owns)):
         return " or ".join(map(_describe_own_kind, owns))
     return _describe_own_kind(_get_own(schema))

@@ -36,8 +36,8 @@ def add_expectations(definitions: dict[str, Any], drivers: Mapping[str, type[Bas
     definitions["Matchers"]["properties"]["count"].pop("$ref", None)
     expect = definitions["Expect"]
     alternative = definitions["Alternative"]
-    for one in (expect, alternative):
-        one["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
+    for definition in (expect, alternative):
+        definition["properties"]["headers"]["additionalProperties"] = writer.wanted(TEXT)
     declared_by: dict[str, Schema] = {}
     for driver, fields in sorted(_list_declared(drivers)):
         name = f"ExpectOf_{driver}"
@@ -57,10 +57,12 @@ def add_expectations(definitions: dict[str, Any], drivers: Mapping[str, type[Bas
         declared_by[driver] = {"$ref": f"#/$defs/{name}"}
         for field, declared in fields.items():
             about = {"description": f"{declared.description} Returned by {driver}."}
-            for one in (expect, alternative):
-                one["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
+            for definition in (expect, alternative):
+                definition["properties"].setdefault(field, {"anyOf": [_LITERAL, _MATCHERS]} | about)
     for owner, step in (("Action", "do"), ("Validation", "probe"), ("Guard", "probe")):
-        definitions[owner]["allOf"] = [_build_condition(step, *one) for one in declared_by.items()]
+        definitions[owner]["allOf"] = [
+            _build_condition(step, *condition) for condition in declared_by.items()
+        ]
 
 
 def _list_declared(drivers: Mapping[str, type[BaseModel]]) -> Iterator[tuple[str, Mapping[str, Field]]]:

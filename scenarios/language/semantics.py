@@ -64,8 +64,8 @@ def _find_patterns(spec: Node | None) -> Iterator[Node]:
     proofs = [proof for check in checks if (proof := _get_child(check, "undone")) is not None]
     for check in (*_get_children(_get_child(spec, "guards")), *checks, *proofs):
         expect = _get_child(check, "expect")
-        for one in (expect, *_get_children(_get_child(expect, ANY_OF))):
-            yield from _find_expected_patterns(one)
+        for expected in (expect, *_get_children(_get_child(expect, ANY_OF))):
+            yield from _find_expected_patterns(expected)
 
 
 def _find_expected_patterns(expect: Node | None) -> Iterator[Node]:
@@ -209,12 +209,17 @@ def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
     names = set(known)
     names |= set(BUILT_IN_NAMES) - {FAULT_ID}
     unsound = any(
-        one.broken or (not one.is_secret and one.name not in names and (checkable or one.name == FAULT_ID))
-        for one in found
+        reference.broken
+        or (
+            not reference.is_secret
+            and reference.name not in names
+            and (checkable or reference.name == FAULT_ID)
+        )
+        for reference in found
     )
     if unsound or in_keys:
         return "${"
-    return "${secret:" if any(one.is_secret for one in found) else ""
+    return "${secret:" if any(reference.is_secret for reference in found) else ""
 
 
 def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:

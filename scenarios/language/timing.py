@@ -95,8 +95,8 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
         if phase is None or _may_be_left_out(phase):
             continue
         before = needed
-        spans = [_Span(one.seconds, ("phases", index, *one.path)) for one in _find_spans(phase)]
-        longest = max(spans, key=lambda one: one.seconds)
+        spans = [_Span(span.seconds, ("phases", index, *span.path)) for span in _find_spans(phase)]
+        longest = max(spans, key=lambda span: span.seconds)
         needed += longest.seconds
         if needed > limit >= before:
             least = format_duration(needed)
@@ -145,7 +145,7 @@ def _find_spans(phase: Mapping[str, Any]) -> Iterator[_Span]:
         path: Path = ("validations", index)
         holding = _Span(read_seconds(validation.get("for")) or 0.0, (*path, "for"))
         looking = _measure_wait(validation.get("probe"), (*path, "probe"))
-        longest = max(holding, looking, key=lambda one: one.seconds)
+        longest = max(holding, looking, key=lambda span: span.seconds)
         if longest.seconds:
             yield _Span(in_turn.seconds + longest.seconds, longest.path)
 

@@ -98,7 +98,9 @@ def _find_choices_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[
     choices = given.get("choices")
     if choices == []:
         yield "choices", "'choices' is empty: name the allowed values, or remove it"
-    elif isinstance(choices, list) and (strangers := [one for one in choices if not _IS_KIND[kind](one)]):
+    elif isinstance(choices, list) and (
+        strangers := [choice for choice in choices if not _IS_KIND[kind](choice)]
+    ):
         yield "choices", f"{format_value(strangers[0])} in 'choices' is not {_KIND_NAMES[kind]}"
 
 

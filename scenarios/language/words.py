@@ -113,7 +113,7 @@ class StepWords(Declaration):
             return handler(data)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            if all(has_secret(one["input"]) and one["type"] != RELATION for one in found):
+            if all(has_secret(detail["input"]) and detail["type"] != RELATION for detail in found):
                 return cls.model_construct()
             raise
 
@@ -131,9 +131,9 @@ def _check_expectations(step: Any, probe: Any, expect: Any) -> Iterator[BrokenRu
     drivers: Mapping[str, type[BaseModel]] = step.drivers()
     named = [name for name in probe if name in drivers] if isinstance(probe, dict) else []
     driver = named[0] if len(named) == 1 else ""
-    for one in find_misfits(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ():
-        kind = MISFIT if one.is_in_schema else RELATION
-        yield BrokenRule(("expect", *one.path), one.rule, one.hint, kind=kind)
+    for misfit in find_misfits(expect, drivers.get(driver), driver) if isinstance(expect, dict) else ():
+        kind = MISFIT if misfit.is_in_schema else RELATION
+        yield BrokenRule(("expect", *misfit.path), misfit.rule, misfit.hint, kind=kind)
 
 
 class Undone(Declaration, Generic[AnyStep]):

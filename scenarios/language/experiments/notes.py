@@ -37,4 +37,4 @@ def get_text(node: Node | None, default: str = "") -> str:
     """The text as a name or title: one printable line."""
     value = get_plain(node, default)
     line = " ".join(str(value if value is not None else default).split())
-    return "".join(one if one.isprintable() else "?" for one in line)[:200] or default
+    return "".join(character if character.isprintable() else "?" for character in line)[:200] or default

@@ -34,7 +34,7 @@ def read_timeout(activity: Node) -> str | None:
     """The timeout in seconds; two numbers are for connecting and reading, and are added."""
     given = get_plain(get_fields(activity.value.get("provider")).get("timeout"))
     if isinstance(given, list):
-        numbers = [one for one in given if isinstance(one, int | float)]
+        numbers = [number for number in given if isinstance(number, int | float)]
         given = sum(numbers) if numbers else None
     return format_seconds(given) if given else None
 
@@ -89,8 +89,8 @@ def _translate_process(provider: Node, name: str, values: Values, notes: Notes) 
             return None
         arguments = words
     run = [get_plain(provider.value.get("path")), *arguments]
-    filled = (values.filled(one) for one in run if one not in (None, ""))
-    return {"command": {"run": [one if isinstance(one, str) else str(one) for one in filled]}}
+    filled = (values.filled(word) for word in run if word not in (None, ""))
+    return {"command": {"run": [word if isinstance(word, str) else str(word) for word in filled]}}
 
 
 def _split_words(line: str) -> list[str] | None:

@@ -50,7 +50,7 @@ def _translate_list(driver: str, tolerance: list[Any]) -> dict[str, Any]:
     if driver == "chaostoolkit":
         # Chaoslib reads two numbers as a range.
         return {"value": {"between" if _is_range(tolerance) else "in": tolerance}}
-    return {_CODE[driver]: {"in": tolerance}} if all(type(one) is int for one in tolerance) else {}
+    return {_CODE[driver]: {"in": tolerance}} if all(type(value) is int for value in tolerance) else {}
 
 
 def _translate_unknown(_driver: str, _tolerance: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def _translate_range(driver: str, tolerance: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_range(limits: Any) -> bool:
-    are_numbers = isinstance(limits, list) and all(type(one) in {int, float} for one in limits)
+    are_numbers = isinstance(limits, list) and all(type(limit) in {int, float} for limit in limits)
     return are_numbers and len(limits) == _LIMITS and limits[0] <= limits[1]
 
 

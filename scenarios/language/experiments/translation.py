@@ -93,10 +93,10 @@ class _Group:
 
 def _make_names_unique(own: list[dict[str, Any]]) -> list[dict[str, Any]]:
     counts: dict[str, int] = {}
-    for one in own:
-        name = one["name"]
+    for action in own:
+        name = action["name"]
         counts[name] = counts.get(name, 0) + 1
-        one["name"] = name if counts[name] == 1 else f"{name[:190]} ({counts[name]})"
+        action["name"] = name if counts[name] == 1 else f"{name[:190]} ({counts[name]})"
     return own
 
 
