@@ -107,11 +107,15 @@ def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
     assert [line for line in COMMANDS if not any(words in line for words in tried)] == []
 
 
+def find_anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as they are made where the repository is shown."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_every_file_and_heading_that_the_guide_names_is_there() -> None:
-    headings = {
-        heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", GUIDE, re.MULTILINE)
-    }
     for link in re.findall(r"\]\(([^)]+)\)", GUIDE):
         page, _, anchor = link.partition("#")
-        assert (PROJECT / "docs" / page).exists(), link
-        assert not anchor or anchor in headings, link
+        path = PROJECT / "docs" / (page or "operating.md")
+        assert path.exists(), link
+        assert not anchor or anchor in find_anchors(path.read_text()), link
