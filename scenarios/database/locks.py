@@ -1,5 +1,7 @@
 """Locks by name, which need no row: the row may not exist yet."""
 
+import hashlib
+
 from django.db import connection
 
 
@@ -9,5 +11,9 @@ def lock_until_commit(name: str) -> None:
     https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
     """
     if connection.vendor == "postgresql":
+        # Here, because PostgreSQL takes no text with NUL characters.
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+            cursor.execute(
+                "SELECT pg_advisory_xact_lock(%s)", [int.from_bytes(digest[:8], "big", signed=True)]
+            )
