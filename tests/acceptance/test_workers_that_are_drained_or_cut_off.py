@@ -94,7 +94,7 @@ def installed(installation: Installation, target: Target) -> Iterator[Installati
     target.injected = target.undone = target.active = 0
     yield installation
     installation.system.stop()
-    for table in ("runcharts", "event", "fault", "hold", "run", "heartbeat"):
+    for table in ("runcharts", "runfigures", "lookchunk", "event", "fault", "hold", "run", "heartbeat"):
         installation.delete_all(table)
     for log in installation.system.data.glob("*work*.log"):
         log.unlink()
