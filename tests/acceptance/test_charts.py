@@ -113,7 +113,7 @@ def test_samples_lie_as_close_together_as_they_were_scraped(told: dict[str, Any]
 
 def test_the_reports_have_the_charts_when_prometheus_is_gone_and_say_so(measured: Measured) -> None:
     page = measured.report("html")
-    assert page.count("<figure") == 5
+    assert page.count("<figure") >= 5  # and those of what the probes saw
     assert page.count("Not updated: Prometheus at http://127.0.0.1:") == 5
     assert "refused the connection" in page
     assert f"| {P99} (exchange) |" in measured.report("md")
