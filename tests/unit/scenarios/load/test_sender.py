@@ -67,17 +67,28 @@ class Server:
 
 @asynccontextmanager
 async def serving(answer: Answer, secured: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    server = Server(answer)
+    server, before = Server(answer), asyncio.all_tasks()
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=secured) as listening:
         server.port = listening.sockets[0].getsockname()[1]
         try:
             yield server
         finally:
-            for writer in server.writers:
-                writer.transport.abort()
-            for writer in server.writers:
-                with suppress(ConnectionError):
-                    await writer.wait_closed()
+            listening.close()
+            await end_connections(server, before)
+
+
+async def end_connections(server: Server, before: set[asyncio.Task[Any]]) -> None:
+    """Also those that were accepted just now, whose tasks have not begun: their sockets would stay open."""
+    for _ in range(100):
+        for writer in server.writers:
+            writer.transport.abort()
+        if not (left := asyncio.all_tasks() - before):
+            break
+        await asyncio.wait(left, timeout=0.1)
+    for writer in server.writers:
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+    await asyncio.sleep(0)
 
 
 async def answer_ok(_request: bytes, writer: asyncio.StreamWriter) -> None:
