@@ -28,7 +28,7 @@ KINDS = "pause,blackhole,latency"
 
 
 def is_slow_inside(machine: Machine, address: str) -> bool:
-    """Whether there is no answer of HTTP soon, or none at all, for a client on the machine."""
+    """Whether a client on the machine gets its HTTP response late, or never."""
     host, _, port = address.rpartition(":")
     with Loopback(machine.name).open_socket() as connection:
         connection.settimeout(LOOK_SECONDS)

@@ -129,7 +129,7 @@ class Killable:
             pid
             for process in processes
             for pid in (process.pid, *_list_descendants(process.pid))
-            if _is_in_session_of(process.pid, pid)
+            if _shares_session_with(process.pid, pid)
         ]
         if with_guardians:
             pids += _list_guardians(self.states)
@@ -161,7 +161,7 @@ def _list_descendants(pid: int) -> list[int]:
     return found
 
 
-def _is_in_session_of(process: int, pid: int) -> bool:
+def _shares_session_with(process: int, pid: int) -> bool:
     try:
         return os.getsid(pid) == os.getsid(process)
     except ProcessLookupError:

@@ -167,7 +167,7 @@ class Store:
         return f"inet {name}"
 
     def install_program(self) -> str:
-        """The path of a copy of this program, for the guardian: compiled, or each start would do it."""
+        """The path of a compiled copy of this program, from which guardians start faster."""
         text = read_source()
         name = f"program-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         path = os.path.join(self.directory, f"{name}.py")
@@ -199,7 +199,7 @@ def read_source() -> str:
 
 
 def read_json_file(path: str) -> Record | None:
-    """The object in the file; None where there is none that can be read."""
+    """The object in the file; None if the file is missing or not a JSON object."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)

@@ -45,7 +45,7 @@ def find_deadly_unit() -> str:
 
 
 def find_own_service() -> str:
-    """The service of systemd that this process belongs to; '' where there is none."""
+    """The systemd service that this process belongs to, or ''."""
     for line in read_text("/proc/self/cgroup").splitlines():
         unit = line.rpartition("/")[2]
         is_of_systemd = line.startswith("0::") or ":name=systemd:" in line

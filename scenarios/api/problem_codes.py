@@ -38,7 +38,7 @@ class ProblemCode(StrEnum):
     HTTP_ERROR = "http_error"
 
 
-# In the order of their statuses, for the documentation.
+# In the order of the statuses, as the documentation lists them.
 MEANINGS = {
     ProblemCode.MALFORMED_REQUEST: (400, "The request breaks the rules of HTTP."),
     ProblemCode.MALFORMED_JSON: (400, "The body is not valid JSON."),

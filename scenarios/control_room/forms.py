@@ -57,7 +57,7 @@ CHANGED_MEANWHILE = (
 
 
 def compute_version(document: str) -> str:
-    """What tells two versions of a document apart; empty where there is none."""
+    """A digest of the document, or an empty string for a new scenario."""
     return hashlib.sha256(document.encode()).hexdigest()[:32] if document else ""
 
 
