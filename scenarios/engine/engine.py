@@ -16,7 +16,8 @@ from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan, Validation
 from scenarios.engine.injection import Injector
 from scenarios.engine.loads import Loads
-from scenarios.engine.phases import NoteLook, Phases
+from scenarios.engine.phase_validations import NoteLook
+from scenarios.engine.phases import Phases
 from scenarios.engine.rollback import finish
 from scenarios.engine.stages import Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner

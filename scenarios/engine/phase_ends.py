@@ -1,10 +1,15 @@
 """When a phase ends, and what follows if something fails in it."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import Phase
+
+# Ends the run with this outcome and reason; the first call decides.
+EndRun = Callable[[Outcome, str], None]
 
 
 @dataclass(slots=True)

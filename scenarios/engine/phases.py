@@ -6,33 +6,27 @@ cancellation unwinds every probe and wait.
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.errors import StepFailed
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome
-from scenarios.domain.plan import Action, Guard, LoadValidation, Phase, Plan, Validation
+from scenarios.domain.plan import Action, Phase, Plan
 from scenarios.engine import preflight
+from scenarios.engine.guards import GuardWatch
 from scenarios.engine.injection import Injector
-from scenarios.engine.load_judgements import LoadJudge
 from scenarios.engine.loads import Loads
-from scenarios.engine.observations import Observation, observe
-from scenarios.engine.phase_ends import PhaseEnd, Recovery
+from scenarios.engine.phase_ends import EndRun, PhaseEnd, Recovery
+from scenarios.engine.phase_validations import NoteLook, PhaseValidations
+from scenarios.engine.records import Recorder
 from scenarios.engine.steps import StepRunner
-from scenarios.engine.validations import JUDGEMENT_KINDS, Judge, Judgement
-from scenarios.ports import Clock, Event, Fault, Journal, Ledger
+from scenarios.ports import Clock, Fault, Journal, Ledger
 
 # Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
 VALIDATIONS_PER_ROUND = 16
-# Seconds for which a run that is over otherwise waits for the first look of each guard.
-FIRST_LOOK_SECONDS = 30.0
 # Between two looks for faults that are to be undone again, while there is one.
 LATE_LOOK_SECONDS = 1.0
-# Called with each look of a validation; never waits.
-NoteLook = Callable[[str, Validation, Look], None]
 
 
 class Phases:
@@ -47,7 +41,7 @@ class Phases:
         clock: Clock,
         journal: Journal,
         ledger: Ledger,
-        end: Callable[[Outcome, str], None],
+        end: EndRun,
         note_failure: Callable[[str], None],
         note_look: NoteLook,
         loads: Loads,
@@ -56,23 +50,32 @@ class Phases:
         self._steps = steps
         self._injector = injector
         self._clock = clock
-        self._journal = journal
+        self._recorder = Recorder(journal, clock)
         self._ledger = ledger
         self._end = end
         self._note_failure = note_failure
-        self._note_look = note_look
         self._loads = loads
         self._may_await = asyncio.Event()
-        self._looked = {guard.name: asyncio.Event() for guard in plan.guards}
         self._lost: asyncio.Queue[tuple[Fault, str]] = asyncio.Queue()
         self._recovery = Recovery()
+        self._guards = GuardWatch(plan.guards, steps=steps, clock=clock, recorder=self._recorder, end=end)
+        self._validations = PhaseValidations(
+            plan,
+            steps=steps,
+            clock=clock,
+            recorder=self._recorder,
+            end=end,
+            fail=self._handle_failure,
+            note_look=note_look,
+            loads=loads,
+        )
 
     async def run(self) -> None:
         self._recovery.task = asyncio.current_task()
         await self._check_plan()
         async with asyncio.TaskGroup() as group:
             watchers = [group.create_task(self._end_at_timeout())]
-            watchers += [group.create_task(self._watch_guard(guard)) for guard in self._plan.guards]
+            watchers += [group.create_task(watcher) for watcher in self._guards.list_watchers()]
             watchers.append(group.create_task(self._undo_late_faults()))
             watchers.append(group.create_task(self._injector.renewals.run()))
             watchers.append(group.create_task(self._end_when_fault_is_lost()))
@@ -89,7 +92,7 @@ class Phases:
                     await self._end_if_any(self._loads.find_baseline_problems(phase))
                 if await self._run_until_cut(phase):
                     await self._undo_cut_phase(phase)
-            await self._await_first_looks()
+            await self._guards.await_first_looks()
             for watcher in watchers:
                 watcher.cancel()
 
@@ -120,42 +123,6 @@ class Phases:
         await self._ledger.mark_lost(fault, reason)
         self._end(Outcome.ERRORED, f"the fault of action {fault.action!r} was lost: {reason}")
 
-    async def _await_first_looks(self) -> None:
-        """A guard that has never looked has guarded nothing: the run does not pass before it has."""
-        looks = [asyncio.create_task(looked.wait()) for looked in self._looked.values()]
-        waiting = asyncio.create_task(self._clock.sleep(FIRST_LOOK_SECONDS))
-        try:
-            while not waiting.done() and not all(look.done() for look in looks):
-                undone = [look for look in looks if not look.done()]
-                await asyncio.wait({waiting, *undone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (waiting, *looks):
-                task.cancel()
-        if blind := [name for name, looked in self._looked.items() if not looked.is_set()]:
-            names = ", ".join(map(repr, blind))
-            self._end(Outcome.ERRORED, f"no look of guard {names} was over before the run's end")
-        await self._clock.sleep(
-            0
-        )  # the cancellation arrives here, also that of a guard that has just tripped
-
-    async def _watch_guard(self, guard: Guard) -> None:
-        failures = 0
-        while True:
-            started = self._clock.monotonic()
-            try:
-                seen = await observe(self._steps, guard.probe, guard.expect, guard.timeout)
-            except StepImpossible as error:
-                return self._end(Outcome.ERRORED, f"guard {guard.name!r} could not be evaluated: {error}")
-            failures = 0 if seen.holds else failures + 1
-            if failures <= guard.tolerate:
-                self._looked[guard.name].set()
-            else:
-                await self._record(
-                    EventKind.GUARD_TRIPPED, subject=guard.name, reason=seen.reason, seen=seen.fields
-                )
-                return self._end(Outcome.ABORTED, f"guard {guard.name!r} tripped: {seen.reason}")
-            await self._clock.sleep(max(0.0, started + guard.every - self._clock.monotonic()))
-
     async def _run_until_cut(self, phase: Phase) -> bool:
         """Whether the phase was cut short because something failed in it."""
         self._recovery.begin(phase)
@@ -172,12 +139,12 @@ class Phases:
         self._loads.leave_phase()
         remaining: list[Fault] = []
         if faults := await self._ledger.remaining():
-            await self._record(EventKind.ROLLBACK_STARTED, faults=len(faults))
+            await self._recorder.record(EventKind.ROLLBACK_STARTED, faults=len(faults))
             remaining = await self._injector.undo(faults)
             self._may_await.set()
         self._recovery.note_rollback()
         await self._loads.record_phase(phase)
-        await self._record(EventKind.PHASE_FINISHED, phase)
+        await self._recorder.record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             self._end(Outcome.FAILED, self._recovery.failure)
             await self._clock.sleep(0)
@@ -185,7 +152,7 @@ class Phases:
     async def _run_phase(self, phase: Phase) -> None:
         started = self._clock.monotonic()
         self._loads.enter_phase(phase)
-        await self._record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
+        await self._recorder.record(EventKind.PHASE_STARTED, phase, hold=phase.hold)
         async with asyncio.TaskGroup() as group:
             timed = [
                 group.create_task(self._act_later(a, phase, started))
@@ -197,13 +164,13 @@ class Phases:
                     await self._act(action, phase)
             end = PhaseEnd(started + phase.hold, timed)
             for number, validation in enumerate(phase.validations, start=1):
-                task = group.create_task(self._validate(phase, validation, end))
+                task = group.create_task(self._validations.validate(phase, validation, end))
                 if not validation.throughout:
                     end.awaited.append(task)
                 if number % VALIDATIONS_PER_ROUND == 0:
                     await self._clock.sleep(0)
             for judged in phase.load_validations:
-                task = group.create_task(self._validate_load(phase, judged, end.over))
+                task = group.create_task(self._validations.validate_load(phase, judged, end.over))
                 if judged.within is not None:
                     end.awaited.append(task)
             await self._clock.sleep(max(0.0, end.hold_ends - self._clock.monotonic()))
@@ -220,7 +187,7 @@ class Phases:
         if faults:
             self._may_await.set()
         await self._loads.record_phase(phase)
-        await self._record(EventKind.PHASE_FINISHED, phase)
+        await self._recorder.record(EventKind.PHASE_FINISHED, phase)
         if remaining:
             names = ", ".join(repr(fault.action) for fault in remaining)
             self._end(Outcome.ERRORED, f"the undo of {names} still fails")
@@ -248,10 +215,10 @@ class Phases:
         await self._act(action, phase)
 
     async def _act(self, action: Action, phase: Phase) -> None:
-        await self._record(EventKind.ACTION_STARTED, phase, action.name, driver=action.do.driver)
+        await self._recorder.record(EventKind.ACTION_STARTED, phase, action.name, driver=action.do.driver)
 
         async def note_retry(reason: str) -> None:
-            await self._record(EventKind.ACTION_RETRIED, phase, action.name, reason=reason)
+            await self._recorder.record(EventKind.ACTION_RETRIED, phase, action.name, reason=reason)
 
         try:
             seen = await self._injector.act(action, phase.name, note_retry)
@@ -261,7 +228,7 @@ class Phases:
             self._end(Outcome.ERRORED, reason)
         else:
             if seen.holds:
-                await self._record(EventKind.ACTION_FINISHED, phase, action.name, seen=seen.fields)
+                await self._recorder.record(EventKind.ACTION_FINISHED, phase, action.name, seen=seen.fields)
                 return
             await self._record_failed_action(action, phase, seen.reason, seen=seen.fields)
             self._handle_failure(
@@ -271,7 +238,7 @@ class Phases:
 
     async def _record_failed_action(self, action: Action, phase: Phase, reason: str, **seen: Any) -> None:
         is_fault = action.undo is not None
-        await self._record(
+        await self._recorder.record(
             EventKind.ACTION_FAILED,
             phase,
             action.name,
@@ -281,77 +248,9 @@ class Phases:
             **seen,
         )
 
-    # Validations
-
-    async def _validate(self, phase: Phase, validation: Validation, end: PhaseEnd) -> None:
-        async def changed(seen: Observation) -> None:
-            kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
-            await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
-
-        await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
-        judge = Judge(
-            validation,
-            steps=self._steps,
-            clock=self._clock,
-            phase_over=end.over,
-            phase_ends_at=end.find_moment,
-            changed=changed,
-            looked=partial(self._note_look, phase.name, validation),
-        )
-        await self._follow_judgement(phase, validation, await judge.judge())
-
-    async def _validate_load(
-        self, phase: Phase, validation: LoadValidation, phase_over: asyncio.Event
-    ) -> None:
-        async def changed(seen: Observation) -> None:
-            kind = EventKind.VALIDATION_HOLDING if seen.holds else EventKind.VALIDATION_NOT_HOLDING
-            await self._record(kind, phase, validation.name, reason=seen.reason, seen=seen.fields)
-
-        await self._record(EventKind.VALIDATION_STARTED, phase, validation.name)
-        judge = LoadJudge(
-            validation,
-            phase,
-            self._plan.phases.index(phase),
-            loads=self._loads,
-            clock=self._clock,
-            phase_over=phase_over,
-            changed=changed,
-        )
-        await self._follow_judgement(phase, validation, await judge.judge())
-
-    async def _follow_judgement(
-        self, phase: Phase, validation: Validation | LoadValidation, judgement: Judgement
-    ) -> None:
-        await self._record_judgement(phase, validation, judgement)
-        if judgement.outcome == "errored":
-            reason = f"validation {validation.name!r} could not be evaluated: {judgement.reason}"
-            self._end(Outcome.ERRORED, reason)
-        elif judgement.outcome == "failed":
-            self._handle_failure(phase, f"validation {validation.name!r} failed: {judgement.reason}")
-
-    async def _record_judgement(
-        self, phase: Phase, validation: Validation | LoadValidation, judgement: Judgement
-    ) -> None:
-        await self._record(
-            JUDGEMENT_KINDS[judgement.outcome],
-            phase,
-            validation.name,
-            reason=judgement.reason,
-            attempts=judgement.attempts,
-            time_to_pass=judgement.time_to_pass,
-            seen=judgement.last.fields,
-        )
-
     def _handle_failure(self, phase: Phase, reason: str) -> None:
         self._note_failure(reason)
         if phase.on_failure == "stop":
             self._end(Outcome.FAILED, reason)
         elif phase.on_failure == "recover":
             self._recovery.start(reason)
-
-    async def _record(
-        self, kind: EventKind, phase: Phase | None = None, subject: str = "", **detail: Any
-    ) -> None:
-        where = phase.name if phase is not None else ""
-        kept = {name: value for name, value in detail.items() if value not in (None, "", {})}
-        await self._journal.record(Event(kind, self._clock.now(), where, subject, kept))

@@ -11,7 +11,7 @@ from scenarios.domain.expectations import format_value
 from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import TEMPLATED_PARTS, has_secret, is_templated
 from scenarios.language.schema import find_words
-from scenarios.language.words import explain_misplaced_sensitive
+from scenarios.language.step_words import explain_misplaced_sensitive
 from scenarios.language.yaml_tree import Node
 
 # Comparing names is slow, and a document with nothing but unknown keys must be refused quickly.

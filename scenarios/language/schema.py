@@ -8,19 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from scenarios.domain.templates import TEMPLATE_PATTERN
+from scenarios.language.action_words import FAULTLESS_WORDS, Action
+from scenarios.language.check_words import Guard, Undone, Validation
 from scenarios.language.load_words import Load, LoadValidation
 from scenarios.language.result_schema import add_expectations
-from scenarios.language.words import (
-    FAULTLESS_WORDS,
-    Action,
-    Guard,
-    Phase,
-    Scenario,
-    Spec,
-    Undone,
-    Validation,
-    scenario_model,
-)
+from scenarios.language.words import Phase, Scenario, Spec, scenario_model
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Variables are not filled in there, so a template is ordinary text.

@@ -17,7 +17,8 @@ from scenarios.domain.templates import (
     find_references,
 )
 from scenarios.language.messages import format_path
-from scenarios.language.words import MAX_STEPS, STEP_WORDS
+from scenarios.language.step_words import STEP_WORDS
+from scenarios.language.words import MAX_STEPS
 from scenarios.language.yaml_tree import Node, walk_tree
 
 Path = tuple[str | int, ...]
