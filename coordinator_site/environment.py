@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +16,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 MAX_PORT = 65535
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The dynamic linker or a language's runtime loads code from the file that one of these names.
@@ -116,6 +117,31 @@ def web_address(name: str, value: str) -> str:
             f"{name}={value!r} is not a web address; write it as 'http://127.0.0.1:9090'."
         )
     return value
+
+
+def trace_address(name: str, value: str) -> str:
+    """The address of a page that shows a trace, with '{trace_id}' where its id belongs, or nothing."""
+    if value and "{trace_id}" not in value:
+        raise ImproperlyConfigured(
+            f"{name}={value!r} does not say where the id of the trace belongs; write it as "
+            "'https://jaeger.example.com/trace/{trace_id}'."
+        )
+    return web_address(name, value)
+
+
+def header_values(name: str, values: Iterable[str]) -> dict[str, str]:
+    """HTTP headers, each as 'name=value', percent-encoded as OpenTelemetry specifies."""
+    found: dict[str, str] = {}
+    for value in values:
+        header, equals, content = value.partition("=")
+        header, content = header.strip(), unquote(content.strip())
+        if not equals or not _HEADER_NAME.fullmatch(header) or not content.isprintable():
+            # Without the value, which may be a password.
+            raise ImproperlyConfigured(
+                f"{name} has {header!r}, which is not a header; write each as 'name=value'."
+            )
+        found[header] = content
+    return found
 
 
 def with_time_limits(redis_url: str) -> str:

@@ -17,6 +17,7 @@ from coordinator_site.environment import (
     commands,
     directory_or_none,
     dns_label,
+    header_values,
     host_fault_kinds,
     host_identities,
     host_identity,
@@ -26,6 +27,7 @@ from coordinator_site.environment import (
     networks,
     one_of,
     pairs,
+    trace_address,
     variable_prefix,
     web_address,
     whole_number,
@@ -334,6 +336,10 @@ WEBHOOK_ALLOWED_HOSTS = env.read_list(
 )
 GRAFANA_URL = env.read(web_address, "GRAFANA_URL", "").rstrip("/")
 GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
+# The collector that traces of runs are sent to, by OTLP over HTTP; and a page that shows one.
+TRACES_ENDPOINT = env.read(web_address, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
+TRACES_HEADERS = env.read_list(header_values, "OTEL_EXPORTER_OTLP_TRACES_HEADERS", [])
+TRACE_URL = env.read(trace_address, "TRACE_URL", "")
 
 
 # What `manage.py up` starts besides the coordinator; if a port is in use, it takes another
@@ -365,4 +371,4 @@ TEST_RUNNER = "coordinator_site.test_runner.PytestRunner"
 LOG_FORMAT = env.read(one_of, "LOG_FORMAT", logs.default_format(production=PRODUCTION), choices=logs.FORMATS)
 LOG_LEVEL = one_of("LOG_LEVEL", env.str("LOG_LEVEL", "INFO").upper(), logs.LEVELS)
 LOGGING = logs.logging_config(LOG_FORMAT, LOG_LEVEL, service=SERVICE_NAME, instance=SERVICE_INSTANCE_NAME)
-logs.learn_secrets(env.ENVIRON, SECRET_KEY)
+logs.learn_secrets(env.ENVIRON, SECRET_KEY, *TRACES_HEADERS.values())

@@ -11,7 +11,7 @@ from scenarios.api.access import needs
 from scenarios.api.description import ITEM_REFUSALS
 from scenarios.api.names import find_run
 from scenarios.api.paging import Text
-from scenarios.runs.looks import read_looks
+from scenarios.published.looks import read_looks
 
 router = Router(tags=["runs"])
 

@@ -18,11 +18,11 @@ from scenarios.pictures.load_charts import HEADS, build_load_views
 from scenarios.pictures.look_charts import build_look_views
 from scenarios.pictures.run_charts import build_views
 from scenarios.pictures.run_timeline import run_timeline
+from scenarios.published.looks import find_looks_version
 from scenarios.runs.executor import build_run_plan
 from scenarios.runs.figures import compare_run
 from scenarios.runs.history import RunHistory, read_history
 from scenarios.runs.load_results import LOAD_KINDS
-from scenarios.runs.looks import find_looks_version
 
 STEP_STARTS = (EventKind.ACTION_STARTED, EventKind.VALIDATION_STARTED)
 FAULT_KINDS = find_kinds(Topic.FAULT)

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Message(StrEnum):
-    """The `type` of a message. A webhook can subscribe to all but the last two."""
+    """The `type` of a message. A webhook can subscribe to all but the last three."""
 
     RUN_AWAITING_APPROVAL = "run.awaiting_approval"
     RUN_STARTED = "run.started"
@@ -13,6 +13,7 @@ class Message(StrEnum):
     FAULT_RESOLVED = "fault.resolved"
     TEST = "webhook.test"
     ANNOTATION = "grafana.annotation"
+    TRACE = "run.trace"
 
 
 SUBSCRIBABLE = {

@@ -19,6 +19,7 @@ from scenarios.domain.plan import origin
 from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.templates import format_scalar
+from scenarios.domain.trace_context import build_traceparent
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.http_load import prepare_load
 from scenarios.drivers.listening import require_listener
@@ -259,6 +260,9 @@ async def _exchange(arguments: HttpArguments, target: _Target, platform: Platfor
 
 def _build_request(arguments: HttpArguments) -> dict[str, Any]:
     headers = {"User-Agent": "test-coordinator", **arguments.headers}
+    names = {name.lower() for name in headers}
+    if "traceparent" not in names and (traceparent := build_traceparent()) is not None:
+        headers["traceparent"] = traceparent
     request: dict[str, Any] = {
         "follow_redirects": arguments.follow_redirects,
         "headers": headers,
@@ -267,7 +271,7 @@ def _build_request(arguments: HttpArguments) -> dict[str, Any]:
         request["params"] = arguments.query
     if "json_body" in arguments.model_fields_set:
         request["data"] = json.dumps(arguments.json_body).encode()
-        if "content-type" not in {name.lower() for name in headers}:
+        if "content-type" not in names:
             headers["Content-Type"] = "application/json"
     elif "body" in arguments.model_fields_set:
         request["data"] = arguments.body

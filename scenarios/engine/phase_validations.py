@@ -8,6 +8,7 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import LoadValidation, Phase, Plan, Validation
+from scenarios.domain.trace_context import in_attempt
 from scenarios.engine.load_judgements import LoadJudge
 from scenarios.engine.loads import Loads
 from scenarios.engine.observations import Observation
@@ -60,7 +61,9 @@ class PhaseValidations:
             changed=changed,
             looked=partial(self._note_look, phase.name, validation),
         )
-        await self._follow_judgement(phase, validation, await judge.judge())
+        with in_attempt("validation", phase.name, validation.name):
+            judgement = await judge.judge()
+        await self._follow_judgement(phase, validation, judgement)
 
     async def validate_load(
         self, phase: Phase, validation: LoadValidation, phase_over: asyncio.Event

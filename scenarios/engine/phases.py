@@ -13,6 +13,7 @@ from scenarios.domain.errors import StepFailed
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome
 from scenarios.domain.plan import Action, Phase, Plan
+from scenarios.domain.trace_context import in_attempt
 from scenarios.engine import preflight
 from scenarios.engine.guards import GuardWatch
 from scenarios.engine.injection import Injector
@@ -221,7 +222,8 @@ class Phases:
             await self._recorder.record(EventKind.ACTION_RETRIED, phase, action.name, reason=reason)
 
         try:
-            seen = await self._injector.act(action, phase.name, note_retry)
+            with in_attempt("action", phase.name, action.name):
+                seen = await self._injector.act(action, phase.name, note_retry)
         except StepFailed as error:
             await self._record_failed_action(action, phase, str(error))
             reason = f"action {action.name!r} of phase {phase.name!r} failed: {error}"

@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.plan import Proof, find_service, origin
+from scenarios.domain.trace_context import in_fault
 from scenarios.engine.observations import observe
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, UndoResult
@@ -74,7 +75,8 @@ async def _undo_once(faults: Sequence[Fault], ledger: UndoLedger, steps: StepRun
 async def _undo_and_record(fault: Fault, ledger: UndoLedger, steps: StepRunner) -> bool:
     new_address = await ledger.find_new_address(fault)
     began_at = steps.clock.now()
-    result = replace(await undo(fault, steps, new_address=new_address), began_at=began_at)
+    with in_fault(fault.order):
+        result = replace(await undo(fault, steps, new_address=new_address), began_at=began_at)
     if result.reason:
         await ledger.mark_undo_failed(fault, result)
         return False

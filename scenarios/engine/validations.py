@@ -11,6 +11,7 @@ from scenarios.domain.event_kinds import EventKind, StepOutcome
 from scenarios.domain.looks import Look
 from scenarios.domain.plan import Validation
 from scenarios.domain.sizes import format_share
+from scenarios.domain.trace_context import in_look
 from scenarios.engine.observations import Observation, observe
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock
@@ -83,7 +84,8 @@ class Judge:
 
     async def _attempt(self, time_limit: float) -> Observation:
         at, begun = self._clock.now(), self._clock.monotonic()
-        seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
+        with in_look(at.timestamp()):
+            seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
         measured = self._clock.monotonic() - begun
         elapsed = measured if seen.elapsed is None else seen.elapsed
         self._looked(Look(at.timestamp(), seen.holds, elapsed, seen.value))

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class LookChunk(models.Model):
-    """Some successive looks of one validation, as `runs.looks.encode_looks` writes them.
+    """Some successive looks of one validation, as `published.looks.encode_looks` writes them.
 
     A run has few rows, however often it looks: only the last chunk of a validation still grows. `series`
     counts the validations of an attempt in the order of their first looks, `number` the chunks of one.

@@ -166,6 +166,11 @@ class Run(models.Model):
         return f"{self.started_by}, {way_in}" if self.started_by else way_in
 
     @property
+    def trace_url(self) -> str:
+        """A page that shows the run's trace; "" if none is configured."""
+        return settings.TRACE_URL.replace("{trace_id}", self.id.hex)
+
+    @property
     def took(self) -> timedelta | None:
         """From the first claim to the end; None if the run has not ended or never started."""
         if self.finished_at is None or self.claimed_at is None:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from scenarios.domain.webhooks import DeliveryState
+from scenarios.domain.webhooks import DeliveryState, Message
 
 
 def new_message_id() -> str:
@@ -79,7 +79,11 @@ class Delivery(models.Model):
 
     message_id = models.CharField(max_length=40, unique=True, default=new_message_id, editable=False)
     webhook = models.ForeignKey(
-        Webhook, models.CASCADE, null=True, related_name="deliveries", help_text="None means Grafana."
+        Webhook,
+        models.CASCADE,
+        null=True,
+        related_name="deliveries",
+        help_text="None means Grafana, or the collector of traces.",
     )
     run = models.ForeignKey("scenarios.Run", models.CASCADE, null=True, related_name="deliveries")
     message = models.CharField(max_length=40)
@@ -112,4 +116,6 @@ class Delivery(models.Model):
 
     @property
     def receiver(self) -> str:
-        return self.webhook.name if self.webhook is not None else "Grafana"
+        if self.webhook is not None:
+            return self.webhook.name
+        return "the collector of traces" if self.message == Message.TRACE else "Grafana"

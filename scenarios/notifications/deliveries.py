@@ -8,7 +8,7 @@ import random
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from scenarios.domain.webhooks import DeliveryState, Message
@@ -23,20 +23,31 @@ JITTER = 0.1
 CLAIM_PERIOD = timedelta(seconds=60)
 GONE = 410
 
+# The id of a webhook, or the only message that Grafana or the collector of traces gets.
+Receiver = int | Message
 
-def list_due_receivers() -> list[int | None]:
-    """The ids of webhooks with due deliveries; None stands for Grafana."""
+
+def list_due_receivers() -> list[Receiver]:
+    """Receivers with due deliveries. What waits for one that is no longer configured stays where it is."""
     due = Delivery.objects.due(timezone.now())
+    receivers = {
+        webhook if webhook is not None else Message(message)
+        for webhook, message in due.order_by().values_list("webhook", "message").distinct()
+    }
     if not settings.GRAFANA_URL:
-        due = due.filter(webhook__isnull=False)
-    return list(due.order_by().values_list("webhook", flat=True).distinct())
+        receivers.discard(Message.ANNOTATION)
+    if not settings.TRACES_ENDPOINT:
+        receivers.discard(Message.TRACE)
+    return list(receivers)
 
 
-def claim_next(webhook_id: int | None) -> Delivery | None:
+def claim_next(receiver: Receiver) -> Delivery | None:
     """Claim the receiver's next delivery for the caller; None if nothing is due."""
+    is_webhook = isinstance(receiver, int)
+    to_receiver = Q(webhook=receiver) if is_webhook else Q(webhook=None, message=receiver)
     while True:
         now = timezone.now()
-        due = Delivery.objects.due(now).filter(webhook=webhook_id).select_related("webhook")
+        due = Delivery.objects.due(now).filter(to_receiver).select_related("webhook", "run")
         if (delivery := due.first()) is None or claim(delivery):
             return delivery
 

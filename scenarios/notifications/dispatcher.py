@@ -10,16 +10,17 @@ from scenarios.database.connections import DatabaseThread
 from scenarios.database.errors import is_away
 from scenarios.domain import outages
 from scenarios.domain.errors import ScenarioError
-from scenarios.domain.webhooks import DeliveryState
+from scenarios.domain.webhooks import DeliveryState, Message
 from scenarios.models import Delivery
-from scenarios.notifications import deliveries, senders
-from scenarios.published.metrics import GRAFANA_ANNOTATIONS, WEBHOOK_DELIVERIES
+from scenarios.notifications import deliveries, senders, traces
+from scenarios.published.metrics import GRAFANA_ANNOTATIONS, RUN_TRACES, WEBHOOK_DELIVERIES
 
 logger = logging.getLogger(__name__)
 
 DATABASE = DatabaseThread("deliveries")
 MAX_CONCURRENT_RECEIVERS = 20
 RESULTS = {DeliveryState.PENDING: "failed", DeliveryState.FAILED: "given_up"}
+COUNTERS = {Message.ANNOTATION: GRAFANA_ANNOTATIONS, Message.TRACE: RUN_TRACES}
 
 
 class Dispatcher:
@@ -28,7 +29,7 @@ class Dispatcher:
     """
 
     def __init__(self) -> None:
-        self._busy: dict[int | None, asyncio.Task[None]] = {}
+        self._busy: dict[deliveries.Receiver, asyncio.Task[None]] = {}
         self._is_over = False
 
     async def look(self) -> None:
@@ -49,10 +50,10 @@ class Dispatcher:
             await asyncio.wait(self.under_way())
         await DATABASE.close()
 
-    def _is_done(self, receiver: int | None, _task: asyncio.Task[None]) -> None:
+    def _is_done(self, receiver: deliveries.Receiver, _task: asyncio.Task[None]) -> None:
         del self._busy[receiver]
 
-    async def _send_all(self, receiver: int | None) -> None:
+    async def _send_all(self, receiver: deliveries.Receiver) -> None:
         try:
             while not self._is_over and (delivery := await DATABASE.call(deliveries.claim_next, receiver)):
                 await send(delivery)
@@ -66,7 +67,7 @@ class Dispatcher:
 async def send(delivery: Delivery) -> DeliveryState:
     """Send a claimed delivery and record the result."""
     try:
-        status = await senders.send(delivery)
+        status = await _send_once(delivery)
     except senders.NotAccepted as error:
         failure = partial(
             deliveries.record_failure, delivery, str(error), status=error.status, wait=error.wait
@@ -87,6 +88,13 @@ async def send(delivery: Delivery) -> DeliveryState:
     return state
 
 
+async def _send_once(delivery: Delivery) -> int:
+    if delivery.message != Message.TRACE:
+        return await senders.send(delivery)
+    assert delivery.run is not None  # noqa: S101 - a trace is deleted with its run
+    return await senders.export(await DATABASE.call(traces.build_requests, delivery.run))
+
+
 def count_result(delivery: Delivery, result: str) -> None:
-    counter = GRAFANA_ANNOTATIONS if delivery.webhook is None else WEBHOOK_DELIVERIES
+    counter = COUNTERS.get(Message(delivery.message), WEBHOOK_DELIVERIES)
     counter.labels(result=result).inc()

@@ -42,6 +42,9 @@ def write_messages(run: Run, event: Event) -> None:
     if (message := MESSAGES.get(event.kind)) is None:
         return
     _write_message(message, run, event.at)
+    if message is Message.RUN_FINISHED and settings.TRACES_ENDPOINT:
+        # Its spans are made from what is stored, when it is sent.
+        Delivery.objects.create(run=run, message=Message.TRACE)
     if message is Message.RUN_FINISHED and run.rollback == Rollback.DIRTY:
         for fault in Fault.objects.to_undo().filter(run=run):
             _write_fault_message(Message.FAULT_OUTSTANDING, fault, run, event.at)

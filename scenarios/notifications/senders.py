@@ -1,7 +1,8 @@
-"""Sends one message by HTTP to a webhook's receiver or to Grafana."""
+"""Sends one message by HTTP to a webhook's receiver, to Grafana, or to a collector of traces."""
 
 import json
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -71,6 +72,20 @@ async def annotate(delivery: Delivery) -> int:
     )
 
 
+async def export(requests: Iterable[bytes]) -> int:
+    """Send these parts of a trace one after the other, and return the last status."""
+    headers = {**_PROTOBUF, **settings.TRACES_HEADERS}
+    status = 0
+    for body in requests:
+        status = await _send_checked("POST", settings.TRACES_ENDPOINT, data=body, headers=headers)
+    return status
+
+
+_PROTOBUF = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "gzip",
+    "User-Agent": "Test-Coordinator",
+}
 _JSON = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "Test-Coordinator"}
 
 

@@ -14,8 +14,8 @@ from scenarios.pictures.chart import Fault, Scene, draw_chart
 from scenarios.pictures.look_charts import MAX_CHARTS, MIN_LOOKS
 from scenarios.pictures.run_charts import build_scene
 from scenarios.pictures.run_timeline import Span, run_timeline
+from scenarios.published.looks import ValidationLooks, read_looks
 from scenarios.runs.history import RunHistory
-from scenarios.runs.looks import ValidationLooks, read_looks
 
 POINTS = 160
 ORIGIN = "the first injection"

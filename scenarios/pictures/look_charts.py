@@ -14,8 +14,8 @@ from scenarios.domain.units import Unit
 from scenarios.pictures.chart import Judged, Scene, draw_chart
 from scenarios.pictures.quantities import quantity
 from scenarios.pictures.run_charts import build_scene
+from scenarios.published.looks import ValidationLooks, read_looks
 from scenarios.runs.history import RunHistory, StepHistory
-from scenarios.runs.looks import ValidationLooks, read_looks
 
 # A single look is no curve.
 MIN_LOOKS = 2

@@ -76,3 +76,8 @@ GRAFANA_ANNOTATIONS = metrics.counter(
     "Fault windows sent to Grafana: delivered, failed and tried again, or given up.",
     labels=("result",),
 )
+RUN_TRACES = metrics.counter(
+    "scenario_run_traces_total",
+    "Traces of runs sent to the collector: delivered, failed and tried again, or given up.",
+    labels=("result",),
+)

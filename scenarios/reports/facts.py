@@ -11,11 +11,11 @@ from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
 from scenarios.models import Approval, Event, Run
 from scenarios.pictures.run_charts import Views, build_views
+from scenarios.published.looks import ValidationLooks, read_looks
 from scenarios.runs.executor import find_fitting_plan
 from scenarios.runs.figures import Comparisons, compare_run, find_regressions
 from scenarios.runs.history import RunHistory, StepHistory, read_history
 from scenarios.runs.load_results import LoadResult, read_loads
-from scenarios.runs.looks import ValidationLooks, read_looks
 
 # Reports are sent by mail, so what a step returned is cut once more.
 MAX_OUTPUT = 4_000

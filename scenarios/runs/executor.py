@@ -22,6 +22,7 @@ from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outages import describe
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 from scenarios.domain.plan import Plan
+from scenarios.domain.trace_context import tracing_run
 from scenarios.drivers.documents import read_document
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
@@ -80,7 +81,7 @@ def _carry_out_claimed(claim: Claim) -> Run | None:
         try:
             run = Run.objects.get(id=claim.run_id)
             logger.info("The run of %s begins, attempt %s", run.scenario_name, run.attempt)
-            with freeze_garbage_collector():
+            with freeze_garbage_collector(), tracing_run(run.id, run.attempt):
                 ended = asyncio.run(_carry_out(run, claim))
         except LeaseLost as error:
             logger.warning("The run was lost: %s", error)

@@ -17,9 +17,9 @@ from scenarios.domain.looks import Look, LookSeries, choose_limit
 from scenarios.domain.outputs import make_ascii
 from scenarios.domain.plan import Plan, Validation, find_service
 from scenarios.models import LookChunk, Run
+from scenarios.published.looks import Watched, encode_looks
 from scenarios.runs.journal import DatabaseJournal
 from scenarios.runs.leases import Claim, build_lost_error
-from scenarios.runs.looks import Watched, encode_looks
 
 logger = logging.getLogger(__name__)
 WRITE_SECONDS = 2.0

@@ -10,6 +10,7 @@ from scenarios.database.connections import DatabaseThread
 from scenarios.domain.errors import LeaseLost, StepImpossible
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome, RunState, Verdict
+from scenarios.domain.trace_context import tracing_run
 from scenarios.drivers import hosts
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
@@ -63,7 +64,8 @@ async def undo_left_behind(
         if run.state == RunState.FINISHED:
             # What may still arrive on another host is looked after there.
             here += split_by_host(await journal.awaited(due=clock.now() if only_due else None))[0]
-        await undo_all(here, ledger=journal, steps=steps, clock=clock, delays=())
+        with tracing_run(run.id, run.attempt):
+            await undo_all(here, ledger=journal, steps=steps, clock=clock, delays=())
         for fault in elsewhere:
             await journal.mark_waiting_for_host(fault, hosts.explain_waiting(fault.host))
         if run.state == RunState.RUNNING:

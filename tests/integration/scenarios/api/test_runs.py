@@ -6,10 +6,10 @@ from pytest_django.fixtures import Settings
 from scenarios.domain.looks import Look
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import LookChunk, Run, Scenario
+from scenarios.published.looks import encode_looks
 from scenarios.reports import FORMATS, render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
-from scenarios.runs.looks import encode_looks
 from tests.integration.scenarios.api.conftest import Program, read_problem
 from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 

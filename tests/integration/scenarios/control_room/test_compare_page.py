@@ -10,9 +10,9 @@ from django.urls import reverse
 from scenarios.domain.looks import Look
 from scenarios.models import Fault, LookChunk, Run, Scenario
 from scenarios.pictures.compared_runs import find_origin
+from scenarios.published.looks import encode_looks
 from scenarios.runs import measured_runs
 from scenarios.runs.history import read_history
-from scenarios.runs.looks import encode_looks
 from tests.integration.scenarios.runs.test_regressions import BACK, carry_out
 
 pytestmark = pytest.mark.django_db

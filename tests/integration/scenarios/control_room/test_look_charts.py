@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from scenarios.domain.looks import Look
 from scenarios.models import LookChunk, Run
+from scenarios.published.looks import encode_looks
 from scenarios.reports import render_report
-from scenarios.runs.looks import encode_looks
 from tests.integration.scenarios.story_rows import NOTICED, Telling
 
 pytestmark = pytest.mark.django_db

@@ -12,9 +12,9 @@ from scenarios.domain.expectations import Expectations
 from scenarios.domain.looks import MAX_LOOKS, Look
 from scenarios.domain.plan import Phase, Plan, Step, Validation
 from scenarios.models import LookChunk, Run
+from scenarios.published.looks import find_looks_version, read_looks
 from scenarios.runs import executor, leases
 from scenarios.runs.look_book import CHUNK_LOOKS, LookBook
-from scenarios.runs.looks import find_looks_version, read_looks
 from scenarios.supervision import retention
 from tests.integration.scenarios.story_rows import Telling
 
