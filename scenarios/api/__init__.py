@@ -9,10 +9,13 @@ from scenarios.api import (
     hosts,
     imports,
     looks,
+    plans,
     runs,
     scenarios,
     schedules,
     services,
+    tokens,
+    versions,
     webhooks,
 )
 from scenarios.api.access import ACCESS
@@ -31,7 +34,7 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, scenarios, imports, runs, events, looks, faults),
+    *(health, tokens, scenarios, versions, imports, plans, runs, events, looks, faults),
     *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:

@@ -74,7 +74,7 @@ class PlannedStep(Schema):
 
     phase: str
     name: str
-    role: str = Field(description="guard, fault, do, undo, undone or probe.")
+    role: str = Field(description="load, guard, fault, do, undo, undone or probe.")
     driver: str
     arguments: str
     note: str = Field(description="What ends the fault if every process of the coordinator is dead.")

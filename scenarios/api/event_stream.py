@@ -23,7 +23,7 @@ from scenarios.published.records import json_fields, record_event
 
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.05
 # A reader that has disconnected is noticed only when something is sent to it.
 KEEPALIVE_SECONDS = 5.0
 MAX_BATCH = 1000

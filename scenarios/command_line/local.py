@@ -24,8 +24,7 @@ from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.language.document import build_plan
-from scenarios.library import imports, sync
-from scenarios.library import warnings as plan_warnings
+from scenarios.library import imports, preflight, sync
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import CannotRemove, Change, NameTaken
 from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
@@ -88,15 +87,8 @@ class LocalCoordinator(LocalRegistrations):
 
     def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
         plan = build_plan(drivers_documents.read_document(source), variables)
-        refused = plan_warnings.find_refusals(plan)
-        warnings = plan_warnings.find_plan_warnings(plan)  # the refusals contain unknown services
-        targets = plan_warnings.look_for_targets(plan)
-        return Preflight(
-            refused,
-            [sentence for sentence in targets.unreachable if sentence not in refused],
-            [*warnings, *plan_warnings.find_start_delays(plan)],
-            targets.chosen,
-        )
+        found = preflight.check_preflight(plan)
+        return Preflight(found.refusals, found.unreachable, found.warnings, found.targets)
 
     def start_scenario(
         self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
