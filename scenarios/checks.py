@@ -33,10 +33,8 @@ def check_outside(**_options: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     if bool(settings.GRAFANA_URL) != bool(settings.GRAFANA_TOKEN):
         missing = "GRAFANA_TOKEN" if settings.GRAFANA_URL else "GRAFANA_URL"
-        hint = "A token of a service account that may create annotations; or set neither of both."
-        found.append(
-            Error(f"{missing} is missing: the other one of both is set.", hint=hint, id="scenarios.E002")
-        )
+        hint = "A token of a service account that may create annotations; or set neither."
+        found.append(Error(f"{missing} is missing: the other one is set.", hint=hint, id="scenarios.E002"))
     host = urlsplit(settings.PUBLIC_URL).hostname
     is_telling = settings.GRAFANA_URL or settings.WEBHOOK_ALLOWED_HOSTS
     if settings.ENVIRONMENT == "production" and is_telling and host == "localhost":

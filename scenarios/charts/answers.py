@@ -80,7 +80,7 @@ def _add(samples: Samples, data: Mapping[str, Any], window: Window) -> None:
                 if place is not None:
                     known[moments[place]] = _kept(float(text))
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
-        raise StepFailed(f"Prometheus answered what is no series of samples: {format_value(data)}") from error
+        raise StepFailed(f"Prometheus did not answer with series of samples: {format_value(data)}") from error
 
 
 def _kept(value: float) -> Value:

@@ -155,7 +155,7 @@ def _read_error(target: Target, error: Any) -> Reply:
     if code == "UNAVAILABLE" and any(words in details.lower() for words in _LOST):
         if any(words in details.lower() for words in _UNTRUSTED):
             raise StepNotSent(f"{target.name} has a certificate that is not trusted") from error
-        raise StepFailed(f"{target.name} gave no answer of gRPC: {format_value(details)}") from error
+        raise StepFailed(f"{target.name} did not answer by gRPC: {format_value(details)}") from error
     return Reply(code, details, None)
 
 

@@ -119,4 +119,4 @@ def _raise_no_answer(name: str, output: bytes, errors: bytes, code: int | None) 
             f"host {name!r} has no Python where HOST_PROGRAM_COMMAND expects it: {said}; install Python 3.8 "
             "or newer there"
         )
-    raise StepFailed(f"host {name!r} gave no answer of the host program (exit code {code}): {said}")
+    raise StepFailed(f"host {name!r} did not answer as the host program does (exit code {code}): {said}")

@@ -15,7 +15,7 @@ from scenarios.models import DEFAULT_PROXY_SECRET
 
 
 class Command(BaseCommand):
-    help = "Stand before a dependency and have faults: latency, refused and reset connections, and others."
+    help = "Run a proxy that injects faults in front of a dependency: latency, refusals and others."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -8,7 +8,7 @@ from injector.host.bundle import build_program
 
 
 class Command(BaseCommand):
-    help = "Write the host program to standard output: one file, which is to be installed on a host."
+    help = "Write the host program to standard output, as one file to install on a host."
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:

@@ -70,11 +70,17 @@ def answering(status: int, body: str) -> tuple[int, bytes]:
     [
         (answering(200, "<html>"), "without the result of a query"),
         (answering(200, "[" * 100_000), "without the result of a query"),
-        (answering(200, '{"status": "success", "data": {"result": 5}}'), "no series of samples"),
-        (answering(200, '{"status": "success", "data": [1]}'), "no series of samples"),
-        (matrix(({}, [(1000.0, "much")])), "no series of samples"),
-        (answering(200, '{"status":"success","data":{"result":[{"metric":[],"values":[]}]}}'), "no series"),
-        (answering(200, '{"status":"success","data":{"result":[{"values":[[1e999,"1"]]}]}}'), "no series"),
+        (answering(200, '{"status": "success", "data": {"result": 5}}'), "with series of samples"),
+        (answering(200, '{"status": "success", "data": [1]}'), "with series of samples"),
+        (matrix(({}, [(1000.0, "much")])), "with series of samples"),
+        (
+            answering(200, '{"status":"success","data":{"result":[{"metric":[],"values":[]}]}}'),
+            "with series of samples",
+        ),
+        (
+            answering(200, '{"status":"success","data":{"result":[{"values":[[1e999,"1"]]}]}}'),
+            "with series of samples",
+        ),
         (answering(400, '{"status": "error", "error": "parse error"}'), "rejected the query: parse error"),
         (answering(503, '{"status": "error", "error": "busy"}'), "answered 503: busy"),
         (answering(502, "no upstream"), "answered 502"),

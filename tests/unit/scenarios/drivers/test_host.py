@@ -223,7 +223,7 @@ async def test_hosts_that_cannot_be_reached_are_named(
     with pytest.raises(StepNotSent, match="has no Python where HOST_PROGRAM_COMMAND expects it"):
         await describe_host(host)
     settings.HOST_PROGRAM_COMMAND = "echo hello"
-    with pytest.raises(StepFailed, match=r"gave no answer of the host program \(exit code 0\): 'hello'"):
+    with pytest.raises(StepFailed, match=r"did not answer as the host program does \(exit code 0\): 'hello'"):
         await describe_host(host)
     settings.HOST_PROGRAM_COMMAND = "yes"
     with pytest.raises(StepFailed, match=r"answered more than 262144 bytes: b'y\\ny"):
