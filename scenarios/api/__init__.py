@@ -14,6 +14,7 @@ from scenarios.api import (
     scenarios,
     schedules,
     services,
+    suites,
     tokens,
     versions,
     webhooks,
@@ -34,7 +35,7 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, tokens, scenarios, versions, imports, plans, runs, events, looks, faults),
+    *(health, tokens, scenarios, versions, suites, imports, plans, runs, events, looks, faults),
     *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:

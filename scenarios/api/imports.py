@@ -14,15 +14,22 @@ from scenarios.api.idempotency import run_once
 from scenarios.api.names import locate_name
 from scenarios.api.problems import Problem, ProblemAt, RefusedError
 from scenarios.domain.errors import InvalidDocument
-from scenarios.drivers import documents as drivers_documents
-from scenarios.language.document import Document
-from scenarios.library.sync import NameTaken, find_taken_names, plan_changes, sync_scenarios
+from scenarios.library.sync import (
+    AnyDocument,
+    NameTaken,
+    Subject,
+    find_subject,
+    find_taken_names,
+    plan_changes,
+    sync_scenarios,
+)
+from scenarios.suites.documents import read_any
 
 router = Router(tags=["scenarios"])
 
 
 class ImportRequest(Body):
-    """`prune` also removes every scenario that is not among the documents; its runs stay.
+    """`prune` also removes every scenario and suite that is not among the documents; its runs stay.
 
     With `check`, nothing is stored, each change has the document that is stored now, and the permission to
     view scenarios is enough. Nothing is stored if a name in `only_new` is stored with another document.
@@ -37,6 +44,7 @@ class ImportRequest(Body):
 class ScenarioChange(Schema):
     name: str
     change: Literal["new", "changed", "unchanged", "removed"] = Field(alias="kind")
+    subject: Subject
     before: str | None = Field(
         None, description="With `check`: the document that is stored now; empty if there is none."
     )
@@ -65,25 +73,28 @@ def import_scenarios(request: HttpRequest, body: ImportRequest) -> dict[str, Any
     caller = permit(request, "scenarios.add_scenario", "scenarios.change_scenario", *pruning)
     documents = read_documents(body.documents)
     done = sync_scenarios(documents, prune=body.prune, by=caller.user, only_new=body.only_new)
-    return {"stored": True, "changes": [{"name": change.name, "kind": change.kind} for change in done]}
+    return {
+        "stored": True,
+        "changes": [{"name": change.name, "kind": change.kind, "subject": change.subject} for change in done],
+    }
 
 
-def read_documents(sources: list[str]) -> list[Document]:
+def read_documents(sources: list[str]) -> list[AnyDocument]:
     """Read and validate the documents.
 
     Raises:
         RefusedError: with every problem of every document; also if two have the same name.
     """
-    read: dict[str, Document] = {}
+    read: dict[tuple[str, str], AnyDocument] = {}
     errors: list[ProblemAt] = []
     for number, source in enumerate(sources):
         place = f"body.documents.{number}"
         try:
-            document = drivers_documents.read_document(source)
+            document = read_any(source)
         except InvalidDocument as error:
             errors += [locate_problem(place, problem) for problem in error.problems]
             continue
-        if read.setdefault(document.name, document) is not document:
+        if read.setdefault((find_subject(document), document.name), document) is not document:
             message = f"another of these documents has the name {document.name!r}, too"
             errors.append(locate_problem(place, locate_name(document, message, "rename one of them")))
     if errors:

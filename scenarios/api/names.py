@@ -8,9 +8,9 @@ from django.db.models import Model, QuerySet
 from ninja import Field
 
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
-from scenarios.language.document import Document
 from scenarios.language.yaml_tree import read_tree
-from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Webhook
+from scenarios.library.sync import AnyDocument
+from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Suite, Webhook
 from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
@@ -21,6 +21,10 @@ RowId = Annotated[int, Field(ge=1, le=2**63 - 1, json_schema_extra={"format": "i
 
 def find_scenario(name: str) -> Scenario:
     return find_by_name(Scenario.objects.select_related("changed_by"), name, "scenario")
+
+
+def find_suite(name: str) -> Suite:
+    return find_by_name(Suite.objects.select_related("changed_by"), name, "suite")
 
 
 def find_schedule(name: str) -> Schedule:
@@ -63,7 +67,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def locate_name(document: Document, message: str, hint: str) -> ProblemAt:
+def locate_name(document: AnyDocument, message: str, hint: str) -> ProblemAt:
     """A problem at the place of the document's name."""
     node = read_tree(document.source).value["metadata"].value["name"]
     return ProblemAt(path="metadata.name", message=message, hint=hint, line=node.line, column=node.column)
@@ -95,3 +99,12 @@ def find_webhook(webhook_id: int) -> Webhook:
     if found is None:
         raise NotFoundError(f"There is no webhook {webhook_id!r}.")
     return found
+
+
+def check_document_name(document: AnyDocument, name: str) -> None:
+    """Raises RefusedError if the document has another name than the address."""
+    if document.name != name:
+        detail = f"The address names {name[:80]!r}, but the document {document.name!r}."
+        raise RefusedError(
+            detail, [locate_name(document, "not the name in the address", "make them the same")]
+        )

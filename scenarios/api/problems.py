@@ -32,6 +32,7 @@ from scenarios.domain.errors import (
     ServiceHeld,
 )
 from scenarios.library.sync import CannotRemove, NameTaken
+from scenarios.suites.storage import SuiteIsRunning
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -239,6 +240,7 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     CannotBegin: answer_with(HTTPStatus.CONFLICT, ProblemCode.RUN_WOULD_WAIT),
     ScenarioDeleted: answer_with(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND),
     CannotRemove: answer_with(HTTPStatus.CONFLICT, ProblemCode.IN_USE),
+    SuiteIsRunning: answer_with(HTTPStatus.CONFLICT, ProblemCode.IN_USE),
     NameTaken: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
     AlreadyRegistered: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
     ServiceHeld: answer_with(HTTPStatus.CONFLICT, ProblemCode.SERVICE_HELD),

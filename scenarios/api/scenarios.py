@@ -19,10 +19,10 @@ from scenarios.api.description import (
     describe_body,
 )
 from scenarios.api.idempotency import run_once
-from scenarios.api.names import find_scenario, locate_name
+from scenarios.api.names import check_document_name, find_scenario
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.preconditions import READ, Versioned
-from scenarios.api.problems import Problem, RefusedError
+from scenarios.api.problems import Problem
 from scenarios.drivers import documents
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
@@ -151,9 +151,5 @@ def validate_scenario(request: HttpRequest, name: str) -> dict[str, Any]:
 
 def read_document_named(request: HttpRequest, name: str) -> Document:
     document = documents.read_document(request.body)
-    if document.name != name:
-        detail = f"The address names {name[:80]!r}, but the document {document.name!r}."
-        raise RefusedError(
-            detail, [locate_name(document, "not the name in the address", "make them the same")]
-        )
+    check_document_name(document, name)
     return document

@@ -15,7 +15,7 @@ from scenarios.command_line.http_api import Refusal
 from scenarios.command_line.registrations import CheckFacts, HostFacts, ServiceFacts
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.outcomes import Outcome, RunState
-from scenarios.library.sync import Change, Kind
+from scenarios.library.sync import Change, Kind, Subject
 from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 
 VARIABLES_PREFIX = "body.variables."
@@ -197,12 +197,14 @@ def parse_schedule(row: Any) -> ScheduleFacts:
     )
 
 
-def parse_change(row: Any, after: Mapping[str, str]) -> Change:
+def parse_change(row: Any, after: Mapping[tuple[Subject, str], str]) -> Change:
     kind: Any = _read_text(row, "change")
     if kind not in get_args(Kind):
         raise NotUnderstood("change")
     name = _read_text(row, "name")
-    return Change(kind, name, row.get("before") or "", after.get(name, ""))
+    # Older coordinators store scenarios only, and do not say so.
+    subject: Any = row.get("subject") or "scenario"
+    return Change(kind, name, row.get("before") or "", after.get((subject, name), ""), subject)
 
 
 @contextmanager

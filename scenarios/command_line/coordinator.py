@@ -9,7 +9,7 @@ from typing import Protocol
 from scenarios.command_line.registrations import Registrations
 from scenarios.domain.errors import Problem, ScenarioError
 from scenarios.library.dry_run import PlannedStep
-from scenarios.library.sync import Change
+from scenarios.library.sync import Change, Subject
 from scenarios.published.records import EventRecord, FaultRecord, RunRecord
 
 MAX_NAMES_LISTED = 10
@@ -115,6 +115,7 @@ class ReadDocument:
     source: str
     left_out: tuple[Problem, ...] = ()
     is_translated: bool = False
+    subject: Subject = "scenario"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def add_to(verbs: Any) -> None:
     parser.add_argument(
         "--prune",
         action="store_true",
-        help="Remove stored scenarios that are in none of the folders; their runs stay.",
+        help="Remove stored scenarios and suites that are in none of the folders; their runs stay.",
     )
     parser.add_argument(
         "--check",
@@ -86,8 +86,8 @@ def _check_name_option(read: Sequence[ReadFile], name: str) -> None:
     for file, document in read:
         if name and not document.is_translated:
             raise CommandRefused(
-                f"'--name' works with Chaos Toolkit experiments only, but {str(file)!r} is a scenario; "
-                "change its 'metadata.name' instead."
+                f"'--name' works with Chaos Toolkit experiments only, but {str(file)!r} is a "
+                f"{document.subject}; change its 'metadata.name' instead."
             )
 
 
@@ -113,10 +113,10 @@ def _store_or_compare(
 
 def _find_duplicate_names(read: Sequence[ReadFile]) -> list[FileProblem]:
     """Two files with one name are refused, because the last one would win."""
-    first: dict[str, Path] = {}
+    first: dict[tuple[str, str], Path] = {}
     found = []
     for file, document in read:
-        if (earlier := first.setdefault(document.name, file)) is not file:
+        if (earlier := first.setdefault((document.subject, document.name), file)) is not file:
             message = f"{str(earlier)!r} has the name {document.name!r}, too"
             problem = Problem(1, 1, "metadata.name", message, "rename one of them")
             found.append(FileProblem(file, problem))
@@ -133,20 +133,24 @@ def _show_result(
     refused: bool,
 ) -> None:
     if terminal.wants_json:
-        items = [{"name": change.name, "change": change.kind} for change in changes]
+        items = [
+            {"name": change.name, "change": change.kind, "subject": change.subject} for change in changes
+        ]
         found = [problem.as_json() for problem in problems]
         terminal.document({"stored": not (check or refused), "changes": items, "problems": found})
         return
     if refused:
         terminal.say("[red]Nothing was stored.[/red]")
         return
-    file_of = {document.name: file for file, document in read}
+    file_of = {(document.subject, document.name): file for file, document in read}
     words = CHECKED_WORDS if check else DONE_WORDS
     for change in changes:
-        place = f" ({escape_text(file_of[change.name])})" if change.name in file_of else ""
-        terminal.say(f"{escape_text(change.name)}: {words[change.kind]}{place}")
+        key = (change.subject, change.name)
+        place = f" ({escape_text(file_of[key])})" if key in file_of else ""
+        suite = "suite " if change.subject == "suite" else ""
+        terminal.say(f"{suite}{escape_text(change.name)}: {words[change.kind]}{place}")
         if check:
-            _show_difference(terminal, change, str(file_of.get(change.name, "")))
+            _show_difference(terminal, change, str(file_of.get(key, "")))
 
 
 def _show_difference(terminal: Terminal, change: Change, file: str) -> None:

@@ -41,6 +41,7 @@ from scenarios.reports import render_report
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
 from scenarios.runs.recovery import undo_now
+from scenarios.suites.documents import read_any
 
 WHO = "the command line"
 DIGITS_OF_ID = 32
@@ -65,16 +66,22 @@ class LocalCoordinator(LocalRegistrations):
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
         found = imports.read_for_import(source, name=name)
         document = found.document
-        return ReadDocument(document.name, document.source, found.left_out, found.is_translated)
+        return ReadDocument(
+            document.name,
+            document.source,
+            found.left_out,
+            found.is_translated,
+            sync.find_subject(document),
+        )
 
     def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        parsed = [drivers_documents.read_document(document.source) for document in documents]
+        parsed = [read_any(document.source) for document in documents]
         return sync.plan_changes(parsed, prune=prune)
 
     def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
-        parsed = [drivers_documents.read_document(document.source) for document in documents]
+        parsed = [read_any(document.source) for document in documents]
         try:
             return sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
         except (CannotRemove, NameTaken) as error:

@@ -40,6 +40,7 @@ from scenarios.language.yaml_tree import read_tree
 from scenarios.library.dry_run import PlannedStep, list_steps
 from scenarios.library.sync import Change
 from scenarios.published.records import EventRecord, FaultRecord, RunRecord
+from scenarios.suites.documents import is_suite
 
 UNDO_POLL_SECONDS, MAX_UNDO_SECONDS = 0.5, 90.0
 # The API validates a document under its own name; one without a name is invalid anyway.
@@ -79,6 +80,8 @@ class RemoteCoordinator(RemoteRegistrations):
         return [read_field(row, "name") for row in self._api.items("scenarios")]
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
+        if is_suite(source):
+            return ReadDocument(self._check_document(source, "suites"), source.decode(), subject="suite")
         if not is_experiment(source):
             return ReadDocument(self._check_document(source), source.decode())
         translation = translate(source, name=name)
@@ -88,20 +91,18 @@ class RemoteCoordinator(RemoteRegistrations):
             raise TranslationRefused(error.problems, translation) from error
         return ReadDocument(own_name, translation.source, translation.left_out, is_translated=True)
 
-    def _check_document(self, source: bytes) -> str:
+    def _check_document(self, source: bytes, kinds: str = "scenarios") -> str:
         with_name = read_tree(source).plain()
         metadata = with_name.get("metadata") if isinstance(with_name, dict) else None
         name = str(metadata.get("name") or UNNAMED) if isinstance(metadata, dict) else UNNAMED
         with raise_document_errors():
-            answer = self._api.json(
-                "POST", f"scenarios/{_quote(name)}/validate", **_build_yaml_request(source)
-            )
+            answer = self._api.json("POST", f"{kinds}/{_quote(name)}/validate", **_build_yaml_request(source))
         return str(read_field(answer, "name"))
 
     def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
         """One request, however many scenarios are stored."""
         body = {"documents": [document.source for document in documents], "prune": prune, "check": True}
-        after = {document.name: document.source for document in documents}
+        after = {(document.subject, document.name): document.source for document in documents}
         answer = self._api.json("POST", "import", json=body)
         return [parse_change(row, after) for row in read_field(answer, "changes")]
 
@@ -119,7 +120,7 @@ class RemoteCoordinator(RemoteRegistrations):
                 f"{error} Everything is stored by now, or nothing: check with 'import --check', or simply "
                 "import again."
             ) from error
-        after = {document.name: document.source for document in documents}
+        after = {(document.subject, document.name): document.source for document in documents}
         return [parse_change(row, after) for row in read_field(answer, "changes")]
 
     # Runs

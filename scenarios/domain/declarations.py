@@ -4,6 +4,7 @@ A driver's `Arguments` may derive from Declaration too. Rules between its keys a
 with all other errors, while pydantic's own model validators run only once every field is valid.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -177,6 +178,13 @@ def _check_name(text: str) -> str:
             f"{text!r} contains a line break or another control character: a name is one printable line"
         )
     return text
+
+
+def check_dns_label(text: str) -> str:
+    if re.fullmatch(DNS_LABEL_PATTERN.strip("^$"), text):
+        return text
+    rule = "use a-z, 0-9 and '-' (not at the ends), at most 63 characters"
+    raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, for example 'exchange-latency'")
 
 
 def _accept_whole_float(value: Any) -> Any:

@@ -70,6 +70,18 @@ def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
     return document | {"title": "Scenario", "$defs": definitions}
 
 
+def describe_declarations(model: type[BaseModel], scenario: type[Scenario[Any, Any]]) -> dict[str, Any]:
+    """The schema of another document, which shares declarations with scenarios and has no variables."""
+    schema = model.model_json_schema()
+    shared = build_schema(scenario)["$defs"]
+    definitions = {
+        _strip_parameter(name): shared.get(_strip_parameter(name)) or _describe(definition, templates=False)
+        for name, definition in schema["$defs"].items()
+    }
+    document = _describe({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
+    return document | {"$defs": {**shared, **definitions}}
+
+
 def _add_load_validations(definitions: dict[str, Any]) -> None:
     """Pydantic does not know that their declaration takes the place of a validation's with `load`."""
     own = LoadValidation.model_json_schema()

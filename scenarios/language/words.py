@@ -4,7 +4,6 @@ Structure, defaults and JSON Schema all come from them. They are generic over th
 depend on the installed drivers (see `scenario_model`).
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal
@@ -21,6 +20,7 @@ from scenarios.domain.declarations import (
     Name,
     PositiveDuration,
     Text,
+    check_dns_label,
 )
 from scenarios.language.action_words import Action
 from scenarios.language.check_words import Guard, Validation
@@ -32,13 +32,6 @@ from scenarios.language.timing import RUN_SECONDS, find_overlong_phases
 from scenarios.language.variables import Variable
 
 MAX_STEPS = 1_000
-
-
-def _check_dns_label(text: str) -> str:
-    if re.fullmatch(DNS_LABEL_PATTERN.strip("^$"), text):
-        return text
-    rule = "use a-z, 0-9 and '-' (not at the ends), at most 63 characters"
-    raise ValueError(f"{text[:80]!r} is not a DNS label: {rule}, for example 'exchange-latency'")
 
 
 class Phase(Declaration, Generic[AnyStep, AnyFault]):
@@ -89,7 +82,7 @@ def _is_left_out(phase: Any) -> bool:
 class Metadata(Declaration):
     name: Annotated[
         str,
-        AfterValidator(_check_dns_label),
+        AfterValidator(check_dns_label),
         WithJsonSchema({"type": "string", "pattern": DNS_LABEL_PATTERN}),
     ]
     title: Name = ""

@@ -1,4 +1,4 @@
-"""Reads what can be imported: documents, and Chaos Toolkit experiments translated to documents."""
+"""Reads what can be imported: scenarios, suites, and Chaos Toolkit experiments translated to documents."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.drivers.documents import read_document
 from scenarios.language.document import Document
 from scenarios.language.experiments.translation import TranslationRefused, is_experiment, translate
+from scenarios.suites.documents import SuiteDocument, read_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Import:
     place in the experiment.
     """
 
-    document: Document
+    document: Document | SuiteDocument
     left_out: tuple[Problem, ...] = ()
     is_translated: bool = False
 
@@ -27,7 +28,7 @@ def read_for_import(source: str | bytes, *, name: str = "") -> Import:
         TranslationRefused: the scenario made from an experiment is invalid.
     """
     if not is_experiment(source):
-        return Import(read_document(source))
+        return Import(read_any(source))
     translation = translate(source, name=name)
     try:
         return Import(read_document(translation.source), translation.left_out, is_translated=True)

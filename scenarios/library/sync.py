@@ -1,4 +1,4 @@
-"""Makes the stored scenarios match a set of documents, in one transaction."""
+"""Makes the stored scenarios and suites match a set of documents, in one transaction."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,13 @@ from django.db.models import ProtectedError
 from scenarios.domain.errors import ScenarioError
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
-from scenarios.models import Fault, Scenario
+from scenarios.models import Fault, Scenario, Suite
+from scenarios.suites.documents import SuiteDocument
+from scenarios.suites.storage import SuiteIsRunning, remove_suite, save_suite
 
 Kind = Literal["new", "changed", "unchanged", "removed"]
+Subject = Literal["scenario", "suite"]
+AnyDocument = Document | SuiteDocument
 
 
 class CannotRemove(ScenarioError):  # noqa: N818 - a state, as its siblings in errors.py
@@ -34,40 +38,49 @@ class NameTaken(ScenarioError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one scenario. `before` or `after` is empty if it is new or removed."""
+    """What happens to one scenario or suite. `before` or `after` is empty if it is new or removed."""
 
     kind: Kind
     name: str
     before: str
     after: str
+    subject: Subject = "scenario"
 
 
-def plan_changes(documents: Sequence[Document], *, prune: bool) -> list[Change]:
+def find_subject(document: AnyDocument) -> Subject:
+    return "suite" if isinstance(document, SuiteDocument) else "scenario"
+
+
+def plan_changes(documents: Sequence[AnyDocument], *, prune: bool) -> list[Change]:
     """List what `sync_scenarios` would do now."""
-    stored = dict(Scenario.objects.values_list("name", "document"))
-    changes = [_compare(document, stored.get(document.name)) for document in documents]
+    stored: dict[tuple[Subject, str], str] = {
+        **{("scenario", name): text for name, text in Scenario.objects.values_list("name", "document")},
+        **{("suite", name): text for name, text in Suite.objects.values_list("name", "document")},
+    }
+    keys = [(find_subject(document), document.name) for document in documents]
+    changes = [_compare(document, stored.get(key)) for key, document in zip(keys, documents, strict=True)]
     if prune:
-        kept = {document.name for document in documents}
-        gone = sorted(stored.keys() - kept)
-        changes += [Change("removed", name, stored[name], "") for name in gone]
+        gone = sorted(stored.keys() - set(keys))
+        changes += [Change("removed", key[1], stored[key], "", key[0]) for key in gone]
     return changes
 
 
-def _compare(document: Document, before: str | None) -> Change:
+def _compare(document: AnyDocument, before: str | None) -> Change:
+    subject = find_subject(document)
     if before is None:
-        return Change("new", document.name, "", document.source)
+        return Change("new", document.name, "", document.source, subject)
     kind: Literal["changed", "unchanged"] = "unchanged" if before == document.source else "changed"
-    return Change(kind, document.name, before, document.source)
+    return Change(kind, document.name, before, document.source, subject)
 
 
 def sync_scenarios(
-    documents: Sequence[Document],
+    documents: Sequence[AnyDocument],
     *,
     prune: bool,
     by: User | None = None,
     only_new: Collection[str] = (),
 ) -> list[Change]:
-    """Store all documents and, with `prune`, remove all other scenarios, or change nothing.
+    """Store all documents and, with `prune`, remove all other scenarios and suites, or change nothing.
 
     Raises:
         CannotRemove: another scenario is still needed.
@@ -79,16 +92,29 @@ def sync_scenarios(
             raise NameTaken(taken)
         # Always in the same order, so that concurrent imports do not deadlock.
         new = {change.name for change in changes if change.kind == "new"}.intersection(only_new)
-        for document in sorted(documents, key=lambda document: document.name):
-            _store(document, by, replace=document.name not in new)
+        for document in sorted(documents, key=lambda document: (find_subject(document), document.name)):
+            if isinstance(document, SuiteDocument):
+                save_suite(document, by=by)
+            else:
+                _store(document, by, replace=document.name not in new)
         for change in changes:
             if change.kind == "removed":
-                remove_scenario(change.name, by=by)
+                _remove(change, by)
     return changes
 
 
+def _remove(change: Change, by: User | None) -> None:
+    if change.subject == "scenario":
+        remove_scenario(change.name, by=by)
+        return
+    try:
+        remove_suite(change.name, by=by)
+    except SuiteIsRunning as error:
+        raise CannotRemove(str(error)) from error
+
+
 def _store(document: Document, by: User | None, *, replace: bool) -> None:
-    """Store one document.
+    """Store one scenario.
 
     Raises:
         NameTaken: `replace` is false, and another document is stored under this name.
@@ -105,7 +131,11 @@ def _store(document: Document, by: User | None, *, replace: bool) -> None:
 
 
 def find_taken_names(changes: Sequence[Change], only_new: Collection[str]) -> list[str]:
-    return [change.name for change in changes if change.kind == "changed" and change.name in only_new]
+    return [
+        change.name
+        for change in changes
+        if change.kind == "changed" and change.subject == "scenario" and change.name in only_new
+    ]
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from scenarios.models.planning import Approval, ApprovalQuerySet, Schedule, Sche
 from scenarios.models.runs import NEWEST_FIRST, WAYS_IN, Event, Run, RunQuerySet
 from scenarios.models.scenarios import Scenario
 from scenarios.models.services import DEFAULT_HEALTH_PATH, DEFAULT_PROXY_SECRET, HEALTH_PATH, Service
+from scenarios.models.suites import Suite, SuiteCell, SuiteCellQuerySet, SuiteRun, TriedCell
 from scenarios.models.system import GlobalStop, Heartbeat
 from scenarios.models.webhooks import Delivery, Webhook
 
@@ -42,5 +43,10 @@ __all__ = [
     "ScheduledTime",
     "Service",
     "ServiceQuery",
+    "Suite",
+    "SuiteCell",
+    "SuiteCellQuerySet",
+    "SuiteRun",
+    "TriedCell",
     "Webhook",
 ]

@@ -7,6 +7,7 @@ from django.db import models
 
 from scenarios.domain.outcomes import ApprovalState, DueOutcome, FaultState, Outcome, Rollback, RunState
 from scenarios.domain.priorities import MAX_PRIORITY, MIN_PRIORITY
+from scenarios.domain.suite_states import CellState, SuiteOutcome, SuiteRunState, TriedState
 from scenarios.domain.units import Unit
 
 DNS_LABEL = RegexValidator(
@@ -14,7 +15,9 @@ DNS_LABEL = RegexValidator(
     "Use a-z, 0-9 and inner '-', at most 63 characters, as in 'exchange-latency'.",
 )
 
-Words = RunState | Outcome | Rollback | FaultState | ApprovalState | DueOutcome | Unit
+Words = (RunState | Outcome | Rollback | FaultState | ApprovalState | DueOutcome | Unit) | (
+    CellState | SuiteOutcome | SuiteRunState | TriedState
+)
 
 
 def build_choices(words: type[Words]) -> list[tuple[str, str]]:

@@ -29,6 +29,8 @@ class Schedule(models.Model):
 
     name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])
     scenario_name = models.CharField("scenario", max_length=63)
+    # With a default in the database, for processes of an earlier version, which know no suites.
+    suite_name = models.CharField("suite", max_length=63, blank=True, default="", db_default="")
     variables = models.JSONField(default=dict, blank=True)
     cron = models.CharField("cron line", max_length=200)
     time_zone = models.CharField(max_length=64, default="UTC")

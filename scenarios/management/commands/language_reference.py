@@ -10,23 +10,34 @@ from django.core.management.base import BaseCommand, CommandParser
 from scenarios.drivers.documents import describe_language
 from scenarios.drivers.installed import installed_drivers
 from scenarios.language.reference import build_reference
+from scenarios.suites.documents import describe_suites
 
 REFERENCE = Path("docs/scenario-language.md")
 SCHEMA = Path("docs/scenario.schema.json")
+SUITE_SCHEMA = Path("docs/suite.schema.json")
 
 
 def render_files() -> dict[Path, str]:
     """The files' contents, by path in the project."""
-    schema = json.dumps(describe_language(), indent=2, ensure_ascii=False)
-    return {REFERENCE: build_reference(installed_drivers()), SCHEMA: f"{schema}\n"}
+    return {
+        REFERENCE: build_reference(installed_drivers()),
+        SCHEMA: _format_schema(describe_language()),
+        SUITE_SCHEMA: _format_schema(describe_suites()),
+    }
+
+
+def _format_schema(schema: Any) -> str:
+    return f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n"
 
 
 class Command(BaseCommand):
-    help = "Print the reference of the scenario language, or write it and the JSON Schema to docs/."
+    help = "Print the reference of the scenario language, or write it and the JSON Schemas to docs/."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--write", action="store_true", help=f"Write {REFERENCE} and {SCHEMA} instead of printing."
+            "--write",
+            action="store_true",
+            help=f"Write {REFERENCE}, {SCHEMA} and {SUITE_SCHEMA} instead of printing.",
         )
 
     def handle(self, *_arguments: Any, write: bool, **_options: Any) -> None:

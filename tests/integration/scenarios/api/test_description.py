@@ -16,7 +16,10 @@ WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2",
 OPEN = {"health", "ready"}
 WRITING = {"revoke", "put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
 WRITING |= {"pause", "resume", "approve", "refuse", "import", "test"}
-STORES_OR_CHECKS = {"put_scenario", "put_schedule", "put_service", "put_host", "validate_scenario"}
+STORES_OR_CHECKS = {
+    *("put_scenario", "put_suite", "put_schedule", "put_service", "put_host"),
+    *("validate_scenario", "validate_suite"),
+}
 # Its answer would be kept with the key, and the secret in it.
 ANSWERS_A_SECRET = {"create_webhook", "change_secret"}
 

@@ -1,0 +1,132 @@
+"""Suites: store, find, validate and delete them."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema, Status
+from ninja.decorators import decorate_view
+
+from scenarios.api.access import get_caller, needs
+from scenarios.api.description import (
+    BODY_REFUSALS,
+    CONDITIONAL,
+    ITEM_REFUSALS,
+    REFUSALS,
+    WRITE_REFUSALS,
+    describe_body,
+)
+from scenarios.api.idempotency import run_once
+from scenarios.api.names import check_document_name, find_suite
+from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.preconditions import READ, Versioned
+from scenarios.api.problems import Problem
+from scenarios.api.scenarios import ValidDocument
+from scenarios.models import Suite
+from scenarios.suites import storage
+from scenarios.suites.documents import SuiteDocument, read_suite
+
+router = Router(tags=["suites"])
+ORDER = Order(("name",), (parse_cursor_name,))
+VERSIONED = Versioned(Suite, ("document",))
+DOCUMENT = describe_body("application/yaml", "application/json", description="The suite's document.")
+
+
+class SuiteInList(Schema):
+    name: str
+    title: str
+    description: str
+    tags: list[str]
+    service: str
+    created_at: datetime
+    changed_at: datetime
+    changed_by: str | None
+
+    @staticmethod
+    def resolve_changed_by(row: Suite) -> str | None:
+        return row.changed_by.get_username() if row.changed_by else None
+
+
+class StoredSuite(SuiteInList):
+    document: str
+
+
+class SuitePage(Schema):
+    items: list[SuiteInList]
+    next_cursor: str | None
+
+
+class SuiteFilters(Filters):
+    """`name` matches a part, `service` the whole name of the service that the suite is about."""
+
+    name: Text | None = None
+    service: Text | None = None
+
+
+@router.get("/suites", response={200: SuitePage, **REFUSALS}, url_name="suites")
+@needs("scenarios.view_scenario")
+def list_suites(request: HttpRequest, filters: Query[SuiteFilters]) -> dict[str, Any]:
+    """List the stored suites by name, without their documents."""
+    rows = Suite.objects.select_related("changed_by").defer("document")
+    if filters.name:
+        rows = rows.filter(name__contains=filters.name)
+    if filters.service:
+        rows = rows.filter(service=filters.service)
+    return build_page(rows, ORDER, filters)
+
+
+@router.get(
+    "/suites/{name}", response={200: StoredSuite, **ITEM_REFUSALS}, url_name="suite", openapi_extra=READ
+)
+@needs("scenarios.view_scenario")
+@decorate_view(VERSIONED.read)
+def get_suite(request: HttpRequest, name: str) -> Suite:
+    """Show the suite with its document."""
+    return find_suite(name)
+
+
+@router.put(
+    "/suites/{name}",
+    response={200: StoredSuite, 201: StoredSuite, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
+    openapi_extra={**DOCUMENT, **CONDITIONAL},
+)
+@needs("scenarios.add_scenario", "scenarios.change_scenario")
+@decorate_view(run_once)
+@decorate_view(VERSIONED.write)
+def put_suite(request: HttpRequest, name: str) -> Suite:
+    """Store the suite in the body, or nothing if it is invalid."""
+    return storage.save_suite(read_suite_named(request, name), by=get_caller(request).user)
+
+
+@router.delete(
+    "/suites/{name}",
+    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
+    openapi_extra=CONDITIONAL,
+)
+@needs("scenarios.delete_scenario")
+@decorate_view(run_once)
+@decorate_view(VERSIONED.write)
+def delete_suite(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the suite; the runs that it has started stay. Refused while a run of the suite goes on."""
+    storage.remove_suite(find_suite(name).name, by=get_caller(request).user)
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@router.post(
+    "/suites/{name}/validate",
+    response={200: ValidDocument, **REFUSALS, **BODY_REFUSALS},
+    url_name="validate_suite",
+    openapi_extra=DOCUMENT,
+)
+@needs("scenarios.view_scenario")
+def validate_suite(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Validate the suite in the body; nothing is stored."""
+    document = read_suite_named(request, name)
+    return {"name": document.name, "title": document.title}
+
+
+def read_suite_named(request: HttpRequest, name: str) -> SuiteDocument:
+    document = read_suite(request.body)
+    check_document_name(document, name)
+    return document
