@@ -50,6 +50,7 @@ class EventFilters(Filters):
 
 
 LAST_SEEN = "Last-Event-ID"
+# The stream is not described: types of generated clients would then be those of a page or of text.
 STREAM = {
     "parameters": [
         {
@@ -59,15 +60,7 @@ STREAM = {
             "description": "Streams only: the newest `id` that the reader has seen.",
             "schema": {"type": "string", "pattern": r"^[0-9]{1,10}(\.end)?$"},
         }
-    ],
-    "responses": {
-        200: {
-            "content": {
-                MEDIA_TYPE: {"schema": {"type": "string"}},
-            }
-        },
-        204: {"description": "Streams only: the run has ended and there is nothing new. Do not ask again."},
-    },
+    ]
 }
 
 

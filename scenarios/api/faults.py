@@ -1,7 +1,7 @@
 """The ledger of faults, and what can be done about outstanding ones."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -14,7 +14,7 @@ from scenarios.api.bodies import Body
 from scenarios.api.description import BODY_REFUSALS, IDEMPOTENT, ITEM_REFUSALS, REFUSALS
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, RowId, find_fault
-from scenarios.api.paging import Filters, Order, Text, build_page
+from scenarios.api.paging import Filters, Flag, Order, Text, build_page
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem
 from scenarios.domain.outcomes import FaultState
@@ -102,9 +102,10 @@ class FaultPage(Schema):
 
 class FaultFilters(Filters):
     state: FaultState | None = None
-    outstanding: Literal["true"] | None = Field(
+    outstanding: Flag | None = Field(
         None,
-        description="Only faults whose undo has failed, or that an ended run may have left behind.",
+        description="true: faults whose undo has failed, or that an ended run may have left behind; "
+        "false: all others.",
     )
     run: UUID | None = None
     service: Text | None = None
@@ -130,14 +131,15 @@ def filter_faults(rows: FaultQuerySet, filters: FaultFilters) -> QuerySet[Fault]
         "service": filters.service,
         "driver": filters.driver,
     }
-    if filters.outstanding:
-        rows = rows.outstanding()
+    if filters.outstanding is not None:
+        rows = rows.outstanding() if filters.outstanding else rows.not_outstanding()
     return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 
 
 @router.get("/faults/{fault_id}", response={200: RunFault, **ITEM_REFUSALS}, url_name="fault")
 @needs("scenarios.view_fault")
 def get_fault(request: HttpRequest, fault_id: Path[RowId]) -> FaultRecord:
+    """Show the fault as it is now."""
     return record_fault(find_fault(fault_id))
 
 

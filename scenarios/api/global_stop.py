@@ -16,7 +16,7 @@ from scenarios.domain.outputs import make_storable
 from scenarios.models import GlobalStop
 from scenarios.runs import global_stop
 
-router = Router(tags=["the global stop"])
+router = Router(tags=["global stop"])
 
 
 class GlobalStopRequest(Body):

@@ -27,7 +27,17 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
 # PostgreSQL refuses NUL characters; every database refuses half of a surrogate pair.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
+FLAGS = {"true": True, "false": False}
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*", re.ASCII)
+
+
+def parse_flag(word: Any) -> Any:
+    """Without this check, pydantic would read `1`, `on` and `yes`, too."""
+    if not isinstance(word, str):
+        return word
+    if word not in FLAGS:
+        raise ValueError("expected true or false")
+    return FLAGS[word]
 
 
 def check_time_format(value: Any) -> Any:
@@ -47,6 +57,7 @@ def convert_to_utc(moment: datetime) -> datetime:
         raise ValueError("this time does not exist in UTC") from error
 
 
+Flag = Annotated[bool, BeforeValidator(parse_flag)]
 Time = Annotated[AwareDatetime, BeforeValidator(check_time_format), AfterValidator(convert_to_utc)]
 
 

@@ -6,10 +6,11 @@ from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema
 from pydantic import JsonValue
 
+from scenarios.api import example_documents
 from scenarios.api.access import needs, permit
 from scenarios.api.approvals import PlannedStep
 from scenarios.api.bodies import Body
-from scenarios.api.description import BODY_REFUSALS, REFUSALS, describe_body
+from scenarios.api.description import BODY_REFUSALS, REFUSALS, describe_document
 from scenarios.api.paging import Text
 from scenarios.api.problems import ProblemAt
 from scenarios.domain.outputs import make_storable
@@ -21,9 +22,7 @@ from scenarios.library.preflight import check_preflight
 from scenarios.models import Scenario
 
 router = Router(tags=["scenarios"])
-EXPERIMENT = describe_body(
-    "application/json", "application/yaml", description="The experiment of Chaos Toolkit."
-)
+EXPERIMENT = describe_document("The experiment of Chaos Toolkit.", example_documents.EXPERIMENT)
 
 
 class PlanRequest(Body):

@@ -37,10 +37,8 @@ def describe_parameter(name: str, words: str) -> dict[str, Any]:
 
 
 NOT_MODIFIED = {304: {"description": "The ETag is one of those in If-None-Match."}}
-READ = {
-    "responses": NOT_MODIFIED,
-    "parameters": [describe_parameter(IF_NONE_MATCH, "Answer 304 if the ETag is still this one.")],
-}
+IF_NONE_MATCH_PARAMETER = describe_parameter(IF_NONE_MATCH, "Answer 304 if the ETag is still this one.")
+READ = {"responses": NOT_MODIFIED, "parameters": [IF_NONE_MATCH_PARAMETER]}
 WRITE_PARAMETERS = [
     describe_parameter(IF_MATCH, "Write only if the ETag is still this one; else 412."),
     describe_parameter(IF_NONE_MATCH, "With `*`: write only if nothing is stored there yet; else 412."),

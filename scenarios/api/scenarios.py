@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
+from scenarios.api import example_documents
 from scenarios.api.access import get_caller, needs
 from scenarios.api.description import (
     BODY_REFUSALS,
@@ -16,7 +17,7 @@ from scenarios.api.description import (
     ITEM_REFUSALS,
     REFUSALS,
     WRITE_REFUSALS,
-    describe_body,
+    describe_document,
 )
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_document_name, find_scenario
@@ -32,7 +33,7 @@ from scenarios.models import Scenario
 router = Router(tags=["scenarios"])
 ORDER = Order(("name",), (parse_cursor_name,))
 VERSIONED = Versioned(Scenario, ("document",))
-DOCUMENT = describe_body("application/yaml", "application/json", description="The scenario's document.")
+DOCUMENT = describe_document("The scenario's document.", example_documents.SCENARIO_DOCUMENT)
 
 
 class ValidDocument(Schema):

@@ -2,7 +2,7 @@
 
 from datetime import datetime, time
 from http import HTTPStatus
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -23,7 +23,7 @@ from scenarios.api.description import (
 )
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import Int64, check_name, find_schedule
-from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.paging import Filters, Flag, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import TIME_OF_DAY
 from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problem_codes import ProblemCode
@@ -144,7 +144,7 @@ class ScheduleFilters(Filters):
 
     name: Text | None = None
     scenario: Text | None = None
-    paused: Literal["true", "false"] | None = None
+    paused: Flag | None = None
 
 
 class ScheduleRequest(Body):
@@ -193,7 +193,7 @@ def filter_schedules(rows: QuerySet[Schedule], filters: ScheduleFilters) -> Quer
     conditions = {
         "name__contains": filters.name,
         "scenario_name": filters.scenario,
-        "is_paused": None if filters.paused is None else filters.paused == "true",
+        "is_paused": filters.paused,
     }
     return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
 

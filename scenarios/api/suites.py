@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
 from ninja.decorators import decorate_view
 
+from scenarios.api import example_documents
 from scenarios.api.access import get_caller, needs
 from scenarios.api.description import (
     BODY_REFUSALS,
@@ -15,7 +16,7 @@ from scenarios.api.description import (
     ITEM_REFUSALS,
     REFUSALS,
     WRITE_REFUSALS,
-    describe_body,
+    describe_document,
 )
 from scenarios.api.idempotency import run_once
 from scenarios.api.names import check_document_name, find_suite
@@ -30,7 +31,7 @@ from scenarios.suites.documents import SuiteDocument, read_suite
 router = Router(tags=["suites"])
 ORDER = Order(("name",), (parse_cursor_name,))
 VERSIONED = Versioned(Suite, ("document",))
-DOCUMENT = describe_body("application/yaml", "application/json", description="The suite's document.")
+DOCUMENT = describe_document("The suite's document.", example_documents.SUITE_DOCUMENT)
 
 
 class SuiteInList(Schema):

@@ -26,6 +26,7 @@ MAX_RETRY_DELAY = 60.0
 # Not `run__state=FINISHED`, because SQLite would then search the many ended runs for faults. It has no index
 # for NOT, so it starts with the few faults.
 _HAS_ENDED = ~Q(run__state__in=UNFINISHED)
+_IS_OUTSTANDING = Q(_HAS_ENDED | Q(state=FaultState.OUTSTANDING), state__in=OUTSTANDING_STATES)
 
 
 class FaultQuerySet(models.QuerySet["Fault"]):
@@ -47,7 +48,11 @@ class FaultQuerySet(models.QuerySet["Fault"]):
         These are faults of ended runs, until they are undone or seen to be gone, and faults of running runs
         whose undo has failed. `Fault.is_outstanding` says the same for one fault.
         """
-        return self.filter(_HAS_ENDED | Q(state=FaultState.OUTSTANDING), state__in=OUTSTANDING_STATES)
+        return self.filter(_IS_OUTSTANDING)
+
+    def not_outstanding(self) -> Self:
+        """Every other fault."""
+        return self.exclude(_IS_OUTSTANDING)
 
     def left_behind(self) -> Self:
         """Open faults of ended runs; the watchdog undoes them."""

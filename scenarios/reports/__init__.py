@@ -18,7 +18,8 @@ class Format:
 FORMATS = {
     "html": Format("text/html", "html", page.render),
     "json": Format("application/json", "json", data.render),
-    "junit": Format("application/xml", "xml", junit.render),
+    # Generated clients read text/xml as text, and application/xml not at all.
+    "junit": Format("text/xml", "xml", junit.render),
     "md": Format("text/markdown", "md", markdown.render),
 }
 

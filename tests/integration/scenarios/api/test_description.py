@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from jsonschema import Draft202012Validator, FormatChecker
 
+from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import MEDIA_TYPE
 from scenarios.domain.outcomes import Outcome, RunState
 
@@ -25,10 +27,35 @@ ANSWERS_A_SECRET = {"create_webhook", "change_secret"}
 
 
 def operations() -> dict[str, Any]:
-    paths = json.loads(COMMITTED.read_text())["paths"]
-    return {
-        operation["operationId"]: operation for methods in paths.values() for operation in methods.values()
-    }
+    """Each operation by its id, with what it refers to in place."""
+    described = json.loads(COMMITTED.read_text())
+    found = {}
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            operation["parameters"] = [resolve(described, part) for part in operation["parameters"]]
+            operation["responses"] = {
+                status: resolve(described, part) for status, part in operation["responses"].items()
+            }
+            found[operation["operationId"]] = operation
+    return found
+
+
+def resolve(described: dict[str, Any], part: dict[str, Any]) -> Any:
+    found: Any = described
+    for name in part.get("$ref", "#").split("/")[1:]:
+        found = found[name]
+    return found if "$ref" in part else part
+
+
+def list_bodies() -> list[tuple[str, dict[str, Any]]]:
+    """Every described body in JSON, of requests and of responses."""
+    return [
+        (name, body)
+        for name, operation in operations().items()
+        for part in (operation.get("requestBody", {}), *operation["responses"].values())
+        for media_type, body in part.get("content", {}).items()
+        if "json" in media_type and name != "get_report"
+    ]
 
 
 def test_committed_openapi_document_is_current(tmp_path: Path) -> None:
@@ -41,7 +68,7 @@ def test_authenticated_operations_declare_their_errors() -> None:
     for name, operation in operations().items():
         refusals = set() if name in OPEN else {"401", "403", "422", "429", "503"}
         assert refusals <= set(operation["responses"]), name
-        assert ("security" in operation) == (name not in OPEN), name
+        assert bool(operation["security"]) == (name not in OPEN), name
 
 
 def test_operations_on_one_item_declare_404() -> None:
@@ -76,6 +103,47 @@ def test_generated_clients_get_shared_enums_and_64_bit_ids() -> None:
     ]
     assert ids
     assert {schema.get("format") for schema in ids} == {"int64"}
+
+
+def test_every_body_but_those_of_health_has_an_example_that_fits_it() -> None:
+    described = json.loads(COMMITTED.read_text())
+    for name, body in list_bodies():
+        if name not in OPEN:
+            schema = {**body["schema"], "components": described["components"]}
+            Draft202012Validator(schema, format_checker=FormatChecker()).validate(body["example"])
+
+
+def test_optional_fields_of_requests_have_no_default_that_makes_typescript_require_them() -> None:
+    schemas = json.loads(COMMITTED.read_text())["components"]["schemas"]
+    fields = schemas["ScheduleRequest"]["properties"]
+    assert fields["grace_minutes"]["description"] == "Default: 15."
+    requests = [described for name, described in schemas.items() if name.endswith("Request")]
+    assert len(requests) > 8
+    assert not [field for each in requests for field in each["properties"].values() if "default" in field]
+
+
+def test_no_parameter_can_be_null_and_no_operation_has_two_kinds_of_success() -> None:
+    for name, operation in operations().items():
+        for parameter in operation["parameters"]:
+            assert "anyOf" not in parameter["schema"], (name, parameter["name"])
+        shapes = {
+            json.dumps(part.get("content", {}))
+            for code, part in operation["responses"].items()
+            if code < "300"
+        }
+        assert len(shapes) == 1, name
+
+
+def test_every_tag_is_described() -> None:
+    described = json.loads(COMMITTED.read_text())
+    used = {tag for operation in operations().values() for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in described["tags"]}
+
+
+def test_lists_of_words_that_grow_are_open() -> None:
+    schemas = json.loads(COMMITTED.read_text())["components"]["schemas"]
+    assert "enum" not in schemas["ProblemCode"]
+    assert set(schemas["ProblemCode"]["x-extensible-enum"]) == set(ProblemCode)
 
 
 @pytest.mark.django_db

@@ -171,6 +171,8 @@ def test_events_of_an_unknown_run_are_404(ci: Program) -> None:
 def test_outstanding_fault_is_listed_retried_and_acknowledged(ci: Program, telling: Telling) -> None:
     telling.finish(Rollback.DIRTY)
     (told,) = ci.get("faults?outstanding=true").json()["items"]
+    assert ci.get("faults?outstanding=false").json()["items"] == []
+    read_problem(ci.get("faults?outstanding=1"), 422)
     assert (told["action"], told["outstanding"], told["scenario"]) == (SLOWED, True, "exchange-latency")
     assert ci.post(f"faults/{told['id']}/retry").status_code == 200
     done = ci.post(f"faults/{told['id']}/acknowledge", {"reason": "repaired by hand"}).json()
@@ -182,7 +184,13 @@ def test_outstanding_fault_is_listed_retried_and_acknowledged(ci: Program, telli
 
 @pytest.mark.parametrize(
     ("query", "found"),
-    [("state=active", 1), ("service=exchange", 1), ("driver=tcp", 0), ("outstanding=true", 0)],
+    [
+        ("state=active", 1),
+        ("service=exchange", 1),
+        ("driver=tcp", 0),
+        ("outstanding=true", 0),
+        ("outstanding=false", 1),
+    ],
 )
 def test_faults_are_filtered(ci: Program, telling: Telling, query: str, found: int) -> None:
     assert len(ci.get(f"faults?{query}").json()["items"]) == found

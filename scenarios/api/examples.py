@@ -1,0 +1,247 @@
+"""Examples of requests and responses in the OpenAPI document, by the name of their schema."""
+
+from scenarios.api.example_documents import DOCUMENT, SUITE_TEXT, Example
+
+RUN_ID = "0b0e7c1a-5a0f-4a8e-9a54-3f1d2c4b5a69"
+SITE = "https://coordinator.example.com/admin/scenarios"
+STEP = {
+    "phase": "chaos",
+    "name": "slow the exchange down",
+    "role": "do",
+    "driver": "http",
+    "arguments": "service: exchange\nmethod: POST\npath: /chaos/latency?ms=700\n",
+    "note": "",
+}
+SCENARIO: Example = {
+    "name": "exchange-latency",
+    "title": "A slow exchange",
+    "description": "",
+    "tags": [],
+    "created_at": "2026-01-01T12:00:00Z",
+    "changed_at": "2026-01-01T12:00:00Z",
+    "changed_by": "ada",
+}
+SUITE: Example = {**SCENARIO, "name": "shop", "title": "What the shop survives", "service": "shop"}
+VERSION: Example = {"version": 3, "at": "2026-01-01T12:00:00Z", "by": "ada", "current": True}
+TOKEN: Example = {
+    "id": 4,
+    "name": "nightly build",
+    "beginning": "tc_1f3a",
+    "scopes": ["read", "run"],
+    "state": "valid",
+    "created_at": "2026-01-01T12:00:00Z",
+    "expires_at": "2026-04-01T12:00:00Z",
+    "last_used_at": None,
+}
+RUN: Example = {
+    "id": RUN_ID,
+    "scenario": "exchange-latency",
+    "title": "A slow exchange",
+    "status": "passed",
+    "rollback": "clean",
+    "reason": "every validation held",
+    "created_at": "2026-01-01T12:00:00Z",
+    "started_at": "2026-01-01T12:00:00.200Z",
+    "finished_at": "2026-01-01T12:00:09.100Z",
+    "duration": 8.9,
+    "created_by": "ada",
+    "origin": "api",
+    "variables": {"delay_ms": 700},
+    "priority": 0,
+    "attempt": 1,
+    "waiting_for": "",
+    "stopping": False,
+    "last_event": 33,
+    "url": f"{SITE}/run/{RUN_ID}/change/",
+}
+RUN_DETAILS: Example = {
+    **RUN,
+    "time_to_detect": 0.8,
+    "time_to_recover": 1.1,
+    "comparison": [],
+    "load": [],
+    "approval": None,
+}
+EVENT: Example = {
+    "sequence": 7,
+    "at": "2026-01-01T12:00:02.150Z",
+    "kind": "fault_injected",
+    "phase": "chaos",
+    "step": "slow the exchange down",
+    "data": {},
+}
+LOOKS: Example = {
+    "phase": "chaos",
+    "name": "the exchange answers",
+    "about": "exchange",
+    "compared": "elapsed",
+    "looks": [{"at": "2026-01-01T12:00:03Z", "holds": True, "elapsed": 0.71, "value": 0.7}],
+}
+FAULT: Example = {
+    "id": 12,
+    "run": RUN_ID,
+    "scenario": "exchange-latency",
+    "phase": "chaos",
+    "action": "slow the exchange down",
+    "driver": "http",
+    "service": "exchange",
+    "host": "",
+    "address": "http://127.0.0.1:9101",
+    "state": "outstanding",
+    "status": "outstanding",
+    "outstanding": True,
+    "reason": "answered 503",
+    "undo_tries": 3,
+    "opened_at": "2026-01-01T12:00:02Z",
+    "injected_at": "2026-01-01T12:00:02.150Z",
+    "closed_at": None,
+    "next_try_at": "2026-01-01T12:01:00Z",
+    "late_until": None,
+    "acknowledged_by": "",
+    "url": f"{SITE}/fault/12/change/",
+    "fault_id": "",
+    "target": "",
+    "lease_seconds": 0,
+    "expires_at": None,
+    "standing": "outstanding",
+}
+SCHEDULE_REQUEST: Example = {
+    "scenario": "exchange-latency",
+    "cron": "30 2 * * MON-FRI",
+    "time_zone": "Europe/Berlin",
+    "window_from": "02:00",
+    "window_to": "04:00",
+}
+SCHEDULE: Example = {
+    **SCHEDULE_REQUEST,
+    "name": "nightly",
+    "variables": {},
+    "window_days": [],
+    "grace_minutes": 15,
+    "priority": 0,
+    "paused": False,
+    "next_at": "2026-01-02T01:30:00Z",
+    "created_at": "2026-01-01T12:00:00Z",
+    "changed_at": "2026-01-01T12:00:00Z",
+    "changed_by": "ada",
+    "url": f"{SITE}/schedule/3/change/",
+}
+APPROVAL: Example = {
+    "id": 5,
+    "state": "pending",
+    "run": RUN_ID,
+    "schedule": None,
+    "scenario": "exchange-latency",
+    "services": ["exchange"],
+    "asked_by": "ada",
+    "asked_at": "2026-01-01T12:00:00Z",
+    "expires_at": "2026-01-02T12:00:00Z",
+    "decided_by": "",
+    "decided_at": None,
+    "reason": "",
+    "url": f"{SITE}/approval/5/change/",
+}
+SERVICE_REQUEST: Example = {"base_url": "http://127.0.0.1:9101", "description": "Sells and buys."}
+SERVICE: Example = {
+    **SERVICE_REQUEST,
+    "name": "exchange",
+    "health_path": "/health",
+    "health_status": None,
+    "protected": False,
+    "proxy": "",
+    "proxy_listener": "",
+    "proxy_secret": "",
+    "held_by": None,
+    "touched_by": ["exchange-latency"],
+}
+HOST_REQUEST: Example = {"address": "chaos@shop-1.example.com:22", "labels": {"role": "shop"}}
+HOST: Example = {**HOST_REQUEST, "name": "shop-1", "description": "", "protected": False, "held_by": None}
+WEBHOOK_REQUEST: Example = {
+    "name": "chat",
+    "url": "https://hooks.example.com/runs",
+    "events": ["run.finished"],
+}
+WEBHOOK: Example = {
+    **WEBHOOK_REQUEST,
+    "id": 2,
+    "tags": [],
+    "enabled": True,
+    "disabled_because": "",
+    "created_at": "2026-01-01T12:00:00Z",
+    "changed_by": "ada",
+}
+WEBHOOK_DETAILS: Example = {**WEBHOOK, "last_deliveries": []}
+
+
+def list_one(item: Example) -> Example:
+    return {"items": [item], "next_cursor": None}
+
+
+EXAMPLES: dict[str, Example] = {
+    "Identity": {"user": "ada", "token": TOKEN, "permissions": ["scenarios.view_run"]},
+    "TokenPage": list_one(TOKEN),
+    "ScenarioPage": list_one(SCENARIO),
+    "StoredScenario": {**SCENARIO, "document": DOCUMENT},
+    "VersionPage": list_one(VERSION),
+    "StoredVersion": {**VERSION, "document": DOCUMENT},
+    "SuitePage": list_one(SUITE),
+    "StoredSuite": {**SUITE, "document": SUITE_TEXT},
+    "PlanRequest": {"document": DOCUMENT, "variables": {"delay_ms": 700}},
+    "PlannedRun": {
+        "name": "exchange-latency",
+        "steps": [STEP],
+        "refusals": [],
+        "unreachable": [],
+        "warnings": [],
+        "targets": ["exchange"],
+    },
+    "Translation": {"document": DOCUMENT, "left_out": []},
+    "ValidDocument": {"name": "exchange-latency", "title": "A slow exchange"},
+    "ImportRequest": {"documents": [DOCUMENT]},
+    "ImportResult": {
+        "stored": True,
+        "changes": [{"name": "exchange-latency", "change": "new", "subject": "scenario"}],
+    },
+    "RunRequest": {"variables": {"delay_ms": 700}},
+    "DocumentRunRequest": {"document": DOCUMENT, "variables": {"delay_ms": 700}},
+    "RunPage": list_one(RUN),
+    "RunDetails": RUN_DETAILS,
+    "StopResult": {"run": RUN_ID, "stopping": True},
+    "EventPage": list_one(EVENT),
+    "LooksOfRun": {"items": [LOOKS]},
+    "FaultPage": list_one(FAULT),
+    "RunFault": FAULT,
+    "AcknowledgementRequest": {"reason": "The exchange was restarted."},
+    "ScheduleRequest": SCHEDULE_REQUEST,
+    "SchedulePage": list_one(SCHEDULE),
+    "ScheduleDetails": {
+        **SCHEDULE,
+        "in_words": "at 02:30 from Monday to Friday",
+        "next_times": ["2026-01-02T01:30:00Z"],
+        "obstacle": "",
+        "last_times": [],
+        "approval": None,
+    },
+    "ApprovalPage": list_one(APPROVAL),
+    "ApprovalDetails": {**APPROVAL, "variables": {"delay_ms": 700}, "steps": [], "problem": ""},
+    "ApprovalRequest": {"reason": "The market is closed."},
+    "RefusalRequest": {"reason": "Not while the market is open."},
+    "ServiceRequest": SERVICE_REQUEST,
+    "ServicePage": list_one(SERVICE),
+    "ServiceInList": SERVICE,
+    "HostRequest": HOST_REQUEST,
+    "HostPage": list_one(HOST),
+    "HostInList": HOST,
+    "CheckResults": {
+        "ok": True,
+        "checks": [{"subject": "health", "ok": True, "sentence": "/health answered 200."}],
+    },
+    "WebhookRequest": WEBHOOK_REQUEST,
+    "WebhookPage": list_one(WEBHOOK),
+    "WebhookDetails": WEBHOOK_DETAILS,
+    "WebhookWithSecret": {**WEBHOOK_DETAILS, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+    "TestResult": {"message_id": "msg_2yqbF7aQ"},
+    "GlobalStopRequest": {"reason": "An incident."},
+    "GlobalStopResult": {"stopped_runs": 2},
+    "GlobalStopState": {"pulled": False, "pulled_at": None, "pulled_by": "", "reason": ""},
+}
