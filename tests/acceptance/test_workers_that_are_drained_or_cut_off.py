@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -22,6 +23,7 @@ from tests.servers.target import Target, running_target
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis, pytest.mark.slow]
 
+# Lasts until the target is calm again.
 SHORT_FAULT = """
 apiVersion: coordinator/v1
 kind: Scenario
@@ -29,12 +31,28 @@ metadata: {name: drained}
 spec:
   phases:
     - name: chaos
-      hold: 20s
       actions:
         - name: break it
           do: {http: {service: target, method: POST, path: /fault}}
           undo: {http: {service: target, method: DELETE, path: /fault}}
+      validations:
+        - name: calm
+          within: 30m
+          every: 200ms
+          probe: {http: {service: target, path: /calm}}
+          expect: {status: 200}
 """
+PASSED = ("finished", "passed")
+LONG_LEASE = "1800"
+AWAY, BACK = "The database does not answer", "The database answers again"
+CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    " AND application_name <> 'filler' AND pid <> pg_backend_pid()"
+)
+COUNT = (
+    "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity"
+    " WHERE application_name = 'filler' OR pid = pg_backend_pid()"
+)
 
 
 class Installation:
@@ -60,6 +78,22 @@ class Installation:
     def ask(self, query: LiteralString) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.server.url) as connection:
             return connection.execute(query).fetchall()
+
+    @contextmanager
+    def all_connections_used(self) -> Iterator[None]:
+        """Everybody else has lost their connections to the server, and gets no other."""
+        with psycopg.connect(self.server.url, autocommit=True) as own, ExitStack() as fillers:
+            wait_for(lambda: self._use_connections(own, fillers), what="all connections are used")
+            yield
+
+    def _use_connections(self, own: "psycopg.Connection[Any]", fillers: ExitStack) -> bool:
+        own.execute(CUT)
+        try:
+            while True:
+                fillers.enter_context(psycopg.connect(self.server.url, application_name="filler"))
+        except psycopg.OperationalError:
+            ((used, limit),) = own.execute(COUNT).fetchall()
+            return bool(used == limit)
 
     def log_lines(self, name: str) -> list[dict[str, object]]:
         """Each is JSON, or this fails."""
@@ -91,7 +125,7 @@ def installation(
 @pytest.fixture
 def installed(installation: Installation, target: Target) -> Iterator[Installation]:
     """Without processes, runs, heartbeats and log lines of the test before."""
-    target.injected = target.undone = target.active = 0
+    target.injected = target.undone = target.active = target.asked = target.calm_looks = 0
     yield installation
     installation.system.stop()
     for table in ("runcharts", "runfigures", "lookchunk", "event", "fault", "hold", "run", "heartbeat"):
@@ -109,6 +143,7 @@ def test_a_drained_worker_finishes_its_run_takes_no_other_and_ends(
     wait_for(lambda: target.active, what="the fault is injected")
     worker.send_signal(signal.SIGUSR1)
     installed.start_run()
+    target.asked = 0
     assert worker.wait(300) == 0, installed.system.find_log("worker").read_text()
     assert sorted(installed.outcomes()) == [("finished", "passed"), ("queued", "")]
     assert (target.injected, target.active) == (1, 0)
@@ -138,25 +173,53 @@ def test_a_worker_that_is_drained_and_then_told_to_stop_undoes_its_fault_at_once
     assert installed.outcomes() == [("finished", "interrupted")]
 
 
-def test_a_worker_outlives_restarts_of_the_database_and_the_queue_and_logs_each_line_as_json(
+def test_a_worker_outlives_outages_of_the_database_and_the_queue_and_logs_each_line_as_json(
     installed: Installation, target: Target
 ) -> None:
-    worker = installed.system.start_worker()
+    worker = installed.system.start_worker(LEASE_SECONDS=LONG_LEASE)
     installed.system.start_watchdog()
-    installed.start_run()
-    wait_for(lambda: target.undone == 1, what="the first run is over")
+    begin_run(installed, target, 1)
+    end_while_all_connections_are_used(installed, target)
     installed.server.stop()
     installed.redis.stop()
+    wait_for(lambda: count_told(installed, AWAY) == 2, what="the watchdog noticed the second outage")
     time.sleep(3)  # several tries of each
     installed.server.start()
     installed.redis.start()
-    installed.start_run()
-    wait_for(lambda: target.undone == 2, what="the next run is carried out")
+    begin_run(installed, target, 2)
+    installed.redis.stop()
+    target.asked = 0
+    wait_for(lambda: installed.outcomes() == [PASSED] * 2, what="the run ends without the queue")
+    installed.redis.start()
+    begin_run(installed, target, 3)
     assert worker.poll() is None
+    assert target.undone == 2
     assert installed.log_lines("worker")
-    told = [str(line["event"]) for line in installed.log_lines("watchdog")]
-    assert sum("The database does not answer" in words for words in told) == 1
+    assert count_told(installed, AWAY) == 2
     assert not [line for line in installed.log_lines("watchdog") if "exception" in line]
+
+
+def begin_run(installed: Installation, target: Target, number: int) -> None:
+    installed.start_run()
+    wait_for(lambda: target.injected == number, what=f"the fault of run {number} is injected")
+
+
+def end_while_all_connections_are_used(installed: Installation, target: Target) -> None:
+    """The run's worker cannot write anything about its end until there are connections again."""
+    with installed.all_connections_used():
+        target.asked = 0
+        wait_for(lambda: target.calm_looks, what="the worker wants to write that the validation passed")
+        refusals = installed.server.count_refusals() + 10
+        wait_for(lambda: installed.server.count_refusals() >= refusals, what="it has tried several times")
+        wait_for(lambda: count_told(installed, AWAY) == 1, what="the watchdog noticed")
+        assert target.undone == 0
+    wait_for(lambda: installed.outcomes() == [PASSED], what="the run ends as it should")
+    wait_for(lambda: count_told(installed, BACK) == 1, what="the outage is over for the watchdog, too")
+
+
+def count_told(installed: Installation, words: str) -> int:
+    """How often the watchdog has told this."""
+    return installed.system.find_log("watchdog").read_text().count(words)
 
 
 @pytest.mark.parametrize(

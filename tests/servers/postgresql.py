@@ -101,6 +101,10 @@ class PostgreSQL:
         subprocess.run([self._programs / "createdb", *options, name], check=True)
         return f"postgres://coordinator@127.0.0.1:{self.port}/{name}"
 
+    def count_refusals(self) -> int:
+        """Connections that were refused or cut since the server was created."""
+        return (self._folder / "log").read_text(errors="replace").count("FATAL:")
+
     def stop(self) -> None:
         """At once, as by `pg_ctl stop -m fast`: its clients lose their connections."""
         if self._process is not None:

@@ -21,7 +21,8 @@ class Target:
     """POST /fault injects, DELETE /fault takes back; `active` counts between them.
 
     With `gateway_status` a POST is answered by that, as by a gateway that gave up, and injects nothing.
-    What it is `asked` it does `late_by` seconds later; /calm answers 503 from then on.
+    What it is `asked` it does `late_by` seconds later; /calm answers 503 from then on. `calm_looks` counts
+    where it answers 200.
     """
 
     def __init__(self, address: str) -> None:
@@ -33,6 +34,7 @@ class Target:
         self.undo_status = 200
         self.gateway_status = 0
         self.asked = 0
+        self.calm_looks = 0
         self.late_by = 0.0
         self.over = threading.Event()
         self._server = Server((address, 0), Handler)
@@ -66,6 +68,7 @@ class Handler(BaseHTTPRequestHandler):
             self.server.target.over.wait(MAX_HANG)
             self.close_connection = True
         elif self.path == "/calm":
+            self.server.target.calm_looks += not self.server.target.asked
             self.answer(503 if self.server.target.asked else 200)
         elif self.path == "/garbage":
             self.wfile.write(b"\x00\xff no HTTP at all\r\n\r\n")
