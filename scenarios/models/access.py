@@ -1,22 +1,14 @@
 """API tokens, and stored responses to writes with an Idempotency-Key."""
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-
-class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
-    def valid(self, now: datetime) -> Self:
-        """Tokens that are neither revoked nor expired, and whose owner is active."""
-        return self.filter(
-            Q(expires_at__isnull=True) | Q(expires_at__gt=now), revoked_at__isnull=True, owner__is_active=True
-        )
+VALID = "valid"
 
 
 class ApiToken(models.Model):
@@ -34,8 +26,6 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
-
-    objects = ApiTokenQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
@@ -57,7 +47,7 @@ class ApiToken(models.Model):
             return "expired"
         if not self.owner.is_active:
             return "owner deactivated"
-        return "valid" if self.owner_may_use_it() else "waiting for its owner's next login"
+        return VALID if self.owner_may_use_it() else "waiting for its owner's next login"
 
 
 class KeptAnswer(models.Model):

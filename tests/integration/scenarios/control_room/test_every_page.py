@@ -13,10 +13,10 @@ from django.test import Client
 from django.urls import reverse
 
 from coordinator_site import __version__
-from scenarios.models import Scenario
+from scenarios.models import Fault, Run, Scenario, Service
 from scenarios.runs import commands as run_commands
 from scenarios.runs import global_stop
-from tests.integration.scenarios.story_rows import DOCUMENT
+from tests.integration.scenarios.story_rows import DOCUMENT, Telling
 
 pytestmark = pytest.mark.django_db
 
@@ -43,10 +43,7 @@ def test_the_command_tells_the_version_of_the_product(arguments: list[str]) -> N
     assert told.stdout == f"{__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["/admin/", "/admin/guide/", "/admin/scenarios/scenario/add/", "/admin/password_change/", *LISTS],
-)
+@pytest.mark.parametrize("address", PAGES)
 def test_the_foot_of_every_page_tells_it_too(logged_in: Client, address: str) -> None:
     found = FOOT.search(logged_in.get(address).content.decode())
     assert found is not None
@@ -63,10 +60,7 @@ def test_the_page_that_refuses_tells_it_too(client: Client) -> None:
     assert (answer.status_code, f"Test Coordinator {__version__}" in answer.content.decode()) == (403, True)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["/admin/", "/admin/guide/", "/admin/scenarios/scenario/add/", "/admin/password_change/", *LISTS],
-)
+@pytest.mark.parametrize("address", PAGES)
 def test_every_page_tells_that_everything_is_stopped(logged_in: Client, address: str) -> None:
     assert "Everything is stopped" not in logged_in.get(address).content.decode()
     global_stop.pull_global_stop(by="berta", reason="an <incident>")
@@ -74,6 +68,22 @@ def test_every_page_tells_that_everything_is_stopped(logged_in: Client, address:
     assert content.count("Everything is stopped") == 1
     assert "berta" in content
     assert "an &lt;incident&gt;" in content
+
+
+def test_pages_of_single_rows_tell_the_version_and_that_everything_is_stopped(logged_in: Client) -> None:
+    Telling().begin()
+    Service.objects.create(name="shop", base_url="http://127.0.0.1:9")
+    global_stop.pull_global_stop(by="berta", reason="an incident")
+    pages = [
+        reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+        for row in (model.objects.first() for model in (Scenario, Run, Fault, Service, User))
+        if row is not None
+    ]
+    assert len(pages) == 5
+    for address in pages:
+        content = logged_in.get(address).content.decode()
+        assert content.count("Everything is stopped") == 1, address
+        assert f"Test Coordinator {__version__}" in content, address
 
 
 @pytest.mark.parametrize("is_pulled_first", [True, False])

@@ -133,6 +133,11 @@ MISSES = [
         'the query found 5 series, {pod="p0"} is 0, {pod="p1"} is 1, {pod="p2"} is 2 and 2 more',
     ),
     ({"value": {"exists": False}}, MANY_SERIES, "the query found 2 series"),
+    (
+        {"value": {"lt": 3}},
+        MANY_SERIES,
+        "aggregate them in the query, for example with 'max(…)', or check all of them with 'all', 'any'",
+    ),
     ({"value": {"below": 3}}, NO_SERIES, "there is no 'value'"),
     (
         {"value": {"all": {"below": 3}}},
