@@ -119,6 +119,9 @@ class Grpc:
         if arguments.descriptors:
             _read_descriptors(arguments.descriptors)
 
+    def find_load_error(self, fields: Mapping[str, Any]) -> str:
+        return "" if fields["code"] == "OK" else f"status {fields['code']}"
+
     async def reach(self, arguments: GrpcArguments, platform: Platform) -> Mapping[str, Any]:
         await require_server(find_server(arguments, platform, GRPC), platform)
         return {}

@@ -74,6 +74,9 @@ class Tcp:
     def check(self, arguments: TcpArguments, platform: Platform) -> None:
         _find_address(arguments, platform)
 
+    def find_load_error(self, fields: Mapping[str, Any]) -> str:
+        return "" if fields["connected"] else "no connection"
+
     async def reach(self, arguments: TcpArguments, platform: Platform) -> Mapping[str, Any]:
         await self.act(arguments, platform)
         return {}

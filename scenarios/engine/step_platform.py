@@ -63,6 +63,20 @@ class StepPlatform:
             raise
 
 
+@dataclass(slots=True)
+class RecordingGate:
+    """The gate of a load, which remembers the places that the run may touch."""
+
+    gate: Gate | None
+    admitted: set[tuple[str, int]] = field(default_factory=set)
+
+    async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
+        del intent  # a load is an action, whatever each of its requests is
+        held = frozenset() if self.gate is None else await self.gate.admit(connection, Intent.ACT)
+        self.admitted.update(connection.addresses)
+        return held
+
+
 def choose_intent(driver: Driver | FaultSteps, step: Step, *, is_action: bool, undoes: bool) -> Intent:
     if not is_action and not acts_when_probed(driver, step.arguments):
         return Intent.READ

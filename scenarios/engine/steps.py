@@ -17,11 +17,17 @@ from scenarios.domain.errors import (
     StepNotSent,
 )
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Step, find_service
+from scenarios.domain.plan import Step, find_service, find_services
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
 from scenarios.engine.fault_steps import FaultSteps, find_step_driver
-from scenarios.engine.step_platform import StepPlatform, admit_undo, choose_intent, secret_arguments
+from scenarios.engine.step_platform import (
+    RecordingGate,
+    StepPlatform,
+    admit_undo,
+    choose_intent,
+    secret_arguments,
+)
 from scenarios.ports import Clock, Driver, Gate, Platform, Proxy, RegisteredHost
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
@@ -137,9 +143,26 @@ class StepRunner:
         Raises:
             StepFailed: the step cannot be sent as a load, or the run may not touch its address.
         """
-        if not hasattr(self._find(step), "prepare_load"):
+        driver = self._find(step)
+        if hasattr(driver, "prepare_load"):
+            return await self._call(step, "prepare_load", REACH_SECONDS, is_action=True)
+        if driver is None or not hasattr(driver, "reach"):
             raise StepImpossible(f"a load cannot send {step.driver!r}")
-        return await self._call(step, "prepare_load", REACH_SECONDS, is_action=True)
+        gate = RecordingGate(self.gate)
+        try:
+            await replace(self, gate=gate)._call(step, "reach", REACH_SECONDS, is_action=True)  # noqa: SLF001
+        except StepImpossible:
+            raise
+        except StepFailed:
+            if not gate.admitted:
+                raise
+            # Nothing listens there yet: that is for the load to find out.
+        return {
+            "driver": f"{type(driver).__module__}.{type(driver).__qualname__}",
+            "arguments": insert_secrets(step.arguments, self._secret),
+            "addresses": {name: self.platform.address_of(name) for name in find_services([step])},
+            "admitted": sorted(gate.admitted),
+        }
 
     async def renew(self, step: Step, time_limit: float) -> None:
         """Keep a leased fault for another lease.

@@ -35,8 +35,8 @@ MAX_LOADS = 10
 MAX_OPEN_REQUESTS = 10_000
 MAX_CHOICES = 1_000
 LOAD_SECONDS = 5.0
-# What the driver of a load's request must be able to do; see `Http.prepare_load`.
-LOAD_DRIVERS = ("http",)
+# What a load cannot send: it does not ask a server, or takes effect on a host.
+REFUSED_DRIVERS = frozenset({"chaostoolkit", "command", "host", "proxy", "signal", "wait"})
 _REFUSED_ARGUMENTS = {
     "timeout": "the load's own 'timeout' limits each request: write it beside 'request'",
     "follow_redirects": "a load does not follow redirects: name the final address",
@@ -205,8 +205,8 @@ class Load(Declaration, Generic[AnyStep]):
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
         request = values.get("request")
         for driver in request if isinstance(request, dict) else ():
-            if driver not in {*LOAD_DRIVERS, "sensitive"}:
-                rule = f"a load cannot send {driver!r}; choose one of {', '.join(LOAD_DRIVERS)}"
+            if driver in REFUSED_DRIVERS:
+                rule = f"a load cannot send {driver!r}: it sends what asks a server, as 'http' does"
                 yield BrokenRule(("request", driver), rule)
             elif isinstance(request, dict) and isinstance(arguments := request[driver], dict):
                 for word in _REFUSED_ARGUMENTS.keys() & arguments.keys():

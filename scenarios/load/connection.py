@@ -12,8 +12,9 @@ from typing import Any
 
 import h11
 
+from scenarios.load.pace import TIMEOUT
+
 Answered = Callable[["Exchange", str], None]
-TIMEOUT = "timeout"
 # What h11 is told about each request, so that it knows how the answer ends; sent are the real bytes.
 _GET, _HEAD = (
     h11.Request(method=method, target="/", headers=[("Host", "load")]) for method in ("GET", "HEAD")

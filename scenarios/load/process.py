@@ -22,12 +22,13 @@ _MAX_REPORT_BYTES = 64 * 1024 * 1024
 class LoadProcesses:
     """Starts a process for each load.
 
-    Its order has `request` (what `Http.prepare_load` returns), `choose` (values by name), `rate` (per
+    Its order has `request` (what `StepRunner.prepare_load` returns), `choose` (values by name), `rate` (per
     second), `timeout` (seconds), `seed` and `max_requests`.
     """
 
     async def start(self, order: Mapping[str, Any]) -> RunningLoad:
-        load = LoadProcess()
+        # Drivers read the settings of the site; a load of HTTP needs none of them.
+        load = LoadProcess(os.environ if "driver" in order["request"] else scrubbed_environment())
         try:
             await load.begin(order)
         except BaseException:
@@ -37,14 +38,14 @@ class LoadProcesses:
 
 
 class LoadProcess:
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         paths = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, sys.path)])
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "scenarios.load.sender"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**scrubbed_environment(), **kept, "PYTHONPATH": paths},
+            env={**environment, **kept, "PYTHONPATH": paths},
             cwd="/",
             start_new_session=True,
         )

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -22,6 +23,7 @@ from scenarios.runs import executor
 from scenarios.runs.history import read_history
 from tests.servers.fault_proxy import TOKEN, running_fault_proxy
 from tests.servers.loopback import wait_for
+from tests.servers.redis_server import Redis
 from tests.servers.target import running_target
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,3 +164,34 @@ def test_a_load_that_names_an_address_holds_the_service_there() -> None:
     url = Service.objects.get().base_url
     document = HEAD.replace('service: shop, path: "/${page}"', f'url: "{url}/${{page}}"')
     assert run_commands.start_run(document + LONG, {}, origin="cli").services == ["shop"]
+
+
+OF_REDIS = """
+apiVersion: coordinator/v1
+kind: Scenario
+metadata: {name: busy-stock}
+spec:
+  load:
+    - name: lookups
+      rate: 20/s
+      timeout: 60s
+      request: {redis: {service: stock, command: [GET, "${key}"]}}
+      choose: {key: [a, b]}
+  phases:
+    - name: look
+      hold: 500ms
+      validations:
+        - {name: all is well, load: lookups, expect: {error_rate: {at_most: 0.1%}}}
+"""
+
+
+def test_a_load_may_ask_a_server_that_does_not_speak_http(tmp_path: Path) -> None:
+    redis = Redis(tmp_path)
+    redis.start()
+    try:
+        registered_services.register_service("stock", redis.url)
+        run = carry_out(OF_REDIS)
+    finally:
+        redis.stop()
+    assert run.outcome == Outcome.PASSED, run.reason
+    assert Run.objects.get().services == ["stock"]

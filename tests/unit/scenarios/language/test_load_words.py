@@ -103,7 +103,11 @@ def test_the_schema_accepts_loads(drivers: Drivers) -> None:
         ({"rate": "0/s"}, (7, 11), "'0/s' is not allowed: a load sends more than 0/s, and at most 2000/s"),
         ({"rate": "2001/s"}, (7, 11), "at most 2000/s"),
         ({"rate": "300/s", "hold": "1h"}, (7, 5), "send 1,083,000 requests"),
-        ({"request": "{tcp: {host: h, port: 1}}"}, (8, 15), "a load cannot send 'tcp'; choose one of http"),
+        (
+            {"request": "{wait: {duration: 1s}}"},
+            (8, 15),
+            "a load cannot send 'wait': it sends what asks a server",
+        ),
         (
             {"request": "{http: {service: shop, path: '/${itm}'}}"},
             (8, 43),
