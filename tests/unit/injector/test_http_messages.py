@@ -145,7 +145,11 @@ async def write_in_pieces(writer: asyncio.StreamWriter, data: bytes, cuts: list[
 
 
 @given(exchanges=st.lists(EXCHANGE, min_size=1, max_size=4), cuts=CUTS, ends=st.booleans())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_messages_without_a_fault_pass_to_the_last_byte(
     bench: Bench,
     exchanges: list[tuple[str, tuple[str, bytes], tuple[str, bytes], str]],

@@ -29,7 +29,11 @@ async def exchange(bench: Bench, data: bytes) -> bytes:
 
 
 @given(chunks=CHUNKS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_without_a_fault_every_byte_arrives_in_its_order(bench: Bench, chunks: list[bytes]) -> None:
     reader, writer = await bench.connect()
 
@@ -45,7 +49,11 @@ async def test_without_a_fault_every_byte_arrives_in_its_order(bench: Bench, chu
 
 
 @given(chunks=CHUNKS)
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_late_data_keeps_its_order_and_the_end_comes_last(bench: Bench, chunks: list[bytes]) -> None:
     bench.inject(latency=0.03, jitter=0.03, direction="both")
     data = b"".join(chunks)
@@ -67,7 +75,11 @@ SMALL_CHUNKS = st.lists(st.binary(min_size=1, max_size=20_000), min_size=1, max_
 
 
 @given(chunks=SMALL_CHUNKS, changes=CHANGES, is_half_closed=st.booleans())
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 async def test_faults_that_come_and_go_neither_lose_nor_reorder_a_byte(
     bench: Bench, chunks: list[bytes], changes: list[dict[str, Any] | None], is_half_closed: bool
 ) -> None:

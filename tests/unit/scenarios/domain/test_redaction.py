@@ -70,7 +70,9 @@ def knowing(*secrets: str) -> Redactor:
 
 
 @pytest.mark.parametrize("encode", ENCODERS.values(), ids=ENCODERS)
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(
+    deadline=None, max_examples=12, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 @given(secret=SECRETS, before=TEXTS, after=TEXTS)
 def test_secret_is_redacted_in_every_encoding(
     encode: Callable[[str], str], secret: str, before: str, after: str
