@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -107,6 +107,9 @@ class InMemoryJournal:
         await self._enter(fault, FaultState.INJECTING, EventKind.FAULT_INJECTING)
         return fault
 
+    async def complete(self, fault: Fault) -> None:
+        self.faults[fault.key] = fault
+
     async def mark_active(self, fault: Fault) -> None:
         await self._enter(fault, FaultState.ACTIVE, EventKind.FAULT_INJECTED)
 
@@ -149,7 +152,9 @@ class InMemoryJournal:
 
     async def _enter(self, fault: Fault, state: FaultState, kind: EventKind, reason: str = "") -> None:
         await self.record(Event(kind, self.clock.now(), fault.phase, fault.action, {"reason": reason}))
-        self.faults[fault.key] = fault
+        # Only `open` and `complete` write the undo and the proof.
+        kept = self.faults.get(fault.key, fault)
+        self.faults[fault.key] = replace(fault, undo=kept.undo, proof=kept.proof)
         self.states[fault.key] = state
 
     def is_held(self) -> bool:

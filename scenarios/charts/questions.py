@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.domain.late_references import mentions_saved
 from scenarios.domain.plan import Plan, Step
 from scenarios.domain.promql import fill_in
 from scenarios.domain.templates import unescape_secrets
@@ -65,6 +66,8 @@ def find_plan_questions(plan: Plan) -> list[Question]:
         query, server = step.arguments.get("query"), step.arguments.get("server") or ""
         if step.driver != DRIVER or not isinstance(query, str) or not isinstance(server, str):
             continue
+        if mentions_saved(query):
+            continue  # what it was is only in the run's events
         key = (server, query)
         more[key] = more.get(key, -1) + 1
         first.setdefault(key, Question(name, about, query, server=server))

@@ -79,7 +79,8 @@ class Action:
     """A `do` and its `undo`. An action with an `undo` is a fault; one that does not meet `expect` has failed.
 
     `timeout` limits the `do`, `undo_timeout` each try of the `undo`. `fault_id` is the id that its steps know
-    from the document; "" if they need none.
+    from the document; "" if they need none. `save` has the field or the JSONPath of each value that
+    later steps use.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Action:
     fault_id: str = ""
     retry: Retry | None = None
     when: bool = True
+    save: Mapping[str, str] = field(default_factory=dict)
 
     def steps(self) -> Iterator[Step]:
         yield self.do
@@ -147,6 +149,7 @@ class Validation:
     success: float | None = None
     timeout: float = 10.0
     when: bool = True
+    save: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
-"""`${name}` inside strings, `${secret:NAME}`, and `$${` for a literal `${`.
+"""`${name}` inside strings, `${secret:NAME}`, `${saved.NAME}`, and `$${` for a literal `${`.
 
-Variables are filled in when a run is started. References to secrets stay in the plan and in the ledger until
-a step runs (`insert_secrets`). A variable's value must not be able to introduce a reference to a secret.
-Therefore the plan doubles the dollar signs of text that only looks like a reference: an odd number of them
-before `{secret:` begins a reference, an even number does not.
+Variables are filled in when a run is started. References to secrets and to saved values stay in the plan
+until a step runs (`insert_secrets`, `scenarios.domain.saved_values`). A variable's value must not be able to
+introduce such a reference. Therefore the plan doubles the dollar signs of text that only looks like one: an
+odd number of them before `{secret:` or `{saved.` begins a reference, an even number does not.
 """
 
 import re
@@ -18,7 +18,7 @@ FAULT_ID = "fault.id"
 BUILT_IN_NAMES = ("run.id", "run.short_id", "scenario.name", "now", FAULT_ID)
 # The pattern of a string with a template, for JSON Schema.
 TEMPLATE_PATTERN = (
-    rf"\$\{{((secret:)?{VARIABLE_NAME}|run\.id|run\.short_id|scenario\.name|{re.escape(FAULT_ID)})\}}"
+    rf"\$\{{((secret:|saved\.)?{VARIABLE_NAME}|run\.id|run\.short_id|scenario\.name|{re.escape(FAULT_ID)})\}}"
 )
 # The parts of `spec` in which variables are filled in; anywhere else `${` is ordinary text.
 TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "load", "phases")
@@ -26,17 +26,24 @@ _NAME = re.compile(VARIABLE_NAME)
 _LITERAL = ("", "")
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 _SECRET = "secret:"  # noqa: S105 - the word of the language
-_LOOKS_LIKE_A_SECRET = re.compile(r"\$+(?=\{secret:)")
+SAVED = "saved."
+_LOOKS_LIKE_A_REFERENCE = re.compile(r"\$+(?=\{(?:secret:|saved\.))")
 _SECRET_REFERENCE = re.compile(rf"(\$+)\{{secret:(?:({VARIABLE_NAME})\}})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One `${name}` or `${secret:name}`; `broken` says what is wrong with its syntax."""
+    """One `${name}`, `${secret:name}` or `${saved.name}`; `broken` says what is wrong with its syntax."""
 
     name: str
     broken: str = ""
     is_secret: bool = False
+    is_saved: bool = False
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is filled in only when a step runs."""
+        return self.is_secret or self.is_saved
 
 
 def find_references(text: str) -> Iterator[Reference]:
@@ -50,30 +57,31 @@ def find_references(text: str) -> Iterator[Reference]:
 # A document may refer to one variable tens of thousands of times.
 @lru_cache(maxsize=1024)
 def _parse_reference(text: str, inside: str, end: str) -> Reference:
-    is_secret = inside.startswith(_SECRET)
-    name = inside.removeprefix(_SECRET)
+    is_secret, is_saved = inside.startswith(_SECRET), inside.startswith(SAVED)
+    name = inside.removeprefix(_SECRET if is_secret else SAVED)
     broken = ""
     if not end:
         broken = f"{text[:80]!r} is not closed: write '${{name}}', or '$${{' for a literal '${{'"
-    elif not _NAME.fullmatch(name) and (is_secret or name not in BUILT_IN_NAMES):
-        what = "secret" if is_secret else "variable"
+    elif not _NAME.fullmatch(name) and (is_secret or is_saved or name not in BUILT_IN_NAMES):
+        what = "secret" if is_secret else "saved value" if is_saved else "variable"
         rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
         broken = f"{text[:80]!r} does not name a {what}: {rule}"
-    return Reference(name, broken, is_secret)
+    return Reference(name, broken, is_secret, is_saved)
 
 
 def is_templated(value: object) -> bool:
     return isinstance(value, str) and next(find_references(value), None) is not None
 
 
-def has_secret(value: object) -> bool:
-    return isinstance(value, str) and any(reference.is_secret for reference in find_references(value))
+def has_late_reference(value: object) -> bool:
+    """Whether the text is complete only when a step runs, because of a secret or a saved value."""
+    return isinstance(value, str) and any(reference.is_late for reference in find_references(value))
 
 
 def find_variables(value: Any) -> set[str]:
     """The names of all variables in a JSON value, at any depth (the parser limits the nesting)."""
     if isinstance(value, str):
-        return {reference.name for reference in find_references(value) if not reference.is_secret}
+        return {reference.name for reference in find_references(value) if not reference.is_late}
     if isinstance(value, Mapping):
         return set().union(*map(find_variables, value.values()))
     if isinstance(value, list):
@@ -138,7 +146,7 @@ def _substitute_key(key: str) -> str:
 def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
     if (alone := _TOKEN.fullmatch(text)) and alone[1] in variables:
         value = variables[alone[1]]
-        return _escape_secrets(value) if isinstance(value, str) else value
+        return escape_references(value) if isinstance(value, str) else value
     parts: list[str] = []
     literal = ""
     position = 0
@@ -149,17 +157,17 @@ def _substitute_text(text: str, variables: Mapping[str, Any]) -> Any:
             literal += "${"
         elif found[1] in variables:
             literal += format_scalar(variables[found[1]])
-        elif _parse_reference(found[0], found[1], found[2]).is_secret:
-            parts += [_escape_secrets(literal, before_reference=True), found[0]]
+        elif _parse_reference(found[0], found[1], found[2]).is_late:
+            parts += [escape_references(literal, before_reference=True), found[0]]
             literal = ""
         else:
             literal += found[0]
-    return "".join([*parts, _escape_secrets(literal + text[position:])])
+    return "".join([*parts, escape_references(literal + text[position:])])
 
 
-def _escape_secrets(text: str, *, before_reference: bool = False) -> str:
-    """Escape a text for a plan, so that nothing in it is a reference to a secret."""
-    escaped = _LOOKS_LIKE_A_SECRET.sub(lambda dollars: dollars[0] * 2, text) if "{secret:" in text else text
+def escape_references(text: str, *, before_reference: bool = False) -> str:
+    """Escape a text for a plan, so that nothing in it is a reference to a secret or a saved value."""
+    escaped = _LOOKS_LIKE_A_REFERENCE.sub(lambda dollars: dollars[0] * 2, text) if "${s" in text else text
     return escaped + "$" * _count_trailing_dollars(escaped) if before_reference else escaped
 
 
@@ -168,9 +176,16 @@ def _count_trailing_dollars(text: str) -> int:
 
 
 def insert_secrets(value: Any, secret: Callable[[str], str]) -> Any:
-    """Replace the references to secrets in a value of a plan; `secret` returns the secret of a name."""
+    """Replace the references to secrets in a value of a plan; `secret` returns the secret of a name.
+
+    Everything that is or looks like a reference to a saved value is left unchanged.
+    """
     if isinstance(value, str):
-        return _SECRET_REFERENCE.sub(lambda found: _resolve_secret(found, secret), value)
+        return (
+            value
+            if "${s" not in value
+            else _SECRET_REFERENCE.sub(lambda found: _resolve_secret(found, secret), value)
+        )
     if isinstance(value, Mapping):
         return {key: insert_secrets(inner, secret) for key, inner in value.items()}
     if isinstance(value, list):

@@ -7,9 +7,9 @@ A fault counts as answered once the target has said whether it did what it was a
 still be injected, even after the connection was closed, and the ledger keeps it for a while after its undo.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from scenarios.domain.errors import (
@@ -76,13 +76,22 @@ class Injector:
             StepFailed: the target did not do it, or not for sure: the fault is then still in the ledger.
             LeaseLost: another process has taken the run over, with its faults.
         """
+        if action.expect is not None:
+            action = replace(action, expect=self._steps.saved.fill_expectations(action.expect))
         if action.undo is None:
-            return (await self._repeat(action, lambda: self._act(action), note_retry))[0]
+            seen, _is_answered = await self._repeat(action, lambda: self._act(action), note_retry)
+            self._steps.note_saved(seen.saved, is_sensitive=action.do.sensitive)
+            return seen
         if action.is_driven_fault:
             action = await self._repeat(action, lambda: self._choose_target(action), note_retry)
         assert action.undo is not None  # noqa: S101 - it has not lost it
+        # What it saves itself is not known yet, whatever another step has saved under the same name.
+        earlier = {name: value for name, value in self._steps.saved.values.items() if name not in action.save}
+        action, stored = self._steps.fill_undo(action, earlier)
+        assert action.undo is not None  # noqa: S101 - it has not lost it
         touched = await self._steps.admit_undo(action.undo)
-        fault = await self._open_fault(action, action.undo, phase, touched)
+        fault = await self._open_fault(stored, action.undo, phase, touched)
+        fault = self._open[fault.key] = replace(fault, undo=action.undo, proof=action.undone)
         return await self._inject(action, fault, note_retry)
 
     async def _choose_target(self, action: Action) -> Action:
@@ -117,7 +126,9 @@ class Injector:
         fields = await self._steps.act(action.do, action.timeout, expect=action.expect)
         expect = action.expect or NOTHING_EXPECTED
         try:
-            seen = await judge(fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive)
+            seen = await judge(
+                fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive, save=action.save
+            )
         except StepImpossible as error:
             # To compare the answer is impossible: the step itself was carried out.
             raise StepFailed(str(error)) from None
@@ -153,18 +164,30 @@ class Injector:
         except StepNotDone:
             self._refused.add(fault.key)
             raise
+        self._steps.note_saved(seen.saved, is_sensitive=action.do.sensitive)
+        fault = await self._complete(action, fault, seen.saved)
         self.renewals.keep(fault, begun_at)
         if is_answered:
             await self._ledger.mark_active(fault)
             del self._begun[fault.key]
         return seen
 
+    async def _complete(self, action: Action, fault: Fault, saved: Mapping[str, Any]) -> Fault:
+        """The fault, whose undo has what the injection's answer gave; in the ledger, too."""
+        completed, stored = self._steps.fill_undo(action, saved)
+        if completed.undo is None or (completed.undo, completed.undone) == (action.undo, action.undone):
+            return fault
+        fault = replace(fault, undo=completed.undo, proof=completed.undone)
+        self._open[fault.key] = fault
+        self._begun[fault.key] = fault
+        assert stored.undo is not None  # noqa: S101 - it has not lost it
+        await self._ledger.complete(replace(fault, undo=stored.undo, proof=stored.undone))
+        return fault
+
     async def undo(self, faults: Sequence[Fault], delays: Sequence[float] | None = None) -> list[Fault]:
         """Undo the faults in this order; return those whose undo still fails after the usual tries."""
         await self.renewals.release(faults)
-        known = [
-            replace(fault, is_answered=True) if fault.key in self._refused else fault for fault in faults
-        ]
+        known = [self._add_known(fault) for fault in faults]
         remaining = await undo_all(
             known,
             ledger=self._ledger,
@@ -177,6 +200,12 @@ class Injector:
             if fault.key not in left:
                 self._forget(fault)
         return remaining
+
+    def _add_known(self, fault: Fault) -> Fault:
+        """The fault with what this process knows, and the ledger does not."""
+        own = self._open.get(fault.key, fault)
+        is_answered = fault.is_answered or fault.key in self._refused
+        return replace(fault, is_answered=is_answered, undo=own.undo, proof=own.proof)
 
     async def undo_without_ledger(self, *, is_cut_off: bool) -> None:
         """Undo what the process that has taken the run over may not have undone.

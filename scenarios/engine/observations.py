@@ -5,7 +5,8 @@ event loop goes on with the other steps, the lease and the stop. RE2 releases th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from scenarios.domain.errors import StepFailed, StepImpossible
@@ -14,9 +15,11 @@ from scenarios.domain.json_queries import MAX_NODES, Budget
 from scenarios.domain.outputs import limit_fields
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
+from scenarios.domain.saved_values import select_saved
 from scenarios.engine.steps import SENSITIVE, StepRunner
 from scenarios.engine.work_threads import is_large, run_in_thread
 
+NOTHING_SAVED: Mapping[str, str] = MappingProxyType({})
 _HIDDEN_MISS = "what was returned holds a secret, and is not what was expected"
 # Nodes that queries visit in a millisecond or two.
 _MAX_NODES_IN_LOOP = 2_000
@@ -27,7 +30,8 @@ class Observation:
     """What one attempt saw; `reason` says why it does not hold. `fields` is what may be kept of the answer.
 
     Not `answered`: the target gave no complete answer. `value` is the number that the expectation compares,
-    and `elapsed` the seconds that the driver has measured.
+    and `elapsed` the seconds that the driver has measured. `saved` are values for later steps, with
+    secrets if they have any.
     """
 
     holds: bool
@@ -36,9 +40,16 @@ class Observation:
     answered: bool = True
     value: float | None = None
     elapsed: float | None = None
+    saved: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_limit: float) -> Observation:
+async def observe(
+    steps: StepRunner,
+    probe: Step,
+    expect: Expectations,
+    time_limit: float,
+    save: Mapping[str, str] = NOTHING_SAVED,
+) -> Observation:
     """Probe once. A target that does not answer is seen as not holding.
 
     Raises:
@@ -50,20 +61,27 @@ async def observe(steps: StepRunner, probe: Step, expect: Expectations, time_lim
         raise
     except StepFailed as error:
         return Observation(holds=False, reason=str(error), answered=False)
-    return await judge(fields, expect, steps.redactor, is_sensitive=probe.sensitive)
+    return await judge(fields, expect, steps.redactor, is_sensitive=probe.sensitive, save=save)
 
 
 async def judge(
-    fields: Mapping[str, Any], expect: Expectations, redactor: Redactor, *, is_sensitive: bool
+    fields: Mapping[str, Any],
+    expect: Expectations,
+    redactor: Redactor,
+    *,
+    is_sensitive: bool,
+    save: Mapping[str, str] = NOTHING_SAVED,
 ) -> Observation:
-    """Whether the fields, as a step returned them, are what is expected.
+    """Whether the fields, as a step returned them, are what is expected, and have the values to save.
 
     Raises:
         StepImpossible: to find out would take too long.
     """
 
     def look(nodes: int) -> Observation:
-        seen = _compare(fields, expect, redactor, Budget(nodes))
+        budget = Budget(nodes)
+        seen = _compare(fields, expect, redactor, budget)
+        seen = _save(seen, save, fields, redactor, budget) if save else seen
         return _hide_answer(seen) if is_sensitive else seen
 
     try:
@@ -99,6 +117,17 @@ def _compare(
     )
 
 
+def _save(
+    seen: Observation, save: Mapping[str, str], fields: Mapping[str, Any], redactor: Redactor, budget: Budget
+) -> Observation:
+    saved, missing = select_saved(save, fields, budget)
+    reason = "; ".join(filter(None, (seen.reason, *missing)))
+    kept = {**seen.fields, "saved": redactor.redact(saved)}
+    return replace(
+        seen, holds=seen.holds and not missing, reason=reason, fields=limit_fields(kept), saved=saved
+    )
+
+
 def _read_elapsed(kept: Mapping[str, Any]) -> float | None:
     elapsed = kept.get("elapsed")
     return float(elapsed) if isinstance(elapsed, int | float) else None
@@ -113,4 +142,4 @@ def _read_number(kept: Mapping[str, Any], expect: Expectations) -> float | None:
 
 def _hide_answer(seen: Observation) -> Observation:
     reason = "" if seen.holds else f"what is expected does not hold; {SENSITIVE}"
-    return Observation(holds=seen.holds, reason=reason)
+    return Observation(holds=seen.holds, reason=reason, saved=seen.saved)

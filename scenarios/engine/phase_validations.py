@@ -63,6 +63,8 @@ class PhaseValidations:
         )
         with in_attempt("validation", phase.name, validation.name):
             judgement = await judge.judge()
+        if judgement.outcome == "passed":
+            self._steps.note_saved(judgement.last.saved, is_sensitive=validation.probe.sensitive)
         await self._follow_judgement(phase, validation, judgement)
 
     async def validate_load(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scenarios.domain.errors import StepFailed, StepImpossible
+from scenarios.domain.late_references import mentions_saved
 from scenarios.domain.plan import Action, Plan, Step
 from scenarios.domain.templates import find_secrets
 from scenarios.engine.steps import REACH_SECONDS, StepRunner
@@ -55,6 +56,8 @@ async def look_for_targets(placed: Iterable[PlacedStep], steps: StepRunner) -> T
     """Ask the target of each of these steps once, all at the same time; nothing is changed there."""
     places: dict[tuple[str, str], list[PlacedStep]] = {}
     for step in placed:
+        if step.step.operation is not None and mentions_saved(step.step.arguments):
+            continue  # what it will be is not known yet
         places.setdefault((step.step.driver, _find_address(step.step)), []).append(step)
     answers = await asyncio.gather(*(_look_for_target(steps, same[0].step) for same in places.values()))
     unreachable: dict[str, list[str]] = {}

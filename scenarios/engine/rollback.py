@@ -141,7 +141,8 @@ async def _check_gone(proof: Proof, steps: StepRunner, deadline: float) -> str:
     """Why it cannot be said that the fault is gone; "" where it is."""
     left = max(MIN_CHECK_SECONDS, deadline - steps.clock.monotonic())
     try:
-        seen = await observe(steps.for_undo(), proof.probe, proof.expect, min(left, proof.timeout))
+        expect = steps.saved.fill_expectations(proof.expect)
+        seen = await observe(steps.for_undo(), proof.probe, expect, min(left, proof.timeout))
     except StepImpossible as error:
         return f"whether it is undone cannot be seen: {error}"
     return "" if seen.holds else f"it is not undone: {seen.reason}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
+from scenarios.domain.late_references import mentions_saved
 from scenarios.domain.plan import Step, find_services, find_urls
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import find_secrets
@@ -21,6 +22,29 @@ from scenarios.ports import (
     RegisteredHost,
     acts_when_probed,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """The platform, with these services at these addresses, wherever they are registered."""
+
+    platform: Platform
+    addresses: Mapping[str, str]
+
+    def address_of(self, service: str) -> str:
+        return self.addresses.get(service) or self.platform.address_of(service)
+
+    def proxy_of(self, service: str) -> Proxy:
+        return self.platform.proxy_of(service)
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self.platform.hosts()
+
+    def secret(self, name: str) -> str:
+        return self.platform.secret(name)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.platform, name)  # a site's own platform may offer more
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,9 @@ def choose_intent(driver: Driver | FaultSteps, step: Step, *, is_action: bool, u
 
 
 def secret_arguments(step: Step) -> frozenset[str]:
-    return frozenset(word for word, value in step.arguments.items() if find_secrets(value))
+    return frozenset(
+        word for word, value in step.arguments.items() if find_secrets(value) or mentions_saved(value)
+    )
 
 
 async def admit_undo(gate: Gate, arguments: Mapping[str, Any], platform: Platform) -> frozenset[str]:

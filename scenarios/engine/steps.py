@@ -1,7 +1,7 @@
 """One step, carried out by its driver: the one place where a driver's faults become sentences."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,18 +17,21 @@ from scenarios.domain.errors import (
     StepNotSent,
 )
 from scenarios.domain.expectations import Expectations
-from scenarios.domain.plan import Step, find_service, find_services
+from scenarios.domain.late_references import mentions_saved
+from scenarios.domain.plan import Action, Step, find_service, find_services
 from scenarios.domain.redaction import Redactor
 from scenarios.domain.templates import insert_secrets
 from scenarios.engine.fault_steps import FaultSteps, find_step_driver
+from scenarios.engine.saved_values import SavedValues, fill_action, hide_saved_secrets, learn_texts
 from scenarios.engine.step_platform import (
+    Pinned,
     RecordingGate,
     StepPlatform,
     admit_undo,
     choose_intent,
     secret_arguments,
 )
-from scenarios.ports import Clock, Driver, Gate, Platform, Proxy, RegisteredHost
+from scenarios.ports import Clock, Driver, Gate, Platform
 
 SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 
@@ -36,29 +39,6 @@ SENSITIVE = "the step is sensitive: nothing of its answer is kept"
 REACH_SECONDS = 5.0
 # A fault that is injected already must be removed, and kept until then, whatever is protected meanwhile.
 UNDOING_VERBS = ("undo", "renew")
-
-
-@dataclass(frozen=True, slots=True)
-class Pinned:
-    """The platform, with these services at these addresses, wherever they are registered."""
-
-    platform: Platform
-    addresses: Mapping[str, str]
-
-    def address_of(self, service: str) -> str:
-        return self.addresses.get(service) or self.platform.address_of(service)
-
-    def proxy_of(self, service: str) -> Proxy:
-        return self.platform.proxy_of(service)
-
-    def hosts(self) -> Sequence[RegisteredHost]:
-        return self.platform.hosts()
-
-    def secret(self, name: str) -> str:
-        return self.platform.secret(name)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.platform, name)  # a site's own platform may offer more
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +55,9 @@ class StepRunner:
     redactor: Redactor = field(default_factory=Redactor)
     gate: Gate | None = None
     undoes: bool = False
+    saved: SavedValues = field(default_factory=SavedValues)
+    # The names of the secrets that were asked for, by what they are.
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
 
     def learn_secrets(self, names: Iterable[str]) -> None:
         """Learn these secrets before any step uses one, because a target may return it earlier.
@@ -99,6 +82,8 @@ class StepRunner:
         """
         try:
             driver = self._driver(step)
+            if mentions_saved(step.arguments):
+                return  # what it will be is not known yet
             arguments = self._arguments(driver, step)
             if (check := getattr(driver, "check", None)) is not None:
                 check(arguments, self.platform)
@@ -159,7 +144,7 @@ class StepRunner:
             # Nothing listens there yet: that is for the load to find out.
         return {
             "driver": f"{type(driver).__module__}.{type(driver).__qualname__}",
-            "arguments": insert_secrets(step.arguments, self._secret),
+            "arguments": self._fill_arguments(step),
             "addresses": {name: self.platform.address_of(name) for name in find_services([step])},
             "admitted": sorted(gate.admitted),
         }
@@ -242,6 +227,21 @@ class StepRunner:
             return frozenset()
         return await admit_undo(self.gate, insert_secrets(step.arguments, self._secret), self.platform)
 
+    def note_saved(self, saved: Mapping[str, Any], *, is_sensitive: bool) -> None:
+        """Let later steps use these values. Those of a sensitive step are secrets from now on."""
+        if is_sensitive:
+            learn_texts(self.redactor, saved)
+        self.saved.note(saved)
+
+    def fill_undo(self, action: Action, saved: Mapping[str, Any]) -> tuple[Action, Action]:
+        """The action, whose undo has these saved values; and the same as it may be stored.
+
+        What may be stored has references in the place of secrets that came with saved values. Where not all
+        of them can be hidden, it refers to the saved value as before.
+        """
+        filled = fill_action(action, saved)
+        return filled, hide_saved_secrets(filled, action, self.secrets, self.redactor)
+
     def _decided_by(self, step: Step) -> str:
         return getattr(self._find(step), "decided_by", "")
 
@@ -311,7 +311,7 @@ class StepRunner:
 
     def _arguments(self, driver: Driver | FaultSteps, step: Step) -> Any:
         try:
-            return driver.Arguments.model_validate(insert_secrets(step.arguments, self._secret))
+            return driver.Arguments.model_validate(self._fill_arguments(step))
         except ValidationError as error:
             # Not pydantic's own text: it shows values with their middle left out, secrets too.
             sentences = "; ".join(
@@ -320,9 +320,14 @@ class StepRunner:
             )
             raise StepImpossible(f"the arguments of {step.driver!r} are refused: {sentences}") from None
 
+    def _fill_arguments(self, step: Step) -> Any:
+        return insert_secrets(self.saved.fill_arguments(step.arguments), self._secret)
+
     def _secret(self, name: str) -> str:
         secret = self.platform.secret(name)
         self.redactor.learn(secret)
+        if secret:
+            self.secrets[secret] = name
         return secret
 
 

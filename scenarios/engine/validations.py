@@ -57,6 +57,7 @@ class Judge:
         looked: Callable[[Look], None],
     ) -> None:
         self._validation = validation
+        self._expect = validation.expect
         self._steps = steps
         self._clock = clock
         self._phase_over = phase_over
@@ -69,6 +70,7 @@ class Judge:
 
     async def judge(self) -> Judgement:
         try:
+            self._expect = self._steps.saved.fill_expectations(self._validation.expect)
             if self._validation.success is not None:
                 return await self._judge_share(self._validation.success)
             if self._validation.throughout:
@@ -85,7 +87,9 @@ class Judge:
     async def _attempt(self, time_limit: float) -> Observation:
         at, begun = self._clock.now(), self._clock.monotonic()
         with in_look(at.timestamp()):
-            seen = await observe(self._steps, self._validation.probe, self._validation.expect, time_limit)
+            seen = await observe(
+                self._steps, self._validation.probe, self._expect, time_limit, self._validation.save
+            )
         measured = self._clock.monotonic() - begun
         elapsed = measured if seen.elapsed is None else seen.elapsed
         self._looked(Look(at.timestamp(), seen.holds, elapsed, seen.value))

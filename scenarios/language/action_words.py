@@ -9,6 +9,7 @@ from scenarios.domain.declarations import ABSENT, BrokenRule, Declaration, Durat
 from scenarios.language.check_words import Undone, find_impossible_expectations
 from scenarios.language.expectation_words import Expect
 from scenarios.language.retry_words import Retry
+from scenarios.language.save_words import NO_SAVE, Save, find_save_problems
 from scenarios.language.step_words import AnyFault, AnyStep
 from scenarios.language.timing import ACTION_SECONDS, find_cut_short_steps
 
@@ -25,7 +26,8 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
     `expect` names
     `status` (`http`), `exit_code` (`command`) or `connected` (`tcp`), only `expect` decides whether the
     action was done, unless the step has `ok`. An action that was not done, or got no response, is errored.
-    Without a `timeout`, a longer time limit of the step itself applies.
+    Without a `timeout`, a longer time limit of the step itself applies. `save` names values of the response
+    for later steps; a response without one of them does not meet the expectation.
 
     A fault whose injection got no response may still arrive after its undo. It stays in the ledger, and its
     services are held, for LATE_INJECTION_SECONDS (30s) or its own `timeout`, whichever is longer; then it is
@@ -42,6 +44,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
     until: Literal["phase", "run"] = "phase"
     timeout: PositiveDuration = ACTION_SECONDS
     retry: Retry = Field(ABSENT)
+    save: Save = NO_SAVE
     when: bool = True
 
     @classmethod
@@ -49,6 +52,8 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
         yield from find_impossible_expectations(
             cls.model_fields["do"].annotation, values.get("do"), values.get("expect")
         )
+        step: Any = cls.model_fields["do"].annotation
+        yield from find_save_problems(values.get("save"), step.drivers(), values.get("do"))
         yield from find_cut_short_steps(values, (("do",), ("undo",), ("undone", "probe")), "action")
         if "fault" in values:
             for word in FAULTLESS_WORDS.intersection(values):
@@ -64,6 +69,7 @@ FAULTLESS_REASON = {
     "undo": "a fault driver knows how to remove its fault",
     "undone": "a fault driver sees for itself whether its fault is gone",
     "expect": "write a validation for what must hold",
+    "save": "choose an id before, such as '${fault.id}', or save values from a validation",
 }
 
 

@@ -18,6 +18,7 @@ from scenarios.domain.declarations import (
 from scenarios.domain.expectation_checks import find_misfits
 from scenarios.language.expectation_words import Expect
 from scenarios.language.load_words import LoadValidation
+from scenarios.language.save_words import NO_SAVE, Save, find_save_problems
 from scenarios.language.step_words import AnyStep
 from scenarios.language.throughout_words import ThroughoutOrFlag
 from scenarios.language.timing import PROBE_SECONDS, find_cut_short_steps
@@ -52,7 +53,8 @@ class Validation(Declaration, Generic[AnyStep]):
     """Starts when the actions without `at` are done. It probes once, or repeatedly: with `within` it must
     hold before that time is over (and stay so `for` a time without a break), with `throughout` during the
     whole phase: `true` fails at the first look that does not hold, `{success: 99%}` allows some. Without a
-    `timeout`, a longer time limit of the probe itself applies.
+    `timeout`, a longer time limit of the probe itself applies. `save` names values of the response that held
+    last, for steps of later phases; a response without one of them does not hold.
     """
 
     name: Name
@@ -63,6 +65,7 @@ class Validation(Declaration, Generic[AnyStep]):
     every: PositiveDuration = 1.0
     throughout: ThroughoutOrFlag = False
     timeout: PositiveDuration = PROBE_SECONDS
+    save: Save = NO_SAVE
     when: bool = True
 
     @classmethod
@@ -74,8 +77,11 @@ class Validation(Declaration, Generic[AnyStep]):
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
-        step = cls.model_fields["probe"].annotation
+        step: Any = cls.model_fields["probe"].annotation
         yield from find_impossible_expectations(step, values.get("probe"), values.get("expect"))
+        yield from find_save_problems(values.get("save"), step.drivers(), values.get("probe"))
+        if "save" in values and values.get("throughout", False) is not False:
+            yield "save", "'save' and 'throughout' cannot be combined: it saves the values of one look"
         yield from find_cut_short_steps(values, (("probe",),), "validation")
         if "within" in values and values.get("throughout", False) is not False:
             yield "throughout", "'throughout' and 'within' cannot be combined: choose one"

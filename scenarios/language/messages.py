@@ -9,7 +9,7 @@ from scenarios.domain.declarations import MISFIT, RELATION
 from scenarios.domain.errors import Problem
 from scenarios.domain.expectations import format_value
 from scenarios.domain.spelling import suggest
-from scenarios.domain.templates import TEMPLATED_PARTS, has_secret, is_templated
+from scenarios.domain.templates import TEMPLATED_PARTS, has_late_reference, is_templated
 from scenarios.language.schema import find_words
 from scenarios.language.step_words import explain_misplaced_sensitive
 from scenarios.language.yaml_tree import Node
@@ -48,7 +48,7 @@ def explain_errors(
     in. Values with secrets are always skipped: they are checked when the step runs.
     """
     found = []
-    excused = is_templated if excuse_templates else has_secret
+    excused = is_templated if excuse_templates else has_late_reference
     hints_left = _MAX_HINTS
     for error in errors:
         path, key, node = _locate(error, root)

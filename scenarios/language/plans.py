@@ -5,6 +5,7 @@ from typing import Any
 
 from scenarios.domain import plan
 from scenarios.domain.expectations import Expectations
+from scenarios.domain.saved_values import unescape_saved
 from scenarios.domain.templates import unescape_secrets
 from scenarios.language.action_words import Action
 from scenarios.language.check_words import Guard, Validation
@@ -79,6 +80,7 @@ def _build_action(action: Action[Any, Any], words: Mapping[str, Any]) -> plan.Ac
         undo_timeout=_choose_undo_time(words, _get_written_timeout(action)),
         retry=_build_retry(action),
         when=action.when,
+        save=words.get("save", {}),
     )
 
 
@@ -117,6 +119,7 @@ def _build_validation(validation: Validation[Any], words: Mapping[str, Any]) -> 
         success=validation.throughout.success if isinstance(validation.throughout, Throughout) else None,
         timeout=choose_time_limit(words["probe"], _get_written_timeout(validation), PROBE_SECONDS),
         when=validation.when,
+        save=words.get("save", {}),
     )
 
 
@@ -143,16 +146,21 @@ def _build_load(load: Load[Any], words: Mapping[str, Any]) -> plan.Load:
         name=load.name,
         rate=load.rate,
         request=_build_step(words["request"]),
-        choose={name: tuple(unescape_secrets(values)) for name, values in load.choose.items()},
+        choose={name: tuple(_unescape(values)) for name, values in load.choose.items()},
         timeout=load.timeout,
     )
+
+
+def _unescape(value: Any) -> Any:
+    """The value of a part that cannot refer to anything later."""
+    return unescape_saved(unescape_secrets(value))
 
 
 def _build_guard(guard: Guard[Any], words: Mapping[str, Any]) -> plan.Guard:
     return plan.Guard(
         name=guard.name,
         probe=_build_step(words["probe"]),
-        expect=Expectations(unescape_secrets(words["expect"])),
+        expect=Expectations(_unescape(words["expect"])),
         every=guard.every,
         tolerate=guard.tolerate,
         timeout=choose_time_limit(words["probe"], _get_written_timeout(guard), PROBE_SECONDS),

@@ -11,6 +11,7 @@ from scenarios.domain.expectations import ANY_OF
 from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
 from scenarios.domain.load_values import MULTIPLE_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from scenarios.domain.results import read_returned_fields
+from scenarios.domain.saved_values import MAX_SAVED_CHARACTERS
 from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
 from scenarios.language.words import MAX_STEPS
@@ -42,6 +43,27 @@ and a variable of the type `boolean`. Dry runs and reports list what is left out
 In the arguments of a step,
 `${{secret:NAME}}` is replaced with a secret when the step runs. A run whose secrets are not all configured
 ends before it injects anything.
+
+An action or a validation can `save` values of its response, and later steps use them:
+
+```yaml
+actions:
+- name: order a book
+  do: {{http: {{service: shop, method: POST, path: /orders, json: {{book: 7}}}}}}
+  save: {{order_id: "$.id"}}
+  undo: {{http: {{service: shop, method: DELETE, path: "/orders/${{saved.order_id}}"}}}}
+validations:
+- name: the order is there
+  probe: {{http: {{service: shop, path: "/orders/${{saved.order_id}}"}}}}
+  expect: {{json: {{"$.id": "${{saved.order_id}}"}}}}
+```
+
+The source of a value is a field that the driver returns, or a JSONPath into its `json`. `${{saved.NAME}}` may
+stand in the steps and under `expect` of actions and validations that begin after the response; not where it
+would decide to which service, host or address a step goes. An `undo` may use what its own `do` saved: the
+ledger has it as soon as the response is there. If no response came, the fault is outstanding, because nobody
+knows how to undo it. A value has at most {MAX_SAVED_CHARACTERS:,} characters as JSON. Values of a `sensitive`
+step are secrets; an undo cannot use them.
 
 A document has at most 256 KiB, {MAX_STEPS:,} steps, {MAX_ENTRIES:,} entries in one list or mapping, and
 {MAX_PATTERNS} different regular expressions and JSONPaths.

@@ -17,9 +17,10 @@ from scenarios.domain.templates import (
     find_references,
 )
 from scenarios.language.messages import format_path
+from scenarios.language.saved_rules import find_saved_problems
 from scenarios.language.step_words import STEP_WORDS
 from scenarios.language.words import MAX_STEPS
-from scenarios.language.yaml_tree import Node, walk_tree
+from scenarios.language.yaml_tree import Node, get_child, list_children, walk_tree
 
 Path = tuple[str | int, ...]
 # Each one takes up to half a millisecond to compile; repeated ones are compiled once.
@@ -48,7 +49,7 @@ def check_step_count(root: Node) -> Problem | None:
 def check_pattern_count(root: Node) -> Problem | None:
     """The problem of the first regular expression or JSONPath over the limit; repeated ones count once."""
     seen: set[Any] = set()
-    for node in _find_patterns(_get_child(root, "spec")):
+    for node in _find_patterns(get_child(root, "spec")):
         seen.add(node.value)
         if len(seen) > MAX_PATTERNS:
             message = f"the document has more than {MAX_PATTERNS} different regular expressions and JSONPaths"
@@ -57,40 +58,40 @@ def check_pattern_count(root: Node) -> Problem | None:
 
 
 def _find_patterns(spec: Node | None) -> Iterator[Node]:
-    for variable in _get_children(_get_child(spec, "variables")):
-        yield from _get_texts(_get_child(variable, "pattern"))
-    phases = _get_children(_get_child(spec, "phases"))
+    for variable in list_children(get_child(spec, "variables")):
+        yield from _get_texts(get_child(variable, "pattern"))
+    phases = list_children(get_child(spec, "phases"))
     kinds = ("actions", "validations")
-    checks = [check for phase in phases for kind in kinds for check in _get_children(_get_child(phase, kind))]
-    proofs = [proof for check in checks if (proof := _get_child(check, "undone")) is not None]
-    for check in (*_get_children(_get_child(spec, "guards")), *checks, *proofs):
-        expect = _get_child(check, "expect")
-        for expected in (expect, *_get_children(_get_child(expect, ANY_OF))):
+    checks = [check for phase in phases for kind in kinds for check in list_children(get_child(phase, kind))]
+    proofs = [proof for check in checks if (proof := get_child(check, "undone")) is not None]
+    for check in (*list_children(get_child(spec, "guards")), *checks, *proofs):
+        yield from (source for source in list_children(get_child(check, "save")) if _is_query(source))
+        expect = get_child(check, "expect")
+        for expected in (expect, *list_children(get_child(expect, ANY_OF))):
             yield from _find_expected_patterns(expected)
 
 
+def _is_query(source: Node) -> bool:
+    return isinstance(source.value, str) and source.value.startswith("$")
+
+
 def _find_expected_patterns(expect: Node | None) -> Iterator[Node]:
-    paths, headers = _get_child(expect, "json"), _get_child(expect, "headers")
+    paths, headers = get_child(expect, "json"), get_child(expect, "headers")
     yield from paths.keys.values() if paths else ()
-    for matchers in (*_get_children(expect), *_get_children(paths), *_get_children(headers)):
+    for matchers in (*list_children(expect), *list_children(paths), *list_children(headers)):
         yield from _find_matcher_patterns(matchers)
 
 
 def _find_matcher_patterns(matchers: Node) -> Iterator[Node]:
-    yield from _get_texts(_get_child(matchers, "matches"))
+    yield from _get_texts(get_child(matchers, "matches"))
     for name in ("all", "any", "count"):
-        if (inner := _get_child(matchers, name)) is not None:
+        if (inner := get_child(matchers, name)) is not None:
             yield from _find_matcher_patterns(inner)
 
 
 def _get_texts(node: Node | None) -> Iterator[Node]:
     if node is not None and isinstance(node.value, str):
         yield node
-
-
-def _get_children(node: Node | None) -> list[Node]:
-    value = node.value if node is not None else None
-    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _is_step_path(path: Path) -> bool:
@@ -117,30 +118,26 @@ def _is_inside_fault(path: Path) -> bool:
 
 
 def find_semantic_problems(root: Node) -> Iterator[Problem]:
-    spec = _get_child(root, "spec")
+    spec = get_child(root, "spec")
     if spec is None:
         return
-    yield from _find_duplicates(_get_child(spec, "guards"), "guard", ("spec", "guards"))
-    yield from _find_duplicates(_get_child(spec, "load"), "load", ("spec", "load"))
-    phases = _get_child(spec, "phases")
+    yield from _find_duplicates(get_child(spec, "guards"), "guard", ("spec", "guards"))
+    yield from _find_duplicates(get_child(spec, "load"), "load", ("spec", "load"))
+    phases = get_child(spec, "phases")
     yield from _find_duplicates(phases, "phase", ("spec", "phases"))
     for index, phase in enumerate(phases.value if phases and isinstance(phases.value, list) else ()):
         path: Path = ("spec", "phases", index)
-        yield from _find_duplicates(_get_child(phase, "actions"), "action", (*path, "actions"))
-        yield from _find_duplicates(_get_child(phase, "validations"), "validation", (*path, "validations"))
+        yield from _find_duplicates(get_child(phase, "actions"), "action", (*path, "actions"))
+        yield from _find_duplicates(get_child(phase, "validations"), "validation", (*path, "validations"))
     yield from _find_probes_with_ok(root)
     yield from _find_broken_references(spec)
-
-
-def _get_child(node: Node | None, name: str) -> Node | None:
-    found = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
-    return found if isinstance(found, Node) else None
+    yield from find_saved_problems(spec)
 
 
 def _find_duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem]:
     seen: dict[str, Node] = {}
     for index, entry in enumerate(entries.value if entries and isinstance(entries.value, list) else ()):
-        name = _get_child(entry, "name")
+        name = get_child(entry, "name")
         if name is None or not isinstance(name.value, str):
             continue
         if name.value in seen:
@@ -155,8 +152,8 @@ def _find_probes_with_ok(root: Node) -> Iterator[Problem]:
     for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
         if path and path[-1] == "probe" and _is_step_path(path):
             for driver in sorted(_DRIVERS_WITH_OK):
-                arguments = _get_child(node, driver)
-                if _get_child(arguments, "ok") is not None and arguments is not None:
+                arguments = get_child(node, driver)
+                if get_child(arguments, "ok") is not None and arguments is not None:
                     key = arguments.keys["ok"]
                     message = (
                         "'ok' is not allowed in a probe: it says which responses mean that an action was done"
@@ -166,15 +163,15 @@ def _find_probes_with_ok(root: Node) -> Iterator[Problem]:
 
 
 def _find_broken_references(spec: Node) -> Iterator[Problem]:
-    declared = _get_child(spec, "variables")
+    declared = get_child(spec, "variables")
     # If the declarations are not a mapping, every reference would be reported because of that one mistake.
     known = list(declared.value) if declared and isinstance(declared.value, dict) else []
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
-        part = _get_child(spec, name)
+        part = get_child(spec, name)
         if name == "load" and part is not None and isinstance(part.value, list):
             for index, load in enumerate(part.value):
-                chosen = _get_child(load, "choose")
+                chosen = get_child(load, "choose")
                 names = list(chosen.value) if chosen and isinstance(chosen.value, dict) else []
                 path: Path = ("spec", "load", index)
                 yield from _find_broken_in(load, path, [*known, *names], checkable=checkable)
@@ -212,7 +209,7 @@ def _find_doubtful(part: Node, known: list[str], *, checkable: bool) -> str:
     unsound = any(
         reference.broken
         or (
-            not reference.is_secret
+            not reference.is_late
             and reference.name not in names
             and (checkable or reference.name == FAULT_ID)
         )
@@ -229,6 +226,8 @@ def _check_text(node: Node, path: Path, known: list[str], *, checkable: bool) ->
         if reference.broken:
             hint = suggest(reference.name, BUILT_IN_NAMES)
             yield Problem(node.line, node.column, format_path(path), reference.broken, hint)
+        elif reference.is_saved:
+            continue  # see saved_rules.py
         elif reference.name == FAULT_ID:
             if not _is_inside_fault(path):
                 message = f"'${{{FAULT_ID}}}' is outside a fault"

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import BaseModel, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from scenarios.domain.declarations import RELATION, BrokenRule, Declaration
-from scenarios.domain.templates import has_secret
+from scenarios.domain.templates import has_late_reference
 
 AnyStep = TypeVar("AnyStep")
 AnyFault = TypeVar("AnyFault")
@@ -62,7 +62,7 @@ class StepWords(Declaration):
             return handler(data)
         except ValidationError as error:
             found = error.errors(include_url=False)
-            if all(has_secret(detail["input"]) and detail["type"] != RELATION for detail in found):
+            if all(has_late_reference(detail["input"]) and detail["type"] != RELATION for detail in found):
                 return cls.model_construct()
             raise
 

@@ -304,3 +304,15 @@ def walk_tree(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str 
             stack.extend(((*path, name), child) for name, child in reversed(node.value.items()))
         elif isinstance(node.value, list):
             stack.extend(((*path, index), node.value[index]) for index in reversed(range(len(node.value))))
+
+
+def get_child(node: Node | None, name: str) -> Node | None:
+    """The value of this key; None if the node is not a mapping with it."""
+    found = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
+    return found if isinstance(found, Node) else None
+
+
+def list_children(node: Node | None) -> list[Node]:
+    """The entries of a list, or the values of a mapping."""
+    value = node.value if node is not None else None
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

@@ -7,7 +7,7 @@ import yaml
 
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
-from scenarios.domain.plan import Action, LeftOut, LoadValidation, Plan, Step
+from scenarios.domain.plan import Action, LeftOut, LoadValidation, Plan, Step, Validation
 from scenarios.drivers.installed import describe_end
 
 
@@ -36,7 +36,8 @@ def list_steps(plan: Plan) -> Iterator[PlannedStep]:
         for action in phase.actions:
             yield from _describe_action(phase.name, action)
         for validation in phase.validations:
-            yield _describe_step(phase.name, validation.name, "probe", validation.probe)
+            described = _describe_step(phase.name, validation.name, "probe", validation.probe)
+            yield replace(described, note=_describe_saved(validation))
     for left_out in plan.left_out:
         yield from _describe_left_out(left_out)
 
@@ -59,11 +60,16 @@ def _describe_action(phase: str, action: Action) -> Iterator[PlannedStep]:
         notes = filter(None, (describe_end(action), _describe_retry(action)))
         yield replace(described, note="; ".join(notes))
         return
-    yield replace(_describe_step(phase, action.name, "do", action.do), note=_describe_retry(action))
+    notes = filter(None, (_describe_retry(action), _describe_saved(action)))
+    yield replace(_describe_step(phase, action.name, "do", action.do), note="; ".join(notes))
     if action.undo is not None:
         yield replace(_describe_step(phase, action.name, "undo", action.undo), note=describe_end(action))
     if action.undone is not None:
         yield _describe_step(phase, action.name, "undone", action.undone.probe)
+
+
+def _describe_saved(part: Action | Validation) -> str:
+    return f"saves {', '.join(map(repr, part.save))}" if part.save else ""
 
 
 def _describe_retry(action: Action) -> str:

@@ -105,6 +105,7 @@ def _action(action: Action, band: Band, place: Place) -> Row:
     when = f" at {format_duration(action.at)}" if action.at is not None else ""
     if action.retry is not None:
         when += f", tried up to {format_count(action.retry.times, 'more time')}"
+    when += _describe_saved(action)
     if action.undo is None:
         return Row(action.name, [mark(begins, "action", f"{action.name}{when}")])
     ends = RIGHT if action.until == "run" else band.right - 2
@@ -112,6 +113,10 @@ def _action(action: Action, band: Band, place: Place) -> Row:
     proven = f", undone only when {action.undone.probe.driver!r} shows it" if action.undone else ""
     title = f"fault: {action.name}{when}, until {until}{proven}, {describe_end(action)}"
     return Row(action.name, [span(begins, ends, "fault", title)])
+
+
+def _describe_saved(part: Action | Validation) -> str:
+    return f", saves {', '.join(part.save)}" if part.save else ""
 
 
 def _validation(validation: Validation, band: Band, place: Place) -> Row:
@@ -122,7 +127,9 @@ def _validation(validation: Validation, band: Band, place: Place) -> Row:
             title += f", at least {format_share(validation.success)} of the looks"
         return Row(validation.name, [span(begins, band.right - 2, "span", title, thin=True)])
     if validation.within is None:
-        return Row(validation.name, [mark(begins, "once", f"{validation.name}: once")])
+        return Row(
+            validation.name, [mark(begins, "once", f"{validation.name}: once{_describe_saved(validation)}")]
+        )
     return _within(validation, validation.within, begins, place)
 
 
@@ -141,6 +148,8 @@ def _within(validation: Validation | LoadValidation, within: float, begins: floa
     title = f"{validation.name}: within {format_duration(within)}"
     if validation.hold_for:
         title += f", for {format_duration(validation.hold_for)}"
+    if isinstance(validation, Validation):
+        title += _describe_saved(validation)
     deadline = place(within)
     return Row(
         validation.name,

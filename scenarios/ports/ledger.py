@@ -77,6 +77,9 @@ class Ledger(Protocol):
         `touched`: what its undo touches, also where a secret hides that.
         """
 
+    async def complete(self, fault: Fault) -> None:
+        """Write the fault's undo and proof again: they now have what the injection's answer gave."""
+
     async def mark_active(self, fault: Fault) -> None: ...
 
     async def mark_not_injected(self, fault: Fault, reason: str) -> None: ...

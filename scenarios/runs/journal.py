@@ -194,6 +194,9 @@ class DatabaseJournal:
     async def mark_waiting_for_host(self, fault: Fault, reason: str) -> None:
         await self._mark(ledger.mark_waiting_for_host, fault, EventKind.FAULT_WAITING_FOR_HOST, reason=reason)
 
+    async def complete(self, fault: Fault) -> None:
+        await self.write(ledger.complete_fault, self._claim, fault)
+
     async def mark_active(self, fault: Fault) -> None:
         await self._mark(ledger.mark_active, fault, EventKind.FAULT_INJECTED)
         self._count_chaos(fault.driver, "injected")

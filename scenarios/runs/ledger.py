@@ -197,6 +197,13 @@ def mark_active(claim: Claim, fault: FaultFacts, event: Event) -> None:
     _update_fault(claim, fault, event, state=FaultState.ACTIVE, injected_at=event.at, renewed_at=renewed_at)
 
 
+def complete_fault(claim: Claim, fault: FaultFacts) -> None:
+    """Write the undo and the proof again, with what the injection's answer gave."""
+    with on_disk(), fenced(claim, events=0) as run:
+        row = Fault.objects.filter(id=fault.key, run=run)
+        row.update(undo=_dump_step(fault.undo), proof=_dump_proof(fault.proof))
+
+
 def note_renewed(claim: Claim, faults: Sequence[FaultFacts], at: datetime) -> None:
     with fenced(claim, events=0) as run:
         Fault.objects.filter(run=run, id__in=[fault.key for fault in faults]).update(renewed_at=at)

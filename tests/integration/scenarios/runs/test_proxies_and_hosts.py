@@ -13,8 +13,7 @@ from scenarios.domain.errors import StepImpossible
 from scenarios.domain.plan import Step
 from scenarios.domain.redaction import Redactor
 from scenarios.drivers.platform import SitePlatform
-from scenarios.engine.step_platform import StepPlatform
-from scenarios.engine.steps import Pinned
+from scenarios.engine.step_platform import Pinned, StepPlatform
 from scenarios.models import Hold, Host, Run, Service
 from scenarios.ports import Intent, Proxy, RegisteredHost
 from scenarios.runs import admission, approval_gate, host_targets, leases

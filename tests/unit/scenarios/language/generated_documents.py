@@ -183,10 +183,12 @@ FAULTS = words(
     until=st.sampled_from(["phase", "run"]),
     timeout=DURATIONS,
     when=st.booleans() | st.just("${v}"),
+    save=st.just({"v": "${v}"}),
     retry=words({"times": st.integers(1, 9) | st.just("${v}") | st.just(2.0)}, every=DURATIONS),
 )
 SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
 CHECKS = checks(every=DURATIONS, timeout=DURATIONS) | checks(throughout=st.booleans() | SHARES)
+CHECKS |= checks(save=st.just({"v": "${v}"}))
 CHECKS |= checks(within=DURATIONS).map(lambda check: check | ({"for": "2s"} if "within" in check else {}))
 GUARDS = checks(every=DURATIONS, tolerate=st.integers(0, 5) | st.just(2.0), timeout=DURATIONS)
 VARIABLES = st.one_of(
