@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from scenarios.domain.outcomes import ApprovalState, RunState
+from scenarios.domain.suite_states import SuiteRunState
 from scenarios.models import (
     Approval,
     Event,
@@ -16,6 +17,7 @@ from scenarios.models import (
     RunFigures,
     RunQuerySet,
     ScheduledTime,
+    SuiteRun,
 )
 
 
@@ -61,3 +63,11 @@ def prune_plans(before: datetime) -> int:
     done = decided.exclude(state__in=(ApprovalState.PENDING, ApprovalState.APPROVED))
     approvals, _by_table = done.delete()
     return times + approvals
+
+
+def prune_suite_runs(before: datetime, *, at_most: int) -> int:
+    """Delete runs of suites that ended before, with their cells; how many they were. The matrices stay."""
+    old = SuiteRun.objects.filter(state=SuiteRunState.FINISHED, finished_at__lt=before)
+    ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
+    SuiteRun.objects.filter(id__in=ids).delete()
+    return len(ids)

@@ -31,6 +31,7 @@ from scenarios.planning import due as planning_due
 from scenarios.runs import executor, leases, recovery
 from scenarios.runs.component_heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.leases import Claim
+from scenarios.suites import running as suites_running
 from scenarios.supervision import retention
 from scenarios.supervision.duties import Carrier, Duty
 from scenarios.supervision.lease_watch import LeaseWatch
@@ -71,6 +72,7 @@ class Watchdog:
             # Never later than this: a fault waits for it, and `ready` looks at its heartbeat.
             Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
             Duty("start schedules", ROUND_SECONDS, in_database(_start_schedules), max_delay=ROUND_SECONDS),
+            Duty("carry on suites", ROUND_SECONDS, in_database(suites_running.advance_all)),
             Duty("end expired approvals", 5.0, in_database(_expire_approvals)),
             Duty("ask for approvals", 20.0, in_database(planning_due.request_approvals)),
             Duty("send messages", ROUND_SECONDS, self._send_messages),
@@ -140,6 +142,7 @@ class Watchdog:
         batches = [
             partial(prune_answers, now, at_most=PRUNED_AT_ONCE),
             partial(retention.prune, before, at_most=RUNS_PRUNED_AT_ONCE),
+            partial(retention.prune_suite_runs, before, at_most=RUNS_PRUNED_AT_ONCE),
             partial(deliveries.prune_deliveries, before, at_most=PRUNED_AT_ONCE),
         ]
         for prune in batches:

@@ -31,8 +31,12 @@ def register_services() -> None:
     Service.objects.create(name="cache", base_url="redis://127.0.0.1:3", proxy=PROXY)
 
 
-def save_catalogue() -> None:
-    for name in sorted({name for fault in FAULTS for name in fault.scenarios.values()}):
+SLOW, REFUSED = "dependency-slow", "dependency-refuses-connections"
+
+
+def save_catalogue(*names: str) -> None:
+    """These scenarios, or all that suites use."""
+    for name in names or sorted({name for fault in FAULTS for name in fault.scenarios.values()}):
         save_scenario(read_document((CATALOGUE / f"{name}.yaml").read_text()))
 
 

@@ -63,8 +63,8 @@ WRONG = {
     ),
     "driver that cannot send a load": (
         "request: {http: {service: shop, path: /price}}",
-        "request: {tcp: {service: shop}}",
-        "a load cannot send 'tcp'",
+        "request: {wait: {duration: 1s}}",
+        "a load cannot send 'wait'",
         "",
     ),
 }

@@ -1,0 +1,52 @@
+"""What an ended run has shown about its cell."""
+
+from dataclasses import dataclass
+
+from scenarios.domain.event_kinds import EventKind
+from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.domain.sizes import format_share
+from scenarios.domain.suite_states import TriedState
+from scenarios.models import Event, Fault, Run
+from scenarios.suites.composition import MAY_FAIL
+from scenarios.suites.words import Dependency
+
+# Of the requests during a fault: fewer failures are no notice, as with the limit of `must: survive`.
+NOTICED_ERROR_RATE = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class CellVerdict:
+    state: TriedState
+    reason: str = ""
+
+
+def judge_run(run: Run, dependency: Dependency) -> CellVerdict:
+    """What the run has shown. It proves nothing if no fault was there, or if it did not come to its end."""
+    was_broken = Fault.objects.filter(run=run, injected_at__isnull=False).exists()
+    if run.rollback == Rollback.DIRTY:
+        return CellVerdict(TriedState.ERRORED, f"the fault is still injected: {run.reason}")
+    if run.outcome == Outcome.PASSED:
+        noticed = find_notice(run) if dependency.must == "fail" else ""
+        return CellVerdict(TriedState.DEGRADED if noticed else TriedState.SURVIVED, noticed)
+    if run.outcome == Outcome.FAILED:
+        if was_broken:
+            return CellVerdict(TriedState.FAILED, run.reason)
+        return CellVerdict(TriedState.ERRORED, f"not healthy before the fault: {run.reason}")
+    if run.outcome == Outcome.ERRORED and not was_broken:
+        return CellVerdict(TriedState.SKIPPED, f"it could not be injected: {run.reason}")
+    return CellVerdict(TriedState.ERRORED, f"{run.outcome}: {run.reason}")
+
+
+def find_notice(run: Run) -> str:
+    """What users noticed while a fault was there; "" if nothing."""
+    events = Event.objects.filter(run=run).order_by("sequence")
+    looks = events.filter(kind=EventKind.VALIDATION_NOT_HOLDING, subject=MAY_FAIL)
+    if (detail := looks.values_list("detail", flat=True).first()) is not None:
+        return f"users noticed: {detail.get('reason') or 'not healthy'}"
+    phases = list(Fault.objects.filter(run=run).values_list("phase", flat=True))
+    measured = events.filter(kind=EventKind.LOAD_MEASURED, phase__in=phases)
+    rates = [detail.get("error_rate") or 0.0 for detail in measured.values_list("detail", flat=True)]
+    worst = max(rates, default=0.0)
+    return (
+        f"users noticed: {format_share(worst)} of their requests failed" if worst > NOTICED_ERROR_RATE else ""
+    )
