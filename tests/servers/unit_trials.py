@@ -1,16 +1,42 @@
-"""Runs as root where systemd is process 1: faults of units by the host program. Writes 'done' at the end."""
+"""Runs as root where systemd is process 1: faults of units by the host program, and what
+drop-ins of the shipped units open. Writes 'done' at the end."""
 
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 NOBODY = 65534
+PORT = 8099
+CLOSED = {"signal": "hidden", "port": False, "files": "OSError", "network": "refused"}
+# What each of these sets of shipped drop-ins opens.
+OPENED: dict[tuple[str, ...], dict[str, Any]] = {
+    (): {},
+    ("signal",): {"signal": "sent"},
+    ("signal", "signal-port"): {"signal": "sent", "port": True},
+    ("command-network",): {"network": "changed"},
+    ("command-files",): {"files": "written"},
+}
+ALL_OPEN = {"signal": "sent", "port": True, "files": "written", "network": "changed"}
+# The shipped units start the coordinator, which is not here.
+INSTEAD = """\
+[Service]
+Type=oneshot
+Restart=no
+User=nobody
+WorkingDirectory=
+EnvironmentFile=
+ExecStart=
+ExecStart=/usr/bin/python3 -B /run/unit_reach.py {pid} {port}
+StandardOutput=file:{answer}
+"""
 UNIT = Path("/run/systemd/system/shop.service")
 
 
@@ -135,6 +161,46 @@ def refuse_where_the_guardian_would_be_killed() -> None:
     assert run_as_worker("process") == ""
 
 
+def reach_what_the_drop_ins_open() -> None:
+    """With the rights of the shipped units, as they are and with the drop-ins: a process of another user."""
+    for name in ("unit_reach.py", "processes.py"):
+        shutil.copy(f"/probe/{name}", "/run")
+    Path("/srv/shop").mkdir(parents=True)
+    os.chown("/srv/shop", NOBODY, NOBODY)
+    server = f"/usr/bin/python3 -m http.server {PORT} --bind 127.0.0.1"
+    Path("/run/systemd/system/server.service").write_text(f"[Service]\nExecStart={server}\n")
+    read("start", "server")
+    wait_for(is_listening, "the other user's process listens")
+    for drop_ins, opened in OPENED.items():
+        assert reach("test-coordinator-worker@.service", drop_ins) == CLOSED | opened, drop_ins
+    watchdog, every = "test-coordinator-watchdog.service", [name for names in OPENED for name in names]
+    assert reach(watchdog, []) == CLOSED
+    assert reach(watchdog, sorted({*every})) == ALL_OPEN
+
+
+def is_listening() -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", PORT)) == 0
+
+
+def reach(unit: str, drop_ins: Sequence[str]) -> dict[str, Any]:
+    name, pid = "-".join(["reach", unit.partition(".")[0].rstrip("@"), *drop_ins]), find_process("server")
+    file = Path(f"/run/systemd/system/{name}.service")
+    # Without its order after the network, which does not come up here.
+    file.write_text("[Service]" + Path(f"/probe/{unit}").read_text().partition("[Service]")[2])
+    folder, answer = file.with_suffix(".service.d"), Path(f"/run/{name}")
+    folder.mkdir()
+    for drop_in in drop_ins:
+        shutil.copy(f"/probe/{drop_in}.conf", folder)
+    (folder / "zz-instead.conf").write_text(INSTEAD.format(pid=pid, port=PORT, answer=answer))
+    read("daemon-reload")
+    read("start", name)
+    found: dict[str, Any] = json.loads(answer.read_text())
+    assert is_stopped(pid) is (found["signal"] == "sent")
+    os.kill(pid, signal.SIGCONT)
+    return found
+
+
 UNIT.write_text("[Service]\nExecStart=/bin/sleep 600\n")
 read("daemon-reload")
 read("start", "shop")
@@ -144,6 +210,7 @@ for trial in (
     restart_and_kill,
     refuse,
     refuse_where_the_guardian_would_be_killed,
+    reach_what_the_drop_ins_open,
 ):
     trial()
 sys.stdout.write("done\n")
