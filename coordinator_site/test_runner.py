@@ -10,12 +10,14 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+# More processes than a small machine has cores, because half of the time passes in waiting: for servers,
+# leases and time limits. A process takes a whole file, whose tests share servers. Files that take long come
+# first: the last one to begin would keep the other processes waiting.
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")
 # Each part is a pytest run with its own verdict, so that a style error does not look like a broken product.
 PARTS = {
-    "unit and integration tests": ("tests/unit", "tests/integration", "-n", "2", "--dist", "loadfile"),
-    # Two files at a time, because these wait for servers and for time to pass more than they compute. The
-    # slow files come first: the last one to begin would keep the other process waiting.
-    "acceptance tests": ("tests/acceptance", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"),
+    "unit and integration tests": ("tests/unit", "tests/integration", "-n", "4", *BY_FILE),
+    "acceptance tests": ("tests/acceptance", "-n", "3", *BY_FILE),  # each starts several servers
     "style and types": ("tests/style",),
 }
 

@@ -43,6 +43,19 @@ NEEDS = {
     "victoria_metrics": (lambda: shutil.which("victoria-metrics"), "victoria-metrics, since Debian 13"),
 }
 
+# They take long, though some have few tests. One that began last would keep the other processes waiting.
+LONG_FILES = (
+    "tests/acceptance/test_postgresql.py",
+    "tests/acceptance/test_api_contract.py",
+    "tests/integration/metrics_app/test_swap.py",
+    "tests/integration/scenarios/control_room/test_home_and_lists.py",
+    "tests/integration/scenarios/control_room/test_permissions.py",
+    "tests/integration/scenarios/runs/test_line.py",
+    "tests/integration/scenarios/runs/test_many_validations.py",
+    "tests/unit/injector/host/test_leases.py",
+    "tests/unit/metrics_app/prometheus/test_folder.py",
+)
+
 
 def is_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
@@ -69,8 +82,18 @@ def pytest_report_header() -> str:
     return f"database: {settings.DATABASES['default']['ENGINE'].rpartition('.')[2]}"
 
 
+def put_long_files_first(items: list[pytest.Item]) -> None:
+    """Files that are alike in this stay in their random order."""
+    items.sort(
+        key=lambda item: (
+            not item.nodeid.startswith(LONG_FILES),
+            item.get_closest_marker("slow") is None,
+        )
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)  # after the random order
+    put_long_files_first(items)
     if is_ci():
         return  # nothing may be skipped there: missing tools are failures
     for name, (is_there, package) in NEEDS.items():

@@ -21,7 +21,7 @@ SECONDS_PER_EVENT = 0.02
 LEASE_SECONDS = 4
 VALIDATIONS = 250
 MAX_PAUSE = 0.05
-TRIES = 4
+TRIES = 12
 
 
 @pytest.fixture(scope="module")
