@@ -131,7 +131,7 @@ class DemoService:
             resource = request.match_info.route.resource
             route = resource.canonical if resource is not None else "unmatched"
             seconds = asyncio.get_running_loop().time() - started
-            self.recorder.finish(request.method, route, code, seconds)
+            self.recorder.finish((request.method, route, code), seconds)
         return response
 
     @web.middleware

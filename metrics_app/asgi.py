@@ -168,7 +168,7 @@ class RequestMetrics:
             if name == b"traceparent":
                 trace_id = sampled_trace_id(value.decode("latin-1"))
         seconds = ended - request.start
-        request.recorder.finish(request.method, route, code, seconds, trace_id, ended=ended)
+        request.recorder.finish((request.method, route, code), seconds, trace_id, ended)
 
 
 class MeasuredRequest:

@@ -71,7 +71,7 @@ class MeasuredRequest:
             name = match.view_name if match.url_name else match.route or "/"
         traceparent = request.META.get(HEADER)
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
-        self._recorder.finish(self.method, name, code, ended - self._start, trace_id, ended=ended)
+        self._recorder.finish((self.method, name, code), ended - self._start, trace_id, ended)
 
     def _time_stream(self, response: StreamingHttpResponse) -> None:
         # Django calls `close` of the new content when the response is closed, at the latest.

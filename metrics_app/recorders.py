@@ -6,6 +6,9 @@ Part of the port, which is in `metrics_app.ports`.
 from collections.abc import Sequence
 from typing import Protocol
 
+RequestKey = tuple[str, str, int]
+"""The method, route and code of a request."""
+
 
 class HttpHandler(Protocol):
     """Answers a scrape."""
@@ -31,12 +34,9 @@ class RequestRecorder(Protocol):
 
     def finish(
         self,
-        method: str,
-        route: str,
-        code: int,
+        request: RequestKey,
         seconds: float,
         trace_id: str = "",
-        *,
         ended: float | None = None,
     ) -> None: ...
 
@@ -52,14 +52,14 @@ class DetailedRecorder(Protocol):
 
     def finish(
         self,
-        request: tuple[str, str, int],
+        request: RequestKey,
         seconds: float,
         trace_id: str,
         values: Sequence[float | None],
         ended: float | None = None,
         /,
     ) -> None:
-        """Record a request by method, route and code.
+        """Record a request.
 
         The values are floats, finite and not negative, which nobody checks here.
         """

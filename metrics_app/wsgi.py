@@ -111,7 +111,7 @@ class RequestMetrics:
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
         seconds = ended - request.start
         code = code or SERVER_ERROR
-        request.recorder.finish(request.method, route, code, seconds, trace_id, ended=ended)
+        request.recorder.finish((request.method, route, code), seconds, trace_id, ended)
 
     def _finish_observed(self, request: "MeasuredRequest", code: int) -> None:
         sent = cast("ObservedWsgiRequest", request).sent

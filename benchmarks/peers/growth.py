@@ -68,7 +68,7 @@ def ours(workers: int) -> tuple[float, float]:
         recorder = metrics.request_recorder()
         for route in range(10):
             recorder.begin("GET")
-            recorder.finish("GET", f"route-{route}", 200, 0.1)
+            recorder.finish(("GET", f"route-{route}", 200), 0.1)
 
     scrape = metrics.get_http_handler()
     scrape()

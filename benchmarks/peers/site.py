@@ -42,7 +42,7 @@ MIDDLEWARE = {
     OPENTELEMETRY: [],
     OURS: ["metrics_app.middleware.RequestMetricsMiddleware"],
     OURS_DETAILED: ["metrics_app.middleware.RequestMetricsMiddleware"],
-    OURS_RED: ["benchmarks.peers.red.RedMiddleware"],
+    OURS_RED: ["benchmarks.peers.red.red_middleware"],
 }
 DETAILS = ("sizes", "first_byte", "exceptions", "queries")
 MEASURED_BY = os.environ.get("MEASURED_BY", NOTHING)

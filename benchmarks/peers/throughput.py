@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.request import urlopen
 
 ROOT = Path(__file__).resolve().parents[2]
 GUNICORN = (
@@ -25,6 +26,7 @@ GUNICORN = (
 RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 REQUESTS = re.compile(r"(\d+) requests in")
 WORKER = re.compile(r"Booting worker with pid: (\d+)")
+SECONDS_TO_START = 120
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -61,7 +63,9 @@ def server(python: Path, variant: Variant, directory: str) -> Iterator[tuple[int
     try:
         booted = next(filter(None, map(WORKER.search, process.stderr)), None)
         assert booted is not None, f"{variant} does not start"
-        yield port, int(booted[1])
+        # The worker has a number before it has loaded the site; its first answer also creates the series.
+        with urlopen(f"http://127.0.0.1:{port}/", timeout=SECONDS_TO_START):
+            yield port, int(booted[1])
     finally:
         process.terminate()
         process.communicate(timeout=60)
@@ -96,7 +100,6 @@ def rounds(
             for variant in variants:
                 directory = running.enter_context(tempfile.TemporaryDirectory())
                 servers[variant] = running.enter_context(server(python, variant, directory))
-                measured(*servers[variant])  # creates the series
             for _ in range(rounds_each):
                 # In random order, so that none always comes after the same other one.
                 for variant in order.sample(list(variants), len(variants)):

@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 
 from metrics_app.catalogue import CATALOGUE
 from metrics_app.ports import Labels
-from metrics_app.recorders import BoundHistograms, RequestRecorder
+from metrics_app.recorders import BoundHistograms, RequestKey, RequestRecorder
 
 Bind = Callable[[Sequence[tuple[str, Labels]]], BoundHistograms]
-Key = tuple[str, str, int]
-"""Method, route and code."""
 
 
 class RequestHistograms:
@@ -18,12 +16,12 @@ class RequestHistograms:
         self._bind = bind
         self._names = names
         self._limit = max_label_sets
-        self._bound: dict[Key, BoundHistograms] = {}
+        self._bound: dict[RequestKey, BoundHistograms] = {}
 
-    def find(self, request: Key) -> BoundHistograms:
+    def find(self, request: RequestKey) -> BoundHistograms:
         return self._bound.get(request) or self._find(request)
 
-    def _find(self, request: Key) -> BoundHistograms:
+    def _find(self, request: RequestKey) -> BoundHistograms:
         method, route, code = request
         labels = {"method": method, "route": route, "code": str(int(code))}
         series = [
@@ -46,11 +44,11 @@ class HistogramsRecorder:
 
     def finish(
         self,
-        request: Key,
+        request: RequestKey,
         seconds: float,
         trace_id: str,
         values: Sequence[float | None],
         ended: float | None = None,
     ) -> None:
-        self._recorder.finish(*request, seconds, trace_id, ended=ended)
+        self._recorder.finish(request, seconds, trace_id, ended)
         self._histograms.find(request).observe(values)

@@ -27,6 +27,7 @@ from metrics_app.catalogue import (
     Kind,
 )
 from metrics_app.ports import ConstantLabels, Labels, MetricsOptions, ScrapeGauges
+from metrics_app.recorders import RequestKey
 
 MIN_ERROR_CODE = 400
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
@@ -183,14 +184,12 @@ class InMemoryMetricsAdapter:
 
     def finish(
         self,
-        method: str,
-        route: str,
-        code: int,
+        request: RequestKey,
         seconds: float,
         trace_id: str = "",  # noqa: ARG002 - exemplars are not kept
-        *,
         ended: float | None = None,  # noqa: ARG002 - no look at the clock is due
     ) -> None:
+        method, route, code = request
         labels = {"method": method, "route": route, "code": str(int(code))}
         self.inc_counter(HTTP_REQUESTS, labels)
         self.observe_histogram(HTTP_REQUEST_DURATION, seconds, labels)

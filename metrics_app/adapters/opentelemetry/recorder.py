@@ -12,6 +12,7 @@ from metrics_app.catalogue import (
     HTTP_REQUESTS_IN_PROGRESS,
     Kind,
 )
+from metrics_app.recorders import RequestKey
 
 MIN_ERROR_CODE = 400
 
@@ -25,7 +26,7 @@ class PushedRequestRecorder:
     ) -> None:
         self._families = families
         self._lock = lock
-        self._bound: dict[tuple[str, str, int], Bound] = {}
+        self._bound: dict[RequestKey, Bound] = {}
         self._in_progress: dict[str, PushedSeries] = {}
 
     def forget(self) -> None:
@@ -40,18 +41,13 @@ class PushedRequestRecorder:
 
     def finish(
         self,
-        method: str,
-        route: str,
-        code: int,
+        request: RequestKey,
         seconds: float,
         trace_id: str = "",  # noqa: ARG002 - no exemplars are pushed
-        *,
         ended: float | None = None,  # noqa: ARG002 - no look at the clock is due
     ) -> None:
-        requests, durations, errors = self._bound.get((method, route, code)) or self._bind(
-            method, route, code
-        )
-        in_progress = self._in_progress.get(method) or self._bind_method(method)
+        requests, durations, errors = self._bound.get(request) or self._bind(request)
+        in_progress = self._in_progress.get(request[0]) or self._bind_method(request[0])
         durations.add(seconds)
         with self._lock():
             requests.add(1.0)
@@ -70,7 +66,8 @@ class PushedRequestRecorder:
             self._in_progress[method] = series
         return series
 
-    def _bind(self, method: str, route: str, code: int) -> Bound:
+    def _bind(self, request: RequestKey) -> Bound:
+        method, route, code = request
         labels = {"method": method, "route": route, "code": str(int(code))}
         requests, own = self._families.locate(Kind.COUNTER, HTTP_REQUESTS, labels)
         durations, own_durations = self._families.locate(Kind.HISTOGRAM, HTTP_REQUEST_DURATION, labels)
@@ -80,5 +77,5 @@ class PushedRequestRecorder:
         bound = requests, durations, errors
         # What went to the overflow series is looked up each time: so it is counted each time.
         if own and own_durations:
-            self._bound[method, route, code] = bound
+            self._bound[request] = bound
         return bound

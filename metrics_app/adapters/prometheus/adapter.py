@@ -15,6 +15,7 @@ from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollec
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
+from metrics_app.adapters.prometheus.interpreter import needs_locks
 from metrics_app.adapters.prometheus.library_collectors import LibraryCollectors
 from metrics_app.adapters.prometheus.library_values import library
 from metrics_app.adapters.prometheus.limitations import find_limitations
@@ -92,8 +93,9 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._sources = ScrapeGaugeSources(
             lambda sample: check_written_names(self._families.gauge(sample)), self._count_failure
         )
-        self._is_mapped = known = mapped_cells.contract_fault() is None
-        recorder = MappedRequestRecorder if known else SlotRequestRecorder
+        known = mapped_cells.contract_fault() is None
+        self._is_mapped = known and not needs_locks()
+        recorder = MappedRequestRecorder if self._is_mapped else SlotRequestRecorder
         self._recorder = recorder(self._files, self._families)
         collector: type[SlotCollector | StockCollector] = SlotCollector if known else StockCollector
         self._collector = collector(self._directory)

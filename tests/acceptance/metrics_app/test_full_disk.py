@@ -30,14 +30,14 @@ disk = os.statvfs(directory)
 before = len(os.listdir("/proc/self/fd"))
 for _ in range(50):
     recorder.begin("GET")
-    recorder.finish("GET", "home", 500, 0.1)
+    recorder.finish(("GET", "home", 500), 0.1)
     orders.labels("book").inc()
     orders.remove("map")
 recorder.begin("GET")
 told = {"descriptors": len(os.listdir("/proc/self/fd")) - before, "scrape": len(samples(scrape()))}
 (directory / "filling").unlink()
 for _ in range(2):
-    recorder.finish("GET", "home", 500, 0.1)
+    recorder.finish(("GET", "home", 500), 0.1)
     recorder.begin("GET")
     orders.labels("book").inc()
 text = scrape()

@@ -172,7 +172,7 @@ def test_a_directory_with_the_adapters_files_and_those_of_prometheus_client_is_f
     with override_metrics(BACKEND=PROMETHEUS, DIRECTORY=tmp_path):
         metrics = backend.get_metrics()
         metrics.request_recorder().begin("GET")
-        metrics.request_recorder().finish("GET", "home", 200, 0.1, "1" * 32)
+        metrics.request_recorder().finish(("GET", "home", 200), 0.1, "1" * 32)
     for name in ("counter_4242.db", "gauge_liveall_17.db", "runtime-0.bin", ".nfs0001"):
         (tmp_path / name).touch()
     (tmp_path / "lost+found").mkdir()

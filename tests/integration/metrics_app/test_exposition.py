@@ -35,7 +35,7 @@ def test_openmetrics_is_answered_to_who_accepts_it(client: Client) -> None:
         get_metrics().inc_counter("orders_total", {})
         recorder = get_metrics().request_recorder()
         recorder.begin("GET")
-        recorder.finish("GET", "home", 500, 0.1)
+        recorder.finish(("GET", "home", 500), 0.1)
         response = client.get("/metrics", headers={"Accept": OPENMETRICS})
     assert response.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     families = {family.name for family in openmetrics_families(response.content.decode())}

@@ -111,7 +111,7 @@ def test_an_exemplar_stands_at_the_bucket_of_the_settings(client: Client) -> Non
     with override_metrics(BACKEND=ADAPTERS[1], BUCKETS=[0.7, 7]):
         recorder = get_metrics().request_recorder()
         recorder.begin("GET")
-        recorder.finish("GET", "home", 200, 0.6, "1" * 32)
+        recorder.finish(("GET", "home", 200), 0.6, "1" * 32)
         accept = "application/openmetrics-text; version=1.0.0"
         lines = get_metrics().get_http_handler()(accept).decode().splitlines()
     [line] = [line for line in lines if "trace_id" in line]

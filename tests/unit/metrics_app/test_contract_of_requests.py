@@ -67,7 +67,7 @@ def test_requests_are_recorded_with_rate_errors_and_duration(metrics: MetricsAda
     recorder = metrics.request_recorder()
     for code in (200, 404, 500):
         recorder.begin("GET")
-        recorder.finish("GET", "home", code, 0.2)
+        recorder.finish(("GET", "home", code), 0.2)
     text = scrape(metrics)
     assert value(text, "http_requests_total", method="GET", route="home") == 3
     assert value(text, "http_request_errors_total") == 2
@@ -80,7 +80,7 @@ def test_a_request_whose_end_is_known_is_recorded_like_any_other(metrics: Metric
     detailed = metrics.detailed_recorder(["http_response_size_bytes"])
     for _ in range(2):
         recorder.begin("GET")
-        recorder.finish("GET", "home", 200, 0.2, ended=time.perf_counter())
+        recorder.finish(("GET", "home", 200), 0.2, ended=time.perf_counter())
         detailed.begin("GET")
         detailed.finish(("GET", "home", 200), 0.2, "", [100.0], time.perf_counter())
     text = scrape(metrics)
@@ -96,7 +96,7 @@ def test_requests_beyond_the_limit_of_label_sets_are_counted_as_such_each_time(
     recorder = metrics.request_recorder()
     for route in ("a", "b", "c", "d", "d"):
         recorder.begin("GET")
-        recorder.finish("GET", route, 200, 0.1)
+        recorder.finish(("GET", route, 200), 0.1)
     text = scrape(metrics)
     assert value(text, "http_requests_total", route="overflow") == 2
     assert value(text, "metrics_dropped_series_total", metric="http_requests_total") == 2
@@ -106,7 +106,7 @@ def test_a_request_is_in_progress_until_it_is_finished(metrics: MetricsAdapter) 
     recorder = metrics.request_recorder()
     recorder.begin("GET")
     recorder.begin("GET")
-    recorder.finish("GET", "home", 200, 0.1)
+    recorder.finish(("GET", "home", 200), 0.1)
     assert value(scrape(metrics), "http_requests_in_progress", method="GET") == 1
 
 
@@ -118,7 +118,7 @@ def test_no_recording_is_lost_between_threads(metrics: MetricsAdapter) -> None:
         together.wait()
         for _ in range(500):
             recorder.begin("GET")
-            recorder.finish("GET", "home", 200, 1.0)
+            recorder.finish(("GET", "home", 200), 1.0)
             metrics.inc_counter("orders_total", {"side": "buy"})
 
     with ThreadPoolExecutor(8) as pool:

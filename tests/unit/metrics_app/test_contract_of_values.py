@@ -170,7 +170,7 @@ def test_a_status_code_of_any_integer_type_is_written_as_a_number(metrics: Metri
     recorder = metrics.request_recorder()
     for code in (Teapot.CODE, 418, Teapot.CODE):
         recorder.begin("GET")
-        recorder.finish("GET", "home", code, 0.1, "1" * 32)
+        recorder.finish(("GET", "home", code), 0.1, "1" * 32)
     text = scrape(metrics)
     assert value(text, "http_requests_total", code="418") == value(text, "http_requests_total") == 3
     assert value(text, "http_request_errors_total", code="418") == 3

@@ -57,7 +57,7 @@ def interrupted(at: int, work: Callable[[], object], call: Callable[[], None]) -
 def record_all(metrics: MetricsPort) -> None:
     recorder = metrics.request_recorder()
     recorder.begin("GET")
-    recorder.finish("GET", "inner", 500, 0.1)
+    recorder.finish(("GET", "inner", 500), 0.1)
     metrics.inc_counter("inner_total", {"side": "buy"})
     metrics.inc_counter("orders_total", {})
     metrics.observe_histogram("waited", 1, {})

@@ -49,7 +49,7 @@ def test_requests_are_exponential_then_too(
 ) -> None:
     recorder = exponential.request_recorder()
     recorder.begin("GET")
-    recorder.finish("GET", "home", 200, 0.1)
+    recorder.finish(("GET", "home", 200), 0.1)
     assert exponential.push_now()
     [point] = receiver.pushes[-1].metrics["http_request_duration_seconds"].exponential_histogram.data_points
     assert point.count == sum(point.positive.bucket_counts) == 1

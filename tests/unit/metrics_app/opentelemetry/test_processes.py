@@ -20,7 +20,7 @@ orders = metrics.bind_counter("orders_total", {})
 
 def request():
     recorder.begin("GET")
-    recorder.finish("GET", "home", 200, 0.1)
+    recorder.finish(("GET", "home", 200), 0.1)
     orders.inc()
 """
 

@@ -34,7 +34,7 @@ def record(metrics: OpenTelemetryMetricsAdapter) -> float:
     start = time.perf_counter()
     for _ in range(REQUESTS):
         recorder.begin("GET")
-        recorder.finish("GET", "home", 200, 0.1)
+        recorder.finish(("GET", "home", 200), 0.1)
     return time.perf_counter() - start
 
 

@@ -76,7 +76,7 @@ def test_what_the_garbage_collector_runs_may_record_at_any_moment(
         recorder = pushing.request_recorder()
         for _ in range(200):
             recorder.begin("GET")
-            recorder.finish("GET", "home", 200, 0.1)
+            recorder.finish(("GET", "home", 200), 0.1)
         assert pushing.push_now(300)
     finally:
         gc.callbacks.remove(on_collection)

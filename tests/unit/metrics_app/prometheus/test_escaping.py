@@ -120,7 +120,7 @@ def test_promtool_finds_no_fault_in_the_whole_exposition(metrics: PrometheusMetr
     recorder = metrics.request_recorder()
     for code in (200, 500):
         recorder.begin("GET")
-        recorder.finish("GET", "home", code, 0.2, "1" * 32)
+        recorder.finish(("GET", "home", code), 0.2, "1" * 32)
     metrics.set_gauge("scenario_runs", 1, {"state": "queued"})
     metrics.inc_counter("metrics_dropped_series_total", {"metric": 'a "quoted" \n one'})
     metrics.get_http_handler()()

@@ -29,7 +29,7 @@ def exemplars(metrics: PrometheusMetricsAdapter) -> dict[tuple[str, str], Exempl
 def record(metrics: PrometheusMetricsAdapter, route: str, seconds: float, trace_id: str = "") -> None:
     recorder = metrics.request_recorder()
     recorder.begin("GET")
-    recorder.finish("GET", route, 200, seconds, trace_id)
+    recorder.finish(("GET", route, 200), seconds, trace_id)
 
 
 def test_each_bucket_names_the_newest_trace_that_fell_into_it(metrics: PrometheusMetricsAdapter) -> None:
@@ -65,7 +65,7 @@ def test_the_traces_of_all_processes_are_there_and_of_those_that_are_no_more(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     record(metrics, "home", 0.003, FIRST)
-    finish = "metrics.request_recorder().finish('GET', {}, 200, {}, {!r})"
+    finish = "metrics.request_recorder().finish(('GET', {}, 200), {}, {!r})"
     with OtherProcess(directory) as other:
         other.run(finish.format("'home'", 0.004, SECOND))
         other.run(finish.format("'shop'", 0.2, THIRD))

@@ -60,7 +60,7 @@ def test_a_file_of_somebody_elses_is_never_changed(directory: Path, name: str) -
         # Each is a server of its own that begins at zero.
         with OtherProcess(directory, own_server=True) as other:
             other.run("metrics.request_recorder().begin('GET')")
-            other.run("metrics.request_recorder().finish('GET', 'home', 200, 0.1, '1' * 32)")
+            other.run("metrics.request_recorder().finish(('GET', 'home', 200), 0.1, '1' * 32)")
             other.run("metrics.observe_histogram('waited', 1, {}); metrics.set_gauge('depth', 1, {})")
             other.run("assert b'orders_total 1.0' in metrics.get_http_handler()()")
     assert (directory / name).read_bytes() == before
@@ -222,7 +222,7 @@ def test_a_process_that_nobody_scrapes_notices_that_its_files_are_gone(
             bound.inc()
             metrics.inc_counter("named_total", {})
             recorder.begin("GET")
-            recorder.finish("GET", "home", 200, 0.1)
+            recorder.finish(("GET", "home", 200), 0.1)
         other.run("text = metrics.get_http_handler()().decode()")
         for name in (
             "bound_total",

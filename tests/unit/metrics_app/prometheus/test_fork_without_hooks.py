@@ -30,7 +30,7 @@ for _ in range(3):
     for _ in range(100):
         recorder.begin("GET")
         jobs.inc()
-        recorder.finish("GET", "home", 200, 0.1)
+        recorder.finish(("GET", "home", 200), 0.1)
     os._exit(0)
 sys.stdout.buffer.write(adapter.get_http_handler()())
 """

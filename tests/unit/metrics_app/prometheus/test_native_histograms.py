@@ -174,7 +174,7 @@ def test_all_types_are_written_and_the_text_is_as_ever(metrics: PrometheusMetric
     recorder = metrics.request_recorder()
     for _ in range(3):
         recorder.begin("GET")
-        recorder.finish("GET", "home", 500, 0.02)
+        recorder.finish(("GET", "home", 500), 0.02)
     handler = metrics.get_http_handler()
     found, text = decoded(handler(ACCEPT)), handler()
     assert handler.content_type(ACCEPT).startswith(

@@ -76,7 +76,7 @@ def test_all_types_are_recorded_and_exposed(metrics: PrometheusMetricsAdapter, d
         recorder = metrics.request_recorder()
         for _ in range(2):
             recorder.begin("GET")
-        recorder.finish("GET", "home", 500, 0.2)
+        recorder.finish(("GET", "home", 500), 0.2)
         text = metrics.get_http_handler()()
     assert value(text, "orders_total") == 2
     assert value(text, "scenario_runs", state="queued") == 5

@@ -215,12 +215,12 @@ def test_process_whose_directory_was_emptied_counts_again_from_the_next_scrape(
     shutil.rmtree(directory)
     if not whole:
         directory.mkdir()
-    recorder.finish("GET", "home", 200, 0.1)
+    recorder.finish(("GET", "home", 200), 0.1)
     scrape(metrics)
     assert "was emptied" in caplog.text
     metrics.inc_counter("orders_total", {})
     assert orders(metrics) == 1
-    recorder.finish("GET", "home", 200, 0.1)
+    recorder.finish(("GET", "home", 200), 0.1)
     assert value(scrape(metrics), "http_requests_in_progress") == 0
     assert value(scrape(metrics), "process_threads", worker="0") >= 1
 
