@@ -1,38 +1,39 @@
 """This machine's coordinator, through the application functions."""
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
-from scenarios.command_line.coordinator import (
+from coordinator_client.command_line.coordinator import (
     CommandRefused,
+    ListedScenario,
     NothingToUndo,
-    Preflight,
     ReadDocument,
     RunFilter,
     RunNotFound,
-    ScenarioFacts,
     ScenarioNotFound,
-    ScheduleFacts,
-    ScheduleNotFound,
 )
+from coordinator_client.parsing import parse
+from coordinator_client.records import Change, Event, Fault, PlannedRun, Run, Scenario, Version
+from scenarios import models
+from scenarios.command_line.local_decisions import LocalDecisions
+from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_registrations import LocalRegistrations
-from scenarios.domain.errors import InvalidSchedule, ScenarioDeleted
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
 from scenarios.language.document import build_plan
 from scenarios.library import imports, preflight, sync
-from scenarios.library.dry_run import PlannedStep, list_steps
-from scenarios.library.sync import CannotRemove, Change, NameTaken
-from scenarios.models import Event, Fault, Heartbeat, Run, Scenario, Schedule
-from scenarios.planning import schedules as planning_schedules
+from scenarios.library.dry_run import list_steps
+from scenarios.library.sync import CannotRemove, NameTaken
 from scenarios.published.records import (
-    EventRecord,
-    FaultRecord,
-    RunRecord,
+    format_time,
+    json_fields,
     record_event,
     record_fault,
     record_run,
@@ -48,88 +49,108 @@ DIGITS_OF_ID = 32
 EVENTS_PER_PAGE = 500
 
 
-class LocalCoordinator(LocalRegistrations):
-    poll_seconds = 0.1
+POLL_SECONDS = 0.1
+
+
+class LocalCoordinator(LocalRegistrations, LocalDecisions):
+    def close(self) -> None:
+        """The connection to the database belongs to Django."""
 
     # Scenarios
 
-    def list_scenarios(self) -> list[ScenarioFacts]:
-        newest = Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
-        rows = list(Scenario.objects.defer("document").annotate(last=Subquery(newest)))
-        runs = Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
-        return [_describe_scenario(row, runs.get(row.last)) for row in rows]
+    def list_scenarios(self) -> list[ListedScenario]:
+        newest = models.Run.objects.filter(scenario=OuterRef("pk")).order_by("-queued_at").values("pk")[:1]
+        rows = list(
+            models.Scenario.objects.select_related("changed_by")
+            .defer("document")
+            .annotate(last=Subquery(newest))
+        )
+        runs = models.Run.objects.for_a_list().in_bulk([row.last for row in rows if row.last])
+        return [
+            ListedScenario(_describe_scenario(row), _describe_verdict(runs.get(row.last))) for row in rows
+        ]
 
-    def find_scenario(self, name: str) -> ScenarioFacts:
+    def find_scenario(self, name: str) -> Scenario:
         row = _find_scenario(name)
-        return _describe_scenario(row, row.runs.for_a_list().first(), document=row.document)
+        return _describe_scenario(row, document=row.document)
+
+    def delete_scenario(self, name: str) -> None:
+        try:
+            sync.remove_scenario(_find_scenario(name).name)
+        except CannotRemove as error:
+            raise CommandRefused(str(error)) from error
+
+    def list_versions(self, name: str, limit: int) -> list[Version]:
+        scenario = _find_scenario(name)
+        rows = scenario.history.select_related("history_user").order_by("-history_id")
+        newest = rows.count()
+        return [
+            _describe_version(row, newest - place, scenario.document)
+            for place, row in enumerate(rows[:limit])
+        ]
+
+    def find_version(self, name: str, version: int) -> Version:
+        scenario = _find_scenario(name)
+        rows = scenario.history.select_related("history_user").order_by("history_id")
+        if version < 1 or not (found := list(rows[version - 1 : version])):
+            raise CommandRefused(f"Scenario {name!r} has no version {version!r}.")
+        return _describe_version(found[0], version, scenario.document, document=found[0].document)
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
-        found = imports.read_for_import(source, name=name)
-        document = found.document
-        return ReadDocument(
-            document.name,
-            document.source,
-            found.left_out,
-            found.is_translated,
-            sync.find_subject(document),
-        )
+        with explain_errors():
+            found = imports.read_for_import(source, name=name)
+        document, left_out = found.document, describe_left_out(found.left_out)
+        subject = sync.find_subject(document)
+        return ReadDocument(document.name, document.source, left_out, found.is_translated, subject)
 
     def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> list[Change]:
-        parsed = [read_any(document.source) for document in documents]
-        return sync.plan_changes(parsed, prune=prune)
+        with explain_errors():
+            parsed = [read_any(document.source) for document in documents]
+        return [_describe_change(change) for change in sync.plan_changes(parsed, prune=prune)]
 
     def store_documents(
         self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
     ) -> list[Change]:
-        parsed = [read_any(document.source) for document in documents]
+        with explain_errors():
+            parsed = [read_any(document.source) for document in documents]
         try:
-            return sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
+            done = sync.sync_scenarios(parsed, prune=prune, only_new=only_new)
         except (CannotRemove, NameTaken) as error:
             raise CommandRefused(f"{error} Nothing was changed.") from error
+        return [_describe_change(change) for change in done]
 
     # Runs
 
-    def list_steps(self, source: str, variables: Mapping[str, str]) -> list[PlannedStep]:
-        return list(list_steps(build_plan(drivers_documents.read_document(source), variables)))
-
-    def check_preflight(self, source: str, variables: Mapping[str, str]) -> Preflight:
-        plan = build_plan(drivers_documents.read_document(source), variables)
-        found = preflight.check_preflight(plan)
-        return Preflight(found.refusals, found.unreachable, found.warnings, found.targets)
+    def plan_run(self, source: str, variables: Mapping[str, str]) -> PlannedRun:
+        with explain_errors():
+            plan = build_plan(drivers_documents.read_document(source), variables)
+            found = preflight.check_preflight(plan)
+            steps = [asdict(step) for step in list_steps(plan)]
+        return parse(PlannedRun, {"steps": steps, **asdict(found)})
 
     def start_scenario(
         self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunRecord:
+    ) -> Run:
         stored = _find_scenario(name)
-        try:
-            run = run_commands.start_run(
-                stored.document, variables, origin="cli", scenario=stored, wait=wait, priority=priority
-            )
-        except ScenarioDeleted as error:
-            raise CommandRefused(str(error)) from error
-        return record_run(run)
+        return _start_run(stored.document, variables, scenario=stored, wait=wait, priority=priority)
 
     def start_document(
         self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
-    ) -> RunRecord:
+    ) -> Run:
+        with explain_errors():
+            name = drivers_documents.read_document(source).name
         # If the same document is stored under its name, the run belongs to that scenario.
-        stored = Scenario.objects.filter(
-            name=drivers_documents.read_document(source).name, document=source
-        ).first()
-        return record_run(
-            run_commands.start_run(
-                source, variables, origin="cli", scenario=stored, wait=wait, priority=priority
-            )
-        )
+        stored = models.Scenario.objects.filter(name=name, document=source).first()
+        return _start_run(source, variables, scenario=stored, wait=wait, priority=priority)
 
-    def list_runs(self, which: RunFilter) -> list[RunRecord]:
-        rows = Run.objects.select_related("started_by").defer("document")
+    def list_runs(self, which: RunFilter) -> list[Run]:
+        rows = models.Run.objects.select_related("started_by").defer("document")
         if which.scenario:
             rows = rows.filter(scenario_name=which.scenario)
         if which.status:
             field = "state" if which.status in set(RunState) else "outcome"
             rows = rows.filter(**{field: which.status})
-        return [record_run(row) for row in rows[: which.limit]]
+        return [_describe_run(row) for row in rows[: which.limit]]
 
     def find_run_id(self, beginning: str) -> str:
         digits = beginning.replace("-", "").lower()
@@ -138,23 +159,34 @@ class LocalCoordinator(LocalRegistrations):
             last = UUID(digits.ljust(DIGITS_OF_ID, "f"))
         except ValueError:
             raise RunNotFound(beginning) from None
-        found = list(Run.objects.filter(id__range=(first, last)).values_list("id", flat=True)[:2])
+        found = list(models.Run.objects.filter(id__range=(first, last)).values_list("id", flat=True)[:2])
         if len(found) != 1 or not digits:
-            count = Run.objects.filter(id__range=(first, last)).count()
+            count = models.Run.objects.filter(id__range=(first, last)).count()
             raise RunNotFound(beginning, found=count)
         return str(found[0])
 
-    def find_run(self, run_id: str) -> RunRecord:
-        return record_run(_get_run(run_id))
+    def find_run(self, run_id: str) -> Run:
+        return _describe_run(_get_run(run_id))
 
-    def list_events(self, run_id: str, after: int) -> list[EventRecord]:
-        rows = Event.objects.filter(run_id=run_id, sequence__gt=after).order_by("sequence")
-        return [record_event(row) for row in rows[:EVENTS_PER_PAGE]]
+    def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
+        while True:
+            # The run is read before its events, so that none of the last ones is missed.
+            run = self.find_run(run_id)
+            rows = models.Event.objects.filter(run_id=run_id, sequence__gt=after).order_by("sequence")
+            new = [parse(Event, json_fields(record_event(row))) for row in rows[:EVENTS_PER_PAGE]]
+            for event in new:
+                after = event.sequence
+                yield event
+            if not new:
+                if run.has_ended:
+                    return
+                yield None
+                time.sleep(POLL_SECONDS)
 
-    def explain_missing_worker(self, run: RunRecord) -> str:
-        if not Run.objects.queued().filter(id=run.id, waiting_for="").exists():
+    def explain_missing_worker(self, run: Run) -> str:
+        if not models.Run.objects.queued().filter(id=run.id, waiting_for="").exists():
             return ""
-        seen = Heartbeat.objects.filter(name="worker").first()
+        seen = models.Heartbeat.objects.filter(name="worker").first()
         when = f"the last one was seen at {seen.seen_at:%H:%M:%S}" if seen else "none has ever been seen"
         command = WORKER_COMMANDS[settings.TASK_BACKEND]
         return f"Still waiting for a worker ({when}); start one with 'manage.py {command}'."
@@ -173,12 +205,12 @@ class LocalCoordinator(LocalRegistrations):
 
     # Faults
 
-    def list_faults(self, *, outstanding: bool, limit: int) -> list[FaultRecord]:
-        rows = Fault.objects.outstanding() if outstanding else Fault.objects.all()
+    def list_faults(self, *, outstanding: bool, limit: int) -> list[Fault]:
+        rows = models.Fault.objects.outstanding() if outstanding else models.Fault.objects.all()
         rows = rows.select_related("run").defer("run__document", "run__variables")
-        return [record_fault(row) for row in rows[:limit]]
+        return [_describe_fault(row) for row in rows[:limit]]
 
-    def undo_faults(self, run_id: str) -> list[FaultRecord]:
+    def undo_faults(self, run_id: str) -> list[Fault]:
         run = _get_run(run_id)
         ended = undo_now(run)
         if ended is None:
@@ -186,55 +218,71 @@ class LocalCoordinator(LocalRegistrations):
                 f"Run {run.id} is {run.verdict} (worker: {run.worker or 'none'}) and undoes its faults "
                 f"when it ends; stop it with 'manage.py scenario stop {run.short_id}'."
             )
-        left = Fault.objects.outstanding().filter(run=ended).select_related("run")
-        return [record_fault(row) for row in left.order_by("-order")]
-
-    # Schedules
-
-    def list_schedules(self) -> list[ScheduleFacts]:
-        return [_describe_schedule(row) for row in Schedule.objects.select_related("changed_by")]
-
-    def pause_schedule(self, name: str, *, paused: bool) -> ScheduleFacts:
-        rows = Schedule.objects.select_related("changed_by").filter(name=name)
-        if (schedule := rows.first()) is None:
-            raise ScheduleNotFound(name)
-        try:
-            planning_schedules.pause(schedule, paused=paused)
-        except InvalidSchedule as error:
-            raise CommandRefused(f"Schedule {name!r} cannot be resumed: {error}.") from error
-        return _describe_schedule(rows.get())
+        left = models.Fault.objects.outstanding().filter(run=ended).select_related("run")
+        return [_describe_fault(row) for row in left.order_by("-order")]
 
 
-def _find_scenario(name: str) -> Scenario:
-    row = Scenario.objects.filter(name=name).first()
+def _start_run(
+    source: str,
+    variables: Mapping[str, str],
+    *,
+    scenario: models.Scenario | None,
+    wait: bool,
+    priority: int,
+) -> Run:
+    with explain_errors():
+        run = run_commands.start_run(
+            source, variables, origin="cli", scenario=scenario, wait=wait, priority=priority
+        )
+    return _describe_run(run)
+
+
+def _find_scenario(name: str) -> models.Scenario:
+    row = models.Scenario.objects.select_related("changed_by").filter(name=name).first()
     if row is None:
-        raise ScenarioNotFound(name, list(Scenario.objects.values_list("name", flat=True)))
+        raise ScenarioNotFound(name, list(models.Scenario.objects.values_list("name", flat=True)))
     return row
 
 
-def _get_run(run_id: str) -> Run:
-    return Run.objects.select_related("started_by").get(id=run_id)
+def _get_run(run_id: str) -> models.Run:
+    return models.Run.objects.select_related("started_by").get(id=run_id)
 
 
-def _describe_scenario(row: Scenario, last: Run | None, *, document: str = "") -> ScenarioFacts:
-    return ScenarioFacts(
-        name=row.name,
-        title=row.title,
-        description=row.description,
-        tags=row.tags,
-        changed_at=row.changed_at,
-        last_run=record_run(last).verdict if last else "",
-        document=document,
-    )
+def _describe_run(row: models.Run) -> Run:
+    return parse(Run, json_fields(record_run(row)))
 
 
-def _describe_schedule(row: Schedule) -> ScheduleFacts:
-    return ScheduleFacts(
-        name=row.name,
-        scenario=row.scenario_name,
-        cron=row.cron,
-        time_zone=row.time_zone,
-        paused=row.is_paused,
-        next_at=row.next_at,
-        changed_by=row.changed_by.get_username() if row.changed_by else "",
-    )
+def _describe_fault(row: models.Fault) -> Fault:
+    return parse(Fault, json_fields(record_fault(row)))
+
+
+def _describe_verdict(last: models.Run | None) -> str:
+    return record_run(last).verdict if last else ""
+
+
+def _describe_scenario(row: models.Scenario, *, document: str = "") -> Scenario:
+    fields: dict[str, Any] = {
+        "name": row.name,
+        "title": row.title,
+        "description": row.description,
+        "tags": row.tags,
+        "created_at": format_time(row.created_at),
+        "changed_at": format_time(row.changed_at),
+        "changed_by": row.changed_by.get_username() if row.changed_by else None,
+    }
+    return parse(Scenario, {**fields, "document": document} if document else fields)
+
+
+def _describe_version(row: Any, version: int, current: str, *, document: str = "") -> Version:
+    fields = {
+        "version": version,
+        "at": format_time(row.history_date),
+        "by": row.history_user.get_username() if row.history_user else None,
+        "current": row.document == current,
+    }
+    return parse(Version, {**fields, "document": document} if document else fields)
+
+
+def _describe_change(change: sync.Change) -> Change:
+    fields = {"name": change.name, "change": change.kind, "before": change.before}
+    return parse(Change, {**fields, "subject": change.subject})

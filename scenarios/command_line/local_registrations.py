@@ -3,35 +3,41 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import NoReturn
 
 from django.core.exceptions import ValidationError
 
-from scenarios.command_line.coordinator import CommandRefused, NotRegistered
-from scenarios.command_line.registrations import (
-    CheckFacts,
-    HostFacts,
+from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.registrations import (
+    REPLACE_HINT,
     HostRequest,
-    ServiceFacts,
+    ScheduleRequest,
     ServiceRequest,
 )
+from coordinator_client.command_line.remote_registrations import build_missing
+from coordinator_client.parsing import parse
+from coordinator_client.records import Check, Host, Schedule, Service
+from scenarios import models
 from scenarios.control_room import home_queries
-from scenarios.domain.errors import AlreadyRegistered, ServiceHeld
+from scenarios.domain.errors import AlreadyRegistered, InvalidSchedule, ServiceHeld
 from scenarios.domain.outputs import make_storable
 from scenarios.drivers.hosts import format_target
 from scenarios.library import hosts, services
 from scenarios.library.findings import Finding
 from scenarios.library.host_checks import check_host
 from scenarios.library.service_checks import check_service
-from scenarios.models import Host, Service
-
-REPLACE_HINT = "Add '--replace' to change it."
+from scenarios.planning import schedules
+from scenarios.published.records import format_time
 
 
 class LocalRegistrations:
-    def list_services(self) -> list[ServiceFacts]:
-        return _describe_services(list(Service.objects.all()))
+    def list_services(self) -> list[Service]:
+        return _describe_services(list(models.Service.objects.all()))
 
-    def save_service(self, request: ServiceRequest, *, replace: bool) -> ServiceFacts:
+    def find_service(self, name: str) -> Service:
+        return _describe_services([_find_service(name)])[0]
+
+    def save_service(self, request: ServiceRequest, *, replace: bool) -> Service:
         fields = asdict(request)
         fields["is_protected"] = fields.pop("protected")
         fields["description"] = _make_storable(request.description)
@@ -43,13 +49,16 @@ class LocalRegistrations:
         with _refusals():
             services.delete_service(_find_service(name))
 
-    def check_service(self, name: str) -> list[CheckFacts]:
+    def check_service(self, name: str) -> list[Check]:
         return _describe_findings(check_service(_find_service(name)))
 
-    def list_hosts(self) -> list[HostFacts]:
-        return _describe_hosts(list(Host.objects.all()))
+    def list_hosts(self) -> list[Host]:
+        return _describe_hosts(list(models.Host.objects.all()))
 
-    def save_host(self, request: HostRequest, *, replace: bool) -> HostFacts:
+    def find_host(self, name: str) -> Host:
+        return _describe_hosts([_find_host(name)])[0]
+
+    def save_host(self, request: HostRequest, *, replace: bool) -> Host:
         with _refusals():
             saved = hosts.register_host(
                 request.name,
@@ -65,8 +74,30 @@ class LocalRegistrations:
         with _refusals():
             hosts.delete_host(_find_host(name))
 
-    def check_host(self, name: str) -> list[CheckFacts]:
+    def check_host(self, name: str) -> list[Check]:
         return _describe_findings(check_host(_find_host(name)))
+
+    def list_schedules(self) -> list[Schedule]:
+        return [_describe_schedule(row) for row in models.Schedule.objects.select_related("changed_by")]
+
+    def find_schedule(self, name: str) -> Schedule:
+        return _describe_schedule(_find_schedule(name), in_full=True)
+
+    def save_schedule(self, request: ScheduleRequest) -> NoReturn:
+        raise CommandRefused(
+            f"A schedule such as {request.name!r} starts runs in the name of a user; create it in the admin "
+            "site, or with '--server' and a token of that user."
+        )
+
+    def remove_schedule(self, name: str) -> None:
+        schedules.delete_schedule(_find_schedule(name))
+
+    def pause_schedule(self, name: str, *, paused: bool) -> Schedule:
+        try:
+            schedules.pause(_find_schedule(name), paused=paused)
+        except InvalidSchedule as error:
+            raise CommandRefused(f"Schedule {name!r} cannot be resumed: {error}.") from error
+        return _describe_schedule(_find_schedule(name))
 
 
 @contextmanager
@@ -88,53 +119,83 @@ def _make_storable(text: str | None) -> str | None:
     return None if text is None else str(make_storable(text))
 
 
-def _find_service(name: str) -> Service:
-    if (row := Service.objects.filter(name=name).first()) is None:
-        raise NotRegistered("service", name)
+def _find_service(name: str) -> models.Service:
+    if (row := models.Service.objects.filter(name=name).first()) is None:
+        raise CommandRefused(build_missing("service", name))
     return row
 
 
-def _find_host(name: str) -> Host:
-    if (row := Host.objects.filter(name=name).first()) is None:
-        raise NotRegistered("host", name)
+def _find_host(name: str) -> models.Host:
+    if (row := models.Host.objects.filter(name=name).first()) is None:
+        raise CommandRefused(build_missing("host", name))
     return row
 
 
-def _describe_services(rows: Sequence[Service]) -> list[ServiceFacts]:
+def _find_schedule(name: str) -> models.Schedule:
+    row = models.Schedule.objects.select_related("changed_by").filter(name=name).first()
+    if row is None:
+        raise CommandRefused(build_missing("schedule", name))
+    return row
+
+
+def _describe_services(rows: Sequence[models.Service]) -> list[Service]:
     held = home_queries.find_holders()
     touching = home_queries.scenarios_by_service(row.name for row in rows)
     return [
-        ServiceFacts(
-            name=row.name,
-            base_url=row.base_url,
-            description=row.description,
-            health_path=row.health_path,
-            health_status=row.health_status,
-            protected=row.is_protected,
-            proxy=row.proxy,
-            proxy_listener=row.proxy_listener,
-            proxy_secret=row.proxy_secret,
-            held_by=str(held[row.name].pk) if row.name in held else None,
-            touched_by=touching.get(row.name, []),
+        parse(
+            Service,
+            {
+                "name": row.name,
+                "base_url": row.base_url,
+                "description": row.description,
+                "health_path": row.health_path,
+                "health_status": row.health_status,
+                "protected": row.is_protected,
+                "proxy": row.proxy,
+                "proxy_listener": row.proxy_listener,
+                "proxy_secret": row.proxy_secret,
+                "held_by": str(held[row.name].pk) if row.name in held else None,
+                "touched_by": touching.get(row.name, []),
+            },
         )
         for row in rows
     ]
 
 
-def _describe_hosts(rows: Sequence[Host]) -> list[HostFacts]:
+def _describe_hosts(rows: Sequence[models.Host]) -> list[Host]:
     held = {name: str(run.pk) for name, run in home_queries.find_holders().items()}
     return [
-        HostFacts(
-            row.name,
-            row.address,
-            row.labels,
-            row.description,
-            row.is_protected,
-            held.get(format_target(row.name)),
+        parse(
+            Host,
+            {
+                "name": row.name,
+                "address": row.address,
+                "labels": row.labels,
+                "description": row.description,
+                "protected": row.is_protected,
+                "held_by": held.get(format_target(row.name)),
+            },
         )
         for row in rows
     ]
 
 
-def _describe_findings(findings: Sequence[Finding]) -> list[CheckFacts]:
-    return [CheckFacts(finding.subject, finding.is_well, finding.sentence) for finding in findings]
+def _describe_schedule(row: models.Schedule, *, in_full: bool = False) -> Schedule:
+    fields = {
+        "name": row.name,
+        "scenario": row.scenario_name,
+        "variables": row.variables,
+        "cron": row.cron,
+        "time_zone": row.time_zone,
+        "paused": row.is_paused,
+        "next_at": format_time(row.next_at) if row.next_at else None,
+        "changed_by": row.changed_by.get_username() if row.changed_by else None,
+    }
+    return parse(Schedule, {**fields, "obstacle": schedules.find_obstacle(row)} if in_full else fields)
+
+
+def _describe_findings(findings: Sequence[Finding]) -> list[Check]:
+    return [
+        parse(Check, {"subject": found.subject, "ok": found.is_well, "sentence": found.sentence})
+        for found in findings
+    ]

@@ -196,5 +196,5 @@ def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
         timeout=300,
     )
     assert refused.returncode == 2
-    assert "Set the token in TEST_COORDINATOR_TOKEN." in refused.stderr
+    assert "Set the token in TEST_COORDINATOR_TOKEN, or in the profile." in refused.stderr
     assert "nobody-knows" not in refused.stdout + refused.stderr

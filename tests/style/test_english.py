@@ -10,6 +10,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDERS = (
     "benchmarks",
+    "coordinator_client",
     "coordinator_site",
     "deploy",
     "docs",

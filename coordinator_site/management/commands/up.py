@@ -19,6 +19,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from rich.console import Console
 
+from coordinator_client.command_line import exit_codes
+from coordinator_client.command_line.progress import Progress
+from coordinator_client.command_line.terminal import Terminal
 from coordinator_site import local_system, ports_in_use
 from coordinator_site.demo_system import (
     FIRST_SCENARIO,
@@ -27,10 +30,7 @@ from coordinator_site.demo_system import (
     register_services,
 )
 from coordinator_site.supervisor import Child, Supervisor
-from scenarios.command_line import exit_codes
 from scenarios.command_line.local import LocalCoordinator
-from scenarios.command_line.progress import Progress
-from scenarios.command_line.terminal import Terminal
 from scenarios.domain.outcomes import RunState
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios

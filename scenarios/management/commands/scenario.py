@@ -8,56 +8,58 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, ProgrammingError
 
-from scenarios.command_line import (
-    exit_codes,
-    fault_verbs,
-    history_verbs,
-    import_verb,
-    registration_verbs,
-    run_verbs,
-    scenario_verbs,
-    schedule_verbs,
-)
-from scenarios.command_line.coordinator import CommandRefused, Coordinator
-from scenarios.command_line.http_api import HttpApi
+from coordinator_client.command_line import exit_codes
+from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.program import GROUPS
+from coordinator_client.command_line.remote import RemoteCoordinator
+from coordinator_client.command_line.terminal import Terminal
+from coordinator_client.command_line.verbs import Session, Verb, add_connection
+from coordinator_client.command_line.wording import set_program
+from coordinator_client.errors import CoordinatorError
+from coordinator_client.profiles import read_profile
+from coordinator_client.synchronous.client import Client
 from scenarios.command_line.local import LocalCoordinator
-from scenarios.command_line.remote import RemoteCoordinator
-from scenarios.command_line.terminal import Terminal
-from scenarios.command_line.verbs import SERVER_HELP, Session, Verb
-
-GROUPS = (
-    *(scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs),
-    registration_verbs,
-)
 
 
-def connect(server: str) -> Coordinator:
+def connect(server: str, profile: str, authority: str) -> Coordinator:
     """Use this machine's database, or the API of another coordinator."""
-    if not server:
+    if not (server or profile):
         return LocalCoordinator()
-    return RemoteCoordinator(HttpApi(server, settings.TEST_COORDINATOR_TOKEN))
+    found = read_profile(profile, server=server, authority=authority)
+    # .env is read by the settings, and not part of the environment.
+    token = found.token or settings.TEST_COORDINATOR_TOKEN
+    return RemoteCoordinator(Client(found.server, token, authority=found.authority))
 
 
 class Command(BaseCommand):
     help = "Store and run scenarios, and manage runs, faults, schedules, services and hosts."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--server", metavar="URL", default="", help=SERVER_HELP)
+        set_program("manage.py scenario")
+        add_connection(parser, "")
         verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
         for group in GROUPS:
             group.add_to(verbs)
 
     def handle(
-        self, *_arguments: Any, function: Verb, server: str, wants_json: bool = False, **options: Any
+        self,
+        *_arguments: Any,
+        function: Verb,
+        server: str,
+        profile: str,
+        authority: str,
+        wants_json: bool = False,
+        **options: Any,
     ) -> None:
         terminal = Terminal(
             wants_json=wants_json,
             no_color=options["no_color"],
             write=partial(self.stdout.write, ending=""),
         )
+        session = Session(partial(connect, server, profile, authority), terminal)
         try:
-            code = function(Session(connect(server), terminal, is_remote=bool(server)), **options)
-        except CommandRefused as error:
+            code = function(session, **options)
+        except CoordinatorError as error:
             raise CommandError(str(error), returncode=exit_codes.REFUSED) from error
         except (OperationalError, ProgrammingError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
@@ -67,5 +69,7 @@ class Command(BaseCommand):
             ) from error
         except KeyboardInterrupt:
             code = exit_codes.DETACHED
+        finally:
+            session.close()
         if code:
             sys.exit(code)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from coordinator_client.command_line import exit_codes
 from coordinator_site.demo_system import FIRST_SCENARIO
 from coordinator_site.management.commands.up import Command
-from scenarios.command_line import exit_codes
 from scenarios.domain.outcomes import RunState
 from scenarios.drivers import documents
 from scenarios.library import scenarios as stored_scenarios

@@ -4,19 +4,16 @@ import platform
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from io import BytesIO
 from typing import Any
 
 import pytest
 import requests
 from django.contrib.auth.models import User
 from django.db import connection
-from django.test import Client
 from pytest_django.fixtures import Settings
 
+from coordinator_client.command_line.remote import RemoteCoordinator
 from scenarios.access import tokens
-from scenarios.command_line.http_api import HttpApi
-from scenarios.command_line.remote import RemoteCoordinator
 from scenarios.domain.errors import AlreadyRegistered
 from scenarios.library import hosts as registered_hosts
 from scenarios.library import services as registered_services
@@ -25,6 +22,7 @@ from scenarios.models import Hold, Host, Service
 from scenarios.ports import RegisteredHost
 from scenarios.runs import commands as run_commands
 from tests.command_line import CommandLine
+from tests.in_process_api import in_process_client
 from tests.integration.scenarios.story_rows import DOCUMENT
 from tests.servers.fault_proxy import TOKEN, running_fault_proxy
 from tests.servers.target import running_target
@@ -34,35 +32,10 @@ URL = "http://127.0.0.1:9101"
 CONTROL = "http://127.0.0.1:8474"
 
 
-class InThisProcess(requests.adapters.BaseAdapter):
-    """Hands the requests of a client to this process's API, instead of a server."""
-
-    def send(self, request: Any, *_: Any, **__: Any) -> requests.Response:
-        path = request.url.partition("coordinator.test")[2]
-        answered = Client().generic(
-            request.method,
-            path,
-            request.body or b"",
-            content_type=request.headers.get("Content-Type", ""),
-            headers=dict(request.headers),
-        )
-        answer = requests.Response()
-        answer.status_code = answered.status_code
-        answer.headers.update(answered.headers)
-        answer.raw = BytesIO(answered.content)
-        answer.request = request
-        answer.url = request.url
-        return answer
-
-    def close(self) -> None:
-        pass
-
-
-def connect_in_this_process(_server: str) -> RemoteCoordinator:
+def connect_in_this_process() -> RemoteCoordinator:
     ada = User.objects.create_superuser("ada")
-    api = HttpApi("http://coordinator.test", tokens.create_token(ada, "test", ["read", "services"])[1])
-    api._session.mount("http://", InThisProcess())
-    return RemoteCoordinator(api)
+    token = tokens.create_token(ada, "test", ["read", "services"])[1]
+    return RemoteCoordinator(in_process_client(token))
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -71,8 +44,8 @@ def scenario(
 ) -> CommandLine:
     monkeypatch.setenv("SCENARIO_SECRET_FAULT_PROXY_TOKEN", TOKEN)
     if request.param == "remote":
-        coordinator = connect_in_this_process("")
-        monkeypatch.setattr(command, "connect", lambda _server: coordinator)
+        coordinator = connect_in_this_process()
+        monkeypatch.setattr(command, "connect", lambda *_where: coordinator)
     return CommandLine(capsys)
 
 
@@ -99,7 +72,8 @@ def test_service_is_added_listed_changed_and_removed(scenario: CommandLine) -> N
     assert (changed["proxy"], changed["proxy_listener"], changed["protected"]) == ("", "", False)
     assert scenario("service", "remove", "shop").out == "Service shop is removed.\n"
     gone = scenario("service", "remove", "shop")
-    assert (gone.code, gone.err) == (2, "There is no service 'shop'; 'scenario service list' lists all.")
+    hint = "'manage.py scenario service list' lists all."
+    assert (gone.code, gone.err) == (2, f"There is no service 'shop'; {hint}")
 
 
 def test_host_is_added_listed_changed_and_removed(scenario: CommandLine) -> None:

@@ -7,7 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from scenarios.command_line.answers import parse_fault
+from coordinator_client.parsing import parse
+from coordinator_client.records import Fault
 from scenarios.domain.outcomes import Rollback
 from scenarios.models import Delivery, Run
 from scenarios.published.records import EventRecord, FaultRecord, RunRecord
@@ -101,7 +102,7 @@ def test_the_state_of_a_fault_in_words_keeps_its_earlier_name_for_one_release(ci
     fault = ci.get("faults").json()["items"][0]
     assert fault["standing"] == fault["status"] != ""
     earlier = {name: value for name, value in fault.items() if name != "status"}
-    assert parse_fault(earlier).status == fault["status"]
+    assert parse(Fault, earlier).status == fault["status"]
 
 
 def test_api_stream_and_command_line_agree_about_events(ci: Program, scenario: CommandLine, run: Run) -> None:

@@ -1,0 +1,76 @@
+"""The address of a coordinator, the token, certificates and proxies."""
+
+import os
+import ssl
+from urllib.parse import quote, urlsplit
+
+from coordinator_client.errors import SettingsError
+
+TOKEN_VARIABLE = "TEST_COORDINATOR_TOKEN"  # noqa: S105 - the name of a variable
+
+
+def check_address(server: str) -> str:
+    """The address without a slash at its end.
+
+    Raises:
+        SettingsError: it is not that of a server, or contains a user, a password or a query.
+    """
+    try:
+        parts = urlsplit(server)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        fits = fits and not (parts.username or parts.password or parts.query or parts.fragment)
+        fits = fits and server.isascii() and not any(character <= " " for character in server)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise SettingsError(
+            "Invalid '--server'; give the address of a coordinator, like 'https://coordinator.example', "
+            "without a user, a password or a query."
+        )
+    return server.rstrip("/")
+
+
+def check_token(token: str) -> str:
+    if not all("!" <= character <= "~" for character in token):
+        raise SettingsError(f"{TOKEN_VARIABLE} contains characters that are not allowed in a token.")
+    return token
+
+
+def quote_segment(name: object) -> str:
+    """Escape a name as one segment of a path."""
+    return quote(str(name), safe="")
+
+
+def build_tls_context(authority: str = "") -> ssl.SSLContext:
+    """Trusts the file `authority` only, or the authorities of the system (or of SSL_CERT_FILE).
+
+    Raises:
+        SettingsError: the file has no certificate.
+    """
+    places = ssl.get_default_verify_paths()
+    authority = authority or os.environ.get("REQUESTS_CA_BUNDLE", "")
+    if not authority and not (places.cafile or places.capath):
+        import certifi  # noqa: PLC0415 - only where the system has no authorities
+
+        authority = certifi.where()
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or "it has no certificate in PEM"
+        raise SettingsError(f"Cannot use the certificate authority {authority!r}: {reason}.") from error
+
+
+def find_proxy(server: str) -> str:
+    """The proxy for the server, by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY; "" if none."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return ""
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - slow, and rarely needed
+
+    parts = urlsplit(server)
+    proxies = getproxies()
+    if proxy_bypass(parts.netloc):
+        return ""
+    proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
+    if proxy and urlsplit(proxy if "://" in proxy else f"http://{proxy}").scheme not in {"http", "https"}:
+        raise SettingsError("Only proxies of HTTP are supported; the environment names another kind.")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"

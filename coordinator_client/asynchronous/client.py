@@ -1,0 +1,122 @@
+"""The client: one object for each kind of thing that a coordinator stores."""
+
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from coordinator_client.asynchronous.decisions import AsyncApprovals, AsyncFaults, AsyncTokens, AsyncWebhooks
+from coordinator_client.asynchronous.registrations import AsyncHosts, AsyncSchedules, AsyncServices
+from coordinator_client.asynchronous.runs import AsyncRuns
+from coordinator_client.asynchronous.scenarios import AsyncScenarios
+from coordinator_client.asynchronous.transport import AsyncTransport
+from coordinator_client.errors import CoordinatorError
+from coordinator_client.exchanges import build_call
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.profiles import read_profile
+from coordinator_client.records import GlobalStop, Identity, Run
+
+
+class AsyncClient:
+    """Speaks to one coordinator.
+
+    Args:
+        server: its address, for example `https://coordinator.example`.
+        token: an API token.
+        authority: a file with the certificates of a private authority; else those of the system are trusted.
+        timeout: seconds until a silent server counts as unavailable.
+        tries: how often a request is sent that can safely be sent again.
+        transport: what sends the requests; another one is for tests.
+
+    Raises:
+        SettingsError: one of them is not valid.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str = "",
+        *,
+        authority: str = "",
+        timeout: float = 30.0,
+        tries: int = 3,
+        transport: type[AsyncTransport] = AsyncTransport,
+    ) -> None:
+        self._transport = transport(server, token, authority=authority, timeout=timeout, tries=tries)
+        self.server = self._transport.server
+        self.scenarios = AsyncScenarios(self._transport)
+        self.runs = AsyncRuns(self._transport)
+        self.faults = AsyncFaults(self._transport)
+        self.services = AsyncServices(self._transport)
+        self.hosts = AsyncHosts(self._transport)
+        self.schedules = AsyncSchedules(self._transport)
+        self.approvals = AsyncApprovals(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
+        self.tokens = AsyncTokens(self._transport)
+
+    @classmethod
+    def from_profile(cls, name: str = "", *, timeout: float = 30.0) -> Self:
+        """The coordinator of the environment, or of that profile: see `read_profile`."""
+        profile = read_profile(name)
+        return cls(profile.server, profile.token, authority=profile.authority, timeout=timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def run(self, scenario: str, /, **variables: Any) -> Run:
+        """Run a stored scenario with these variables, wait for its end, and return it.
+
+        If this is interrupted, the run is stopped and its faults are undone. If the coordinator does not
+        respond for a minute, this raises UnavailableError; the run continues.
+        """
+        return await self._finish(await self.runs.start(scenario, variables))
+
+    async def run_document(self, document: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """As `run`, of a document that is not stored."""
+        return await self._finish(await self.runs.start_document(document, variables))
+
+    async def _finish(self, run: Run) -> Run:
+        try:
+            return await self.runs.wait(run.id)
+        except CoordinatorError:
+            raise
+        except BaseException:  # an interrupt, a test's timeout, or a cancelled task
+            await self._stop_after_interrupt(run.id)
+            raise
+
+    async def _stop_after_interrupt(self, run_id: str) -> None:
+        try:
+            await self.runs.stop(run_id)
+        except CoordinatorError as error:
+            raise CoordinatorError(f"{error} Run {run_id} could not be stopped; it continues.") from error
+
+    async def whoami(self) -> Identity:
+        return parse(Identity, await self._transport.json("GET", "whoami"))
+
+    async def find_problem(self, part: str) -> str:
+        """The problem that `ready` reports for the part, for example "worker"; "" if none."""
+        async with self._transport.open(build_call("GET", "ready"), 30.0) as answer:
+            content = await answer.aread()
+        try:
+            return str(json.loads(content)["parts"][part]["problem"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+    async def get_global_stop(self) -> GlobalStop:
+        return parse(GlobalStop, await self._transport.json("GET", "stop"))
+
+    async def pull_global_stop(self, reason: str) -> int:
+        """Stop all runs and let none begin; returns how many runs are being stopped."""
+        done = await self._transport.json("POST", "stop", body={"reason": reason})
+        return int(read_field(done, "stopped_runs"))
+
+    async def release_global_stop(self) -> None:
+        await self._transport.json("DELETE", "stop")

@@ -1,0 +1,100 @@
+"""Services, hosts and schedules."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from coordinator_client.addresses import quote_segment
+from coordinator_client.asynchronous.transport import AsyncTransport
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.records import Check, Host, Schedule, Service
+
+
+class AsyncServices:
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(self, *, name: str = "", limit: int | None = None) -> Sequence[Service]:
+        """`name` matches a part of the name."""
+        return [
+            parse(Service, row) async for row in self._transport.items("services", limit=limit, name=name)
+        ]
+
+    async def get(self, name: str) -> Service:
+        return parse(Service, await self._transport.json("GET", f"services/{quote_segment(name)}"))
+
+    async def put(self, name: str, base_url: str, *, only_new: bool = False, **fields: Any) -> Service:
+        """Register a service, or change it. `fields` are those of the API; those left out stay.
+
+        Raises:
+            ConflictError: a run holds it, or it is registered and `only_new` is true.
+        """
+        body = {"base_url": base_url, **fields, **({"only_new": True} if only_new else {})}
+        path = f"services/{quote_segment(name)}"
+        return parse(Service, await self._transport.json("PUT", path, body=body))
+
+    async def delete(self, name: str) -> None:
+        await self._transport.json("DELETE", f"services/{quote_segment(name)}")
+
+    async def test(self, name: str) -> Sequence[Check]:
+        """Check its address, its health and its fault proxy, from the coordinator."""
+        return _parse_checks(await self._transport.json("POST", f"services/{quote_segment(name)}/test"))
+
+
+class AsyncHosts:
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(self, *, name: str = "", limit: int | None = None) -> Sequence[Host]:
+        """`name` matches a part of the name."""
+        return [parse(Host, row) async for row in self._transport.items("hosts", limit=limit, name=name)]
+
+    async def get(self, name: str) -> Host:
+        return parse(Host, await self._transport.json("GET", f"hosts/{quote_segment(name)}"))
+
+    async def put(self, name: str, *, only_new: bool = False, **fields: Any) -> Host:
+        """Register a host, or change it. `fields`: `address`, `labels`, `description`, `protected`."""
+        body = {**fields, **({"only_new": True} if only_new else {})}
+        return parse(Host, await self._transport.json("PUT", f"hosts/{quote_segment(name)}", body=body))
+
+    async def delete(self, name: str) -> None:
+        await self._transport.json("DELETE", f"hosts/{quote_segment(name)}")
+
+    async def test(self, name: str) -> Sequence[Check]:
+        """Check whether the coordinator reaches the host."""
+        return _parse_checks(await self._transport.json("POST", f"hosts/{quote_segment(name)}/test"))
+
+
+class AsyncSchedules:
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(self, *, scenario: str = "", limit: int | None = None) -> Sequence[Schedule]:
+        rows = self._transport.items("schedules", limit=limit, scenario=scenario)
+        return [parse(Schedule, row) async for row in rows]
+
+    async def get(self, name: str) -> Schedule:
+        return parse(Schedule, await self._transport.json("GET", f"schedules/{quote_segment(name)}"))
+
+    async def put(self, name: str, scenario: str, cron: str, **fields: Any) -> Schedule:
+        """Create or replace a schedule, which starts runs in the name of the token's owner.
+
+        `fields` are those of the API, for example `time_zone` and `variables`.
+        """
+        body = {"scenario": scenario, "cron": cron, **fields}
+        path = f"schedules/{quote_segment(name)}"
+        return parse(Schedule, await self._transport.json("PUT", path, body=body))
+
+    async def delete(self, name: str) -> None:
+        await self._transport.json("DELETE", f"schedules/{quote_segment(name)}")
+
+    async def pause(self, name: str) -> Schedule:
+        path = f"schedules/{quote_segment(name)}/pause"
+        return parse(Schedule, await self._transport.json("POST", path))
+
+    async def resume(self, name: str) -> Schedule:
+        path = f"schedules/{quote_segment(name)}/resume"
+        return parse(Schedule, await self._transport.json("POST", path))
+
+
+def _parse_checks(answer: Any) -> Sequence[Check]:
+    return [parse(Check, row) for row in read_field(answer, "checks")]

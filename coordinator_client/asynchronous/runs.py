@@ -1,0 +1,177 @@
+"""Runs: start, follow, stop and report them."""
+
+from asyncio import sleep
+from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+from coordinator_client.addresses import quote_segment
+from coordinator_client.asynchronous.transport import AsyncTransport, read_headers
+from coordinator_client.errors import UnavailableError, UnexpectedAnswerError, WaitTimeoutError
+from coordinator_client.exchanges import NO_CONTENT, Response, build_call, check_response
+from coordinator_client.following import FollowedRun
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.records import Event, Run
+
+# A stream sends something every 5 seconds; the server ends it after 20.
+WAIT_SECONDS, SILENCE_SECONDS = 20, 15.0
+
+
+class AsyncRuns:
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(
+        self,
+        *,
+        scenario: str = "",
+        status: str = "",
+        rollback: str = "",
+        since: str = "",
+        until: str = "",
+        by: str = "",
+        id_prefix: str = "",
+        limit: int | None = None,
+    ) -> Sequence[Run]:
+        """The newest first; all of them without a `limit`. `since` and `until` are times by RFC 3339."""
+        filters = {"scenario": scenario, "status": status, "rollback": rollback, "since": since}
+        filters |= {"until": until, "by": by, "id": id_prefix}
+        return [parse(Run, row) async for row in self._transport.items("runs", limit=limit, **filters)]
+
+    async def get(self, run_id: str) -> Run:
+        return parse(Run, await self._transport.json("GET", f"runs/{quote_segment(run_id)}"))
+
+    async def start(
+        self,
+        scenario: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        priority: int = 0,
+    ) -> Run:
+        """Start a run of a stored scenario and return at once.
+
+        With `wait=False`, the run is refused if it could not begin at once.
+
+        Raises:
+            NotFoundError: there is no such scenario.
+            InvalidVariablesError: values do not fit its variables.
+            ConflictError: the run would have to wait.
+        """
+        body = _build_request(variables, wait=wait, priority=priority)
+        path = f"scenarios/{quote_segment(scenario)}/runs"
+        return parse(Run, await self._transport.json("POST", path, body=body))
+
+    async def start_document(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        priority: int = 0,
+    ) -> Run:
+        """Start a run of a document, which is not stored. Raises as `start` does."""
+        body = {"document": document, **_build_request(variables, wait=wait, priority=priority)}
+        return parse(Run, await self._transport.json("POST", "runs", body=body))
+
+    async def stop(self, run_id: str) -> bool:
+        """Request the end: faults are undone. False if the run has ended or is already being stopped."""
+        done = await self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop")
+        return bool(read_field(done, "stopping"))
+
+    async def report(self, run_id: str, report_format: str = "json") -> bytes:
+        """The report as `html`, `json`, `junit` or `md`."""
+        path = f"runs/{quote_segment(run_id)}/report"
+        # Each format has a media type of its own.
+        accept = {"Accept": "*/*"}
+        response = await self._transport.request(
+            "GET", path, parameters={"format": report_format}, headers=accept
+        )
+        return response.content
+
+    async def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Event]:
+        """The stored events after that number, in order."""
+        path = f"runs/{quote_segment(run_id)}/events"
+        return [parse(Event, row) async for row in self._transport.items(path, limit=limit, after=after)]
+
+    async def follow(self, run_id: str, *, after: int = 0) -> AsyncIterator[Event]:
+        """Yield each event once, as it happens, until the run has ended.
+
+        A broken connection continues where it was. See `watch` for the errors.
+        """
+        async for event in self.watch(FollowedRun(run_id, after)):
+            if event is not None:
+                yield event
+
+    async def watch(
+        self, followed: FollowedRun, *, until: float | None = None
+    ) -> AsyncIterator[Event | None]:
+        """As `follow`, with None after each silence of seconds. `until` is a time of `time.monotonic`.
+
+        Raises:
+            UnavailableError: the coordinator has not responded for `followed.max_outage` seconds.
+            NotFoundError: there is no such run.
+        """
+        while not followed.has_ended and (until is None or monotonic() < until):
+            began = monotonic()
+            try:
+                async for event in self._read_stream(followed, until):
+                    yield event
+            except UnavailableError:
+                delay = followed.note_outage()
+                if delay is None:
+                    raise
+            else:
+                delay = followed.choose_pause(monotonic() - began)
+            if not followed.has_ended:
+                yield None
+                await sleep(delay)
+
+    async def _read_stream(self, followed: FollowedRun, until: float | None) -> AsyncIterator[Event | None]:
+        left = WAIT_SECONDS if until is None else max(1, min(WAIT_SECONDS, round(until - monotonic())))
+        call = build_call(
+            "GET",
+            f"runs/{quote_segment(followed.run_id)}/events",
+            parameters={"wait": left},
+            headers={"Accept": "text/event-stream", "Last-Event-ID": followed.last_id},
+        )
+        async with self._transport.open(call, SILENCE_SECONDS) as answer:
+            if answer.status == NO_CONTENT:
+                followed.has_ended = True
+                return
+            headers, server = read_headers(answer), self._transport.server
+            if "event-stream" not in headers.get("content-type", ""):
+                response = Response(answer.status, headers, await answer.aread())
+                check_response(server, response)
+                kind = headers.get("content-type", "no content type")
+                raise UnexpectedAnswerError(server, f"{answer.status} with {kind!r} instead of a stream")
+            followed.begin()
+            async for content in answer.aiter_stream():
+                found = followed.read(content)
+                for event in found:
+                    yield event
+                if followed.has_ended:
+                    return
+                if not found:
+                    yield None
+
+    async def wait(self, run_id: str, *, timeout: float | None = None) -> Run:  # noqa: ASYNC109 - the run's
+        """Wait until the run has ended, and return it.
+
+        Raises:
+            WaitTimeoutError: it has not ended after `timeout` seconds; it continues.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        run = await self.get(run_id)
+        async for _ in self.watch(FollowedRun(run_id, run.last_event), until=until):
+            pass
+        run = await self.get(run_id)
+        if not run.has_ended:
+            raise WaitTimeoutError(f"Run {run_id} has not ended after {timeout:g} seconds; it continues.")
+        return run
+
+
+def _build_request(variables: Mapping[str, Any] | None, *, wait: bool, priority: int) -> dict[str, Any]:
+    """Leaves out a default priority, because older coordinators know none."""
+    body: dict[str, Any] = {"variables": dict(variables or {}), "wait": wait}
+    return {**body, "priority": priority} if priority else body

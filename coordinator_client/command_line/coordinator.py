@@ -1,0 +1,170 @@
+"""The port that the verbs use: this machine's coordinator (in `scenarios`) or another one (remote.py)."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Protocol
+
+from coordinator_client.command_line.decisions import Decisions
+from coordinator_client.command_line.registrations import Registrations
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.errors import CoordinatorError, InvalidDocumentError, Problem
+from coordinator_client.records import Change, Event, Fault, LeftOut, PlannedRun, Run, Scenario, Version
+
+MAX_NAMES_LISTED = 10
+
+
+class CommandRefused(CoordinatorError):  # noqa: N818 - a state
+    """The command cannot be carried out; the message is for a person."""
+
+
+class ScenarioNotFound(CommandRefused):
+    """No scenario with this name is stored."""
+
+    def __init__(self, name: str, stored: Sequence[str]) -> None:
+        close = get_close_matches(name, stored, n=1)
+        if close:
+            hint = f"did you mean {close[0]!r}?"
+        elif stored:
+            more = f" and {len(stored) - MAX_NAMES_LISTED} more" if len(stored) > MAX_NAMES_LISTED else ""
+            hint = f"choose one of {', '.join(stored[:MAX_NAMES_LISTED])}{more}."
+        else:
+            hint = f"store scenarios with {quote_command('import')}."
+        super().__init__(f"There is no scenario {name!r}; {hint}")
+
+
+class RunNotFound(CommandRefused):
+    """No run, or more than one, has an id with this beginning."""
+
+    def __init__(self, beginning: str, *, found: int = 0) -> None:
+        listing = f"{quote_command('runs')} lists all"
+        if not beginning:
+            super().__init__(f"Give the id of a run, or the beginning of it; {listing}.")
+            return
+        what = f"There are {found} runs" if found else "There is no run"
+        hint = "give more characters" if found else listing
+        super().__init__(f"{what} whose id begins with {beginning!r}; {hint}.")
+
+
+class NothingToUndo(CommandRefused):
+    """The run is held by a process that will undo its faults."""
+
+
+class TranslationRefused(InvalidDocumentError):  # noqa: N818 - as above
+    """The scenario made from a Chaos Toolkit experiment is invalid: the paths of `problems` are useful."""
+
+    def __init__(self, problems: Sequence[Problem], left_out: Sequence[LeftOut]) -> None:
+        super().__init__(problems)
+        self.left_out = tuple(left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedScenario:
+    """`last_run` is the verdict, or "" if it has never run."""
+
+    scenario: Scenario
+    last_run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDocument:
+    """A valid document. `left_out` lists what of a Chaos Toolkit experiment has no equivalent."""
+
+    name: str
+    source: str
+    left_out: tuple[LeftOut, ...] = ()
+    is_translated: bool = False
+    subject: str = "scenario"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Empty fields match every run; `status` is a state or an outcome."""
+
+    scenario: str = ""
+    status: str = ""
+    limit: int = 20
+
+
+class Coordinator(Registrations, Decisions, Protocol):
+    """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
+
+    def close(self) -> None: ...
+
+    def list_scenarios(self) -> Sequence[ListedScenario]: ...
+
+    def find_scenario(self, name: str) -> Scenario: ...
+
+    def delete_scenario(self, name: str) -> None:
+        """Refused while a run is unfinished or has left a fault."""
+        ...
+
+    def list_versions(self, name: str, limit: int) -> Sequence[Version]:
+        """The newest first, without documents."""
+        ...
+
+    def find_version(self, name: str, version: int) -> Version: ...
+
+    def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
+        """Validate a document where it would run. `name` is given to a Chaos Toolkit experiment."""
+        ...
+
+    def plan_changes(self, documents: Sequence[ReadDocument], *, prune: bool) -> Sequence[Change]:
+        """List what `store_documents` would do now."""
+        ...
+
+    def store_documents(
+        self, documents: Sequence[ReadDocument], *, prune: bool, only_new: Collection[str] = ()
+    ) -> Sequence[Change]:
+        """Store all or none. Refused if a name in `only_new` is stored with another document."""
+        ...
+
+    def plan_run(self, source: str, variables: Mapping[str, str]) -> PlannedRun:
+        """What a run of the document would do, and what it would meet now."""
+        ...
+
+    def start_scenario(
+        self, name: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> Run: ...
+
+    def start_document(
+        self, source: str, variables: Mapping[str, str], *, wait: bool, priority: int = 0
+    ) -> Run:
+        """Start a run of a document that need not be stored."""
+        ...
+
+    def list_runs(self, which: RunFilter) -> Sequence[Run]: ...
+
+    def find_run_id(self, beginning: str) -> str:
+        """Return the whole id of the only run whose id has this beginning."""
+        ...
+
+    def find_run(self, run_id: str) -> Run: ...
+
+    def watch(self, run_id: str, after: int) -> Iterator[Event | None]:
+        """Yield the events after that number as they happen, until the run has ended; None in between.
+
+        Raises:
+            UnavailableError: the coordinator has not responded for a minute.
+        """
+        ...
+
+    def explain_missing_worker(self, run: Run) -> str:
+        """Say whether a queued run may be waiting for a worker that does not run; else ""."""
+        ...
+
+    def stop_run(self, run_id: str) -> bool:
+        """Request the end. False if the run has ended or is already being stopped."""
+        ...
+
+    def pull_global_stop(self, reason: str) -> int: ...
+
+    def release_global_stop(self) -> bool: ...
+
+    def render_report(self, run_id: str, format_name: str) -> bytes: ...
+
+    def list_faults(self, *, outstanding: bool, limit: int) -> Sequence[Fault]: ...
+
+    def undo_faults(self, run_id: str) -> Sequence[Fault]:
+        """Undo what the run has left behind, and return what is still outstanding."""
+        ...

@@ -1,0 +1,42 @@
+"""What the verbs `approval`, `webhook`, `token`, `acknowledge` and `whoami` ask of a coordinator."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
+
+
+class Decisions(Protocol):
+    """All methods may raise CoordinatorError."""
+
+    def acknowledge_fault(self, fault_id: int, reason: str) -> Fault:
+        """Close an outstanding fault without an undo."""
+        ...
+
+    def list_approvals(self, state: str, limit: int) -> Sequence[Approval]: ...
+
+    def find_approval(self, approval_id: int) -> Approval: ...
+
+    def decide_approval(self, approval_id: int, reason: str, *, approved: bool) -> Approval: ...
+
+    def list_webhooks(self) -> Sequence[Webhook]: ...
+
+    def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
+        """Add a webhook; its secret is only in this response."""
+        ...
+
+    def remove_webhook(self, name: str) -> None: ...
+
+    def test_webhook(self, name: str) -> None:
+        """Let the watchdog send a test message."""
+        ...
+
+    def change_webhook_secret(self, name: str) -> Webhook: ...
+
+    def list_tokens(self) -> Sequence[Token]: ...
+
+    def revoke_token(self, beginning: str) -> Token:
+        """Revoke the only token with this id or beginning."""
+        ...
+
+    def whoami(self) -> Identity: ...

@@ -1,0 +1,90 @@
+"""Reads documents from files and folders, and writes files atomically."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from coordinator_client.command_line.coordinator import CommandRefused
+
+SUFFIXES = (".yaml", ".yml", ".json")
+STANDARD_INPUT = Path("-")
+# Far more than a document may have. The rest of longer input is never read.
+MAX_INPUT_BYTES = 4 * 1024 * 1024
+
+
+def find_files(paths: list[Path]) -> list[Path]:
+    """The given files and, in folders, all files with one of SUFFIXES. `-` is standard input.
+
+    Names that begin with a dot are skipped: `.git`, `.github`, and the folders that Kubernetes makes in a
+    mounted ConfigMap.
+
+    Raises:
+        CommandRefused: a file does not exist, or there are none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(_list_folder(path))
+        elif path == STANDARD_INPUT or path.is_file():
+            files.append(path)
+        else:
+            raise CommandRefused(f"There is no file or folder {str(path)!r}.")
+    if not files:
+        raise CommandRefused(f"There is no {', '.join(SUFFIXES)} file in {', '.join(map(str, paths))}.")
+    return list(dict.fromkeys(files))
+
+
+def _list_folder(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.suffix in SUFFIXES and path.is_file():
+            yield path
+
+
+def is_file_name(word: str) -> bool:
+    """Names of scenarios contain no dot."""
+    return Path(word) == STANDARD_INPUT or Path(word).suffix in SUFFIXES
+
+
+def read_content(file: Path) -> bytes:
+    if file == STANDARD_INPUT:
+        return sys.stdin.buffer.read(MAX_INPUT_BYTES)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise CommandRefused(f"Cannot read {str(file)!r}: {error.strerror}.") from error
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Replace the file's content atomically: readers see either the old or the new one."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)  # a device or a pipe, like /dev/stdout, cannot be replaced
+            return
+        try:
+            with draft.open("wb") as opened:
+                opened.write(content)
+                opened.flush()
+                os.fsync(opened.fileno())
+            draft.replace(file)
+        finally:
+            with suppress(FileNotFoundError):
+                draft.unlink()
+    except OSError as error:
+        raise CommandRefused(f"Cannot write {str(file)!r}: {error.strerror}.") from error
+
+
+def check_writable(file: Path) -> None:
+    """Check this before starting a run whose result is written there.
+
+    Raises:
+        CommandRefused: the folder does not exist or is not writable.
+    """
+    device = file.exists() and not file.is_file() and not file.is_dir()
+    place = file if device else file.parent
+    mode = os.W_OK if device else os.W_OK | os.X_OK
+    if file.is_dir() or not os.access(place, mode):
+        raise CommandRefused(f"Cannot write {str(file)!r}; choose a file in a writable folder.")

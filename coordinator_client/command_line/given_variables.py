@@ -1,0 +1,80 @@
+"""The values of variables that a command is given: as words, from files, and from the environment."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.command_line.files import read_content
+from coordinator_client.errors import InvalidVariablesError
+
+SCALARS = ("str", "int", "float", "bool", "timestamp")
+TAG = "tag:yaml.org,2002:"
+
+
+def read_variables(words: Sequence[str], files: Sequence[Path]) -> dict[str, str]:
+    """The value of each name. A word takes precedence over a file, and a later one over an earlier one.
+
+    A word without '=' names a variable of the environment, too.
+
+    Raises:
+        CommandRefused: a file cannot be read.
+        InvalidVariablesError: a file is not a mapping of names to values, or the environment lacks a name.
+    """
+    values: dict[str, str] = {}
+    for file in files:
+        values |= _read_file(file)
+    pairs = (_add_value(word).partition("=") for word in words)
+    return values | {name.strip(): value for name, _, value in pairs}
+
+
+def _add_value(word: str) -> str:
+    if "=" in word:
+        return word
+    if word not in os.environ:
+        sentence = (
+            f"{word!r} has no value: write it as '{word}=VALUE', or set the environment variable {word!r}"
+        )
+        raise InvalidVariablesError({word: sentence})
+    return f"{word}={os.environ[word]}"
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    import yaml  # noqa: PLC0415 - only where it is needed
+
+    try:
+        tree = yaml.compose(read_content(file), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidVariablesError({str(file): f"{file}: {_describe_error(error)}"}) from error
+    if not isinstance(tree, yaml.MappingNode):
+        sentence = f"{file}: {_locate(tree)}it is not a mapping of names to values"
+        raise InvalidVariablesError({str(file): sentence})
+    values: dict[str, str] = {}
+    errors: dict[str, str] = {}
+    for key, node in tree.value:
+        name = str(key.value)
+        if name in values:
+            errors[name] = f"{file}: {_locate(key)}{name!r} is given twice"
+        values[name] = str(node.value)
+        kind = node.tag.removeprefix(TAG)
+        if not isinstance(node, yaml.ScalarNode) or kind not in SCALARS:
+            written = f"{node.value} " if isinstance(node, yaml.ScalarNode) else "this "
+            errors[name] = (
+                f"{file}: {_locate(node)}{written}is not a value for {name!r}: "
+                "write text, a number, true or false"
+            )
+        elif kind == "bool":
+            values[name] = values[name].lower()
+    if errors:
+        raise InvalidVariablesError(errors)
+    return values
+
+
+def _locate(node: Any) -> str:
+    return "" if node is None else f"line {node.start_mark.line + 1}, column {node.start_mark.column + 1}: "
+
+
+def _describe_error(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{place}{getattr(error, 'problem', None) or error}"

@@ -1,0 +1,96 @@
+"""The program `test-coordinator`: every verb against a server."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from coordinator_client.command_line import (
+    completion,
+    decision_verbs,
+    exit_codes,
+    fault_verbs,
+    history_verbs,
+    import_verb,
+    profile_verbs,
+    registration_verbs,
+    run_verbs,
+    scenario_verbs,
+    schedule_verbs,
+)
+from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.terminal import Terminal
+from coordinator_client.command_line.verbs import Session, add_connection
+from coordinator_client.command_line.wording import set_program
+from coordinator_client.errors import CoordinatorError
+from coordinator_client.profiles import read_profile
+from coordinator_client.version import __version__
+
+DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
+GROUPS = (
+    *(scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs),
+    *(registration_verbs, decision_verbs),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    set_program(completion.PROGRAM)
+    parser = build_parser()
+    completion.start(parser)
+    options = vars(parser.parse_args(words))
+    options.pop("verb")
+    options.pop("what", None)
+    names = ("server", "profile", "authority")
+    server, profile, authority = (options.pop(name) for name in names)
+    terminal = Terminal(wants_json=options.pop("wants_json", False), no_color=options.pop("no_color"))
+    session = Session(lambda: connect(server, profile, authority), terminal)
+    try:
+        return carry_out(options.pop("function"), session, options)
+    finally:
+        session.close()
+
+
+def build_parser() -> ArgumentParser:
+    parser = ArgumentParser(prog=completion.PROGRAM, description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"test-coordinator {__version__}")
+    parser.add_argument("--no-color", action="store_true", help="No colours; so does NO_COLOR.")
+    add_connection(parser, "")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for group in (*GROUPS, profile_verbs):
+        group.add_to(verbs)
+    return parser
+
+
+def connect(server: str, profile: str, authority: str) -> Coordinator:
+    from coordinator_client.command_line.remote import RemoteCoordinator  # noqa: PLC0415 - not for --help
+    from coordinator_client.synchronous.client import Client  # noqa: PLC0415
+
+    found = read_profile(profile, server=server, authority=authority)
+    return RemoteCoordinator(Client(found.server, found.token, authority=found.authority))
+
+
+def carry_out(function: Callable[..., int], session: Session, options: dict[str, Any]) -> int:
+    """Call the verb; returns the exit code. Every error is one sentence on standard error."""
+    try:
+        code = function(session, **options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as 'head', has gone; Python would complain again when it flushes at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.PIPE_CLOSED
+    except CoordinatorError as error:
+        session.terminal.complain(str(error))
+        return exit_codes.REFUSED
+    except KeyboardInterrupt:
+        return exit_codes.DETACHED
+    return code
+
+
+def run_program() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run_program()

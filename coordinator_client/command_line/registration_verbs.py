@@ -1,0 +1,231 @@
+"""The verbs `service` and `host`, each with add, list, test and remove."""
+
+from argparse import ArgumentParser, BooleanOptionalAction
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.registrations import HostRequest, ServiceRequest
+from coordinator_client.command_line.terminal import escape_text
+from coordinator_client.command_line.verbs import Completer, Session, Verb, add_completed, add_group, add_verb
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.records import Check, Host, Service
+
+WEB_SCHEMES = ("http", "https")
+REPLACE_HELP = "Change a registered one. Without this, its name must be new."
+PROTECTED_HELP = "Runs that act on it start only after a second person has approved them."
+
+
+def add_to(verbs: Any) -> None:
+    _add_service_verbs(add_group(verbs, "service", "Register services, and check them."))
+    _add_host_verbs(add_group(verbs, "host", "Register machines to inject faults on, and check them."))
+
+
+def _add_service_verbs(verbs: Any) -> None:
+    add = _add_named(verbs, add_service, "add", "Register a service.", "service")
+    add.add_argument("--url", required=True, metavar="URL", help="As http://HOST:PORT or tcp://HOST:PORT.")
+    add.add_argument("--proxy", metavar="CONTROL_URL", help="The control API of its fault proxy.")
+    add.add_argument(
+        "--proxy-listener", metavar="HOST:PORT", help="Its listener there (default: the proxy's only one)."
+    )
+    add.add_argument(
+        "--proxy-secret",
+        metavar="NAME",
+        help="The secret with the proxy's token (default: FAULT_PROXY_TOKEN).",
+    )
+    add.add_argument("--health", metavar="PATH", help="The path to request for its health.")
+    _add_common(add)
+    add_verb(verbs, list_services, "list", "List the services.")
+    _add_named(verbs, show_service, "show", "Show a service.", "service")
+    _add_named(verbs, test_service, "test", "Check its address, its health and its fault proxy.", "service")
+    _add_named(verbs, remove_service, "remove", "Remove a service and its chart queries.", "service")
+
+
+def _add_host_verbs(verbs: Any) -> None:
+    add = _add_named(verbs, add_host, "add", "Register a host.", "host")
+    add.add_argument(
+        "--ssh", metavar="USER@HOST[:PORT]", help="Where SSH reaches it (default: the worker's own machine)."
+    )
+    add.add_argument(
+        "--label",
+        action="append",
+        dest="labels",
+        metavar="KEY=VALUE",
+        help="A label by which scenarios select it; can be repeated. With '--replace', it replaces all.",
+    )
+    _add_common(add)
+    add_verb(verbs, list_hosts, "list", "List the hosts.")
+    _add_named(verbs, show_host, "show", "Show a host.", "host")
+    _add_named(verbs, test_host, "test", "Check whether the coordinator reaches the host.", "host")
+    _add_named(verbs, remove_host, "remove", "Remove a host.", "host")
+
+
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str, kind: str) -> ArgumentParser:
+    parser = add_verb(verbs, function, name, help_text)
+    completer: Completer = completion.complete_services if kind == "service" else completion.complete_hosts
+    add_completed(parser, "name", completer, metavar="NAME", help_text=f"The {kind}'s name.")
+    return parser
+
+
+def _add_common(parser: ArgumentParser) -> None:
+    parser.add_argument("--description", metavar="TEXT")
+    parser.add_argument("--protected", action=BooleanOptionalAction, default=None, help=PROTECTED_HELP)
+    parser.add_argument("--replace", action="store_true", help=REPLACE_HELP)
+
+
+def add_service(session: Session, name: str, url: str, *, replace: bool, **options: Any) -> int:
+    if options["health"] is not None and url.partition("://")[0].lower() not in WEB_SCHEMES:
+        raise CommandRefused(
+            f"{url!r} is not an HTTP address, so it has no health path; leave '--health' out."
+        )
+    saved = session.coordinator.save_service(
+        ServiceRequest(
+            name=name,
+            base_url=url,
+            description=options["description"],
+            health_path=options["health"],
+            protected=options["protected"],
+            proxy=options["proxy"],
+            proxy_listener=options["proxy_listener"],
+            proxy_secret=options["proxy_secret"],
+        ),
+        replace=replace,
+    )
+    words = f"Service {escape_text(saved.name)} is registered at {escape_text(saved.base_url)}"
+    proxy = f", behind the fault proxy at {escape_text(saved.proxy)}" if saved.proxy else ""
+    return _show_saved(session, saved, f"{words}{proxy}.")
+
+
+def list_services(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_services()
+    columns = {
+        "Name": [service.name for service in found],
+        "URL": [service.base_url for service in found],
+        "Fault proxy": [
+            " ".join(filter(None, (service.proxy, service.proxy_listener))) or "-" for service in found
+        ],
+        "Protected": ["yes" if service.protected else "-" for service in found],
+        "Held by": [service.held_by[:8] if service.held_by else "-" for service in found],
+    }
+    command = quote_command("service add NAME --url URL")
+    hint = f"No services are registered; register one with {command}."
+    session.terminal.rows(found, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def show_service(session: Session, name: str, **_options: Any) -> int:
+    return _show_fields(session, session.coordinator.find_service(name))
+
+
+def test_service(session: Session, name: str, **_options: Any) -> int:
+    return _show_checks(session, "service", name, session.coordinator.check_service(name))
+
+
+def remove_service(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.remove_service(name)
+    return _show_saved(session, {"removed": name}, f"Service {escape_text(name)} is removed.")
+
+
+def add_host(
+    session: Session,
+    name: str,
+    ssh: str | None,
+    labels: Sequence[str] | None,
+    *,
+    replace: bool,
+    **options: Any,
+) -> int:
+    saved = session.coordinator.save_host(
+        HostRequest(
+            name=name,
+            address=ssh,
+            labels=None if labels is None else parse_labels(labels),
+            description=options["description"],
+            protected=options["protected"],
+        ),
+        replace=replace,
+    )
+    place = f"at {escape_text(saved.address)}" if saved.address else "as the machine of the worker itself"
+    return _show_saved(session, saved, f"Host {escape_text(saved.name)} is registered {place}.")
+
+
+def parse_labels(words: Sequence[str]) -> dict[str, str]:
+    """The labels by name. A value may contain '='.
+
+    Raises:
+        CommandRefused: a label has no '=' or no name, or is given twice.
+    """
+    labels: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.strip():
+            raise CommandRefused(f"Invalid '--label' {word!r}; write it as KEY=VALUE, for example role=shop.")
+        if name in labels:
+            raise CommandRefused(f"The label {name!r} is given twice; a host has one value for each name.")
+        labels[name] = value
+    return labels
+
+
+def list_hosts(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_hosts()
+    columns = {
+        "Name": [host.name for host in found],
+        "SSH": [host.address or "the worker's own machine" for host in found],
+        "Labels": [_format_labels(host.labels) for host in found],
+        "Protected": ["yes" if host.protected else "-" for host in found],
+        "Held by": [host.held_by[:8] if host.held_by else "-" for host in found],
+    }
+    command = quote_command("host add NAME --ssh USER@HOST")
+    hint = f"No hosts are registered; register one with {command}."
+    session.terminal.rows(found, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def _format_labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in labels.items()) or "-"
+
+
+def show_host(session: Session, name: str, **_options: Any) -> int:
+    return _show_fields(session, session.coordinator.find_host(name))
+
+
+def test_host(session: Session, name: str, **_options: Any) -> int:
+    return _show_checks(session, "host", name, session.coordinator.check_host(name))
+
+
+def remove_host(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.remove_host(name)
+    return _show_saved(session, {"removed": name}, f"Host {escape_text(name)} is removed.")
+
+
+def _show_fields(session: Session, found: Service | Host) -> int:
+    """One line for each field that has a value."""
+    values = {name: value for name, value in found.raw.items() if value not in (None, "", [], {})}
+    lines = [f"{escape_text(name)}: {escape_text(_format_value(value))}" for name, value in values.items()]
+    session.terminal.result(found, "\n".join(lines))
+    return exit_codes.DONE
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _format_labels(value)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _show_saved(session: Session, facts: Any, markup: str) -> int:
+    session.terminal.result(facts, markup)
+    return exit_codes.DONE
+
+
+def _show_checks(session: Session, kind: str, name: str, checks: Sequence[Check]) -> int:
+    is_well = all(check.ok for check in checks)
+    if session.terminal.wants_json:
+        session.terminal.document({kind: name, "ok": is_well, "checks": checks})
+    else:
+        for check in checks:
+            mark = "[green]ok[/green]   " if check.ok else "[red]wrong[/red]"
+            session.terminal.say(f"{mark} {escape_text(check.subject)}: {escape_text(check.sentence)}")
+    return exit_codes.DONE if is_well else exit_codes.WRONG

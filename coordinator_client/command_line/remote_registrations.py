@@ -1,0 +1,127 @@
+"""The services, hosts and schedules of another coordinator, through its API."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from coordinator_client.command_line.registrations import (
+    REPLACE_HINT,
+    HostRequest,
+    ScheduleRequest,
+    ServiceRequest,
+)
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    NotSupportedError,
+    RefusedError,
+)
+from coordinator_client.records import Check, Host, Schedule, Service
+from coordinator_client.synchronous.client import Client
+
+
+class RemoteRegistrations:
+    _client: Client
+
+    def list_services(self) -> Sequence[Service]:
+        return self._client.services.list()
+
+    def find_service(self, name: str) -> Service:
+        with explain_missing("service", name):
+            return self._client.services.get(name)
+
+    def save_service(self, request: ServiceRequest, *, replace: bool) -> Service:
+        with explain_refusals():
+            return self._client.services.put(**_list_fields(request), only_new=not replace)
+
+    def remove_service(self, name: str) -> None:
+        with explain_missing("service", name):
+            self._client.services.delete(name)
+
+    def check_service(self, name: str) -> Sequence[Check]:
+        with explain_missing("service", name):
+            return self._client.services.test(name)
+
+    def list_hosts(self) -> Sequence[Host]:
+        return self._client.hosts.list()
+
+    def find_host(self, name: str) -> Host:
+        with explain_missing("host", name):
+            return self._client.hosts.get(name)
+
+    def save_host(self, request: HostRequest, *, replace: bool) -> Host:
+        with explain_refusals():
+            return self._client.hosts.put(**_list_fields(request), only_new=not replace)
+
+    def remove_host(self, name: str) -> None:
+        with explain_missing("host", name):
+            self._client.hosts.delete(name)
+
+    def check_host(self, name: str) -> Sequence[Check]:
+        with explain_missing("host", name):
+            return self._client.hosts.test(name)
+
+    def list_schedules(self) -> Sequence[Schedule]:
+        return self._client.schedules.list()
+
+    def find_schedule(self, name: str) -> Schedule:
+        with explain_missing("schedule", name):
+            return self._client.schedules.get(name)
+
+    def save_schedule(self, request: ScheduleRequest) -> Schedule:
+        with explain_refusals():
+            return self._client.schedules.put(
+                request.name, request.scenario, request.cron, **request.list_fields()
+            )
+
+    def remove_schedule(self, name: str) -> None:
+        with explain_missing("schedule", name):
+            self._client.schedules.delete(name)
+
+    def pause_schedule(self, name: str, *, paused: bool) -> Schedule:
+        with explain_missing("schedule", name):
+            schedules = self._client.schedules
+            return schedules.pause(name) if paused else schedules.resume(name)
+
+
+def _list_fields(request: ServiceRequest | HostRequest) -> dict[str, Any]:
+    return {field: value for field, value in asdict(request).items() if value is not None}
+
+
+@contextmanager
+def explain_missing(kind: str, name: object) -> Iterator[None]:
+    try:
+        yield
+    except NotSupportedError:
+        raise
+    except NotFoundError as error:
+        sentence = build_missing(kind, name)
+        raise NotFoundError(sentence, status=error.status or 0, code=error.code) from None
+
+
+def build_missing(kind: str, name: object) -> str:
+    return f"There is no {kind} {name!r}; {quote_command(f'{kind} list')} lists all."
+
+
+@contextmanager
+def explain_refusals() -> Iterator[None]:
+    """Adds what the API says at single fields."""
+    try:
+        yield
+    except ConflictError as error:
+        raise ConflictError(f"{error} {REPLACE_HINT}", status=error.status or 0, code=error.code) from error
+    except InvalidRequestError as error:
+        sentences = [
+            f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}"
+            for item in error.errors
+            if "message" in item
+        ]
+        if not sentences:
+            raise
+        status = error.status or 0
+        raise RefusedError(
+            " ".join(sentences), status=status, code=error.code, errors=error.errors
+        ) from error

@@ -1,0 +1,270 @@
+"""The verbs run and follow."""
+
+import signal
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import CommandRefused, TranslationRefused
+from coordinator_client.command_line.decision_verbs import show_steps
+from coordinator_client.command_line.files import (
+    check_writable,
+    find_files,
+    is_file_name,
+    read_content,
+    replace_file,
+)
+from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.progress import Progress, format_verdict
+from coordinator_client.command_line.reading import FileProblem, list_findings, show_preflight, show_problems
+from coordinator_client.command_line.terminal import Terminal, escape_text
+from coordinator_client.command_line.verbs import (
+    RUN_HELP,
+    VARIABLE_HELP,
+    Session,
+    add_completed,
+    add_vars_file,
+    add_verb,
+)
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.errors import InvalidDocumentError, UnavailableError
+from coordinator_client.records import Event, Run
+
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
+
+
+def add_to(verbs: Any) -> None:
+    parser = add_verb(
+        verbs,
+        run,
+        "run",
+        "Run a scenario and follow it until it ends. The exit code is that of the outcome.",
+    )
+    add_completed(
+        parser,
+        "scenario",
+        completion.complete_scenarios,
+        metavar="NAME-OR-FILE",
+        help_text="The name of a stored scenario, or a file with a document, or '-' for standard input.",
+    )
+    parser.add_argument(
+        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
+    )
+    add_vars_file(parser)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--dry-run", action="store_true", help="Show what the run would do, without starting it."
+    )
+    how.add_argument(
+        "--detach", action="store_true", help="Start the run, print its id, and do not follow it."
+    )
+    how.add_argument("--wait", action="store_true", help="Show only how the run ends, not its events.")
+    parser.add_argument(
+        "--no-wait",
+        action="store_true",
+        help="Do not start the run if it would have to wait, for example for its services.",
+    )
+    parser.add_argument(
+        "--priority",
+        type=_parse_priority,
+        default=0,
+        metavar="N",
+        help="From -100 to 100; among waiting runs, the highest begins first (default: 0).",
+    )
+    parser.add_argument(
+        "--junit",
+        type=Path,
+        metavar="FILE",
+        help="Write a JUnit report to FILE when the run has ended, whatever the outcome.",
+    )
+    watching = add_verb(
+        verbs,
+        follow,
+        "follow",
+        "Show the events of a run until it ends. The exit code is that of the outcome.",
+    )
+    watching.add_argument("run", metavar="RUN", help=RUN_HELP)
+    watching.add_argument("--after", type=int, default=0, metavar="N", help="Continue after event number N.")
+
+
+def run(
+    session: Session,
+    scenario: str,
+    variables: list[str],
+    *,
+    vars_files: list[Path],
+    dry_run: bool,
+    detach: bool,
+    junit: Path | None,
+    **options: Any,
+) -> int:
+    if junit is not None:
+        if dry_run or detach:
+            raise CommandRefused(
+                "'--junit' needs the end of the run; use it without '--dry-run' and '--detach'."
+            )
+        check_writable(junit)
+    try:
+        values = read_variables(variables, vars_files)
+        if dry_run:
+            return _dry_run(session, scenario, values)
+        started = _start(session, scenario, values, wait=not options["no_wait"], priority=options["priority"])
+    except TranslationRefused as error:
+        return _show_refused_document(session, scenario, error, translated=True)
+    except InvalidDocumentError as error:
+        return _show_refused_document(session, scenario, error, translated=False)
+    if detach:
+        return _show_started(session.terminal, started)
+    return _follow_to_end(session, started, junit, quiet=options["wait"])
+
+
+def _show_refused_document(
+    session: Session, scenario: str, error: InvalidDocumentError, *, translated: bool
+) -> int:
+    found = [FileProblem(Path(scenario), mistake, translated=translated) for mistake in error.problems]
+    show_problems(session.terminal, found)
+    if session.terminal.wants_json:
+        session.terminal.document({"problems": [problem.as_json() for problem in found]})
+    return exit_codes.REFUSED
+
+
+def _parse_priority(text: str) -> int:
+    number = int(text) if text.lstrip("-").isdecimal() else MAX_PRIORITY + 1
+    if not MIN_PRIORITY <= number <= MAX_PRIORITY:
+        raise ArgumentTypeError(
+            f"invalid priority {text!r}; choose a whole number from {MIN_PRIORITY} to {MAX_PRIORITY}"
+        )
+    return number
+
+
+def _start(session: Session, scenario: str, values: dict[str, str], *, wait: bool, priority: int) -> Run:
+    if is_file_name(scenario):
+        source = _read_source(session, scenario)
+        return session.coordinator.start_document(source, values, wait=wait, priority=priority)
+    return session.coordinator.start_scenario(scenario, values, wait=wait, priority=priority)
+
+
+def _read_source(session: Session, scenario: str) -> str:
+    if not is_file_name(scenario):
+        return session.coordinator.find_scenario(scenario).document
+    (file,) = find_files([Path(scenario)])
+    return session.coordinator.read_document(read_content(file)).source
+
+
+def _dry_run(session: Session, scenario: str, values: dict[str, str]) -> int:
+    found = session.coordinator.plan_run(_read_source(session, scenario), values)
+    terminal = session.terminal
+    if terminal.wants_json:
+        terminal.document({"scenario": scenario, "steps": found.steps, **list_findings(found)})
+        return exit_codes.DONE
+    show_steps(session, found.steps)
+    show_preflight(terminal, found)
+    terminal.say("Nothing was started.")
+    return exit_codes.DONE
+
+
+def _show_started(terminal: Terminal, started: Run) -> int:
+    if terminal.wants_json:
+        terminal.document(started)
+    else:
+        terminal.say(started.id)
+        if started.waiting_for:
+            terminal.errors.print(f"Waiting: {escape_text(started.waiting_for)}.")
+    return exit_codes.DONE
+
+
+def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet: bool) -> int:
+    terminal = session.terminal
+    terminal.say(f"Run {started.id} of [bold]{escape_text(started.scenario)}[/bold]")
+    progress = Progress(session.coordinator, started.id, terminal, quiet=quiet)
+    with handle_sigterm_as_ctrl_c():
+        try:
+            ended = _explain_outage(progress.follow, started)
+        except KeyboardInterrupt:
+            terminal.say(
+                "[yellow]Stopping the run and undoing its faults. "
+                "Press Ctrl-C again to exit without waiting.[/yellow]"
+            )
+            session.coordinator.stop_run(started.id)
+            ended = _explain_outage(progress.follow, started)
+    code = exit_codes.find_exit_code(ended)
+    try:
+        _write_results(session, ended, junit)
+    except CommandRefused as error:
+        # A report that cannot be written does not change the outcome, but the command must not exit with 0.
+        terminal.complain(str(error))
+        return code or exit_codes.REFUSED
+    return code
+
+
+def _write_results(session: Session, ended: Run, junit: Path | None) -> None:
+    if junit is not None:
+        replace_file(junit, session.coordinator.render_report(ended.id, "junit"))
+    if session.terminal.wants_json:
+        session.terminal.text(session.coordinator.render_report(ended.id, "json"))
+
+
+@contextmanager
+def handle_sigterm_as_ctrl_c() -> Iterator[None]:
+    """CI cancels a job with SIGTERM; the run must not continue without it."""
+
+    def raise_interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, raise_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _explain_outage(watched: Callable[[], Run], started: Run) -> Run:
+    try:
+        return watched()
+    except UnavailableError as error:
+        command = quote_command(f"follow {started.short_id}")
+        raise UnavailableError(
+            f"{error} The run may continue; show it with {command} once the coordinator responds."
+        ) from error
+
+
+def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
+    terminal = session.terminal
+    found = session.coordinator.find_run(session.coordinator.find_run_id(run))
+    show: Callable[[Event], None] = _make_event_printer(terminal)
+    try:
+        with terminal.status(f"{escape_text(found.scenario)} · Ctrl-C exits; the run continues"):
+            for event in session.coordinator.watch(found.id, after):
+                if event is not None:
+                    after = event.sequence
+                    show(event)
+    except UnavailableError as error:
+        command = quote_command(f"follow {found.short_id} --after {after}")
+        raise UnavailableError(f"{error} Continue with {command}.") from error
+    except KeyboardInterrupt:
+        command = quote_command(f"stop {found.short_id}")
+        terminal.complain(f"The run continues; stop it with {command}.")
+        raise
+    ended = session.coordinator.find_run(found.id)
+    if not terminal.wants_json:
+        terminal.say(format_verdict(ended))
+    return exit_codes.find_exit_code(ended)
+
+
+def _make_event_printer(terminal: Terminal) -> Callable[[Event], None]:
+    if terminal.wants_json:
+        return terminal.line
+
+    def show(event: Event) -> None:
+        place = " · ".join(escape_text(word) for word in (event.phase, event.step) if word)
+        reason = event.data.get("reason", "")
+        because = f": {escape_text(reason)}" if reason else ""
+        terminal.say(
+            f"{event.sequence:>5} {event.at:%H:%M:%S.%f} {escape_text(event.kind)}  {place}{because}"
+        )
+
+    return show

@@ -1,0 +1,234 @@
+"""The verbs list, show, validate, export, delete and versions."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.coordinator import (
+    CommandRefused,
+    ReadDocument,
+    RunFilter,
+)
+from coordinator_client.command_line.files import find_files, replace_file
+from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.history_verbs import add_limit, check_limit
+from coordinator_client.command_line.reading import list_findings, read_files, show_preflight
+from coordinator_client.command_line.terminal import Terminal, escape_text
+from coordinator_client.command_line.verbs import (
+    VARIABLE_HELP,
+    Session,
+    add_completed,
+    add_vars_file,
+    add_verb,
+)
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.errors import InvalidVariablesError
+from coordinator_client.records import PlannedRun, Run, Scenario
+
+RUNS_SHOWN = 5
+FILES_HELP = "Documents, or folders with documents (.yaml, .yml, .json), or '-' for standard input."
+
+
+def add_to(verbs: Any) -> None:
+    add_verb(
+        verbs,
+        list_scenarios,
+        "list",
+        "List the stored scenarios, with the verdict of the last run.",
+    )
+    show = add_verb(verbs, show_scenario, "show", "Show a scenario, its last runs and its document.")
+    _add_name(show)
+    validate = add_verb(verbs, validate_files, "validate", "Validate documents, without storing them.")
+    validate.add_argument("files", nargs="+", type=Path, help=FILES_HELP)
+    validate.add_argument(
+        "--live",
+        action="store_true",
+        help="Also check whether a run could begin now: services, secrets, and what this site allows.",
+    )
+    validate.add_argument(
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        dest="variables",
+        help=f"With '--live'. {VARIABLE_HELP}",
+    )
+    add_vars_file(validate)
+    export = add_verb(
+        verbs, export_scenario, "export", "Write the stored document of a scenario, or of all, unchanged."
+    )
+    _add_name(export, nargs="?", default="")
+    export.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
+    )
+    export.add_argument(
+        "--all", type=Path, metavar="FOLDER", dest="folder", help="Write every scenario to FOLDER/NAME.yaml."
+    )
+
+    _add_changes(verbs)
+
+
+def _add_changes(verbs: Any) -> None:
+    delete = add_verb(verbs, delete_scenario, "delete", "Delete a scenario; its runs stay.")
+    _add_name(delete)
+    versions = add_verb(verbs, list_versions, "versions", "List the versions of a scenario, or show one.")
+    _add_name(versions)
+    versions.add_argument("--show", type=int, metavar="N", help="Write the document of version N instead.")
+    add_limit(versions)
+
+
+def _add_name(parser: ArgumentParser, **how: Any) -> None:
+    add_completed(
+        parser,
+        "name",
+        completion.complete_scenarios,
+        metavar="NAME",
+        help_text="The scenario's name.",
+        **how,
+    )
+
+
+def list_scenarios(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_scenarios()
+    columns = {
+        "Name": [item.scenario.name for item in found],
+        "Title": [item.scenario.title for item in found],
+        "Last run": [item.last_run or "-" for item in found],
+    }
+    items = [_omit_document(item.scenario, item.last_run) for item in found]
+    hint = f"No scenarios are stored; store some with {quote_command('import')}."
+    session.terminal.rows(items, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def show_scenario(session: Session, name: str, **_options: Any) -> int:
+    scenario = session.coordinator.find_scenario(name)
+    runs = session.coordinator.list_runs(RunFilter(scenario=name, limit=RUNS_SHOWN))
+    if session.terminal.wants_json:
+        last = runs[0].verdict if runs else ""
+        document = {"document": scenario.document, "runs": runs}
+        session.terminal.document({**_omit_document(scenario, last), **document})
+    else:
+        _show(session.terminal, scenario, runs)
+    return exit_codes.DONE
+
+
+def _show(terminal: Terminal, scenario: Scenario, runs: Sequence[Run]) -> None:
+    terminal.say(f"[bold]{escape_text(scenario.name)}[/bold]  {escape_text(scenario.title)}")
+    if scenario.description:
+        terminal.say("\n".join(escape_text(line) for line in scenario.description.strip().splitlines()))
+    if scenario.tags:
+        terminal.say(f"Tags: {escape_text(', '.join(scenario.tags))}")
+    if scenario.changed_at:
+        terminal.say(f"Changed: {scenario.changed_at:%Y-%m-%d %H:%M:%S}")
+    for run in runs:
+        terminal.say(f"Run {run.short_id}, {run.created_at:%Y-%m-%d %H:%M:%S}: {run.verdict}")
+    terminal.say("")
+    terminal.say("\n".join(escape_text(line) for line in scenario.document.splitlines()))
+
+
+def validate_files(
+    session: Session,
+    files: list[Path],
+    *,
+    live: bool,
+    variables: list[str],
+    vars_files: list[Path],
+    **_options: Any,
+) -> int:
+    terminal = session.terminal
+    read, problems = read_files(
+        session, find_files(files), describe=lambda file, _: f"{escape_text(file)}: valid"
+    )
+    found = {
+        file: _check_live(session, file, document, (variables, vars_files)) for file, document in read if live
+    }
+    if terminal.wants_json:
+        valid = [
+            {"file": str(file), "name": document.name, **(list_findings(found[file]) if live else {})}
+            for file, document in read
+        ]
+        terminal.document({"valid": valid, "problems": [problem.as_json() for problem in problems]})
+    refused = any(problem.refused for problem in problems)
+    cannot_run = any(check.refusals or check.unreachable for check in found.values())
+    return exit_codes.REFUSED if refused or cannot_run else exit_codes.DONE
+
+
+def _check_live(
+    session: Session, file: Path, document: ReadDocument, given: tuple[list[str], list[Path]]
+) -> PlannedRun:
+    try:
+        found = session.coordinator.plan_run(document.source, read_variables(*given))
+    except InvalidVariablesError as error:
+        found = PlannedRun(refusals=list(error.variables.values()))
+    if not session.terminal.wants_json:
+        session.terminal.say(f"{escape_text(file)}: {'cannot run now' if found.refusals else 'checked live'}")
+        show_preflight(session.terminal, found)
+    return found
+
+
+def export_scenario(
+    session: Session, name: str, output: Path | None, folder: Path | None, **_options: Any
+) -> int:
+    if bool(name) == bool(folder) or (folder and output):
+        raise CommandRefused("Give either the name of a scenario or '--all FOLDER'.")
+    if folder:
+        return _export_all(session, folder)
+    content = session.coordinator.find_scenario(name).document.encode()
+    if output:
+        replace_file(output, content)
+    elif session.terminal.wants_json:
+        session.terminal.document({"name": name, "document": content.decode()})
+    else:
+        session.terminal.text(content)
+    return exit_codes.DONE
+
+
+def _export_all(session: Session, folder: Path) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
+    files = []
+    for found in session.coordinator.list_scenarios():
+        name = found.scenario.name
+        file = folder / f"{name}.yaml"
+        replace_file(file, session.coordinator.find_scenario(name).document.encode())
+        session.terminal.say(escape_text(file))
+        files.append(str(file))
+    if session.terminal.wants_json:
+        session.terminal.document({"files": files})
+    return exit_codes.DONE
+
+
+def delete_scenario(session: Session, name: str, **_options: Any) -> int:
+    session.coordinator.delete_scenario(name)
+    session.terminal.result({"deleted": name}, f"Scenario {escape_text(name)} is deleted.")
+    return exit_codes.DONE
+
+
+def list_versions(session: Session, name: str, show: int | None, limit: int, **_options: Any) -> int:
+    terminal = session.terminal
+    if show is not None:
+        version = session.coordinator.find_version(name, show)
+        if terminal.wants_json:
+            terminal.document(version)
+        else:
+            terminal.text(version.document.encode())
+        return exit_codes.DONE
+    found = session.coordinator.list_versions(name, check_limit(limit))
+    columns: dict[str, list[object]] = {
+        "Version": [version.version for version in found],
+        "At (UTC)": [f"{version.at:%Y-%m-%d %H:%M:%S}" for version in found],
+        "By": [version.by or "-" for version in found],
+        "Stored now": ["yes" if version.current else "-" for version in found],
+    }
+    terminal.rows(found, columns, empty="There are no versions.")
+    return exit_codes.DONE
+
+
+def _omit_document(scenario: Scenario, last_run: str) -> dict[str, Any]:
+    fields = {word: value for word, value in scenario.raw.items() if word != "document"}
+    return {**fields, "last_run": last_run}

@@ -1,0 +1,133 @@
+"""The verbs schedules, pause and resume, and `schedule` with list, show, set and remove."""
+
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.command_line import completion, exit_codes
+from coordinator_client.command_line.given_variables import read_variables
+from coordinator_client.command_line.registrations import ScheduleRequest
+from coordinator_client.command_line.terminal import escape_text
+from coordinator_client.command_line.verbs import (
+    VARIABLE_HELP,
+    Session,
+    Verb,
+    add_completed,
+    add_group,
+    add_vars_file,
+    add_verb,
+)
+from coordinator_client.command_line.wording import quote_command
+from coordinator_client.records import Schedule
+
+
+def add_to(verbs: Any) -> None:
+    add_verb(verbs, list_schedules, "schedules", "List the schedules, with the next time of each.")
+    _add_pauses(verbs)
+    group = add_group(verbs, "schedule", "Create and change schedules.")
+    add_verb(group, list_schedules, "list", "List the schedules, with the next time of each.")
+    _add_named(group, show_schedule, "show", "Show a schedule, and what would keep it from starting a run.")
+    parser = _add_named(group, set_schedule, "set", "Create or replace a schedule.")
+    add_completed(
+        parser, "--scenario", completion.complete_scenarios, help_text="What it runs.", required=True
+    )
+    parser.add_argument("--cron", required=True, metavar="LINE", help="As '30 2 * * MON-FRI'.")
+    parser.add_argument("--time-zone", default="UTC", metavar="ZONE", help="As Europe/Berlin (default: UTC).")
+    parser.add_argument(
+        "--var", action="append", default=[], metavar="NAME[=VALUE]", dest="variables", help=VARIABLE_HELP
+    )
+    add_vars_file(parser)
+    _add_named(group, remove_schedule, "remove", "Remove a schedule; its runs stay.")
+    _add_pauses(group)
+
+
+def _add_pauses(verbs: Any) -> None:
+    _add_named(verbs, pause_schedule, "pause", "Pause a schedule: it starts nothing until it is resumed.")
+    _add_named(verbs, resume_schedule, "resume", "Resume a paused schedule from now on.")
+
+
+def _add_named(verbs: Any, function: Verb, name: str, help_text: str) -> Any:
+    parser = add_verb(verbs, function, name, help_text)
+    add_completed(
+        parser,
+        "schedule",
+        completion.complete_schedules,
+        help_text="The schedule's name.",
+        metavar="SCHEDULE",
+    )
+    return parser
+
+
+def list_schedules(session: Session, **_options: Any) -> int:
+    found = session.coordinator.list_schedules()
+    columns = {
+        "Schedule": [schedule.name for schedule in found],
+        "Scenario": [schedule.scenario for schedule in found],
+        "Cron": [schedule.cron for schedule in found],
+        "Time zone": [schedule.time_zone for schedule in found],
+        "Next (UTC)": [format_next_time(schedule) for schedule in found],
+        "By": [schedule.changed_by or "-" for schedule in found],
+    }
+    hint = f"There are no schedules; create one with {quote_command('schedule set')} or in the admin site."
+    session.terminal.rows(found, columns, empty=hint)
+    return exit_codes.DONE
+
+
+def show_schedule(session: Session, schedule: str, **_options: Any) -> int:
+    found = session.coordinator.find_schedule(schedule)
+    when = f"{escape_text(found.in_words or found.cron)}, {escape_text(found.time_zone)}"
+    lines = [
+        f"[bold]{escape_text(found.name)}[/bold] runs {escape_text(found.scenario)}: {when}",
+        f"Next (UTC): {format_next_time(found)}",
+    ]
+    if found.variables:
+        values = ", ".join(f"{name}={value}" for name, value in found.variables.items())
+        lines.append(f"Variables: {escape_text(values)}")
+    if found.obstacle:
+        lines.append(f"[yellow]It could not start a run now[/yellow]: {escape_text(found.obstacle)}")
+    session.terminal.result(found, "\n".join(lines))
+    return exit_codes.DONE
+
+
+def set_schedule(
+    session: Session,
+    schedule: str,
+    scenario: str,
+    cron: str,
+    *,
+    time_zone: str,
+    variables: list[str],
+    vars_files: list[Path],
+    **_options: Any,
+) -> int:
+    values = read_variables(variables, vars_files)
+    saved = session.coordinator.save_schedule(ScheduleRequest(schedule, scenario, cron, time_zone, values))
+    words = f"{escape_text(saved.name)} is stored; its next time is {format_next_time(saved)} UTC."
+    session.terminal.result(saved, words)
+    return exit_codes.DONE
+
+
+def remove_schedule(session: Session, schedule: str, **_options: Any) -> int:
+    session.coordinator.remove_schedule(schedule)
+    session.terminal.result({"removed": schedule}, f"Schedule {escape_text(schedule)} is removed.")
+    return exit_codes.DONE
+
+
+def pause_schedule(session: Session, schedule: str, **_options: Any) -> int:
+    paused = session.coordinator.pause_schedule(schedule, paused=True)
+    session.terminal.result(
+        paused, f"{escape_text(paused.name)} is paused; resume it with {quote_command('resume')}."
+    )
+    return exit_codes.DONE
+
+
+def resume_schedule(session: Session, schedule: str, **_options: Any) -> int:
+    resumed = session.coordinator.pause_schedule(schedule, paused=False)
+    words = f"{escape_text(resumed.name)} is resumed; its next time is {format_next_time(resumed)} UTC."
+    session.terminal.result(resumed, words)
+    return exit_codes.DONE
+
+
+def format_next_time(schedule: Schedule) -> str:
+    if schedule.paused or schedule.next_at is None:
+        return "paused" if schedule.paused else "-"
+    return f"{schedule.next_at:%Y-%m-%d %H:%M}"

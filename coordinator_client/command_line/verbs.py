@@ -1,0 +1,81 @@
+"""Declares verbs: a parser, a function, and the session that the function gets."""
+
+from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.command_line.coordinator import Coordinator
+from coordinator_client.command_line.terminal import Terminal
+
+RUN_HELP = "The id of the run, or the beginning of it."
+
+VARIABLE_HELP = (
+    "Set a variable of the scenario, without a value to that of the environment variable; can be repeated."
+)
+SERVER_HELP = "Use the API of this coordinator; the token is read from TEST_COORDINATOR_TOKEN."
+PROFILE_HELP = "Use the coordinator and the token of this profile."
+AUTHORITY_HELP = "Trust the certificates of this private authority only (default: those of the system)."
+
+
+class Session:
+    """What a verb gets. The coordinator is connected when a verb first needs it."""
+
+    def __init__(self, connect: Callable[[], Coordinator], terminal: Terminal) -> None:
+        self._connect = connect
+        self.terminal = terminal
+
+    @cached_property
+    def coordinator(self) -> Coordinator:
+        return self._connect()
+
+    def close(self) -> None:
+        if "coordinator" in vars(self):
+            self.coordinator.close()
+
+
+Verb = Callable[..., int]
+"""Takes a session and the verb's options; returns the exit code."""
+Completer = Callable[..., list[str]]
+
+
+def add_verb(verbs: Any, function: Verb, name: str, help_text: str) -> ArgumentParser:
+    parser: ArgumentParser = verbs.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(function=function)
+    add_connection(parser, SUPPRESS)
+    parser.add_argument("--json", action="store_true", dest="wants_json", help="Write JSON.")
+    return parser
+
+
+def add_group(verbs: Any, name: str, help_text: str) -> Any:
+    """A noun with verbs of its own, as in `service list`."""
+    parser = verbs.add_parser(name, help=help_text, description=help_text)
+    add_connection(parser, SUPPRESS)
+    return parser.add_subparsers(dest="what", required=True, metavar="VERB")
+
+
+def add_connection(parser: ArgumentParser, default: str) -> None:
+    """Accepted before the verb and after it; the default belongs to the first place."""
+    parser.add_argument("--server", metavar="URL", default=default, help=SERVER_HELP)
+    parser.add_argument("--profile", metavar="NAME", default=default, help=PROFILE_HELP)
+    parser.add_argument("--ca", metavar="FILE", default=default, dest="authority", help=AUTHORITY_HELP)
+
+
+def add_completed(
+    parser: ArgumentParser, name: str, completer: Completer, *, help_text: str, **how: Any
+) -> None:
+    """An argument whose values the shell completes by asking the coordinator."""
+    parser.add_argument(name, help=help_text, **how).completer = completer  # type: ignore[attr-defined]
+
+
+def add_vars_file(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--vars-file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        dest="vars_files",
+        help="Read variables from a YAML or JSON file with names and values; '--var' takes precedence.",
+    )

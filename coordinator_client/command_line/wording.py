@@ -1,0 +1,40 @@
+"""What sentences have in common: the name of the program, counts and durations."""
+
+_program = "test-coordinator"
+_SECOND = 1_000_000  # in microseconds
+
+
+def set_program(name: str) -> None:
+    """The name under which the person has started this, for hints."""
+    global _program  # noqa: PLW0603 - a process is one program
+    _program = name
+
+
+def quote_command(words: str) -> str:
+    """A command that a hint names, such as 'test-coordinator runs'."""
+    return f"'{_program} {words}'"
+
+
+def format_count(number: int, thing: str) -> str:
+    """For example 'no run', '1 run' or '2 runs'."""
+    return f"{number or 'no'} {thing}{'s' if number > 1 else ''}"
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest notation, as in scenarios: `500ms`, `1.5s`, `1h30m`."""
+    microseconds = round(seconds * _SECOND)
+    if microseconds <= 0:
+        return "0s"
+    if microseconds < _SECOND:
+        return f"{_format_amount(microseconds / 1000)}ms"
+    minutes, rest = divmod(microseconds, 60 * _SECOND)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{amount}{unit}" for amount, unit in ((days, "d"), (hours, "h"), (minutes, "m")) if amount]
+    if rest:
+        parts.append(f"{_format_amount(rest / _SECOND)}s")
+    return "".join(parts)
+
+
+def _format_amount(amount: float) -> str:
+    return f"{amount:.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,70 @@
+"""What a reader of a run's events remembers between two connections."""
+
+import json
+from collections.abc import Sequence
+from time import monotonic
+
+from coordinator_client.errors import NotUnderstoodError
+from coordinator_client.parsing import parse
+from coordinator_client.records import Event
+from coordinator_client.server_sent_events import EventStreamParser, Message
+
+# Waits this long for a coordinator that is restarted or unreachable, because the run continues.
+MAX_OUTAGE_SECONDS = 60.0
+# A stream that lasted this long has waited for events; the next one may begin at once.
+MIN_STREAM_SECONDS = 0.5
+FIRST_DELAY, MAX_DELAY = 0.05, 2.0
+
+
+class FollowedRun:
+    """`last` is the number of the newest event that was read. After an interruption it continues there."""
+
+    def __init__(self, run_id: str, after: int = 0, *, max_outage: float = MAX_OUTAGE_SECONDS) -> None:
+        self.run_id = run_id
+        self.last = after
+        self.has_ended = False
+        self.max_outage = max_outage
+        self._parser = EventStreamParser(str(after))
+        self._heard_at = monotonic()
+        self._failures = 0
+
+    @property
+    def last_id(self) -> str:
+        return self._parser.last_id
+
+    def begin(self) -> None:
+        """A connection is there: what was half read before comes again."""
+        self._parser.reset()
+        self._heard_at, self._failures = monotonic(), 0
+
+    def read(self, content: bytes) -> Sequence[Event]:
+        """The new events in the bytes."""
+        self._heard_at = monotonic()
+        events = []
+        for message in self._parser.feed(content):
+            if message.event == "end":
+                self.has_ended = True
+                break
+            event = parse(Event, _read_json(message))
+            if event.sequence > self.last:  # a proxy may have sent something twice
+                self.last = event.sequence
+                events.append(event)
+        return events
+
+    def note_outage(self) -> float | None:
+        """The seconds until the next try; None if the coordinator has been away for too long."""
+        if monotonic() - self._heard_at > self.max_outage:
+            return None
+        self._failures += 1
+        return min(FIRST_DELAY * 4 ** min(self._failures - 1, 5), MAX_DELAY) if self._failures > 1 else 0.0
+
+    def choose_pause(self, lasted: float) -> float:
+        """The seconds until the next connection: the server's `retry`, unless the stream has waited."""
+        return 0.0 if lasted >= MIN_STREAM_SECONDS else self._parser.retry
+
+
+def _read_json(message: Message) -> object:
+    try:
+        return json.loads(message.data)
+    except ValueError:
+        raise NotUnderstoodError("data") from None

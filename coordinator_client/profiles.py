@@ -1,0 +1,136 @@
+"""Where the coordinator is and which token is used: options, the environment, and profiles.
+
+A profile is a table of `~/.config/test-coordinator/profiles.toml`, or of that file below `XDG_CONFIG_HOME`.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from coordinator_client.addresses import TOKEN_VARIABLE
+from coordinator_client.errors import SettingsError
+
+SERVER_VARIABLE = "TEST_COORDINATOR_SERVER"
+PROFILE_VARIABLE = "TEST_COORDINATOR_PROFILE"
+TOKEN_FILE_VARIABLE = "TEST_COORDINATOR_TOKEN_FILE"  # noqa: S105 - the name of a variable
+KEYS = ("server", "token", "token_file", "ca")
+OTHERS_MAY_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """`source` says where the server comes from, for errors and for `profiles`."""
+
+    server: str
+    token: str = ""
+    authority: str = ""
+    source: str = ""
+
+    def __repr__(self) -> str:  # without the token
+        return f"Profile({self.server!r}, source={self.source!r})"
+
+
+def find_profile_file() -> Path | None:
+    """None where there is no home folder."""
+    if (folder := os.environ.get("XDG_CONFIG_HOME", "")) and Path(folder).is_absolute():
+        return Path(folder) / "test-coordinator" / "profiles.toml"
+    home = os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises without a home
+    return None if home in ("", "~") else Path(home) / ".config" / "test-coordinator" / "profiles.toml"
+
+
+def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Profile:
+    """The server is the first of: `server`, the profile `name`, that of TEST_COORDINATOR_PROFILE,
+    TEST_COORDINATOR_SERVER, the profile that the file names as `default`.
+
+    The token of a profile goes only to its server. Another server, and a profile without a token, gets that
+    of TEST_COORDINATOR_TOKEN or of the file TEST_COORDINATOR_TOKEN_FILE.
+
+    Raises:
+        SettingsError: there is no server, no such profile, or its file cannot be used.
+    """
+    if server and name:
+        raise SettingsError("Give either '--server' or '--profile', because a profile names a server.")
+    wanted = name or ("" if server else os.environ.get(PROFILE_VARIABLE, ""))
+    address = server or ("" if wanted else os.environ.get(SERVER_VARIABLE, ""))
+    if address:
+        source = "--server" if server else SERVER_VARIABLE
+        return Profile(address, _find_token({}), _find_authority(authority, {}), source)
+    tables = read_profiles()
+    wanted = wanted or str(tables.get("default", ""))
+    if not wanted:
+        raise SettingsError(
+            f"No coordinator is named; give '--server URL', set {SERVER_VARIABLE}, or write a profile to "
+            f"{find_profile_file() or '$XDG_CONFIG_HOME/test-coordinator/profiles.toml'}."
+        )
+    table = _find_table(tables, wanted)
+    address = str(table.get("server", ""))
+    if not address:
+        raise SettingsError(f"The profile {wanted!r} names no 'server'.")
+    return Profile(address, _find_token(table), _find_authority(authority, table), f"profile {wanted}")
+
+
+def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    known = [key for key, value in tables.items() if isinstance(value, dict)]
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known) or '(none)'}."
+        raise SettingsError(f"There is no profile {name!r} in {find_profile_file()}; {hint}")
+    table: Mapping[str, Any] = tables[name]
+    if unknown := [key for key in table if key not in KEYS]:
+        raise SettingsError(
+            f"The profile {name!r} has an unknown key {unknown[0]!r}; choose one of {', '.join(KEYS)}."
+        )
+    return table
+
+
+def read_profiles() -> dict[str, Any]:
+    """The file with all profiles; empty if there is none.
+
+    Raises:
+        SettingsError: it cannot be read, is not TOML, or others may read a token in it.
+    """
+    file = find_profile_file()
+    if file is None:
+        return {}
+    try:
+        with file.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            tables = tomllib.load(opened)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise SettingsError(f"Cannot read {str(file)!r}: {error.strerror}.") from error
+    except ValueError as error:  # TOMLDecodeError, or not UTF-8
+        raise SettingsError(f"{str(file)!r} is not valid TOML: {error}.") from error
+    has_token = any("token" in table for table in tables.values() if isinstance(table, dict))
+    if has_token and mode & OTHERS_MAY_READ:
+        raise SettingsError(
+            f"{str(file)!r} has a token, and other users may read it; forbid it with 'chmod 600 {file}'."
+        )
+    return tables
+
+
+def _find_token(table: Mapping[str, Any]) -> str:
+    if token := str(table.get("token", "")):
+        return token
+    file = str(table.get("token_file", ""))
+    if not file and (token := os.environ.get(TOKEN_VARIABLE, "")):
+        return token
+    file = file or os.environ.get(TOKEN_FILE_VARIABLE, "")
+    if not file:
+        return ""
+    try:
+        return Path(os.path.expanduser(file)).read_text(encoding="ascii").strip()  # noqa: PTH111 - as above
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not plain text"
+        raise SettingsError(f"Cannot read the token file {file!r}: {reason}.") from error
+
+
+def _find_authority(given: str, table: Mapping[str, Any]) -> str:
+    file = given or str(table.get("ca", ""))
+    return os.path.expanduser(file) if file else ""  # noqa: PTH111 - as above

@@ -1,0 +1,123 @@
+# Made from asynchronous/client.py by write_synchronous.py: change that instead.
+"""The client: one object for each kind of thing that a coordinator stores."""
+
+import json
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from coordinator_client.synchronous.decisions import Approvals, Faults, Tokens, Webhooks
+from coordinator_client.synchronous.registrations import Hosts, Schedules, Services
+from coordinator_client.synchronous.runs import Runs
+from coordinator_client.synchronous.scenarios import Scenarios
+from coordinator_client.synchronous.transport import Transport
+from coordinator_client.errors import CoordinatorError
+from coordinator_client.exchanges import build_call
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.profiles import read_profile
+from coordinator_client.records import GlobalStop, Identity, Run
+
+
+class Client:
+    """Speaks to one coordinator.
+
+    Args:
+        server: its address, for example `https://coordinator.example`.
+        token: an API token.
+        authority: a file with the certificates of a private authority; else those of the system are trusted.
+        timeout: seconds until a silent server counts as unavailable.
+        tries: how often a request is sent that can safely be sent again.
+        transport: what sends the requests; another one is for tests.
+
+    Raises:
+        SettingsError: one of them is not valid.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        token: str = "",
+        *,
+        authority: str = "",
+        timeout: float = 30.0,
+        tries: int = 3,
+        transport: type[Transport] = Transport,
+    ) -> None:
+        self._transport = transport(server, token, authority=authority, timeout=timeout, tries=tries)
+        self.server = self._transport.server
+        self.scenarios = Scenarios(self._transport)
+        self.runs = Runs(self._transport)
+        self.faults = Faults(self._transport)
+        self.services = Services(self._transport)
+        self.hosts = Hosts(self._transport)
+        self.schedules = Schedules(self._transport)
+        self.approvals = Approvals(self._transport)
+        self.webhooks = Webhooks(self._transport)
+        self.tokens = Tokens(self._transport)
+
+    @classmethod
+    def from_profile(cls, name: str = "", *, timeout: float = 30.0) -> Self:
+        """The coordinator of the environment, or of that profile: see `read_profile`."""
+        profile = read_profile(name)
+        return cls(profile.server, profile.token, authority=profile.authority, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def run(self, scenario: str, /, **variables: Any) -> Run:
+        """Run a stored scenario with these variables, wait for its end, and return it.
+
+        If this is interrupted, the run is stopped and its faults are undone. If the coordinator does not
+        respond for a minute, this raises UnavailableError; the run continues.
+        """
+        return self._finish(self.runs.start(scenario, variables))
+
+    def run_document(self, document: str, variables: Mapping[str, Any] | None = None) -> Run:
+        """As `run`, of a document that is not stored."""
+        return self._finish(self.runs.start_document(document, variables))
+
+    def _finish(self, run: Run) -> Run:
+        try:
+            return self.runs.wait(run.id)
+        except CoordinatorError:
+            raise
+        except BaseException:  # an interrupt, a test's timeout, or a cancelled task
+            self._stop_after_interrupt(run.id)
+            raise
+
+    def _stop_after_interrupt(self, run_id: str) -> None:
+        try:
+            self.runs.stop(run_id)
+        except CoordinatorError as error:
+            raise CoordinatorError(f"{error} Run {run_id} could not be stopped; it continues.") from error
+
+    def whoami(self) -> Identity:
+        return parse(Identity, self._transport.json("GET", "whoami"))
+
+    def find_problem(self, part: str) -> str:
+        """The problem that `ready` reports for the part, for example "worker"; "" if none."""
+        with self._transport.open(build_call("GET", "ready"), 30.0) as answer:
+            content = answer.read()
+        try:
+            return str(json.loads(content)["parts"][part]["problem"])
+        except (ValueError, KeyError, TypeError):
+            return ""
+
+    def get_global_stop(self) -> GlobalStop:
+        return parse(GlobalStop, self._transport.json("GET", "stop"))
+
+    def pull_global_stop(self, reason: str) -> int:
+        """Stop all runs and let none begin; returns how many runs are being stopped."""
+        done = self._transport.json("POST", "stop", body={"reason": reason})
+        return int(read_field(done, "stopped_runs"))
+
+    def release_global_stop(self) -> None:
+        self._transport.json("DELETE", "stop")

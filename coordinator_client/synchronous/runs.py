@@ -1,0 +1,173 @@
+# Made from asynchronous/runs.py by write_synchronous.py: change that instead.
+"""Runs: start, follow, stop and report them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic, sleep
+from typing import Any
+
+from coordinator_client.addresses import quote_segment
+from coordinator_client.synchronous.transport import Transport, read_headers
+from coordinator_client.errors import UnavailableError, UnexpectedAnswerError, WaitTimeoutError
+from coordinator_client.exchanges import NO_CONTENT, Response, build_call, check_response
+from coordinator_client.following import FollowedRun
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.records import Event, Run
+
+# A stream sends something every 5 seconds; the server ends it after 20.
+WAIT_SECONDS, SILENCE_SECONDS = 20, 15.0
+
+
+class Runs:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self,
+        *,
+        scenario: str = "",
+        status: str = "",
+        rollback: str = "",
+        since: str = "",
+        until: str = "",
+        by: str = "",
+        id_prefix: str = "",
+        limit: int | None = None,
+    ) -> Sequence[Run]:
+        """The newest first; all of them without a `limit`. `since` and `until` are times by RFC 3339."""
+        filters = {"scenario": scenario, "status": status, "rollback": rollback, "since": since}
+        filters |= {"until": until, "by": by, "id": id_prefix}
+        return [parse(Run, row) for row in self._transport.items("runs", limit=limit, **filters)]
+
+    def get(self, run_id: str) -> Run:
+        return parse(Run, self._transport.json("GET", f"runs/{quote_segment(run_id)}"))
+
+    def start(
+        self,
+        scenario: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        priority: int = 0,
+    ) -> Run:
+        """Start a run of a stored scenario and return at once.
+
+        With `wait=False`, the run is refused if it could not begin at once.
+
+        Raises:
+            NotFoundError: there is no such scenario.
+            InvalidVariablesError: values do not fit its variables.
+            ConflictError: the run would have to wait.
+        """
+        body = _build_request(variables, wait=wait, priority=priority)
+        path = f"scenarios/{quote_segment(scenario)}/runs"
+        return parse(Run, self._transport.json("POST", path, body=body))
+
+    def start_document(
+        self,
+        document: str,
+        variables: Mapping[str, Any] | None = None,
+        *,
+        wait: bool = True,
+        priority: int = 0,
+    ) -> Run:
+        """Start a run of a document, which is not stored. Raises as `start` does."""
+        body = {"document": document, **_build_request(variables, wait=wait, priority=priority)}
+        return parse(Run, self._transport.json("POST", "runs", body=body))
+
+    def stop(self, run_id: str) -> bool:
+        """Request the end: faults are undone. False if the run has ended or is already being stopped."""
+        done = self._transport.json("POST", f"runs/{quote_segment(run_id)}/stop")
+        return bool(read_field(done, "stopping"))
+
+    def report(self, run_id: str, report_format: str = "json") -> bytes:
+        """The report as `html`, `json`, `junit` or `md`."""
+        path = f"runs/{quote_segment(run_id)}/report"
+        # Each format has a media type of its own.
+        accept = {"Accept": "*/*"}
+        response = self._transport.request("GET", path, parameters={"format": report_format}, headers=accept)
+        return response.content
+
+    def events(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Event]:
+        """The stored events after that number, in order."""
+        path = f"runs/{quote_segment(run_id)}/events"
+        return [parse(Event, row) for row in self._transport.items(path, limit=limit, after=after)]
+
+    def follow(self, run_id: str, *, after: int = 0) -> Iterator[Event]:
+        """Yield each event once, as it happens, until the run has ended.
+
+        A broken connection continues where it was. See `watch` for the errors.
+        """
+        for event in self.watch(FollowedRun(run_id, after)):
+            if event is not None:
+                yield event
+
+    def watch(self, followed: FollowedRun, *, until: float | None = None) -> Iterator[Event | None]:
+        """As `follow`, with None after each silence of seconds. `until` is a time of `time.monotonic`.
+
+        Raises:
+            UnavailableError: the coordinator has not responded for `followed.max_outage` seconds.
+            NotFoundError: there is no such run.
+        """
+        while not followed.has_ended and (until is None or monotonic() < until):
+            began = monotonic()
+            try:
+                for event in self._read_stream(followed, until):
+                    yield event
+            except UnavailableError:
+                delay = followed.note_outage()
+                if delay is None:
+                    raise
+            else:
+                delay = followed.choose_pause(monotonic() - began)
+            if not followed.has_ended:
+                yield None
+                sleep(delay)
+
+    def _read_stream(self, followed: FollowedRun, until: float | None) -> Iterator[Event | None]:
+        left = WAIT_SECONDS if until is None else max(1, min(WAIT_SECONDS, round(until - monotonic())))
+        call = build_call(
+            "GET",
+            f"runs/{quote_segment(followed.run_id)}/events",
+            parameters={"wait": left},
+            headers={"Accept": "text/event-stream", "Last-Event-ID": followed.last_id},
+        )
+        with self._transport.open(call, SILENCE_SECONDS) as answer:
+            if answer.status == NO_CONTENT:
+                followed.has_ended = True
+                return
+            headers, server = read_headers(answer), self._transport.server
+            if "event-stream" not in headers.get("content-type", ""):
+                response = Response(answer.status, headers, answer.read())
+                check_response(server, response)
+                kind = headers.get("content-type", "no content type")
+                raise UnexpectedAnswerError(server, f"{answer.status} with {kind!r} instead of a stream")
+            followed.begin()
+            for content in answer.iter_stream():
+                found = followed.read(content)
+                for event in found:
+                    yield event
+                if followed.has_ended:
+                    return
+                if not found:
+                    yield None
+
+    def wait(self, run_id: str, *, timeout: float | None = None) -> Run:
+        """Wait until the run has ended, and return it.
+
+        Raises:
+            WaitTimeoutError: it has not ended after `timeout` seconds; it continues.
+        """
+        until = None if timeout is None else monotonic() + timeout
+        run = self.get(run_id)
+        for _ in self.watch(FollowedRun(run_id, run.last_event), until=until):
+            pass
+        run = self.get(run_id)
+        if not run.has_ended:
+            raise WaitTimeoutError(f"Run {run_id} has not ended after {timeout:g} seconds; it continues.")
+        return run
+
+
+def _build_request(variables: Mapping[str, Any] | None, *, wait: bool, priority: int) -> dict[str, Any]:
+    """Leaves out a default priority, because older coordinators know none."""
+    body: dict[str, Any] = {"variables": dict(variables or {}), "wait": wait}
+    return {**body, "priority": priority} if priority else body

@@ -1,0 +1,91 @@
+# Made from asynchronous/scenarios.py by write_synchronous.py: change that instead.
+"""Scenarios: store, find, validate, import and delete them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from coordinator_client.addresses import quote_segment
+from coordinator_client.synchronous.transport import Transport
+from coordinator_client.parsing import parse, read_field
+from coordinator_client.records import Change, PlannedRun, Scenario, Translation, Version
+
+
+class Scenarios:
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def list(
+        self, *, name: str = "", tag: str = "", text: str = "", limit: int | None = None
+    ) -> Sequence[Scenario]:
+        """By name, without documents. `name` and `text` match parts, `tag` a whole tag."""
+        rows = self._transport.items("scenarios", limit=limit, name=name, tag=tag, text=text)
+        return [parse(Scenario, row) for row in rows]
+
+    def get(self, name: str) -> Scenario:
+        """The scenario with its document."""
+        return parse(Scenario, self._transport.json("GET", f"scenarios/{quote_segment(name)}"))
+
+    def put(self, name: str, document: str) -> Scenario:
+        """Store the document under its name.
+
+        Raises:
+            InvalidDocumentError: with every problem at its line and column; nothing is stored.
+        """
+        path = f"scenarios/{quote_segment(name)}"
+        return parse(Scenario, self._transport.json("PUT", path, document=document.encode()))
+
+    def delete(self, name: str) -> None:
+        """Delete the scenario; its runs stay.
+
+        Raises:
+            ConflictError: a run is unfinished or has left a fault.
+        """
+        self._transport.json("DELETE", f"scenarios/{quote_segment(name)}")
+
+    def validate(self, name: str, document: bytes, *, subject: str = "scenario") -> str:
+        """Validate the document of a scenario or `suite`; nothing is stored. Raises as `put` does."""
+        path = f"{subject}s/{quote_segment(name)}/validate"
+        answer = self._transport.json("POST", path, document=document, repeatable=False)
+        return str(read_field(answer, "name"))
+
+    def import_documents(
+        self,
+        documents: Sequence[str],
+        *,
+        prune: bool = False,
+        check: bool = False,
+        only_new: Collection[str] = (),
+    ) -> Sequence[Change]:
+        """Store all documents or none. `check` stores nothing; `prune` removes every other scenario."""
+        body: dict[str, Any] = {"documents": list(documents), "prune": prune}
+        if check:
+            body["check"] = True
+        if only_new:
+            body["only_new"] = sorted(only_new)
+        answer = self._transport.json("POST", "import", body=body)
+        return [parse(Change, row) for row in read_field(answer, "changes")]
+
+    def list_versions(self, name: str, *, limit: int | None = None) -> Sequence[Version]:
+        """The newest first, without documents."""
+        path = f"scenarios/{quote_segment(name)}/versions"
+        return [parse(Version, row) for row in self._transport.items(path, limit=limit)]
+
+    def get_version(self, name: str, version: int) -> Version:
+        path = f"scenarios/{quote_segment(name)}/versions/{version}"
+        return parse(Version, self._transport.json("GET", path))
+
+    def plan(self, document: str, variables: Mapping[str, Any] | None = None) -> PlannedRun:
+        """What a run of the document would do, and what it would meet now; starts nothing."""
+        body = {"document": document, "variables": dict(variables or {})}
+        return parse(PlannedRun, self._transport.json("POST", "plan", body=body, repeatable=False))
+
+    def translate(self, experiment: bytes, *, name: str = "") -> Translation:
+        """Translate an experiment of Chaos Toolkit to a scenario; stores nothing."""
+        answer = self._transport.json(
+            "POST",
+            "experiments/translate",
+            document=experiment,
+            parameters={"name": name},
+            repeatable=False,
+        )
+        return parse(Translation, answer)

@@ -1,0 +1,157 @@
+# Made from asynchronous/transport.py by write_synchronous.py: change that instead.
+"""Sends requests over HTTP, with limits, and one error for every failure."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from time import monotonic, sleep
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+from coordinator_client.addresses import build_tls_context, check_address, check_token, find_proxy
+from coordinator_client.errors import SettingsError, UnavailableError, UnexpectedAnswerError
+from coordinator_client.exchanges import (
+    CONNECT_SECONDS,
+    MAX_BYTES,
+    MAX_TRIES,
+    PAGE_SIZE,
+    WHOLE_SECONDS,
+    Call,
+    Response,
+    build_call,
+    check_response,
+    describe_cause,
+    find_delay,
+)
+
+
+class Transport:
+    """The connections to one coordinator. It follows no redirect, so that the token goes nowhere else."""
+
+    def __init__(
+        self,
+        server: str,
+        token: str = "",
+        *,
+        authority: str = "",
+        timeout: float = 30.0,
+        tries: int = MAX_TRIES,
+    ) -> None:
+        self._tries = tries
+        self.server = check_address(server)
+        self._headers = {"Authorization": f"Bearer {check_token(token)}"} if token else {}
+        self._timeout = timeout
+        is_secure = urlsplit(self.server).scheme == "https"
+        proxy = find_proxy(self.server)
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=build_tls_context(authority) if is_secure else None,
+            proxy=httpcore.Proxy(proxy) if proxy else None,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def request(self, method: str, path: str, **what: Any) -> Response:
+        """Send what `build_call` takes, and again where that is safe.
+
+        Raises:
+            CoordinatorError: see `check_response`.
+        """
+        call = build_call(method, path, **what)
+        for number in count(1):
+            try:
+                response = self._send(call)
+            except UnavailableError:
+                if number >= self._tries or not call.is_safe:
+                    raise
+                sleep(0.2 * number)
+                continue
+            delay = find_delay(call, response) if number < self._tries else None
+            if delay is None:
+                return check_response(self.server, response)
+            sleep(delay or 0.5 * number)
+        raise AssertionError("the last try returns or raises")
+
+    def json(self, method: str, path: str, **what: Any) -> Any:
+        response = self.request(method, path, **what)
+        return response.json(self.server)
+
+    def items(self, path: str, *, limit: int | None = None, **parameters: Any) -> Iterator[Any]:
+        """The items of all pages, or the first `limit`."""
+        left, cursor = limit, ""
+        while left is None or left > 0:
+            size = PAGE_SIZE if left is None else min(PAGE_SIZE, left)
+            asked = {**parameters, "limit": size, "cursor": cursor}
+            page = self.json("GET", path, parameters=asked)
+            try:
+                found, cursor = page["items"][:left], page["next_cursor"] or ""
+            except (KeyError, TypeError):
+                raise UnexpectedAnswerError(self.server, "without a list") from None
+            for item in found:
+                yield item
+            left = None if left is None else left - len(found)
+            if not cursor or not found:
+                return
+
+    def _send(self, call: Call) -> Response:
+        with self.open(call, self._timeout) as answer:
+            until, content = monotonic() + WHOLE_SECONDS, bytearray()
+            for part in answer.iter_stream():
+                content += part
+                if len(content) > MAX_BYTES:
+                    raise UnexpectedAnswerError(self.server, f"with more than {MAX_BYTES} bytes")
+                if monotonic() > until:
+                    raise UnavailableError(f"{self.server} did not finish its response in time.")
+            return Response(answer.status, read_headers(answer), bytes(content))
+
+    @contextmanager
+    def open(self, call: Call, read_seconds: float) -> Iterator[httpcore.Response]:
+        """The response, whose content has not been read yet."""
+        connect = min(CONNECT_SECONDS, self._timeout)
+        timeouts = {"connect": connect, "read": read_seconds, "write": self._timeout, "pool": self._timeout}
+        headers: dict[bytes | str, bytes | str] = {}
+        headers.update(call.headers.items())
+        headers.update(self._headers.items())
+        try:
+            with self._pool.stream(
+                call.method,
+                f"{self.server}/api/v1/{call.target}",
+                headers=headers,
+                content=call.content,
+                extensions={"timeout": timeouts},
+            ) as answer:
+                yield answer
+        except httpcore.TimeoutException as error:
+            raise UnavailableError(f"{self.server} did not answer in time.") from error
+        except (httpcore.NetworkError, httpcore.ProxyError) as error:
+            raise explain_broken(self.server, error) from error
+        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
+            raise explain_protocol(self.server, error) from error
+
+
+def read_headers(answer: httpcore.Response) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+
+
+def explain_broken(server: str, error: Exception) -> UnavailableError | SettingsError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            reason = getattr(cause, "verify_message", "") or describe_cause(cause)
+            return SettingsError(
+                f"The certificate of {server} is not accepted: {reason}. "
+                "For a certificate authority of your own, give its file with '--ca' or SSL_CERT_FILE."
+            )
+        cause = cause.__cause__ or cause.__context__
+    return UnavailableError(f"{server} cannot be reached: {describe_cause(error)}.")
+
+
+def explain_protocol(server: str, error: Exception) -> UnavailableError | UnexpectedAnswerError:
+    """A connection that was closed too early, or something that is not HTTP."""
+    reason = describe_cause(error)
+    if "disconnected" in reason or "without sending" in reason or "incomplete" in reason:
+        return UnavailableError(f"{server} cannot be reached: {reason}.")
+    return UnexpectedAnswerError(server, f"something that is not HTTP ({reason})")

@@ -1,0 +1,169 @@
+"""The approvals, webhooks and tokens of this machine's coordinator, through the application functions."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Case, When
+
+from coordinator_client.command_line.coordinator import CommandRefused
+from coordinator_client.command_line.remote_decisions import find_token
+from coordinator_client.command_line.remote_registrations import build_missing
+from coordinator_client.parsing import parse
+from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
+from scenarios import models
+from scenarios.access import tokens
+from scenarios.command_line.local_errors import explain_errors
+from scenarios.domain.outcomes import ApprovalState
+from scenarios.domain.outputs import make_storable
+from scenarios.domain.webhooks import SUBSCRIBABLE
+from scenarios.library.dry_run import list_steps
+from scenarios.models.access import ApiToken
+from scenarios.notifications import webhooks
+from scenarios.planning import approvals
+from scenarios.published.records import format_time, json_fields, page_url, record_fault
+from scenarios.runs import faults
+
+WHO = "the command line"
+
+
+class LocalDecisions:
+    def acknowledge_fault(self, fault_id: int, reason: str) -> Fault:
+        rows = models.Fault.objects.select_related("run").filter(pk=fault_id)
+        if (row := rows.first()) is None:
+            raise CommandRefused(f"There is no fault {fault_id!r}.")
+        if not faults.acknowledge_fault(row, by=WHO, reason=str(make_storable(reason))):
+            raise CommandRefused(
+                f"Fault {fault_id} is {row.state}; only an outstanding fault can be acknowledged. "
+                "If its undo is in progress, try again in a moment."
+            )
+        return parse(Fault, json_fields(record_fault(rows.get())))
+
+    def list_approvals(self, state: str, limit: int) -> list[Approval]:
+        is_pending = Case(When(state=ApprovalState.PENDING, then=1), default=0)
+        rows = models.Approval.objects.select_related("run", "schedule").order_by(is_pending.desc(), "-id")
+        rows = rows.filter(state=state) if state else rows
+        return [parse(Approval, _list_fields(row)) for row in rows[:limit]]
+
+    def find_approval(self, approval_id: int) -> Approval:
+        row = models.Approval.objects.select_related("run", "schedule").filter(pk=approval_id).first()
+        if row is None:
+            raise CommandRefused(build_missing("approval", approval_id))
+        with explain_errors():
+            plan = approvals.find_plan(row)
+        steps = [asdict(step) for step in list_steps(plan)] if plan else []
+        return parse(Approval, {**_list_fields(row), "steps": steps})
+
+    def decide_approval(self, approval_id: int, reason: str, *, approved: bool) -> NoReturn:
+        del approval_id, reason, approved
+        raise CommandRefused(
+            "An approval is the decision of a person who can be named: log in to the admin site, or use "
+            "'--server' and a token of that person with the scope 'approve'."
+        )
+
+    def list_webhooks(self) -> list[Webhook]:
+        return [_describe_webhook(row) for row in models.Webhook.objects.all()]
+
+    def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
+        known = [str(message) for message in SUBSCRIBABLE]
+        if unknown := [event for event in events if event not in known]:
+            raise CommandRefused(f"Unknown message {unknown[0]!r}; choose one of {', '.join(known)}.")
+        webhook = models.Webhook(name=name, url=url, events=list(events) or known, tags=list(tags))
+        with _refusals():
+            secret = webhooks.validate_and_save_webhook(webhook)
+        return _describe_webhook(webhook, secret=secret)
+
+    def remove_webhook(self, name: str) -> None:
+        webhooks.delete_webhook(_find_webhook(name))
+
+    def test_webhook(self, name: str) -> None:
+        webhook = _find_webhook(name)
+        if not webhook.is_enabled:
+            raise CommandRefused(f"Webhook {name!r} is disabled; enable it first.")
+        with transaction.atomic():
+            webhooks.send_test(webhook)
+
+    def change_webhook_secret(self, name: str) -> Webhook:
+        webhook = _find_webhook(name)
+        with transaction.atomic():
+            secret = webhooks.change_secret(webhook)
+        return _describe_webhook(_find_webhook(name), secret=secret)
+
+    def list_tokens(self) -> list[Token]:
+        return [_describe_token(row) for row in ApiToken.objects.select_related("owner")]
+
+    def revoke_token(self, beginning: str) -> Token:
+        found = find_token(self.list_tokens(), beginning)
+        tokens.revoke_token(ApiToken.objects.get(pk=found.id))
+        return found
+
+    def whoami(self) -> Identity:
+        """No user: the database itself is all that this command needs."""
+        return parse(Identity, {"user": WHO, "token": None, "permissions": []})
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ValidationError as error:
+        raise CommandRefused(" ".join(error.messages)) from error
+    except webhooks.AddressRefused as error:
+        raise CommandRefused(str(error)) from error
+
+
+def _list_fields(row: models.Approval) -> dict[str, Any]:
+    about = row.run or row.schedule
+    return {
+        "id": row.pk,
+        "state": row.state,
+        "run": str(row.run_id) if row.run_id else None,
+        "schedule": row.schedule.name if row.schedule else None,
+        "scenario": about.scenario_name if about else "",
+        "services": row.services,
+        "asked_by": row.asked_by_name,
+        "asked_at": format_time(row.asked_at),
+        "expires_at": format_time(row.expires_at) if row.expires_at else None,
+        "decided_by": row.decided_by_name,
+        "decided_at": format_time(row.decided_at) if row.decided_at else None,
+        "reason": row.reason,
+        "url": page_url(row),
+    }
+
+
+def _find_webhook(name: str) -> models.Webhook:
+    if (row := models.Webhook.objects.filter(name=name).first()) is None:
+        raise CommandRefused(build_missing("webhook", name))
+    return row
+
+
+def _describe_webhook(row: models.Webhook, *, secret: str = "") -> Webhook:
+    fields = {
+        "id": row.pk,
+        "name": row.name,
+        "url": row.url,
+        "events": row.events,
+        "tags": row.tags,
+        "enabled": row.is_enabled,
+        "disabled_because": row.disabled_because,
+    }
+    return parse(Webhook, {**fields, "secret": secret} if secret else fields)
+
+
+def _describe_token(row: ApiToken) -> Token:
+    times = {name: getattr(row, name) for name in ("created_at", "expires_at", "last_used_at")}
+    return parse(
+        Token,
+        {
+            "id": row.pk,
+            "name": row.name,
+            "beginning": row.beginning,
+            "scopes": row.scopes,
+            "state": row.state,
+            "owner": row.owner.get_username(),
+            **{name: format_time(moment) if moment else None for name, moment in times.items()},
+        },
+    )
