@@ -240,6 +240,13 @@ class Plan:
     regression: Mapping[str, float] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
 
+    def checks_anything(self) -> bool:
+        """Whether anything that a target does can fail a run, beside an action that cannot be carried out."""
+        return bool(self.guards or self.regression) or any(
+            phase.validations or phase.load_validations or any(action.expect for action in phase.actions)
+            for phase in self.phases
+        )
+
     def steps(self) -> Iterator[Step]:
         yield from (load.request for load in self.loads)
         for guard in self.guards:

@@ -19,7 +19,7 @@ from scenarios.engine.loads import Loads
 from scenarios.engine.phase_validations import NoteLook
 from scenarios.engine.phases import Phases
 from scenarios.engine.rollback import finish
-from scenarios.engine.stages import Signal, Stage, Stages
+from scenarios.engine.stages import ALL_HELD, NOTHING_CHECKED, Signal, Stage, Stages
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Driver, Event, Fault, Gate, Journal, Ledger, LoadStarter, Platform
 
@@ -67,7 +67,7 @@ class Engine:
             lease_seconds=fault_lease_seconds,
             lost=self._lose_fault,
         )
-        self._stages = Stages()
+        self._stages = Stages(ALL_HELD if plan.checks_anything() else NOTHING_CHECKED)
         self._loads = Loads(
             plan, steps=steps, starter=load_starter, clock=clock, journal=journal, end=self.end
         )

@@ -5,6 +5,10 @@ from enum import StrEnum
 
 from scenarios.domain.outcomes import Outcome, Rollback, Verdict
 
+# The reason of a run that has passed.
+ALL_HELD = "every validation held"
+NOTHING_CHECKED = "nothing has failed, but the scenario checks nothing"
+
 
 class Stage(StrEnum):
     NEW = "new"  # nothing has been done
@@ -97,8 +101,9 @@ class Stages:
     before LOST, because an undo too many does no harm.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, passed: str = ALL_HELD) -> None:
         self.stage = Stage.NEW
+        self._passed = passed
         # Whether the process is shut down: there is little time for undos.
         self.is_shutting_down = False
         self._ending: Verdict | None = None
@@ -136,4 +141,4 @@ class Stages:
             return Verdict(self._ending.outcome, self._ending.reason, rollback)
         if self._failure:
             return Verdict(Outcome.FAILED, self._failure, rollback)
-        return Verdict(Outcome.PASSED, "every validation held", rollback)
+        return Verdict(Outcome.PASSED, self._passed, rollback)

@@ -90,7 +90,10 @@ class Validation(Declaration, Generic[AnyStep]):
 
 
 class Guard(Declaration, Generic[AnyStep]):
-    """Probed from the first phase to the last; more than `tolerate` failures in a row abort the run."""
+    """Probed from the first phase to the last; more than `tolerate` failures in a row abort the run.
+
+    A guard that has not held once aborts it at its end.
+    """
 
     name: Name
     probe: AnyStep

@@ -42,8 +42,9 @@ def find_warnings(plan: Plan) -> list[str]:
 
 
 def find_plan_warnings(plan: Plan) -> list[str]:
-    """Actions without an undo, undos whose effect ends with them, and validations that look only once."""
+    """No checks at all, actions without an undo, undos whose effect ends with them, and single looks."""
     return [
+        *_find_missing_checks(plan),
         *_find_actions_without_undo(plan),
         *_find_undos_that_start_processes(plan),
         *_find_single_looks(plan),
@@ -85,6 +86,14 @@ def _find_unknown_services(plan: Plan) -> Iterator[str]:
     for name in sorted(name for name in named if isinstance(name, str) and name not in known):
         hint = suggest(name, known) or f"choose one of {', '.join(known)}" if known else "register it first"
         yield f"Unknown service {name!r} ({hint}): a run would end as errored"
+
+
+def _find_missing_checks(plan: Plan) -> Iterator[str]:
+    if not plan.checks_anything():
+        yield (
+            "Nothing is checked: there is no validation, no guard and no 'expect', so a run passes whatever "
+            "its faults do"
+        )
 
 
 def _find_actions_without_undo(plan: Plan) -> Iterator[str]:

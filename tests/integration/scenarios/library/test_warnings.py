@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -39,6 +40,15 @@ def read_warnings(text: str) -> list[str]:
 
 def test_complete_plan_has_no_warnings() -> None:
     assert read_warnings(DOCUMENT) == []
+
+
+def test_a_scenario_that_checks_nothing_is_warned_of() -> None:
+    document = yaml.safe_load(DOCUMENT)
+    for phase in document["spec"]["phases"]:
+        phase["validations"] = []
+    document["spec"].pop("guards", None)
+    (sentence,) = read_warnings(yaml.safe_dump(document))
+    assert sentence.startswith("Nothing is checked")
 
 
 def test_misspelt_service_gets_a_suggestion() -> None:

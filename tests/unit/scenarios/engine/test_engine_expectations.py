@@ -8,8 +8,9 @@ import pytest
 from scenarios.domain.errors import StepFailed, StepNotDone
 from scenarios.domain.expectations import Expectations
 from scenarios.domain.outcomes import FaultState, Outcome, Rollback
-from scenarios.domain.plan import Action, Phase, Plan, Step
+from scenarios.domain.plan import Action, Guard, Phase, Plan, Step, Validation
 from scenarios.engine.engine import Engine
+from scenarios.engine.stages import ALL_HELD, NOTHING_CHECKED
 from tests.fakes import (
     FakeClock,
     InMemoryJournal,
@@ -117,3 +118,21 @@ def test_secrets_in_an_answer_that_is_not_expected_are_redacted() -> None:
     verdict, journal, _driver = carry_out(Phase("p", actions=(action,)), answers={secret: {"body": secret}})
     assert verdict.outcome is Outcome.FAILED
     assert secret not in f"{verdict} {journal.events}"
+
+
+LOOK = Validation("look", probe=say("look"), expect=HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("phase", "more", "reason"),
+    [
+        (Phase("p", hold=1.0), {}, NOTHING_CHECKED),
+        (Phase("p", actions=(fault("f"),)), {}, NOTHING_CHECKED),
+        (Phase("p", validations=(LOOK,)), {}, ALL_HELD),
+        (Phase("p", actions=(Action("a", say("look"), expect=HEALTHY),)), {}, ALL_HELD),
+        (Phase("p"), {"guards": (Guard("g", probe=say("look"), expect=HEALTHY),)}, ALL_HELD),
+    ],
+)
+def test_a_run_that_has_checked_nothing_says_so(phase: Phase, more: dict[str, Any], reason: str) -> None:
+    verdict, _, _ = carry_out(phase, answers={"look": {"status": 200}}, **more)
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASSED, reason)

@@ -1,4 +1,4 @@
-"""A guard that has never looked has guarded nothing."""
+"""A guard that has never looked, or never held, has guarded nothing."""
 
 import asyncio
 
@@ -34,3 +34,26 @@ def test_a_guard_that_never_answered_ends_the_run_errored() -> None:
     verdict, _, _ = carry_out(Phase("short", hold=1.0), guards=(guard,), answers={"silent": never})
     assert verdict.outcome is Outcome.ERRORED
     assert verdict.reason == "no look of guard 'silent' was over before the run's end"
+
+
+def test_a_guard_that_has_never_held_aborts_a_run_that_is_too_short_for_its_tolerance() -> None:
+    guard = Guard("red", probe=say("red"), expect=HEALTHY, tolerate=10)
+    verdict, journal, _ = carry_out(
+        Phase("short", hold=2.0), guards=(guard,), answers={"red": {"status": 503}}
+    )
+    assert verdict.outcome is Outcome.ABORTED
+    assert verdict.reason == (
+        "guard 'red' tripped: it has not held once; seen last: 'status' is 503, not 200"
+    )
+    assert [event.subject for event in journal.events if event.kind == "guard_tripped"] == ["red"]
+
+
+def test_a_guard_that_has_held_once_may_fail_as_often_as_it_tolerates() -> None:
+    answers = iter([200, 503, 503, 503, 503])
+
+    async def worsen() -> dict[str, int]:
+        return {"status": next(answers)}
+
+    guard = Guard("red", probe=say("red"), expect=HEALTHY, tolerate=10)
+    verdict, _, _ = carry_out(Phase("short", hold=2.0), guards=(guard,), answers={"red": worsen})
+    assert verdict.outcome is Outcome.PASSED
