@@ -84,7 +84,13 @@ def parse_service_url(
             f"leave the user and the password out of the {scheme} address, because everybody may read it; "
             "credentials come from secrets, which steps name as '${secret:NAME}'"
         )
-    if scheme not in WEB_SCHEMES and ("?" in text or "#" in text):
+    if scheme in WEB_SCHEMES and ("?" in text or "#" in text):
+        # The paths of all steps would become a part of the query, or be left out.
+        raise ValueError(
+            f"the {scheme} address must end before '?' and '#', because the paths of steps are appended to "
+            f"it; write it as {_EXAMPLES[scheme]}"
+        )
+    if "?" in text or "#" in text:
         # Without the value, for the same reason.
         raise ValueError(
             f"the {scheme} address must end after the host, the port and the database, as {_EXAMPLES[scheme]}"

@@ -54,6 +54,9 @@ def test_address_of_a_service_has_a_host_and_a_port(url: str, host: str, port: i
         ("redis://cache:6379/zero", "may have the number of a database after the port"),
         ("postgres://db/shop?password=hunter2", "must end after the host, the port and the database"),
         ("postgres://db/shop/orders", "may have nothing else"),
+        ("http://shop/api?version=2", "must end before '?' and '#'"),
+        ("https://shop/#top", "must end before '?' and '#'"),
+        ("http://shop?", "must end before '?' and '#'"),
     ],
 )
 def test_other_addresses_are_refused_with_a_hint(url: str, part: str) -> None:
