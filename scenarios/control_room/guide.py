@@ -18,6 +18,7 @@ PAGES = {
     "loads": "Loads",
     "command-line": "Command line",
     "api": "API",
+    "api-clients": "Programs that use the API",
     "operating": "Operating",
     "integrations": "Integrations",
     "server-faults": "Faults that servers end",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.servers.coordinator import PROJECT, Coordinator
 
+LANGUAGES = ("python", "yaml", "bash", "typescript")
+
 
 @dataclass(frozen=True)
 class Page:
@@ -26,8 +28,8 @@ class Page:
 
     def save_files(self, folder: Path, **replaced: str) -> None:
         """Every named block as its file, with what differs here in place of what is documented."""
-        for block in (*self.blocks("python"), *self.blocks("yaml")):
-            if named := re.match(r"# ([\w.-]+\.(?:py|yaml))\n", block):
+        for block in (block for language in LANGUAGES for block in self.blocks(language)):
+            if named := re.match(r"(?:#|//) ([\w.-]+\.\w+)\n", block):
                 (folder / named[1]).write_text(with_values(block, replaced))
 
 

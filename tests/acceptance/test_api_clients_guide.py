@@ -1,0 +1,88 @@
+"""docs/api-clients.md is correct: its programs, with clients that were generated, do what it says."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers.api_clients import PAGE, prepared_coordinator, save_page
+from tests.servers.coordinator import PROJECT
+from tests.servers.node import Node
+
+DESCRIPTION = str(PROJECT / "docs" / "openapi.json")
+SECONDS = 300
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with prepared_coordinator(tmp_path_factory.mktemp("coordinator")) as prepared:
+        yield prepared
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_page(tmp_path)
+    return tmp_path
+
+
+def prepare_shell(_folder: Path) -> list[str]:
+    return ["bash", "follow.sh"]
+
+
+def prepare_python(folder: Path) -> list[str]:
+    *_, line = PAGE.commands()
+    program, *words = line.split()
+    words[words.index("--url")] = "--path"
+    words = [DESCRIPTION if word.startswith("http") else word for word in words]
+    done = run([sys.executable, "-m", program.replace("-", "_"), *words], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "will not be generated" not in done.stdout + done.stderr
+    return [sys.executable, "follow.py"]
+
+
+def prepare_typescript(folder: Path) -> list[str]:
+    node = Node(folder)
+    node.install()
+    for line in "".join(PAGE.blocks("console")).splitlines():
+        if line.startswith("npx "):
+            _, tool, *words = line.split()
+            node.run_tool(tool, *(DESCRIPTION if word.startswith("http") else word for word in words))
+    return [str(node.program), "follow.ts"]
+
+
+def run(
+    command: list[str], folder: Path, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )
+
+
+@pytest.mark.parametrize("prepare", [prepare_shell, prepare_python, prepare_typescript])
+def test_each_program_runs_a_scenario_and_follows_it_to_its_end(
+    environment: dict[str, str], folder: Path, prepare: Callable[[Path], list[str]]
+) -> None:
+    done = run(prepare(folder), folder, environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("run_started", "fault_injected", "validation_passed", "fault_undone", "run_finished"):
+        assert word in done.stdout
+    assert "passed" in done.stdout
+    assert (folder / "report.xml").read_text().startswith("<?xml")
+    assert "risk-monitor" in done.stdout, "the outstanding fault is not listed"
+
+
+def test_a_program_whose_token_is_wrong_ends_with_the_code_of_the_problem(
+    environment: dict[str, str], folder: Path
+) -> None:
+    done = run(prepare_shell(folder), folder, {**environment, "TEST_COORDINATOR_TOKEN": "tc_wrong"})
+    assert done.returncode != 0
+    assert "401" in done.stderr
