@@ -1,5 +1,6 @@
 """The values of variables that a command is given: as words, from files, and from the environment."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,17 +58,33 @@ def _read_file(file: Path) -> dict[str, str]:
             errors[name] = f"{file}: {_locate(key)}{name!r} is given twice"
         values[name] = str(node.value)
         kind = node.tag.removeprefix(TAG)
-        if not isinstance(node, yaml.ScalarNode) or kind not in SCALARS:
+        if isinstance(node, yaml.SequenceNode) and all(_is_item(item) for item in node.value):
+            values[name] = json.dumps([_read_item(item) for item in node.value])
+        elif not isinstance(node, yaml.ScalarNode) or kind not in SCALARS:
             written = f"{node.value} " if isinstance(node, yaml.ScalarNode) else "this "
             errors[name] = (
                 f"{file}: {_locate(node)}{written}is not a value for {name!r}: "
-                "write text, a number, true or false"
+                "write text, a number, true or false, or a list of text and numbers"
             )
         elif kind == "bool":
             values[name] = values[name].lower()
     if errors:
         raise InvalidVariablesError(errors)
     return values
+
+
+def _is_item(node: Any) -> bool:
+    return node.id == "scalar" and node.tag.removeprefix(TAG) in {"str", "int", "float"}
+
+
+def _read_item(node: Any) -> str | int | float:
+    """The item of a list; a number only if JSON writes it in the same way."""
+    try:
+        number: int | float = json.loads(node.value)
+    except ValueError:
+        return str(node.value)
+    is_number = node.tag != f"{TAG}str" and json.dumps(number) == node.value
+    return number if is_number else str(node.value)
 
 
 def _locate(node: Any) -> str:

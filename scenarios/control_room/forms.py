@@ -148,7 +148,9 @@ def build_field(name: str, variable: Variable) -> forms.Field:
     common: dict[str, Any] = {
         "label": name,
         "required": variable.is_required,
-        "initial": variable.default,
+        "initial": ", ".join(map(str, variable.default))
+        if isinstance(variable.default, list)
+        else variable.default,
         "help_text": " ".join(
             part
             for part in (
@@ -159,7 +161,7 @@ def build_field(name: str, variable: Variable) -> forms.Field:
         ),
     }
     choices = [True, False] if variable.type == "boolean" else variable.choices
-    if choices:
+    if choices and variable.type != "list":
         words = [(str(choice).lower() if isinstance(choice, bool) else str(choice)) for choice in choices]
         return forms.ChoiceField(choices=[(word, word) for word in words], **common)
     return forms.CharField(**common, widget=build_widget(variable))
@@ -176,6 +178,8 @@ def build_widget(variable: Variable) -> forms.Widget:
         return forms.NumberInput(attrs={word: value for word, value in limits.items() if value is not None})
     if variable.type == "duration":
         return forms.TextInput(attrs={"placeholder": "500ms, 2s or 1h30m", "size": 12})
+    if variable.type == "list":
+        return forms.TextInput(attrs={"placeholder": "a, b"})
     return forms.TextInput(attrs={"pattern": variable.pattern} if variable.pattern else {})
 
 

@@ -218,6 +218,9 @@ def unescape_secrets(value: Any) -> Any:
 
 
 def format_scalar(value: Any) -> str:
+    """The value as a part of a text; a list with commas."""
+    if isinstance(value, list):
+        return ",".join(map(format_scalar, value))
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from scenarios.domain.declarations import ABSENT, BrokenRule, Declaration, Duration, Name, PositiveDuration
 from scenarios.language.check_words import Undone, find_impossible_expectations
+from scenarios.language.each_words import NO_EACH, Each, find_each_problems
 from scenarios.language.expectation_words import Expect
 from scenarios.language.retry_words import Retry
 from scenarios.language.save_words import NO_SAVE, Save, find_save_problems
@@ -45,6 +46,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
     timeout: PositiveDuration = ACTION_SECONDS
     retry: Retry = Field(ABSENT)
     save: Save = NO_SAVE
+    each: Each = NO_EACH
     when: bool = True
 
     @classmethod
@@ -52,6 +54,7 @@ class Action(Declaration, Generic[AnyStep, AnyFault]):
         yield from find_impossible_expectations(
             cls.model_fields["do"].annotation, values.get("do"), values.get("expect")
         )
+        yield from find_each_problems(values)
         step: Any = cls.model_fields["do"].annotation
         yield from find_save_problems(values.get("save"), step.drivers(), values.get("do"))
         yield from find_cut_short_steps(values, (("do",), ("undo",), ("undone", "probe")), "action")

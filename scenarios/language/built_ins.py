@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from scenarios.domain.plan import Plan
 from scenarios.domain.templates import FAULT_ID, find_variables, substitute
+from scenarios.language.each import Extras, name_entry
 
 _NO_RUN = UUID(int=0)
 Phases = Sequence[Mapping[str, Any]]
@@ -44,20 +45,27 @@ class RunFacts:
 ONLY_PLANNED = RunFacts()
 
 
-def fill_in_phases(phases: Phases, values: Mapping[str, Any], run: RunFacts) -> list[dict[str, Any]]:
+def fill_in_phases(
+    phases: Phases, values: Mapping[str, Any], run: RunFacts, extras: Extras
+) -> list[dict[str, Any]]:
     """The phases of a valid document with these values; each action has a `fault.id` of its own."""
-    return [_fill_in_phase(phase, index, values, run) for index, phase in enumerate(phases)]
+    return [_fill_in_phase(phase, index, values, run, extras) for index, phase in enumerate(phases)]
 
 
 def _fill_in_phase(
-    phase: Mapping[str, Any], index: int, values: Mapping[str, Any], run: RunFacts
+    phase: Mapping[str, Any], index: int, values: Mapping[str, Any], run: RunFacts, extras: Extras
 ) -> dict[str, Any]:
-    actions = [
-        substitute(action, {**values, FAULT_ID: run.build_fault_id(index, number)})
-        for number, action in enumerate(phase.get("actions", ()))
-    ]
-    filled = {word: substitute(part, values) for word, part in phase.items() if word != "actions"}
-    return filled | ({"actions": actions} if "actions" in phase else {})
+    def fill_in_entry(kind: str, number: int, entry: Mapping[str, Any]) -> dict[str, Any]:
+        extra = extras.get(("phases", index, kind, number), {})
+        fault = {FAULT_ID: run.build_fault_id(index, number)} if kind == "actions" else {}
+        return name_entry(substitute(entry, {**values, **fault, **extra}), extra)
+
+    return {
+        word: [fill_in_entry(word, number, entry) for number, entry in enumerate(part)]
+        if word in {"actions", "validations"}
+        else substitute(part, values)
+        for word, part in phase.items()
+    }
 
 
 def name_faults(built: Plan, phases: Phases, run: RunFacts) -> Plan:

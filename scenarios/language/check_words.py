@@ -16,6 +16,7 @@ from scenarios.domain.declarations import (
     PositiveDuration,
 )
 from scenarios.domain.expectation_checks import find_misfits
+from scenarios.language.each_words import NO_EACH, Each, find_each_problems
 from scenarios.language.expectation_words import Expect
 from scenarios.language.load_words import LoadValidation
 from scenarios.language.save_words import NO_SAVE, Save, find_save_problems
@@ -66,6 +67,7 @@ class Validation(Declaration, Generic[AnyStep]):
     throughout: ThroughoutOrFlag = False
     timeout: PositiveDuration = PROBE_SECONDS
     save: Save = NO_SAVE
+    each: Each = NO_EACH
     when: bool = True
 
     @classmethod
@@ -80,6 +82,7 @@ class Validation(Declaration, Generic[AnyStep]):
         step: Any = cls.model_fields["probe"].annotation
         yield from find_impossible_expectations(step, values.get("probe"), values.get("expect"))
         yield from find_save_problems(values.get("save"), step.drivers(), values.get("probe"))
+        yield from find_each_problems(values)
         if "save" in values and values.get("throughout", False) is not False:
             yield "save", "'save' and 'throughout' cannot be combined: it saves the values of one look"
         yield from find_cut_short_steps(values, (("probe",),), "validation")

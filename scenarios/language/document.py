@@ -20,12 +20,13 @@ from scenarios.domain.templates import (
 )
 from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
 from scenarios.language.conditions import leave_out
+from scenarios.language.each import Extras, expand, find_clashes, find_origins, has_each, name_entry
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.plans import assemble_plan
 from scenarios.language.schema import build_schema
 from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
 from scenarios.language.variables import Variable, resolve_values
-from scenarios.language.words import Metadata, Scenario, scenario_model
+from scenarios.language.words import MAX_STEPS, Metadata, Scenario, scenario_model
 from scenarios.language.yaml_text import MAX_BYTES
 from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree
 
@@ -110,11 +111,11 @@ def build_plan(document: Document, given: Mapping[str, Any], run: RunFacts = ONL
         InvalidVariables: a value does not fit its variable, or the place where it is used.
         InvalidDocument: a rule is broken that can be checked only after the variables are filled in.
     """
-    valid, filled, found = _fill_in(document, resolve_values(document.variables, given), run)
-    if valid is not None:
-        phases = document._plain["spec"]["phases"]  # noqa: SLF001 - the field is for this module
-        return leave_out(name_faults(assemble_plan(valid, filled["spec"]), phases, run))
-    blamed = [(misfit.problem, _find_blamed(document, misfit.node)) for misfit in found]
+    filled = _fill_in(document, resolve_values(document.variables, given), run)
+    if filled.valid is not None:
+        built = assemble_plan(filled.valid, filled.plain["spec"])
+        return leave_out(name_faults(built, filled.unfilled["phases"], run))
+    blamed = [(misfit.problem, _find_blamed(document, misfit.node)) for misfit in filled.misfits]
     if innocent := [problem for problem, names in blamed if not names]:
         raise InvalidDocument(_sort_problems(innocent))
     raise InvalidVariables(
@@ -136,36 +137,67 @@ def _check(
         return None, explain_errors(errors, tree, build_schema(model), excuse_templates=excuse_templates)
 
 
-def _fill_in(
-    document: Document, values: Mapping[str, Any], run: RunFacts
-) -> tuple[Scenario[Any, Any] | None, dict[str, Any], list[Misfit]]:
-    """The scenario with these values as a model and as plain JSON, and what is wrong with it.
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """The scenario with its values: as a model, unless something is wrong, and as plain JSON.
+
+    `unfilled` is its `spec` before, with one entry for each value of an `each`.
+    """
+
+    valid: Scenario[Any, Any] | None
+    plain: Mapping[str, Any]
+    unfilled: Mapping[str, Any]
+    misfits: list[Misfit]
+
+
+def _fill_in(document: Document, values: Mapping[str, Any], run: RunFacts) -> _Filled:
+    """Fill in the values, and find what is wrong then.
 
     Raises:
         InvalidVariables: a value is so long, and used so often, that the document would become too large.
     """
     _refuse_growth(document, values)
     values = {**run.build_values(document.name), **values}
-    spec = {
-        name: _fill_in_part(name, part, values) if name in TEMPLATED_PARTS and name != "phases" else part
-        for name, part in document._plain["spec"].items()  # noqa: SLF001
+    tree, spec, extras = document._tree, document._plain["spec"], {}  # noqa: SLF001 - the fields are for this module
+    if has_each(tree.value["spec"]):
+        expansion = expand(tree.value["spec"], values, MAX_STEPS)
+        if expansion.misfits:
+            return _Filled(None, document._plain, spec, expansion.misfits)  # noqa: SLF001
+        tree = replace(tree, value={**tree.value, "spec": expansion.spec})
+        spec, extras = expansion.spec.plain(), expansion.extras
+    plain = {**document._plain, "spec": _fill_in_spec(spec, values, run, extras)}  # noqa: SLF001
+    valid, found = _check(document._model, plain, tree, excuse_templates=False)  # noqa: SLF001
+    found += find_clashes(plain["spec"], tree.value["spec"]) if extras else []
+    return _Filled(valid if not found else None, plain, spec, found)
+
+
+def _fill_in_spec(
+    spec: Mapping[str, Any], values: Mapping[str, Any], run: RunFacts, extras: Extras
+) -> dict[str, Any]:
+    filled = {
+        name: substitute(part, values) if name in TEMPLATED_PARTS and name not in {"load", "phases"} else part
+        for name, part in spec.items()
     }
-    spec["phases"] = fill_in_phases(spec["phases"], values, run)
-    filled = {**document._plain, "spec": spec}  # noqa: SLF001
-    valid, found = _check(document._model, filled, document._tree, excuse_templates=False)  # noqa: SLF001
-    return valid, filled, found
+    if "load" in spec:
+        filled["load"] = [
+            _fill_in_load(load, values, extras.get(("load", index), {}))
+            for index, load in enumerate(spec["load"])
+        ]
+    filled["phases"] = fill_in_phases(spec["phases"], values, run, extras)
+    return filled
+
+
+def _fill_in_load(load: Any, values: Mapping[str, Any], extra: Mapping[str, Any]) -> Any:
+    # What is chosen for each request is filled in when it is sent.
+    return name_entry(substitute(load, {**values, **extra, **_keep_chosen(load)}), extra)
 
 
 def _find_blamed(document: Document, node: Node) -> set[str]:
     """The declared variables in a value: nobody can change the built-in ones."""
-    return find_variables(node.plain()) & document.variables.keys()
-
-
-def _fill_in_part(name: str, part: Any, values: Mapping[str, Any]) -> Any:
-    if name != "load" or not isinstance(part, list):
-        return substitute(part, values)
-    # What is chosen for each request is filled in when it is sent.
-    return [substitute(load, {**values, **_keep_chosen(load)}) for load in part]
+    names = find_variables(node.plain())
+    origins = find_origins(document._tree.value["spec"])  # noqa: SLF001
+    names.update(*(origins[name] for name in names & origins.keys()))
+    return names & document.variables.keys()
 
 
 def _keep_chosen(load: Any) -> dict[str, str]:
@@ -190,7 +222,7 @@ def _try_defaults(document: Document) -> None:
         return
     defaults = {name: variable.default for name, variable in document.variables.items()}
     try:
-        found = _fill_in(document, defaults, ONLY_PLANNED)[2]
+        found = _fill_in(document, defaults, ONLY_PLANNED).misfits
     except InvalidVariables as error:
         ((name, sentence),) = error.errors.items()
         place = document._tree.value["spec"].value["variables"].keys[name]  # noqa: SLF001

@@ -56,10 +56,17 @@ def _list_judged(phases: list[Mapping[str, Any] | None]) -> Iterator[_Judged]:
 def _find_unknown_loads(judged: list[_Judged], loads: Mapping[Any, Any]) -> Iterator[BrokenRule]:
     for validation in judged:
         name = validation.words["load"]
-        if isinstance(name, str) and "${" not in name and name not in loads:
+        if isinstance(name, str) and "${" not in name and not _is_known(name, loads):
             known = [str(load) for load in loads]
             rule = f"unknown load {name[:80]!r}; 'spec.load' has {', '.join(known) or 'none'}"
             yield BrokenRule((*validation.path, "load"), rule, suggest(name, known))
+
+
+def _is_known(name: str, loads: Mapping[Any, Any]) -> bool:
+    """Whether a load has the name, or becomes several with such names."""
+    return name in loads or any(
+        "each" in load and name.startswith(f"{known} [") for known, load in loads.items()
+    )
 
 
 def _find_baseline(phases: list[Mapping[str, Any] | None]) -> int:

@@ -28,6 +28,7 @@ from scenarios.domain.load_values import (
 )
 from scenarios.domain.plan import WINDOW_SECONDS
 from scenarios.domain.templates import VARIABLE_NAME
+from scenarios.language.each_words import NO_EACH, Each, find_each_problems
 from scenarios.language.timing import read_seconds
 
 AnyStep = TypeVar("AnyStep")
@@ -164,10 +165,12 @@ class LoadValidation(Declaration):
     within: PositiveDuration = Field(ABSENT)
     for_: PositiveDuration = Field(ABSENT, alias="for")
     every: PositiveDuration = 1.0
+    each: Each = NO_EACH
     when: bool = True
 
     @classmethod
-    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str] | BrokenRule]:
+        yield from find_each_problems(values)
         if "for" in values and "within" not in values:
             yield "for", "'for' requires 'within': say how long to wait"
         within = read_seconds(values["within"]) if "within" in values else None
@@ -200,9 +203,11 @@ class Load(Declaration, Generic[AnyStep]):
         ),
     ] = {}
     timeout: PositiveDuration = LOAD_SECONDS
+    each: Each = NO_EACH
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[BrokenRule]:
+        yield from find_each_problems(values)
         request = values.get("request")
         for driver in request if isinstance(request, dict) else ():
             if driver in REFUSED_DRIVERS:

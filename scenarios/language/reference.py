@@ -40,6 +40,10 @@ A dry run shows zeros in the place of ids.
 A phase, an action or a validation whose `when` is false is left out, for example with `when: "${{thorough}}"`
 and a variable of the type `boolean`. Dry runs and reports list what is left out.
 
+An action, a validation or a load with `each` stands for one per value of a list, named `NAME [value]`:
+`each: {{host: "${{hosts}}"}}` with a variable of the type `list`, or `each: {{port: [80, 443]}}`. Its parts
+then have the value in the place of `${{host}}`. The entries count against the limits below.
+
 In the arguments of a step,
 `${{secret:NAME}}` is replaced with a secret when the step runs. A run whose secrets are not all configured
 ends before it injects anything.

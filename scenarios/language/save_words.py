@@ -25,7 +25,7 @@ Save = Annotated[
         json_schema_extra={"propertyNames": {"pattern": f"^{VARIABLE_NAME}$"}},
     ),
 ]
-NO_SAVE: Any = ABSENT
+NO_SAVE: Any = Field(ABSENT)
 
 
 def find_save_problems(

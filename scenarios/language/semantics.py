@@ -169,22 +169,46 @@ def _find_broken_references(spec: Node) -> Iterator[Problem]:
     checkable = declared is None or isinstance(declared.value, dict)
     for name in TEMPLATED_PARTS:
         part = get_child(spec, name)
-        if name == "load" and part is not None and isinstance(part.value, list):
-            for index, load in enumerate(part.value):
-                chosen = get_child(load, "choose")
-                names = list(chosen.value) if chosen and isinstance(chosen.value, dict) else []
-                path: Path = ("spec", "load", index)
-                yield from _find_broken_in(load, path, [*known, *names], checkable=checkable)
-                yield from _find_shadowing(chosen, path, known)
-        elif part is not None:
-            yield from _find_broken_in(part, ("spec", name), known, checkable=checkable)
+        for path, node in _list_scopes(name, part) if part is not None else ():
+            own: list[str] = []
+            for word in ("choose", "each") if len(path) > len(("spec", name)) else ():
+                named = get_child(node, word)
+                own += named.value if named and isinstance(named.value, dict) else ()
+                yield from _find_shadowing(named, (*path, word), known)
+            yield from _find_broken_in(node, path, [*known, *own], checkable=checkable)
 
 
-def _find_shadowing(chosen: Node | None, path: Path, known: list[str]) -> Iterator[Problem]:
-    for name, key in chosen.keys.items() if chosen is not None and isinstance(chosen.value, dict) else ():
+def _list_scopes(name: str, part: Node) -> Iterator[tuple[Path, Node]]:
+    """The parts that know the same names: entries with names of their own, or the whole."""
+    path: Path = ("spec", name)
+    if name == "load" and isinstance(part.value, list):
+        yield from (((*path, index), load) for index, load in enumerate(part.value))
+    elif name != "phases" or not any(_has_own_names(phase) for phase in list_children(part)):
+        yield path, part
+    else:
+        for index, phase in enumerate(list_children(part)):
+            yield from _list_scopes_of_phase((*path, index), phase)
+
+
+def _list_scopes_of_phase(path: Path, phase: Node) -> Iterator[tuple[Path, Node]]:
+    for word, node in phase.value.items() if isinstance(phase.value, dict) else ():
+        if word in {"actions", "validations"} and isinstance(node.value, list):
+            yield from (((*path, word, index), entry) for index, entry in enumerate(node.value))
+        else:
+            # Its keys are checked with the whole of which they are a part.
+            yield (*path, word), node
+
+
+def _has_own_names(phase: Node) -> bool:
+    entries = [*list_children(get_child(phase, "actions")), *list_children(get_child(phase, "validations"))]
+    return any(get_child(entry, "each") is not None for entry in entries)
+
+
+def _find_shadowing(named: Node | None, path: Path, known: list[str]) -> Iterator[Problem]:
+    for name, key in named.keys.items() if named is not None and isinstance(named.value, dict) else ():
         if name in known:
             message = f"{format_value(name)} is a variable already: choose another name"
-            yield Problem(key.line, key.column, format_path((*path, "choose", name)), message)
+            yield Problem(key.line, key.column, format_path((*path, name)), message)
 
 
 def _find_broken_in(part: Node, at: Path, known: list[str], *, checkable: bool) -> Iterator[Problem]:

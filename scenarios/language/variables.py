@@ -10,12 +10,15 @@ from scenarios.domain.declarations import ABSENT, Declaration, Text
 from scenarios.domain.durations import parse_duration
 from scenarios.domain.errors import InvalidVariables
 from scenarios.domain.expectations import format_value
+from scenarios.domain.outputs import read_json
 from scenarios.domain.patterns import compile_pattern
+from scenarios.domain.templates import format_scalar
 from scenarios.language.core_scalars import parse_scalar
 from scenarios.language.yaml_text import holds_control_characters
 
 MAX_TEXT_LENGTH = 10_000
-Kind = Literal["string", "integer", "number", "boolean", "duration"]
+MAX_ITEMS = 1_000
+Kind = Literal["string", "integer", "number", "boolean", "duration", "list"]
 _ORDERED = ("integer", "number", "duration")
 
 
@@ -31,12 +34,17 @@ def _is_duration(value: Any) -> bool:
     return True
 
 
+def _is_item(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
 _IS_KIND: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "integer": _is_whole,
     "number": lambda value: _is_whole(value) or isinstance(value, float),
     "boolean": lambda value: isinstance(value, bool),
     "duration": _is_duration,
+    "list": lambda value: isinstance(value, list) and all(map(_is_item, value)),
 }
 _KIND_NAMES = {
     "string": "text: put it in quotes",
@@ -44,15 +52,24 @@ _KIND_NAMES = {
     "number": "a number, such as 0.5",
     "boolean": "true or false",
     "duration": "a duration, such as '500ms' or '1h30m'",
+    "list": "a list of text and numbers, such as [a, b]",
 }
 _SCALAR_SCHEMA: dict[str, JsonValue] = {"type": ["string", "number", "boolean"]}
+_DEFAULT_SCHEMA: dict[str, JsonValue] = {
+    "type": ["string", "number", "boolean", "array"],
+    "items": {"type": ["string", "number"]},
+    "maxItems": MAX_ITEMS,
+}
 
 
 class Variable(Declaration):
-    """`pattern` must match the whole value. `min` and `max` are for numbers and durations."""
+    """`pattern` must match the whole value. `min` and `max` are for numbers and durations. A `list` has text
+    and numbers; `choices` and `pattern` are for each of its values. In a text, and on the command line, it is
+    written with commas: `a,b`.
+    """
 
     type: Kind
-    default: Any = Field(ABSENT, json_schema_extra=_SCALAR_SCHEMA)
+    default: Any = Field(ABSENT, json_schema_extra=_DEFAULT_SCHEMA)
     min: Any = Field(ABSENT, json_schema_extra={"type": ["string", "number"]})
     max: Any = Field(ABSENT, json_schema_extra={"type": ["string", "number"]})
     choices: list[Any] = Field([], json_schema_extra={"items": _SCALAR_SCHEMA})
@@ -99,17 +116,20 @@ def _find_choices_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[
     if choices == []:
         yield "choices", "'choices' is empty: name the allowed values, or remove it"
     elif isinstance(choices, list) and (
-        strangers := [choice for choice in choices if not _IS_KIND[kind](choice)]
+        strangers := [
+            choice for choice in choices if not (_is_item if kind == "list" else _IS_KIND[kind])(choice)
+        ]
     ):
-        yield "choices", f"{format_value(strangers[0])} in 'choices' is not {_KIND_NAMES[kind]}"
+        what = "text or a number" if kind == "list" else _KIND_NAMES[kind]
+        yield "choices", f"{format_value(strangers[0])} in 'choices' is not {what}"
 
 
 def _find_pattern_errors(kind: str, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     pattern = given.get("pattern")
     if not isinstance(pattern, str):
         return
-    if kind != "string":
-        yield "pattern", f"'pattern' is for string, not for {kind}: remove it"
+    if kind not in {"string", "list"}:
+        yield "pattern", f"'pattern' is for string and list, not for {kind}: remove it"
         return
     try:
         compile_pattern(pattern)
@@ -125,7 +145,16 @@ def find_misfit(kind: str, rules: Mapping[str, Any], value: Any) -> str:
     """Why the value does not fit the type and the rules; '' if it does."""
     if not _IS_KIND[kind](value):
         return f"is {format_value(value)}, not {_KIND_NAMES[kind]}"
+    if isinstance(value, list):
+        return _find_misfit_of_list(rules, value)
     return next(_find_broken_rules(rules, value), "")
+
+
+def _find_misfit_of_list(rules: Mapping[str, Any], values: list[Any]) -> str:
+    if len(values) > MAX_ITEMS:
+        return f"has {len(values):,} values: at most {MAX_ITEMS:,} are allowed"
+    broken = ((value, rule) for value in values for rule in _find_broken_rules(rules, value))
+    return next((f"has a value that {rule}" for _value, rule in broken), "")
 
 
 def _find_broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
@@ -140,7 +169,7 @@ def _find_broken_rules(rules: Mapping[str, Any], value: Any) -> Iterator[str]:
     if isinstance(choices := rules.get("choices"), list) and choices and value not in choices:
         yield f"is {format_value(value)}; choose one of {', '.join(map(format_value, choices))}"
     pattern = rules.get("pattern")
-    if isinstance(pattern, str) and not compile_pattern(pattern).fullmatch(value):
+    if isinstance(pattern, str) and not compile_pattern(pattern).fullmatch(format_scalar(value)):
         yield f"is {format_value(value)}, which does not match the pattern {format_value(pattern)}"
 
 
@@ -171,10 +200,32 @@ def resolve_values(variables: Mapping[str, Variable], given: Mapping[str, Any]) 
 def _read_text(kind: str, value: Any) -> Any:
     if not isinstance(value, str) or kind in {"string", "duration"}:
         return value
+    if kind == "list":
+        return _read_list(value)
     try:
         return parse_scalar(value)
     except ValueError:
         return value
+
+
+def _read_list(text: str) -> Any:
+    """The list that is written as JSON, or with commas: `80,443` and `a,b`."""
+    if text.lstrip().startswith("["):
+        try:
+            return read_json(text)
+        except (ValueError, RecursionError):
+            return text
+    return [_read_item(item.strip()) for item in text.split(",") if item.strip()]
+
+
+def _read_item(text: str) -> Any:
+    """A number only if it is written as one would write it: not '007' or '1_000'."""
+    try:
+        value = parse_scalar(text)
+    except ValueError:
+        return text
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and str(value) == text else text
 
 
 def _explain_unknown(name: str, variables: Mapping[str, Variable]) -> str:

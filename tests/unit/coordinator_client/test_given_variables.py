@@ -48,7 +48,7 @@ def test_a_name_that_the_environment_lacks_is_refused(monkeypatch: pytest.Monkey
     ("text", "message"),
     [
         ("[a]", "line 1, column 1: .* is not a mapping of names to values"),
-        ("a: 1\nb: [1, 2]\n", "line 2, column 4: .* is not a value for 'b'"),
+        ("a: 1\nb: [[1]]\n", "line 2, column 4: .* is not a value for 'b'"),
         ("a: null\n", "line 1, column 4: null is not a value for 'a'"),
         ("a: 1\na: 2\n", "line 2, column 1: "),
         ("a: {", "line 1, column "),
@@ -65,3 +65,9 @@ def test_a_file_that_is_not_valid_is_refused_at_its_place(tmp_path: Path, text: 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CommandRefused, match="Cannot read"):
         read_variables([], [tmp_path / "missing.yaml"])
+
+
+def test_a_list_of_a_file_is_sent_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("hosts: [a, 'b,c', 80, 0.5, '7', 007]\n")
+    assert read_variables([], [file]) == {"hosts": '["a", "b,c", 80, 0.5, "7", "007"]'}

@@ -184,6 +184,7 @@ FAULTS = words(
     timeout=DURATIONS,
     when=st.booleans() | st.just("${v}"),
     save=st.just({"v": "${v}"}),
+    each=st.sampled_from([{"w": "${v}"}, {"w": ["a", 2]}, {"x": [0.5]}]),
     retry=words({"times": st.integers(1, 9) | st.just("${v}") | st.just(2.0)}, every=DURATIONS),
 )
 SHARES = st.sampled_from([0.5, 1, "99.9%", "100%"]).map(lambda share: {"success": share})
@@ -197,6 +198,7 @@ VARIABLES = st.one_of(
     words({"type": st.just("number")}, default=st.just(3.5), min=st.just(1)),
     words({"type": st.just("boolean")}, default=st.booleans()),
     words({"type": st.just("duration")}, default=DURATIONS),
+    words({"type": st.just("list")}, default=st.lists(st.text("ab") | st.integers(0, 9), max_size=2)),
 )
 
 
