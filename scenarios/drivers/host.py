@@ -9,6 +9,7 @@ from django.conf import settings
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
 from scenarios.drivers import host_calls
+from scenarios.drivers.host_answers import forget_accepted, note_accepted, was_accepted
 from scenarios.drivers.host_arguments import HostArguments, count_picked, find_kind
 from scenarios.drivers.hosts import this_host
 from scenarios.ports import FaultCall, Platform, RegisteredHost
@@ -39,7 +40,9 @@ class Host:
         for host in hosts:
             _require_allowed(host, arguments)
         request = {"do": "describe", "kind": arguments.kind, "arguments": arguments.to_wire()}
-        _, failures = await _call_all(hosts, lambda host: host_calls.call(host, request, platform))
+        asked = [host for host in hosts if not was_accepted(host, request)]
+        answers, failures = await _call_all(asked, lambda host: host_calls.call(host, request, platform))
+        note_accepted([host for host in asked if host.name in answers], request)
         if failures:
             sentence = _join(failures)
             is_impossible = any(isinstance(error, StepImpossible) for error in failures.values())
@@ -63,6 +66,7 @@ class Host:
             "arguments": arguments.to_wire(),
         }
         hosts = _list_hosts(fault)
+        forget_accepted(hosts)
         answers, failures = await _call_all(hosts, lambda host: host_calls.call(host, request, platform))
         if failures:
             await _remove_again(hosts, failures, arguments, platform, fault)

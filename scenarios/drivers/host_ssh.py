@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncssh
 from django.conf import settings
@@ -16,11 +15,11 @@ from injector.host.bundle import build_program
 from scenarios.domain import service_urls
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.gate import admit
+from scenarios.drivers.host_connections import Process, open_process
 from scenarios.drivers.host_program import CALL_SECONDS, MAX_ANSWER
 from scenarios.ports import Platform, RegisteredHost
 
 CONNECT_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
 
 
 async def call_over_ssh(
@@ -33,9 +32,37 @@ async def call_over_ssh(
         StepNotSent: the host cannot be reached, or is not the one that SSH_KNOWN_HOSTS names.
         StepFailed: the request was sent, and not answered.
     """
+    user, place = service_urls.parse_ssh_address(host.address)
+    try:
+        addresses = await admit(place.host, place.port, platform)
+    except (OSError, UnicodeError) as error:
+        raise StepNotSent(_explain(host, f"cannot be reached: {_say(error)}")) from error
+    target = _Target(user, place.host, str(addresses[0][4][0]), place.port)
+    key = (target, str(settings.SSH_KNOWN_HOSTS), tuple(map(str, settings.SSH_KEYS)))
+    command = settings.HOST_PROGRAM_COMMAND
+    opened = open_process(key, command, lambda: _connect(host, target), seconds=CALL_SECONDS)
+    try:
+        async with opened as (connection, process), asyncio.timeout(CALL_SECONDS):
+            return await _exchange(host, connection, process, request)
+    except TimeoutError as error:
+        raise StepFailed(_explain(host, f"gave no answer within {CALL_SECONDS:g} s")) from error
+    except (OSError, asyncssh.Error) as error:
+        raise StepFailed(_explain(host, f"broke the connection: {_say(error)}")) from error
+
+
+class _Target(NamedTuple):
+    """Where to connect. `name` is that of the host's key, `address` what it was resolved to."""
+
+    user: str
+    name: str
+    address: str
+    port: int
+
+
+async def _connect(host: RegisteredHost, target: _Target) -> asyncssh.SSHClientConnection:
     try:
         async with asyncio.timeout(2 * CONNECT_SECONDS):
-            connection = await _connect(host, platform)
+            return await _log_in(target)
     except TimeoutError as error:
         raise StepNotSent(_explain(host, "did not answer in time")) from error
     except asyncssh.HostKeyNotVerifiable as error:
@@ -46,27 +73,18 @@ async def call_over_ssh(
         raise StepNotSent(_explain(host, "does not accept a key of SSH_KEYS for this user")) from error
     except (OSError, UnicodeError, asyncssh.Error) as error:
         raise StepNotSent(_explain(host, f"cannot be reached: {_say(error)}")) from error
-    try:
-        return await _run(host, connection, request)
-    finally:
-        connection.close()
-        with suppress(TimeoutError, OSError, asyncssh.Error):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await connection.wait_closed()
 
 
-async def _connect(host: RegisteredHost, platform: Platform | None) -> asyncssh.SSHClientConnection:
-    user, place = service_urls.parse_ssh_address(host.address)
-    found = await admit(place.host, place.port, platform)
+async def _log_in(target: _Target) -> asyncssh.SSHClientConnection:
     options: dict[str, Any] = {}
     if settings.SSH_KEYS:
         # No agent: another key than these must not be used by chance.
         options = {"client_keys": _load_keys(tuple(map(str, settings.SSH_KEYS))), "agent_path": None}
     return await asyncssh.connect(
-        str(found[0][4][0]),
-        place.port,
-        host_key_alias=place.host,
-        username=user,
+        target.address,
+        target.port,
+        host_key_alias=target.name,
+        username=target.user,
         known_hosts=_find_known_hosts(),
         config=None,
         preferred_auth="publickey",
@@ -101,23 +119,19 @@ def _load_keys(paths: tuple[str, ...]) -> list[Any]:
     return keys
 
 
-async def _run(
-    host: RegisteredHost, connection: asyncssh.SSHClientConnection, request: Mapping[str, Any]
+async def _exchange(
+    host: RegisteredHost,
+    connection: asyncssh.SSHClientConnection,
+    process: Process,
+    request: Mapping[str, Any],
 ) -> tuple[bytes, bytes, int | None]:
     own = str(connection.get_extra_info("sockname")[0])
     text = build_stream({**request, "coordinator": [own.partition("%")[0]]})
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            process = await connection.create_process(settings.HOST_PROGRAM_COMMAND, encoding=None)
-            process.stdin.write(text.encode())
-            process.stdin.write_eof()
-            output = await _read(host, process.stdout)
-            errors = await _read(host, process.stderr)
-            await process.wait_closed()
-    except TimeoutError as error:
-        raise StepFailed(_explain(host, f"gave no answer within {CALL_SECONDS:g} s")) from error
-    except (OSError, asyncssh.Error) as error:
-        raise StepFailed(_explain(host, f"broke the connection: {_say(error)}")) from error
+    process.stdin.write(text.encode())
+    process.stdin.write_eof()
+    output = await _read(host, process.stdout)
+    errors = await _read(host, process.stderr)
+    await process.wait_closed()
     return output, errors, process.exit_status
 
 

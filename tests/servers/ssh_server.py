@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.servers.loopback import free_port, is_listening, wait_for
 
+# Of one connection; by default there may be 10.
+MAX_SESSIONS = 2
 CONFIGURATION = """\
 Port {port}
 ListenAddress {address}
@@ -23,6 +25,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 LogLevel ERROR
+MaxSessions {max_sessions}
 """
 
 
@@ -35,6 +38,7 @@ class SshServer:
     folder: Path
     port: int
     host: str = "127.0.0.1"
+    pid: int = 0
 
     @property
     def address(self) -> str:
@@ -53,6 +57,15 @@ class SshServer:
     def limited_key(self) -> Path:
         """Its owner always runs the command of `force`."""
         return self.folder / "limited_key"
+
+    def list_sessions(self) -> list[int]:
+        """The processes of sshd that serve a connection each."""
+        try:
+            return [
+                int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+            ]
+        except OSError:
+            return []  # it has just ended
 
     def force(self, command: str) -> None:
         """Let the limited key run this command."""
@@ -84,14 +97,15 @@ def _start(folder: Path, host: str, inside: Sequence[str]) -> tuple[SshServer, s
     sshd = program()
     assert sshd is not None
     configuration = folder / "sshd_config"
+    places = {"address": host, "folder": folder, "max_sessions": MAX_SESSIONS}
     for _ in range(10):
         server = SshServer(folder, free_port(), host)
-        configuration.write_text(CONFIGURATION.format(port=server.port, address=host, folder=folder))
+        configuration.write_text(CONFIGURATION.format(**places, port=server.port))
         process = subprocess.Popen([*inside, sshd, "-D", "-e", "-f", str(configuration)])
         wait_for(
             lambda: process.poll() is not None or is_listening(server.port, host),  # noqa: B023 - called at once
             what="sshd listens",
         )
         if process.poll() is None:
-            return server, process
+            return replace(server, pid=process.pid), process
     raise AssertionError("sshd does not start")

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone, StepNotSent
-from scenarios.drivers import host_calls, host_ssh, load_drivers
+from scenarios.drivers import host_answers, host_calls, host_connections, host_ssh, load_drivers
 from scenarios.drivers.host import Host, describe_host
 from scenarios.drivers.host_arguments import HostArguments
 from scenarios.drivers.hosts import this_host
 from scenarios.ports import FaultCall, FaultDriver, RegisteredHost
-from tests.servers.loopback import free_port
-from tests.servers.ssh_server import SshServer, ssh_server
+from tests.servers.loopback import free_port, wait_for
+from tests.servers.ssh_server import MAX_SESSIONS, SshServer, ssh_server
 from tests.servers.target_host import read_state, sleeper, wait_until_continued, write_program
 from tests.unit.scenarios.drivers.conftest import Platform, Serve, build_host_arguments
 
@@ -193,7 +193,75 @@ async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
     with pytest.raises(StepImpossible, match="'kill' is not allowed"):
         await DRIVER.choose_target(build_host_arguments(kill={"port": 1}), there)
     server.force(command)
-    assert "this host has no" in (await describe_host(there.registered[0]))["kinds"]["pause"]
+    # A connection that is kept has the command with which it began.
+    described = await asyncio.to_thread(asyncio.run, describe_host(there.registered[0]))
+    assert "this host has no" in described["kinds"]["pause"]
+
+
+@pytest.mark.ssh_server
+async def test_calls_of_one_event_loop_share_a_connection(
+    there: Hosts, server: SshServer, shop: int, pause: HostArguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call_alone() -> None:
+        asyncio.run(describe_host(there.registered[0]))
+        wait_for(lambda: set(server.list_sessions()) <= left, what="the connection is closed")
+
+    before = set(server.list_sessions())
+    fault = await call(there, pause)
+    (kept,) = set(server.list_sessions()) - before
+    await DRIVER.inject(pause, there, fault)
+    await DRIVER.renew(pause, there, fault)
+    assert set(server.list_sessions()) - before == {kept}
+    os.kill(kept, signal.SIGKILL)
+    assert await DRIVER.is_present(pause, there, fault)
+    (hanging,) = set(server.list_sessions()) - before - {kept}
+    # As one whose host is unplugged: nothing comes back.
+    os.kill(hanging, signal.SIGSTOP)
+    monkeypatch.setattr(host_connections, "OPEN_SECONDS", 0.5)
+    try:
+        assert await DRIVER.remove(pause, there, fault)
+        assert read_state(shop) != "T"
+    finally:
+        os.kill(hanging, signal.SIGKILL)
+    left = set(server.list_sessions())
+    await asyncio.to_thread(call_alone)
+
+
+@pytest.mark.ssh_server
+async def test_more_calls_than_a_connection_takes_are_made_at_once(
+    there: Hosts,
+) -> None:
+    request = {"do": "is_present", "id": "f1"}
+    host, count = there.registered[0], MAX_SESSIONS + 1
+    await host_calls.call(host, request, there)
+    answers = await asyncio.gather(*(host_calls.call(host, request, there) for _ in range(count)))
+    assert [answer["present"] for answer in answers] == [False] * count
+
+
+@pytest.mark.usefixtures("shop")
+async def test_a_host_is_asked_once_for_a_fault_that_follows_at_once(
+    here: Hosts, pause: HostArguments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    async def note_call(host: RegisteredHost, request: Mapping[str, Any], platform: Any) -> Mapping[str, Any]:
+        asked.append(request["do"])
+        return await call_host(host, request, platform)
+
+    call_host = host_calls.call
+    monkeypatch.setattr(host_calls, "call", note_call)
+    await call(here, pause)
+    fault = await call(here, pause)
+    assert asked == ["describe"]
+    await DRIVER.inject(pause, here, fault)
+    await call(here, pause, "f2")
+    assert asked == ["describe", "inject", "describe"]
+    monkeypatch.setattr(host_answers, "FRESH_SECONDS", -1.0)
+    await call(here, pause, "f2")
+    assert asked == ["describe", "inject", "describe", "describe"]
+    with pytest.raises(StepImpossible):
+        await call(here, build_host_arguments(kill={"port": free_port()}))
+    await DRIVER.remove(pause, here, fault)
 
 
 @pytest.mark.ssh_server
