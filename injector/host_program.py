@@ -17,5 +17,5 @@ from injector.host.program import main
 del sys.path[0]
 
 if __name__ == "__main__":
-    store.SOURCE = build_program()  # guardians are started from a copy of it
+    store.SOURCE = build_program
     sys.exit(main())

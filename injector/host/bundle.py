@@ -2,10 +2,12 @@
 
 import os
 import re
+from functools import lru_cache
 
 # Each may import only from those before it.
 MODULES = (
     "limits",
+    "compiled",
     "arguments",
     "store",
     "programs",
@@ -35,6 +37,7 @@ _HEAD = """\
 
 from __future__ import annotations
 """
+_LOADER = "compiled"
 _TAIL = """
 
 if __name__ == "__main__":
@@ -44,11 +47,21 @@ if __name__ == "__main__":
 _IMPORT = re.compile(r"^from (?:__future__|injector\.host\.\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
 
 
+def build_streamed(request: str) -> str:
+    """What a Python on the machine reads to answer the request, by code that was kept compiled if it can."""
+    loader = _IMPORT.sub("", _read_module(_LOADER))
+    call = f"sys.exit(run_streamed({build_program()!r}, sys.argv[1:], {request!r}))"
+    return f"from __future__ import annotations\n{loader}\n{call}\n"
+
+
+def _read_module(name: str) -> str:
+    folder = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
+        return file.read()
+
+
+@lru_cache(maxsize=1)
 def build_program() -> str:
     """The text of the program: `main` answers the request on standard input."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    parts = [_HEAD]
-    for name in MODULES:
-        with open(os.path.join(folder, f"{name}.py"), encoding="utf-8") as file:
-            parts.append(f"\n# injector/host/{name}.py\n{_IMPORT.sub('', file.read())}")
-    return "".join(parts) + _TAIL
+    parts = [f"\n# injector/host/{name}.py\n{_IMPORT.sub('', _read_module(name))}" for name in MODULES]
+    return "".join([_HEAD, *parts, _TAIL])

@@ -212,11 +212,12 @@ class Program:
         return {"active": sorted(active)}
 
     def _describe(self, request: Mapping[str, Any]) -> Json:
-        """Which kinds can be injected here, each with '' or the reason; with a kind also its target."""
+        """Which kinds can be injected here, each with '' or the reason; with a kind that, and its target."""
         self._policy.read()
         call = Call(self._store, self._policy, request)
+        asked = KINDS if "kind" not in request else {request["kind"]: self._get_kind(request)[1]}
         reasons = {
-            name: self._policy.explain_kind(name) or kind.explain(call) for name, kind in KINDS.items()
+            name: self._policy.explain_kind(name) or kind.explain(call) for name, kind in asked.items()
         }
         found: Json = {
             "kinds": reasons,

@@ -6,7 +6,6 @@ import contextlib
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 from typing import Iterator
@@ -15,9 +14,9 @@ from injector.host.arguments import Json, Record, Refusal
 from injector.host.kind import Kind
 from injector.host.kinds import KINDS
 from injector.host.limits import END_SECONDS, START_SECONDS, TICK_SECONDS
-from injector.host.processes import identify, is_running, send_signal, wait_for_end
+from injector.host.processes import GUARDIAN_NAME, identify, is_running, send_signal, wait_for_end
 from injector.host.programs import quote_end, run_program, write_text
-from injector.host.store import Store, boot_id, hash_id, now
+from injector.host.store import Store, boot_id, hash_id, now, read_source
 from injector.host.units import can_start_units
 
 # How long a guardian waits for the lock when its lease is over.
@@ -31,34 +30,11 @@ def start_guardian(record: Record, store: Store) -> Json:
         Refusal: it did not, and the fault is not there.
     """
     store.forget(record["id"], "guardian")
-    command = [
-        sys.executable,
-        "-I",
-        store.install_program(),
-        "--state",
-        store.directory,
-        "guard",
-        record["id"],
-    ]
     if can_start_units():
-        # A unit of its own: it is not ended with the unit that asked, and systemd starts it again.
-        unit = f"--unit=test-coordinator-guardian-{hash_id(record['id'])}-{int(now() * 1000)}"
-        # However often it is killed: by default, systemd gives up after five times.
-        properties = ["Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0"]
-        properties.append("OOMScoreAdjust=-900")
-        options = [word for value in properties for word in ("--property", value)]
-        ended = run_program(["systemd-run", "--quiet", "--collect", unit, *options, "--", *command])
-        if ended.returncode != 0:
-            raise Refusal(f"systemd does not start the guardian: {quote_end(ended.stderr)}", "not_done")
+        start_unit(record, store)
     else:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-        )
+        read_source()  # a program that only imports these modules, such as a test, must not become a guardian
+        fork_guardian(record, store)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         held = store.read_guardian(record["id"])
@@ -69,6 +45,41 @@ def start_guardian(record: Record, store: Store) -> Json:
         time.sleep(0.01)
     end_guardian(record, store)
     raise Refusal(f"the guardian did not begin within {START_SECONDS:g} s", "not_done")
+
+
+def start_unit(record: Record, store: Store) -> None:
+    """A unit of its own: it is not ended with the unit that asked, and systemd starts it again."""
+    command = [sys.executable, "-IS", store.install_program(), "--state", store.directory]
+    unit = f"--unit=test-coordinator-guardian-{hash_id(record['id'])}-{int(now() * 1000)}"
+    # However often it is killed: by default, systemd gives up after five times.
+    properties = ["Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0"]
+    properties.append("OOMScoreAdjust=-900")
+    options = [word for value in properties for word in ("--property", value)]
+    words = ["systemd-run", "--quiet", "--collect", unit, *options, "--", *command, "guard", record["id"]]
+    ended = run_program(words)
+    if ended.returncode != 0:
+        raise Refusal(f"systemd does not start the guardian: {quote_end(ended.stderr)}", "not_done")
+
+
+def fork_guardian(record: Record, store: Store) -> None:
+    """This process again, in a session of its own: Python need not be started once more."""
+    if os.fork():
+        return
+    try:
+        os.setsid()
+        os.chdir("/")
+        empty = os.open(os.devnull, os.O_RDWR)
+        for descriptor in range(3):
+            os.dup2(empty, descriptor)
+        # The lock of this call among them, and what its caller waits for.
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > 2:  # noqa: PLR2004 - standard error
+                with contextlib.suppress(OSError):
+                    os.close(int(name))
+        write_text("/proc/self/comm", GUARDIAN_NAME)
+        Guardian(store, record["id"]).run()
+    finally:
+        os._exit(0)
 
 
 def end_guardian(record: Record, store: Store) -> None:

@@ -20,28 +20,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import Any, Mapping, Sequence
 
 from injector.host.arguments import REQUEST_MARK, Refusal
 from injector.host.calls import Program
+from injector.host.compiled import choose_directory
 from injector.host.guardian import Guardian
 from injector.host.policy import ALLOW_LIST, Policy
 from injector.host.store import Store
 
-STATE = "/run/test-coordinator"
 MAX_REQUEST = 64 * 1024
-
-
-def choose_directory() -> str:
-    """Where faults are remembered until the machine restarts."""
-    if os.geteuid() == 0:
-        return STATE
-    for directory in (os.environ.get("XDG_RUNTIME_DIR", ""), f"/run/user/{os.geteuid()}"):
-        if directory.startswith("/") and os.access(directory, os.W_OK):
-            return os.path.join(directory, "test-coordinator")
-    return f"/tmp/test-coordinator-{os.geteuid()}"  # noqa: S108 - its owner is checked
 
 
 def parse_request(text: str) -> Mapping[str, Any]:

@@ -9,17 +9,17 @@ import json
 import os
 import re
 import stat
-import sys
 import time
 from typing import Any, Callable, Iterator, Mapping
 
 from injector.host.arguments import Json, Record, Refusal
+from injector.host.compiled import name_compiled, read_compiled, write_compiled
 
 LOCK_SECONDS = 20.0
 # Each state directory has a table of its own: another one in this network namespace may belong to anybody.
 TABLE = "test_coordinator"
-# A program that is streamed finds its own text here: the guardian is started from a copy of it.
-SOURCE = globals().get("SOURCE", "")
+# A program that is streamed finds its own text here, one of a checkout what builds it.
+SOURCE: object = globals().get("SOURCE", "")
 # A record with another kind has been damaged, or is of another version.
 KIND_NAMES = (
     "pause",
@@ -167,21 +167,19 @@ class Store:
         return f"inet {name}"
 
     def install_program(self) -> str:
-        """The path of a compiled copy of this program, from which guardians start faster."""
-        text = read_source()
-        name = f"program-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        path = os.path.join(self.directory, f"{name}.py")
-        compiled = os.path.join(self.directory, f"{name}.{sys.implementation.cache_tag}.pyc")
-        if not os.path.exists(compiled):
-            import py_compile  # noqa: PLC0415 - once for each version of the program
+        """The path of a compiled copy of this program, from which guardians are started.
 
-            beside = f"{path}.{os.getpid()}"
-            with open(beside, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(beside, path)
-            mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-            py_compile.compile(path, compiled, doraise=True, invalidation_mode=mode)
-        return compiled
+        Raises:
+            Refusal: it cannot be written.
+        """
+        text = read_source()
+        path = name_compiled(self.directory, text)
+        if read_compiled(path) is None:
+            try:
+                write_compiled(path, text, compile(text, "host_program", "exec"))
+            except OSError as error:
+                raise Refusal(f"{path!r} cannot be written: {error.strerror}", "not_done") from error
+        return path
 
 
 def read_source() -> str:
@@ -191,7 +189,7 @@ def read_source() -> str:
         Refusal: this is a module of its own, as in a test, which could not start a guardian.
     """
     if SOURCE:
-        return str(SOURCE)
+        return str(SOURCE() if callable(SOURCE) else SOURCE)
     if __package__:
         raise Refusal("only the program in one text can start a guardian", "failed")
     with open(__file__, encoding="utf-8") as file:

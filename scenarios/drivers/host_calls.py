@@ -56,7 +56,7 @@ def build_local_command() -> list[str]:
     """
     state = Path(settings.DATA_DIR) / "host-faults" / this_host()
     allowed = ",".join(settings.ALLOWED_HOST_FAULTS)
-    return [sys.executable, "-I", str(find_program()), "--state", str(state), "--allowed", allowed]
+    return [sys.executable, "-IS", str(find_program()), "--state", str(state), "--allowed", allowed]
 
 
 async def _call_here(request: Mapping[str, Any]) -> tuple[bytes, bytes, int | None]:

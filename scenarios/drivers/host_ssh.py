@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ import asyncssh
 from django.conf import settings
 
 from injector.host.arguments import REQUEST_MARK
-from injector.host.bundle import build_program
+from injector.host.bundle import build_streamed
 from scenarios.domain import service_urls
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.drivers.gate import admit
@@ -154,20 +153,7 @@ async def _read(host: RegisteredHost, stream: Any) -> bytes:
 def build_stream(request: Mapping[str, Any]) -> str:
     """The program with its request, for `python3 -`. A forced command reads only the last line."""
     text = json.dumps(dict(request))
-    return f"{_build_program()}run({text!r})\n{REQUEST_MARK}{text}\n"
-
-
-@lru_cache(maxsize=1)
-def _build_program() -> str:
-    source = build_program()
-    return (
-        "import sys\n"
-        f"source = {source!r}\n"
-        "def run(request):\n"
-        "    scope = {'__name__': 'host_program', 'SOURCE': source}\n"
-        "    exec(compile(source, 'host_program', 'exec'), scope)\n"
-        "    sys.exit(scope['main'](sys.argv[1:], request))\n"
-    )
+    return f"{build_streamed(text)}{REQUEST_MARK}{text}\n"
 
 
 def _explain(host: RegisteredHost, what: str) -> str:

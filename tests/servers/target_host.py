@@ -94,9 +94,8 @@ class TargetHost:
     @contextmanager
     def restart_guardian(self, fault_id: str) -> Iterator[None]:
         """As systemd does where a guardian was killed. It must have ended when this is over."""
-        (program,) = self.state.glob("program-*.py")
-        command = [*self.inside, PYTHON, "-I", str(program), "--state", str(self.state), "guard", fault_id]
-        with subprocess.Popen(command) as process:
+        command = [*self.inside, PYTHON, "-I", str(self.program), "--state", str(self.state)]
+        with subprocess.Popen([*command, "guard", fault_id]) as process:
             try:
                 yield
             finally:

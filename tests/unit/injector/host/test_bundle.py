@@ -2,16 +2,19 @@
 
 import ast
 import json
+import marshal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import pytest
 from django.core.management import call_command
 
-from injector.host import bundle
+from injector.host import bundle, store
 from tests.servers.target_host import KINDS, PROGRAM, TargetHost, read_state, sleeper, write_program
 
 FOLDER = Path(bundle.__file__).parent
@@ -84,16 +87,56 @@ def test_installed_file_answers_as_the_checkout_does(tmp_path: Path) -> None:
     assert sorted(json.loads(answers[0])["kinds"]) == sorted(KINDS.split(","))
 
 
-def test_installed_file_starts_guardians_from_its_own_text(tmp_path: Path) -> None:
+def test_installed_file_starts_guardians(tmp_path: Path) -> None:
     host, pid_file = TargetHost(tmp_path), tmp_path / "shop.pid"
     host.program = write_program(tmp_path)
     with sleeper(pid_file) as shop:
         assert host.inject("f1", "pause", pidfile=str(pid_file))["ok"]
         assert read_state(shop.pid) == "T"
-        (copy,) = host.state.glob("program-*.py")
-        assert copy.read_text() == bundle.build_program()
         assert host.ask("remove", id="f1")["was_there"]
         assert read_state(shop.pid) != "T"
+
+
+def answer_streamed(host: TargetHost, request: str) -> dict[str, Any]:
+    command = [sys.executable, "-", *host.command[host.command.index("--state") :]]
+    stream = bundle.build_streamed(request)
+    ended = subprocess.run(command, input=stream, capture_output=True, text=True, check=True, cwd="/")
+    found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def test_streamed_program_is_kept_compiled_for_the_next_call(tmp_path: Path) -> None:
+    host = TargetHost(tmp_path)
+    first = answer_streamed(host, '{"do": "describe"}')
+    assert sorted(first["kinds"]) == sorted(KINDS.split(","))
+    (kept,) = host.state.glob("program-*.pyc")
+    text = 'def main(words, request):\n    print(\'{"ok": "kept"}\')\n    return 0\n'
+    other = compile(text, "other", "exec")
+    code = kept.read_bytes()
+    kept.write_bytes(code[:16] + marshal.dumps(other))
+    assert answer_streamed(host, '{"do": "describe"}') == {"ok": "kept"}
+    broken = (b"", code[:16], code[:1000], b"\0" * len(code))
+    for content in broken:
+        kept.write_bytes(content)
+        assert answer_streamed(host, '{"do": "describe"}') == first
+        assert kept.read_bytes() == code
+    for place in (kept, host.state):  # others may have written it
+        kept.write_bytes(code[:16] + marshal.dumps(other))
+        mode = place.stat().st_mode
+        place.chmod(mode | 0o002)
+        assert answer_streamed(host, '{"do": "describe"}') != {"ok": "kept"}
+        place.chmod(mode)
+
+
+def test_systemd_starts_guardians_from_a_compiled_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "SOURCE", bundle.build_program)
+    path = store.Store(str(tmp_path)).install_program()
+    assert store.Store(str(tmp_path)).install_program() == path
+    command = [sys.executable, "-IS", path, "--state", str(tmp_path / "state")]
+    ended = subprocess.run(command, input='{"do": "sweep"}', capture_output=True, text=True, check=True)
+    assert json.loads(ended.stdout) == {"ok": True, "active": []}
 
 
 def test_module_alone_refuses_to_start_a_guardian(tmp_path: Path) -> None:

@@ -75,8 +75,8 @@ def test_a_full_disk_keeps_space_for_the_state(tmp_path: Path) -> None:
 
 @pytest.mark.small_disk
 def test_a_disk_fault_that_leaves_no_file_for_the_state_says_so(tmp_path: Path) -> None:
-    """The seventh file is the one that fills the disk. It goes before the reason is written."""
-    answer = host_on_its_disk(tmp_path, "size=6m,nr_inodes=7").inject("f1", "disk", path=f"{tmp_path}/state")
+    """The fifth file is the one that fills the disk. It goes before the reason is written."""
+    answer = host_on_its_disk(tmp_path, "size=6m,nr_inodes=5").inject("f1", "disk", path=f"{tmp_path}/state")
     assert answer["code"] == "not_done"
     assert "No space left on device" in answer["reason"]
 
