@@ -142,7 +142,7 @@ def main() -> None:
 
 
 def compare_with_plain_client(stack: ExitStack, server: Server, seconds: float, goals: Goals) -> None:
-    proxy = stack.enter_context(fault_proxy("fault proxy", ["-m", "injector"], server.port))
+    proxy = stack.enter_context(fault_proxy(server.port))
     proxy.ask(
         "PUT",
         "/faults/slow",

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from injector.direct import DirectPath
 from injector.faults import Direction, Fault
+from injector.forwarding import find_forwarding
 from injector.http_faults import HttpRule, is_chosen
 from injector.pipes import Pipe
 from injector.sides import Side
@@ -71,6 +73,7 @@ class Connection:
     __slots__ = (
         "_closes_after_down",
         "_connecting",
+        "_direct",
         "_exchanges",
         "_is_over",
         "_is_unreadable",
@@ -90,6 +93,7 @@ class Connection:
         self.down = Pipe(Direction.DOWN, cut=self._end_by_fault, ended=self._look_for_end, seed=number)
         self.client = Side(self, self.up, self.down)
         self.upstream = Side(self, self.down, self.up)
+        self._direct = DirectPath(find_forwarding(), self.client, self.upstream)
         self._connecting: asyncio.Task[None] | None = None
         self._exchanges: Exchanges | None = None
         self._is_unreadable = False
@@ -114,7 +118,7 @@ class Connection:
 
     def apply_change(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
         """The faults of the relay are others now; one that is another may be among both."""
-        self._look_at_data()
+        self._direct.leave()
         chosen = {
             name: fault for name, fault in added.items() if is_chosen(fault.share, fault.seed, self._number)
         }
@@ -132,10 +136,10 @@ class Connection:
             # Where a message begins is known only when a request has come.
             self.client.takes = _FirstRequest(self) if rules else self.up
 
-    def _look_at_data(self) -> None:
-        """What comes next may no longer go straight to the other side."""
-        self.client.data_received = self.client.look_at_data
-        self.upstream.data_received = self.upstream.look_at_data
+    def take_direct_path(self) -> None:
+        """Nothing waits here: maybe what comes next need not come here either."""
+        if not self.unnoticed:
+            self._direct.take()
 
     def notice_faults(self) -> None:
         """Data has come, or its end."""
@@ -152,7 +156,7 @@ class Connection:
         # Only where it is needed: h11 may be missing elsewhere.
         from injector.http_exchanges import Exchanges  # noqa: PLC0415
 
-        self._look_at_data()
+        self._direct.leave()
         exchanges = Exchanges(
             self.up, self.down, finish=self._close_after_down, leave=self._leave_http, hit=self._count_hit
         )
@@ -242,7 +246,7 @@ class Connection:
         if self._is_over:
             return
         self._is_over = True
-        self._look_at_data()
+        self._direct.leave()
         self._relay.open.pop(self, None)
         self._relay.counts.bytes_up += self.up.passed
         self._relay.counts.bytes_down += self.down.passed

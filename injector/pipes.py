@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 from injector.faults import Direction, Fault
 
@@ -54,10 +53,6 @@ class Effects:
                 if after is not None
             ),
         )
-
-
-class TakeData(Protocol):
-    def __call__(self, data: bytes) -> None: ...
 
 
 class Pipe:
@@ -123,20 +118,11 @@ class Pipe:
         self.sink = sink
         self._pump()
 
-    def find_direct_path(self) -> TakeData | None:
-        """What takes data as long as there is no fault; None where some concerns it, or something waits."""
-        sink = self.sink
-        if sink is None or sink.is_closing() or self._has_ended:
-            return None
-        if self._waiting or self._faults or self._hanging:
-            return None
-        write = sink.write
-
-        def pass_on(data: bytes) -> None:
-            self.passed += len(data)
-            write(data)
-
-        return pass_on
+    @property
+    def is_free(self) -> bool:
+        """Whether no fault concerns what comes next, and nothing has to go before it."""
+        held = self._waiting or self._faults or self._hanging
+        return self.sink is not None and not (held or self._has_ended or self._is_full)
 
     def feed(self, data: bytes) -> None:
         if self.sink is not None and not self._waiting and not self._faults and not self._hanging:

@@ -4,11 +4,11 @@ import argparse
 import asyncio
 import logging
 import resource
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib import import_module
 from typing import NoReturn
 
 from injector.configuration import (
@@ -20,6 +20,7 @@ from injector.configuration import (
     read_tokens,
 )
 from injector.files import sign
+from injector.forwarding import ForwardingLoop
 from injector.proxy import Proxy
 
 __all__ = ["add_arguments", "main", "run", "start"]
@@ -125,9 +126,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _find_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The event loop of uvloop, which is faster, where it is installed."""
-    try:
-        found: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
-    except ImportError:
-        return None
-    return found
+    """The event loop that passes data on by itself, where there is epoll."""
+    return ForwardingLoop if hasattr(select, "epoll") else None

@@ -6,7 +6,7 @@ import struct
 from contextlib import suppress
 from typing import Protocol, cast
 
-from injector.pipes import Pipe, TakeData
+from injector.pipes import Pipe
 
 # With this a closed socket sends RST instead of FIN: socket(7), SO_LINGER.
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -27,6 +27,8 @@ class Ends(Protocol):
 
     def notice_faults(self) -> None: ...
 
+    def take_direct_path(self) -> None: ...
+
     def side_has_opened(self, side: "Side") -> None: ...
 
     def side_is_lost(self, side: "Side", error: Exception | None) -> None: ...
@@ -38,10 +40,7 @@ class Side(asyncio.Protocol):
     `takes` stands before `sends` while faults of HTTP are on.
     """
 
-    # An attribute, because it is called for everything that comes: without a fault, the data takes a path
-    # without a look at anything.
-    __slots__ = ("_connection", "_receives", "data_received", "is_lost", "sends", "takes", "transport")
-    data_received: TakeData
+    __slots__ = ("_connection", "_receives", "is_lost", "sends", "takes", "transport")
 
     def __init__(self, connection: Ends, sends: Pipe, receives: Pipe) -> None:
         self._connection = connection
@@ -50,7 +49,6 @@ class Side(asyncio.Protocol):
         self._receives = receives
         self.transport: asyncio.Transport | None = None
         self.is_lost = False
-        self.data_received = self.look_at_data
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = made = cast("asyncio.Transport", transport)
@@ -64,17 +62,45 @@ class Side(asyncio.Protocol):
     def can_half_close(self) -> bool:
         return self.transport is None or self.transport.can_write_eof()
 
-    def look_at_data(self, data: bytes) -> None:
-        """Whatever faults there are, they concern this data.
+    @property
+    def is_free(self) -> bool:
+        """Whether what comes next could go straight to the other side, and what goes there is sent."""
+        made = self.transport
+        return (
+            made is not None
+            and self.takes is self.sends
+            and self.sends.is_free
+            and not made.is_closing()
+            and not made.get_write_buffer_size()
+            and made.get_extra_info("sslcontext") is None
+        )
 
-        If none can concern what comes after it, that goes straight to the other side. uvloop keeps the first
-        `data_received`, and always comes here.
-        """
+    @property
+    def number(self) -> int:
+        """The file descriptor of the socket. Only while the transport is open."""
+        return int(self._open_transport.get_extra_info("socket").fileno())
+
+    @property
+    def _open_transport(self) -> asyncio.Transport:
+        assert self.transport is not None  # noqa: S101 - `is_free` was asked
+        return self.transport
+
+    def pause_reading(self) -> None:
+        self._open_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._open_transport.resume_reading()
+
+    def write(self, data: bytes) -> None:
+        self._open_transport.write(data)
+
+    def data_received(self, data: bytes) -> None:
+        """Whatever faults there are, they concern this data."""
         if self._connection.unnoticed:
             self._connection.notice_faults()
         self.takes.feed(data)
-        if self.takes is self.sends and (direct := self.sends.find_direct_path()) is not None:
-            self.data_received = direct
+        if self.takes is self.sends:
+            self._connection.take_direct_path()
 
     def eof_received(self) -> bool:
         if self._connection.unnoticed:
@@ -90,6 +116,11 @@ class Side(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._connection.side_is_lost(self, error)
+
+    def fail(self, error: OSError) -> None:
+        """Its socket has this error, of which asyncio does not know."""
+        self.connection_lost(error)
+        self._open_transport.abort()
 
     def close(self) -> None:
         if self.transport is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -13,11 +13,17 @@ from aiohttp import web
 from injector.configuration import Listener, Settings
 from injector.connections import Upstream
 from injector.faults import parse_fault
+from injector.forwarding import ForwardingLoop
 from injector.proxy import Proxy
 from injector.tokens import Tokens
 
 TOKEN = "open-sesame"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The proxy's own loop: on others, there is no direct path."""
+    return {"forwarding": ForwardingLoop}
 
 
 class Answered(NamedTuple):
