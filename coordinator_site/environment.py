@@ -119,6 +119,10 @@ def web_address(name: str, value: str) -> str:
     return value
 
 
+def web_addresses(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(web_address(name, value.strip()) for value in values if value.strip())
+
+
 def trace_address(name: str, value: str) -> str:
     """The address of a page that shows a trace, with '{trace_id}' where its id belongs, or nothing."""
     if value and "{trace_id}" not in value:

@@ -30,6 +30,7 @@ from coordinator_site.environment import (
     trace_address,
     variable_prefix,
     web_address,
+    web_addresses,
     whole_number,
     with_time_limits,
     writable_directory,
@@ -318,6 +319,8 @@ ALLOWED_HOST_FAULTS = env.read_list(host_fault_kinds, "ALLOWED_HOST_FAULTS", [])
 SSH_KNOWN_HOSTS = env.read(absolute_path_or_none, "SSH_KNOWN_HOSTS", "")
 SSH_KEYS = env.read_list(absolute_paths, "SSH_KEYS", [])
 HOST_PROGRAM_COMMAND = env.str("HOST_PROGRAM_COMMAND", "python3 -")
+# The control APIs of fault proxies that may be asked; empty for those of all services.
+FAULT_PROXIES = env.read_list(web_addresses, "FAULT_PROXIES", [])
 
 # ${secret:NAME} is read from the environment variable with this prefix before NAME, else from the file NAME
 # in the directory. `manage.py up` keeps the token of its fault proxy there.

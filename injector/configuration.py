@@ -89,6 +89,15 @@ class Listener:
 class Settings:
     listeners: tuple[Listener, ...]
     control: Address
+    control_tls: ServerTls | None = None
+
+    @property
+    def files(self) -> list[str]:
+        """Those that they are made of, beside the configuration."""
+        own = (self.control_tls.certificate, self.control_tls.key) if self.control_tls is not None else ()
+        return [path for path in own if path is not None] + [
+            path for listener in self.listeners for path in listener.files
+        ]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +112,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where their dependency really is",
     )
     parser.add_argument("--control", metavar="HOST:PORT", help="where the control API listens")
+    parser.add_argument(
+        "--control-certificate", metavar="FILE", help="has the control API speak TLS: a PEM file"
+    )
+    parser.add_argument("--control-key", metavar="FILE", help="its key, if that is in a file of its own")
     parser.add_argument(
         "--token-file",
         type=Path,
@@ -133,7 +146,15 @@ def read_settings(options: argparse.Namespace) -> Settings:
     if twice := {place for place in places if places.count(place) > 1}:
         host, port = min(twice)
         raise SettingError(f"two listeners have the address {host}:{port}")
-    return Settings(tuple(listeners), parse_address(str(control)))
+    return Settings(tuple(listeners), parse_address(str(control)), _find_control_tls(options, config))
+
+
+def _find_control_tls(options: argparse.Namespace, config: Mapping[str, object]) -> ServerTls | None:
+    if options.control_certificate:
+        return ServerTls(options.control_certificate, options.control_key)
+    if options.control_key:
+        raise SettingError("--control-key needs --control-certificate")
+    return _parse_tls(config["control_tls"], "control_tls") if "control_tls" in config else None
 
 
 def parse_address(text: object) -> Address:
@@ -174,7 +195,7 @@ def _read_config(path: Path) -> Mapping[str, object]:
         raise SettingError(f"--config {str(path)!r} cannot be read: {error}") from error
     if not isinstance(found, dict):
         raise SettingError(f"--config {str(path)!r} must hold a JSON object, as in {EXAMPLE}")
-    _refuse_unknown(found, ("control", "listeners"), "the configuration")
+    _refuse_unknown(found, ("control", "control_tls", "listeners"), "the configuration")
     return found
 
 
@@ -194,10 +215,10 @@ def _parse_listeners(config: Mapping[str, object]) -> Iterator[Listener]:
         )
 
 
-def _parse_tls(given: object) -> ServerTls:
-    texts = _parse_texts(given, "tls", ("certificate", "key"))
+def _parse_tls(given: object, what: str = "tls") -> ServerTls:
+    texts = _parse_texts(given, what, ("certificate", "key"))
     if "certificate" not in texts:
-        raise SettingError("'tls' needs 'certificate', the path of a PEM file")
+        raise SettingError(f"{what!r} needs 'certificate', the path of a PEM file")
     return ServerTls(**texts)
 
 

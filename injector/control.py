@@ -1,4 +1,4 @@
-"""The control API of the proxy: HTTP and JSON, each request with a bearer token.
+"""The control API of the proxy: HTTP and JSON, each request with the token, or a proof of having it.
 
 | request | answer |
 | --- | --- |
@@ -8,6 +8,7 @@
 | `GET /faults/ID`, `GET /faults`, `GET /listeners` | 200; 404 |
 | `GET /metrics` | 200, in Prometheus's text format |
 | `GET /health` | 200, without a token |
+| `GET /challenge` | 200 with `{"nonce"}`, without a token: for the next request, as signatures.py describes |
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from injector.leases import (
     TooManyFaultsError,
 )
 from injector.relay import Relay
+from injector.signatures import SCHEME, Nonces, parse_authorization
 from injector.tokens import Tokens
 from injector.values import FaultError
 
@@ -44,7 +46,8 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 class Request(NamedTuple):
     method: str
     path: str
-    token: str
+    authorization: tuple[str, str]
+    """The scheme in lower case, and the rest."""
     body: bytes
 
 
@@ -71,6 +74,7 @@ class Control:
         self._relays = relays
         self._faults = faults
         self._tokens = tokens
+        self._nonces = Nonces()
         self._open: dict[asyncio.WriteTransport, None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -109,7 +113,9 @@ class Control:
         """
         if request.path == "/health":
             return _json(HTTPStatus.OK, {"status": "ok"})
-        if not self._tokens.accept(request.token):
+        if request.path == "/challenge":
+            return _json(HTTPStatus.OK, {"nonce": self._nonces.make()})
+        if not self._has_token(request):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED, "send the proxy's token: 'Authorization: Bearer TOKEN'"
             )
@@ -118,6 +124,16 @@ class Control:
         if found := re.fullmatch(r"/faults/([^/]+)(/renew)?", request.path):
             return self._answer_fault(request, found[1], is_renewal=bool(found[2]))
         raise RefusedError(HTTPStatus.NOT_FOUND, f"{request.method} {request.path!r} is unknown")
+
+    def _has_token(self, request: Request) -> bool:
+        scheme, rest = request.authorization
+        if scheme == "bearer":
+            return self._tokens.accept(rest)
+        signed = parse_authorization(rest) if scheme == SCHEME.lower() else None
+        if signed is None:
+            return False
+        is_known = self._tokens.accept_signed(*signed, request.method, request.path, request.body)
+        return is_known and self._nonces.take(signed[0])
 
     def _answer_fault(self, request: Request, fault_id: str, *, is_renewal: bool) -> Answer:
         if not FAULT_ID.fullmatch(fault_id):
@@ -223,11 +239,9 @@ async def _read(reader: asyncio.StreamReader) -> Request:
         raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length")
     if not 0 <= length <= MAX_BODY:
         raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY} bytes")
-    scheme, _, token = headers.get("authorization", "").partition(" ")
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
     body = await reader.readexactly(length)
-    return Request(
-        method, target.partition("?")[0], token.strip() if scheme.lower() == "bearer" else "", body
-    )
+    return Request(method, target.partition("?")[0], (scheme.lower(), rest.strip()), body)
 
 
 def _object(request: Request) -> Mapping[str, Any]:

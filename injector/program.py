@@ -15,7 +15,6 @@ from injector.configuration import (
     SettingError,
     Settings,
     add_arguments,
-    format_address,
     read_settings,
     read_tokens,
 )
@@ -51,9 +50,9 @@ async def serve(options: argparse.Namespace) -> None:
         await proxy.start()
         for name, relay in proxy.relays.items():
             sys.stdout.write(f"{name} leads to {relay.upstream}\n")
-        sys.stdout.write(f"Control API on http://{format_address(*proxy.control_address)}\n")
+        sys.stdout.write(f"Control API on {proxy.control_url}\n")
         sys.stdout.flush()
-        if options.config:
+        if options.config or settings.files:
             watching = asyncio.create_task(_watch(proxy, options, settings, is_asked))
         await stopped.wait()
     finally:
@@ -95,8 +94,7 @@ async def _watch(
 
 def _sign(options: argparse.Namespace, settings: Settings) -> list[tuple[int, ...]]:
     """What changes with the files of the configuration."""
-    files = [path for listener in settings.listeners for path in listener.files]
-    return [sign(path) for path in (options.config, *files)]
+    return [sign(path) for path in (options.config, *settings.files) if path is not None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from dataclasses import replace
 
 from injector.certificates import read_validity
-from injector.configuration import Address, Listener, SettingError, Settings, format_address
+from injector.configuration import Address, Listener, ServerTls, SettingError, Settings, format_address
 from injector.connections import Upstream
 from injector.control import Control
 from injector.leases import FaultTable
@@ -30,6 +31,12 @@ class Proxy:
         self.faults = FaultTable(self._apply)
         self.control_address = settings.control
         self._control: asyncio.Server | None = None
+        self._control_tls: ssl.SSLContext | None = None
+
+    @property
+    def control_url(self) -> str:
+        scheme = "http" if self._settings.control_tls is None else "https"
+        return f"{scheme}://{format_address(*self.control_address)}"
 
     async def start(self) -> None:
         """Listen everywhere.
@@ -40,7 +47,9 @@ class Proxy:
         """
         await self._set_listeners(self._settings)
         control = Control(self.relays, self.faults, self._tokens)
-        self._control = await asyncio.start_server(control.serve, *self._settings.control)
+        self._control_tls = _build_control_tls(self._settings.control_tls)
+        place = self._settings.control
+        self._control = await asyncio.start_server(control.serve, *place, ssl=self._control_tls)
         self.control_address = self._control.sockets[0].getsockname()[:2]
 
     async def reload(self, settings: Settings) -> None:
@@ -53,7 +62,12 @@ class Proxy:
             place = format_address(*self._settings.control)
             logger.warning("the control API stays on %s until the proxy is restarted", place)
             settings = replace(settings, control=self._settings.control)
+        if (settings.control_tls is None) != (self._settings.control_tls is None):
+            raise SettingError("TLS of the control API begins or ends with a restart alone")
+        _build_control_tls(settings.control_tls)
         await self._set_listeners(settings)
+        if self._control_tls is not None and settings.control_tls is not None:
+            settings.control_tls.load(self._control_tls)
         self._settings = settings
 
     def stop(self) -> None:
@@ -105,6 +119,14 @@ def _number(listeners: tuple[Listener, ...]) -> dict[Key, Listener]:
         numbered[listener.listen, seen[listener.listen]] = listener
         seen[listener.listen] += 1
     return numbered
+
+
+def _build_control_tls(tls: ServerTls | None) -> ssl.SSLContext | None:
+    """Raises SettingError: the certificate cannot be used."""
+    try:
+        return tls.build() if tls is not None else None
+    except (OSError, ValueError) as error:
+        raise SettingError(f"the certificate of the control API cannot be used: {error}") from error
 
 
 def _build(listener: Listener) -> Relay:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from injector.files import sign
+from injector.signatures import sign_request
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,12 @@ class Tokens:
         self._refresh()
         given = token.encode()
         return any(hmac.compare_digest(given, value.encode()) for value in self._values)
+
+    def accept_signed(self, nonce: str, mac: str, method: str, path: str, body: bytes) -> bool:
+        """Whether one of the tokens has made the code of this request."""
+        self._refresh()
+        codes = [sign_request(value, nonce, method, path, body) for value in self._values]
+        return any(hmac.compare_digest(mac, code) for code in codes)
 
     def _refresh(self) -> None:
         if self._file is None or (seen := sign(self._file)) == self._seen:

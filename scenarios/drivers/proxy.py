@@ -2,15 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote, urlsplit
 
 from scenarios.domain.errors import FaultGone, StepFailed, StepImpossible, StepNotDone
 from scenarios.domain.matchers import format_value
 from scenarios.domain.plan import origin
-from scenarios.drivers.http_exchange import Answer, exchange
+from scenarios.drivers.http_exchange import Answer
 from scenarios.drivers.proxy_arguments import ProxyArguments, ProxyLookArguments
+from scenarios.drivers.proxy_control import ProxyControl, TokenRefused
 from scenarios.ports import FaultCall, Platform
 
 CONTROL_SECONDS = 5.0
@@ -18,40 +18,22 @@ WAS_PRESENT = "fault-was-present"
 _DONE = (200, 201, 204)
 
 
-@dataclass(frozen=True, slots=True)
-class _Control:
-    """The control API of one proxy, as one service reaches it. `name` is its name in messages."""
+class _Control(ProxyControl):
+    """The control API of one proxy, as one service reaches it."""
 
-    service: str
-    address: str
-    token: str
-
-    @property
-    def name(self) -> str:
-        return f"the fault proxy of {self.service} at {origin(self.address)}"
+    def __init__(self, service: str, address: str, token: str) -> None:
+        name = f"the fault proxy of {service} at {origin(address)}"
+        super().__init__(name, address, token, CONTROL_SECONDS)
+        self.service = service
 
     async def ask(self, method: str, path: str, content: Mapping[str, Any] | None = None) -> Answer:
-        """Ask the proxy, whose control API is exempt from the gate: what it breaks is the service's.
-
-        Raises:
-            StepNotSent: it cannot be reached.
-            StepNotDone: it does not know the token.
-            StepFailed: it did not answer.
-        """
-        answer = await exchange(
-            method,
-            f"{self.address.rstrip('/')}{path}",
-            name=self.name,
-            seconds=CONTROL_SECONDS,
-            headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
-            data=None if content is None else json.dumps(content).encode(),
-        )
-        if answer.status in {401, 403}:
+        try:
+            return await super().ask(method, path, content)
+        except TokenRefused as error:
             raise StepNotDone(
-                f"{self.name} does not accept the token: use the token of the proxy's --token-file as the "
-                f"service's secret, by default FAULT_PROXY_TOKEN"
-            )
-        return answer
+                f"{error}: use the token of the proxy's --token-file as the service's secret, by default "
+                "FAULT_PROXY_TOKEN"
+            ) from error
 
 
 class Proxy:

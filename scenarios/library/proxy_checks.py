@@ -3,15 +3,14 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import StepFailed
 from scenarios.domain.plan import origin
-from scenarios.drivers.http_exchange import exchange
 from scenarios.drivers.platform import ConfiguredSecrets
+from scenarios.drivers.proxy_control import ProxyControl, TokenRefused
 from scenarios.library.findings import Finding
 from scenarios.models import Service
 
@@ -23,34 +22,21 @@ class NotUsable(Exception):  # noqa: N818 - a state; the sentence becomes a find
     """The proxy cannot be used like this."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Control:
-    service: Service
-
-    @property
-    def name(self) -> str:
-        return f"the fault proxy at {origin(self.service.proxy)}"
-
-    async def ask(self, path: str, token: str = "") -> Mapping[str, Any]:
-        answer = await exchange(
-            "GET",
-            f"{self.service.proxy.rstrip('/')}{path}",
-            name=self.name,
-            seconds=TIME_LIMIT,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+async def _look(service: Service, control: ProxyControl, path: str) -> Mapping[str, Any]:
+    try:
+        answer = await control.ask("GET", path)
+    except TokenRefused as error:
+        raise NotUsable(
+            f"{control.name} does not accept the token of the secret {service.proxy_secret!r}; use the token "
+            "of the proxy's --token-file"
+        ) from error
+    content = _read_object(answer.body)
+    if answer.status != HTTPStatus.OK or content is None:
+        raise NotUsable(
+            f"what answers at {origin(service.proxy)} is not a fault proxy: it answered {answer.status} to "
+            f"GET {path}; give the address of the proxy's --control"
         )
-        if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise NotUsable(
-                f"{self.name} does not accept the token of the secret {self.service.proxy_secret!r}; "
-                "use the token of the proxy's --token-file"
-            )
-        content = _read_object(answer.body)
-        if answer.status != HTTPStatus.OK or content is None:
-            raise NotUsable(
-                f"what answers at {origin(self.service.proxy)} is not a fault proxy: it answered "
-                f"{answer.status} to GET {path}; give the address of the proxy's --control"
-            )
-        return content
+    return content
 
 
 def check_proxy(service: Service) -> list[Finding]:
@@ -61,12 +47,13 @@ def check_proxy(service: Service) -> list[Finding]:
 
 
 async def _check(service: Service) -> list[Finding]:
-    control = _Control(service)
+    name = f"the fault proxy at {origin(service.proxy)}"
     try:
-        await control.ask("/health")
-        token = ConfiguredSecrets().secret(service.proxy_secret)
-        listeners = await control.ask("/listeners", token)
-        faults = await control.ask("/faults", token)
+        control = ProxyControl(name, service.proxy, "", TIME_LIMIT)
+        await _look(service, control, "/health")
+        control.token = ConfiguredSecrets().secret(service.proxy_secret)
+        listeners = await _look(service, control, "/listeners")
+        faults = await _look(service, control, "/faults")
     except (StepFailed, NotUsable) as error:
         return [Finding(PROXY, is_well=False, sentence=str(error))]
     answers = Finding(PROXY, is_well=True, sentence=f"{control.name} answers, and accepts the token")

@@ -47,11 +47,14 @@ class Bench:
         self.proxy.faults.inject(name, parse_fault(fault), self.listener, lease)
 
     async def ask(self, method: str, path: str, content: Any = None, *, token: str = TOKEN) -> Answered:
-        reader, writer = await asyncio.open_connection(*self.proxy.control_address)
         body = b"" if content is None else json.dumps(content).encode()
+        return await self.send(method, path, f"Bearer {token}", body)
+
+    async def send(self, method: str, path: str, authorization: str, body: bytes) -> Answered:
+        reader, writer = await asyncio.open_connection(*self.proxy.control_address)
         lines = [
             f"{method} {path} HTTP/1.1",
-            f"Authorization: Bearer {token}",
+            f"Authorization: {authorization}",
             f"Content-Length: {len(body)}",
         ]
         writer.write("\r\n".join([*lines, "", ""]).encode() + body)

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from injector.configuration import ClientTls, Listener, ServerTls, SettingError, Settings, read_settings
+from injector.configuration import (
+    ClientTls,
+    Listener,
+    ServerTls,
+    SettingError,
+    Settings,
+    add_arguments,
+    read_settings,
+)
 from injector.faults import parse_fault
 from injector.proxy import Proxy
 from injector.tokens import Tokens
@@ -206,11 +214,12 @@ def test_tokens_follow_their_file(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 LISTENER = {"listen": "127.0.0.1:1", "upstream": "127.0.0.1:2"}
 
 
-def read(tmp_path: Path, config: object) -> Settings:
+def read(tmp_path: Path, config: object, *words: str) -> Settings:
     path = tmp_path / "proxy.json"
     path.write_text(json.dumps(config))
-    options = argparse.Namespace(listen=[], upstream=[], control="127.0.0.1:3", config=path)
-    return read_settings(options)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return read_settings(parser.parse_args(["--control", "127.0.0.1:3", *words, "--config", str(path)]))
 
 
 def test_configuration_names_certificates_and_how_to_verify(tmp_path: Path) -> None:
@@ -225,6 +234,19 @@ def test_configuration_names_certificates_and_how_to_verify(tmp_path: Path) -> N
     assert list(listener.files) == ["a.pem", "a.key"]
     (listener,) = read(tmp_path, {"listeners": [{**LISTENER, "upstream_tls": True}]}).listeners
     assert listener.upstream_tls == ClientTls()
+
+
+def test_certificate_of_the_control_api_is_an_option_or_in_the_configuration(tmp_path: Path) -> None:
+    tls = {"certificate": "c.pem", "key": "c.key"}
+    found = read(tmp_path, {"listeners": [LISTENER], "control_tls": tls})
+    assert (found.control_tls, found.files) == (ServerTls("c.pem", "c.key"), ["c.pem", "c.key"])
+    words = ("--control-certificate", "d.pem")
+    found = read(tmp_path, {"listeners": [LISTENER], "control_tls": tls}, *words)
+    assert (found.control_tls, found.files) == (ServerTls("d.pem"), ["d.pem"])
+    with pytest.raises(SettingError, match="--control-key needs --control-certificate"):
+        read(tmp_path, {"listeners": [LISTENER]}, "--control-key", "c.key")
+    with pytest.raises(SettingError, match="'control_tls' needs 'certificate'"):
+        read(tmp_path, {"listeners": [LISTENER], "control_tls": {"key": "c.key"}})
 
 
 @pytest.mark.parametrize(
