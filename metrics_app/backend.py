@@ -134,6 +134,7 @@ def options() -> MetricsOptions:
         directory=conf.directory,
         max_label_sets=conf.max_label_sets,
         native_histograms=conf.native_histograms,
+        created=conf.created,
         owner=find_owner(),
     )
 

@@ -151,6 +151,8 @@ class Conf:
     """Of each metric, in each process."""
     native_histograms = Setting(bool, setting_values.switch)
     """Whether histograms are native ones, too, where the scraper asks for those."""
+    created = Setting(bool, setting_values.switch)
+    """Whether scrapers that ask for OpenMetrics are told when each counter and histogram began to count."""
     count_scrapes = Setting(bool, setting_values.switch, flat="METRICS_COUNT_SCRAPES")
     """Whether requests for the exposition itself are measured."""
 

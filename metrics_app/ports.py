@@ -183,6 +183,7 @@ class MetricsOptions:
     directory: Path | None = None
     max_label_sets: int = 2000
     native_histograms: bool = False
+    created: bool = False
     owner: str = ""
     """Names the service whose processes share the directory; empty where nothing tells."""
 

@@ -66,6 +66,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         directory: Path | None = None,
         max_label_sets: int = DEFAULT_MAX_LABEL_SETS,
         native_histograms: bool = False,
+        created: bool = False,
         owner: str = "",
     ) -> None:
         self._owner = owner
@@ -75,6 +76,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._runtime: RuntimeRecord | None = None
         self._next_complaint = 0.0
         self._files = SlotFiles(self._directory, self._on_claim)
+        self._files.notes_creations = created
         self._families: Families[CellSeries] = Families(
             self._constant_labels,
             max_label_sets,
@@ -120,6 +122,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
             directory=options.directory,
             max_label_sets=options.max_label_sets,
             native_histograms=options.native_histograms,
+            created=options.created,
             owner=options.owner,
         )
 

@@ -6,6 +6,7 @@ from time import perf_counter
 from prometheus_client.exposition import choose_encoder
 
 from metrics_app.adapters.prometheus.clashes import Clashes
+from metrics_app.adapters.prometheus.creation import Creations
 from metrics_app.adapters.prometheus.protobuf import CONTENT_TYPE, MEDIA_TYPE, PARAMETERS, ProtobufWriter
 from metrics_app.adapters.prometheus.snapshot import OPENMETRICS, Encode, Family, Snapshot, Source, Writer
 from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
@@ -50,16 +51,21 @@ class Exposition:
         self._finished = finished
         self._protobuf = protobuf
         self._clashes = Clashes()
+        self._creations = Creations()
 
     def __call__(self, accept: str = "", /) -> bytes:
         start = perf_counter()
         self._started()
         found = [snapshot for source in self._sources for snapshot in source.snapshots()]
         snapshots = self._clashes.resolve(_without_replaced(found))
-        if self._protobuf is not None and _prefers_protobuf(accept):
+        encode, content_type = _encoder(accept)
+        is_protobuf = self._protobuf is not None and _prefers_protobuf(accept)
+        openmetrics = content_type.startswith(OPENMETRICS) and not is_protobuf
+        snapshots = self._creations.join(snapshots, openmetrics=openmetrics)
+        if self._protobuf is not None and is_protobuf:
             text = self._protobuf.written(snapshots)
         else:
-            text = self._writer.text(snapshots, *_encoder(accept))
+            text = self._writer.text(snapshots, encode, content_type)
         self._finished(perf_counter() - start, sum(len(values) for _, values in snapshots))
         return text
 
@@ -97,12 +103,19 @@ def _encoder(accept: str) -> tuple[Encode, str]:
     """How to write what this `Accept` header likes best of what there is, and its content type."""
     # Sorting keeps the order of what is liked as much.
     for offer in sorted(accept.lower().split(","), key=_quality, reverse=True):
-        if offer.partition(";")[0].strip() in FORMATS and _quality(offer) > 0:
+        if offer.partition(";")[0].strip() in FORMATS and _quality(offer) > 0 and _has_known_version(offer):
             try:
                 return choose_encoder(offer)
             except TypeError:
                 continue  # not a number, as in 'text/plain; version=new', cannot be compared
     return choose_encoder("")
+
+
+def _has_known_version(offer: str) -> bool:
+    """Whether it is written here: prometheus_client promises whichever version is asked for."""
+    media_type, *parameters = (part.strip() for part in offer.split(";"))
+    given = dict(parameter.partition("=")[::2] for parameter in parameters)
+    return media_type != OPENMETRICS or given.get("version", "1.0.0") in {"0.0.1", "1.0.0"}
 
 
 def _quality(offer: str) -> float:

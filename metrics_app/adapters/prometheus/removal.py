@@ -14,12 +14,14 @@ A baseline of zero is written as -0.0: 0.0 stands for none.
 
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from json import dumps
 from pathlib import Path
 from struct import pack
 
+from metrics_app.adapters.prometheus.creation import PREFIX, SUFFIX
 from metrics_app.adapters.prometheus.files import (
     DOUBLE,
     HEADER,
@@ -49,14 +51,21 @@ def remove_series(directory: Path, definition: Definition, labels: Mapping[str, 
     """
     wanted = None if labels is None else frozenset(labels.items())
     prefix = file_prefix(definition)
-    _remove_from_files(
+
+    def is_wanted(found: frozenset[tuple[str, str]]) -> bool:
+        return wanted is None or found == wanted
+
+    _change_files(
         directory,
         lambda name: (
             name.startswith(f"{prefix}_slot-") or (prefix == "histogram" and name.endswith(".native"))
         ),
         family_name(definition),
-        lambda found: wanted is None or found == wanted,
+        is_wanted,
     )
+    # Whatever is recorded from now on begins now.
+    created = f"{family_name(definition)}{SUFFIX}"
+    _change_files(directory, lambda name: name.startswith(f"{PREFIX}_slot-"), created, is_wanted, time.time())
 
 
 def remove_library_series(directory: Path, metric: str, labels: Mapping[str, str]) -> None:
@@ -66,22 +75,27 @@ def remove_library_series(directory: Path, metric: str, labels: Mapping[str, str
         OSError: a file cannot be written: another user's, perhaps.
     """
     wanted = frozenset(labels.items())
-    _remove_from_files(directory, lambda name: "_library-" in name, metric, wanted.issubset)
+    _change_files(directory, lambda name: "_library-" in name, metric, wanted.issubset)
 
 
-def _remove_from_files(
-    directory: Path, is_of_kind: Callable[[str], bool], metric: str, is_wanted: IsWanted
+def _change_files(
+    directory: Path,
+    is_of_kind: Callable[[str], bool],
+    metric: str,
+    is_wanted: IsWanted,
+    value: float | None = None,
 ) -> None:
+    """Remove series from files, or, with a value, set them to it."""
     # Nobody begins with an old file meanwhile, and removes what it does not expose.
     with directory_locked(directory):
         for name in os.listdir(directory):  # noqa: PTH208 - names alone
             if is_of_kind(name) and OWN_NAME.fullmatch(name):
                 is_timed = "mostrecent_" in name
                 with suppress(FileNotFoundError, UnreadableFileError):
-                    _remove_from_file(directory / name, metric, is_wanted, is_timed=is_timed)
+                    _change_file(directory / name, metric, is_wanted, value, is_timed=is_timed)
 
 
-def _remove_from_file(path: Path, metric: str, is_wanted: IsWanted, *, is_timed: bool) -> None:
+def _change_file(path: Path, metric: str, is_wanted: IsWanted, new: float | None, *, is_timed: bool) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -89,6 +103,10 @@ def _remove_from_file(path: Path, metric: str, is_wanted: IsWanted, *, is_timed:
         if data[4:HEADER] not in {MAGIC, MAGIC_WITH_BASELINES}:
             return
         found = _find_values(data, metric, is_wanted)
+        if new is not None:
+            for value_at in found:
+                os.pwrite(descriptor, pack("d", new), value_at)
+            return
         if found and not is_timed:
             os.pwrite(descriptor, MAGIC_WITH_BASELINES, 4)
         for value_at in found:

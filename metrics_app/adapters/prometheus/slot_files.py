@@ -13,6 +13,7 @@ from prometheus_client.utils import floatToGoString
 from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import mapped_cells, slots
 from metrics_app.adapters.prometheus.compaction import Entries, compact
+from metrics_app.adapters.prometheus.creation import PREFIX, note_creation
 from metrics_app.adapters.prometheus.files import UnreadableFileError
 from metrics_app.adapters.prometheus.folder import library_file, native_file, rewritten_file, values_file
 from metrics_app.adapters.prometheus.native import NativeHistogramCells
@@ -39,6 +40,8 @@ class SlotFiles:
         self._exemplars: SeriesExemplars | None = None
         self.changing_native: Callable[[], AbstractContextManager[None]] | None = None
         """How a native bucket is made, when something falls into it: where histograms are native, too."""
+        self.notes_creations = False
+        """Whether it is noted when each counter and histogram began to count."""
 
     def claim(self) -> slots.Slot:
         """The slot of this process.
@@ -106,6 +109,9 @@ class SlotFiles:
                 names, values = [*labels, *more], [*label_values, *more.values()]
                 return file.cell(mmap_key(name, sample, names, values, help_text))
 
+            if self.notes_creations and definition.kind is not Kind.GAUGE:
+                created = self._opened(values_file(PREFIX, self.claim().number))
+                note_creation(created.cell, name, labels, label_values)
             if definition.kind is Kind.COUNTER:
                 return cell(f"{definition.name.removesuffix('_total')}_total")
             if definition.kind is Kind.GAUGE:

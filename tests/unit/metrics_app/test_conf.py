@@ -47,6 +47,7 @@ def test_every_setting_has_a_default() -> None:
         "ALLOWED_NETWORKS": (),
         "MAX_LABEL_SETS": 2000,
         "NATIVE_HISTOGRAMS": False,
+        "CREATED": False,
         "COUNT_SCRAPES": False,
     }
 
@@ -70,6 +71,7 @@ GIVEN: dict[str, tuple[Any, Any]] = {
     "ALLOWED_NETWORKS": (["10.0.0.0/8"], (ip_network("10.0.0.0/8"),)),
     "MAX_LABEL_SETS": (10, 10),
     "NATIVE_HISTOGRAMS": (True, True),
+    "CREATED": (True, True),
     "COUNT_SCRAPES": (True, True),
 }
 
@@ -113,6 +115,7 @@ REFUSED: dict[str, list[Any]] = {
     "ALLOWED_NETWORKS": ["10.0.0.0/8", ["10.0.0.1/8"], ["everywhere"], 8],
     "MAX_LABEL_SETS": [0, -1, True, "2000", 1.5, 1_000_001],
     "NATIVE_HISTOGRAMS": [1],
+    "CREATED": [1],
     "COUNT_SCRAPES": ["false"],
 }
 CLOSED = {"TOKEN", "ALLOWED_NETWORKS"}

@@ -131,3 +131,20 @@ def test_promtool_finds_no_fault_in_the_whole_exposition(metrics: PrometheusMetr
         check=False,
     )
     assert (promtool.returncode, promtool.stdout, promtool.stderr) == (0, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("accept", "promised"),
+    [
+        ("application/openmetrics-text;version=2.0.0", "text/plain; version=0.0.4"),
+        (
+            "application/openmetrics-text;version=2.0.0,application/openmetrics-text;version=1.0.0;q=0.9",
+            "application/openmetrics-text; version=1.0.0",
+        ),
+        ("application/openmetrics-text;version=9.9.9;q=0.9,text/plain;q=0.1", "text/plain; version=0.0.4"),
+    ],
+)
+def test_no_version_is_promised_that_is_not_written(
+    metrics: PrometheusMetricsAdapter, accept: str, promised: str
+) -> None:
+    assert metrics.get_http_handler().content_type(accept).startswith(promised)
