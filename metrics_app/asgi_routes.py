@@ -43,7 +43,7 @@ class Routes:
         if outer is None:
             return route
         # What is mounted has its own part of the path alone in its route.
-        return self._find_mount(scope["root_path"][len(outer) :]) + route
+        return self._find_mount(scope["root_path"][len(outer) :]) + route or "/"
 
     def _find_leaf(self, scope: Scope) -> str | None:
         # FastAPI keeps the path with the prefixes of the routers that it includes beside the route.
@@ -86,6 +86,9 @@ class Routes:
         for path, route in _walk(getattr(app, "routes", ()), ""):
             if hasattr(route, "routes"):
                 self._mounts[path] = _compile(path)
+                if not route.routes:
+                    # Files, or another kind of application: FastAPI leaves it in the scope without route.
+                    self._paths.setdefault(route.app, set()).add("")
             else:
                 self._paths.setdefault(getattr(route, "endpoint", None), set()).add(route.path)
 

@@ -15,7 +15,7 @@ from metrics_app.adapters.prometheus.native import (
     NativeHistogram,
     NativeHistograms,
 )
-from metrics_app.adapters.prometheus.snapshot import LabelSet, Snapshot
+from metrics_app.adapters.prometheus.snapshot import LabelSet, Snapshot, with_constant_labels
 
 MEDIA_TYPE = "application/vnd.google.protobuf"
 PARAMETERS = {"proto": "io.prometheus.client.metricfamily", "encoding": "delimited"}
@@ -53,7 +53,7 @@ def encode(snapshots: Iterable[Snapshot], constant_labels: LabelSet, native: Nat
 def _families(snapshot: Snapshot, constant: LabelSet, native: NativeHistograms) -> Iterator[bytes]:
     family, values = snapshot
     samples = [
-        (name, dict(labels), value)
+        (name, dict(with_constant_labels(labels, ())), value)
         for (name, labels), value in zip(family.series, values, strict=True)
         if not (family.type not in {"gauge", "unknown"} and name.endswith("_created"))
     ]
@@ -145,7 +145,7 @@ def _family(name: str, help_text: str, kind: int, metrics: Iterable[bytes]) -> b
 
 
 def _label_pairs(labels: dict[str, str], constant: LabelSet) -> bytes:
-    pairs = {**labels, **dict(constant)}
+    pairs = dict(with_constant_labels(labels.items(), constant))
     return b"".join(
         [_message(1, _text(1, escape_label_name(name)) + _text(2, value)) for name, value in pairs.items()]
     )
@@ -156,7 +156,7 @@ def _message(field: int, content: bytes) -> bytes:
 
 
 def _text(field: int, text: str) -> bytes:
-    return _message(field, text.encode())
+    return _message(field, text.encode(errors="replace"))
 
 
 def _number(field: int, value: float) -> bytes:

@@ -14,6 +14,7 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from prometheus_client.utils import floatToGoString
 
+from metrics_app.adapters.conversion import to_text
 from metrics_app.adapters.names import escape_metric_name
 
 Encode = Callable[["Families"], bytes]
@@ -99,7 +100,7 @@ class Family:
         return Family(self.name.removesuffix("_total"), self.help, self.type, self.series)
 
     def metric(self, values: Iterable[float]) -> Metric:
-        metric = Metric(self.name, self.help, self.type)
+        metric = Metric(self.name, to_text(self.help), self.type)
         metric.samples = [
             Sample(name, dict(labels), value)
             for (name, labels), value in zip(self.series, values, strict=True)
@@ -181,7 +182,7 @@ class Template:
             for place in range(begin, begin + len(numbers)) if places else ():
                 numbers[place - begin] += places.get(place, "")
             starts = self._starts[begin : begin + LINES_AT_ONCE]
-            write("".join(chain.from_iterable(zip(starts, numbers, strict=True))).encode())
+            write("".join(chain.from_iterable(zip(starts, numbers, strict=True))).encode(errors="replace"))
         if values:
             write(b"\n")
 
@@ -190,9 +191,19 @@ class Template:
         return {series: place for place, series in enumerate(self.family.series)}
 
     def _encoded(self, series: Iterable[Series], values: Iterable[float]) -> str:
-        labelled = [(name, labels + self._constant_labels) for name, labels in series]
+        labelled = [(name, with_constant_labels(labels, self._constant_labels)) for name, labels in series]
         family = Family(self._named.name, self._named.help, self._named.type, labelled)
         return self._encode(Families(family.metric(values))).decode().removesuffix(END_OF_OPENMETRICS)
+
+
+def with_constant_labels(labels: Iterable[tuple[str, str]], constant_labels: LabelSet) -> LabelSet:
+    """Both together. A library may have labels of these names: as Prometheus does it, they become others."""
+    found: dict[str, str] = {}
+    for name, value in reversed((*labels, *constant_labels)):
+        while name in found:
+            name = f"exported_{name}"  # noqa: PLW2901 - the next name of the same label
+        found[name] = to_text(value)
+    return tuple(reversed(found.items()))
 
 
 class _Pattern:
@@ -271,10 +282,10 @@ class Writer:
         return text.getvalue()
 
     def _collected(self, metric: Metric, encode: Encode) -> str:
-        labelled = Metric(metric.name, metric.documentation, metric.type, metric.unit)
-        constant = dict(self._constant_labels)
+        labelled = Metric(metric.name, to_text(metric.documentation), metric.type, metric.unit)
         labelled.samples = [
-            sample._replace(labels={**sample.labels, **constant}) for sample in metric.samples
+            sample._replace(labels=dict(with_constant_labels(sample.labels.items(), self._constant_labels)))
+            for sample in metric.samples
         ]
         return encode(Families(labelled)).decode().removesuffix(END_OF_OPENMETRICS)
 

@@ -165,6 +165,7 @@ def fastapi_app() -> FastAPI:
     below.include_router(router)
     app.include_router(router, prefix="/api")
     app.mount("/below", below)
+    app.mount("/plain", PlainTextResponse("ok"))
     app.add_middleware(RequestMetrics)
     return app
 
@@ -175,6 +176,8 @@ def fastapi_app() -> FastAPI:
         ("/items/7", "/items/{number}"),
         ("/api/orders/7", "/api/orders/{order}"),
         ("/below/orders/7", "/below/orders/{order}"),
+        ("/below/nothing", "unmatched"),
+        ("/plain/whatever/7", "/plain"),
         ("/docs", "/docs"),
         ("/nothing", "unmatched"),
     ],
@@ -184,6 +187,16 @@ def test_a_request_of_fastapi_is_counted_by_the_template_of_its_path(
 ) -> None:
     get(fastapi_app(), path)
     assert routes(adapter()) == {route: 1}
+
+
+def test_what_is_mounted_at_the_root_is_one_route(adapter: InMemoryMetricsAdapter, tmp_path: Path) -> None:
+    app = FastAPI()
+    app.mount("/", StaticFiles(directory=tmp_path, html=True))
+    app.add_middleware(RequestMetrics)
+    (tmp_path / "index.html").write_text("home")
+    for path in ("/", "/index.html", "/made-up"):
+        get(app, path)
+    assert value(adapter(), "http_requests_total", route="/") == 3
 
 
 def test_a_method_that_is_not_allowed_keeps_its_route(
