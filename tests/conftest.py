@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.servers import (
     wall_clock,
 )
 from tests.servers.chromium import program as chromium_program
+from tests.servers.filled_database import SHARED_FOLDER
 from tests.servers.postgresql import PostgreSQL, postgresql, programs
 from tests.servers.redis_server import redis_server
 
@@ -61,7 +63,11 @@ def is_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if SHARED_FOLDER not in os.environ:  # the first process of the run: the others inherit it
+        folder = tempfile.mkdtemp(prefix="coordinator-databases-")
+        os.environ[SHARED_FOLDER] = folder
+        config.add_cleanup(lambda: forget_copies(folder))
     # Hashing a password as in production takes 0.2 s; some tests log in dozens of times.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     # How long the machine takes for an example says nothing.
@@ -69,6 +75,11 @@ def pytest_configure() -> None:
         "any speed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
     )
     hypothesis.settings.load_profile("any speed")
+
+
+def forget_copies(folder: str) -> None:
+    del os.environ[SHARED_FOLDER]
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -70,22 +70,29 @@ class Coordinator:
 
     def set_up(self, **services: str) -> None:
         """Database, catalogue, and these services by their addresses."""
-        self._fill(f"catalogue {sorted(services)}", lambda: self._write(services))
+        if services:
+            self._fill(f"catalogue, {sorted(services)}", lambda: self._add(services))
+        else:
+            self._fill("catalogue", self._import_catalogue)
         for name, url in services.items():
             self.rows("UPDATE scenarios_service SET base_url = ? WHERE name = ?", url, name)
 
     def _fill(self, content: str, write: Callable[[], object]) -> None:
         fill_database(self.data, self.environment, content, write)
 
-    def _write(self, services: dict[str, str]) -> None:
+    def _add(self, services: dict[str, str]) -> None:
+        self._fill("catalogue", self._import_catalogue)
+        with command_process(self.environment) as commands:
+            for name, url in services.items():
+                commands.manage("scenario", "service", "add", name, "--url", url)
+
+    def _import_catalogue(self) -> None:
         with command_process(self.environment) as commands:
             commands.manage("migrate", "--verbosity=0")
             # These come first, because tests know their numbers.
             known = ("exchange-errors", "exchange-latency", "exchange-outage", "slow-day")
             commands.manage("scenario", "import", *(f"scenarios/catalogue/{name}.yaml" for name in known))
             commands.manage("scenario", "import", "scenarios/catalogue")
-            for name, url in services.items():
-                commands.manage("scenario", "service", "add", name, "--url", url)
 
     def start(
         self, name: str, *command: str, inside: Sequence[str] = (), **environment: str

@@ -1,14 +1,18 @@
 """An installation's tables and first rows: written once by the real commands, and copied from then on.
 
-Migrating an empty database takes four seconds of processor time, and a copy takes hardly any.
+Migrating an empty database takes four seconds of processor time, and a copy takes hardly any. The processes
+of one test run share the copies.
 """
 
 import atexit
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +21,8 @@ from tests.servers.postgresql import programs
 SQLITE_FILE = "coordinator.sqlite3"
 # These decide, besides the code, what the commands write.
 SETTINGS = ("DJANGO_SETTINGS_MODULE", "PYTHONPATH")
-_copies: dict[tuple[str, ...], Path] = {}
+# Where the processes of one test run keep their copies; set by tests/conftest.py.
+SHARED_FOLDER = "COPIES_OF_DATABASES"
 
 
 def fill_database(
@@ -26,28 +31,41 @@ def fill_database(
     """Call `write`, or fill the empty database with what it wrote for the same `content` before."""
     url = environment.get("DATABASE_URL", "")
     settings = [environment.get(name, "") for name in SETTINGS]
-    key = ("postgresql" if url else "sqlite", content, *settings)
+    key = "\n".join(["postgresql" if url else "sqlite", content, *settings])
+    kept = _folder() / hashlib.sha256(key.encode()).hexdigest()
+    with _locked(kept):
+        is_new = not kept.exists()
+        if is_new:
+            write()
+            _keep(data, url, kept)
+    if is_new:
+        return
+    if url:
+        _run("psql", "--quiet", "--no-psqlrc", "--single-transaction", "--file", kept, url)
+        return
     file = data / SQLITE_FILE
-    if key not in _copies:
-        write()
-        _copies[key] = _copy_postgresql(url) if url else _copy_sqlite(file)
-    elif url:
-        _run("psql", "--quiet", "--no-psqlrc", "--single-transaction", "--file", _copies[key], url)
+    assert not file.exists(), f"{file} is there already"
+    data.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kept, file)
+
+
+@contextmanager
+def _locked(kept: Path) -> Iterator[None]:
+    """Another process that needs the same waits for it instead of writing it too."""
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _keep(data: Path, url: str, kept: Path) -> None:
+    """Under its name only when it is complete: a test may be stopped in the middle."""
+    unfinished = kept.with_suffix(".unfinished")
+    if url:
+        _run("pg_dump", "--file", unfinished, url)
     else:
-        assert not file.exists(), f"{file} is there already"
-        data.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_copies[key], file)
-
-
-def _copy_postgresql(url: str) -> Path:
-    copy = _folder() / f"{len(_copies)}.sql"
-    _run("pg_dump", "--file", copy, url)
-    return copy
-
-
-def _copy_sqlite(file: Path) -> Path:
-    """The last process that closed the file has written its journal into it."""
-    return Path(shutil.copyfile(file, _folder() / f"{len(_copies)}.sqlite3"))
+        # The last process that closed the file has written its journal into it.
+        shutil.copyfile(data / SQLITE_FILE, unfinished)
+    unfinished.rename(kept)
 
 
 def _run(program: str, *arguments: str | Path) -> None:
@@ -61,6 +79,8 @@ def _run(program: str, *arguments: str | Path) -> None:
 
 @cache
 def _folder() -> Path:
+    if shared := os.environ.get(SHARED_FOLDER):
+        return Path(shared)
     folder = tempfile.mkdtemp(prefix="coordinator-databases-")
     atexit.register(shutil.rmtree, folder)
     return Path(folder)
