@@ -8,7 +8,7 @@ from django.db.models import Case, Count, OuterRef, Q, Subquery, Value, When
 from django.utils import timezone
 
 from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import Outcome, Rollback
+from scenarios.domain.outcomes import UNFINISHED, FaultState, Outcome, Rollback
 from scenarios.models import Approval, Event, Fault, Hold, NamedService, Run, Scenario
 from scenarios.pictures.days import Day
 
@@ -16,7 +16,8 @@ DAYS = 30
 MAX_UNFINISHED = 20
 # As in the exit code of `scenario run`: a run that left something injected has not passed.
 PASSED = Q(outcome=Outcome.PASSED, rollback__in=[Rollback.CLEAN, Rollback.UNVERIFIED])
-MAX_OUTSTANDING = 20
+MAX_OUTSTANDING = MAX_INJECTED = 20
+INJECTED_STATES = (FaultState.INJECTING, FaultState.ACTIVE)
 MAX_SCENARIOS = 50
 # Thousands of scenarios may use one service; the list of scenarios then shows them.
 MAX_LISTED_USES, MAX_USES_ON_PAGE = 10, 100
@@ -27,6 +28,13 @@ def unfinished_runs() -> list[Run]:
     started = Event.objects.filter(run=OuterRef("pk"), kind=EventKind.PHASE_STARTED).order_by("-sequence")
     rows = Run.objects.unfinished().for_a_list().annotate(phase=Subquery(started.values("phase")[:1]))
     return list(rows.order_by("-state", "queued_at")[:MAX_UNFINISHED])
+
+
+def injected_faults() -> list[Fault]:
+    """Faults of runs that go on, the oldest first; without those whose undo has failed."""
+    rows = Fault.objects.not_outstanding().filter(state__in=INJECTED_STATES, run__state__in=UNFINISHED)
+    rows = rows.select_related("run").defer("run__document", "run__variables")
+    return list(rows.order_by("opened_at")[:MAX_INJECTED])
 
 
 def outstanding_faults() -> list[Fault]:

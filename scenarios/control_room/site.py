@@ -152,6 +152,7 @@ class ControlRoom(admin.AdminSite):
 
     def now(self, request: HttpRequest) -> dict[str, Any]:
         unfinished, outstanding = home_queries.unfinished_runs(), home_queries.outstanding_faults()
+        active = home_queries.injected_faults() if unfinished else []
         problems = [
             problem
             for check in (readiness.worker, readiness.watchdog)
@@ -160,13 +161,14 @@ class ControlRoom(admin.AdminSite):
         seen = [
             f"{str(run.pk)[:8]}.{run.last_event}.{run.stop_requested_at is not None:d}" for run in unfinished
         ]
-        seen += [f"{fault.pk}.{fault.state}.{fault.undo_tries}" for fault in outstanding]
+        seen += [f"{fault.pk}.{fault.state}.{fault.undo_tries}" for fault in (*outstanding, *active)]
         may_view_approvals = request.user.has_perm("scenarios.view_approval")
         approvals = home_queries.pending_approvals() if may_view_approvals else []
         seen += [f"a{approval.pk}" for approval in approvals]
         return {
             "unfinished": unfinished,
             "outstanding": outstanding,
+            "active": active,
             "injected": sum(fault.state in STATES_TO_UNDO for fault in outstanding),
             "unverified": sum(fault.state == FaultState.UNVERIFIED for fault in outstanding),
             "approvals": approvals,

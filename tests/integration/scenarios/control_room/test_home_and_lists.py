@@ -73,6 +73,26 @@ def test_home_shows_what_runs_and_in_which_phase(admin_client: Client) -> None:
     assert "No runs in progress" not in content
 
 
+def test_home_shows_what_is_injected_now_and_what_ends_it(admin_client: Client) -> None:
+    telling = Telling()
+    telling.begin()
+    home = admin_client.get("/admin/")
+    for words in ("Injected now", SLOWED, "without the run it stays until the watchdog undoes it"):
+        assert words in home.content.decode()
+    Fault.objects.update(lease_seconds=15)
+    leased = admin_client.get("/admin/now/").content.decode()
+    assert "without the run it ends by itself within 15s" in leased
+    telling.finish()
+    over = admin_client.get("/admin/now/", {"after": home.context["mark"]})
+    assert "Injected now" not in over.content.decode()
+
+
+def test_home_explains_itself_until_the_first_run(admin_client: Client) -> None:
+    assert "Read the guide" in admin_client.get("/admin/").content.decode()
+    Telling().finish()
+    assert "Read the guide" not in admin_client.get("/admin/").content.decode()
+
+
 def test_home_shows_an_outstanding_fault_as_an_alarm_with_what_to_do(
     admin_client: Client, outstanding: Fault
 ) -> None:
