@@ -48,15 +48,16 @@ def build_tls_context(authority: str = "") -> ssl.SSLContext:
         SettingsError: the file has no certificate.
     """
     places = ssl.get_default_verify_paths()
-    authority = authority or os.environ.get("REQUESTS_CA_BUNDLE", "")
+    if not authority and not os.environ.get("SSL_CERT_FILE"):  # which OpenSSL itself reads
+        authority = os.environ.get("REQUESTS_CA_BUNDLE", "")
     if not authority and not (places.cafile or places.capath):
         import certifi  # noqa: PLC0415 - only where the system has no authorities
 
         authority = certifi.where()
     try:
         return ssl.create_default_context(cafile=authority or None)
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "it has no certificate in PEM"
+    except OSError as error:
+        reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise SettingsError(f"Cannot use the certificate authority {authority!r}: {reason}.") from error
 
 

@@ -5,10 +5,8 @@ A profile is a table of `~/.config/test-coordinator/profiles.toml`, or of that f
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +75,8 @@ def read_profile(name: str = "", *, server: str = "", authority: str = "") -> Pr
 def _find_table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     known = [key for key, value in tables.items() if isinstance(value, dict)]
     if name not in known:
+        from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
+
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(known) or '(none)'}."
         raise SettingsError(f"There is no profile {name!r} in {find_profile_file()}; {hint}")
@@ -95,8 +95,10 @@ def read_profiles() -> dict[str, Any]:
         SettingsError: it cannot be read, is not TOML, or others may read a token in it.
     """
     file = find_profile_file()
-    if file is None:
+    if file is None or not file.exists():
         return {}
+    import tomllib  # noqa: PLC0415 - slow, and only where there are profiles
+
     try:
         with file.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode

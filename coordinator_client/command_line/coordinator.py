@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Protocol
 
 from coordinator_client.command_line.decisions import Decisions
@@ -22,6 +21,8 @@ class ScenarioNotFound(CommandRefused):
     """No scenario with this name is stored."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
+        from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
+
         close = get_close_matches(name, stored, n=1)
         if close:
             hint = f"did you mean {close[0]!r}?"

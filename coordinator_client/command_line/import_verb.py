@@ -1,7 +1,6 @@
 """The verb import, which makes the stored scenarios match files."""
 
 from collections.abc import Sequence
-from difflib import unified_diff
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +162,8 @@ def _show_difference(terminal: Terminal, change: Change, after: str, file: str) 
     """Like `git diff`, for changed documents only."""
     if change.change != "changed":
         return
+    from difflib import unified_diff  # noqa: PLC0415 - slow, and not for other verbs
+
     lines = unified_diff(
         (change.before or "").splitlines(),
         after.splitlines(),

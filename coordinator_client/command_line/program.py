@@ -76,8 +76,7 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
         code = function(session, **options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader, such as 'head', has gone; Python would complain again when it flushes at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_output()
         return exit_codes.PIPE_CLOSED
     except CoordinatorError as error:
         session.terminal.complain(str(error))
@@ -85,6 +84,13 @@ def carry_out(function: Callable[..., int], session: Session, options: dict[str,
     except KeyboardInterrupt:
         return exit_codes.DETACHED
     return code
+
+
+def abandon_output() -> None:
+    """The reader, such as 'head', has gone; Python would complain again when it flushes at its exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def run_program() -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from coordinator_client.command_line.coordinator import (
@@ -100,6 +99,8 @@ class RemoteCoordinator(RemoteRegistrations, RemoteDecisions):
         return self._client.scenarios.get_version(name, version)
 
     def read_document(self, source: bytes, *, name: str = "") -> ReadDocument:
+        from difflib import get_close_matches  # noqa: PLC0415 - slow, and not for other verbs
+
         fields = _read_fields(source)
         if get_close_matches(str(fields.get("kind", "")), ["Suite"]):  # perhaps misspelt
             name = self._check_document(source, fields, subject="suite")

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 
-from coordinator_client.command_line.remote_registrations import build_missing, explain_missing
+from coordinator_client.command_line.remote_registrations import (
+    build_missing,
+    explain_fields,
+    explain_missing,
+)
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.records import Approval, Fault, Identity, Token, Webhook
 from coordinator_client.synchronous.client import Client
@@ -31,7 +35,8 @@ class RemoteDecisions:
 
     def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
         chosen = {"events": list(events)} if events else {}
-        return self._client.webhooks.create(name, url, tags=list(tags), **chosen)
+        with explain_fields():
+            return self._client.webhooks.create(name, url, tags=list(tags), **chosen)
 
     def remove_webhook(self, name: str) -> None:
         self._client.webhooks.delete(self._find_webhook(name).id)

@@ -72,7 +72,7 @@ class RemoteRegistrations:
             return self._client.schedules.get(name)
 
     def save_schedule(self, request: ScheduleRequest) -> Schedule:
-        with explain_refusals():
+        with explain_fields():
             return self._client.schedules.put(
                 request.name, request.scenario, request.cron, **request.list_fields()
             )
@@ -108,11 +108,19 @@ def build_missing(kind: str, name: object) -> str:
 
 @contextmanager
 def explain_refusals() -> Iterator[None]:
+    """As `explain_fields`, with a hint where something is registered already."""
+    try:
+        with explain_fields():
+            yield
+    except ConflictError as error:
+        raise ConflictError(f"{error} {REPLACE_HINT}", status=error.status or 0, code=error.code) from error
+
+
+@contextmanager
+def explain_fields() -> Iterator[None]:
     """Adds what the API says at single fields."""
     try:
         yield
-    except ConflictError as error:
-        raise ConflictError(f"{error} {REPLACE_HINT}", status=error.status or 0, code=error.code) from error
     except InvalidRequestError as error:
         sentences = [
             f"Invalid {str(item.get('path', '')).rpartition('.')[2]}: {item['message']}"

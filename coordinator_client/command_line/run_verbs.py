@@ -181,16 +181,11 @@ def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet:
     terminal = session.terminal
     terminal.say(f"Run {started.id} of [bold]{escape_text(started.scenario)}[/bold]")
     progress = Progress(session.coordinator, started.id, terminal, quiet=quiet)
-    with handle_sigterm_as_ctrl_c():
-        try:
-            ended = _explain_outage(progress.follow, started)
-        except KeyboardInterrupt:
-            terminal.say(
-                "[yellow]Stopping the run and undoing its faults. "
-                "Press Ctrl-C again to exit without waiting.[/yellow]"
-            )
-            session.coordinator.stop_run(started.id)
-            ended = _explain_outage(progress.follow, started)
+    try:
+        ended = _watch_or_stop(session, progress, started)
+    except BrokenPipeError:
+        _say_that_it_continues(terminal, started)
+        raise
     code = exit_codes.find_exit_code(ended)
     try:
         _write_results(session, ended, junit)
@@ -199,6 +194,24 @@ def _follow_to_end(session: Session, started: Run, junit: Path | None, *, quiet:
         terminal.complain(str(error))
         return code or exit_codes.REFUSED
     return code
+
+
+def _watch_or_stop(session: Session, progress: Progress, started: Run) -> Run:
+    """Follow to the end; the first Ctrl-C stops the run, the second one exits."""
+    with handle_sigterm_as_ctrl_c():
+        try:
+            return _explain_outage(progress.follow, started)
+        except KeyboardInterrupt:
+            session.terminal.say(
+                "[yellow]Stopping the run and undoing its faults. "
+                "Press Ctrl-C again to exit without waiting.[/yellow]"
+            )
+            session.coordinator.stop_run(started.id)
+            return _explain_outage(progress.follow, started)
+
+
+def _say_that_it_continues(terminal: Terminal, run: Run) -> None:
+    terminal.complain(f"The run continues; stop it with {quote_command(f'stop {run.short_id}')}.")
 
 
 def _write_results(session: Session, ended: Run, junit: Path | None) -> None:
@@ -245,9 +258,8 @@ def follow(session: Session, run: str, *, after: int, **_options: Any) -> int:
     except UnavailableError as error:
         command = quote_command(f"follow {found.short_id} --after {after}")
         raise UnavailableError(f"{error} Continue with {command}.") from error
-    except KeyboardInterrupt:
-        command = quote_command(f"stop {found.short_id}")
-        terminal.complain(f"The run continues; stop it with {command}.")
+    except (KeyboardInterrupt, BrokenPipeError):
+        _say_that_it_continues(terminal, found)
         raise
     ended = session.coordinator.find_run(found.id)
     if not terminal.wants_json:

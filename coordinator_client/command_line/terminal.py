@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.status import Status
-from rich.table import Table
 
 from coordinator_client.records import OUTCOMES, Event, Record, Run
+
+if TYPE_CHECKING:
+    from rich.status import Status
 
 # Reasons contain what targets answered, which must not control the terminal.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -30,6 +31,13 @@ def escape_text(text: object) -> str:
 UNLIMITED_WIDTH = 100_000
 
 
+class PipeConsole(Console):
+    """Raises BrokenPipeError where the reader of the output has gone; rich itself would exit with 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Terminal:
     """With `wants_json`, standard output has only JSON, and everything else goes to standard error."""
 
@@ -43,8 +51,8 @@ class Terminal:
         self.wants_json = wants_json
         self._write = write or sys.stdout.write
         # rich respects NO_COLOR and TERM=dumb, and writes no control characters if this is not a terminal.
-        self.out = Console(highlight=False, soft_wrap=True, no_color=no_color or None)
-        self.errors = Console(highlight=False, soft_wrap=True, no_color=no_color or None, stderr=True)
+        self.out = PipeConsole(highlight=False, soft_wrap=True, no_color=no_color or None)
+        self.errors = PipeConsole(highlight=False, soft_wrap=True, no_color=no_color or None, stderr=True)
         if not self.out.is_terminal:
             self.out.width = UNLIMITED_WIDTH  # so that each row is one line
 
@@ -86,13 +94,18 @@ class Terminal:
         elif not items:
             self.say(empty)
         else:
-            table = Table(*columns, box=None)
+            from rich.table import Table  # noqa: PLC0415 - slow, and not for JSON
+
+            table = Table(box=None)
+            for number, name in enumerate(columns):
+                # In a narrow terminal the names in the first column stay whole, so that they can be copied.
+                table.add_column(name, overflow="fold", no_wrap=number == 0)
             for row in zip(*columns.values(), strict=True):
                 table.add_row(*(escape_text(cell) for cell in row))
             self.out.print(table)
 
     @contextmanager
-    def status(self, words: RenderableType) -> Iterator[Status | None]:
+    def status(self, words: RenderableType) -> Iterator["Status | None"]:
         """Show a line that changes while waiting; None if this is not a terminal."""
         if not self.talk.is_terminal or self.talk.is_dumb_terminal:
             yield None

@@ -45,6 +45,8 @@ def add_verb(verbs: Any, function: Verb, name: str, help_text: str) -> ArgumentP
     parser.set_defaults(function=function)
     add_connection(parser, SUPPRESS)
     parser.add_argument("--json", action="store_true", dest="wants_json", help="Write JSON.")
+    # Accepted before the verb, too; the default belongs there.
+    parser.add_argument("--no-color", action="store_true", default=SUPPRESS, help="No colours.")
     return parser
 
 

@@ -24,6 +24,8 @@ from scenarios.published.records import json_fields, record_event
 MEDIA_TYPE = "text/event-stream"
 RETRY_MILLISECONDS = 1000
 POLL_SECONDS = 0.05
+# Where events come in quick succession, so that each arrives within a tenth of a second.
+BUSY_POLL_SECONDS, BUSY_SECONDS = 0.02, 1.0
 # A reader that has disconnected is noticed only when something is sent to it.
 KEEPALIVE_SECONDS = 5.0
 MAX_BATCH = 1000
@@ -88,16 +90,16 @@ class StreamReader:
             slots.release()
 
     def _poll_until(self, end: float) -> Iterator[str]:
-        silent_since = time.monotonic()
+        silent_since = news_at = time.monotonic()
         while not self._has_ended and (now := time.monotonic()) < end:
             if new := self._read_new():
-                silent_since = now
+                silent_since = news_at = now
                 yield new
             elif now - silent_since >= KEEPALIVE_SECONDS:
                 silent_since = now
                 yield ": waiting\n\n"
             if not self._has_ended:
-                time.sleep(POLL_SECONDS)
+                time.sleep(BUSY_POLL_SECONDS if now - news_at < BUSY_SECONDS else POLL_SECONDS)
 
     def _read_new(self) -> str:
         newest = Run.objects.filter(pk=self._run.pk).values_list("last_event", "state").first()

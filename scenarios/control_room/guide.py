@@ -17,6 +17,7 @@ PAGES = {
     "scenario-language": "The language",
     "loads": "Loads",
     "command-line": "Command line",
+    "client": "The client",
     "api": "API",
     "api-clients": "Programs that use the API",
     "operating": "Operating",

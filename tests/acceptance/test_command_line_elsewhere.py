@@ -1,6 +1,7 @@
 """`scenario --server URL`: the same verbs against a coordinator elsewhere, by its API, without a database."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pytest_django.fixtures import Settings
 
 from tests.command_line import MAKE_SCHEDULE, CommandLine, Said
 from tests.servers.coordinator import PROJECT, Coordinator, coordinator, find_holder, processes_with
+from tests.servers.documented import Page
 from tests.servers.loopback import wait_for
 from tests.servers.target import Target, running_target
 
@@ -23,6 +25,8 @@ pytestmark = [
     ),
 ]
 
+GUIDE = Page(PROJECT / "docs" / "client.md")
+OUTCOMES = {0, 1, 3, 4, 5, 6}
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 SHORT = """apiVersion: coordinator/v1
 kind: Scenario
@@ -39,7 +43,7 @@ spec:
           probe: {http: {service: target, path: /health}}
           expect: {status: STATUS}
 """
-SCOPES = ("read", "edit", "run", "stop", "schedule", "global-stop")
+SCOPES = ("read", "edit", "run", "stop", "schedule", "webhooks", "global-stop")
 MAKE_ADMIN = "from django.contrib.auth.models import User; User.objects.create_superuser('ci')"
 
 
@@ -198,3 +202,104 @@ def test_a_program_without_a_database_shows_a_token_that_is_unknown_to_nobody(
     assert refused.returncode == 2
     assert "Set the token in TEST_COORDINATOR_TOKEN, or in the profile." in refused.stderr
     assert "nobody-knows" not in refused.stdout + refused.stderr
+
+
+class Stranger:
+    """The client as somebody installs it who has nothing else: its wheel in an empty environment."""
+
+    def __init__(self, folder: Path, system: Coordinator, token: str) -> None:
+        self.folder = folder
+        self._bin = folder / "venv" / "bin"
+        self.environment = {
+            "PATH": f"{self._bin}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "TEST_COORDINATOR_SERVER": f"http://127.0.0.1:{system.port}",
+            "TEST_COORDINATOR_TOKEN": token,
+        }
+        build = ("build", "--wheel", "--out-dir", str(folder), str(PROJECT / "coordinator_client"))
+        self._uv(*build)
+        self._uv("venv", "--python", sys.executable, str(folder / "venv"))
+        [wheel] = folder.glob("*.whl")
+        self.install(str(wheel))
+
+    def install(self, *packages: str) -> None:
+        self._uv("pip", "install", "--python", str(self._bin / "python"), *packages)
+
+    def _uv(self, *words: str) -> None:
+        # The real home: its cache has the packages that other tests have installed.
+        command = [sys.executable, "-m", "uv", "--system-certs", "--quiet", *words]
+        subprocess.run(command, cwd=PROJECT, check=True, timeout=600)
+
+    def start(self, *words: str, cwd: Path = PROJECT) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [str(self._bin / words[0]), *words[1:]],
+            cwd=cwd,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, *words: str, cwd: Path = PROJECT) -> tuple[int, str]:
+        with self.start(*words, cwd=cwd) as process:
+            output, _ = process.communicate(timeout=300)
+        return process.returncode, output
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory, system: Coordinator, token: str) -> Stranger:
+    return Stranger(tmp_path_factory.mktemp("stranger"), system, token)
+
+
+# What the guide's programs run, against the target of these tests.
+WITH_DELAY = SHORT.replace("STATUS", "200").replace(
+    "spec:\n", "spec:\n  variables: {delay_ms: {type: integer, default: 100}}\n"
+)
+
+
+def test_guide_of_the_client_works_in_an_empty_environment(stranger: Stranger, target: Target) -> None:
+    target.refuse_undo = False
+    lines = GUIDE.commands()
+    assert len(lines) > 10
+    for line in lines:
+        code, output = stranger.run(*shlex.split(line))
+        assert code == 0, (line, output)
+        if "--detach" in line:
+            assert stranger.run("test-coordinator", "follow", output.split()[0])[0] in OUTCOMES
+    for name in ("exchange-latency", "exchange-errors"):
+        file = stranger.folder / f"{name}.yaml"
+        file.write_text(WITH_DELAY.replace("{name: short}", f"{{name: {name}}}"))
+        assert stranger.run("test-coordinator", "import", str(file))[0] == 0
+    GUIDE.save_files(stranger.folder, **{'tag="demo"': ""})
+    said = run_program(stranger, "check.py")
+    assert "fault_undone break the target" in said
+    assert "\npassed " in said
+    assert said.endswith("\nTrue 0\n")
+    said = run_program(stranger, "refused.py")
+    assert said.startswith("invalid_variables {'delay_ms': ")
+    assert "\nnot_found There is no scenario 'unknown'." in said
+    stranger.install("anyio", "pytest")
+    assert set(run_program(stranger, "check_both.py").splitlines()) == {
+        "exchange-latency passed",
+        "exchange-errors passed",
+    }
+    code, said = stranger.run("pytest", "-q", "test_resilience.py", cwd=stranger.folder)
+    assert (code, "1 passed" in said) == (0, True), said
+
+
+def run_program(stranger: Stranger, name: str) -> str:
+    code, said = stranger.run("python", name, cwd=stranger.folder)
+    assert code == 0, said
+    return said
+
+
+def test_ctrl_c_while_waiting_says_that_the_run_is_stopped(stranger: Stranger, target: Target) -> None:
+    target.refuse_undo = False
+    with stranger.start("test-coordinator", "run", str(LONG_FAULT), "--wait") as waiting:
+        wait_for(lambda: target.active, what="the fault is injected")
+        waiting.send_signal(signal.SIGINT)
+        said, _ = waiting.communicate(timeout=300)
+    assert waiting.returncode == 4, said
+    assert "Stopping the run and undoing its faults. Press Ctrl-C again to exit without waiting." in said
+    assert "ABORTED" in said
+    assert target.active == 0

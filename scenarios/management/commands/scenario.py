@@ -10,7 +10,7 @@ from django.db import OperationalError, ProgrammingError
 
 from coordinator_client.command_line import exit_codes
 from coordinator_client.command_line.coordinator import Coordinator
-from coordinator_client.command_line.program import GROUPS
+from coordinator_client.command_line.program import GROUPS, abandon_output
 from coordinator_client.command_line.remote import RemoteCoordinator
 from coordinator_client.command_line.terminal import Terminal
 from coordinator_client.command_line.verbs import Session, Verb, add_connection
@@ -67,6 +67,9 @@ class Command(BaseCommand):
                 f"The database cannot be used ({reason}); check DATABASE_URL, and run 'manage.py migrate'.",
                 returncode=exit_codes.REFUSED,
             ) from error
+        except BrokenPipeError:
+            abandon_output()
+            code = exit_codes.PIPE_CLOSED
         except KeyboardInterrupt:
             code = exit_codes.DETACHED
         finally:

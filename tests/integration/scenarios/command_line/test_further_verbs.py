@@ -1,0 +1,184 @@
+"""Deleting, versions, acknowledging, approvals, webhooks, tokens: on this machine, and over the API."""
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django.fixtures import Settings
+
+from coordinator_client.command_line.remote import RemoteCoordinator
+from scenarios.access import tokens
+from scenarios.domain.outcomes import Rollback
+from scenarios.drivers import documents
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library import services
+from scenarios.management.commands import scenario as command
+from scenarios.models import Fault, Scenario, Schedule, Webhook
+from scenarios.models.access import ApiToken
+from tests.command_line import CommandLine
+from tests.in_process_api import in_process_client
+from tests.integration.scenarios.story_rows import DOCUMENT, Telling
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CHANGED = DOCUMENT.replace("title:", "title: Changed,", 1)
+NAME = "exchange-latency"
+
+
+@pytest.fixture(params=["local", "remote"])
+def way(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def scenario(
+    way: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> CommandLine:
+    settings.WEBHOOK_ALLOWED_HOSTS = ["hooks.example.com"]
+    ada = User.objects.create_superuser("ada")
+    secret = tokens.create_token(ada, "a test", tokens.SCOPES)[1]
+    if way == "remote":
+        monkeypatch.setattr(command, "connect", lambda *_where: RemoteCoordinator(in_process_client(secret)))
+    return CommandLine(capsys)
+
+
+def store(document: str = DOCUMENT) -> Scenario:
+    return stored_scenarios.save_scenario(documents.read_document(document))
+
+
+def test_versions_are_listed_and_shown(scenario: CommandLine) -> None:
+    store()
+    store(CHANGED)
+    listed = scenario("versions", NAME, "--json").json["items"]
+    assert [(item["version"], item["current"]) for item in listed] == [(2, True), (1, False)]
+    assert scenario("versions", NAME, "--limit", 1).out.splitlines()[1].split()[0] == "2"
+    assert scenario("versions", NAME, "--show", 1).out == DOCUMENT
+    gone = scenario("versions", NAME, "--show", 3)
+    assert (gone.code, gone.err) == (2, f"Scenario '{NAME}' has no version 3.")
+
+
+def test_scenario_is_deleted_unless_it_is_needed(scenario: CommandLine) -> None:
+    Telling()
+    refused = scenario("delete", NAME)
+    assert (refused.code, "cannot be removed now" in refused.err) == (2, True)
+    store(DOCUMENT.replace(NAME, "another"))
+    assert scenario("delete", "another", "--json").json == {"deleted": "another"}
+    missing = scenario("delete", "anotter")
+    assert (missing.code, "There is no scenario 'anotter'" in missing.err) == (2, True)
+
+
+def test_outstanding_fault_is_acknowledged_once(scenario: CommandLine) -> None:
+    telling = Telling()
+    telling.begin()
+    telling.finish(Rollback.DIRTY)
+    fault = Fault.objects.get()
+    assert "is acknowledged" in scenario("acknowledge", fault.pk, "--reason", "the host is gone").out
+    assert Fault.objects.get().state == "acknowledged"
+    again = scenario("acknowledge", fault.pk, "--reason", "once more")
+    assert (again.code, "only an outstanding" in again.err.lower() or "outstanding" in again.err) == (2, True)
+
+
+def test_approvals_are_listed_shown_and_decided_by_a_person_only(scenario: CommandLine, way: str) -> None:
+    services.register_service("exchange", "http://127.0.0.1:9101", is_protected=True)
+    store()
+    scenario("run", NAME, "--detach")
+    (item,) = scenario("approval", "list", "--state", "pending", "--json").json["items"]
+    shown = scenario("approval", "show", item["id"])
+    assert (shown.code, "exchange" in shown.out) == (0, True), shown.err
+    decided = scenario("approval", "approve", item["id"])
+    assert decided.code == 2
+    if way == "local":
+        assert "the decision of a person" in decided.err
+    else:  # the person who has requested it
+        assert "a second person must approve it" in decided.err
+        assert scenario("approval", "refuse", item["id"], "--reason", "no").out.endswith("is refused.\n")
+    missing = scenario("approval", "show", 99)
+    assert (missing.code, "There is no approval 99" in missing.err) == (2, True)
+
+
+def test_webhook_is_added_tested_and_removed(scenario: CommandLine) -> None:
+    added = scenario(
+        "webhook", "add", "chat", "--url", "https://hooks.example.com/runs", "--event", "run.finished"
+    )
+    assert (added.code, added.out.startswith("whsec_")) == (0, True), added.err
+    assert "not shown again" in added.err
+    assert scenario("webhook", "list", "--json").json["items"][0]["events"] == ["run.finished"]
+    assert "on its way" in scenario("webhook", "test", "chat").out
+    assert scenario("webhook", "secret", "chat").out not in ("", added.out)
+    refused = scenario("webhook", "add", "other", "--url", "https://elsewhere.example/")
+    assert (refused.code, "not allowed" in refused.err) == (2, True)
+    assert scenario("webhook", "remove", "chat").code == 0
+    assert not Webhook.objects.exists()
+    missing = scenario("webhook", "test", "chat")
+    assert (missing.code, "There is no webhook 'chat'" in missing.err) == (2, True)
+
+
+def test_tokens_are_listed_and_revoked_and_never_shown(scenario: CommandLine) -> None:
+    _, secret = tokens.create_token(User.objects.get(), "nightly", ["read"])
+    listed = scenario("token", "list")
+    assert secret[:11] in listed.out
+    assert secret not in listed.out
+    revoked = scenario("token", "revoke", secret)
+    assert (revoked.code, secret in revoked.out + revoked.err) == (0, False)
+    assert ApiToken.objects.get(name="nightly").state == "revoked"
+    unknown = scenario("token", "revoke", "tc_unknown-and-very-secret")
+    assert (unknown.code, "very-secret" in unknown.err) == (2, False)
+
+
+def test_whoami_names_the_user_or_this_command(scenario: CommandLine, way: str) -> None:
+    told = scenario("whoami", "--json").json
+    assert told["user"] == ("ada" if way == "remote" else "the command line")
+    assert scenario("whoami").out.startswith(told["user"])
+
+
+def test_schedule_is_set_by_a_user_shown_and_removed(scenario: CommandLine, way: str) -> None:
+    services.register_service("exchange", "http://127.0.0.1:9101")
+    store()
+    words = (
+        "schedule",
+        "set",
+        "nightly",
+        "--scenario",
+        NAME,
+        "--cron",
+        "30 2 * * *",
+        "--var",
+        "delay_ms=300",
+    )
+    done = scenario(*words)
+    if way == "local":
+        assert (done.code, "in the name of a user" in done.err) == (2, True)
+        Schedule.objects.create(name="nightly", scenario_name=NAME, cron="30 2 * * *")
+    else:
+        assert (done.code, "its next time is" in done.out) == (0, True), done.err
+        assert Schedule.objects.get().variables == {"delay_ms": "300"}
+        wrong = scenario(*words[:-4], "--cron", "61 * * * *")
+        assert (wrong.code, "Invalid cron" in wrong.err) == (2, True)
+    assert NAME in scenario("schedule", "show", "nightly").out
+    assert scenario("schedule", "list", "--json").json["items"][0]["name"] == "nightly"
+    assert "is paused" in scenario("schedule", "pause", "nightly").out
+    assert scenario("schedule", "remove", "nightly").code == 0
+    assert not Schedule.objects.exists()
+
+
+def test_service_and_host_are_shown(scenario: CommandLine) -> None:
+    services.register_service("exchange", "http://127.0.0.1:9101", is_protected=True)
+    shown = scenario("service", "show", "exchange").out
+    assert "base_url: http://127.0.0.1:9101\n" in shown
+    assert "protected: yes\n" in shown
+    assert scenario("host", "add", "shop-1", "--label", "role=shop").code == 0
+    assert "labels: role=shop\n" in scenario("host", "show", "shop-1").out
+    missing = scenario("host", "show", "shop-2")
+    assert (missing.code, "There is no host 'shop-2'" in missing.err) == (2, True)
+
+
+def test_every_verb_writes_json(scenario: CommandLine) -> None:
+    store()
+    for words in (
+        ("release",),
+        ("stop", "--all", "--reason", "a test"),
+        ("export", NAME),
+        ("schedules",),
+        ("faults",),
+        ("approval", "list"),
+    ):
+        said = scenario(*words, "--json")
+        assert (said.code, isinstance(said.json, dict)) == (0, True), words
+    scenario("release")

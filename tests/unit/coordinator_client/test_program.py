@@ -1,0 +1,215 @@
+"""The program as a person starts it: closed pipes, narrow terminals, no home, odd servers, completion."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coordinator_client.command_line import program
+from tests.servers.loopback import free_port
+from tests.servers.scripted_api import Answer, problem, scripted_api
+
+PROJECT = Path(__file__).resolve().parents[3]
+COMMAND = [sys.executable, "-m", "coordinator_client.command_line.program"]
+MOMENT = "2026-11-27T03:00:00Z"
+NAMES = [f"scenario-number-{number}" for number in range(2000)]
+
+
+def scenarios(*names: str) -> Answer:
+    rows = [
+        {"name": name, "title": "A title of some length", "description": "", "tags": [], "changed_at": MOMENT}
+        for name in names
+    ]
+    return Answer({"items": rows, "next_cursor": None})
+
+
+EMPTY = Answer({"items": [], "next_cursor": None})
+
+
+def environment(server: str = "", **more: str) -> dict[str, str]:
+    here = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "TEST_COORDINATOR_SERVER": server}
+    return {**here, "HOME": "/nonexistent", "TEST_COORDINATOR_TOKEN": "tc_secret-of-the-tests", **more}
+
+
+def start(*words: str, server: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        env=environment(server, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = program.main(words)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_program_imports_neither_django_nor_the_coordinator() -> None:
+    script = (
+        "import sys\nfrom coordinator_client.command_line.program import build_parser, connect\n"
+        "build_parser(); connect('http://127.0.0.1:1', '', '')\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1].split())))"
+    )
+    heavy = "django scenarios coordinator_site metrics_app requests aiohttp pydantic argcomplete yaml tomllib"
+    done = subprocess.run(
+        [sys.executable, "-c", script, heavy], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_output_into_a_closed_pipe_ends_quietly() -> None:
+    with scripted_api(EMPTY, scenarios(*NAMES), EMPTY) as server:
+        process = subprocess.Popen(
+            [*COMMAND, "list"],
+            env=environment(server.url),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout
+        process.stdout.close()
+        _, errors = process.communicate(timeout=300)
+    assert (process.returncode, errors) == (141, b"")
+
+
+def test_narrow_terminal_gets_whole_names() -> None:
+    """A pseudo-terminal of 40 columns."""
+    parent, child = pty.openpty()
+    with scripted_api(EMPTY, scenarios("exchange-latency-of-a-quarter"), EMPTY) as server:
+        process = subprocess.Popen(
+            [*COMMAND, "list", "--no-color"],
+            env=environment(server.url, COLUMNS="40", TERM="xterm"),
+            stdout=child,
+            stderr=child,
+        )
+        os.close(child)
+        shown = b""
+        try:
+            while piece := os.read(parent, 65536):
+                shown += piece
+        except OSError:  # the terminal is closed
+            pass
+        assert process.wait(300) == 0
+    os.close(parent)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
+    assert "exchange-latency-of-a-quarter" in text.split()
+    assert "…" not in text
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 40
+
+
+def test_no_color_is_respected() -> None:
+    done = start("list", server=f"http://127.0.0.1:{free_port()}", NO_COLOR="1", FORCE_COLOR="1")
+    assert (done.returncode, "\x1b[3" in done.stderr) == (2, False)
+    assert "cannot be reached: Connection refused" in done.stderr
+
+
+def test_without_a_home_and_a_server_one_sentence_says_what_to_do() -> None:
+    done = start("list", HOME="")
+    assert done.returncode == 2
+    assert "No coordinator is named; give '--server URL'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(b"<h1>Log in</h1>", 200, {"Content-Type": "text/html"}), "answered 200 with 'text/html'"),
+        (
+            Answer(b"<h1>Bad gateway</h1>", 403, {"Content-Type": "text/html"}),
+            "answered 403 without a reason",
+        ),
+        (problem(401, "The token is unknown."), "Set the token in TEST_COORDINATOR_TOKEN"),
+        (Answer({"items": [{"name": 5}], "next_cursor": None}), "no valid 'id'"),
+        (
+            Answer(
+                {"title": "", "code": "no_such_address", "status": 404, "detail": "?", "errors": []},
+                404,
+                {"Content-Type": "application/problem+json"},
+            ),
+            "it is older than this client",
+        ),
+    ],
+)
+def test_odd_servers_are_explained_in_one_sentence(
+    answer: Answer, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_COORDINATOR_TOKEN", "tc_secret-of-the-tests")
+    with scripted_api(answer) as server:
+        code, out, err = call(capsys, "--server", server.url, "runs")
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "secret-of-the-tests" not in err
+
+
+def test_options_are_accepted_before_and_after_the_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted_api(EMPTY) as server:
+        for words in (("--server", server.url, "runs", "--json"), ("runs", "--json", "--server", server.url)):
+            code, out, _ = call(capsys, *words)
+            assert (code, json.loads(out)) == (0, {"items": []})
+
+
+def complete(line: str, shell: str, server: str) -> list[str]:
+    """What argcomplete's script of the shell would be answered."""
+    read, write = os.pipe()
+    own = {
+        "_ARGCOMPLETE": "1",
+        "_ARGCOMPLETE_SHELL": shell,
+        "_ARGCOMPLETE_IFS": "\n",
+        "COMP_LINE": line,
+        "COMP_POINT": str(len(line)),
+        "COMP_TYPE": "",
+        "_ARGCOMPLETE_STDOUT_FILENAME": f"/dev/fd/{write}",
+    }
+    process = subprocess.Popen([*COMMAND], env=environment(server, **own), pass_fds=[write])
+    os.close(write)
+    with os.fdopen(read) as opened:
+        found = opened.read().splitlines()
+    assert process.wait(300) == 0
+    return [word.partition("\t")[0].partition(":")[0].strip() for word in found]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_verbs_options_and_stored_names(shell: str) -> None:
+    with scripted_api(scenarios("exchange-errors", "exchange-latency", "slow-day")) as server:
+        assert complete("test-coordinator follo", shell, server.url) == ["follow"]
+        assert complete("test-coordinator run exchange-", shell, server.url) == [
+            "exchange-errors",
+            "exchange-latency",
+        ]
+        assert [request.path for request in server.asked] == ["/api/v1/scenarios?limit=200"]
+    assert complete("test-coordinator run exchange-", shell, f"http://127.0.0.1:{free_port()}") == []
+    script = start("completion", shell).stdout
+    assert "test-coordinator" in script
+
+
+def test_bash_accepts_its_script() -> None:
+    script = start("completion", "bash").stdout
+    done = subprocess.run(
+        ["bash", "-c", f"{script}\ncomplete -p test-coordinator"], capture_output=True, text=True, check=False
+    )
+    assert "_python_argcomplete" in done.stdout, done.stderr
+
+
+def test_profiles_are_listed_without_tokens(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    code, out, _ = call(capsys, "profiles")
+    assert (code, "There are no profiles in" in out) == (0, True)
+    (tmp_path / "test-coordinator").mkdir()
+    file = tmp_path / "test-coordinator" / "profiles.toml"
+    file.write_text('default = "a"\n[a]\nserver = "https://a.example"\ntoken = "tc_hidden"\n')
+    file.chmod(0o600)
+    _, out, _ = call(capsys, "profiles")
+    assert "https://a.example" in out
+    assert "hidden" not in out
+    _, out, _ = call(capsys, "profiles", "--json")
+    assert json.loads(out)["items"][0]["default"] is True
