@@ -23,6 +23,7 @@ PAGES = {
     "runs": "/admin/scenarios/run/",
     "run": "/admin/scenarios/run/{ended}/change/",
     "running": "/admin/scenarios/run/{running}/change/",
+    "comparison": "/admin/scenarios/run/{ended}/compare/?with={running}",
     "report": "/admin/scenarios/run/{ended}/report/",
     "tokens": "/admin/scenarios/apitoken/",
     "new-token": "/admin/scenarios/apitoken/add/",
