@@ -12,6 +12,7 @@ from metrics_app.adapters.detailed_recorder import HistogramsRecorder
 from metrics_app.adapters.families import Families, ReentrantUseError
 from metrics_app.adapters.prometheus import folder, forks, mapped_cells, owners, slots, upstream
 from metrics_app.adapters.prometheus.collector import SlotCollector, StockCollector
+from metrics_app.adapters.prometheus.descriptors import keep
 from metrics_app.adapters.prometheus.exemplars import ExemplarRecord, stored_exemplars
 from metrics_app.adapters.prometheus.exposition import Exposition, ScrapeGaugeCollector
 from metrics_app.adapters.prometheus.folder import SECONDS_A_SCRAPE_WAITS
@@ -221,6 +222,8 @@ class PrometheusMetricsAdapter(SlotRecordings):
                 self._files.release()
 
     def _forget(self) -> None:
+        if self._files.are_closed():
+            keep(self._runtime, self._recorder.exemplars)
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
@@ -240,7 +243,9 @@ class PrometheusMetricsAdapter(SlotRecordings):
         with self._families.changing():
             if not self._files.are_lost():
                 return  # another thread was faster
-            logger.warning("%s was emptied under this process: it counts from zero again", self._directory)
+            logger.warning(
+                "%s was emptied, or closed, under this process, which takes another slot", self._directory
+            )
             in_progress = self._recorder.in_progress()
             self._forget()
             self._files.close()

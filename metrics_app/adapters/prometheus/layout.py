@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from prometheus_client import Metric
 
+from metrics_app.adapters.prometheus.descriptors import KeptDescriptor, identify
 from metrics_app.adapters.prometheus.files import (
     DOUBLE,
     HEADER,
@@ -258,9 +259,9 @@ class KnownFile:
     def __init__(self, path: str, origin: Origin) -> None:
         # Without waiting, for a foreign file may be a pipe that nobody writes to.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        self._close = weakref.finalize(self, os.close, self._descriptor)
-        status = os.fstat(self._descriptor)
-        self._identity = status.st_dev, status.st_ino
+        kept = KeptDescriptor(self._descriptor)
+        self._close = weakref.finalize(self, kept.close)
+        self._identity = kept.identity
         self._origin = origin
         self.layout = Layout(origin)
 
@@ -269,7 +270,7 @@ class KnownFile:
             status = os.stat(path)  # noqa: PTH116 - once per file and scrape: a Path costs more than this
         except OSError:
             return False
-        return (status.st_dev, status.st_ino) == self._identity
+        return (status.st_dev, status.st_ino) == self._identity == identify(self._descriptor)
 
     def read(self, keys: ParsedKeys) -> Values:
         """The values that the file has now; `layout` then tells whose they are.

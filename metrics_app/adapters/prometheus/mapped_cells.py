@@ -16,6 +16,7 @@ from time import monotonic
 
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
+from metrics_app.adapters.prometheus.descriptors import close_file, identify
 from metrics_app.adapters.prometheus.files import DOUBLE, HEADER, Key, parsed, scan, stored_keys, used_bytes
 from metrics_app.adapters.prometheus.folder import MAGIC, MAGIC_WITH_BASELINES
 from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
@@ -99,7 +100,8 @@ class MappedFile(ValueFile):
     def __init__(self, path: Path, *, is_timed: bool = False) -> None:
         super().__init__(path, is_timed=is_timed)
         # Closes the descriptor at the latest with the process; the map lives as long as a cell of it does.
-        self._close = weakref.finalize(self, self._values._f.close)  # noqa: SLF001
+        file = self._values._f  # noqa: SLF001
+        self._close = weakref.finalize(self, close_file, file, identify(file.fileno()))
         self._view = self._map()
         if self._values._m[4:8] != MAGIC_WITH_BASELINES:  # noqa: SLF001
             self._values._m[4:8] = MAGIC  # noqa: SLF001

@@ -5,6 +5,7 @@ summed over the living, CPU time would fall whenever a worker dies, and each fal
 What a slot's owner cannot tell any more after kill -9, the last scrape has written down.
 """
 
+import errno
 import gc
 import logging
 import mmap
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metrics_app.adapters.prometheus import slots
+from metrics_app.adapters.prometheus.descriptors import KeptDescriptor
 from metrics_app.adapters.prometheus.folder import (
     RECORD_MAGIC,
     SECONDS_A_SCRAPE_WAITS,
@@ -140,12 +142,19 @@ class _Worker:
     def __init__(self, directory: Path, number: int, pid: int) -> None:
         self._pid = pid
         # Opening them again costs more than reading them.
-        self._stat = _opened(f"/proc/{pid}/stat", os.O_RDONLY)
-        weakref.finalize(self, os.close, self._stat)
-        self._numbers = _opened(str(_file(directory, number)), os.O_RDWR)
-        weakref.finalize(self, os.close, self._numbers)
+        self._kept: list[KeptDescriptor] = []
+        self._stat = self._opened(f"/proc/{pid}/stat", os.O_RDONLY)
+        self._numbers = self._opened(str(_file(directory, number)), os.O_RDWR)
+
+    def _opened(self, path: str, flags: int) -> int:
+        kept = KeptDescriptor(os.open(path, flags | os.O_CLOEXEC))
+        weakref.finalize(self, kept.close)
+        self._kept.append(kept)
+        return kept.number
 
     def row(self) -> tuple[float, ...]:
+        if any(kept.is_lost() for kept in self._kept):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         fields = os.pread(self._stat, MAX_STAT_BYTES, 0).rpartition(b")")[2].split()
         numbers = self._carried_on((int(fields[11]) + int(fields[12])) / TICKS)
         return (
@@ -168,10 +177,6 @@ class _Worker:
             os.pwrite(self._numbers, struct.pack("d", exposed), BEGIN + CPU_EXPOSED * DOUBLE)
             numbers[CPU_EXPOSED] = exposed
         return numbers
-
-
-def _opened(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC)
 
 
 def _open_files(pid: int) -> float:

@@ -1,6 +1,5 @@
 """The files of the slot that this process holds, and the cells of each series in them."""
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from metrics_app.adapters.families import Families
 from metrics_app.adapters.prometheus import mapped_cells, slots
 from metrics_app.adapters.prometheus.compaction import Entries, compact
 from metrics_app.adapters.prometheus.creation import PREFIX, note_creation
+from metrics_app.adapters.prometheus.descriptors import keep
 from metrics_app.adapters.prometheus.files import UnreadableFileError
 from metrics_app.adapters.prometheus.folder import library_file, native_file, rewritten_file, values_file
 from metrics_app.adapters.prometheus.native import NativeHistogramCells
@@ -75,6 +75,11 @@ class SlotFiles:
             # A list, because what interrupts this may open another file.
             return self._slot.is_lost() or any(file.is_lost() for file in list(self._files.values()))
 
+    def are_closed(self) -> bool:
+        """Whether somebody closed the descriptors of this process since it claimed its slot."""
+        with self.lock:
+            return self._slot is not None and self._slot.is_closed()
+
     def forget(self) -> None:
         """Start again in a forked child: the slot, its files and the state of the lock are the parent's."""
         self.lock = RLock()
@@ -86,6 +91,8 @@ class SlotFiles:
         with self.lock:
             # First of all, so that what a finaliser records meanwhile goes to a slot of its own.
             slot, self._slot = self._slot, None
+            if slot is not None and slot.is_closed():
+                keep(self._exemplars, *self._files.values())
             self._close_files()
             if slot is not None:
                 slot.release()
@@ -95,7 +102,7 @@ class SlotFiles:
             presence, self._presence = self._presence, None
             self.release()
             if presence is not None:
-                os.close(presence)
+                presence.close()
 
     def series(self, definition: Definition, label_values: tuple[str, ...]) -> CellSeries:
         """The cells of one series, with what an earlier owner of the slot left in them."""

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from metrics_app.adapters.prometheus import servers
+from metrics_app.adapters.prometheus.descriptors import KeptDescriptor
 from metrics_app.adapters.prometheus.folder import (
     FIRST_VERSION,
     LIVE_GAUGE,
@@ -43,7 +44,7 @@ _QUESTION = struct.pack(_FLOCK, *[fcntl.F_WRLCK if place == _TYPE else 0 for pla
 NOT_LOCKABLE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
 """A symlink, a folder or a pipe has the name of a lock file."""
 
-_held: dict[str, int] = {}
+_held: dict[str, KeptDescriptor] = {}
 
 
 class Slot:
@@ -53,7 +54,7 @@ class Slot:
         self.number = number
         self._path = _lock_file(directory, number)
         self._descriptor = descriptor
-        _held[self._path] = descriptor
+        self._kept = _held[self._path] = KeptDescriptor(descriptor)
 
     def record_server(self) -> None:
         """Write down whose process holds it, over what stands there: that needs no room on a full disk."""
@@ -62,33 +63,40 @@ class Slot:
         os.ftruncate(self._descriptor, len(record))
 
     def is_lost(self) -> bool:
-        """Whether somebody removed its lock file: the process then counts where nobody looks."""
+        """Whether somebody removed or closed its lock file: the process then counts where nobody looks."""
         try:
             # Not opened, which would drop the lock.
             found = os.stat(self._path)  # noqa: PTH116 - every second
         except OSError:
             return True
-        return not os.path.samestat(found, os.fstat(self._descriptor))
+        return (found.st_dev, found.st_ino) != self._kept.identity or self.is_closed()
+
+    def is_closed(self) -> bool:
+        """Whether somebody closed the descriptors of this process."""
+        return self._kept.is_lost()
 
     def release(self) -> None:
         if _held.pop(self._path, None) is not None:
-            os.close(self._descriptor)
+            self._kept.close()
 
 
-def arrive(directory: Path, *, may_empty: bool) -> int | None:
+def arrive(directory: Path, *, may_empty: bool) -> KeptDescriptor | None:
     """Hold the directory as one that lives here; the descriptor by which it is held until closed.
 
     Who finds nobody here removes what those before left: a server that starts begins at zero.
     """
     directory = directory.resolve()
     descriptor, alone = take_shared(directory)
-    if descriptor is None or not alone:
-        return descriptor
+    if descriptor is None:
+        return None
+    if not alone:
+        return KeptDescriptor(descriptor)
     # Processes of the first version hold slots and nothing else.
     with suppress(OSError):
         if may_empty and not holders(directory) and not _a_server_is_alive(directory):
             _empty(directory)
-    return share(descriptor)
+    shared = share(descriptor)
+    return None if shared is None else KeptDescriptor(shared)
 
 
 def claim(directory: Path) -> Slot:
@@ -261,8 +269,8 @@ def _recorded(descriptor: int) -> str:
 
 
 def _close_inherited_descriptors() -> None:
-    for descriptor in _held.values():
-        os.close(descriptor)
+    for kept in _held.values():
+        kept.close()
     _held.clear()
 
 
