@@ -1,13 +1,13 @@
 """Pools of database connections, where the setting DATABASE asks for them.
 
-They are PostgreSQL's, by Django's option `pool`. Each process has pools of its own; what is exposed is the
-sum over the processes that run. A process writes down how a pool is whenever it has taken a connection from
-it or given one back.
+They are PostgreSQL's and Oracle's, by Django's option `pool`. Each process has pools of its own; what is
+exposed is the sum over the processes that run. A process writes down how a pool is whenever it has taken a
+connection from it or given one back.
 """
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -62,6 +62,25 @@ def record_given_back(close: Callable[[BaseDatabaseWrapper], None]) -> Callable[
     return close_and_record
 
 
+class Pooled(NamedTuple):
+    """The connections of one pool; None waiting where the pool does not say."""
+
+    in_use: int
+    idle: int
+    most: int
+    waiting: int | None
+
+
+def read_psycopg(pool: Any) -> Pooled:
+    found: dict[str, int] = pool.get_stats()
+    size, idle = found.get("pool_size", 0), found.get("pool_available", 0)
+    return Pooled(size - idle, idle, found.get("pool_max", 0), found.get("requests_waiting", 0))
+
+
+def read_oracledb(pool: Any) -> Pooled:
+    return Pooled(pool.busy, pool.opened - pool.busy, pool.max, None)
+
+
 def record(connection: BaseDatabaseWrapper) -> None:
     """Write down how the pool of this connection is; nothing where it has none."""
     if not conf.database:
@@ -70,11 +89,11 @@ def record(connection: BaseDatabaseWrapper) -> None:
         pool = getattr(connection, "pool", None)
         if pool is None:
             return
-        found: dict[str, int] = pool.get_stats()
-        size, idle = found.get("pool_size", 0), found.get("pool_available", 0)
-        pooled.labels(connection.alias, "in_use").set(size - idle)
-        pooled.labels(connection.alias, "idle").set(idle)
-        largest.labels(connection.alias).set(found.get("pool_max", 0))
-        waiting.labels(connection.alias).set(found.get("requests_waiting", 0))
+        found = read_psycopg(pool) if hasattr(pool, "get_stats") else read_oracledb(pool)
+        pooled.labels(connection.alias, "in_use").set(found.in_use)
+        pooled.labels(connection.alias, "idle").set(found.idle)
+        largest.labels(connection.alias).set(found.most)
+        if found.waiting is not None:
+            waiting.labels(connection.alias).set(found.waiting)
     except Exception as error:  # noqa: BLE001 - whatever a pool raises: no request fails because of it
         report("database_pool_connections", error)

@@ -11,7 +11,7 @@ from tests.servers.loopback import wait_for
 from tests.servers.prometheus_server import prometheus, scraping
 from tests.servers.strangers_project import THREE_LINES, Project, find_python
 
-DASHBOARD = Path(__file__).resolve().parents[3] / "deploy/grafana/dashboards/service.json"
+DASHBOARD = "venv/lib/python*/site-packages/metrics_app/monitoring/django.json"
 REQUESTS = 60
 VIEWS = {
     "urls.py": """
@@ -59,7 +59,8 @@ def test_three_lines_give_exact_metrics(wheel: Path, tmp_path: Path, django: str
         scraped = Installation(f"http://127.0.0.1:{port}", address)
         for expression, expected in EXPECTED.items():
             wait_for(lambda: scraped.value(expression) == expected, what=f"{expression} is {expected}")  # noqa: B023
-        wait_for(lambda: scraped.query(dashboard_expression()), what="the dashboard has data")
+        [dashboard] = tmp_path.glob(DASHBOARD)
+        wait_for(lambda: scraped.query(first_expression(dashboard)), what="the dashboard has data")
     [directory] = project.temporary.glob("metrics-*")
     assert directory.stat().st_mode & 0o777 == 0o700
 
@@ -73,12 +74,12 @@ EXPECTED = {
 }
 
 
-VARIABLES = {"$service": ".*", "$instance": ".*", "$__rate_interval": "1m"}
+VARIABLES = {"$job": ".*", "$instance": ".*", "$__rate_interval": "1m"}
 
 
-def dashboard_expression() -> str:
-    """The first expression of the shipped dashboard, as Grafana sends it."""
-    panels = json.loads(DASHBOARD.read_text())["panels"]
+def first_expression(dashboard: Path) -> str:
+    """The first one of the dashboard that the wheel brings, as Grafana sends it."""
+    panels = json.loads(dashboard.read_text())["panels"]
     expression: str = next(target for panel in panels for target in panel.get("targets", []))["expr"]
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)

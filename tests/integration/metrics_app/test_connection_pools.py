@@ -7,6 +7,7 @@ from typing import Any
 import environ
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.dummy.base import DatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.utils import ConnectionHandler
 
@@ -84,3 +85,18 @@ def test_a_pool_that_breaks_fails_nothing(
         databases["default"].close()
         labels = {"metric": "database_pool_connections", "kind": "other"}
         assert metrics.value("metrics_misused_total", labels) == 2
+
+
+class OraclePool:
+    """What is read of python-oracledb's pool, which needs no server for it, but is not installed here."""
+
+    opened, busy, max = 5, 3, 7
+
+
+def test_a_pool_of_oracle_shows_what_is_in_use(metrics: InMemoryMetricsAdapter) -> None:
+    connection = DatabaseWrapper({"OPTIONS": {}}, alias="default")
+    connection.pool = OraclePool()  # type: ignore[attr-defined]
+    with override_metrics(DATABASE=True):
+        connection_pools.record(connection)
+        assert read(metrics) == (3, 7, 0)
+        assert metrics.value("database_pool_connections", {"alias": "default", "state": "idle"}) == 2
