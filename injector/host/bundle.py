@@ -19,6 +19,7 @@ MODULES = (
     "pause",
     "unit_kinds",
     "rules",
+    "places",
     "relay",
     "redirects",
     "flows",

@@ -9,9 +9,10 @@ from typing import Any, Mapping
 from injector.host.arguments import Json, Record, Refusal, get_number, get_text, parse_address
 from injector.host.flows import DNS_PORT, forget_flows
 from injector.host.kind import Call
+from injector.host.places import check_redirects
 from injector.host.programs import quote_end, read_text
 from injector.host.resolver import Resolver
-from injector.host.rules import MARK, Rules, check_redirects, run_nft
+from injector.host.rules import MARK, Rules, run_nft
 from injector.host.store import Store
 
 MAX_NAME_SERVERS = 6

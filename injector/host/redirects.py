@@ -6,8 +6,9 @@ from typing import Any, Mapping
 
 from injector.host.arguments import Json, Record, Refusal, get_number, get_port, get_text
 from injector.host.kind import Call
+from injector.host.places import check_redirects
 from injector.host.relay import Relay
-from injector.host.rules import MARK, Rules, check_redirects, clean_table, find_table, name_chain, run_nft
+from injector.host.rules import MARK, Rules, clean_table, find_table, name_chain, run_nft
 from injector.host.store import Store
 
 

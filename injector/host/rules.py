@@ -6,7 +6,7 @@ import json
 import math
 import os
 import subprocess
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping
 
 from injector.host.arguments import (
     Json,
@@ -241,15 +241,3 @@ class Loss(Rules):
         limit = round(target["share"] * 1000)
         chosen = f"jhash {family} saddr . tcp sport mod 1000 seed {target['seed']:#x} < {limit}"
         return f"tcp flags & (syn | ack) == syn {chosen if limit < 1000 else ''} counter drop"  # noqa: PLR2004
-
-
-def check_redirects(target: Json, others: Sequence[Record]) -> None:
-    """Raises Refusal: the kernel would follow only the first redirect of a place."""
-    places = [(end["address"], end["port"]) for end in target["ends"]]
-    for other in others:
-        for end in other["target"]["ends"]:
-            if (end["address"], end["port"]) in places:
-                raise Refusal(
-                    f"{end['address']!r}, port {end['port']}, is redirected by the fault {other['id']!r} "
-                    f"({other['kind']}) already; remove that one first"
-                )

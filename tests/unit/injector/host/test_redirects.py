@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,6 +77,25 @@ def test_answers_are_late_until_the_kernel_ends_the_redirect(
     wait_for(lambda: read_state(guardian) in {"", "Z"}, what="the relay ends with its last connection")
     wait_for(lambda: measure_echo(network, echo) < 0.5, what="answers are in time")
     assert "test_coordinator" not in network.run("nft", "list", "tables")
+
+
+def test_a_place_that_another_state_directory_redirects_is_refused(
+    host: TargetHost, network: Loopback, echo: socket.socket, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = TargetHost(tmp_path / "other", network.inside)
+    place = {"to": "127.0.0.1", "port": get_port(echo)}
+    assert other.inject("f1", "latency", **place, delay=0.3)["ok"]
+    for kind, words in (("latency", {"delay": 0.1}), ("bandwidth", {"rate": 9})):
+        answer = host.ask("inject", id=f"{kind}-2", lease=60, kind=kind, arguments={**place, **words})
+        assert (answer["ok"], answer["code"]) == (False, "impossible")
+        table = re.findall(r"'nft list table inet (\w+)'", answer["reason"])[0]
+        assert f"port {get_port(echo)}, is redirected by a fault of another state" in answer["reason"]
+        assert table in network.run("nft", "list", "tables")
+    assert host.ask("describe", kind="latency", arguments={**place, "port": 9, "delay": 0.1})["ok"]
+    assert other.ask("remove", id="f1")["was_there"]
+    assert host.inject("f2", "latency", **place, delay=0.3)["ok"]
+    assert host.ask("remove", id="f2")["was_there"]
 
 
 def test_answers_come_at_a_limited_rate(host: TargetHost, network: Loopback, echo: socket.socket) -> None:
