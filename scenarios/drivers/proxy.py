@@ -57,9 +57,10 @@ class Proxy:
     async def probe(self, arguments: ProxyLookArguments, platform: Platform) -> Mapping[str, Any]:
         proxy = platform.proxy_of(arguments.service)
         control = _Control(arguments.service, proxy.control, proxy.token)
+        # First, because the validations beside this one touch the fault meanwhile: it was not noticed at once.
+        every = _read_object(await control.ask("GET", "/faults"), control)
         listeners = _read_object(await control.ask("GET", "/listeners"), control)
         listener = _choose_listener(proxy.listener, listeners, control)
-        every = _read_object(await control.ask("GET", "/faults"), control)
         held = [fault for fault in every.values() if fault["listener"] == listener]
         if any("touched" not in fault for fault in held):
             raise StepImpossible(f"{control.name} does not count what its faults touch: update it")

@@ -295,6 +295,8 @@ def test_a_newcomer_finds_out_the_same_about_a_second_machine(
     ]
     once = ("process-killed", "/careless/backend", "second-backend")
     careless = newcomer.start(*once, **process, within="500ms")
+    # The backend starts again by itself, which that page shows only then.
+    patient = newcomer.start(*once, **process, within="60s")
     newcomer.wait()
     reports = [newcomer.report(run) for run in survived]
     assert [(report["outcome"], report["rollback"]) for report in reports] == [("passed", "clean")] * 5
@@ -302,4 +304,8 @@ def test_a_newcomer_finds_out_the_same_about_a_second_machine(
     report = newcomer.report(careless)
     assert (report["outcome"], report["rollback"]) == ("failed", "clean")
     assert "502" in report["reason"]
+    report = newcomer.report(patient)
+    assert (report["outcome"], report["rollback"]) == ("passed", "clean")
+    assert report["time_to_detect"] > 0
+    assert report["time_to_recover"] > 0
     wait_for(lambda: not second.list_faults(), what="nothing is left on the machine")

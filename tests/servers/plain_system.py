@@ -127,7 +127,7 @@ def price_feed(port: int, inside: Sequence[str], address: str = "127.0.0.1") -> 
     program = (
         f"from coordinator_site.price_feed import *; Server(({address!r}, {port}), PriceFeed).serve_forever()"
     )
-    again = f'for _ in 1 2 3; do "{sys.executable}" -c "{program}"; sleep 1; done'
+    again = f'for _ in 1 2 3 4; do "{sys.executable}" -c "{program}"; sleep 1; done'
     process = subprocess.Popen([*inside, "sh", "-c", again], cwd=PROJECT, start_new_session=True)
     try:
         wait_for(lambda: is_listening(port, address), what="the price feed listens")
