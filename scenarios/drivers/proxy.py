@@ -57,7 +57,7 @@ class Proxy:
     async def probe(self, arguments: ProxyLookArguments, platform: Platform) -> Mapping[str, Any]:
         proxy = platform.proxy_of(arguments.service)
         control = _Control(arguments.service, proxy.control, proxy.token)
-        # First, because the validations beside this one touch the fault meanwhile: it was not noticed at once.
+        # First, because the validations beside this one may touch the fault meanwhile.
         every = _read_object(await control.ask("GET", "/faults"), control)
         listeners = _read_object(await control.ask("GET", "/listeners"), control)
         listener = _choose_listener(proxy.listener, listeners, control)

@@ -84,7 +84,7 @@ def test_a_place_that_another_state_directory_redirects_is_refused(
 ) -> None:
     (tmp_path / "other").mkdir()
     other = TargetHost(tmp_path / "other", network.inside)
-    place = {"to": "127.0.0.1", "port": get_port(echo)}
+    place: dict[str, Any] = {"to": "127.0.0.1", "port": get_port(echo)}
     assert other.inject("f1", "latency", **place, delay=0.3)["ok"]
     for kind, words in (("latency", {"delay": 0.1}), ("bandwidth", {"rate": 9})):
         answer = host.ask("inject", id=f"{kind}-2", lease=60, kind=kind, arguments={**place, **words})

@@ -156,3 +156,15 @@ def test_rules_that_would_cut_the_own_connection_are_refused(
     assert "needs a 'port'" in refuse("blackhole", to="any")
     assert "not an IP address" in refuse("blackhole", to="10.0.0.7; flush ruleset")
     assert "port=" in refuse("blackhole", to="10.0.0.7", port="22 drop")
+
+
+def test_a_kernel_that_takes_no_rules_is_told_before_anything_is_injected(
+    network: Loopback, server: socket.socket, tmp_path: Path
+) -> None:
+    """As without nftables: this process may not change the rules."""
+    inside = [*network.inside, "setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
+    host = TargetHost(tmp_path, inside)
+    answer = host.inject("f1", "blackhole", to="127.0.0.1", port=get_port(server))
+    assert (answer["ok"], answer["code"]) == (False, "impossible")
+    assert "'blackhole' cannot be injected here: this kernel takes no rules of nftables" in answer["reason"]
+    assert host.ask("sweep")["active"] == []
