@@ -63,7 +63,10 @@ class MemorySeries:
 
     def find_sum(self) -> float:
         with self._lock:
-            return math.fsum([self._sum, *self.values])
+            try:
+                return math.fsum([self._sum, *self.values])
+            except OverflowError:
+                return math.inf  # as a plain addition
 
     def count_values(self) -> int:
         with self._lock:

@@ -126,8 +126,8 @@ def test_a_redis_that_hangs_keeps_no_fault_and_no_heartbeat_waiting(
         worker.kill()
         before = on_redis.seen_at("watchdog")
         wait_for(lambda: not target.active, what="the fault is undone")
-        # As much as is between lease and lease + 3 s, and what a busy machine takes: far below one time limit
-        # of the queue for each run.
+        # A watchdog undoes it within lease + 3 s: it took 5.5 and 6.2 s on a machine with a load of
+        # 30. The rest is for a busier one, and is still far below one time limit of the queue for each run.
         assert target.undone_at - killed_at <= LEASE_SECONDS + 10
         assert on_redis.seen_at("watchdog") != before
     finally:

@@ -92,6 +92,17 @@ def test_amounts_that_would_spoil_a_total_are_refused(metrics: MetricsAdapter, a
     assert value(text, "waited_seconds_bucket", le="0.25") == 0
 
 
+@pytest.mark.parametrize("metrics", [InMemoryMetricsAdapter, PrometheusMetricsAdapter], indirect=True)
+def test_a_total_beyond_the_largest_number_is_infinite_and_fails_no_scrape(metrics: MetricsAdapter) -> None:
+    for _ in range(2):
+        metrics.bind_counter("weight_total", {}).inc(1e308)
+        metrics.observe_histogram("waited_seconds", 1e308, {})
+    text = scrape(metrics)
+    assert value(text, "weight_total") == math.inf
+    assert value(text, "waited_seconds_sum") == math.inf
+    assert value(text, "waited_seconds_count") == 2
+
+
 @pytest.mark.parametrize("amount", AMOUNTS, ids=lambda amount: type(amount).__name__)
 def test_every_real_number_is_counted_whole(metrics: MetricsAdapter, amount: Any) -> None:
     metrics.bind_counter("weight_total", {}).inc(amount)
