@@ -30,7 +30,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
         rows: QuerySet[Delivery] = super().get_queryset(request)
-        return rows.select_related("run", "webhook").defer("run__document", "run__variables")
+        return rows.select_related("run", "webhook").defer("run__document", "run__included", "run__variables")
 
     @admin.display(description="to", ordering="webhook")
     def to(self, delivery: Delivery) -> str:

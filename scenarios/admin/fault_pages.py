@@ -68,7 +68,9 @@ class FaultAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Fault]:
         rows: QuerySet[Fault] = super().get_queryset(request)
-        return rows.select_related("run__started_by").defer("run__document", "run__variables")
+        return rows.select_related("run__started_by").defer(
+            "run__document", "run__included", "run__variables"
+        )
 
     @admin.display(description="state", ordering="state")
     def badge(self, fault: Fault) -> SafeString:

@@ -119,7 +119,7 @@ def describe(schedule: Schedule) -> dict[str, Any]:
         upcoming = schedules.upcoming(schedule)
     except InvalidSchedule as error:
         return {"problem": str(error)}
-    noted = schedule.times.select_related("run").defer("run__document", "run__variables")
+    noted = schedule.times.select_related("run").defer("run__document", "run__included", "run__variables")
     return {
         "words": describe_timetable(schedule),
         "upcoming": [] if schedule.is_paused else upcoming,

@@ -209,7 +209,7 @@ def list_runs_of_scenario(request: HttpRequest, name: str, filters: Query[Filter
 
 def select_runs() -> QuerySet[Run]:
     rows = Run.objects.select_related("scenario", "started_by")
-    return rows.defer("document", "scenario__document", "scenario__description")
+    return rows.defer("document", "included", "scenario__document", "scenario__description")
 
 
 def filter_runs(rows: QuerySet[Run], filters: RunFilters) -> QuerySet[Run]:

@@ -207,7 +207,7 @@ class LocalCoordinator(LocalRegistrations, LocalDecisions):
 
     def list_faults(self, *, outstanding: bool, limit: int) -> list[Fault]:
         rows = models.Fault.objects.outstanding() if outstanding else models.Fault.objects.all()
-        rows = rows.select_related("run").defer("run__document", "run__variables")
+        rows = rows.select_related("run").defer("run__document", "run__included", "run__variables")
         return [_describe_fault(row) for row in rows[:limit]]
 
     def undo_faults(self, run_id: str) -> list[Fault]:

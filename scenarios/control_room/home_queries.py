@@ -38,7 +38,11 @@ def injected_faults() -> list[Fault]:
 
 
 def outstanding_faults() -> list[Fault]:
-    rows = Fault.objects.outstanding().select_related("run").defer("run__document", "run__variables")
+    rows = (
+        Fault.objects.outstanding()
+        .select_related("run")
+        .defer("run__document", "run__included", "run__variables")
+    )
     return list(rows.order_by("opened_at")[:MAX_OUTSTANDING])
 
 
@@ -83,7 +87,7 @@ def with_last_run(scenarios: Sequence[Scenario]) -> list[tuple[Scenario, Run | N
 
 def find_holders() -> dict[str, Run]:
     """By service, the run that holds it."""
-    holds = Hold.objects.select_related("run").defer("run__document", "run__variables")
+    holds = Hold.objects.select_related("run").defer("run__document", "run__included", "run__variables")
     return {hold.service: hold.run for hold in holds}
 
 

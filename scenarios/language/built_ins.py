@@ -18,12 +18,15 @@ Phases = Sequence[Mapping[str, Any]]
 class RunFacts:
     """What is known of a run before its first step. The defaults stand for a run that is only planned.
 
-    `begun_at` is aware; None stands for the present moment.
+    `begun_at` is aware; None stands for the present moment. `scenario` is the one that includes the document,
+    and `place` says where; both are "" for the run's own document.
     """
 
     id: UUID = _NO_RUN
     attempt: int = 1
     begun_at: datetime | None = None
+    scenario: str = ""
+    place: str = ""
 
     def build_values(self, scenario: str) -> dict[str, Any]:
         """The value of each built-in name, except for `fault.id`."""
@@ -31,7 +34,7 @@ class RunFacts:
         return {
             "run.id": str(self.id),
             "run.short_id": str(self.id)[:8],
-            "scenario.name": scenario,
+            "scenario.name": self.scenario or scenario,
             "now": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
 
@@ -39,7 +42,7 @@ class RunFacts:
         """The id of this action's fault: the same however often the plan of an attempt is built."""
         if self.id == _NO_RUN:
             return self.id.hex
-        return uuid5(self.id, f"{self.attempt}/{phase}/{action}").hex
+        return uuid5(self.id, f"{self.attempt}/{self.place}{phase}/{action}").hex
 
 
 ONLY_PLANNED = RunFacts()

@@ -12,7 +12,7 @@ def leave_out(plan: Plan) -> Plan:
     if not left_out:
         return plan
     phases = tuple(_leave_out_parts(phase) for phase in plan.phases if phase.when)
-    return replace(plan, phases=phases, left_out=left_out)
+    return replace(plan, phases=phases, left_out=(*left_out, *plan.left_out))
 
 
 def _leave_out_parts(phase: Phase) -> Phase:

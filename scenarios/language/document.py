@@ -21,6 +21,13 @@ from scenarios.domain.templates import (
 from scenarios.language.built_ins import ONLY_PLANNED, RunFacts, fill_in_phases, name_faults
 from scenarios.language.conditions import leave_out
 from scenarios.language.each import Extras, expand, find_clashes, find_origins, has_each, name_entry
+from scenarios.language.includes import (
+    NOTHING_STORED,
+    Inclusion,
+    StoredScenarios,
+    find_includes,
+    include_phases,
+)
 from scenarios.language.messages import Misfit, explain_errors
 from scenarios.language.plans import assemble_plan
 from scenarios.language.schema import build_schema
@@ -28,7 +35,7 @@ from scenarios.language.semantics import check_pattern_count, check_step_count, 
 from scenarios.language.variables import Variable, resolve_values
 from scenarios.language.words import MAX_STEPS, Metadata, Scenario, scenario_model
 from scenarios.language.yaml_text import MAX_BYTES
-from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree
+from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, get_child, read_tree
 
 # How many problems are examined: nobody reads more, and each takes time.
 TOO_MANY = MAX_PROBLEMS + 1
@@ -38,7 +45,7 @@ PATIENCE = 5 * TOO_MANY
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A valid document. `source` is its original text."""
+    """A valid document. `source` is its original text, and `stored` finds the scenarios that it includes."""
 
     name: str
     title: str
@@ -49,6 +56,16 @@ class Document:
     _tree: Node = field(repr=False)
     _plain: Mapping[str, Any] = field(repr=False)
     _model: type[Scenario[Any, Any]] = field(repr=False)
+    stored: StoredScenarios = field(default=NOTHING_STORED, repr=False, compare=False)
+
+    def find_includes(self) -> list[tuple[int, Node]]:
+        """The number of each phase with `include`, and the node under that."""
+        return list(find_includes(self._tree))
+
+    def list_includes(self) -> list[str]:
+        """The names of the scenarios that it includes itself."""
+        nodes = (get_child(include, "scenario") for _index, include in self.find_includes())
+        return list(dict.fromkeys(str(node.value) for node in nodes if node is not None))
 
 
 def parse_document(
@@ -111,10 +128,21 @@ def build_plan(document: Document, given: Mapping[str, Any], run: RunFacts = ONL
         InvalidVariables: a value does not fit its variable, or the place where it is used.
         InvalidDocument: a rule is broken that can be checked only after the variables are filled in.
     """
+    return _build_with_included(document, given, run, Inclusion((document.name,), MAX_STEPS))
+
+
+def _build_with_included(
+    document: Document, given: Mapping[str, Any], run: RunFacts, inclusion: Inclusion
+) -> plan.Plan:
+    def build(inner: Document, values: Mapping[str, Any], place: str, inside: Inclusion) -> plan.Plan:
+        facts = replace(run, scenario=inclusion.chain[0], place=f"{run.place}{place}")
+        return _build_with_included(replace(inner, stored=document.stored), values, facts, inside)
+
     filled = _fill_in(document, resolve_values(document.variables, given), run)
     if filled.valid is not None:
-        built = assemble_plan(filled.valid, filled.plain["spec"])
-        return leave_out(name_faults(built, filled.unfilled["phases"], run))
+        words = filled.plain["spec"]
+        built = name_faults(assemble_plan(filled.valid, words), filled.unfilled["phases"], run)
+        return leave_out(include_phases(built, words, document, inclusion, build))
     blamed = [(misfit.problem, _find_blamed(document, misfit.node)) for misfit in filled.misfits]
     if innocent := [problem for problem, names in blamed if not names]:
         raise InvalidDocument(_sort_problems(innocent))

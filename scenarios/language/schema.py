@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from scenarios.domain.templates import TEMPLATE_PATTERN
 from scenarios.language.action_words import FAULTLESS_WORDS, Action
 from scenarios.language.check_words import Guard, Undone, Validation
+from scenarios.language.include_words import IncludedPhases
 from scenarios.language.load_words import Load, LoadValidation
 from scenarios.language.result_schema import add_expectations
 from scenarios.language.words import Phase, Scenario, Spec, scenario_model
@@ -32,6 +33,7 @@ def json_schema(
 def build_schema(model: type[Scenario[Any, Any]]) -> dict[str, Any]:
     schema = model.model_json_schema()
     _add_load_validations(schema["$defs"])
+    _add_included_phases(schema["$defs"])
     definitions = {
         # Pydantic adds the parameter to the name of a parametrised model.
         _strip_parameter(name): _describe(definition, templates=name not in _WITHOUT_TEMPLATES)
@@ -80,6 +82,16 @@ def describe_declarations(model: type[BaseModel], scenario: type[Scenario[Any, A
     }
     document = _describe({name: part for name, part in schema.items() if name != "$defs"}, templates=False)
     return document | {"$defs": {**shared, **definitions}}
+
+
+def _add_included_phases(definitions: dict[str, Any]) -> None:
+    """As `_add_load_validations`, for phases with `include`."""
+    own = IncludedPhases.model_json_schema()
+    definitions |= own.pop("$defs")
+    definitions["IncludedPhases"] = own
+    spec = next(part for name, part in definitions.items() if _strip_parameter(name) == "Spec")
+    items = spec["properties"]["phases"]["items"]
+    spec["properties"]["phases"]["items"] = {"anyOf": [items, {"$ref": "#/$defs/IncludedPhases"}]}
 
 
 def _add_load_validations(definitions: dict[str, Any]) -> None:
@@ -145,7 +157,7 @@ def find_words(schema: Mapping[str, Any], path: tuple[str | int, ...]) -> tuple[
     """The title of the declaration at this path, and its keys."""
     found = schema
     for part in path:
-        found = _resolve(found, schema)
+        found = _resolve(found, schema, part)
         if isinstance(part, int):
             found = found.get("items", {})
         else:
@@ -159,13 +171,13 @@ def _get_extra(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    for candidate in _list_alternatives(schema):
-        if reference := candidate.get("$ref"):
-            found: Mapping[str, Any] = root["$defs"][reference.rpartition("/")[2]]
-            if "properties" in found or "additionalProperties" in found:
-                return found
-    return schema
+def _resolve(schema: Mapping[str, Any], root: Mapping[str, Any], word: object = None) -> Mapping[str, Any]:
+    """The declaration that the schema refers to; of several, the first one that has the word."""
+    references = (part["$ref"] for part in _list_alternatives(schema) if "$ref" in part)
+    declared = [root["$defs"][reference.rpartition("/")[2]] for reference in references]
+    declared = [part for part in declared if "properties" in part or "additionalProperties" in part]
+    fitting = (part for part in declared if word in part.get("properties", {}))
+    return next(fitting, declared[0] if declared else schema)
 
 
 def _list_alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

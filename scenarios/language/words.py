@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, Generic, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, WithJsonSchema, create_model
+from pydantic import AfterValidator, BaseModel, Field, ModelWrapValidatorHandler, WithJsonSchema, create_model
 
 from scenarios.domain.declarations import (
     ABSENT,
@@ -24,6 +24,7 @@ from scenarios.domain.declarations import (
 )
 from scenarios.language.action_words import Action
 from scenarios.language.check_words import Guard, Validation
+from scenarios.language.include_words import IncludedPhases
 from scenarios.language.load_rules import find_load_problems
 from scenarios.language.load_words import MAX_LOADS, Load
 from scenarios.language.regression_words import Regression
@@ -49,6 +50,13 @@ class Phase(Declaration, Generic[AnyStep, AnyFault]):
     actions: list[Action[AnyStep, AnyFault]] = Field(default_factory=list)
     validations: list[Validation[AnyStep]] = Field(default_factory=list)
     on_failure: Literal["recover", "stop", "continue"] = "recover"
+
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Any]) -> Any:
+        """A phase with `include` stands for those of another scenario, and has no other words."""
+        if isinstance(data, Mapping) and "include" in data:
+            return IncludedPhases.model_validate(data)
+        return super()._checked(data, handler)
 
 
 class Spec(Declaration, Generic[AnyStep, AnyFault]):

@@ -103,7 +103,7 @@ class ApprovalQuerySet(models.QuerySet["Approval"]):
 
     def for_a_list(self) -> Self:
         return self.select_related("run", "schedule", "asked_by", "decided_by").defer(
-            "run__document", "run__variables"
+            "run__document", "run__included", "run__variables"
         )
 
 

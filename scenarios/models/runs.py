@@ -71,6 +71,10 @@ class Run(models.Model):
     scenario = models.ForeignKey(Scenario, models.SET_NULL, null=True, related_name="runs")
     scenario_name = models.CharField(max_length=63)
     document = models.TextField(help_text="A copy from when the run was started.")
+    # Nullable, so that adding it does not rewrite a large table.
+    included = models.JSONField(
+        null=True, blank=True, help_text="Copies of the scenarios that the document includes, by name."
+    )
     variables = models.JSONField(default=dict)
     state = models.CharField(max_length=20, choices=build_choices(RunState), default=RunState.QUEUED)
     outcome = models.CharField(max_length=12, choices=build_choices(Outcome), blank=True)

@@ -132,9 +132,12 @@ def plan_run(schedule: Schedule, scenario: Scenario) -> PlannedRun:
         InvalidVariables: the variables do not fit the scenario.
     """
     document = documents.read_document(scenario.document)
+    included = documents.read_included(document)
+    if included:
+        document = documents.read_document(scenario.document, included)
     plan = build_plan(document, schedule.variables)
     touched, protected = admission.find_touched_and_protected(approval_gate.list_acting_steps(plan))
-    fingerprint = _fingerprint(schedule, scenario.document, protected)
+    fingerprint = _fingerprint(schedule, [scenario.document, *([included] if included else [])], protected)
     return PlannedRun(scenario, document, plan, touched, protected, fingerprint)
 
 
@@ -236,10 +239,10 @@ def find_plan(approval: Approval) -> Plan | None:
         InvalidVariables: the variables do not fit the document.
     """
     if approval.run is not None:
-        source = approval.run.document
-    else:
-        name = approval.schedule.scenario_name if approval.schedule else ""
-        source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
+        document = documents.read_document(approval.run.document, approval.run.included or {})
+        return build_plan(document, find_variables(approval))
+    name = approval.schedule.scenario_name if approval.schedule else ""
+    source = Scenario.objects.filter(name=name).values_list("document", flat=True).first() or ""
     return build_plan(documents.read_document(source), find_variables(approval)) if source else None
 
 
@@ -256,8 +259,8 @@ def compute_fingerprint(schedule: Schedule) -> str:
         return ""
 
 
-def _fingerprint(schedule: Schedule, document: str, protected: list[str]) -> str:
-    facts = [document, *_facts(schedule), protected]
+def _fingerprint(schedule: Schedule, documents_of_run: list[Any], protected: list[str]) -> str:
+    facts = [*documents_of_run, *_facts(schedule), protected]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

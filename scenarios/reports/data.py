@@ -49,6 +49,7 @@ def build_content(facts: Facts) -> dict[str, Any]:
         "charts": _describe_charts(facts.charts),
         "version": facts.version,
         "document": run.document,
+        "included": run.included or {},
     }
     return add_earlier_run_names(
         fields,

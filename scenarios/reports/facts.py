@@ -70,7 +70,7 @@ def collect_facts(run: Run) -> Facts:
 
 def _parse_document(run: Run) -> Document | None:
     try:
-        return read_document(run.document)
+        return read_document(run.document, run.included or {})
     except InvalidDocument:
         return None  # of an earlier release: the report still tells what was carried out
 

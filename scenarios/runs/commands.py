@@ -13,7 +13,7 @@ from scenarios.domain.errors import CannotBegin, ScenarioDeleted
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import ApprovalState, Outcome, Rollback, RunState
 from scenarios.domain.plan import Plan
-from scenarios.drivers.documents import read_document
+from scenarios.drivers.documents import read_document, read_included
 from scenarios.language.document import Document, build_plan
 from scenarios.models import Approval, GlobalStop, Run, RunCharts, Scenario, Schedule
 from scenarios.ports import Event
@@ -55,11 +55,15 @@ def start_run(
         ScenarioDeleted: `scenario` is no longer stored.
     """
     document = read_document(source)
+    included = read_included(document)
+    if included:
+        document = read_document(source, included)
     plan = build_plan(document, variables)
     run = Run(
         scenario=scenario,
         scenario_name=document.name,
         document=document.source,
+        included=included or None,
         variables=dict(variables),
         services=approval_gate.find_touched_services(plan),
         targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),
@@ -108,6 +112,7 @@ def start_scheduled_run(
         scenario=scenario,
         scenario_name=document.name,
         document=document.source,
+        included=read_included(document) or None,
         variables=dict(schedule.variables),
         services=services,
         targets=admission.collect_targets(approval_gate.list_acting_steps(plan)).as_json(),

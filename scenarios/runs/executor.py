@@ -201,7 +201,7 @@ async def end_run(run: Run, journal: DatabaseJournal, verdict: Verdict, retries:
 def build_run_plan(run: Run) -> Plan:
     """The plan of the run's own document, as it was when the run was started."""
     facts = RunFacts(run.id, run.attempt, run.claimed_at)
-    return build_plan(read_document(run.document), run.variables, facts)
+    return build_plan(read_document(run.document, run.included or {}), run.variables, facts)
 
 
 def find_fitting_plan(run: Run) -> Plan | None:

@@ -70,7 +70,7 @@ def _describe_hold(target: str, held: Mapping[str, Hold], held_host: Hold | None
 
 
 def _read_holds() -> Iterable[Hold]:
-    return Hold.objects.select_related("run").defer("run__document", "run__variables")
+    return Hold.objects.select_related("run").defer("run__document", "run__included", "run__variables")
 
 
 def _read_line(now: datetime) -> Iterator[Run]:

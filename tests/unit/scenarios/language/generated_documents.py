@@ -223,7 +223,10 @@ DOCUMENTS = words(
             {"name": st.just("generated")}, title=NAMES, description=TEXTS, tags=st.lists(NAMES, max_size=2)
         ),
         "spec": words(
-            {"phases": several(PHASES, 1)},
+            {
+                "phases": several(PHASES, 1)
+                | st.just([{"include": {"scenario": "other", "variables": {"v": 3}}}])
+            },
             timeout=DURATIONS,
             retry_interrupted=st.integers(0, 3),
             regression=st.sampled_from(["1.5x", "2x", "0.5x"]).map(
