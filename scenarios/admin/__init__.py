@@ -13,6 +13,7 @@ from scenarios.admin import (
     scenario_pages,
     schedule_pages,
     service_pages,
+    suite_pages,
     token_pages,
     webhook_pages,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "scenario_pages",
     "schedule_pages",
     "service_pages",
+    "suite_pages",
     "token_pages",
     "webhook_pages",
 ]

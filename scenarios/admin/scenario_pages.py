@@ -218,6 +218,9 @@ class ScenarioAdmin(DeletedByServiceAdmin):
             "older": versions[-1].key if len(versions) == VERSIONS_PER_PAGE else None,
             "is_newest_page": not before,
             "may_restore": self.has_change_permission(request, scenario),
+            "list_page": "admin:scenarios_scenario_changelist",
+            "row_page": "admin:scenarios_scenario_change",
+            "restore_page": "admin:scenarios_scenario_restore",
             **(extra_context or {}),
         }
         template = "admin/scenarios/scenario/history.html"

@@ -16,6 +16,7 @@ PAGES = {
     "tutorial": "Tutorial",
     "scenario-language": "The language",
     "loads": "Loads",
+    "suites": "Suites",
     "command-line": "Command line",
     "client": "The client",
     "api": "API",

@@ -28,6 +28,7 @@ from scenarios.supervision import readiness
 # Text in the header, URL name, and the permission that the page needs, if any.
 PLACES = (
     ("Scenarios", "scenarios_scenario_changelist", "scenarios.view_scenario"),
+    ("Suites", "scenarios_suite_changelist", "scenarios.view_scenario"),
     ("Runs", "scenarios_run_changelist", "scenarios.view_run"),
     ("Faults", "scenarios_fault_changelist", "scenarios.view_fault"),
     ("Services", "scenarios_service_changelist", "scenarios.view_service"),

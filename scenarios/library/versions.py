@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import unified_diff
 
-from scenarios.models import Scenario
+from scenarios.models import Scenario, Suite
 
 VERSIONS_PER_PAGE = 20
 KINDS = {"+": "added", "-": "removed", "@": "place"}
@@ -37,7 +37,7 @@ class Version:
         return sum(line.kind == "removed" for line in self.lines)
 
 
-def list_versions(scenario: Scenario, *, before: int | None = None) -> list[Version]:
+def list_versions(scenario: Scenario | Suite, *, before: int | None = None) -> list[Version]:
     """A page of versions, the newest first: those before the version with the key `before`."""
     rows = scenario.history.select_related("history_user").order_by("-history_id")
     if before is not None:

@@ -4,16 +4,14 @@ There is a test case for each validation, for each action that failed its expect
 rollback. In the form that Jenkins and GitLab read: https://github.com/testmoapp/junitxml
 """
 
-import re
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from scenarios.domain.outcomes import Outcome, Rollback, RunState
 from scenarios.domain.plan import LeftOut, LoadValidation, Validation
+from scenarios.domain.xml_text import clean_xml_text
 from scenarios.reports.facts import Facts
 from scenarios.runs.history import StepHistory
 
-# Characters that XML 1.0 cannot hold, not even escaped.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _CHILDREN = {"failed": "failure", "errored": "error", "running": "skipped", "not judged": "skipped"}
 
 
@@ -44,7 +42,11 @@ def render(facts: Facts) -> str:
 
 def _add_case(suite: Element, name: str, classname: str, seconds: float) -> Element:
     return SubElement(
-        suite, "testcase", name=_clean(name), classname=_clean(classname), time=f"{seconds:.3f}"
+        suite,
+        "testcase",
+        name=clean_xml_text(name),
+        classname=clean_xml_text(classname),
+        time=f"{seconds:.3f}",
     )
 
 
@@ -67,9 +69,9 @@ def _add_step(suite: Element, step: StepHistory, facts: Facts) -> None:
     seconds = history.offset(step.ended) - history.offset(step.began)
     case = _add_case(suite, step.name, f"{facts.run.scenario_name}.{step.phase}", seconds)
     if child := _CHILDREN.get(step.verdict):
-        found = SubElement(case, child, message=_clean(step.reason or step.verdict))
+        found = SubElement(case, child, message=clean_xml_text(step.reason or step.verdict))
         if (seen := facts.output_of(step)) is not None:
-            found.text = _clean(f"seen: {seen!r}")
+            found.text = clean_xml_text(f"seen: {seen!r}")
 
 
 def _add_run(suite: Element, facts: Facts) -> None:
@@ -79,24 +81,20 @@ def _add_run(suite: Element, facts: Facts) -> None:
     if run.state != RunState.FINISHED:
         SubElement(case, "skipped", message=f"the run is {run.state}")
     elif run.outcome not in (Outcome.PASSED, Outcome.FAILED):
-        SubElement(case, "error", message=_clean(f"{run.outcome}: {run.reason}"))
+        SubElement(case, "error", message=clean_xml_text(f"{run.outcome}: {run.reason}"))
 
 
 def _add_regressions(suite: Element, facts: Facts) -> None:
     if facts.regressions:
         case = _add_case(suite, "the run is as quick as earlier ones", facts.run.scenario_name, 0.0)
-        SubElement(case, "failure", message=_clean("; ".join(facts.regressions)))
+        SubElement(case, "failure", message=clean_xml_text("; ".join(facts.regressions)))
 
 
 def _add_rollback(suite: Element, facts: Facts) -> None:
     case = _add_case(suite, "nothing is left injected", facts.run.scenario_name, 0.0)
     if facts.run.rollback == Rollback.DIRTY:
         left = "; ".join(f"{fault.action}: {fault.reason}" for fault in facts.history.still_injected)
-        SubElement(case, "failure", message=_clean(f"rollback dirty: {left}"))
+        SubElement(case, "failure", message=clean_xml_text(f"rollback dirty: {left}"))
     elif facts.run.rollback == Rollback.UNVERIFIED:
         left = "; ".join(f"{fault.action}: {fault.status}" for fault in facts.history.unverified)
-        SubElement(case, "system-out").text = _clean(f"rollback unverified: {left}")
-
-
-def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+        SubElement(case, "system-out").text = clean_xml_text(f"rollback unverified: {left}")

@@ -147,8 +147,7 @@ class _Turn:
         current = self._suite_run.cells.filter(state=TriedState.RUNNING).select_related("run").first()
         ending = ""
         if current is not None:
-            if current.run is not None and current.run.state != RunState.FINISHED:
-                self._pass_stop_on(current.run)
+            if current.run is not None and not self._has_ended(current.run):
                 return
             ending = self._decide(current)
         if self._suite_run.stop_requested_at is not None:
@@ -158,9 +157,15 @@ class _Turn:
         elif not self._begin_next():
             _finish(self._suite_run)
 
-    def _pass_stop_on(self, run: Run) -> None:
-        if self._suite_run.stop_requested_at is not None and run.stop_requested_at is None:
-            run_commands.request_stop(run, by=self._suite_run.stop_requested_by)
+    def _has_ended(self, run: Run) -> bool:
+        """Whether the cell's run is over. One that has not begun ends at once with a stop of the suite."""
+        if run.state == RunState.FINISHED:
+            return True
+        if self._suite_run.stop_requested_at is None or run.stop_requested_at is not None:
+            return False
+        run_commands.request_stop(run, by=self._suite_run.stop_requested_by)
+        run.refresh_from_db()
+        return run.state == RunState.FINISHED
 
     def _decide(self, cell: TriedCell) -> str:
         """Write what the cell's run has shown; why the suite's run ends with it, "" if it goes on."""

@@ -3,13 +3,15 @@
 from django import template
 from django.utils.safestring import SafeString
 
-from scenarios.models import Run
-from scenarios.pictures import badges, words
+from scenarios.models import Run, SuiteRun
+from scenarios.pictures import badges, suite_badges, words
+from scenarios.suites.matrix import MatrixCell, find_fault_title
 
 register = template.Library()
 register.filter("duration", words.duration)
 register.filter("moment", words.moment)
 register.filter("in_zone", words.moment_in_zone)
+register.filter("fault_title", find_fault_title)
 register.simple_tag(badges.delivery_badge)
 
 
@@ -21,3 +23,18 @@ def run_badges(run: Run, *, big: bool = False) -> SafeString:
 @register.simple_tag
 def badge(verdict: str, word: str = "") -> SafeString:
     return badges.badge(verdict, word)
+
+
+@register.simple_tag
+def suite_run_badge(suite_run: SuiteRun) -> SafeString:
+    return suite_badges.suite_run_badge(suite_run)
+
+
+@register.simple_tag
+def suite_state(state: str) -> SafeString:
+    return suite_badges.suite_badge(state)
+
+
+@register.simple_tag
+def suite_cell(cell: MatrixCell, fresh_for: str) -> SafeString:
+    return suite_badges.draw_cell(cell, fresh_for)

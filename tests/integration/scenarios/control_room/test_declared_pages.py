@@ -15,7 +15,7 @@ from tests.integration.scenarios.planned_rows import asked_run, exchange, read_a
 pytestmark = pytest.mark.django_db
 
 FORBIDDEN = 403
-KEYS = {"<uuid:pk>": UUID(int=1), "<int:pk>": 1, "<int:version>": 1}
+KEYS = {"<uuid:pk>": UUID(int=1), "<int:pk>": 1, "<int:version>": 1, "<uuid:run>": UUID(int=1)}
 
 
 def declared_addresses() -> Iterator[str]:
@@ -32,7 +32,7 @@ def declared_addresses() -> Iterator[str]:
 def test_each_declared_page_and_button_needs_a_permission(client: Client) -> None:
     client.force_login(someone("nobody"))
     addresses = list(declared_addresses())
-    assert len(addresses) == 25
+    assert len(addresses) == 31
     for address in addresses:
         assert client.get(address).status_code == FORBIDDEN, address
         assert client.post(address).status_code == FORBIDDEN, address
