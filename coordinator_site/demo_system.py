@@ -1,5 +1,7 @@
 """What `manage.py up` knows of its demo: the services with their fault proxy, and the first scenario."""
 
+from pathlib import Path
+
 from django.conf import settings
 
 from coordinator_site.environment import kept_secret_key
@@ -7,8 +9,11 @@ from coordinator_site.local_system import Ports
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.platform import ConfiguredSecrets
 from scenarios.library import services as registered_services
-from scenarios.models import DEFAULT_PROXY_SECRET
+from scenarios.models import DEFAULT_PROXY_SECRET, Suite
+from scenarios.suites.documents import read_suite
+from scenarios.suites.storage import save_suite
 
+SUITE = Path(__file__).parent / "suites" / "exchange.yaml"
 FIRST_SCENARIO = "dependency-hangs"
 # Short, because somebody waits for it.
 FIRST_VARIABLES = {"usual": "200ms", "limit": "1s", "hold": "2s", "steady": "1s"}
@@ -35,6 +40,13 @@ def register_services(ports: Ports) -> None:
         proxy=ports.get_address("proxy_control"),
         proxy_listener=f"127.0.0.1:{ports.price_feed_proxy}",
     )
+
+
+def save_demo_suite() -> None:
+    """Store the suite of the demo services, unless one of its name is stored, which may have been edited."""
+    document = read_suite(SUITE.read_text())
+    if not Suite.objects.filter(name=document.name).exists():
+        save_suite(document)
 
 
 def find_proxy_token() -> str:

@@ -9,6 +9,7 @@ from coordinator_client.asynchronous.decisions import AsyncApprovals, AsyncFault
 from coordinator_client.asynchronous.registrations import AsyncHosts, AsyncSchedules, AsyncServices
 from coordinator_client.asynchronous.runs import AsyncRuns
 from coordinator_client.asynchronous.scenarios import AsyncScenarios
+from coordinator_client.asynchronous.suites import AsyncSuites
 from coordinator_client.asynchronous.transport import AsyncTransport
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.exchanges import build_call
@@ -53,6 +54,7 @@ class AsyncClient:
         self.approvals = AsyncApprovals(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
         self.tokens = AsyncTokens(self._transport)
+        self.suites = AsyncSuites(self._transport)
 
     @classmethod
     def from_profile(cls, name: str = "", *, timeout: float = 30.0) -> Self:

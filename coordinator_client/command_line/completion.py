@@ -24,6 +24,10 @@ def complete_schedules(prefix: str, parsed_args: Any, **_named: Any) -> list[str
     return _ask(parsed_args, "schedules", prefix)
 
 
+def complete_suites(prefix: str, parsed_args: Any, **_named: Any) -> list[str]:
+    return _ask(parsed_args, "suites", prefix)
+
+
 def complete_services(prefix: str, parsed_args: Any, **_named: Any) -> list[str]:
     return _ask(parsed_args, "services", prefix)
 

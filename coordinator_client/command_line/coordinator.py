@@ -6,6 +6,7 @@ from typing import Protocol
 
 from coordinator_client.command_line.decisions import Decisions
 from coordinator_client.command_line.registrations import Registrations
+from coordinator_client.command_line.suites import Suites
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import CoordinatorError, InvalidDocumentError, Problem
 from coordinator_client.records import Change, Event, Fault, LeftOut, PlannedRun, Run, Scenario, Version
@@ -32,6 +33,15 @@ class ScenarioNotFound(CommandRefused):
         else:
             hint = f"store scenarios with {quote_command('import')}."
         super().__init__(f"There is no scenario {name!r}; {hint}")
+
+
+class SuiteNotFound(CommandRefused):
+    """There is no suite with this name."""
+
+    def __init__(self, name: str, stored: Sequence[str]) -> None:
+        close = get_close_matches(name, stored, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"{quote_command('suite list')} lists all."
+        super().__init__(f"There is no suite {name!r}; {hint}")
 
 
 class RunNotFound(CommandRefused):
@@ -87,7 +97,7 @@ class RunFilter:
     limit: int = 20
 
 
-class Coordinator(Registrations, Decisions, Protocol):
+class Coordinator(Registrations, Decisions, Suites, Protocol):
     """All methods may raise CoordinatorError; InvalidDocumentError and InvalidVariablesError say where."""
 
     def close(self) -> None: ...

@@ -18,6 +18,7 @@ from coordinator_client.command_line import (
     run_verbs,
     scenario_verbs,
     schedule_verbs,
+    suite_verbs,
 )
 from coordinator_client.command_line.coordinator import Coordinator
 from coordinator_client.command_line.terminal import Terminal
@@ -30,7 +31,7 @@ from coordinator_client.version import __version__
 DESCRIPTION = "Store and run scenarios on a coordinator, and manage runs, faults, schedules and services."
 GROUPS = (
     *(scenario_verbs, import_verb, run_verbs, history_verbs, fault_verbs, schedule_verbs),
-    *(registration_verbs, decision_verbs),
+    *(registration_verbs, decision_verbs, suite_verbs),
 )
 
 

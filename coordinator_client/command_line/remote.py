@@ -16,6 +16,7 @@ from coordinator_client.command_line.coordinator import (
 )
 from coordinator_client.command_line.remote_decisions import RemoteDecisions
 from coordinator_client.command_line.remote_registrations import RemoteRegistrations
+from coordinator_client.command_line.remote_suites import RemoteSuites
 from coordinator_client.command_line.wording import quote_command
 from coordinator_client.errors import (
     InvalidDocumentError,
@@ -47,7 +48,7 @@ UNNAMED = "unnamed"
 EXPERIMENT_WORDS = {"method", "steady-state-hypothesis"}
 
 
-class RemoteCoordinator(RemoteRegistrations, RemoteDecisions):
+class RemoteCoordinator(RemoteRegistrations, RemoteDecisions, RemoteSuites):
     def __init__(self, client: Client) -> None:
         self._client = client
 

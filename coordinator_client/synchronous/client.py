@@ -10,6 +10,7 @@ from coordinator_client.synchronous.decisions import Approvals, Faults, Tokens, 
 from coordinator_client.synchronous.registrations import Hosts, Schedules, Services
 from coordinator_client.synchronous.runs import Runs
 from coordinator_client.synchronous.scenarios import Scenarios
+from coordinator_client.synchronous.suites import Suites
 from coordinator_client.synchronous.transport import Transport
 from coordinator_client.errors import CoordinatorError
 from coordinator_client.exchanges import build_call
@@ -54,6 +55,7 @@ class Client:
         self.approvals = Approvals(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.tokens = Tokens(self._transport)
+        self.suites = Suites(self._transport)
 
     @classmethod
     def from_profile(cls, name: str = "", *, timeout: float = 30.0) -> Self:

@@ -10,7 +10,6 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -19,14 +18,14 @@ from scenarios.admin.pages import address, button, page
 from scenarios.control_room.suite_forms import SuiteForm
 from scenarios.domain.counts import format_count
 from scenarios.domain.errors import InvalidDocument
-from scenarios.domain.suite_states import ShownState, SuiteRunState
+from scenarios.domain.suite_states import SuiteRunState
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
-from scenarios.models import Suite, SuiteCell, SuiteRun
+from scenarios.models import Suite, SuiteRun
 from scenarios.pictures.suite_badges import suite_badge, suite_run_badge
 from scenarios.suites import storage
 from scenarios.suites.badge import compute_key
 from scenarios.suites.documents import SuiteDocument, describe_suites, read_suite
-from scenarios.suites.matrix import count_cells, find_gravest, read_matrix
+from scenarios.suites.matrix import count_by_state, find_gravest, read_matrix
 from scenarios.suites.obstacles import find_obstacles
 from scenarios.suites.running import request_suite_stop, start_suite
 
@@ -69,12 +68,12 @@ class SuiteAdmin(DeletedByServiceAdmin):
         return found, counts, set(), protected
 
     def add_to_rows(self, rows: list[Any]) -> None:
-        counts = count_cells(SuiteCell.objects.filter(suite__in=rows), timezone.now())
+        counts = count_by_state(rows)
         newest = SuiteRun.objects.filter(suite=OuterRef("pk")).order_by("-started_at", "-id").values("pk")[:1]
         keys = Suite.objects.filter(pk__in=[row.pk for row in rows]).values_list(Subquery(newest), flat=True)
         runs = {run.suite_id: run for run in SuiteRun.objects.filter(pk__in=list(keys)).defer("document")}
         for row in rows:
-            row.counts = {state: counts.get((row.name, state.value), 0) for state in ShownState}
+            row.counts = counts[row.name]
             row.newest = runs.get(row.pk)
 
     @admin.display(description="state")

@@ -14,6 +14,7 @@ from scenarios.api import (
     scenarios,
     schedules,
     services,
+    suite_runs,
     suites,
     tokens,
     versions,
@@ -35,7 +36,7 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, tokens, scenarios, versions, suites, imports, plans, runs, events, looks, faults),
+    *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans, runs, events, looks, faults),
     *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:

@@ -22,6 +22,15 @@ SCENARIO: Example = {
     "changed_by": "ada",
 }
 SUITE: Example = {**SCENARIO, "name": "shop", "title": "What the shop survives", "service": "shop"}
+COUNTS: Example = {
+    "survived": 9,
+    "degraded": 5,
+    "failed": 1,
+    "never_tried": 0,
+    "older": 0,
+    "skipped": 13,
+}
+SUITE_IN_LIST: Example = {**SUITE, "state": "failed", "counts": COUNTS}
 VERSION: Example = {"version": 3, "at": "2026-01-01T12:00:00Z", "by": "ada", "current": True}
 TOKEN: Example = {
     "id": 4,
@@ -53,6 +62,47 @@ RUN: Example = {
     "stopping": False,
     "last_event": 33,
     "url": f"{SITE}/run/{RUN_ID}/change/",
+}
+SUITE_RUN: Example = {
+    "id": "9f1c7c0e-0d0f-4a55-8a3b-2f1f5b7a6c10",
+    "suite": "shop",
+    "status": "failed",
+    "reason": "9 survived, 5 degraded, 1 failed, 13 skipped",
+    "created_at": "2026-01-01T12:00:00Z",
+    "finished_at": "2026-01-01T12:04:10Z",
+    "created_by": "ada",
+    "origin": "api",
+    "stopping": False,
+}
+TRIED_CELL: Example = {
+    "dependency": "shop-db",
+    "fault": "slow",
+    "state": "degraded",
+    "reason": "users noticed: status is 503, not 200",
+    "run": RUN_ID,
+    "waiting_for": "",
+}
+MATRIX: Example = {
+    "suite": "shop",
+    "title": "What the shop survives",
+    "service": "shop",
+    "state": "failed",
+    "words": "failed: 1 of 15",
+    "counts": COUNTS,
+    "badge": "/badges/suites/shop/3f2504e04f8911d39a0c.svg",
+    "cells": [
+        {
+            "dependency": "shop-db",
+            "fault": "slow",
+            "must": "fail",
+            "state": "degraded",
+            "proved": "degraded",
+            "reason": "users noticed: status is 503, not 200",
+            "obstacle": "",
+            "run": RUN_ID,
+            "proved_at": "2026-01-01T12:00:09Z",
+        }
+    ],
 }
 RUN_DETAILS: Example = {
     **RUN,
@@ -184,7 +234,11 @@ EXAMPLES: dict[str, Example] = {
     "StoredScenario": {**SCENARIO, "document": DOCUMENT},
     "VersionPage": list_one(VERSION),
     "StoredVersion": {**VERSION, "document": DOCUMENT},
-    "SuitePage": list_one(SUITE),
+    "SuitePage": list_one(SUITE_IN_LIST),
+    "SuiteMatrix": MATRIX,
+    "SuiteRunPage": list_one(SUITE_RUN),
+    "SuiteRunDetails": {**SUITE_RUN, "cells": [TRIED_CELL]},
+    "SuiteStopResult": {"run": RUN_ID, "stopping": True},
     "StoredSuite": {**SUITE, "document": SUITE_TEXT},
     "PlanRequest": {"document": DOCUMENT, "variables": {"delay_ms": 700}},
     "PlannedRun": {

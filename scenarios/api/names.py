@@ -10,7 +10,7 @@ from ninja import Field
 from scenarios.api.problems import NotFoundError, ProblemAt, RefusedError
 from scenarios.language.yaml_tree import read_tree
 from scenarios.library.sync import AnyDocument
-from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Suite, Webhook
+from scenarios.models import Approval, Fault, Host, Run, Scenario, Schedule, Service, Suite, SuiteRun, Webhook
 from scenarios.models.fields import DNS_LABEL
 
 Row = TypeVar("Row", bound=Model)
@@ -71,6 +71,13 @@ def locate_name(document: AnyDocument, message: str, hint: str) -> ProblemAt:
     """A problem at the place of the document's name."""
     node = read_tree(document.source).value["metadata"].value["name"]
     return ProblemAt(path="metadata.name", message=message, hint=hint, line=node.line, column=node.column)
+
+
+def find_suite_run(run_id: UUID) -> SuiteRun:
+    found = SuiteRun.objects.filter(id=run_id).select_related("started_by").first()
+    if found is None:
+        raise NotFoundError(f"There is no run of a suite {str(run_id)!r}.")
+    return found
 
 
 def find_run(run_id: UUID) -> Run:

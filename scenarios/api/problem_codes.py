@@ -22,6 +22,7 @@ class ProblemCode(StrEnum):
     FAULT_NOT_OUTSTANDING = "fault_not_outstanding"
     NOT_WAITING = "not_waiting"
     IN_USE = "in_use"
+    SUITE_RUNNING = "suite_running"
     DISABLED = "disabled"
     SCHEDULE_INVALID = "schedule_invalid"
     CHANGED_MEANWHILE = "changed_meanwhile"
@@ -55,10 +56,8 @@ MEANINGS = {
     ProblemCode.RUN_WOULD_WAIT: (409, "The run would have to wait, and the caller does not want it to."),
     ProblemCode.FAULT_NOT_OUTSTANDING: (409, "Only an outstanding fault can be retried or acknowledged."),
     ProblemCode.NOT_WAITING: (409, "Nothing waits for this approval any more."),
-    ProblemCode.IN_USE: (
-        409,
-        "A scenario with unfinished runs or faults, or a suite that runs, cannot be deleted.",
-    ),
+    ProblemCode.IN_USE: (409, "A scenario with unfinished runs or faults cannot be deleted."),
+    ProblemCode.SUITE_RUNNING: (409, "The suite is running: it cannot be started or deleted."),
     ProblemCode.DISABLED: (409, "The webhook is disabled."),
     ProblemCode.SCHEDULE_INVALID: (409, "The schedule is no longer valid and cannot be resumed."),
     ProblemCode.CHANGED_MEANWHILE: (412, "What is stored does not fit If-Match or If-None-Match."),

@@ -240,7 +240,7 @@ HANDLERS: dict[type[Exception], Callable[[Any], HttpResponse]] = {
     CannotBegin: answer_with(HTTPStatus.CONFLICT, ProblemCode.RUN_WOULD_WAIT),
     ScenarioDeleted: answer_with(HTTPStatus.NOT_FOUND, ProblemCode.NOT_FOUND),
     CannotRemove: answer_with(HTTPStatus.CONFLICT, ProblemCode.IN_USE),
-    SuiteIsRunning: answer_with(HTTPStatus.CONFLICT, ProblemCode.IN_USE),
+    SuiteIsRunning: answer_with(HTTPStatus.CONFLICT, ProblemCode.SUITE_RUNNING),
     NameTaken: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
     AlreadyRegistered: answer_with(HTTPStatus.CONFLICT, ProblemCode.NAME_TAKEN),
     ServiceHeld: answer_with(HTTPStatus.CONFLICT, ProblemCode.SERVICE_HELD),

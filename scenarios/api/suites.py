@@ -24,9 +24,11 @@ from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_
 from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problems import Problem
 from scenarios.api.scenarios import ValidDocument
+from scenarios.domain.suite_states import ShownState
 from scenarios.models import Suite
 from scenarios.suites import storage
 from scenarios.suites.documents import SuiteDocument, read_suite
+from scenarios.suites.matrix import count_by_state, find_gravest
 
 router = Router(tags=["suites"])
 ORDER = Order(("name",), (parse_cursor_name,))
@@ -34,7 +36,7 @@ VERSIONED = Versioned(Suite, ("document",))
 DOCUMENT = describe_document("The suite's document.", example_documents.SUITE_DOCUMENT)
 
 
-class SuiteInList(Schema):
+class SuiteFacts(Schema):
     name: str
     title: str
     description: str
@@ -49,7 +51,14 @@ class SuiteInList(Schema):
         return row.changed_by.get_username() if row.changed_by else None
 
 
-class StoredSuite(SuiteInList):
+class SuiteInList(SuiteFacts):
+    """`state` is the gravest of its cells."""
+
+    state: ShownState
+    counts: dict[str, int]
+
+
+class StoredSuite(SuiteFacts):
     document: str
 
 
@@ -74,7 +83,12 @@ def list_suites(request: HttpRequest, filters: Query[SuiteFilters]) -> dict[str,
         rows = rows.filter(name__contains=filters.name)
     if filters.service:
         rows = rows.filter(service=filters.service)
-    return build_page(rows, ORDER, filters)
+    page = build_page(rows, ORDER, filters)
+    counts = count_by_state(page["items"])
+    for row in page["items"]:
+        row.counts = {state.value: count for state, count in counts[row.name].items()}
+        row.state = find_gravest(counts[row.name])
+    return page
 
 
 @router.get(

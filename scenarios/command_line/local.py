@@ -24,6 +24,7 @@ from scenarios import models
 from scenarios.command_line.local_decisions import LocalDecisions
 from scenarios.command_line.local_errors import describe_left_out, explain_errors
 from scenarios.command_line.local_registrations import LocalRegistrations
+from scenarios.command_line.local_suites import LocalSuites
 from scenarios.domain.outcomes import RunState
 from scenarios.domain.worker_commands import WORKER_COMMANDS
 from scenarios.drivers import documents as drivers_documents
@@ -52,7 +53,7 @@ EVENTS_PER_PAGE = 500
 POLL_SECONDS = 0.1
 
 
-class LocalCoordinator(LocalRegistrations, LocalDecisions):
+class LocalCoordinator(LocalRegistrations, LocalDecisions, LocalSuites):
     def close(self) -> None:
         """The connection to the database belongs to Django."""
 

@@ -39,6 +39,8 @@ def test_every_command_of_the_guide_does_what_it_says(system: Coordinator) -> No
             values["APPROVAL"] = str(json.loads(output)["items"][0]["id"])
         if "/webhooks" in line and "secret" in output:
             values["WEBHOOK"] = str(json.loads(output)["id"])
+        if "-X POST" in line and line.endswith("/suites/exchange/runs"):
+            values["ROUND"] = json.loads(output)["id"]
         if "Idempotency-Key" in line:
             values["RUN"] = json.loads(output)["id"]
     assert len(printed) == len(PAGE.commands()) >= 10

@@ -28,6 +28,7 @@ from coordinator_site.demo_system import (
     FIRST_VARIABLES,
     find_proxy_token,
     register_services,
+    save_demo_suite,
 )
 from coordinator_site.supervisor import Child, Supervisor
 from scenarios.command_line.local import LocalCoordinator
@@ -80,6 +81,7 @@ class Command(BaseCommand):
             if not Scenario.objects.filter(name=file.stem).exists():
                 stored_scenarios.save_scenario(documents.read_document(file.read_bytes()))
         register_services(ports)
+        save_demo_suite()
         return create_admin()
 
     def serve(self, supervisor: Supervisor, ports: local_system.Ports, password: str, *, once: bool) -> int:

@@ -31,6 +31,7 @@ def register_services() -> None:
     Service.objects.create(name="cache", base_url="redis://127.0.0.1:3", proxy=PROXY)
 
 
+TWO_CELLS = TEXT.replace("[slow, hanging, cpu]", "[slow]").replace("[refused, paused]", "[refused]")
 SLOW, REFUSED = "dependency-slow", "dependency-refuses-connections"
 
 

@@ -7,74 +7,38 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from scenarios.domain.event_kinds import EventKind
-from scenarios.domain.outcomes import FaultState, Outcome, Rollback, RunState
+from scenarios.domain.outcomes import Outcome, RunState
 from scenarios.domain.suite_states import CellState, SuiteOutcome, SuiteRunState, TriedState
-from scenarios.models import Approval, Event, Fault, Run, Scenario, Service, Suite, SuiteRun, TriedCell
+from scenarios.models import Approval, Run, Scenario, Service, Suite, SuiteRun, TriedCell
 from scenarios.planning import approvals
 from scenarios.runs import global_stop
 from scenarios.runs.commands import request_stop
-from scenarios.suites.composition import MAY_FAIL
 from scenarios.suites.running import advance, advance_all, request_suite_stop, start_suite
 from scenarios.suites.storage import SuiteIsRunning
+from tests.integration.scenarios.suites.ended_runs import end_run
 from tests.integration.scenarios.suites.suite_rows import (
     REFUSED,
     SLOW,
-    TEXT,
+    TWO_CELLS,
     register_services,
     save_catalogue,
     store_suite,
 )
 
 pytestmark = pytest.mark.django_db
-TWO = TEXT.replace("[slow, hanging, cpu]", "[slow]").replace("[refused, paused]", "[refused]")
 
 
 @pytest.fixture
 def suite() -> Suite:
     register_services()
     save_catalogue(SLOW, REFUSED)
-    return store_suite(TWO)
+    return store_suite(TWO_CELLS)
 
 
 def find_current(suite_run: SuiteRun) -> Run:
     cell = suite_run.cells.get(state=TriedState.RUNNING)
     assert cell.run is not None
     return cell.run
-
-
-def end_run(
-    run: Run, outcome: Outcome, reason: str = "", *, broken: bool = True, noticed: bool = False
-) -> None:
-    """As a worker does; the engine itself is not what is tested here."""
-    now = timezone.now()
-    if broken:
-        Fault.objects.create(
-            run=run,
-            order=1,
-            phase="fault",
-            action="break it",
-            undo={},
-            timeout=30.0,
-            driver="proxy",
-            state=FaultState.UNDONE,
-            opened_at=now,
-            injected_at=now,
-            closed_at=now,
-        )
-    if noticed:
-        Event.objects.create(
-            run=run,
-            sequence=1,
-            kind=EventKind.VALIDATION_NOT_HOLDING,
-            at=now,
-            phase="fault",
-            subject=MAY_FAIL,
-            detail={"reason": "status is 503"},
-        )
-    Run.objects.filter(pk=run.pk).update(
-        state=RunState.FINISHED, outcome=outcome, rollback=Rollback.CLEAN, reason=reason, finished_at=now
-    )
 
 
 def list_states(suite_run: SuiteRun) -> list[str]:
@@ -177,7 +141,7 @@ def test_scenarios_and_services_may_vanish_while_the_suite_runs(suite: Suite) ->
 
 def test_a_suite_that_is_changed_while_it_runs_goes_on_as_it_began(suite: Suite) -> None:
     suite_run = start_suite(suite, origin="cli")
-    store_suite(TWO.replace("[refused]", "[hanging]"))
+    store_suite(TWO_CELLS.replace("[refused]", "[hanging]"))
     for _ in range(2):
         end_run(find_current(suite_run), Outcome.PASSED)
         advance(suite_run.id)

@@ -1,0 +1,102 @@
+"""`scenario suite`: run, list, show and stop, with exit codes for CI."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from scenarios.domain.outcomes import Outcome
+from scenarios.domain.suite_states import CellState
+from scenarios.models import Run, Suite
+from scenarios.suites import running
+from tests.command_line import CommandLine
+from tests.integration.scenarios.suites.ended_runs import end_run
+from tests.integration.scenarios.suites.matrix_rows import prove
+from tests.integration.scenarios.suites.suite_rows import (
+    REFUSED,
+    SLOW,
+    TWO_CELLS,
+    register_services,
+    save_catalogue,
+    store_suite,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def suite() -> Suite:
+    register_services()
+    save_catalogue(SLOW, REFUSED)
+    return store_suite(TWO_CELLS)
+
+
+def end_each_run(patch: pytest.MonkeyPatch, *outcomes: Outcome) -> None:
+    """The worker's part: each run that the suite has begun is over at the next look."""
+    left, advance = list(outcomes), running.advance
+
+    def end_and_advance(suite_run_id: object) -> None:
+        for run in Run.objects.unfinished():
+            end_run(run, left.pop(0), reason="as the test says")
+        advance(suite_run_id)  # type: ignore[arg-type]
+
+    patch.setattr(running, "advance", end_and_advance)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        ((Outcome.PASSED, Outcome.PASSED), 0),
+        ((Outcome.FAILED, Outcome.PASSED), 1),
+        ((Outcome.PASSED, Outcome.ERRORED), 3),
+    ],
+)
+def test_the_exit_code_is_0_only_if_no_cell_failed(
+    suite: Suite,
+    scenario: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    outcomes: tuple[Outcome, ...],
+    code: int,
+) -> None:
+    end_each_run(monkeypatch, *outcomes)
+    said = scenario("suite", "run", "shop", "--junit", tmp_path / "shop.xml")
+    assert said.code == code, said.out
+    assert "shop-db, slow (run " in said.out
+    report = ET.fromstring((tmp_path / "shop.xml").read_text())  # noqa: S314 - our own
+    assert report[0].attrib["tests"] == "3"
+
+
+def test_json_is_the_record_of_the_api(
+    suite: Suite, scenario: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end_each_run(monkeypatch, Outcome.PASSED, Outcome.PASSED)
+    record = json.loads(scenario("suite", "run", "shop", "--json").out)
+    assert record["status"] == "passed"
+    assert [cell["state"] for cell in record["cells"]] == ["survived", "survived"]
+    listed = json.loads(scenario("suite", "list", "--json").out)
+    assert listed["items"][0]["counts"]["survived"] == 2
+
+
+def test_show_has_the_state_of_each_cell(suite: Suite, scenario: CommandLine) -> None:
+    run = prove(suite, "slow", CellState.SURVIVED)
+    said = scenario("suite", "show", "shop")
+    assert said.code == 0
+    assert str(run.pk)[:8] in said.out
+    assert "never tried" in said.out
+
+
+def test_a_misspelt_name_gets_a_suggestion_and_a_second_run_is_refused(
+    suite: Suite, scenario: CommandLine
+) -> None:
+    said = scenario("suite", "run", "shopp")
+    assert said.code == 2
+    assert "did you mean 'shop'?" in said.err
+    running.start_suite(suite, origin="api")
+    again = scenario("suite", "run", "shop")
+    assert again.code == 2
+    assert "cannot be started now" in again.err
+    assert "is stopping" in scenario("suite", "stop", "shop").out
+    assert "is not running" in scenario("suite", "stop", "shop").out
