@@ -15,7 +15,7 @@ from scenarios.control_room import home_queries
 from scenarios.control_room.forms import ScheduleForm, time_zones
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
-from scenarios.models import Schedule, ScheduledTime
+from scenarios.models import Schedule, ScheduledTime, Suite
 from scenarios.pictures.badges import badge
 from scenarios.pictures.words import moment_in_zone
 from scenarios.planning import schedules
@@ -27,10 +27,10 @@ BADGES = {DueOutcome.STARTED: "passed", DueOutcome.SKIPPED: "aborted"}
 @admin.register(Schedule)
 class ScheduleAdmin(DeletedByServiceAdmin):
     form = ScheduleForm
-    list_display = ["name", "next_time", "last_time", "timetable", "scenario_name", "changed_by"]
+    list_display = ["name", "next_time", "last_time", "timetable", "subject", "changed_by"]
     list_filter = ["is_paused", "scenario_name"]
     list_select_related = ["changed_by"]
-    search_fields = ["name", "scenario_name"]
+    search_fields = ["name", "scenario_name", "suite_name"]
     list_per_page = 50
     change_form_template = "admin/scenarios/schedule/change_form.html"
     fieldsets = (
@@ -73,6 +73,10 @@ class ScheduleAdmin(DeletedByServiceAdmin):
         found, counts, _needed, protected = super().get_deleted_objects(objs, request)
         # Its recorded times are deleted with it, though nobody may delete those alone.
         return found, counts, set(), protected
+
+    @admin.display(description="runs", ordering="scenario_name")
+    def subject(self, schedule: Schedule) -> str:
+        return f"suite {schedule.suite_name}" if schedule.suite_name else schedule.scenario_name
 
     @admin.display(description="timetable")
     def timetable(self, schedule: Schedule) -> str:
@@ -124,6 +128,7 @@ def describe(schedule: Schedule) -> dict[str, Any]:
         "words": describe_timetable(schedule),
         "upcoming": [] if schedule.is_paused else upcoming,
         "obstacle": schedules.find_obstacle(schedule),
+        "suite": Suite.objects.filter(name=schedule.suite_name).first() if schedule.suite_name else None,
         "scenario": home_queries.scenario_named(schedule.scenario_name),
         "approval": schedule.approvals.first(),
         "noted": [

@@ -163,6 +163,7 @@ SCHEDULE_REQUEST: Example = {
     "window_to": "04:00",
 }
 SCHEDULE: Example = {
+    "suite": "",
     **SCHEDULE_REQUEST,
     "name": "nightly",
     "variables": {},

@@ -173,7 +173,12 @@ def describe_invalid_variables(error: InvalidVariables) -> HttpResponse:
 
 
 # Where a request has the fields whose name differs from the model's.
-FIELD_PATHS = {"name": "path.name", "scenario_name": "body.scenario", "window": "body.window_from"}
+FIELD_PATHS = {
+    "name": "path.name",
+    "scenario_name": "body.scenario",
+    "suite_name": "body.suite",
+    "window": "body.window_from",
+}
 
 
 def describe_invalid_fields(sentences: Mapping[str, str]) -> HttpResponse:

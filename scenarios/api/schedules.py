@@ -43,6 +43,7 @@ VERSIONED = Versioned(
     Schedule,
     (
         "scenario_name",
+        "suite_name",
         "variables",
         "cron",
         "time_zone",
@@ -65,7 +66,8 @@ class ScheduleInList(Schema):
     """`next_at` is null while it is paused."""
 
     name: str
-    scenario: str = Field(alias="scenario_name")
+    scenario: str = Field(alias="scenario_name", description="Empty if it runs a suite.")
+    suite: str = Field(alias="suite_name", description="Empty if it runs a scenario.")
     variables: dict[str, JsonValue]
     cron: str
     time_zone: str
@@ -148,12 +150,14 @@ class ScheduleFilters(Filters):
 
 
 class ScheduleRequest(Body):
-    """Give both times of the window or neither. A window that ends before it begins spans midnight.
+    """Give a scenario or a suite. Give both times of the window or neither. A window that ends before it
+    begins spans midnight.
 
     Without `paused`, a paused schedule stays paused, and a new one is not paused.
     """
 
-    scenario: Text
+    scenario: Text | None = None
+    suite: Text | None = None
     cron: str = Field(max_length=200, description="For example '30 2 * * MON-FRI'.")
     variables: dict[str, JsonValue] = {}
     time_zone: str = Field("UTC", max_length=64, description="For example 'Europe/Berlin'.")
@@ -167,8 +171,9 @@ class ScheduleRequest(Body):
     paused: bool | None = None
 
     def fields(self) -> dict[str, Any]:
-        values: dict[str, Any] = self.model_dump(exclude={"scenario", "paused"})
-        values["scenario_name"] = self.scenario
+        values: dict[str, Any] = self.model_dump(exclude={"scenario", "suite", "paused"})
+        values["scenario_name"] = self.scenario or ""
+        values["suite_name"] = self.suite or ""
         values["variables"] = make_storable(self.variables)
         values["window_days"] = sorted(set(self.window_days))
         values["window_from"] = time.fromisoformat(self.window_from) if self.window_from else None

@@ -13,7 +13,7 @@ from scenarios.domain.timetable import WEEK
 from scenarios.drivers import documents
 from scenarios.language.variables import Variable, parse_pairs
 from scenarios.library.versions import Line, compare_lines
-from scenarios.models import Scenario, Schedule
+from scenarios.models import Scenario, Schedule, Suite
 from scenarios.planning import schedules
 
 # A complete scenario for the demo services, which can be run unchanged.
@@ -188,11 +188,16 @@ PLACES = {
     "cron": ["cron", "time_zone", "window_days", "window_from", "window_to"],
     "window": ["window_from", "window_to"],
     "variables": ["variables_text", "scenario_name"],
+    "suite_name": ["scenario_name"],
 }
 
 
+# Names contain no colon, so that no scenario has such a name.
+SUITE_PREFIX = "suite:"
+
+
 class ScheduleForm(forms.ModelForm[Schedule]):
-    scenario_name = forms.ChoiceField(label="Scenario")
+    scenario_name = forms.ChoiceField(label="Scenario or suite")
     variables_text = forms.CharField(
         label="Variables",
         required=False,
@@ -243,9 +248,27 @@ class ScheduleForm(forms.ModelForm[Schedule]):
         names = list(Scenario.objects.values_list("name", flat=True))
         if (own := self.instance.scenario_name) and own not in names:
             names.append(own)
-        self.fields["scenario_name"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
+        suites = list(Suite.objects.values_list("name", flat=True))
+        if (own := self.instance.suite_name) and own not in suites:
+            suites.append(own)
+        choices = [("Scenarios", [(name, name) for name in names])]
+        choices.append(("Suites", [(f"{SUITE_PREFIX}{name}", name) for name in suites]))
+        self.fields["scenario_name"].choices = choices  # type: ignore[attr-defined]
+        if self.instance.suite_name:
+            self.initial["scenario_name"] = f"{SUITE_PREFIX}{self.instance.suite_name}"
         variables = self.instance.variables.items()
         self.fields["variables_text"].initial = "\n".join(f"{name}={value}" for name, value in variables)
+
+    def clean_scenario_name(self) -> str:
+        """One field for both: what it runs is either a scenario or a suite."""
+        chosen: str = self.cleaned_data["scenario_name"]
+        is_suite = chosen.startswith(SUITE_PREFIX)
+        self.instance.suite_name = chosen.removeprefix(SUITE_PREFIX) if is_suite else ""
+        return "" if is_suite else chosen
+
+    def _get_validation_exclusions(self) -> set[str]:
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc] # of Django's own
+        return excluded | {"scenario_name"}  # empty for a suite; check_schedule looks at it
 
     def clean_priority(self) -> int:
         return self.cleaned_data["priority"] or 0

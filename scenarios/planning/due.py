@@ -15,12 +15,23 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.progress import note_progress
 from scenarios.domain.timetable import Timetable
-from scenarios.models import Approval, GlobalStop, Run, Scenario, Schedule, ScheduledTime
+from scenarios.models import (
+    Approval,
+    GlobalStop,
+    Run,
+    Scenario,
+    Schedule,
+    ScheduledTime,
+    Suite,
+    SuiteRun,
+)
 from scenarios.models.planning import MAX_GRACE_MINUTES
 from scenarios.planning import approvals
 from scenarios.published.metrics import SCHEDULED_TIMES
 from scenarios.runs import admission
 from scenarios.runs import commands as run_commands
+from scenarios.suites.running import start_suite
+from scenarios.suites.storage import SuiteIsRunning
 
 logger = logging.getLogger(__name__)
 # A watchdog looks every second; a run that starts within this time is not called late.
@@ -151,6 +162,11 @@ def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime
     late = now - at
     reason = f"caught up {late.total_seconds() / 60:.0f} minutes late" if late > ON_TIME else ""
     try:
+        if schedule.suite_name:
+            suite_run = _start_suite(schedule, timetable, now)
+            started = f"run {suite_run.short_id} of the suite {suite_run.suite_name}"
+            _note(schedule, at, DueOutcome.STARTED, ", ".join(filter(None, (started, reason))))
+            return
         run = _start(schedule, timetable, now)
     except Skipped as error:
         _note(schedule, at, DueOutcome.SKIPPED, str(error))
@@ -159,8 +175,7 @@ def _begin(schedule: Schedule, at: datetime, timetable: Timetable, now: datetime
 
 
 def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
-    if not timetable.may_start(now):
-        raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
+    _check_window(timetable, now)
     check_may_start(schedule)
     try:
         # Locked, so that nobody changes the document between the check of its approval and its start.
@@ -185,6 +200,25 @@ def _start(schedule: Schedule, timetable: Timetable, now: datetime) -> Run:
         raise Skipped(f"the scenario is invalid: {error}") from error
     except InvalidVariables as error:
         raise Skipped(f"its variables no longer fit the scenario: {error}") from error
+
+
+def _start_suite(schedule: Schedule, timetable: Timetable, now: datetime) -> SuiteRun:
+    _check_window(timetable, now)
+    check_may_start(schedule)
+    suite = Suite.objects.filter(name=schedule.suite_name).first()
+    if suite is None:
+        raise Skipped(f"there is no suite {schedule.suite_name!r}")
+    try:
+        return start_suite(suite, origin="schedule", by=schedule.changed_by, schedule=schedule)
+    except SuiteIsRunning as error:
+        raise Skipped(str(error)) from error
+    except InvalidDocument as error:
+        raise Skipped(f"the suite is invalid: {error}") from error
+
+
+def _check_window(timetable: Timetable, now: datetime) -> None:
+    if not timetable.may_start(now):
+        raise Skipped(f"missed: its window ({timetable.window}) had closed by the time it could be caught up")
 
 
 def check_may_start(schedule: Schedule) -> None:

@@ -19,10 +19,11 @@ from scenarios.domain.errors import InvalidDocument, InvalidSchedule, InvalidVar
 from scenarios.domain.timetable import Timetable
 from scenarios.drivers import documents
 from scenarios.language.document import build_plan
-from scenarios.models import Scenario, Schedule
+from scenarios.models import Scenario, Schedule, Suite
 from scenarios.planning import approvals
 from scenarios.planning.due import Skipped, check_may_start
 from scenarios.runs import admission
+from scenarios.suites.documents import read_stored_suite
 
 
 def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
@@ -36,7 +37,8 @@ def save_schedule(schedule: Schedule, *, by: User | None) -> Schedule:
     schedule.next_at = None if schedule.is_paused else timetable.next_after(timezone.now())
     with transaction.atomic():
         schedule.save()
-        approvals.request_for_schedule(schedule)
+        if not schedule.suite_name:
+            approvals.request_for_schedule(schedule)
     return schedule
 
 
@@ -90,7 +92,10 @@ def check_fields(schedule: Schedule) -> None:
 
 
 def check_scenario(schedule: Schedule) -> None:
-    """Raises InvalidSchedule if the scenario is missing or invalid, or refuses the variables."""
+    """Raises InvalidSchedule if the scenario or suite is missing or invalid, or refuses the variables."""
+    if schedule.suite_name:
+        check_suite(schedule)
+        return
     scenario = Scenario.objects.filter(name=schedule.scenario_name).first()
     if scenario is None:
         raise InvalidSchedule({"scenario_name": f"there is no scenario {schedule.scenario_name!r}"})
@@ -100,6 +105,21 @@ def check_scenario(schedule: Schedule) -> None:
         raise InvalidSchedule({"scenario_name": f"{scenario.name!r} is invalid: {error}"}) from error
     except InvalidVariables as error:
         raise InvalidSchedule({"variables": str(error)}) from error
+
+
+def check_suite(schedule: Schedule) -> None:
+    """Raises InvalidSchedule if the suite is missing or invalid, or cannot be run like this."""
+    if schedule.scenario_name:
+        raise InvalidSchedule({"suite_name": "a schedule runs either a scenario or a suite; leave out one"})
+    if schedule.variables:
+        raise InvalidSchedule({"variables": "a suite has no variables; write values into its document"})
+    suite = Suite.objects.filter(name=schedule.suite_name).first()
+    if suite is None:
+        raise InvalidSchedule({"suite_name": f"there is no suite {schedule.suite_name!r}"})
+    try:
+        read_stored_suite(suite.document)
+    except InvalidDocument as error:
+        raise InvalidSchedule({"suite_name": f"{suite.name!r} is invalid: {error}"}) from error
 
 
 @transaction.atomic
@@ -129,6 +149,8 @@ def find_obstacle(schedule: Schedule) -> str:
     try:
         check_may_start(schedule)
         check_scenario(schedule)
+        if schedule.suite_name:
+            return ""  # each of its runs asks for its own approval
         planned = approvals.read_planned_run(schedule)
     except (Skipped, InvalidSchedule, Scenario.DoesNotExist) as error:
         return str(error)

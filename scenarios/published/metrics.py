@@ -23,6 +23,11 @@ WATCHDOG_LAST_SEEN = metrics.gauge(
     "scenario_watchdog_last_seen_timestamp_seconds",
     "When the watchdog last reported, in Unix time, from the database.",
 )
+SUITE_CELLS = metrics.gauge(
+    "scenario_suite_cells",
+    "Cells of suites by what the last proof of each has shown, from the database.",
+    labels=("suite", "state"),
+)
 OLDEST_UNDELIVERED = metrics.gauge(
     "oldest_undelivered_message_seconds",
     "Time the oldest message to a webhook or to Grafana has waited to arrive, from the database.",

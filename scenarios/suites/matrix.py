@@ -132,6 +132,15 @@ def count_cells(cells: QuerySet[SuiteCell], now: datetime) -> dict[tuple[str, st
     return {(name, state): count for name, state, count in counted}
 
 
+def count_all_cells(now: datetime) -> dict[tuple[str, str], int]:
+    """As `count_cells` of all suites, with a zero for each state that no cell of a suite shows."""
+    counted = count_cells(SuiteCell.objects.all(), now)
+    names = dict.fromkeys(name for name, _state in counted)
+    return {
+        (name, state.value): counted.get((name, state.value), 0) for name in names for state in ShownState
+    }
+
+
 def count_by_state(suites: Sequence[Suite]) -> dict[str, dict[ShownState, int]]:
     """How many cells of each of these suites show each state, by the suite's name: one query for all."""
     counts = count_cells(SuiteCell.objects.filter(suite__in=suites), timezone.now())

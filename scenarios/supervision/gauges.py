@@ -11,10 +11,12 @@ from scenarios.published.metrics import (
     OLDEST_QUEUED,
     OLDEST_UNDELIVERED,
     OUTSTANDING_FAULTS,
+    SUITE_CELLS,
     UNVERIFIED_FAULTS,
     WAITING_RUNS,
     WATCHDOG_LAST_SEEN,
 )
+from scenarios.suites.matrix import count_all_cells
 
 
 def read_gauges() -> Iterable[GaugeSample]:
@@ -34,6 +36,8 @@ def read_gauges() -> Iterable[GaugeSample]:
     # Another host wrote it, perhaps by a clock that is ahead of this one.
     unread = max(0.0, (timezone.now() - written).total_seconds()) if written else 0.0
     yield OLDEST_UNDELIVERED.sample(unread)
+    for (suite, shown), cells in count_all_cells(timezone.now()).items():
+        yield SUITE_CELLS.sample(cells, suite=suite, state=shown)
     watchdog = Heartbeat.objects.filter(name="watchdog").first()
     if watchdog is not None:
         seen = watchdog.seen_at.timestamp()
