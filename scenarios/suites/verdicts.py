@@ -29,12 +29,25 @@ def judge_run(run: Run, dependency: Dependency) -> CellVerdict:
         noticed = find_notice(run) if dependency.must == "fail" else ""
         return CellVerdict(TriedState.DEGRADED if noticed else TriedState.SURVIVED, noticed)
     if run.outcome == Outcome.FAILED:
-        if was_broken:
-            return CellVerdict(TriedState.FAILED, run.reason)
-        return CellVerdict(TriedState.ERRORED, f"not healthy before the fault: {run.reason}")
+        return _judge_failed_run(run, dependency, was_broken=was_broken)
     if run.outcome == Outcome.ERRORED and not was_broken:
         return CellVerdict(TriedState.SKIPPED, f"it could not be injected: {run.reason}")
     return CellVerdict(TriedState.ERRORED, f"{run.outcome}: {run.reason}")
+
+
+def _judge_failed_run(run: Run, dependency: Dependency, *, was_broken: bool) -> CellVerdict:
+    if not was_broken:
+        return CellVerdict(TriedState.ERRORED, f"not healthy before the fault: {run.reason}")
+    if dependency.must == "fail" and only_users_noticed(run):
+        # Not even a look before the fault was answered in time, as on a busy machine.
+        return CellVerdict(TriedState.DEGRADED, find_notice(run))
+    return CellVerdict(TriedState.FAILED, run.reason)
+
+
+def only_users_noticed(run: Run) -> bool:
+    """Whether nothing failed but what may fail."""
+    failed = Event.objects.filter(run=run, kind__in=(EventKind.VALIDATION_FAILED, EventKind.ACTION_FAILED))
+    return set(failed.values_list("subject", flat=True)) == {MAY_FAIL}
 
 
 def find_notice(run: Run) -> str:

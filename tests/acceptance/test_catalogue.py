@@ -258,6 +258,42 @@ def test_a_run_fails_if_nobody_uses_the_dependency_that_is_down(outcome: Outcome
         assert "the fault was noticed by a connection" in report["reason"]
 
 
+SUITE = """
+apiVersion: coordinator/v1
+kind: Suite
+metadata: {name: counter}
+spec:
+  service: counter
+  healthy:
+    timeout: 60s
+    probe: {http: {service: counter, path: /careless/backend, timeout: 60s}}
+    expect: {status: 200}
+  depends_on:
+    - service: counter-backend
+      kind: http
+      must: fail
+      faults: [slow, refused, cpu]
+      variables: {latency: 50ms, steady: 100ms, noticed_within: 2m}
+  recover_within: 2m
+  hold: 300ms
+"""
+
+
+def test_a_suite_fills_its_matrix_with_the_evidence_of_each_cell(outcome: Outcome) -> None:
+    newcomer, shop = Newcomer(outcome.system), outcome.system
+    proxy = ("--proxy", f"http://127.0.0.1:{shop.control}")
+    listener = ("--proxy-listener", f"127.0.0.1:{shop.listeners['backend']}")
+    newcomer.register("counter", shop.url)
+    newcomer.register("counter-backend", find_address(shop.addresses["http"]), *proxy, *listener)
+    (file := outcome.folder / "counter.yaml").write_text(SUITE)
+    matrix = newcomer.run_suite(file, "counter")
+    states = {cell["fault"]: cell["state"] for cell in matrix["cells"]}
+    assert states == {"slow": "survived", "refused": "degraded", "cpu": "skipped"}, matrix
+    reports = [newcomer.report(cell["run"]) for cell in matrix["cells"] if cell["run"]]
+    assert [(report["outcome"], report["rollback"]) for report in reports] == [("passed", "clean")] * 2
+    assert outcome.system.ask("/faults", outcome.system.control) == {}
+
+
 @pytest.fixture(scope="module")
 def second(outcome: Outcome) -> Iterator[SecondMachine]:
     folder = outcome.folder / "second"

@@ -1,6 +1,7 @@
 """A person who knows the command line, and nothing of the services."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from tests.servers.loopback import wait_for
@@ -24,6 +25,13 @@ class Newcomer:
         given = {**QUICK, "service": "front", "path": path, "dependency": dependency, **variables}
         words = [word for name, value in given.items() for word in ("--var", f"{name}={value}")]
         return self._type("run", scenario, *words, "--detach").strip()
+
+    def run_suite(self, file: Path, name: str) -> dict[str, Any]:
+        """Import the suite and run it; returns its matrix."""
+        self._type("import", str(file))
+        self._type("suite", "run", name)
+        matrix: dict[str, Any] = json.loads(self._type("suite", "show", name, "--json"))
+        return matrix
 
     def wait(self) -> None:
         wait_for(lambda: not self._system.count_unended(), what="every run has ended")
