@@ -85,10 +85,13 @@ class RunInList(Schema):
 class FigureComparison(Schema):
     """A figure of the run beside the last 20 passed runs of the same document."""
 
-    figure: str = Field(description="time_to_detect, time_to_recover, or time_to_pass of a validation.")
+    figure: str = Field(
+        description="time_to_detect, time_to_recover, time_to_pass, or of a load p95 or error_rate."
+    )
     phase: str
     validation: str
-    value: float = Field(description="Seconds.")
+    load: str
+    value: float = Field(description="Seconds; for error_rate a share from 0 to 1.")
     usual: float | None = Field(description="The median of the earlier runs; null if there are none.")
     deviation: float | None = Field(description="Their median absolute deviation from it.")
     runs: int = Field(description="How many earlier runs have the figure.")

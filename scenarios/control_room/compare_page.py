@@ -31,6 +31,14 @@ class FigureOfBoth:
     this: float | None
     other: float | None
 
+    @property
+    def this_in_words(self) -> str:
+        return self.key.format_value(self.this)
+
+    @property
+    def other_in_words(self) -> str:
+        return self.key.format_value(self.other)
+
 
 def build_comparison(run: Run, key: str) -> dict[str, Any]:
     """This run and the one with the key, else the last one before it that passed, else the last before it."""

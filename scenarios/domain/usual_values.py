@@ -13,21 +13,26 @@ UNUSUAL_DEVIATIONS = 2
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """The median of earlier values, their median absolute deviation from it, and how many there were."""
+    """The median of earlier values, their median absolute deviation from it, and how many there were.
+
+    Values that differ by less than `min_deviation` are not told apart.
+    """
 
     middle: float
     deviation: float
     count: int
+    min_deviation: float = MIN_DEVIATION
 
     def is_unusual(self, value: float) -> bool:
         if self.count < MIN_VALUES:
             return False
-        return abs(value - self.middle) > UNUSUAL_DEVIATIONS * max(self.deviation, MIN_DEVIATION)
+        return abs(value - self.middle) > UNUSUAL_DEVIATIONS * max(self.deviation, self.min_deviation)
 
 
-def find_usual(values: Sequence[float]) -> Usual | None:
+def find_usual(values: Sequence[float], min_deviation: float = MIN_DEVIATION) -> Usual | None:
     """None without values."""
     if not values:
         return None
     middle = median(values)
-    return Usual(middle, median(abs(value - middle) for value in values), len(values))
+    deviation = median(abs(value - middle) for value in values)
+    return Usual(middle, deviation, len(values), min_deviation)

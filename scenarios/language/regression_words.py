@@ -22,10 +22,14 @@ class RegressionLimit(Declaration):
 
 
 class RegressionExpect(Declaration):
-    """Figures of the whole run."""
+    """Figures of the whole run, and `p95` and `error_rate` of each load in each phase. An error rate below
+    0.1% counts as 0.1%, and a p95 below 1ms as 1ms.
+    """
 
     time_to_detect: RegressionLimit = Field(ABSENT)
     time_to_recover: RegressionLimit = Field(ABSENT)
+    p95: RegressionLimit = Field(ABSENT)
+    error_rate: RegressionLimit = Field(ABSENT)
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

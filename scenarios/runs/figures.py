@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import Outcome, RunState
-from scenarios.domain.usual_values import MIN_VALUES, Usual, find_usual
+from scenarios.domain.plan import MIN_SAMPLES
+from scenarios.domain.sizes import format_share
+from scenarios.domain.usual_values import MIN_DEVIATION, MIN_VALUES, Usual, find_usual
 from scenarios.models import Run, RunFigures
 from scenarios.runs.history import RunHistory
+from scenarios.runs.load_results import read_loads
 
 # How many earlier runs say what is usual.
 MAX_EARLIER_RUNS = 20
@@ -21,12 +25,17 @@ FIGURES: Mapping[str, str] = {
     "time_to_detect": "time to detect",
     "time_to_recover": "time to recover",
     "time_to_pass": "time to pass",
+    "p95": "p95",
+    "error_rate": "error rate",
 }
+# Of the loads: a p95 of milliseconds differs by less than the time of a recovery.
+LOAD_FIGURES: Mapping[str, float] = {"p95": 0.005, "error_rate": 0.005}
+MINUTE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class FigureKey:
-    """`name` is one of FIGURES; `phase` and `subject` are those of a validation, or "" for the whole run."""
+    """`name` is one of FIGURES; `phase` and `subject` are of a validation or load, "" for the whole run."""
 
     name: str
     phase: str = ""
@@ -36,10 +45,24 @@ class FigureKey:
     def in_words(self) -> str:
         return FIGURES.get(self.name, self.name)
 
+    @property
+    def is_of_load(self) -> bool:
+        return self.name in LOAD_FIGURES
+
+    def format_value(self, value: float | None) -> str:
+        """Latencies to a tenth of a millisecond, other times to a tenth of a second; "" for None."""
+        if value is None:
+            return ""
+        if self.name == "error_rate":
+            return format_share(value)
+        if self.is_of_load:
+            return format_duration(round(value, 4))
+        return format_duration(round(value, 1) if value < MINUTE else round(value))
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of a run, in seconds, beside what is usual; `usual` is None without earlier runs."""
+    """A figure of a run beside what is usual, in seconds or as a share; `usual` is None if nothing is."""
 
     key: FigureKey
     value: float
@@ -53,13 +76,26 @@ class Comparison:
     def has_enough_runs(self) -> bool:
         return self.usual is not None and self.usual.count >= MIN_VALUES
 
+    @property
+    def value_in_words(self) -> str:
+        return self.key.format_value(self.value)
+
+    @property
+    def usual_in_words(self) -> str:
+        return self.key.format_value(self.usual.middle) if self.usual is not None else ""
+
+    @property
+    def deviation_in_words(self) -> str:
+        return self.key.format_value(self.usual.deviation) if self.usual is not None else ""
+
     def list_fields(self) -> dict[str, Any]:
         """As the API and the JSON report name them."""
         usual = self.usual
         return {
             "figure": self.key.name,
             "phase": self.key.phase,
-            "validation": self.key.subject,
+            "validation": "" if self.key.is_of_load else self.key.subject,
+            "load": self.key.subject if self.key.is_of_load else "",
             "value": self.value,
             "usual": usual.middle if usual else None,
             "deviation": usual.deviation if usual else None,
@@ -104,6 +140,11 @@ def _collect(history: RunHistory) -> Iterator[tuple[FigureKey, float]]:
     for step in history.validations:
         if step.time_to_pass is not None:
             yield FigureKey("time_to_pass", step.phase, step.name), step.time_to_pass
+    for load in read_loads(history):
+        for phase, figures in load.phases:
+            for name in LOAD_FIGURES:
+                if (value := figures[name]) is not None and figures["requests"] >= MIN_SAMPLES.get(name, 1):
+                    yield FigureKey(name, phase, load.name), value
 
 
 def compare_run(history: RunHistory) -> Comparisons:
@@ -116,7 +157,10 @@ def compare_run(history: RunHistory) -> Comparisons:
 def compare_with_earlier(run: Run, figures: Figures) -> list[Comparison]:
     """Each figure beside the last passed runs of the same document that ended before this run."""
     earlier = read_earlier_figures(run)
-    return [Comparison(key, value, find_usual(earlier[key])) for key, value in figures.items()]
+    return [
+        Comparison(key, value, find_usual(earlier[key], LOAD_FIGURES.get(key.name, MIN_DEVIATION)))
+        for key, value in figures.items()
+    ]
 
 
 def read_earlier_figures(run: Run) -> Mapping[FigureKey, Sequence[float]]:

@@ -11,7 +11,7 @@ from scenarios.database.errors import UNSTORABLE, is_refused
 from scenarios.domain.durations import format_duration
 from scenarios.domain.outcomes import Outcome, Verdict
 from scenarios.domain.outputs import make_ascii
-from scenarios.domain.usual_values import MIN_VALUES
+from scenarios.domain.usual_values import MIN_VALUES, Usual
 from scenarios.models import Run, RunFigures
 from scenarios.runs.figures import (
     Comparison,
@@ -24,6 +24,7 @@ from scenarios.runs.figures import (
 from scenarios.runs.history import read_history
 from scenarios.runs.leases import Claim
 
+_MIN_USUAL = {"error_rate": 0.001, "p95": 0.001}
 logger = logging.getLogger(__name__)
 
 
@@ -53,14 +54,23 @@ def _find_regressions(compared: list[Comparison], limits: Mapping[str, float]) -
         limit = limits.get(comparison.key.name)
         if limit is None or comparison.usual is None or comparison.usual.count < MIN_VALUES:
             continue
-        if comparison.value > limit * comparison.usual.middle:
-            value, usual = (
-                format_duration(round(seconds, 3)) for seconds in (comparison.value, comparison.usual.middle)
-            )
-            yield (
-                f"the {comparison.key.in_words} was {value}, more than {limit:g}x of {usual}, the median of "
-                f"the last {comparison.usual.count} passed runs of this document"
-            )
+        # No share of errors is a multiple of none.
+        if comparison.value > limit * max(comparison.usual.middle, _MIN_USUAL.get(comparison.key.name, 0.0)):
+            yield _describe(comparison, comparison.usual, limit)
+
+
+def _describe(comparison: Comparison, usual: Usual, limit: float) -> str:
+    key = comparison.key
+    if key.is_of_load:
+        figure = f"{key.in_words} of load {key.subject!r} in phase {key.phase!r}"
+        value, middle = (key.format_value(number) for number in (comparison.value, usual.middle))
+    else:
+        figure = key.in_words
+        value, middle = (format_duration(round(number, 3)) for number in (comparison.value, usual.middle))
+    return (
+        f"the {figure} was {value}, more than {limit:g}x of {middle}, the median of "
+        f"the last {usual.count} passed runs of this document"
+    )
 
 
 def _store(run: Run, figures: Figures, outcome: Outcome, regressions: str) -> None:

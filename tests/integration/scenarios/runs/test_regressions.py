@@ -160,6 +160,7 @@ def test_page_reports_and_api_say_what_is_usual(admin_client: Client) -> None:
         "figure": "time_to_pass",
         "phase": "recovery",
         "validation": BACK,
+        "load": "",
         "value": 6.0,
         "usual": 2.0,
         "deviation": 0.0,
