@@ -14,6 +14,13 @@ from coordinator_client.records import Change, Event, Fault, LeftOut, PlannedRun
 MAX_NAMES_LISTED = 10
 
 
+def _find_close(name: str, stored: Sequence[str]) -> str:
+    """The stored name that is spelt most like this one; "" if none is."""
+    from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
+
+    return next(iter(get_close_matches(name, stored, n=1)), "")
+
+
 class CommandRefused(CoordinatorError):  # noqa: N818 - a state
     """The command cannot be carried out; the message is for a person."""
 
@@ -22,11 +29,8 @@ class ScenarioNotFound(CommandRefused):
     """No scenario with this name is stored."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
-        from difflib import get_close_matches  # noqa: PLC0415 - slow, and for mistakes only
-
-        close = get_close_matches(name, stored, n=1)
-        if close:
-            hint = f"did you mean {close[0]!r}?"
+        if close := _find_close(name, stored):
+            hint = f"did you mean {close!r}?"
         elif stored:
             more = f" and {len(stored) - MAX_NAMES_LISTED} more" if len(stored) > MAX_NAMES_LISTED else ""
             hint = f"choose one of {', '.join(stored[:MAX_NAMES_LISTED])}{more}."
@@ -39,8 +43,8 @@ class SuiteNotFound(CommandRefused):
     """There is no suite with this name."""
 
     def __init__(self, name: str, stored: Sequence[str]) -> None:
-        close = get_close_matches(name, stored, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"{quote_command('suite list')} lists all."
+        close = _find_close(name, stored)
+        hint = f"did you mean {close!r}?" if close else f"{quote_command('suite list')} lists all."
         super().__init__(f"There is no suite {name!r}; {hint}")
 
 
