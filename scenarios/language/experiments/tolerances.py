@@ -17,12 +17,14 @@ _JSON_TEXTS = ("body", "stdout")
 _CODES = {"status": range(100, 600), "exit_code": range(-64, 256)}
 
 
-def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any]:
-    """The `expect` of a probe; it only requires a response if the tolerance cannot be translated."""
-    has_response = {_CODE[driver]: {"exists": True}}
+def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> dict[str, Any] | None:
+    """The `expect` of a probe, which only requires a response without a tolerance.
+
+    None if the tolerance cannot be translated: a probe that anything passes would look like a check.
+    """
     node = probe.value.get("tolerance")
     if node is None:
-        return has_response
+        return {_CODE[driver]: {"exists": True}}
     tolerance = get_plain(node)
     if isinstance(tolerance, dict):
         expected = _TYPES.get(str(tolerance.get("type")), _translate_unknown)(driver, tolerance)
@@ -35,9 +37,9 @@ def translate_tolerance(driver: str, probe: Node, name: str, notes: Notes) -> di
     else:
         expected = {}
     if not expected:
-        message = f"the tolerance of {name!r} is not carried over: {tolerance!r:.120}"
-        notes.add(node, message, "write its 'expect'")
-        return has_response
+        message = f"probe {name!r} is not carried over, because of its tolerance: {tolerance!r:.120}"
+        notes.add(node, message, "write a validation with its 'expect'")
+        return None
     if isinstance(tolerance, dict) and tolerance.get("type") == "regex" and set(expected) & set(_CODES):
         message = (
             f"the tolerance of {name!r} compares a number as text: it becomes a list of the matching numbers"

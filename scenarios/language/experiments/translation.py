@@ -183,7 +183,8 @@ class _Translator:
         validation: dict[str, Any] = {"name": name, "probe": step}
         if limit := read_timeout(activity):
             validation["timeout"] = self._values.filled(limit)
-        return validation | {"expect": translate_tolerance(driver, activity, name, notes)}
+        expect = translate_tolerance(driver, activity, name, notes)
+        return None if expect is None else validation | {"expect": expect}
 
     def _groups(self) -> Iterator[_Group]:
         """Yield groups that fit into one phase, in which validations begin after the actions."""

@@ -168,18 +168,18 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
         {"method": [action("a", {"type": "process", "path": "kubectl", "arguments": "get | grep x"})]},
         "a shell reads its arguments, 'get | grep x'",
     ),
-    ({"method": [{**HEALTHY, "tolerance": {"type": "probe", "name": "p"}}]}, "the tolerance of"),
+    ({"method": [{**HEALTHY, "tolerance": {"type": "probe", "name": "p"}}]}, "because of its tolerance"),
     (
         {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a[", "expect": 1}}]},
-        "the tolerance",
+        "because of its tolerance",
     ),
     (
         {"method": [{**HEALTHY, "tolerance": {"type": "jsonpath", "path": "$.a", "count": 2}}]},
-        "the tolerance",
+        "because of its tolerance",
     ),
     (
         {"method": [{**HEALTHY, "tolerance": {"type": "regex", "target": "status", "pattern": "ok"}}]},
-        "the tolerance of",
+        "because of its tolerance",
     ),
     (
         {"method": [action("a", {"type": "http", "url": "http://x/", "verify_tls": False})]},
@@ -188,6 +188,13 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     ({"rollbacks": [{**START, "pauses": {"after": 5}}]}, "pauses of the rollback"),
     ({"configuration": {"host": {"type": "vault", "path": "x"}}}, "comes from 'vault'"),
 ]
+
+
+def test_a_probe_whose_tolerance_cannot_be_translated_does_not_pass_for_a_check() -> None:
+    probes = [{**HEALTHY, "tolerance": {"type": "probe", "name": "p"}}, {**HEALTHY, "name": "second"}]
+    source = translate(json.dumps({**EXPERIMENT, "method": probes})).source
+    assert "second" in source
+    assert source.count("exists: true") == 0
 
 
 @pytest.mark.parametrize(("changes", "words"), LEFT_OUT)
