@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, Max, Sum
 
+from scenarios.domain.garbage_collection import postpone_collection
 from scenarios.domain.looks import Look
 from scenarios.models import LookChunk, Run
 
@@ -37,10 +38,11 @@ def read_looks(run: Run, *, phase: str = "", validation: str = "") -> list[Valid
     names = {"phase": phase, "validation": validation}
     rows = LookChunk.objects.filter(run=run, **{name: text for name, text in names.items() if text})
     found: dict[tuple[str, str], ValidationLooks] = {}
-    for row in rows.order_by("attempt", "series", "number"):
-        watched = Watched(row.phase, row.validation, row.about, row.compared)
-        kept = found.setdefault((row.phase, row.validation), ValidationLooks(watched))
-        kept.looks += decode_looks(row.content)
+    with postpone_collection():
+        for row in rows.order_by("attempt", "series", "number"):
+            watched = Watched(row.phase, row.validation, row.about, row.compared)
+            kept = found.setdefault((row.phase, row.validation), ValidationLooks(watched))
+            kept.looks += decode_looks(row.content)
     return list(found.values())
 
 
