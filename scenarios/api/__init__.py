@@ -1,6 +1,7 @@
 """The API under `/api/v1/`: one file per resource. Errors are RFC 9457 problem documents."""
 
 from scenarios.api import (
+    all_events,
     approvals,
     events,
     faults,
@@ -36,7 +37,8 @@ api = DescribedAPI(
 )
 add_problem_handlers(api)
 RESOURCES = (
-    *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans, runs, events, looks, faults),
+    *(health, tokens, scenarios, versions, suites, suite_runs, imports, plans),
+    *(runs, events, all_events, looks, faults),
     *(schedules, approvals, services, hosts, webhooks, global_stop),
 )
 for resource in RESOURCES:

@@ -67,6 +67,13 @@ DOCUMENT_SCHEMA = {
     "type": "object",
     "additionalProperties": True,
 }
+# Each is the body of a PATCH, whose result must be such a request.
+PATCHES = {
+    "ServicePatch": "ServiceRequest",
+    "HostPatch": "HostRequest",
+    "SchedulePatch": "ScheduleRequest",
+    "WebhookPatch": "WebhookRequest",
+}
 # Lists that grow: a client must accept a word that it does not know.
 OPEN_ENUMS = (ProblemCode.__name__,)
 
@@ -87,6 +94,8 @@ def complete_description(schema: dict[str, Any]) -> None:
         complete_operation(operation)
         for body in list_bodies(operation):
             tell_defaults(components["schemas"].get(name_schema(body), {}))
+    for name, request in PATCHES.items():
+        components["schemas"][name] = build_patch(name, components["schemas"][request])
     components["schemas"] = select_used(schema)
 
 
@@ -167,6 +176,22 @@ def tell_defaults(described: Mapping[str, Any]) -> None:
         if (default := field.pop("default", None)) is not None:
             words = f"Default: {json.dumps(default)}."
             field["description"] = f"{field['description']} {words}" if "description" in field else words
+
+
+def build_patch(name: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field of the request, none of them required, and null to reset it."""
+    fields = {
+        field: described if "anyOf" in described else {"anyOf": [described, {"type": "null"}]}
+        for field, described in request["properties"].items()
+        if field != "only_new"
+    }
+    return {
+        "title": name,
+        "description": "Fields that are missing keep their value; null resets a field to its default.",
+        "type": "object",
+        "properties": fields,
+        "additionalProperties": False,
+    }
 
 
 def complete_parameter(parameter: dict[str, Any]) -> dict[str, Any]:

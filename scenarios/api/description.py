@@ -27,7 +27,7 @@ def describe_document(description: str, example: Mapping[str, Any]) -> dict[str,
     # Generated clients take the first of these.
     content = {
         "application/json": {"schema": DOCUMENT, "example": example},
-        "application/yaml": {"schema": {"type": "string"}},
+        "application/yaml": {"schema": DOCUMENT},
     }
     return {"requestBody": {"required": True, "description": description, "content": content}}
 

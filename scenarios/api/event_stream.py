@@ -22,7 +22,9 @@ from scenarios.models import Event, Run
 from scenarios.published.records import json_fields, record_event
 
 MEDIA_TYPE = "text/event-stream"
-RETRY_MILLISECONDS = 1000
+# No blank line follows: libraries such as httpx-sse would take one for a message without data.
+RETRY = "retry: 1000\n"
+KEEPALIVE = ": waiting\n"
 POLL_SECONDS = 0.05
 # Where events come in quick succession, so that each arrives within a tenth of a second.
 BUSY_POLL_SECONDS, BUSY_SECONDS = 0.02, 1.0
@@ -74,13 +76,11 @@ class StreamReader:
             # By the specification, 204 tells an EventSource not to reconnect.
             return HttpResponse(status=HTTPStatus.NO_CONTENT, headers=HEADERS)
         if self._has_ended or not wait:
-            return HttpResponse(
-                f"retry: {RETRY_MILLISECONDS}\n\n{new}", content_type=MEDIA_TYPE, headers=HEADERS
-            )
+            return HttpResponse(RETRY + new, content_type=MEDIA_TYPE, headers=HEADERS)
         return StreamingHttpResponse(self._wait_for_more(new, wait), content_type=MEDIA_TYPE, headers=HEADERS)
 
     def _wait_for_more(self, new: str, wait: float) -> Iterator[str]:
-        yield f"retry: {RETRY_MILLISECONDS}\n\n{new}"
+        yield RETRY + new
         # Acquired here, because a response that is never read never begins and would keep its slot.
         if not slots.acquire():
             return
@@ -97,7 +97,7 @@ class StreamReader:
                 yield new
             elif now - silent_since >= KEEPALIVE_SECONDS:
                 silent_since = now
-                yield ": waiting\n\n"
+                yield KEEPALIVE
             if not self._has_ended:
                 time.sleep(BUSY_POLL_SECONDS if now - news_at < BUSY_SECONDS else POLL_SECONDS)
 

@@ -14,6 +14,7 @@ from scenarios.api.event_stream import END_SUFFIX, MEDIA_TYPE, StreamReader
 from scenarios.api.names import find_run
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.problems import ProblemAt, RefusedError
+from scenarios.domain.event_kinds import EventKind
 from scenarios.models import Event
 from scenarios.published.records import record_event
 
@@ -28,7 +29,7 @@ class RunEvent(Schema):
 
     sequence: int
     at: datetime
-    kind: str
+    kind: str = Field(json_schema_extra={"x-extensible-enum": [kind.value for kind in EventKind]})
     phase: str
     step: str
     data: dict[str, JsonValue]

@@ -1,6 +1,7 @@
 """Examples of requests and responses in the OpenAPI document, by the name of their schema."""
 
 from scenarios.api.example_documents import DOCUMENT, SUITE_TEXT, Example
+from scenarios.domain.event_kinds import EventKind
 
 RUN_ID = "0b0e7c1a-5a0f-4a8e-9a54-3f1d2c4b5a69"
 SITE = "https://coordinator.example.com/admin/scenarios"
@@ -115,7 +116,7 @@ RUN_DETAILS: Example = {
 EVENT: Example = {
     "sequence": 7,
     "at": "2026-01-01T12:00:02.150Z",
-    "kind": "fault_injected",
+    "kind": EventKind.FAULT_INJECTED.value,
     "phase": "chaos",
     "step": "slow the exchange down",
     "data": {},
@@ -268,6 +269,10 @@ EXAMPLES: dict[str, Example] = {
     "RunFault": FAULT,
     "AcknowledgementRequest": {"reason": "The exchange was restarted."},
     "ScheduleRequest": SCHEDULE_REQUEST,
+    "ServicePatch": {"description": "Sells and buys.", "health_status": None},
+    "HostPatch": {"labels": {"role": "shop"}},
+    "SchedulePatch": {"cron": "0 3 * * *", "window_from": None, "window_to": None},
+    "WebhookPatch": {"enabled": False},
     "SchedulePage": list_one(SCHEDULE),
     "ScheduleDetails": {
         **SCHEDULE,

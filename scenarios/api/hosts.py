@@ -22,6 +22,7 @@ from scenarios.api.description import (
     WRITE_REFUSALS,
 )
 from scenarios.api.idempotency import run_once
+from scenarios.api.merge_patch import describe_patch, patch_request
 from scenarios.api.names import check_name, find_host, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import ONE_LINE
@@ -40,6 +41,7 @@ router = Router(tags=["hosts"])
 ORDER = Order(("name",), (parse_cursor_name,))
 VERSIONED = Versioned(Host, ("address", "labels", "description", "is_protected"))
 PROTECT = "scenarios.protect_host"
+DEFAULTS = {"address": "", "labels": {}, "description": "", "protected": False}
 Word = Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=MAX_LABEL_LENGTH)]
 
 
@@ -146,6 +148,35 @@ def put_host(request: HttpRequest, name: str, body: HostRequest) -> dict[str, An
     if not permit(request).may(PROTECT) and (body.address is not None or present is None):
         registered_hosts.check_address(Host(name=name, address=body.address or ""))
     return save_host(request, name, body)
+
+
+@router.patch(
+    "/hosts/{name}",
+    response={200: HostInList, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS},
+    openapi_extra={**CONDITIONAL, **describe_patch("HostPatch")},
+)
+@needs("scenarios.change_host", also=need_protect_permission)
+@decorate_view(run_once)
+@decorate_view(VERSIONED.write)
+def patch_host(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Change some fields of the host, by JSON merge patch; labels are merged."""
+    host = find_host(name)
+    patched = patch_request(request, HostRequest, list_writable(host))
+    fields = {name: value for name, value in patched.model_dump().items() if value is not None}
+    body = HostRequest.model_validate({**DEFAULTS, **fields})
+    if not permit(request).may(PROTECT):
+        registered_hosts.check_address(Host(name=name, address=body.address or ""))
+    return save_host(request, name, body)
+
+
+def list_writable(host: Host) -> dict[str, Any]:
+    """The body of a PUT that changes nothing."""
+    return {
+        "address": host.address,
+        "labels": host.labels,
+        "description": host.description,
+        "protected": host.is_protected,
+    }
 
 
 @transaction.atomic

@@ -71,15 +71,8 @@ def parse_cursor_name(word: str) -> str:
     return word
 
 
-class Filters(Schema):
-    """Selects rows, and a page of them. Unknown filters are refused, because they would select every row."""
-
-    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    cursor: str = Field(
-        "",
-        max_length=200,
-        description="`next_cursor` of the previous page.",
-    )
+class FilterNames(Schema):
+    """Selects rows. Unknown filters are refused, because they would select every row."""
 
     @model_validator(mode="after")
     def refuse_unknown_filters(self, info: ValidationInfo) -> Self:
@@ -92,6 +85,17 @@ class Filters(Schema):
         if repeated:
             raise ValueError(f"{repeated[0]!r} is given more than once; a filter has one value")
         return self
+
+
+class Filters(FilterNames):
+    """Selects rows, and a page of them."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    cursor: str = Field(
+        "",
+        max_length=200,
+        description="`next_cursor` of the previous page.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

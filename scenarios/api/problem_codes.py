@@ -28,6 +28,7 @@ class ProblemCode(StrEnum):
     CHANGED_MEANWHILE = "changed_meanwhile"
     BODY_TOO_LARGE = "body_too_large"
     ENCODING_UNSUPPORTED = "encoding_unsupported"
+    PATCH_UNSUPPORTED = "patch_unsupported"
     INVALID_REQUEST = "invalid_request"
     INVALID_FIELDS = "invalid_fields"
     INVALID_DOCUMENT = "invalid_document"
@@ -63,6 +64,7 @@ MEANINGS = {
     ProblemCode.CHANGED_MEANWHILE: (412, "What is stored does not fit If-Match or If-None-Match."),
     ProblemCode.BODY_TOO_LARGE: (413, "The body is larger than 2.5 MiB."),
     ProblemCode.ENCODING_UNSUPPORTED: (415, "The body is compressed; send it as it is."),
+    ProblemCode.PATCH_UNSUPPORTED: (415, "Patches are JSON merge patches."),
     ProblemCode.INVALID_REQUEST: (422, "Parameters or the body are invalid; `errors` says where."),
     ProblemCode.INVALID_FIELDS: (422, "Values do not fit what is stored; `errors` says which."),
     ProblemCode.INVALID_DOCUMENT: (422, "The document breaks rules of the language; `errors` has the lines."),

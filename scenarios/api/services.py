@@ -21,6 +21,7 @@ from scenarios.api.description import (
     WRITE_REFUSALS,
 )
 from scenarios.api.idempotency import run_once
+from scenarios.api.merge_patch import describe_patch, patch_request
 from scenarios.api.names import check_name, find_service, is_label
 from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
 from scenarios.api.patterns import ONE_LINE, URL_PATH, WITHOUT_NUL
@@ -31,7 +32,7 @@ from scenarios.domain.outputs import make_storable
 from scenarios.library import services as registered_services
 from scenarios.library.findings import Finding
 from scenarios.library.service_checks import check_service
-from scenarios.models import Service
+from scenarios.models import DEFAULT_HEALTH_PATH, Service
 
 router = Router(tags=["services"])
 ORDER = Order(("name",), (parse_cursor_name,))
@@ -49,6 +50,16 @@ VERSIONED = Versioned(
     ),
 )
 PROTECT = "scenarios.protect_service"
+ANY_SUCCESS = 0  # as a health status: any from 200 to 299
+DEFAULTS = {
+    "description": "",
+    "protected": False,
+    "health_path": DEFAULT_HEALTH_PATH,
+    "health_status": ANY_SUCCESS,
+    "proxy": "",
+    "proxy_listener": "",
+    "proxy_secret": "",
+}
 
 
 class ServiceInList(Schema):
@@ -201,6 +212,44 @@ def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[s
     if not permit(request).may(PROTECT):
         registered_services.check_address(Service(name=name, base_url=body.base_url))
     return save_service(request, name, body)
+
+
+@router.patch(
+    "/services/{name}",
+    response={200: ServiceInList, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS},
+    openapi_extra={**CONDITIONAL, **describe_patch("ServicePatch")},
+)
+@needs("scenarios.change_service", also=need_protect_permission)
+@decorate_view(run_once)
+@decorate_view(VERSIONED.write)
+def patch_service(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Change some fields of the service, by JSON merge patch. The permissions are those of PUT."""
+    service = find_service(name)
+    patched = patch_request(request, ServiceRequest, list_writable(service))
+    if not permit(request).may(PROTECT):
+        registered_services.check_address(Service(name=name, base_url=patched.base_url))
+    return save_service(request, name, fill_defaults(patched))
+
+
+def list_writable(service: Service) -> dict[str, Any]:
+    """The body of a PUT that changes nothing."""
+    return {
+        "base_url": service.base_url,
+        "description": service.description,
+        "protected": service.is_protected,
+        "health_path": service.health_path,
+        "health_status": service.health_status or ANY_SUCCESS,
+        "proxy": service.proxy,
+        "proxy_listener": service.proxy_listener,
+        "proxy_secret": service.proxy_secret,
+    }
+
+
+def fill_defaults(body: ServiceRequest) -> ServiceRequest:
+    """A PUT keeps what is missing; a patch has removed it."""
+    fields = {name: value for name, value in body.model_dump().items() if value is not None}
+    without_proxy = {} if fields.get("proxy") else {"proxy_listener": ""}
+    return ServiceRequest.model_validate({**DEFAULTS, **fields, **without_proxy})
 
 
 @transaction.atomic

@@ -24,6 +24,7 @@ from scenarios.api.description import (
     WRITE_REFUSALS,
 )
 from scenarios.api.idempotency import run_once
+from scenarios.api.merge_patch import describe_patch, patch_request
 from scenarios.api.names import Int64, RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.patterns import ONE_LINE
@@ -164,6 +165,30 @@ def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[Row
     caller = get_caller(request)
     webhook = body.apply_to(lock_webhook(webhook_id))
     save_webhook(webhook, by=caller.user)
+    return webhook
+
+
+@router.patch(
+    "/webhooks/{webhook_id}",
+    response={200: WebhookDetails, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
+    openapi_extra={**CONDITIONAL, **describe_patch("WebhookPatch")},
+)
+@needs(CHANGE)
+@decorate_view(run_once)
+@decorate_view(VERSIONED.write)
+@transaction.atomic
+def patch_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
+    """Change some fields of the webhook, by JSON merge patch; its secret stays."""
+    webhook = lock_webhook(webhook_id)
+    current = {
+        "name": webhook.name,
+        "url": webhook.url,
+        "events": webhook.events,
+        "tags": webhook.tags,
+        "enabled": webhook.is_enabled,
+    }
+    patch_request(request, WebhookRequest, current).apply_to(webhook)
+    save_webhook(webhook, by=get_caller(request).user)
     return webhook
 
 

@@ -29,7 +29,7 @@ class Program:
             method,
             f"/api/v1/{path}",
             b"" if body is None else content,
-            content_type="application/json",
+            content_type=headers.pop("Content-Type", "application/json"),
             headers={"Authorization": f"Bearer {self.secret}", **headers},
         )
 

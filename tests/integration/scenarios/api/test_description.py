@@ -16,7 +16,7 @@ from scenarios.domain.outcomes import Outcome, RunState
 COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 WRITE = ("export_openapi_schema", "--api", "scenarios.api.api", "--indent", "2", "--output")
 OPEN = {"health", "ready"}
-WRITING = {"revoke", "put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
+WRITING = {"patch", "revoke", "put", "delete", "start", "stop", "retry", "acknowledge", "pull", "release"}
 WRITING |= {"pause", "resume", "approve", "refuse", "import", "test"}
 STORES_OR_CHECKS = {
     *("put_scenario", "put_suite", "put_schedule", "put_service", "put_host"),

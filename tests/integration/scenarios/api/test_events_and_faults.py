@@ -69,7 +69,7 @@ def test_stream_sends_new_events_and_retry(ci: Program, telling: Telling) -> Non
     address = f"runs/{telling.run.pk}/events"
     answer = ci.get(address, **STREAM)
     assert answer["Content-Type"] == "text/event-stream"
-    assert answer.content.startswith(b"retry: 1000\n\nid: 1\ndata: {")
+    assert answer.content.startswith(b"retry: 1000\nid: 1\ndata: {")
     assert ids(answer.content) == list(range(1, 8))
     telling.tell("phase_finished")
     assert ids(ci.get(address, **STREAM, **{"Last-Event-ID": "7"}).content) == [8]
@@ -133,7 +133,7 @@ def test_stream_continues_after_a_full_batch(ci: Program, telling: Telling) -> N
 def test_waiting_reader_gets_new_events(telling: Telling) -> None:
     answer: Any = StreamReader(telling.run, 7).respond(5)
     parts = iter(answer)
-    assert next(parts) == b"retry: 1000\n\n"
+    assert next(parts) == b"retry: 1000\n"
     telling.tell("phase_finished")
     assert ids(next(parts)) == [8]
     telling.finish()
@@ -143,7 +143,7 @@ def test_waiting_reader_gets_new_events(telling: Telling) -> None:
 def test_reader_does_not_wait_without_a_free_slot(telling: Telling, settings: Settings) -> None:
     settings.API_WAITING_STREAMS = 0
     answer: Any = StreamReader(telling.run, 7).respond(20)
-    assert b"".join(answer) == b"retry: 1000\n\n"
+    assert b"".join(answer) == b"retry: 1000\n"
 
 
 def test_disconnected_reader_releases_its_slot(telling: Telling, settings: Settings) -> None:

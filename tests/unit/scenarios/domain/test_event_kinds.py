@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from scenarios.domain.event_fields import FIELDS
 from scenarios.domain.event_kinds import STEP_OUTCOMES, EventKind, Topic, find_kinds, parse_kind
 
 PROJECT = Path(__file__).parents[4]
@@ -39,7 +40,10 @@ def test_only_steps_have_outcomes() -> None:
 
 
 def test_docs_list_every_kind() -> None:
-    table = "".join(f"| `{kind}` | {kind.description} |\n" for kind in EventKind)
+    table = "".join(
+        f"| `{kind}` | {kind.description} | {', '.join(f'`{name}`' for name in FIELDS[kind])} |\n"
+        for kind in EventKind
+    )
     assert table in (PROJECT / "docs/api.md").read_text(), f"docs/api.md must hold this table:\n{table}"
 
 
