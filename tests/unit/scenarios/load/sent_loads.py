@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import select
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -12,6 +13,8 @@ from scenarios.load.process import LoadProcess, LoadProcesses
 
 # Generous: a busy machine may take long to start a process.
 LIMIT = 240.0
+# Of the event loop, until a connection that is accepted has its handler.
+ROUNDS_TO_ACCEPT = 10
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -55,8 +58,17 @@ async def serving(answer: Answer, secured: ssl.SSLContext | None = None) -> Asyn
         try:
             yield server
         finally:
+            await accept_all(listening)
             listening.close()
             await end_connections(server, before)
+
+
+async def accept_all(listening: asyncio.Server) -> None:
+    """Accept what has arrived: asyncio loses a connection that it accepts while the server is closed."""
+    for _ in range(ROUNDS_TO_ACCEPT):
+        while select.select(listening.sockets, [], [], 0)[0]:  # noqa: ASYNC110 - the loop accepts, and no event tells
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
 
 async def end_connections(server: Server, before: set[asyncio.Task[Any]]) -> None:
