@@ -19,11 +19,11 @@ FIRST_DELAY, MAX_DELAY = 0.05, 2.0
 class FollowedRun:
     """`last` is the number of the newest event that was read. After an interruption it continues there."""
 
-    def __init__(self, run_id: str, after: int = 0, *, max_outage: float = MAX_OUTAGE_SECONDS) -> None:
+    def __init__(self, run_id: str, after: int = 0, *, max_outage: float | None = None) -> None:
         self.run_id = run_id
         self.last = after
         self.has_ended = False
-        self.max_outage = max_outage
+        self.max_outage = MAX_OUTAGE_SECONDS if max_outage is None else max_outage
         self._parser = EventStreamParser(str(after))
         self._heard_at = monotonic()
         self._failures = 0

@@ -90,15 +90,15 @@ class AsyncClient:
             return await self.runs.wait(run.id)
         except CoordinatorError:
             raise
-        except BaseException:  # an interrupt, a test's timeout, or a cancelled task
-            await self._stop_after_interrupt(run.id)
+        except BaseException as interrupt:  # Ctrl-C, a test's timeout, or a cancelled task
+            await self._stop_after(interrupt, run.id)
             raise
 
-    async def _stop_after_interrupt(self, run_id: str) -> None:
+    async def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:
             await self.runs.stop(run_id)
         except CoordinatorError as error:
-            raise CoordinatorError(f"{error} Run {run_id} could not be stopped; it continues.") from error
+            interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
 
     async def whoami(self) -> Identity:
         return parse(Identity, await self._transport.json("GET", "whoami"))

@@ -19,6 +19,11 @@ class AsyncSuites:
         rows = self._transport.items("suites", limit=limit, name=name, service=service)
         return [parse(ListedSuite, row) async for row in rows]
 
+    async def document(self, name: str) -> str:
+        """As it is stored."""
+        found = await self._transport.json("GET", f"suites/{quote_segment(name)}")
+        return str(read_field(found, "document"))
+
     async def matrix(self, name: str) -> SuiteMatrix:
         """What each dependency and fault has shown, with the run that proves it."""
         path = f"suites/{quote_segment(name)}/matrix"

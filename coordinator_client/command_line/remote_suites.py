@@ -16,6 +16,10 @@ class RemoteSuites:
     def list_suites(self) -> Sequence[ListedSuite]:
         return self._client.suites.list()
 
+    def read_suite_document(self, name: str) -> str:
+        with self._explain_missing_suite(name):
+            return self._client.suites.document(name)
+
     def read_matrix(self, name: str) -> SuiteMatrix:
         with self._explain_missing_suite(name):
             return self._client.suites.matrix(name)

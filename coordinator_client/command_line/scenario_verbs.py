@@ -64,7 +64,11 @@ def add_to(verbs: Any) -> None:
         "-o", "--output", type=Path, metavar="FILE", help="The file to write (default: standard output)."
     )
     export.add_argument(
-        "--all", type=Path, metavar="FOLDER", dest="folder", help="Write every scenario to FOLDER/NAME.yaml."
+        "--all",
+        type=Path,
+        metavar="FOLDER",
+        dest="folder",
+        help="Write each scenario to FOLDER/NAME.yaml, each suite to FOLDER/NAME.suite.yaml.",
     )
 
     _add_changes(verbs)
@@ -192,10 +196,15 @@ def _export_all(session: Session, folder: Path) -> int:
     except OSError as error:
         raise CommandRefused(f"Cannot create {str(folder)!r}: {error.strerror}.") from error
     files = []
-    for found in session.coordinator.list_scenarios():
-        name = found.scenario.name
-        file = folder / f"{name}.yaml"
-        replace_file(file, session.coordinator.find_scenario(name).document.encode())
+    coordinator = session.coordinator
+    names = [found.scenario.name for found in coordinator.list_scenarios()]
+    documents = [(f"{name}.yaml", coordinator.find_scenario(name).document) for name in names]
+    suites = [found.name for found in coordinator.list_suites()]
+    # No scenario's name has a dot.
+    documents += [(f"{name}.suite.yaml", coordinator.read_suite_document(name)) for name in suites]
+    for file_name, document in documents:
+        file = folder / file_name
+        replace_file(file, document.encode())
         session.terminal.say(escape_text(file))
         files.append(str(file))
     if session.terminal.wants_json:

@@ -91,15 +91,15 @@ class Client:
             return self.runs.wait(run.id)
         except CoordinatorError:
             raise
-        except BaseException:  # an interrupt, a test's timeout, or a cancelled task
-            self._stop_after_interrupt(run.id)
+        except BaseException as interrupt:  # Ctrl-C, a test's timeout, or a cancelled task
+            self._stop_after(interrupt, run.id)
             raise
 
-    def _stop_after_interrupt(self, run_id: str) -> None:
+    def _stop_after(self, interrupt: BaseException, run_id: str) -> None:
         try:
             self.runs.stop(run_id)
         except CoordinatorError as error:
-            raise CoordinatorError(f"{error} Run {run_id} could not be stopped; it continues.") from error
+            interrupt.add_note(f"Run {run_id} could not be stopped, and continues: {error}")
 
     def whoami(self) -> Identity:
         return parse(Identity, self._transport.json("GET", "whoami"))

@@ -18,6 +18,11 @@ class Suites:
         rows = self._transport.items("suites", limit=limit, name=name, service=service)
         return [parse(ListedSuite, row) for row in rows]
 
+    def document(self, name: str) -> str:
+        """As it is stored."""
+        found = self._transport.json("GET", f"suites/{quote_segment(name)}")
+        return str(read_field(found, "document"))
+
     def matrix(self, name: str) -> SuiteMatrix:
         """What each dependency and fault has shown, with the run that proves it."""
         path = f"suites/{quote_segment(name)}/matrix"

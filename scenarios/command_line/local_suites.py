@@ -23,6 +23,9 @@ class LocalSuites:
     def list_suites(self) -> Sequence[ListedSuite]:
         return [parse(ListedSuite, record) for record in list_suite_records()]
 
+    def read_suite_document(self, name: str) -> str:
+        return _find_suite(name).document
+
     def read_matrix(self, name: str) -> SuiteMatrix:
         return parse(SuiteMatrix, build_matrix_record(_find_suite(name)))
 

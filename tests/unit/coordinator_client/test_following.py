@@ -4,8 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from time import monotonic
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,36 +14,10 @@ from coordinator_client.errors import NotFoundError, UnavailableError, Unexpecte
 from coordinator_client.following import FollowedRun
 from coordinator_client.server_sent_events import EventStreamParser
 from coordinator_client.synchronous.client import Client
+from coordinator_client.synchronous.runs import Runs
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
-
-RUN = "8f14e45f-ceea-467f-a9d6-0f1e2d3c4b5a"
-STREAM = {"Content-Type": "text/event-stream"}
-END = b"id: 4.end\nevent: end\ndata: {}\n\n"
-
-
-def event(number: int) -> bytes:
-    row = {"sequence": number, "at": "2026-11-27T03:00:00.123Z", "kind": "action_started"}
-    data = json.dumps({**row, "phase": "chaos", "step": "é", "data": {}}, ensure_ascii=False)
-    return f"id: {number}\ndata: {data}\n\n".encode()
-
-
-def run_row(status: str = "passed", **fields: Any) -> dict[str, Any]:
-    moment = "2026-11-27T03:00:00Z"
-    row: dict[str, Any] = {
-        "id": RUN,
-        "scenario": "short",
-        "status": status,
-        "rollback": "clean",
-        "reason": "",
-    }
-    row |= {"created_at": moment, "started_at": moment, "finished_at": moment, "created_by": None}
-    row |= {"origin": "api", "variables": {}, "attempt": 1, "waiting_for": "", "stopping": False}
-    return {**row, "last_event": 4, "url": "", **fields}
-
-
-def stream(*parts: bytes) -> Answer:
-    return Answer(b"retry: 10\n\n" + b"".join(parts), 200, STREAM)
+from tests.servers.scripted_runs import END, RUN, event, run_row, stream
 
 
 @contextmanager
@@ -125,21 +98,24 @@ def test_wait_returns_the_run_or_says_that_it_continues() -> None:
         client.runs.wait(RUN, timeout=0)
 
 
-def test_interrupted_run_is_stopped() -> None:
+def test_interrupted_run_is_stopped_and_stays_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_arguments: Any, **_named: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Runs, "wait", interrupt)
+    started = Answer(run_row("running", rollback=None))
     stopped = Answer({"run": RUN, "stopping": True})
-    row = Answer(run_row("running", rollback=None))
-    with scripted_api(row, row, stream(event(1)), stopped) as server, Client(server.url) as client:
-
-        def interrupt(*_arguments: Any, **_named: Any) -> Any:
-            raise KeyboardInterrupt
-
-        client.runs.wait = interrupt  # type: ignore[method-assign]
-        server.answers[1:] = [stopped]
+    with scripted_api(started, stopped) as server, Client(server.url) as client:
         with pytest.raises(KeyboardInterrupt):
             client.run("short", delay_ms=300)
-    assert [request.method for request in server.asked] == ["POST", "POST"]
-    assert json.loads(server.asked[0].body) == {"variables": {"delay_ms": 300}, "wait": True}
-    assert server.asked[1].path == f"/api/v1/runs/{RUN}/stop"
+        assert [request.method for request in server.asked] == ["POST", "POST"]
+        assert json.loads(server.asked[0].body) == {"variables": {"delay_ms": 300}, "wait": True}
+        assert server.asked[1].path == f"/api/v1/runs/{RUN}/stop"
+    with scripted_api(started, problem(403, "You may not.")) as server, Client(server.url) as client:
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            client.run("short")
+        (note,) = interrupted.value.__notes__
+        assert note == f"Run {RUN} could not be stopped, and continues: You may not."
 
 
 async def test_asynchronous_client_follows_in_the_same_way() -> None:
@@ -160,13 +136,3 @@ def test_parser_takes_bytes_in_any_pieces() -> None:
         (message,) = [message for piece in pieces for message in parser.feed(piece)]
         assert (message.event, message.data, message.id) == ("end", "é\ntwo", "1")
         assert (parser.last_id, parser.retry) == ("1", 0.5)
-
-
-def test_client_closes_its_connections() -> None:
-    with (
-        scripted_api(Answer({"items": [], "next_cursor": None})) as server,
-        closing(Client(server.url)) as client,
-    ):
-        began = monotonic()
-        assert client.runs.list() == []
-        assert monotonic() - began < 60

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from coordinator_client import following
 from coordinator_client.command_line import program
 from tests.servers.loopback import free_port
 from tests.servers.scripted_api import Answer, problem, scripted_api
+from tests.servers.scripted_runs import RUN, event, run_row, stream
 
 PROJECT = Path(__file__).resolve().parents[3]
 COMMAND = [sys.executable, "-m", "coordinator_client.command_line.program"]
@@ -154,6 +156,24 @@ def test_options_are_accepted_before_and_after_the_verb(capsys: pytest.CaptureFi
         for words in (("--server", server.url, "runs", "--json"), ("runs", "--json", "--server", server.url)):
             code, out, _ = call(capsys, *words)
             assert (code, json.loads(out)) == (0, {"items": []})
+
+
+def test_server_that_goes_away_in_the_middle_is_explained_with_the_way_to_continue(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "MAX_OUTAGE_SECONDS", 0.2)
+    row = run_row("running", rollback=None)
+    page = Answer({"items": [row], "next_cursor": None})
+    cut = (stream(event(1), event(2)), Answer(cut=True))
+    with scripted_api(page, Answer(row), *cut) as server:
+        code, out, err = call(capsys, "--server", server.url, "follow", RUN[:8])
+    assert (code, len(out.splitlines())) == (2, 2)
+    assert "cannot be reached" in err
+    assert f"Continue with 'test-coordinator follow {RUN[:8]} --after 2'." in " ".join(err.split())
+    with scripted_api(Answer(row), *cut) as server:
+        code, out, err = call(capsys, "--server", server.url, "run", "short")
+    assert (code, out.splitlines()[0]) == (2, f"Run {RUN} of short")
+    assert "The run may continue; show it with 'test-coordinator follow 8f14e45f'" in " ".join(err.split())
 
 
 def complete(line: str, shell: str, server: str) -> list[str]:

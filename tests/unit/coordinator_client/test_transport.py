@@ -4,7 +4,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -196,3 +196,17 @@ def test_invalid_tokens_are_refused_without_showing_them(token: str) -> None:
     with pytest.raises(CoordinatorError) as refused:
         Transport("http://127.0.0.1", token)
     assert token not in str(refused.value)
+
+
+def test_write_without_a_key_is_repeated_only_if_the_server_says_that_nothing_was_done() -> None:
+    def create(*answers: Answer) -> int:
+        with scripted_api(*answers) as server, suppress(CoordinatorError):
+            ask(server.url, TOKEN)("POST", "webhooks", body={}, repeatable=False)
+        assert all("Idempotency-Key" not in asked.headers for asked in server.asked)
+        return len(server.asked)
+
+    assert create(Answer(cut=True)) == 1
+    assert create(problem(502, "?")) == 1
+    assert create(problem(503, "busy")) == 1
+    assert create(problem(503, "busy", **{"Retry-After": "1"}), Answer({})) == 2
+    assert create(problem(429, "slowly", **{"Retry-After": "1"}), Answer({})) == 2

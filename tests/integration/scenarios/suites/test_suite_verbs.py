@@ -100,3 +100,11 @@ def test_a_misspelt_name_gets_a_suggestion_and_a_second_run_is_refused(
     assert "cannot be started now" in again.err
     assert "is stopping" in scenario("suite", "stop", "shop").out
     assert "is not running" in scenario("suite", "stop", "shop").out
+
+
+def test_exported_suites_are_imported_again_unchanged(
+    suite: Suite, scenario: CommandLine, tmp_path: Path
+) -> None:
+    scenario("export", "--all", tmp_path)
+    assert (tmp_path / f"{suite.name}.suite.yaml").read_text() == suite.document
+    assert scenario("import", tmp_path, "--check", "--prune").code == 0
