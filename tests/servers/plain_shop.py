@@ -5,6 +5,7 @@ answer where there is no better one.
 
     GET /look/NAME       asks the dependency; its last answer while it fails, 503 where there is none
     GET /careless/NAME   the same without a time limit and without a last answer: 502 while it fails
+    GET /all             asks every dependency; 503 if one of them fails and has no last answer
     GET /health/NAME     503 while the last answer is old
     GET /seen            how often each dependency failed or was slow
 
@@ -173,6 +174,7 @@ class Shop:
         application.router.add_get("/look/{name}", self.look)
         application.router.add_get("/careless/{name}", self.look_carelessly)
         application.router.add_get("/health/{name}", self.show_health)
+        application.router.add_get("/all", self.look_at_all)
         application.router.add_get("/seen", self.show_seen)
         return application
 
@@ -184,6 +186,15 @@ class Shop:
             if dependency.last is None:
                 return web.json_response({"error": repr(error)}, status=503)
         return web.json_response({"answer": dependency.last, "is_old": dependency.is_old})
+
+    async def look_at_all(self, _request: web.Request) -> web.Response:
+        names = list(self._dependencies)
+        asked = (self._dependencies[name].ask(TIME_LIMIT) for name in names)
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        answers = {name: self._dependencies[name].last for name in names}
+        failed = [name for name, answer in zip(names, found, strict=True) if isinstance(answer, Exception)]
+        status = 503 if any(answers[name] is None for name in failed) else 200
+        return web.json_response({"answers": answers, "failed": failed}, status=status)
 
     async def look_carelessly(self, request: web.Request) -> web.Response:
         try:
