@@ -65,9 +65,12 @@ def translate(source: str | bytes, *, name: str = "") -> Translation:
     """Translate an experiment; without a `name`, the scenario's name is made from the title.
 
     Raises:
-        InvalidDocument: the text is not YAML or JSON, or breaks the limits of a document.
+        InvalidDocument: the text is not YAML or JSON, is not a mapping, or breaks the limits of a document.
     """
     experiment = read_tree(source)
+    if not isinstance(experiment.value, dict):
+        place = (experiment.line, experiment.column, "")
+        raise InvalidDocument([Problem(*place, "an experiment must be a mapping", "begin with 'title'")])
     notes = Notes()
     document = _Translator(experiment, notes).document(name)
     written = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)

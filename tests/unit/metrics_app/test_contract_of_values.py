@@ -282,13 +282,13 @@ def test_a_gauge_read_at_the_scrape_gives_way_to_what_is_recorded(
 ) -> None:
     if recorded_first:
         metrics.observe_histogram("queue", 1, {})
-    metrics.register_scrape_gauges(lambda: [GaugeSample(name, {}, 7), GaugeSample("other", {}, 3)])
+    metrics.register_scrape_gauges(lambda: [GaugeSample(name, {}, 77_777), GaugeSample("other", {}, 3)])
     scrape(metrics)
     metrics.observe_histogram("queue", 1, {})
     text = scrape(metrics)
     assert value(text, "queue_count") == 1 + recorded_first
     assert value(text, "other") == 3
-    assert not [number for number in samples(text).get(name, {}).values() if number == 7]
+    assert not [number for number in samples(text).get(name, {}).values() if number == 77_777]
     assert parsed_as_openmetrics(metrics)
     assert value(scrape(metrics), FAILURES, reason="raised") >= 1
 

@@ -106,8 +106,9 @@ def test_filters_select_events(ci: Program, query: str, kinds: list[str]) -> Non
     for run in (start_run(), start_run()):
         tell(run, "phase_started")
         tell(run, "run_finished", outcome="passed")
-    found = [json.loads(message["data"])["kind"] for message in read_after(ci, "0", query)]
-    assert found == kinds
+    # The last may be the reader's position, if earlier tests have used many ids.
+    messages = [message for message in read_after(ci, "0", query) if "event" not in message]
+    assert [json.loads(message["data"])["kind"] for message in messages] == kinds
 
 
 def test_a_reader_whose_filters_skip_much_is_told_its_position(
