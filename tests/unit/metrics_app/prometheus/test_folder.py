@@ -156,7 +156,7 @@ def test_a_server_whose_workers_have_not_answered_yet_keeps_its_counters(directo
             for _ in range(2):
                 with OtherProcess(directory, own_server=True):
                     pass
-            output, _ = new.communicate("\n", timeout=60)
+            output, _ = new.communicate("\n", timeout=600)
             assert output == "orders_total 5.0\n"
 
 
