@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from scenarios.database.settled import SettledIds, read_mark
+from scenarios.database.settled import SettledIds, TableMarks
 from scenarios.domain.event_kinds import EventKind
 from scenarios.domain.outcomes import Outcome
 from scenarios.models import Event
 
 # Ids that one query looks through, so that a filter that selects nothing does not read a whole table at once.
 MAX_WINDOW = 10_000
-settled_ids = SettledIds(lambda: read_mark(Event))
+settled_ids = SettledIds(TableMarks(Event))
 
 
 @dataclass(frozen=True, slots=True)
