@@ -274,7 +274,9 @@ class Webhook(Record):
 
     id: int
     name: str
+    kind: str = "webhook"
     url: str
+    key: str = ""
     events: Sequence[str]
     tags: Sequence[str]
     enabled: bool

@@ -16,6 +16,7 @@ DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 MAX_PORT = 65535
+MAIL_SCHEMES = frozenset({"smtp", "smtp+tls", "smtp+ssl"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -121,6 +122,27 @@ def web_address(name: str, value: str) -> str:
 
 def web_addresses(name: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(web_address(name, value.strip()) for value in values if value.strip())
+
+
+def mail_server(name: str, value: str) -> str:
+    """An address that django-environ's `email_url` takes, or nothing."""
+    try:
+        parts = urlsplit(value)
+        fits = parts.scheme in MAIL_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # an unclosed bracket, an invalid port
+        fits = False
+    if value and not fits:
+        raise ImproperlyConfigured(
+            f"{name} is not the address of a mail server; write it as "
+            "'smtp+tls://user:password@mail.example.com:587', or with smtp:// or smtp+ssl://."
+        )
+    return value
+
+
+def mailbox(name: str, value: str) -> str:
+    if not re.fullmatch(r"([^<>@]+ <)?[^<>@\s]+@[^<>@\s]+>?", value):
+        raise ImproperlyConfigured(f"{name}={value!r} is not a mailbox; write it as 'runs@example.com'.")
+    return value
 
 
 def trace_address(name: str, value: str) -> str:

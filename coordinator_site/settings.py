@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -23,6 +24,8 @@ from coordinator_site.environment import (
     host_identity,
     host_names,
     kept_secret_key,
+    mail_server,
+    mailbox,
     module_prefixes,
     networks,
     one_of,
@@ -337,6 +340,11 @@ TEST_COORDINATOR_TOKEN = env.str("TEST_COORDINATOR_TOKEN", "")
 WEBHOOK_ALLOWED_HOSTS = env.read_list(
     host_names, "WEBHOOK_ALLOWED_HOSTS", [] if PRODUCTION else LOOPBACK_NAMES
 )
+# The mail server of webhooks of the kind email, and who they are from
+EMAIL_URL = env.read(mail_server, "EMAIL_URL", "")
+vars().update(env.email_url_config(EMAIL_URL) if EMAIL_URL else {})
+EMAIL_TIMEOUT = 15.0
+DEFAULT_FROM_EMAIL = env.read(mailbox, "EMAIL_FROM", f"test-coordinator@{urlsplit(PUBLIC_URL).hostname}")
 GRAFANA_URL = env.read(web_address, "GRAFANA_URL", "").rstrip("/")
 GRAFANA_TOKEN = env.str("GRAFANA_TOKEN", "")
 # The collector that traces of runs are sent to, by OTLP over HTTP; and a page that shows one.

@@ -83,7 +83,9 @@ class AsyncWebhooks:
         return parse(Webhook, await self._transport.json("GET", f"webhooks/{int(webhook_id)}"))
 
     async def create(self, name: str, url: str, **fields: Any) -> Webhook:
-        """Add a webhook; `secret` is shown only now. `fields`: `events`, `tags`, `enabled`."""
+        """Add a webhook; `secret` is shown only now. `fields`: `kind`, `key`, `events`, `tags`,
+        `enabled`.
+        """
         body = {"name": name, "url": url, **fields}
         return parse(Webhook, await self._transport.json("POST", "webhooks", body=body, repeatable=False))
 

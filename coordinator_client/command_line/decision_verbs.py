@@ -10,6 +10,7 @@ from coordinator_client.command_line.verbs import Session, Verb, add_group, add_
 from coordinator_client.records import PlannedStep
 
 STATES = ("pending", "approved", "refused", "expired", "withdrawn")
+WEBHOOK_KINDS = ("webhook", "slack", "teams", "pagerduty", "email")
 SECRET_NOTE = "Store the secret safely; it is not shown again."  # noqa: S105 - a sentence
 
 
@@ -52,7 +53,16 @@ def _add_webhook_verbs(verbs: Any) -> None:
     add_verb(verbs, list_webhooks, "list", "List the webhooks.")
     add = add_verb(verbs, add_webhook, "add", "Add a webhook and print its secret, which is shown once.")
     add.add_argument("name", metavar="NAME", help="The webhook's name.")
-    add.add_argument("--url", required=True, help="As https://hooks.example.com/runs.")
+    add.add_argument(
+        "--url", required=True, help="As https://hooks.example.com/runs, or mailto:oncall@example.com."
+    )
+    add.add_argument(
+        "--kind",
+        choices=WEBHOOK_KINDS,
+        default="webhook",
+        help="What the receiver understands.",
+    )
+    add.add_argument("--key", default="", help="PagerDuty's routing key, as '${secret:NAME}'.")
     add.add_argument(
         "--event", action="append", default=[], dest="events", help="Send only this; can be repeated."
     )
@@ -149,6 +159,7 @@ def list_webhooks(session: Session, **_options: Any) -> int:
     found = session.coordinator.list_webhooks()
     columns = {
         "Name": [webhook.name for webhook in found],
+        "Kind": [webhook.kind for webhook in found],
         "URL": [webhook.url for webhook in found],
         "Messages": [", ".join(webhook.events) for webhook in found],
         "State": [
@@ -161,11 +172,20 @@ def list_webhooks(session: Session, **_options: Any) -> int:
 
 
 def add_webhook(
-    session: Session, name: str, url: str, events: list[str], tags: list[str], **_options: Any
+    session: Session,
+    *,
+    name: str,
+    url: str,
+    events: list[str],
+    tags: list[str],
+    kind: str,
+    key: str,
+    **_options: Any,
 ) -> int:
-    added = session.coordinator.add_webhook(name, url, events, tags)
-    session.terminal.errors.print(SECRET_NOTE)
-    session.terminal.result(added, escape_text(added.secret))
+    added = session.coordinator.add_webhook(name, url, events, tags, kind=kind, key=key)
+    if added.secret:
+        session.terminal.errors.print(SECRET_NOTE)
+    session.terminal.result(added, escape_text(added.secret or f"Webhook {added.name} is added."))
     return exit_codes.DONE
 
 

@@ -21,8 +21,10 @@ class Decisions(Protocol):
 
     def list_webhooks(self) -> Sequence[Webhook]: ...
 
-    def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
-        """Add a webhook; its secret is only in this response."""
+    def add_webhook(
+        self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
+    ) -> Webhook:
+        """Add a webhook; its secret is only in this response. `kind`: its `kind` and its `key`."""
         ...
 
     def remove_webhook(self, name: str) -> None: ...

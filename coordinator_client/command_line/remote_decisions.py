@@ -33,10 +33,12 @@ class RemoteDecisions:
     def list_webhooks(self) -> Sequence[Webhook]:
         return self._client.webhooks.list()
 
-    def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
+    def add_webhook(
+        self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
+    ) -> Webhook:
         chosen = {"events": list(events)} if events else {}
         with explain_fields():
-            return self._client.webhooks.create(name, url, tags=list(tags), **chosen)
+            return self._client.webhooks.create(name, url, tags=list(tags), **kind, **chosen)
 
     def remove_webhook(self, name: str) -> None:
         self._client.webhooks.delete(self._find_webhook(name).id)

@@ -22,7 +22,7 @@ LAST_DELIVERIES = 10
 @admin.register(Webhook)
 class WebhookAdmin(DeletedByServiceAdmin):
     form = WebhookForm
-    list_display = ["name", "url", "event_list", "badge", "last_delivery"]
+    list_display = ["name", "kind", "url", "event_list", "badge", "last_delivery"]
     search_fields = ["name", "url"]
     list_per_page = 50
     change_list_template = "admin/scenarios/webhook/change_list.html"
@@ -60,6 +60,8 @@ class WebhookAdmin(DeletedByServiceAdmin):
     def response_add(
         self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
     ) -> HttpResponse:
+        if not obj.shown_secret:
+            return super().response_add(request, obj, post_url_continue)
         return self.show_secret(request, obj, obj.shown_secret)
 
     def show_secret(self, request: HttpRequest, webhook: Webhook, secret: str) -> HttpResponse:

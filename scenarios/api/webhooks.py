@@ -34,10 +34,12 @@ from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedErr
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
 from scenarios.notifications import webhooks
+from scenarios.notifications.addresses import ReceiverRefused, list_usable_events
 
 router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))
-VERSIONED = Versioned(Webhook, ("name", "url", "events", "tags", "is_enabled"), key="webhook_id")
+VERSIONED_FIELDS = ("name", "kind", "url", "key", "events", "tags", "is_enabled")
+VERSIONED = Versioned(Webhook, VERSIONED_FIELDS, key="webhook_id")
 CHANGE = "scenarios.change_webhook"
 DELIVERIES_SHOWN = 5
 INVALID_FIELDS = "Some fields are invalid: nothing was stored."
@@ -45,13 +47,16 @@ Line = Annotated[str, StringConstraints(pattern=ONE_LINE)]
 Subscribable = Literal[
     "run.awaiting_approval", "run.started", "run.finished", "fault.outstanding", "fault.resolved"
 ]
+Kind = Literal["webhook", "slack", "teams", "pagerduty", "email"]
 ALL_EVENTS: tuple[Subscribable, ...] = get_args(Subscribable)
 
 
 class WebhookInList(Schema):
     id: Int64
     name: str
+    kind: Kind
     url: str
+    key: str
     events: list[str]
     tags: list[str] = Field(
         description="Only for runs of stored scenarios with one of these tags; an empty list means all runs."
@@ -86,7 +91,7 @@ class WebhookDetails(WebhookInList):
 
 
 class WebhookWithSecret(WebhookDetails):
-    secret: str = Field(description="Signs the messages. It is shown only now.")
+    secret: str = Field(description="Signs the messages of the kind webhook. It is shown only now.")
 
 
 class WebhookPage(Schema):
@@ -95,17 +100,30 @@ class WebhookPage(Schema):
 
 
 class WebhookRequest(Body):
-    """`events` are the messages to send; all of them if missing."""
+    """`events` are the messages to send; all that the kind has a use for if missing.
+
+    `url` and `key` may be `${secret:NAME}`: then the secret is read before each message, and stored nowhere.
+    """
 
     name: Line = Field(min_length=1, max_length=100)
-    url: Line = Field(min_length=1, max_length=500, description="For example https://hooks.example.com/runs.")
-    events: list[Subscribable] = Field(list(ALL_EVENTS), min_length=1, max_length=len(ALL_EVENTS))
+    kind: Kind = Field("webhook", description="What the receiver understands.")
+    url: Line = Field(
+        min_length=1,
+        max_length=500,
+        description="For example https://hooks.example.com/runs; for e-mail mailto:oncall@example.com.",
+    )
+    key: str = Field(
+        "", max_length=120, description="PagerDuty's routing key, as ${secret:NAME}; else empty."
+    )
+    events: list[Subscribable] | None = Field(None, min_length=1, max_length=len(ALL_EVENTS))
     tags: list[Line] = Field([], max_length=50)
     enabled: bool = True
 
     def apply_to(self, webhook: Webhook) -> Webhook:
-        webhook.name, webhook.url = self.name, self.url
-        webhook.events, webhook.tags = list(dict.fromkeys(self.events)), self.tags
+        webhook.name, webhook.kind, webhook.url, webhook.key = self.name, self.kind, self.url, self.key
+        usable = list_usable_events(self.kind)
+        asked = self.events if self.events is not None else [name for name in ALL_EVENTS if name in usable]
+        webhook.events, webhook.tags = list(dict.fromkeys(asked)), self.tags
         webhook.is_enabled = self.enabled
         return webhook
 
@@ -182,7 +200,9 @@ def patch_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     webhook = lock_webhook(webhook_id)
     current = {
         "name": webhook.name,
+        "kind": webhook.kind,
         "url": webhook.url,
+        "key": webhook.key,
         "events": webhook.events,
         "tags": webhook.tags,
         "enabled": webhook.is_enabled,
@@ -248,8 +268,9 @@ def save_webhook(webhook: Webhook, *, by: User) -> str:
     try:
         with transaction.atomic():
             return webhooks.validate_and_save_webhook(webhook, by=by)
-    except webhooks.AddressRefused as error:
-        raise RefusedError(INVALID_FIELDS, [ProblemAt(path="body.url", message=str(error))]) from error
+    except ReceiverRefused as error:
+        problem = ProblemAt(path=f"body.{error.field}", message=str(error))
+        raise RefusedError(INVALID_FIELDS, [problem]) from error
     except ValidationError as error:
         raise RefusedError(
             INVALID_FIELDS,

@@ -19,10 +19,11 @@ from scenarios.access import tokens
 from scenarios.command_line.local_errors import explain_errors
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.outputs import make_storable
-from scenarios.domain.webhooks import SUBSCRIBABLE
+from scenarios.domain.webhooks import SUBSCRIBABLE, WebhookKind
 from scenarios.library.dry_run import list_steps
 from scenarios.models.access import ApiToken
 from scenarios.notifications import webhooks
+from scenarios.notifications.addresses import ReceiverRefused, list_usable_events
 from scenarios.planning import approvals
 from scenarios.published.records import format_time, json_fields, page_url, record_fault
 from scenarios.runs import faults
@@ -67,11 +68,15 @@ class LocalDecisions:
     def list_webhooks(self) -> list[Webhook]:
         return [_describe_webhook(row) for row in models.Webhook.objects.all()]
 
-    def add_webhook(self, name: str, url: str, events: Sequence[str], tags: Sequence[str]) -> Webhook:
+    def add_webhook(
+        self, name: str, url: str, events: Sequence[str], tags: Sequence[str], **kind: str
+    ) -> Webhook:
         known = [str(message) for message in SUBSCRIBABLE]
         if unknown := [event for event in events if event not in known]:
             raise CommandRefused(f"Unknown message {unknown[0]!r}; choose one of {', '.join(known)}.")
-        webhook = models.Webhook(name=name, url=url, events=list(events) or known, tags=list(tags))
+        usable = list_usable_events(kind.get("kind", WebhookKind.WEBHOOK))
+        wanted = list(events) or [event for event in known if event in usable]
+        webhook = models.Webhook(name=name, url=url, events=wanted, tags=list(tags), **kind)
         with _refusals():
             secret = webhooks.validate_and_save_webhook(webhook)
         return _describe_webhook(webhook, secret=secret)
@@ -111,7 +116,7 @@ def _refusals() -> Iterator[None]:
         yield
     except ValidationError as error:
         raise CommandRefused(" ".join(error.messages)) from error
-    except webhooks.AddressRefused as error:
+    except ReceiverRefused as error:
         raise CommandRefused(str(error)) from error
 
 
@@ -144,7 +149,9 @@ def _describe_webhook(row: models.Webhook, *, secret: str = "") -> Webhook:
     fields = {
         "id": row.pk,
         "name": row.name,
+        "kind": row.kind,
         "url": row.url,
+        "key": row.key,
         "events": row.events,
         "tags": row.tags,
         "enabled": row.is_enabled,

@@ -37,6 +37,11 @@ def truncate(text: str, limit: int) -> str:
     return text if left_out <= 0 else f"{text[:limit]}… ({left_out} more characters)"
 
 
+def shorten(text: str, characters: int) -> str:
+    """At most so many characters, the last one an ellipsis where something is left out."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
 def _represent(value: Any) -> str:
     try:
         return repr(value)

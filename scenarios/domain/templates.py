@@ -175,6 +175,12 @@ def _count_trailing_dollars(text: str) -> int:
     return len(text) - len(text.rstrip("$"))
 
 
+def find_secret_reference(text: str) -> str:
+    """The name of the secret where the text is `${secret:NAME}` and nothing else; otherwise ""."""
+    found = re.fullmatch(rf"\$\{{{_SECRET}({VARIABLE_NAME})\}}", text)
+    return found[1] if found else ""
+
+
 def insert_secrets(value: Any, secret: Callable[[str], str]) -> Any:
     """Replace the references to secrets in a value of a plan; `secret` returns the secret of a name.
 

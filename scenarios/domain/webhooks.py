@@ -25,6 +25,16 @@ SUBSCRIBABLE = {
 }
 
 
+class WebhookKind(StrEnum):
+    """What a webhook's receiver understands."""
+
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+    TEAMS = "teams"
+    PAGERDUTY = "pagerduty"
+    EMAIL = "email"
+
+
 class DeliveryState(StrEnum):
     PENDING = "pending"
     DELIVERED = "delivered"

@@ -6,10 +6,10 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, When
 from django.utils import timezone
 
-from scenarios.domain.webhooks import DeliveryState, Message
+from scenarios.domain.webhooks import DeliveryState, Message, WebhookKind
 
 
 def new_message_id() -> str:
@@ -17,14 +17,22 @@ def new_message_id() -> str:
 
 
 class Webhook(models.Model):
-    """An address that receives messages about runs.
+    """An address that receives messages about runs, in the form of its kind.
+
+    The address and the key may be `${secret:NAME}`, so that this table does not hold what they are.
 
     The secret is not stored but derived from SECRET_KEY and the salt, so that neither a copy of the database
     nor a page shows it. `fingerprint` shows whether SECRET_KEY has changed since.
     """
 
     name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(
+        max_length=10,
+        choices=[(kind.value, kind.value) for kind in WebhookKind],
+        default=WebhookKind.WEBHOOK,
+    )
     url = models.CharField("address", max_length=500)
+    key = models.CharField(max_length=120, blank=True, help_text="The routing key, for PagerDuty alone.")
     events = models.JSONField(default=list)
     tags = models.JSONField(
         default=list,
@@ -37,6 +45,9 @@ class Webhook(models.Model):
     fingerprint = models.CharField(max_length=16, editable=False)
     earlier_salt = models.CharField(max_length=64, blank=True, editable=False)
     secret_changed_at = models.DateTimeField(default=timezone.now, editable=False)
+    wait_until = models.DateTimeField(
+        null=True, editable=False, help_text="The receiver has asked to be sent nothing before."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, editable=False
@@ -47,6 +58,11 @@ class Webhook(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_signed(self) -> bool:
+        """Messages of the other kinds have a form that leaves no room for a signature."""
+        return self.kind == WebhookKind.WEBHOOK
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -61,13 +77,16 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         """Deliveries to send now, in their order.
 
         Messages about a run are sent in order: a message waits until each earlier one to the same receiver
-        has been tried once.
+        has been tried once. Of several runs, what is left injected comes first, and no retry holds back a
+        message that has not been tried.
         """
         unanswered = Delivery.objects.pending().filter(
             webhook=OuterRef("webhook"), run=OuterRef("run"), pk__lt=OuterRef("pk"), reason=""
         )
-        due = self.on_their_way().filter(~Exists(unanswered), next_try_at__lte=now)
-        return due.order_by("next_try_at", "pk")
+        is_patient = Q(webhook__isnull=True) | Q(webhook__wait_until=None) | Q(webhook__wait_until__lte=now)
+        due = self.on_their_way().filter(is_patient, ~Exists(unanswered), next_try_at__lte=now)
+        urgency = Case(When(message=Message.FAULT_OUTSTANDING, then=0), When(tries=0, then=1), default=2)
+        return due.order_by(urgency, "next_try_at", "pk")
 
 
 class Delivery(models.Model):

@@ -73,6 +73,10 @@ def record_failure(
     After the last try the delivery has failed. A webhook whose receiver answers 410, or has accepted nothing
     since this delivery was created, is disabled until a person enables it again.
     """
+    if wait and delivery.webhook is not None:
+        # The receiver asks for less, not for this message later: it gets nothing before.
+        until = timezone.now() + timedelta(seconds=min(wait, MAX_DELAY))
+        Webhook.objects.filter(pk=delivery.webhook.pk).update(wait_until=until)
     changes = {"status": status, "reason": reason[:300]}
     is_test = delivery.message == Message.TEST  # tests are tried once: a person looks at the answer
     if status != GONE and not is_test and delivery.tries < MAX_TRIES:

@@ -1,5 +1,6 @@
-"""Sends one message by HTTP to a webhook's receiver, to Grafana, or to a collector of traces."""
+"""Sends one message to a webhook's receiver, to Grafana, or to a collector of traces."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable
@@ -11,12 +12,18 @@ from django.conf import settings
 from django.utils import timezone
 
 from scenarios.domain.errors import ScenarioError
+from scenarios.domain.outputs import dump_json
 from scenarios.domain.plan import origin
 from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.webhook_signatures import sign_message
+from scenarios.domain.webhooks import WebhookKind
 from scenarios.drivers.http_exchange import Answer, exchange
 from scenarios.models import Delivery, Webhook
-from scenarios.notifications.webhooks import check_address, list_signing_keys
+from scenarios.notifications.addresses import read_address, read_key
+from scenarios.notifications.channels import pagerduty, slack, teams
+from scenarios.notifications.channels.headline import Headline, read_headline
+from scenarios.notifications.channels.mail import send_mail
+from scenarios.notifications.webhooks import list_signing_keys
 
 # As the Standard Webhooks specification recommends.
 TIMEOUT_SECONDS = 15.0
@@ -49,11 +56,30 @@ async def send(delivery: Delivery) -> int:
 
 
 async def post(delivery: Delivery, webhook: Webhook) -> int:
-    check_address(webhook.url)
-    payload = delivery.payload.encode()
-    keys = list_signing_keys(webhook, timezone.now())
-    signed = sign_message(keys, delivery.message_id, int(time.time()), payload)
-    return await _send_checked("POST", webhook.url, data=payload, headers={**_JSON, **signed})
+    """Send the message in the form of the webhook's kind."""
+    address = read_address(webhook)
+    if webhook.kind == WebhookKind.WEBHOOK:
+        payload = delivery.payload.encode()
+        keys = list_signing_keys(webhook, timezone.now())
+        signed = sign_message(keys, delivery.message_id, int(time.time()), payload)
+        return await _send_checked("POST", address, data=payload, headers={**_JSON, **signed})
+    headline = read_headline(delivery.payload)
+    if webhook.kind == WebhookKind.EMAIL:
+        return await asyncio.to_thread(send_mail, headline, address, delivery.message_id)
+    status = 0
+    for body in _build_bodies(delivery, webhook, headline):
+        status = await _send_checked(
+            "POST", address, data=dump_json(body, ensure_ascii=False).encode(errors="replace"), headers=_JSON
+        )
+    return status
+
+
+def _build_bodies(delivery: Delivery, webhook: Webhook, headline: Headline) -> list[dict[str, Any]]:
+    if webhook.kind == WebhookKind.SLACK:
+        return [slack.build_body(headline)]
+    if webhook.kind == WebhookKind.TEAMS:
+        return [teams.build_body(headline)]
+    return pagerduty.build_events(delivery.payload, headline, read_key(webhook), delivery.message_id)
 
 
 async def annotate(delivery: Delivery) -> int:

@@ -3,13 +3,10 @@
 import hashlib
 import secrets
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.http.request import validate_host
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -17,65 +14,31 @@ from scenarios.domain.errors import ScenarioError
 from scenarios.domain.webhook_signatures import format_secret
 from scenarios.domain.webhooks import Message
 from scenarios.models import Delivery, Webhook
+from scenarios.notifications.addresses import check_receiver
 from scenarios.notifications.outbox import format_message
 
 # Both secrets sign for this long after a change, so that receivers can switch without a gap.
 EARLIER_SECRET_SIGNS = timedelta(hours=24)
 
 
-class AddressRefused(ScenarioError):  # noqa: N818
-    """This site does not send to the address; the message says why, with a hint."""
-
-
 class SecretKeyChanged(ScenarioError):  # noqa: N818 - a state
     """The webhook's secret was made with another SECRET_KEY, so its receiver would refuse the signature."""
 
 
-def check_address(url: str) -> None:
-    """Check that this site may send there, when a webhook is saved and before each message.
-
-    Raises:
-        AddressRefused: it may not.
-    """
-    try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").lower()
-        is_address = parts.scheme in {"http", "https"} and bool(host) and parts.port != 0
-    except ValueError:  # an unclosed bracket, or an invalid port
-        is_address = False
-    if not is_address:
-        raise AddressRefused(f"Invalid address {url[:80]!r}; write it like 'https://hooks.example.com/runs'.")
-    if parts.username or parts.password or parts.fragment:
-        raise AddressRefused(
-            "The address must not contain a password or a fragment; receivers verify the signature instead."
-        )
-    if parts.scheme == "http" and settings.ENVIRONMENT != "development" and not is_loopback(host):
-        raise AddressRefused(f"The address of {host!r} must begin with 'https://'.")
-    named = f"[{host}]" if ":" in host else host
-    if not validate_host(named, settings.WEBHOOK_ALLOWED_HOSTS):
-        allowed = ", ".join(settings.WEBHOOK_ALLOWED_HOSTS) or "none"
-        raise AddressRefused(
-            f"Host {named!r} is not allowed; the setting WEBHOOK_ALLOWED_HOSTS allows {allowed}."
-        )
-
-
-def is_loopback(host: str) -> bool:
-    return host in {"localhost", "127.0.0.1", "::1"}
-
-
 def save_webhook(webhook: Webhook, *, by: User | None = None) -> str:
-    """Store the webhook. Return the secret of a new one, which is shown only now; else "".
+    """Store the webhook. Return the secret of a new one that signs, which is shown only now; else "".
 
     Raises:
-        AddressRefused: this site may not send there.
+        ReceiverRefused: this site may not send there.
     """
-    check_address(webhook.url)
+    check_receiver(webhook)
     webhook.changed_by = by
     if webhook.is_enabled:
         webhook.disabled_because = ""
     if webhook.pk is None:
-        return _give_secret(webhook)
-    kept = ["name", "url", "events", "tags", "is_enabled", "disabled_because", "changed_by"]
+        secret = _give_secret(webhook)
+        return secret if webhook.is_signed else ""
+    kept = ["name", "kind", "url", "key", "events", "tags", "is_enabled", "disabled_because", "changed_by"]
     webhook.save(update_fields=kept)
     return ""
 
@@ -85,7 +48,7 @@ def validate_and_save_webhook(webhook: Webhook, *, by: User | None = None) -> st
 
     Raises:
         ValidationError: with a sentence for each invalid field.
-        AddressRefused: this site may not send there.
+        ReceiverRefused: this site may not send there.
     """
     webhook.full_clean(exclude=["salt", "fingerprint", "earlier_salt", "changed_by"], validate_unique=False)
     if Webhook.objects.filter(name=webhook.name).exclude(pk=webhook.pk).exists():

@@ -34,9 +34,5 @@ def picture(width: float, height: float, title: str, *children: str, left: float
     )
 
 
-def shorten(text: str, characters: int) -> str:
-    return text if len(text) <= characters else f"{text[: characters - 1]}…"
-
-
 def _written(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.1f}".removesuffix(".0")

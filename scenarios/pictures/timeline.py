@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from django.utils.safestring import SafeString
 
-from scenarios.pictures.svg import element, join, picture, shorten
+from scenarios.domain.outputs import shorten
+from scenarios.pictures.svg import element, join, picture
 
 WIDTH = 960.0
 LEFT, RIGHT = 270.0, 950.0

@@ -18,7 +18,8 @@ from tests.servers.target import Target, running_target
 
 PAGE = Page(PROJECT / "docs" / "integrations.md")
 GUIDE = PAGE.path.read_text()
-ADD, LIST, TEST, CHECK = PAGE.commands()
+ADD, LIST, TEST, *CHANNELS, CHECK = PAGE.commands()
+[CHANNEL_SETTINGS] = [block for block in PAGE.blocks("text") if "EMAIL_URL" in block]
 THE_CLAIM_RAN_OUT = """
 from django.utils.timezone import now
 from scenarios.models import Delivery
@@ -78,6 +79,18 @@ def stop_a_run(system: Coordinator, target: Target) -> None:
 def heard(system: Coordinator) -> list[Any]:
     lines = system.find_log("receiver").read_text().splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_the_channels_of_the_page_are_added_with_the_settings_that_it_names(tmp_path: Path) -> None:
+    settings = dict(line.split("=", 1) for line in CHANNEL_SETTINGS.splitlines())
+    with coordinator(tmp_path, **settings) as installed:
+        installed.manage("migrate", "-v0")
+        for added in CHANNELS:
+            assert run(installed, added)[0] == 0, added
+        code, text = run(installed, LIST)
+    assert code == 0
+    assert all(name in text for name in ("incidents", "pager", "team"))
+    assert "hooks.slack.com" not in text
 
 
 def test_the_page_names_every_message_and_every_delay() -> None:

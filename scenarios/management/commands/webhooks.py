@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState
+from scenarios.domain.webhooks import SUBSCRIBABLE, DeliveryState, WebhookKind
 from scenarios.models import Delivery, Webhook
 from scenarios.notifications import deliveries, dispatcher, webhooks
+from scenarios.notifications.addresses import ReceiverRefused, list_usable_events
 
 NOT_ACCEPTED = 1
 
@@ -26,7 +27,14 @@ class Command(BaseCommand):
         verbs.add_parser("list", help="List the webhooks.")
         add = verbs.add_parser("add", help="Add a webhook and print its secret, which is not shown again.")
         add.add_argument("name")
-        add.add_argument("url", help="For example https://hooks.example.com/runs.")
+        add.add_argument("url", help="As https://hooks.example.com/runs, or mailto:oncall@example.com.")
+        add.add_argument(
+            "--kind",
+            choices=list(WebhookKind),
+            default=WebhookKind.WEBHOOK,
+            help="What the receiver understands.",
+        )
+        add.add_argument("--key", default="", help="PagerDuty's routing key, as '${secret:NAME}'.")
         add.add_argument(
             "--event",
             action="append",
@@ -54,13 +62,16 @@ class Command(BaseCommand):
             sys.exit(NOT_ACCEPTED)
 
     def add(self, options: dict[str, Any]) -> None:
-        events = options["event"] or [str(message) for message in SUBSCRIBABLE]
-        webhook = Webhook(name=options["name"], url=options["url"], events=events, tags=options["tag"])
+        usable = list_usable_events(options["kind"])
+        events = options["event"] or [str(message) for message in SUBSCRIBABLE if message in usable]
+        kept = {name: options[name] for name in ("name", "kind", "url", "key")}
+        webhook = Webhook(**kept, events=events, tags=options["tag"])
         try:
-            self.stdout.write(webhooks.validate_and_save_webhook(webhook))
+            secret = webhooks.validate_and_save_webhook(webhook)
+            self.stdout.write(secret or f"Webhook {webhook.name!r} is added.")
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
-        except webhooks.AddressRefused as error:
+        except ReceiverRefused as error:
             raise CommandError(str(error)) from error
 
     def test(self, console: Console, name: str) -> bool:

@@ -11,14 +11,20 @@ from pytest_django.fixtures import Settings
 
 from scenarios.checks import check_outside
 from scenarios.models import Delivery, Webhook
-from scenarios.notifications import deliveries, webhooks
+from scenarios.notifications import addresses, deliveries, webhooks
 from tests.integration.scenarios.runs.outside_rows import a_webhook
 from tests.servers.receiver import Receiver
 
 pytestmark = pytest.mark.django_db
 
 ADD = "/admin/scenarios/webhook/add/"
-FORM = {"name": "chat", "url": "http://127.0.0.1:9/hook", "events": ["run.finished"], "is_enabled": "on"}
+FORM = {
+    "name": "chat",
+    "kind": "webhook",
+    "url": "http://127.0.0.1:9/hook",
+    "events": ["run.finished"],
+    "is_enabled": "on",
+}
 SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]{44}")
 
 
@@ -71,8 +77,8 @@ def test_an_address_that_the_site_does_not_send_to_is_refused_with_the_rule(
 ) -> None:
     settings.WEBHOOK_ALLOWED_HOSTS = ("hooks.example.com", "127.0.0.1")
     settings.ENVIRONMENT = environment
-    with pytest.raises(webhooks.AddressRefused, match=words):
-        webhooks.check_address(url)
+    with pytest.raises(addresses.ReceiverRefused, match=words):
+        addresses.check_address(url)
 
 
 def test_the_form_says_why_an_address_is_refused(admin_client: Client) -> None:
@@ -92,7 +98,7 @@ def test_the_form_says_why_an_address_is_refused(admin_client: Client) -> None:
 )
 def test_an_allowed_address_is_taken(settings: Settings, url: str, allowed: str) -> None:
     settings.ENVIRONMENT, settings.WEBHOOK_ALLOWED_HOSTS = "production", (allowed,)
-    webhooks.check_address(url)
+    addresses.check_address(url)
 
 
 def test_a_test_is_written_and_a_delivery_is_sent_again_by_a_button(admin_client: Client) -> None:

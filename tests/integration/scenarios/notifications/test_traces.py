@@ -29,6 +29,11 @@ kind: Scenario
 metadata: {name: traced}
 spec:
   phases:
+    - name: before
+      validations:
+        - name: with a trace of its own
+          probe: {http: {service: shop, path: /own, headers: {TraceParent: mine}}}
+          expect: {status: 200}
     - name: chaos
       hold: 100ms
       actions:
@@ -39,9 +44,6 @@ spec:
         - name: it answers
           probe: {http: {service: shop, path: /look}}
           expect: {status: 404}
-        - name: with a trace of its own
-          probe: {http: {service: shop, path: /own, headers: {TraceParent: mine}}}
-          expect: {status: 200}
 """
 
 
