@@ -62,6 +62,12 @@ def patch_request(request: HttpRequest, model: type[Request], current: Mapping[s
         ) from error
 
 
+def fill_defaults(patched: Request, defaults: Mapping[str, Any]) -> Request:
+    """The patched request with a default for each field that is None, which a PUT would keep as it is."""
+    fields = {name: value for name, value in patched.model_dump().items() if value is not None}
+    return type(patched).model_validate({**defaults, **fields})
+
+
 def merge(target: Any, patch: Any) -> Any:
     """The algorithm of RFC 7396. JSON has been parsed with a limited depth, so this may recurse."""
     if not isinstance(patch, Mapping):

@@ -6,9 +6,9 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from ninja import Schema
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,7 @@ from scenarios.api.problems import ProblemAt, RefusedError
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 SEPARATOR = "|"
+Row = TypeVar("Row", bound=Model)
 # PostgreSQL refuses NUL characters; every database refuses half of a surrogate pair.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=WITHOUT_NUL)]
 FLAGS = {"true": True, "false": False}
@@ -98,6 +99,15 @@ class Filters(FilterNames):
     )
 
 
+class NameFilters(Filters):
+    """`name` matches a part of the name."""
+
+    name: Text | None = None
+
+    def select(self, rows: QuerySet[Row]) -> QuerySet[Row]:
+        return rows.filter(name__contains=self.name) if self.name else rows
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """The fields that a list is sorted by, the last of them unique, and how a cursor writes their values."""
@@ -143,6 +153,9 @@ class Order:
                 ],
             ) from error
         return values
+
+
+BY_NAME = Order(("name",), (parse_cursor_name,))
 
 
 def build_page(

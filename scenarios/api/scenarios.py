@@ -7,23 +7,14 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from ninja.decorators import decorate_view
 
 from scenarios.api import example_documents
 from scenarios.api.access import get_caller, needs
-from scenarios.api.description import (
-    BODY_REFUSALS,
-    CONDITIONAL,
-    ITEM_REFUSALS,
-    REFUSALS,
-    WRITE_REFUSALS,
-    describe_document,
-)
-from scenarios.api.idempotency import run_once
+from scenarios.api.description import BODY_REFUSALS, REFUSALS, describe_document
 from scenarios.api.names import check_document_name, find_scenario
-from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
-from scenarios.api.preconditions import READ, Versioned
-from scenarios.api.problems import Problem
+from scenarios.api.paging import BY_NAME, NameFilters, Text, build_page
+from scenarios.api.preconditions import Versioned
+from scenarios.api.resources import Resource
 from scenarios.drivers import documents
 from scenarios.language.document import Document
 from scenarios.library import scenarios as stored_scenarios
@@ -31,8 +22,7 @@ from scenarios.library.sync import remove_scenario
 from scenarios.models import Scenario
 
 router = Router(tags=["scenarios"])
-ORDER = Order(("name",), (parse_cursor_name,))
-VERSIONED = Versioned(Scenario, ("document",))
+SCENARIO = Resource(router, "/scenarios/{name}", "scenario", Versioned(Scenario, ("document",)))
 DOCUMENT = describe_document("The scenario's document.", example_documents.SCENARIO_DOCUMENT)
 
 
@@ -64,10 +54,9 @@ class ScenarioPage(Schema):
     next_cursor: str | None
 
 
-class ScenarioFilters(Filters):
+class ScenarioFilters(NameFilters):
     """`name` and `text` match parts, `tag` one whole tag."""
 
-    name: Text | None = None
     tag: Text | None = None
     text: Text | None = None
 
@@ -77,12 +66,11 @@ class ScenarioFilters(Filters):
 def list_scenarios(request: HttpRequest, filters: Query[ScenarioFilters]) -> dict[str, Any]:
     """List the stored scenarios by name, without their documents."""
     rows = Scenario.objects.select_related("changed_by").defer("document")
-    return build_page(filter_scenarios(rows, filters), ORDER, filters)
+    return build_page(filter_scenarios(rows, filters), BY_NAME, filters)
 
 
 def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> QuerySet[Scenario]:
-    if filters.name:
-        rows = rows.filter(name__contains=filters.name)
+    rows = filters.select(rows)
     if filters.text:
         words = filters.text
         rows = rows.filter(
@@ -95,41 +83,20 @@ def filter_scenarios(rows: QuerySet[Scenario], filters: ScenarioFilters) -> Quer
     return rows
 
 
-@router.get(
-    "/scenarios/{name}",
-    response={200: StoredScenario, **ITEM_REFUSALS},
-    url_name="scenario",
-    openapi_extra=READ,
-)
-@needs("scenarios.view_scenario")
-@decorate_view(VERSIONED.read)
+@SCENARIO.get(StoredScenario, needs("scenarios.view_scenario"))
 def get_scenario(request: HttpRequest, name: str) -> Scenario:
     """Show the scenario with its document."""
     return find_scenario(name)
 
 
-@router.put(
-    "/scenarios/{name}",
-    response={200: StoredScenario, 201: StoredScenario, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
-    openapi_extra={**DOCUMENT, **CONDITIONAL},
-)
-@needs("scenarios.add_scenario", "scenarios.change_scenario")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SCENARIO.put(StoredScenario, needs("scenarios.add_scenario", "scenarios.change_scenario"), body=DOCUMENT)
 def put_scenario(request: HttpRequest, name: str) -> Scenario:
     """Store the document in the body, or nothing if it is invalid."""
     caller = get_caller(request)
     return stored_scenarios.save_scenario(read_document_named(request, name), by=caller.user)
 
 
-@router.delete(
-    "/scenarios/{name}",
-    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
-    openapi_extra=CONDITIONAL,
-)
-@needs("scenarios.delete_scenario")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SCENARIO.delete(needs("scenarios.delete_scenario"), may_conflict=True)
 def delete_scenario(request: HttpRequest, name: str) -> Status[None]:
     """Delete the scenario; its runs stay. Refused while a run is unfinished or has left a fault."""
     caller = get_caller(request)

@@ -5,30 +5,21 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
-from ninja.decorators import decorate_view
 from pydantic import JsonValue, StringConstraints
 
 from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import (
-    BODY_REFUSALS,
-    CONDITIONAL,
-    IDEMPOTENT,
-    ITEM_REFUSALS,
-    REFUSALS,
-    WRITE_REFUSALS,
-)
-from scenarios.api.idempotency import run_once
-from scenarios.api.merge_patch import describe_patch, patch_request
+from scenarios.api.description import REFUSALS
+from scenarios.api.merge_patch import patch_request
 from scenarios.api.names import Int64, check_name, find_schedule
-from scenarios.api.paging import Filters, Flag, Order, Text, build_page, parse_cursor_name
+from scenarios.api.paging import BY_NAME, Flag, NameFilters, Text, build_page
 from scenarios.api.patterns import TIME_OF_DAY
-from scenarios.api.preconditions import READ, Versioned
+from scenarios.api.preconditions import Versioned
 from scenarios.api.problem_codes import ProblemCode
-from scenarios.api.problems import ConflictError, Problem
+from scenarios.api.problems import ConflictError
+from scenarios.api.resources import Resource
 from scenarios.domain.errors import InvalidSchedule
 from scenarios.domain.outcomes import DueOutcome
 from scenarios.domain.outputs import make_storable
@@ -39,7 +30,6 @@ from scenarios.planning import schedules
 from scenarios.published.records import page_url
 
 router = Router(tags=["schedules"])
-ORDER = Order(("name",), (parse_cursor_name,))
 VERSIONED = Versioned(
     Schedule,
     (
@@ -56,6 +46,7 @@ VERSIONED = Versioned(
         "is_paused",
     ),
 )
+SCHEDULE = Resource(router, "/schedules/{name}", "schedule", VERSIONED)
 # As in the admin site: a schedule starts runs in its author's name, who must have the permission to run.
 CHANGE_PERMISSIONS = ("scenarios.change_schedule", "scenarios.run_scenario")
 DUE_TIMES_SHOWN = 5
@@ -142,10 +133,9 @@ class SchedulePage(Schema):
     next_cursor: str | None
 
 
-class ScheduleFilters(Filters):
-    """`name` matches a part, `scenario` a whole name."""
+class ScheduleFilters(NameFilters):
+    """`scenario` matches a whole name."""
 
-    name: Text | None = None
     scenario: Text | None = None
     paused: Flag | None = None
 
@@ -190,41 +180,21 @@ def format_time_of_day(moment: time | None) -> str | None:
 @needs("scenarios.view_schedule")
 def list_schedules(request: HttpRequest, filters: Query[ScheduleFilters]) -> dict[str, Any]:
     """List the schedules by name."""
-    return build_page(
-        filter_schedules(Schedule.objects.select_related("changed_by"), filters), ORDER, filters
-    )
+    rows = filters.select(Schedule.objects.select_related("changed_by"))
+    if filters.scenario is not None:
+        rows = rows.filter(scenario_name=filters.scenario)
+    if filters.paused is not None:
+        rows = rows.filter(is_paused=filters.paused)
+    return build_page(rows, BY_NAME, filters)
 
 
-def filter_schedules(rows: QuerySet[Schedule], filters: ScheduleFilters) -> QuerySet[Schedule]:
-    conditions = {
-        "name__contains": filters.name,
-        "scenario_name": filters.scenario,
-        "is_paused": filters.paused,
-    }
-    return rows.filter(**{field: value for field, value in conditions.items() if value is not None})
-
-
-@router.get(
-    "/schedules/{name}",
-    response={200: ScheduleDetails, **ITEM_REFUSALS},
-    url_name="schedule",
-    openapi_extra=READ,
-)
-@needs("scenarios.view_schedule")
-@decorate_view(VERSIONED.read)
+@SCHEDULE.get(ScheduleDetails, needs("scenarios.view_schedule"))
 def get_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Show the schedule, with its last and next due times."""
     return ScheduleDetails.of(find_schedule(name), request)
 
 
-@router.put(
-    "/schedules/{name}",
-    response={200: ScheduleDetails, 201: ScheduleDetails, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
-    openapi_extra=CONDITIONAL,
-)
-@needs("scenarios.add_schedule", *CHANGE_PERMISSIONS)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SCHEDULE.put(ScheduleDetails, needs("scenarios.add_schedule", *CHANGE_PERMISSIONS))
 def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> ScheduleDetails:
     """Create or replace the schedule. Its runs are then started in your name."""
     caller = get_caller(request)
@@ -232,26 +202,51 @@ def put_schedule(request: HttpRequest, name: str, body: ScheduleRequest) -> Sche
     return ScheduleDetails.of(schedule, request)
 
 
-@router.patch(
-    "/schedules/{name}",
-    response={200: ScheduleDetails, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS},
-    openapi_extra={**CONDITIONAL, **describe_patch("SchedulePatch")},
-)
-@needs(*CHANGE_PERMISSIONS)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SCHEDULE.patch(ScheduleDetails, needs(*CHANGE_PERMISSIONS), body="SchedulePatch")
 def patch_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
     """Change some fields of the schedule, by JSON merge patch. Its runs are then started in your name."""
-    patched = patch_request(request, ScheduleRequest, list_writable(find_schedule(name)))
+    patched = patch_request(request, ScheduleRequest, list_writable_fields(find_schedule(name)))
     fields = {"is_paused": False, **patched.fields()}
     schedule = schedules.put_schedule(name, fields, by=get_caller(request).user)
     return ScheduleDetails.of(schedule, request)
 
 
-def list_writable(schedule: Schedule) -> dict[str, Any]:
+@SCHEDULE.delete(needs("scenarios.delete_schedule"))
+def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the schedule. Its runs stay; one that has begun continues."""
+    schedules.delete_schedule(find_schedule(name))
+    return Status(HTTPStatus.NO_CONTENT, None)
+
+
+@SCHEDULE.act("pause", ScheduleDetails, needs(*CHANGE_PERMISSIONS), url_name="pause_schedule")
+def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
+    """Pause the schedule: it starts nothing until it is resumed."""
+    return set_paused(request, name, is_paused=True)
+
+
+@SCHEDULE.act(
+    "resume", ScheduleDetails, needs(*CHANGE_PERMISSIONS), url_name="resume_schedule", may_conflict=True
+)
+def resume_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
+    """Resume the schedule from now on. What was due in between is not started."""
+    return set_paused(request, name, is_paused=False)
+
+
+def set_paused(request: HttpRequest, name: str, *, is_paused: bool) -> ScheduleDetails:
+    schedule = find_schedule(name)
+    try:
+        schedules.pause(schedule, paused=is_paused)
+    except InvalidSchedule as error:  # valid when it was stored: time zones change
+        sentence = f"Schedule {name!r} cannot be resumed: {error}."
+        raise ConflictError(sentence, ProblemCode.SCHEDULE_INVALID) from error
+    return ScheduleDetails.of(find_schedule(name), request)
+
+
+def list_writable_fields(schedule: Schedule) -> dict[str, Any]:
     """The body of a PUT that changes nothing."""
     return {
-        "scenario": schedule.scenario_name,
+        "scenario": schedule.scenario_name or None,
+        "suite": schedule.suite_name or None,
         "cron": schedule.cron,
         "variables": schedule.variables,
         "time_zone": schedule.time_zone,
@@ -262,51 +257,3 @@ def list_writable(schedule: Schedule) -> dict[str, Any]:
         "priority": schedule.priority,
         "paused": schedule.is_paused,
     }
-
-
-@router.delete(
-    "/schedules/{name}", response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS}, openapi_extra=CONDITIONAL
-)
-@needs("scenarios.delete_schedule")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
-def delete_schedule(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the schedule. Its runs stay; one that has begun continues."""
-    schedules.delete_schedule(find_schedule(name))
-    return Status(HTTPStatus.NO_CONTENT, None)
-
-
-@router.post(
-    "/schedules/{name}/pause",
-    response={200: ScheduleDetails, **ITEM_REFUSALS},
-    url_name="pause_schedule",
-    openapi_extra=IDEMPOTENT,
-)
-@needs(*CHANGE_PERMISSIONS)
-@decorate_view(run_once)
-def pause_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
-    """Pause the schedule: it starts nothing until it is resumed."""
-    return paused(request, name, is_paused=True)
-
-
-@router.post(
-    "/schedules/{name}/resume",
-    response={200: ScheduleDetails, **ITEM_REFUSALS, 409: Problem},
-    url_name="resume_schedule",
-    openapi_extra=IDEMPOTENT,
-)
-@needs(*CHANGE_PERMISSIONS)
-@decorate_view(run_once)
-def resume_schedule(request: HttpRequest, name: str) -> ScheduleDetails:
-    """Resume the schedule from now on. What was due in between is not started."""
-    return paused(request, name, is_paused=False)
-
-
-def paused(request: HttpRequest, name: str, *, is_paused: bool) -> ScheduleDetails:
-    schedule = find_schedule(name)
-    try:
-        schedules.pause(schedule, paused=is_paused)
-    except InvalidSchedule as error:  # valid when it was stored: time zones change
-        sentence = f"Schedule {name!r} cannot be resumed: {error}."
-        raise ConflictError(sentence, ProblemCode.SCHEDULE_INVALID) from error
-    return ScheduleDetails.of(find_schedule(name), request)

@@ -1,6 +1,6 @@
 """The services that scenarios act on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -8,34 +8,25 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
-from ninja.decorators import decorate_view
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
-from scenarios.api.description import (
-    BODY_REFUSALS,
-    CONDITIONAL,
-    IDEMPOTENT,
-    ITEM_REFUSALS,
-    REFUSALS,
-    WRITE_REFUSALS,
-)
-from scenarios.api.idempotency import run_once
-from scenarios.api.merge_patch import describe_patch, patch_request
-from scenarios.api.names import check_name, find_service, is_label
-from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
+from scenarios.api.check_results import CheckResults, describe_findings
+from scenarios.api.description import REFUSALS
+from scenarios.api.merge_patch import fill_defaults, patch_request
+from scenarios.api.names import find_service
+from scenarios.api.paging import BY_NAME, NameFilters, build_page
 from scenarios.api.patterns import ONE_LINE, URL_PATH, WITHOUT_NUL
-from scenarios.api.preconditions import READ, Versioned
-from scenarios.api.problems import Problem
+from scenarios.api.preconditions import Versioned
+from scenarios.api.protection import Protection
+from scenarios.api.resources import Resource
 from scenarios.control_room import home_queries
 from scenarios.domain.outputs import make_storable
 from scenarios.library import services as registered_services
-from scenarios.library.findings import Finding
 from scenarios.library.service_checks import check_service
 from scenarios.models import DEFAULT_HEALTH_PATH, Service
 
 router = Router(tags=["services"])
-ORDER = Order(("name",), (parse_cursor_name,))
 VERSIONED = Versioned(
     Service,
     (
@@ -49,7 +40,8 @@ VERSIONED = Versioned(
         "proxy_secret",
     ),
 )
-PROTECT = "scenarios.protect_service"
+SERVICE = Resource(router, "/services/{name}", "service", VERSIONED)
+PROTECTION = Protection(Service, "scenarios.protect_service")
 ANY_SUCCESS = 0  # as a health status: any from 200 to 299
 DEFAULTS = {
     "description": "",
@@ -83,12 +75,6 @@ class ServiceInList(Schema):
 class ServicePage(Schema):
     items: list[ServiceInList]
     next_cursor: str | None
-
-
-class ServiceFilters(Filters):
-    """`name` matches a part of the name."""
-
-    name: Text | None = None
 
 
 class ServiceRequest(Body):
@@ -125,138 +111,69 @@ class ServiceRequest(Body):
     only_new: bool = Field(False, description="Refuse to change a registered service, with 409.")
 
 
-class CheckResult(Schema):
-    """One part of a check; `sentence` says how it is."""
-
-    subject: str
-    ok: bool
-    sentence: str
-
-
-class CheckResults(Schema):
-    ok: bool = Field(description="Whether nothing is wrong.")
-    checks: list[CheckResult]
-
-
 @router.get("/services", response={200: ServicePage, **REFUSALS}, url_name="services")
 @needs("scenarios.view_service")
-def list_services(request: HttpRequest, filters: Query[ServiceFilters]) -> dict[str, Any]:
+def list_services(request: HttpRequest, filters: Query[NameFilters]) -> dict[str, Any]:
     """List the services by name, with the runs that hold them and the scenarios that touch them."""
-    rows = Service.objects.all()
-    if filters.name:
-        rows = rows.filter(name__contains=filters.name)
-    page = build_page(rows, ORDER, filters)
+    page = build_page(filters.select(Service.objects.all()), BY_NAME, filters)
     return {**page, "items": describe_services(page["items"])}
 
 
-def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
-    held, touching = home_queries.find_holders(), home_queries.scenarios_by_service(row.name for row in rows)
-    return [
-        {
-            "name": row.name,
-            "base_url": row.base_url,
-            "description": row.description,
-            "health_path": row.health_path,
-            "health_status": row.health_status,
-            "protected": row.is_protected,
-            "proxy": row.proxy,
-            "proxy_listener": row.proxy_listener,
-            "proxy_secret": row.proxy_secret,
-            "held_by": held[row.name].pk if row.name in held else None,
-            "touched_by": touching.get(row.name, []),
-        }
-        for row in rows
-    ]
-
-
-@router.get(
-    "/services/{name}",
-    response={200: ServiceInList, **ITEM_REFUSALS},
-    url_name="service",
-    openapi_extra=READ,
-)
-@needs("scenarios.view_service")
-@decorate_view(VERSIONED.read)
+@SERVICE.get(ServiceInList, needs("scenarios.view_service"))
 def get_service(request: HttpRequest, name: str) -> dict[str, Any]:
     """Show the service, with the run that holds it and the scenarios that touch it."""
     return describe_services([find_service(name)])[0]
 
 
-def need_protect_permission(name: str, **_named: str) -> list[str]:
-    """Moving or deleting a protected service would remove its protection."""
-    is_protected = is_label(name) and Service.objects.filter(name=name, is_protected=True).exists()
-    return [PROTECT] if is_protected else []
-
-
-@router.put(
-    "/services/{name}",
-    response={
-        200: ServiceInList,
-        201: ServiceInList,
-        **WRITE_REFUSALS,
-        **REFUSALS,
-        **BODY_REFUSALS,
-        409: Problem,
-    },
-    openapi_extra=CONDITIONAL,
+@SERVICE.put(
+    ServiceInList,
+    needs("scenarios.add_service", "scenarios.change_service", also=PROTECTION.list_needed_permissions),
+    may_conflict=True,
 )
-@needs("scenarios.add_service", "scenarios.change_service", also=need_protect_permission)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
 def put_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
     """Register or change the service.
 
     To protect it, to change a protected one, and to register one at the address of a protected one, the
     caller needs the permission `protect_service`.
     """
-    if not permit(request).may(PROTECT):
-        registered_services.check_address(Service(name=name, base_url=body.base_url))
     return save_service(request, name, body)
 
 
-@router.patch(
-    "/services/{name}",
-    response={200: ServiceInList, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS},
-    openapi_extra={**CONDITIONAL, **describe_patch("ServicePatch")},
+@SERVICE.patch(
+    ServiceInList,
+    needs("scenarios.change_service", also=PROTECTION.list_needed_permissions),
+    body="ServicePatch",
 )
-@needs("scenarios.change_service", also=need_protect_permission)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
 def patch_service(request: HttpRequest, name: str) -> dict[str, Any]:
     """Change some fields of the service, by JSON merge patch. The permissions are those of PUT."""
+    patched = patch_request(request, ServiceRequest, list_writable_fields(find_service(name)))
+    if not patched.proxy:
+        patched.proxy_listener = None
+    return save_service(request, name, fill_defaults(patched, DEFAULTS))
+
+
+@SERVICE.delete(needs("scenarios.delete_service", also=PROTECTION.list_needed_permissions), may_conflict=True)
+@transaction.atomic
+def delete_service(request: HttpRequest, name: str) -> Status[None]:
+    """Delete the service and its chart queries. Refused while a run holds it."""
     service = find_service(name)
-    patched = patch_request(request, ServiceRequest, list_writable(service))
-    if not permit(request).may(PROTECT):
-        registered_services.check_address(Service(name=name, base_url=patched.base_url))
-    return save_service(request, name, fill_defaults(patched))
+    if service.is_protected:
+        permit(request, PROTECTION.permission)
+    registered_services.delete_service(service)
+    return Status(HTTPStatus.NO_CONTENT, None)
 
 
-def list_writable(service: Service) -> dict[str, Any]:
-    """The body of a PUT that changes nothing."""
-    return {
-        "base_url": service.base_url,
-        "description": service.description,
-        "protected": service.is_protected,
-        "health_path": service.health_path,
-        "health_status": service.health_status or ANY_SUCCESS,
-        "proxy": service.proxy,
-        "proxy_listener": service.proxy_listener,
-        "proxy_secret": service.proxy_secret,
-    }
-
-
-def fill_defaults(body: ServiceRequest) -> ServiceRequest:
-    """A PUT keeps what is missing; a patch has removed it."""
-    fields = {name: value for name, value in body.model_dump().items() if value is not None}
-    without_proxy = {} if fields.get("proxy") else {"proxy_listener": ""}
-    return ServiceRequest.model_validate({**DEFAULTS, **fields, **without_proxy})
+@SERVICE.act("test", CheckResults, needs("scenarios.view_service"), url_name="service_test")
+def test_service(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Check the service's address, its health and its fault proxy, from the coordinator."""
+    return describe_findings(check_service(find_service(name)))
 
 
 @transaction.atomic
 def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[str, Any]:
-    present = Service.objects.select_for_update().filter(name=check_name(name)).first()
-    if body.protected or (present is not None and present.is_protected):
-        permit(request, PROTECT)
+    PROTECTION.lock_for_change(request, name, protects=body.protected)
+    if not PROTECTION.may_change(request):
+        registered_services.check_address(Service(name=name, base_url=body.base_url))
     changes = body.model_dump(exclude={"base_url", "description", "protected", "only_new"})
     saved = registered_services.register_service(
         name,
@@ -269,40 +186,30 @@ def save_service(request: HttpRequest, name: str, body: ServiceRequest) -> dict[
     return describe_services([saved])[0]
 
 
-@router.post(
-    "/services/{name}/test",
-    response={200: CheckResults, **ITEM_REFUSALS},
-    url_name="service_test",
-    openapi_extra=IDEMPOTENT,
-)
-@needs("scenarios.view_service")
-@decorate_view(run_once)
-def test_service(request: HttpRequest, name: str) -> dict[str, Any]:
-    """Check the service's address, its health and its fault proxy, from the coordinator."""
-    return describe_findings(check_service(find_service(name)))
-
-
-def describe_findings(findings: Sequence[Finding]) -> dict[str, Any]:
-    checks = [
-        {"subject": finding.subject, "ok": finding.is_well, "sentence": finding.sentence}
-        for finding in findings
+def describe_services(rows: Sequence[Service]) -> list[dict[str, Any]]:
+    """As in ServiceInList, with one query for the runs that hold them and one for the scenarios."""
+    held, touching = home_queries.find_holders(), home_queries.scenarios_by_service(row.name for row in rows)
+    return [
+        {
+            "name": row.name,
+            **list_writable_fields(row),
+            "health_status": row.health_status,
+            "held_by": held[row.name].pk if row.name in held else None,
+            "touched_by": touching.get(row.name, []),
+        }
+        for row in rows
     ]
-    return {"ok": all(finding.is_well for finding in findings), "checks": checks}
 
 
-@router.delete(
-    "/services/{name}",
-    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
-    openapi_extra=CONDITIONAL,
-)
-@needs("scenarios.delete_service", also=need_protect_permission)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
-@transaction.atomic
-def delete_service(request: HttpRequest, name: str) -> Status[None]:
-    """Delete the service and its chart queries. Refused while a run holds it."""
-    service = find_service(name)
-    if service.is_protected:
-        permit(request, PROTECT)
-    registered_services.delete_service(service)
-    return Status(HTTPStatus.NO_CONTENT, None)
+def list_writable_fields(service: Service) -> Mapping[str, Any]:
+    """The body of a PUT that changes nothing."""
+    return {
+        "base_url": service.base_url,
+        "description": service.description,
+        "protected": service.is_protected,
+        "health_path": service.health_path,
+        "health_status": service.health_status or ANY_SUCCESS,
+        "proxy": service.proxy,
+        "proxy_listener": service.proxy_listener,
+        "proxy_secret": service.proxy_secret,
+    }

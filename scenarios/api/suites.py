@@ -6,23 +6,14 @@ from typing import Any
 
 from django.http import HttpRequest
 from ninja import Query, Router, Schema, Status
-from ninja.decorators import decorate_view
 
 from scenarios.api import example_documents
 from scenarios.api.access import get_caller, needs
-from scenarios.api.description import (
-    BODY_REFUSALS,
-    CONDITIONAL,
-    ITEM_REFUSALS,
-    REFUSALS,
-    WRITE_REFUSALS,
-    describe_document,
-)
-from scenarios.api.idempotency import run_once
+from scenarios.api.description import BODY_REFUSALS, REFUSALS, describe_document
 from scenarios.api.names import check_document_name, find_suite
-from scenarios.api.paging import Filters, Order, Text, build_page, parse_cursor_name
-from scenarios.api.preconditions import READ, Versioned
-from scenarios.api.problems import Problem
+from scenarios.api.paging import BY_NAME, NameFilters, Text, build_page
+from scenarios.api.preconditions import Versioned
+from scenarios.api.resources import Resource
 from scenarios.api.scenarios import ValidDocument
 from scenarios.domain.suite_states import ShownState
 from scenarios.models import Suite
@@ -31,8 +22,7 @@ from scenarios.suites.documents import SuiteDocument, read_suite
 from scenarios.suites.matrix import count_by_state, find_gravest
 
 router = Router(tags=["suites"])
-ORDER = Order(("name",), (parse_cursor_name,))
-VERSIONED = Versioned(Suite, ("document",))
+SUITE = Resource(router, "/suites/{name}", "suite", Versioned(Suite, ("document",)))
 DOCUMENT = describe_document("The suite's document.", example_documents.SUITE_DOCUMENT)
 
 
@@ -67,10 +57,9 @@ class SuitePage(Schema):
     next_cursor: str | None
 
 
-class SuiteFilters(Filters):
-    """`name` matches a part, `service` the whole name of the service that the suite is about."""
+class SuiteFilters(NameFilters):
+    """`service` matches the whole name of the service that the suite is about."""
 
-    name: Text | None = None
     service: Text | None = None
 
 
@@ -78,12 +67,10 @@ class SuiteFilters(Filters):
 @needs("scenarios.view_scenario")
 def list_suites(request: HttpRequest, filters: Query[SuiteFilters]) -> dict[str, Any]:
     """List the stored suites by name, without their documents."""
-    rows = Suite.objects.select_related("changed_by").defer("document")
-    if filters.name:
-        rows = rows.filter(name__contains=filters.name)
+    rows = filters.select(Suite.objects.select_related("changed_by").defer("document"))
     if filters.service:
         rows = rows.filter(service=filters.service)
-    page = build_page(rows, ORDER, filters)
+    page = build_page(rows, BY_NAME, filters)
     counts = count_by_state(page["items"])
     for row in page["items"]:
         row.counts = {state.value: count for state, count in counts[row.name].items()}
@@ -91,37 +78,19 @@ def list_suites(request: HttpRequest, filters: Query[SuiteFilters]) -> dict[str,
     return page
 
 
-@router.get(
-    "/suites/{name}", response={200: StoredSuite, **ITEM_REFUSALS}, url_name="suite", openapi_extra=READ
-)
-@needs("scenarios.view_scenario")
-@decorate_view(VERSIONED.read)
+@SUITE.get(StoredSuite, needs("scenarios.view_scenario"))
 def get_suite(request: HttpRequest, name: str) -> Suite:
     """Show the suite with its document."""
     return find_suite(name)
 
 
-@router.put(
-    "/suites/{name}",
-    response={200: StoredSuite, 201: StoredSuite, **WRITE_REFUSALS, **REFUSALS, **BODY_REFUSALS},
-    openapi_extra={**DOCUMENT, **CONDITIONAL},
-)
-@needs("scenarios.add_scenario", "scenarios.change_scenario")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SUITE.put(StoredSuite, needs("scenarios.add_scenario", "scenarios.change_scenario"), body=DOCUMENT)
 def put_suite(request: HttpRequest, name: str) -> Suite:
     """Store the suite in the body, or nothing if it is invalid."""
     return storage.save_suite(read_suite_named(request, name), by=get_caller(request).user)
 
 
-@router.delete(
-    "/suites/{name}",
-    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS, 409: Problem},
-    openapi_extra=CONDITIONAL,
-)
-@needs("scenarios.delete_scenario")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@SUITE.delete(needs("scenarios.delete_scenario"), may_conflict=True)
 def delete_suite(request: HttpRequest, name: str) -> Status[None]:
     """Delete the suite; the runs that it has started stay. Refused while a run of the suite goes on."""
     storage.remove_suite(find_suite(name).name, by=get_caller(request).user)

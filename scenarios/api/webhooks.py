@@ -10,27 +10,19 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from ninja import Field, Path, Query, Router, Schema, Status
-from ninja.decorators import decorate_view
 from pydantic import StringConstraints
 
 from scenarios.api.access import get_caller, needs
 from scenarios.api.bodies import Body
-from scenarios.api.description import (
-    BODY_REFUSALS,
-    CONDITIONAL,
-    IDEMPOTENT,
-    ITEM_REFUSALS,
-    REFUSALS,
-    WRITE_REFUSALS,
-)
-from scenarios.api.idempotency import run_once
-from scenarios.api.merge_patch import describe_patch, patch_request
+from scenarios.api.description import BODY_REFUSALS, ITEM_REFUSALS, REFUSALS
+from scenarios.api.merge_patch import patch_request
 from scenarios.api.names import Int64, RowId, find_webhook
 from scenarios.api.paging import Filters, Order, build_page
 from scenarios.api.patterns import ONE_LINE
-from scenarios.api.preconditions import READ, Versioned
+from scenarios.api.preconditions import Versioned
 from scenarios.api.problem_codes import ProblemCode
 from scenarios.api.problems import ConflictError, Problem, ProblemAt, RefusedError
+from scenarios.api.resources import Resource
 from scenarios.domain.webhooks import DeliveryState
 from scenarios.models import Webhook
 from scenarios.notifications import webhooks
@@ -40,6 +32,7 @@ router = Router(tags=["webhooks"])
 ORDER = Order(("pk",), (int,))
 VERSIONED_FIELDS = ("name", "kind", "url", "key", "events", "tags", "is_enabled")
 VERSIONED = Versioned(Webhook, VERSIONED_FIELDS, key="webhook_id")
+WEBHOOK = Resource(router, "/webhooks/{webhook_id}", "webhook", VERSIONED)
 CHANGE = "scenarios.change_webhook"
 DELIVERIES_SHOWN = 5
 INVALID_FIELDS = "Some fields are invalid: nothing was stored."
@@ -141,14 +134,7 @@ def list_webhooks(request: HttpRequest, filters: Query[Filters]) -> dict[str, An
     return build_page(Webhook.objects.select_related("changed_by"), ORDER, filters)
 
 
-@router.get(
-    "/webhooks/{webhook_id}",
-    response={200: WebhookDetails, **ITEM_REFUSALS},
-    url_name="webhook",
-    openapi_extra=READ,
-)
-@needs("scenarios.view_webhook")
-@decorate_view(VERSIONED.read)
+@WEBHOOK.get(WebhookDetails, needs("scenarios.view_webhook"))
 def get_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     """Show the webhook and its last deliveries."""
     return find_webhook(webhook_id)
@@ -169,14 +155,7 @@ def create_webhook(
     return Status(HTTPStatus.CREATED, describe_with_secret(webhook, secret))
 
 
-@router.put(
-    "/webhooks/{webhook_id}",
-    response={200: WebhookDetails, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
-    openapi_extra=CONDITIONAL,
-)
-@needs(CHANGE)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@WEBHOOK.put(WebhookDetails, needs(CHANGE), creates=False, may_conflict=True)
 @transaction.atomic
 def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[RowId]) -> Webhook:
     """Replace all fields of the webhook; its secret stays."""
@@ -186,14 +165,7 @@ def put_webhook(request: HttpRequest, body: WebhookRequest, webhook_id: Path[Row
     return webhook
 
 
-@router.patch(
-    "/webhooks/{webhook_id}",
-    response={200: WebhookDetails, **WRITE_REFUSALS, **ITEM_REFUSALS, **BODY_REFUSALS, 409: Problem},
-    openapi_extra={**CONDITIONAL, **describe_patch("WebhookPatch")},
-)
-@needs(CHANGE)
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@WEBHOOK.patch(WebhookDetails, needs(CHANGE), body="WebhookPatch", may_conflict=True)
 @transaction.atomic
 def patch_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     """Change some fields of the webhook, by JSON merge patch; its secret stays."""
@@ -212,28 +184,14 @@ def patch_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Webhook:
     return webhook
 
 
-@router.delete(
-    "/webhooks/{webhook_id}",
-    response={204: None, **WRITE_REFUSALS, **ITEM_REFUSALS},
-    openapi_extra=CONDITIONAL,
-)
-@needs("scenarios.delete_webhook")
-@decorate_view(run_once)
-@decorate_view(VERSIONED.write)
+@WEBHOOK.delete(needs("scenarios.delete_webhook"))
 def delete_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[None]:
     """Delete the webhook and its deliveries; nothing more is sent to it."""
     webhooks.delete_webhook(find_webhook(webhook_id))
     return Status(HTTPStatus.NO_CONTENT, None)
 
 
-@router.post(
-    "/webhooks/{webhook_id}/test",
-    response={202: TestResult, **ITEM_REFUSALS, 409: Problem},
-    url_name="webhook_test",
-    openapi_extra=IDEMPOTENT,
-)
-@needs(CHANGE)
-@decorate_view(run_once)
+@WEBHOOK.act("test", TestResult, needs(CHANGE), url_name="webhook_test", status=202, may_conflict=True)
 @transaction.atomic
 def test_webhook(request: HttpRequest, webhook_id: Path[RowId]) -> Status[Any]:
     """Send a test message."""

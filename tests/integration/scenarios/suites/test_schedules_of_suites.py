@@ -103,6 +103,19 @@ def test_the_api_takes_a_suite_instead_of_a_scenario(suite: Suite, admin_client:
     assert wrong.json()["errors"][0]["path"] == "body.suite"
 
 
+def test_a_patch_keeps_the_suite_of_a_schedule_or_replaces_it_by_a_scenario(
+    suite: Suite, admin_client: Client
+) -> None:
+    make_due_schedule()
+    place, kind = "/api/v1/schedules/nightly", "application/merge-patch+json"
+    changed = admin_client.patch(place, {"cron": "0 3 * * *"}, content_type=kind)
+    assert (changed.status_code, changed.json()["suite"]) == (200, "shop"), changed.content
+    both = admin_client.patch(place, {"scenario": SLOW}, content_type=kind)
+    assert [error["path"] for error in both.json()["errors"]] == ["body.suite"]
+    replaced = admin_client.patch(place, {"suite": None, "scenario": SLOW}, content_type=kind)
+    assert (replaced.status_code, replaced.json()["suite"], replaced.json()["scenario"]) == (200, "", SLOW)
+
+
 def test_the_metric_has_each_state_of_each_suite_in_one_query(suite: Suite) -> None:
     prove(suite, "slow", CellState.SURVIVED)
     store_suite(TWO_CELLS.replace("name: shop,", "name: shop-2,"))
