@@ -34,8 +34,9 @@ from scenarios.language.schema import build_schema
 from scenarios.language.semantics import check_pattern_count, check_step_count, find_semantic_problems
 from scenarios.language.variables import Variable, resolve_values
 from scenarios.language.words import MAX_STEPS, Metadata, Scenario, scenario_model
+from scenarios.language.yaml_nodes import Node, get_child
 from scenarios.language.yaml_text import MAX_BYTES
-from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, get_child, read_tree
+from scenarios.language.yaml_tree import MAX_PROBLEMS, read_tree
 
 # How many problems are examined: nobody reads more, and each takes time.
 TOO_MANY = MAX_PROBLEMS + 1

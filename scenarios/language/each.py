@@ -19,8 +19,8 @@ from scenarios.domain.templates import (
 from scenarios.language.each_words import explain_misfit
 from scenarios.language.messages import Misfit, format_path
 from scenarios.language.step_words import STEP_WORDS
+from scenarios.language.yaml_nodes import Node, get_child, list_children
 from scenarios.language.yaml_text import MAX_BYTES
-from scenarios.language.yaml_tree import Node, get_child, list_children
 
 _KINDS = ("actions", "validations")
 Path = tuple[str | int, ...]

@@ -8,7 +8,7 @@ from scenarios.domain.errors import InvalidDocument, InvalidVariables, Problem
 from scenarios.domain.plan import LeftOut, Phase, Plan
 from scenarios.domain.spelling import suggest
 from scenarios.language.messages import format_path
-from scenarios.language.yaml_tree import Node, get_child, list_children
+from scenarios.language.yaml_nodes import Node, get_child, list_children
 
 MAX_DEPTH = 3
 # Of a run, however deep: a few documents could include each other thousands of times otherwise.

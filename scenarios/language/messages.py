@@ -12,7 +12,7 @@ from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import TEMPLATED_PARTS, has_late_reference, is_templated
 from scenarios.language.schema import find_words
 from scenarios.language.step_words import explain_misplaced_sensitive
-from scenarios.language.yaml_tree import Node
+from scenarios.language.yaml_nodes import Node
 
 # Comparing names is slow, and a document with nothing but unknown keys must be refused quickly.
 _MAX_HINTS = 50

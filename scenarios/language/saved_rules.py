@@ -13,7 +13,7 @@ from scenarios.domain.late_references import mentions_saved
 from scenarios.domain.spelling import suggest
 from scenarios.domain.templates import TEMPLATED_PARTS, find_references
 from scenarios.language.messages import format_path
-from scenarios.language.yaml_tree import Node, get_child, list_children, walk_tree
+from scenarios.language.yaml_nodes import Node, get_child, list_children, walk_tree
 
 Path = tuple[str | int, ...]
 # Whether the step that saves it is sensitive, by the name of the value.

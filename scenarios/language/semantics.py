@@ -20,7 +20,7 @@ from scenarios.language.messages import format_path
 from scenarios.language.saved_rules import find_saved_problems
 from scenarios.language.step_words import STEP_WORDS
 from scenarios.language.words import MAX_STEPS
-from scenarios.language.yaml_tree import Node, get_child, list_children, walk_tree
+from scenarios.language.yaml_nodes import Node, get_child, list_children, walk_tree
 
 Path = tuple[str | int, ...]
 # Each one takes up to half a millisecond to compile; repeated ones are compiled once.

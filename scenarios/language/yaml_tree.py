@@ -4,18 +4,17 @@ It uses the parser's events and not its constructors, so no tag can create objec
 nesting cannot exhaust the stack.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.language.core_scalars import CORE_TAGS, parse_scalar, parse_tagged_scalar
+from scenarios.language.yaml_nodes import MAX_DEPTH, Node
 from scenarios.language.yaml_text import MAX_BYTES, decode_text, holds_control_characters
 
-MAX_DEPTH = 32
 # Keys and values, with every alias expanded. A document of 1,000 steps has about 15,000; this many are read
 # in well under 100 ms.
 MAX_NODES = 25_000
@@ -28,34 +27,6 @@ _SPLIT = "split it into several scenarios"
 _STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-_NO_KEYS: Mapping[str, "Node"] = MappingProxyType({})
-
-
-@dataclass(slots=True)
-class Node:
-    """`value` is a scalar, a list of nodes, or a mapping of names to nodes; `keys` are the nodes of the
-    names.
-
-    `nodes`, `characters` and `height` are its size with every alias expanded.
-    """
-
-    value: Any
-    line: int
-    column: int
-    keys: Mapping[str, "Node"] = field(default_factory=lambda: _NO_KEYS)
-    nodes: int = 1
-    characters: int = 0
-    height: int = 0
-
-    def plain(self) -> Any:
-        """The value as plain JSON. The depth is limited, so this may recurse."""
-        if isinstance(self.value, dict):
-            return {name: child.plain() for name, child in self.value.items()}
-        if isinstance(self.value, list):
-            return [child.plain() for child in self.value]
-        return self.value
 
 
 @dataclass(slots=True)
@@ -219,7 +190,7 @@ class _Composer:
             keys: Any = parent.node.keys
             keys[parent.key.value] = parent.key
             parent.key = None
-        _add_size(parent.node, node)
+        parent.node.add_size(node)
 
     def _as_key(self, node: Node, name: str, mapping: Node) -> Node:
         if isinstance(node.value, dict | list):
@@ -266,12 +237,6 @@ def _build_node(event: Any, value: Any = None) -> Node:
     return Node(value, mark.line + 1, mark.column + 1)
 
 
-def _add_size(parent: Node, child: Node) -> None:
-    parent.nodes += child.nodes
-    parent.characters += child.characters
-    parent.height = max(parent.height, child.height + 1)
-
-
 def _read_scalar(event: Any) -> Any:
     if event.tag in CORE_TAGS:
         return parse_tagged_scalar(event.tag, event.value)
@@ -290,29 +255,3 @@ def _build_syntax_problem(error: yaml.YAMLError, text: str) -> Problem:
         line, column = len(lines) - 1, len(lines[-1])
     message = f"this is not YAML: {reason}"
     return Problem(line + 1, column + 1, "", message, "check quotes, colons and brackets")
-
-
-def walk_tree(root: Node, deepest: int = MAX_DEPTH) -> Iterator[tuple[tuple[str | int, ...], Node]]:
-    """Yield every node down to this depth with its path, in document order."""
-    stack: list[tuple[tuple[str | int, ...], Node]] = [((), root)]
-    while stack:
-        path, node = stack.pop()
-        yield path, node
-        if len(path) >= deepest:
-            continue
-        if isinstance(node.value, dict):
-            stack.extend(((*path, name), child) for name, child in reversed(node.value.items()))
-        elif isinstance(node.value, list):
-            stack.extend(((*path, index), node.value[index]) for index in reversed(range(len(node.value))))
-
-
-def get_child(node: Node | None, name: str) -> Node | None:
-    """The value of this key; None if the node is not a mapping with it."""
-    found = node.value.get(name) if node is not None and isinstance(node.value, dict) else None
-    return found if isinstance(found, Node) else None
-
-
-def list_children(node: Node | None) -> list[Node]:
-    """The entries of a list, or the values of a mapping."""
-    value = node.value if node is not None else None
-    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []

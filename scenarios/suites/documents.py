@@ -15,7 +15,8 @@ from scenarios.drivers.documents import read_document
 from scenarios.drivers.platform import fault_arguments, step_arguments
 from scenarios.language.document import PATIENCE, TOO_MANY, Document
 from scenarios.language.messages import explain_errors, format_path
-from scenarios.language.yaml_tree import MAX_PROBLEMS, Node, read_tree, walk_tree
+from scenarios.language.yaml_nodes import Node, walk_tree
+from scenarios.language.yaml_tree import MAX_PROBLEMS, read_tree
 from scenarios.models import Host, Service
 from scenarios.suites.schema import build_schema, json_schema
 from scenarios.suites.words import Models, SuiteSpec, read_elapsed, suite_model

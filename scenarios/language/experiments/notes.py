@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scenarios.domain.errors import Problem
-from scenarios.language.yaml_tree import Node
+from scenarios.language.yaml_nodes import Node
 
 
 class Notes:

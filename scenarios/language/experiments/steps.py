@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from scenarios.language.experiments.notes import Notes, get_fields, get_plain
 from scenarios.language.experiments.values import Values
-from scenarios.language.yaml_tree import Node
+from scenarios.language.yaml_nodes import Node
 
 _HTTP = {"type", "url", "method", "headers", "arguments", "timeout"}
 _PROCESS = {"type", "path", "arguments", "timeout"}

@@ -5,7 +5,7 @@ from typing import Any
 from scenarios.domain.json_queries import compile_query
 from scenarios.domain.patterns import compile_pattern
 from scenarios.language.experiments.notes import Notes, get_plain
-from scenarios.language.yaml_tree import Node
+from scenarios.language.yaml_nodes import Node
 
 # The fields of each driver that experiments compare: its code and its text.
 _CODE = {"http": "status", "command": "exit_code", "chaostoolkit": "value"}

@@ -16,7 +16,8 @@ from scenarios.language.experiments.notes import Notes, get_entries, get_fields,
 from scenarios.language.experiments.steps import Step, format_seconds, read_timeout, translate_step
 from scenarios.language.experiments.tolerances import translate_tolerance
 from scenarios.language.experiments.values import Values
-from scenarios.language.yaml_tree import Node, read_tree
+from scenarios.language.yaml_nodes import Node
+from scenarios.language.yaml_tree import read_tree
 
 _KNOWN = {
     "version",

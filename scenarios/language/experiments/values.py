@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from scenarios.language.experiments.notes import Notes, get_fields, get_plain
-from scenarios.language.yaml_tree import Node
+from scenarios.language.yaml_nodes import Node
 
 # As in Python's string.Template, which Chaos Toolkit uses.
 _REFERENCE = re.compile(r"\$(?:(?P<escaped>\$)|\{(?P<braced>[^{}]*)\}|(?P<named>[A-Za-z_][A-Za-z0-9_]*))")

@@ -1,7 +1,6 @@
-"""The middleware and the exposition without Django, around real Starlette and FastAPI applications."""
+"""The middleware without Django, around real Starlette and FastAPI applications."""
 
 import asyncio
-import gzip
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from metrics_app import current, standalone
+from metrics_app import current
 from metrics_app.adapters.memory import InMemoryMetricsAdapter
-from metrics_app.asgi import Exposition, RequestMetrics
-from metrics_app.ports import AdapterSettingsError
+from metrics_app.asgi import RequestMetrics
 from tests.exposition import samples, value
+from tests.unit.metrics_app.asgi_requests import ask, get
 
 
 @pytest.fixture(autouse=True)
@@ -52,44 +51,6 @@ async def with_task(_request: Request) -> PlainTextResponse:
         await asyncio.sleep(5)
 
     return PlainTextResponse("ok", background=BackgroundTask(asyncio.wait_for, work(), 0.3))
-
-
-async def ask(app: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """The answer of an ASGI application, as a server gets it."""
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(name.replace("_", "-").encode(), text.encode()) for name, text in headers.items()],
-        "client": ("127.0.0.1", 5000),
-        "server": ("127.0.0.1", 80),
-    }
-    messages: list[dict[str, Any]] = []
-
-    async def send(message: dict[str, Any]) -> None:
-        messages.append(message)
-
-    requests = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> dict[str, Any]:
-        if not requests:
-            await asyncio.Event().wait()  # the client does not go away
-        return requests.pop()
-
-    await app(scope, receive, send)
-    start, *bodies = messages
-    found = {name.decode(): text.decode() for name, text in start["headers"]}
-    return start["status"], found, b"".join(part.get("body", b"") for part in bodies)
-
-
-def get(app: Any, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    return asyncio.run(ask(app, path, method, **headers))
 
 
 def routes(text: bytes | str) -> dict[str, float]:
@@ -291,72 +252,3 @@ def test_what_is_not_http_is_passed_on(adapter: InMemoryMetricsAdapter) -> None:
         asyncio.run(RequestMetrics(app)({"type": kind}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan", "websocket"]
     assert "http_requests_total" not in samples(adapter())
-
-
-def exposing(**settings: Any) -> RequestMetrics:
-    app = FastAPI()
-    app.mount("/metrics", Exposition(**settings))
-    app.add_route("/", answer)
-    return RequestMetrics(app)
-
-
-def test_the_exposition_answers_a_scrape_and_is_not_counted(adapter: InMemoryMetricsAdapter) -> None:
-    app = exposing()
-    get(app, "/")
-    status, headers, content = get(app, "/metrics/")
-    assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
-    assert routes(content) == {"/": 1}
-    assert value(content, "http_requests_in_progress") == 1
-    status, headers, content = get(app, "/metrics/", accept_encoding="gzip")
-    assert headers["content-encoding"] == "gzip"
-    assert routes(gzip.decompress(content)) == {"/": 1}
-    status, headers, content = get(app, "/metrics/", "HEAD")
-    assert (status, content) == (200, b"")
-    assert int(headers["content-length"]) > 0
-    assert get(app, "/metrics/", "POST")[0] == 405
-    assert value(adapter(), "http_requests_in_progress") == 0
-
-
-def test_the_exposition_can_be_kept_to_some(adapter: InMemoryMetricsAdapter) -> None:
-    guarded = exposing(token="secret")
-    assert get(guarded, "/metrics/")[0] == 401
-    assert get(guarded, "/metrics/", authorization="Bearer wrong")[0] == 401
-    assert get(guarded, "/metrics/", authorization="Bearer secret")[0] == 200
-    assert get(exposing(allowed_networks=["10.0.0.0/8"]), "/metrics/")[0] == 403
-    assert get(exposing(allowed_networks=["127.0.0.0/8"]), "/metrics/")[0] == 200
-
-
-@pytest.mark.parametrize(
-    ("variable", "text", "match"),
-    [
-        ("BACKEND", "nowhere.Adapter", "cannot be imported"),
-        ("BACKEND", "pathlib.Path", "is not a metrics adapter"),
-        ("MAX_LABEL_SETS", "many", "'many' is not a number"),
-        ("ON_MISUSE", "ignore", "one of 'log', 'raise'"),
-        ("COUNT_SCRAPES", "perhaps", "neither true nor false"),
-        ("CONSTANT_LABELS", "shop", "use 'service=shop,version=2'"),
-        ("ALLOWED_NETWORKS", "10.0.0.0/99", "use networks as in"),
-    ],
-)
-def test_settings_that_cannot_be_used_stop_the_start(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, text: str, match: str
-) -> None:
-    monkeypatch.setenv(f"METRICS_{variable}", text)
-    monkeypatch.setattr(current, "_setup", None)
-    monkeypatch.setattr(standalone, "_used", None)
-    with pytest.raises(AdapterSettingsError, match=match):
-        RequestMetrics(Starlette(), directory=tmp_path)
-
-
-def test_arguments_win_over_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("METRICS_CONSTANT_LABELS", "service=shop, version=2")
-    monkeypatch.setenv("METRICS_DIRECTORY", str(tmp_path / "variable"))
-    monkeypatch.setenv("METRICS_MAX_LABEL_SETS", "7")
-    by_variables = standalone.read_settings({})
-    assert dict(by_variables.constant_labels) == {"service": "shop", "version": "2"}
-    assert (by_variables.directory, by_variables.max_label_sets) == (tmp_path / "variable", 7)
-    by_arguments = standalone.read_settings(
-        {"directory": tmp_path, "constant_labels": {}, "max_label_sets": 9}
-    )
-    assert by_arguments.constant_labels == ()
-    assert (by_arguments.directory, by_arguments.max_label_sets) == (tmp_path, 9)

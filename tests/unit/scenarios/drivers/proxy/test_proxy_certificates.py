@@ -13,7 +13,7 @@ from injector.tokens import Tokens
 from scenarios.domain.errors import StepImpossible
 from tests.servers.certificates import Authority
 from tests.unit.injector.conftest import echo
-from tests.unit.scenarios.drivers.test_proxy import DRIVER, TOKEN, OneProxy, arguments
+from tests.unit.scenarios.drivers.proxy.conftest import DRIVER, TOKEN, OneProxy, arguments
 
 
 async def connect(relay: Relay) -> bytes:

@@ -1,0 +1,61 @@
+"""What a coordinator stores, under the names of its API. Times are aware, durations in seconds.
+
+Every record has `raw`, the JSON object as the server sent it, with fields that this version does not know.
+"""
+
+from coordinator_client.records.decisions import Approval, GlobalStop, Identity, Token, Webhook
+from coordinator_client.records.record import Record
+from coordinator_client.records.registrations import Check, Host, Schedule, Service
+from coordinator_client.records.runs import (
+    OUTCOMES,
+    REPORT_FORMATS,
+    STATES,
+    STATES_TO_UNDO,
+    UNBEGUN,
+    Event,
+    Fault,
+    Run,
+)
+from coordinator_client.records.scenarios import (
+    Change,
+    LeftOut,
+    PlannedRun,
+    PlannedStep,
+    Scenario,
+    Translation,
+    Version,
+)
+from coordinator_client.records.suites import ListedSuite, MatrixCell, SuiteMatrix, SuiteRun, TriedCell
+
+__all__ = [
+    "OUTCOMES",
+    "REPORT_FORMATS",
+    "STATES",
+    "STATES_TO_UNDO",
+    "UNBEGUN",
+    "Approval",
+    "Change",
+    "Check",
+    "Event",
+    "Fault",
+    "GlobalStop",
+    "Host",
+    "Identity",
+    "LeftOut",
+    "ListedSuite",
+    "MatrixCell",
+    "PlannedRun",
+    "PlannedStep",
+    "Record",
+    "Run",
+    "Scenario",
+    "Schedule",
+    "Service",
+    "SuiteMatrix",
+    "SuiteRun",
+    "Token",
+    "Translation",
+    "TriedCell",
+    "Version",
+    "Webhook",
+]

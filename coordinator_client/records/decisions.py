@@ -1,0 +1,75 @@
+"""Approvals, webhooks, tokens and the global stop."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from coordinator_client.records.record import Record
+from coordinator_client.records.scenarios import PlannedStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval(Record):
+    """Belongs to a run or to a schedule; the other field is None. `steps` is empty in lists."""
+
+    id: int
+    state: str
+    run: str | None
+    schedule: str | None
+    scenario: str
+    services: Sequence[str]
+    asked_by: str
+    asked_at: datetime
+    expires_at: datetime | None
+    decided_by: str
+    reason: str
+    url: str = ""
+    problem: str = ""
+    steps: Sequence[PlannedStep] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook(Record):
+    """`secret` is there only where it has just been made."""
+
+    id: int
+    name: str
+    kind: str = "webhook"
+    url: str
+    key: str = ""
+    events: Sequence[str]
+    tags: Sequence[str]
+    enabled: bool
+    disabled_because: str = ""
+    secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token(Record):
+    """A token without its secret; `beginning` are its first characters."""
+
+    id: int
+    name: str
+    beginning: str
+    scopes: Sequence[str]
+    state: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity(Record):
+    """Who asks; `token` is None on the coordinator's own machine."""
+
+    user: str
+    permissions: Sequence[str]
+    token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalStop(Record):
+    pulled: bool
+    pulled_by: str = ""
+    reason: str = ""

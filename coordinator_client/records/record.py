@@ -1,0 +1,10 @@
+"""What all records have in common."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)

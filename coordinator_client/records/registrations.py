@@ -1,0 +1,62 @@
+"""What is registered for scenarios to act on, and schedules."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from coordinator_client.records.record import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service(Record):
+    """`held_by` is the id of a run, or None."""
+
+    name: str
+    base_url: str
+    description: str
+    protected: bool
+    health_path: str = ""
+    health_status: int | None = None
+    proxy: str = ""
+    proxy_listener: str = ""
+    proxy_secret: str = ""
+    held_by: str | None = None
+    touched_by: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host(Record):
+    """`address` is empty for the machine of the worker itself."""
+
+    name: str
+    address: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    protected: bool = False
+    held_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Record):
+    """One part of a check of a service or host; `sentence` says how it is."""
+
+    subject: str
+    ok: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule(Record):
+    """`next_at` is None while it is paused."""
+
+    name: str
+    scenario: str
+    cron: str
+    time_zone: str
+    paused: bool
+    next_at: datetime | None
+    changed_by: str | None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    in_words: str = ""
+    obstacle: str = ""

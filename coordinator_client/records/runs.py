@@ -1,0 +1,109 @@
+"""Runs, their events and their faults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from coordinator_client.records.record import Record
+
+OUTCOMES = ("passed", "failed", "errored", "aborted", "timed_out", "interrupted")
+STATES = ("awaiting_approval", "queued", "running", "finished")
+UNBEGUN = ("awaiting_approval", "queued")
+# After the end of a run, its faults in these states must still be undone.
+STATES_TO_UNDO = ("injecting", "active", "outstanding")
+REPORT_FORMATS = ("html", "json", "junit", "md")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run(Record):
+    """`status` is the outcome of a run that has ended, else its state; `rollback` is None until then."""
+
+    id: str
+    scenario: str
+    status: str
+    rollback: str | None
+    reason: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    created_by: str | None
+    origin: str
+    variables: Mapping[str, Any]
+    attempt: int
+    waiting_for: str
+    stopping: bool
+    last_event: int
+    url: str
+    duration: float | None = None
+    priority: int = 0
+
+    @property
+    def short_id(self) -> str:
+        return self.id[:8]
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in OUTCOMES
+
+    @property
+    def has_begun(self) -> bool:
+        return self.status not in UNBEGUN
+
+    @property
+    def passed(self) -> bool:
+        """Whether it has passed and left nothing injected."""
+        return self.status == "passed" and self.rollback != "dirty"
+
+    @property
+    def verdict(self) -> str:
+        """For a person: the status and, unless it is clean, the rollback."""
+        if not self.has_ended or self.rollback == "clean":
+            return self.status
+        return f"{self.status}, rollback {self.rollback}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event(Record):
+    """`sequence` counts a run's events from 1 without a gap; `step` is the step's name."""
+
+    sequence: int
+    at: datetime
+    kind: str
+    phase: str
+    step: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault(Record):
+    """`status` is the state in words; `target` is the place of a fault driver's fault, in words."""
+
+    id: int
+    run: str
+    scenario: str
+    phase: str
+    action: str
+    driver: str
+    service: str
+    state: str
+    reason: str
+    undo_tries: int
+    outstanding: bool
+    opened_at: datetime
+    acknowledged_by: str
+    status: str = ""
+    host: str = ""
+    address: str = ""
+    target: str = ""
+    injected_at: datetime | None = None
+    closed_at: datetime | None = None
+    next_try_at: datetime | None = None
+    late_until: datetime | None = None
+    url: str = ""
+    standing: str = ""
+    """The earlier name of `status`, which goes with the next release."""
+
+    def __post_init__(self) -> None:
+        if not self.status:
+            object.__setattr__(self, "status", self.standing or self.state)
