@@ -24,7 +24,7 @@ from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Driver, Event, Fault, Gate, Journal, Ledger, LoadStarter, Platform
 
 T = TypeVar("T")
-# Where the worker is being shut down there is time for one more try; the rest is the watchdog's.
+# While the worker shuts down, there is time for one more try; the watchdog does the rest.
 SHUTDOWN_DELAYS = (0.5,)
 
 
@@ -93,8 +93,8 @@ class Engine:
     def abandon(self, *, is_cut_off: bool = False) -> None:
         """End without another write: another process has taken the run over, with its faults.
 
-        With `is_cut_off` nobody may have: the ledger cannot be reached. What this process knows to be
-        injected is then undone without it, and once more by the process that later finds it in the ledger.
+        With `is_cut_off`, perhaps no process has: the ledger cannot be reached. Then what this process knows
+        to be injected is undone without the ledger, and again by the process that later finds it there.
         """
         self._stages.move(Signal.CUT_OFF if is_cut_off else Signal.LOSE)
         self._cancel()

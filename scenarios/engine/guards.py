@@ -14,7 +14,7 @@ from scenarios.engine.records import Recorder
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock
 
-# Seconds for which a run that is over otherwise waits for the first look of each guard.
+# Seconds that a run, which is otherwise over, waits for the first look of each guard.
 FIRST_LOOK_SECONDS = 30.0
 
 

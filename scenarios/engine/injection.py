@@ -60,7 +60,8 @@ class Injector:
         self._late_seconds = late_seconds
         self._lease_seconds = lease_seconds
         self.renewals = Renewals(steps=steps, ledger=ledger, clock=clock, lost=lost)
-        # What this process has in the ledger and has not undone: all there is while that is unreachable.
+        # What this process has in the ledger and has not undone. Nothing else is known while it is
+        # unreachable.
         self._open: dict[int, Fault] = {}
         # Of these, the faults whose injection has begun, and whose end is not in the ledger yet.
         self._begun: dict[int, Fault] = {}
@@ -73,7 +74,7 @@ class Injector:
         `note_retry` is awaited with the reason before the action is tried again.
 
         Raises:
-            StepFailed: the target did not do it, or not for sure: the fault is then still in the ledger.
+            StepFailed: the target did not do it, or may not have; the fault is then still in the ledger.
             LeaseLost: another process has taken the run over, with its faults.
         """
         if action.expect is not None:
@@ -111,7 +112,7 @@ class Injector:
             except StepNotDone as error:
                 if left == 0:
                     if was_answered and isinstance(error, StepNotSent):
-                        # That this try was not sent says nothing of the earlier ones.
+                        # That this try was not sent says nothing about the earlier ones.
                         raise StepNotDone(str(error)) from error
                     raise
                 was_answered = was_answered or not isinstance(error, StepNotSent)
@@ -130,7 +131,7 @@ class Injector:
                 fields, expect, self._steps.redactor, is_sensitive=action.do.sensitive, save=action.save
             )
         except StepImpossible as error:
-            # To compare the answer is impossible: the step itself was carried out.
+            # The answer cannot be compared, but the step itself was carried out.
             raise StepFailed(str(error)) from None
         return seen, seen.holds or self._steps.is_of_target(action.do, fields)
 
@@ -173,7 +174,7 @@ class Injector:
         return seen
 
     async def _complete(self, action: Action, fault: Fault, saved: Mapping[str, Any]) -> Fault:
-        """The fault, whose undo has what the injection's answer gave; in the ledger, too."""
+        """Fill values from the injection's answer into the fault's undo, here and in the ledger."""
         completed, stored = self._steps.fill_undo(action, saved)
         if completed.undo is None or (completed.undo, completed.undone) == (action.undo, action.undone):
             return fault
@@ -202,7 +203,7 @@ class Injector:
         return remaining
 
     def _add_known(self, fault: Fault) -> Fault:
-        """The fault with what this process knows, and the ledger does not."""
+        """The fault with what only this process knows, and not the ledger."""
         own = self._open.get(fault.key, fault)
         is_answered = fault.is_answered or fault.key in self._refused
         return replace(fault, is_answered=is_answered, undo=own.undo, proof=own.proof)

@@ -99,9 +99,9 @@ class LoadJudge:
         return f"{limit.figure!r} is {format_figure(limit.figure, value)}{about}, not {word} {wanted}"
 
     async def _judge_within(self, within: float) -> Judgement:
-        """Some window must begin to hold before the time is up, and all then, for `for`, hold.
+        """A window must begin to hold before the time is up, and then every window during `for`.
 
-        What holds has held since the window's begin: that is when users had it.
+        A window that holds has held since its beginning, because that is when users saw it.
         """
         begun = self._clock.monotonic()
         holding_since: float | None = None

@@ -8,12 +8,12 @@ from scenarios.domain.load_tally import Tally
 from scenarios.domain.load_values import format_figure
 from scenarios.domain.plan import MIN_SAMPLES, WINDOW_SECONDS, Load
 
-# The number of what is due between two phases, while requests of the one are awaited and its faults undone.
+# For requests that are due between two phases, while those of the first are awaited and its faults undone.
 BETWEEN_PHASES = -1
 MAX_LATENESS = 0.05
 _MAX_LATENESS_SHARE = 0.1
 MAX_CURVE_POINTS = 2_000
-# Seconds after the last timeout until the figures of a second change no more.
+# Seconds after the last timeout until the figures of a second are final.
 _SETTLED_AFTER = 2.0
 Figures = dict[str, Any]
 
@@ -92,7 +92,7 @@ class Measurements:
     def read_window(self, phase: int) -> Tally | None:
         """The requests that were due in the last full seconds; None while the phase is younger than that.
 
-        One that is not answered yet counts with the time that it has waited at least.
+        A request without an answer counts with the time that it has waited so far.
         """
         end = int(self._now)
         seconds = range(end - round(WINDOW_SECONDS), end)

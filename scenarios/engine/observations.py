@@ -75,7 +75,7 @@ async def judge(
     """Whether the fields, as a step returned them, are what is expected, and have the values to save.
 
     Raises:
-        StepImpossible: to find out would take too long.
+        StepImpossible: finding out would take too long.
     """
 
     def look(nodes: int) -> Observation:

@@ -28,8 +28,8 @@ class PhaseEnd:
 class Recovery:
     """After a failure with `on_failure: recover`, phases with actions are skipped.
 
-    The phase in which it failed is cut short, so that everything is undone at once. Only if everything is
-    undone already it goes on: what else it looks at belongs to the recovery, too.
+    The phase that failed is cut short, so that everything is undone at once. It goes on only if everything is
+    undone already, because its other validations then belong to the recovery, too.
     """
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from scenarios.engine.records import Recorder
 from scenarios.engine.steps import StepRunner
 from scenarios.ports import Clock, Fault, Journal, Ledger
 
-# Validations that begin in one round of the event loop: a thousand would keep it from the lease and the stop.
+# Validations that begin in one round of the event loop. A thousand would delay the lease and the stop.
 VALIDATIONS_PER_ROUND = 16
 # Between two looks for faults that are to be undone again, while there is one.
 LATE_LOOK_SECONDS = 1.0
@@ -116,7 +116,7 @@ class Phases:
         self._end(Outcome.TIMED_OUT, f"the run reached its timeout of {format_duration(self._plan.timeout)}")
 
     def lose(self, fault: Fault, reason: str) -> None:
-        """End the run because a fault ended too early: what it was to show was not there."""
+        """End the run because a fault ended too early, so that the run no longer shows what it should."""
         self._lost.put_nowait((fault, reason))
 
     async def _end_when_fault_is_lost(self) -> None:

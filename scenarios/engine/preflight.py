@@ -128,14 +128,14 @@ def _find_refusals(step: Step, steps: StepRunner) -> Iterator[str]:
 
 
 async def _look_for_target(steps: StepRunner, step: Step) -> tuple[str, str]:
-    """Where the step's fault would be, in words, and why it has no target; "" for what there is not."""
+    """Where the step's fault would be, in words, and why it has no target; one of them is ""."""
     try:
         if step.operation is not None:
             target = await steps.choose_target(step, REACH_SECONDS)
             return str(target.get("label", "")), ""
         await steps.reach(step)
     except StepImpossible as error:
-        # Of a plain step it is reported by `find_problems`.
+        # For a plain step, `find_problems` reports it.
         return "", str(error) if step.operation is not None else ""
     except StepFailed as error:
         return "", str(error)

@@ -52,7 +52,7 @@ class Renewals:
             self._has_some.set()
 
     async def release(self, faults: Iterable[Fault]) -> None:
-        """Renew these no more, because they are about to be removed; ends the renewals that are under way."""
+        """Stop renewing these, because they are about to be removed; end the renewals that are under way."""
         ended = [task for fault in faults if (task := self._stop(fault.key)) is not None]
         if ended:
             await asyncio.wait(ended)
@@ -65,7 +65,7 @@ class Renewals:
         return task
 
     async def run(self) -> None:
-        """Renew all faults in their time, until cancelled."""
+        """Renew each fault in time, until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
@@ -89,7 +89,7 @@ class Renewals:
             self._tasks.pop(key, None)
 
     def _compute_rest(self, kept: _Kept, *, is_renewed: bool) -> float:
-        """Seconds until the next try; none where an injection has taken a good part of the lease."""
+        """Seconds until the next try; 0 if an injection has taken a good part of the lease."""
         lease = kept.fault.lease_seconds
         if not is_renewed:
             return lease / TRIES_PER_LEASE
@@ -118,12 +118,12 @@ class Renewals:
         return False
 
     def _lose(self, fault: Fault, reason: str) -> None:
-        # Where it is not kept any more, it is being removed: that it is gone is as it should be.
+        # If it is no longer kept, it is being removed, and should be gone.
         if self._kept.pop(fault.key, None) is not None:
             self._lost(fault, reason)
 
     def _note(self, fault: Fault) -> None:
-        """Write it down without waiting: a database that is away must not keep a fault from being renewed."""
+        """Record it without waiting: a database that is away must not keep a fault from being renewed."""
         if self._noting is None or self._noting.done():
             self._noting = asyncio.create_task(self._write_note(fault))
 

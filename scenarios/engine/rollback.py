@@ -14,7 +14,7 @@ from scenarios.ports import Clock, Fault, UndoResult
 
 T = TypeVar("T")
 
-# Seconds between the rounds of undo, 60 in all; what is left then is outstanding, and the watchdog's.
+# Seconds between the rounds of undo, 60 in all. The watchdog undoes what is outstanding after that.
 UNDO_DELAYS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 28.5)
 # Between two looks for whether a fault is gone, and what one look gets at least.
 CHECK_SECONDS = 0.5
@@ -54,7 +54,7 @@ async def undo_all(
     """Undo the faults in this order; return those whose undo still fails after a round for each delay.
 
     A round tries each fault, so that a failing undo never keeps the next from being tried. A round is
-    shielded: once begun, it is not torn apart by a stop. Between rounds a cancellation gets through.
+    shielded, so that a stop does not interrupt it. A cancellation takes effect between rounds.
 
     Raises:
         LeaseLost: another process has taken the run over.
@@ -87,7 +87,7 @@ async def _undo_and_record(fault: Fault, ledger: UndoLedger, steps: StepRunner) 
 async def undo(fault: Fault, steps: StepRunner, *, new_address: str = "") -> UndoResult:
     """Undo the fault where it was injected, and where its service has moved to.
 
-    Only the first decides: a new host that has nothing to undo says nothing of the old one.
+    Only the first decides: a new host that has nothing to undo says nothing about the old one.
     """
     service = find_service(fault.undo)
     there = steps.at({service: fault.address}) if fault.address else steps
@@ -138,7 +138,7 @@ async def _undo_and_check(fault: Fault, steps: StepRunner) -> UndoResult:
 
 
 async def _check_gone(proof: Proof, steps: StepRunner, deadline: float) -> str:
-    """Why it cannot be said that the fault is gone; "" where it is."""
+    """Why the fault is not known to be gone; "" if it is gone."""
     left = max(MIN_CHECK_SECONDS, deadline - steps.clock.monotonic())
     try:
         expect = steps.saved.fill_expectations(proof.expect)

@@ -61,7 +61,7 @@ def learn_texts(redactor: Redactor, value: Any) -> None:
 
 
 def fill_action(action: Action, saved: Mapping[str, Any]) -> Action:
-    """The action, whose undo and proof have these saved values; references to other ones stay."""
+    """The action with these saved values in its undo and proof; references to other ones stay."""
     if action.undo is None:
         return action
     return replace(action, undo=fill_step(action.undo, saved), undone=fill_proof(action.undone, saved))

@@ -40,7 +40,7 @@ FROM_OUTSIDE = (Signal.END, Signal.SHUT_DOWN, Signal.LOSE, Signal.CUT_OFF)
 
 
 def _row(stage: Stage, **moves: Stage) -> Mapping[Signal, Stage]:
-    """To LOST and CUT_OFF there is a way from everywhere; any other signal from outside leaves the stage."""
+    """LOST and CUT_OFF can be reached from every stage; other signals from outside do not change it."""
     stays = {
         Signal.END: stage,
         Signal.SHUT_DOWN: stage,
@@ -115,7 +115,7 @@ class Stages:
         return self.stage in (Stage.LOST, Stage.CUT_OFF)
 
     def move(self, signal: Signal) -> bool:
-        """Go to the next stage; whether the task under way must be cancelled.
+        """Go to the next stage; return whether the task under way must be cancelled.
 
         Raises:
             KeyError: the engine did something out of its order.
@@ -124,7 +124,7 @@ class Stages:
         return (before, signal) in _CANCELLING or signal in (Signal.LOSE, Signal.CUT_OFF)
 
     def end(self, outcome: Outcome, reason: str) -> bool:
-        """End with this outcome, unless another end came first; whether to cancel, as of `move`."""
+        """End with this outcome, unless another end came first; return whether to cancel, as `move` does."""
         if self._ending is None:
             self._ending = Verdict(outcome, reason)
         if outcome is not Outcome.INTERRUPTED:

@@ -78,7 +78,7 @@ class StepPlatform:
         if self.gate is None:
             return
         try:
-            # A look of an undo is refused no more than the undo, also where the database is away.
+            # A probe of an undo is admitted like the undo itself, even while the database is away.
             is_reading = reads and self.intent is not Intent.UNDO
             await self.gate.admit(connection, Intent.READ if is_reading else self.intent)
         except StepImpossible as error:
@@ -114,7 +114,7 @@ def secret_arguments(step: Step) -> frozenset[str]:
 
 
 async def admit_undo(gate: Gate, arguments: Mapping[str, Any], platform: Platform) -> frozenset[str]:
-    """See to it that the undo, whose secrets are filled in, may touch what it names: later it is not refused.
+    """Make sure that the undo, with its secrets filled in, may touch what it names: later it is not refused.
 
     Returns what the run holds because of it, which the secrets would hide from the ledger.
 

@@ -143,7 +143,7 @@ class Judge:
         return self._build_judgement("failed", seen, reason=reason)
 
     def _count_possible_looks(self, turn: float) -> int | None:
-        """At most so many looks are still to come, the next one at `turn`; None if that is not known yet."""
+        """How many looks are still to come at most, the next one at `turn`; None if that is not known yet."""
         ends_at = self._phase_ends_at()
         if ends_at is None:
             return None

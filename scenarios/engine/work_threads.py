@@ -22,7 +22,7 @@ async def run_beside_loop(work: Callable[[], T], fields: Mapping[str, Any]) -> T
 
 
 def is_large(fields: Mapping[str, Any]) -> bool:
-    """Whether to look through it takes more than a moment."""
+    """Whether looking through it takes more than a moment."""
     left: list[Any] = [fields]
     size = 0
     while left and size <= _AT_ONCE:

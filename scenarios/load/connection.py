@@ -15,7 +15,7 @@ import h11
 from scenarios.load.pace import TIMEOUT
 
 Answered = Callable[["Exchange", str], None]
-# What h11 is told about each request, so that it knows how the answer ends; sent are the real bytes.
+# What h11 is told about each request, so that it knows how the answer ends. The real bytes are sent.
 _GET, _HEAD = (
     h11.Request(method=method, target="/", headers=[("Host", "load")]) for method in ("GET", "HEAD")
 )

@@ -135,14 +135,14 @@ def hold_services(run: Run) -> None:
 
 
 def release_holds(run: Run) -> None:
-    """Let go of an ended run's services, except of those where it left a fault, or one may still arrive."""
+    """Release an ended run's holds, except where it left a fault, or one may still arrive."""
     left = Fault.objects.still_open().filter(run=run).values_list("service", "services")
     still_broken = {name for service, touched in left for name in (service, *touched)}
     Hold.objects.filter(run=run).exclude(service__in=still_broken).delete()
 
 
 def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[str]]:
-    """As `find_touched`, and which of these are protected, by one look at the registered services."""
+    """As `find_touched`, and which of these are protected; reads the registered services once."""
     acting = list(steps)
     targets = _add_reached(collect_targets(acting))
     registered = registry.read_registry(targets)
@@ -158,8 +158,7 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
     A service or host that is registered twice is touched under both names. Steps that act on the host of
     their process, as those of `command` and `signal`, touch that host as a whole: which of its processes a
     command reaches cannot be known. A fault of a host that names a port, or an address, touches the services
-    there. What `chaostoolkit` steps do is not seen: the settings name what those
-    may do.
+    there. What `chaostoolkit` steps touch is not known; the settings limit it.
     """
     targets = _add_reached(collect_targets(steps))
     touched = registry.find_touched(targets, lookups=lookups)
@@ -180,7 +179,7 @@ def _add_reached(targets: Targets) -> Targets:
 
 
 def resolve_targets(runs: RunQuerySet) -> None:
-    """Have what the first of the runs, and the registered services, name resolved, for `find_touched_now`."""
+    """Resolve the names in the first of these runs and in the registered services, for `find_touched_now`."""
     rows = runs.exclude(targets__isnull=True).values_list("targets", flat=True)[:MAX_RUNS_LOOKED_UP]
     wanted = [Targets.from_json(targets) for targets in rows]
     registry.find_touched(Targets(frozenset(), frozenset().union(*(targets.endpoints for targets in wanted))))

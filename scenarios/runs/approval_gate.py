@@ -20,7 +20,7 @@ NOBODY_NAMED = "nobody named"
 
 
 def find_touched_services(plan: Plan) -> list[str]:
-    """Those that the plan acts on: a run has them for itself. What is only looked at is shared."""
+    """The services that the plan acts on: a run has them for itself. What it only probes is shared."""
     return admission.find_touched(list_acting_steps(plan))
 
 

@@ -43,10 +43,10 @@ def start_run(
 ) -> Run:
     """Write the run's row, and enqueue it. The row is the truth; the queue only wakes a worker.
 
-    `scenario` is the stored scenario that the document is of, if it is of one. Where the run cannot begin
-    now, because another holds a service that it touches, or because one is protected and a second person
-    must approve, it waits; or is refused, without `wait`. Of runs that wait, those of a higher `priority`
-    (-100 to 100) begin first.
+    `scenario` is the stored scenario with this document, if there is one. If the run cannot begin now,
+    because another run holds a service that it touches, or because a second person must approve it, it waits;
+    without `wait`, it is refused. Of the runs that wait, those with a higher `priority` (-100 to 100) begin
+    first.
 
     Raises:
         CannotBegin: something keeps it from beginning, without `wait`.
@@ -103,7 +103,7 @@ def start_scheduled_run(
     services: list[str],
     protected: list[str],
 ) -> Run:
-    """As `start_run`, of a document that is read already and what it touches.
+    """As `start_run`, for a document that was read already, with what it touches.
 
     Must be called in a transaction that has locked the scenario's row, so that nobody can delete it.
     """
@@ -146,7 +146,7 @@ def _refuse_deleted(scenario: Scenario | None) -> None:
 
 
 def request_stop(run: Run, *, by: str) -> bool:
-    """Ask for the run's end, `aborted`. False where it has ended already.
+    """Ask for the run's end, `aborted`. Returns False if it has ended already.
 
     One that has not begun ends at once; a running one when its worker has seen the request and undone its
     faults.
@@ -162,9 +162,9 @@ def request_stop(run: Run, *, by: str) -> bool:
 def end_unbegun_run(
     run: Run, reason: str, *, approval: ApprovalState = ApprovalState.WITHDRAWN, **changes: Any
 ) -> bool:
-    """End a run that is queued or awaits approval, `aborted`. False where it has begun, or ended.
+    """End a run that is queued or awaits approval, `aborted`. Returns False if it has begun, or ended.
 
-    What still waits for its approval is then in the state `approval`.
+    A pending request for its approval gets the state `approval`.
     """
     now = timezone.now()
     ending = {"outcome": Outcome.ABORTED, "rollback": Rollback.CLEAN, "reason": reason}

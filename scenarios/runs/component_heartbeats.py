@@ -21,6 +21,6 @@ def note_trouble(name: str, sentence: str) -> None:
 
 
 def find_trouble(name: str, *, since: datetime) -> str:
-    """What a part has complained of since then; "" where of nothing."""
+    """The trouble that a part has reported since then; "" if none."""
     row = Heartbeat.objects.filter(name=f"{name} trouble", seen_at__gte=since).first()
     return row.detail if row is not None else ""

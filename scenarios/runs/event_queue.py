@@ -18,7 +18,7 @@ T = TypeVar("T")
 # how long the last ones took.
 MIN_SECONDS, MAX_SECONDS = 0.1, 0.2
 FIRST_BATCH, MAX_BATCH = 32, 512
-# How many of those that wait for their event go on in one round of the event loop.
+# How many callers that wait for their events continue in one round of the event loop.
 RELEASED_AT_ONCE = 4
 
 

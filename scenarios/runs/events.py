@@ -66,13 +66,13 @@ def find_event(run_id: UUID, event: Event) -> EventRow | None:
 
 
 def announce_change(fault_id: int, run: Run, *, before: FaultState, at: datetime) -> None:
-    """Notify webhooks that a fault is over, or back; a message that cannot be stored does not undo that."""
+    """Notify webhooks that a fault is over, or back. A message that cannot be stored fails nothing else."""
     if not _is_stored(partial(outbox.write_fault_messages, fault_id, run, before=before, at=at)):
         logger.error("The message about fault %s of run %s could not be stored", fault_id, run.id)
 
 
 def store_or_reduce(store: Callable[..., object], **texts: str) -> None:
-    """Call `store` with the texts; where the database refuses them, with what every encoding has of them."""
+    """Call `store` with the texts; if the database refuses them, with what every encoding can store."""
     if not _is_stored(partial(store, **texts)):
         store(**{name: make_ascii(text) for name, text in texts.items()})
 
@@ -83,7 +83,7 @@ def _write_one(run: Run, number: int, event: Event) -> None:
     logger.error("Event %s %s of run %s is stored in a reduced form", number, event.kind, run.id)
     row = _row(run, number, _reduced(event))
     if not _is_stored(row.save):
-        # The number is taken, as after part of a backup was restored: go on behind the last one.
+        # The number is taken, for example after a partial restore: go on after the last one.
         row.sequence = (EventRow.objects.filter(run=run).aggregate(last=Max("sequence"))["last"] or 0) + 1
         row.save(force_insert=True)
         Run.objects.filter(id=run.id).update(last_event=row.sequence)

@@ -47,7 +47,7 @@ MIN_FAULT_LEASE = 5.0
 
 
 def process_name(pid: int) -> str:
-    """How a process of this host is named where it holds a lease."""
+    """The name of a process of this host, as the holder of a lease."""
     return f"{socket.gethostname()}:{pid}"
 
 
@@ -56,7 +56,7 @@ def this_process() -> str:
 
 
 def carry_out_next() -> Run | None:
-    """Carry out the first run in line. None where none may begin now, or it was lost."""
+    """Carry out the first run in line. Returns None if no run may begin now, or if it was lost."""
     claim = leases.claim_next_run(worker=this_process())
     if claim is None:
         task_queue.ask_for_missing_approvals()
@@ -64,7 +64,7 @@ def carry_out_next() -> Run | None:
 
 
 def carry_out(run_id: str, attempt: int) -> Run | None:
-    """Carry this run out, if it may begin now. None where there was nothing to claim, or it was lost."""
+    """Carry this run out, if it may begin now. Returns None if it could not be claimed, or was lost."""
     claim = leases.claim_run(run_id, attempt, worker=this_process())
     if claim is None:
         task_queue.ask_for_missing_approvals()
@@ -72,7 +72,7 @@ def carry_out(run_id: str, attempt: int) -> Run | None:
 
 
 def _carry_out_claimed(claim: Claim) -> Run | None:
-    """Carry the claimed run out to its end. None where it was lost, or is queued again.
+    """Carry the claimed run out to its end. Returns None if it was lost, or is queued again.
 
     Must be called in the process's main thread: SIGTERM and SIGINT end the run `interrupted`, with its
     faults undone, and are then passed to the earlier handlers.
@@ -230,7 +230,7 @@ async def _abandon_when_lost(engine: Engine, keeping: Coroutine[Any, Any, None])
     except LeaseLost:
         engine.abandon()
     except Exception:
-        # Whatever it is: nobody renews the lease any more, or nobody hears of a stop.
+        # Whatever the error is: the lease is no longer renewed, or a stop no longer noticed.
         logger.exception("The lease cannot be renewed: the run is given up, and its faults are undone")
         engine.abandon(is_cut_off=True)
 

@@ -12,12 +12,13 @@ from scenarios.runs.task_queue import enqueue_waiting_runs
 
 
 def retry_undo(faults: QuerySet[Fault]) -> int:
-    """Make outstanding faults due now: the watchdog tries them within a second. How many there were."""
+    """Make outstanding faults due now, so that the watchdog tries them within a second; return how many."""
     return Fault.objects.left_behind().filter(id__in=faults.values("id")).update(next_try_at=timezone.now())
 
 
 def acknowledge_fault(row: Fault, *, by: str, reason: str) -> bool:
-    """Close an open fault of an ended run on a person's responsibility. False where it is closed already.
+    """Close an open fault of an ended run on a person's responsibility. Returns False if it is closed
+    already.
 
     The run's rollback becomes clean when this was its last one.
     """

@@ -148,7 +148,7 @@ def _collect(history: RunHistory) -> Iterator[tuple[FigureKey, float]]:
 
 
 def compare_run(history: RunHistory) -> Comparisons:
-    """How an ended run compares; nothing of one that goes on."""
+    """How an ended run compares; empty while the run goes on."""
     if history.run.state != RunState.FINISHED:
         return Comparisons(())
     return Comparisons(compare_with_earlier(history.run, collect_figures(history)))
@@ -177,7 +177,7 @@ def read_earlier_figures(run: Run) -> Mapping[FigureKey, Sequence[float]]:
 
 
 def find_regressions(run: Run) -> list[str]:
-    """What of the run was slower than its document allows."""
+    """The figures of the run that are worse than its document allows."""
     texts = RunFigures.objects.filter(run=run).values_list("regressions", flat=True)
     return [sentence for text in texts for sentence in text.splitlines()]
 

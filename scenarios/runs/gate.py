@@ -29,7 +29,7 @@ from scenarios.runs.registry import (
 )
 
 T = TypeVar("T")
-# Waited for an answer of the database where an earlier one will do.
+# Seconds to wait for the database where its last answer will do.
 ANSWER_SECONDS = 2.0
 _RULE = "this site reaches registered services only (ONLY_REGISTERED_SERVICES)"
 
@@ -135,14 +135,14 @@ class RunGate:
         Run.objects.filter(pk=run.pk).update(services=sorted({*run.services, *to_hold}))
 
     def _keep_with_faults(self, touched: Iterable[str]) -> None:
-        """Note it in the fault that is being injected there, so that the hold outlasts the run with it."""
+        """Note it in the fault that is being injected there, so that the hold lasts as long as the fault."""
         for fault in Fault.objects.filter(run=self._run_id, state=FaultState.INJECTING):
             if missing := set(touched) - set(fault.services):
                 Fault.objects.filter(pk=fault.pk).update(services=sorted({*fault.services, *missing}))
 
 
 async def _ask(look: Callable[[], T], *, last: T | None) -> T:
-    """What the database answers; its last answer, if there is one, where it is away or does not answer.
+    """The database's answer; its last one, if there is one, while it is away or does not answer.
 
     A fault must be undone without the database, too. Before it was injected, its undo was admitted.
     """

@@ -10,7 +10,7 @@ from scenarios.runs.task_queue import enqueue_waiting_runs
 
 
 def pull_global_stop(*, by: str, reason: str) -> int:
-    """Let no run begin, and end every running one `aborted` with its faults undone; how many those are.
+    """Let no run begin, and end every running one `aborted` with its faults undone; return how many.
 
     Pulled again, it keeps who pulled it first, and still stops every running run.
     """
@@ -25,7 +25,7 @@ def pull_global_stop(*, by: str, reason: str) -> int:
 
 
 def release_global_stop() -> bool:
-    """Let runs begin again. False where the stop was not pulled."""
+    """Let runs begin again. Returns False if the stop was not pulled."""
     with transaction.atomic():
         stop = admission.lock_admission()
         was_pulled = stop.pulled_at is not None

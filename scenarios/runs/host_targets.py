@@ -62,7 +62,7 @@ class HostTargets:
         }
 
     def resolve(self, touched: Iterable[str], host: str) -> list[str]:
-        """The touched targets, with this host for the one of the worker; of a run that waits.
+        """The targets that a waiting run touches, with this host as that of its worker.
 
         What an earlier attempt touched on its worker's host cannot be told from a registered host of that
         name, if the steps select hosts too. Then the run waits for that one as well, until it is claimed.
@@ -76,7 +76,7 @@ class HostTargets:
         return sorted(listed - named | kept | ({hosts.format_target(host)} if on_worker else set()))
 
     def list_claims(self, touched: Iterable[str]) -> set[str]:
-        """As `resolve`, of a run that may be claimed by any worker."""
+        """As `resolve`, for a run that any worker may claim."""
         return set(self.resolve(touched, hosts.ANY_HOST.removeprefix(hosts.TARGET_PREFIX)))
 
 
@@ -180,7 +180,7 @@ def list_claims(run: Run) -> set[str]:
 def find_protected(touched: Iterable[str], protected_hosts: Iterable[str]) -> list[str]:
     """The protected ones of these targets of holds. `protected_hosts` are the names that a setting protects.
 
-    Of a run that any worker may claim, each of those: it may be the one.
+    For a run that any worker may claim, it returns all protected hosts, because each may be the one.
     """
     found = {name for name in touched if hosts.is_target(name)}
     if not found:

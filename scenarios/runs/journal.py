@@ -36,7 +36,7 @@ T = TypeVar("T")
 RETRY_SECONDS = 0.25
 LOOK_SECONDS = 0.5
 CLOSE_SECONDS = 1.0
-# Looks at a call without an answer, once the lease is over, until nobody waits for it any more.
+# How often a call without an answer is looked at, once the lease is over, before it is given up.
 MAX_LOOKS = 10
 
 
@@ -94,7 +94,7 @@ class DatabaseJournal:
     async def write(self, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """Call the function after all that was asked before it; it may be called twice.
 
-        The second call comes where the answer of the first was lost with the connection.
+        It is called again if the first answer was lost with the connection.
         """
         ask = partial(sync_to_async(reconnecting(function)), *arguments, **named)
         return await self._queue.call(partial(self._ask, ask))
@@ -141,7 +141,7 @@ class DatabaseJournal:
                 await self._clock.sleep(RETRY_SECONDS)
 
     async def _answer(self, call: Awaitable[T]) -> T:
-        """What the database says, or LedgerUnreachable: one that hangs, as behind another's lock, never says.
+        """The database's answer, or LedgerUnreachable: a database that hangs, as behind a lock, gives none.
 
         Looks are counted, not seconds: a process that was stopped, and finds its lease over when it wakes,
         still reads what the database has answered in between.

@@ -38,7 +38,7 @@ class LateFaults:
         self._failures = 0
 
     def watch(self) -> None:
-        """See that the thread is running, if there is something to watch. To be called after each run."""
+        """Make sure that the thread is running, if there is something to watch. Call it after each run."""
         if not list_late_faults().exists():
             return
         with self._lock:
@@ -88,7 +88,7 @@ def list_late_faults() -> FaultQuerySet:
 def undo_due(now: datetime) -> float | None:
     """Undo again each late fault that is due; return the seconds until the next one is, None if none is left.
 
-    A run that breaks keeps no other waiting. The first error is raised when each had its turn.
+    An error in one run does not delay the others. The first one is raised after all had their turn.
     """
     errors: list[Exception] = []
     for run in Run.objects.filter(id__in=list_late_faults().due(now).values("run")):

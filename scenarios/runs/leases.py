@@ -44,9 +44,9 @@ def compute_lease_end() -> datetime:
 def claim_run(run_id: str | UUID, attempt: int, *, worker: str) -> Claim | None:
     """Claim a queued run for this worker, and hold its services.
 
-    None where the message is stale, someone was quicker, or the run cannot begin now: then it says what it
-    waits for, and is enqueued again later. One whose schedule's window has closed is left to the
-    watchdog, which ends it.
+    Returns None if the message is stale, someone was quicker, or the run cannot begin now: then it says what
+    it waits for, and is enqueued again later. One whose schedule's window has closed is left to the watchdog,
+    which ends it.
     """
     # Before the lock, which no name server may hold up.
     admission.resolve_targets(Run.objects.queued().filter(id=run_id))
@@ -98,7 +98,7 @@ def claim_next_run(*, worker: str) -> Claim | None:
 def take_over_run(run: Run, *, worker: str) -> Claim | None:
     """Claim a run as it was seen, with a lease that ran out, or ended and held by nobody.
 
-    None where its holder has renewed the lease since, or someone was quicker.
+    Returns None if its holder has renewed the lease since, or another process was quicker.
     """
     begun = Run.objects.exclude(state=RunState.QUEUED)
     as_seen = begun.filter(id=run.id, fence=run.fence, lease_until=run.lease_until)
@@ -147,7 +147,7 @@ def renew_lease(claim: Claim) -> None:
 def build_lost_error(claim: Claim) -> LeaseLost:
     if Run.objects.filter(id=claim.run_id).exists():
         return LeaseLost(f"run {claim.run_id} has another holder: fence {claim.fence} is no longer valid")
-    # As where an older backup was restored: nobody finds this run's faults in the ledger any more.
+    # For example, an older backup was restored, and this run's faults are no longer in the ledger.
     return LedgerUnreachable(f"run {claim.run_id} is no longer in the database")
 
 
@@ -163,7 +163,7 @@ def release(claim: Claim) -> None:
 
 @contextmanager
 def fenced(claim: Claim, *, events: int = 1, **changes: Any) -> Iterator[Run]:
-    """A transaction in which the claim still holds, for so many events.
+    """A transaction in which the claim still holds, for this many events.
 
     Raises:
         LeaseLost: another process has claimed the run since.

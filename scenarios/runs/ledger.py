@@ -50,7 +50,7 @@ def open_fault(
 ) -> FaultFacts:
     """Write the fault as `injecting`; committed when this returns. `touched`: what a secret hides, too."""
     here = hosts.this_host()
-    # A fault that this host alone can inject, and anybody undo and look after, is bound to none.
+    # A fault that only this host can inject, but any host can undo and probe, is bound to no host.
     undo_steps = [undo] if proof is None else [undo, proof.probe]
     named = admission.find_touched([do, undo], hosts.format_target(here), lookups=False)
     with on_disk(), fenced(claim) as run:
@@ -169,7 +169,7 @@ def _build_faults(claim: Claim, rows: Any) -> list[FaultFacts]:
 
 
 def find_new_address(fault: FaultFacts) -> str:
-    """Where the undo's service is registered; "" where that is where it was, or unknown."""
+    """Where the undo's service is now, if it has moved; "" if it has not, or is unknown."""
     service = find_service(fault.undo)
     if not service or not fault.address:
         return ""
@@ -237,7 +237,7 @@ def mark_acknowledged(claim: Claim, fault: FaultFacts, event: Event) -> None:
 def mark_undone(
     claim: Claim, fault: FaultFacts, event: Event, result: UndoResult | None = None
 ) -> FaultState:
-    """Close the fault, or, where its injection may still arrive, await that. The state it has then."""
+    """Close the fault, or await its injection if that may still arrive. Returns its new state."""
     row = Fault.objects.get(id=fault.key)
     until = _compute_late_until(row, fault, event.at)
     # What arrived after the undo had begun may have escaped it.

@@ -49,7 +49,7 @@ def scan_line(stop: GlobalStop, now: datetime, host: str | None = None) -> Itera
     reserved: dict[str, str] = {}
     for run in _read_line(now):
         if run.begin_after is not None and run.begin_after > now:
-            yield run, run.waiting_for  # it keeps nobody from beginning meanwhile
+            yield run, run.waiting_for  # it delays no other run meanwhile
             continue
         touched = host_targets.resolve_worker(run, host) if host else run.services
         reasons = [_describe_hold(name, held, held_host) for name in touched]
@@ -62,7 +62,7 @@ def scan_line(stop: GlobalStop, now: datetime, host: str | None = None) -> Itera
 
 
 def _describe_hold(target: str, held: Mapping[str, Hold], held_host: Hold | None) -> str:
-    """By whom the target is held, as a sentence; "" where by none."""
+    """Who holds the target, as a sentence; "" if nobody does."""
     found = held_host if target == hosts.ANY_HOST else held.get(target)
     if found is None and registry.is_address(target):
         found = held.get(registry.hidden(target))

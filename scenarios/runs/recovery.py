@@ -55,7 +55,7 @@ async def undo_left_behind(
     renewing = asyncio.create_task(_renew_while_held(journal))
     plan = await asyncio.to_thread(find_fitting_plan, run)
     if plan is not None:
-        with suppress(StepImpossible):  # of another step: an undo that lacks a secret says so itself
+        with suppress(StepImpossible):  # an undo that lacks a secret reports it
             steps.learn_secrets(plan.secrets())
     try:
         if run.state == RunState.RUNNING:

@@ -58,7 +58,7 @@ class Targets:
     @classmethod
     def of(cls, steps: Iterable[Step], more: Iterable[Endpoint] = ()) -> Self:
         listed = list(steps)
-        # A longer one is no service's name, and could not be held: its step will say so.
+        # A longer one cannot be a service's name, and could not be held; its step will report it.
         services = {name for name in find_services(listed) if len(name) <= MAX_NAME_LENGTH}
         endpoints = {endpoint for url in find_urls(listed) if (endpoint := parse_endpoint(url)) is not None}
         return cls(frozenset(services), frozenset(endpoints) | frozenset(more))
@@ -69,7 +69,7 @@ class Targets:
 
     @classmethod
     def from_json(cls, written: Any) -> Self:
-        """Of a run that was queued by an earlier version: none."""
+        """A run that was queued by an earlier version has none."""
         stored = written or {}
         endpoints = ((str(host), int(port)) for host, port in stored.get("endpoints", ()))
         hosts = HostTargets.from_json(stored)

@@ -54,7 +54,7 @@ def _find_regressions(compared: list[Comparison], limits: Mapping[str, float]) -
         limit = limits.get(comparison.key.name)
         if limit is None or comparison.usual is None or comparison.usual.count < MIN_VALUES:
             continue
-        # No share of errors is a multiple of none.
+        # No share of errors is a multiple of zero.
         if comparison.value > limit * max(comparison.usual.middle, _MIN_USUAL.get(comparison.key.name, 0.0)):
             yield _describe(comparison, comparison.usual, limit)
 

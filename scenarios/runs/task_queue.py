@@ -17,7 +17,7 @@ MAX_TEXTS_REFRESHED = 50
 # A message that was lost is sent again; a queue that is only busy is not flooded.
 ENQUEUE_AGAIN_AFTER = timedelta(seconds=30)
 JUST_NOW = timedelta(seconds=1)
-# So long a queue that failed is left to the watchdog, which alone goes on trying.
+# For this long, only the watchdog tries a queue that has failed.
 REST_SECONDS = 5.0
 outage = Outage("The queue")
 
