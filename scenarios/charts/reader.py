@@ -1,4 +1,4 @@
-"""Reads what is due, one run after the other, beside whatever else the process does."""
+"""Reads the charts that are due, one run after the other, beside the process's other work."""
 
 import asyncio
 import logging
@@ -29,12 +29,12 @@ class ChartReader:
         self._task: asyncio.Task[None] | None = None
 
     def go_on(self) -> None:
-        """Begin to read what is due, if that is not under way."""
+        """Begin to read what is due, unless a reading is under way."""
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(read_due_charts())
 
     async def stop(self) -> None:
-        """At once: what was taken is due again in a minute."""
+        """Stop at once; the charts that were claimed are due again in a minute."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

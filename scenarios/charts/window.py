@@ -42,8 +42,8 @@ class Window:
 
 
 def close_around(began: datetime, ends: datetime, *, goes_on: bool, scrape: float) -> tuple[float, float]:
-    """What is shown large, in Unix seconds: the run, and as much before and after as it lasted, but a few
-    scrapes at least, and no more than is read.
+    """The part that is shown large, in Unix seconds: the run, and as much before and after it as it lasted,
+    but at least a few scrapes, and no more than is read.
     """
     margin = min(AROUND, max(ends - began, MIN_MARGIN, MIN_SCRAPES * timedelta(seconds=scrape)))
     return (began - margin).timestamp(), (ends if goes_on else ends + margin).timestamp()

@@ -101,7 +101,7 @@ def has_seen_looks(run: Run, version: str) -> bool:
 
 
 def what_changed(run: Run, seen: Mark) -> dict[str, Any] | None:
-    """What a browser with this mark has to be sent; None if so much is new that it should reload."""
+    """What to send to a browser with this mark; None if so much is new that it should reload."""
     later = run.events.filter(sequence__gt=seen.event, sequence__lte=run.last_event)
     later = later.order_by("sequence").defer("detail")
     new = list(later[: EVENTS_PER_PAGE + 1])

@@ -2,7 +2,7 @@
 
 from django.db import DEFAULT_DB_ALIAS, Error, InterfaceError, InternalError, OperationalError, connections
 
-# PostgreSQL raises InternalError on a read-only server, as after a failover to a standby.
+# PostgreSQL raises InternalError on a read-only server, for example after a failover to a standby.
 _AWAY = (OperationalError, InterfaceError, InternalError)
 # PostgreSQL's error classes for which a retry is useless, whatever the exception: unsupported feature, data,
 # constraint, statement, and program limit.

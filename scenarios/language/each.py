@@ -55,7 +55,7 @@ def _find_lists(spec: Node) -> Iterator[tuple[Path, list[Node]]]:
 
 @dataclass(slots=True)
 class Expansion:
-    """`spec` without any `each`, what the entries know beside the variables, and what is wrong."""
+    """`spec` without any `each`, what the entries know besides the variables, and what is wrong."""
 
     spec: Node
     extras: dict[Path, Mapping[str, Any]] = field(default_factory=dict)
@@ -138,7 +138,7 @@ def _leave_out_each(entry: Node) -> Node:
 
 
 def _rebuild(spec: Node, lists: Mapping[Path, list[Node]]) -> Node:
-    """The tree with these lists in the place of its own."""
+    """The tree with its lists replaced by these."""
     changed = dict(spec.value)
     if ("load",) in lists and "load" in changed:
         changed["load"] = replace(changed["load"], value=lists["load",])

@@ -11,7 +11,7 @@ from scenarios.language.messages import format_path
 from scenarios.language.yaml_nodes import Node, get_child, list_children
 
 MAX_DEPTH = 3
-# Of a run, however deep: a few documents could include each other thousands of times otherwise.
+# In one run, at any depth: otherwise a few documents could include each other thousands of times.
 MAX_INCLUDES = 50
 
 
@@ -43,9 +43,9 @@ class IncludingDocument(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Inclusion:
-    """How a scenario comes to be in a plan: the names from the outermost to it.
+    """How a scenario came into a plan: the names from the outermost scenario to this one.
 
-    `max_steps` is the limit of the whole plan, and `counted` what all inclusions have together so far.
+    `max_steps` is the limit of the whole plan, and `counted` the number of steps of all inclusions so far.
     """
 
     chain: tuple[str, ...]
@@ -57,7 +57,7 @@ class Inclusion:
         return Inclusion((*self.chain, name), self.max_steps, self.counted)
 
     def explain_excess(self, plan: Plan) -> str:
-        """Why the plan cannot be added to what is included already; "" if it can."""
+        """Why the plan cannot be added to what is already included; "" if it can."""
         self.counted.steps += sum(1 for _step in plan.steps())
         if self.counted.steps > self.max_steps:
             return f"with what it includes, the plan would have more than {self.max_steps:,} steps"
@@ -152,7 +152,7 @@ def _rename_left_out(part: LeftOut, scenario: str) -> str:
 
 
 def _number(phases: list[Phase]) -> tuple[Phase, ...]:
-    """The phases with names that differ: a scenario may be included twice."""
+    """The phases with unique names, because a scenario may be included twice."""
     seen: dict[str, int] = {}
     named = []
     for phase in phases:

@@ -133,7 +133,7 @@ def _find_too_few(path: Path, figure: str, rate: float, where: str, seconds: flo
 def _find_too_many_requests(
     spec: Mapping[str, Any], phases: list[Mapping[str, Any] | None]
 ) -> Iterator[BrokenRule]:
-    """Of the least that the phases take; what is sent more is limited while the run goes on."""
+    """Checks the minimum time of the phases; more is limited while the run goes on."""
     seconds = sum(read_seconds(phase.get("hold")) or 0.0 for phase in phases if phase)
     sent = 0.0
     for index, load in enumerate(list_mappings(spec.get("load"))):

@@ -36,7 +36,7 @@ MAX_LOADS = 10
 MAX_OPEN_REQUESTS = 10_000
 MAX_CHOICES = 1_000
 LOAD_SECONDS = 5.0
-# What a load cannot send: it does not ask a server, or takes effect on a host.
+# A load cannot send these: they do not ask a server, or take effect on a host.
 REFUSED_DRIVERS = frozenset({"chaostoolkit", "command", "host", "proxy", "signal", "wait"})
 _REFUSED_ARGUMENTS = {
     "timeout": "the load's own 'timeout' limits each request: write it beside 'request'",
@@ -52,7 +52,7 @@ _RATE = {"type": "string", "pattern": RATE_PATTERN, "examples": ["50/s"]}
 
 
 def _explained(parse: Callable[[object], Any]) -> Callable[[object], Any]:
-    """As a validator, whose own sentence is reported."""
+    """The function as a validator whose own message is reported."""
 
     def validate(value: object) -> Any:
         try:
@@ -220,7 +220,7 @@ class Load(Declaration, Generic[AnyStep]):
 
 
 def _find_open_requests(values: Mapping[str, Any]) -> Iterator[BrokenRule]:
-    """Where the target hangs, requests that wait for their timeout must still have connections."""
+    """If the target hangs, requests that wait for their timeout must still have connections."""
     timeout = read_seconds(values["timeout"]) if "timeout" in values else LOAD_SECONDS
     rate = read_rate(values.get("rate"))
     if timeout is None or rate is None or rate * timeout <= MAX_OPEN_REQUESTS:

@@ -91,7 +91,7 @@ def _build_retry(action: Action[Any, Any]) -> plan.Retry | None:
 
 
 def _choose_undo_time(words: Mapping[str, Any], written: float | None) -> float:
-    """Of the undo together with the probe that shows that it has worked."""
+    """The time limit of the undo together with the probe that shows that it has worked."""
     limit = choose_time_limit(words.get("undo"), written, ACTION_SECONDS)
     return choose_time_limit(words.get("undone", {}).get("probe"), written, limit)
 

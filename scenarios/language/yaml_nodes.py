@@ -11,7 +11,7 @@ _NO_KEYS: Mapping[str, "Node"] = MappingProxyType({})
 
 @dataclass(slots=True)
 class Node:
-    """`value` is a scalar, a list of nodes, or a mapping of names to nodes; `keys` are the nodes of the
+    """`value` is a scalar, a list of nodes, or a mapping of names to nodes; `keys` has the nodes of its
     names.
 
     `nodes`, `characters` and `height` are its size with every alias expanded.

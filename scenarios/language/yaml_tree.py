@@ -20,7 +20,7 @@ from scenarios.language.yaml_text import MAX_BYTES, decode_text, holds_control_c
 MAX_NODES = 25_000
 # Per list or mapping: as many variables, phases or actions as steps are allowed.
 MAX_ENTRIES = 1_000
-# Nobody reads more.
+# Nobody reads more of them.
 MAX_PROBLEMS = 200
 _TOO_MANY_NODES = f"the document has more than {MAX_NODES} keys and values, aliases expanded"
 _SPLIT = "split it into several scenarios"

@@ -65,7 +65,7 @@ class HttpSender:
         self.pace.note_answer(exchange.place, error, latency)
 
     def _sweep(self) -> None:
-        """End what has reached its timeout: all have the same, so that the oldest are first."""
+        """End the requests that have reached their timeout. All have the same, so the oldest come first."""
         now = self._loop.time()
         waiting = self._waiting
         while waiting and (waiting[0].is_over or waiting[0].deadline <= now):

@@ -1,4 +1,4 @@
-"""When the requests of a load are due, whatever became of the earlier ones, and what became of each."""
+"""When the requests of a load are due, whatever happened to the earlier ones, and how each ended."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from scenarios.domain.load_tally import Tally
 from scenarios.load.timer import ExactTimer
 
-# Sent in one turn of the event loop: answers must be read between them.
+# How many are sent in one turn of the event loop: answers must be read in between.
 _MAX_AT_ONCE = 64
 TIMEOUT = "timeout"
 # The second in which a request was due, and the phase that went on then.

@@ -12,7 +12,7 @@ from typing import Any
 from scenarios.drivers.child.process import scrubbed_environment
 from scenarios.ports import RunningLoad
 
-# A load ends by itself after this time without a word of the run: its worker may be stopped or cut off.
+# A load ends by itself if it hears nothing from the run for this time: its worker may be stopped or cut off.
 SILENCE_SECONDS = 10.0
 # Variables that name the certificate authorities of the site.
 _PASSED_ON = ("SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -43,7 +43,7 @@ async def _send_until_silence() -> None:
     reader, out = await _open_pipes()
     order = json.loads(await reader.readline())
     sender = _build_sender(order)
-    # A collection would otherwise look through all modules, and stop the clock for milliseconds.
+    # Otherwise a collection would look through all modules, and stop this process for milliseconds.
     gc.collect()
     gc.freeze()
     _write(out, sender)  # it is ready

@@ -22,9 +22,9 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
 
 
 class Schedule(models.Model):
-    """Starts runs of a scenario at certain times.
+    """Starts runs of a scenario or a suite at certain times.
 
-    The scenario is referenced by name, so that it may be deleted and imported again.
+    They are referenced by name, so that they may be deleted and imported again.
     """
 
     name = models.CharField(max_length=63, unique=True, validators=[DNS_LABEL])

@@ -28,8 +28,8 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A series: its number in the picture, and its values `before` the first fault (or the run, where there
-    was none), from then on `during` the run, and `after` it.
+    """A series: its number in the picture, and its values `before` the first fault (or before a run without
+    faults), from then on `during` the run, and `after` it.
     """
 
     number: int
@@ -49,7 +49,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """`drawn` ones, and in `without` why others have nothing to draw, with their names.
+    """The views that are `drawn`; `without` says why the others, by name, have nothing to draw.
 
     `complete`: nothing new can come.
     """

@@ -14,7 +14,7 @@ from scenarios.runs.measured_runs import MeasuredRun
 
 WIDTH, HEIGHT = 480.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 52.0, 470.0, 24.0, 150.0
-# Where runs stand that did not recover, or had nothing to recover from.
+# The place of runs that did not recover, or had nothing to recover from.
 BELOW = 172.0
 VERDICTS = {"passed": "passed", "failed": "failed", "errored": "errored"}
 

@@ -37,7 +37,7 @@ class Span:
 
 
 def run_timeline(history: RunHistory, shown: Span | None = None) -> SafeString:
-    """The whole run, or what of it lies in the span; its times are then counted from the span's origin."""
+    """The whole run, or its part in the span; times are then counted from the span's origin."""
     scale = _Scale(history, shown)
     bands = [
         Band(

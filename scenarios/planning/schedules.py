@@ -1,8 +1,8 @@
 """Writes schedules, pauses them, and says when they are due.
 
-Each watchdog calls `start_due` every second. A time that was missed while no watchdog was running is caught
-up once if it is within the grace of the schedule; all others are skipped. Every due time is recorded with its
-result.
+A watchdog starts due schedules every second (due.py). A time that was missed while no watchdog was running is
+caught up once if it is within the grace of the schedule; all others are skipped. Every due time is recorded
+with its result.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Makes the document of one cell: a scenario of the catalogue, with the suite's own look at the service.
 
-The scenario says how the dependency is broken, and how to see that the fault has met somebody. The suite
-says what users notice: its `healthy` takes the place of every validation that asks the service, and its
-`load` goes on beside it.
+The scenario says how the dependency is broken, and how to see that the fault affects something. The suite
+says what users notice: its `healthy` replaces every validation that asks the service, and its `load` runs
+beside it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,7 +30,7 @@ DEFAULT_LIMITS: Mapping[str, Any] = {"error_rate": {"at_most": "0.1%"}}
 # A validation that may fail passes if any look holds: those before the fault do.
 _ANY_LOOK = "0.01%"
 _BEFORE_FAULT_SECONDS = 1.0
-# Of further phases with faults: the first one has shown what a long fault does.
+# For further phases with faults, because the first one has shown what a long fault does.
 _SHORT_HOLD_SECONDS = 1.0
 _ASKS_SERVICE = "${service}"
 Words = dict[str, Any]

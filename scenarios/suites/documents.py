@@ -85,7 +85,7 @@ def read_stored_suite(source: str) -> SuiteDocument:
     """Parse a suite that was valid when it was stored; what it names may no longer be registered.
 
     Raises:
-        InvalidDocument: it does not fit the installed drivers any more.
+        InvalidDocument: it no longer fits the installed drivers.
     """
     return parse_suite(source, step_arguments(), fault_arguments())
 

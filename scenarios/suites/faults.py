@@ -22,7 +22,7 @@ class SuiteFault:
         return self.scenarios.get(kind) or self.scenarios.get(ANY_KIND, "")
 
 
-# What a dependency must have for a scenario; scenarios that are not named here need nothing.
+# What a dependency must have for a scenario; scenarios that are not listed need nothing.
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "dependency-slow": ("proxy",),
     "dependency-slower-than-timeout": ("proxy",),

@@ -53,7 +53,7 @@ def render_junit(suite_run: SuiteRun) -> str:
 
 
 def _add_outcome(suite: Element, suite_run: SuiteRun) -> None:
-    """What is wrong with the whole is an error of its own."""
+    """What went wrong with the whole suite is a test case of its own."""
     name = clean_xml_text(suite_run.suite_name)
     case = SubElement(suite, "testcase", name="the suite completes", classname=name, time="0.000")
     if not suite_run.outcome:

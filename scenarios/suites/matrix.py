@@ -15,7 +15,7 @@ from scenarios.language.yaml_tree import read_tree
 from scenarios.models import Run, Suite, SuiteCell
 from scenarios.suites.faults import FAULT_BY_NAME, FAULTS
 
-# What a suite is said to be, as a whole: the first of these that one of its cells shows.
+# The state of a suite as a whole: the first of these that one of its cells shows.
 GRAVEST_FIRST = (
     ShownState.FAILED,
     ShownState.NEVER_TRIED,
@@ -172,6 +172,6 @@ def _read_words(suite: Suite) -> _Words:
 
 
 def find_fault_title(name: str) -> str:
-    """Of a fault that a stored row names, which may be of another version."""
+    """The title of a fault in a stored row, which another version may have written."""
     fault = FAULT_BY_NAME.get(name)
     return fault.title if fault is not None else name

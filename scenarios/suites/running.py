@@ -48,7 +48,7 @@ def start_suite(
     """Write the run of the suite with all its cells, and begin the first one.
 
     Raises:
-        InvalidDocument: the suite does not fit the installed drivers any more.
+        InvalidDocument: the suite no longer fits the installed drivers.
         SuiteIsRunning: one of its runs goes on.
     """
     document = read_stored_suite(suite.document)
@@ -97,7 +97,7 @@ def _build_cell(
 
 
 def request_suite_stop(suite_run: SuiteRun, *, by: str) -> bool:
-    """Ask for the end of the suite's run, and of the run that it has begun. False if it has ended already."""
+    """Ask for the end of the suite's run, and of the run that it has begun. Returns False if it has ended."""
     request = {"stop_requested_at": timezone.now(), "stop_requested_by": by[:200]}
     going_on = SuiteRun.objects.filter(id=suite_run.id, state=SuiteRunState.RUNNING)
     asked = going_on.filter(stop_requested_at__isnull=True).update(**request)
@@ -106,7 +106,7 @@ def request_suite_stop(suite_run: SuiteRun, *, by: str) -> bool:
 
 
 def advance_all() -> None:
-    """One step of each suite that runs. An error in one delays no other; it is raised at the end."""
+    """Take one step of each suite that runs. An error in one delays no other; it is raised at the end."""
     errors: list[Exception] = []
     running = SuiteRun.objects.filter(state=SuiteRunState.RUNNING).order_by("started_at")
     for suite_run_id in list(running.values_list("id", flat=True)):

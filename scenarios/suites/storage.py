@@ -52,7 +52,7 @@ def save_suite(document: SuiteDocument, *, by: User | None = None, replace: bool
 
 
 def save_cells(suite: Suite, document: SuiteDocument) -> None:
-    """Give the suite exactly the cells of the document, and look again what cannot be injected."""
+    """Give the suite exactly the cells of the document, and find again which faults cannot be injected."""
     kept = {(cell.dependency, cell.fault): cell for cell in suite.cells.all()}
     wanted = list_cells(document)
     obstacles = find_obstacles(document, wanted)

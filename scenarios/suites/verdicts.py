@@ -10,7 +10,7 @@ from scenarios.models import Event, Fault, Run
 from scenarios.suites.composition import MAY_FAIL
 from scenarios.suites.words import Dependency
 
-# Of the requests during a fault: fewer failures are no notice, as with the limit of `must: survive`.
+# The share of requests during a fault; users do not notice fewer failures, as with `must: survive`.
 NOTICED_ERROR_RATE = 0.001
 
 
@@ -21,7 +21,7 @@ class CellVerdict:
 
 
 def judge_run(run: Run, dependency: Dependency) -> CellVerdict:
-    """What the run has shown. It proves nothing if no fault was there, or if it did not come to its end."""
+    """What the run has shown. It proves nothing if no fault was there, or if it did not finish."""
     was_broken = Fault.objects.filter(run=run, injected_at__isnull=False).exists()
     if run.rollback == Rollback.DIRTY:
         return CellVerdict(TriedState.ERRORED, f"the fault is still injected: {run.reason}")
@@ -39,7 +39,7 @@ def _judge_failed_run(run: Run, dependency: Dependency, *, was_broken: bool) -> 
     if not was_broken:
         return CellVerdict(TriedState.ERRORED, f"not healthy before the fault: {run.reason}")
     if dependency.must == "fail" and only_users_noticed(run):
-        # Not even a look before the fault was answered in time, as on a busy machine.
+        # No answer came in time even before the fault, as on a busy machine.
         return CellVerdict(TriedState.DEGRADED, find_notice(run))
     return CellVerdict(TriedState.FAILED, run.reason)
 

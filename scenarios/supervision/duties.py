@@ -1,6 +1,6 @@
-"""What a process does again and again: each duty by itself, so that none delays another.
+"""What a process does again and again. Each duty runs by itself, so that none delays another.
 
-A duty that fails waits a little longer each time; one that hangs keeps its own thread alone.
+A duty that fails waits a little longer each time; one that hangs blocks only its own thread.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from scenarios.domain.progress import progress_noted_by
 
 logger = logging.getLogger(__name__)
 
-# A duty that has not succeeded for so long, or so many of its intervals, is in trouble.
+# A duty that has not succeeded for this long, or for this many of its intervals, is in trouble.
 TROUBLE_SECONDS = 30.0
 TROUBLE_INTERVALS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """`work` is called in a thread of the duty's own, or awaited where it is a coroutine function.
+    """`work` is awaited with the duty's own database thread, again after `every` seconds.
 
     `max_delay` bounds the seconds between two tries while it fails.
     """
@@ -37,7 +37,7 @@ class Duty:
 
 
 class Carrier:
-    """Carries one duty out, round after round."""
+    """Carries out one duty, round after round."""
 
     def __init__(self, duty: Duty) -> None:
         self.duty = duty
@@ -61,7 +61,7 @@ class Carrier:
                     await self._woken.wait()
 
     async def round(self) -> None:
-        """Once; whatever the duty raises is noted."""
+        """Carry the duty out once; an error is noted, not raised."""
         try:
             with progress_noted_by(self._note_progress):
                 await self.duty.work(self._database)
@@ -85,13 +85,13 @@ class Carrier:
         return f"{self.duty.name}: not done for {silent:.0f} s ({self._error or 'it hangs'})"
 
     async def close(self) -> None:
-        """Give the connection back; a duty that hangs is left behind."""
+        """Close the connection; a duty that hangs is left behind."""
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
                 await self._database.close()
 
     def _note_progress(self) -> None:
-        """A long round is none that hangs. What failed in it is noted at its end."""
+        """A round that makes progress does not hang. What failed in it is noted at its end."""
         self._succeeded_at = time.monotonic()
 
     def _note(self, error: Exception) -> None:

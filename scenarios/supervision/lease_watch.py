@@ -1,7 +1,7 @@
-"""Which leases ran out by this process's monotonic clock: a wall clock that is set has no effect.
+"""Which leases have run out by this process's monotonic clock: setting the wall clock has no effect.
 
-A lease that is alive changes: its holder renews it several times while it lasts. One that has stood
-unchanged for as long as it lasts has no holder any more. As in Kubernetes' leader election:
+A live lease changes, because its holder renews it several times while it lasts. A lease that has not changed
+for as long as it lasts has lost its holder. As in Kubernetes' leader election:
 https://pkg.go.dev/k8s.io/client-go/tools/leaderelection
 """
 
@@ -13,10 +13,10 @@ from scenarios.models import Run
 
 
 class LeaseWatch:
-    """Must be shown the runs that are held more often than a lease lasts.
+    """Must see the runs that are held at least once per lease.
 
     How long a lease lasts is in the run's row: its holder may have another LEASE_SECONDS than this process.
-    `lease_seconds` applies to rows that an older version's worker has claimed, which do not say it.
+    `lease_seconds` applies to rows without it, which the worker of an older version has claimed.
     """
 
     def __init__(self, lease_seconds: float) -> None:
@@ -24,7 +24,7 @@ class LeaseWatch:
         self._unchanged_since: dict[UUID, tuple[int, datetime | None, float]] = {}
 
     def ran_out(self, held: Sequence[Run], now: float) -> list[Run]:
-        """Those of the runs whose lease has not changed for a lease's time; `now` is a monotonic clock's."""
+        """The runs whose lease has not changed for as long as it lasts; `now` is from a monotonic clock."""
         before, self._unchanged_since = self._unchanged_since, {}
         for run in held:
             fence, until, since = before.get(run.id, (run.fence, run.lease_until, now))

@@ -1,4 +1,4 @@
-"""What commands that run for days have in common: however they end, the log says so in its usual form."""
+"""For commands that run for days: however they end, the log says so in its usual form."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def end_in_the_log(what: str) -> Iterator[None]:
-    """Whatever is raised becomes a line of the log, and exit code 1, so that the supervisor restarts it."""
+    """Log an exception as a line of the log, and exit with code 1, so that the supervisor restarts it."""
     try:
         yield
     except CommandError:

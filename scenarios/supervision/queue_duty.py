@@ -12,7 +12,7 @@ from scenarios.runs import task_queue
 
 BEAT_EVERY = timedelta(seconds=5)
 BEAT_LOST_AFTER = timedelta(seconds=30)
-# Where workers are at hand, a message that was lost costs no more than this.
+# While a worker is alive, a lost message costs no more than this.
 ENQUEUE_AGAIN_SOON_AFTER = timedelta(seconds=5)
 MAX_REST_SECONDS = 30.0
 
@@ -29,7 +29,7 @@ class QueueDuty:
         worker_is_there = Heartbeat.objects.filter(name="worker", seen_at__gte=now - BEAT_LOST_AFTER).exists()
         again_after = ENQUEUE_AGAIN_SOON_AFTER if worker_is_there else task_queue.ENQUEUE_AGAIN_AFTER
         is_resting = task_queue.outage.failed_within(self._rest)
-        # Looked for while it rests, too: runs learn what they wait for.
+        # Also while the queue rests, so that runs learn what they wait for.
         runs = task_queue.find_runs_to_enqueue(now, again_after)
         enqueued = task_queue.enqueue_runs(runs, unless_away_for=self._rest)
         if not is_resting:
@@ -37,7 +37,7 @@ class QueueDuty:
             self._rest = 0.0 if succeeded else min(MAX_REST_SECONDS, 2 * self._rest or 1.0)
 
     def _ask_for_beat(self, now: datetime) -> bool:
-        """False where the queue did not take the request."""
+        """Returns False if the queue did not take the request."""
         worker = Heartbeat.objects.filter(name="worker").first()
         answered = worker is not None and worker.seen_at >= self._beat_asked_at
         is_away = task_queue.outage.failed_within(MAX_REST_SECONDS)

@@ -1,4 +1,4 @@
-"""What must work for a scenario to be carried out; each part is asked for real."""
+"""What must work for a scenario to be carried out; each check uses the real part."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,16 +18,16 @@ from scenarios.models import Heartbeat, Run
 from scenarios.runs.component_heartbeats import find_trouble
 
 WATCHDOG_SILENT_AFTER = timedelta(seconds=10)
-# The watchdog asks a worker for a beat every 5 seconds; one that is busy shows itself by its lease.
+# The watchdog asks a worker for a beat every 5 seconds; a busy one shows itself by its lease.
 WORKER_SILENT_AFTER = timedelta(seconds=30)
 
 
 class NotReady(Exception):  # noqa: N818 - a state
-    """One part does not work; the sentence says what and how to mend it."""
+    """One part does not work; the sentence says which, and how to repair it."""
 
 
 def check_all() -> dict[str, str]:
-    """What is wrong with each part by its name, "" where nothing is."""
+    """What is wrong with each part, by its name; "" if nothing is."""
     return {name: find_problem(check) for name, check in CHECKS.items()}
 
 

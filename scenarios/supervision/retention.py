@@ -22,15 +22,16 @@ from scenarios.models import (
 
 
 def prune(before: datetime, *, at_most: int) -> int:
-    """Delete finished runs that ended before, with events, faults, charts and looks; how many they were.
+    """Delete finished runs that ended before this time, with events, faults, charts and looks; return how
+    many.
 
-    Never one that may have left something injected. The transaction begins when it is known which they are.
+    A run that may have left something injected is kept. The transaction begins once the runs are found.
     """
     ids = find_old_runs(before, at_most)
     if not ids:
         return 0
     with transaction.atomic():
-        # One whose fault was found to be there again since is kept.
+        # A run whose fault has since been found injected again is kept.
         left = set(Fault.objects.still_open().filter(run__in=ids).values_list("run", flat=True))
         ids = [run_id for run_id in ids if run_id not in left]
         Fault.objects.filter(run__in=ids).delete()
@@ -43,7 +44,7 @@ def prune(before: datetime, *, at_most: int) -> int:
 
 
 def find_old_runs(before: datetime, at_most: int) -> list[UUID]:
-    """Those that ended first, by the index on state and end: others are not looked at."""
+    """The runs that ended first, by the index on state and end; no others are read."""
     left = list(Fault.objects.still_open().order_by().values_list("run", flat=True).distinct())
     found = select_old_runs(before).values_list("id", flat=True)[: at_most + len(left)]
     return [run_id for run_id in found if run_id not in set(left)][:at_most]
@@ -54,7 +55,7 @@ def select_old_runs(before: datetime) -> RunQuerySet:
 
 
 def prune_plans(before: datetime) -> int:
-    """Delete due times of schedules that are as old, and what was decided about schedules since changed.
+    """Delete due times that are as old, and decisions about schedules that have changed since.
 
     An approval stays until its schedule is changed, because it may still cover it.
     """
@@ -66,7 +67,7 @@ def prune_plans(before: datetime) -> int:
 
 
 def prune_suite_runs(before: datetime, *, at_most: int) -> int:
-    """Delete runs of suites that ended before, with their cells; how many they were. The matrices stay."""
+    """Delete runs of suites that ended before this time, with their cells; return how many. Matrices stay."""
     old = SuiteRun.objects.filter(state=SuiteRunState.FINISHED, finished_at__lt=before)
     ids = list(old.order_by("finished_at").values_list("id", flat=True)[:at_most])
     SuiteRun.objects.filter(id__in=ids).delete()

@@ -1,7 +1,7 @@
-"""RQ's worker as runs need it: in one process, enduring outages of Redis, drained by SIGUSR1.
+"""RQ's worker as runs need it: in one process, surviving outages of Redis, drained by SIGUSR1.
 
-RQ's usual worker carries a task out in a child process and keeps SIGTERM from it: a run would not hear that
-it is to end.
+RQ's usual worker carries out a task in a child process and does not pass SIGTERM on to it, so that a run
+would not notice that it must end.
 """
 
 import logging
@@ -30,7 +30,7 @@ redis_outage = Outage("Redis")
 
 
 class EnduringWorker(SimpleWorker):
-    """Tells whether it was asked to end; any other end is an outage."""
+    """Knows whether it was asked to end; any other end is an outage."""
 
     max_connection_wait_time = 5.0
 
@@ -47,7 +47,7 @@ class EnduringWorker(SimpleWorker):
         super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def drain(self, _number: int, _frame: FrameType | None) -> None:
-        """End after the task that it is at, without a word to Redis, which may be away."""
+        """End after the present task, without telling Redis, which may be away."""
         self.log.warning("Worker %s: draining: it takes no other task, and ends", self.name)
         self.was_asked_to_end = self._stop_requested = True
         if self.get_state() != WorkerStatus.BUSY:
@@ -59,7 +59,7 @@ class EnduringWorker(SimpleWorker):
 
 
 class OneLinePerOutage(logging.Filter):
-    """RQ logs every try to reach Redis, from two threads: once is enough."""
+    """RQ logs every try to reach Redis, from two threads; this keeps one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if REDIS_LINE not in str(record.msg):
@@ -70,10 +70,10 @@ class OneLinePerOutage(logging.Filter):
 
 
 def find_worker_class(name: str) -> type[EnduringWorker]:
-    """The class of that name, made enduring where it is RQ's own.
+    """The class with this name; RQ's own classes are made to survive outages.
 
     Raises:
-        CommandError: it carries runs out in a child process, or is no worker.
+        CommandError: it carries out runs in a child process, or is not a worker.
     """
     try:
         found = import_attribute(name)
@@ -90,7 +90,7 @@ def find_worker_class(name: str) -> type[EnduringWorker]:
 
 
 def check_job_class(name: str) -> None:
-    """Raises CommandError where it is not the one that the task backend's messages are for."""
+    """Raises CommandError if it is not the class of the task backend's messages."""
     try:
         found = import_attribute(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -100,7 +100,7 @@ def check_job_class(name: str) -> None:
 
 
 def work(queues: Sequence[str], **options: Any) -> bool:
-    """Work until the worker is asked to end, or Redis is away. Whether it was asked."""
+    """Work until the worker is asked to end, or Redis is away; return whether it was asked."""
     level = LEVELS.get(options["verbosity"], "DEBUG")
     setup_loghandlers(level)
     add_filter(logging.getLogger("rq.worker"))
@@ -121,7 +121,7 @@ def work(queues: Sequence[str], **options: Any) -> bool:
     except (RedisError, OSError) as error:
         redis_outage.note_failure(error)
         if worker is not None and worker.pubsub_thread is not None:
-            worker.pubsub_thread.stop()  # RQ leaves it, where it could not say goodbye to Redis
+            worker.pubsub_thread.stop()  # RQ leaves it if it could not tell Redis that it ends
     return worker is not None and bool(worker.was_asked_to_end)
 
 

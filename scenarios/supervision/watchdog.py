@@ -1,6 +1,6 @@
-"""Watches over runs: takes over those whose worker died, tries outstanding faults again, reads charts.
+"""Watches over runs: takes over those whose worker died, retries outstanding faults, reads charts.
 
-Any number of watchdogs may run: whatever one does begins with a conditional UPDATE that lets one through.
+Any number of watchdogs may run: everything they do begins with a conditional UPDATE that lets one through.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ HOST_SILENT_AFTER = timedelta(seconds=30)
 
 
 class Watchdog:
-    """Each duty goes on by itself. Undoing goes on beside them: one hanging target keeps no other waiting."""
+    """Each duty runs by itself, and so does each undo: a target that hangs delays nothing else."""
 
     def __init__(self) -> None:
         self._busy: dict[UUID, asyncio.Task[None]] = {}
@@ -69,7 +69,7 @@ class Watchdog:
 
     def _duties(self) -> list[Duty]:
         return [
-            # Never later than this: a fault waits for it, and `ready` looks at its heartbeat.
+            # Never later than this, because faults wait for it, and `ready` looks at its heartbeat.
             Duty("take over", ROUND_SECONDS, self._take_over, max_delay=ROUND_SECONDS),
             Duty("start schedules", ROUND_SECONDS, in_database(_start_schedules), max_delay=ROUND_SECONDS),
             Duty("carry on suites", ROUND_SECONDS, in_database(suites_running.advance_all)),
@@ -128,7 +128,7 @@ class Watchdog:
             logger.warning("Undoing what run %s of %s left behind", run.scenario_name, run.worker or "nobody")
             ended = await recovery.undo_left_behind(run, claimed, self._renewals, only_due=True)
             logger.warning("Run %s: %s", run.scenario_name, ended.verdict)
-        except Exception as error:  # also a driver's, of the site's own: the fault stays in the ledger
+        except Exception as error:  # also of a site's own driver; the fault stays in the ledger
             if is_away(error):
                 outages.database.note_failure(error)
             else:
@@ -136,7 +136,7 @@ class Watchdog:
         self._queue.wake()  # runs that waited for its services may begin
 
     async def _prune(self, database: DatabaseThread) -> None:
-        """Batch by batch, with rests between, so that nobody waits for long to write."""
+        """In batches with rests between them, so that nobody waits long to write."""
         now = timezone.now()
         before = now - timedelta(days=settings.RETENTION_DAYS)
         batches = [
@@ -171,7 +171,7 @@ def list_held_runs() -> list[Run]:
 
 
 def list_runs_with_due_faults() -> list[Run]:
-    """Those that no process holds; the lease of the others says when its holder is gone.
+    """Runs that no process holds; the lease of the others shows when their holder is gone.
 
     A fault of another host is left to the watchdog there; if that one is silent, the ledger says so.
     """
@@ -185,7 +185,7 @@ def list_runs_with_due_faults() -> list[Run]:
 
 
 def _beat(troubles: list[str]) -> None:
-    """Tell that faults are looked after; and of what else is not."""
+    """Record that faults are taken care of, and which duties are in trouble."""
     record_heartbeat("watchdog", executor.this_process())
     if troubles:
         note_trouble("watchdog", "; ".join(troubles))
