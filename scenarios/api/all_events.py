@@ -1,7 +1,7 @@
 """The events of all runs as Server-Sent Events, for dashboards and chat bots.
 
-A message has the id of its event; a reader that sends it as Last-Event-ID goes on behind it, without a loss
-and without a repetition. `position` is a message without an event: the reader goes on from there.
+A message has the id of its event. A reader that sends it as Last-Event-ID continues after it, and misses or
+repeats no event. `position` is a message without an event, from which the reader continues.
 """
 
 import time
@@ -39,7 +39,7 @@ router = Router(tags=["runs"])
 MAX_ID = 2**63 - 1
 # How long a request that does not wait may wait for transactions that run beside it.
 SETTLE_SECONDS = 1.0
-# A reader that comes back would look through as many events again if it were not told its position.
+# Without a new position, a reader that comes back would look through as many events again.
 MAX_SILENT_IDS = 1_000
 
 
@@ -97,7 +97,7 @@ class FeedReader:
             yield self._format_position()
 
     def _begin(self) -> str:
-        """A new reader, and one that has seen ids of another database, begins with what comes now."""
+        """A new reader, or one that has seen ids of another database, begins with the events from now on."""
         _settled, newest = settled_ids.find()
         if 0 <= self._seen <= newest:
             return ""
@@ -105,7 +105,7 @@ class FeedReader:
         return self._format_position()
 
     def _read_settled(self, end: float) -> Iterator[str]:
-        """Everything that is there now, once it is final."""
+        """All present events, once they are final."""
         settled, newest = settled_ids.find()
         yield from self._read_up_to(settled)
         while self._seen < newest and time.monotonic() < end:

@@ -199,7 +199,7 @@ def complete_parameter(parameter: dict[str, Any]) -> dict[str, Any]:
         if parameter == shared:
             return {"$ref": f"#/components/parameters/{name}"}
     schema = dict(parameter["schema"])
-    # Said by the parameter already; and no address can contain a null.
+    # The parameter says so already, and no address can contain a null.
     schema.pop("description", None)
     present = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]
     return {**parameter, "schema": {**schema, **(present[0] if present else {})}}

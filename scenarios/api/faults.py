@@ -69,7 +69,7 @@ class RunFault(Schema):
     standing: str = Field(description="The earlier name of `status`.", deprecated=True)
 
 
-# What `record_fault` reads. Each column more costs as much as a row, because most lists are empty or short.
+# What `record_fault` reads. A further column costs as much as a row, because most lists are empty or short.
 COLUMNS = (
     "run__scenario_name",
     "run__state",

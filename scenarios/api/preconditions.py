@@ -54,13 +54,13 @@ class Versioned:
     key: str = "name"
 
     def find_tag(self, named: dict[str, Any]) -> str | None:
-        """The ETag of what is stored; None where nothing is."""
+        """The ETag of the stored row; None if there is none."""
         rows = self.model._default_manager.filter(**self._select(str(named[self.key])))  # noqa: SLF001 - Django's own public name for it
         found = rows.values_list("pk", *self.fields).first()
         return None if found is None else f'"{hashlib.sha256(repr(found).encode()).hexdigest()[:32]}"'
 
     def _select(self, word: str) -> dict[str, Any]:
-        """What no row can have finds none: the database might refuse it."""
+        """A name that no row can have selects nothing, because the database might refuse it."""
         if self.key == "name":
             return {"name": word if is_label(word) else ""}
         return {"pk": int(word) if word.isdecimal() and len(word) <= MAX_DIGITS else 0}
@@ -86,7 +86,7 @@ class Versioned:
         @wraps(run)
         def wrapper(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
             with transaction.atomic():
-                # Not the row: it may not exist yet, and others lock it after what they admit runs by.
+                # Not the row, which may not exist yet, and which others lock after the row that admits runs.
                 lock_until_commit(request.path)
                 before = self.find_tag(named)
                 if (sentence := explain_mismatch(request, before)) is not None:
@@ -111,7 +111,7 @@ class Versioned:
 
 
 def explain_mismatch(request: HttpRequest, tag: str | None) -> str | None:
-    """Why what has this ETag must not be written; None if it may."""
+    """Why a row with this ETag must not be written; None if it may."""
     wanted, unwanted = request.headers.get(IF_MATCH), request.headers.get(IF_NONE_MATCH)
     if wanted is not None and not matches(tag, wanted):
         if tag is None:

@@ -89,5 +89,5 @@ CODES_OF_STATUSES = {
 
 
 def find_code(status: int) -> ProblemCode:
-    """The code of an error of which only the status is known."""
+    """The code of an error if only its status is known."""
     return CODES_OF_STATUSES.get(status, ProblemCode.HTTP_ERROR)

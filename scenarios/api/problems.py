@@ -266,7 +266,7 @@ def describe_error(error: Exception) -> HttpResponse:
 
 @csrf_exempt
 def refuse_unknown_address(request: HttpRequest, **_named: str) -> HttpResponse:
-    """Whatever the method: a missing CSRF token is not what is wrong."""
+    """For every method, because the missing CSRF token is not the problem."""
     return build_problem(
         HTTPStatus.NOT_FOUND,
         ProblemCode.NO_SUCH_ADDRESS,

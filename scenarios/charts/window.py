@@ -50,7 +50,7 @@ def close_around(began: datetime, ends: datetime, *, goes_on: bool, scrape: floa
 
 
 def windows_around(began: datetime, ended: datetime | None, now: datetime, *, scrape: float) -> list[Window]:
-    """What is read: all around the run, and the run itself more finely where it is a small part of that."""
+    """The windows that are read: the run and its surroundings, and the run more finely if it is short."""
     start = (began - AROUND).timestamp()
     end = max(start, (min(ended + AROUND, now) if ended else now).timestamp())
     left, right = close_around(began, ended or now, goes_on=ended is None, scrape=scrape)

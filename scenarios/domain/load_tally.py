@@ -1,4 +1,4 @@
-"""What became of a load's requests, and the figures that a verdict compares."""
+"""How a load's requests ended, and the figures that a verdict compares."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -61,9 +61,9 @@ class Tally:
         )
 
     def compute_figures(self, seconds: float) -> dict[str, Any]:
-        """The figures of a time of this length: latencies in seconds, shares, and answers per second.
+        """The figures of a period of this length: latencies in seconds, shares, and answers per second.
 
-        `rate` counts requests without an error. A figure that no request tells is None.
+        `rate` counts requests without an error. A figure is None if no request gives it.
         """
         failed = self.errors.total()
         latencies = {name: self.latency.find_percentile(percent) for name, percent in PERCENTILES.items()}

@@ -69,5 +69,5 @@ def _keep_changes(looks: list[Look]) -> list[Look]:
 
 
 def choose_limit(validations: int) -> int:
-    """How many looks are kept of each validation of a run with so many."""
+    """How many looks to keep for each validation of a run with this many validations."""
     return min(MAX_LOOKS, max(MIN_LIMIT, MAX_LOOKS_OF_RUN // max(1, validations)))

@@ -177,7 +177,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class LoadValidation:
-    """Limits of a load's figures: of the whole phase, or `within` a time of the last seconds."""
+    """Limits of a load's figures: of the whole phase, or, with `within`, of the last seconds."""
 
     name: str
     load: str
@@ -227,8 +227,8 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`regression`: the highest multiples of what is usual, by the name of the figure. `left_out` is what the
-    document has beside that, and is not carried out.
+    """`regression`: the highest multiples of what is usual, by the name of the figure. `left_out` lists what
+    the document also has, but a `when` excludes.
     """
 
     scenario: str

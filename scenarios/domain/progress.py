@@ -1,4 +1,4 @@
-"""Long work says that it goes on, so that nobody takes it for work that hangs."""
+"""Long work reports progress, so that it is not mistaken for work that hangs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ _listener: ContextVar[Callable[[], None] | None] = ContextVar("listener", defaul
 
 
 def note_progress() -> None:
-    """Say that a part of the work is done; without effect where nobody listens."""
+    """Report that a part of the work is done; without effect if nothing listens."""
     listener = _listener.get()
     if listener is not None:
         listener()
@@ -16,7 +16,7 @@ def note_progress() -> None:
 
 @contextmanager
 def progress_noted_by(listener: Callable[[], None]) -> Iterator[None]:
-    """Call the listener for the progress of this context, and of the threads that it hands work to."""
+    """Call the listener for progress in this context, and in the threads that it passes work to."""
     token = _listener.set(listener)
     try:
         yield

@@ -23,7 +23,7 @@ from scenarios.domain.templates import escape_references, format_scalar
 
 # Of one saved value, as JSON.
 MAX_SAVED_CHARACTERS = 10_000
-# That are inserted into one step: a text may refer to a value thousands of times.
+# Inserted into one step: a text may refer to a value thousands of times.
 MAX_INSERTED_CHARACTERS = 256 * 1024
 _MISSING = object()
 

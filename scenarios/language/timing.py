@@ -111,7 +111,7 @@ def find_overlong_phases(spec: Mapping[str, Any]) -> Iterator[BrokenRule]:
 
 
 def _find_own_times(spec: Mapping[str, Any]) -> Iterator[tuple[Path, tuple[str, str, float]]]:
-    """The own times of steps, with their paths. Of phases without `wait`, which the spans have."""
+    """The own times of steps, with their paths. Without `wait` of phases, which the spans have."""
     for index, guard in enumerate(list_mappings(spec.get("guards"))):
         if (own := read_own_time(_follow(guard, ("probe",)))) is not None:
             yield ("guards", index, "probe"), own

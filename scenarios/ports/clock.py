@@ -12,7 +12,7 @@ class Clock(Protocol):
         """The time of day, aware, in UTC: for people, never for measuring."""
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Seconds that never decrease."""
 
     async def sleep(self, seconds: float) -> None: ...
 

@@ -10,15 +10,15 @@ from scenarios.ports.platform import Platform
 
 
 class Driver(Protocol):
-    """One kind of step. `Arguments` declares once what validation, JSON Schema and documentation need.
+    """One kind of step. `Arguments` declares what validation, JSON Schema and documentation need.
 
     A driver whose steps take effect on the host of the process that runs them says so by the class
     attribute `is_host_bound = True`: only a process of the same host then undoes its faults.
 
-    A driver may have two more methods, which take what `probe` takes and carry nothing out. `check` (no
-    coroutine) raises StepImpossible where the step makes no sense as the site is now; without it, a
-    `service` among the arguments must be registered. The coroutine `reach` raises StepFailed where nothing
-    listens at the step's target; it is only for drivers whose actions start no other step's target.
+    A driver may have two more methods, which take what `probe` takes and carry nothing out. `check` (not a
+    coroutine) raises StepImpossible if the step makes no sense as the site is now; without it, a `service`
+    among the arguments must be registered. The coroutine `reach` raises StepFailed if nothing listens at the
+    step's target; it is only for drivers whose actions start no other step's target.
     """
 
     name: ClassVar[str]
@@ -35,12 +35,12 @@ class Driver(Protocol):
     async def act(self, arguments: Any, platform: Platform) -> Mapping[str, Any]:
         """As `probe`, and carried out.
 
-        A driver may have an `undo` beside it, which is called for undos, and returns `gone: True` where the
-        target answered that there is nothing to undo; and a class attribute `decided_by`,
-        the field that decides here whether it was done: where an action's `expect` names that field, `probe`
-        is called instead, and the expectation decides; a method `is_of_target(fields)`, False where another
-        than the target answered `probe`, as a gateway that gave up; and `arrives_late = False` where nothing
-        of a step that was cut off can be done later.
+        A driver may also have a coroutine `undo`, which is called for undos, and returns `gone: True` if the
+        target answered that there is nothing to undo; a class attribute `decided_by`, the field that decides
+        here whether the step was done: if an action's `expect` names that field, `probe` is called instead,
+        and the expectation decides; a method `is_of_target(fields)`, False if something other than the target
+        answered `probe`, such as a gateway that gave up; and `arrives_late = False` if no part of a step that
+        was cut off can be done later.
 
         Raises:
             StepFailed: the target did not answer. It may have done it, or may do it later.
@@ -54,8 +54,8 @@ class FaultDriver(Protocol):
     """A driver whose faults know their own undo. `FaultArguments` declares the words of `fault: {NAME: …}`.
 
     A driver may be both a `Driver` and a `FaultDriver`. Each method must give way to cancellation at any
-    await. Errors of `inject` and `remove` are those of `Driver.act`. The fault is removed by another process
-    if the one that injected it is dead, with the same arguments and the same call.
+    await. Errors of `inject` and `remove` are those of `Driver.act`. If the process that injected a fault is
+    dead, another one removes it, with the same arguments and the same call.
 
     It may have a method `check(arguments, platform)`, as a `Driver` has, under the name `check_fault`.
     """
@@ -92,7 +92,7 @@ class FaultDriver(Protocol):
         """
 
     async def remove(self, arguments: Any, platform: Platform, fault: FaultCall) -> bool:
-        """Remove the fault; idempotent, and an unknown id is success. False where it was not there."""
+        """Remove the fault; idempotent, and an unknown id is success. Returns False if it was not there."""
 
     async def is_present(self, arguments: Any, platform: Platform, fault: FaultCall) -> bool:
         """Whether the target has the fault. Asked after `remove`: only what is not present is undone."""

@@ -14,9 +14,8 @@ from scenarios.domain.plan import FaultCall as FaultCall  # noqa: PLC0414 - a pa
 class Fault:
     """A row of the ledger. `key` identifies it, `order` is its place in the order of injection.
 
-    Where `host` is not empty, only a process of that host can undo it.
-    `address` is where the undo's service was when it was injected. Where the injection was not answered it
-    may arrive for `late_seconds` more.
+    If `host` is not empty, only a process of that host can undo it. `address` is where the undo's service
+    was when it was injected. An injection that was not answered may arrive for `late_seconds` more.
     """
 
     key: int
@@ -41,10 +40,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class UndoResult:
-    """`reason` says why the fault may still be there; "" where it was undone.
+    """`reason` says why the fault may still be there; "" if it was undone.
 
-    `is_seen_gone`: its proof holds. `was_gone`: the undo found nothing to undo. `places`: what came of it,
-    by address. `began_at`: when it was asked for.
+    `is_seen_gone`: its proof holds. `was_gone`: the undo found nothing to undo. `places`: the result by
+    address. `began_at`: when the undo began.
     """
 
     reason: str = ""
@@ -74,7 +73,7 @@ class Ledger(Protocol):
         """Write the action's fault as `injecting`. Only after this may the injection start.
 
         `lease_seconds`: how long it lasts without being renewed; 0 if it does not end by itself.
-        `touched`: what its undo touches, also where a secret hides that.
+        `touched`: what its undo touches, even if a secret hides that.
         """
 
     async def complete(self, fault: Fault) -> None:
@@ -88,7 +87,7 @@ class Ledger(Protocol):
         """Write when these leased faults were renewed, for people; nothing depends on it."""
 
     async def mark_lost(self, fault: Fault, reason: str) -> None:
-        """Write that the target does not have the fault any more, although nobody was to remove it."""
+        """Write that the target no longer has the fault, although nobody was meant to remove it."""
 
     async def mark_undone(self, fault: Fault, result: UndoResult) -> None:
         """Close the fault. One whose injection may still arrive stays, to be undone again."""
@@ -109,7 +108,7 @@ class Ledger(Protocol):
         """Where the undo's service is registered now; "" if it has not moved."""
 
     async def rollback(self) -> Rollback:
-        """What can be said of the run's faults."""
+        """The rollback of the run: what is known about its faults."""
 
     def is_held(self) -> bool:
         """Whether the lease is good by this process's own clock, which goes on while it is stopped."""

@@ -12,7 +12,7 @@ class RunningLoad(Protocol):
     def enter_phase(self, phase: int) -> None:
         """Count what is due from now on under this number; the first call begins the load.
 
-        Called every second or so: a load that hears nothing for some seconds ends by itself.
+        Call it about every second: a load that hears nothing for some seconds ends by itself.
         """
 
     async def read(self) -> Mapping[str, Any] | None:

@@ -10,7 +10,7 @@ from scenarios.domain.plan import FaultCall as FaultCall  # noqa: PLC0414 - a pa
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One that is about to be made: the host as it is spelt, and the socket addresses it was resolved to."""
+    """A connection that is about to be made: the host as it is spelt, and its socket addresses."""
 
     host: str
     addresses: tuple[tuple[str, int], ...]
@@ -74,14 +74,14 @@ class Intent(StrEnum):
 
     READ = "read"
     ACT = "act"
-    UNDO = "undo"  # of a fault that is injected already: nothing that came later keeps it from being undone
+    UNDO = "undo"  # of a fault that is already injected: no later change keeps it from being undone
 
 
 class Gate(Protocol):
     """Decides what a run may touch, by where its bytes go."""
 
     async def admit(self, connection: Connection, intent: Intent) -> frozenset[str]:
-        """Let the run connect; what it holds there from now on.
+        """Let the run connect; return what it holds there from now on.
 
         Raises:
             StepImpossible: it may not touch what is there.
@@ -102,10 +102,10 @@ class GatedPlatform(Protocol):
     async def admit(self, connection: Connection, *, reads: bool = False, was_sent: bool = False) -> None:
         """Asked before each connection, with the very addresses that the driver then connects to.
 
-        `reads` says that nothing is changed there, whatever the step does elsewhere; `was_sent` that the
-        step has reached somebody before, who redirected it and may have done it.
+        `reads` says that nothing is changed there, whatever the step does elsewhere. `was_sent` says that the
+        step has already reached a server, which redirected it and may have done it.
 
         Raises:
             StepImpossible: the run may not touch what is there.
-            StepNotDone: the same of an action, with `was_sent`.
+            StepNotDone: the same for an action, with `was_sent`.
         """

@@ -183,12 +183,12 @@ def page_url(row: Model) -> str:
 
 
 def list_fields(record: Record) -> dict[str, Any]:
-    """The record's fields by name, in their order; times as they are."""
+    """The record's fields by name, in their order; times are not converted."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 def json_fields(record: Record) -> dict[str, Any]:
-    """The record's fields as JSON takes them."""
+    """The record's fields as JSON values."""
     return {
         name: format_time(value) if isinstance(value, datetime) else value
         for name, value in list_fields(record).items()
@@ -203,7 +203,7 @@ def json_look(look: Look) -> dict[str, Any]:
 
 
 def format_time(moment: datetime) -> str:
-    """As the API writes times: RFC 3339 in UTC, to the millisecond where there is a fraction."""
+    """The time as in the API: RFC 3339 in UTC, with milliseconds if it has a fraction."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
     return text.removesuffix("+00:00") + "Z"
 
@@ -214,7 +214,7 @@ EARLIER_RUN_NAMES = {"started_from": "origin", "queued_at": "created_at"}
 
 
 def add_earlier_run_names(fields: Mapping[str, Any], **names: str) -> dict[str, Any]:
-    """The JSON fields of a run, then the earlier names; `names` are those of one output alone."""
+    """The JSON fields of a run, then the earlier names; `names` are those that only one output had."""
     has_ended = fields["status"] in set(Outcome)
     earlier = {old: fields[new] for old, new in {**EARLIER_RUN_NAMES, **names}.items()}
     return {
