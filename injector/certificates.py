@@ -1,4 +1,4 @@
-"""From when until when a certificate is valid: the standard library reads that only of trusted ones."""
+"""When a certificate is valid. The standard library reads that only for trusted certificates."""
 
 import ssl
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ _UTC_TIME = 0x17
 
 @dataclass(frozen=True, slots=True)
 class Validity:
-    """Of the certificate in a file."""
+    """When the certificate in a file begins and ends to be valid."""
 
     path: str
     begins: datetime
     expires: datetime
 
     def explain_problem(self, now: datetime) -> str:
-        """Why clients refuse the certificate at this time; '' if they need not."""
+        """Why clients refuse the certificate at this time; '' if they do not."""
         if now > self.expires:
             return f"the certificate {self.path!r} expired on {self.expires:%Y-%m-%d %H:%M} UTC; renew it"
         if now < self.begins:
@@ -75,6 +75,6 @@ def _skip(der: bytes, position: int) -> int:
 def _read_time(der: bytes, position: int) -> datetime:
     text = der[_open(der, position) : _skip(der, position)].decode("ascii")
     if der[position] == _UTC_TIME:
-        # RFC 5280, 4.1.2.5.1: years from 50 on are of the last century.
+        # RFC 5280, 4.1.2.5.1: years from 50 on belong to the last century.
         text = ("19" if text >= "50" else "20") + text
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)

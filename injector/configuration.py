@@ -1,4 +1,4 @@
-"""Where the proxy listens and for what: the command line, and the file that it names."""
+"""Where the proxy listens, and for which upstreams: the command line, and the file that it names."""
 
 import argparse
 import json
@@ -24,16 +24,16 @@ class SettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServerTls:
-    """What clients are shown: paths of PEM files. Without `key`, the certificate's file has it, too."""
+    """The certificate that clients see, as paths of PEM files. Without `key`, its file has the key, too."""
 
     certificate: str
     key: str | None = None
 
     def load(self, context: ssl.SSLContext) -> None:
-        """Show this certificate to the connections that come from now on.
+        """Show this certificate to new connections from now on.
 
         Raises:
-            OSError: a file cannot be read, or does not fit the other one; SSLError is one.
+            OSError: a file cannot be read, or does not match the other one (SSLError).
         """
         context.load_cert_chain(self.certificate, self.key)
 
@@ -79,7 +79,7 @@ class Listener:
 
     @property
     def files(self) -> Iterator[str]:
-        """Those that it is made of, beside the configuration."""
+        """The files that it is made of, besides the configuration."""
         for part in (self.tls, self.upstream_tls):
             names = ("certificate", "key", "ca") if part is not None else ()
             yield from (path for name in names if (path := getattr(part, name, None)) is not None)
@@ -93,7 +93,7 @@ class Settings:
 
     @property
     def files(self) -> list[str]:
-        """Those that they are made of, beside the configuration."""
+        """The files that they are made of, besides the configuration."""
         own = (self.control_tls.certificate, self.control_tls.key) if self.control_tls is not None else ()
         return [path for path in own if path is not None] + [
             path for listener in self.listeners for path in listener.files
@@ -126,7 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(options: argparse.Namespace) -> Settings:
-    """The settings of the command line, and of the file that it names as it is now.
+    """The settings of the command line, and of the file that it names, as that is now.
 
     Raises:
         SettingError: they make no sense.

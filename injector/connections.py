@@ -41,7 +41,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where the dependency really is. With `tls`, connections to it are encrypted."""
+    """The real place of the dependency. With `tls`, connections to it are encrypted."""
 
     host: str
     port: int
@@ -103,7 +103,7 @@ class Connection:
         """Faults that came after the connection, and that it meets with its next data."""
 
     def begin(self) -> None:
-        """The client is there: connect to the upstream, while what the client sends waits."""
+        """The client has connected: connect to the upstream, while the client's data waits."""
         faults = self._relay.find_faults(self._number)
         self._relay.count_touched(faults)
         if any(fault.refuse or fault.reset for fault in faults.values()):
@@ -117,7 +117,7 @@ class Connection:
         self._connecting = asyncio.create_task(self._connect())
 
     def apply_change(self, added: Mapping[str, Fault], removed: Sequence[str]) -> None:
-        """The faults of the relay are others now; one that is another may be among both."""
+        """Use the relay's new faults, and no longer the removed ones. A changed fault may be among both."""
         self._direct.leave()
         chosen = {
             name: fault for name, fault in added.items() if is_chosen(fault.share, fault.seed, self._number)
@@ -133,16 +133,16 @@ class Connection:
         if self._exchanges is not None:
             self._exchanges.set_rules(rules)
         elif not self._is_unreadable:
-            # Where a message begins is known only when a request has come.
+            # Where a message begins is known only after a request has arrived.
             self.client.takes = _FirstRequest(self) if rules else self.up
 
     def take_direct_path(self) -> None:
-        """Nothing waits here: maybe what comes next need not come here either."""
+        """Nothing waits here, so perhaps the following data can pass directly."""
         if not self.unnoticed:
             self._direct.take()
 
     def notice_faults(self) -> None:
-        """Data has come, or its end."""
+        """Data has arrived, or its end."""
         self._relay.count_touched(self.unnoticed)
         self.unnoticed.clear()
 
@@ -152,8 +152,8 @@ class Connection:
             self.down.change_faults(added, removed)
 
     def read_http(self) -> None:
-        """From here on, requests and responses have the faults of HTTP."""
-        # Only where it is needed: h11 may be missing elsewhere.
+        """From now on, apply faults of HTTP to requests and responses."""
+        # Imported only if needed, because h11 may be missing.
         from injector.http_exchanges import Exchanges  # noqa: PLC0415
 
         self._direct.leave()
@@ -211,7 +211,7 @@ class Connection:
         self._look_for_end()
 
     def _look_for_end(self) -> None:
-        """It is over when all has arrived that both have sent, or that one has sent who is gone."""
+        """It is over when the data of both sides has arrived, or that of a side that is gone."""
         is_down_done = self.down.is_done and (self._closes_after_down or not self.client.can_half_close)
         both = self.up.is_done and self.down.is_done
         lost = any(side.is_lost and side.sends.is_done for side in (self.client, self.upstream))
@@ -219,7 +219,7 @@ class Connection:
             self.close()
 
     def _close_after_down(self) -> None:
-        """The client gets what the pipe to it has, and then the end."""
+        """Send the client what the pipe to it has, and then the end."""
         self._closes_after_down = True
         self.down.feed_end()
 
@@ -231,13 +231,13 @@ class Connection:
             self.close()
 
     def close(self) -> None:
-        """Close both sides after what is already handed on."""
+        """Close both sides after the data that was already passed on."""
         self._finish()
         for side in (self.client, self.upstream):
             side.close()
 
     def reset(self, *, only: Side | None = None) -> None:
-        """Both sides get RST."""
+        """Send RST to both sides."""
         self._finish()
         for side in (self.client, self.upstream) if only is None else (only,):
             side.reset()

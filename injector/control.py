@@ -1,4 +1,4 @@
-"""The control API of the proxy: HTTP and JSON, each request with the token, or a proof of having it.
+"""The control API of the proxy: HTTP and JSON. Each request has the token, or proves that its sender has it.
 
 | request | answer |
 | --- | --- |
@@ -82,7 +82,7 @@ class Control:
         transport = writer.transport
         self._open[transport] = None
         if len(self._open) > MAX_CONNECTIONS:
-            # Those that have waited longest are the ones that send nothing.
+            # Those that have waited longest send nothing.
             next(iter(self._open)).abort()
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
@@ -92,9 +92,9 @@ class Control:
                 writer.close()
                 await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            transport.abort()  # nobody waits for an answer, or nothing came that could have one
+            transport.abort()  # nobody waits for an answer, or nothing arrived that could have one
         except asyncio.CancelledError:
-            # The proxy stops. Passed on, asyncio would report it as an error of the connection.
+            # The proxy stops. If raised, asyncio would report it as an error of the connection.
             transport.abort()
         finally:
             del self._open[transport]
@@ -106,7 +106,7 @@ class Control:
             return _json(refused.status, {"error": refused.reason})
 
     def answer(self, request: Request) -> Answer:
-        """What a request is answered.
+        """The answer to a request.
 
         Raises:
             RefusedError: it cannot be done.

@@ -1,4 +1,4 @@
-"""The two sockets of a connection while no fault concerns it, and nothing else is to be decided."""
+"""The two sockets of a connection while no fault concerns it and nothing else must be decided."""
 
 import os
 from typing import cast
@@ -19,7 +19,7 @@ class DirectPath:
         self.is_taken = False
 
     def take(self) -> None:
-        """Take it, if both sides are there and have nothing that waits."""
+        """Take both directions, if both sides are connected and no data waits."""
         if self._selector is None or self.is_taken or not all(side.is_free for side in self._sides):
             return
         self.is_taken = True
@@ -31,7 +31,7 @@ class DirectPath:
         self._selector.forward(upstream.number, self._build_forward(upstream, client, self._selector.buffer))
 
     def leave(self) -> None:
-        """Let asyncio have both sockets again."""
+        """Give both sockets back to asyncio."""
         if not self.is_taken:
             return
         self.is_taken = False
@@ -53,7 +53,7 @@ class DirectPath:
                 self._fail(source, error)
                 return False
             if not size:
-                self.leave()  # asyncio reads the end once more
+                self.leave()  # asyncio reads the end again
                 return False
             pipe.passed += size
             try:

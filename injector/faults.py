@@ -1,4 +1,4 @@
-"""What a fault of the proxy does, as its control API takes it: durations in seconds, sizes in bytes."""
+"""What a fault of the proxy does, as in its control API: durations in seconds, sizes in bytes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Each field is one kind; several of them hold together. Those of one direction say so in `direction`."""
+    """Each field is one kind; several may be combined. `direction` limits it to one direction."""
 
     latency: float = 0.0
     """Seconds by which data is late, in its order."""
@@ -63,7 +63,7 @@ class Fault:
 
     @property
     def concerns_open_connections(self) -> bool:
-        """Whether it breaks connections that were there before it."""
+        """Whether it breaks connections that are older than the fault."""
         return (
             self.reset_after is not None
             or self.cut_after is not None

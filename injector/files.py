@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def sign(path: str | Path) -> tuple[int, ...]:
-    """Numbers that are others once the file is; empty where it is not there."""
+    """Numbers that change when the file does; empty if there is no file."""
     try:
         found = Path(path).stat()
     except OSError:

@@ -1,8 +1,8 @@
-"""The event loop of the proxy: what no fault concerns goes from socket to socket without asyncio.
+"""The event loop of the proxy: data that no fault concerns goes from socket to socket without asyncio.
 
-A handle, a transport and a protocol for each piece of data take more time than to read and write it. Here the
-selector itself passes on what comes. When something else than data comes, asyncio gets the sockets back, and
-finds the end of the data, or has a fault for it, as if nothing had been between.
+A handle, a transport and a protocol for each piece of data take more time than reading and writing it. Here
+the selector itself passes data on. When anything other than data arrives, asyncio gets the sockets back, and
+finds the end of the data, or applies a fault to it, as if nothing had been in between.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ Forward = Callable[[], bool]
 
 
 class ForwardingSelector(selectors.BaseSelector):
-    """Watches files for asyncio, and passes on what comes from sockets that asyncio does not watch."""
+    """Watches files for asyncio, and passes on data from sockets that asyncio does not watch."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
@@ -45,7 +45,7 @@ class ForwardingSelector(selectors.BaseSelector):
         self._epoll.unregister(number)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready for asyncio, as soon as there is something, or after so many seconds."""
+        """What is ready for asyncio, as soon as there is something, or after `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             seconds = -1.0 if deadline is None else _round_up(deadline - time.monotonic())
@@ -109,7 +109,7 @@ class ForwardingLoop(asyncio.SelectorEventLoop):
 
 
 def find_forwarding() -> ForwardingSelector | None:
-    """The selector of the running loop, if that is one of this module."""
+    """The selector of the running loop, if it is a ForwardingSelector."""
     loop = asyncio.get_running_loop()
     return loop.forwarding if isinstance(loop, ForwardingLoop) else None
 
@@ -124,11 +124,11 @@ def _find_mask(events: int) -> int:
 
 
 def _find_events(mask: int) -> int:
-    """An error or a hang-up is both: who reads or writes gets to know it."""
+    """An error or a hang-up counts as both, so that readers and writers notice it."""
     reads = selectors.EVENT_READ if mask & ~select.EPOLLOUT else 0
     return reads | (selectors.EVENT_WRITE if mask & ~select.EPOLLIN else 0)
 
 
 def _round_up(seconds: float) -> float:
-    """To milliseconds, which epoll counts: to wait too short would mean to wait again."""
+    """Round up to milliseconds, as epoll takes them: after too short a wait, it would wait again."""
     return math.ceil(max(0.0, seconds) * 1e3) * 1e-3

@@ -1,6 +1,6 @@
 """Runs the host program of this checkout.
 
-On a host of its own it is one file, which `manage.py host_program` writes.
+On other hosts it is one file, which `manage.py host_program` writes.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 # With Python's option -I, the folder is not among those of modules.
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-# The modules, which Python keeps compiled: the one text would have to be compiled for each call.
+# Uses the modules, which Python keeps compiled; the one text would be compiled for each call.
 from injector.host import store
 from injector.host.bundle import build_program
 from injector.host.program import main

@@ -1,4 +1,4 @@
-"""The requests and responses of one connection while faults of HTTP are on."""
+"""The requests and responses of one connection while it has faults of HTTP."""
 
 import asyncio
 from collections import deque
@@ -27,7 +27,7 @@ from injector.pipes import Pipe
 
 @dataclass(slots=True)
 class Exchange:
-    """A request, and what its response is."""
+    """A request, and how it is answered."""
 
     request: h11.Request
     faults: Sequence[HttpFault] = ()
@@ -46,7 +46,7 @@ class Exchange:
         return any(fault.is_answer for fault in self.faults)
 
     def write_answer(self) -> tuple[bytes, bool]:
-        """What the proxy answers, and whether the connection ends with it."""
+        """The proxy's own answer, and whether the connection ends with it."""
         fault = next(fault for fault in self.faults if fault.is_answer)
         closes = self.closes or not is_kept_alive(self.request)
         status, body = fault.status or HTTPStatus.OK, (fault.body or "").encode()
@@ -57,11 +57,11 @@ class Exchange:
 
 
 class Exchanges:
-    """Reads what both sides send, and hands it on to the pipes, in the order of HTTP/1.1.
+    """Reads what both sides send, and passes it on to the pipes, in the order of HTTP/1.1.
 
     `finish` is called when the connection ends after what the pipe to the client has. `leave` is called when
-    nothing is left to be read here: with True where the bytes are not HTTP/1.1, or no longer. `hit` is called
-    for each request that has a fault.
+    nothing is left to read here: with True if the bytes are not, or no longer, HTTP/1.1. `hit` is called for
+    each request that has a fault.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Exchanges:
         self._is_over = False
 
     def set_rules(self, rules: Mapping[str, HttpRule]) -> None:
-        """Have these from now on. What waits because of a fault that has ended waits no longer."""
+        """Use these from now on. What waits because of a fault that has ended is released."""
         kept = [rule.fault for rule in rules.values()]
         for exchange in self._open:
             if any(fault not in kept for fault in exchange.faults):
@@ -263,7 +263,7 @@ class Exchanges:
         self._finish()
 
     def _give_up(self) -> None:
-        """From here on all bytes are passed on as they come."""
+        """From here on, pass on all bytes as they arrive."""
         self._are_requests_raw = self._are_responses_raw = True
         self._open.clear()
         self._is_switching = False
@@ -273,7 +273,7 @@ class Exchanges:
         self._read_requests()
 
     def _go_on(self) -> None:
-        """Do what is due; come back for the rest."""
+        """Do what is due, and set a timer for the rest."""
         if self._is_over:
             return
         late, exchange = self._late, self._current
@@ -295,7 +295,7 @@ class Exchanges:
             self._up.feed(data)
 
     def _look_further(self) -> None:
-        """The ends of the data, how much waits here, and whether anything is left to do."""
+        """Check for the end of the data, how much waits here, and whether anything is left to do."""
         if self._is_over:
             return
         if self._has_client_ended and not self._is_holding_requests and not self._requests.size:

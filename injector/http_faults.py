@@ -1,4 +1,4 @@
-"""What happens to which requests of HTTP/1.1."""
+"""Faults of HTTP/1.1: which requests have them, and what happens then."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -58,7 +58,7 @@ def parse_http_fault(given: object, share: float, seed: int) -> HttpFault:
     """The fault of a JSON object, which may have its own share and seed.
 
     Raises:
-        FaultError: it makes no sense, or h11 is missing.
+        FaultError: the object makes no sense, or h11 is missing.
     """
     values = parse_fields(given, _PARSERS, "'http'", "{'path': '/', 'status': 503}")
     fault = HttpFault(**{"share": share, "seed": seed, **values})

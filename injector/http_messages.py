@@ -1,7 +1,7 @@
 """Finds the messages of HTTP/1.1 in the bytes of one direction, and keeps the bytes as they were sent.
 
-h11 says where each part ends; nothing is written again by it, so a message that no fault concerns passes
-unchanged to the last byte.
+h11 finds where each part ends, but writes nothing itself, so that a message without a fault passes unchanged
+to the last byte.
 """
 
 from enum import Enum, auto
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import h11
 
-# A head may have as many bytes; a longer one, like anything else that is not HTTP/1.1, is passed on unread.
+# The maximum size of a head; a longer one is passed on unread, like everything that is not HTTP/1.1.
 MAX_HEAD = 64 * 1024
 
 
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """The bytes are not HTTP/1.1, or not as strict as h11 wants them."""
+    """The bytes are not HTTP/1.1, or less strict than h11 requires."""
 
 
 class Messages:
@@ -47,16 +47,16 @@ class Messages:
 
     @property
     def size(self) -> int:
-        """Bytes that are here, and in no part yet."""
+        """The number of bytes that are here, and not in a part yet."""
         return len(self._raw)
 
     @property
     def is_between(self) -> bool:
-        """Whether nothing of a message has come yet."""
+        """Whether no byte of a message has arrived yet."""
         return self._parser is None and not self._raw
 
     def begin_request(self) -> bool:
-        """Be within a message, if a byte of one has come."""
+        """Begin a message, if a byte of it has arrived."""
         if self._parser is None and self._raw:
             self._begin(h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD))
         return self._parser is not None
@@ -74,7 +74,7 @@ class Messages:
         return self._parser is not None
 
     def next(self) -> Part | None:
-        """The next part of the message that was begun; None until more has come.
+        """The next part of the message that was begun; None until more bytes have arrived.
 
         Raises:
             UnreadableError: the rest can only be passed on, by `take_rest`.
@@ -110,12 +110,12 @@ class Messages:
 
 
 def is_upgrade(request: h11.Request) -> bool:
-    """Whether other bytes than HTTP may follow, if the server agrees."""
+    """Whether bytes other than HTTP may follow, if the server agrees."""
     return request.method == b"CONNECT" or any(name == b"upgrade" for name, _ in request.headers)
 
 
 def is_switch(request: h11.Request, response: h11.Response | h11.InformationalResponse) -> bool:
-    """Whether other bytes than HTTP follow this response."""
+    """Whether bytes other than HTTP follow this response."""
     if request.method == b"CONNECT":
         return 200 <= response.status_code < 300  # noqa: PLR2004 - a class of status codes
     return response.status_code == HTTPStatus.SWITCHING_PROTOCOLS
@@ -138,7 +138,7 @@ def waits_for_continue(request: h11.Request) -> bool:
 def write_answer(
     request: h11.Request, status: int, body: bytes, headers: list[tuple[str, str]], *, closes: bool
 ) -> tuple[bytes, bytes]:
-    """The head and the body of a response that the proxy gives itself."""
+    """The head and the body of the proxy's own response."""
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Unknown"
     lines = [f"HTTP/1.1 {status} {phrase}"]
     named = {name.lower() for name, _ in headers}

@@ -19,11 +19,11 @@ class FaultGoneError(LookupError):
 
 
 class FaultRemovedError(ValueError):
-    """The fault was removed before: a request to inject it arrives late, and is refused."""
+    """The fault was already removed: a request to inject it has arrived late, and is refused."""
 
 
 class TooManyFaultsError(ValueError):
-    """The proxy has as many faults as it takes."""
+    """The proxy has as many faults as it allows."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Held:
 
 
 class FaultTable:
-    """The faults by their id. `changed` is called with the listener whose faults are others now."""
+    """The faults by their id. `changed` is called with the listener whose faults have changed."""
 
     def __init__(self, changed: Callable[[str], None]) -> None:
         self._changed = changed
@@ -54,11 +54,11 @@ class FaultTable:
         return iter(list(self._held.items()))
 
     def inject(self, fault_id: str, fault: Fault, listener: str, lease: float) -> Held:
-        """Have the fault from now on. Injecting it again renews it.
+        """Inject the fault. Injecting it again renews it.
 
         Raises:
             FaultRemovedError: it was removed before.
-            TooManyFaultsError: there are as many as the proxy takes.
+            TooManyFaultsError: the proxy has as many as it allows.
         """
         if fault_id in self._removed:
             raise FaultRemovedError(fault_id)
@@ -73,7 +73,7 @@ class FaultTable:
         return self._held[fault_id]
 
     def renew(self, fault_id: str, lease: float) -> Held:
-        """Have it for another lease from now on.
+        """Keep the fault for another lease from now on.
 
         Raises:
             FaultGoneError: it is not here.
@@ -95,9 +95,9 @@ class FaultTable:
         return held
 
     def remove(self, fault_id: str) -> bool:
-        """End it, and refuse it if it should still arrive. An unknown one is refused from now on.
+        """End the fault, and refuse it if it arrives later. An unknown one is refused from now on.
 
-        Returns whether it was here.
+        Returns whether the proxy had it.
         """
         self._removed[fault_id] = None
         while len(self._removed) > MAX_REMOVED:

@@ -1,4 +1,4 @@
-"""One direction of a connection: data in its order, as late, slow or broken as the faults want it."""
+"""One direction of a connection: data in order, delayed, slowed or broken by the faults."""
 
 import asyncio
 import random
@@ -26,7 +26,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What several faults do together in one direction."""
+    """The combined effect of several faults in one direction."""
 
     latency: float
     jitters: tuple[float, ...]
@@ -38,7 +38,7 @@ class Effects:
 
     @classmethod
     def add(cls, faults: Mapping[str, Fault], begun: Mapping[str, int]) -> "Effects":
-        """`begun`: how many bytes had been handed on when each fault came."""
+        """`begun`: how many bytes had been passed on when the fault was injected."""
         every = faults.values()
         return cls(
             latency=sum(fault.latency for fault in every),
@@ -56,10 +56,10 @@ class Effects:
 
 
 class Pipe:
-    """What one side has sent goes to the other.
+    """Passes on what one side sends to the other.
 
     `cut` is called when a fault ends the connection here: with True to reset it, with False to close it.
-    `ended` is called when the end of the data was handed on.
+    `ended` is called when the end of the data was passed on.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Pipe:
         self._has_ended = False
 
     def change_faults(self, added: Mapping[str, Fault], removed: Iterable[str]) -> None:
-        """Have these faults from now on, and those no longer; what waits is planned again."""
+        """Apply these faults from now on instead of the earlier ones; data that waits is scheduled again."""
         for name in removed:
             self._faults.pop(name, None)
             self._hanging.discard(name)
@@ -109,7 +109,7 @@ class Pipe:
         self._effects = None
         if self._waiting:
             waiting, self._waiting = self._waiting, deque()
-            self._free_at = time.monotonic()  # what was limited before does not come in a burst
+            self._free_at = time.monotonic()  # data that was limited before is not sent in a burst
             for item in waiting:
                 self._plan(item.data, item.arrived)
         self._pump()
@@ -120,7 +120,7 @@ class Pipe:
 
     @property
     def is_free(self) -> bool:
-        """Whether no fault concerns what comes next, and nothing has to go before it."""
+        """Whether no fault concerns the next data, and no other data waits before it."""
         held = self._waiting or self._faults or self._hanging
         return self.sink is not None and not (held or self._has_ended or self._is_full)
 
@@ -137,10 +137,10 @@ class Pipe:
         if self._timer is None:
             self._pump()
         else:
-            self._hold_source()  # what waits for the timer comes first
+            self._hold_source()  # data that waits for the timer comes first
 
     def feed_end(self) -> None:
-        """The source sends nothing more: the sink hears of it after all data before it."""
+        """The source has sent its last data; the sink is told after it has all of it."""
         if not self._has_ended:
             self._has_ended = True
             self._plan(b"", time.monotonic())
@@ -148,13 +148,13 @@ class Pipe:
                 self._pump()
 
     def set_sink_full(self, is_full: bool) -> None:
-        """The sink takes nothing for now, or again."""
+        """Note that the sink accepts no data for now, or does again."""
         self._is_sink_full = is_full
         self._pump()
         self._hold_source()
 
     def set_held(self, size: int) -> None:
-        """So many bytes from the source wait elsewhere, before they come here."""
+        """Note how many bytes from the source wait elsewhere before they get here."""
         if size != self._held_bytes:
             self._held_bytes = size
             self._hold_source()
@@ -197,7 +197,7 @@ class Pipe:
         return self._effects
 
     def _pump(self) -> None:
-        """Hand on what is due; come back for the rest."""
+        """Pass on what is due, and set a timer for the rest."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

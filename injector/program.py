@@ -26,15 +26,15 @@ __all__ = ["add_arguments", "main", "run", "start"]
 
 logger = logging.getLogger(__name__)
 
-# How often it is seen that a file of the configuration has changed.
+# Seconds between two looks for changed files of the configuration.
 WATCH_SECONDS = 1.0
 
 
 async def serve(options: argparse.Namespace) -> None:
-    """Run until SIGTERM or SIGINT; SIGHUP, or a change of its files, has the configuration read again.
+    """Run until SIGTERM or SIGINT; read the configuration again after SIGHUP or a change of its files.
 
     Raises:
-        OSError: an address is taken, or not of this machine.
+        OSError: an address is in use, or not of this machine.
         SettingError: the settings make no sense.
     """
     _raise_open_files()
@@ -62,7 +62,7 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 def _raise_open_files() -> None:
-    """Each connection needs two; many systems give 1,024 by default, and more to those who ask."""
+    """Each connection needs two; many systems allow 1,024 by default, and more on request."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -71,7 +71,7 @@ def _raise_open_files() -> None:
 async def _watch(
     proxy: Proxy, options: argparse.Namespace, settings: Settings, is_asked: asyncio.Event
 ) -> None:
-    """Read the configuration again when it has changed. A broken one is refused, and the former goes on."""
+    """Read the configuration again when it has changed. A broken one is refused; the earlier one stays."""
     seen = _sign(options, settings)
     while True:
         try:
@@ -80,7 +80,7 @@ async def _watch(
             if _sign(options, settings) == seen:
                 continue
         is_asked.clear()
-        # Before it is read: what changes afterwards is seen the next time.
+        # Before it is read, so that a later change is noticed the next time.
         seen = _sign(options, settings)
         try:
             settings = read_settings(options)
@@ -105,12 +105,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def start() -> NoReturn:
-    """What an archive of zipapp calls, which does not pass on what `main` returns."""
+    """The entry point of a zipapp archive, which ignores what `main` returns."""
     sys.exit(main())
 
 
 def run(options: argparse.Namespace) -> int:
-    """The exit code: 2 where the settings make no sense, 1 where an address cannot be had."""
+    """Returns the exit code: 2 if the settings make no sense, 1 if an address cannot be used."""
     try:
         with asyncio.Runner(loop_factory=_find_loop()) as runner:
             runner.run(serve(options))
@@ -124,5 +124,5 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _find_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The event loop that passes data on by itself, where there is epoll."""
+    """The event loop that passes data on by itself, if the system has epoll."""
     return ForwardingLoop if hasattr(select, "epoll") else None

@@ -16,12 +16,12 @@ from injector.tokens import Tokens
 
 logger = logging.getLogger(__name__)
 
-# The address, and which one of those with this address it is: several may have port 0.
+# The address and a count, because several listeners may have port 0.
 Key = tuple[Address, int]
 
 
 class Proxy:
-    """Relays and their control API. A proxy that is started has no faults."""
+    """Relays and their control API. After its start, a proxy has no faults."""
 
     def __init__(self, settings: Settings, tokens: Tokens) -> None:
         self._settings = settings
@@ -42,7 +42,7 @@ class Proxy:
         """Listen everywhere.
 
         Raises:
-            OSError: an address is taken, or not of this machine.
+            OSError: an address is in use, or not of this machine.
             SettingError: a certificate cannot be used.
         """
         await self._set_listeners(self._settings)
@@ -53,10 +53,10 @@ class Proxy:
         self.control_address = self._control.sockets[0].getsockname()[:2]
 
     async def reload(self, settings: Settings) -> None:
-        """Have these settings from now on; what they leave as it was keeps its connections and faults.
+        """Use these settings from now on; unchanged listeners keep their connections and faults.
 
         Raises:
-            OSError, SettingError: they cannot be had; everything is as before.
+            OSError, SettingError: they cannot be used; nothing has changed.
         """
         if settings.control != self._settings.control:
             place = format_address(*self._settings.control)

@@ -1,4 +1,4 @@
-"""A place where clients expect their dependency: each connection goes on to the real one, with its faults."""
+"""Listens where clients expect their dependency, and passes connections on to it, with faults."""
 
 import asyncio
 import logging
@@ -55,7 +55,7 @@ class Relay:
         """Listen.
 
         Raises:
-            OSError: the address is taken, or not of this machine.
+            OSError: the address is in use, or not of this machine.
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._accept, *self.address, ssl=self.tls, backlog=BACKLOG)
@@ -64,7 +64,7 @@ class Relay:
             self.name = format_address(*self.address)
 
     def follow(self, other: "Relay", certificate: ServerTls | None) -> None:
-        """Have the upstream and the certificate of a relay that does not listen, for new connections."""
+        """Use the upstream and the certificate of this relay, which does not listen, for new connections."""
         self.upstream, self.validity = other.upstream, other.validity
         self.upstream_problem = ""
         if self.tls is not None and certificate is not None:
@@ -77,11 +77,11 @@ class Relay:
 
     @property
     def certificate_problem(self) -> str:
-        """Why clients refuse the certificate of the listener; '' if they need not."""
+        """Why clients refuse the certificate of the listener; '' if they do not."""
         return self.validity.explain_problem(datetime.now(UTC)) if self.validity is not None else ""
 
     def note_trust(self, reason: str) -> None:
-        """Connections to the upstream fail because of its certificate, or '': they no longer do."""
+        """Note why connections to the upstream fail because of its certificate; '' if they no longer do."""
         if not reason:
             self.upstream_problem = ""
             return
@@ -95,7 +95,7 @@ class Relay:
         return self._server is not None
 
     def set_faults(self, faults: Mapping[str, Fault]) -> None:
-        """Have these faults from now on, on established connections, too."""
+        """Apply these faults from now on, also to established connections."""
         before = self._faults
         self._faults = {name: fault for name, fault in faults.items() if fault.has_tcp_kind}
         added = {name: fault for name, fault in self._faults.items() if before.get(name) != fault}
@@ -119,7 +119,7 @@ class Relay:
             self._listening = asyncio.create_task(self._listen_again())
 
     def _find_rule(self, name: str, fault: HttpFault) -> HttpRule:
-        """The same rule as before, with its count, if it is of the same fault."""
+        """The earlier rule with its count, if it belongs to the same fault."""
         rule = self.http_rules.get(name)
         return rule if rule is not None and rule.fault == fault else HttpRule(fault)
 
@@ -129,7 +129,7 @@ class Relay:
                 await self.start()
                 self.problem = ""
                 break
-            except OSError as error:  # another process has the port meanwhile
+            except OSError as error:  # another process has taken the port
                 if not self.problem:
                     logger.warning("%s: cannot listen again, tries on: %s", self.name, error)
                 self.problem = f"cannot listen again, tries on: {error}"
@@ -143,7 +143,7 @@ class Relay:
         return any(fault.refuse and fault.share >= 1 for fault in self._faults.values())
 
     def find_faults(self, number: int) -> dict[str, Fault]:
-        """Those that the connection with this number has, without those of HTTP."""
+        """The faults of the connection with this number, without those of HTTP."""
         if not self._faults:
             return {}
         return {
@@ -160,7 +160,7 @@ class Relay:
 
     @property
     def bytes_passed(self) -> tuple[int, int]:
-        """Up and down, those of open connections included."""
+        """Bytes up and down, including those of open connections."""
         up = sum(connection.up.passed for connection in self.open)
         down = sum(connection.down.passed for connection in self.open)
         return self.counts.bytes_up + up, self.counts.bytes_down + down

@@ -13,7 +13,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Taker(Protocol):
-    """What takes the data that one side sends."""
+    """Receives the data that one side sends."""
 
     def feed(self, data: bytes) -> None: ...
 
@@ -35,9 +35,9 @@ class Ends(Protocol):
 
 
 class Side(asyncio.Protocol):
-    """One end of a connection: `sends` takes what comes from there, `receives` goes there.
+    """One end of a connection: `sends` takes its data, `receives` has the data for it.
 
-    `takes` stands before `sends` while faults of HTTP are on.
+    `takes` comes before `sends` while there are faults of HTTP.
     """
 
     __slots__ = ("_connection", "_receives", "is_lost", "sends", "takes", "transport")
@@ -64,7 +64,7 @@ class Side(asyncio.Protocol):
 
     @property
     def is_free(self) -> bool:
-        """Whether what comes next could go straight to the other side, and what goes there is sent."""
+        """Whether the next data could go straight to the other side, and all data for that side is sent."""
         made = self.transport
         return (
             made is not None
@@ -95,7 +95,7 @@ class Side(asyncio.Protocol):
         self._open_transport.write(data)
 
     def data_received(self, data: bytes) -> None:
-        """Whatever faults there are, they concern this data."""
+        """Pass the data on, with all its faults."""
         if self._connection.unnoticed:
             self._connection.notice_faults()
         self.takes.feed(data)
@@ -106,7 +106,7 @@ class Side(asyncio.Protocol):
         if self._connection.unnoticed:
             self._connection.notice_faults()
         self.takes.feed_end()
-        return self.can_half_close  # the other direction goes on, which TLS does not know
+        return self.can_half_close  # the other direction goes on, which TLS does not support
 
     def pause_writing(self) -> None:
         self._receives.set_sink_full(True)
@@ -118,7 +118,7 @@ class Side(asyncio.Protocol):
         self._connection.side_is_lost(self, error)
 
     def fail(self, error: OSError) -> None:
-        """Its socket has this error, of which asyncio does not know."""
+        """Report an error of the socket that asyncio does not know."""
         self.connection_lost(error)
         self._open_transport.abort()
 
@@ -127,7 +127,7 @@ class Side(asyncio.Protocol):
             self.transport.close()
 
     def reset(self) -> None:
-        """Have the other side see 'connection reset by peer'."""
+        """Let the other side see 'connection reset by peer'."""
         if self.transport is None:
             return
         if (found := self.transport.get_extra_info("socket")) is not None:

@@ -1,7 +1,7 @@
-"""Requests that prove that their sender has the token, without the token.
+"""Requests that prove that their sender has the token, without containing it.
 
-A request names a nonce that the proxy has made, and has a code of it, of the request and of the token. Others
-who read the request can neither find the token in it nor send it once more.
+A request names a nonce that the proxy has made, and has a code of the nonce, the request and the token.
+Others who read the request can neither find the token in it nor send it again.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import time
 from urllib.parse import unquote
 
 SCHEME = "HMAC-SHA256"
-# From the answer with the nonce to the request that names it.
+# Seconds from the answer with the nonce to the request that names it.
 NONCE_SECONDS = 30.0
 _FIELDS = re.compile(r"nonce=([0-9A-Za-z.-]{1,200}), mac=([0-9a-f]{64})")
 
@@ -35,7 +35,7 @@ def parse_authorization(text: str) -> tuple[str, str] | None:
 
 
 class Nonces:
-    """Each of them is good for one request. Only those that were used are remembered."""
+    """Each nonce is valid for one request. Only used ones are remembered."""
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
@@ -46,7 +46,7 @@ class Nonces:
         return f"{text}-{_compute(self._key, text)}"
 
     def take(self, nonce: str) -> bool:
-        """Whether it is good; from now on, it is not. Ask only once the request has proved itself."""
+        """Whether the nonce is valid; it is used up now. Call it after the request has proved itself."""
         now = time.monotonic()
         for used in [used for used, at in self._used.items() if now - at > NONCE_SECONDS]:
             del self._used[used]

@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 class Tokens:
-    """One token for each line of a file, or those that are given.
+    """One token for each line of a file, or the given ones.
 
-    While a token is changed, the file has both: the coordinator and the proxy cannot change it at once. The
-    file is read again as soon as it is another; one that cannot be used leaves the former tokens.
+    While a token is being changed, the file has both, because the coordinator and the proxy cannot change at
+    the same moment. The file is read again when it changes; if it cannot be used, the earlier tokens stay.
     """
 
     def __init__(self, values: Sequence[str], file: Path | None = None) -> None:

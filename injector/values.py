@@ -1,4 +1,4 @@
-"""The values of faults as the control API takes them: durations in seconds, sizes in bytes."""
+"""The values of faults as in the control API: durations in seconds, sizes in bytes."""
 
 import math
 from collections.abc import Callable, Mapping

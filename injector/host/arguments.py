@@ -1,4 +1,4 @@
-"""What requests contain: each function refuses what is not what it reads."""
+"""Reads the values of requests; each function refuses a value of another kind."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Dict, Mapping, Sequence, Tuple
 
 MIN_LEASE = 1.0
 MAX_LEASE = 3600.0
-# Before the last line of a program that is streamed with its request.
+# The mark before the last line of a program that is streamed with its request.
 REQUEST_MARK = "# request: "
-# Python 3.8 knows no dict[str, Any].
+# Python 3.8 does not have dict[str, Any].
 Record = Dict[str, Any]
 Json = Dict[str, Any]
 Process = Tuple[int, int]
@@ -58,7 +58,7 @@ def get_port(arguments: Mapping[str, Any], word: str) -> int:
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     """Raises Refusal: it is not the address of a host."""
     try:
-        address = ipaddress.ip_address(text.replace("%", "/"))  # no zone of an interface
+        address = ipaddress.ip_address(text.replace("%", "/"))  # without the zone of an interface
     except ValueError as error:
         raise Refusal(f"{text!r} is not an IP address; write it as '10.0.0.7'") from error
     return getattr(address, "ipv4_mapped", None) or address

@@ -4,7 +4,7 @@ import os
 import re
 from functools import lru_cache
 
-# Each may import only from those before it.
+# Each module may import only from those before it.
 MODULES = (
     "limits",
     "compiled",
@@ -44,12 +44,12 @@ _TAIL = """
 if __name__ == "__main__":
     sys.exit(main())
 """
-# In the one text, all names are there already.
+# In the one text, all names are already defined.
 _IMPORT = re.compile(r"^from (?:__future__|injector\.host\.\w+) import (?:\([^)]*\)|[^(\n]*)\n", re.MULTILINE)
 
 
 def build_streamed(request: str) -> str:
-    """What a Python on the machine reads to answer the request, by code that was kept compiled if it can."""
+    """What a Python on the machine runs to answer the request; it uses compiled code if there is any."""
     loader = _IMPORT.sub("", _read_module(_LOADER))
     call = f"sys.exit(run_streamed({build_program()!r}, sys.argv[1:], {request!r}))"
     return f"from __future__ import annotations\n{loader}\n{call}\n"

@@ -1,4 +1,4 @@
-"""The calls: each does one thing with one fault."""
+"""The calls; each does one thing with one fault."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ class Program:
         return {"done": done, "target": target, "seconds_left": max(0.0, record["until"] - now())}
 
     def _find_end(self, lease: float) -> float:
-        """When the lease is over. It begins with the call, whose sender may be gone once it has the lock.
+        """When the lease ends. It begins with the call, because its sender may be gone when the call gets the
+        lock.
 
         Raises:
             Refusal: it is over.
@@ -165,7 +166,7 @@ class Program:
         return {"was_there": was_there}
 
     def _end(self, record: Record, status: str) -> None:
-        """End the fault, whether or not that can be written down."""
+        """End the fault, even if that cannot be recorded."""
         kind = KINDS[record["kind"]]
         with contextlib.suppress(Refusal):
             self._store.write(record["id"], {**record, "status": status, "ended_at": now()})
@@ -193,7 +194,7 @@ class Program:
             is_over = record.get("until", 0.0) <= now() or record["boot"] != boot_id()
             if record["status"] == "active" and is_over:
                 if record["boot"] == boot_id():
-                    with contextlib.suppress(Refusal):  # one that fails must not keep the others
+                    with contextlib.suppress(Refusal):  # one that fails must not delay the others
                         self._end(record, "ended")
                         swept.append(record["id"])
                 else:
@@ -212,7 +213,7 @@ class Program:
         return {"active": sorted(active)}
 
     def _describe(self, request: Mapping[str, Any]) -> Json:
-        """Which kinds can be injected here, each with '' or the reason; with a kind that, and its target."""
+        """Which kinds can be injected here: '', or the reason why not; for one kind, also its target."""
         self._policy.read()
         call = Call(self._store, self._policy, request)
         asked = KINDS if "kind" not in request else {request["kind"]: self._get_kind(request)[1]}

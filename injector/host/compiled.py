@@ -1,4 +1,4 @@
-"""The program as a machine keeps it compiled, because to compile it takes longer than most calls."""
+"""Keeps the program compiled on the machine, because compiling it takes longer than most calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from typing import Any, Sequence
 
 STATE = "/run/test-coordinator"
-# PEP 552: not compared with a source when it is run.
+# PEP 552: it is not compared with its source when it runs.
 _FLAGS = (0b01).to_bytes(4, "little")
 _HEADER_LENGTH = 16
 
@@ -77,7 +77,7 @@ def write_compiled(path: str, source: str, code: Any) -> None:
 
 
 def run_streamed(source: str, words: Sequence[str], request: str) -> int:
-    """Answer the request with the program of this text, which is kept compiled for the next call."""
+    """Answer the request with the program in this text, which is kept compiled for the next call."""
     path = name_compiled(find_directory(words), source)
     kept = read_compiled(path)
     code = kept if kept is not None else compile(source, "host_program", "exec")

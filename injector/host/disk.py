@@ -12,12 +12,13 @@ from injector.host.limits import START_SECONDS
 from injector.host.processes import is_running
 from injector.host.store import Store, hash_id
 
-# Space that a full disk keeps for the state directory: renewals and removals are written down there.
+# Space that a full disk leaves for the state directory, where renewals and removals are recorded.
 STATE_BYTES = 4 << 20
 
 
 class Disk(Kind):
-    """A file that fills the disk. It has no name any more once it is open: whatever dies, the space is free.
+    """A file that fills the disk. Its name is removed once it is open, so that its space is freed with its
+    process.
 
     While the fault lasts it is `/proc/PID/fd/N` of the guardian, and `lsof +L1` shows it.
     """
@@ -48,7 +49,7 @@ class Disk(Kind):
             try:
                 os.posix_fallocate(descriptor, filled, length)
                 filled += length
-            except OSError:  # full sooner than it was said: the file system keeps blocks for itself
+            except OSError:  # full earlier than reported: the file system reserves blocks
                 step //= 2
         return {"bytes": filled, "mechanism": "fallocate"}
 
@@ -64,7 +65,7 @@ class Disk(Kind):
 
 
 def count_bytes_to_fill(path: str, share: float, store: Store) -> int:
-    """Bytes until this share of the disk is used; where the state is on it, STATE_BYTES stay free."""
+    """Bytes until this share of the disk is used; if it has the state directory, STATE_BYTES stay free."""
     found = os.statvfs(path)
     used = (found.f_blocks - found.f_bfree) * found.f_frsize
     wanted = int(found.f_blocks * found.f_frsize * share) - used

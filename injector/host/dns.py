@@ -1,4 +1,4 @@
-"""The fault of names."""
+"""The fault of host names."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Dns(Rules):
 
 
 def find_name_servers() -> list[str]:
-    """Those that programs ask, and those that systemd-resolved asks for programs that ask it otherwise."""
+    """The name servers of programs, and those of systemd-resolved, which some programs ask in other ways."""
     found = []
     for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         for word in re.findall(r"^nameserver[ \t]+(\S+)", read_text(path), re.MULTILINE):

@@ -26,10 +26,10 @@ MAX_MESSAGE = 64 * 1024
 
 
 def forget_flows(servers: Sequence[str], *, is_redirected: bool) -> None:
-    """Delete what the kernel remembers of queries to these servers, if it can be asked.
+    """Delete the flows of queries to these servers that the kernel remembers, if it can be asked.
 
-    It decides about the first packet of a flow whether it is redirected, and does the same with later ones,
-    rule or no rule: they would be sent to a resolver that has ended.
+    The kernel decides for the first packet of a flow whether it is redirected, and treats later packets
+    alike, even without the rule: they would be sent to a resolver that has ended.
     """
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
@@ -62,7 +62,7 @@ def build_flow_request(kind: int, flags: int, family: int, attributes: bytes = b
 
 
 def read_flows(kernel: socket.socket) -> list[Flow]:
-    """The flows that the kernel lists, until it says that these were all."""
+    """Read the flows that the kernel lists, up to the end of its list."""
     found: list[Flow] = []
     while True:
         data = kernel.recv(MAX_MESSAGE)

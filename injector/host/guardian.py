@@ -1,4 +1,4 @@
-"""The guardian: a process that ends one fault, whatever became of everybody else."""
+"""The guardian: a process that ends one fault, whatever happens to all other processes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ GUARDIAN_LOCK_SECONDS = 0.25
 
 
 def start_guardian(record: Record, store: Store) -> Json:
-    """Start it, and wait until it has injected the fault. Returns what it did.
+    """Start the guardian, and wait until it has injected the fault. Returns what it did.
 
     Raises:
-        Refusal: it did not, and the fault is not there.
+        Refusal: it has not injected the fault.
     """
     store.forget(record["id"], "guardian")
     if can_start_units():
@@ -48,10 +48,10 @@ def start_guardian(record: Record, store: Store) -> Json:
 
 
 def start_unit(record: Record, store: Store) -> None:
-    """A unit of its own: it is not ended with the unit that asked, and systemd starts it again."""
+    """Start it as its own unit, which does not end with the caller's unit, and which systemd restarts."""
     command = [sys.executable, "-IS", store.install_program(), "--state", store.directory]
     unit = f"--unit=test-coordinator-guardian-{hash_id(record['id'])}-{int(now() * 1000)}"
-    # However often it is killed: by default, systemd gives up after five times.
+    # By default, systemd gives up after it was killed five times.
     properties = ["Restart=on-failure", "RestartSec=100ms", "StartLimitIntervalSec=0"]
     properties.append("OOMScoreAdjust=-900")
     options = [word for value in properties for word in ("--property", value)]
@@ -62,7 +62,7 @@ def start_unit(record: Record, store: Store) -> None:
 
 
 def fork_guardian(record: Record, store: Store) -> None:
-    """This process again, in a session of its own: Python need not be started once more."""
+    """Fork this process into its own session, so that Python need not be started again."""
     if os.fork():
         return
     try:
@@ -71,7 +71,7 @@ def fork_guardian(record: Record, store: Store) -> None:
         empty = os.open(os.devnull, os.O_RDWR)
         for descriptor in range(3):
             os.dup2(empty, descriptor)
-        # The lock of this call among them, and what its caller waits for.
+        # Among them are the lock of this call and the output that its caller waits for.
         for name in os.listdir("/proc/self/fd"):
             if int(name) > 2:  # noqa: PLR2004 - standard error
                 with contextlib.suppress(OSError):
@@ -83,7 +83,7 @@ def fork_guardian(record: Record, store: Store) -> None:
 
 
 def end_guardian(record: Record, store: Store) -> None:
-    """End the fault and its guardian. Call with the lock, and after the record says that it has ended."""
+    """End the fault and its guardian. Call it with the lock, and after the record says that it has ended."""
     held = store.read_guardian(record["id"])
     guardian = held.get("guardian")
     if guardian and is_running(guardian):
@@ -94,7 +94,7 @@ def end_guardian(record: Record, store: Store) -> None:
         else:
             send_signal(guardian, signal.SIGKILL)
             wait_for_end(guardian, END_SECONDS)
-    # It has done this itself, unless it was killed.
+    # The guardian has done this itself, unless it was killed.
     KINDS[record["kind"]].undo(record, store, held)
 
 
@@ -113,7 +113,7 @@ class Guardian:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         before = self._store.read_guardian(self._id)
         held = {**before, "guardian": identify(os.getpid())}
-        # First this, then a look at the record: a removal does the two the other way round.
+        # Before the record is read: a removal does these two in the opposite order.
         self._store.write(self._id, held, "guardian")
         record = self._store.read(self._id)
         if record is None or record["status"] != "active" or record["boot"] != boot_id():
@@ -140,7 +140,7 @@ class Guardian:
             os.close(end)  # the kernel closes the other end with this process
             return
         try:
-            os.setsid()  # what is sent to the group of the guardian is not for this one
+            os.setsid()  # signals to the guardian's group are not for this process
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_IGN)
             os.close(kept)
@@ -156,7 +156,7 @@ class Guardian:
         os.write(self._wake[1], b"x")
 
     def _find_record(self) -> Record | None:
-        """The fault, if it shall go on."""
+        """The fault, if it should go on."""
         record = self._store.read(self._id)
         if record is None or record["status"] != "active" or record["until"] <= now() or self._is_stopped:
             return None
@@ -166,7 +166,7 @@ class Guardian:
         while True:
             record = self._find_record()
             if record is None:
-                with self._locked():  # a renewal may be going on
+                with self._locked():  # a renewal may be under way
                     record = self._find_record()
                     if record is None:
                         return
@@ -179,7 +179,7 @@ class Guardian:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """The lock, unless another call keeps it: the fault must not outlive its lease because of that.
+        """Try to hold the lock, but go on without it: the fault must not outlive its lease because of a lock.
 
         The call that stops the guardian has the lock, and waits.
         """

@@ -1,4 +1,4 @@
-"""What every kind of fault has."""
+"""What all kinds of fault share."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Call:
 class Kind:
     """One kind of fault.
 
-    `check` finds its target and changes nothing; what it returns is kept. Where `is_guarded`, `apply` and
-    `undo` are called by the guardian, and `undo` also by a call that finds the guardian
-    dead. Each of them may be called more than once. Where `dies_with_guardian`, one that systemd has started
-    again injects it again; where `outlives_guardian`, nothing ends it if the guardian is killed.
+    `check` finds its target and changes nothing; what it returns is kept. If `is_guarded`, the guardian calls
+    `apply` and `undo`, and a call that finds the guardian dead also calls `undo`. Each may be called more
+    than once. If `dies_with_guardian`, a guardian that systemd has restarted injects the fault again; if
+    `outlives_guardian`, nothing ends the fault when the guardian is killed.
     """
 
     is_guarded = False
@@ -42,7 +42,7 @@ class Kind:
     words: tuple[str, ...] = ()
 
     def explain(self, call: Call) -> str:
-        """Why this kind cannot be injected here, whatever its target; '' where it can."""
+        """Why this kind cannot be injected here, for any target; '' if it can."""
         del call
         return ""
 
@@ -76,7 +76,7 @@ def find_way(arguments: Mapping[str, Any], kind: str) -> str:
 
 
 class Once(Kind):
-    """What has no undo: nothing is left to end."""
+    """A fault without an undo, because nothing is left to end."""
 
     is_leased = False
 

@@ -30,11 +30,11 @@ class Lifelines:
             self._ends.append((parse_address(host), port))
 
     def check(self, direction: str, address: Any, port: int | None) -> None:
-        """Raises Refusal: the rule would cut one of them. No `address` stands for any."""
+        """Raises Refusal if the rule would cut one of them. Without an `address`, it stands for all."""
         for end, end_port in self._ends:
             if address is not None and address != end:
                 continue
-            # The coordinator's next connection has another port, of those that clients get.
+            # The coordinator's next connection has another of the ports that clients get.
             cuts_out = port is None or port == end_port or port >= EPHEMERAL_PORT
             cuts_in = port is None or port == self.server_port or port >= EPHEMERAL_PORT
             if cuts_out if direction == "out" else cuts_in:
@@ -46,7 +46,7 @@ class Lifelines:
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """`10.0.0.1`, `10.0.0.1:5432`, `::1` or `[::1]:5432`; 0 where there is no port."""
+    """`10.0.0.1`, `10.0.0.1:5432`, `::1` or `[::1]:5432`; the port is 0 if there is none."""
     match = re.fullmatch(r"\[([0-9a-fA-F:.]+)\]:([0-9]{1,5})|([0-9.]+):([0-9]{1,5})", text)
     if match is None:
         return text.strip("[]"), 0
@@ -54,7 +54,7 @@ def split_address(text: str) -> tuple[str, int]:
 
 
 def find_ssh_connection() -> str:
-    """SSH_CONNECTION of this process, or of an ancestor: sudo does not hand it on."""
+    """SSH_CONNECTION of this process or of an ancestor, because sudo does not pass it on."""
     if "SSH_CONNECTION" in os.environ:
         return os.environ["SSH_CONNECTION"]
     for pid in find_ancestors()[1:]:

@@ -17,7 +17,7 @@ from injector.host.store import Store, now
 
 
 class Load(Kind):
-    """stress-ng, with a timeout of its own; started again by the guardian while the fault is renewed."""
+    """stress-ng with its own timeout. The guardian starts it again while the fault is renewed."""
 
     is_guarded = True
 
@@ -101,7 +101,7 @@ def read_memory() -> dict[str, int]:
 
 
 class Io(Load):
-    """Workers that write files, and wait until the disk has them."""
+    """Workers that write files, and wait until they are on the disk."""
 
     words = ("workers", "path")
 

@@ -99,12 +99,12 @@ class Pause(Kind):
 
 
 def has_frozen(store: Store, freezer: str, but: str) -> bool:
-    """Whether another fault than `but` holds the unit."""
+    """Whether a fault other than `but` holds the unit."""
     return any(other["target"].get("freezer") == freezer for other in store.active("pause", but=but))
 
 
 def check_freezer(unit: str, freezer: str, store: Store) -> None:
-    """Raises Refusal: somebody else has frozen the unit, who would find it thawed."""
+    """Raises Refusal if somebody else has frozen the unit, because the undo would thaw it."""
     if read_text(freezer) == "1" and not has_frozen(store, freezer, ""):
         raise Refusal(f"the unit {unit!r} is frozen already, and not by this program")
 

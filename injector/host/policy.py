@@ -18,8 +18,8 @@ ALLOW_LIST = "/etc/test-coordinator/host-faults.json"
 class Policy:
     """Which faults this machine allows, and which addresses must stay reachable.
 
-    The file is the rule for everybody. Without it only those kinds are allowed that the command line names,
-    as the coordinator's worker does for its own host; a request cannot name them.
+    The file applies to all callers. Without it, only the kinds on the command line are allowed, which the
+    coordinator's worker passes for its own host; a request cannot name them.
     """
 
     def __init__(self, path: str, kinds: Sequence[str] | None) -> None:
@@ -29,7 +29,7 @@ class Policy:
         self.injector = ""
 
     def read(self) -> None:
-        """Raises Refusal: the file is not root's alone, or makes no sense."""
+        """Raises Refusal if others than root may write to the file, or if it makes no sense."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -51,7 +51,7 @@ class Policy:
         self._rules = rules
 
     def explain_kind(self, kind: str) -> str:
-        """Why the kind is not allowed; '' where it is."""
+        """Why the kind is not allowed; '' if it is."""
         if self._kinds is not None and kind not in self._kinds:
             return f"{kind!r} is not allowed: ALLOWED_HOST_FAULTS names {', '.join(self._kinds) or 'none'}"
         if self._rules is not None:
@@ -62,7 +62,7 @@ class Policy:
         return ""
 
     def check(self, kind: str, arguments: Mapping[str, Any]) -> None:
-        """Raises Refusal: the kind, or one of its targets, is not allowed."""
+        """Raises Refusal if the kind, or one of its targets, is not allowed."""
         if reason := self.explain_kind(kind):
             raise Refusal(reason)
         for word, allowed in (self._rules or {}).get(kind, {}).items():
@@ -83,7 +83,7 @@ def name_target(word: str, value: object) -> object:
 
 
 def matches(value: object, pattern: object) -> bool:
-    """Whether it is the value, a network with it, or a pattern such as '/run/shop/*.pid'."""
+    """Whether the rule is the value, a network that contains it, or a pattern like '/run/shop/*.pid'."""
     if value == pattern:
         return True
     if not isinstance(value, str) or not isinstance(pattern, str):

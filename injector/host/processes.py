@@ -32,7 +32,7 @@ def read_process(pid: int) -> tuple[str, int, int]:
 
 
 def is_running(process: Sequence[int]) -> bool:
-    """Whether this very process is there: another may have its number by now."""
+    """Whether exactly this process runs: another one may have its number by now."""
     try:
         state, _, start = read_process(process[0])
     except (OSError, IndexError, ValueError):
@@ -49,7 +49,7 @@ def is_stopped(process: Sequence[int]) -> bool:
 
 
 def send_signal(process: Sequence[int], number: int) -> bool:
-    """Send the signal to this very process; False where it is gone.
+    """Send the signal to exactly this process; returns False if it is gone.
 
     Raises:
         Refusal: it belongs to another user.
@@ -229,7 +229,7 @@ def identify(pid: int) -> Process:
 
 
 def end_group(process: Sequence[int] | None) -> None:
-    """End the process and those of its group, which it leads."""
+    """End the process and the group that it leads."""
     if process is None or not is_running(process):
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):

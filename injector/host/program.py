@@ -11,9 +11,9 @@ and exits.
     {"do": "describe", "kind": …, "arguments": …}
     {"do": "sweep"}
 
-An answer has `ok`; where that is false, also `code` and `reason`. What must last longer than the call is held
-by the kernel (nftables), by systemd, or by a guardian: a process of its own that ends the fault one lease
-after its last renewal, by a clock that nobody can set, whatever became of everybody else.
+An answer has `ok`; if that is false, also `code` and `reason`. What must last longer than the call is held by
+the kernel (nftables), by systemd, or by a guardian: a separate process that ends the fault one lease after
+its last renewal, by a clock that nobody can set, whatever happens to all other processes.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def parse_request(text: str) -> Mapping[str, Any]:
 
 
 def main(words: Sequence[str] | None = None, streamed: str | None = None) -> int:
-    """Answer the request on standard input. The exit code is 0 wherever an answer was written."""
+    """Answer the request on standard input. The exit code is 0 if an answer was written."""
     parser = argparse.ArgumentParser(
         prog="host_program",
         description="Injects faults into this machine.",
-        # Without a width it asks for the terminal's, with a library that is slow to import.
+        # Without a width it asks for that of the terminal, with a library that is slow to import.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),
     )
     parser.add_argument("--state", default=choose_directory(), metavar="DIRECTORY")

@@ -15,7 +15,7 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def run_program(command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run it to its end.
+    """Run the command to its end.
 
     Raises:
         Refusal: it is not installed, or has not ended in time.
@@ -40,7 +40,7 @@ def run_program(command: Sequence[str], text: str = "") -> subprocess.CompletedP
 
 
 def look_for_program(name: str) -> str:
-    """Its path; '' where it is not installed."""
+    """The program's path; '' if it is not installed."""
     paths = (os.path.join(directory, name) for directory in SYSTEM_PATH.split(":"))
     return next((path for path in paths if os.access(path, os.X_OK)), "")
 

@@ -13,15 +13,15 @@ from injector.host.limits import START_SECONDS, TICK_SECONDS
 from injector.host.rules import MARK, SO_MARK
 
 if TYPE_CHECKING:
-    # Only a relay needs it, and it takes longer to import than all others together.
+    # Imported only for a relay, because it takes longer than all other imports together.
     import asyncio
 
-# How long connections that a relay has may last when its fault is over.
+# How long the connections of a relay may last after its fault.
 LINGER_SECONDS = 600.0
 
 
 class Relay:
-    """Passes TCP connections on to the place that they were meant for, slowly. Runs in a thread of its own.
+    """Passes TCP connections on to their real target, slowly. Runs in its own thread.
 
     Connections outlive the fault: they go on at full speed until they end, or for LINGER_SECONDS.
     """
@@ -86,7 +86,7 @@ class Relay:
         connection = socket.socket(family, socket.SOCK_STREAM)
         try:
             connection.setblocking(False)
-            connection.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # else it would be sent here again
+            connection.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # else it would come here again
             loop = asyncio.get_event_loop()
             place = (end["address"], end["port"])
             await asyncio.wait_for(loop.sock_connect(connection, place), START_SECONDS)
@@ -99,7 +99,7 @@ class Relay:
             raise
 
     async def _pump(self, reader: Any, writer: Any, *, is_slow: bool) -> None:
-        """Pass on what comes, in its order, and at last its end."""
+        """Pass on all data in order, and then its end."""
         import asyncio  # noqa: PLC0415 - see above
 
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=256)

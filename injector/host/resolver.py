@@ -20,7 +20,7 @@ MAX_QUERIES = 500
 
 
 class Resolver:
-    """Answers queries for some names, and passes others on to the name server. A thread of its own."""
+    """Answers queries for some names, and passes others on to the name server, in its own thread."""
 
     def __init__(self, target: Json) -> None:
         self._target = target
@@ -30,7 +30,7 @@ class Resolver:
         self._number = 0
 
     def start(self) -> list[int]:
-        """The ports, in the order of the name servers."""
+        """Start to answer; returns the ports, in the order of the name servers."""
         ports = []
         for end in self._target["ends"]:
             is_v6 = ":" in end["address"]
@@ -82,7 +82,7 @@ class Resolver:
         if len(self._asked) >= MAX_QUERIES:
             return
         asked = socket.socket(server.family, socket.SOCK_DGRAM)
-        asked.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # else it would be sent here again
+        asked.setsockopt(socket.SOL_SOCKET, SO_MARK, MARK)  # otherwise it would be redirected here again
         self._asked[asked] = (server, client, time.monotonic() + 10.0)
         asked.sendto(data, (self._servers[server], DNS_PORT))
 
@@ -95,7 +95,7 @@ class Resolver:
 
 
 def read_query_name(data: bytes) -> str | None:
-    """The name that a query is for, in lower case; None of what is not a query (RFC 1035, 4.1)."""
+    """The name that a query is for, in lower case; None if it is not a query (RFC 1035, 4.1)."""
     if len(data) < 17 or data[2] & 0x80 or data[4:6] != b"\0\1":  # noqa: PLR2004
         return None
     labels, place = [], 12
@@ -109,7 +109,7 @@ def read_query_name(data: bytes) -> str | None:
 
 
 def build_dns_answer(query: bytes, answer: str) -> bytes | None:
-    """What is answered instead; None where the true answer is only late."""
+    """The answer of the fault; None if the real answer is only late."""
     if not answer:
         return None
     end = query.index(b"\0", 12) + 5
@@ -121,7 +121,7 @@ def build_dns_answer(query: bytes, answer: str) -> bytes | None:
         address = ipaddress.ip_address(answer)
         if kind == (1 if address.version == 4 else 28):  # noqa: PLR2004 - A and AAAA
             packed = address.packed
-            # The name is that of the question, the class IN, and nobody keeps it.
+            # The name is that of the question, the class is IN, and nobody caches it.
             record = b"\xc0\x0c" + kind.to_bytes(2, "big") + b"\0\1\0\0\0\0" + len(packed).to_bytes(2, "big")
             record += packed
     counts = b"\0\1" + (b"\0\1" if record else b"\0\0") + b"\0\0\0\0"

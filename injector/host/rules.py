@@ -77,7 +77,7 @@ class Rules(Kind):
         raise NotImplementedError
 
     def build_match(self, target: Json, end: Json, ports: str = "") -> str:
-        """Which protocol and port a rule is for; `ports` is the set of them, where there is one."""
+        """Which protocol and port a rule matches; `ports` is the set of ports, if there is one."""
         protocol = target["protocol"]
         port = ports or end["port"]
         if not port:
@@ -126,7 +126,7 @@ class Rules(Kind):
         for end in record["target"]["ends"]:
             name, (_, element) = name_chain(record["id"], end), build_element(end)
             timeout = format_timeout(record["until"] - now())
-            # Kernels before 6.12 do not prolong an element that is there.
+            # Kernels before 6.12 do not extend an existing element.
             lines.append(f"delete element {table} {name} {{ {element} }}")
             lines.append(f"add element {table} {name} {{ {element} timeout {timeout} }}")
         ended = run_nft("\n".join(lines) + "\n")
@@ -153,7 +153,7 @@ def find_table(target: Json) -> str:
 
 
 def clean_table(store: Store, ended: Record) -> None:
-    """Delete what belongs to no fault, what belonged to `ended` included, and the table if it is empty."""
+    """Delete what belongs to no fault, or belonged to `ended`, and the table if it is then empty."""
     table = find_table(ended["target"])
     listed = run_program(["nft", "--json", "list", "table", *table.split()])
     if listed.returncode != 0:
@@ -192,7 +192,7 @@ def format_timeout(seconds: float) -> str:
 
 
 def has_element(table: str, name: str) -> bool:
-    """Whether the set has its element; what has expired is not listed.
+    """Whether the set has its element; expired elements are not listed.
 
     Raises:
         Refusal: nft cannot be asked.
@@ -206,7 +206,7 @@ def has_element(table: str, name: str) -> bool:
 
 
 class Blackhole(Rules):
-    """Packets vanish without a word."""
+    """Packets are dropped without an answer."""
 
     def build_verdict(self, target: Json, end: Json) -> str:
         del target, end
@@ -227,7 +227,7 @@ class Reset(Rules):
 
 
 class Loss(Rules):
-    """A share of the new connections: what is sent again from the same port is dropped again."""
+    """Drops a share of the new connections, and drops again what the same port sends again."""
 
     words = ("to", "from", "port", "share", "seed")
 

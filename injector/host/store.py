@@ -18,9 +18,9 @@ from injector.host.compiled import name_compiled, read_compiled, write_compiled
 LOCK_SECONDS = 20.0
 # Each state directory has a table of its own: another one in this network namespace may belong to anybody.
 TABLE = "test_coordinator"
-# A program that is streamed finds its own text here, one of a checkout what builds it.
+# A streamed program finds its own text here; a program of a checkout finds what builds it.
 SOURCE: object = globals().get("SOURCE", "")
-# A record with another kind has been damaged, or is of another version.
+# A record with another kind is damaged, or was written by another version.
 KIND_NAMES = (
     "pause",
     "kill",
@@ -40,7 +40,7 @@ KIND_NAMES = (
 
 
 def now() -> float:
-    """Seconds since the machine was started, those it slept included. Nobody can set this clock."""
+    """Seconds since the machine was started, including sleep. Nobody can set this clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -50,7 +50,7 @@ def boot_id() -> str:
 
 
 def hash_id(fault_id: str) -> str:
-    """What files, chains and units are named by: an id may have any character."""
+    """A name for files, chains and units, because an id may have any character."""
     return hashlib.sha256(fault_id.encode()).hexdigest()[:24]
 
 
@@ -64,7 +64,7 @@ class Store:
         """Create the directory.
 
         Raises:
-            Refusal: it cannot be had, or others may write there.
+            Refusal: it cannot be created, or others may write there.
         """
         try:
             os.makedirs(self.directory, mode=0o700, exist_ok=True)
@@ -81,7 +81,7 @@ class Store:
         """One call at a time.
 
         Raises:
-            Refusal: another call goes on for longer than that, or `gives_up` says so.
+            Refusal: another call takes longer than that, or `gives_up` returns true.
         """
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(os.path.join(self.directory, "lock"), flags, 0o600)
@@ -103,7 +103,7 @@ class Store:
         return os.path.join(self.directory, f"{name}-{hash_id(fault_id)}.json")
 
     def read(self, fault_id: str) -> Record | None:
-        """The fault; None where it is unknown, or where its file cannot be read."""
+        """The fault; None if it is unknown, or its file cannot be read."""
         record = read_json_file(self._path("fault", fault_id))
         return record if record is not None and is_whole(record) else None
 
@@ -135,7 +135,7 @@ class Store:
             os.unlink(self._path(name, fault_id))
 
     def records(self) -> list[Record]:
-        """Every fault that is remembered, those that have ended included."""
+        """All faults that are remembered, including those that have ended."""
         found = []
         for name in os.listdir(self.directory):
             if name.startswith("fault-") and name.endswith(".json"):
@@ -153,9 +153,9 @@ class Store:
         ]
 
     def find_table(self) -> str:
-        """The table of nftables that has the rules of this directory, and of no other.
+        """The nftables table with the rules of this state directory only.
 
-        Neither the path nor the device would tell two containers with the host's network apart.
+        Neither the path nor the device would distinguish two containers with the host's network.
 
         Raises:
             Refusal: the file that remembers it cannot be written.
@@ -186,7 +186,7 @@ def read_source() -> str:
     """The text of the whole program.
 
     Raises:
-        Refusal: this is a module of its own, as in a test, which could not start a guardian.
+        Refusal: this is a separate module, as in a test, which could not start a guardian.
     """
     if SOURCE:
         return str(SOURCE() if callable(SOURCE) else SOURCE)
@@ -207,7 +207,7 @@ def read_json_file(path: str) -> Record | None:
 
 
 def is_whole(record: Record) -> bool:
-    """Whether it has what every fault has: somebody may have edited the file."""
+    """Whether the record is complete: somebody may have edited the file."""
     needed = {"id", "status", "boot"}
     if record.get("status") == "active":
         needed |= {"kind", "target", "until"}

@@ -36,7 +36,7 @@ class Stop(UnitKind):
 
     def apply(self, record: Record, store: Store) -> Json:
         unit = record["target"]["unit"]
-        # The timer first: whatever dies in between, the unit is started again.
+        # The timer comes first, so that the unit is started again even if this process dies.
         self._set_timer(record, store)
         call_systemctl("stop", "--no-block", "--", unit)
         deadline = time.monotonic() + END_SECONDS

@@ -13,7 +13,7 @@ from injector.host.programs import look_for_program, quote_end, read_text, run_p
 
 
 def explain_no_systemd() -> str:
-    """Why systemd cannot be used here; '' where it can."""
+    """Why systemd cannot be used here; '' if it can."""
     if not os.path.isdir("/run/systemd/system"):
         return "systemd does not run on this host"
     if os.geteuid() != 0:
@@ -59,7 +59,7 @@ def is_in_container_of_host() -> bool:
 
     A service of systemd may have mounts of its own, too, by PrivateTmp=.
     """
-    with contextlib.suppress(OSError):  # others than root may not look
+    with contextlib.suppress(OSError):  # only root may look
         pid, mnt = (
             os.readlink(f"/proc/1/ns/{name}") == os.readlink(f"/proc/self/ns/{name}")
             for name in ("pid", "mnt")
@@ -69,10 +69,10 @@ def is_in_container_of_host() -> bool:
 
 
 def call_systemctl(*words: str) -> str:
-    """What it writes.
+    """What the command writes.
 
     Raises:
-        Refusal: it answers no.
+        Refusal: it fails.
     """
     ended = run_program(["systemctl", *words])
     if ended.returncode != 0:
@@ -116,7 +116,7 @@ def find_unit(arguments: Mapping[str, Any], own: str) -> tuple[str, list[Process
 
 
 def read_control_group(group: str) -> tuple[str, list[int]]:
-    """Its directory, and its processes, those of the groups below included."""
+    """The group's directory, and its processes, including those of the groups below."""
     for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"):
         top = root + group
         if not os.path.isdir(top):
