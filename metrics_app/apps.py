@@ -17,10 +17,10 @@ class MetricsAppConfig(AppConfig):
 
 
 def watch_what_is_switched_on() -> None:
-    """Record what settings ask for beside requests.
+    """Record what the settings ask for besides requests.
 
-    Each module is imported where it is needed, because it declares its metrics then: a project that has this
-    switched off may have metrics of the same names.
+    Each module is imported only if it is needed, because it declares its metrics then: a project that has it
+    switched off may have metrics with the same names.
     """
     if conf.database:
         from metrics_app import connection_pools, migration_state, model_rows  # noqa: PLC0415 - see above

@@ -1,4 +1,4 @@
-"""What is measured around a block of code or each call of a function, sync or async."""
+"""Measures around a block of code, or each call of a function, sync or async."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -52,7 +52,7 @@ class Around(ABC):
 
 
 class Timer(Around):
-    """Hands on how many seconds it took, whether it failed or not."""
+    """Reports how many seconds it took, even if it failed."""
 
     def __init__(self, record: Callable[[float], None]) -> None:
         self._record = record
@@ -69,7 +69,7 @@ class Timer(Around):
 
 
 class InProgress(Around):
-    """Moves by one while it lasts."""
+    """Moves a gauge by one while it lasts."""
 
     def __init__(self, move: Callable[[float], None]) -> None:
         self._move = move
@@ -85,7 +85,7 @@ class InProgress(Around):
 
 
 class Exceptions(Around):
-    """Hands on exceptions of these types; they are raised all the same."""
+    """Reports exceptions of these types, which are still raised."""
 
     def __init__(
         self, types: tuple[type[BaseException], ...], record: Callable[[BaseException], None]

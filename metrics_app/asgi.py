@@ -1,4 +1,4 @@
-"""The same middleware and exposition for applications without Django: Starlette, FastAPI and other ASGI ones.
+"""The middleware and exposition for applications without Django: Starlette, FastAPI and other ASGI ones.
 
 from metrics_app.asgi import RequestMetrics, exposition
 
@@ -41,10 +41,10 @@ STATE = "metrics_app"
 
 
 class RequestMetrics:
-    """Counts and times every HTTP request, until the last part of its answer is handed to the server.
+    """Counts and times every HTTP request, until the last part of its answer is passed to the server.
 
-    `route` tells, once a request is answered, the template of its path, or None if it matched none; left out,
-    it is found as Starlette and FastAPI leave it in the scope. Requests whose path begins with one of
+    `route` returns the template of a request's path after it was answered, or None if it matched none. By
+    default, it is what Starlette and FastAPI leave in the scope. Requests whose path begins with one of
     `exclude` are not measured. The other arguments are those of `metrics_app.standalone`.
 
     Raises:
@@ -87,7 +87,7 @@ class RequestMetrics:
                 request.status = message["status"]
             elif kind in LAST_PARTS and not message.get("more_body"):
                 # Counted before it is sent: no client may hold an answer that a killed process did not
-                # count. What the application does afterwards is no part of the answer.
+                # count. What the application does afterwards does not belong to the answer.
                 self._finish(request, scope, request.status)
             return send(message)
 
@@ -104,7 +104,7 @@ class RequestMetrics:
     async def _answer_observed(
         self, observation: Observation, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """The same for a request of which more is wanted."""
+        """The same for a request with further measurements."""
         headers = dict(scope["headers"])
         is_chunked = b"transfer-encoding" in headers
         received = parse_size(_text(headers.get(b"content-length")), is_chunked=is_chunked)
@@ -139,7 +139,7 @@ class RequestMetrics:
         end(request.status or SERVER_ERROR)
 
     def _bind(self, scope: Scope) -> RequestRecorder:
-        # Not before a request is there: what was loaded before a fork takes no slot.
+        # Not before the first request, so that an application that was loaded before a fork takes no slot.
         metrics = current.get_metrics()
         metrics.announce()
         self._routes.enter(scope)
@@ -172,9 +172,9 @@ class RequestMetrics:
 
 
 class MeasuredRequest:
-    """A request in progress from the moment this is made."""
+    """A request that is in progress from the creation of this object."""
 
-    # Without the scope, in which this stands: only a garbage collection would find the two.
+    # Without a reference to the scope, which holds this object: only a garbage collection would free the two.
     __slots__ = ("is_over", "is_scrape", "method", "recorder", "start", "status")
 
     def __init__(self, recorder: RequestRecorder, method: str) -> None:
@@ -187,7 +187,7 @@ class MeasuredRequest:
 
 
 class Exposition:
-    """Answers scrapes: an ASGI application of its own. Its arguments are those of `RequestMetrics`."""
+    """Answers scrapes, as an ASGI application. Its arguments are those of `RequestMetrics`."""
 
     def __init__(self, **settings: Unpack[StandaloneArguments]) -> None:
         self._arguments = settings
@@ -198,7 +198,7 @@ class Exposition:
             raise RuntimeError(f"{scope['type']!r} is not a request that the exposition answers; use HTTP.")
         if STATE in scope:
             scope[STATE].is_scrape = True
-        # In a thread, because it reads files and perhaps a database; other requests go on meanwhile.
+        # In a thread, because it reads files and perhaps a database, while other requests go on.
         answer = await asyncio.to_thread(self._answer, _read_request(scope))
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -1,7 +1,7 @@
-"""The template of the path that a request matched, from what Starlette and FastAPI leave in its scope.
+"""Finds the template of the path that a request matched, from what Starlette and FastAPI leave in its scope.
 
-They say which route it was, but not below which mounts, and those of older releases only which function. The
-raw path is never used: each path that a client thinks of would be a series.
+They leave the route, but not its mounts; older releases leave only the function. The raw path is never used,
+because each path that a client invents would be a series.
 """
 
 import re
@@ -25,7 +25,7 @@ class Routes:
         """The types of routes that are no mounts and have a path."""
 
     def enter(self, scope: Scope) -> None:
-        """Look into the scope before a request is answered: what is mounted names itself there afterwards."""
+        """Read the scope before a request is answered, because mounted applications change it."""
         self._app = scope.get("app", self._app)
 
     def find(self, scope: Scope) -> str | None:
@@ -42,7 +42,7 @@ class Routes:
         outer = scope.get("app_root_path")
         if outer is None:
             return route
-        # What is mounted has its own part of the path alone in its route.
+        # The route of a mounted application has only its own part of the path.
         return self._find_mount(scope["root_path"][len(outer) :]) + route or "/"
 
     def _find_leaf(self, scope: Scope) -> str | None:
@@ -102,7 +102,7 @@ def _walk(routes: Iterable[Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def _compile(template: str) -> re.Pattern[str]:
-    """What the paths of a mount look like: each parameter is one part, or more if it is a path."""
+    """A pattern for the paths of a mount: each parameter is one part, or several if it is a path."""
     pattern = ""
     position = 0
     for found in PARAMETER.finditer(template):

@@ -38,15 +38,15 @@ _failed = False
 
 
 def has_failed() -> bool:
-    """Whether the adapter of this process is not the one that the settings name, which could not be made."""
+    """Whether the adapter that the settings name could not be made, so that this process has another one."""
     return _failed
 
 
 def make_adapter() -> MetricsAdapter:
     """The adapter of this process.
 
-    Where the one that the settings name cannot be made, it is one that keeps metrics in memory, and none are
-    exposed: whatever is wrong with metrics fails nothing else.
+    If the one that the settings name cannot be made, it keeps metrics in memory, and none are exposed: an
+    error of metrics fails nothing else.
     """
     global _failed, _made_from  # noqa: PLW0603 - one adapter per process is the purpose
     _made_from = _relevant_settings()
@@ -66,7 +66,7 @@ def take_over_libraries() -> None:
     try:
         adapter = adapter_class()
     except ImproperlyConfigured:
-        return  # a check says so
+        return  # a check reports it
     if issubclass(adapter, AdapterOfLibraries):
         adapter.take_over_libraries(get_metrics)
 
@@ -88,7 +88,7 @@ def new_adapter() -> MetricsAdapter:
 
 
 class BoundByAlias(Generic[Bound]):
-    """What `bind` binds for each alias of a database or cache: once per adapter, whichever thread asks."""
+    """What `bind` binds for each alias of a database or cache, once per adapter, for all threads."""
 
     def __init__(self, bind: Callable[[MetricsPort, str], Bound]) -> None:
         self._bind = bind
@@ -145,9 +145,9 @@ def request_options() -> RequestMetricsOptions:
 
 
 def find_owner() -> str:
-    """The service that this process is of: by its constant labels, or by the name of its settings module.
+    """The service of this process, by its constant labels or by the name of its settings module.
 
-    Its version is left out, because two of them may run at once while one is replaced by the other.
+    Its version is left out, because two versions may run at once while one replaces the other.
     """
     labels = {name: text for name, text in conf.constant_labels.items() if name != "version"}
     if labels:
@@ -178,12 +178,12 @@ def _relevant_settings() -> object:
 
 
 def _reset_when_a_setting_changed(*, setting: str, **_: Any) -> None:
-    # What is recorded stays where the adapter would be the same.
+    # The recorded values are kept if the adapter would be the same.
     if setting in READ_SETTINGS and _made_from != _relevant_settings():
         reset()
         declare_request_metrics(request_options())
 
 
-# Sent by override_settings, in tests alone.
+# Sent by override_settings, only in tests.
 setting_changed.connect(_reset_when_a_setting_changed)
 current.set_up(current.Setup(make_adapter, raises_misuse, connections.close_all))

@@ -1,4 +1,4 @@
-"""What is bound once for many requests, and bounded in number."""
+"""Objects that are bound once for many requests, in a bounded number."""
 
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ Bound = TypeVar("Bound")
 
 
 class Bindings(Generic[Bound]):
-    """What `bind` binds for a key, bound once; as bounded as the series of a metric are."""
+    """What `bind` returns for a key, called once for each key; bounded like the series of a metric."""
 
     def __init__(self, bind: Callable[..., Bound], limit: int) -> None:
         self._bind = bind
@@ -31,7 +31,7 @@ class Bindings(Generic[Bound]):
 
 
 class ExtraLabels:
-    """The values of the extra labels of a request, each of them one of a few."""
+    """The values of a request's extra labels, each from a small set."""
 
     def __init__(self, functions: Mapping[str, RequestLabel]) -> None:
         self._functions = dict(functions)

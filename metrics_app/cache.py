@@ -1,4 +1,4 @@
-"""Cache reads, where the setting CACHES puts a wrapper around each cache of the project."""
+"""Cache reads, if the setting CACHES puts a wrapper around each cache of the project."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,7 +19,7 @@ ABSENT = object()
 
 
 class ReadRecorder:
-    """What is recorded of one cache, bound once."""
+    """The metrics of one cache, bound once."""
 
     __slots__ = ("hits", "misses")
 
@@ -34,7 +34,7 @@ class ReadRecorder:
             self.misses.inc(misses)
 
     def count_failed(self, keys: int) -> None:
-        """The cache raised when it was asked for these: neither a hit nor a miss."""
+        """Count these reads as failed, because the cache raised: neither a hit nor a miss."""
 
 
 class DjangoPrometheusReadRecorder(ReadRecorder):
@@ -67,7 +67,7 @@ BACKEND_NAMES = {"django.core.cache.backends.redis": "native_redis", "django_red
 
 
 def find_backend_name(path: str) -> str:
-    """How django-prometheus calls a cache backend, of which this is the dotted path."""
+    """The name that django-prometheus gives the cache backend with this dotted path."""
     module = path.rpartition(".")[0]
     return BACKEND_NAMES.get(module, module.rpartition(".")[2])
 
@@ -81,10 +81,10 @@ recorders = BoundByAlias(_make_recorder)
 
 
 class CountedCache:
-    """A cache and all it can do, with each key that is read for its value counted as a hit or a miss.
+    """Wraps a cache with all its methods, and counts each key whose value is read as a hit or a miss.
 
-    It stands around the cache instead of being derived from it, because some caches read many keys by
-    reading one and others the contrary: each would be counted twice.
+    It wraps the cache instead of deriving from it, because some caches read many keys by reading one, and
+    others one by reading many: each would be counted twice.
     """
 
     _alias: str
@@ -159,7 +159,7 @@ class CountedCache:
 
 
 class CountedFailure:
-    """Counts a read of so many keys as failed if the cache raises."""
+    """Counts a read of this many keys as failed if the cache raises."""
 
     __slots__ = ("_alias", "_keys")
 
@@ -176,7 +176,7 @@ class CountedFailure:
 
 
 class Default:
-    """What is put into the cache when the key is not there: a miss, even if making the value fails.
+    """The value that is put into the cache when the key is missing: a miss, even if making the value fails.
 
     As a context manager it counts a failed read if the cache raises before it has asked for the value.
     """
@@ -194,7 +194,7 @@ class Default:
             self._recorder.count_failed(1)
 
     def unless(self, found: Any) -> Any:
-        """What the cache answered, a hit if nobody asked for the default."""
+        """The cache's answer, which was a hit unless the default was used."""
         if not self._asked_for:
             self._recorder.hits.inc()
         return found
@@ -206,14 +206,14 @@ class Default:
 
 
 def count_reads_of_all_caches() -> None:
-    """Have each cache that is made from now on counted, if the setting CACHES then says so."""
+    """Count the reads of each cache that is made from now on, if the setting CACHES asks for it then."""
     handler: Any = caches
     create = handler.create_connection
     if getattr(create, "func", None) is _create_cache:
         return
     handler.create_connection = partial(_create_cache, create)
     if conf.caches:
-        # An app that was set up earlier may have used them already.
+        # An app that was set up earlier may already have used them.
         for alias in handler:
             if hasattr(handler._connections, alias):  # noqa: SLF001 - asking for it would make it
                 handler[alias] = CountedCache(alias, handler[alias])

@@ -1,4 +1,4 @@
-"""Every metric by name: its type, meaning, labels and buckets. What applications declare is added."""
+"""Every metric by name: its type, meaning, labels and buckets. Declarations of applications are added."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Kind(StrEnum):
 class Merge(StrEnum):
     """How one gauge that several processes set becomes one value.
 
-    The values are prometheus_client's. Without 'live', processes that are no more count, too, until
+    The values are those of prometheus_client. Without 'live', processes that have ended also count, until
     another one takes their place.
     """
 
@@ -60,7 +60,7 @@ class Merge(StrEnum):
 
     @property
     def is_timed(self) -> bool:
-        """Whether it is told by the time at which each process set its value."""
+        """Whether the time at which each process set its value decides."""
         return self in {Merge.LAST, Merge.LAST_OF_LIVING}
 
 
@@ -181,6 +181,6 @@ CATALOGUE: dict[str, Definition] = {
 
 
 def first_used(name: str, kind: Kind, label_names: Iterable[str]) -> Definition:
-    """The definition of a metric that the catalogue does not know."""
+    """The definition of a metric that is not in the catalogue."""
     buckets = REQUEST_BUCKETS if kind is Kind.HISTOGRAM else ()
     return Definition(name, kind, f"Not in the catalogue: {name}.", tuple(sorted(label_names)), buckets)

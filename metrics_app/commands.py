@@ -1,7 +1,7 @@
-"""Management commands, where the setting COMMANDS asks for them: last success, duration, exit code.
+"""Management commands, if the setting COMMANDS asks for them: last success, duration, exit code.
 
-A command that cron starts writes into the directory of the running server, which exposes it after the
-command has ended. They are forgotten when the server stops as a whole.
+A command that cron starts writes into the directory of the running server, which exposes the values after the
+command has ended. They are forgotten when the whole server stops.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,7 @@ def _record_end(name: str, seconds: float, code: int) -> None:
 
 
 def find_exit_code(error: BaseException) -> int:
-    """The exit code of a process that ends by this error."""
+    """The exit code of a process that ends with this error."""
     if isinstance(error, CommandError):
         return error.returncode
     if isinstance(error, KeyboardInterrupt):

@@ -22,9 +22,9 @@ Value = TypeVar("Value")
 class Setting(Generic[Value]):
     """One key of METRICS, as a property that reads it late.
 
-    `parse` gives the value as it is used, or raises SettingError with the rule. `flat` is the name that the
-    first version of this app had for it, which is read where METRICS has no such key. `refused` stands for
-    a value that cannot be used, where the default would open what it was to close.
+    `parse` returns the value as it is used, or raises SettingError with the rule. `flat` is its name in the
+    first version of this app, which is read if METRICS has no such key. `refused` replaces a value that
+    cannot be used, if the default would open what the value should close.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Setting(Generic[Value]):
             return self._refused()
 
     def given(self) -> Any:
-        """What the project has set; None, which stands for the default, if nothing."""
+        """The value that the project has set; None stands for the default."""
         dictionary = read_dictionary()
         return dictionary[self.key] if self.key in dictionary else self._given_flat()
 
     def shown(self) -> str:
-        """The setting and what it is, as a message names it."""
+        """The setting and its value, as in messages."""
         given = self.given()
         flat = self.key not in read_dictionary() and given is not None and self.flat
         value = self.default() if given is None else given
@@ -86,7 +86,7 @@ class Setting(Generic[Value]):
 
 
 class ConstantLabels(Setting[Mapping[str, str]]):
-    """Three settings in the first version, all of them required: fewer are the project's own affair."""
+    """In the first version these were three settings, all required; fewer belong to the project itself."""
 
     FLAT = {"service": "SERVICE_NAME", "instance": "SERVICE_INSTANCE_NAME", "version": "SERVICE_VERSION"}
 
@@ -157,12 +157,12 @@ class Conf:
     """Whether requests for the exposition itself are measured."""
 
     def has_default_directory(self) -> bool:
-        """Whether the directory is this app's choice, which others on this machine could make, too."""
+        """Whether this app has chosen the directory, whose name others on this machine could also guess."""
         return self.directory == setting_values.find_default_directory()
 
 
 def read_dictionary() -> Mapping[str, Any]:
-    """The setting METRICS; empty where it is not a dictionary, or missing."""
+    """The setting METRICS; empty if it is missing or not a dictionary."""
     found = getattr(settings, "METRICS", None)
     return found if isinstance(found, Mapping) else {}
 

@@ -1,8 +1,8 @@
-"""Pools of database connections, where the setting DATABASE asks for them.
+"""Pools of database connections, if the setting DATABASE asks for them.
 
-They are PostgreSQL's and Oracle's, by Django's option `pool`. Each process has pools of its own; what is
-exposed is the sum over the processes that run. A process writes down how a pool is whenever it has taken a
-connection from it or given one back.
+PostgreSQL and Oracle have them, by Django's option `pool`. Each process has its own pools; the sum over the
+live processes is exposed. A process records the state of a pool whenever it has taken a connection from it or
+given one back.
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def record_given_back(close: Callable[[BaseDatabaseWrapper], None]) -> Callable[
 
 
 class Pooled(NamedTuple):
-    """The connections of one pool; None waiting where the pool does not say."""
+    """The connections of one pool; `waiting` is None if the pool does not report it."""
 
     in_use: int
     idle: int
@@ -82,7 +82,7 @@ def read_oracledb(pool: Any) -> Pooled:
 
 
 def record(connection: BaseDatabaseWrapper) -> None:
-    """Write down how the pool of this connection is; nothing where it has none."""
+    """Record the state of this connection's pool, if it has one."""
     if not conf.database:
         return
     try:

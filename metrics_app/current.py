@@ -1,6 +1,6 @@
-"""The metrics adapter of this process, however the process is configured.
+"""The metrics adapter of this process, whatever configures the process.
 
-`set_up` says how: `metrics_app.backend` by Django's settings, when it is imported, and
+`set_up` configures it: `metrics_app.backend` by Django's settings, when it is imported, and
 `metrics_app.standalone` by arguments and the environment.
 """
 
@@ -25,7 +25,7 @@ class Setup(NamedTuple):
     """Called in the thread that has read gauges at a scrape, to give back what it holds."""
 
 
-# Re-entrant, because a signal handler may record in the midst of making the adapter.
+# Re-entrant, because a signal handler may record while the adapter is being made.
 _lock = RLock()
 _setup: Setup | None = None
 _scrape_gauges: list[ScrapeGauges] = []
@@ -35,7 +35,7 @@ adapter: MetricsPort | None = None
 
 
 def set_up(setup: Setup | None) -> None:
-    """Make adapters this way from now on; None if nothing says how."""
+    """Make adapters with this function from now on; None stands for no configuration."""
     global _setup  # noqa: PLW0603 - one per process is the purpose
     with _lock:
         _setup = setup
@@ -60,7 +60,7 @@ def is_set_up() -> bool:
 
 
 def get_metrics() -> MetricsPort:
-    """The adapter of this process; where the settings are wrong, one that is not exposed."""
+    """The adapter of this process; if the settings are wrong, one that is not exposed."""
     global adapter  # noqa: PLW0603 - one per process is the purpose
     if adapter is None:
         with _lock:
@@ -76,7 +76,7 @@ def get_metrics() -> MetricsPort:
 
 
 def find_setup() -> Setup:
-    """How this process is configured: as it was told, else by Django's settings, else by the environment."""
+    """How this process is configured: by `set_up`, else by Django's settings, else by the environment."""
     if _setup is None and _has_django_settings():
         import_module("metrics_app.backend")
     if _setup is None:
@@ -86,10 +86,10 @@ def find_setup() -> Setup:
 
 
 def register_scrape_gauges(read: ScrapeGauges) -> None:
-    """Have gauges read at each scrape, by this adapter and any that follows.
+    """Read these gauges at each scrape, with this adapter and any later one.
 
-    `read` runs in a thread of its own; the database connections it opens there are closed for it. It
-    has half a second, which it should keep by one short query with a time limit of its own.
+    `read` runs in a separate thread; the database connections that it opens there are closed. It has half a
+    second: use one short query with its own time limit.
     """
 
     @wraps(read)

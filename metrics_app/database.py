@@ -1,7 +1,7 @@
-"""Connections, queries, their duration and failures, where the setting DATABASE asks for them.
+"""Connections, queries, their duration and failures, if the setting DATABASE asks for them.
 
-A query is what one `execute` or `executemany` sends; fetching its rows is not timed. Where the database
-has a pool, a connection counts as opened each time it is taken from there.
+A query is what one `execute` or `executemany` sends; fetching its rows is not timed. If the database has a
+pool, a connection counts as opened each time it is taken from there.
 """
 
 from collections.abc import Callable, Sized
@@ -29,7 +29,7 @@ _MARK = "_failures_are_counted_by_metrics_app"
 
 
 class DatabaseRecorder:
-    """What is recorded of one database, bound once."""
+    """The metrics of one database, bound once."""
 
     __slots__ = ("_connection_errors", "_connections", "_durations", "_errors", "_queries")
 
@@ -103,7 +103,7 @@ recorders = BoundByAlias(_make_recorder)
 
 
 class QueryWrapper:
-    """Stands around each query of a connection: an execute wrapper of Django's."""
+    """Wraps each query of a connection, as one of Django's execute wrappers."""
 
     __slots__ = ("_alias",)
 
@@ -153,7 +153,7 @@ def record_connection(*, connection: BaseDatabaseWrapper, **_: Any) -> None:
 def _wrap_queries(connection: BaseDatabaseWrapper, wrapper: Callable[..., Any]) -> None:
     # A connection that is opened again keeps its wrappers.
     if not any(isinstance(present, type(wrapper)) for present in connection.execute_wrappers):
-        # First, because code that opens it within `execute_wrapper()` takes the last one away at its end.
+        # First, because code that opens it within `execute_wrapper()` removes the last one at its end.
         connection.execute_wrappers.insert(0, wrapper)
 
 

@@ -1,4 +1,4 @@
-"""What a project says about a single view."""
+"""Decorators for single views."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ NOT_MEASURED = "is_not_measured"
 
 
 def not_measured(view: View) -> View:
-    """Leave the requests that this view answers out of the metrics of requests.
+    """Leave requests to this view out of the metrics of requests.
 
     For a class, decorate its `dispatch` by Django's `method_decorator`, or what `as_view()` returns.
     """

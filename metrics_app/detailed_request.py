@@ -1,4 +1,4 @@
-"""One request of which more is wanted than its rate, errors and duration."""
+"""One request with more measurements than its rate, errors and duration."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ EXCEPTION = "_exception_that_metrics_count"
 
 
 class Wanted(NamedTuple):
-    """What is wanted of each request."""
+    """What the settings want to know about each request."""
 
     measurements: Measurements
     excluded_routes: frozenset[str]
@@ -30,14 +30,14 @@ class Wanted(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """What is wanted is recorded by one call of an adapter's recorder."""
+    """One call of an adapter's recorder records everything."""
 
     recorder: DetailedRecorder
     wanted: Wanted
 
 
 class Observing(NamedTuple):
-    """What is wanted is recorded by an observer, because of other names or extra labels."""
+    """An observer records everything, because of other names or extra labels."""
 
     observer: Observer
     wanted: Wanted
@@ -46,7 +46,7 @@ class Observing(NamedTuple):
 
 
 class DetailedRequest(MeasuredRequest):
-    """What is counted while a response streams, and found when it has ended."""
+    """Counts while a response streams, and measures when it has ended."""
 
     __slots__ = ("_bytes_streamed", "_first_byte", "exception", "queries", "response")
 
@@ -55,7 +55,7 @@ class DetailedRequest(MeasuredRequest):
     queries: list[float]
     """The number of its database queries and their seconds together, if these are counted."""
 
-    # Of responses that stream alone:
+    # Only for responses that stream:
     _bytes_streamed: int | None
     """None where the server sends it by its own means."""
     _first_byte: float | None
@@ -84,11 +84,11 @@ class DetailedRequest(MeasuredRequest):
         raise NotImplementedError
 
     def find_request_size(self) -> float | None:
-        """Bytes of the body, as its header says; None where it says nothing."""
+        """Bytes of the body, by its header; None without one."""
         return find_body_size(self.request.META)
 
     def find_response_size(self) -> float | None:
-        """Bytes that were sent; None where a server sends a file and nothing says how long it is."""
+        """Bytes that were sent; None if a server sends a file of unknown length."""
         response = self.response
         if isinstance(response, HttpResponse):
             return float(len(response.content))
@@ -116,7 +116,7 @@ class DetailedRequest(MeasuredRequest):
 
 
 class RecordedRequest(DetailedRequest):
-    """Its details are handed to a recorder, in as few calls as possible."""
+    """Its details are passed to a recorder, in as few calls as possible."""
 
     __slots__ = ("_recording",)
 
@@ -180,7 +180,7 @@ class RecordedRequest(DetailedRequest):
 
 
 class ObservedDjangoRequest(DetailedRequest):
-    """It is handed to an observer."""
+    """It is passed to an observer."""
 
     __slots__ = ("_observing", "code", "first_byte", "pattern", "route", "seconds", "source", "traceparent")
 
@@ -232,5 +232,5 @@ class ObservedDjangoRequest(DetailedRequest):
 
 
 def find_body_size(meta: Mapping[str, str]) -> float | None:
-    """Bytes of the body of a request with these headers; None where they do not say."""
+    """Bytes of the body of a request with these headers; None if they do not say."""
     return parse_size(meta.get("CONTENT_LENGTH"), is_chunked="HTTP_TRANSFER_ENCODING" in meta)

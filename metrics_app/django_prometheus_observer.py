@@ -1,4 +1,4 @@
-"""Records each request by the names of django-prometheus."""
+"""Records each request under the names of django-prometheus."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ Ended = tuple[BoundCounter, BoundCounter, BoundHistogram]
 
 
 class DjangoPrometheusObserver:
-    """What the two middlewares of django-prometheus record, apart from what they never do by their own means.
+    """Records what the two middlewares of django-prometheus record.
 
     Requests that another middleware answers are counted by method and transport, too: there only one
     middleware stands outermost.

@@ -1,4 +1,4 @@
-"""The metrics that an application declares: each hands on what it records to the adapter of the process."""
+"""The metrics that an application declares; each passes its recordings to the adapter of the process."""
 
 import time
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_KEPT_SERIES = 2000
 
 
 class Nowhere:
-    """Takes what cannot be recorded: the labels were wrong, and that was reported."""
+    """Ignores recordings with wrong labels, which were reported."""
 
     def inc(self, amount: float = 1.0) -> None: ...
 
@@ -102,14 +102,14 @@ class HistogramSeries(Series[BoundHistogram]):
 
 class GaugeSeries(Series[BoundGauge]):
     def set(self, value: float) -> None:
-        """Have this value from now on: any number."""
+        """Set the value, which may be any number."""
         try:
             (self._bound if self._adapter is current.adapter else self._find()).set(value)
         except Exception as error:  # noqa: BLE001 - whatever the value or its conversion raises
             self._report(error)
 
     def inc(self, amount: float = 1.0) -> None:
-        """Add an amount to the value that this process gave it, 0 to begin with."""
+        """Add an amount to the value that this process has set; it begins with 0."""
         try:
             if self._definition.merge.is_timed:
                 self._refuse_move()
@@ -126,7 +126,7 @@ class GaugeSeries(Series[BoundGauge]):
     def dec(self, amount: float = 1.0) -> None:
         """Subtract an amount; as `inc`."""
         try:
-            # Made a float first: the negative of a small unsigned number is another large one.
+            # Converted to a float first, because the negative of an unsigned number is a large one.
             negative = -to_number(amount)
         except Exception as error:  # noqa: BLE001 - whatever the amount or its conversion raises
             self._report(error)
@@ -134,15 +134,15 @@ class GaugeSeries(Series[BoundGauge]):
             self.inc(negative)
 
     def set_to_current_time(self) -> None:
-        """Have the Unix time of now, in seconds."""
+        """Set the value to the present Unix time, in seconds."""
         self.set(time.time())
 
     def track_inprogress(self) -> InProgress:
-        """A context manager and decorator that adds one while it lasts."""
+        """A context manager and decorator that adds one as long as the block or call lasts."""
         return InProgress(self.inc)
 
     def time(self) -> Timer:
-        """A context manager and decorator that sets how many seconds the last call took."""
+        """A context manager and decorator that sets the gauge to the seconds that the last call took."""
         return Timer(self.set)
 
     def _bind(self, metrics: MetricsPort, labels: Mapping[str, str]) -> BoundGauge:
@@ -150,7 +150,7 @@ class GaugeSeries(Series[BoundGauge]):
 
 
 class Labelled(Series[Any]):
-    """A metric: its series by their labels, and, where it has no labels, its only series."""
+    """A metric: its series by their labels, or, without labels, its only series."""
 
     def __init__(self, definition: Definition) -> None:
         super().__init__(definition, {})
@@ -179,7 +179,7 @@ class Labelled(Series[Any]):
             self._report(error)
             return self._made(None)
         made = self._made(texts)
-        # 1, 1.0 and True are one key and three texts: so only what is text already is found again.
+        # 1, 1.0 and True are one key but three texts, so only values that are text are kept.
         if values and all(type(value) is str for value in values):
             if len(self._kept) >= MAX_KEPT_SERIES:
                 self._kept = {}
@@ -201,9 +201,9 @@ class Labelled(Series[Any]):
         return {name: to_text(given[name]) for name in names}
 
     def remove(self, /, *values: object, **labels: object) -> None:
-        """Expose the series with these labels no more, whichever process recorded it.
+        """Stop exposing the series with these labels, for all processes that recorded it.
 
-        What is recorded with them afterwards begins at zero.
+        Later recordings with them begin at zero.
         """
         try:
             current.get_metrics().remove(self._definition.name, self._texts(values, labels))
@@ -219,7 +219,7 @@ class Labelled(Series[Any]):
 
 
 class Counter(Labelled, CounterSeries):
-    """Counts what happens: it only grows."""
+    """Counts events; it only increases."""
 
     def labels(self, /, *values: object, **labels: object) -> CounterSeries:
         """The series with these label values, by name or in the order of the declaration."""
@@ -245,7 +245,7 @@ class Counter(Labelled, CounterSeries):
 
 
 class Histogram(Labelled, HistogramSeries):
-    """Counts values, as durations or sizes, by how large they are."""
+    """Counts values, such as durations or sizes, by their magnitude."""
 
     def labels(self, /, *values: object, **labels: object) -> HistogramSeries:
         """The series with these label values, by name or in the order of the declaration."""
@@ -265,7 +265,7 @@ class Gauge(Labelled, GaugeSeries):
         return found
 
     def sample(self, value: float, *values: object, **labels: object) -> GaugeSample:
-        """What a function under `read_at_scrape` returns: the value of one series now.
+        """The present value of one series, for a function with `read_at_scrape` to return.
 
         Raises:
             MetricLabelsError: the labels are not those of the metric.

@@ -1,4 +1,4 @@
-"""Answers requests of which rate, errors and duration are all that is wanted, with few calls."""
+"""Answers requests of which only rate, errors and duration are measured, with few calls."""
 
 from collections.abc import Callable, Container
 from time import perf_counter
@@ -19,8 +19,8 @@ def measure_answers(
 ) -> Callable[[HttpRequest], HttpResponseBase]:
     """Do what `MeasuredRequest` does, without an object and calls of its methods.
 
-    To it are left the requests that few are: those that fail, stream, belong to a trace or match no URL, and
-    views that are not measured.
+    `MeasuredRequest` handles the rare requests: those that fail, stream, belong to a trace or match no URL,
+    and views that are not measured.
     """
     begin, finish, find_method = recorder.begin, recorder.finish, METHODS.get
 

@@ -1,4 +1,4 @@
-"""One request, from the moment it is begun until its response has ended."""
+"""One request, from its beginning to the end of its response."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,9 +24,9 @@ from metrics_app.views import exposition
 
 
 class MeasuredRequest:
-    """Is in progress from the moment it is made until one of `fail`, `answer` or `finish`.
+    """In progress from its creation until one of `fail`, `answer` or `finish` is called.
 
-    `start` is when it began, if the recorder knows of it already.
+    `start` is when it began, if the recorder already knows about it.
     """
 
     __slots__ = ("_recorder", "_start", "method", "request", "stream")
@@ -58,7 +58,7 @@ class MeasuredRequest:
 
     def finish(self, code: int) -> None:
         ended = perf_counter()
-        # Without a call for it: calls are most of what measuring a request costs.
+        # Without a call, because calls are most of the cost of measuring a request.
         request = self.request
         match = request.resolver_match
         if match is None:
@@ -67,7 +67,7 @@ class MeasuredRequest:
             self._recorder.cancel(self.method)
             return
         else:
-            # The name of the URL with its namespaces, or its pattern: one of a few, whatever is asked for.
+            # The name of the URL with its namespaces, or its pattern: few values, whatever clients request.
             name = match.view_name if match.url_name else match.route or "/"
         traceparent = request.META.get(HEADER)
         trace_id = sampled_trace_id(traceparent) if traceparent else ""
@@ -77,7 +77,7 @@ class MeasuredRequest:
         # Django calls `close` of the new content when the response is closed, at the latest.
         content, status = response.streaming_content, response.status_code
         if isinstance(content, Iterator):
-            # The server sends a file by its own means, if it has any, as long as this is set.
+            # With this set, a server that can do so sends the file itself.
             file = getattr(response, "file_to_stream", None)
             stream = TimedStream(self._watch(content), status, self.finish)
             self.stream = response.streaming_content = stream

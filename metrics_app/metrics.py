@@ -5,8 +5,8 @@
     orders = metrics.counter("orders_total", "Orders placed.", labels=("channel",))
     orders.labels(channel="web").inc(3)
 
-A declaration that is wrong raises at once. What is recorded in a wrong way is refused as the setting
-ON_MISUSE says, and fails no request in production.
+A wrong declaration raises at once. A wrong recording is handled as the setting ON_MISUSE says, and fails no
+request in production.
 """
 
 import math
@@ -44,7 +44,7 @@ _places: dict[str, tuple[str, int]] = {}
 
 
 def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noqa: A002 - the field's word
-    """A counter; its name is exposed with '_total' at its end.
+    """Declare a counter; its name is exposed with '_total' at the end.
 
     Raises:
         MetricsError: the declaration is wrong, or contradicts another one.
@@ -55,10 +55,10 @@ def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:  # noq
 
 
 def gauge(name: str, help: str, labels: Sequence[str] = (), merge: str = "last") -> Gauge:  # noqa: A002 - as above
-    """A gauge.
+    """Declare a gauge.
 
-    `merge` says how the values of several processes become one: 'last', 'sum', 'max' or 'min', each also
-    with '_of_living', which leaves out processes that are no more.
+    `merge` says how the values of several processes become one: 'last', 'sum', 'max' or 'min', each also with
+    '_of_living', which leaves out processes that have ended.
 
     Raises:
         MetricsError: the declaration is wrong, or contradicts another one.
@@ -76,7 +76,8 @@ def histogram(
     labels: Sequence[str] = (),
     buckets: Sequence[float] | None = None,
 ) -> Histogram:
-    """A histogram; `buckets` are upper bounds, ascending, those of request durations in seconds if left out.
+    """Declare a histogram; `buckets` are ascending upper bounds, by default those of request durations in
+    seconds.
 
     Raises:
         MetricsError: the declaration is wrong, or contradicts another one.
@@ -86,10 +87,10 @@ def histogram(
 
 
 def read_at_scrape(read: Read) -> Read:
-    """Have a function called at each scrape that returns, or yields, samples of gauges: `gauge.sample(…)`.
+    """Call the function at each scrape; it returns or yields samples of gauges: `gauge.sample(…)`.
 
-    It runs in a thread of its own; all such functions together have half a second. What is not there by then
-    is left out and counted in `metrics_scrape_gauges_failures_total`.
+    It runs in a separate thread; all such functions together have half a second. Functions that have not
+    returned by then are left out and counted in `metrics_scrape_gauges_failures_total`.
     """
     current.register_scrape_gauges(read)
     return read
@@ -108,7 +109,7 @@ def _declare(
     check_declared_name(name)
     if not isinstance(help_text, str) or not help_text.strip():
         raise MetricDeclarationError(f"{name!r} has the help {help_text!r}; say what it measures.")
-    # Names with dots are those of OpenTelemetry, which appends nothing to a counter's.
+    # Names with dots are those of OpenTelemetry, which appends nothing to the name of a counter.
     otlp_name = "" if METRIC_NAME.fullmatch(name) else base_name(name, kind)
     definition = Definition(
         name, kind, help_text, _read_labels(name, labels), buckets, merge, otlp_name=otlp_name
@@ -182,7 +183,7 @@ def _read_labels(name: str, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read_buckets(name: str, buckets: Sequence[float]) -> tuple[float, ...]:
-    """The bounds without infinity, which every histogram has."""
+    """The bounds without infinity, which every histogram has anyway."""
     rule = f"{name!r} has the buckets {buckets!r}; give numbers in ascending order, as in (1, 5, 10)."
     try:
         bounds = [to_number(bound) for bound in buckets]

@@ -26,9 +26,9 @@ Measure = Callable[[HttpRequest], MeasuredRequest]
 
 @sync_and_async_middleware
 def RequestMetricsMiddleware(get_response: GetResponse) -> Answer:  # noqa: N802 - settings have this name
-    """Stand outermost, and time and count what the others do and refuse.
+    """Put it outermost, so that it times and counts what all other middleware answers and refuses.
 
-    It makes a function, which costs a request less than an object that is called.
+    It returns a function, which costs a request less than an object with `__call__`.
 
     Raises:
         ImproperlyConfigured: the setting BACKEND names no adapter; a server does not start with it.
@@ -54,7 +54,7 @@ def RequestMetricsMiddleware(get_response: GetResponse) -> Answer:  # noqa: N802
     else:
         answer = record_answers(get_response, details, unmeasured)
     if isinstance(details, Observing):
-        # Django asks for these by their names when it sets the middleware up.
+        # Django looks for these names when it sets the middleware up.
         vars(answer).update(details.hooks)
     return answer
 
@@ -97,7 +97,7 @@ def _answer_async(get_response: GetResponse, measure: Measure, unmeasured: Conta
 
 
 def _end_with_the_task(stream: Stream) -> None:
-    """Let the stream end when the task that sends it fails: Django does not close the response then."""
+    """End the stream when the task that sends it fails, because Django does not close the response then."""
     task = asyncio.current_task()
     if task is not None:
         task.add_done_callback(partial(_fail_unsent, stream))

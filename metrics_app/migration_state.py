@@ -1,4 +1,4 @@
-"""Migrations applied and pending, read at each scrape where the setting DATABASE asks for them."""
+"""Migrations applied and pending, read at each scrape if the setting DATABASE asks for them."""
 
 import pkgutil
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def watch() -> None:
 
 
 def read() -> Iterator[GaugeSample]:
-    """A database beside the default one counts where `migrate` has been run on it."""
+    """A database other than the default one counts if `migrate` has been run on it."""
     if not conf.database:
         return
     names = set(find_on_disk())

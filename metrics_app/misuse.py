@@ -1,4 +1,4 @@
-"""What becomes of a recording that cannot be made: it never fails a request in production."""
+"""Handles recordings that cannot be made; they never fail a request in production."""
 
 import logging
 import sys
@@ -36,7 +36,7 @@ _reporting = local()
 
 
 def report(metric: str, error: Exception) -> None:
-    """Raise the error where the settings say so; else count it, and log it once a minute for each kind."""
+    """Raise the error if the settings say so; else count it, and log it once a minute for each kind."""
     if current.find_setup().raises_misuse():
         raise error
     kind = next((kind for type_, kind in KINDS.items() if isinstance(error, type_)), OTHER)
@@ -47,7 +47,7 @@ def report(metric: str, error: Exception) -> None:
         return  # counting it fails in the same way
     _reporting.is_busy = True
     try:
-        # Whatever keeps the metric from being recorded may keep this one, too.
+        # What prevented the recording may prevent this one, too.
         with suppress(Exception):
             current.get_metrics().inc_counter(MISUSED, {"metric": metric, "kind": kind})
     finally:
@@ -55,7 +55,7 @@ def report(metric: str, error: Exception) -> None:
 
 
 def _find_caller() -> str:
-    """The file and line, outside this package, that wanted to record something."""
+    """The file and line, outside this package, that tried to record something."""
     for frame, line in traceback.walk_stack(sys._getframe(1)):  # noqa: SLF001 - as the standard library does
         file = frame.f_code.co_filename
         if not file.startswith(PACKAGE):

@@ -1,4 +1,4 @@
-"""Rows that models insert, update and delete, where the setting DATABASE asks for them.
+"""Rows that models insert, update and delete, if the setting DATABASE asks for them.
 
 Counted where Django sends them to the database: `save()`, `bulk_create()`, `bulk_update()`, `update()`,
 `delete()`, cascades and many-to-many tables alike, none of which but `save()` and `delete()` of one object
@@ -65,7 +65,8 @@ def count_updated(execute: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(execute)
     def execute_and_count(compiler: Any, result_type: Any) -> Any:
         if result_type == constants.NO_RESULTS:
-            # The number is thrown away by the caller, but not here. Before Django 5.2 it came with a cursor.
+            # The caller discards the number, but this method returns it. Before Django 5.2 it came with a
+            # cursor.
             result_type = getattr(constants, "ROW_COUNT", constants.NO_RESULTS)
         done = execute(compiler, result_type)
         if compiler.query.values:  # else the number is that of a parent's table, which was counted
@@ -96,6 +97,6 @@ def _count(compiler: Any, operation: str, number: int) -> None:
 
 
 def _find_number(done: Any) -> int:
-    """Since Django 5.2 the number itself, before that a cursor; None where no query was sent."""
+    """Since Django 5.2 the number itself, before that a cursor; None if no query was sent."""
     number = getattr(done, "rowcount", done)
     return number if isinstance(number, int) else 0

@@ -1,4 +1,4 @@
-"""What observers ask of a request, whichever framework answers it."""
+"""What observers need from a request, in any framework."""
 
 from collections.abc import Callable, Container
 from typing import Any, NamedTuple, Protocol, Self
@@ -10,7 +10,7 @@ asked for.
 
 
 class ObservedRequest(Protocol):
-    """A request in progress; what does not say otherwise is there once it has ended."""
+    """A request in progress; unless noted otherwise, values are available after its end."""
 
     method: str
     """One of HTTP's, or OTHER; from the beginning."""
@@ -29,16 +29,16 @@ class ObservedRequest(Protocol):
 
     @property
     def scheme(self) -> str:
-        """From the beginning."""
+        """Available from the beginning."""
         ...
 
     def find_measurements(self, wanted: "Measurements") -> list[float | None]:
-        """What is wanted, in the order of the fields there."""
+        """The wanted measurements, in the order of the fields of `Measurements`."""
         ...
 
 
 class Measurements(NamedTuple):
-    """What is measured of requests beside their duration, as far as it is wanted."""
+    """What is measured of requests besides their duration, as far as it is wanted."""
 
     sizes: bool
     """Bytes of the bodies received and sent: two numbers; None where nobody knows."""
@@ -52,7 +52,7 @@ class Measurements(NamedTuple):
 
 
 class Observer(Protocol):
-    """Records what it makes of each request; each `begin` is followed by one `finish` or `cancel`."""
+    """Records each request; each `begin` is followed by one `finish` or `cancel`."""
 
     def begin(self, measured: ObservedRequest, /) -> None: ...
 

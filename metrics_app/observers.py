@@ -1,4 +1,4 @@
-"""What is recorded of each request beside, or instead of, what an adapter's own recorder takes."""
+"""What is recorded of each request in addition to, or instead of, an adapter's own recorder."""
 
 from collections.abc import Callable, Mapping
 
@@ -26,7 +26,7 @@ def find_histograms(wanted: Measurements) -> list[str]:
 
 
 def count_exceptions(metrics: MetricsPort) -> Callable[[str, str, str], None]:
-    """Counts one by method, route and type."""
+    """Count an exception by method, route and type."""
 
     def count(method: str, route: str, kind: str) -> None:
         metrics.inc_counter(catalogue.HTTP_EXCEPTIONS, {"method": method, "route": route, "type": kind})
@@ -81,7 +81,7 @@ class LabelledObserver:
 
 
 class RecordingObserver:
-    """An adapter's recorder takes everything."""
+    """Passes everything to an adapter's recorder."""
 
     def __init__(self, recorder: DetailedRecorder, wanted: Measurements) -> None:
         self._recorder = recorder
@@ -101,7 +101,7 @@ class RecordingObserver:
 
 
 class MeasuringObserver:
-    """What `first` records, and measurements by one look-up and one call."""
+    """Records what `first` does, and measurements by one look-up and one call."""
 
     def __init__(
         self, metrics: MetricsPort, first: Observer, wanted: Measurements, max_label_sets: int

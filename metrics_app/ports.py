@@ -1,4 +1,4 @@
-"""What the product asks of a metrics library. Adapters fulfil it; nothing else knows a library."""
+"""What the product needs from a metrics library. Only adapters know a library."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,7 +29,7 @@ class MetricsLabels:
     code: str = ""
 
     def to_dict(self) -> dict[str, str]:
-        """Every label that is not empty: to Prometheus an empty label does not exist."""
+        """Every label that is not empty, because an empty label does not exist for Prometheus."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def constant_labels(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class MetricsError(ValueError):
 
 
 class InvalidMetricNameError(MetricsError):
-    """Prometheus cannot hold a metric or a label of this name."""
+    """Prometheus cannot store a metric or a label with this name."""
 
 
 class MetricKindError(MetricsError):
@@ -78,17 +78,16 @@ class MetricDeclarationError(MetricsError):
 
 
 class AdapterSettingsError(ValueError):
-    """What the environment asks of an adapter makes no sense, or is more than it can do."""
+    """The environment asks an adapter for something that makes no sense, or that it cannot do."""
 
 
 @runtime_checkable
 class MetricsPort(Protocol):
-    """Records metrics, from any thread, and hands them out.
+    """Records metrics, from any thread, and exposes them.
 
-    A metric is created on first use: as the catalogue declares it or, when it is not in there, with
-    the type and the label names of the first call. Labels of the catalogue's that `MetricsLabels`
-    leaves out when empty (method, route, code) may be missing; constant labels may be repeated.
-    Label values become text.
+    A metric is created on first use: as the catalogue declares it or, if it does not, with the type and the
+    label names of the first call. Labels of the catalogue that `MetricsLabels` leaves out when empty (method,
+    route, code) may be missing; constant labels may be repeated. Label values become text.
 
     Values are real numbers: `Decimal`, `Fraction` and numpy's scalars count as such, text does not.
     Counters and histograms take finite numbers of 0 and above, gauges any number; OpenTelemetry's SDK
@@ -114,7 +113,7 @@ class MetricsPort(Protocol):
         ...
 
     def bind_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms:
-        """Several histograms, each by its name and labels: valid as long as the adapter."""
+        """Several histograms, each by its name and labels, valid as long as the adapter."""
         ...
 
     def bind_gauge(self, name: str, labels: Labels) -> BoundGauge:
@@ -122,18 +121,18 @@ class MetricsPort(Protocol):
         ...
 
     def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Labels) -> None:
-        """Show this exemplar beside a series of a counter or histogram to which the value was recorded.
+        """Show this exemplar with the series of a counter or histogram to which the value was recorded.
 
-        Adapters that have none do nothing, and so do all where there is no room for it.
+        Adapters without exemplars do nothing; others do nothing if there is no room.
         """
         ...
 
     def remove(self, name: str, labels: Labels) -> None:
-        """Expose the series with these labels no more, whichever process recorded it.
+        """Stop exposing the series with these labels, for all processes that recorded it.
 
-        What is recorded afterwards begins at zero. Where each process pushes its own values, those of this
-        process alone are removed. Nothing happens if there is no such series, or if this process neither
-        declares the metric nor has recorded it.
+        Later recordings begin at zero. If each process pushes its own values, only those of this process are
+        removed. Nothing happens if there is no such series, or if this process neither declares the metric
+        nor has recorded it.
 
         Raises:
             MetricsError: the label names are not those of the metric.
@@ -150,34 +149,33 @@ class MetricsPort(Protocol):
     def request_recorder(self) -> RequestRecorder: ...
 
     def detailed_recorder(self, histograms: Sequence[str]) -> DetailedRecorder:
-        """The same recorder, for requests of which these histograms take a value each.
+        """The same recorder, for requests with a value for each of these histograms.
 
-        They are the catalogue's, by method and route, and by code where they have that label.
+        The histograms are those of the catalogue, by method and route, and by code if they have that label.
         """
         ...
 
     def register_scrape_gauges(self, read: ScrapeGauges) -> None:
-        """Have these gauges read at each scrape.
+        """Read these gauges at each scrape.
 
-        `read` runs in a thread of its own, which ends with it. When it raises or takes longer than
-        the time limit, the scrape goes on without its gauges; a sample that cannot be exposed, or
-        whose name or series another metric has, is left out alone. Each time
-        `metrics_scrape_gauges_failures_total` counts it.
+        `read` runs in a separate thread, which ends with it. If it raises or takes longer than the time
+        limit, the scrape goes on without its gauges. A sample that cannot be exposed, or whose name or series
+        another metric has, is left out. `metrics_scrape_gauges_failures_total` counts each of these.
         """
         ...
 
     def announce(self) -> None:
-        """This process serves from now on: show it before it has recorded anything, where that can be."""
+        """Show that this process serves, before it has recorded anything, if the adapter can."""
         ...
 
     def close(self) -> None:
-        """Give back files, slot and threads; recording again opens them again."""
+        """Release files, slot and threads; a later recording opens them again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class MetricsOptions:
-    """What the settings say; each adapter takes what it needs."""
+    """The values of the settings; each adapter uses what it needs."""
 
     constant_labels: ConstantLabels = field(default_factory=MetricsLabels)
     directory: Path | None = None
@@ -190,41 +188,41 @@ class MetricsOptions:
 
 @runtime_checkable
 class MetricsAdapter(MetricsPort, Protocol):
-    """What the setting METRICS_BACKEND names: a port that can be made from options."""
+    """A port that can be made from options; the setting METRICS_BACKEND names one."""
 
     @classmethod
     def configured(cls, options: MetricsOptions) -> Self:
-        """The adapter. Making one starts nothing: no thread, no connection, no slot.
+        """Make the adapter. This starts nothing: no thread, no connection, no slot.
 
         Raises:
-            AdapterSettingsError: variables of its own in the environment cannot be used.
+            AdapterSettingsError: its own variables in the environment cannot be used.
         """
         ...
 
     @classmethod
     def directory_written(cls, options: MetricsOptions) -> Path | None:
-        """The directory it needs to write to, checked at start."""
+        """The directory that it writes to, which is checked at start."""
         ...
 
     @classmethod
     def foreign_files(cls, directory: Path) -> list[str]:
-        """The names of what does not belong into the directory it writes to."""
+        """The names of files that do not belong in the directory that it writes to."""
         ...
 
     @classmethod
     def unreadable_files(cls, directory: Path) -> list[str]:
-        """The names of its own files in there that this user cannot open."""
+        """The names of its own files there that this user cannot open."""
         ...
 
     @classmethod
     def limitations(cls) -> list[str]:
-        """What it does worse in this installation than it should, a sentence each; said at start."""
+        """What it does worse in this installation than it should, a sentence for each; reported at start."""
         ...
 
 
 @runtime_checkable
 class AdapterWithOwners(Protocol):
-    """An adapter that tells which services use the same directory; an adapter need not be one."""
+    """An adapter that knows which services use the same directory; this is optional."""
 
     @classmethod
     def find_other_owners(cls, options: MetricsOptions) -> list[str]:
@@ -234,12 +232,12 @@ class AdapterWithOwners(Protocol):
 
 @runtime_checkable
 class AdapterOfLibraries(Protocol):
-    """An adapter whose metrics library other libraries use by themselves; an adapter need not be one."""
+    """An adapter whose metrics library is also used by other libraries; this is optional."""
 
     @classmethod
     def take_over_libraries(cls, find_adapter: "Callable[[], MetricsPort | None]") -> None:
-        """Record what other libraries record, too: before this call and after it.
+        """Also record what other libraries record, before and after this call.
 
-        `find_adapter` gives the adapter of this process whenever it is asked, or None if it has none.
+        `find_adapter` returns the adapter of this process at any time, or None if it has none.
         """
         ...

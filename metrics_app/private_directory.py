@@ -1,4 +1,4 @@
-"""A directory whose name others can guess, kept to one user."""
+"""A directory for one user, although others can guess its name."""
 
 import errno
 import os
@@ -7,15 +7,15 @@ from pathlib import Path
 
 
 def make_private(directory: Path) -> None:
-    """Make the directory for this user alone, where it is not there yet.
+    """Make the directory for this user only, unless it exists.
 
     Raises:
-        OSError: it cannot be made, or somebody else made it and would read or replace what is put there.
+        OSError: it cannot be made, or somebody else made it and could read or replace its content.
     """
     try:
         directory.mkdir(mode=0o700)
     except FileExistsError:
-        # In the temporary directory nobody but its owner can put another one into its place.
+        # In the temporary directory, only its owner can replace it.
         status = directory.lstat()
         if not stat.S_ISDIR(status.st_mode):
             raise

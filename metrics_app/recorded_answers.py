@@ -1,4 +1,4 @@
-"""Answers requests whose details an adapter's recorder takes, with few calls and no object for each."""
+"""Answers requests whose details go to an adapter's recorder, with few calls and no object for each."""
 
 from collections.abc import Callable, Container
 from time import perf_counter
@@ -17,7 +17,7 @@ from metrics_app.trace_context import HEADER
 def record_answers(
     get_response: Callable[[HttpRequest], Any], recording: Recording, unmeasured: Container[str]
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Do what `RecordedRequest` does, to which are left the requests that few are.
+    """Do what `RecordedRequest` does, which handles the rare requests.
 
     Those are the ones that fail, stream, belong to a trace or match no URL, and views that are not measured.
     """

@@ -1,4 +1,4 @@
-"""What the product asks of a metrics library for what happens often: looked up once, then recorded to.
+"""What the product needs from a metrics library for frequent recordings, with series looked up once.
 
 Part of the port, which is in `metrics_app.ports`.
 """
@@ -18,16 +18,16 @@ class HttpHandler(Protocol):
         ...
 
     def content_type(self, accept: str = "", /) -> str:
-        """The content type of what a call with this `Accept` header answers."""
+        """The content type of the exposition for this `Accept` header."""
         ...
 
 
 class RequestRecorder(Protocol):
     """The metrics of HTTP requests, bound once so that recording one costs no look-up by name.
 
-    Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that
-    of a trace that somebody keeps, by which a slow request can be looked at. `ended` is when it ended by
-    the clock `time.perf_counter`, where the caller knows: an adapter need not look at the clock again then.
+    Each `begin` is followed by exactly one `finish` or `cancel` with the same method. `trace_id` is that of a
+    sampled trace, in which a slow request can be examined. `ended` is when it ended by the clock
+    `time.perf_counter`, if the caller knows, so that an adapter need not read the clock again.
     """
 
     def begin(self, method: str) -> None: ...
@@ -41,12 +41,12 @@ class RequestRecorder(Protocol):
     ) -> None: ...
 
     def cancel(self, method: str) -> None:
-        """It has ended and is not counted."""
+        """The request has ended and is not counted."""
         ...
 
 
 class DetailedRecorder(Protocol):
-    """The same with a value for each of some histograms; None records nothing in one."""
+    """The same with a value for each of some histograms; None records nothing."""
 
     def begin(self, method: str, /) -> None: ...
 
@@ -69,19 +69,19 @@ class DetailedRecorder(Protocol):
 
 
 class BoundCounter(Protocol):
-    """One counter with its labels, looked up once: for what happens often."""
+    """One counter with its labels, looked up once for frequent recordings."""
 
     def inc(self, amount: float = 1.0) -> None: ...
 
 
 class BoundHistogram(Protocol):
-    """One histogram with its labels, looked up once: for what happens often."""
+    """One histogram with its labels, looked up once for frequent recordings."""
 
     def observe(self, value: float) -> None: ...
 
 
 class BoundHistograms(Protocol):
-    """Several histograms with their labels, looked up once: for what is known at the same moment."""
+    """Several histograms with their labels, looked up once, whose values are known at the same moment."""
 
     def observe(self, values: Sequence[float | None]) -> None:
         """Record a value to each, in the order in which they were bound; None records nothing.
@@ -92,10 +92,10 @@ class BoundHistograms(Protocol):
 
 
 class BoundGauge(Protocol):
-    """One gauge with its labels, looked up once: for what happens often."""
+    """One gauge with its labels, looked up once for frequent recordings."""
 
     def set(self, value: float) -> None: ...
 
     def move(self, amount: float) -> None:
-        """Add an amount, which may be negative, to the value that this process gave it; 0 to begin with."""
+        """Add an amount, which may be negative, to the value that this process has set; it begins with 0."""
         ...

@@ -1,4 +1,4 @@
-"""What the settings want of requests beside rate, errors and duration by method, route and code."""
+"""What the settings ask for besides rate, errors and duration by method, route and code."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from metrics_app.semconv_observer import SemconvObserver
 
 
 def find_details(metrics: MetricsPort) -> Recording | Observing | None:
-    """None where nothing is wanted but what the adapter's own recorder takes."""
+    """None if only what the adapter's own recorder takes is wanted."""
     routes = frozenset(item for item in conf.exclude if not item.startswith("/"))
     labels, details, names = conf.labels, conf.request_details, conf.names
     if names == "plain" and not routes and not labels and not details:
@@ -36,7 +36,7 @@ def find_details(metrics: MetricsPort) -> Recording | Observing | None:
 
 
 def _find_observer(metrics: MetricsPort) -> tuple[Observer, Mapping[str, Callable[..., Any]]]:
-    """What records rate, errors and duration, and the hooks of Django's that it needs."""
+    """The observer that records rate, errors and duration, and the Django hooks that it needs."""
     if conf.names == "django-prometheus":
         observer = DjangoPrometheusObserver(metrics, conf.max_label_sets)
         return observer, {

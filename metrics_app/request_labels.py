@@ -1,4 +1,4 @@
-"""What requests are told apart by, whichever framework answers them: each label has a few values alone."""
+"""The labels of requests, in any framework. Each label has only a few values."""
 
 METHODS = {
     method: method

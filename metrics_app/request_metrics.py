@@ -1,4 +1,4 @@
-"""The metrics of requests as the settings want them: their names, their buckets and their extra labels."""
+"""The metrics of requests as the settings ask for them: names, buckets and extra labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -38,7 +38,7 @@ def declare_request_metrics(options: RequestMetricsOptions) -> None:
     """Put the definitions that the settings ask for into the catalogue, before an adapter uses them.
 
     Raises:
-        MetricKindError: the project has a metric of such a name.
+        MetricKindError: the project has a metric with such a name.
     """
     stores = STORES if options.names == "django-prometheus" else ()
     for definition in (*STORES, *[each for scheme in SCHEMES.values() for each in scheme]):

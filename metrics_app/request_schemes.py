@@ -1,4 +1,4 @@
-"""Metrics of requests by other names than this app's own: what the setting NAMES chooses."""
+"""Metrics of requests under names other than this app's own, by the setting NAMES."""
 
 from metrics_app.catalogue import REQUEST_BUCKETS, Definition, Kind, Merge
 

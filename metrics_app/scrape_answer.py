@@ -1,4 +1,4 @@
-"""The answer to a scrape, whichever framework asks for it: who may have it, and in what form."""
+"""The answer to a scrape, in any framework: who may have it, and in which format."""
 
 import gzip
 import hmac
@@ -15,7 +15,7 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 
 class ScrapeRequest(NamedTuple):
-    """What of a request matters; headers that are missing are ''."""
+    """The parts of a request that matter; missing headers are ''."""
 
     method: str
     address: str
@@ -32,7 +32,7 @@ class ScrapeAnswer(NamedTuple):
 
 
 def refuse_scrape(request: ScrapeRequest, token: str, networks: Networks) -> ScrapeAnswer | None:
-    """The response to a client that may not have the metrics; None for others."""
+    """The response to a client that may not have the metrics; None if it may."""
     if networks and not _comes_from(request.address, networks):
         return ScrapeAnswer(403, {})
     if token and not _has_token(request.authorization, token):
@@ -52,7 +52,7 @@ def expose(request: ScrapeRequest, handler: HttpHandler) -> ScrapeAnswer:
     if _accepts_gzip(request.accept_encoding):
         content = gzip.compress(content, FASTEST, mtime=0)
         headers["Content-Encoding"] = "gzip"
-    # HEAD has the length that GET would have; some servers warn of a body that they leave out.
+    # HEAD has the length that GET would have; some servers warn about a body that they leave out.
     headers["Content-Length"] = str(len(content))
     return ScrapeAnswer(200, headers, b"" if request.method == "HEAD" else content)
 
@@ -69,7 +69,7 @@ def _comes_from(text: str, networks: Networks) -> bool:
 
 def _has_token(authorization: str, expected: str) -> bool:
     scheme, _, token = authorization.partition(" ")
-    # In constant time, so that how long it takes does not tell how much of it was right.
+    # In constant time, so that the time does not reveal how much of it was right.
     return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), expected.encode())
 
 

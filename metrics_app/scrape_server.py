@@ -1,4 +1,4 @@
-"""Answers scrapes, and nothing else, where no web server of the product runs."""
+"""Answers scrapes only, where no web server of the product runs."""
 
 import socket
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ class ScrapeServer(WSGIServer):
         self.set_app(application)
 
     def server_bind(self) -> None:
-        # Without the look-up of a name that HTTPServer does, which can hang.
+        # Without the name look-up of HTTPServer, which can hang.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
         self.setup_environ()
@@ -59,7 +59,7 @@ class ScrapeServer(WSGIServer):
         try:
             self.finish_request(request, client_address)
         except OSError:
-            pass  # the client went away, or said nothing for too long
+            pass  # the client went away, or was silent for too long
         except Exception:  # noqa: BLE001 - one scrape that fails must not end the others
             self.handle_error(request, client_address)
         finally:
@@ -71,4 +71,4 @@ class _Handler(WSGIRequestHandler):
     timeout = SECONDS_OF_SILENCE
 
     def log_message(self, *_: object) -> None:
-        """Scrapes come every few seconds: a line for each says nothing."""
+        """Log nothing: a line for each scrape, every few seconds, would not help."""

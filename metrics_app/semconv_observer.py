@@ -1,4 +1,4 @@
-"""Records each request by the names of OpenTelemetry's semantic conventions."""
+"""Records each request under the names of OpenTelemetry's semantic conventions."""
 
 from collections.abc import Mapping
 

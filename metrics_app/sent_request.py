@@ -1,4 +1,4 @@
-"""A request of an application without Django of which more is wanted than its rate, errors and duration."""
+"""A request without Django, with more measurements than rate, errors and duration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
@@ -18,7 +18,7 @@ from metrics_app.semconv_observer import SemconvObserver
 
 
 class Details(NamedTuple):
-    """What is wanted."""
+    """What the settings want to know about requests."""
 
     names: str
     labels: Mapping[str, RequestLabel]
@@ -33,7 +33,7 @@ class Observation(NamedTuple):
 
 
 def find_observation(metrics: MetricsPort, wanted: Details) -> Observation | None:
-    """None where nothing is wanted but what the adapter's own recorder takes."""
+    """None if only what the adapter's own recorder takes is wanted."""
     if wanted.names == "plain" and not wanted.labels and not wanted.details:
         return None
     count = count_exceptions(metrics) if "exceptions" in wanted.details else None
@@ -49,7 +49,7 @@ def find_observation(metrics: MetricsPort, wanted: Details) -> Observation | Non
 
 
 class SentRequest:
-    """In progress from the moment it is made until `end`: what observers are given."""
+    """The request that observers get; in progress from its creation until `end`."""
 
     __slots__ = (
         "_observation",
@@ -95,13 +95,13 @@ class SentRequest:
         self._start = perf_counter()
 
     def count(self, size: int) -> None:
-        """So many bytes are sent now."""
+        """Count bytes that are sent now."""
         if self.first_byte is None:
             self.first_byte = perf_counter() - self._start
         self._sent = (self._sent or 0) + size
 
     def end(self, code: int, find_route: Callable[[], str | None], *, is_counted: bool = True) -> None:
-        """Record it, the first time alone."""
+        """Record the request; later calls do nothing."""
         if self.is_over:
             return
         self.is_over = True

@@ -1,5 +1,5 @@
-"""What each setting may be: parsers that give the value as it is used or raise SettingError with the rule,
-and the defaults that depend on the machine and the project.
+"""Parsers of the settings, which return the value as it is used or raise SettingError with the rule, and the
+defaults that depend on the machine and the project.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ MEMORY = "metrics_app.adapters.memory.InMemoryMetricsAdapter"
 
 
 class SettingError(ValueError):
-    """A value that this setting cannot have; the text is the rule."""
+    """The setting cannot have this value; the message is the rule."""
 
 
 NOBODY = (ip_network("0.0.0.0/32"),)
@@ -178,7 +178,7 @@ def find_default_backend() -> str:
 
 
 def find_missing_module() -> str | None:
-    """The module that the Prometheus adapter needs and that is missing here; None if it can work."""
+    """The missing module that the Prometheus adapter needs; None if it can work."""
     for name in ("fcntl", "resource", "prometheus_client"):
         try:
             if find_spec(name) is None:
@@ -189,7 +189,7 @@ def find_missing_module() -> str | None:
 
 
 def find_default_directory() -> Path:
-    """A directory in the system's temporary one, the same for all processes of one user and one project."""
+    """A directory in the system's temporary one, shared by all processes of one user and one project."""
     module = os.environ.get("DJANGO_SETTINGS_MODULE") or str(getattr(settings, "ROOT_URLCONF", ""))
     file = getattr(sys.modules.get(module), "__file__", None) or "."
     project = re.sub(r"\W+", "-", module.partition(".")[0])[:40]
@@ -199,7 +199,7 @@ def find_default_directory() -> Path:
 
 
 def find_default_on_misuse() -> str:
-    """'raise' where a developer looks: under DEBUG, and in tests."""
+    """'raise' under DEBUG and in tests, where a developer sees it; else 'log'."""
     mail = sys.modules.get("django.core.mail")
     in_tests = mail is not None and hasattr(mail, "outbox")  # made by Django's setup_test_environment
     return "raise" if settings.DEBUG or in_tests else "log"

@@ -81,8 +81,8 @@ _used: StandaloneSettings | None = None
 def set_up(arguments: StandaloneArguments) -> StandaloneSettings:
     """Use these settings in this process.
 
-    Where Django has set up metrics, its adapter is used, and only `token`, `allowed_networks`,
-    `count_scrapes` and `request_details` are of any effect here.
+    If Django has set up metrics, its adapter is used, and only `token`, `allowed_networks`, `count_scrapes`
+    and `request_details` have an effect here.
 
     Raises:
         AdapterSettingsError: a value cannot be used, or other settings are in use already.
@@ -118,7 +118,7 @@ def set_up(arguments: StandaloneArguments) -> StandaloneSettings:
 
 
 def forget() -> None:
-    """Let other settings be used: for tests."""
+    """Forget the settings, so that tests can use others."""
     global _used  # noqa: PLW0603 - one per process is the purpose
     current.reset()
     if _used is not None:
@@ -156,7 +156,7 @@ def read_settings(arguments: StandaloneArguments) -> StandaloneSettings:
 
 
 def _process_wide(settings: StandaloneSettings) -> tuple[object, ...]:
-    """What the adapter depends on, of which there is one in a process."""
+    """The settings that the adapter depends on, because a process has only one."""
     return (
         settings.backend,
         str(settings.directory),

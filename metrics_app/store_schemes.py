@@ -1,4 +1,4 @@
-"""Metrics of databases, models and caches by django-prometheus's names: what the setting NAMES chooses."""
+"""Metrics of databases, models and caches under the names of django-prometheus, by the setting NAMES."""
 
 from metrics_app.catalogue import Definition, Kind
 from metrics_app.request_schemes import LATENCY_BUCKETS

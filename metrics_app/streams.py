@@ -10,8 +10,8 @@ Finish = Callable[[int], None]
 
 
 class Stream:
-    """Ends once: by its last part, by an error, by being closed when the client goes away, or, when the
-    server refuses to send it and never closes it, by being let go of.
+    """Ends once: with its last part, with an error, when it is closed because the client went away, or, if
+    the server refuses to send it and never closes it, when it is garbage collected.
     """
 
     def __init__(self, status: int, finish: Finish) -> None:
@@ -26,7 +26,7 @@ class Stream:
         self._end(self._status)
 
     def fail(self) -> None:
-        """The server could not send it."""
+        """Note that the server could not send it."""
         self._end(SERVER_ERROR)
 
     def _end(self, code: int) -> None:

@@ -1,12 +1,12 @@
-"""Assertions on what code records, for the tests of an application:
+"""Assertions about recorded metrics, for the tests of an application:
 
     from metrics_app.testing import assert_counted
 
     with assert_counted(orders, channel="web"):
         client.post("/orders", {"channel": "web"})
 
-They read the in-memory adapter. Where the process has another one, an in-memory one takes its place within
-the block; Django's request middleware keeps the one it began with, so tests of its metrics set
+They read the in-memory adapter. If the process has another one, an in-memory one replaces it within the
+block. Django's request middleware keeps the adapter it began with, so tests of its metrics set
 METRICS["BACKEND"] to 'metrics_app.adapters.memory.InMemoryMetricsAdapter'.
 """
 
@@ -24,7 +24,7 @@ Metric = str | Labelled
 
 @contextmanager
 def recorded_metrics() -> Iterator[InMemoryMetricsAdapter]:
-    """What is recorded within the block, to be read back."""
+    """An adapter with everything that the block records."""
     found = current.adapter
     if isinstance(found, InMemoryMetricsAdapter):
         yield found
@@ -36,12 +36,12 @@ def recorded_metrics() -> Iterator[InMemoryMetricsAdapter]:
 
 @contextmanager
 def assert_counted(metric: Metric, by: float = 1, **labels: object) -> Iterator[None]:
-    """The block adds this much to a counter, in all its series that have at least these labels.
+    """Check that the block adds this much to a counter, in all its series that have at least these labels.
 
-    For a histogram it is how many values the block observes.
+    For a histogram, `by` is the number of values that the block observes.
 
     Raises:
-        AssertionError: it adds something else.
+        AssertionError: it adds another amount.
     """
     name = _find_name(metric)
     with recorded_metrics() as recorded:
@@ -63,7 +63,7 @@ def assert_counted(metric: Metric, by: float = 1, **labels: object) -> Iterator[
 
 @contextmanager
 def assert_not_counted(metric: Metric, **labels: object) -> Iterator[None]:
-    """The block adds nothing to a counter, in any series that has these labels.
+    """Check that the block adds nothing to a counter, in any series that has these labels.
 
     Raises:
         AssertionError: it adds something.
@@ -74,7 +74,7 @@ def assert_not_counted(metric: Metric, **labels: object) -> Iterator[None]:
 
 @contextmanager
 def assert_observed(metric: Metric, *values: float, **labels: object) -> Iterator[None]:
-    """The block observes these values of a histogram, in this order, in one series.
+    """Check that the block observes these values of a histogram, in this order, in one series.
 
     Raises:
         AssertionError: it observes others.
@@ -90,7 +90,7 @@ def assert_observed(metric: Metric, *values: float, **labels: object) -> Iterato
 
 @contextmanager
 def assert_set(metric: Metric, value: float, **labels: object) -> Iterator[None]:
-    """A gauge has this value at the end of the block.
+    """Check that a gauge has this value at the end of the block.
 
     Raises:
         AssertionError: it has another one, or none was set.

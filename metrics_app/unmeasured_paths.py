@@ -1,4 +1,4 @@
-"""The paths whose requests are not measured: asked of each request before Django resolves it."""
+"""The paths whose requests are not measured; checked before Django resolves the request."""
 
 from collections.abc import Container
 
@@ -11,7 +11,7 @@ from metrics_app.conf import conf
 
 
 def find_unmeasured_paths() -> Container[str]:
-    """Those that the setting EXCLUDE names, and the exposition unless scrapes are counted."""
+    """The paths in the setting EXCLUDE, and the exposition unless scrapes are counted."""
     scraped: Container[str] = frozenset() if conf.count_scrapes else find_scrape_paths()
     prefixes = tuple(item for item in conf.exclude if item.startswith("/"))
     return PathsAndPrefixes(scraped, prefixes) if prefixes else scraped
@@ -27,7 +27,7 @@ class PathsAndPrefixes(Container[str]):
 
 
 def find_scrape_paths() -> Container[str]:
-    """Every path of the exposition; none where it has no URL."""
+    """Every path of the exposition; empty if it has no URL."""
     path = _reversed_path()
     if path is None:
         return frozenset[str]()
@@ -41,7 +41,7 @@ def find_scrape_paths() -> Container[str]:
 
 
 class LocalizedPaths(Container[str]):
-    """One path behind the prefix of any language, and without one."""
+    """A path with the prefix of any language, and without one."""
 
     def __init__(self, path: str) -> None:
         self._path = path

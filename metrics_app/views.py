@@ -24,7 +24,7 @@ def exposition(request: HttpRequest) -> HttpResponse:
     if answer is None:
         handler = get_metrics().get_http_handler()
         if has_failed():
-            # The scrape fails, for numbers of this process alone would be taken for those of all.
+            # The scrape fails, because numbers of only this process would be taken for those of all.
             return HttpResponse("Metrics cannot be exposed: the log says why.\n", "text/plain", status=503)
         answer = expose(asked, handler)
     vary = answer.headers.pop("Vary", "")

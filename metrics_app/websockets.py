@@ -1,4 +1,4 @@
-"""Connections and messages of WebSockets: of Starlette and FastAPI, and of consumers under Django Channels.
+"""Connections and messages of WebSockets, in Starlette and FastAPI, and in consumers of Django Channels.
 
 from metrics_app.websockets import WebSocketMetrics
 
@@ -49,8 +49,9 @@ messages = metrics.counter(
 class WebSocketMetrics:
     """Measures every WebSocket connection of the application; other requests pass unmeasured.
 
-    `route` tells from the scope, once the connection is accepted, the template of its path, or None if it
-    matched none. The other arguments are those of `metrics_app.standalone`; under Django they are not needed.
+    `route` gets the scope once the connection is accepted, and returns the template of its path, or None if
+    it matched none. The other arguments are those of `metrics_app.standalone`; under Django they are not
+    needed.
 
     Raises:
         AdapterSettingsError: a setting cannot be used.
@@ -142,7 +143,7 @@ class Connection:
 
 
 def find_template_of_channels(scope: Scope) -> str | None:
-    """Channels leaves the values of a path's parameters in the scope, and not the pattern that has them."""
+    """Channels leaves the values of a path's parameters in the scope, but not the pattern with them."""
     found = scope.get("url_route")
     if not isinstance(found, dict):
         return None
@@ -151,6 +152,6 @@ def find_template_of_channels(scope: Scope) -> str | None:
     for name, value in parameters:
         replaced = template.replace(f"/{value}/", f"/{{{name}}}/", 1)
         if replaced == template:
-            return None  # it was converted, as '007' to 7: what remains could be any text of a client's
+            return None  # it was converted, as '007' to 7: what remains could be any text from a client
         template = replaced
     return template[1:-1]

@@ -1,4 +1,4 @@
-"""The same middleware and exposition for WSGI applications without Django: Flask, Falcon, plain WSGI.
+"""The middleware and exposition for WSGI applications without Django: Flask, Falcon, plain WSGI.
 
 from metrics_app.wsgi import RequestMetrics, exposition
 
@@ -33,8 +33,8 @@ def no_route(_environ: dict[str, Any]) -> None:
 class RequestMetrics:
     """Counts and times every request, to the last byte of its answer.
 
-    `route` tells from the environ, once a request is answered, the template of its path, or None if it
-    matched none: left out, every request is `unmatched`. Requests whose path begins with one of `exclude`
+    `route` gets the environ after a request was answered, and returns the template of its path, or None if it
+    matched none. Without it, every request is `unmatched`. Requests whose path begins with one of `exclude`
     are not measured. The other arguments are those of `metrics_app.standalone`.
 
     Raises:
@@ -79,7 +79,7 @@ class RequestMetrics:
             request.fail(error)
             raise
         if isinstance(content, list | tuple) or _is_file(environ, content):
-            # All of it is there, or the server sends it by its own means if it gets the object itself.
+            # All of it is there, or the server can send it itself if it gets the object unchanged.
             if isinstance(content, list | tuple):
                 request.count(content)
             request.end(request.status)
@@ -87,7 +87,7 @@ class RequestMetrics:
         return TimedContent(content, request)
 
     def _bind(self) -> RequestRecorder:
-        # Not before a request is there: what was loaded before a fork takes no slot.
+        # Not before the first request, so that an application that was loaded before a fork takes no slot.
         metrics = current.get_metrics()
         metrics.announce()
         settings = self._settings
@@ -120,7 +120,7 @@ class RequestMetrics:
 
 
 class MeasuredRequest:
-    """A request in progress from the moment this is made until it is ended."""
+    """A request that is in progress from the creation of this object until its end."""
 
     __slots__ = ("_finish", "environ", "is_scrape", "method", "recorder", "start", "status")
 
@@ -143,7 +143,7 @@ class MeasuredRequest:
         self.status = status
 
     def count(self, parts: Sequence[bytes]) -> None:
-        """These are sent now."""
+        """Count bytes that are sent now."""
 
     def fail(self, _error: BaseException) -> None:
         self.end(SERVER_ERROR)
@@ -155,7 +155,7 @@ class MeasuredRequest:
 
 
 class ObservedWsgiRequest(MeasuredRequest):
-    """One of which more is wanted."""
+    """A request with further measurements."""
 
     __slots__ = ("sent",)
 
@@ -189,7 +189,7 @@ class ObservedWsgiRequest(MeasuredRequest):
 
 
 class TimedContent:
-    """Ends the request with its last part, with an error, by being closed, or by being let go of."""
+    """Ends the request with its last part, with an error, when closed, or when garbage collected."""
 
     def __init__(self, content: Iterable[bytes], request: MeasuredRequest) -> None:
         self._content = content
@@ -230,7 +230,7 @@ def _is_file(environ: "WSGIEnvironment", content: object) -> bool:
 
 
 class Exposition:
-    """Answers scrapes: a WSGI application of its own. Its arguments are those of `RequestMetrics`."""
+    """Answers scrapes, as a WSGI application. Its arguments are those of `RequestMetrics`."""
 
     def __init__(self, **settings: Unpack[StandaloneArguments]) -> None:
         self._arguments = settings

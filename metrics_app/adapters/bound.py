@@ -1,4 +1,4 @@
-"""Series looked up once, and again where their adapter has forgotten them: after a fork or a close."""
+"""Series that are looked up once, and again after a fork or a close, when the adapter has forgotten them."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Recorded(Protocol):
-    """A series; who adds to it holds the lock of the families."""
+    """A series; callers that add to it hold the lock of the families."""
 
     def add(self, amount: float, /) -> None: ...
 
@@ -23,7 +23,7 @@ Series = TypeVar("Series", bound=Recorded)
 
 
 class Settable(Protocol):
-    """A gauge; who sets it holds the lock of the families."""
+    """A gauge; callers that set it hold the lock of the families."""
 
     def set(self, value: float, /) -> None: ...
 
@@ -66,7 +66,7 @@ class Bound(Generic[Series]):
     def _look_up(self) -> Series:
         generation = self._families.generation
         series, own = self._families.locate(self._kind, self._name, self._labels)
-        # What goes to the overflow series is looked up each time: so it is counted each time.
+        # A recording for the overflow series is looked up each time, so that it is counted each time.
         self._series, self._generation = series, generation if own else None
         return series
 
@@ -90,14 +90,14 @@ class BoundGauge(Bound[Series]):
 
 
 class BoundHistograms(Generic[Series]):
-    """Several histograms, recorded to together."""
+    """Several histograms that are recorded together."""
 
     __slots__ = ("_families", "_found", "_series")
 
     def __init__(self, families: "Families[Series]", series: Sequence[tuple[str, Labels]]) -> None:
         self._families = families
         self._series = [(name, dict(labels)) for name, labels in series]
-        # In one object, because another thread may replace them: the generation, and what was found then.
+        # In one object, because another thread may replace it: the generation, and the series found then.
         self._found: tuple[object, list[Series]] = None, []
 
     def observe(self, values: Sequence[float | None]) -> None:
@@ -116,6 +116,6 @@ class BoundHistograms(Generic[Series]):
         generation = self._families.generation
         located = [self._families.locate(Kind.HISTOGRAM, *series) for series in self._series]
         found = [series for series, _ in located]
-        # What goes to an overflow series is looked up each time: so it is counted each time.
+        # A recording for an overflow series is looked up each time, so that it is counted each time.
         self._found = generation if all(own for _, own in located) else None, found
         return found

@@ -1,4 +1,4 @@
-"""Values and label values as callers give them, made into numbers and text; or refused."""
+"""Converts values and label values from callers to numbers and text, or refuses them."""
 
 import math
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def to_number(value: object) -> float:
     """
     if type(value) is float:
         return value
-    # What can be read as a number is not one: '3' as a value is a mistake elsewhere.
+    # Text that looks like a number is refused: '3' as a value is a mistake elsewhere.
     if not isinstance(value, str | bytes | bytearray) and isinstance(value, SupportsFloat | SupportsIndex):
         try:
             return float(value)
@@ -29,7 +29,7 @@ def to_number(value: object) -> float:
 
 
 def to_amount(value: object) -> float:
-    """What a counter may be increased by and a histogram may observe.
+    """A value that a counter may be increased by, or a histogram may observe.
 
     Raises:
         MetricValueError: it is not a finite number of 0 or above. Such a value would make the total
@@ -44,7 +44,7 @@ def to_amount(value: object) -> float:
 
 
 def to_step(value: object) -> float:
-    """What may be added to a gauge.
+    """A value that may be added to a gauge.
 
     Raises:
         MetricValueError: it is not a finite number. Such a value would make the gauge NaN or infinite until
@@ -59,13 +59,13 @@ def to_step(value: object) -> float:
 def to_text(value: object) -> str:
     """A label value as text that can be written as UTF-8."""
     if isinstance(value, str):
-        # The characters themselves, whatever a subclass makes of str(): an enum would give its name.
+        # The characters themselves, because a subclass may override str(): an enum would give its name.
         text = str.__str__(value)
     elif isinstance(value, int) and isinstance(value, Enum):
         text = int.__repr__(value)
     else:
         text = str(value)
-    # Half of a surrogate pair, as in a path that is not UTF-8, cannot be exposed: '?' can.
+    # Half of a surrogate pair, as in a path that is not UTF-8, cannot be exposed; '?' replaces it.
     return text if text.isascii() else text.encode(errors="replace").decode()
 
 

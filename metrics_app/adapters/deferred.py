@@ -1,4 +1,4 @@
-"""Recordings that wait until what they have interrupted is done."""
+"""Recordings that wait until the recording that they have interrupted is done."""
 
 from collections import deque
 
@@ -10,7 +10,7 @@ DeferredRecording = tuple[Kind, str, Labels, str, float]
 
 
 class Deferred:
-    """Takes what cannot be recorded now, because the recording has interrupted another one."""
+    """Keeps recordings that have interrupted another one, and so cannot be made now."""
 
     __slots__ = ("_deferred", "_metric")
 

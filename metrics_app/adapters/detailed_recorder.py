@@ -1,4 +1,4 @@
-"""Records requests with figures beside their duration."""
+"""Records requests with more figures than their duration."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,7 +34,7 @@ class RequestHistograms:
 
 
 class HistogramsRecorder:
-    """What a recorder records, and a value for each of the histograms."""
+    """Records what a recorder does, and a value for each of the histograms."""
 
     def __init__(self, recorder: RequestRecorder, histograms: RequestHistograms) -> None:
         self._recorder = recorder

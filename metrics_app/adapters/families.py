@@ -26,7 +26,7 @@ Series = TypeVar("Series", bound=Recorded)
 
 
 class ReentrantUseError(OSError):
-    """A finaliser or signal handler asks for what the code that it interrupted has half done."""
+    """A finaliser or signal handler has interrupted a change, and asks for what is being changed."""
 
 
 class Family(Generic[Series]):
@@ -46,11 +46,11 @@ class Family(Generic[Series]):
 class Families(Generic[Series]):
     """Every metric of an adapter.
 
-    `lock` is re-entrant, because a finaliser that the garbage collector runs, or a signal handler, may
-    record something in the midst of a recording. `build` makes a series. `stored` tells which label sets of a
-    metric exist already, left by an earlier process, and `removed` which of them another process has removed.
-    `dropped` is called with the metric's name for each recording that exceeds the limit. `unwritable` gives
-    what takes the recordings while a series cannot be built.
+    `lock` is re-entrant, because a finaliser that the garbage collector runs, or a signal handler, may record
+    during a recording. `build` makes a series. `stored` returns the label sets of a metric that an earlier
+    process has left, and `removed` those that another process has removed. `dropped` is called with the
+    metric's name for each recording that exceeds the limit. `unwritable` returns what takes the recordings
+    while a series cannot be built.
     """
 
     def __init__(
@@ -79,21 +79,21 @@ class Families(Generic[Series]):
         self.forget()
 
     def after_fork(self, lock: AbstractContextManager[bool]) -> None:
-        """In a child that fork made another thread may have held the lock, in the midst of a change."""
+        """Start again in a forked child, where another thread may have held the lock during a change."""
         self.lock = lock
         self.is_changing = False
         self._is_catching_up = False
         self._deferred: deque[DeferredRecording] = deque()
 
     def forget(self) -> None:
-        """Let go of every series."""
+        """Forget every series."""
         self._names = ExposedNames()
         self._families: dict[str, Family[Series]] = {}
         self.generation: object = self._families
         """Another object each time that this has made every series void."""
 
     def bound(self, kind: Kind, name: str, labels: Labels) -> Bound[Series]:
-        """The series of this label set, to record to it without looking it up; built with its first value.
+        """The series of this label set, for recording without a look-up; it is built with its first value.
 
         Raises:
             MetricsError: the name, the type or the label names are not those of the metric.
@@ -107,13 +107,13 @@ class Families(Generic[Series]):
         return BoundGauge(self, Kind.GAUGE, name, labels)
 
     def bound_histograms(self, series: Sequence[tuple[str, Labels]]) -> BoundHistograms[Series]:
-        """The same for several histograms, recorded to together."""
+        """The same for several histograms that are recorded together."""
         for name, labels in series:
             self.definition(Kind.HISTOGRAM, name, labels)
         return BoundHistograms(self, series)
 
     def request_histograms(self, names: Sequence[str], bind: Bind) -> RequestHistograms:
-        """Histograms of requests, as many label sets of which are kept as a metric may have."""
+        """Histograms of requests, with at most as many label sets as a metric may have."""
         return RequestHistograms(bind, names, self._max_label_sets)
 
     def let_go(self, name: str, labels: Labels | None) -> Definition | None:
@@ -211,7 +211,7 @@ class Families(Generic[Series]):
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Change what exists. Whatever interrupts that and records something is recorded afterwards.
+        """Change what exists. Recordings that interrupt the change are made after it.
 
         Raises:
             ReentrantUseError: the caller itself has interrupted such a change.
@@ -227,8 +227,8 @@ class Families(Generic[Series]):
         self.catch_up()
 
     def catch_up(self) -> None:
-        """Record what could not be while something else was half done."""
-        # In the order in which it came, so not again from within the series that this makes.
+        """Make the recordings that had to wait for a change."""
+        # In their order, so not again from within the series that this makes.
         while self._deferred and not (self.is_changing or self._is_catching_up):
             try:
                 self._is_catching_up = True
@@ -284,7 +284,7 @@ class Families(Generic[Series]):
         if self._has_room(family):
             return True
         now = monotonic()
-        # Not for each recording: where there is no room, there are many.
+        # Not for each recording, because there are many when there is no room.
         if now >= family.next_search:
             family.next_search = now + SECONDS_BETWEEN_SEARCHES
             for values in self._removed(family.definition) & family.stored:

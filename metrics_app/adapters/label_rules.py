@@ -18,7 +18,7 @@ LEFT_OUT_WHEN_EMPTY = frozenset({"method", "route", "code"})
 
 
 class LabelRules:
-    """Constant labels are added at the exposition; a recording may repeat them."""
+    """The rules of labels. Constant labels are added at the exposition; a recording may repeat them."""
 
     def __init__(self, constant_labels: Mapping[str, str]) -> None:
         check_constant_labels(constant_labels)

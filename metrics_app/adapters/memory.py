@@ -1,4 +1,4 @@
-"""Keeps metrics in this process: for tests, which can read back what was recorded."""
+"""Keeps metrics in this process, for tests that read back what was recorded."""
 
 import math
 from bisect import bisect_left
@@ -38,7 +38,7 @@ MAX_VALUES = 10_000
 
 
 class MemorySeries:
-    """The values that one series got, in order; a counter's are its increments."""
+    """The values recorded to one series, in order; those of a counter are its increments."""
 
     __slots__ = ("_counts", "_lock", "_sum", "buckets", "values")
 
@@ -144,7 +144,7 @@ class InMemoryMetricsAdapter:
         return self._families.bound_gauge(name, labels)
 
     def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Labels) -> None:
-        """There are none here."""
+        """This adapter has no exemplars."""
 
     def remove(self, name: str, labels: Labels) -> None:
         self._remove(name, labels)
@@ -169,7 +169,7 @@ class InMemoryMetricsAdapter:
         return found
 
     def observations(self, name: str, labels: Labels) -> list[float]:
-        """What a histogram observed last, in order."""
+        """The last values that a histogram observed, in order."""
         series = self._find(name, labels)
         return [] if series is None else list(series.values)
 
@@ -219,7 +219,7 @@ class InMemoryMetricsAdapter:
         return self
 
     def __call__(self, _accept: str = "", /) -> bytes:
-        """The exposition, in the text format whatever is asked for."""
+        """The exposition, always in the text format."""
         lines = self._lines_of_scrape_gauges()
         for family in self._families.all():
             lines += _heading(family.definition)
@@ -236,7 +236,7 @@ class InMemoryMetricsAdapter:
         """There is one process."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """This adapter holds nothing."""
 
     def _lines_of_scrape_gauges(self) -> list[str]:
         found: dict[str, list[str]] = {}

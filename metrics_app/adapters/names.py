@@ -1,4 +1,4 @@
-"""The names of metrics and labels, and the names under which a metric is exposed: each belongs to one."""
+"""The names of metrics and labels. Each name under which a metric is exposed belongs to one metric."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -42,7 +42,7 @@ def base_name(name: str, kind: Kind) -> str:
 
 
 def escape_metric_name(name: str) -> str:
-    """The name as scrapers get it that ask for nothing else: '_' for each character that is not allowed."""
+    """The name for scrapers that support no others, with '_' for each character that is not allowed."""
     return name if METRIC_NAME.fullmatch(name) else _escape(name, ":")
 
 
@@ -119,7 +119,7 @@ FIXED: dict[str, Owner] = _fixed_names()
 
 
 def reserve(definition: Definition) -> None:
-    """Give the exposed names of a metric to it, for as long as the process lives.
+    """Reserve the exposed names of a metric for it, as long as the process lives.
 
     Raises:
         MetricKindError: one of them belongs to another metric.
@@ -150,7 +150,7 @@ def check_metric_name(name: str) -> None:
 def check_declared_name(name: str) -> None:
     """Raises InvalidMetricNameError unless a metric may be declared by this name.
 
-    It may have characters that are escaped for some scrapers: a declaration is no slip of the pen.
+    It may have characters that are escaped for some scrapers, because a declaration is deliberate.
     """
     if not _is_text(name) or not name.removesuffix("_total"):
         raise InvalidMetricNameError(
@@ -204,7 +204,7 @@ def check_exemplar(metric: str, labels: Mapping[str, str]) -> None:
 
 
 def check_constant_labels(labels: Iterable[str]) -> None:
-    """Raises InvalidMetricNameError for a constant label that a metric could have by itself."""
+    """Raises InvalidMetricNameError for a constant label that a metric could also have."""
     taken = RESERVED_LABELS.union(*[definition.label_names for definition in CATALOGUE.values()])
     for label in labels:
         if not _is_label_name(label) or label in taken:

@@ -1,4 +1,4 @@
-"""Gauges that are read at the scrape: within a time limit that holds even if the reading hangs."""
+"""Gauges that are read at the scrape, within a time limit that holds even if the reading hangs."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ def source_name(source: ScrapeGauges) -> str:
 
 
 class _Reading:
-    """One call of a source in a thread of its own: a thread that hangs can only be left behind."""
+    """One call of a source in a separate thread, because a thread that hangs can only be left behind."""
 
     def __init__(self, source: ScrapeGauges, define: Callable[[GaugeSample], Definition]) -> None:
         self._source = source
@@ -36,13 +36,13 @@ class _Reading:
         try:
             samples = [self._defined(sample) for sample in self._source()]
             self.samples = [sample for sample in samples if sample is not None]
-        except Exception:  # whatever the source raises, the scrape must answer
+        except Exception:  # the scrape must answer, whatever the source raises
             logger.warning("Gauges of %r could not be read", self._source, exc_info=True)
         finally:
             self.done.set()
 
     def _defined(self, sample: GaugeSample) -> DefinedSample | None:
-        """The sample as it is exposed; None, and counted, when it cannot be."""
+        """The sample as it is exposed; if it cannot be, the failure is counted, and this returns None."""
         try:
             name, labels, value = sample
             texts = {label: to_text(of_label) for label, of_label in labels.items()}
@@ -56,7 +56,7 @@ class _Reading:
 
 
 def _is_known(sample: DefinedSample, series: set[object]) -> bool:
-    """Whether these series have it, which they do afterwards: each may stand in a text once."""
+    """Whether these series have it already; it is added, because a text may have each series once."""
     _, (name, labels, _) = sample
     before = len(series)
     series.add((name, frozenset(labels.items())))
@@ -66,8 +66,8 @@ def _is_known(sample: DefinedSample, series: set[object]) -> bool:
 class ScrapeGaugeSources:
     """Reads every registered source.
 
-    `define` tells the definition of a gauge, or raises; `failed` hears the name of a source that
-    could not be read, or gave what cannot be exposed, and 'raised' or 'hung'.
+    `define` returns the definition of a gauge, or raises. `failed` is called with the name of a source that
+    could not be read, or returned what cannot be exposed, and 'raised' or 'hung'.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class ScrapeGaugeSources:
     def _start(self, source: ScrapeGauges) -> _Reading:
         with self._lock:
             reading = self._readings[source]
-            # One that still runs is waited for again: a source that hangs holds one thread, not one a scrape.
+            # A call that still runs is awaited again, so that a source that hangs holds one thread, not one
+            # per scrape.
             if reading is None or reading.done.is_set():
                 reading = self._readings[source] = _Reading(source, self._define)
             return reading

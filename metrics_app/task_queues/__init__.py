@@ -1,4 +1,4 @@
-"""Metrics of background tasks, where the setting TASKS asks for them: one module per kind of queue."""
+"""Metrics of background tasks, if the setting TASKS asks for them: one module per kind of queue."""
 
 from importlib.util import find_spec
 

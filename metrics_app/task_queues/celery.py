@@ -1,4 +1,4 @@
-"""Tasks of Celery, under every pool: what its signals tell.
+"""Tasks of Celery, under every pool, by its signals.
 
 https://docs.celeryq.dev/en/stable/userguide/signals.html#task-signals
 """
@@ -50,7 +50,7 @@ def end(*, task_id: Any, state: Any = None, **_: Any) -> None:
 
 
 def count_revoked(*, sender: Any, request: Any, **_: Any) -> None:
-    """A task that was revoked before it began, or expired."""
+    """Count a task that was revoked before it began, or that expired."""
     recorder.finished.labels(sender.name, _find_queue(request), recorder.REVOKED).inc()
 
 
@@ -60,7 +60,7 @@ def _find_queue(request: Any) -> str:
 
 
 def _find_time(request: Any) -> float | None:
-    """When the task could begin: when it was sent, or its time to begin where that is later."""
+    """When the task could begin: when it was sent, or at its own time if that is later."""
     sent = getattr(request, ENQUEUED_AT, None)
     if not isinstance(sent, int | float):
         return None

@@ -66,7 +66,7 @@ def read_queues() -> Iterator[GaugeSample]:
     """How many tasks wait in each queue of the database backend, and for how long the oldest has."""
     results = apps.get_model(DATABASE_LABEL, "DBTaskResult").objects
     now = timezone.now()
-    # The backend says by a date far ahead that a task may begin at once.
+    # The backend uses a date in the far future for tasks that may begin at once.
     at_once = Q(run_after__gt=datetime(9000, 1, 1, tzinfo=now.tzinfo))
     ready = results.filter(Q(run_after__lte=now) | at_once, status="READY").order_by()
     rows = ready.values("queue_name").annotate(

@@ -1,4 +1,4 @@
-"""What is recorded of tasks, whichever queue carries them."""
+"""The metrics of tasks, in any queue."""
 
 import time
 from collections.abc import Iterator
@@ -44,22 +44,22 @@ class RunningTask:
 
 
 class TaskRecorder:
-    """Records tasks whose begin and end are told separately, by the id that both have."""
+    """Records tasks whose begin and end are reported separately, with the same id."""
 
     def __init__(self) -> None:
         self._running: dict[str, RunningTask] = {}
 
     def begin(self, task_id: str, task: str, queue: str, could_begin: float | None = None) -> None:
-        """`could_begin`: since when, in Unix time, the task was waiting; None where nobody knows."""
+        """`could_begin`: since when, in Unix time, the task has waited; None if that is unknown."""
         started.labels(task, queue).inc()
         in_progress.labels(task, queue).inc()
         if could_begin is not None:
-            # Two machines may not agree on what time it is.
+            # The clocks of two machines may differ.
             waits.labels(task, queue).observe(max(0.0, time.time() - could_begin))
         self._running[task_id] = RunningTask(task, queue, time.monotonic())
 
     def end(self, task_id: str, outcome: str) -> None:
-        """Nothing is recorded of a task that did not begin in this process."""
+        """Record the end of a task, unless it began in another process."""
         running = self._running.pop(task_id, None)
         if running is None:
             return
@@ -71,7 +71,7 @@ class TaskRecorder:
     def carrying_out(
         self, task_id: str, task: str, queue: str, could_begin: float | None = None
     ) -> Iterator[None]:
-        """The task begins and ends here; whatever it raises is a failure."""
+        """Record a task that runs inside the block; an exception is a failure."""
         self.begin(task_id, task, queue, could_begin)
         try:
             yield

@@ -1,6 +1,6 @@
 """Jobs of RQ, which has no signals: its two methods through which every job goes are wrapped.
 
-A job that a worker kills, because it took too long or was stopped, has no end that its process could tell.
+A job that a worker kills, because it took too long or was stopped, has no end that its process could report.
 """
 
 from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ def read_queues() -> Iterator[GaugeSample]:
 
 
 def _is_recorded_as_task(job: Job) -> bool:
-    """Whether it carries a task of Django, of which signals tell."""
+    """Whether the job carries a task of Django, which signals report."""
     return type(job).__module__.startswith("django_tasks")
 
 

@@ -1,4 +1,4 @@
-"""Metrics by the OpenTelemetry SDK, pushed by OTLP over HTTP by each process on its own."""
+"""Metrics by the OpenTelemetry SDK; each process pushes its own by OTLP over HTTP."""
 
 from metrics_app.adapters.opentelemetry.adapter import OpenTelemetryMetricsAdapter
 

@@ -1,4 +1,4 @@
-"""The port by OpenTelemetry: values of this process, pushed to a collector from a thread of its own."""
+"""The port by OpenTelemetry: a separate thread pushes the values of this process to a collector."""
 
 import atexit
 import logging
@@ -35,7 +35,7 @@ LAST_PUSH_SECONDS = 5.0
 
 
 class OpenTelemetryMetricsAdapter:
-    """Every process pushes its own values, as an instance of its own. Its first recording starts the push.
+    """Every process pushes its own values, as a separate instance. Its first recording starts the push.
 
     Raises:
         AdapterSettingsError: an OTEL_* variable asks for what cannot be done.
@@ -50,7 +50,7 @@ class OpenTelemetryMetricsAdapter:
         self._constant_labels = read_constant_labels(constant_labels)
         self._max_label_sets = max_label_sets
         self._settings = push_settings()
-        # Re-entrant, for a finaliser may record in the midst of a recording.
+        # Re-entrant, because a finaliser may record during a recording.
         self._lock = RLock()
         self._pusher: Pusher | None = None
         self._families: Families[PushedSeries] = Families(
@@ -112,7 +112,7 @@ class OpenTelemetryMetricsAdapter:
         return self._families.bound_gauge(name, labels)
 
     def note_exemplar(self, name: str, labels: Labels, value: float, exemplar: Labels) -> None:
-        """There are none here."""
+        """This adapter has no exemplars."""
 
     def remove(self, name: str, labels: Labels) -> None:
         self._remove(name, labels)
@@ -134,14 +134,14 @@ class OpenTelemetryMetricsAdapter:
         self._sources.register(read)
 
     def push_now(self, seconds: float = LAST_PUSH_SECONDS) -> bool:
-        """Push what was recorded until now; whether that was over within so many seconds."""
+        """Push what was recorded until now; returns whether that took at most this many seconds."""
         with self._lock:
             self._start_pushing()
             pusher = self._pusher
         return pusher is not None and pusher.push_now(seconds)
 
     def announce(self) -> None:
-        """The first recording starts the push: a master that forks has no thread, and pushes nothing."""
+        """The first recording starts the push, so that a master that only forks pushes nothing."""
 
     def close(self) -> None:
         with self._lock:
@@ -154,7 +154,7 @@ class OpenTelemetryMetricsAdapter:
             )
 
     def after_fork_in_child(self) -> None:
-        """Hold nothing of the parent's: it pushes what it counted, and its thread is not here."""
+        """Forget the parent's counts, which it pushes itself, and its thread, which the child lacks."""
         self._lock = RLock()
         self._sources.forget_threads()
         self._families.after_fork(self._lock)
@@ -183,7 +183,7 @@ class OpenTelemetryMetricsAdapter:
                 self._sources.read,
             )
         except RuntimeError as error:
-            # Python starts no thread any more once it has begun to end.
+            # Python starts no more threads once it has begun to end.
             logger.warning("Recorded after the last push, and lost: %s", error)
 
     def _many_waiting(self) -> None:
@@ -204,7 +204,7 @@ class OpenTelemetryMetricsAdapter:
 
 
 class PushNotice:
-    """Answers a scrape: nothing is exposed here, and why."""
+    """Answers a scrape with the reason why nothing is exposed."""
 
     def __init__(self, settings: PushSettings) -> None:
         self._settings = settings

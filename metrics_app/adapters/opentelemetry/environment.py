@@ -16,7 +16,7 @@ DEFAULT_INTERVAL = "60000"
 
 @dataclass(frozen=True, slots=True)
 class PushSettings:
-    """Where to push, and after how many seconds again."""
+    """Where to push, and the seconds between two pushes."""
 
     endpoint: str
     interval: float
@@ -25,13 +25,13 @@ class PushSettings:
 
     @property
     def shown_endpoint(self) -> str:
-        """The endpoint for everyone's eyes: without a user's name and password, and without a query."""
+        """The endpoint as it may be shown: without user, password and query."""
         parts = urlsplit(self.endpoint)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def push_settings() -> PushSettings:
-    """What the environment says.
+    """The settings of the environment.
 
     Raises:
         AdapterSettingsError: it makes no sense, or asks for what this adapter cannot do.

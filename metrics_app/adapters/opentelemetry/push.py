@@ -1,4 +1,4 @@
-"""The SDK and the thread that alone touches it: no recording waits for a push, whatever becomes of that."""
+"""The SDK, and the only thread that touches it: no recording ever waits for a push."""
 
 # The SDK would import three of these when it first needs them, in the push's thread. A fork meanwhile
 # would leave the child with modules that are half imported, and for ever.
@@ -46,11 +46,11 @@ class Sdk:
     """One meter provider, and the instruments made so far."""
 
     def __init__(self, endpoint: str, resource: Mapping[str, str], max_label_sets: int) -> None:
-        # The families hold the limit; the SDK's own must leave room for their overflow series.
+        # The families enforce the limit; the SDK's own limit must leave room for their overflow series.
         limit = max_label_sets + 1
         self._exporter = OTLPMetricExporter(endpoint=endpoint)
-        # No interval, so no thread of the reader's: that would start again in each forked child, and
-        # push the parent's counts once more.
+        # Without an interval the reader has no thread. It would start again in each forked child, and push
+        # the parent's counts again.
         self._reader = PeriodicExportingMetricReader(
             self._exporter,
             export_interval_millis=math.inf,
@@ -71,27 +71,27 @@ class Sdk:
         self._observed: dict[str, list[Observation]] = {}
 
     def take_observations(self, families: RecordedFamilies) -> None:
-        """Hand over what the histograms observed since this was last called."""
+        """Pass on what the histograms have observed since the last call."""
         self._known.compare(families)
         for family in families:
             for series in list(family.series.values()):
                 if isinstance(series, Observations):
                     histogram = self._histogram(family.definition)
-                    # Not until the queue is empty: while these are taken others come, perhaps as fast.
+                    # Not until the queue is empty, because others may arrive as fast as these are taken.
                     for _ in range(len(series.waiting)):
                         histogram.record(series.waiting.popleft(), series.attributes)
 
     def push(self, families: RecordedFamilies, read_now: list[DefinedSample]) -> None:
-        """Export everything. When that fails the exporter logs why, and the next push has the totals again.
+        """Export everything. If that fails, the exporter logs why, and the next push has the totals again.
 
-        Only where OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE asks for increments are these then lost.
+        Increments, if OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE asks for them, are then lost.
         """
         self.take_observations(families)
         observed: dict[str, list[Observation]] = {}
 
         def observe(definition: Definition, value: float, labels: Mapping[str, str | int]) -> None:
             if not math.isfinite(value):
-                return  # the SDK takes none of these, and would warn at each push
+                return  # the SDK accepts none of these, and would warn at each push
             self._make_observable(definition)
             observed.setdefault(definition.name, []).append(Observation(value, dict(labels)))
 
@@ -154,7 +154,7 @@ def detected_resource(attributes: Mapping[str, str]) -> Resource:
     try:
         return Resource.create().merge(own)
     except RuntimeError:
-        # A process that ends at once comes here late: detectors run in threads, and none starts any more.
+        # A process that ends at once gets here late: detectors run in threads, and no more threads start.
         return OTELResourceDetector().detect().merge(own)
 
 
@@ -168,7 +168,7 @@ PushOrder = Order | threading.Event | RecordedFamilies
 
 
 class Pusher:
-    """Pushes again and again until it is stopped; `families` and `scrape` tell what."""
+    """Pushes repeatedly until it is stopped; `families` and `scrape` return what to push."""
 
     def __init__(
         self,
@@ -183,7 +183,7 @@ class Pusher:
         self._max_label_sets = max_label_sets
         self._families = families
         self._scrape = scrape
-        # Safe to put into in the midst of anything, unlike the queues and events made of locks.
+        # Can be put into at any moment, unlike queues and events that are made of locks.
         self._orders: SimpleQueue[PushOrder] = SimpleQueue()
         self._sdk: Sdk | None = None
         self._thread = threading.Thread(target=self._run, name="metrics-push", daemon=True)
@@ -193,13 +193,13 @@ class Pusher:
         self._orders.put(Order.TAKE_OBSERVATIONS)
 
     def push_now(self, seconds: float) -> bool:
-        """Whether a push that began after this call was over within so many seconds."""
+        """Whether a push that began after this call ended within this many seconds."""
         done = threading.Event()
         self._orders.put(done)
         return done.wait(seconds)
 
     def stop(self, families: RecordedFamilies, seconds: float) -> bool:
-        """Push these once more and end; whether that was over within so many seconds."""
+        """Push once more and end; returns whether that took at most this many seconds."""
         self._families = lambda: families
         self._orders.put(families)
         self._thread.join(seconds)
@@ -228,10 +228,10 @@ class Pusher:
 
     def _carry_out(self, order: PushOrder) -> None:
         if self._sdk is None:
-            # Made in this thread, for no recording shall wait for it.
+            # Made in this thread, so that no recording waits for it.
             self._sdk = Sdk(self._settings.endpoint, self._resource, self._max_label_sets)
         if isinstance(order, list):
-            # Without the database's gauges: others push them, too, and at exit no thread can be started.
+            # Without the database's gauges: other processes push them, too, and at exit no thread can start.
             self._sdk.push(order, runtime_samples())
         elif order is Order.TAKE_OBSERVATIONS:
             self._sdk.take_observations(self._families())
@@ -243,7 +243,7 @@ class Pusher:
 def resource_attributes(constant_labels: Mapping[str, str]) -> dict[str, str]:
     """The constant labels by the names of the semantic conventions.
 
-    Each process is an instance of its own there: what two sent under one id would overwrite each other.
+    Each process is a separate instance there: two with one id would overwrite each other's values.
     Source: https://opentelemetry.io/docs/specs/semconv/resource/service/
     """
     of_this_process = uuid.uuid4().hex

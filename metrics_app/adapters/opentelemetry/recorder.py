@@ -1,4 +1,4 @@
-"""Records a request in one lock and a few additions: each series is bound once per method, route and code."""
+"""Records a request under one lock; each series is bound once per method, route and code."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -30,7 +30,7 @@ class PushedRequestRecorder:
         self._in_progress: dict[str, PushedSeries] = {}
 
     def forget(self) -> None:
-        """Let go of every series: nobody pushes these any more."""
+        """Forget every series, because these are no longer pushed."""
         self._bound = {}
         self._in_progress = {}
 
@@ -75,7 +75,7 @@ class PushedRequestRecorder:
         if code >= MIN_ERROR_CODE:
             errors = self._families.series(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
         bound = requests, durations, errors
-        # What went to the overflow series is looked up each time: so it is counted each time.
+        # A recording for the overflow series is looked up each time, so that it is counted each time.
         if own and own_durations:
             self._bound[request] = bound
         return bound

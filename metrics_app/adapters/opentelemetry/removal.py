@@ -1,7 +1,7 @@
-"""Lets the SDK forget series that were removed: it has no method for that, and would push them for ever.
+"""Lets the SDK forget removed series: it has no method for that, and would push them for ever.
 
-This module alone touches what the SDK keeps to itself. Where a release has it otherwise, a removed series is
-pushed on with its last value, and a warning says so once.
+Only this module touches private parts of the SDK. If a release has them in another form, a removed series is
+still pushed with its last value, and a warning says so once.
 """
 
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class KnownSeries:
-    """The series that the SDK was given. One that was removed and is there again is another object."""
+    """The series that the SDK was given. A series that was removed and recorded again is another object."""
 
     def __init__(self, provider: MeterProvider) -> None:
         self._provider = provider
@@ -24,7 +24,7 @@ class KnownSeries:
         self._has_warned = False
 
     def compare(self, families: list[Family[PushedSeries]]) -> None:
-        """Forget what is no longer there."""
+        """Forget the series that no longer exist."""
         now = {
             id(series): (family.definition.name, series)
             for family in families
@@ -45,10 +45,10 @@ class KnownSeries:
 
 
 def forget_series(provider: MeterProvider, name: str, attributes: Mapping[str, str | int]) -> None:
-    """Take the values of one series out of everything that the provider pushes.
+    """Remove the values of one series from everything that the provider pushes.
 
     Raises:
-        AttributeError: the installed release keeps them otherwise.
+        AttributeError: the installed release keeps them in another form.
     """
     for storage in provider._measurement_consumer._reader_storages.values():  # noqa: SLF001
         for instrument, matches in list(storage._instrument_view_instrument_matches.items()):  # noqa: SLF001

@@ -24,7 +24,7 @@ PYTHON = dict(
 
 
 def runtime_samples() -> list[DefinedSample]:
-    """What can be measured of this process now; without /proc that is less."""
+    """What can be measured of this process now; less without /proc."""
     return [*_python(), *_memory_and_files()]
 
 

@@ -1,4 +1,4 @@
-"""What a recording changes: values of this process, which the push hands to the SDK."""
+"""The values of this process that recordings change, and that the push passes to the SDK."""
 
 import re
 from collections import deque
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from metrics_app.catalogue import Definition, Kind
 from metrics_app.ports import InvalidMetricNameError
 
-# The SDK writes names in small letters and knows no colon, so that two names could become one.
+# The SDK writes names in lower case and has no colon, so that two names could become one.
 INSTRUMENT_NAME = re.compile(r"[a-z][a-z0-9_./-]{0,254}")
 
 MANY_WAITING = 1000
@@ -17,7 +17,7 @@ MAX_WAITING = 100 * MANY_WAITING
 
 
 class Level:
-    """The total of a counter or the value of a gauge; who changes it holds the lock."""
+    """The total of a counter or the value of a gauge; callers that change it hold the lock."""
 
     __slots__ = ("attributes", "value")
 
@@ -33,11 +33,11 @@ class Level:
 
 
 class Observations:
-    """What a histogram observed and the SDK has not taken yet.
+    """The values that a histogram has observed and the SDK has not taken yet.
 
-    The SDK would take each at once, but under locks that it holds while it collects, too, and that are
-    not re-entrant: a finaliser that the garbage collector runs at the wrong moment would wait for ever.
-    Appending needs no lock at all.
+    The SDK could take each at once, but under locks that it also holds while it collects, and that are not
+    re-entrant: a finaliser that the garbage collector runs at the wrong moment would wait for ever. Appending
+    needs no lock.
     """
 
     __slots__ = ("_many", "attributes", "waiting")
@@ -61,7 +61,7 @@ def checked(definition: Definition) -> Definition:
     """The same definition.
 
     Raises:
-        InvalidMetricNameError: OpenTelemetry has no such name.
+        InvalidMetricNameError: the name is not valid in OpenTelemetry.
     """
     if not INSTRUMENT_NAME.fullmatch(definition.name):
         raise InvalidMetricNameError(
@@ -82,7 +82,7 @@ def series(
 
 
 def attributes(labels: Mapping[str, str]) -> dict[str, str | int]:
-    """The labels that are not empty, in text that can be sent: one that cannot would stop every push."""
+    """The labels that are not empty, as text that can be sent; any other text would stop every push."""
     return {name: _attribute(name, value) for name, value in labels.items() if value}
 
 

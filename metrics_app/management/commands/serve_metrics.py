@@ -1,4 +1,4 @@
-"""Exposes the metrics of a host on which task workers run and no web server does."""
+"""Exposes the metrics of a host on which task workers run, but no web server."""
 
 import errno
 import signal
