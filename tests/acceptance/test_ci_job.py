@@ -120,7 +120,7 @@ def test_a_job_that_is_tried_again_starts_no_second_run(
     assert target.injected == 1
 
 
-def test_a_document_with_a_mistake_is_told_with_its_line_and_nothing_is_run(
+def test_a_mistake_in_a_document_is_reported_with_its_line_and_nothing_runs(
     system: Coordinator, target: Target, token: str, folder: Path
 ) -> None:
     document = folder / "passes.yaml"

@@ -100,7 +100,7 @@ def test_run_as_json_is_one_document_on_stdout_with_its_progress_on_stderr(
     assert "<failure" not in file.read_text()
 
 
-def test_a_run_that_is_told_to_end_is_aborted_with_its_junit_written(system: System, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_is_aborted_and_its_junit_is_written(system: System, tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
     words = ("scenario", "run", "exchange-latency", "--var", "hold=1m", "--junit", str(file))
     with command(system.installed.data, *words, **system.installed.environment) as going:

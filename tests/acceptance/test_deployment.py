@@ -40,7 +40,7 @@ def test_every_variable_is_described_in_the_example_of_an_environment(process: P
     assert process.environment.keys() - OF_OTHERS <= set(described)
 
 
-def test_whatever_may_hold_faults_has_the_time_to_undo_them_when_it_is_told_to_stop() -> None:
+def test_processes_that_may_hold_faults_have_time_to_undo_them_when_stopped() -> None:
     holders = [
         process
         for process in PROCESSES

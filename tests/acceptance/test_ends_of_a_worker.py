@@ -105,7 +105,9 @@ def test_a_worker_killed_in_a_fault_has_it_undone_after_its_lease(
     wait_for(lambda: read_outcome(system, run) == ended("interrupted"), what="the run has ended interrupted")
 
 
-def test_a_worker_told_to_stop_undoes_the_fault_at_once_and_ends(system: Coordinator, target: Target) -> None:
+def test_a_worker_that_is_asked_to_stop_undoes_its_fault_at_once_and_ends(
+    system: Coordinator, target: Target
+) -> None:
     worker = system.start_worker()
     run = run_with_fault(system, target)
     told_at = time.monotonic()

@@ -101,7 +101,7 @@ def test_a_package_that_is_not_the_one_that_was_locked_is_refused(clone: Path) -
     assert "You can repeat the command" in errors
 
 
-def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
+def test_a_python_without_venv_prints_what_to_install(clone: Path) -> None:
     process = begin(clone, "-c", f"{NO_VENV}from manage import main; main()")
     output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (1, "")
@@ -110,7 +110,9 @@ def test_a_python_without_venv_is_told_what_to_install(clone: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["--port N", "--port=N", "PORT", ".env"])
-def test_a_taken_port_is_told_before_anything_is_installed(clone: Path, taken_port: str, way: str) -> None:
+def test_a_port_in_use_is_reported_before_anything_is_installed(
+    clone: Path, taken_port: str, way: str
+) -> None:
     words = [word.replace("N", taken_port) for word in way.split() if way.startswith("--")]
     if way == ".env":
         (clone / ".env").write_text(f"DEBUG=false\nPORT={taken_port}\n")

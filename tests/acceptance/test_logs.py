@@ -66,7 +66,7 @@ def test_the_worker_of_the_other_queue_writes_the_same_shape(tmp_path: Path) -> 
         assert {line["logger"] for line in read_lines(system, "worker")} == {"rq.worker"}
 
 
-def test_the_web_process_logs_no_request_unless_it_is_told_to_and_then_in_the_same_shape(
+def test_the_web_process_logs_requests_only_on_request_and_then_in_the_same_shape(
     system: Coordinator,
 ) -> None:
     system.start_web()

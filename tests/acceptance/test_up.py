@@ -80,7 +80,7 @@ def test_a_second_up_on_the_same_data_folder_is_refused_and_the_first_goes_on(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_up_told_to_stop_in_the_middle_of_a_fault_undoes_it_and_leaves_no_process(
+def test_stopping_up_in_the_middle_of_a_fault_undoes_it_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     Coordinator(tmp_path).migrate()

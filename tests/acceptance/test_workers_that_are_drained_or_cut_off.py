@@ -160,7 +160,7 @@ def test_an_idle_worker_that_is_drained_ends_at_once(installed: Installation) ->
     assert worker.wait(300) == 0, installed.system.find_log("worker").read_text()
 
 
-def test_a_worker_that_is_drained_and_then_told_to_stop_undoes_its_fault_at_once(
+def test_a_worker_that_is_drained_and_then_stopped_undoes_its_fault_at_once(
     installed: Installation, target: Target
 ) -> None:
     worker = installed.system.start_worker()

@@ -31,7 +31,9 @@ def test_by_default_it_serves_this_machine_alone_with_threads(monkeypatch: pytes
     ("address", "bind"),
     [("0.0.0.0", "0.0.0.0:9000"), ("::1", "[::1]:9000")],  # noqa: S104 - on purpose
 )
-def test_it_binds_where_it_is_told(monkeypatch: pytest.MonkeyPatch, address: str, bind: str) -> None:
+def test_it_listens_at_the_configured_address(
+    monkeypatch: pytest.MonkeyPatch, address: str, bind: str
+) -> None:
     assert configured(monkeypatch, WEB_ADDRESS=address, PORT="9000")["bind"] == bind
 
 

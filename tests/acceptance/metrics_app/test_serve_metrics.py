@@ -87,7 +87,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("port", [0, 65536])
-def test_a_port_that_is_none_is_refused(tmp_path: Path, port: int) -> None:
+def test_an_invalid_port_is_refused(tmp_path: Path, port: int) -> None:
     with command(tmp_path, port) as process:
         _, error = process.communicate(timeout=300)
     assert process.returncode == 1

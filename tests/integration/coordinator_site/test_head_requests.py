@@ -34,7 +34,7 @@ def ask(method: str, response: Any) -> Any:
     return HeadMiddleware(lambda _request: response)(RequestFactory().generic(method, "/"))
 
 
-def test_the_length_is_told_and_nothing_sent() -> None:
+def test_head_has_the_length_and_no_content() -> None:
     response = ask("HEAD", HttpResponse("content"))
     assert (response.content, response["Content-Length"]) == (b"", "7")
 

@@ -56,7 +56,7 @@ def test_another_setting_gives_another_adapter() -> None:
         ("metrics_app.backend.get_metrics", "is not a metrics adapter"),
     ],
 )
-def test_a_backend_that_is_none_is_refused(path: str, rule: str) -> None:
+def test_an_invalid_backend_is_refused(path: str, rule: str) -> None:
     with override_metrics(BACKEND=path):
         with pytest.raises(ImproperlyConfigured, match=rf"METRICS\['BACKEND'\]='{path}' {rule}"):
             RequestMetricsMiddleware(lambda _request: None)

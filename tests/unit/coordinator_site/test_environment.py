@@ -38,7 +38,7 @@ def test_an_unknown_choice_is_refused_with_the_known_ones() -> None:
         environment.one_of("ENVIRONMENT", "prod", {"production", "development"})
 
 
-def test_a_network_that_is_none_is_refused() -> None:
+def test_an_invalid_network_is_refused() -> None:
     with pytest.raises(ImproperlyConfigured, match=r"'10\.0\.0\.1/8'"):
         environment.networks("METRICS_ALLOWED_NETWORKS", ["127.0.0.0/8", "10.0.0.1/8"])
 

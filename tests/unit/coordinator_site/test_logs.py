@@ -48,7 +48,7 @@ def test_a_line_is_json_with_its_level_its_words_its_logger_and_its_instance() -
     )
 
 
-def test_a_line_carries_what_is_bound_and_no_more_after_it() -> None:
+def test_a_line_has_the_bound_fields_only_within_the_block() -> None:
     log_context.begin(request_id="r-1")
     with log_context.binding(run_id="a1"):
         assert (write_line("x")["request_id"], write_line("x")["run_id"]) == ("r-1", "a1")
@@ -148,6 +148,6 @@ def test_an_unknown_format_or_level_is_refused(name: str, value: str) -> None:
         environment.one_of(name, value, known)
 
 
-def test_production_and_whatever_is_no_terminal_write_json() -> None:
+def test_production_and_everything_that_is_not_a_terminal_write_json() -> None:
     assert logs.default_format(production=True) == "json"
     assert logs.default_format(production=False) == "json"  # under pytest nobody looks at standard error

@@ -107,7 +107,7 @@ async def test_only_the_token_opens_it(bench: Bench) -> None:
         ("/nothing", {}, 404),
     ],
 )
-async def test_a_request_that_makes_no_sense_is_told_why(
+async def test_a_request_that_makes_no_sense_is_refused_with_the_reason(
     bench: Bench, path: str, change: dict[str, object], status: int
 ) -> None:
     answer = await bench.ask("PUT", path, {**fault(bench), **change})
@@ -116,7 +116,7 @@ async def test_a_request_that_makes_no_sense_is_told_why(
     assert (await bench.ask("GET", "/faults")).content == {}
 
 
-async def test_garbage_harms_nobody(bench: Bench) -> None:
+async def test_garbage_is_refused_and_breaks_nothing(bench: Bench) -> None:
     for garbage in (
         b"\x00\xff\r\n\r\n",
         b"GET\r\n\r\n",

@@ -232,7 +232,7 @@ def test_a_client_that_went_away_before_the_answer_is_a_499(adapter: InMemoryMet
     assert value(adapter(), "http_requests_total", code="499", route="unmatched") == 1
 
 
-def test_the_routes_may_be_told_by_a_function_and_paths_left_out(adapter: InMemoryMetricsAdapter) -> None:
+def test_a_function_may_name_the_routes_and_paths_may_be_excluded(adapter: InMemoryMetricsAdapter) -> None:
     app = Starlette(routes=[Route("/{path:path}", answer)])
     measured = RequestMetrics(app, route=lambda scope: scope["path"].split("/")[1], exclude=["/health"])
     for path in ("/a/b", "/a/c", "/health/live"):

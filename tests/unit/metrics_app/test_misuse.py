@@ -58,7 +58,7 @@ def test_a_mistake_is_counted_each_time_and_logged_once(
     assert "was not recorded" in record.message
 
 
-def test_what_is_measured_goes_on_whatever_is_wrong(own: MetricsAdapter) -> None:
+def test_the_measured_code_runs_whatever_is_wrong(own: MetricsAdapter) -> None:
     took = declared.histogram("took_seconds", "Time.", labels=("job",))
 
     @took.time()  # without its label

@@ -37,5 +37,5 @@ def test_a_header_that_is_not_valid_names_none(header: str) -> None:
     assert sampled_trace_id(header) == ""
 
 
-def test_a_trace_that_nobody_keeps_is_not_named() -> None:
+def test_a_trace_that_is_not_sampled_is_not_named() -> None:
     assert sampled_trace_id(f"00-{TRACE}-{PARENT}-00") == ""

@@ -32,7 +32,7 @@ def place(request: Any, stored: Scenario) -> str:
     return str(request.param)
 
 
-def test_the_second_of_two_writers_is_told(ci: Program, place: str) -> None:
+def test_the_second_of_two_writers_is_refused(ci: Program, place: str) -> None:
     before, after = CREATED_BY_PUT[place]
     created = ci.ask("PUT", place, before)
     assert created.status_code == 201, created.content

@@ -111,7 +111,7 @@ def test_filters_select_events(ci: Program, query: str, kinds: list[str]) -> Non
     assert [json.loads(message["data"])["kind"] for message in messages] == kinds
 
 
-def test_a_reader_whose_filters_skip_much_is_told_its_position(
+def test_a_reader_whose_filters_skip_many_events_gets_its_position(
     ci: Program, two: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(all_events, "MAX_SILENT_IDS", 2)

@@ -32,7 +32,7 @@ def test_whoami_in_a_session_has_no_token(ada: User) -> None:
     assert told["permissions"] == ["scenarios.stop_run", "scenarios.view_run"]
 
 
-def test_unknown_callers_are_told_nothing() -> None:
+def test_unknown_callers_learn_nothing() -> None:
     stranger = Program("tc_unknown", Client())
     for method, path in (("GET", "whoami"), ("GET", "tokens"), ("DELETE", "tokens/1")):
         read_problem(stranger.ask(method, path), 401)

@@ -185,7 +185,7 @@ def test_causes_with_one_status_have_different_codes(ci: Program, stored: Scenar
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_a_wrong_address_is_not_found_whatever_the_method(ci: Program, method: str) -> None:
+def test_a_wrong_address_is_not_found_for_any_method(ci: Program, method: str) -> None:
     strict = Program(ci.secret, Client(enforce_csrf_checks=True))
     problem = read_problem(strict.ask(method, "no/such/address"), 404)
     assert "There is nothing at" in problem["detail"]

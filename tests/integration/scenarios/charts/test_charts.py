@@ -204,7 +204,7 @@ def test_what_breaks_while_reading_is_logged_and_tried_again_later(
     assert row.taken_until is None
 
 
-def test_no_secret_is_kept_or_told_wherever_prometheus_shows_it(
+def test_no_secret_is_stored_or_shown_wherever_prometheus_returns_it(
     server: FalsePrometheus, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     monkeypatch.setenv(f"{settings.SCENARIO_SECRET_PREFIX}TOKEN", "hidden-token")

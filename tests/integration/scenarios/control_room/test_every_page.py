@@ -50,7 +50,7 @@ def test_the_foot_of_every_page_tells_it_too(logged_in: Client, address: str) ->
     assert f"Test Coordinator {__version__}" in found[1]
 
 
-def test_strangers_are_not_told_the_version(client: Client) -> None:
+def test_strangers_do_not_learn_the_version(client: Client) -> None:
     assert __version__ not in client.get("/admin/login/").content.decode()
 
 
@@ -117,7 +117,7 @@ def live_mark(content: str) -> str:
 
 
 @pytest.mark.parametrize("address", LISTS)
-def test_no_list_offers_counts_beside_its_filters(logged_in: Client, address: str) -> None:
+def test_no_list_counts_rows_for_its_filters(logged_in: Client, address: str) -> None:
     assert "_facets" not in logged_in.get(address).content.decode()
     assert logged_in.get(address, {"_facets": "True"}).status_code == 200
 

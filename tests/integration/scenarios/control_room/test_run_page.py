@@ -171,7 +171,7 @@ def test_a_poll_without_a_change_takes_3_queries_no_body_and_no_longer_for_2000_
 
 
 @pytest.mark.parametrize(("origin", "words"), [("cli", "on the command line"), ("admin", "in the browser")])
-def test_who_started_a_run_is_told_with_the_way_it_was_started(origin: str, words: str) -> None:
+def test_the_page_shows_who_started_a_run_and_how(origin: str, words: str) -> None:
     assert Run(started_from=origin).started_in_words == words
 
 

@@ -156,7 +156,7 @@ def test_one_that_lacks_an_approval_says_so_and_leads_there(admin_client: Client
     assert "You requested this" in admin_client.get(address).content.decode()
 
 
-def test_a_zone_that_is_known_no_more_is_told_on_page_and_list(admin_client: Client, admin: User) -> None:
+def test_an_unknown_time_zone_is_reported_on_page_and_list(admin_client: Client, admin: User) -> None:
     schedule = scheduled(admin)
     Schedule.objects.update(time_zone="Mars/Olympus")
     assert "unknown time zone" in shown(admin_client, schedule)
@@ -193,7 +193,7 @@ def test_the_approval_shows_what_would_be_broken_and_with_which_variables(
         assert words in content
 
 
-def test_one_of_a_document_that_fits_no_more_is_shown_with_the_reason(
+def test_a_run_whose_document_no_longer_fits_is_shown_with_the_reason(
     admin_client: Client, admin: User
 ) -> None:
     exchange(is_protected=True)

@@ -132,7 +132,7 @@ def exposition() -> str:
     return get_metrics().get_http_handler()().decode()
 
 
-def test_what_failed_is_marked_and_no_answer_is_told(shop: Receiver, collector: Receiver) -> None:
+def test_failures_are_marked_and_no_answer_is_exported(shop: Receiver, collector: Receiver) -> None:
     run = carry_out()
     send_due()
     assert run.outcome == "failed"

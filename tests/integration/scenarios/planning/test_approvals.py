@@ -106,7 +106,7 @@ def test_a_second_person_lets_it_begin_and_story_and_report_name_him(awaiting: R
 
 
 @pytest.mark.parametrize("superuser", [False, True])
-def test_nobody_approves_his_own_not_even_a_superuser(superuser: bool) -> None:
+def test_nobody_approves_their_own_request_not_even_a_superuser(superuser: bool) -> None:
     exchange(is_protected=True)
     carl = someone("carl", "approve_run", is_superuser=superuser)
     run = asked_run(carl)
@@ -126,7 +126,9 @@ def test_a_refusal_ends_the_run_with_the_reason(awaiting: Run, bob: User) -> Non
         approvals.approve(given, by=bob)
 
 
-def test_what_nobody_approves_in_time_ends_and_can_be_approved_no_more(awaiting: Run, bob: User) -> None:
+def test_a_run_that_nobody_approves_in_time_ends_and_can_no_longer_be_approved(
+    awaiting: Run, bob: User
+) -> None:
     now = timezone.now()
     assert approvals.expire(now) == 0
     Approval.objects.update(expires_at=now)

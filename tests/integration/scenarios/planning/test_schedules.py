@@ -64,7 +64,7 @@ def test_a_grace_of_more_than_a_day_is_refused_and_one_that_is_stored_stops_nobo
     assert Run.objects.count() == 1
 
 
-def test_one_that_goes_on_is_due_by_the_cron_line_it_has_by_now(ann: User) -> None:
+def test_a_resumed_schedule_is_due_by_its_present_cron_line(ann: User) -> None:
     schedule = scheduled(ann, is_paused=True)
     Schedule.objects.update(cron="0 0 1 1 *")
     schedules.pause(schedule, paused=False)
@@ -73,7 +73,7 @@ def test_one_that_goes_on_is_due_by_the_cron_line_it_has_by_now(ann: User) -> No
     assert (schedule.next_at.month, schedule.next_at.day) == (1, 1)
 
 
-def test_what_comes_of_due_times_is_counted(
+def test_outcomes_of_due_times_are_counted(
     ann: User, django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[list[object]]]
 ) -> None:
     scheduled(ann, due=minute(), name="counted")
@@ -100,7 +100,7 @@ def test_a_time_missed_for_longer_than_the_grace_is_skipped_with_the_reason(ann:
     assert only_reason(schedule) == "missed: no watchdog was running"
 
 
-def test_times_that_were_missed_by_the_thousand_are_counted_no_further(ann: User) -> None:
+def test_missed_times_are_counted_up_to_a_thousand(ann: User) -> None:
     schedule = scheduled(ann, due=minute(60 * 24 * 30))
     planning_due.start_due(timezone.now())
     assert noted(schedule)[-1][1].startswith("at least 1000 missed")
@@ -169,7 +169,7 @@ def test_schedule_is_skipped_if_its_author_may_no_longer_run_scenarios(ann: User
     assert "someone who may must save it again" in only_reason(schedule)
 
 
-def test_one_that_can_only_be_caught_up_outside_its_window_is_skipped(ann: User) -> None:
+def test_a_time_that_can_only_be_caught_up_outside_its_window_is_skipped(ann: User) -> None:
     schedule = scheduled(ann, window_from=time(2), window_to=time(4), grace_minutes=60)
     due = datetime(2026, 11, 23, 3, 59, tzinfo=ZoneInfo("UTC"))
     Schedule.objects.update(next_at=due)
@@ -210,7 +210,7 @@ def test_a_broken_time_zone_pauses_its_schedule_and_keeps_no_other_from_starting
         ({"variables": {"dely": 10}}, "variables"),
     ],
 )
-def test_what_makes_no_sense_is_not_stored(ann: User, fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_schedule_is_not_stored(ann: User, fields: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidSchedule) as refused:
         scheduled(ann, **fields)
     assert set(refused.value.errors) == {field}

@@ -69,7 +69,9 @@ def test_an_undo_that_is_answered_so_leaves_the_fault_in_the_ledger(target: Targ
 
 
 @pytest.mark.parametrize(("status", "ok"), [(404, ""), (410, ""), (409, ", ok: [200, 409]")])
-def test_an_undo_of_what_is_gone_or_called_ok_closes_the_fault(target: Target, status: int, ok: str) -> None:
+def test_an_undo_that_finds_nothing_or_is_called_ok_closes_the_fault(
+    target: Target, status: int, ok: str
+) -> None:
     target.undo_status = status
     run = carried_out(FAULT % ok)
     assert (run.outcome, run.rollback) == (Outcome.PASSED, Rollback.CLEAN)

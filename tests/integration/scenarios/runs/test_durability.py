@@ -40,7 +40,7 @@ def weak() -> Iterator[None]:
     connection.close()
 
 
-def test_a_transaction_on_disk_is_so_whatever_the_server_or_role_says(weak: None) -> None:
+def test_a_transaction_on_disk_waits_for_the_disk_whatever_server_and_role_say(weak: None) -> None:
     question, _weaken, strong, usual = WORDS[connection.vendor]
     with on_disk():
         assert asked(question) == strong

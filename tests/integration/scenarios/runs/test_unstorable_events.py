@@ -76,7 +76,7 @@ def test_an_event_that_cannot_be_stored_is_stored_in_a_reduced_form(claim: Claim
 
 
 @pytest.mark.parametrize("odd", ODD)
-def test_the_failure_of_an_undo_is_kept_whatever_its_event_holds(claim: Claim, odd: str) -> None:
+def test_a_failed_undo_is_stored_even_if_its_event_cannot_be(claim: Claim, odd: str) -> None:
     fault = open_fault(claim)
     detail = {"reason": "no\ud83d", "seen": ODD[odd]}
     ledger.mark_undo_failed(claim, fault, Event(EventKind.FAULT_UNDO_FAILED, AT, "p", "a", detail))
@@ -91,7 +91,7 @@ def open_fault(claim: Claim) -> LedgerFault:
     )
 
 
-def test_a_run_ends_whatever_its_reason_holds(claim: Claim) -> None:
+def test_a_run_ends_even_if_its_reason_cannot_be_stored(claim: Claim) -> None:
     open_fault(claim)
     reason = "half \ud83d " + "…" * 1_000_000
     run = lifecycle.finish_run(claim, Verdict(Outcome.FAILED, reason, Rollback.DIRTY), AT)

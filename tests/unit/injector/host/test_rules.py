@@ -158,7 +158,7 @@ def test_rules_that_would_cut_the_own_connection_are_refused(
     assert "port=" in refuse("blackhole", to="10.0.0.7", port="22 drop")
 
 
-def test_a_kernel_that_takes_no_rules_is_told_before_anything_is_injected(
+def test_a_kernel_that_refuses_rules_is_reported_before_anything_is_injected(
     network: Loopback, server: socket.socket, tmp_path: Path
 ) -> None:
     """As without nftables: this process may not change the rules."""

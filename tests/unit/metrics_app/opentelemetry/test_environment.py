@@ -58,7 +58,7 @@ def test_a_variable_that_makes_no_sense_is_refused_with_its_value(
         push_settings()
 
 
-def test_a_scrape_is_told_where_the_metrics_go_without_the_password(
+def test_a_scrape_shows_where_metrics_are_pushed_without_the_password(
     monkeypatch: pytest.MonkeyPatch, options: MetricsOptions
 ) -> None:
     monkeypatch.setenv(WHOLE, "https://user:secret@collector:4318/v1/metrics?key=secret")
@@ -83,7 +83,7 @@ def test_a_name_that_would_arrive_as_another_is_refused(
     assert [found for found in receiver.pushes[-1].metrics if "orders" in found] == ["orders_total"]
 
 
-def test_a_scrape_is_told_when_nothing_is_pushed(
+def test_a_scrape_shows_that_nothing_is_pushed(
     monkeypatch: pytest.MonkeyPatch, receiver: Receiver, options: MetricsOptions
 ) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "True")

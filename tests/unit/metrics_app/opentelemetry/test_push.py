@@ -64,7 +64,7 @@ def test_what_adds_up_over_processes_is_a_sum_and_what_does_not_is_a_gauge(
     assert find_number(metrics["scenario_runs"].gauge.data_points[0]) == 3
 
 
-def test_constant_labels_are_attributes_of_the_resource_beside_those_of_the_environment(
+def test_constant_labels_are_resource_attributes_besides_those_of_the_environment(
     pushing: OpenTelemetryMetricsAdapter, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment.name=test")

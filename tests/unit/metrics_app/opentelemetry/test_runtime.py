@@ -37,7 +37,7 @@ def test_process_metrics_are_those_of_this_process(push: Push) -> None:
     assert time.time() - 86400 < gauge(push, "process_start_time_seconds") < time.time()
 
 
-def test_python_is_told_with_its_collections_by_generation(push: Push) -> None:
+def test_python_version_and_collections_by_generation_are_exposed(push: Push) -> None:
     [info] = push.metrics["python_info"].gauge.data_points
     told = strings(info.attributes)
     assert ".".join((told["major"], told["minor"], told["patchlevel"])) == platform.python_version()

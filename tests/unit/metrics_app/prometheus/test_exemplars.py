@@ -61,7 +61,7 @@ def test_a_trace_stands_at_the_series_that_it_belongs_to(metrics: PrometheusMetr
     assert exemplars(metrics).keys() == {('odd "\\ route', "0.005")}
 
 
-def test_the_traces_of_all_processes_are_there_and_of_those_that_are_no_more(
+def test_exemplars_of_all_processes_are_exposed_also_of_ended_ones(
     directory: Path, metrics: PrometheusMetricsAdapter
 ) -> None:
     record(metrics, "home", 0.003, FIRST)

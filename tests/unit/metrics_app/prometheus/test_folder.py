@@ -262,7 +262,7 @@ def test_files_are_as_readable_as_their_directory_whatever_the_umask(directory: 
         assert set(modes.values()) == {0o644}
 
 
-def test_a_gauge_that_was_set_last_is_last_by_a_clock_that_nobody_sets(
+def test_the_last_gauge_is_found_by_a_clock_that_nobody_sets(
     directory: Path, metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with OtherProcess(directory) as other:
@@ -274,7 +274,7 @@ def test_a_gauge_that_was_set_last_is_last_by_a_clock_that_nobody_sets(
         assert value(scrape(metrics), "depth") == 3
 
 
-def test_one_that_is_stopped_in_the_midst_of_a_claim_holds_up_nobody_for_ever(
+def test_a_process_that_is_stopped_during_a_claim_blocks_nobody_for_ever(
     directory: Path, metrics: PrometheusMetricsAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folder, "SECONDS_TO_WAIT", 0.2)

@@ -45,7 +45,7 @@ def test_a_label_with_the_name_of_a_constant_one_is_renamed_as_prometheus_does_i
     assert text.count(b"exported_service") == 2
 
 
-def test_a_label_called_pid_stays_beside_that_of_the_process(metrics: PrometheusMetricsAdapter) -> None:
+def test_a_label_named_pid_is_kept_with_that_of_the_process(metrics: PrometheusMetricsAdapter) -> None:
     children = Gauge("children", "Help.", ["pid"], multiprocess_mode="all", registry=CollectorRegistry())
     children.labels("71").set(1)
     children.labels("72").set(2)

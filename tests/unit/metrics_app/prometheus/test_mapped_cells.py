@@ -81,7 +81,7 @@ def test_unreadable_file_of_the_slot_is_replaced(directory: Path, metrics: Prome
         (b"\x40\0\0\0\0\0\0\0" + b"\x04\0\0\0\xff\xff\xff\xff" + bytes(56), "foreign"),
     ],
 )
-def test_a_broken_file_is_told_by_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_a_broken_file_is_refused_with_its_kind(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "counter_slot-0.db").write_bytes(content)
     with pytest.raises(UnreadableFileError, match=fault):
         stored_keys(tmp_path / "counter_slot-0.db")

@@ -80,7 +80,7 @@ def test_the_newest_exemplar_of_all_slots_is_shown(
     other.close()
 
 
-def test_many_series_take_no_more_room(adapter: PrometheusMetricsAdapter, options: Any) -> None:
+def test_many_series_need_no_more_space(adapter: PrometheusMetricsAdapter, options: Any) -> None:
     directory: Path = options.directory
     orders = declare.counter("shop_orders_total", "Orders.", labels=("kind",))
     for number in range(3 * RECORDS):

@@ -22,7 +22,7 @@ def test_kinds_of_stored_rows_are_all_known() -> None:
     assert [kind for kind in STORED_KINDS.split() if parse_kind(kind) is None] == []
 
 
-def test_a_kind_of_another_version_is_none() -> None:
+def test_an_unknown_kind_of_another_version_is_read_as_none() -> None:
     assert parse_kind("phase_skipped") is None
 
 

@@ -146,7 +146,7 @@ async def test_closed_port_refuses(closed_port: int) -> None:
 
 
 @pytest.mark.parametrize("words", [{}, {"tls": True}])
-async def test_server_of_another_kind_is_told_apart(serve: Serve, words: dict[str, Any]) -> None:
+async def test_server_of_another_kind_is_recognised(serve: Serve, words: dict[str, Any]) -> None:
     url = (await serve(answering_http)).replace("http", "grpc")
     with pytest.raises(StepFailed, match=r"did not answer by gRPC|did not answer"):
         await ask(url, **{**words, "timeout": "5s"})

@@ -150,7 +150,7 @@ async def test_server_that_never_answers_ends_the_step_in_time(serve: Serve) -> 
         await ask((await serve(saying(b""))).replace("http", "postgres"), "SELECT 1", timeout="200ms")
 
 
-async def test_server_of_another_kind_is_told_apart(serve: Serve) -> None:
+async def test_server_of_another_kind_is_recognised(serve: Serve) -> None:
     url = (await serve(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"))).replace("http", "postgres")
     with pytest.raises(StepNotSent, match="exchange at"):
         await ask(url, "SELECT 1", sslmode="disable", timeout="60s")

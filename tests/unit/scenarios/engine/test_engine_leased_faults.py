@@ -231,7 +231,7 @@ def test_an_unknown_fault_driver_is_named_before_anything_is_broken() -> None:
     assert journal.faults == {}
 
 
-def test_faults_and_plain_steps_stand_beside_each_other() -> None:
+def test_faults_and_plain_steps_can_be_combined() -> None:
     target = FaultyPlatform()
     plain = Action("plain", do=say("break"), undo=say("mend"))
     verdict, journal = carry_out(Phase("break", hold=4.0, actions=(plain, faulty())), target)

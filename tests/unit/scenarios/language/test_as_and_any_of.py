@@ -104,7 +104,7 @@ def test_one_of_several_expectations_must_hold(fields: dict[str, Any], holds: bo
     assert (misses(OK_OR_GONE, **fields) == "") is holds
 
 
-def test_why_none_of_them_holds_is_said_for_each() -> None:
+def test_the_reason_why_none_holds_names_each_of_them() -> None:
     found = misses(OK_OR_GONE, status=500, json={"state": "up"})
     assert found == (
         "none of the 2 expectations under 'any_of' holds: "

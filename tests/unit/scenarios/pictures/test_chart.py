@@ -93,7 +93,7 @@ def test_validations_are_marked_by_shape_and_those_close_together_once() -> None
     assert len(elements(picture, "path", "failed")) == 1
 
 
-def test_the_ten_minutes_around_stand_below_a_short_run_with_what_is_shown_large() -> None:
+def test_the_ten_minutes_around_a_short_run_are_drawn_below_it_with_the_enlarged_part() -> None:
     picture = draw_chart(chart(1.0, 1.0), scene(), "words")
     assert len(elements(picture, "rect", "shown")) == 1
     assert len(elements(picture, "path", "series-1")) == 2
@@ -115,7 +115,7 @@ def test_picture_has_a_text_alternative_that_cannot_become_markup() -> None:
 
 
 @pytest.mark.parametrize("values", [(), (None,), ("NaN",), (1e308, -1e308), (5e-324,), (0.0,)])
-def test_whatever_was_measured_can_be_drawn(values: tuple[Value, ...]) -> None:
+def test_everything_measured_can_be_drawn(values: tuple[Value, ...]) -> None:
     picture = draw_chart(chart(*values), scene(goes_on=True), "words")
     ET.fromstring(picture)  # noqa: S314 - our own
     assert not re.search(r"\b(nan|inf)\b", picture)

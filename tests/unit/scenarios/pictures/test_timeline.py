@@ -26,7 +26,7 @@ def test_a_label_of_the_most_characters_has_the_whole_column() -> None:
     assert left_edge("x" * 10 * LABEL_CHARACTERS) == 0
 
 
-def test_a_label_that_is_too_long_is_shortened_and_told_in_whole_as_its_title() -> None:
+def test_a_long_label_is_shortened_and_has_its_whole_text_as_title() -> None:
     label = "y" * (LABEL_CHARACTERS + 1)
     picture = draw_timeline("a timeline", BANDS, [Row(label)])
     assert f"<title>{label}</title>{label[: LABEL_CHARACTERS - 1]}…" in picture

@@ -121,7 +121,7 @@ def test_a_suite_may_use_secrets_in_steps_only() -> None:
         parse(SHOP.replace("status: 200", "body: '${secret:KEY}'"))
 
 
-def test_scenarios_and_suites_are_told_apart() -> None:
+def test_scenarios_and_suites_are_distinguished() -> None:
     assert is_suite(SHOP)
     assert is_suite(json.dumps(yaml.safe_load(SHOP)))
     assert not is_suite(SHOP.replace("kind: Suite", "kind: Scenario"))

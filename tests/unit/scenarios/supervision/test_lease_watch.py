@@ -40,7 +40,7 @@ def test_a_run_that_has_ended_is_forgotten() -> None:
     assert watch.ran_out([run()], now=20.0) == []
 
 
-def test_a_lease_lasts_as_long_as_its_holder_says_whatever_the_watchdogs_own_setting() -> None:
+def test_a_lease_lasts_as_long_as_its_holder_says_not_as_the_watchdogs_setting() -> None:
     for own in (1, 15, 3600):
         watch = LeaseWatch(own)
         assert watch.ran_out([run(lasts=60)], now=0.0) == []

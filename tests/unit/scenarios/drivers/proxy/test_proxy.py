@@ -118,7 +118,7 @@ async def test_fault_is_removed_where_it_was_injected(platform: OneProxy, closed
     assert await DRIVER.remove(arguments(), platform, fault) is True
 
 
-async def test_wrong_token_unknown_listener_and_no_listener_are_told_apart(
+async def test_wrong_token_unknown_listener_and_no_listener_have_different_errors(
     platform: OneProxy, closed_port: int
 ) -> None:
     platform.token = "wrong"

@@ -141,7 +141,9 @@ async def test_pause_outlasts_its_connection_and_is_renewed_by_a_new_one(inject:
 
 
 @pytest.mark.parametrize("words", [WRITES, ALL])
-async def test_process_stopped_for_a_lease_pauses_no_more(inject: Any, words: dict[str, Any]) -> None:
+async def test_process_that_was_stopped_for_a_lease_no_longer_pauses(
+    inject: Any, words: dict[str, Any]
+) -> None:
     fault = await inject(words)
     target = fault.call.target
     fault.call = FaultCall("f-1", 0.5, target)
