@@ -20,7 +20,6 @@ from scenarios.api.merge_patch import describe_patch
 from scenarios.api.preconditions import READ, Versioned
 from scenarios.api.problems import Problem
 
-CONFLICT = {409: Problem}
 View = TypeVar("View", bound=Callable[..., Any])
 Gate = Callable[[Any], Any]
 
@@ -109,4 +108,4 @@ class Resource:
 
 
 def _conflict(may_conflict: bool) -> dict[int, type[Schema]]:
-    return CONFLICT if may_conflict else {}
+    return {409: Problem} if may_conflict else {}

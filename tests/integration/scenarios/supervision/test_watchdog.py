@@ -62,7 +62,7 @@ def test_schedules_that_take_long_to_start_delay_neither_heartbeats_nor_a_take_o
 
     monkeypatch.setattr(due, "start_due", start_slowly)
     monkeypatch.setattr(watchdog, "ROUND_SECONDS", 0.05)
-    beats = set()
+    beats: set[datetime] = set()
 
     def look_on() -> None:
         try:
