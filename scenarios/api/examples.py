@@ -215,6 +215,8 @@ WEBHOOK_REQUEST: Example = {
 }
 WEBHOOK: Example = {
     **WEBHOOK_REQUEST,
+    "kind": "webhook",
+    "key": "",
     "id": 2,
     "tags": [],
     "enabled": True,
