@@ -1,11 +1,13 @@
 """Counts what a client was answered against what /metrics says, under each server that is installed.
 
-    python -m benchmarks.exact_under_servers [--requests 5000] [--tasks 300] [--python PATH] [ONLY …]
+    python -m benchmarks.exact_under_servers [--requests 5000] [--tasks 300] [--python PATH] [--output FILE]
+        [ONLY …]
 
 While requests are sent, workers are killed with signal 9, and all are replaced by HUP where the server does
 that. Hypercorn ends with the first worker that is killed: it is started again, as systemd would. What was
 in flight at a kill may be counted or not; everything else must be counted once. Tasks of Celery are
-compared with the lines that they write, while processes of its pool are killed.
+compared with the lines that they write, while processes of its pool are killed; so are those of django-tasks,
+whose `manage.py db_worker` processes are killed and replaced, and the work of short management commands.
 
 It installs nothing. What is missing is left out with a sentence; `--python` names the interpreter of an
 environment that has `granian`, `hypercorn`, `gevent`, `uvicorn-worker` or `uwsgi` beside this project's
@@ -14,21 +16,45 @@ It ends with status 1 where a figure is out of its bounds.
 """
 
 import argparse
+import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.goals import Goals
+from benchmarks.peers import report
 from benchmarks.servers.clients import Load
 from benchmarks.servers.commands import JOBS, SERVERS, SITE, Server, is_installed
+from benchmarks.servers.falls import watched
+from benchmarks.servers.manage import carry_out
 from benchmarks.servers.processes import counted, kill_a_worker, start, started, staying_in
 from tests.servers.loopback import free_port, wait_for
 from tests.servers.redis_server import redis_server
 
 KILLS = 4
+PACKAGES = (
+    *("django", "gunicorn", "gevent", "uvicorn", "uvicorn-worker", "granian", "hypercorn", "uwsgi"),
+    *("celery", "django-tasks", "django-tasks-db", "prometheus-client"),
+)
+VERSIONS = """
+import json, sys
+from importlib.metadata import PackageNotFoundError, version
+
+def names():
+    for package in sys.argv[1:]:
+        try:
+            yield f"{package} {version(package)}"
+        except PackageNotFoundError:
+            pass
+
+print(json.dumps(list(names())))
+"""
 
 
 def check_server(goals: Goals, server: Server, python: str, requests: int) -> None:
@@ -41,7 +67,11 @@ def check_server(goals: Goals, server: Server, python: str, requests: int) -> No
         if arguments[0] == "uwsgi":
             command = [str(Path(python).with_name("uwsgi")), f"--virtualenv={sys.prefix}", *arguments[1:]]
         # Somebody stays in the folder while a server is started again: else that would begin at zero.
-        with ExitStack() as stack, staying_in(folder):
+        with (
+            ExitStack() as stack,
+            staying_in(folder) as adapter,
+            watched(adapter.get_http_handler()) as falls,
+        ):
             process = start(stack, command, folder, port)
             load = Load(port, requests)
             load.start()
@@ -62,6 +92,7 @@ def check_server(goals: Goals, server: Server, python: str, requests: int) -> No
     goals.at_most(f"{server.name}: counted beyond what was asked", max(0, int(found) - requests), 0)
     unanswered = max(0, int(found) - load.answered)
     goals.at_most(f"{server.name}: counted, not answered; failed", unanswered, load.failed)
+    goals.at_most(f"{server.name}: falls of a counter in {falls.scrapes} scrapes", falls.found, 0)
 
 
 def check_celery(goals: Goals, python: str, tasks: int) -> None:
@@ -76,7 +107,11 @@ def check_celery(goals: Goals, python: str, tasks: int) -> None:
         with started([python, "-c", send], folder, **own) as process:
             process.wait(300)
         worker = ["-m", "celery", "-A", "counted_jobs", "worker", "--concurrency=2", "--loglevel=CRITICAL"]
-        with started([python, *worker], folder, **own) as process:
+        with (
+            staying_in(folder) as adapter,
+            watched(adapter.get_http_handler()) as falls,
+            started([python, *worker], folder, **own) as process,
+        ):
             kills = 0
             for number in range(KILLS):
                 due = tasks * (number + 1) // (KILLS + 2)
@@ -92,6 +127,32 @@ def check_celery(goals: Goals, python: str, tasks: int) -> None:
     goals.at_most("Celery: counted as finished and not done", max(0, finished - done), 0)
     goals.at_most("Celery: done and not counted as started", max(0, done - started_tasks), 0)
     goals.at_most("Celery: started and not done, of those in flight", started_tasks - done, kills)
+    goals.at_most(f"Celery: falls of a counter in {falls.scrapes} scrapes", falls.found, 0)
+
+
+def check_manage(goals: Goals, python: str, tasks: int) -> None:
+    commands = max(12, tasks // 10)
+    with tempfile.TemporaryDirectory() as name:
+        found = carry_out(Path(name), tasks=tasks, commands=commands, kills=KILLS, python=python)
+    for what, done in (("django-tasks, db_worker", found.tasks), ("management commands", found.commands)):
+        goals.tell(f"{what}: done", done.done)
+        goals.at_most(f"{what}: done and not counted; killed", done.done - done.counted, done.killed)
+        goals.at_most(f"{what}: counted and not done", max(0, done.counted - done.done), 0)
+    goals.at_most(
+        "django-tasks: done, not counted as started", max(0, found.tasks.done - found.tasks.started), 0
+    )
+    lost = found.tasks.started - found.tasks.finished
+    goals.at_most("django-tasks: started and not finished; killed", lost, found.tasks.killed)
+    goals.tell("management commands: ended with 0", found.succeeded)
+    goals.at_most(
+        "management commands: that ended and are not counted",
+        max(0, found.succeeded - found.commands.finished),
+        0,
+    )
+    goals.at_most(
+        "management commands: counted as ended; started", found.commands.finished, found.commands.started
+    )
+    goals.at_most(f"both: falls of a counter in {found.scrapes} scrapes", found.falls, 0)
 
 
 def _count(lines: Path) -> int:
@@ -109,21 +170,41 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=5000)
     parser.add_argument("--tasks", type=int, default=300)
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--output", type=Path)
     parser.add_argument("only", nargs="*", help="what the names of servers begin with")
     chosen = parser.parse_args()
-    goals = Goals()
+    goals, left_out = Goals(), []
     for server in SERVERS:
         if chosen.only and not server.name.lower().startswith(tuple(map(str.lower, chosen.only))):
             continue
         if is_installed(chosen.python, server.needs):
             check_server(goals, server, chosen.python, chosen.requests)
         else:
-            print(
-                f"{server.name}: left out, because {' or '.join(server.needs)} is not installed", flush=True
+            left_out.append(
+                f"{server.name} is left out, because {' or '.join(server.needs)} is not installed."
             )
+            print(left_out[-1], flush=True)
     if not chosen.only or "celery" in map(str.lower, chosen.only):
         check_celery(goals, chosen.python, chosen.tasks)
+    if not chosen.only or "manage" in map(str.lower, chosen.only):
+        check_manage(goals, chosen.python, chosen.tasks)
+    if chosen.output:
+        chosen.output.write_text(results(goals, left_out, chosen.python))
     return goals.status
+
+
+def results(goals: Goals, left_out: Sequence[str], python: str) -> str:
+    """What was measured, as Markdown."""
+    command = f"python -m benchmarks.exact_under_servers {' '.join(sys.argv[1:])}".strip()
+    names = json.loads(subprocess.check_output([python, "-c", VERSIONS, *PACKAGES], text=True))
+    machine = f"{report.describe_machine()}; {', '.join(names)}; {report.describe_load()}"
+    parts = [
+        "# Exact under servers",
+        f"`{command}`, on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC; {machine}.",
+        *left_out,
+        report.table(["what", "measured", "goal", ""], goals.rows),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ class Goals:
 
     def __init__(self) -> None:
         self.missed: list[str] = []
+        self.rows: list[tuple[str, str, str, str]] = []
+        """What was measured, the figure, the goal and the verdict."""
         print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {describe_machine()}", flush=True)
         print(f"{'what':<72}{'measured':>12}{'goal':>12}{'load':>7}", flush=True)
 
@@ -22,6 +24,7 @@ class Goals:
 
     def tell(self, what: str, measured: float, unit: str = "") -> None:
         """A figure without a goal, beside which others are read."""
+        self.rows.append((what, f"{_figure(measured).strip()} {unit}".strip(), "", ""))
         print(f"{what:<72}{_figure(measured)} {unit:<3}{'':>12}{os.getloadavg()[0]:>6.1f}", flush=True)
 
     @property
@@ -33,6 +36,8 @@ class Goals:
         if not is_reached:
             self.missed.append(what)
         verdict = "REACHED" if is_reached else "MISSED"
+        figure = f"{_figure(measured).strip()} {unit}".strip()
+        self.rows.append((what, figure, goal.strip(), "reached" if is_reached else "**missed**"))
         load = os.getloadavg()[0]
         print(f"{what:<72}{_figure(measured)} {unit:<3}{goal.strip():>12}{load:>6.1f}  {verdict}", flush=True)
 

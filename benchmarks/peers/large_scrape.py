@@ -22,7 +22,7 @@ from prometheus_client.utils import floatToGoString
 
 from benchmarks.peers.scrape import LABELS, TEXT
 from metrics_app.adapters.prometheus.collector import SlotCollector
-from metrics_app.adapters.prometheus.snapshot import Writer
+from metrics_app.adapters.prometheus.writer import Writer
 from metrics_app.catalogue import REQUEST_BUCKETS
 
 BOUNDS = [floatToGoString(bound) for bound in (*REQUEST_BUCKETS, float("inf"))]

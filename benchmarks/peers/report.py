@@ -43,7 +43,7 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
         "# Metrics beside their peers",
         f"{date:%Y-%m-%d %H:%M} UTC; {describe_machine()}; {versions}; {describe_load()}.",
         "## Goals",
-        _table(
+        table(
             ["", "measured", "goal", ""],
             [
                 [goal.what, f"{goal.measured:.2f}", goal.wanted, "reached" if goal.reached else "**missed**"]
@@ -55,11 +55,11 @@ def written(sections: Sequence[Section], date: datetime, versions: str) -> str:
         parts.append(f"## {section.title}")
         if section.rows:
             parts.append(f"On {describe_processor()}:")
-            parts.append(_table(section.heads, section.rows))
+            parts.append(table(section.heads, section.rows))
     return "\n\n".join(parts) + "\n"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

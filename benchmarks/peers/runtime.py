@@ -12,7 +12,7 @@ from time import thread_time
 from prometheus_client import generate_latest
 
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector
-from metrics_app.adapters.prometheus.snapshot import Writer
+from metrics_app.adapters.prometheus.writer import Writer
 from tests.other_process import OtherProcess
 
 WORKERS = 8

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus.collector import SlotCollector
-from metrics_app.adapters.prometheus.snapshot import Writer
+from metrics_app.adapters.prometheus.writer import Writer
 from metrics_app.catalogue import REQUEST_BUCKETS
 
 LABELS = ["method", "route", "code"]

@@ -43,18 +43,19 @@ def start(stack: ExitStack, command: Sequence[str], folder: Path, port: int) -> 
 
 
 @contextmanager
-def staying_in(folder: Path) -> Iterator[None]:
+def staying_in(folder: Path) -> Iterator[PrometheusMetricsAdapter]:
     """Keep the metrics directory in use, as another process of the same service does."""
     adapter = PrometheusMetricsAdapter.configured(MetricsOptions(directory=folder / "metrics"))
     try:
-        yield
+        yield adapter
     finally:
         adapter.close()
 
 
 def kill_a_worker(folder: Path, master: int) -> bool:
     """Kill one of the processes that have a slot, if there is one beside the master."""
-    workers = [pid for pid in slots.holders(folder / "metrics").values() if pid and pid != master]
+    holders = slots.holders(folder / "metrics").values()
+    workers = [pid for pid in holders if pid and pid not in {master, os.getpid()}]
     if not workers:
         return False
     try:

@@ -29,9 +29,10 @@ from metrics_app.adapters.prometheus.removal import remove_series
 from metrics_app.adapters.prometheus.runtime import RuntimeCollector, RuntimeRecord
 from metrics_app.adapters.prometheus.series_exemplars import stored_series_exemplars
 from metrics_app.adapters.prometheus.slot_files import SlotFiles, SlotStore
-from metrics_app.adapters.prometheus.snapshot import Series, Writer
+from metrics_app.adapters.prometheus.snapshot import Series
 from metrics_app.adapters.prometheus.temporary import make_temporary_directory
 from metrics_app.adapters.prometheus.values import CellSeries, UnrecordedCell
+from metrics_app.adapters.prometheus.writer import Writer
 from metrics_app.adapters.prometheus.written_names import check_written_names
 from metrics_app.adapters.scrape_gauges import ScrapeGaugeSources
 from metrics_app.catalogue import (

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -16,7 +17,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from metrics_app.adapters.prometheus.files import FAULTS, FILE_NAME, ParsedKeys, UnreadableFileError
 from metrics_app.adapters.prometheus.folder import is_readable
-from metrics_app.adapters.prometheus.layout import Group, KnownFile, Origin, Values
+from metrics_app.adapters.prometheus.known_files import KnownFile, ReadBuffer
+from metrics_app.adapters.prometheus.layout import Group, Origin, Values
 from metrics_app.adapters.prometheus.merge import MergedMetric
 from metrics_app.adapters.prometheus.snapshot import Family, Snapshot, without_collections
 from metrics_app.catalogue import CATALOGUE, SKIPPED_FILES
@@ -33,6 +35,8 @@ SKIPPED = Family(
 
 
 MANY_SERIES = 100_000
+MAX_OBJECTS = 100_000
+"""So many numbers of files are kept as objects; the others as arrays, which take a quarter of the memory."""
 
 
 @cache
@@ -60,6 +64,7 @@ class SlotCollector(MultiProcessCollector):
         self._lock = Lock()
         self._files: dict[str, KnownFile] = {}
         self._keys = ParsedKeys()
+        self._buffer = ReadBuffer()
         self._metrics: dict[Name, MergedMetric] = {}
 
     def collect(self) -> Iterable[Metric]:
@@ -95,10 +100,11 @@ class SlotCollector(MultiProcessCollector):
         # In the stock collector's order: sums of floats and ties of timestamps depend on it.
         listed = os.listdir(self._path)  # noqa: PTH208 - names alone
         names = [name for name in listed if name.endswith(".db") and name[0] != "."]
+        objects = 0
         self._close_files(self._files.keys() - set(names))
         for name in names:
             try:
-                values = self._values(name)
+                numbers = self._values(name)
             except FileNotFoundError:
                 continue  # removed since it was listed
             except (OSError, UnreadableFileError) as error:
@@ -107,6 +113,8 @@ class SlotCollector(MultiProcessCollector):
                 skipped[str(error) if isinstance(error, UnreadableFileError) else "foreign"] += 1
                 self._close_files([name])
                 continue
+            objects += len(numbers)
+            values = numbers if objects <= MAX_OBJECTS else array("d", numbers)
             for metric, group in self._files[name].layout.groups.items():
                 name_and_owner = group.origin.is_library, metric
                 groups, of_files = found.setdefault(name_and_owner, ([], []))
@@ -123,7 +131,7 @@ class SlotCollector(MultiProcessCollector):
             if match is None:
                 raise UnreadableFileError("foreign")
             self._files[name] = KnownFile(path, Origin.of(match))
-        return self._files[name].read(self._keys)
+        return self._files[name].read(self._keys, self._buffer)
 
     def _merged(self, name: Name, groups: list[Group], of_files: list[Values]) -> Snapshot:
         metric = self._metrics.get(name)

@@ -41,8 +41,10 @@ class Entries:
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
         self.has_baselines = data[4:HEADER] == MAGIC_WITH_BASELINES
-        self.keys, values_at = scan(data, HEADER, used_bytes(data))
-        self.numbers: list[tuple[float, float]] = [NUMBERS.unpack_from(data, at) for at in values_at]
+        self.keys, places = scan(data, HEADER, used_bytes(data))
+        self.numbers: list[tuple[float, float]] = [
+            NUMBERS.unpack_from(data, DOUBLE * place) for place in places
+        ]
         self.label_sets = list(map(_label_set, self.keys))
 
     def find_removed(self, *, is_timed: bool) -> set[LabelSet]:

@@ -8,7 +8,8 @@ from prometheus_client.exposition import choose_encoder
 from metrics_app.adapters.prometheus.clashes import Clashes
 from metrics_app.adapters.prometheus.creation import Creations
 from metrics_app.adapters.prometheus.protobuf import CONTENT_TYPE, MEDIA_TYPE, PARAMETERS, ProtobufWriter
-from metrics_app.adapters.prometheus.snapshot import OPENMETRICS, Encode, Family, Snapshot, Source, Writer
+from metrics_app.adapters.prometheus.snapshot import Encode, Family, Snapshot, Source
+from metrics_app.adapters.prometheus.writer import OPENMETRICS, Writer
 from metrics_app.adapters.scrape_gauges import DefinedSample, ScrapeGaugeSources
 
 FORMATS = {OPENMETRICS, "text/plain", "text/*", "*/*"}

@@ -14,10 +14,16 @@ HEADER = 8
 LENGTH = struct.Struct("i")
 DOUBLE = 8
 FAULTS = ("empty", "truncated", "foreign")
+BEFORE_BOUND = b'"le": "'
+BOUND = re.compile(rb"[-+.\w]+")
+"""What json.dumps() writes as it is."""
 
 
 class UnreadableFileError(Exception):
     """A file in the metrics directory is not what prometheus_client writes; the argument is one of FAULTS."""
+
+
+LabelPairs = tuple[tuple[str, str], ...]
 
 
 class Key(NamedTuple):
@@ -25,11 +31,11 @@ class Key(NamedTuple):
 
     metric: str
     sample: str
-    labels: tuple[tuple[str, str], ...]
+    labels: LabelPairs
     help: str
 
 
-def used_bytes(data: bytes) -> int:
+def used_bytes(data: bytes | bytearray) -> int:
     """How much of a file is used, as its beginning says; it may be more than `data` has.
 
     Raises:
@@ -45,7 +51,9 @@ def used_bytes(data: bytes) -> int:
 
 
 def scan(data: bytes, start: int, used: int) -> tuple[list[bytes], list[int]]:
-    """The key of each entry from `start` to `used`, and where its value stands; the timestamp follows it.
+    """The key of each entry from `start` to `used`, and how many doubles stand before its value.
+
+    The timestamp follows the value.
 
     Raises:
         UnreadableFileError: 'truncated' or 'foreign'. Nothing of such a file is used, for half of it
@@ -55,20 +63,20 @@ def scan(data: bytes, start: int, used: int) -> tuple[list[bytes], list[int]]:
         raise UnreadableFileError("truncated")
     if used < HEADER or used % DOUBLE:
         raise UnreadableFileError("foreign")
-    keys, values_at = [], []
-    numbers = memoryview(data)[:used].cast("i")
+    keys, places = [], []
+    # Without a sign, so that every step goes forward: the last one tells whether all were right.
+    lengths = memoryview(data)[:used].cast("I")
     position = start
     while position < used:
-        length = numbers[position >> 2]
         begin = position + 4
-        end = begin + length
-        value_at = (end | 7) + 1  # padded by one to eight bytes
-        position = value_at + 16
-        if length < 0 or position > used:
-            raise UnreadableFileError("foreign")
+        end = begin + lengths[position >> 2]
+        place = (end >> 3) + 1  # padded by one to eight bytes
+        position = (place << 3) + 16
         keys.append(data[begin:end])
-        values_at.append(value_at)
-    return keys, values_at
+        places.append(place)
+    if position != used:
+        raise UnreadableFileError("foreign")
+    return keys, places
 
 
 def stored_keys(path: Path) -> list[Key]:
@@ -110,20 +118,61 @@ def parsed(key: bytes) -> Key:
 _decode = json.JSONDecoder().raw_decode
 
 
+class BucketKeys(NamedTuple):
+    """The keys of all buckets of a label set, which differ in their bound alone."""
+
+    metric: str
+    sample: str
+    first_labels: LabelPairs
+    last_labels: LabelPairs
+    """Behind the bound's."""
+    help: str
+
+    def key(self, bound: tuple[str, str]) -> Key:
+        metric, sample, first, last, help_text = self
+        # Half of what Key() costs.
+        return tuple.__new__(Key, (metric, sample, (*first, bound, *last), help_text))
+
+
 class ParsedKeys(dict[bytes, Key]):
     """The parts of each key that was asked for: one object for what stands in many files or keys."""
 
     def __init__(self) -> None:
         super().__init__()
         self._parts: dict[object, object] = {}
+        self._bounds: dict[bytes, tuple[str, str]] = {}
+        self._buckets: dict[tuple[bytes, bytes], BucketKeys] = {}
+        """By what stands before and behind the bound."""
 
     def __missing__(self, key: bytes) -> Key:
-        metric, sample, labels, help_text = parsed(key)
-        share: Any = self._parts.setdefault
-        pairs = [share(label, label) for label in labels]
-        found = Key(share(metric, metric), share(sample, sample), tuple(pairs), share(help_text, help_text))
+        before, _, behind = key.partition(BEFORE_BOUND)
+        text, _, after = behind.partition(b'"')
+        buckets, bound = self._buckets.get((before, after)), self._bounds.get(text)
+        if buckets is not None and bound is not None:
+            found = buckets.key(bound)
+        else:
+            found = self._parsed(key)
+            if BOUND.fullmatch(text):
+                self._learn_buckets(found, before, text, after)
         self[key] = found
         return found
+
+    def _parsed(self, key: bytes) -> Key:
+        metric, sample, labels, help_text = parsed(key)
+        share: Any = self._parts.setdefault
+        labels = tuple(map(share, labels, labels))
+        return Key(share(metric, metric), share(sample, sample), labels, share(help_text, help_text))
+
+    def _learn_buckets(self, found: Key, before: bytes, text: bytes, after: bytes) -> None:
+        metric, sample, labels, help_text = found
+        bound = "le", text.decode()
+        place = labels.index(bound) if bound in labels else len(labels)
+        buckets = BucketKeys(metric, sample, labels[:place], labels[place + 1 :], help_text)
+        # A foreign key may have the same label twice.
+        other = parsed(b"".join((before, BEFORE_BOUND, text, b'0"', after)))
+        if buckets.key(bound) == found and buckets.key(("le", f"{bound[1]}0")) == other:
+            self._buckets[before, after] = buckets
+            self._bounds[text] = bound
 
 
 def without_surrogates(text: str) -> str:

@@ -1,28 +1,19 @@
 """What was learnt of a file at an earlier scrape, so that the next one reads its values alone.
 
-A file only ever grows at its end: keys stay where they are, and what is new stands behind them. Who
-starts again removes the file first. As long as a file is kept open its inode is given to no other, so a
-file that was replaced is told by its inode. It is read and not mapped: a map of a file that somebody
-cuts short kills the process that looks at it (SIGBUS).
+A file only ever grows at its end: keys stay where they are, and what is new stands behind them.
 """
 
-import mmap
-import os
 import re
-import weakref
-from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from itertools import chain
 from math import copysign
 from operator import itemgetter, sub
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import Metric
 
-from metrics_app.adapters.prometheus.descriptors import KeptDescriptor, identify
 from metrics_app.adapters.prometheus.files import (
     DOUBLE,
     HEADER,
@@ -30,15 +21,15 @@ from metrics_app.adapters.prometheus.files import (
     ParsedKeys,
     UnreadableFileError,
     scan,
-    used_bytes,
 )
-from metrics_app.adapters.prometheus.folder import MAGIC_WITH_BASELINES
 
+Content = bytes | bytearray
 Values = Sequence[float]
-"""The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not.
+"""The numbers of one file, then 0.0, which index -1 finds: the value of a series that it has not."""
 
-As an array, which takes a quarter of the memory of as many objects.
-"""
+
+NOT_THERE = (0.0,)
+T = TypeVar("T")
 
 
 class Origin(NamedTuple):
@@ -90,24 +81,25 @@ class Layout:
         self._stored: dict[str, Group] = {}
         # The timestamp of a gauge tells which process set it last; others have none, or baselines.
         self._numbers_per_entry = 2 if origin.type == "gauge" or has_baselines else 1
-        self._values_at: list[int] = []
-        self._unpack: Callable[[bytes], tuple[float, ...]] | None = None
+        self._places: list[int] = []
+        """How many doubles stand before each value."""
+        self._unpack: Callable[[Content], tuple[float, ...]] | None = None
         self._was_read = False
         self._first_key = self._last_key = b""
 
     def __len__(self) -> int:
-        return len(self._values_at)
+        return len(self._places)
 
-    def is_of(self, data: bytes) -> bool:
+    def is_of(self, data: Content) -> bool:
         """Whether the file still begins and ends, as far as it was read, with the same keys."""
-        if not self._values_at:
+        if not self._places:
             return True
-        begin = HEADER + 4
-        last = self._values_at[-1] - len(self._last_key)
+        begin, end = HEADER + 4, DOUBLE * self._places[-1]
+        last = end - len(self._last_key)
         return (
             data.startswith(self._first_key, begin)
             # Eight bytes of padding at most stand between a key and its value.
-            and data.find(self._last_key, last - DOUBLE, self._values_at[-1]) >= 0
+            and data.find(self._last_key, last - DOUBLE, end) >= 0
         )
 
     def extend(self, data: bytes, used: int, keys: ParsedKeys) -> None:
@@ -116,36 +108,37 @@ class Layout:
         Raises:
             UnreadableFileError: 'truncated' or 'foreign'; nothing was learnt.
         """
-        raw_keys, values_at = scan(data, self.used, used)
+        raw_keys, places = scan(data, self.used, used)
         added = list(map(keys.__getitem__, raw_keys))
-        places = _places_by_metric(list(map(itemgetter(0), added)))
-        first = len(self._values_at)
+        size = self._numbers_per_entry
+        indices = range(len(self) * size, (len(self) + len(added)) * size, size)
         groups = {}
-        for metric, of_metric in places.items():
+        for metric, of_metric in _places_by_metric(list(map(itemgetter(0), added))).items():
             known = self._stored.get(metric) or _new_group(self._origin, added[of_metric[0]])
-            indices = [(first + place) * self._numbers_per_entry for place in of_metric]
-            # With one more place, because itemgetter gives no tuple for a single one.
-            new_keys = itemgetter(*of_metric, 0)(added)[:-1]
-            groups[metric] = Group(self._origin, known.keys + new_keys, (*known.indices, *indices))
+            groups[metric] = Group(
+                self._origin,
+                known.keys + _chosen(added, of_metric),
+                known.indices + _chosen(indices, of_metric),
+            )
         self._stored.update(groups)
         self.groups = dict(self._stored)
         if self._removed is not None:
             self._removed.forget()
-        self._values_at += values_at
+        self._places += places
         self.used = used
         self._first_key = self._first_key or raw_keys[0]
         self._last_key = raw_keys[-1]
         self._unpack, self._was_read = None, False
 
-    def values(self, data: bytes) -> Values:
+    def values(self, data: Content) -> tuple[float, ...]:
         numbers = self._numbers(data)
-        if self._removed is None:
-            return array("d", chain(numbers, (0.0,)))
-        if self._removed.look(self._stored, numbers):
-            self.groups = self._removed.visible(self._stored)
-        return array("d", chain(self._removed.since(numbers), (0.0,)))
+        if self._removed is not None:
+            if self._removed.look(self._stored, numbers):
+                self.groups = self._removed.visible(self._stored)
+            numbers = self._removed.since(numbers)
+        return numbers + NOT_THERE
 
-    def _numbers(self, data: bytes) -> Sequence[float]:
+    def _numbers(self, data: Content) -> tuple[float, ...]:
         # Unpacking is prepared when a file is read again as it was: one that grows each time needs it not.
         if self._unpack is None and self._was_read:
             self._unpack = self._unpacker()
@@ -153,17 +146,15 @@ class Layout:
         if self._unpack is not None:
             return self._unpack(data)
         with memoryview(data)[: self.used].cast("d") as numbers:
-            places = [at // DOUBLE for at in self._values_at]
             if self._numbers_per_entry == 1:
-                return [numbers[place] for place in places]
-            return [number for place in places for number in numbers[place : place + 2]]
+                return tuple(map(numbers.__getitem__, self._places))
+            return tuple([number for place in self._places for number in numbers[place : place + 2]])
 
-    def _unpacker(self) -> Callable[[bytes], tuple[float, ...]]:
+    def _unpacker(self) -> Callable[[Content], tuple[float, ...]]:
         # One call for all numbers of a file, over the keys between them: 'x' leaves a byte out.
-        size = self._numbers_per_entry * DOUBLE
-        ends = [0, *[at + size for at in self._values_at]]
-        gaps = list(map(sub, self._values_at, ends))
-        formats = {gap: f"{gap}x{'d' * self._numbers_per_entry}" for gap in set(gaps)}
+        ends = [0, *[place + self._numbers_per_entry for place in self._places]]
+        gaps = list(map(sub, self._places, ends))
+        formats = {gap: f"{DOUBLE * gap}x{'d' * self._numbers_per_entry}" for gap in set(gaps)}
         return Struct("=" + "".join(map(formats.__getitem__, gaps))).unpack_from
 
 
@@ -196,13 +187,13 @@ class Removed:
     def visible(self, groups: Mapping[str, Group]) -> dict[str, Group]:
         return {metric: shown for metric, group in groups.items() if (shown := self._shown(group)).keys}
 
-    def since(self, numbers: Sequence[float]) -> Sequence[float]:
+    def since(self, numbers: tuple[float, ...]) -> tuple[float, ...]:
         """The numbers, each value counted from its baseline."""
         if self._is_timed:
             return numbers
         counted = list(numbers)
         counted[::2] = map(sub, numbers[::2], numbers[1::2])
-        return counted
+        return tuple(counted)
 
     def _shown(self, group: Group) -> Group:
         hidden = self._hidden or set()
@@ -231,6 +222,13 @@ def _without_bound(key: Key) -> tuple[tuple[str, str], ...]:
     return tuple([label for label in key.labels if label[0] != "le"])
 
 
+def _chosen(objects: Sequence[T], places: Sequence[int]) -> tuple[T, ...]:
+    if len(places) == len(objects):
+        return tuple(objects)
+    # With one more place, because itemgetter gives no tuple for a single one.
+    return tuple(itemgetter(*places, 0)(objects)[:-1])
+
+
 def _places_by_metric(metrics: Sequence[str]) -> Mapping[str, Sequence[int]]:
     """Where each metric stands among these."""
     if metrics.count(metrics[0]) == len(metrics):
@@ -247,53 +245,3 @@ def _new_group(origin: Origin, key: Key) -> Group:
     except ValueError as error:
         raise UnreadableFileError("foreign") from error
     return Group(origin, (), ())
-
-
-class KnownFile:
-    """A file that is kept open from scrape to scrape.
-
-    Raises:
-        OSError: it cannot be opened.
-    """
-
-    def __init__(self, path: str, origin: Origin) -> None:
-        # Without waiting, for a foreign file may be a pipe that nobody writes to.
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        kept = KeptDescriptor(self._descriptor)
-        self._close = weakref.finalize(self, kept.close)
-        self._identity = kept.identity
-        self._origin = origin
-        self.layout = Layout(origin)
-
-    def is_still(self, path: str) -> bool:
-        try:
-            status = os.stat(path)  # noqa: PTH116 - once per file and scrape: a Path costs more than this
-        except OSError:
-            return False
-        return (status.st_dev, status.st_ino) == self._identity == identify(self._descriptor)
-
-    def read(self, keys: ParsedKeys) -> Values:
-        """The values that the file has now; `layout` then tells whose they are.
-
-        Raises:
-            UnreadableFileError: one of FAULTS.
-            OSError: it cannot be read.
-        """
-        # A page more than last time: what was added since mostly comes with it.
-        data = os.pread(self._descriptor, self.layout.used + mmap.PAGESIZE, 0)
-        used = used_bytes(data)
-        if used > len(data):
-            # Not what a foreign file claims, which may be more memory than there is.
-            if used > os.fstat(self._descriptor).st_size:
-                raise UnreadableFileError("truncated")
-            data += os.pread(self._descriptor, used - len(data), len(data))
-        has_baselines = data[4:HEADER] == MAGIC_WITH_BASELINES
-        is_other = has_baselines != self.layout.has_baselines
-        if is_other or used < self.layout.used or not self.layout.is_of(data):
-            self.layout = Layout(self._origin, has_baselines=has_baselines)
-        if used != self.layout.used:
-            self.layout.extend(data, used, keys)
-        return self.layout.values(data)
-
-    def close(self) -> None:
-        self._close()

@@ -48,8 +48,8 @@ def _difference(file: MmapedDict, path: Path) -> str | None:
         return "the bytes that mark a file as the adapter's own are not free"
     if used_bytes(data) != file._used:  # noqa: SLF001
         return "a file does not begin with how much of it is used"
-    keys, values_at = scan(data, HEADER, used_bytes(data))
-    if values_at != [index * DOUBLE] or parsed(keys[0]) != Key("a", "a_total", (("x", "1"),), "help"):
+    keys, places = scan(data, HEADER, used_bytes(data))
+    if places != [index] or parsed(keys[0]) != Key("a", "a_total", (("x", "1"),), "help"):
         return "an entry of a file has another form"
     return None if callable(file._f.close) else "the file cannot be closed apart from its map"  # noqa: SLF001
 

@@ -17,7 +17,8 @@ from threading import Lock
 
 from metrics_app.adapters.prometheus.files import ParsedKeys, UnreadableFileError
 from metrics_app.adapters.prometheus.folder import NATIVE_FILE, is_own
-from metrics_app.adapters.prometheus.layout import KnownFile, Origin
+from metrics_app.adapters.prometheus.known_files import KnownFile, ReadBuffer
+from metrics_app.adapters.prometheus.layout import Origin
 from metrics_app.adapters.prometheus.snapshot import LabelSet
 from metrics_app.adapters.prometheus.values import Cell, HistogramCells
 
@@ -96,6 +97,7 @@ class NativeCollector:
         self._lock = Lock()
         self._files: dict[str, KnownFile] = {}
         self._keys = ParsedKeys()
+        self._buffer = ReadBuffer()
 
     def collect(self) -> NativeHistograms:
         with self._lock:
@@ -130,7 +132,7 @@ class NativeCollector:
                 return
             self._files[name] = KnownFile(str(path), Origin("counter", "", name, is_library=False))
         file = self._files[name]
-        values = file.read(self._keys)
+        values = file.read(self._keys, self._buffer)
         for metric, group in file.layout.groups.items():
             for key, index in zip(group.keys, group.indices, strict=True):
                 labels = dict(key.labels)

@@ -119,14 +119,14 @@ def _change_file(path: Path, metric: str, is_wanted: IsWanted, new: float | None
 
 
 def _find_values(data: bytes, metric: str, is_wanted: IsWanted) -> list[int]:
-    """Where the values of these series stand."""
+    """At which bytes the values of these series stand."""
     start = f"{dumps([metric])[:-1]},".encode()
     found = []
-    for key, value_at in zip(*scan(data, HEADER, used_bytes(data)), strict=True):
+    for key, place in zip(*scan(data, HEADER, used_bytes(data)), strict=True):
         if key.startswith(start):
             labels = frozenset([label for label in parsed(key).labels if label[0] != "le"])
             if is_wanted(labels):
-                found.append(value_at)
+                found.append(DOUBLE * place)
     return found
 
 

@@ -18,8 +18,9 @@ from zlib import crc32
 from prometheus_client.utils import floatToGoString
 
 from metrics_app.adapters.prometheus.folder import RECORD_MAGIC, is_own, mark_own
-from metrics_app.adapters.prometheus.snapshot import Escaped, LabelSet, Series
+from metrics_app.adapters.prometheus.snapshot import LabelSet, Series
 from metrics_app.adapters.prometheus.values import reserve
+from metrics_app.adapters.prometheus.writer import Escaped
 
 RECORDS = 128
 RECORD_SIZE = 1024

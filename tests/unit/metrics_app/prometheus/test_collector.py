@@ -19,7 +19,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from metrics_app.adapters.prometheus import PrometheusMetricsAdapter
 from metrics_app.adapters.prometheus.collector import SlotCollector
-from metrics_app.adapters.prometheus.snapshot import Families, Writer
+from metrics_app.adapters.prometheus.snapshot import Families
+from metrics_app.adapters.prometheus.writer import Writer
 from tests.exposition import samples, value
 
 MODES = [f"{live}{mode}" for live in ("", "live") for mode in ("all", "min", "max", "sum", "mostrecent")]

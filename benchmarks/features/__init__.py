@@ -1,0 +1,1 @@
+"""What each feature of the metrics package costs, switched on and off."""
