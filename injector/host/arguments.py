@@ -11,6 +11,8 @@ MIN_LEASE = 1.0
 MAX_LEASE = 3600.0
 # The mark before the last line of a program that is streamed with its request.
 REQUEST_MARK = "# request: "
+# The mark before the length of a program that is streamed before its requests.
+SERVE_MARK = "# serve: "
 # Python 3.8 does not have dict[str, Any].
 Record = Dict[str, Any]
 Json = Dict[str, Any]

@@ -109,9 +109,14 @@ class Program:
     def _check(self, name: str, kind: Kind, arguments: Mapping[str, Any], call: Call) -> Json:
         self._policy.check(name, arguments)
         check_words(arguments, name, kind.words)
-        if reason := kind.explain(call):
+        if not kind.is_checked_by_kernel and (reason := kind.explain(call)):
             raise Refusal(f"{name!r} cannot be injected here: {reason}")
-        return kind.check(arguments, call)
+        try:
+            return kind.check(arguments, call)
+        except Refusal:
+            if reason := kind.explain(call):
+                raise Refusal(f"{name!r} cannot be injected here: {reason}") from None
+            raise
 
     def _renew(self, request: Mapping[str, Any]) -> Json:
         fault_id, lease = get_id(request), get_lease(request)

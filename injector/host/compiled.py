@@ -78,15 +78,30 @@ def write_compiled(path: str, source: str, code: Any) -> None:
 
 def run_streamed(source: str, words: Sequence[str], request: str) -> int:
     """Answer the request with the program in this text, which is kept compiled for the next call."""
+    scope, code, path = load_program(source, words)
+    status = scope["main"](words, request)
+    sys.stdout.flush()  # nobody waits for the rest
+    keep_program(source, code, path)
+    return int(status)
+
+
+def serve_streamed(source: str, words: Sequence[str]) -> int:
+    """As `run_streamed`, for all requests on standard input."""
+    scope, code, path = load_program(source, words)
+    return int(scope["serve"](words, lambda: keep_program(source, code, path)))
+
+
+def load_program(source: str, words: Sequence[str]) -> tuple[dict[str, Any], Any, str]:
+    """Its names; its code, or None if the code is already kept; and the path for the code."""
     path = name_compiled(find_directory(words), source)
     kept = read_compiled(path)
     code = kept if kept is not None else compile(source, "host_program", "exec")
-    scope = {"__name__": "host_program", "SOURCE": source}
+    scope: dict[str, Any] = {"__name__": "host_program", "SOURCE": source}
     exec(code, scope)  # noqa: S102 - the same as the text that it comes with
-    status = scope["main"](words, request)  # type: ignore[operator]
-    if kept is None:
-        sys.stdout.flush()  # nobody waits for the rest
-        with contextlib.suppress(OSError):
-            if is_own(os.lstat(os.path.dirname(path))):
-                write_compiled(path, source, code)
-    return int(status)
+    return scope, code if kept is None else None, path
+
+
+def keep_program(source: str, code: Any, path: str) -> None:
+    with contextlib.suppress(OSError):
+        if code is not None and is_own(os.lstat(os.path.dirname(path))):
+            write_compiled(path, source, code)

@@ -31,13 +31,15 @@ class Kind:
     `check` finds its target and changes nothing; what it returns is kept. If `is_guarded`, the guardian calls
     `apply` and `undo`, and a call that finds the guardian dead also calls `undo`. Each may be called more
     than once. If `dies_with_guardian`, a guardian that systemd has restarted injects the fault again; if
-    `outlives_guardian`, nothing ends the fault when the guardian is killed.
+    `outlives_guardian`, nothing ends the fault when the guardian is killed. If `is_checked_by_kernel`,
+    `check` fails whenever `explain` has a reason.
     """
 
     is_guarded = False
     dies_with_guardian = False
     outlives_guardian = False
     is_leased = True
+    is_checked_by_kernel = False
     lingers = False
     words: tuple[str, ...] = ()
 
@@ -48,6 +50,9 @@ class Kind:
 
     def check(self, arguments: Mapping[str, Any], call: Call) -> Json:
         raise NotImplementedError
+
+    def prepare_guardian(self) -> None:
+        """Import what its guardian will need. Called when nobody waits."""
 
     def apply(self, record: Record, store: Store) -> Json:
         raise NotImplementedError

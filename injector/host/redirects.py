@@ -29,6 +29,9 @@ class Redirect(Rules):
         check_redirects(target, call.store.active("latency", "bandwidth"))
         return target
 
+    def prepare_guardian(self) -> None:
+        import asyncio  # noqa: F401, PLC0415 - it takes longer than all other imports together
+
     def prepare(self, arguments: Mapping[str, Any], target: Json) -> None:
         target["protocol"] = "tcp"
 

@@ -30,6 +30,7 @@ MARK = 0x7E57C0
 class Rules(Kind):
     """nftables: a chain and a set for each fault, in a table of this program. The set's elements expire."""
 
+    is_checked_by_kernel = True
     words: tuple[str, ...] = ("to", "from", "port", "protocol")
 
     def explain(self, call: Call) -> str:

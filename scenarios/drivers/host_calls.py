@@ -102,8 +102,9 @@ async def find_lifelines() -> list[str]:
 
 
 def _read_answer(name: str, output: bytes, errors: bytes, code: int | None) -> Mapping[str, Any]:
+    lines = output.splitlines() or [b""]
     try:
-        answer = json.loads(output)
+        answer = json.loads(lines[-1])  # what the shell's own files print comes before it
         is_done = answer["ok"]
     except (ValueError, TypeError, KeyError, RecursionError):
         _raise_no_answer(name, output, errors, code)

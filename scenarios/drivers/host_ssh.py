@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +15,14 @@ from injector.host.arguments import REQUEST_MARK
 from injector.host.bundle import build_streamed
 from scenarios.domain import service_urls
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
-from scenarios.drivers.gate import admit
-from scenarios.drivers.host_connections import Process, open_process
+from scenarios.drivers.gate import AddressInfo, admit
+from scenarios.drivers.host_connections import NotStartedError, Process, open_process, open_session
 from scenarios.drivers.host_program import CALL_SECONDS, MAX_ANSWER
 from scenarios.ports import Platform, RegisteredHost
 
 CONNECT_SECONDS = 10.0
+# For each address of a name but the last.
+OTHER_ADDRESS_SECONDS = 3.0
 
 
 async def call_over_ssh(
@@ -36,13 +40,22 @@ async def call_over_ssh(
         addresses = await admit(place.host, place.port, platform)
     except (OSError, UnicodeError) as error:
         raise StepNotSent(_explain(host, f"cannot be reached: {_say(error)}")) from error
-    target = _Target(user, place.host, str(addresses[0][4][0]), place.port)
-    key = (target, str(settings.SSH_KNOWN_HOSTS), tuple(map(str, settings.SSH_KEYS)))
+    target = _Target(user, place.host, place.port, tuple(addresses))
+    place_key = (host.name, user, place.host, place.port, frozenset(addresses))
     command = settings.HOST_PROGRAM_COMMAND
-    opened = open_process(key, command, lambda: _connect(host, target), seconds=CALL_SECONDS)
+    key = (*place_key, command, str(settings.SSH_KNOWN_HOSTS), tuple(map(str, settings.SSH_KEYS)))
+    connect = lambda: _connect(host, target)  # noqa: E731 - a name for it says no more
     try:
+        async with open_session(key, command, connect) as serving:
+            if serving is not None:
+                async with asyncio.timeout(CALL_SECONDS):
+                    connection, session = serving
+                    return await session.ask(_format_request(connection, request)), b"", 0
+        opened = open_process(key, command, connect, seconds=CALL_SECONDS)
         async with opened as (connection, process), asyncio.timeout(CALL_SECONDS):
             return await _exchange(host, connection, process, request)
+    except NotStartedError as error:
+        raise StepNotSent(_explain(host, f"starts no program: {error}")) from error
     except TimeoutError as error:
         raise StepFailed(_explain(host, f"gave no answer within {CALL_SECONDS:g} s")) from error
     except (OSError, asyncssh.Error) as error:
@@ -50,12 +63,12 @@ async def call_over_ssh(
 
 
 class _Target(NamedTuple):
-    """Where to connect. `name` is that of the host's key, `address` what it was resolved to."""
+    """Where to connect. `name` is that of the host's key, `addresses` what it was resolved to."""
 
     user: str
     name: str
-    address: str
     port: int
+    addresses: tuple[AddressInfo, ...]
 
 
 async def _connect(host: RegisteredHost, target: _Target) -> asyncssh.SSHClientConnection:
@@ -79,21 +92,54 @@ async def _log_in(target: _Target) -> asyncssh.SSHClientConnection:
     if settings.SSH_KEYS:
         # No agent: another key than these must not be used by chance.
         options = {"client_keys": _load_keys(tuple(map(str, settings.SSH_KEYS))), "agent_path": None}
-    return await asyncssh.connect(
-        target.address,
-        target.port,
-        host_key_alias=target.name,
-        username=target.user,
-        known_hosts=_find_known_hosts(),
-        config=None,
-        preferred_auth="publickey",
-        gss_kex=False,  # it would do without the host's key
-        gss_auth=False,
-        connect_timeout=CONNECT_SECONDS,
-        login_timeout=CONNECT_SECONDS,
-        keepalive_interval=5,
-        **options,
-    )
+    known_hosts = _find_known_hosts()
+    opened = await _open_socket(target)
+    try:
+        return await asyncssh.connect(
+            target.name,
+            target.port,
+            sock=opened,
+            host_key_alias=target.name,
+            username=target.user,
+            known_hosts=known_hosts,
+            config=None,
+            preferred_auth="publickey",
+            gss_kex=False,  # it would do without the host's key
+            gss_auth=False,
+            connect_timeout=CONNECT_SECONDS,
+            login_timeout=CONNECT_SECONDS,
+            keepalive_interval=5,
+            **options,
+        )
+    except BaseException:
+        opened.close()
+        raise
+
+
+async def _open_socket(target: _Target) -> socket.socket:
+    """Connect to the first address that answers: one that a name also has may be of no use here.
+
+    Raises:
+        OSError: none does; the error of the last one.
+    """
+    *others, last = target.addresses
+    for address in others:
+        with suppress(OSError):
+            async with asyncio.timeout(OTHER_ADDRESS_SECONDS):
+                return await _connect_to(address)
+    return await _connect_to(last)
+
+
+async def _connect_to(address: AddressInfo) -> socket.socket:
+    family, kind, protocol, _, place = address
+    opened = socket.socket(family, kind, protocol)
+    opened.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(opened, place)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def _find_known_hosts() -> Any:
@@ -124,9 +170,7 @@ async def _exchange(
     process: Process,
     request: Mapping[str, Any],
 ) -> tuple[bytes, bytes, int | None]:
-    own = str(connection.get_extra_info("sockname")[0])
-    text = build_stream({**request, "coordinator": [own.partition("%")[0]]})
-    process.stdin.write(text.encode())
+    process.stdin.write(build_stream(_format_request(connection, request)).encode())
     process.stdin.write_eof()
     output = await _read(host, process.stdout)
     errors = await _read(host, process.stderr)
@@ -150,10 +194,15 @@ async def _read(host: RegisteredHost, stream: Any) -> bytes:
     return bytes(found)
 
 
-def build_stream(request: Mapping[str, Any]) -> str:
+def _format_request(connection: asyncssh.SSHClientConnection, request: Mapping[str, Any]) -> str:
+    """The request, with the coordinator's address as the host sees it."""
+    own = str(connection.get_extra_info("sockname")[0])
+    return json.dumps({**request, "coordinator": [own.partition("%")[0]]})
+
+
+def build_stream(request: str) -> str:
     """The program with its request, for `python3 -`. A forced command reads only the last line."""
-    text = json.dumps(dict(request))
-    return f"{build_streamed(text)}{REQUEST_MARK}{text}\n"
+    return f"{build_streamed(request)}{REQUEST_MARK}{request}\n"
 
 
 def _explain(host: RegisteredHost, what: str) -> str:

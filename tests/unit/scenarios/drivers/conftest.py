@@ -1,9 +1,10 @@
 """A platform with one service, and loopback servers with any kind of bad response."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from scenarios.domain.errors import StepImpossible
 from scenarios.drivers.host_arguments import HostArguments
 from scenarios.ports import Proxy, RegisteredHost
+from tests.servers.ssh_server import SshServer, ssh_server
+from tests.servers.target_host import sleeper
 
 Respond = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[[Respond], Awaitable[str]]
@@ -82,6 +85,14 @@ def build_host_arguments(**words: Any) -> HostArguments:
     return HostArguments.model_validate({"name": "here", **words} if "where" not in words else words)
 
 
+@dataclass
+class Hosts(Platform):
+    registered: list[RegisteredHost] = field(default_factory=list)
+
+    def hosts(self) -> Sequence[RegisteredHost]:
+        return self.registered
+
+
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
     """Starts a server that treats each connection so, and returns its URL."""
@@ -97,3 +108,35 @@ async def closed_port(serve: Serve) -> int:
     server.close()
     await server.wait_closed()
     return port
+
+
+@pytest.fixture
+def pid_file(tmp_path: Path) -> Path:
+    return tmp_path / "shop.pid"
+
+
+@pytest.fixture
+def shop(pid_file: Path) -> Iterator[int]:
+    with sleeper(pid_file) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def pause(pid_file: Path) -> HostArguments:
+    return build_host_arguments(pause={"pidfile": str(pid_file)})
+
+
+@pytest.fixture(scope="module", name="ssh")
+def ssh_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    with ssh_server(tmp_path_factory.mktemp("sshd")) as found:
+        yield found
+
+
+@pytest.fixture
+def there(ssh: SshServer, settings: Any, tmp_path: Path) -> Hosts:
+    """Another host, by ssh: the program is streamed."""
+    settings.SSH_KNOWN_HOSTS = ssh.known_hosts
+    settings.SSH_KEYS = (ssh.key,)
+    options = f"--state {tmp_path}/remote --allow-list {tmp_path}/none.json --allowed pause,kill"
+    settings.HOST_PROGRAM_COMMAND = f"{sys.executable} - {options}"
+    return Hosts(registered=[RegisteredHost("here", ssh.address, {"role": "shop"})])

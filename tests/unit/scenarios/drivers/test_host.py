@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +19,11 @@ from scenarios.drivers.host_arguments import HostArguments
 from scenarios.drivers.hosts import this_host
 from scenarios.ports import FaultCall, FaultDriver, RegisteredHost
 from tests.servers.loopback import free_port, wait_for
-from tests.servers.ssh_server import MAX_SESSIONS, SshServer, ssh_server
-from tests.servers.target_host import read_state, sleeper, wait_until_continued, write_program
-from tests.unit.scenarios.drivers.conftest import Platform, Serve, build_host_arguments
+from tests.servers.ssh_server import MAX_SESSIONS, SshServer
+from tests.servers.target_host import read_state, wait_until_continued, write_program
+from tests.unit.scenarios.drivers.conftest import Hosts, Serve, build_host_arguments
 
 DRIVER = Host()
-
-
-@dataclass
-class Hosts(Platform):
-    registered: list[RegisteredHost] = field(default_factory=list)
-
-    def hosts(self) -> Sequence[RegisteredHost]:
-        return self.registered
-
-
-@pytest.fixture
-def pid_file(tmp_path: Path) -> Path:
-    return tmp_path / "shop.pid"
-
-
-@pytest.fixture
-def shop(pid_file: Path) -> Iterator[int]:
-    with sleeper(pid_file) as process:
-        yield process.pid
-
-
-@pytest.fixture
-def pause(pid_file: Path) -> HostArguments:
-    return build_host_arguments(pause={"pidfile": str(pid_file)})
 
 
 @pytest.fixture
@@ -59,22 +34,6 @@ def here(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host
     options = ["--state", str(tmp_path / "local"), "--allow-list", str(tmp_path / "none.json")]
     monkeypatch.setattr(host_calls, "build_local_command", lambda: [*build(), *options])
     return Hosts(registered=[RegisteredHost("here", "", {"role": "shop"})])
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
-    with ssh_server(tmp_path_factory.mktemp("sshd")) as found:
-        yield found
-
-
-@pytest.fixture
-def there(server: SshServer, settings: Any, tmp_path: Path) -> Hosts:
-    """Another host, by ssh: the program is streamed."""
-    settings.SSH_KNOWN_HOSTS = server.known_hosts
-    settings.SSH_KEYS = (server.key,)
-    options = f"--state {tmp_path}/remote --allow-list {tmp_path}/none.json --allowed pause,kill"
-    settings.HOST_PROGRAM_COMMAND = f"{sys.executable} - {options}"
-    return Hosts(registered=[RegisteredHost("here", server.address, {"role": "shop"})])
 
 
 async def call(platform: Hosts, given: HostArguments, fault_id: str = "f1", lease: float = 60) -> FaultCall:
@@ -179,20 +138,20 @@ async def test_a_fault_of_another_host_ends_by_itself(there: Hosts, shop: int, p
 @pytest.mark.ssh_server
 @pytest.mark.usefixtures("shop")
 async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
-    there: Hosts, server: SshServer, settings: Any, tmp_path: Path, pause: HostArguments
+    there: Hosts, ssh: SshServer, settings: Any, tmp_path: Path, pause: HostArguments
 ) -> None:
-    settings.SSH_KEYS = (server.limited_key,)
+    settings.SSH_KEYS = (ssh.limited_key,)
     settings.HOST_PROGRAM_COMMAND = "echo this is never run"
     options = f"--state {tmp_path}/forced --allow-list {tmp_path}/none.json"
     command = f"{sys.executable} -I {write_program(tmp_path)} {options}"
-    server.force(f"{command} --allowed pause")
+    ssh.force(f"{command} --allowed pause")
     fault = await call(there, pause)
     await DRIVER.inject(pause, there, fault)
     assert await DRIVER.is_present(pause, there, fault)
     assert await DRIVER.remove(pause, there, fault)
     with pytest.raises(StepImpossible, match="'kill' is not allowed"):
         await DRIVER.choose_target(build_host_arguments(kill={"port": 1}), there)
-    server.force(command)
+    ssh.force(command)
     # A connection that is kept has the command with which it began.
     described = await asyncio.to_thread(asyncio.run, describe_host(there.registered[0]))
     assert "this host has no" in described["kinds"]["pause"]
@@ -200,21 +159,21 @@ async def test_a_key_with_a_forced_command_does_only_what_the_host_allows(
 
 @pytest.mark.ssh_server
 async def test_calls_of_one_event_loop_share_a_connection(
-    there: Hosts, server: SshServer, shop: int, pause: HostArguments, monkeypatch: pytest.MonkeyPatch
+    there: Hosts, ssh: SshServer, shop: int, pause: HostArguments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def call_alone() -> None:
         asyncio.run(describe_host(there.registered[0]))
-        wait_for(lambda: set(server.list_sessions()) <= left, what="the connection is closed")
+        wait_for(lambda: set(ssh.list_sessions()) <= left, what="the connection is closed")
 
-    before = set(server.list_sessions())
+    before = set(ssh.list_sessions())
     fault = await call(there, pause)
-    (kept,) = set(server.list_sessions()) - before
+    (kept,) = set(ssh.list_sessions()) - before
     await DRIVER.inject(pause, there, fault)
     await DRIVER.renew(pause, there, fault)
-    assert set(server.list_sessions()) - before == {kept}
+    assert set(ssh.list_sessions()) - before == {kept}
     os.kill(kept, signal.SIGKILL)
     assert await DRIVER.is_present(pause, there, fault)
-    (hanging,) = set(server.list_sessions()) - before - {kept}
+    (hanging,) = set(ssh.list_sessions()) - before - {kept}
     # As one whose host is unplugged: nothing comes back.
     os.kill(hanging, signal.SIGSTOP)
     monkeypatch.setattr(host_connections, "OPEN_SECONDS", 0.5)
@@ -223,7 +182,7 @@ async def test_calls_of_one_event_loop_share_a_connection(
         assert read_state(shop) != "T"
     finally:
         os.kill(hanging, signal.SIGKILL)
-    left = set(server.list_sessions())
+    left = set(ssh.list_sessions())
     await asyncio.to_thread(call_alone)
 
 
@@ -266,9 +225,9 @@ async def test_a_host_is_asked_once_for_a_fault_that_follows_at_once(
 
 @pytest.mark.ssh_server
 async def test_a_fault_of_two_hosts_is_on_both_or_on_none(
-    there: Hosts, here: Hosts, shop: int, pid_file: Path, server: SshServer
+    there: Hosts, here: Hosts, shop: int, pid_file: Path, ssh: SshServer
 ) -> None:
-    both = Hosts(registered=[*here.registered, RegisteredHost("other", server.address, {"role": "shop"})])
+    both = Hosts(registered=[*here.registered, RegisteredHost("other", ssh.address, {"role": "shop"})])
     given = build_host_arguments(where={"role": "shop"}, pause={"pidfile": str(pid_file)})
     fault = await call(both, given)
     assert fault.target["label"] == "here, other"
@@ -284,7 +243,7 @@ async def test_a_fault_of_two_hosts_is_on_both_or_on_none(
 
 @pytest.mark.ssh_server
 async def test_hosts_that_cannot_be_reached_are_named(
-    there: Hosts, server: SshServer, settings: Any, monkeypatch: pytest.MonkeyPatch
+    there: Hosts, ssh: SshServer, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = there.registered[0]
     settings.HOST_PROGRAM_COMMAND = "python-of-nobody -"
@@ -303,20 +262,20 @@ async def test_hosts_that_cannot_be_reached_are_named(
     user = host.address.partition("@")[0]
     with pytest.raises(StepNotSent, match="cannot be reached"):
         await describe_host(RegisteredHost("gone", f"{user}@127.0.0.1:{free_port()}", {}))
-    settings.SSH_KEYS = (server.folder / "host_key",)
+    settings.SSH_KEYS = (ssh.folder / "host_key",)
     with pytest.raises(StepNotSent, match="does not accept a key of SSH_KEYS"):
         await describe_host(host)
-    settings.SSH_KEYS = (server.folder / "nowhere",)
+    settings.SSH_KEYS = (ssh.folder / "nowhere",)
     with pytest.raises(StepImpossible, match="which is not readable"):
         await describe_host(host)
 
 
 @pytest.mark.ssh_server
-async def test_a_host_with_another_key_is_refused(there: Hosts, server: SshServer, settings: Any) -> None:
-    other = server.folder / "other_known_hosts"
-    key = (server.folder / "other_host_key.pub").read_text()
+async def test_a_host_with_another_key_is_refused(there: Hosts, ssh: SshServer, settings: Any) -> None:
+    other = ssh.folder / "other_known_hosts"
+    key = (ssh.folder / "other_host_key.pub").read_text()
     settings.SSH_KNOWN_HOSTS = other
-    for text in (f"[127.0.0.1]:{server.port} {key}", ""):
+    for text in (f"[127.0.0.1]:{ssh.port} {key}", ""):
         other.write_text(text)
         with pytest.raises(StepNotSent, match="has another key than"):
             await describe_host(there.registered[0])
