@@ -4,6 +4,7 @@ h11 finds where each part ends, but writes nothing itself, so that a message wit
 to the last byte.
 """
 
+import re
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import NamedTuple
@@ -154,7 +155,7 @@ def write_answer(
 
 def set_headers(head: bytes, headers: list[tuple[str, str]]) -> bytes:
     """The head of a response with these headers instead of those of the same name."""
-    first, *lines = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    first, *lines = re.split(rb"\r?\n", head.rstrip(b"\r\n"))  # h11 takes lines without CR, too
     named = {name.lower().encode("latin-1") for name, _ in headers}
     kept = [line for line in lines if line.partition(b":")[0].strip().lower() not in named]
     new = [f"{name}: {value}".encode("latin-1") for name, value in headers]

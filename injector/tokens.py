@@ -57,7 +57,7 @@ class Tokens:
 
 
 def _read_lines(file: Path) -> tuple[str, ...]:
-    values = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+    values = tuple(line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip())
     if not values:
         raise ValueError(f"{str(file)!r} is empty")
     return values

@@ -211,6 +211,18 @@ def test_tokens_follow_their_file(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert (tokens.accept("old"), tokens.accept("new")) == (False, True)
 
 
+def test_byte_order_mark_of_an_editor_is_no_part_of_what_a_file_says(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\ufeffsecret\r\n")
+    assert Tokens.read(tmp_path / "token").accept("secret")
+    (tmp_path / "mark.json").write_text(
+        "\ufeff" + json.dumps({"control": "127.0.0.1:3", "listeners": [LISTENER]})
+    )
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    found = read_settings(parser.parse_args(["--config", str(tmp_path / "mark.json")]))
+    assert [listener.listen for listener in found.listeners] == [("127.0.0.1", 1)]
+
+
 LISTENER = {"listen": "127.0.0.1:1", "upstream": "127.0.0.1:2"}
 
 

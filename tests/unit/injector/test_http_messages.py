@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from injector.http_messages import set_headers
 from tests.unit.injector.conftest import Bench, read, until, upstream
 
 
@@ -113,6 +114,14 @@ async def test_delayed_upload_makes_its_sender_wait(bench: Bench) -> None:
 
         await until(all_has_arrived)
         writer.close()
+
+
+def test_head_whose_lines_end_without_carriage_return_keeps_its_end() -> None:
+    """As those of some old servers do; h11 reads them."""
+    head = b"HTTP/1.1 200 OK\nServer: old\nContent-Length: 0\n\n"
+    changed = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nserver: other\r\n\r\n"
+    assert set_headers(head, [("server", "other")]) == changed
+    assert set_headers(head.replace(b"\n", b"\r\n"), [("server", "other")]) == changed
 
 
 HEADERS = {"length": "Content-Length: {}", "chunked": "Transfer-Encoding: chunked"}
