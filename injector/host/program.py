@@ -75,7 +75,7 @@ def parse_options(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None, streamed: str | None = None) -> int:
-    """Answer the request on standard input. The exit code is 0 wherever an answer was written."""
+    """Answer the request on standard input. The exit code is 0 if an answer was written."""
     options = parse_options(words)
     if options.guard:
         Guardian(Store(options.state), options.guard[-1]).run()
