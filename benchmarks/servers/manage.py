@@ -60,7 +60,7 @@ def work():
     do("task")
 """
 PUT = """
-from django.core.management import BaseCommand
+from django.core.management import BaseCommand, call_command
 from counted.work import work
 
 class Command(BaseCommand):
@@ -68,6 +68,7 @@ class Command(BaseCommand):
         parser.add_argument("number", type=int)
 
     def handle(self, *, number, **options):
+        call_command("migrate", verbosity=0)
         for _ in range(number):
             work.enqueue()
 """
@@ -83,7 +84,7 @@ class Command(BaseCommand):
     def handle(self, *, number, **options):
         for _ in range(number):
             do("command")
-            time.sleep(0.002)
+            time.sleep(0.02)
 """
 FILES = {
     "manage.py": MANAGE,
@@ -130,7 +131,6 @@ class Project:
         for name, text in FILES.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
-        self.run("migrate", "--verbosity=0")
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -185,9 +185,9 @@ def carry_out(
 
 def _carry_out_tasks(project: Project, tasks: int, kills: int) -> None:
     """Two workers; each that is killed is replaced, and then one that is asked to end."""
+    project.run("put_tasks", str(tasks))
     with ExitStack() as stack:
         workers = [stack.enter_context(project.started(*WORKER)) for _ in range(2)]
-        project.run("put_tasks", str(tasks))
         for number in range(kills + 1):
             due = tasks * (number + 1) // (kills + 2)
             wait_for(lambda due=due: project.lines("task") >= due, what=f"{due} tasks", seconds=600)  # type: ignore[misc]
@@ -211,7 +211,7 @@ def _run_commands(project: Project, commands: int, kills: int) -> int:
                 stack.enter_context(project.started("place_orders", str(ORDERS_EACH))) for _ in numbers
             ]
             if first // COMMANDS_AT_ONCE < kills:
-                due = before + random.randint(1, ORDERS_EACH)
+                due = before + random.randint(1, ORDERS_EACH // 2)
                 wait_for(lambda due=due: project.lines("command") >= due, what="orders", seconds=600)  # type: ignore[misc]
                 processes[0].kill()
             statuses += [process.wait(600) for process in processes]
