@@ -94,6 +94,26 @@ def dns_label(name: str, value: str) -> str:
     )
 
 
+def dns_labels(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dns_label(name, value) for value in values)
+
+
+def protected_namespaces(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Names of namespaces, or '*' for all."""
+    return tuple("*" if value == "*" else dns_label(name, value) for value in values)
+
+
+def object_kinds(name: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Kinds of Kubernetes objects with their API version, as 'apps/v1/Deployment' or 'v1/ConfigMap'."""
+    for value in values:
+        if not re.fullmatch(r"([a-z0-9][-a-z0-9.]*/)?v[0-9][a-z0-9]*/[A-Z][A-Za-z0-9]*", value):
+            raise ImproperlyConfigured(
+                f"{name} contains {value!r}, which is not a kind of objects; write it as "
+                "'apps/v1/Deployment' or 'v1/ConfigMap'."
+            )
+    return tuple(values)
+
+
 def networks(name: str, values: Iterable[str]) -> tuple[str, ...]:
     """IP networks in CIDR notation."""
     for value in values:

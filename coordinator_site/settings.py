@@ -18,6 +18,7 @@ from coordinator_site.environment import (
     commands,
     directory_or_none,
     dns_label,
+    dns_labels,
     header_values,
     host_fault_kinds,
     host_identities,
@@ -28,8 +29,10 @@ from coordinator_site.environment import (
     mailbox,
     module_prefixes,
     networks,
+    object_kinds,
     one_of,
     pairs,
+    protected_namespaces,
     trace_address,
     variable_prefix,
     web_address,
@@ -291,6 +294,7 @@ SCENARIO_DRIVERS = [
     "scenarios.drivers.host.Host",
     "scenarios.drivers.grpc.Grpc",
     "scenarios.drivers.http.Http",
+    "scenarios.drivers.kubernetes.driver.Kubernetes",
     "scenarios.drivers.postgresql.Postgresql",
     "scenarios.drivers.prometheus.Prometheus",
     "scenarios.drivers.proxy.Proxy",
@@ -322,6 +326,17 @@ ALLOWED_HOST_FAULTS = env.read_list(host_fault_kinds, "ALLOWED_HOST_FAULTS", [])
 SSH_KNOWN_HOSTS = env.read(absolute_path_or_none, "SSH_KNOWN_HOSTS", "")
 SSH_KEYS = env.read_list(absolute_paths, "SSH_KEYS", [])
 HOST_PROGRAM_COMMAND = env.str("HOST_PROGRAM_COMMAND", "python3 -")
+# Clusters: a kubeconfig, and the contexts in it that scenarios may name; without one, the account of the pod.
+KUBERNETES_CONFIG = env.read(absolute_path_or_none, "KUBERNETES_CONFIG", "")
+KUBERNETES_CONTEXTS = env.list("KUBERNETES_CONTEXTS", default=[])
+# The namespaces that scenarios may break; empty for all that the account may.
+KUBERNETES_NAMESPACES = env.read_list(dns_labels, "KUBERNETES_NAMESPACES", [])
+# Namespaces, or '*' for all, in which a fault needs a second person's approval.
+KUBERNETES_PROTECTED_NAMESPACES = env.read_list(
+    protected_namespaces, "KUBERNETES_PROTECTED_NAMESPACES", ["kube-system", "kube-public", "kube-node-lease"]
+)
+# The kinds of objects that 'patch' may change, such as 'apps/v1/Deployment'.
+KUBERNETES_PATCHED_KINDS = env.read_list(object_kinds, "KUBERNETES_PATCHED_KINDS", [])
 # The control APIs of fault proxies that may be asked; empty for those of all services.
 FAULT_PROXIES = env.read_list(web_addresses, "FAULT_PROXIES", [])
 

@@ -16,6 +16,7 @@ from scenarios.domain.redaction import Redactor
 from tests.servers import (
     alertmanager,
     booted_systemd,
+    kube_apiserver,
     network_namespaces,
     small_disk,
     ssh_server,
@@ -37,6 +38,7 @@ NEEDS = {
     "prometheus": (lambda: shutil.which("prometheus") and shutil.which("promtool"), "prometheus"),
     "nftables": (network_namespaces.can_filter, "nftables and iproute2, and to be root"),
     "small_disk": (small_disk.can_be_had, "util-linux, and to be allowed namespaces"),
+    "kube_apiserver": (kube_apiserver.program, "etcd-server, and what .ci/build-kube-apiserver builds"),
     "ssh_server": (ssh_server.program, "openssh-server"),
     "stress_ng": (lambda: shutil.which("stress-ng"), "stress-ng"),
     "systemd": (lambda: shutil.which("systemd-analyze"), "systemd"),
@@ -57,6 +59,8 @@ LONG_FILES = (
     "tests/unit/injector/host/test_leases.py",
     "tests/unit/metrics_app/prometheus/test_folder.py",
 )
+# They need what .ci/run builds beside the others.
+LAST_FILES = ("tests/acceptance/test_kubernetes_",)
 
 
 def is_ci() -> bool:
@@ -94,9 +98,10 @@ def pytest_report_header() -> str:
 
 
 def put_long_files_first(items: list[pytest.Item]) -> None:
-    """Files that are alike in this stay in their random order."""
+    """And others last. Files that are alike in this stay in their random order."""
     items.sort(
         key=lambda item: (
+            item.nodeid.startswith(LAST_FILES),
             not item.nodeid.startswith(LONG_FILES),
             item.get_closest_marker("slow") is None,
         )

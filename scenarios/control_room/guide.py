@@ -25,6 +25,7 @@ PAGES = {
     "integrations": "Integrations",
     "server-faults": "Faults that servers end",
     "host-faults": "Faults of hosts",
+    "kubernetes": "Kubernetes",
     "extending": "Extending",
     "chaos-toolkit": "From Chaos Toolkit",
     "glossary": "Glossary",

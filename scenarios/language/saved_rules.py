@@ -18,7 +18,7 @@ from scenarios.language.yaml_nodes import Node, get_child, list_children, walk_t
 Path = tuple[str | int, ...]
 # Whether the step that saves it is sensitive, by the name of the value.
 Known = dict[str, bool]
-_TARGET_WORDS = frozenset({"service", "host", "port", "server"})
+_TARGET_WORDS = frozenset({"service", "host", "port", "server", "cluster", "namespace"})
 _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _MAX_LISTED = 20
 

@@ -15,6 +15,7 @@ from django.db.models import Q
 from scenarios.domain.outcomes import ApprovalState
 from scenarios.domain.plan import Step
 from scenarios.drivers import hosts
+from scenarios.drivers.kubernetes import namespaces
 from scenarios.models import Approval, Fault, GlobalStop, Hold, Run, RunQuerySet, Service
 from scenarios.runs import host_targets, registry
 from scenarios.runs.host_targets import HostTargets
@@ -66,11 +67,16 @@ def find_protected(names: Iterable[str]) -> list[str]:
     """The protected ones of these services and hosts."""
     touched = list(names)
     services = Service.objects.filter(is_protected=True, name__in=touched).order_by("name")
-    return [*services.values_list("name", flat=True), *_find_protected_hosts(touched)]
+    return [*services.values_list("name", flat=True), *_find_protected_places(touched)]
 
 
-def _find_protected_hosts(touched: Iterable[str]) -> list[str]:
-    return host_targets.find_protected(touched, settings.PROTECTED_HOSTS)
+def _find_protected_places(touched: Iterable[str]) -> list[str]:
+    """The protected hosts and namespaces."""
+    names = list(touched)
+    return [
+        *host_targets.find_protected(names, settings.PROTECTED_HOSTS),
+        *namespaces.find_protected(names),
+    ]
 
 
 def describe_missing_approval(services: Iterable[str]) -> str:
@@ -102,6 +108,8 @@ def describe_target(target: str) -> str:
     """As "service 'exchange'", "host 'alpha'" or "address 127.0.0.1:8080"."""
     if target.startswith(hosts.TARGET_PREFIX):
         return f"host {target.removeprefix(hosts.TARGET_PREFIX)!r}"
+    if namespaces.is_target(target):
+        return namespaces.describe_target(target)
     if target.startswith(registry.HIDDEN_PREFIX):
         return "an address that no document names"
     return f"address {target}" if registry.is_address(target) else f"service {target!r}"
@@ -147,7 +155,8 @@ def find_touched_and_protected(steps: Iterable[Step]) -> tuple[list[str], list[s
     targets = _add_reached(collect_targets(acting))
     registered = registry.read_registry(targets)
     touched = registered.touched(targets) | host_targets.find_touched(targets.hosts)
-    return sorted(touched), [*registered.find_protected(touched), *_find_protected_hosts(touched)]
+    touched |= namespaces.find_touched(acting)
+    return sorted(touched), [*registered.find_protected(touched), *_find_protected_places(touched)]
 
 
 def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: bool = True) -> list[str]:
@@ -160,9 +169,11 @@ def find_touched(steps: Iterable[Step], host: str = hosts.ANY_HOST, *, lookups: 
     command reaches cannot be known. A fault of a host that names a port, or an address, touches the services
     there. What `chaostoolkit` steps touch is not known; the settings limit it.
     """
-    targets = _add_reached(collect_targets(steps))
+    acting = list(steps)
+    targets = _add_reached(collect_targets(acting))
     touched = registry.find_touched(targets, lookups=lookups)
     touched |= host_targets.find_touched(targets.hosts, lookups=lookups)
+    touched |= namespaces.find_touched(acting)
     return sorted({host if name == hosts.ANY_HOST else name for name in touched})
 
 

@@ -33,6 +33,7 @@ from scenarios.runs.component_heartbeats import note_trouble, record_heartbeat
 from scenarios.runs.leases import Claim
 from scenarios.suites import running as suites_running
 from scenarios.supervision import retention
+from scenarios.supervision.cluster_sweeps import SWEEP_EVERY_SECONDS, ClusterSweeper
 from scenarios.supervision.duties import Carrier, Duty
 from scenarios.supervision.lease_watch import LeaseWatch
 from scenarios.supervision.queue_duty import QueueDuty
@@ -77,6 +78,7 @@ class Watchdog:
             Duty("ask for approvals", 20.0, in_database(planning_due.request_approvals)),
             Duty("send messages", ROUND_SECONDS, self._send_messages),
             Duty("read charts", ROUND_SECONDS, self._read_charts),
+            Duty("sweep clusters", SWEEP_EVERY_SECONDS, ClusterSweeper().sweep_all),
             Duty("delete what is old", PRUNE_EVERY_SECONDS, self._prune),
         ]
 

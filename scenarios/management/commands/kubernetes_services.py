@@ -1,0 +1,37 @@
+"""`manage.py kubernetes_services`: lists the services of a namespace, and the commands that register them."""
+
+import asyncio
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from scenarios.domain.errors import StepFailed
+from scenarios.drivers.kubernetes.namespaces import require_allowed
+from scenarios.drivers.kubernetes.services import list_offered
+from scenarios.models import Service
+
+
+class Command(BaseCommand):
+    help = (
+        "List the services of a namespace with their addresses in the cluster, and the command that would "
+        "register each. Registers nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--namespace", required=True)
+        parser.add_argument("--cluster", help="A context that the settings name (default: the first).")
+
+    def handle(self, *_arguments: Any, namespace: str, cluster: str | None, **_options: Any) -> None:
+        try:
+            require_allowed(namespace)
+            offered = asyncio.run(list_offered(cluster, namespace))
+        except StepFailed as error:
+            raise CommandError(str(error)) from error
+        registered = dict(Service.objects.values_list("name", "base_url"))
+        if not offered:
+            self.stdout.write(f"The namespace {namespace!r} has no services.")
+        for each in offered:
+            if each.name in registered:
+                self.stdout.write(f"# {each.name} is registered already, at {registered[each.name]}")
+            else:
+                self.stdout.write(f"manage.py scenario service add {each.name} --url {each.url}")

@@ -1,0 +1,402 @@
+"""Faults of a real API server: injected, renewed, removed, and what others do meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenarios.domain.errors import FaultGone, StepImpossible, StepNotDone
+from scenarios.drivers.kubernetes.arguments import KubernetesArguments
+from scenarios.drivers.kubernetes.driver import Kubernetes
+from scenarios.drivers.kubernetes.rules import RBAC, build_roles
+from scenarios.drivers.kubernetes.sweeping import sweep
+from tests.servers.cluster_shop import Shop, build_fault, open_shop
+from tests.servers.kube_apiserver import LIMITED_USER, ApiServer, build_node, build_pod, kube_apiserver
+from tests.servers.loopback import wait_for
+from tests.unit.scenarios.drivers.conftest import Platform
+from tests.unit.scenarios.drivers.one_fault import injecting
+
+pytestmark = pytest.mark.kube_apiserver
+
+
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with kube_apiserver(tmp_path_factory.mktemp("cluster")) as server:
+        yield server
+
+
+@pytest.fixture
+def shop(api_server: ApiServer, settings: Any) -> Shop:
+    settings.KUBERNETES_CONFIG = str(api_server.kubeconfig)
+    return open_shop(api_server)
+
+
+@pytest.fixture
+async def inject(shop: Shop) -> AsyncIterator[Any]:
+    """Injects a fault of these words, which ends with the test."""
+    async with injecting(build_fault) as begin:
+        yield begin
+
+
+def scale(shop: Shop, replicas: int = 0, **more: Any) -> dict[str, Any]:
+    return {"namespace": shop.namespace, "name": "cart", "scale": {"replicas": replicas}, **more}
+
+
+async def test_scaled_deployment_gets_its_replicas_back(inject: Any, shop: Shop) -> None:
+    before = shop.read_deployment()
+    fault = await inject(scale(shop))
+    assert shop.read_deployment()["spec"]["replicas"] == 0
+    assert await fault.is_present()
+    assert (await fault.inject())["changed"] == ["cart"]  # again: nothing more
+    await fault.renew()
+    assert await fault.remove() is True
+    after = shop.read_deployment()
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert shop.read_marks(shop.deployment) == set()
+    assert not await fault.is_present()
+    assert await fault.remove() is False
+
+
+async def test_another_process_removes_the_fault_of_a_dead_one(inject: Any, shop: Shop) -> None:
+    fault = await inject(scale(shop))
+    assert await fault.elsewhere("http://127.0.0.1:1").remove() is True
+    assert shop.read_deployment()["spec"]["replicas"] == 3
+    with pytest.raises(FaultGone, match="removed"):
+        await fault.renew()
+
+
+async def test_what_somebody_else_has_set_meanwhile_stays(inject: Any, shop: Shop) -> None:
+    fault = await inject(scale(shop))
+    shop.server.merge(shop.deployment, {"spec": {"replicas": 7}})
+    with pytest.raises(FaultGone, match="somebody has changed '/spec/replicas'"):
+        await fault.renew()
+    assert await fault.remove() is True
+    assert shop.read_deployment()["spec"]["replicas"] == 7
+    assert shop.read_marks(shop.deployment) == set()
+
+
+async def test_object_that_was_deleted_has_no_fault_any_more(inject: Any, shop: Shop) -> None:
+    fault = await inject(scale(shop))
+    shop.server.delete(shop.deployment)
+    with pytest.raises(FaultGone, match="was deleted"):
+        await fault.renew()
+    assert await fault.remove() is False
+    assert not await fault.is_present()
+
+
+async def test_object_that_is_deleted_between_the_choice_and_the_injection_is_said(shop: Shop) -> None:
+    fault = build_fault(scale(shop))
+    target = await fault.driver.choose_target(fault.arguments, fault.platform)
+    shop.server.delete(shop.deployment)
+    with pytest.raises(StepNotDone, match=r"Deployment 'cart' in namespace .* was deleted meanwhile"):
+        await fault.driver.inject(
+            fault.arguments, fault.platform, type(fault.call)(fault.call.id, 60.0, target)
+        )
+
+
+async def test_second_fault_of_an_object_is_refused(inject: Any, shop: Shop) -> None:
+    await inject(scale(shop))
+    with pytest.raises(StepNotDone, match=r"has the fault .* already, until 20"):
+        await build_fault(scale(shop, 1)).inject()
+    assert shop.read_deployment()["spec"]["replicas"] == 0
+
+
+async def test_changes_of_others_at_the_same_moment_are_kept(inject: Any, shop: Shop) -> None:
+    """A change starts again if somebody has written the object since it was read."""
+    stopped = asyncio.Event()
+
+    async def write() -> None:
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            body = {"metadata": {"annotations": {"seen": str(number)}}}
+            await asyncio.to_thread(shop.server.merge, shop.deployment, body)
+            await asyncio.sleep(0.02)
+
+    writing = asyncio.create_task(write())
+    fault = await inject(scale(shop))
+    assert await fault.remove() is True
+    stopped.set()
+    await writing
+    assert shop.read_deployment()["spec"]["replicas"] == 3
+    assert int(shop.read_deployment()["metadata"]["annotations"]["seen"]) >= 1
+
+
+async def test_sweeper_takes_back_what_is_past_its_lease_and_nothing_else(inject: Any, shop: Shop) -> None:
+    fault = await inject(scale(shop), lease=1.0)
+    shop.server.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "own", "namespace": shop.namespace, "labels": {"app": "cart"}},
+        }
+    )
+    lasting = await inject({"namespace": shop.namespace, "isolate": {}, "where": {"app": "cart"}, "pick": 1})
+
+    def is_removed() -> bool:
+        swept = asyncio.run(sweep())
+        assert swept.failed == []
+        return any("'cart'" in each for each in swept.removed)
+
+    await asyncio.to_thread(wait_for, is_removed, what="the fault is past its lease")
+    assert shop.read_deployment()["spec"]["replicas"] == 3
+    assert not await fault.is_present()
+    assert await lasting.is_present()
+
+
+async def test_a_field_that_was_not_there_goes_with_the_fault(inject: Any, shop: Shop, settings: Any) -> None:
+    settings.KUBERNETES_PATCHED_KINDS = ("apps/v1/Deployment",)
+    before = shop.read_deployment()["spec"]
+    patch = {
+        "of": "Deployment",
+        "apiVersion": "apps/v1",
+        "path": "/spec/template/spec/nodeSelector/disk",
+        "value": "none",
+    }
+    fault = await inject({"namespace": shop.namespace, "name": "cart", "patch": patch})
+    assert shop.read_deployment()["spec"]["template"]["spec"]["nodeSelector"] == {"disk": "none"}
+    await fault.renew()
+    assert await fault.remove() is True
+    assert shop.read_deployment()["spec"] == before
+
+
+async def test_value_that_the_server_writes_otherwise_is_known_again(
+    inject: Any, shop: Shop, settings: Any
+) -> None:
+    settings.KUBERNETES_PATCHED_KINDS = ("apps/v1/Deployment",)
+    path = "/spec/template/spec/containers/0/resources"
+    patch = {
+        "of": "Deployment",
+        "apiVersion": "apps/v1",
+        "path": path,
+        "value": {"limits": {"cpu": "0.0500", "memory": "1048576"}},
+    }
+    before = shop.read_deployment()["spec"]
+    fault = await inject({"namespace": shop.namespace, "name": "cart", "patch": patch})
+    container = shop.read_deployment()["spec"]["template"]["spec"]["containers"][0]
+    assert container["resources"]["limits"]["cpu"] == "50m"
+    await fault.renew()
+    assert await fault.remove() is True
+    assert shop.read_deployment()["spec"] == before
+
+
+async def test_value_that_the_server_refuses_changes_nothing(shop: Shop, settings: Any) -> None:
+    settings.KUBERNETES_PATCHED_KINDS = ("apps/v1/Deployment",)
+    patch = {"of": "Deployment", "apiVersion": "apps/v1", "path": "/spec/replicas", "value": "many"}
+    with pytest.raises(StepNotDone, match="refused to patch"):
+        await build_fault({"namespace": shop.namespace, "name": "cart", "patch": patch}).inject()
+    assert shop.read_marks(shop.deployment) == set()
+
+
+async def test_kinds_that_the_settings_do_not_name_are_not_patched(shop: Shop) -> None:
+    patch = {"of": "Secret", "path": "/data/password", "value": "eA=="}
+    with pytest.raises(StepImpossible, match="'v1/Secret' may not be patched: KUBERNETES_PATCHED_KINDS"):
+        await build_fault({"namespace": shop.namespace, "name": "db", "patch": patch}).inject()
+
+
+async def test_pods_are_isolated_by_a_policy_until_the_fault_is_removed(inject: Any, shop: Shop) -> None:
+    fault = await inject(
+        {
+            "namespace": shop.namespace,
+            "where": {"app": "cart"},
+            "pick": 1,
+            "seed": 3,
+            "isolate": {"direction": "in"},
+        }
+    )
+    (policy,) = shop.server.ask("GET", shop.find_path("networkpolicies"))["items"]
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    (isolated,) = shop.list_pods(**policy["spec"]["podSelector"]["matchLabels"])
+    await fault.renew()
+    assert await fault.remove() is True
+    assert shop.server.ask("GET", shop.find_path("networkpolicies"))["items"] == []
+    assert shop.read_marks(shop.find_path("pods", isolated)) == set()
+
+
+async def test_isolation_by_labels_covers_new_pods_and_marks_none(inject: Any, shop: Shop) -> None:
+    words = {"namespace": shop.namespace, "where": {"app": "cart"}, "isolate": {}, "allow_all": True}
+    await inject(words)
+    (policy,) = shop.server.ask("GET", shop.find_path("networkpolicies"))["items"]
+    assert policy["spec"]["podSelector"]["matchLabels"] == {"app": "cart"}
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert shop.read_marks(shop.find_path("pods", "cart-0")) == set()
+
+
+async def test_isolation_that_another_policy_would_defeat_is_refused(shop: Shop) -> None:
+    shop.server.apply(
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": {"name": "open", "namespace": shop.namespace},
+            "spec": {"podSelector": {"matchLabels": {"app": "cart"}}, "ingress": [{}]},
+        }
+    )
+    words = {"namespace": shop.namespace, "where": {"app": "cart"}, "pick": 1, "isolate": {}}
+    with pytest.raises(StepImpossible, match="'open' allow connections of these pods"):
+        await build_fault(words).inject()
+
+
+async def test_deleted_pods_are_those_of_the_seed(shop: Shop) -> None:
+    words = {"namespace": shop.namespace, "where": {"app": "cart"}, "pick": 2, "seed": 5, "delete_pod": {}}
+    fault = build_fault(words)
+    deleted = (await fault.inject())["deleted"]
+    assert len(deleted) == 2
+    assert set(shop.list_pods()) == {"cart-0", "cart-1", "cart-2"} - set(deleted)
+    assert await fault.remove() is False
+    assert not await fault.is_present()
+
+
+async def test_pod_that_nothing_would_replace_is_not_deleted(shop: Shop) -> None:
+    shop.server.apply(build_pod("alone", shop.namespace, "alone", owner=""))
+    for kind in ("delete_pod", "evict"):
+        with pytest.raises(StepImpossible, match="no controller would replace alone"):
+            await build_fault({"namespace": shop.namespace, "name": "alone", kind: {}}).inject()
+    assert "alone" in shop.list_pods()
+
+
+async def test_eviction_obeys_a_disruption_budget(shop: Shop) -> None:
+    budget = {
+        "apiVersion": "policy/v1beta1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "cart", "namespace": shop.namespace},
+        "spec": {"minAvailable": 3, "selector": {"matchLabels": {"app": "cart"}}},
+    }
+    path = f"/apis/policy/v1beta1/namespaces/{shop.namespace}/poddisruptionbudgets"
+    shop.server.ask("POST", path, budget)
+    shop.server.merge(shop.find_path("pods", "cart-0") + "/status", {"status": {"phase": "Running"}})
+    words = {"namespace": shop.namespace, "name": "cart-0", "evict": {}, "timeout": "2s"}
+    with pytest.raises(StepNotDone, match="a disruption budget forbids it"):
+        await build_fault(words).inject()
+    assert "cart-0" in shop.list_pods()
+    shop.server.ask("DELETE", f"{path}/cart")
+    assert (await build_fault(words).inject())["evicted"] == ["cart-0"]
+    assert "cart-0" not in shop.list_pods()
+
+
+async def test_drained_node_is_schedulable_again_and_its_pods_are_gone(inject: Any, shop: Shop) -> None:
+    node = f"node-{shop.namespace}"
+    shop.server.apply(build_node(node))
+    shop.server.apply(build_node(f"{node}-other"))
+    shop.server.apply(build_pod("moved", shop.namespace, "cart", node=node))
+    shop.server.apply(build_pod("stays", shop.namespace, "agent", node=node, owner="DaemonSet"))
+    fault = await inject({"name": node, "drain": {}})
+    assert set(shop.list_pods()) == {"cart-0", "cart-1", "cart-2", "stays"}
+    assert (shop.server.get(f"/api/v1/nodes/{node}") or {})["spec"]["unschedulable"] is True
+    await fault.renew()
+    assert await fault.remove() is True
+    assert "unschedulable" not in (shop.server.get(f"/api/v1/nodes/{node}") or {})["spec"]
+    assert shop.read_marks(f"/api/v1/nodes/{node}") == set()
+
+
+async def test_restart_changes_the_template_once(shop: Shop) -> None:
+    fault = build_fault({"namespace": shop.namespace, "name": "cart", "rollout_restart": {}})
+    before = shop.read_deployment()["metadata"]["generation"]
+    await fault.inject()
+    await fault.inject()
+    assert shop.read_deployment()["metadata"]["generation"] == before + 1
+    assert shop.read_marks(shop.deployment) == set()
+
+
+async def test_choices_of_nothing_and_of_everything_are_refused(shop: Shop) -> None:
+    where = {"namespace": shop.namespace, "delete_pod": {}}
+    for words, sentence in (
+        ({**where, "where": {"app": "till"}}, "has no Pod with app=till in namespace"),
+        ({**where, "name": "till-0"}, "has no Pod 'till-0' in namespace"),
+        (where, "would have all 3 pods in namespace .* 'allow_all: true'"),
+        ({**where, "where": {"app": "cart"}}, "would have all 3 pods"),
+        ({**where, "where": {"app": "cart"}, "pick": 4}, "pick=4 is more than the 3 pods with app=cart"),
+        ({**where, "namespace": "nowhere", "pick": 1}, "has no namespace 'nowhere'"),
+    ):
+        with pytest.raises(StepImpossible, match=sentence):
+            await build_fault(words).inject()
+    assert len(shop.list_pods()) == 3
+    assert len((await build_fault({**where, "allow_all": True}).inject())["deleted"]) == 3
+
+
+async def test_nothing_stays_changed_where_one_of_several_objects_refuses(shop: Shop) -> None:
+    for name in ("till", "books"):
+        document = {**shop.read_deployment()}
+        document["metadata"] = {"name": name, "namespace": shop.namespace, "labels": {"of": "sale"}}
+        shop.server.apply({key: document[key] for key in ("apiVersion", "kind", "metadata", "spec")})
+    await build_fault({**scale(shop), "name": "till"}).inject()
+    words = {"namespace": shop.namespace, "where": {"of": "sale"}, "scale": {"replicas": 1}}
+    with pytest.raises(StepNotDone, match=r"'till' .* has the fault .* it was removed from 1 others"):
+        await build_fault(words).inject()
+    books = f"/apis/apps/v1/namespaces/{shop.namespace}/deployments/books"
+    assert shop.read_marks(books) == set()
+    assert (shop.server.get(books) or {})["spec"]["replicas"] == 3
+
+
+async def test_account_without_rights_is_told_which_rule_it_lacks(shop: Shop, settings: Any) -> None:
+    settings.KUBERNETES_CONFIG = str(shop.server.limited)
+    rule = r'\{apiGroups: \["apps"\], resources: \[deployments\], verbs: \[get\]\}'
+    with pytest.raises(StepNotDone, match=f"add {rule} to the Role of its account in namespace"):
+        await build_fault(scale(shop)).inject()
+
+
+async def test_expired_token_is_said(shop: Shop, settings: Any, tmp_path: Path) -> None:
+    shop.server.write_kubeconfig(tmp_path / "expired", "no-token-any-more")
+    settings.KUBERNETES_CONFIG = str(tmp_path / "expired")
+    with pytest.raises(StepNotDone, match=r"does not accept the account: its token .* has expired"):
+        await build_fault(scale(shop)).inject()
+
+
+@pytest.mark.parametrize("kind", ["delete_pod", "evict", "scale", "rollout_restart", "isolate"])
+async def test_printed_role_is_enough_for_its_kind_and_for_the_sweeper(
+    shop: Shop, settings: Any, kind: str
+) -> None:
+    for document in build_roles([kind], shop.namespace, "test-coordinator"):
+        if document["kind"] == "RoleBinding":
+            document["subjects"] = [{"kind": "User", "name": LIMITED_USER, "apiGroup": RBAC}]
+        shop.server.apply(document)
+    settings.KUBERNETES_CONFIG = str(shop.server.limited)
+    settings.KUBERNETES_NAMESPACES = (shop.namespace,)
+    of = {"name": "cart"} if kind in {"scale", "rollout_restart"} else {"where": {"app": "cart"}, "pick": 1}
+    words = {"replicas": 0} if kind == "scale" else {}
+    fault = build_fault({"namespace": shop.namespace, **of, kind: words})
+    await fault.inject()
+    await fault.renew()
+    assert (await sweep()).failed == []
+    await fault.remove()
+    assert not await fault.is_present()
+
+
+async def test_probes_count_what_is_there(shop: Shop) -> None:
+    path = shop.find_path("pods", "cart-0") + "/status"
+    state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    ready = [{"name": "main", "ready": True, "restartCount": 2, "image": "i", "imageID": "i", "state": state}]
+    shop.server.merge(path, {"status": {"phase": "Running", "containerStatuses": ready}})
+    shop.server.merge(f"{shop.deployment}/status", {"status": {"replicas": 3, "readyReplicas": 1}})
+    shop.server.ask("POST", shop.find_path("events"), build_event(shop.namespace))
+    pods = await look({"namespace": shop.namespace, "where": {"app": "cart"}})
+    assert pods == {"found": 3, "ready": 1, "phases": {"Running": 1, "Pending": 2}, "restarts": 2}
+    one = await look({"namespace": shop.namespace, "of": "Deployment", "name": "cart"})
+    assert one == {"found": 1, "ready": 1, "wanted": 3, "updated": 0, "available": 0}
+    events = await look({"namespace": shop.namespace, "of": "Event", "fields": {"reason": "BackOff"}})
+    assert events == {"found": 1, "reasons": {"BackOff": 4}, "messages": ["it was started again"]}
+    assert (await look({"namespace": shop.namespace, "of": "Pod", "name": "till"}))["found"] == 0
+    with pytest.raises(StepImpossible, match="has no namespace 'nowhere'"):
+        await look({"namespace": "nowhere"})
+
+
+def build_event(namespace: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": "cart-0.1", "namespace": namespace},
+        "involvedObject": {"kind": "Pod", "name": "cart-0", "namespace": namespace},
+        "reason": "BackOff",
+        "message": "it was started again",
+        "type": "Warning",
+        "count": 4,
+    }
+
+
+async def look(words: dict[str, Any]) -> dict[str, Any]:
+    arguments = KubernetesArguments.model_validate(words)
+    seen = dict(await Kubernetes().probe(arguments, Platform()))
+    del seen["elapsed"]
+    return seen

@@ -1,0 +1,65 @@
+"""A shop in a cluster: a namespace for each test, and faults of it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from scenarios.drivers.kubernetes.arguments import KubernetesFaultArguments
+from scenarios.drivers.kubernetes.driver import Kubernetes
+from scenarios.ports import FaultCall
+from tests.servers.kube_apiserver import (
+    ApiServer,
+    build_deployment,
+    build_namespace,
+    build_pod,
+)
+from tests.unit.scenarios.drivers.conftest import Platform
+from tests.unit.scenarios.drivers.one_fault import OneFault
+
+LONG = 600.0
+
+
+@dataclass
+class Shop:
+    """A namespace, with the Deployment `cart` and its three pods."""
+
+    server: ApiServer
+    namespace: str
+
+    @property
+    def deployment(self) -> str:
+        return f"/apis/apps/v1/namespaces/{self.namespace}/deployments/cart"
+
+    def find_path(self, plural: str, name: str = "") -> str:
+        group = {"networkpolicies": "/apis/networking.k8s.io/v1"}.get(plural, "/api/v1")
+        return f"{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def list_pods(self, **labels: str) -> list[str]:
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        path = self.find_path("pods") + (f"?labelSelector={selector}" if selector else "")
+        return sorted(pod["metadata"]["name"] for pod in self.server.ask("GET", path)["items"])
+
+    def read_deployment(self) -> dict[str, Any]:
+        found = self.server.get(self.deployment)
+        assert found is not None
+        return found
+
+    def read_marks(self, path: str) -> set[str]:
+        """The labels and annotations that faults have left on the object."""
+        metadata = (self.server.get(path) or {"metadata": {}})["metadata"]
+        entries = {**metadata.get("labels", {}), **metadata.get("annotations", {})}
+        return {name for name in entries if name.startswith("test-coordinator/")}
+
+
+def open_shop(server: ApiServer) -> Shop:
+    shop = Shop(server, f"shop-{uuid4().hex[:8]}")
+    server.apply(build_namespace(shop.namespace))
+    server.apply(build_deployment("cart", shop.namespace))
+    for number in range(3):
+        server.apply(build_pod(f"cart-{number}", shop.namespace, "cart"))
+    return shop
+
+
+def build_fault(words: dict[str, Any], lease: float = LONG) -> OneFault:
+    arguments = KubernetesFaultArguments.model_validate(words)
+    return OneFault(Kubernetes(), arguments, Platform(), FaultCall(uuid4().hex, lease))
