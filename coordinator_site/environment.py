@@ -19,6 +19,7 @@ MAX_PORT = 65535
 MAIL_SCHEMES = frozenset({"smtp", "smtp+tls", "smtp+ssl"})
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HOST_NAME = re.compile(r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\]")
+CERTIFICATE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # The dynamic linker or a language's runtime loads code from the file that one of these names.
 LOADING_VARIABLES = frozenset(
@@ -138,6 +139,48 @@ def web_address(name: str, value: str) -> str:
             f"{name}={value!r} is not a web address; write it as 'http://127.0.0.1:9090'."
         )
     return value
+
+
+def secret_name(name: str, value: str) -> str:
+    """The name of a secret, or nothing."""
+    if value and not VARIABLE_NAME.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is not the name of a secret: use letters, digits and '_', as in "
+            f"'PROMETHEUS_TOKEN'."
+        )
+    return value
+
+
+def certificate_name(name: str, value: str) -> str:
+    """The name of a file in CERTIFICATE_DIR, or nothing."""
+    if value and not CERTIFICATE_NAME.fullmatch(value):
+        raise ImproperlyConfigured(
+            f"{name}={value!r} is not the name of a file in CERTIFICATE_DIR, such as 'prometheus-ca.pem'."
+        )
+    return value
+
+
+def prometheus_auth(*, token: str, user: str, password: str) -> dict[str, Any]:
+    """`auth` of the requests to PROMETHEUS_URL, with references to secrets."""
+    if token and (user or password):
+        raise ImproperlyConfigured(
+            "PROMETHEUS_TOKEN_SECRET cannot be combined with PROMETHEUS_USER and PROMETHEUS_PASSWORD_SECRET: "
+            "set one or the other."
+        )
+    if bool(user) != bool(password):
+        missing = "PROMETHEUS_PASSWORD_SECRET" if user else "PROMETHEUS_USER"
+        raise ImproperlyConfigured(f"{missing} is missing: a user needs a password, and the other way round.")
+    if user:
+        return {"basic": {"user": user, "password": f"${{secret:{password}}}"}}
+    return {"bearer": f"${{secret:{token}}}"} if token else {}
+
+
+def prometheus_tls(*, verify: bool, ca: str, certificate: str) -> dict[str, Any]:
+    """`tls` of the requests to PROMETHEUS_URL."""
+    if ca and not verify:
+        raise ImproperlyConfigured("PROMETHEUS_CA has no effect with PROMETHEUS_VERIFY=false: remove one.")
+    found = {"ca": ca, "certificate": certificate}
+    return ({} if verify else {"verify": False}) | {word: file for word, file in found.items() if file}
 
 
 def web_addresses(name: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from coordinator_site.environment import (
     absolute_path_or_none,
     absolute_paths,
     boolean,
+    certificate_name,
     commands,
     directory_or_none,
     dns_label,
@@ -32,7 +33,10 @@ from coordinator_site.environment import (
     object_kinds,
     one_of,
     pairs,
+    prometheus_auth,
+    prometheus_tls,
     protected_namespaces,
+    secret_name,
     trace_address,
     variable_prefix,
     web_address,
@@ -305,6 +309,16 @@ SCENARIO_DRIVERS = [
     *env.list("EXTRA_SCENARIO_DRIVERS", default=[]),
 ]
 PROMETHEUS_URL = env.read(web_address, "PROMETHEUS_URL", "")
+PROMETHEUS_AUTH = prometheus_auth(
+    token=env.read(secret_name, "PROMETHEUS_TOKEN_SECRET", ""),
+    user=env.str("PROMETHEUS_USER", ""),
+    password=env.read(secret_name, "PROMETHEUS_PASSWORD_SECRET", ""),
+)
+PROMETHEUS_TLS = prometheus_tls(
+    verify=env.read(boolean, "PROMETHEUS_VERIFY", "true"),
+    ca=env.read(certificate_name, "PROMETHEUS_CA", ""),
+    certificate=env.read(certificate_name, "PROMETHEUS_CERTIFICATE", ""),
+)
 PROMETHEUS_SCRAPE_SECONDS = env.read(whole_number, "PROMETHEUS_SCRAPE_SECONDS", 15, lowest=1, highest=3600)
 
 # Whether steps may reach only registered services, not addresses from documents.
@@ -318,6 +332,8 @@ ALLOWED_COMMANDS = tuple(ALLOWED_COMMAND_VARIABLES)
 ALLOWED_PIDFILE_DIRS = env.read_list(absolute_directories, "ALLOWED_PIDFILE_DIRS", [])
 # Where the 'descriptors' of grpc steps are, for servers without reflection.
 GRPC_DESCRIPTOR_DIR = env.read(directory_or_none, "GRPC_DESCRIPTOR_DIR", "")
+# Where the 'ca' and the 'certificate' of 'tls' are, as PEM files.
+CERTIFICATE_DIR = env.read(directory_or_none, "CERTIFICATE_DIR", "")
 ALLOWED_CHAOSTOOLKIT_MODULES = env.read_list(module_prefixes, "ALLOWED_CHAOSTOOLKIT_MODULES", [])
 
 # Faults of hosts. On the coordinator's own host these kinds; other hosts have a list of their own.

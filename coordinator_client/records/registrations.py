@@ -21,6 +21,8 @@ class Service(Record):
     proxy: str = ""
     proxy_listener: str = ""
     proxy_secret: str = ""
+    tls: Mapping[str, Any] = field(default_factory=dict)
+    auth: Mapping[str, Any] = field(default_factory=dict)
     held_by: str | None = None
     touched_by: Sequence[str] = ()
 

@@ -54,6 +54,7 @@ class ServiceAdmin(DeletedByServiceAdmin):
         "base_url",
         ("health_path", "health_status"),
         ("proxy", "proxy_listener", "proxy_secret"),
+        ("tls", "auth"),
         "description",
         "is_protected",
     ]

@@ -203,6 +203,8 @@ SERVICE: Example = {
     "proxy": "",
     "proxy_listener": "",
     "proxy_secret": "",
+    "tls": {"ca": "exchange-ca.pem"},
+    "auth": {"bearer": "${secret:SERVICE_EXCHANGE}"},
     "held_by": None,
     "touched_by": ["exchange-latency"],
 }

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.http import HttpRequest
 from ninja import Field, Query, Router, Schema, Status
+from pydantic import JsonValue
 
 from scenarios.api.access import needs, permit
 from scenarios.api.bodies import Body
@@ -38,6 +39,8 @@ VERSIONED = Versioned(
         "proxy",
         "proxy_listener",
         "proxy_secret",
+        "tls",
+        "auth",
     ),
 )
 SERVICE = Resource(router, "/services/{name}", "service", VERSIONED)
@@ -51,6 +54,8 @@ DEFAULTS = {
     "proxy": "",
     "proxy_listener": "",
     "proxy_secret": "",
+    "tls": {},
+    "auth": {},
 }
 
 
@@ -68,6 +73,10 @@ class ServiceInList(Schema):
     proxy: str = Field(description="The control API of the fault proxy in front of it; empty if it has none.")
     proxy_listener: str = Field(description="The proxy's listener for it; empty means its only one.")
     proxy_secret: str = Field(description="The name of the secret with the proxy's token.")
+    tls: dict[str, JsonValue] = Field(description="For steps without `tls` of their own; may be empty.")
+    auth: dict[str, JsonValue] = Field(
+        description="For steps without `auth` of their own, with references to secrets; may be empty."
+    )
     held_by: UUID | None
     touched_by: list[str]
 
@@ -108,6 +117,16 @@ class ServiceRequest(Body):
         description="HOST:PORT, or empty for the proxy's only listener.",
     )
     proxy_secret: str | None = Field(None, max_length=63, pattern=ONE_LINE)
+    tls: dict[str, JsonValue] | None = Field(
+        None, description="As `tls` of a step, for steps that have none; an empty object removes it."
+    )
+    auth: dict[str, JsonValue] | None = Field(
+        None,
+        description=(
+            "As `auth` of a step, for steps that have none; an empty object removes it. The names of its "
+            "secrets begin with SERVICE."
+        ),
+    )
     only_new: bool = Field(False, description="Refuse to change a registered service, with 409.")
 
 
@@ -212,4 +231,6 @@ def list_writable_fields(service: Service) -> Mapping[str, Any]:
         "proxy": service.proxy,
         "proxy_listener": service.proxy_listener,
         "proxy_secret": service.proxy_secret,
+        "tls": service.tls or {},
+        "auth": service.auth or {},
     }

@@ -12,7 +12,7 @@ from scenarios.domain.expectations import format_value
 from scenarios.domain.outputs import truncate
 from scenarios.domain.plan import origin
 from scenarios.domain.templates import insert_secrets
-from scenarios.drivers.prometheus import choose_server, query_api
+from scenarios.drivers.prometheus import build_access, choose_server, find_configured, query_api
 
 # For the labels of each series, its value at each moment.
 Samples = dict[tuple[tuple[str, str], ...], dict[float, Value]]
@@ -42,6 +42,7 @@ async def build_chart(question: Question, windows: Sequence[Window], secret: Cal
         server = choose_server(str(insert_secrets(question.server, secret)))
         blank = blank.model_copy(update={"server": origin(server)})
         query = str(insert_secrets(question.query, secret))
+        access = build_access(insert_secrets({**find_configured(question.server), **question.web}, secret))
         samples: Samples = {}
         moments: list[float] = []
         for window in windows:
@@ -49,7 +50,7 @@ async def build_chart(question: Question, windows: Sequence[Window], secret: Cal
             moments = outside + window.moments()
             _add(
                 samples,
-                await query_api(server, "query_range", _words(query, window), seconds=SECONDS),
+                await query_api(server, "query_range", _words(query, window), seconds=SECONDS, **access),
                 window,
             )
         return _with_series(blank, sorted(moments), samples)

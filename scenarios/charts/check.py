@@ -7,7 +7,9 @@ from django.conf import settings
 from scenarios.charts.window import rate_window
 from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.promql import check_placeholders, fill_in
-from scenarios.drivers.prometheus import query_api
+from scenarios.domain.templates import insert_secrets
+from scenarios.drivers.platform import ConfiguredSecrets
+from scenarios.drivers.prometheus import build_access, find_configured, query_api
 
 SECONDS = 2.0
 # Any name works, because the query is only parsed and evaluated for one moment long ago.
@@ -30,7 +32,8 @@ def find_refusal(query: str) -> str:
         "step": "1",
     }
     try:
-        asyncio.run(query_api(settings.PROMETHEUS_URL, "query_range", words, seconds=SECONDS))
+        access = build_access(insert_secrets(dict(find_configured("")), ConfiguredSecrets().secret))
+        asyncio.run(query_api(settings.PROMETHEUS_URL, "query_range", words, seconds=SECONDS, **access))
     except StepImpossible as error:
         return str(error)
     except StepFailed:

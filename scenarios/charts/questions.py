@@ -1,8 +1,9 @@
 """The queries for a run's charts: those of its probes and those of the services that it touches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from scenarios.domain.errors import InvalidDocument, InvalidVariables
 from scenarios.domain.late_references import mentions_saved
@@ -21,7 +22,8 @@ MAX_QUESTIONS = 20
 class Question:
     """A query for a chart. `query` and `server` contain references instead of secrets, as in a plan.
 
-    `service` is that of a service's query, in which `$service` and `$window` are to be filled in.
+    `web` has the `auth` and `tls` of the step. `service` is that of a service's query, in which `$service`
+    and `$window` are to be filled in.
     """
 
     title: str
@@ -30,6 +32,7 @@ class Question:
     unit: Unit = Unit.NUMBER
     server: str = ""
     service: str = ""
+    web: Mapping[str, Any] = field(default_factory=dict)
 
     def with_window(self, seconds: int) -> "Question":
         if not self.service:
@@ -70,7 +73,8 @@ def find_plan_questions(plan: Plan) -> list[Question]:
             continue  # what it was is only in the run's events
         key = (server, query)
         more[key] = more.get(key, -1) + 1
-        first.setdefault(key, Question(name, about, query, server=server))
+        web = {word: step.arguments[word] for word in ("auth", "tls") if word in step.arguments}
+        first.setdefault(key, Question(name, about, query, server=server, web=web))
     return [
         replace(question, about=f"{question.about}, and {more[key]} more") if more[key] else question
         for key, question in first.items()

@@ -154,6 +154,8 @@ def _describe_services(rows: Sequence[models.Service]) -> list[Service]:
                 "proxy": row.proxy,
                 "proxy_listener": row.proxy_listener,
                 "proxy_secret": row.proxy_secret,
+                "tls": row.tls or {},
+                "auth": row.auth or {},
                 "held_by": str(held[row.name].pk) if row.name in held else None,
                 "touched_by": touching.get(row.name, []),
             },

@@ -192,6 +192,18 @@ def _accept_whole_float(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def use_any_of(schema: dict[str, Any]) -> None:
+    """For a value that is a mapping or a flag.
+
+    The members exclude each other by type; the JSON Schema of the language knows `anyOf`.
+    """
+    schema["anyOf"] = schema.pop("oneOf")
+
+
+def choose_member(value: Any) -> str:
+    return "mapping" if isinstance(value, Mapping | Declaration) else "flag"
+
+
 # Written after an integer's limits: before them, the limits would be missing from the JSON Schema.
 WHOLE = BeforeValidator(_accept_whole_float)
 DURATION_SCHEMA = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "2s", "1h30m"]}

@@ -286,6 +286,12 @@ def find_services(steps: Iterable[Step]) -> set[str]:
     return {service for service in named if isinstance(service, str)}
 
 
+def accepts_any_certificate(step: Step) -> bool:
+    """Whether the step says so: `tls: {verify: false}`."""
+    tls = step.arguments.get("tls")
+    return isinstance(tls, Mapping) and tls.get("verify") is False
+
+
 def find_urls(steps: Iterable[Step]) -> set[str]:
     """The addresses that the steps name with `url`, `server`, or `host` and `port`."""
     return {url for step in steps for url in _find_urls_in(step.arguments)}

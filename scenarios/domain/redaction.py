@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ from urllib.parse import quote
 from scenarios.domain.secret_patterns import MIN_ENCODED, compile_secret, join_values, list_base64_cores
 
 MASK = "***"
+MAX_PASSING = 100
 _MIN_PREFIX_LENGTH = 6
 # A prefix of this length is redacted anywhere; a shorter one only where the text was truncated.
 _CLEAR_PREFIX_LENGTH = 16
@@ -26,9 +28,12 @@ class Redactor:
 
     def __init__(self) -> None:
         self._secrets: dict[str, _Secret] = {}
+        self._passing: deque[str] = deque()
 
     def learn(self, secret: str) -> None:
         """From now on, redact this secret and each of its longer lines."""
+        if secret in self._passing:
+            self._passing.remove(secret)  # it is to stay
         lines = [line for line in secret.splitlines() if len(line) >= _MIN_LINE_LENGTH]
         misread = [_misread_as_latin_1(text) for text in (secret, *lines) if not text.isascii()]
         new = [text for text in (secret, *lines, *misread) if text and text not in self._secrets]
@@ -37,6 +42,18 @@ class Redactor:
             # The longest first, because a shorter secret may be part of it.
             known.sort(key=len, reverse=True)
             self._secrets = {text: self._secrets.get(text) or _get_secret(text) for text in known}
+
+    def learn_passing(self, secret: str) -> None:
+        """As `learn`, of a value that its owner replaces again and again, such as a cookie's.
+
+        Of such values, the last MAX_PASSING are known: searching for thousands would take too long.
+        """
+        if secret in self._secrets:
+            return
+        self.learn(secret)
+        self._passing.append(secret)
+        if len(self._passing) > MAX_PASSING:
+            self._secrets.pop(self._passing.popleft(), None)
 
     def redact(self, value: Any) -> Any:
         """The text or JSON value with MASK instead of secrets; the same object if no secret is known."""

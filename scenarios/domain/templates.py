@@ -20,6 +20,8 @@ BUILT_IN_NAMES = ("run.id", "run.short_id", "scenario.name", "now", FAULT_ID)
 TEMPLATE_PATTERN = (
     rf"\$\{{((secret:|saved\.)?{VARIABLE_NAME}|run\.id|run\.short_id|scenario\.name|{re.escape(FAULT_ID)})\}}"
 )
+# Of a text that is nothing but a reference to a secret.
+SECRET_PATTERN = rf"^\$\{{secret:{VARIABLE_NAME}\}}$"
 # The parts of `spec` in which variables are filled in; anywhere else `${` is ordinary text.
 TEMPLATED_PARTS = ("timeout", "retry_interrupted", "guards", "load", "phases")
 _NAME = re.compile(VARIABLE_NAME)
@@ -67,6 +69,11 @@ def _parse_reference(text: str, inside: str, end: str) -> Reference:
         rule = f"a {what}'s name is letters, digits, '_' and '-', and begins with a letter"
         broken = f"{text[:80]!r} does not name a {what}: {rule}"
     return Reference(name, broken, is_secret, is_saved)
+
+
+def is_secret(text: str) -> bool:
+    """Whether the text is a reference to a secret, and nothing else."""
+    return re.fullmatch(SECRET_PATTERN.strip("^$"), text) is not None
 
 
 def is_templated(value: object) -> bool:

@@ -14,8 +14,14 @@ from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.service_urls import WEB_SCHEMES, parse_service_url
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
-from scenarios.drivers.prometheus import choose_server
+from scenarios.drivers.prometheus import CONFIGURED, choose_server
 from scenarios.drivers.reach import explain_unreachable
+from scenarios.drivers.web_credentials import (
+    build_authorization,
+    build_tls,
+    check_credentials,
+    choose_credentials,
+)
 from scenarios.ports import Platform
 
 ALERTMANAGER = "alertmanager"
@@ -80,6 +86,7 @@ class Alert:
 
     def check(self, arguments: AlertArguments, platform: Platform) -> None:
         _find_server(arguments, platform)
+        check_credentials(arguments, platform, _name_service(arguments))
 
     async def reach(self, arguments: AlertArguments, platform: Platform) -> Mapping[str, Any]:
         server = _find_server(arguments, platform)
@@ -89,13 +96,19 @@ class Alert:
     async def probe(self, arguments: AlertArguments, platform: Platform) -> Mapping[str, Any]:
         server = _find_server(arguments, platform)
         name = _build_name(arguments, server)
+        credentials = choose_credentials(arguments, platform, _name_service(arguments))
         answer = await exchange(
             "GET",
             f"{server.rstrip('/')}{_PATHS[arguments.source]}",
             name=name,
             seconds=arguments.timeout,
             params=_build_filter(arguments),
-            headers={"User-Agent": "test-coordinator", "Accept": "application/json"},
+            headers={
+                "User-Agent": "test-coordinator",
+                "Accept": "application/json",
+                **build_authorization(credentials.auth),
+            },
+            tls=build_tls(credentials.tls),
             platform=platform,
             reads=True,
         )
@@ -103,6 +116,11 @@ class Alert:
 
     async def act(self, arguments: AlertArguments, platform: Platform) -> Mapping[str, Any]:
         return await self.probe(arguments, platform)
+
+
+def _name_service(arguments: AlertArguments) -> str | None:
+    """Whose credentials are sent: the service's, or those of PROMETHEUS_URL."""
+    return arguments.service or (None if arguments.server else CONFIGURED)
 
 
 def _find_server(arguments: AlertArguments, platform: Platform) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from typing import Annotated, Any, ClassVar
 
@@ -14,8 +15,10 @@ from scenarios.domain.declarations import ABSENT
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotDone, StepNotSent
 from scenarios.domain.expectations import format_value
 from scenarios.domain.results import ALWAYS, Returned
+from scenarios.domain.web_words import Auth, TlsOrFlag
 from scenarios.drivers import grpc_calls
 from scenarios.drivers.grpc_calls import Reply, Target
+from scenarios.drivers.grpc_encryption import PROTOCOL, encrypt
 from scenarios.drivers.listening import find_refusal
 from scenarios.drivers.servers import (
     AddressArguments,
@@ -25,6 +28,13 @@ from scenarios.drivers.servers import (
     find_broken_rules,
     find_server,
     require_server,
+)
+from scenarios.drivers.web_credentials import (
+    Credentials,
+    build_authorization,
+    build_tls,
+    check_credentials,
+    choose_credentials,
 )
 from scenarios.ports import Platform
 
@@ -68,7 +78,8 @@ class GrpcReturned(Returned):
 
 class GrpcArguments(AddressArguments):
     """`service` or `url`, such as `grpc://host:50051`. Without `call`, it asks for the health of the server,
-    or of the gRPC service `health`. `message` is the request of `call` as JSON.
+    or of the gRPC service `health`. `message` is the request of `call` as JSON. `tls: true` encrypts, with
+    the system's authorities.
     """
 
     Returns: ClassVar[type[Returned]] = GrpcReturned
@@ -77,11 +88,15 @@ class GrpcArguments(AddressArguments):
     message: dict[str, Any] = {}
     metadata: Annotated[dict[str, str], AfterValidator(_check_metadata)] = {}
     descriptors: Annotated[str, Field(max_length=200), AfterValidator(_check_file_name)] = Field(ABSENT)
-    tls: bool = False
+    tls: TlsOrFlag = False
+    auth: Auth = Field(ABSENT)
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from find_broken_rules(values, GRPC)
+        metadata = values.get("metadata")
+        if "auth" in values and isinstance(metadata, Mapping) and "authorization" in metadata:
+            yield "auth", "'auth' and the metadata 'authorization' cannot be combined: choose one"
         if "call" in values and "health" in values:
             yield "health", "'health' and 'call' cannot be combined: a step does one of them"
         for word in ("message", "descriptors"):
@@ -116,6 +131,7 @@ class Grpc:
     def check(self, arguments: GrpcArguments, platform: Platform) -> None:
         _require_extra()
         find_server(arguments, platform, GRPC)
+        check_credentials(arguments, platform, arguments.service)
         if arguments.descriptors:
             _read_descriptors(arguments.descriptors)
 
@@ -165,13 +181,26 @@ async def _ask(
     if refusal := await find_refusal(server.host, server.port, platform, arguments.timeout):
         raise StepNotSent(f"{server.name} {refusal}")
     addresses = await find_addresses(server, platform)
-    channel = grpc_calls.open_channel(server, addresses, tls=arguments.tls)
-    target = Target(channel, server.name, deadline, tuple(arguments.metadata.items()))
-    try:
-        return await asyncio.to_thread(question, target)
-    finally:
+    credentials = choose_credentials(arguments, platform, arguments.service)
+    metadata = (*arguments.metadata.items(), *_build_authorization(credentials))
+    async with AsyncExitStack() as stack:
+        if context := build_tls(credentials.tls, PROTOCOL):
+            encryption = encrypt(server, addresses, context, deadline - time.monotonic())
+            channel = grpc_calls.open_channel(
+                server, addresses, socket=await stack.enter_async_context(encryption)
+            )
+        else:
+            channel = grpc_calls.open_channel(server, addresses, tls=arguments.tls is True)
         # Where the step was cancelled, this ends the call that the thread is waiting for.
-        channel.close()
+        stack.callback(channel.close)
+        return await asyncio.to_thread(question, Target(channel, server.name, deadline, metadata))
+
+
+def _build_authorization(credentials: Credentials) -> list[tuple[str, str]]:
+    found = build_authorization(credentials.auth)
+    if not all(map(str.isascii, found.values())):
+        raise StepImpossible("the secret of 'auth' is not ASCII: gRPC cannot send it")
+    return [(name.lower(), value) for name, value in found.items()]
 
 
 def _ask_health(arguments: GrpcArguments) -> Callable[[Target], Reply]:

@@ -54,8 +54,13 @@ class Reply:
     message: Any
 
 
-def open_channel(server: Server, addresses: Iterable[AddressInfo], *, tls: bool) -> Any:
-    """A channel that connects to these addresses, which were admitted, and to no other."""
+def open_channel(
+    server: Server, addresses: Iterable[AddressInfo], *, tls: bool = False, socket: str = ""
+) -> Any:
+    """A channel that connects to these addresses, which were admitted, and to no other.
+
+    `socket`: the path of a Unix socket to connect to instead.
+    """
     import grpc  # noqa: PLC0415
 
     ips = list(dict.fromkeys(str(info[4][0]) for info in addresses))
@@ -71,7 +76,7 @@ def open_channel(server: Server, addresses: Iterable[AddressInfo], *, tls: bool)
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ]
-    target = f"{family}:{','.join(places)}"
+    target = f"unix:{socket}" if socket else f"{family}:{','.join(places)}"
     if not tls:
         return grpc.insecure_channel(target, options=options)
     options.append(("grpc.ssl_target_name_override", server.host))

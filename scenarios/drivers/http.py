@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema
@@ -20,11 +20,19 @@ from scenarios.domain.results import ALWAYS, Returned
 from scenarios.domain.retry_after import parse_retry_after
 from scenarios.domain.templates import format_scalar
 from scenarios.domain.trace_context import build_traceparent
+from scenarios.domain.web_words import Auth, Tls, find_credential_problems
+from scenarios.drivers.cookies import find_cookies
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.http_load import prepare_load
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
 from scenarios.drivers.redirects import READING_METHODS
+from scenarios.drivers.web_credentials import (
+    build_authorization,
+    build_tls,
+    check_credentials,
+    choose_credentials,
+)
 from scenarios.ports import Platform
 
 # Many frameworks treat a GET with one of these headers as the method that it names.
@@ -96,7 +104,12 @@ class HttpReturned(Returned):
 
 
 class HttpArguments(Declaration):
-    """`service` and `path`, or `url`; at most one of `json` and `body`."""
+    """`service` and `path`, or `url`; at most one of `json` and `body`.
+
+    With `cookies: keep`, a step keeps the cookies that its response sets, and sends those that earlier steps
+    of the run kept of the same service. Only the origin that set a cookie gets it. Cookies are in memory
+    alone: they are lost if another worker takes the run over.
+    """
 
     Returns: ClassVar[type[Returned]] = HttpReturned
     service: Annotated[str, Field(min_length=1)] = Field(ABSENT)
@@ -117,6 +130,9 @@ class HttpArguments(Declaration):
     body: str = Field(ABSENT)
     timeout: PositiveDuration = 30.0
     follow_redirects: bool = False
+    auth: Auth = Field(ABSENT)
+    tls: Tls = Field(ABSENT)
+    cookies: Literal["keep"] = Field(ABSENT)
     ok: Annotated[list[Annotated[int, Field(ge=100, le=599), WHOLE]], Field(min_length=1)] = Field(ABSENT)
 
     @classmethod
@@ -130,6 +146,7 @@ class HttpArguments(Declaration):
                     yield word, f"{word!r} and 'url' cannot be combined: a URL is the whole address"
         elif "service" not in values:
             yield "", "the step has no address: give 'service' and 'path', or 'url'"
+        yield from find_credential_problems(values, "url")
         if "json" in values and "body" in values:
             yield "body", "'body' and 'json' cannot be combined: a request has one body"
         if values.get("follow_redirects") is True and isinstance(ok := values.get("ok"), list):
@@ -167,6 +184,7 @@ class Http:
 
     def check(self, arguments: HttpArguments, platform: Platform) -> None:
         _find_target(arguments, platform)
+        check_credentials(arguments, platform, arguments.service)
 
     async def reach(self, arguments: HttpArguments, platform: Platform) -> Mapping[str, Any]:
         target = _find_target(arguments, platform)
@@ -247,7 +265,9 @@ def _find_overriding_methods(headers: Any) -> list[Any]:
 
 
 async def _exchange(arguments: HttpArguments, target: _Target, platform: Platform) -> Answer:
-    request = _build_request(arguments)
+    request = _build_request(arguments, platform)
+    if arguments.cookies:
+        request["cookies"] = find_cookies(platform, arguments.service or origin(target.url))
     return await exchange(
         arguments.method,
         target.url,
@@ -258,14 +278,20 @@ async def _exchange(arguments: HttpArguments, target: _Target, platform: Platfor
     )
 
 
-def _build_request(arguments: HttpArguments) -> dict[str, Any]:
-    headers = {"User-Agent": "test-coordinator", **arguments.headers}
+def _build_request(arguments: HttpArguments, platform: Platform) -> dict[str, Any]:
+    credentials = choose_credentials(arguments, platform, arguments.service)
+    headers = {
+        "User-Agent": "test-coordinator",
+        **arguments.headers,
+        **build_authorization(credentials.auth),
+    }
     names = {name.lower() for name in headers}
     if "traceparent" not in names and (traceparent := build_traceparent()) is not None:
         headers["traceparent"] = traceparent
     request: dict[str, Any] = {
         "follow_redirects": arguments.follow_redirects,
         "headers": headers,
+        "tls": build_tls(credentials.tls),
     }
     if arguments.query:
         request["params"] = arguments.query

@@ -5,6 +5,7 @@ aiohttp is imported when a step runs: importing it takes 0.3 s, too long for web
 
 import asyncio
 import codecs
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from urllib.parse import urlsplit
 from scenarios.domain.durations import format_duration
 from scenarios.domain.errors import StepFailed, StepImpossible, StepNotSent
 from scenarios.domain.expectations import format_value
+from scenarios.domain.tls_contexts import explain_refusal
+from scenarios.drivers.cookies import KeptCookies
 from scenarios.drivers.gate import AddressInfo, admit, build_pinned_resolver, get_secret_arguments, is_undo
 from scenarios.drivers.redirects import READING_METHODS, Hop
 from scenarios.ports import Platform
@@ -63,10 +66,13 @@ async def exchange(
     headers: Mapping[str, str],
     data: Any = None,
     params: Any = None,
+    tls: ssl.SSLContext | None = None,
+    cookies: KeptCookies | None = None,
 ) -> Answer:
     """Send a request and follow redirects, if allowed. `name` is the name of the target in messages.
 
     Each connection passes the gate of the platform; `reads` tells the gate that nothing is changed there.
+    `tls` and `cookies` are for the first origin only.
 
     Raises:
         StepNotSent: no connection could be made.
@@ -80,7 +86,10 @@ async def exchange(
     hop: Hop | None = None
     try:
         secret_body = bool({"json", "body"} & get_secret_arguments(platform))
-        hop = Hop(method, URL(url), headers, data, body_is_secret=secret_body)
+        address = URL(url)
+        if "Authorization" in headers:
+            address = address.with_user(None)  # the words of a step win over the address of its service
+        hop = Hop(method, address, headers, data, body_is_secret=secret_body, tls=tls, cookies=cookies)
         resolver = build_pinned_resolver()
         async with asyncio.timeout(seconds), _open_session(resolver) as session:
             while True:
@@ -116,10 +125,19 @@ async def _admit(hop: Hop, name: str, platform: Platform | None, *, reads: bool)
 
 
 async def _request(session: "aiohttp.ClientSession", hop: Hop, started: float, *, params: Any) -> Answer:
+    kept = hop.cookies.build_header(hop.url) if hop.cookies is not None else {}
     request = session.request(
-        hop.method, hop.url, headers=hop.headers, data=hop.body, params=params, allow_redirects=False
+        hop.method,
+        hop.url,
+        headers={**kept, **hop.headers},
+        data=hop.body,
+        params=params,
+        allow_redirects=False,
+        ssl=True if hop.tls is None else hop.tls,
     )
     async with request as response:
+        if hop.cookies is not None:
+            hop.cookies.note(hop.url, response.cookies)
         body, is_cut = await _read_body(response)
         return Answer(
             status=response.status,
@@ -179,15 +197,18 @@ def _read_headers(response: "aiohttp.ClientResponse") -> dict[str, str]:
 def _explain_connection_error(error: "aiohttp.ClientConnectorError") -> str:
     if isinstance(error.os_error, ConnectionRefusedError):
         return "refused the connection"
-    if type(error).__name__ == "ClientConnectorCertificateError":
-        return f"has a certificate that is not trusted: {error}"
+    if sentence := explain_refusal(getattr(error, "certificate_error", error.os_error)):
+        return sentence
     return f"cannot be reached: {error.os_error.strerror or error.os_error}"
 
 
 def _explain_read_error(error: Exception) -> str:
     import aiohttp  # noqa: PLC0415
 
-    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+    if sentence := explain_refusal(error.__cause__):
+        return sentence
+    closed = (aiohttp.ServerDisconnectedError, ConnectionError)
+    if isinstance(error, closed) or isinstance(error.__cause__, ConnectionError):
         return "closed the connection without a response"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "closed the connection in the middle of its response"

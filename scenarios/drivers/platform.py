@@ -52,11 +52,15 @@ class RegisteredServices:
         self, begun_with: Mapping[str, str] | None = None, pinned: Mapping[str, Any] | None = None
     ) -> None:
         rows = list(
-            Service.objects.values_list("name", "base_url", "proxy", "proxy_listener", "proxy_secret")
+            Service.objects.values_list(
+                "name", "base_url", "tls", "auth", "proxy", "proxy_listener", "proxy_secret"
+            )
         )
-        self._addresses = {**{name: url for name, url, *_proxy in rows}, **(begun_with or {})}
-        proxies = {name: NamedProxy(*proxy) for name, _url, *proxy in rows if proxy[0]}
+        self._addresses = {**{name: url for name, url, *_rest in rows}, **(begun_with or {})}
+        proxies = {name: NamedProxy(*proxy) for name, _url, _tls, _auth, *proxy in rows if proxy[0]}
         kept = pinned or {}
+        self._web = {name: {"tls": tls, "auth": auth} for name, _url, tls, auth, *_proxy in rows}
+        self._web |= kept.get("web", {})
         self._proxies = {
             **proxies,
             **{name: NamedProxy(**proxy) for name, proxy in kept.get("proxies", {}).items()},
@@ -95,6 +99,12 @@ class RegisteredServices:
                 "--proxy CONTROL_URL'"
             ) from None
 
+    def web_defaults(self, service: str) -> Mapping[str, Any]:
+        """`tls` and `auth` of the service, with references to secrets; "" stands for PROMETHEUS_URL."""
+        if not service:
+            return {"tls": settings.PROMETHEUS_TLS, "auth": settings.PROMETHEUS_AUTH}
+        return self._web.get(service, {})
+
     def hosts(self) -> Sequence[RegisteredHost]:
         return self._hosts
 
@@ -113,12 +123,15 @@ def pin_places(names: Iterable[str]) -> tuple[dict[str, str], dict[str, Any]]:
     """
     held = set(names)
     services = Service.objects.filter(name__in=held)
-    rows = list(services.values_list("name", "base_url", "proxy", "proxy_listener", "proxy_secret"))
-    proxies = {name: asdict(NamedProxy(*proxy)) for name, _url, *proxy in rows if proxy[0]}
+    columns = ("name", "base_url", "tls", "auth", "proxy", "proxy_listener", "proxy_secret")
+    rows = list(services.values_list(*columns))
+    proxies = {name: asdict(NamedProxy(*proxy)) for name, _url, _tls, _auth, *proxy in rows if proxy[0]}
+    web = {name: {"tls": tls, "auth": auth} for name, _url, tls, auth, *_proxy in rows if tls or auth}
     named = [name.removeprefix(TARGET_PREFIX) for name in held if name.startswith(TARGET_PREFIX)]
     found = Host.objects.filter(name__in=named).values("name", "address", "labels") if named else ()
     hosts = {row["name"]: {"address": row["address"], "labels": row["labels"]} for row in found}
-    return {name: url for name, url, *_proxy in rows}, {"proxies": proxies, "hosts": hosts}
+    pinned = {"proxies": proxies, "hosts": hosts, **({"web": web} if web else {})}
+    return {name: url for name, url, *_rest in rows}, pinned
 
 
 class ConfiguredSecrets:

@@ -2,7 +2,9 @@
 
 import json
 import math
+import ssl
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
 from django.conf import settings
@@ -13,12 +15,22 @@ from scenarios.domain.errors import StepFailed, StepImpossible
 from scenarios.domain.expectations import format_value
 from scenarios.domain.plan import origin
 from scenarios.domain.results import ALWAYS, Returned
+from scenarios.domain.web_words import Auth, Tls, find_credential_problems
 from scenarios.drivers.http_exchange import MAX_BODY_BYTES, Answer, check_web_address, exchange
 from scenarios.drivers.listening import require_listener
 from scenarios.drivers.reach import explain_unreachable
+from scenarios.drivers.web_credentials import (
+    build_authorization,
+    build_tls,
+    check_credentials,
+    choose_credentials,
+)
 from scenarios.ports import Platform
 
 MAX_SECONDS = 30.0
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+# Instead of a service's name: the one of PROMETHEUS_URL.
+CONFIGURED = ""
 _OK = 200
 # https://prometheus.io/docs/prometheus/latest/querying/api/#format-overview
 _BAD_QUERY = 400
@@ -46,11 +58,14 @@ class PrometheusArguments(Declaration):
     Returns: ClassVar[type[Returned]] = PrometheusReturned
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
     server: Annotated[str, AfterValidator(check_web_address)] = Field(ABSENT)
+    auth: Auth = Field(ABSENT)
+    tls: Tls = Field(ABSENT)
 
     @classmethod
     def relations(cls, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if "server" in values and (sentence := explain_unreachable("'server'")):
             yield "server", sentence
+        yield from find_credential_problems(values, "server")
 
 
 class Prometheus:
@@ -61,8 +76,8 @@ class Prometheus:
     Arguments: ClassVar[type[PrometheusArguments]] = PrometheusArguments
 
     def check(self, arguments: PrometheusArguments, platform: Platform) -> None:
-        del platform
         choose_server(arguments.server)
+        check_credentials(arguments, platform, CONFIGURED if not arguments.server else None)
 
     async def reach(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
         server = choose_server(arguments.server)
@@ -76,7 +91,17 @@ class Prometheus:
     async def probe(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
         server = choose_server(arguments.server)
         query = {"query": arguments.query}
-        return _build_fields(await query_api(server, "query", query, seconds=MAX_SECONDS, platform=platform))
+        credentials = choose_credentials(arguments, platform, CONFIGURED if not arguments.server else None)
+        found = await query_api(
+            server,
+            "query",
+            query,
+            seconds=MAX_SECONDS,
+            platform=platform,
+            headers=build_authorization(credentials.auth),
+            tls=build_tls(credentials.tls),
+        )
+        return _build_fields(found)
 
     async def act(self, arguments: PrometheusArguments, platform: Platform) -> Mapping[str, Any]:
         return await self.probe(arguments, platform)
@@ -100,6 +125,26 @@ def choose_server(named: str) -> str:
     return server
 
 
+def find_configured(server: str) -> Mapping[str, Any]:
+    """`tls` and `auth` of PROMETHEUS_URL, with references to secrets; none if it is another server."""
+    if server:
+        return {}
+    return {"tls": settings.PROMETHEUS_TLS, "auth": settings.PROMETHEUS_AUTH}
+
+
+def build_access(web: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `query_api` from the words `tls` and `auth`, with their secrets.
+
+    Raises:
+        StepImpossible: a file or a secret cannot be used.
+    """
+    auth, tls = web.get("auth"), web.get("tls")
+    return {
+        "headers": build_authorization(Auth.model_validate(auth) if auth else None),
+        "tls": build_tls(Tls.model_validate(tls) if tls else None),
+    }
+
+
 async def query_api(
     server: str,
     endpoint: str,
@@ -107,6 +152,8 @@ async def query_api(
     *,
     seconds: float,
     platform: Platform | None = None,
+    headers: Mapping[str, str] = NO_HEADERS,
+    tls: ssl.SSLContext | None = None,
 ) -> Mapping[str, Any]:
     """Return the `data` in the response of `/api/v1/{endpoint}`.
 
@@ -122,7 +169,8 @@ async def query_api(
         name=name,
         seconds=seconds,
         data=dict(words),
-        headers={"User-Agent": "test-coordinator"},
+        headers={"User-Agent": "test-coordinator", **headers},
+        tls=tls,
         platform=platform,
         reads=_is_configured(server),
     )

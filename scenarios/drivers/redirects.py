@@ -1,10 +1,12 @@
 """Follows redirects one by one: each connection passes the gate, and no secret goes to another origin."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scenarios.domain.errors import StepFailed
+from scenarios.drivers.cookies import KeptCookies
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -21,7 +23,7 @@ _KEPT_FOR_OTHERS = frozenset({"accept", "accept-language", "content-type", "user
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One request. `body_is_secret`: its body is only for the first origin.
+    """One request. `body_is_secret`: its body is only for the first origin, as are `tls` and `cookies`.
 
     `was_sent`: an earlier hop may have carried out the request; a target that responds with 307 or 308 has
     not.
@@ -34,6 +36,8 @@ class Hop:
     body_is_secret: bool = False
     was_sent: bool = False
     number: int = 0
+    tls: ssl.SSLContext | None = None
+    cookies: KeptCookies | None = None
 
     def next(self, status: int, location: str | None, name: str) -> "Hop | None":
         """The request that the response redirects to; None if it is not a redirect.
@@ -63,6 +67,7 @@ def _get_origin(url: "URL") -> tuple[str, str | None, int | None]:
 
 
 def _prepare_other_origin(hop: Hop) -> Hop:
+    hop = replace(hop, tls=None, cookies=None)
     headers = {name: value for name, value in hop.headers.items() if name.lower() in _KEPT_FOR_OTHERS}
     if hop.body_is_secret:
         return replace(hop, body=None, headers=_drop_body_headers(headers))

@@ -8,9 +8,9 @@ from typing import Any
 from scenarios.domain.addresses import look_up, parse_endpoint
 from scenarios.domain.errors import StepImpossible, StepNotDone
 from scenarios.domain.late_references import mentions_saved
-from scenarios.domain.plan import Step, find_services, find_urls
+from scenarios.domain.plan import Step, find_services, find_urls, origin
 from scenarios.domain.redaction import Redactor
-from scenarios.domain.templates import find_secrets
+from scenarios.domain.templates import find_secrets, insert_secrets
 from scenarios.engine.fault_steps import FaultSteps
 from scenarios.ports import (
     Connection,
@@ -43,6 +43,14 @@ class Pinned:
     def secret(self, name: str) -> str:
         return self.platform.secret(name)
 
+    def web_defaults(self, service: str) -> Mapping[str, Any]:
+        """None for an address that is not the one they belong to: they are not sent to another origin."""
+        moved = self.addresses.get(service)
+        if moved and origin(moved) != origin(self.platform.address_of(service)):
+            return {}
+        found = getattr(self.platform, "web_defaults", None)
+        return found(service) if found is not None else {}
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.platform, name)  # a site's own platform may offer more
 
@@ -56,6 +64,8 @@ class StepPlatform:
     intent: Intent
     secret_arguments: frozenset[str]
     redactor: Redactor = field(default_factory=Redactor)
+    # What drivers keep for later steps of the run, by service.
+    cookies: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.platform, name)  # a site's own platform may offer more
@@ -67,6 +77,16 @@ class StepPlatform:
         proxy = self.platform.proxy_of(service)
         self.redactor.learn(proxy.token)  # a proxy may answer what it was sent
         return proxy
+
+    def web_defaults(self, service: str) -> Mapping[str, Any]:
+        """`tls` and `auth` that the service gives to its steps, with their secrets."""
+        found = getattr(self.platform, "web_defaults", None)
+        return insert_secrets(dict(found(service)), self._learn_secret) if found is not None else {}
+
+    def _learn_secret(self, name: str) -> str:
+        secret = self.platform.secret(name)
+        self.redactor.learn(secret)
+        return secret
 
     def hosts(self) -> Sequence[RegisteredHost]:
         return self.platform.hosts()

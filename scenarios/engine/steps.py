@@ -58,6 +58,7 @@ class StepRunner:
     saved: SavedValues = field(default_factory=SavedValues)
     # The names of the secrets that were asked for, by what they are.
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    cookies: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def learn_secrets(self, names: Iterable[str]) -> None:
         """Learn these secrets before any step uses one, because a target may return it earlier.
@@ -146,6 +147,7 @@ class StepRunner:
             "driver": f"{type(driver).__module__}.{type(driver).__qualname__}",
             "arguments": self._fill_arguments(step),
             "addresses": {name: self.platform.address_of(name) for name in find_services([step])},
+            "defaults": {name: self._find_defaults(name) for name in ("", *find_services([step]))},
             "admitted": sorted(gate.admitted),
         }
 
@@ -267,6 +269,7 @@ class StepRunner:
             choose_intent(driver, step, is_action=is_action, undoes=self.undoes or verb in UNDOING_VERBS),
             secret_arguments(step),
             self.redactor,
+            self.cookies,
         )
         # An action's request may have left before the driver breaks: that is a failure, not "never sent",
         # so that it is undone.
@@ -297,6 +300,10 @@ class StepRunner:
             if step.sensitive:
                 raise broken(f"{sentence}; {SENSITIVE}") from None
             raise broken(f"{sentence}: {error}") from error
+
+    def _find_defaults(self, service: str) -> Mapping[str, Any]:
+        found = getattr(self.platform, "web_defaults", None)
+        return insert_secrets(dict(found(service)), self._secret) if found is not None else {}
 
     def _find(self, step: Step) -> Driver | FaultSteps | None:
         return find_step_driver(self.drivers, step)

@@ -40,6 +40,7 @@ LOAD_SECONDS = 5.0
 REFUSED_DRIVERS = frozenset({"chaostoolkit", "command", "host", "proxy", "signal", "wait"})
 _REFUSED_ARGUMENTS = {
     "timeout": "the load's own 'timeout' limits each request: write it beside 'request'",
+    "cookies": "a load keeps no cookies: each of its requests stands for itself",
     "follow_redirects": "a load does not follow redirects: name the final address",
 }
 _SCALAR = {"type": ["string", "number", "boolean"]}

@@ -12,6 +12,7 @@ from scenarios.domain.json_queries import MAX_DESCENTS, MAX_NODES
 from scenarios.domain.load_values import MULTIPLE_PATTERN, PERCENT_PATTERN, RATE_PATTERN
 from scenarios.domain.results import read_returned_fields
 from scenarios.domain.saved_values import MAX_SAVED_CHARACTERS
+from scenarios.domain.templates import SECRET_PATTERN
 from scenarios.language.schema import json_schema
 from scenarios.language.semantics import MAX_PATTERNS
 from scenarios.language.words import MAX_STEPS
@@ -124,13 +125,21 @@ _DECLARATIONS = (
     ("RateLimits", "Limits of `rate`"),
     ("Matchers", "A matcher; a plain value is `equals`"),
 )
+_WORDS_OF_STEPS = (
+    ("Auth", "`auth` of a step"),
+    ("BasicAuth", "`basic` of `auth`"),
+    ("Tls", "`tls` of a step"),
+)
 _NAMED_PATTERNS = {
+    SECRET_PATTERN: "`${secret:NAME}`",
     DURATION_PATTERN: "duration",
     RATE_PATTERN: "requests per second, `50/s`",
     MULTIPLE_PATTERN: "a multiple, `1.5x`",
     PERCENT_PATTERN: "a share, `0.1%`",
 }
 _SHOWN_AS = {
+    "Auth": "[`auth`](#auth-of-a-step)",
+    "BasicAuth": "[`basic`](#basic-of-auth)",
     "Alternative": "[expectations](#expect) without `any_of`",
     "Expect": "[expectations](#expect)",
     "JsonPaths": "mapping of JSONPaths (RFC 9535) to a value or a matcher",
@@ -146,6 +155,7 @@ _SHOWN_AS = {
     "Regression": "[`regression`](#specregression)",
     "RegressionExpect": "[figures](#expect-of-a-regression)",
     "RegressionLimit": "[a limit](#a-figure-of-a-regression)",
+    "Tls": "[`tls`](#tls-of-a-step)",
     "Throughout": "`true`, or [a share](#throughout-of-a-validation)",
     "Undone": "[`undone`](#undone-of-an-action)",
 }
@@ -164,6 +174,9 @@ def build_reference(drivers: Mapping[str, Any]) -> str:
         declaration = definitions[arguments.__name__]
         parts += _write_section(f"### `{name}`", declaration, inspect.getdoc(type(drivers[name])) or "")
         parts += _write_returned(arguments)
+    for name, title in _WORDS_OF_STEPS:
+        if name in definitions:
+            parts += _write_section(f"### {title}", definitions[name])
     if faults:
         parts.append(_FAULTS)
     for name in sorted(faults):

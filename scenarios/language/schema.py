@@ -17,7 +17,7 @@ from scenarios.language.words import Phase, Scenario, Spec, scenario_model
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Variables are not filled in there, so a template is ordinary text.
-_WITHOUT_TEMPLATES = ("Metadata", "RegressionLimit", "Variable")
+_WITHOUT_TEMPLATES = ("Auth", "BasicAuth", "Metadata", "RegressionLimit", "Variable")
 _PLAIN_MATCHER = {"type": ["string", "number", "boolean", "null", "array"]}
 _MATCHERS = "#/$defs/Matchers"
 

@@ -15,6 +15,7 @@ from scenarios.domain.templates import (
     TEMPLATED_PARTS,
     collect_references,
     find_references,
+    is_secret,
 )
 from scenarios.language.messages import format_path
 from scenarios.language.saved_rules import find_saved_problems
@@ -30,6 +31,7 @@ _MAX_LISTED = 20
 # The depths of `spec.guards[0].probe`, `spec.phases[0].actions[0].do` and `….actions[0].undone.probe`.
 _STEP_DEPTHS = (4, 6, 7)
 _DRIVERS_WITH_OK = frozenset({"command", "http"})
+_DRIVERS_WITH_AUTH = frozenset({"grpc", "http", "prometheus"})
 
 
 def check_step_count(root: Node) -> Problem | None:
@@ -132,6 +134,7 @@ def find_semantic_problems(root: Node) -> Iterator[Problem]:
     yield from _find_probes_with_ok(root)
     yield from _find_broken_references(spec)
     yield from find_saved_problems(spec)
+    yield from _find_plain_credentials(root)
 
 
 def _find_duplicates(entries: Node | None, kind: str, path: Path) -> Iterator[Problem]:
@@ -160,6 +163,23 @@ def _find_probes_with_ok(root: Node) -> Iterator[Problem]:
                     )
                     hint = "write what the probe must return under 'expect'"
                     yield Problem(key.line, key.column, format_path((*path, driver, "ok")), message, hint)
+
+
+def _find_plain_credentials(root: Node) -> Iterator[Problem]:
+    """A password is never written down: neither in a document nor as a variable, which runs store."""
+    for path, node in walk_tree(root, deepest=_STEP_DEPTHS[-1]):
+        if not path or path[-1] not in STEP_WORDS or not _is_step_path(path):
+            continue
+        for driver in sorted(_DRIVERS_WITH_AUTH):
+            auth = get_child(get_child(node, driver), "auth")
+            for inside in (("bearer",), ("basic", "password")):
+                secret = auth
+                for word in inside:
+                    secret = get_child(secret, word)
+                if secret is not None and isinstance(secret.value, str) and not is_secret(secret.value):
+                    place = format_path((*path, driver, "auth", *inside))
+                    message = f"{inside[-1]!r} must be a reference to a secret, and nothing else"
+                    yield Problem(secret.line, secret.column, place, message, "write '${secret:NAME}'")
 
 
 def _find_broken_references(spec: Node) -> Iterator[Problem]:

@@ -1,11 +1,10 @@
 """The words under `throughout` of a validation."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Discriminator, Field, Tag
 
-from scenarios.domain.declarations import Declaration, Share
+from scenarios.domain.declarations import Declaration, Share, choose_member, use_any_of
 
 
 class Throughout(Declaration):
@@ -17,16 +16,7 @@ class Throughout(Declaration):
     success: Share
 
 
-def _use_any_of(schema: dict[str, Any]) -> None:
-    # The members exclude each other by type; the JSON Schema of the language knows `anyOf`.
-    schema["anyOf"] = schema.pop("oneOf")
-
-
-def _choose_member(value: Any) -> str:
-    return "mapping" if isinstance(value, Mapping | Throughout) else "flag"
-
-
 ThroughoutOrFlag = Annotated[
     Annotated[Throughout, Tag("mapping")] | Annotated[bool, Tag("flag")],
-    Field(discriminator=Discriminator(_choose_member), json_schema_extra=_use_any_of),
+    Field(discriminator=Discriminator(choose_member), json_schema_extra=use_any_of),
 ]

@@ -1,5 +1,7 @@
 """Registers, changes and deletes services."""
 
+from typing import Any
+
 from django.db import transaction
 
 from scenarios.charts.service_queries import give_default_queries
@@ -44,7 +46,7 @@ def register_service(
     *,
     only_new: bool = False,
     health_status: int | None = None,
-    **fields: str | bool | None,
+    **fields: str | bool | dict[str, Any] | None,
 ) -> Service:
     """Register a service with the default chart queries, or change a registered one.
 

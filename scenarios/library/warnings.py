@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from scenarios.domain.durations import format_duration
-from scenarios.domain.plan import Plan, Step
+from scenarios.domain.plan import Plan, Step, accepts_any_certificate
 from scenarios.domain.spelling import suggest
 from scenarios.drivers.installed import installed_drivers
 from scenarios.drivers.platform import SitePlatform
@@ -42,12 +42,15 @@ def find_warnings(plan: Plan) -> list[str]:
 
 
 def find_plan_warnings(plan: Plan) -> list[str]:
-    """No checks at all, actions without an undo, undos whose effect ends with them, and single looks."""
+    """No checks at all, actions without an undo, undos whose effect ends with them, single looks, and steps
+    that accept any certificate.
+    """
     return [
         *_find_missing_checks(plan),
         *_find_actions_without_undo(plan),
         *_find_undos_that_start_processes(plan),
         *_find_single_looks(plan),
+        *_find_unverified_servers(plan),
     ]
 
 
@@ -129,6 +132,16 @@ def _find_single_looks(plan: Plan) -> Iterator[str]:
                     f"{validation.name!r} may look only once: 'every' is {every}, "
                     f"longer than {limit}, {format_duration(seconds)}"
                 )
+
+
+def _find_unverified_servers(plan: Plan) -> Iterator[str]:
+    for placed in list_placed_steps(plan):
+        if accepts_any_certificate(placed.step):
+            place = placed.place[0].upper() + placed.place[1:]
+            yield (
+                f"{place} accepts any certificate ('verify: false'), also that of an impostor, who then "
+                "reads what it sends; name the authority with 'ca' instead"
+            )
 
 
 def _list_words(step: Step) -> list[str]:

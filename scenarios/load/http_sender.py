@@ -6,8 +6,10 @@ import resource
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from scenarios.domain.tls_contexts import TlsFiles, build_context
 from scenarios.load.connection import Exchange, Pool, Target
 from scenarios.load.pace import TIMEOUT, Pace, Place
 from scenarios.load.requests import Requests
@@ -31,7 +33,7 @@ class HttpSender:
         target = Target(
             host=draft["host"],
             addresses=[(address, port) for address, port in draft["addresses"]],
-            tls=ssl.create_default_context() if draft["is_tls"] else None,
+            tls=_build_tls(draft) if draft["is_tls"] else None,
             is_head=draft["method"] == "HEAD",
             may_repeat=draft["method"] in _READING_METHODS,
         )
@@ -77,6 +79,11 @@ class HttpSender:
                 if connection is not None:
                     connection.abort()
         self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _build_tls(draft: Mapping[str, Any]) -> ssl.SSLContext:
+    ca, certificate = (Path(draft[word]) if draft.get(word) else None for word in ("ca", "certificate"))
+    return build_context(TlsFiles(draft.get("verify", True), ca, certificate))
 
 
 def _build_trace_parent() -> bytes:

@@ -21,13 +21,22 @@ class AdmittedPlatform:
 
     intent = Intent.ACT
 
-    def __init__(self, addresses: Mapping[str, str], admitted: Sequence[Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        admitted: Sequence[Sequence[Any]],
+        defaults: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         self._addresses = addresses
+        self._defaults = defaults or {}
         self._admitted = {(str(address), int(port)) for address, port in admitted}
         self.secret_arguments: frozenset[str] = frozenset()
 
     def address_of(self, service: str) -> str:
         return self._addresses[service]
+
+    def web_defaults(self, service: str) -> Mapping[str, Any]:
+        return self._defaults.get(service, {})
 
     def proxy_of(self, service: str) -> Proxy:
         raise StepImpossible(f"a load does not ask the fault proxy of {service!r}")
@@ -54,7 +63,7 @@ class ProbeSender:
         for library in getattr(self._driver, "libraries", ()):
             import_module(library)
         self._arguments = request["arguments"]
-        self._platform = AdmittedPlatform(request["addresses"], request["admitted"])
+        self._platform = AdmittedPlatform(request["addresses"], request["admitted"], request.get("defaults"))
         self._choose = order["choose"]
         self._random = Random(order["seed"])  # noqa: S311 - choices that a run can repeat
         self._timeout: float = order["timeout"]

@@ -50,7 +50,10 @@ def build_request(draft: Mapping[str, Any], chosen: Mapping[str, Any]) -> Bytes:
     if filled["query"]:
         url = url.extend_query([(name, format_scalar(value)) for name, value in filled["query"]])
     content = b""
-    headers = {name: format_scalar(value) for name, value in filled["headers"].items()}
+    # Credentials are not filled in: a secret may look like a chosen value.
+    headers = {name: format_scalar(value) for name, value in filled["headers"].items()} | draft.get(
+        "authorization", {}
+    )
     given = {name.lower() for name in headers}
     if draft["has_json"]:
         content = json.dumps(filled["json"]).encode()

@@ -8,6 +8,7 @@ from django.db import models
 from django.utils import timezone
 
 from scenarios.domain import service_urls
+from scenarios.domain.web_words import find_invalid_words
 from scenarios.models.fields import DNS_LABEL
 
 HEALTH_PATH = RegexValidator(
@@ -20,6 +21,10 @@ PROXY_SECRET = RegexValidator(
     r"\AFAULT_PROXY[A-Za-z0-9_-]{0,52}\Z",
     "Begin the name with 'FAULT_PROXY', and use letters, digits, '_' and '-', as in 'FAULT_PROXY_TOKEN'.",
 )
+
+
+# For the same reason.
+SECRET_PREFIX = "SERVICE"  # noqa: S105 - of the names of secrets
 
 
 def check_base_url(text: str) -> None:
@@ -41,6 +46,16 @@ def check_listener(text: str) -> None:
         service_urls.parse_listener(text)
     except ValueError as error:
         raise ValidationError(f"{error}.") from None
+
+
+def check_tls(value: Any) -> None:
+    if value and (problem := find_invalid_words("tls", value, SECRET_PREFIX)):
+        raise ValidationError(f"{problem}.")
+
+
+def check_auth(value: Any) -> None:
+    if value and (problem := find_invalid_words("auth", value, SECRET_PREFIX)):
+        raise ValidationError(f"{problem}.")
 
 
 class Service(models.Model):
@@ -102,6 +117,24 @@ class Service(models.Model):
         validators=[PROXY_SECRET],
         help_text="The name of the secret with the proxy's token. It begins with FAULT_PROXY.",
     )
+    # Nullable, for processes of an earlier version, which know neither.
+    tls = models.JSONField(
+        "TLS",
+        null=True,
+        blank=True,
+        validators=[check_tls],
+        help_text='For steps without "tls" of their own, for example {"ca": "shop-ca.pem"}.',
+    )
+    auth = models.JSONField(
+        "credentials",
+        null=True,
+        blank=True,
+        validators=[check_auth],
+        help_text=(
+            'For steps without "auth" of their own, for example {"bearer": "${secret:SERVICE_SHOP}"}. '
+            "The names of the secrets begin with SERVICE."
+        ),
+    )
     protected_since = models.DateTimeField(
         null=True, editable=False, help_text="Since when it is protected at this address."
     )
@@ -119,6 +152,7 @@ class Service(models.Model):
             self.protected_since = None
         elif self.pk is None or not present.exists():
             self.protected_since = timezone.now()
+        self.tls, self.auth = self.tls or None, self.auth or None
         super().save(*arguments, **named)
 
     @property

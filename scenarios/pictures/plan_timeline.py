@@ -6,7 +6,17 @@ from django.utils.safestring import SafeString
 
 from scenarios.domain.counts import format_count
 from scenarios.domain.durations import format_duration
-from scenarios.domain.plan import Action, Guard, Load, LoadValidation, Phase, Plan, Validation
+from scenarios.domain.plan import (
+    Action,
+    Guard,
+    Load,
+    LoadValidation,
+    Phase,
+    Plan,
+    Step,
+    Validation,
+    accepts_any_certificate,
+)
 from scenarios.domain.sizes import format_share
 from scenarios.drivers.installed import describe_end
 from scenarios.pictures.timeline import LEFT, RIGHT, Band, Row, draw_timeline, line, mark, span
@@ -72,12 +82,12 @@ def _length(phase: Phase, length: float) -> str:
 
 
 def _load(load: Load) -> Row:
-    title = f"load: {load.name}, {load.rate:g} requests a second"
+    title = f"load: {load.name}, {load.rate:g} requests a second{_describe_trust(load.request)}"
     return Row(load.name, [line(LEFT, RIGHT, "guard", title)])
 
 
 def _guard(guard: Guard) -> Row:
-    title = f"guard: {guard.name}, every {format_duration(guard.every)}"
+    title = f"guard: {guard.name}, every {format_duration(guard.every)}{_describe_trust(guard.probe)}"
     return Row(guard.name, [line(LEFT, RIGHT, "guard", title)])
 
 
@@ -105,7 +115,7 @@ def _action(action: Action, band: Band, place: Place) -> Row:
     when = f" at {format_duration(action.at)}" if action.at is not None else ""
     if action.retry is not None:
         when += f", tried up to {format_count(action.retry.times, 'more time')}"
-    when += _describe_saved(action)
+    when += _describe_saved(action) + _describe_trust(action.do)
     if action.undo is None:
         return Row(action.name, [mark(begins, "action", f"{action.name}{when}")])
     ends = RIGHT if action.until == "run" else band.right - 2
@@ -119,17 +129,21 @@ def _describe_saved(part: Action | Validation) -> str:
     return f", saves {', '.join(part.save)}" if part.save else ""
 
 
+def _describe_trust(step: Step) -> str:
+    return ", accepts any certificate" if accepts_any_certificate(step) else ""
+
+
 def _validation(validation: Validation, band: Band, place: Place) -> Row:
     begins = place(0.0)
+    trust = _describe_trust(validation.probe)
     if validation.throughout:
-        title = f"{validation.name}: as long as the phase lasts"
+        title = f"{validation.name}: as long as the phase lasts{trust}"
         if validation.success is not None:
             title += f", at least {format_share(validation.success)} of the looks"
         return Row(validation.name, [span(begins, band.right - 2, "span", title, thin=True)])
     if validation.within is None:
-        return Row(
-            validation.name, [mark(begins, "once", f"{validation.name}: once{_describe_saved(validation)}")]
-        )
+        title = f"{validation.name}: once{_describe_saved(validation)}{trust}"
+        return Row(validation.name, [mark(begins, "once", title)])
     return _within(validation, validation.within, begins, place)
 
 
@@ -149,7 +163,7 @@ def _within(validation: Validation | LoadValidation, within: float, begins: floa
     if validation.hold_for:
         title += f", for {format_duration(validation.hold_for)}"
     if isinstance(validation, Validation):
-        title += _describe_saved(validation)
+        title += _describe_saved(validation) + _describe_trust(validation.probe)
     deadline = place(within)
     return Row(
         validation.name,

@@ -17,10 +17,15 @@ class Request:
 
 @dataclass
 class Recorder:
-    """`redirect_to` is answered with `status`; `before_answer` is called with each request."""
+    """`redirect_to` is answered with `status`; `before_answer` is called with each request.
+
+    One that `echoes` answers with the headers of the request.
+    """
 
     status: int = 200
     redirect_to: str = ""
+    echoes: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
     port: int = 0
     requests: list[Request] = field(default_factory=list)
     before_answer: Callable[[Request], object] = lambda _request: None
@@ -49,8 +54,12 @@ def recording() -> Iterator[Recorder]:
             self.send_response(recorder.status)
             if recorder.redirect_to:
                 self.send_header("Location", recorder.redirect_to)
-            self.send_header("Content-Length", "0")
+            for name, value in recorder.headers.items():
+                self.send_header(name, value)
+            content = str(request.headers).encode() if recorder.echoes else b""
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
+            self.wfile.write(content)
 
         def log_message(self, *_words: object) -> None:
             pass

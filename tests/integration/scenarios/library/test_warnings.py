@@ -51,6 +51,18 @@ def test_a_scenario_that_checks_nothing_is_warned_of() -> None:
     assert sentence.startswith("Nothing is checked")
 
 
+def test_accepting_any_certificate_is_warned_of() -> None:
+    step = "{service: exchange, path: /health}"
+    assert DOCUMENT.count(step)
+    (sentence, *_more) = read_warnings(
+        DOCUMENT.replace(step, "{service: exchange, path: /health, tls: {verify: false}}")
+    )
+    assert sentence == (
+        "Validation 'the exchange is healthy' of phase 'baseline' accepts any certificate ('verify: false'), "
+        "also that of an impostor, who then reads what it sends; name the authority with 'ca' instead"
+    )
+
+
 def test_misspelt_service_gets_a_suggestion() -> None:
     (sentence,) = read_warnings(DOCUMENT.replace("service: risk-monitor", "service: risk-monitr"))
     assert sentence == (

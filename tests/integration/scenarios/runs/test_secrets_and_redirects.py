@@ -1,5 +1,6 @@
 """What is for one origin alone does not follow a redirect to another."""
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from scenarios.domain.outcomes import Outcome
 from scenarios.library import services as registered_services
-from scenarios.models import Run
+from scenarios.models import Event, Fault, Run
 from tests.integration.scenarios.reaching import action, carried_out, document, probe, queued
 from tests.servers.recording import Recorder, Request, recording
 
@@ -63,6 +64,50 @@ def test_headers_are_dropped_for_another_origin(first: Recorder, other: Recorder
     [request] = other.requests
     assert TOKEN not in told(request)
     assert set(HEADERS) & set(request.headers) == KEPT
+
+
+AUTHS = [{"bearer": "${secret:TOKEN}"}, {"basic": {"user": "tester", "password": "${secret:TOKEN}"}}]
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+@pytest.mark.parametrize("status", [302, 307])
+def test_auth_is_sent_to_the_first_origin_alone(
+    first: Recorder, other: Recorder, auth: dict[str, Any], status: int
+) -> None:
+    other.status, other.redirect_to = 307, f"{first.url}/back"
+    first.before_answer = lambda request: setattr(first, "status", 200 if request.path == "/back" else status)
+    ask(first, f"{other.url}/goal", status=status, auth=auth)
+    sent = [request.headers.get("Authorization", "") for request in (*first.requests, *other.requests)]
+    assert sent[0].partition(" ")[0] == ("Bearer" if "bearer" in auth else "Basic")
+    assert sent[1:] == ["", ""]
+
+
+@pytest.mark.parametrize("auth", AUTHS)
+def test_auth_and_kept_cookies_are_stored_nowhere(first: Recorder, auth: dict[str, Any]) -> None:
+    """Also where the target returns what it was sent."""
+    first.echoes = True
+    first.headers = {"Set-Cookie": "sid=session-of-a-tester; Path=/"}
+    words = {"service": "first", "auth": auth, "cookies": "keep"}
+    step = {"http": {**words, "method": "POST"}}
+    ended = carried_out(
+        queued(
+            document(
+                actions=[action(step, {"http": {**words, "method": "DELETE"}})],
+                validations=[probe({"http": words})],
+            )
+        )
+    )
+    assert ended.outcome == Outcome.PASSED, ended.reason
+    assert [request.headers.get("Cookie", "") for request in first.requests] == [
+        "",
+        "sid=session-of-a-tester",
+        "sid=session-of-a-tester",
+    ]
+    encoded = base64.b64encode(f"tester:{TOKEN}".encode()).decode()
+    stored = str([list(model.objects.values()) for model in (Run, Event, Fault)])
+    for text in (TOKEN, encoded, encoded[12:40], "session-of-a-tester"):
+        assert text not in stored
+    assert "${secret:TOKEN}" in stored
 
 
 @pytest.mark.parametrize("words", [{"json": {"key": ["${secret:TOKEN}"]}}, {"body": "key=${secret:TOKEN}"}])

@@ -77,6 +77,8 @@ STEPS = st.one_of(
                 json=JSON,
                 timeout=DURATIONS,
                 follow_redirects=st.booleans(),
+                tls=st.sampled_from([{"verify": False}, {"ca": "a.pem", "certificate": "${v}"}]),
+                cookies=st.just("keep"),
             )
         }
     ),

@@ -249,3 +249,21 @@ async def test_a_certificate_of_an_authority_that_the_site_trusts_is_accepted(
             request = {"is_tls": True, "host": "shop.example", "url": "https://shop.example/"}
             tally = await send_all(order(server.port, request=request, max_requests=5))
         assert (tally.answered, tally.errors) == (5, errors)
+
+
+async def test_a_load_has_the_certificates_and_the_credentials_of_its_request(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    client = authority.issue("tester", "client.pem")
+    client.chmod(0o600)
+    secured = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority.path)
+    secured.load_cert_chain(authority.issue("shop.example", "shop.pem"))
+    secured.verify_mode = ssl.CERT_REQUIRED
+    async with serving(answer_ok, secured) as server:
+        request = {"is_tls": True, "host": "shop.example", "url": "https://shop.example/"}
+        request |= {"ca": str(authority.path), "certificate": str(client)}
+        request |= {"authorization": {"Authorization": "Bearer ${item}"}}
+        words = order(server.port, request=request, choose={"item": ["book"]}, max_requests=5)
+        tally = await send_all(words)
+        assert (tally.answered, dict(tally.errors)) == (5, {})
+        # A secret is sent as it is, whatever it looks like.
+        assert all(b"\r\nAuthorization: Bearer ${item}\r\n" in found for found in server.requests)
