@@ -9,7 +9,9 @@ from scenarios.language.experiments.notes import Notes, get_fields, get_plain
 from scenarios.language.experiments.values import Values
 from scenarios.language.yaml_nodes import Node
 
-_HTTP = {"type", "url", "method", "headers", "arguments", "timeout"}
+_HTTP = {"type", "url", "method", "headers", "arguments", "timeout", "verify_tls", "max_retries"}
+# Of `retry` of an action.
+_MAX_RETRIES = 100
 _PROCESS = {"type", "path", "arguments", "timeout"}
 _PYTHON = {"type", "module", "func", "arguments", "secrets", "timeout"}
 # Characters that have a meaning only in a shell.
@@ -50,10 +52,35 @@ def _translate_http(provider: Node, name: str, values: Values, notes: Notes) -> 
     notes.add_unknown(provider, _HTTP, f"activity {name!r}")
     words = {key: values.filled(get_plain(provider.value.get(key))) for key in ("url", "method", "headers")}
     step = {key: value for key, value in words.items() if value}
+    step |= _translate_verification(provider, name, str(words["url"]), notes)
     arguments = values.filled(get_plain(provider.value.get("arguments")))
     if arguments:
         step |= _translate_payload(str(step.get("method", "GET")).upper(), step.get("headers"), arguments)
     return {"http": step}
+
+
+def _translate_verification(provider: Node, name: str, url: str, notes: Notes) -> dict[str, Any]:
+    given = get_plain(provider.value.get("verify_tls"), default=True)
+    if isinstance(given, bool):
+        # Without TLS it has no meaning, and `tls` is refused.
+        return {} if given or url.lower().startswith("http://") else {"tls": {"verify": False}}
+    message = f"'verify_tls' of activity {name!r} is {given!r:.80}, which is not carried over"
+    hint = "put the authorities into CERTIFICATE_DIR, and name the file with 'tls: {ca: NAME}'"
+    notes.add(provider.keys["verify_tls"], message, hint)
+    return {}
+
+
+def read_retries(activity: Node, name: str, notes: Notes, *, is_action: bool) -> int:
+    """How often an action is tried again; 0 with a note, if it cannot be carried over."""
+    provider = activity.value.get("provider")
+    given = get_plain(get_fields(provider).get("max_retries"))
+    if provider is None or given in (None, 0):
+        return 0
+    if is_action and type(given) is int and 0 < given <= _MAX_RETRIES:
+        return given
+    hint = "" if is_action else "repeat the probe with 'within'"
+    notes.add(provider.keys["max_retries"], f"'max_retries' of activity {name!r} is not carried over", hint)
+    return 0
 
 
 def _translate_payload(method: str, headers: Any, arguments: Any) -> dict[str, Any]:

@@ -13,7 +13,13 @@ import yaml
 
 from scenarios.domain.errors import InvalidDocument, Problem
 from scenarios.language.experiments.notes import Notes, get_entries, get_fields, get_plain, get_text
-from scenarios.language.experiments.steps import Step, format_seconds, read_timeout, translate_step
+from scenarios.language.experiments.steps import (
+    Step,
+    format_seconds,
+    read_retries,
+    read_timeout,
+    translate_step,
+)
 from scenarios.language.experiments.tolerances import translate_tolerance
 from scenarios.language.experiments.values import Values
 from scenarios.language.yaml_nodes import Node
@@ -187,6 +193,7 @@ class _Translator:
         validation: dict[str, Any] = {"name": name, "probe": step}
         if limit := read_timeout(activity):
             validation["timeout"] = self._values.filled(limit)
+        read_retries(activity, name, notes, is_action=False)
         expect = translate_tolerance(driver, activity, name, notes)
         return None if expect is None else validation | {"expect": expect}
 
@@ -227,6 +234,8 @@ class _Translator:
             action: dict[str, Any] = {"name": name, "do": step}
             if limit := read_timeout(activity):
                 action["timeout"] = self._values.filled(limit)
+            if times := read_retries(activity, name, self._notes, is_action=True):
+                action["retry"] = {"times": times}
             if get_plain(activity.value.get("background")):
                 action["at"] = format_seconds(group.paused)
             group.actions.append(action)

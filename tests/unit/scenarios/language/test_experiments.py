@@ -182,12 +182,42 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
         "because of its tolerance",
     ),
     (
-        {"method": [action("a", {"type": "http", "url": "http://x/", "verify_tls": False})]},
-        "'verify_tls' of activity 'a'",
+        {"method": [action("a", {"type": "http", "url": "https://x/", "verify_tls": "/etc/ca.pem"})]},
+        "'verify_tls' of activity 'a' is '/etc/ca.pem'",
+    ),
+    (
+        {"method": [{**HEALTHY, "provider": {"type": "http", "url": "http://x/", "max_retries": 3}}]},
+        "'max_retries' of activity 'the exchange is healthy'",
     ),
     ({"rollbacks": [{**START, "pauses": {"after": 5}}]}, "pauses of the rollback"),
     ({"configuration": {"host": {"type": "vault", "path": "x"}}}, "comes from 'vault'"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "words"),
+    [
+        ("https://shop.test/", {"verify_tls": False}, {"tls": {"verify": False}}),
+        ("https://${host}/", {"verify_tls": False}, {"tls": {"verify": False}}),
+        ("https://shop.test/", {"verify_tls": True}, {}),
+        ("http://shop.test/", {"verify_tls": False}, {}),
+    ],
+)
+def test_verify_tls_becomes_tls_where_there_is_any(
+    url: str, given: dict[str, Any], words: dict[str, Any]
+) -> None:
+    document, left_out = translated(method=[action("a", {"type": "http", "url": url, **given})])
+    (step,) = (found["do"]["http"] for found in phases(document)["method"]["actions"])
+    assert step == {"url": url, **words}
+    assert left_out == ()
+
+
+def test_max_retries_of_an_action_becomes_retry() -> None:
+    document, left_out = translated(
+        method=[action("a", {"type": "http", "url": "http://shop.test/", "max_retries": 3})]
+    )
+    (found,) = phases(document)["method"]["actions"]
+    assert (found["retry"], left_out) == ({"times": 3}, ())
 
 
 def test_a_probe_whose_tolerance_cannot_be_translated_does_not_pass_for_a_check() -> None:
@@ -230,7 +260,11 @@ STRANGE = st.recursive(
 PROVIDERS = st.fixed_dictionaries(
     {"type": st.sampled_from(["http", "process", "python"])},
     optional=dict.fromkeys(
-        ("url", "headers", "arguments", "path", "module", "func", "secrets", "timeout", "method"), STRANGE
+        (
+            *("url", "headers", "arguments", "path", "module", "func", "secrets", "timeout", "method"),
+            *("verify_tls", "max_retries"),
+        ),
+        STRANGE,
     ),
 )
 ACTIVITIES = st.fixed_dictionaries(
