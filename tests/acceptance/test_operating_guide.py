@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 
 PAGE = Page(PROJECT / "docs" / "operating.md")
 GUIDE = PAGE.path.read_text()
+UPGRADE = ("backup coordinator.backup", "restore coordinator.backup", "migrate", "check --deploy")
 LONG_FAULT = PROJECT / "tests" / "servers" / "long-fault.yaml"
 COMMANDS = PAGE.commands()
 
@@ -95,6 +96,17 @@ def test_the_command_opens_the_lock_of_who_failed_to_log_in(system: Coordinator)
     assert "1 attempts removed." in printed
 
 
+def test_a_backup_is_restored_and_an_upgrade_is_checked(
+    system: Coordinator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in COMMANDS if any(words in line for words in UPGRADE)]
+    assert len(lines) == len(UPGRADE)
+    for line in lines:
+        words = [str(tmp_path / word) if word.endswith(".backup") else word for word in line.split()[2:]]
+        system.manage(*words)
+
+
 def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
     tried = (
         "scenario runs",
@@ -103,6 +115,7 @@ def test_every_command_of_the_guide_is_run_by_one_of_these_tests() -> None:
         "scenario release",
         "prune_db_task_results",
         "axes_reset_username",
+        *UPGRADE,
     )
     assert [line for line in COMMANDS if not any(words in line for words in tried)] == []
 
