@@ -5,19 +5,20 @@ from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from scenarios.admin.deletion import DeletedByServiceAdmin
+from scenarios.admin.drawn_plans import draw_document, draw_plan, find_delays, show_at_fields
+from scenarios.admin.new_test_page import NewTestPage
 from scenarios.admin.pages import address, button, page
 from scenarios.control_room import home_queries
 from scenarios.control_room.forms import ScenarioForm, VariablesForm
 from scenarios.domain.errors import InvalidDocument, InvalidVariables, ScenarioDeleted
-from scenarios.domain.plan import Plan
 from scenarios.drivers import documents
 from scenarios.drivers.documents import describe_language
 from scenarios.language.document import Document, build_plan
@@ -26,20 +27,15 @@ from scenarios.library.dry_run import list_steps
 from scenarios.library.sync import remove_scenario
 from scenarios.library.versions import VERSIONS_PER_PAGE, list_versions
 from scenarios.library.warnings import (
-    find_refusals,
-    find_start_delays,
-    find_warnings,
     look_for_targets,
 )
 from scenarios.models import Run, Scenario, Service
 from scenarios.pictures.badges import run_badges
-from scenarios.pictures.plan_timeline import plan_timeline
 from scenarios.pictures.run_history import draw_run_history
 from scenarios.runs import commands as run_commands
 from scenarios.runs.measured_runs import list_measured_runs
 
 LAST_RUNS = 10
-NEEDS_VARIABLES = "No plan to show: some variables have no default. Open the run form to enter them."
 
 
 class ServiceFilter(admin.SimpleListFilter):
@@ -58,7 +54,7 @@ class ServiceFilter(admin.SimpleListFilter):
 
 
 @admin.register(Scenario)
-class ScenarioAdmin(DeletedByServiceAdmin):
+class ScenarioAdmin(NewTestPage, DeletedByServiceAdmin):
     form = ScenarioForm
     list_display = ["name", "title", "tag_list", "last_verdict", "run_link"]
     search_fields = ["name", "title", "description"]
@@ -237,36 +233,3 @@ class ScenarioAdmin(DeletedByServiceAdmin):
         else:
             self.message_user(request, "Version restored as the newest version.", messages.SUCCESS)
         return HttpResponseRedirect(address(scenario, "history"))
-
-
-def draw_document(document: Document) -> str:
-    """The plan with the variables' defaults, as a picture."""
-    try:
-        plan: Plan = build_plan(document, {})
-    except (InvalidVariables, InvalidDocument):
-        return format_html('<p class="empty">{}</p>', NEEDS_VARIABLES)
-    return draw_plan(plan)
-
-
-def draw_plan(plan: Plan) -> SafeString:
-    """The picture, below the warnings about the plan."""
-    warnings = format_html_join("", "<li>{}</li>", ((sentence,) for sentence in find_warnings(plan)))
-    picture = plan_timeline(plan)
-    return format_html('<ul class="forewarnings">{}</ul>{}', warnings, picture) if warnings else picture
-
-
-def find_delays(document: Document) -> list[str]:
-    """What would delay or end a run with the variables' defaults, or keep it from starting."""
-    try:
-        plan = build_plan(document, {})
-    except (InvalidVariables, InvalidDocument):
-        return []
-    refused = (
-        f"As seen from this host, a run would end as errored: {reason}" for reason in find_refusals(plan)
-    )
-    return [*find_start_delays(plan), *refused]
-
-
-def show_at_fields(form: VariablesForm, error: InvalidVariables) -> None:
-    for name, sentence in error.errors.items():
-        form.add_error(name if name in form.fields else None, ValidationError(sentence))

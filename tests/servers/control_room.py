@@ -18,6 +18,8 @@ PAGES = {
     "scenarios": "/admin/scenarios/scenario/",
     "scenario": "/admin/scenarios/scenario/2/change/",
     "new-scenario": "/admin/scenarios/scenario/add/",
+    "new-test": "/admin/scenarios/scenario/new-test/?service=exchange",
+    "new-test-of-a-fault": "/admin/scenarios/scenario/new-test/?service=exchange&break=redis-paused",
     "run-form": "/admin/scenarios/scenario/2/run/",
     "history": "/admin/scenarios/scenario/2/history/",
     "runs": "/admin/scenarios/run/",

@@ -1,0 +1,64 @@
+"""The page *New test*, which makes a scenario for a service by choosing."""
+
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from scenarios.admin.drawn_plans import draw_plan, find_delays, show_at_fields
+from scenarios.admin.pages import PageAdmin, address, page
+from scenarios.control_room import new_test
+from scenarios.domain.errors import InvalidDocument, InvalidVariables
+from scenarios.drivers import documents
+from scenarios.language.document import build_plan
+from scenarios.library import scenarios as stored_scenarios
+from scenarios.library.shipped_tests import list_shipped_tests, write_test
+from scenarios.library.warnings import look_for_targets
+from scenarios.pictures.client_view import draw_client_view
+
+
+class NewTestPage(PageAdmin):
+    @page("new-test/", permission="add")
+    def new_test_page(self, request: HttpRequest) -> HttpResponse:
+        """Asks what must keep working and what breaks, then writes a scenario; nothing is run."""
+        site = new_test.Site.read()
+        service, chosen = request.GET.get("service", ""), request.GET.get("break", "")
+        test = list_shipped_tests().get(chosen)
+        context: dict[str, Any] = {"site": site, "service": service if service in site.services else ""}
+        if context["service"] and test is not None:
+            form = new_test.NewTestForm(test, service, site, request.POST or None)
+            if form.is_valid() and (response := self._preview_or_save(request, form, context)) is not None:
+                return response
+            context |= {"form": form, "test": test, "picture": draw_client_view(test.name)}
+        elif context["service"]:
+            context["groups"] = list(new_test.list_cards(site))
+        return self.render(request, "admin/scenarios/scenario/new_test.html", "New test", **context)
+
+    def _preview_or_save(
+        self, request: HttpRequest, form: new_test.NewTestForm, context: dict[str, Any]
+    ) -> HttpResponse | None:
+        values = form.read_values()
+        text = write_test(
+            form.test, form.cleaned_data["new_name"], new_test.describe(form.test, values), values
+        )
+        try:
+            document = documents.read_document(text)
+            plan = build_plan(document, {})
+        except InvalidVariables as error:
+            show_at_fields(form, error)
+            return None
+        except InvalidDocument as error:
+            form.add_error("new_name", [str(problem.message) for problem in error.problems])
+            return None
+        if "save" in request.POST:
+            stored = stored_scenarios.save_scenario(document, by=cast("User", request.user))
+            self.message_user(request, "Saved. Nothing was broken yet: run it when you are ready.")
+            return HttpResponseRedirect(address(stored, "run"))
+        targets = look_for_targets(plan)
+        context |= {
+            "plan": draw_plan(plan),
+            "targets": targets.chosen,
+            "unreachable": targets.unreachable,
+            "delays": find_delays(document),
+        }
+        return None

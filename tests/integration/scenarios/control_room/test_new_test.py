@@ -1,0 +1,102 @@
+"""A test of a service is made by choosing, without writing YAML."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from scenarios.drivers import documents
+from scenarios.language.document import build_plan
+from scenarios.library import services as registered_services
+from scenarios.models import Run, Scenario, Service
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/scenarios/scenario/new-test/"
+SLOW = f"{PAGE}?service=shop&break=dependency-slow"
+CHOSEN = {"service": "shop", "dependency": "shop-db", "latency": "450ms", "path": "/price", "limit": "1s"}
+
+
+@pytest.fixture
+def services() -> None:
+    for name in ("shop", "shop-db", "cache"):
+        registered_services.register_service(name, "http://127.0.0.1:9/")
+    Service.objects.filter(name="shop-db").update(proxy="http://127.0.0.1:9", proxy_listener="shop-db")
+
+
+def read(client: Client, address: str) -> str:
+    return client.get(address).content.decode()
+
+
+def test_without_services_the_page_says_what_to_do_first(admin_client: Client) -> None:
+    assert "No service is registered." in read(admin_client, PAGE)
+
+
+@pytest.mark.usefixtures("services")
+def test_three_steps_lead_to_a_scenario_that_can_be_run(admin_client: Client) -> None:
+    assert "?service=shop-db" in read(admin_client, PAGE)
+    cards = read(admin_client, f"{PAGE}?service=shop")
+    assert "break=dependency-slow" in cards
+    assert "No host is registered." in cards
+    assert "break=cpu-busy" not in cards
+    form = read(admin_client, SLOW)
+    assert (
+        form.count('<option value="shop-db"') == 2
+    )  # of both: the service that must survive, and what breaks
+    assert '<option value="cache"' in form
+    shown = admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "show": "yes"}).content.decode()
+    assert "What a run would do" in shown
+    assert not Scenario.objects.exists()
+    saved = admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "save": "yes"})
+    scenario = Scenario.objects.get()
+    assert saved["Location"] == f"/admin/scenarios/scenario/{scenario.pk}/run/"
+    assert (scenario.name, scenario.title) == ("mine", "shop: a dependency answers slowly (shop-db)")
+    plan = build_plan(documents.read_document(scenario.document), {})
+    [action] = plan.phases[1].actions
+    assert "450ms" in scenario.document
+    assert "shop-db" in str(action)
+    assert not Run.objects.exists()
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"new_name": "Not A Name"}, "Not A Name"),
+        ({"new_name": ""}, "This field is required"),
+        ({"latency": "soon"}, "soon"),
+        ({"latency": "2h"}, "at most"),
+        ({"dependency": "cache"}, "Select a valid choice"),
+        ({"dependency": "'; DROP"}, "Select a valid choice"),
+    ],
+)
+def test_what_cannot_be_is_said_at_its_field(
+    admin_client: Client, changes: dict[str, str], words: str
+) -> None:
+    answer = admin_client.post(SLOW, {**CHOSEN, "new_name": "mine", "save": "yes", **changes})
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "errorlist" in text
+    assert words in text
+    assert not Scenario.objects.exists()
+
+
+@pytest.mark.usefixtures("services")
+def test_a_name_that_is_taken_is_not_replaced(admin_client: Client) -> None:
+    admin_client.post(SLOW, {**CHOSEN, "new_name": "shop-dependency-slow", "save": "yes"})
+    assert 'value="shop-dependency-slow-2"' in read(admin_client, SLOW)
+    again = admin_client.post(SLOW, {**CHOSEN, "new_name": "shop-dependency-slow", "save": "yes"})
+    assert "already exists" in again.content.decode()
+    assert Scenario.objects.count() == 1
+
+
+@pytest.mark.usefixtures("services")
+@pytest.mark.parametrize(
+    "query", ["?service=nobody", "?service=shop&break=nothing", "?break=dependency-slow", "?service=%00"]
+)
+def test_an_address_that_was_made_up_begins_again(admin_client: Client, query: str) -> None:
+    assert admin_client.get(PAGE + query).status_code == 200
+
+
+def test_who_may_not_add_scenarios_is_refused(client: Client) -> None:
+    client.force_login(User.objects.create_user("reader", is_staff=True))
+    assert client.get(PAGE).status_code == 403
