@@ -54,8 +54,8 @@ SECONDS_BETWEEN_LOOKS = 1.0
 class PrometheusMetricsAdapter(SlotRecordings):
     """Processes that share a directory are exposed as one, by whichever of them is scraped.
 
-    Without a directory it keeps a temporary one of its own, and the metrics are those of this process
-    and of the children it forks. Making an adapter takes no slot: the first recording does.
+    Without a directory it keeps a temporary one, and the metrics are those of this process and of the
+    children that it forks. Making an adapter takes no slot; the first recording does.
 
     Raises:
         OSError: the directory cannot be made.
@@ -180,15 +180,15 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._sources.register(read)
 
     def announce(self) -> None:
-        """Take a slot, so that this worker's runtime is exposed before it has recorded anything."""
+        """Take a slot, so that this worker's runtime metrics are exposed before its first recording."""
         try:
             with self._families.changing():
                 self._files.claim()
         except ReentrantUseError:
-            return  # what was interrupted takes one
+            return  # the interrupted code takes one
         except OSError as error:
-            self._complain(error)  # what the others recorded is there all the same
-        # A child that was forked without hooks finds out with its first recording.
+            self._complain(error)  # the values of other processes are exposed anyway
+        # A child that was forked without hooks notices it with its first recording.
         self._families.next_look = 0.0
         library.bind()
 
@@ -201,12 +201,12 @@ class PrometheusMetricsAdapter(SlotRecordings):
             self._native.close()
 
     def store_cpu(self) -> None:
-        """Write down the CPU time used so far, for the next owner of the slot."""
+        """Store the CPU time used so far, for the next owner of the slot."""
         if self._runtime is not None:
             self._runtime.store_cpu()
 
     def after_fork_in_child(self) -> None:
-        """Hold nothing of the parent's: not its slot, its cells, nor a lock that a thread of it held."""
+        """Forget the parent's slot and cells, and locks that its threads held."""
         self._files.forget()
         self._sources.forget_threads()
         self._collector.after_fork_in_child()
@@ -215,7 +215,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._forget()
 
     def after_fork_in_parent(self) -> None:
-        """Give the slot back where nothing was recorded: what forks before it serves is a master."""
+        """Release the slot if nothing was recorded: a process that forks before it serves is a master."""
         recorded = self._families.all() or library.has_recorded()
         if not self._families.is_changing and not recorded:
             with self._files.lock:
@@ -233,7 +233,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self._recorder.forget()
 
     def _look(self) -> None:
-        """Make sure, now and then, that what is recorded goes where it is read."""
+        """Check from time to time that recordings go to files that are still read."""
         forks.notice_fork()
         self._families.next_look = time.perf_counter() + SECONDS_BETWEEN_LOOKS
         if self._files.are_lost():
@@ -243,7 +243,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
     def _start_again(self) -> None:
         with self._families.changing():
             if not self._files.are_lost():
-                return  # another thread was faster
+                return  # another thread was quicker
             logger.warning(
                 "%s was emptied, or closed, under this process, which takes another slot", self._directory
             )
@@ -257,7 +257,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         return {**of_others, HTTP_REQUEST_DURATION: stored_exemplars(self._directory)}
 
     def _on_claim(self, slot: slots.Slot) -> None:
-        # On a full disk requests are counted, if there is room for that, without these.
+        # On a full disk, requests are counted without these, if there is room for that.
         with suppress(OSError):
             self._runtime = RuntimeRecord(self._directory, slot.number)
         with suppress(OSError):
@@ -276,7 +276,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
 
     def _before_scrape(self) -> None:
         self._look()
-        # Who serves scrapes is a worker, too: so its runtime is in the first one.
+        # A process that serves scrapes is a worker, too, so its runtime is in its first answer.
         self.announce()
         try:
             slots.forget_the_dead(self._directory, SECONDS_A_SCRAPE_WAITS)
@@ -289,7 +289,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         self.set_gauge(SCRAPE_SERIES, float(series), {})
 
     def _record_nowhere(self, error: OSError) -> CellSeries:
-        # A full disk must not fail the requests that are counted.
+        # A full disk must not fail the counted requests.
         self._complain(error)
         return UnrecordedCell()
 

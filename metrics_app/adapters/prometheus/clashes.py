@@ -1,7 +1,7 @@
-"""Names that processes which know nothing of each other gave to different metrics.
+"""Names that independent processes have given to different metrics.
 
 A process refuses a name that another of its metrics has. Two processes can still disagree, and so can
-what one of them records and what another reads at the scrape: then the text must stay one that can be parsed.
+recordings of one and gauges that another reads at the scrape. The text must then still be parseable.
 """
 
 import logging
@@ -22,13 +22,13 @@ COUNT = Family(CLASHING_METRICS, CATALOGUE[CLASHING_METRICS].help, "gauge", [(CL
 
 
 class Clashes:
-    """Leaves out what has the name of something else; reports each metric once."""
+    """Leaves out metrics whose name another metric has; reports each once."""
 
     def __init__(self) -> None:
         self._reported: set[str] = set()
 
     def resolve(self, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-        """The snapshots that can stand in one text, the first of each name, and how many were left out."""
+        """The snapshots that one text can contain, the first of each name, and how many were left out."""
         taken: set[str] = set()
         kept: list[Snapshot] = []
         left_out = 0

@@ -1,4 +1,4 @@
-"""Merges the files of all slots as prometheus_client's own collector does, with what it learnt before."""
+"""Merges the files of all slots like prometheus_client's own collector, but remembers what it has read."""
 
 import ctypes
 import errno
@@ -42,14 +42,14 @@ MAX_OBJECTS = 100_000
 @cache
 def _find_trim() -> Callable[[int], object]:
     trim: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim or (lambda _pad: None)  # it is glibc's own
+    return trim or (lambda _pad: None)  # only glibc has it
 
 
 def give_back_memory() -> None:
-    """Have the C library return what is free.
+    """Make the C library return free memory.
 
-    The numbers of all files, of which the sums are made, take a sixth of the memory of the text that is
-    made next, and it would keep this, because each file's are few.
+    The numbers of all files, which are summed, take a sixth of the memory of the text that is made next. The
+    library would keep it, because each file has few of them.
     """
     _find_trim()(0)
 
@@ -83,21 +83,21 @@ class SlotCollector(MultiProcessCollector):
         return [*snapshots, Snapshot(SKIPPED, [float(skipped[fault]) for fault in FAULTS])]
 
     def close(self) -> None:
-        """Forget everything; the next scrape learns it again."""
+        """Forget everything; the next scrape reads it again."""
         with self._lock:
             self._close_files(list(self._files))
             self._metrics = {}
             self._keys = ParsedKeys()
 
     def after_fork_in_child(self) -> None:
-        # Another thread of the parent may have held the lock, in the midst of learning.
+        # Another thread of the parent may have held the lock while it read.
         self._lock = Lock()
         self.close()
 
     def _read(self, skipped: Counter[str]) -> dict[Name, tuple[list[Group], list[Values]]]:
         """The series of each metric in the files that have it, and the values of these files."""
         found: dict[Name, tuple[list[Group], list[Values]]] = {}
-        # In the stock collector's order: sums of floats and ties of timestamps depend on it.
+        # In the stock collector's order, because sums of floats and equal timestamps depend on it.
         listed = os.listdir(self._path)  # noqa: PTH208 - names alone
         names = [name for name in listed if name.endswith(".db") and name[0] != "."]
         objects = 0
@@ -109,7 +109,7 @@ class SlotCollector(MultiProcessCollector):
                 continue  # removed since it was listed
             except (OSError, UnreadableFileError) as error:
                 if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-                    raise  # nothing is wrong with the file: without it counters would fall
+                    raise  # the file is valid; without it, counters would decrease
                 skipped[str(error) if isinstance(error, UnreadableFileError) else "foreign"] += 1
                 self._close_files([name])
                 continue
@@ -135,7 +135,7 @@ class SlotCollector(MultiProcessCollector):
 
     def _merged(self, name: Name, groups: list[Group], of_files: list[Values]) -> Snapshot:
         metric = self._metrics.get(name)
-        # A tuple of the same objects: comparing looks at nothing else.
+        # A tuple of the same objects, so that a comparison looks only at identities.
         if metric is None or metric.groups != tuple(groups):
             metric = self._metrics[name] = MergedMetric(name[1], tuple(groups))
         values = metric.values(of_files)
@@ -144,7 +144,7 @@ class SlotCollector(MultiProcessCollector):
     def _forget_what_is_gone(self, found: Iterable[Name]) -> None:
         for name in self._metrics.keys() - set(found):
             del self._metrics[name]
-        # They are kept for the files that have the same: where few do, they are most of what is in memory.
+        # They are shared by files that have the same ones; if few files do, they take most of the memory.
         if 2 * len(self._keys) > sum(len(file.layout) for file in self._files.values()):
             self._keys = ParsedKeys()
 
@@ -156,7 +156,7 @@ class SlotCollector(MultiProcessCollector):
 
 
 class StockCollector(MultiProcessCollector):
-    """Without any knowledge of the files, for a release of prometheus_client in which they are others."""
+    """Knows nothing about the files, for releases of prometheus_client with other files."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(None, str(directory))  # type: ignore[no-untyped-call]
@@ -180,7 +180,7 @@ class StockCollector(MultiProcessCollector):
         ]
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """This collector keeps nothing open."""
 
     def after_fork_in_child(self) -> None:
-        """Nothing was learnt."""
+        """This collector remembers nothing."""

@@ -1,6 +1,7 @@
-"""Which label sets of a file were removed, and a file without them: else each that ever was would stay.
+"""Finds the removed label sets of a file, and rewrites the file without them, because they would stay for
+ever.
 
-A file is rewritten when the next owner of its slot opens it, because then nobody writes to it.
+A file is rewritten when the next owner of its slot opens it, because nobody writes to it then.
 """
 
 import os
@@ -31,7 +32,7 @@ LabelSet = tuple[str, frozenset[tuple[str, str]]]
 
 
 class Entries:
-    """What a file holds.
+    """The content of a file.
 
     Raises:
         OSError: it cannot be read.
@@ -48,7 +49,7 @@ class Entries:
         self.label_sets = list(map(_label_set, self.keys))
 
     def find_removed(self, *, is_timed: bool) -> set[LabelSet]:
-        """The label sets that were removed, and of which nothing was recorded since."""
+        """The label sets that were removed and have not been recorded since."""
         if not (is_timed or self.has_baselines):
             return set()
         pairs = list(zip(self.label_sets, self.numbers, strict=True))
@@ -59,12 +60,12 @@ class Entries:
 
 
 def compact(path: Path, temporary: Path) -> None:
-    """Leave out of a file, which nobody has open to write to it, what was removed."""
+    """Remove these label sets from a file that nobody has open for writing."""
     with suppress(OSError, UnreadableFileError):
         with path.open("rb") as file:
             if file.read(HEADER)[4:] != MAGIC_WITH_BASELINES:
                 return
-        # Nobody removes anything meanwhile.
+        # So that nobody removes anything at the same time.
         with directory_locked(path.parent):
             entries = Entries(path)
             removed = entries.find_removed(is_timed=False)

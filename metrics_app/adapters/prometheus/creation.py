@@ -1,6 +1,6 @@
-"""When each counter and histogram began to count: `_created` samples, for scrapers of OpenMetrics.
+"""When each counter and histogram began to count, as `_created` samples for scrapers of OpenMetrics.
 
-The files hold them as gauges of which the least is exposed: a series began with its first process.
+The files hold them as gauges whose minimum is exposed, because a series began with its first process.
 """
 
 import time
@@ -21,7 +21,7 @@ SUFFIX = "_created"
 def note_creation(
     find_cell: Callable[[str], Cell], name: str, label_names: Sequence[str], label_values: Sequence[str]
 ) -> None:
-    """Note that this series begins now, unless it has begun already."""
+    """Record that this series begins now, unless it has already begun."""
     created = f"{name}{SUFFIX}"
     cell = find_cell(mmap_key(created, created, list(label_names), list(label_values), created))
     if not cell.value:
@@ -29,7 +29,7 @@ def note_creation(
 
 
 class Creations:
-    """Puts the samples where they belong; what was made of two families is kept while they are the same."""
+    """Adds the samples to their families; a combined family is kept while its parts stay the same."""
 
     def __init__(self) -> None:
         self._joined: dict[str, Joined] = {}
@@ -68,7 +68,7 @@ class Creations:
 
 
 class Joined:
-    """A family with a sample behind those of each label set that began at a known moment."""
+    """A family with one more sample for each label set that began at a known moment."""
 
     def __init__(self, snapshot: Snapshot, created: Snapshot) -> None:
         self._families = snapshot.family, created.family
@@ -76,7 +76,7 @@ class Joined:
         at = {
             labels: place
             for place, (_, labels) in enumerate(created.family.series)
-            # Zero for a moment: its process is about to note it.
+            # Zero for a moment, until its process has written it.
             if self._began[place]
         }
         size, series = len(snapshot.values), list[Series]()

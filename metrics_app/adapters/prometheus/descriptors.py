@@ -1,6 +1,6 @@
-"""Descriptors that are kept, in a process in which somebody may close all of them: to become a daemon does.
+"""File descriptors of a process in which other code may close all of them, for example to become a daemon.
 
-Their numbers may be another file's afterwards, which must be neither read, written nor closed here.
+Their numbers may then belong to other files, which must not be read, written or closed here.
 """
 
 import os
@@ -13,7 +13,7 @@ class Identity(NamedTuple):
 
 
 def identify(descriptor: int) -> Identity | None:
-    """Which file this is; None if it is closed."""
+    """The identity of the open file; None if it is closed."""
     try:
         status = os.fstat(descriptor)
     except OSError:
@@ -38,7 +38,7 @@ _lost: list[object] = []
 
 
 def keep(*objects: object) -> None:
-    """Have objects stay for ever: they would close another file, as a map does, when they are let go of."""
+    """Keep objects for ever, because they would close another file, as a map does, when they are freed."""
     _lost.extend(objects)
 
 

@@ -1,8 +1,8 @@
-"""Exemplars of the request histogram: for each bucket the newest request of a trace that somebody keeps.
+"""Exemplars of the request histogram: for each bucket, the newest request with a sampled trace.
 
-Each slot has a file of fixed size beside its others, with a record per default bucket: so they are there in
-many processes, too, and bounded. A record names the series it belongs to. A process that reads it while it is
-written sees that by its checksum, and leaves it out.
+Each slot has a further file of fixed size with a record per default bucket, so that exemplars work in many
+processes and are bounded. A record names the series it belongs to. A process that reads a record while it is
+being written notices that by its checksum, and leaves it out.
 """
 
 import mmap
@@ -33,7 +33,7 @@ FILE_SIZE = BEGIN + RECORDS * RECORD_SIZE
 
 
 class ExemplarRecord:
-    """The exemplars of the slot that this process holds; who stores one holds the lock of the files."""
+    """The exemplars of this process's slot; callers that store one hold the lock of the files."""
 
     def __init__(self, directory: Path, number: int) -> None:
         path = directory / f"slot-{number}.exemplars"
@@ -53,7 +53,7 @@ class ExemplarRecord:
 
 
 def stored_exemplars(directory: Path) -> Mapping[Series, str]:
-    """For each bucket of a series that has one its newest exemplar, as OpenMetrics writes it."""
+    """For each bucket with an exemplar, the newest one, as OpenMetrics writes it."""
     newest: dict[Series, tuple[float, str]] = {}
     for path in directory.glob("slot-*.exemplars"):
         try:

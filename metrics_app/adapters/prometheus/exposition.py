@@ -33,9 +33,9 @@ def _gauge(name: str, samples: Sequence[DefinedSample]) -> Snapshot:
 
 
 class Exposition:
-    """The handler that answers a scrape; `finished` hears how many seconds it took and its series.
+    """The handler that answers a scrape; `finished` is called with the seconds it took and its series.
 
-    With `protobuf` it also writes that format, which nothing else than native histograms needs.
+    With `protobuf` it also writes that format, which only native histograms need.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Exposition:
 
 
 def _without_replaced(snapshots: Iterable[Snapshot]) -> list[Snapshot]:
-    """Without the zeros that files hold of gauges that call a function."""
+    """The families without the zeros in files for gauges that call a function."""
     found = list(snapshots)
     replaced = {snapshot.family.name for snapshot in found if snapshot.family.collected is not None}
     return [
@@ -101,8 +101,8 @@ def _prefers_protobuf(accept: str) -> bool:
 
 
 def _encoder(accept: str) -> tuple[Encode, str]:
-    """How to write what this `Accept` header likes best of what there is, and its content type."""
-    # Sorting keeps the order of what is liked as much.
+    """The encoder for the format that this `Accept` header prefers, and its content type."""
+    # Sorting keeps the order of equal preferences.
     for offer in sorted(accept.lower().split(","), key=_quality, reverse=True):
         if offer.partition(";")[0].strip() in FORMATS and _quality(offer) > 0 and _has_known_version(offer):
             try:
@@ -113,7 +113,7 @@ def _encoder(accept: str) -> tuple[Encode, str]:
 
 
 def _has_known_version(offer: str) -> bool:
-    """Whether it is written here: prometheus_client promises whichever version is asked for."""
+    """Whether this version can be written: prometheus_client would promise any version."""
     media_type, *parameters = (part.strip() for part in offer.split(";"))
     given = dict(parameter.partition("=")[::2] for parameter in parameters)
     return media_type != OPENMETRICS or given.get("version", "1.0.0") in {"0.0.1", "1.0.0"}

@@ -1,4 +1,4 @@
-"""The files of prometheus_client's multiprocess mode: their names, and what stands where in them."""
+"""The files of prometheus_client's multiprocess mode: their names and their layout."""
 
 import json
 import re
@@ -27,7 +27,7 @@ LabelPairs = tuple[tuple[str, str], ...]
 
 
 class Key(NamedTuple):
-    """What stands before each value; the labels are sorted."""
+    """The key before each value; the labels are sorted."""
 
     metric: str
     sample: str
@@ -36,17 +36,17 @@ class Key(NamedTuple):
 
 
 def used_bytes(data: bytes | bytearray) -> int:
-    """How much of a file is used, as its beginning says; it may be more than `data` has.
+    """How many bytes of a file are used, by its header; this may be more than `data` has.
 
     Raises:
         UnreadableFileError: 'empty' or 'truncated'.
     """
     if not data:
-        # Between the opening of a new file and its growing to its first size, it is empty.
+        # A new file is empty until it has grown to its first size.
         raise UnreadableFileError("empty")
     if len(data) < HEADER:
         raise UnreadableFileError("truncated")
-    # 0 until the one who made the file has written its first entry.
+    # 0 until the process that made the file has written its first entry.
     return int(LENGTH.unpack_from(data)[0]) or HEADER
 
 
@@ -56,8 +56,8 @@ def scan(data: bytes, start: int, used: int) -> tuple[list[bytes], list[int]]:
     The timestamp follows the value.
 
     Raises:
-        UnreadableFileError: 'truncated' or 'foreign'. Nothing of such a file is used, for half of it
-            would count half of what it counted at the last scrape.
+        UnreadableFileError: 'truncated' or 'foreign'. Such a file is not used at all, because half of it
+        would count half as much as at the last scrape.
     """
     if used > len(data):
         raise UnreadableFileError("truncated")
@@ -80,7 +80,7 @@ def scan(data: bytes, start: int, used: int) -> tuple[list[bytes], list[int]]:
 
 
 def stored_keys(path: Path) -> list[Key]:
-    """The keys that a file holds; none when there is no such file.
+    """The keys in a file; none if there is no such file.
 
     Raises:
         UnreadableFileError: one of FAULTS.
@@ -97,12 +97,12 @@ def parsed(key: bytes) -> Key:
     """The parts of a key.
 
     Raises:
-        UnreadableFileError: 'foreign', because it does not have these parts.
+        UnreadableFileError: 'foreign': the key does not have these parts.
     """
     try:
         text = key.decode()
         (metric, sample, labels, help_text), end = _decode(text)
-        # Fails for what is not text, and costs less than to look at each type; names are text in JSON.
+        # Fails for values that are not text, and costs less than checking each type; names are text in JSON.
         "".join((metric, sample, help_text, *labels.values()))
     except (AttributeError, TypeError, ValueError) as error:
         raise UnreadableFileError("foreign") from error
@@ -176,5 +176,5 @@ class ParsedKeys(dict[bytes, Key]):
 
 
 def without_surrogates(text: str) -> str:
-    """The text with '?' for what is no character: halves of pairs cannot be written as UTF-8."""
+    """The text with '?' for halves of surrogate pairs, which UTF-8 cannot represent."""
     return text.encode(errors="replace").decode()

@@ -1,11 +1,11 @@
 """The metrics directory: which of its files are the adapter's own, who uses it, and when it is emptied.
 
-Nothing else is ever removed or written to: a file is the adapter's own when its name and its content say
-so, and it is a regular file. What prometheus_client keeps there by process ids is only read.
+Nothing else is ever removed or written to: a file is the adapter's own if its name and its content say so,
+and it is a regular file. Files that prometheus_client names by process ids are only read.
 
-A process that has an adapter holds a shared lock on the directory itself. The kernel frees it when the
-last process that inherited it is gone, kill -9 included, in whichever container that runs: so the one who
-gets the lock for itself alone knows that nobody lives here, and starts from an empty directory.
+A process that has an adapter holds a shared lock on the directory itself. The kernel frees it when the last
+process that inherited it is gone, even by kill -9, in any container. So a process that gets the lock
+exclusively knows that it is alone, and starts from an empty directory.
 """
 
 import fcntl
@@ -56,7 +56,7 @@ def values_file(prefix: str, number: int) -> str:
 
 
 def library_file(prefix: str, number: int) -> str:
-    """Apart from the adapter's own metrics: two of one name are then told, and not added up."""
+    """Separate from the adapter's own metrics, so that two with one name are reported and not added up."""
     return f"{prefix}_library-{number}.db"
 
 
@@ -66,7 +66,7 @@ def native_file(number: int) -> str:
 
 
 def rewritten_file(number: int) -> str:
-    """The content of another file of the slot, until it takes that one's place."""
+    """The new content of another file of the slot, until it replaces that file."""
     return f"slot-{number}.rewritten"
 
 
@@ -82,16 +82,16 @@ def is_own(path: Path) -> bool:
         return False
     head = begin[:8]
     if not head.strip(b"\0"):
-        # Nothing but zeros: its maker was killed before it wrote the first byte.
+        # Only zeros: the process was killed before it wrote the first byte.
         return len(begin) <= INITIAL_SIZE and not begin.strip(b"\0")
     if name["record"]:
         return head == RECORD_MAGIC
-    # A release of prometheus_client with other insides gets no magic.
+    # A release of prometheus_client with another layout gets no magic.
     return head[4:] in {MAGIC, MAGIC_WITH_BASELINES} or is_readable(path)
 
 
 def is_readable(path: Path) -> bool:
-    """Whether prometheus_client's own reader takes it."""
+    """Whether prometheus_client's own reader accepts it."""
     try:
         for key, *_ in MmapedDict.read_all_values_from_file(str(path)):
             parsed(key.encode())
@@ -110,7 +110,7 @@ def mark_own(path: Path, magic: bytes, at: int) -> None:
 
 
 def open_own(path: Path, flags: int) -> int:
-    """Open a file of the adapter's, and make it as readable as the directory is, whatever the umask."""
+    """Open one of the adapter's files, and make it as readable as the directory, whatever the umask."""
     try:
         return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -121,7 +121,7 @@ def open_own(path: Path, flags: int) -> int:
 
 
 def foreign_files(directory: Path) -> list[str]:
-    """The names of what is neither the adapter's own nor one of prometheus_client's files."""
+    """The names of files that belong neither to the adapter nor to prometheus_client."""
     return sorted(path.name for path in directory.iterdir() if not _belongs_here(path))
 
 
@@ -146,7 +146,7 @@ def _belongs_here(path: Path) -> bool:
         return True
     if not stat.S_ISREG(path.lstat().st_mode):
         return False
-    # A lock file is not looked into: closing it would drop a lock that this process holds.
+    # A lock file is not opened, because closing it would drop a lock that this process holds.
     if name in {DIRECTORY_LOCK, OWNERS_FILE} or SLOT_LOCK.fullmatch(name) or FIRST_VERSION.fullmatch(name):
         return True
     if OWN_NAME.fullmatch(name):
@@ -155,9 +155,9 @@ def _belongs_here(path: Path) -> bool:
 
 
 def take_shared(directory: Path) -> tuple[int | None, bool]:
-    """Hold the directory, and tell whether nobody else did; no descriptor where it cannot be held.
+    """Lock the directory; returns the descriptor, if it can be locked, and whether nobody else held it.
 
-    The caller that is alone holds it exclusively, until `share`: nobody else arrives meanwhile.
+    A caller that is alone holds it exclusively until `share`, so that nobody else arrives meanwhile.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
@@ -167,13 +167,13 @@ def take_shared(directory: Path) -> tuple[int | None, bool]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return share(descriptor), False
-    except OSError:  # some file systems lock no directories
+    except OSError:  # some file systems cannot lock directories
         return share(descriptor), False
     return descriptor, True
 
 
 def share(descriptor: int) -> int | None:
-    """Hold the directory together with others; None, and closed, where that cannot be had."""
+    """Hold the directory together with others; if that fails, close the descriptor and return None."""
     try:
         _flock(descriptor, fcntl.LOCK_SH, SECONDS_TO_WAIT)
     except OSError:
@@ -191,14 +191,14 @@ _threads = threading.Lock()
 
 @contextmanager
 def directory_locked(directory: Path, seconds: float | None = None) -> Iterator[None]:
-    """Nobody else claims a slot or carries a runtime counter over meanwhile.
+    """Keep others from claiming a slot or carrying a runtime counter over inside the block.
 
-    Where its file cannot be opened, because another user made it, nobody is kept out: slots have locks
-    of their own, and what may go wrong is a number of one scrape.
+    If its file cannot be opened, because another user made it, nobody is kept out: slots have their own
+    locks, and only a number of one scrape may be wrong.
 
     Raises:
-        ReentrantUseError: this thread is inside already, interrupted by a finaliser or signal handler.
-        TimeoutError: somebody else has been inside for so many seconds, stopped perhaps.
+        ReentrantUseError: this thread is already inside, interrupted by a finaliser or signal handler.
+        TimeoutError: another process has been inside for too long; perhaps it is stopped.
         OSError: the directory cannot be written, or is not there.
     """
     thread = threading.get_ident()
@@ -220,7 +220,7 @@ def directory_locked(directory: Path, seconds: float | None = None) -> Iterator[
         _inside.discard(thread)
         if descriptor in _section_descriptors:
             _section_descriptors.discard(descriptor)
-            # Not by closing alone: a child that another thread forks just now has the descriptor, too.
+            # Not only by closing, because a child that another thread forks just now has the descriptor, too.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
         threads.release()
@@ -242,7 +242,7 @@ def _flock(descriptor: int, operation: int, seconds: float) -> None:
 
 
 def _close_inherited_descriptors() -> None:
-    """In a forked child: the lock would otherwise outlive a parent that is killed inside."""
+    """In a forked child, because the lock would otherwise outlive a parent that is killed inside."""
     global _threads  # noqa: PLW0603 - another thread of the parent may have held it
     _threads = threading.Lock()
     for descriptor in _section_descriptors:

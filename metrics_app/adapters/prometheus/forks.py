@@ -1,4 +1,4 @@
-"""What adapters do when the process forks: each process holds a slot of its own."""
+"""What adapters do when the process forks, because each process needs its own slot."""
 
 import atexit
 import os
@@ -23,12 +23,12 @@ _pid = os.getpid()
 
 
 def follow(holder: SlotHolder) -> None:
-    """Call its methods at each fork and at the end of the process, as long as it lives."""
+    """Call the adapter's methods at each fork and at the end of the process, as long as it exists."""
     _holders.add(holder)
 
 
 def notice_fork() -> None:
-    """Do what is due in a child that a server, such as uWSGI, forked without Python's hooks."""
+    """Do what a fork requires, in a child that a server such as uWSGI forked without Python's hooks."""
     if os.getpid() != _pid:
         library_after_fork_in_child()
         _after_fork_in_child()

@@ -1,10 +1,10 @@
 """Whether this Python lets a thread add to a number without a lock.
 
-CPython, as long as it has its global lock, runs another thread, a signal handler or a finaliser when a
-function begins, after a call and when a loop goes back, and nowhere else. The attribute of a class with slots
-that holds a float, and a place of a memory view, are read and written without any of these: so
-`cell.value += 1.0` is done as a whole. The store that follows takes the value as it is by then, because a
-debugger may let other threads run between two lines.
+As long as CPython has its global lock, it runs another thread, a signal handler or a finaliser only when a
+function begins, after a call, and when a loop jumps back. An attribute of a class with slots that holds a
+float, and an item of a memory view, are read and written without any of these, so `cell.value += 1.0` is
+atomic. The store that follows reads the value again, because a debugger may let other threads run between two
+lines.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What was learnt of a file at an earlier scrape, so that the next one reads its values alone.
+"""What an earlier scrape has learnt about a file, so that the next one reads only its values.
 
 A file only ever grows at its end: keys stay where they are, and what is new stands behind them.
 """
@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 
 class Origin(NamedTuple):
-    """What the name of a file says: `mode` is how gauges are merged, empty for other types.
+    """The parts of a file's name: `mode` is how gauges are merged, empty for other types.
 
-    `is_library` tells the metrics that libraries made with prometheus_client from the adapter's.
+    `is_library`: its metrics were made by libraries with prometheus_client, not by the adapter.
     """
 
     type: str
@@ -55,9 +55,9 @@ class Origin(NamedTuple):
 
 
 class Group:
-    """The series of one metric in one file, and where in the file's `Values` theirs stand.
+    """The series of one metric in one file, and the places of their values in the file's `Values`.
 
-    It never changes: as long as a file has the same group, it has the same series of this metric.
+    It never changes: a file with the same group has the same series of this metric.
     """
 
     __slots__ = ("indices", "keys", "origin")
@@ -69,7 +69,7 @@ class Group:
 
 
 class Layout:
-    """Which series stand where in a file, as far as it was read."""
+    """The places of the series in a file, as far as it was read."""
 
     def __init__(self, origin: Origin, *, has_baselines: bool = False) -> None:
         self.groups: dict[str, Group] = {}
@@ -79,7 +79,7 @@ class Layout:
         self._origin = origin
         self._removed = Removed(origin) if has_baselines else None
         self._stored: dict[str, Group] = {}
-        # The timestamp of a gauge tells which process set it last; others have none, or baselines.
+        # The timestamp of a gauge shows which process set it last; other types have none, or baselines.
         self._numbers_per_entry = 2 if origin.type == "gauge" or has_baselines else 1
         self._places: list[int] = []
         """How many doubles stand before each value."""
@@ -91,19 +91,19 @@ class Layout:
         return len(self._places)
 
     def is_of(self, data: Content) -> bool:
-        """Whether the file still begins and ends, as far as it was read, with the same keys."""
+        """Whether the part of the file that was read still begins and ends with the same keys."""
         if not self._places:
             return True
         begin, end = HEADER + 4, DOUBLE * self._places[-1]
         last = end - len(self._last_key)
         return (
             data.startswith(self._first_key, begin)
-            # Eight bytes of padding at most stand between a key and its value.
+            # At most eight bytes of padding are between a key and its value.
             and data.find(self._last_key, last - DOUBLE, end) >= 0
         )
 
     def extend(self, data: bytes, used: int, keys: ParsedKeys) -> None:
-        """Learn what was added since.
+        """Read the entries that were added since.
 
         Raises:
             UnreadableFileError: 'truncated' or 'foreign'; nothing was learnt.
@@ -139,7 +139,8 @@ class Layout:
         return numbers + NOT_THERE
 
     def _numbers(self, data: Content) -> tuple[float, ...]:
-        # Unpacking is prepared when a file is read again as it was: one that grows each time needs it not.
+        # Unpacking is prepared when an unchanged file is read again; a file that grows each time does not
+        # need it.
         if self._unpack is None and self._was_read:
             self._unpack = self._unpacker()
         self._was_read = True
@@ -171,7 +172,7 @@ class Removed:
     def look(self, groups: Mapping[str, Group], numbers: Sequence[float]) -> bool:
         """Whether others are hidden than at the last look: indices of values, in pairs with baselines."""
         hidden: set[int] = set()
-        if not self._is_timed:  # what was never set is left out there anyway
+        if not self._is_timed:  # gauges that were never set are left out there anyway
             unchanged = {
                 2 * place
                 for place, (value, baseline) in enumerate(zip(numbers[::2], numbers[1::2], strict=True))
@@ -205,7 +206,7 @@ class Removed:
 
 
 def _of_whole_label_sets(group: Group, unchanged: AbstractSet[int]) -> set[int]:
-    """The indices of label sets of which nothing has changed: all buckets of one, or none."""
+    """The indices of label sets in which nothing has changed: all buckets of a set, or none."""
     changed = {
         _without_bound(key)
         for key, index in zip(group.keys, group.indices, strict=True)
@@ -230,7 +231,7 @@ def _chosen(objects: Sequence[T], places: Sequence[int]) -> tuple[T, ...]:
 
 
 def _places_by_metric(metrics: Sequence[str]) -> Mapping[str, Sequence[int]]:
-    """Where each metric stands among these."""
+    """The places of each metric among these."""
     if metrics.count(metrics[0]) == len(metrics):
         return {metrics[0]: range(len(metrics))}  # as in most files of histograms
     places: dict[str, list[int]] = defaultdict(list)

@@ -1,8 +1,8 @@
-"""What libraries register with prometheus_client and no file can hold, read in the process that is scraped.
+"""Collectors of libraries that no file can hold, read in the process that is scraped.
 
-Collectors of their own, `Info`, `Enum`, and gauges that call a function: each process has them, and those of
-the one that answers are exposed. prometheus_client's own metrics of a process are left to `runtime`, which
-has it of every worker.
+These are custom collectors, `Info`, `Enum`, and gauges that call a function: each process has them, and those
+of the process that answers are exposed. `runtime` exposes prometheus_client's process metrics for every
+worker instead.
 """
 
 import logging
@@ -20,7 +20,7 @@ LEFT_TO_OTHERS = (GCCollector, MultiProcessCollector, PlatformCollector, Process
 
 
 class LibraryCollectors:
-    """`is_exposed` tells whether what libraries record is exposed by this adapter."""
+    """`is_exposed` returns whether this adapter exposes what libraries record."""
 
     def __init__(self, is_exposed: Callable[[], bool]) -> None:
         self._is_exposed = is_exposed

@@ -1,8 +1,8 @@
 """The values of the metrics that libraries make with prometheus_client, stored in the slot of this process.
 
-Each takes the place of prometheus_client's own value: it counts in memory until the process has a slot, and
-from then on in the slot's files. The first recording claims one. Two locks are never held in the other order:
-that of the adapter, then `_lock`, under which nothing else is called.
+Each replaces prometheus_client's own value: it counts in memory until the process has a slot, and then in the
+slot's files. The first recording claims one. Locks are always taken in this order: that of the adapter, then
+`_lock`, under which nothing else is called.
 """
 
 import logging
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TRIES = 1.0
 
-# Re-entrant, because a finaliser or a signal handler may record in the midst of a recording.
+# Re-entrant, because a finaliser or a signal handler may record during a recording.
 _lock = RLock()
 
 
@@ -44,7 +44,7 @@ class LibraryCell(Protocol):
 
 
 class PendingCell:
-    """What was recorded while there was no slot."""
+    """A value recorded while there was no slot."""
 
     __slots__ = ("is_set", "timestamp", "value")
 
@@ -87,9 +87,9 @@ class LibraryStore(Protocol):
 
 
 class Library:
-    """Every value of this process, and the store that has their cells.
+    """All values of this process, and the store of their cells.
 
-    `find_store` is asked when something is recorded; None means that nothing can be stored.
+    `find_store` is called when something is recorded; None means that nothing can be stored.
     """
 
     def __init__(self) -> None:
@@ -107,9 +107,9 @@ class Library:
             self._unbound.add(value)
 
     def bind(self) -> None:
-        """Give every value its cell, so that what was never recorded shows as zero; cheap when all have one.
+        """Give every value its cell, so that unrecorded values are exposed as zero; cheap if all have one.
 
-        All together: a histogram of which some buckets are missing would be wrong.
+        All together, because a histogram with missing buckets would be wrong.
         """
         thread = get_ident()
         if not self._unbound or thread in self._binding or time.monotonic() < self._next_try:
@@ -131,7 +131,7 @@ class Library:
             self._binding.discard(thread)
 
     def remove(self, metric: str, labels: Mapping[str, str]) -> None:
-        """Take the series with these labels, among others, out of the files of all processes."""
+        """Remove the series that have at least these labels from the files of all processes."""
         store = self.find_store()
         try:
             if store is not None:
@@ -140,7 +140,7 @@ class Library:
             logger.warning("Series of %r are not removed: %s", metric, error)
 
     def unbind(self, store: LibraryStore) -> None:
-        """Let go of every cell because the slot is given back; does nothing for another adapter's store."""
+        """Forget every cell because the slot is released; does nothing for another adapter's store."""
         if self.store is store:
             self._forget()
 
@@ -150,7 +150,7 @@ class Library:
             return any((value.cell or value.pending).value for value in self._values)
 
     def after_fork(self) -> None:
-        """In the child: what was recorded before is the parent's."""
+        """Start again in the child, because earlier recordings belong to the parent."""
         self._binding = set()
         self._next_try = 0.0
         self._forget()
@@ -180,7 +180,7 @@ library = Library()
 
 
 class LibraryValue:
-    """What `prometheus_client.values.ValueClass` is; the metrics of that library call its methods."""
+    """Replaces `prometheus_client.values.ValueClass`; the metrics of that library call its methods."""
 
     __slots__ = ("__weakref__", "_exemplar", "_parameters", "cell", "pending", "prefix")
     _multiprocess = True
@@ -218,7 +218,7 @@ class LibraryValue:
             (self.cell or self.pending).add(amount)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
-        # Adding 0.0 makes a negative zero, which marks removed series, an ordinary one.
+        # Adding 0.0 turns a negative zero, which marks removed series, into an ordinary one.
         number = value + 0.0
         if self.cell is None:
             self.library.bind()
@@ -245,7 +245,7 @@ class LibraryValue:
 
 
 def after_fork_in_child() -> None:
-    """Hold nothing of the parent's."""
+    """Forget everything that belongs to the parent."""
     global _lock  # noqa: PLW0603 - another thread of the parent may have held it
     _lock = RLock()
     library.after_fork()

@@ -1,4 +1,4 @@
-"""What works less well with the installed release of prometheus_client."""
+"""What works less well with the installed release of prometheus_client, in sentences."""
 
 from importlib.metadata import version
 

@@ -1,8 +1,8 @@
-"""Numbers in prometheus_client's files, by their place in its memory map: one store for each recording.
+"""Numbers in prometheus_client's files, by their place in its memory map: one write for each recording.
 
-This module alone touches what prometheus_client keeps to itself: the attributes `_f`, `_m`, `_used` and
-`_positions` of `MmapedDict`, and where in its map a value stands. `contract_fault` tells whether they
-are as in the pinned release; where they are not, the module `values` does the same without them.
+Only this module touches private parts of prometheus_client: the attributes `_f`, `_m`, `_used` and
+`_positions` of `MmapedDict`, and the place of a value in its map. `contract_fault` says whether they are as
+in the pinned release; if not, the module `values` does the same without them.
 """
 
 import mmap
@@ -24,7 +24,7 @@ from metrics_app.adapters.prometheus.values import Cell, ValueFile, reserve
 
 @cache
 def contract_fault() -> str | None:
-    """What is otherwise in the installed prometheus_client than this module relies on; None if nothing."""
+    """How the installed prometheus_client differs from what this module relies on; None if it does not."""
     try:
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / "counter_0.db"
@@ -67,14 +67,14 @@ class MappedCell:
     def add(self, amount: float) -> None:
         self.value += amount
         try:
-            # The value as it is now: whatever interrupts this may have added to it, too.
+            # The value is read again, because code that interrupts this may have added to it.
             self.view[self.index] = self.value
         except TypeError:
-            self.value = self.view[self.index]  # what is not a number changes nothing
+            self.value = self.view[self.index]  # a value that is not a number changes nothing
             raise
 
     def set(self, value: float) -> None:
-        self.set_at(value, 0.0)  # from now on it counts whole, whatever was removed before
+        self.set_at(value, 0.0)  # from now on it counts in full, whatever was removed before
 
     def set_at(self, value: float, timestamp: float) -> None:
         self.view[self.index] = value
@@ -82,7 +82,7 @@ class MappedCell:
         self.view[self.index + 1] = timestamp
 
     def baseline(self) -> float:
-        """The value that it had when its series was last removed."""
+        """The cell's value when its series was last removed."""
         return self.view[self.index + 1]
 
 
@@ -93,13 +93,13 @@ class TimedMappedCell(MappedCell):
         self.set_at(value, monotonic())
 
     def baseline(self) -> float:
-        return 0.0  # a time stands there
+        return 0.0  # it holds a time
 
 
 class MappedFile(ValueFile):
     def __init__(self, path: Path, *, is_timed: bool = False) -> None:
         super().__init__(path, is_timed=is_timed)
-        # Closes the descriptor at the latest with the process; the map lives as long as a cell of it does.
+        # Closes the descriptor at the end of the process at the latest; the map lives as long as its cells.
         file = self._values._f  # noqa: SLF001
         self._close = weakref.finalize(self, close_file, file, identify(file.fileno()))
         self._view = self._map()

@@ -1,4 +1,4 @@
-"""Several histograms without a lock and without a call for each cell, where the cells are places in a map.
+"""Several histograms without a lock and without a call for each cell, if the cells are in a memory map.
 
 Both are most of what recording costs. `interpreter` says why no lock is needed.
 """
@@ -53,7 +53,7 @@ class MappedHistograms(BoundHistograms[CellSeries]):
     def _look_up(self) -> list[CellSeries]:
         found = super()._look_up()
         generation, kept = self._found
-        # Native histograms have buckets of their own, too, and what cannot be written has no cells.
+        # Native histograms have further buckets, and a series that cannot be written has no cells.
         if all(type(series) is HistogramCells for series in kept):
             self.mapped = generation, [_map(cast("HistogramCells", series)) for series in kept]
         return found
@@ -120,7 +120,7 @@ class MappedHistogramsRecorder(HistogramsRecorder):
 
     def _map(self, request: RequestKey) -> None:
         histograms = self._histograms.find(request)
-        # In the lock, in which everything is forgotten: so both are of one generation.
+        # Under the lock under which everything is forgotten, so that both belong to one generation.
         with self._families.lock:
             recorded = self._mapped_recorder.find_mapped(request)
             if recorded is not None and isinstance(histograms, MappedHistograms):

@@ -1,7 +1,7 @@
-"""How the values of one metric from all files become one: by the stock collector's rules, in its order.
+"""Merges the values of one metric from all files by the stock collector's rules, in its order.
 
-What the rules need is known when the series are: so they are gone through once, into a plan that is
-then carried out at each scrape. The order matters, for sums of floats depend on it.
+Everything that the rules need is known with the series, so they are applied once, to make a plan that is
+carried out at each scrape. The order matters, because sums of floats depend on it.
 """
 
 import sys
@@ -20,10 +20,10 @@ from metrics_app.adapters.prometheus.sparse import NOT_HERE, Merge, is_sparse, s
 
 
 class Block(NamedTuple):
-    """Where the samples of one label set of a histogram stand: its own, then its buckets.
+    """The places of one label set's samples in a histogram: its own, then its buckets.
 
-    `count_at` is for a count that stands in the files, which keeps its place among the set's own and
-    gets the value of the buckets.
+    `count_at` is for a count in the files, which keeps its place among the set's own samples and gets the
+    value of the buckets.
     """
 
     first: int
@@ -33,7 +33,7 @@ class Block(NamedTuple):
 
 
 class Numbered:
-    """The series of all files, each once and with a number, in the order in which they are met.
+    """The series of all files, each once with a number, in the order of their first occurrence.
 
     `of_files` has, for each file, the number of the series of each of its entries.
     """
@@ -43,7 +43,7 @@ class Numbered:
         self.of_files: list[list[int]] = []
         self._pid = pid
         self._numbers: dict[Series, int] = {}
-        # Files share the object of a key: it is looked at once, and afterwards told by its identity.
+        # Files share key objects: each is examined once, and then recognised by its identity.
         self._of_keys: dict[int, int] = {}
         for group in groups:
             self.of_files.append(self._of_group(group))
@@ -70,14 +70,14 @@ class Numbered:
 class MergedMetric:
     """One metric of all files: `groups` are its series in each file that has it, in the files' order.
 
-    `family` has its samples, without values; another object as soon as there are others.
+    `family` has its samples without values; it is replaced when they change.
     """
 
     def __init__(self, name: str, groups: tuple[Group, ...]) -> None:
         self.groups = groups
         self._name = name
         self._type = groups[0].origin.type
-        # The first file tells the type, the last one of gauges how they are merged.
+        # The first file decides the type, and the last one of gauges how they are merged.
         self._mode = next((group.origin.mode for group in reversed(groups) if group.origin.mode), "")
         self._expose([])
         self.values = self._planned()
@@ -98,7 +98,7 @@ class MergedMetric:
         return lambda of_files: self._chosen(numbered, order, choose, of_files)
 
     def _pid(self, origin: Origin) -> LabelSet | None:
-        """The label by which the gauges of a process stay apart; None when they do not."""
+        """The label that keeps the gauges of processes apart; None if nothing does."""
         if origin.type != "gauge" or (self._type == "gauge" and not self._mode.endswith("all")):
             return None
         return (("pid", origin.process),)
@@ -116,7 +116,7 @@ class MergedMetric:
         for file, numbers in enumerate(of_files):
             placed = list(map(place_of_number.__getitem__, numbers))
             steps = _steps(size, placed, self.groups[file].indices)
-            # With one more index, for itemgetter gives no tuple for a single one; map() ends before it.
+            # With one more index, because itemgetter returns no tuple for a single one; map() ends before it.
             getters += [(file, itemgetter(*step, NOT_HERE)) for step in steps]
         nothing = [0.0] * size
 
@@ -177,12 +177,12 @@ class MergedMetric:
         return [found[number] for number in order]
 
     def _most_recent(self, numbered: Numbered, values: Sequence[Values]) -> list[float]:
-        # What was never set has no sample: so the values decide about the series, and their order.
+        # A gauge that was never set has no sample, so the values decide about the series and their order.
         found: dict[int, float] = {}
         set_at: dict[int, float] = {}
         for group, numbers, of_file in zip(self.groups, numbered.of_files, values, strict=True):
             if group.origin.type != "gauge":
-                continue  # has no time at which it was set
+                continue  # it was never set
             for number, index in zip(numbers, group.indices, strict=True):
                 timestamp = of_file[index + 1]
                 if set_at.get(number, 0.0) < timestamp:
@@ -227,7 +227,7 @@ else:
 
 
 def _by_labels(series: Iterable[Series]) -> list[int]:
-    """The series by their number, those of the same labels together."""
+    """The numbers of the series, grouped by labels."""
     found: dict[LabelSet, list[int]] = {}
     for number, (_, labels) in enumerate(series):
         found.setdefault(labels, []).append(number)
@@ -235,7 +235,7 @@ def _by_labels(series: Iterable[Series]) -> list[int]:
 
 
 def _steps(size: int, places: Sequence[int], indices: Sequence[int]) -> list[list[int]]:
-    """The index for each place; what stands twice in a file has another step for the second time."""
+    """The index for each place; a series that a file has twice gets a further step."""
     index_of = dict(zip(places, indices, strict=True))
     if len(index_of) == len(places):
         return [list(map(index_of.get, range(size), repeat(NOT_HERE)))]

@@ -1,4 +1,4 @@
-"""Native histograms: buckets whose bounds grow by a fixed factor, made when something falls into them.
+"""Native histograms: buckets whose bounds grow by a fixed factor, made with their first value.
 
 Each slot has a file of such buckets beside its others, `slot-N.native`, in the form of its files of values,
 but with a name that prometheus_client's collector does not read. A bucket is a cell whose label `le` is its
@@ -34,18 +34,18 @@ FRACTIONS = [2.0 ** (step / PER_DOUBLING - 1) for step in range(PER_DOUBLING)]
 
 
 def find_bucket(value: float) -> str:
-    """The index of the bucket that takes this value, as stored in the files."""
+    """The index of this value's bucket, as stored in the files."""
     if value <= ZERO_THRESHOLD:
         return ZERO
     fraction, exponent = math.frexp(value)
-    # As the library for Go finds it: exact at the bounds, which a logarithm is not.
+    # As the Go library finds it: exact at the bounds, which a logarithm is not.
     return str(min(MAX_INDEX, bisect_left(FRACTIONS, fraction) + (exponent - 1) * PER_DOUBLING))
 
 
 class NativeHistogramCells(HistogramCells):
-    """The classic buckets, and the native ones beside them.
+    """The classic buckets, and the native ones.
 
-    `make` gives the cell of an index; it raises OSError when that is not possible now.
+    `make` returns the cell of an index; it raises OSError if that is not possible now.
     """
 
     __slots__ = ("_make", "_native", "_waiting")
@@ -64,7 +64,7 @@ class NativeHistogramCells(HistogramCells):
             cell.add(1.0)
             return
         self._waiting[index] = self._waiting.get(index, 0.0) + 1.0
-        # A full disk, or a finaliser that has interrupted a change: counted with what is observed next.
+        # A full disk, or a finaliser that has interrupted a change: counted with the next observation.
         with suppress(OSError):
             self._catch_up()
 
@@ -110,7 +110,7 @@ class NativeCollector:
             self._files, self._keys = {}, ParsedKeys()
 
     def after_fork_in_child(self) -> None:
-        self._lock = Lock()  # another thread of the parent may have held it
+        self._lock = Lock()  # another thread of the parent may have held the lock
         self.close()
 
     def _collected(self) -> NativeHistograms:

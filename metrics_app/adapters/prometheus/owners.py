@@ -1,7 +1,7 @@
-"""Which services keep metrics in the directory: it should be one, because a scrape shows all as its own.
+"""Which services keep metrics in the directory. It should be one, because a scrape shows all as one service.
 
-A service is written down when a process of it first records. A process that finds no other in the directory
-empties it, this file included.
+A service is recorded when one of its processes first records. A process that is alone in the directory
+empties it, including this file.
 """
 
 import json
@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 16
 
 
 def note_owner(directory: Path, owner: str) -> list[str]:
-    """Write the service down if it is not there yet, and return the others if so.
+    """Record the service if it is not there yet; return the others if it was new.
 
     Raises:
         OSError: the file cannot be read or written.
@@ -29,7 +29,7 @@ def note_owner(directory: Path, owner: str) -> list[str]:
         known = _parse(os.pread(descriptor, MAX_BYTES, 0))
         if owner in known:
             return []
-        # Two processes may append the same line at once, which does no harm.
+        # Two processes may append the same line at once, which is harmless.
         os.write(descriptor, json.dumps(owner).encode() + b"\n")
     finally:
         os.close(descriptor)
@@ -47,7 +47,7 @@ def find_other_owners(directory: Path, owner: str) -> list[str]:
 
 
 def _parse(content: bytes) -> list[str]:
-    """Each service once. A line that was cut off, by a full disk perhaps, is left out."""
+    """Each service once. A line that was cut off, for example by a full disk, is left out."""
     found: dict[str, None] = {}
     for line in content.decode(errors="replace").splitlines():
         with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""The exposition as delimited messages `io.prometheus.client.MetricFamily`: what native histograms need.
+"""The exposition as delimited messages `io.prometheus.client.MetricFamily`, which native histograms need.
 
 Written by hand, because a library of protocol buffers would be a dependency for one message type.
 Source: https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto
@@ -82,7 +82,7 @@ def _families(snapshot: Snapshot, constant: LabelSet, native: NativeHistograms) 
 
 
 def _by_labels(samples: Samples, apart: str) -> Iterable[tuple[dict[str, str], Samples]]:
-    """The samples of each label set, the label `apart` not being one of them."""
+    """The samples of each label set, without the label `apart`."""
     found: dict[tuple[tuple[str, str], ...], Samples] = {}
     for sample in samples:
         labels = tuple([label for label in sample[1].items() if label[0] != apart])
@@ -101,7 +101,7 @@ def _histogram(samples: Samples, native: NativeHistogram | None) -> bytes:
             count = value
     if native is None:
         return _unsigned(1, int(count)) + b"".join(parts)
-    # The buckets and their total are of one reading: Prometheus refuses those that differ.
+    # The buckets and their total come from one reading, because Prometheus refuses different ones.
     return _unsigned(1, native.count) + b"".join(parts) + _native(native)
 
 
@@ -139,7 +139,7 @@ def _summary(samples: Samples, name: str) -> bytes:
 
 
 def _family(name: str, help_text: str, kind: int, metrics: Iterable[bytes]) -> bytes:
-    # Nothing that this format can say lets a scraper choose: what every scraper can hold.
+    # This format gives scrapers no choice, so it uses names that every scraper supports.
     begin = _text(1, escape_metric_name(name)) + _text(2, help_text) + _unsigned(3, kind)
     return begin + b"".join([_message(4, metric) for metric in metrics])
 

@@ -1,4 +1,4 @@
-"""Records a request in one lock and a few stores: every series is bound once per method, route and code."""
+"""Records a request under one lock with a few writes; a series is bound once per method, route and code."""
 
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -40,19 +40,19 @@ class SlotRequestRecorder:
         """Those of the slot that this process holds, as soon as it holds one."""
 
     def forget(self) -> None:
-        """Let go of every cell: they are in the files of a slot that this process does not hold."""
+        """Forget every cell: they are in the files of a slot that this process does not hold."""
         self._bound = {}
         self._in_progress = {}
         self._unrecorded = {}
         self.exemplars = None
 
     def in_progress(self) -> dict[str, float]:
-        """How many requests of each method have begun and not ended."""
+        """How many requests of each method have begun but not ended."""
         cells = {**self._in_progress, **self._unrecorded}
         return {method: cast("Cell", cell).value for method, cell in cells.items()}
 
     def carry_on(self, in_progress: Mapping[str, float]) -> None:
-        """After `forget`, in the same process: these are still to end."""
+        """After `forget` in the same process, take over requests that have not ended."""
         self._unrecorded = {method: UnrecordedCell(number) for method, number in in_progress.items()}
 
     def begin(self, method: str) -> None:
@@ -89,7 +89,7 @@ class SlotRequestRecorder:
     def _bind_method(self, method: str) -> CellSeries:
         cell, own = self._families.locate(Kind.GAUGE, HTTP_REQUESTS_IN_PROGRESS, {"method": method})
         if isinstance(cell, UnrecordedCell):
-            # What begins on a full disk may end when there is room again: both are counted, or neither.
+            # A request that begins on a full disk may end when there is room: both are counted, or neither.
             return self._unrecorded.setdefault(method, cell)
         if method in self._unrecorded:
             cell.add(self._unrecorded.pop(method).value)
@@ -106,15 +106,15 @@ class SlotRequestRecorder:
         if code >= MIN_ERROR_CODE:
             errors, own_errors = self._families.locate(Kind.COUNTER, HTTP_REQUEST_ERRORS, labels)
         bound = requests, durations, errors
-        # What went to the overflow series, or nowhere, is looked up each time: so it is counted each
-        # time, and what is kept here stays as bounded as the series are.
+        # A recording for the overflow series, or for none, is looked up each time, so that it is counted each
+        # time and this cache stays as bounded as the series.
         if own and own_durations and own_errors:
             self._bound[request] = bound
         return bound
 
 
 class MappedRequestRecorder(SlotRequestRecorder):
-    """The same without a lock and without a call for each cell, where the cells are places in a map.
+    """The same without a lock and without a call for each cell, if the cells are in a memory map.
 
     Both are most of what recording costs. `interpreter` says why no lock is needed.
     """
@@ -167,7 +167,7 @@ class MappedRequestRecorder(SlotRequestRecorder):
             errors.view[errors.index] = errors.value
 
     def find_mapped(self, request: RequestKey) -> MappedBound | None:
-        """The cells of such requests, once one was recorded; None where they are no places in a map."""
+        """The cells of such requests, after the first one; None if they are not in a memory map."""
         return self._mapped.get(request)
 
     def _bind_method(self, method: str) -> CellSeries:
@@ -182,6 +182,6 @@ class MappedRequestRecorder(SlotRequestRecorder):
             return
         requests, durations, errors = bound
         if type(durations) is not HistogramCells:
-            return  # native ones have buckets of their own, too
+            return  # native histograms have further buckets
         cells = (in_progress, requests, durations.bounds, durations.buckets, durations.sum, errors)
         self._mapped[request] = cast("MappedBound", cells)

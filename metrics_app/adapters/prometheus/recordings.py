@@ -1,4 +1,4 @@
-"""What is recorded by name goes to the cells of the slot that this process holds."""
+"""Recordings by name, which go to the cells of the slot that this process holds."""
 
 import time
 from bisect import bisect_left

@@ -1,15 +1,15 @@
-"""Takes series out of the files of all slots, whichever process recorded them, and without asking it.
+"""Removes series from the files of all slots, without involving the processes that recorded them.
 
-The owner of a slot goes on adding to the value that it knows. So a value stays where it is, and becomes the
-baseline from which it counts: the second number of its entry, which is otherwise unused. A series whose
-values are their baselines is not exposed; what is recorded afterwards, by whichever process, counts from
-zero. Storing a baseline is one store of eight bytes, which nobody else writes: neither a recording nor
-another removal at the same moment is lost.
+The owner of a slot goes on adding to the value that it knows. So a value stays in place, and is copied to its
+baseline, the second number of its entry, which is otherwise unused. A series whose values equal their
+baselines is not exposed; later recordings of any process count from zero. A baseline is written with one
+store of eight bytes, which nobody else writes, so that no recording and no other removal at the same moment
+is lost.
 
-The second number of a gauge that shows the last of several values tells when it was set: there it becomes
-zero, which stands for never.
+For a gauge that shows the last of several values, the second number is the time at which it was set; it
+becomes zero, which means never.
 
-A baseline of zero is written as -0.0: 0.0 stands for none.
+A baseline of zero is written as -0.0, because 0.0 means that there is none.
 """
 
 import os
@@ -44,7 +44,7 @@ IsWanted = Callable[[frozenset[tuple[str, str]]], bool]
 
 
 def remove_series(directory: Path, definition: Definition, labels: Mapping[str, str] | None) -> None:
-    """Take one series of a metric out of all files, or, without labels, every one.
+    """Remove one series of a metric from all files or, without labels, all of them.
 
     Raises:
         OSError: a file cannot be written: another user's, perhaps.
@@ -63,13 +63,13 @@ def remove_series(directory: Path, definition: Definition, labels: Mapping[str, 
         family_name(definition),
         is_wanted,
     )
-    # Whatever is recorded from now on begins now.
+    # Later recordings begin now.
     created = f"{family_name(definition)}{SUFFIX}"
     _change_files(directory, lambda name: name.startswith(f"{PREFIX}_slot-"), created, is_wanted, time.time())
 
 
 def remove_library_series(directory: Path, metric: str, labels: Mapping[str, str]) -> None:
-    """Take the series that have these labels, among others, of a library's metric out of all files.
+    """Remove the series of a library's metric that have at least these labels from all files.
 
     Raises:
         OSError: a file cannot be written: another user's, perhaps.
@@ -86,7 +86,7 @@ def _change_files(
     value: float | None = None,
 ) -> None:
     """Remove series from files, or, with a value, set them to it."""
-    # Nobody begins with an old file meanwhile, and removes what it does not expose.
+    # So that nobody opens an old file meanwhile and compacts it.
     with directory_locked(directory):
         for name in os.listdir(directory):  # noqa: PTH208 - names alone
             if is_of_kind(name) and OWN_NAME.fullmatch(name):
@@ -110,7 +110,7 @@ def _change_file(path: Path, metric: str, is_wanted: IsWanted, new: float | None
         if found and not is_timed:
             os.pwrite(descriptor, MAGIC_WITH_BASELINES, 4)
         for value_at in found:
-            # Read again: meanwhile it may have been added to.
+            # Read again, because somebody may have added to it.
             value = os.pread(descriptor, DOUBLE, value_at)
             baseline = bytes(DOUBLE) if is_timed else _baseline(value)
             os.pwrite(descriptor, baseline, value_at + DOUBLE)

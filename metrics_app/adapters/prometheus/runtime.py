@@ -1,8 +1,8 @@
 """process_*, python_gc_* and python_info of every live worker, which no collector has in multiprocess mode.
 
-The series of a worker are named by its slot. Counters carry on what the slot's earlier owners used:
-summed over the living, CPU time would fall whenever a worker dies, and each fall looks like a reset.
-What a slot's owner cannot tell any more after kill -9, the last scrape has written down.
+The series of a worker are named by its slot. Counters continue from the values of the slot's earlier owners:
+summed over live workers only, CPU time would decrease whenever a worker dies, which looks like a reset. After
+kill -9, the value that the last scrape has stored is used.
 """
 
 import errno
@@ -51,8 +51,8 @@ def _file(directory: Path, number: int) -> Path:
 class RuntimeRecord:
     """The counters of one slot's owner, kept in the slot's runtime file.
 
-    A garbage collection may start anywhere, under any lock: its callback takes none and stores
-    numbers that nobody else stores.
+    A garbage collection may start anywhere, under any lock, so its callback takes none, and writes numbers
+    that nobody else writes.
 
     Raises:
         OSError: there is no room for the file.
@@ -65,7 +65,7 @@ class RuntimeRecord:
         with path.open("r+b") as file:
             view = memoryview(mmap.mmap(file.fileno(), BEGIN + NUMBERS.size))
             self._numbers = view.cast("B").cast("d")[BEGIN // DOUBLE :]
-        # A scrape may have shown more than the last owner wrote down, or the other way round.
+        # A scrape may have shown more than the last owner has stored, or less.
         self._cpu_before = max(self._numbers[CPU_OWN], self._numbers[CPU_EXPOSED])
         self._numbers[CPU_BEFORE] = self._cpu_before
         self.store_cpu()
@@ -105,14 +105,14 @@ class RuntimeCollector:
             yield Snapshot(family, values)
 
     def _rows(self) -> dict[int, tuple[float, ...]]:
-        # No slot changes hands meanwhile, and no other scrape shows another CPU time.
+        # So that no slot changes its owner meanwhile, and no other scrape shows another CPU time.
         with directory_locked(self._directory, SECONDS_A_SCRAPE_WAITS):
             holders = sorted(slots.holders(self._directory).items())
             self._workers = {of: known for of, known in self._workers.items() if of in holders}
             return {number: row for number, pid in holders if pid and (row := self._row(number, pid))}
 
     def _row(self, number: int, pid: int) -> tuple[float, ...]:
-        """The numbers of one worker in the order of COLUMNS; none when it cannot be looked at."""
+        """The numbers of one worker in the order of COLUMNS; empty if it cannot be read."""
         for _ in range(2):
             try:
                 if (number, pid) not in self._workers:
@@ -136,7 +136,7 @@ class _Worker:
     """A live process, with the files about it that a scrape reads.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: they cannot be read.
     """
 
     def __init__(self, directory: Path, number: int, pid: int) -> None:
@@ -170,7 +170,7 @@ class _Worker:
         )
 
     def _carried_on(self, cpu_seconds: float) -> list[float]:
-        """The numbers of the slot, with the CPU time that is shown now written down for its next owner."""
+        """The numbers of the slot; the CPU time that is shown now is stored for its next owner."""
         numbers = list(NUMBERS.unpack(os.pread(self._numbers, NUMBERS.size, BEGIN)))
         exposed = max(numbers[CPU_EXPOSED], numbers[CPU_BEFORE] + cpu_seconds)
         if exposed > numbers[CPU_EXPOSED]:
@@ -180,14 +180,14 @@ class _Worker:
 
 
 def _open_files(pid: int) -> float:
-    # Linux tells the number as the size of the folder, from 6.2 on; 0 before.
+    # Since Linux 6.2, the size of the folder is the number; before, it is 0.
     path = f"/proc/{pid}/fd"
     return float(os.stat(path).st_size or len(os.listdir(path)))  # noqa: PTH116, PTH208 - fast
 
 
 @dataclass(frozen=True)
 class Column:
-    """One metric, and where in a worker's row its values stand; `labels` are those of each value."""
+    """One metric, and the places of its values in a worker's row; `labels` are those of each value."""
 
     name: str
     type: str
@@ -208,7 +208,7 @@ class Column:
 
 
 def _boot_time() -> float:
-    """When the kernel started, in Unix time; 0 where there is no /proc, and no live worker to show."""
+    """When the kernel started, in Unix time; 0 without /proc, where no live worker can be shown."""
     try:
         lines = Path("/proc/stat").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Exemplars of metrics that applications and libraries record: the newest of each series, if there is room.
+"""Exemplars of metrics of applications and libraries: the newest of each series, if there is room.
 
-Each slot that has any has a file of fixed size beside its others. A series has its place there by a checksum
-of its name and labels; where two share one, the newer exemplar stays. A process that reads a record while it
-is written sees that by its checksum, and leaves it out.
+Each slot with exemplars has a further file of fixed size. A checksum of its name and labels is the place of a
+series there; if two share a place, the newer exemplar stays. A process that reads a record while it is being
+written notices that by its checksum, and leaves it out.
 """
 
 import json
@@ -42,13 +42,13 @@ class Exemplar(NamedTuple):
 
 
 def find_series(sample: str, labels: Mapping[str, str]) -> Series:
-    """As the collector has it: labels by name, and the bound of a bucket behind them."""
+    """The series as in the collector: labels sorted by name, then the bound of a bucket."""
     bound: LabelSet = (("le", labels["le"]),) if "le" in labels else ()
     return sample, (*sorted((name, value) for name, value in labels.items() if name != "le"), *bound)
 
 
 class SeriesExemplars:
-    """Those of the slot that this process holds; who stores one holds the lock of the files.
+    """The exemplars of this process's slot; callers that store one hold the lock of the files.
 
     Raises:
         OSError: the file cannot be made.
@@ -72,7 +72,7 @@ class SeriesExemplars:
 
 
 def stored_series_exemplars(directory: Path) -> Mapping[str, Mapping[Series, str]]:
-    """For each metric the newest exemplar of its series, as OpenMetrics writes it."""
+    """For each metric, the newest exemplar of each series, as OpenMetrics writes it."""
     newest: dict[tuple[str, Series], tuple[float, str]] = {}
     for path in directory.glob("slot-*.series-exemplars"):
         try:

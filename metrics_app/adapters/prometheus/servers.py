@@ -1,7 +1,7 @@
 """Which server a process belongs to, and whether that server still runs.
 
-This is asked only where no process holds the directory any more: a server with one worker has none for a
-moment when it replaces it, and that is no new start.
+This matters only if no process holds the directory any more: a server with one worker has none for a moment
+while it replaces it, which is not a new start.
 """
 
 import os
@@ -13,13 +13,13 @@ MAX_RECORD = 4096
 
 
 def describe_server() -> str:
-    """What the processes of one server have in common: their process group, which outlives each of them.
+    """What identifies the processes of one server: their process group, which outlives each of them.
 
-    It is told by its leader's start time, because ids come again. With gunicorn the leader is the master;
-    after USR2 the new master is in the old one's group, and the group goes on without its leader. An id
-    means something in its own pid namespace alone.
+    It includes its leader's start time, because ids are reused. With gunicorn the leader is the master; after
+    USR2 the new master is in the old one's group, which goes on without its leader. An id is meaningful only
+    in its own pid namespace.
     """
-    # 0: the leader is out of sight, in another pid namespace.
+    # 0: the leader is in another pid namespace.
     server = os.getpgrp() or os.getppid() or os.getpid()
     return f"{server} {_start(server)} {_pid_namespace()} {_boot()}"
 
@@ -42,7 +42,7 @@ def is_alive(server: str) -> bool:
         return False
     start = _start(int(group))
     if start != GONE:
-        # A process that has the id now and not then is another: no id of a group that lives is given away.
+        # A process that has got the id since then is another one: ids of live groups are not reused.
         return started[0] == start
     try:
         os.killpg(int(group), 0)

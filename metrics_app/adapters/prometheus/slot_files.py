@@ -30,7 +30,7 @@ class SlotFiles:
 
     def __init__(self, directory: Path, on_claim: Callable[[slots.Slot], None]) -> None:
         self.directory = directory
-        # One lock for all values, re-entrant, for a finaliser may record in the midst of a recording.
+        # One lock for all values, re-entrant because a finaliser may record during a recording.
         self.lock = RLock()
         self._presence = slots.arrive(directory, may_empty=True)
         self._slot: slots.Slot | None = None
@@ -63,7 +63,7 @@ class SlotFiles:
         try:
             return slots.claim(self.directory)
         except TimeoutError:
-            # Not each recording waits for one that was stopped in the midst of a change.
+            # So that not every recording waits for a process that was stopped during a change.
             self._next_try = monotonic() + SECONDS_BETWEEN_TRIES
             raise
 
@@ -72,7 +72,7 @@ class SlotFiles:
         with self.lock:
             if self._slot is None:
                 return False
-            # A list, because what interrupts this may open another file.
+            # A list, because code that interrupts this may open another file.
             return self._slot.is_lost() or any(file.is_lost() for file in list(self._files.values()))
 
     def are_closed(self) -> bool:
@@ -87,9 +87,9 @@ class SlotFiles:
         self._close_files()
 
     def release(self) -> None:
-        """Give the slot back, and stay in the directory."""
+        """Release the slot, and stay in the directory."""
         with self.lock:
-            # First of all, so that what a finaliser records meanwhile goes to a slot of its own.
+            # First, so that recordings of a finaliser meanwhile go to another slot.
             slot, self._slot = self._slot, None
             if slot is not None and slot.is_closed():
                 keep(self._exemplars, *self._files.values())
@@ -105,7 +105,7 @@ class SlotFiles:
                 presence.close()
 
     def series(self, definition: Definition, label_values: tuple[str, ...]) -> CellSeries:
-        """The cells of one series, with what an earlier owner of the slot left in them."""
+        """The cells of one series, with the values of earlier owners of the slot."""
         check_written_names(definition)
         with self.lock:
             file = self._file(definition)
@@ -151,7 +151,7 @@ class SlotFiles:
             return self._opened(name, is_timed=prefix.endswith("mostrecent")).cell(key)
 
     def note_exemplar(self, exemplar: Exemplar) -> None:
-        """Show this one with the series; nothing on a full disk."""
+        """Show this exemplar with the series; does nothing on a full disk."""
         with suppress(OSError), self.lock:
             if self._exemplars is None:
                 self._exemplars = SeriesExemplars(self.directory, self.claim().number)
@@ -169,7 +169,7 @@ class SlotFiles:
         return found
 
     def removed_label_sets(self, definition: Definition) -> set[tuple[str, ...]]:
-        """The label values of this metric in the slot that were removed, by whichever process."""
+        """The label values of this metric in the slot that any process has removed."""
         name = values_file(file_prefix(definition), self.claim().number)
         is_timed = definition.kind is Kind.GAUGE and definition.merge.is_timed
         try:
@@ -202,21 +202,21 @@ class SlotFiles:
 
 
 def file_prefix(definition: Definition) -> str:
-    """How the names of the files begin that hold this metric."""
+    """The beginning of the names of the files that hold this metric."""
     return f"gauge_{definition.merge}" if definition.kind is Kind.GAUGE else str(definition.kind)
 
 
 def family_name(definition: Definition) -> str:
-    """The name in the files: a counter's goes without `_total`, which is its sample's.
+    """The name in the files: that of a counter has no `_total`, which belongs to its sample.
 
-    Where the catalogue has a gauge of that name, it goes with it: the collector merges by this name.
+    If the catalogue has a gauge with that name, `_total` stays, because the collector merges by this name.
     """
     short = definition.name.removesuffix("_total")
     return short if definition.kind is Kind.COUNTER and short not in CATALOGUE else definition.name
 
 
 class SlotStore:
-    """Takes the metrics that libraries make with prometheus_client into the files of the slot."""
+    """Stores the metrics that libraries make with prometheus_client in the files of the slot."""
 
     def __init__(self, files: SlotFiles, families: Families[CellSeries]) -> None:
         self._files = files

@@ -1,7 +1,8 @@
-"""Which process writes which files: each holds the lowest free slot, by a lock the kernel frees on death.
+"""Which process writes which files: each holds the lowest free slot, by a lock that the kernel frees at its
+death.
 
-A slot N is the POSIX record lock on `slot-N.lock`. Such a lock goes with its process, kill -9
-included; `F_GETLK` names its holder; fork does not hand it on. Two traps come with it:
+A slot N is the POSIX record lock on `slot-N.lock`. Such a lock ends with its process, even by kill -9;
+`F_GETLK` names its holder; fork does not pass it on. Two traps come with it:
 
 - Closing *any* descriptor of a file drops every lock this process has on it. A file whose lock this
   process holds is therefore never opened again: `_held` knows which those are.
@@ -57,13 +58,13 @@ class Slot:
         self._kept = _held[self._path] = KeptDescriptor(descriptor)
 
     def record_server(self) -> None:
-        """Write down whose process holds it, over what stands there: that needs no room on a full disk."""
+        """Record the holder over the earlier content, which needs no space on a full disk."""
         record = servers.add_server(_recorded(self._descriptor)).encode()
         os.pwrite(self._descriptor, record, 0)
         os.ftruncate(self._descriptor, len(record))
 
     def is_lost(self) -> bool:
-        """Whether somebody removed or closed its lock file: the process then counts where nobody looks."""
+        """Whether somebody removed or closed its lock file, so that nobody reads its counts."""
         try:
             # Not opened, which would drop the lock.
             found = os.stat(self._path)  # noqa: PTH116 - every second
@@ -81,9 +82,9 @@ class Slot:
 
 
 def arrive(directory: Path, *, may_empty: bool) -> KeptDescriptor | None:
-    """Hold the directory as one that lives here; the descriptor by which it is held until closed.
+    """Lock the directory as one of its processes; returns the descriptor, which holds it until closed.
 
-    Who finds nobody here removes what those before left: a server that starts begins at zero.
+    A process that is alone removes the files of earlier ones, because a server that starts begins at zero.
     """
     directory = directory.resolve()
     descriptor, alone = take_shared(directory)
@@ -110,7 +111,7 @@ def claim(directory: Path) -> Slot:
     with directory_locked(directory):
         slot = Slot(directory, *_lock_lowest_free(directory))
         try:
-            # The last owner may have died without setting its live gauges back.
+            # The last owner may have died without resetting its live gauges.
             for path in directory.glob(f"gauge_live*-{slot.number}.db"):
                 if is_own(path):
                     path.unlink()
@@ -125,14 +126,14 @@ def forget_the_dead(directory: Path, seconds: float) -> None:
     """Remove the live gauges of slots that nobody holds: their last owners were killed.
 
     Raises:
-        OSError: the directory cannot be written, or somebody is in the midst of a change.
+        OSError: the directory cannot be written, or another process is changing it.
     """
     with directory_locked(directory, seconds):
         held = holders(directory)
         for name in os.listdir(directory):  # noqa: PTH208 - at each scrape
             live = LIVE_GAUGE.fullmatch(name)
             if live and int(live["number"]) not in held and _may_remove(directory / name):
-                # Its slot is locked meanwhile: who claims without the directory's lock takes another.
+                # Its slot is locked meanwhile, so that claims without the directory's lock take another one.
                 descriptor = _lock(_lock_file(directory.resolve(), int(live["number"])))
                 if descriptor is not None:
                     (directory / name).unlink(missing_ok=True)
@@ -140,7 +141,7 @@ def forget_the_dead(directory: Path, seconds: float) -> None:
 
 
 def holders(directory: Path) -> dict[int, int]:
-    """The slots that are held, and the process that holds each: 0 when it cannot be seen from here."""
+    """The slots that are held, and the process that holds each; 0 if it is not visible from here."""
     found = {}
     folder = str(directory.resolve())
     for name in os.listdir(folder):  # noqa: PTH208 - at each scrape, and ten times as fast
@@ -171,7 +172,7 @@ def _may_remove(path: Path) -> bool:
     old = FIRST_VERSION.fullmatch(path.name)
     if old is None or path.is_symlink():
         return False
-    # prometheus_client's files have the same names: those are the adapter's beside its lock file alone.
+    # prometheus_client's files have the same names: they are the adapter's only with its lock file.
     lock = _lock_file(path.parent.resolve(), int(old[1] or old[2]))
     if lock in _held:
         return False
@@ -186,7 +187,7 @@ def _lock_file(directory: Path, number: int) -> str:
 
 
 def _lock_lowest_free(directory: Path) -> tuple[int, int]:
-    """The slot's number and the descriptor by which it is now held."""
+    """The slot's number, and the descriptor that now holds it."""
     number = 0
     while True:
         descriptor = _lock(_lock_file(directory, number))
@@ -198,12 +199,12 @@ def _lock_lowest_free(directory: Path) -> tuple[int, int]:
 
 
 def _is_usable(directory: Path, number: int, descriptor: int) -> bool:
-    """Whether no file of this slot is somebody else's, another user's among them."""
+    """Whether no file of this slot belongs to somebody else, such as another user."""
     if servers.is_of_first_version(_recorded(descriptor)) and any(
         (match := FIRST_VERSION.fullmatch(path.name)) and int(match[1] or match[2]) == number
         for path in directory.iterdir()
     ):
-        return False  # its files are read as they are until the directory is emptied
+        return False  # its files are read unchanged until the directory is emptied
     of_slot = [
         path
         for path in directory.iterdir()
@@ -217,7 +218,7 @@ def _is_usable(directory: Path, number: int, descriptor: int) -> bool:
 
 
 def _lock(path: str) -> int | None:
-    """The descriptor by which the lock is now held; None when somebody else holds it or owns the file."""
+    """The descriptor that now holds the lock; None if somebody else holds it or owns the file."""
     if path in _held:
         return None
     try:
@@ -237,11 +238,11 @@ def _lock(path: str) -> int | None:
 
 
 def _holder(path: str) -> int | None:
-    """Who holds this lock: None for nobody, 0 for a process that cannot be seen from here."""
+    """The holder of this lock: None for nobody, 0 for a process that is not visible from here."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
-        return 0  # another user's: it may be held
+        return 0  # another user's lock, which may be held
     except OSError:
         return None
     try:
@@ -255,7 +256,7 @@ def _holder(path: str) -> int | None:
 
 
 def _a_server_is_alive(directory: Path) -> bool:
-    """Whether a server that had processes here still runs: the next ones then carry on its counters."""
+    """Whether a server that had processes here still runs, so that the next ones continue its counters."""
     records = [
         path.read_text(errors="replace")
         for path in directory.glob("slot-*.lock")

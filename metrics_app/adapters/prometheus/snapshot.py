@@ -21,7 +21,7 @@ Series = tuple[str, LabelSet]
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Without garbage collections meanwhile: what is learnt of series is kept, so that they would find none.
+    """Disable garbage collections inside the block, which would find nothing, because new objects are kept.
 
     They take a sixth of a first scrape.
     """
@@ -65,14 +65,14 @@ class Family:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Every name that stands in its text, where names are escaped."""
+        """Every name in its text, if names are escaped."""
         return frozenset(map(escape_metric_name, self.sample_names | {self.name}))
 
     def named_for(self, *, openmetrics: bool) -> "Family":
-        """The same samples under a name that no other family has.
+        """The same samples, under a name that no other family has.
 
-        A counter's family goes without `_total`. One whose name goes with it stands beside a gauge of the
-        shorter name: OpenMetrics, which allows each name once, then gets it without a type.
+        The name of a counter's family has no `_total`. If it has, there is also a gauge with the shorter
+        name: OpenMetrics, which allows each name once, then gets the counter without a type.
         """
         counts = self.type == "counter" and self.name.endswith("_total")
         if not counts or any(name != self.name for name, _ in self.series):
@@ -102,7 +102,7 @@ class Source(Protocol):
 
 
 class Families:
-    """What the encoders take for a registry."""
+    """A list of families that encoders accept as a registry."""
 
     def __init__(self, *metrics: Metric) -> None:
         self._metrics = metrics
@@ -112,7 +112,7 @@ class Families:
 
 
 def with_constant_labels(labels: Iterable[tuple[str, str]], constant_labels: LabelSet) -> LabelSet:
-    """Both together. A library may have labels of these names: as Prometheus does it, they become others."""
+    """Both label sets. A library's labels with the same names are renamed, as Prometheus does."""
     found: dict[str, str] = {}
     for name, value in reversed((*labels, *constant_labels)):
         while name in found:

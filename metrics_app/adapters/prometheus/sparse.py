@@ -1,4 +1,4 @@
-"""Sums of series of which most stand in few files: no file is then asked for all of them."""
+"""Sums of series that are mostly in few files, without looking for each of them in every file."""
 
 from array import array
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ AT_ONCE = 10_000
 
 
 def is_sparse(size: int, of_files: Sequence[Sequence[int]]) -> bool:
-    """Whether a file has one in so many of the series, or fewer."""
+    """Whether a file has only a small share of the series."""
     return sum(map(len, of_files)) * SPARSE <= size * len(of_files)
 
 
 def sparse_sums(size: int, places: Sequence[Sequence[int]], indices: Sequence[Sequence[int]]) -> Merge:
-    """The same for series of which most stand in few files: `places` and `indices` are those of each file.
+    """The sums for series that are mostly in few files; `places` and `indices` are those of each file.
 
-    The entries of all files are put behind one another. Then the first of each place is taken, then the
-    second of those that have one, and so on: in the order of the files, too.
+    The entries of all files are concatenated. Then the first entry of each place is taken, then the second of
+    those that have one, and so on, which is also the order of the files.
     """
-    # With one more index, as above: what it finds stands behind each file's entries.
+    # With one more index, as above, which points behind each file's entries.
     getters = [itemgetter(*of_file, NOT_HERE) for of_file in indices]
     steps: list[tuple[list[int], list[int]]] = []
     met = [0] * size

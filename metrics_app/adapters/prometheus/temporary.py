@@ -1,4 +1,4 @@
-"""The directory of an adapter that was given none."""
+"""The directory of an adapter that was made without one."""
 
 import atexit
 import os
@@ -13,7 +13,7 @@ def make_temporary_directory() -> Path:
     owner = os.getpid()
 
     def remove() -> None:
-        # A forked child leaves by here, too, but the directory is its parent's.
+        # A forked child also gets here at its end, but the directory belongs to its parent.
         if os.getpid() == owner:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""The one place that reaches into prometheus_client: its metrics get values that are stored in slots.
+"""The only module that changes prometheus_client: its metrics get values that are stored in slots.
 
-What is relied on: `prometheus_client.values.ValueClass` is looked up by every metric that is made, and called
-with type, names, labels and help; a metric keeps its values as attributes, or in lists that are, and makes
-them in `_metric_init`. `contract_fault` tells whether the installed release is like that.
+It relies on the following: every new metric looks up `prometheus_client.values.ValueClass`, and calls it with
+type, names, labels and help; a metric keeps its values in attributes, or in lists in attributes, and makes
+them in `_metric_init`. `contract_fault` says whether the installed release is like that.
 """
 
 import copy
@@ -23,7 +23,7 @@ _installing = Lock()
 
 @cache
 def contract_fault() -> str | None:
-    """What is otherwise in the installed prometheus_client than this module relies on; None if nothing."""
+    """How the installed prometheus_client differs from what this module relies on; None if it does not."""
     try:
         return _difference()
     except Exception as error:  # noqa: BLE001 - whatever a future release raises
@@ -31,9 +31,9 @@ def contract_fault() -> str | None:
 
 
 def install(find_store: Callable[[], LibraryStore | None]) -> None:
-    """Have all metrics of prometheus_client stored by `find_store`, those that were made before, too.
+    """Store all metrics of prometheus_client by `find_store`, including those that were made before.
 
-    Where the installed release is not as this module knows it, nothing is changed.
+    If the installed release differs from what this module expects, nothing is changed.
     """
     if contract_fault() is not None:
         return
@@ -49,7 +49,7 @@ def install(find_store: Callable[[], LibraryStore | None]) -> None:
 
 
 def _follow_removals() -> None:
-    """Have what a library removes from a metric removed from the files of all processes."""
+    """When a library removes series of a metric, remove them from the files of all processes."""
     stock_remove, stock_clear = MetricWrapperBase.remove, MetricWrapperBase.clear
 
     @wraps(stock_remove)
@@ -80,7 +80,7 @@ def _follow_removals() -> None:
 
 
 def collectors_without_files() -> list[Any]:
-    """What is registered in the default registry and no file holds, gauges that call a function among it."""
+    """The collectors of the default registry that no file holds, and gauges that call a function."""
     if values.ValueClass is not LibraryValue:
         return []
     registered = list(REGISTRY._collector_to_names)  # noqa: SLF001
@@ -93,7 +93,7 @@ def collectors_without_files() -> list[Any]:
 
 def _is_stored(metric: MetricWrapperBase) -> bool:
     observable = list(getattr(metric, "_metrics", {}).values()) or [metric]
-    # A function that a gauge calls takes the place of this method in the object.
+    # A function that a gauge calls replaces this method in the object.
     if any("_child_samples" in vars(child) for child in observable):
         return False
     return isinstance(metric, Counter | Gauge | Histogram | Summary)
@@ -104,7 +104,7 @@ def _difference() -> str | None:
 
     class Recorded(LibraryValue):
         __slots__ = ()
-        library = Library()  # of no process, so that these are never stored
+        library = Library()  # without a process, so that these are never stored
 
         def __init__(self, *arguments: Any, **keywords: Any) -> None:
             made.append((*arguments, *keywords.items()))
@@ -139,14 +139,14 @@ def _difference() -> str | None:
 
 
 def _existing_metrics() -> list[MetricWrapperBase]:
-    """Every metric that was made so far, in whichever registry, and each of its label sets."""
+    """Every metric that was made so far, in any registry, and each of its label sets."""
     kinds: dict[type, bool] = {}
     found: list[Any] = []
-    # What was frozen (gc.freeze) is not among the objects.
+    # Frozen objects (gc.freeze) are not in the list.
     collectors = list(REGISTRY._collector_to_names)  # noqa: SLF001
     registered = [collector for collector in collectors if isinstance(collector, MetricWrapperBase)]
     children = [child for parent in registered for child in list(getattr(parent, "_metrics", {}).values())]
-    # Not by isinstance(), which asks lazy objects for their class, and so builds them.
+    # Not by isinstance(), which asks lazy objects for their class and so evaluates them.
     for candidate in [*gc.get_objects(), *registered, *children]:
         kind = type(candidate)
         if kind not in kinds:
@@ -165,13 +165,13 @@ def _values_in(metric: MetricWrapperBase) -> Iterator[tuple[str, list[Any]]]:
 
 
 def _adopt(metric: MetricWrapperBase) -> None:
-    """Give a metric values of the kind that is made now, with what the former ones counted."""
+    """Replace a metric's values by values of the new class, with the earlier counts."""
     former = {
         name: held for name, held in _values_in(metric) if not any(isinstance(v, LibraryValue) for v in held)
     }
     if not former:
         return
-    # Made in a copy, and put in place at once: another thread may record meanwhile.
+    # Made in a copy and exchanged at once, because another thread may record meanwhile.
     twin = copy.copy(metric)
     twin._metric_init()  # noqa: SLF001
     for name, held in former.items():
@@ -196,9 +196,9 @@ def _move(old: Any, new: LibraryValue) -> None:
 
 
 def _retire(old: Any, counted: float) -> None:
-    """Hide what prometheus_client's own file of this process has of a value that is now stored elsewhere."""
+    """Hide a value in prometheus_client's own file of this process, because it is now stored elsewhere."""
     old._file._m[4:8] = MAGIC_WITH_BASELINES  # noqa: SLF001 - four bytes that are free there
     mode = old._params[-1]  # noqa: SLF001 - empty for what is not a gauge
-    # prometheus_client's own collector knows no baselines: what it adds up becomes zero.
+    # prometheus_client's own collector does not know baselines, so values that it adds up become zero.
     left = 0.0 if not mode or mode.endswith("sum") else counted
     old._file.write_value(old._key, left, 0.0 if mode.endswith("mostrecent") else left or -0.0)  # noqa: SLF001

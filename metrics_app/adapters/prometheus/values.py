@@ -1,6 +1,6 @@
 """Numbers in prometheus_client's files, by the public methods of its `MmapedDict`.
 
-They are right whatever a file looks like inside; `mapped_cells` has the same for the pinned release, faster.
+These work with any layout of the file; `mapped_cells` does the same faster for the pinned release.
 """
 
 import errno
@@ -19,28 +19,28 @@ from metrics_app.adapters.prometheus.folder import INITIAL_SIZE, OWN_NAME, is_ow
 
 
 class Cell(Protocol):
-    """One number in a file; who changes it holds the lock of the files."""
+    """One number in a file; callers that change it hold the lock of the files."""
 
     value: float
 
     def add(self, amount: float) -> None: ...
 
     def set(self, value: float) -> None:
-        """Set the value and, where the last of several processes is told by it, when that was.
+        """Set the value and, if the last of several processes decides, the time.
 
-        By a clock that all processes of the host share and nobody sets: the wall clock may be set back.
+        The time is from a clock that all processes of the host share and nobody can set.
         """
         ...
 
     def set_at(self, value: float, timestamp: float) -> None:
-        """Set the value and when that was by the caller's clock."""
+        """Set the value, and the time by the caller's clock."""
         ...
 
     def baseline(self) -> float: ...
 
 
 class PublicCell:
-    """The same by the public methods of prometheus_client's file: for a release with other insides."""
+    """The same by the public methods of prometheus_client's file, for releases with another layout."""
 
     __slots__ = ("_is_timed", "_key", "_values", "value")
 
@@ -66,7 +66,7 @@ class PublicCell:
 
 
 class UnrecordedCell:
-    """Takes what cannot be written."""
+    """Ignores recordings that cannot be written."""
 
     __slots__ = ("value",)
 
@@ -106,13 +106,13 @@ class ValueFile:
     """One file of the slot, and which label sets of each metric an earlier owner left in it.
 
     Raises:
-        OSError: it cannot be made or read, or somebody else's file has its name.
+        OSError: it cannot be made or read, or another file has its name.
     """
 
     def __init__(self, path: Path, *, is_timed: bool = False) -> None:
         self._path = path
         self._is_timed = is_timed
-        # Looked at when the slot was claimed, too; this one may have been put here since.
+        # Also checked when the slot was claimed; this file may be newer.
         if OWN_NAME.fullmatch(path.name) and os.path.lexists(path) and not is_own(path):
             raise FileExistsError(errno.EEXIST, "this is not a file of the metrics adapter", str(path))
         self.label_sets: dict[str, set[tuple[tuple[str, str], ...]]] = defaultdict(set)
@@ -121,7 +121,7 @@ class ValueFile:
         except OSError:
             raise
         except Exception:  # noqa: BLE001 - whatever the reader raises
-            # Left by a process that died at the worst moment, or by something else: nothing to keep.
+            # Left by a process that died at a bad moment, or by something else; there is nothing to keep.
             path.unlink(missing_ok=True)
             keys = []
         for key in keys:
@@ -133,13 +133,13 @@ class ValueFile:
         self._identity = status.st_dev, status.st_ino
 
     def cell(self, key: str) -> Cell:
-        """The one cell of this key: two would overwrite each other's value."""
+        """The only cell of this key, because two would overwrite each other's value."""
         if key not in self._cells:
             self._cells[key] = self._made(key)
         return self._cells[key]
 
     def is_lost(self) -> bool:
-        """Whether somebody removed or replaced the file: what is written to it is then seen by nobody."""
+        """Whether somebody removed or replaced the file, so that nobody reads what is written to it."""
         try:
             status = os.stat(self._path)  # noqa: PTH116 - every second
         except OSError:
@@ -159,7 +159,7 @@ class ValueFile:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Have the disk space now: to write into a map without it kills the process (SIGBUS)."""
+    """Allocate the disk space now, because writing to a map without it kills the process (SIGBUS)."""
     descriptor = open_own(path, os.O_RDWR)
     try:
         if os.fstat(descriptor).st_size < size:

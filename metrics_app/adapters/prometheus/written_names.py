@@ -1,4 +1,4 @@
-"""Names that the installed prometheus_client can write: since 0.22 it escapes what scrapers cannot hold."""
+"""Names that the installed prometheus_client can write; since 0.22 it escapes invalid ones."""
 
 from functools import cache
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from metrics_app.ports import InvalidMetricNameError
 
 
 def check_written_names(definition: Definition) -> Definition:
-    """The same definition.
+    """Return the definition, whose names can be written.
 
     Raises:
         InvalidMetricNameError: a scrape with these names would fail.
