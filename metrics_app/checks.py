@@ -19,6 +19,7 @@ from metrics_app.request_metrics import declare_request_metrics
 from metrics_app.request_schemes import FIXED_BUCKETS
 from metrics_app.setting_values import SettingError, find_missing_module
 
+MIDDLEWARE = "metrics_app.middleware.RequestMetricsMiddleware"
 MAX_BUCKETS = 20
 MAX_NAMES_SHOWN = 3
 LIBRARIES = {
@@ -38,6 +39,20 @@ def register_all() -> None:
     register(check_variables_of_the_adapter)
     register(check_buckets)
     register(check_limitations)
+    register(check_middleware)
+
+
+def check_middleware(*_: Any, **__: Any) -> list[CheckMessage]:
+    times = list(settings.MIDDLEWARE).count(MIDDLEWARE)
+    if times <= 1:
+        return []
+    return [
+        Warning(
+            f"{MIDDLEWARE!r} is in MIDDLEWARE {times} times: each request is counted as often.",
+            hint="Leave all but the first out.",
+            id="metrics_app.W006",
+        )
+    ]
 
 
 def check_settings(*_: Any, **__: Any) -> list[CheckMessage]:

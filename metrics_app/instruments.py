@@ -43,6 +43,16 @@ class Series(Generic[Bound]):
         self._adapter: object = NONE
         self._bound: Bound
 
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _memo: object) -> Self:
+        """Itself: a form or a field that holds it may be copied as a whole."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self._definition, self._labels)
+
     def _bind(self, metrics: MetricsPort, labels: Mapping[str, str]) -> Bound:
         raise NotImplementedError
 
@@ -156,6 +166,9 @@ class Labelled(Series[Any]):
         super().__init__(definition, {})
         self._names = definition.label_names
         self._kept: dict[tuple[object, ...], Self] = {}
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (self._definition,)
 
     @property
     def definition(self) -> Definition:

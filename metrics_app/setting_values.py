@@ -189,17 +189,24 @@ def find_missing_module() -> str | None:
 
 
 def find_default_directory() -> Path:
-    """A directory in the system's temporary one, shared by all processes of one user and one project."""
+    """A directory in the system's temporary one, shared by all processes of one user and one project.
+
+    In tests it is another one: else a server that runs beside them would expose what they record.
+    """
     module = os.environ.get("DJANGO_SETTINGS_MODULE") or str(getattr(settings, "ROOT_URLCONF", ""))
     file = getattr(sys.modules.get(module), "__file__", None) or "."
     project = re.sub(r"\W+", "-", module.partition(".")[0])[:40]
     digest = hashlib.sha256(f"{module}\n{Path(file).resolve()}".encode()).hexdigest()[:12]
     user = os.geteuid() if hasattr(os, "geteuid") else "user"
-    return Path(tempfile.gettempdir()) / f"metrics-{user}-{project}-{digest}"
+    purpose = "-tests" if _is_in_tests() else ""
+    return Path(tempfile.gettempdir()) / f"metrics-{user}-{project}-{digest}{purpose}"
 
 
 def find_default_on_misuse() -> str:
     """'raise' under DEBUG and in tests, where a developer sees it; else 'log'."""
+    return "raise" if settings.DEBUG or _is_in_tests() else "log"
+
+
+def _is_in_tests() -> bool:
     mail = sys.modules.get("django.core.mail")
-    in_tests = mail is not None and hasattr(mail, "outbox")  # made by Django's setup_test_environment
-    return "raise" if settings.DEBUG or in_tests else "log"
+    return mail is not None and hasattr(mail, "outbox")  # made by Django's setup_test_environment

@@ -12,7 +12,8 @@ from metrics_app.scrape_answer import ScrapeRequest, expose, refuse_scrape
 
 @not_measured
 @require_safe
-def exposition(request: HttpRequest) -> HttpResponse:
+def exposition(request: HttpRequest, **_captured: object) -> HttpResponse:
+    """Answer a scrape, below whatever part of the path the project's URLs capture."""
     asked = ScrapeRequest(
         request.method or "GET",
         request.META.get("REMOTE_ADDR", ""),

@@ -73,7 +73,8 @@ class PrometheusMetricsAdapter(SlotRecordings):
     ) -> None:
         self._owner = owner
         self._constant_labels = read_constant_labels(constant_labels)
-        self._directory = directory or make_temporary_directory()
+        # Wherever the process goes later, as a program does that becomes a daemon.
+        self._directory = (directory or make_temporary_directory()).absolute()
         self._directory.mkdir(parents=True, exist_ok=True)
         self._runtime: RuntimeRecord | None = None
         self._next_complaint = 0.0
@@ -281,7 +282,7 @@ class PrometheusMetricsAdapter(SlotRecordings):
         try:
             slots.forget_the_dead(self._directory, SECONDS_A_SCRAPE_WAITS)
         except OSError as error:
-            self._complain(error)
+            logger.warning("This scrape may show live gauges of processes that are gone: %s", error)
 
     def _after_scrape(self, seconds: float, series: int) -> None:
         self._families.catch_up()

@@ -22,6 +22,7 @@ from metrics_app.checks import (
     check_default_backend,
     check_directory,
     check_files_in_directory,
+    check_middleware,
     check_settings,
     too_many_buckets,
 )
@@ -292,3 +293,9 @@ def test_no_wrong_value_fails_a_request(tmp_path: Path) -> None:
     with override_settings(METRICS={**wrong, "DIRECTORY": tmp_path, "UNKNOWN": 1}):
         assert len(check_settings()) == len(SETTINGS)
         assert Client().get("/").status_code == 200
+
+
+@pytest.mark.parametrize(("times", "warnings"), [(0, 0), (1, 0), (2, 1), (3, 1)])
+def test_a_middleware_that_is_there_twice_is_warned_of(times: int, warnings: int) -> None:
+    with override_settings(MIDDLEWARE=["metrics_app.middleware.RequestMetricsMiddleware"] * times):
+        assert [message.id for message in check_middleware()] == ["metrics_app.W006"] * warnings

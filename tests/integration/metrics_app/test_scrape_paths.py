@@ -75,6 +75,15 @@ def test_a_second_address_of_the_exposition_is_not_counted(metrics: MetricsPort)
     assert value(metrics.get_http_handler()(), "http_requests_total", route="internal:exposition") == 1
 
 
+def test_a_scrape_below_a_path_that_captures_something_is_answered() -> None:
+    of_tenants = urls(path("<slug:tenant>/metrics", include("metrics_app.urls")), path("", home))
+    with override_settings(ROOT_URLCONF=of_tenants, MIDDLEWARE=MIDDLEWARE):
+        assert Client().get("/acme/metrics").status_code == 200
+        Client().get("/")
+        found = Client().get("/acme/metrics").content
+    assert value(found, "http_requests_total") == 1
+
+
 @pytest.mark.parametrize("missing", ["/xx/metrics", "/de/metrics/more", "/de/other", "/metrics/de/"])
 def test_what_is_not_the_exposition_is_counted(metrics: MetricsPort, missing: str) -> None:
     with override_settings(ROOT_URLCONF=EVERYWHERE, MIDDLEWARE=MIDDLEWARE, USE_I18N=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.http import HttpRequest
 from django.test import override_settings
 
@@ -184,6 +185,16 @@ def test_the_default_directory_depends_on_project_and_user(monkeypatch: pytest.M
     monkeypatch.undo()
     monkeypatch.setattr("os.geteuid", lambda: 4242)
     assert setting_values.find_default_directory() != directory
+
+
+def test_tests_have_another_default_directory_than_a_server_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mail, "outbox", [], raising=False)
+    in_tests = setting_values.find_default_directory()
+    monkeypatch.delattr(mail, "outbox")
+    served = setting_values.find_default_directory()
+    assert (in_tests.name, in_tests.parent) == (f"{served.name}-tests", served.parent)
 
 
 DEFAULT_BACKEND = """

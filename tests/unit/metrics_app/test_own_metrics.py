@@ -1,8 +1,11 @@
 """Metrics that an application declares, by every adapter."""
 
 import asyncio
+import copy
 import math
+import pickle
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
@@ -41,6 +44,20 @@ def test_a_counter_adds_amounts_by_labels(own: MetricsAdapter) -> None:
     text = scrape(own)
     assert value(text, "shop_orders_total", channel="web", side="buy") == 4
     assert value(text, "shop_orders_total", channel="web", side="sell") == 0.5
+
+
+def pickled(instrument: Any) -> Any:
+    return pickle.loads(pickle.dumps(instrument))  # noqa: S301 - nobody else's
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_records_the_same_series(own: MetricsAdapter, duplicate: Callable[[Any], Any]) -> None:
+    orders = declared.counter("shop_orders_total", "Orders placed.", labels=("channel",))
+    web = orders.labels(channel="web")
+    web.inc()
+    duplicate(web).inc()
+    duplicate({"counters": [orders]})["counters"][0].labels(channel="web").inc()
+    assert value(scrape(own), "shop_orders_total", channel="web") == 3
 
 
 def test_an_instrument_without_labels_records_itself(own: MetricsAdapter) -> None:

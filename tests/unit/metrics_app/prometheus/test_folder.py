@@ -326,3 +326,19 @@ def test_what_forks_before_it_records_gives_its_slot_to_its_workers(directory: P
             f"fromlist=['x']).holders(Path({str(directory)!r})))))"
         )
         other.run("assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2")
+
+
+def test_a_process_that_goes_to_another_folder_records_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    metrics = PrometheusMetricsAdapter(directory=Path("metrics"))
+    metrics.inc_counter("orders_total", {})
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    metrics.inc_counter("orders_total", {})
+    metrics.observe_histogram("order_seconds", 1.0, {})  # in a file that is made now
+    assert orders(metrics) == 2
+    assert value(scrape(metrics), "order_seconds_count") == 1
+    assert not list((tmp_path / "elsewhere").iterdir())
+    metrics.close()
