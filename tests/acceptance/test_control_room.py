@@ -1,13 +1,17 @@
 """The control room in a real browser, against real processes: written, run, watched, stopped, explained."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from httpx_sse import connect_sse
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.servers.chromium import Watch, chromium, log_in, write
@@ -295,6 +299,50 @@ def test_the_api_can_be_tried_out_within_the_policy(room: ControlRoom, page: Pag
         block.get_by_role("button", name="Execute").click()
         expect(block.locator(".responses-table.live-responses-table")).to_contain_text(status)
     assert watch.complaints == []
+
+
+FOLLOW = """() => {
+    window.messages = [];
+    window.connections = 0;
+    window.source = new EventSource("/api/v1/events?wait=1");
+    window.source.onopen = () => { window.connections += 1; };
+    const keep = ({lastEventId: id, type, data}) => window.messages.push({id, type, ...JSON.parse(data)});
+    window.source.onmessage = keep;
+    window.source.addEventListener("position", keep);
+}"""
+HAS_ENDED = (
+    "run => connections > 2 && messages.some(({run: of, kind}) => of === run && kind === 'run_finished')"
+)
+
+
+def test_events_of_all_runs_reach_a_browser_and_a_program_over_streams_that_end(
+    room: ControlRoom, page: Page
+) -> None:
+    """Each stream ends after a second; EventSource and httpx-sse go on behind the last id."""
+    page.evaluate(FOLLOW)
+    wait_for(lambda: page.evaluate("messages.length > 0"), what="the stream says where it begins")
+    run = room.run("exchange-latency")
+    wait_for(lambda: page.evaluate(HAS_ENDED, run), what="the browser gets the end of the run")
+    position, *seen = page.evaluate("source.close() || messages")
+    assert position["type"] == "position"
+    token = room.installed.manage("api_token", "create", NAME, "--name", "events", "--scope", "read").strip()
+    read = list(read_events(room.base, token, position["id"], until=seen[-1]["id"]))
+    assert [message["id"] for message in seen] == read
+    numbers = [message["sequence"] for message in seen if message["run"] == run]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 5
+
+
+def read_events(base: str, token: str, last: str, *, until: str) -> Iterator[str]:
+    """Ids, as httpx-sse reads them; the connection is given up after two messages and made again."""
+    with httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=120) as client:
+        while last != until:
+            headers = {"Last-Event-ID": last}
+            with connect_sse(client, "GET", "/api/v1/events", headers=headers) as source:
+                for message in islice(source.iter_sse(), 2):
+                    assert (message.event, json.loads(message.data)["scenario"] != "") == ("message", True)
+                    last = message.id
+                    yield last
 
 
 # Values outside the picture, and such as nothing says what they are of.
